@@ -1,0 +1,498 @@
+//! What this host wants from one lock, and how the events of the lock's watch bear on it.
+//!
+//! Pure state: no I/O, no await, no clock. The watch of a lock feeds it deletions and readings; it
+//! tells each claim when it has come first, moved up, or lost its entry.
+//!
+//! An entry is the pair (key, create revision), never the key alone: the same client re-enters
+//! under the same key, and a deletion of the earlier entry must not touch the later one.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tokio::sync::watch;
+
+use crate::tenure::{EndReason, Tenure};
+use crate::wire::Line;
+
+/// Where a waiting claim stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Not known yet.
+    Unknown,
+    /// Behind `ahead` entries, the first of which is `holder`.
+    Behind { ahead: usize, holder: String },
+    /// Nobody is ahead, at a revision at which our entry existed.
+    First,
+    /// Our entry was seen to be gone.
+    Gone { revision: i64 },
+}
+
+/// How far the watch reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// Nothing is delivered.
+    Down,
+    /// Everything after this revision is delivered.
+    Since(i64),
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The entry is being put; its revision is not known yet.
+    Pending,
+    Waiting {
+        create: i64,
+        ahead: BTreeMap<i64, String>,
+        as_of: i64,
+    },
+    Held {
+        create: i64,
+        tenure: Tenure,
+        as_of: i64,
+    },
+}
+
+#[derive(Debug)]
+struct Claim {
+    key: String,
+    /// Followed by a task of its own instead of by the lock's watch.
+    far: bool,
+    stage: Stage,
+    standing: watch::Sender<Standing>,
+}
+
+/// All claims of this host on one lock.
+#[derive(Debug)]
+pub(crate) struct Claims {
+    next: u64,
+    by_id: HashMap<u64, Claim>,
+    reach: Reach,
+    reading: bool,
+    /// Deletions that a claim still in the making, or a reading under way, may have missed.
+    recent: Vec<(String, i64)>,
+}
+
+impl Claims {
+    pub(crate) fn new() -> Self {
+        Self {
+            next: 0,
+            by_id: HashMap::new(),
+            reach: Reach::Down,
+            reading: false,
+            recent: Vec::new(),
+        }
+    }
+
+    /// Announces an entry under `key` before it is put, so that no deletion after it is missed.
+    pub(crate) fn announce(&mut self, key: &str) -> (u64, watch::Receiver<Standing>) {
+        let (standing, receiver) = watch::channel(Standing::Unknown);
+        let id = self.next;
+        self.next += 1;
+        let claim = Claim {
+            key: key.to_owned(),
+            far: false,
+            stage: Stage::Pending,
+            standing,
+        };
+        self.by_id.insert(id, claim);
+        (id, receiver)
+    }
+
+    /// The entry stands at `create`, behind the `ahead` that a reading at `as_of` showed.
+    pub(crate) fn settle(&mut self, id: u64, create: i64, lines: &[Line], as_of: i64) {
+        let recent = std::mem::take(&mut self.recent);
+        if let Some(claim) = self.by_id.get_mut(&id) {
+            claim.stage = Stage::Waiting {
+                create,
+                ahead: ahead_of(create, lines),
+                as_of,
+            };
+            for (key, revision) in &recent {
+                claim.deleted(key, *revision);
+            }
+            claim.publish();
+        }
+        self.recent = recent;
+        self.forget_recent();
+    }
+
+    /// The entry stands at `create` in a long queue, behind at least `line`, and has a follower.
+    pub(crate) fn settle_far(&mut self, id: u64, create: i64, line: &Line, as_of: i64) {
+        if let Some(claim) = self.by_id.get_mut(&id) {
+            claim.far = true;
+        }
+        self.settle(id, create, std::slice::from_ref(line), as_of);
+    }
+
+    /// The follower of a far claim has read, at `revision`, whether its entry stands and who is ahead.
+    pub(crate) fn read_far(&mut self, id: u64, revision: i64, stands: bool, ahead: &[Line]) {
+        let Some(claim) = self.by_id.get_mut(&id) else {
+            return;
+        };
+        let mut lines = ahead.to_vec();
+        let create = claim.create();
+        if stands {
+            lines.push(Line {
+                key: claim.key.clone(),
+                create,
+            });
+        }
+        claim.read(revision, create, &lines);
+        claim.publish();
+    }
+
+    pub(crate) fn knows(&self, id: u64) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
+    /// The claim now holds the lock.
+    pub(crate) fn hold(&mut self, id: u64, create: i64, as_of: i64, tenure: Tenure) {
+        let recent = std::mem::take(&mut self.recent);
+        if let Some(claim) = self.by_id.get_mut(&id) {
+            // What the wait has verified since stays verified.
+            let as_of = match claim.stage {
+                Stage::Waiting { as_of: known, .. } => as_of.max(known),
+                _ => as_of,
+            };
+            claim.stage = Stage::Held {
+                create,
+                tenure,
+                as_of,
+            };
+            for (key, revision) in &recent {
+                claim.deleted(key, *revision);
+            }
+        }
+        self.recent = recent;
+        self.forget_recent();
+    }
+
+    pub(crate) fn drop_claim(&mut self, id: u64) {
+        self.by_id.remove(&id);
+        self.forget_recent();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Whether any claim needs the lock's watch.
+    pub(crate) fn want_watch(&self) -> bool {
+        self.by_id
+            .values()
+            .any(|claim| !claim.far && !matches!(claim.stage, Stage::Pending))
+    }
+
+    /// Whether some claim rests on a reading from before the watch opened.
+    pub(crate) fn want_reading(&self) -> bool {
+        let Reach::Since(since) = self.reach else {
+            return false;
+        };
+        !self.reading
+            && self.by_id.values().any(|claim| match claim.stage {
+                Stage::Waiting { as_of, .. } | Stage::Held { as_of, .. } => {
+                    !claim.far && as_of < since
+                }
+                Stage::Pending => false,
+            })
+    }
+
+    /// The youngest entry of ours: a reading needs to go no further.
+    pub(crate) fn youngest(&self) -> i64 {
+        let near = self.by_id.values().filter(|claim| !claim.far);
+        near.map(Claim::create).max().unwrap_or(0)
+    }
+
+    /// The tenures of the claims that hold.
+    pub(crate) fn tenures(&self) -> impl Iterator<Item = &Tenure> {
+        self.by_id.values().filter_map(|claim| match &claim.stage {
+            Stage::Held { tenure, .. } => Some(tenure),
+            _ => None,
+        })
+    }
+
+    /// The watch delivers everything after `revision`.
+    pub(crate) fn opened(&mut self, revision: i64) {
+        self.reach = Reach::Since(revision);
+    }
+
+    /// The watch delivers nothing until it opens again.
+    pub(crate) fn down(&mut self) {
+        self.reach = Reach::Down;
+    }
+
+    pub(crate) fn reading_began(&mut self) {
+        self.reading = true;
+    }
+
+    pub(crate) fn reading_failed(&mut self) {
+        self.reading = false;
+        self.forget_recent();
+    }
+
+    /// A reading, at `revision`, of the queue up to the entry born at `youngest`.
+    pub(crate) fn reading_done(&mut self, revision: i64, youngest: i64, lines: &[Line]) {
+        self.reading = false;
+        let recent = std::mem::take(&mut self.recent);
+        for claim in self.by_id.values_mut().filter(|claim| !claim.far) {
+            claim.read(revision, youngest, lines);
+            for (key, deleted) in &recent {
+                claim.deleted(key, *deleted);
+            }
+            claim.publish();
+        }
+        self.recent = recent;
+        self.forget_recent();
+    }
+
+    /// Keys deleted at these revisions, in order.
+    pub(crate) fn deleted(&mut self, keys: impl Iterator<Item = (String, i64)>) {
+        let keep = self.keeps_recent();
+        for (key, revision) in keys {
+            for claim in self.by_id.values_mut() {
+                claim.deleted(&key, revision);
+            }
+            if keep {
+                self.recent.push((key, revision));
+            }
+        }
+        for claim in self.by_id.values_mut() {
+            claim.publish();
+        }
+    }
+
+    fn keeps_recent(&self) -> bool {
+        self.reading
+            || self
+                .by_id
+                .values()
+                .any(|claim| matches!(claim.stage, Stage::Pending))
+    }
+
+    fn forget_recent(&mut self) {
+        if !self.keeps_recent() {
+            self.recent.clear();
+        }
+    }
+}
+
+impl Claim {
+    const fn create(&self) -> i64 {
+        match self.stage {
+            Stage::Waiting { create, .. } | Stage::Held { create, .. } => create,
+            Stage::Pending => 0,
+        }
+    }
+
+    fn deleted(&mut self, deleted: &str, revision: i64) {
+        match &mut self.stage {
+            Stage::Pending => {}
+            Stage::Waiting { create, ahead, .. } => {
+                if self.key == deleted && revision > *create {
+                    self.standing.send_replace(Standing::Gone { revision });
+                } else {
+                    ahead.retain(|born, key| key != deleted || *born >= revision);
+                }
+            }
+            Stage::Held { create, tenure, .. } => {
+                if self.key == deleted && revision > *create {
+                    tenure.end(EndReason::Removed { revision });
+                }
+            }
+        }
+    }
+
+    /// Takes in a reading, except one that ended before this claim's entry and so cannot show it.
+    fn read(&mut self, revision: i64, youngest: i64, lines: &[Line]) {
+        let own = lines.iter().find(|line| line.key == self.key);
+        match &mut self.stage {
+            Stage::Pending => {}
+            Stage::Waiting { create, .. } | Stage::Held { create, .. } if *create > youngest => {}
+            // A reading older than what we already know tells nothing.
+            Stage::Waiting { as_of, .. } | Stage::Held { as_of, .. } if *as_of > revision => {}
+            Stage::Waiting {
+                create,
+                ahead,
+                as_of,
+            } => {
+                *as_of = revision;
+                if own.is_some_and(|line| line.create == *create) {
+                    *ahead = ahead_of(*create, lines);
+                } else {
+                    self.standing.send_replace(Standing::Gone { revision });
+                }
+            }
+            Stage::Held {
+                create,
+                tenure,
+                as_of,
+            } => {
+                *as_of = revision;
+                match own {
+                    Some(line) if line.create == *create => {}
+                    Some(line) => tenure.end(EndReason::Replaced {
+                        revision: line.create,
+                    }),
+                    None => tenure.end(EndReason::Removed { revision }),
+                }
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let Stage::Waiting { ahead, .. } = &self.stage else {
+            return;
+        };
+        self.standing.send_if_modified(|standing| {
+            if matches!(standing, Standing::Gone { .. } | Standing::First) {
+                return false;
+            }
+            let now = match ahead.first_key_value() {
+                None => Standing::First,
+                // Only the predecessor is known, which tells nobody their place.
+                Some(_) if self.far => return false,
+                Some((_, holder)) => Standing::Behind {
+                    ahead: ahead.len(),
+                    holder: holder.clone(),
+                },
+            };
+            let changed = *standing != now;
+            *standing = now;
+            changed
+        });
+    }
+}
+
+fn ahead_of(create: i64, lines: &[Line]) -> BTreeMap<i64, String> {
+    lines
+        .iter()
+        .filter(|line| line.create < create)
+        .map(|line| (line.create, line.key.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{BootTime, SystemClock};
+    use std::sync::Arc;
+
+    fn lines(entries: &[(&str, i64)]) -> Vec<Line> {
+        entries
+            .iter()
+            .map(|&(key, create)| Line {
+                key: key.into(),
+                create,
+            })
+            .collect()
+    }
+
+    fn del(claims: &mut Claims, key: &str, revision: i64) {
+        claims.deleted(std::iter::once((key.to_owned(), revision)));
+    }
+
+    fn behind(ahead: usize, holder: &str) -> Standing {
+        Standing::Behind {
+            ahead,
+            holder: holder.into(),
+        }
+    }
+
+    fn held(claims: &mut Claims) -> Tenure {
+        let tenure = Tenure::detached(Arc::new(SystemClock), BootTime::from_nanos(u64::MAX));
+        let (id, _) = claims.announce("me");
+        claims.hold(id, 10, 10, tenure.clone());
+        tenure
+    }
+
+    #[test]
+    fn a_claim_comes_first_when_everyone_ahead_has_gone() {
+        let mut claims = Claims::new();
+        let (id, standing) = claims.announce("me");
+        claims.settle(
+            id,
+            10,
+            &lines(&[("a", 3), ("b", 7), ("me", 10), ("c", 11)]),
+            10,
+        );
+        assert_eq!(*standing.borrow(), behind(2, "a"));
+        del(&mut claims, "a", 12);
+        assert_eq!(*standing.borrow(), behind(1, "b"));
+        del(&mut claims, "c", 13);
+        del(&mut claims, "b", 14);
+        assert_eq!(*standing.borrow(), Standing::First);
+    }
+
+    #[test]
+    fn a_deletion_that_overtakes_the_reply_of_our_own_put_is_not_missed() {
+        let mut claims = Claims::new();
+        let (id, standing) = claims.announce("me");
+        del(&mut claims, "a", 12);
+        claims.settle(id, 10, &lines(&[("a", 3), ("me", 10)]), 10);
+        assert_eq!(*standing.borrow(), Standing::First);
+    }
+
+    #[test]
+    fn an_old_deletion_of_a_key_does_not_remove_its_later_entry() {
+        let mut claims = Claims::new();
+        let (id, standing) = claims.announce("me");
+        // "a" left at 5 and came back at 8, before us; the news of 5 arrives late.
+        del(&mut claims, "a", 5);
+        claims.settle(id, 10, &lines(&[("a", 8), ("me", 10)]), 10);
+        del(&mut claims, "a", 5);
+        assert_eq!(*standing.borrow(), behind(1, "a"));
+    }
+
+    #[test]
+    fn a_waiter_whose_entry_goes_is_never_first() {
+        let mut claims = Claims::new();
+        let (id, standing) = claims.announce("me");
+        claims.settle(id, 10, &lines(&[("a", 3), ("me", 10)]), 10);
+        del(&mut claims, "me", 12);
+        del(&mut claims, "a", 13);
+        assert_eq!(*standing.borrow(), Standing::Gone { revision: 12 });
+    }
+
+    #[test]
+    fn both_gone_in_one_revision_is_gone_not_first() {
+        let mut claims = Claims::new();
+        let (id, standing) = claims.announce("me");
+        claims.settle(id, 10, &lines(&[("a", 3), ("me", 10)]), 10);
+        let both = [("a".to_owned(), 12), ("me".to_owned(), 12)];
+        claims.deleted(both.into_iter());
+        assert_eq!(*standing.borrow(), Standing::Gone { revision: 12 });
+    }
+
+    #[test]
+    fn a_reading_after_a_gap_finds_what_the_watch_missed() {
+        let mut claims = Claims::new();
+        let (id, standing) = claims.announce("me");
+        claims.settle(id, 10, &lines(&[("a", 3), ("b", 4), ("me", 10)]), 10);
+        claims.opened(20);
+        assert!(claims.want_reading());
+        claims.reading_began();
+        del(&mut claims, "b", 25);
+        claims.reading_done(22, claims.youngest(), &lines(&[("b", 4), ("me", 10)]));
+        assert_eq!(*standing.borrow(), Standing::First);
+        assert!(!claims.want_reading());
+    }
+
+    #[test]
+    fn the_holder_is_told_when_its_entry_is_deleted_or_replaced() {
+        let mut claims = Claims::new();
+        let tenure = held(&mut claims);
+        del(&mut claims, "me", 9);
+        assert!(tenure.admits(), "an older deletion is somebody else's");
+        del(&mut claims, "me", 12);
+        assert_eq!(
+            tenure.end_reason(),
+            Some(EndReason::Removed { revision: 12 })
+        );
+
+        let tenure = held(&mut claims);
+        claims.reading_done(30, 10, &lines(&[("me", 21)]));
+        assert_eq!(
+            tenure.end_reason(),
+            Some(EndReason::Replaced { revision: 21 })
+        );
+    }
+}

@@ -1,0 +1,282 @@
+//! Reaching the store: endpoints, TLS, user and password, and what is refused before a byte is sent.
+//!
+//! This file makes connections. It must never decide anything about locks.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use etcd_client::{Certificate, Client, Identity, TlsOptions};
+
+use crate::error::{ConnectError, StoreError};
+
+/// Ping an idle connection this often. etcd answers pings more frequent than every 5 s by closing.
+const PING_EVERY: Duration = Duration::from_secs(6);
+/// A ping without an answer for this long means the connection is dead.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How to reach the store.
+///
+/// ```
+/// # use leasehold_lock::ConnectOptions;
+/// let options = ConnectOptions::new(["http://127.0.0.1:2379"]);
+/// ```
+#[derive(Clone)]
+pub struct ConnectOptions {
+    endpoints: Vec<String>,
+    user: Option<(String, String)>,
+    tls: Option<Tls>,
+    allow_plaintext: bool,
+    connect_timeout: Duration,
+    request_timeout: Duration,
+}
+
+/// PEM texts for TLS.
+#[derive(Clone, Default)]
+pub struct Tls {
+    /// Certificates that the server's must chain to. The system's are not used.
+    pub ca: Option<Vec<u8>>,
+    /// Our certificate and its key, when the server asks for one.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl ConnectOptions {
+    /// Options for these endpoints: `http://host:port`, `https://host:port` or `host:port`.
+    pub fn new<E: Into<String>>(endpoints: impl IntoIterator<Item = E>) -> Self {
+        Self {
+            endpoints: endpoints.into_iter().map(Into::into).collect(),
+            user: None,
+            tls: None,
+            allow_plaintext: false,
+            connect_timeout: Duration::from_secs(3),
+            request_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// Logs in with a user and password, and again whenever the store forgets the login.
+    #[must_use]
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.user = Some((name.into(), password.into()));
+        self
+    }
+
+    /// Uses TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Allows connections without TLS to other machines. Leases, locks and passwords travel openly.
+    #[must_use]
+    pub const fn allow_plaintext(mut self, allow: bool) -> Self {
+        self.allow_plaintext = allow;
+        self
+    }
+
+    /// How long to wait for a TCP and TLS connection. Default 3 s.
+    #[must_use]
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long to wait for one reply before its outcome counts as unknown. Default 5 s.
+    #[must_use]
+    pub const fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// The endpoints, for messages.
+    pub fn endpoints(&self) -> &[String] {
+        &self.endpoints
+    }
+
+    pub(crate) const fn request_timeout_value(&self) -> Duration {
+        self.request_timeout
+    }
+
+    /// Checks what can be checked without a connection.
+    pub fn check(&self) -> Result<(), ConnectError> {
+        if self.endpoints.is_empty() {
+            return Err(ConnectError::NoEndpoints);
+        }
+        for endpoint in &self.endpoints {
+            let secure = endpoint.starts_with("https://")
+                || (self.tls.is_some() && !endpoint.starts_with("http://"));
+            let host = host_of(endpoint)?;
+            if !secure && !self.allow_plaintext && !is_this_machine(&host) {
+                return Err(ConnectError::PlaintextRefused {
+                    endpoint: endpoint.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one client. Each has a connection of its own, living on the calling runtime.
+    pub(crate) async fn client(&self) -> Result<Client, ConnectError> {
+        self.check()?;
+        let mut options = etcd_client::ConnectOptions::new()
+            .with_connect_timeout(self.connect_timeout)
+            .with_keep_alive(PING_EVERY, PING_TIMEOUT)
+            .with_keep_alive_while_idle(false)
+            .with_require_leader(true)
+            .with_auto_token_refresh(true);
+        if let Some((name, password)) = &self.user {
+            options = options.with_user(name, password);
+        }
+        if let Some(tls) = &self.tls {
+            let mut with = TlsOptions::new();
+            if let Some(ca) = &tls.ca {
+                with = with.ca_certificate(Certificate::from_pem(ca));
+            }
+            if let Some((cert, key)) = &tls.identity {
+                with = with.identity(Identity::from_pem(cert, key));
+            }
+            options = options.with_tls(with);
+        }
+        let patience = self.connect_timeout + self.request_timeout;
+        let connecting = Client::connect(&self.endpoints, Some(options));
+        let client = tokio::time::timeout(patience, connecting)
+            .await
+            .map_err(|_| self.unreachable(format!("no login within {patience:?}")))?
+            .map_err(|error| match error {
+                error @ etcd_client::Error::GRpcStatus(_) => self.failed(&error.into()),
+                other => ConnectError::Setup(other.to_string()),
+            })?;
+        self.greet(client).await
+    }
+
+    /// One small read, so that a wrong address, certificate or password shows now and not at the
+    /// first lock. A store that denies the read has answered, which is all we ask.
+    async fn greet(&self, client: Client) -> Result<Client, ConnectError> {
+        let mut kv = client.kv_client();
+        let read = etcd_client::GetOptions::new().with_count_only();
+        let reply = tokio::time::timeout(
+            self.connect_timeout + self.request_timeout,
+            kv.get("leasehold", Some(read)),
+        )
+        .await;
+        match reply {
+            Err(_) => Err(self.unreachable(format!(
+                "no reply within {:?}",
+                self.connect_timeout + self.request_timeout
+            ))),
+            Ok(Ok(_)) => Ok(client),
+            Ok(Err(error)) => {
+                let text = error.to_string();
+                match StoreError::from(error) {
+                    StoreError::Refused { .. } if text.contains("permission denied") => Ok(client),
+                    other => Err(self.failed(&other)),
+                }
+            }
+        }
+    }
+
+    fn failed(&self, error: &StoreError) -> ConnectError {
+        match error {
+            StoreError::Refused { message, .. } => ConnectError::Refused {
+                endpoints: self.endpoints.join(", "),
+                reason: message.clone(),
+            },
+            StoreError::Unknown(reason) => self.unreachable(reason.clone()),
+        }
+    }
+
+    fn unreachable(&self, reason: String) -> ConnectError {
+        ConnectError::Unreachable {
+            endpoints: self.endpoints.join(", "),
+            reason,
+        }
+    }
+}
+
+impl fmt::Debug for ConnectOptions {
+    /// Leaves out the password and the private key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("endpoints", &self.endpoints)
+            .field("user", &self.user.as_ref().map(|(name, _)| name))
+            .field("tls", &self.tls.is_some())
+            .field("allow_plaintext", &self.allow_plaintext)
+            .finish_non_exhaustive()
+    }
+}
+
+fn host_of(endpoint: &str) -> Result<String, ConnectError> {
+    let bad = |reason: String| ConnectError::BadEndpoint {
+        endpoint: endpoint.to_owned(),
+        reason,
+    };
+    let with_scheme = if endpoint.contains("://") {
+        endpoint.to_owned()
+    } else {
+        format!("http://{endpoint}")
+    };
+    let uri: http::Uri = with_scheme
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| bad(error.to_string()))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(bad("only http:// and https:// are known".into()));
+    }
+    uri.host()
+        .map(|host| host.trim_matches(['[', ']']).to_owned())
+        .ok_or_else(|| bad("there is no host in it".into()))
+}
+
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(endpoint: &str) -> Result<(), ConnectError> {
+        ConnectOptions::new([endpoint]).check()
+    }
+
+    #[test]
+    fn plaintext_is_for_this_machine_only_unless_allowed() {
+        for local in ["http://127.0.0.1:1", "localhost:2379", "http://[::1]:2379"] {
+            assert!(check(local).is_ok(), "{local}");
+        }
+        for remote in [
+            "http://10.0.0.7:2379",
+            "etcd.example:2379",
+            "http://[::2]:1",
+        ] {
+            assert!(
+                matches!(check(remote), Err(ConnectError::PlaintextRefused { .. })),
+                "{remote}"
+            );
+            let allowed = ConnectOptions::new([remote]).allow_plaintext(true);
+            assert!(allowed.check().is_ok(), "{remote}");
+        }
+        assert!(check("https://etcd.example:2379").is_ok());
+    }
+
+    #[test]
+    fn an_endpoint_that_is_no_address_is_named() {
+        for bad in ["ftp://x:1", "http://", "not an address"] {
+            assert!(
+                matches!(check(bad), Err(ConnectError::BadEndpoint { .. })),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let options = ConnectOptions::new(["localhost:1"])
+            .user("runner", "hunter2")
+            .tls(Tls {
+                ca: None,
+                identity: Some((b"cert".to_vec(), b"privatekey".to_vec())),
+            });
+        let text = format!("{options:?}");
+        assert!(!text.contains("hunter2") && !text.contains("privatekey"));
+    }
+}

@@ -1,0 +1,197 @@
+//! What can go wrong between us and the store, sorted by what a caller must do about it.
+//!
+//! The line that matters: [`StoreError::Refused`] means nothing happened, [`StoreError::Unknown`]
+//! means it may have. Nothing here may blur the two.
+
+use std::time::Duration;
+
+/// A request to the store that did not succeed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The store answered, and the answer is no. Nothing was changed.
+    #[error("the store refused: {message}")]
+    Refused {
+        /// Which refusal, for callers that can mend it.
+        kind: Refusal,
+        /// The store's own words.
+        message: String,
+    },
+    /// No answer, or one that does not tell: the request may or may not have been carried out.
+    #[error("the store did not answer: {0}")]
+    Unknown(String),
+}
+
+/// The refusals that callers treat differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The lease named in the request does not exist.
+    LeaseNotFound,
+    /// The user may not do this, or is not known.
+    Denied,
+    /// The store has run out of space and takes no writes.
+    NoSpace,
+    /// Anything else that the store calls our mistake.
+    Invalid,
+}
+
+impl StoreError {
+    /// Whether the request may have been carried out all the same.
+    pub const fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown(_))
+    }
+
+    pub(crate) fn timed_out(after: Duration) -> Self {
+        Self::Unknown(format!("no reply within {after:?}"))
+    }
+}
+
+impl From<etcd_client::Error> for StoreError {
+    fn from(error: etcd_client::Error) -> Self {
+        let etcd_client::Error::GRpcStatus(status) = &error else {
+            return Self::Unknown(error.to_string());
+        };
+        // The code is a tonic type, which this crate does not name; its number is part of gRPC.
+        let code = status.code() as i32;
+        let message = status.message().to_owned();
+        let refused = |kind| Self::Refused {
+            kind,
+            message: message.clone(),
+        };
+        match code {
+            // INVALID_ARGUMENT, ALREADY_EXISTS, FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED
+            3 | 6 | 9 | 11 | 12 => refused(Refusal::Invalid),
+            // NOT_FOUND: the only thing we name that can be missing is a lease.
+            5 => refused(Refusal::LeaseNotFound),
+            // PERMISSION_DENIED, UNAUTHENTICATED
+            7 | 16 => refused(Refusal::Denied),
+            // RESOURCE_EXHAUSTED covers "no space" and "too many requests"; only one is our business.
+            8 if message.contains("space") => refused(Refusal::NoSpace),
+            _ => {
+                // A transport error says "transport error" and keeps the useful part in its sources.
+                let mut text = if message.is_empty() {
+                    format!("gRPC status {code}")
+                } else {
+                    message.clone()
+                };
+                let mut source = std::error::Error::source(status);
+                while let Some(inner) = source {
+                    text = format!("{text}: {inner}");
+                    source = inner.source();
+                }
+                Self::Unknown(text)
+            }
+        }
+    }
+}
+
+/// Why a connection to the store could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No endpoint was given.
+    #[error("no store endpoint was given")]
+    NoEndpoints,
+    /// An endpoint without TLS that is not on this machine.
+    #[error(
+        "endpoint {endpoint} is neither TLS nor on this machine: use https://, or allow plaintext explicitly"
+    )]
+    PlaintextRefused {
+        /// The endpoint as given.
+        endpoint: String,
+    },
+    /// An endpoint that is not an address.
+    #[error("endpoint {endpoint:?} is not an address: {reason}")]
+    BadEndpoint {
+        /// The endpoint as given.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A certificate, key or user that the client cannot use.
+    #[error("cannot set up the connection to the store: {0}")]
+    Setup(String),
+    /// No endpoint answered.
+    #[error("no store answered at {endpoints}: {reason}")]
+    Unreachable {
+        /// All endpoints tried.
+        endpoints: String,
+        /// The last failure.
+        reason: String,
+    },
+    /// The store answered and refused us.
+    #[error("the store at {endpoints} refused us: {reason}")]
+    Refused {
+        /// All endpoints tried.
+        endpoints: String,
+        /// The store's own words.
+        reason: String,
+    },
+    /// The thread that renews leases could not be started.
+    #[error("cannot start the guard thread: {0}")]
+    Guard(#[source] std::io::Error),
+}
+
+/// Why a lock was not acquired.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AcquireError {
+    /// The lock name cannot be used.
+    #[error("lock name {name:?} cannot be used: {reason}")]
+    BadName {
+        /// The name as given.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Somebody else holds it and we were told not to wait (any longer).
+    #[error("lock {name} is held by {holder}, and {ahead} were ahead of us after {waited:?}")]
+    Contended {
+        /// The lock.
+        name: String,
+        /// The entry that holds it.
+        holder: String,
+        /// Entries ahead of ours, the holder included.
+        ahead: usize,
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// Our session ended while we waited; the place is lost.
+    #[error("lost our place in the queue of lock {name}: {reason}")]
+    SessionLost {
+        /// The lock.
+        name: String,
+        /// How the session ended.
+        reason: String,
+    },
+    /// Somebody removed our entry from the queue.
+    #[error(
+        "our entry in the queue of lock {name} was removed by somebody else at revision {revision}"
+    )]
+    Removed {
+        /// The lock.
+        name: String,
+        /// The revision at which it went, or at which it was seen to be gone.
+        revision: i64,
+    },
+    /// The store's revisions went backwards: tokens would repeat.
+    #[error(
+        "the store went back from revision {seen} to {now} (restored or wiped): \
+         no lock is taken until it is past {seen}, because fencing tokens would repeat"
+    )]
+    StoreWentBack {
+        /// The highest revision this client has seen.
+        seen: i64,
+        /// The revision now.
+        now: i64,
+    },
+    /// The store could not be reached or refused.
+    #[error("cannot acquire lock {name}: {source}")]
+    Store {
+        /// The lock.
+        name: String,
+        /// What the store said.
+        #[source]
+        source: StoreError,
+    },
+    /// The client was closed.
+    #[error("the lock client is closed")]
+    Closed,
+}

@@ -1,0 +1,127 @@
+//! [`Grant`]: the proof that a lock is held.
+
+use std::time::Duration;
+
+use crate::entry::Entry;
+use crate::error::StoreError;
+use crate::kv::{Fence, Kv};
+use crate::room::RoomClaim;
+use crate::tenure::{EndReason, Tenure};
+
+/// The proof that a lock was acquired, and the only way to act under it.
+///
+/// It can be made only by acquiring. Dropping it ends the tenure at once and removes the entry in the
+/// background; [`Grant::release`] tells when the store has confirmed it.
+///
+/// # Caveats
+///
+/// Holding a grant does not mean that the lock is held *now*: ask [`Tenure::admits`] before every
+/// effect, and let effects on the store carry the [`Fence`].
+#[must_use = "dropping a grant gives the lock back"]
+pub struct Grant {
+    name: String,
+    create: i64,
+    tenure: Tenure,
+    claim: RoomClaim,
+    entry: Entry,
+    waited: Duration,
+}
+
+impl Grant {
+    pub(crate) const fn new(
+        name: String,
+        create: i64,
+        tenure: Tenure,
+        claim: RoomClaim,
+        entry: Entry,
+        waited: Duration,
+    ) -> Self {
+        Self {
+            name,
+            create,
+            tenure,
+            claim,
+            entry,
+            waited,
+        }
+    }
+
+    /// The lock's name, as it was asked for.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The key of our entry.
+    pub fn key(&self) -> &str {
+        self.entry.key()
+    }
+
+    /// The fencing token: the create revision of our entry. Strictly increases over the holders of a
+    /// lock, so a receiver that remembers the highest it has seen can refuse late effects of earlier
+    /// holders.
+    pub fn token(&self) -> u64 {
+        u64::try_from(self.create).unwrap_or(0)
+    }
+
+    /// The lease that carries our entry.
+    pub fn lease(&self) -> i64 {
+        self.entry.lease()
+    }
+
+    /// How long acquiring took.
+    pub const fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// Whether effects may still begin. Cheap to clone, readable from anywhere.
+    pub const fn tenure(&self) -> &Tenure {
+        &self.tenure
+    }
+
+    /// What a write must prove: that this very entry still stands.
+    pub fn fence(&self) -> Fence {
+        Fence::new(self.entry.key().to_owned(), self.create)
+    }
+
+    /// Asks the store whether our entry stands, now, and ends the tenure if it does not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not say.
+    pub async fn verify(&self) -> Result<bool, StoreError> {
+        let kv = Kv::new(self.entry.shared().wire.clone());
+        let stands = kv.stands(&self.fence()).await?;
+        if !stands {
+            self.tenure.end(EndReason::Removed { revision: 0 });
+        }
+        Ok(stands && self.tenure.admits())
+    }
+
+    /// Gives the lock back. Stop the work, and see it stopped, *before* calling this.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store did not confirm it. The tenure has ended all the same, and the
+    /// removal goes on in the background until it is confirmed or the lease has ended.
+    pub async fn release(mut self) -> Result<(), StoreError> {
+        self.tenure.end(EndReason::Released);
+        self.entry.remove().await
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        self.tenure.end(EndReason::Released);
+    }
+}
+
+impl std::fmt::Debug for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grant")
+            .field("key", &self.entry.key())
+            .field("token", &self.create)
+            .field("tenure", &self.tenure)
+            .field("claim", &self.claim)
+            .finish_non_exhaustive()
+    }
+}

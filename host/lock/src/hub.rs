@@ -1,0 +1,480 @@
+//! The hub: every watch of one client, over one stream.
+//!
+//! Watches near the head of a queue are opened *without* a start revision. etcd serves a watch with a past start revision
+//! from a loop that runs every 100 ms; one without is served at once. The price is that a gap can
+//! lie before the watch opens, so subscribers read after every [`WatchItem::Open`]. A watch *after* a
+//! revision has no gap and ends for good when it is interrupted.
+//!
+//! The hub must never wait for a subscriber: one that does not keep up loses its subscription.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use etcd_client::{
+    EventType, WatchFilterType, WatchOptions, WatchRequestSender, WatchResponse,
+    WatchResponseStream,
+};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::Backoff;
+use crate::error::StoreError;
+use crate::wire::Wire;
+
+/// Items that may wait for one subscriber.
+const SUBSCRIBER_DEPTH: usize = 1024;
+/// Commands that may wait for the hub.
+const COMMAND_DEPTH: usize = 1024;
+/// A silent stream is asked for its progress after this long, and given up after three of them.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// Unanswered probes after which a stream counts as dead.
+const PROBES_UNANSWERED: u32 = 3;
+/// How long opening a stream, or pushing one request into it, may take.
+const STREAM_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What to watch.
+#[derive(Clone, Debug)]
+pub(crate) struct Range {
+    pub(crate) key: String,
+    /// Every key that begins with `key`, or that key alone.
+    pub(crate) prefix: bool,
+    /// Whether puts matter, or only deletions.
+    pub(crate) puts: bool,
+    /// Deliver everything after this revision, or everything from when the watch opens.
+    pub(crate) after: Option<i64>,
+}
+
+/// One thing that happened to a key.
+#[derive(Clone, Debug)]
+pub(crate) struct WatchEvent {
+    pub(crate) key: Vec<u8>,
+    pub(crate) revision: i64,
+    pub(crate) what: What,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    Put {
+        create: i64,
+        lease: i64,
+        value: Vec<u8>,
+    },
+    Delete,
+}
+
+/// What a subscriber hears, in order.
+#[derive(Debug)]
+pub(crate) enum WatchItem {
+    /// Every event after `revision` will be delivered. What came before is unknown: read now.
+    Open { revision: i64 },
+    /// Events, complete up to `revision`.
+    Events {
+        revision: i64,
+        events: Vec<WatchEvent>,
+    },
+    /// Nothing is delivered until the next `Open`.
+    Down { reason: String },
+}
+
+/// One watch. Dropping it ends the watch.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    id: u64,
+    items: mpsc::Receiver<WatchItem>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Subscription {
+    /// The next item; `None` when this subscriber fell too far behind, or the hub closed.
+    pub(crate) async fn next(&mut self) -> Option<WatchItem> {
+        self.items.recv().await
+    }
+
+    /// Whether nothing will be delivered any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.items.is_closed() && self.items.is_empty()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        // When the queue is full the hub finds out at the next event: the receiver is gone.
+        let _ = self.commands.try_send(Command::Unsubscribe(self.id));
+    }
+}
+
+#[derive(Debug)]
+enum Command {
+    Subscribe {
+        id: u64,
+        range: Range,
+        items: mpsc::Sender<WatchItem>,
+    },
+    Unsubscribe(u64),
+}
+
+/// The handle that subscribers use. Cheap to clone.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    commands: mpsc::Sender<Command>,
+    next: AtomicU64,
+}
+
+impl Hub {
+    /// Makes the handle and the task behind it; the task must run on the guard.
+    pub(crate) fn new(wire: Wire, cancel: CancellationToken) -> (Self, impl Future<Output = ()>) {
+        let (commands, inbox) = mpsc::channel(COMMAND_DEPTH);
+        let hub = Self {
+            commands,
+            next: AtomicU64::new(1),
+        };
+        let task = Task {
+            wire,
+            inbox,
+            watches: HashMap::new(),
+            wires: HashMap::new(),
+            next_wire: 1,
+        };
+        let run = async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = task.run() => {}
+            }
+        };
+        (hub, run)
+    }
+
+    /// Opens a watch; `None` when the hub has closed.
+    pub(crate) async fn subscribe(&self, range: Range) -> Option<Subscription> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (items, receiver) = mpsc::channel(SUBSCRIBER_DEPTH);
+        let subscribe = Command::Subscribe { id, range, items };
+        self.commands.send(subscribe).await.ok()?;
+        Some(Subscription {
+            id,
+            items: receiver,
+            commands: self.commands.clone(),
+        })
+    }
+}
+
+struct Watch {
+    range: Range,
+    items: mpsc::Sender<WatchItem>,
+    /// The id under which the server knows it on the current stream.
+    wire: Option<i64>,
+    /// When the server accepted it, to tell a stumble from a refusal.
+    opened: Option<Instant>,
+}
+
+/// Why a stream is given up.
+struct Broken(String);
+
+struct Task {
+    wire: Wire,
+    inbox: mpsc::Receiver<Command>,
+    watches: HashMap<u64, Watch>,
+    wires: HashMap<i64, u64>,
+    next_wire: i64,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut backoff = Backoff::reconnect();
+        loop {
+            // The first stream opens for the first subscriber and then stays: opening one takes a round
+            // trip that nobody should wait for in the middle of a hand-off.
+            while self.watches.is_empty() {
+                match self.inbox.recv().await {
+                    Some(command) => self.note(command),
+                    None => return,
+                }
+            }
+            let began = Instant::now();
+            let Broken(reason) = match self.open().await {
+                Ok((sender, stream)) => self.serve(sender, stream).await,
+                Err(broken) => broken,
+            };
+            if self.inbox.is_closed() {
+                return;
+            }
+            tracing::debug!(%reason, "watch stream down");
+            self.all_down(&reason);
+            if began.elapsed() > Duration::from_secs(10) {
+                backoff.reset();
+            }
+            self.rest(backoff.next()).await;
+        }
+    }
+
+    /// Takes a command while there is no stream.
+    fn note(&mut self, command: Command) {
+        match command {
+            Command::Subscribe { id, range, items } => {
+                let watch = Watch {
+                    range,
+                    items,
+                    wire: None,
+                    opened: None,
+                };
+                self.watches.insert(id, watch);
+            }
+            Command::Unsubscribe(id) => {
+                self.watches.remove(&id);
+            }
+        }
+    }
+
+    async fn rest(&mut self, pause: Duration) {
+        let pause = tokio::time::sleep(pause);
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                () = &mut pause => return,
+                command = self.inbox.recv() => match command {
+                    Some(command) => self.note(command),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn all_down(&mut self, reason: &str) {
+        self.wires.clear();
+        self.watches.retain(|_, watch| {
+            watch.wire = None;
+            // Its start revision is in the past; only the subscriber knows where to go on from.
+            let once = watch.range.after.is_some();
+            let was_open = watch.opened.take().is_some();
+            let told = (!was_open && !once)
+                || watch
+                    .items
+                    .try_send(WatchItem::Down {
+                        reason: reason.to_owned(),
+                    })
+                    .is_ok();
+            told && !once && !watch.items.is_closed()
+        });
+    }
+
+    fn options(&mut self, id: u64) -> Option<(String, WatchOptions)> {
+        let wire = self.next_wire;
+        self.next_wire += 1;
+        let watch = self.watches.get_mut(&id)?;
+        watch.wire = Some(wire);
+        watch.opened = None;
+        self.wires.insert(wire, id);
+        let mut options = WatchOptions::new().with_watch_id(wire);
+        if watch.range.prefix {
+            options = options.with_prefix();
+        }
+        if let Some(revision) = watch.range.after {
+            options = options.with_start_revision(revision + 1);
+        }
+        if !watch.range.puts {
+            options = options.with_filters([WatchFilterType::NoPut]);
+        }
+        Some((watch.range.key.clone(), options))
+    }
+
+    /// Opens a stream with the first watch in it and adds the others.
+    async fn open(&mut self) -> Result<(WatchRequestSender, WatchResponseStream), Broken> {
+        let mut ids: Vec<u64> = self.watches.keys().copied().collect();
+        ids.sort_unstable();
+        let mut ids = ids.into_iter();
+        let Some((key, options)) = ids.next().and_then(|id| self.options(id)) else {
+            return Err(Broken("nothing to watch".into()));
+        };
+        let mut client = self.wire.client().watch_client();
+        let opening = timeout(STREAM_PATIENCE, client.watch(key, Some(options))).await;
+        let stream = match opening {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(Broken(StoreError::from(error).to_string())),
+            Err(_) => return Err(Broken("the store did not open a watch stream".into())),
+        };
+        let (mut sender, stream) = stream.split();
+        for id in ids {
+            self.create(&mut sender, id).await?;
+        }
+        Ok((sender, stream))
+    }
+
+    async fn create(&mut self, sender: &mut WatchRequestSender, id: u64) -> Result<(), Broken> {
+        match self.options(id) {
+            Some((key, options)) => push(sender.watch(key, Some(options))).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        mut sender: WatchRequestSender,
+        mut stream: WatchResponseStream,
+    ) -> Broken {
+        let mut probe = interval(PROBE_EVERY);
+        probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut unanswered = 0;
+        loop {
+            let step = tokio::select! {
+                biased;
+                message = stream.message() => {
+                    unanswered = 0;
+                    match message {
+                        Ok(Some(response)) => self.response(&mut sender, &response).await,
+                        Ok(None) => Err(Broken("the store closed the watch stream".into())),
+                        Err(error) => Err(Broken(StoreError::from(error).to_string())),
+                    }
+                }
+                command = self.inbox.recv() => match command {
+                    Some(command) => self.command(&mut sender, command).await,
+                    None => return Broken("closed".into()),
+                },
+                _ = probe.tick() => {
+                    unanswered += 1;
+                    if unanswered > PROBES_UNANSWERED {
+                        Err(Broken(format!("the watch stream was silent for {:?}", PROBE_EVERY * unanswered)))
+                    } else if unanswered > 1 {
+                        push(sender.request_progress()).await
+                    } else {
+                        Ok(())
+                    }
+                }
+            };
+            if let Err(broken) = step {
+                return broken;
+            }
+        }
+    }
+
+    async fn command(
+        &mut self,
+        sender: &mut WatchRequestSender,
+        command: Command,
+    ) -> Result<(), Broken> {
+        match command {
+            Command::Subscribe { id, .. } => {
+                self.note(command);
+                self.create(sender, id).await
+            }
+            Command::Unsubscribe(id) => self.cancel(sender, id).await,
+        }
+    }
+
+    async fn cancel(&mut self, sender: &mut WatchRequestSender, id: u64) -> Result<(), Broken> {
+        let wire = self.watches.remove(&id).and_then(|watch| watch.wire);
+        match wire {
+            Some(wire) => {
+                self.wires.remove(&wire);
+                push(sender.cancel(wire)).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn response(
+        &mut self,
+        sender: &mut WatchRequestSender,
+        response: &WatchResponse,
+    ) -> Result<(), Broken> {
+        if !self.wire.identity().is_same_cluster(response.header()) {
+            return Err(Broken("another cluster answered at this address".into()));
+        }
+        if response.canceled() {
+            return self.refused(sender, response).await;
+        }
+        let Some(&id) = self.wires.get(&response.watch_id()) else {
+            // Progress of the whole stream, or a watch that was cancelled a moment ago.
+            return Ok(());
+        };
+        let revision = response
+            .header()
+            .map_or(0, etcd_client::ResponseHeader::revision);
+        let item = if response.created() {
+            WatchItem::Open { revision }
+        } else {
+            WatchItem::Events {
+                revision,
+                events: response.events().iter().filter_map(event).collect(),
+            }
+        };
+        let Some(watch) = self.watches.get_mut(&id) else {
+            return Ok(());
+        };
+        if response.created() {
+            watch.opened = Some(Instant::now());
+        }
+        if watch.items.try_send(item).is_ok() {
+            Ok(())
+        } else {
+            // Too slow, or gone. A slow subscriber learns it from the end of its queue.
+            self.cancel(sender, id).await
+        }
+    }
+
+    /// The server ended a watch: compacted away, too slow, or not permitted.
+    async fn refused(
+        &mut self,
+        sender: &mut WatchRequestSender,
+        response: &WatchResponse,
+    ) -> Result<(), Broken> {
+        let reason = response.cancel_reason();
+        if response.created() {
+            // Refused at birth. A token that has expired since the stream opened shows this way, and
+            // only a new login on a new stream helps.
+            if reason.to_ascii_lowercase().contains("permission") || reason.contains("token") {
+                let client = self.wire.client().clone();
+                let _ = timeout(STREAM_PATIENCE, client.refresh_token()).await;
+            }
+            return Err(Broken(format!("the store refused a watch: {reason}")));
+        }
+        let Some(id) = self.wires.remove(&response.watch_id()) else {
+            return Ok(()); // The answer to our own cancel.
+        };
+        let Some(watch) = self.watches.get_mut(&id) else {
+            return Ok(());
+        };
+        let once = watch.range.after.is_some();
+        let young = watch
+            .opened
+            .take()
+            .is_none_or(|at| at.elapsed() < Duration::from_millis(100));
+        if young && !once {
+            return Err(Broken(format!("the store ended a watch: {reason}")));
+        }
+        let down = WatchItem::Down {
+            reason: format!("the store ended the watch: {reason}"),
+        };
+        if watch.items.try_send(down).is_err() || once {
+            self.watches.remove(&id);
+            return Ok(());
+        }
+        self.create(sender, id).await
+    }
+}
+
+async fn push(request: impl Future<Output = Result<(), etcd_client::Error>>) -> Result<(), Broken> {
+    match timeout(STREAM_PATIENCE, request).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Broken(error.to_string())),
+        Err(_) => Err(Broken("the store takes no watch requests".into())),
+    }
+}
+
+fn event(event: &etcd_client::Event) -> Option<WatchEvent> {
+    let kv = event.kv()?;
+    let what = match event.event_type() {
+        EventType::Put => What::Put {
+            create: kv.create_revision(),
+            lease: kv.lease(),
+            value: kv.value().to_vec(),
+        },
+        EventType::Delete => What::Delete,
+    };
+    Some(WatchEvent {
+        key: kv.key().to_vec(),
+        revision: kv.mod_revision(),
+        what,
+    })
+}

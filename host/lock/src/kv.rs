@@ -1,0 +1,235 @@
+//! Keys: plain access for records, fenced access for work under a lock.
+//!
+//! A fenced write is one transaction that also compares the create revision of the lock's entry. The
+//! store itself refuses it when the token is stale, whatever any clock says.
+
+use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, PutOptions, Txn, TxnOp};
+
+use crate::error::StoreError;
+use crate::wire::{Reply, Wire};
+
+/// The proof that a write carries: this entry, born at this revision, stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    key: String,
+    create: i64,
+}
+
+impl Fence {
+    pub(crate) const fn new(key: String, create: i64) -> Self {
+        Self { key, create }
+    }
+
+    fn compare(&self) -> Compare {
+        Compare::create_revision(self.key.as_str(), CompareOp::Equal, self.create)
+    }
+}
+
+/// A key and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyValue {
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: Vec<u8>,
+    /// The revision at which the key was created.
+    pub create_revision: i64,
+    /// The revision of its last change.
+    pub mod_revision: i64,
+    /// The lease that carries it, 0 for none.
+    pub lease: i64,
+}
+
+/// Why a fenced operation did not happen.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FencedError {
+    /// The token is stale: the entry it names no longer stands. Nothing was changed.
+    #[error("the fencing token is stale: the lock entry no longer stands")]
+    Stale,
+    /// The key was not at the expected revision. Nothing was changed.
+    #[error("the key was not at the expected revision")]
+    Conflict,
+    /// The store refused or did not answer; see [`StoreError::is_unknown`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Access to keys. Cheap to clone.
+#[derive(Clone)]
+pub struct Kv {
+    wire: Wire,
+}
+
+impl Kv {
+    pub(crate) const fn new(wire: Wire) -> Self {
+        Self { wire }
+    }
+
+    /// Reads one key, linearizably.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not answer or refuses.
+    pub async fn get(&self, key: &str) -> Result<Option<KeyValue>, StoreError> {
+        let txn = Txn::new().and_then([TxnOp::get(key, None)]);
+        Ok(entries(&self.wire.txn(txn).await?, 0).pop())
+    }
+
+    /// Reads up to `limit` keys that begin with `prefix`, in key order; 0 is no limit.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not answer or refuses.
+    pub async fn list(&self, prefix: &str, limit: u32) -> Result<Vec<KeyValue>, StoreError> {
+        let options = GetOptions::new().with_prefix().with_limit(i64::from(limit));
+        let txn = Txn::new().and_then([TxnOp::get(prefix, Some(options))]);
+        Ok(entries(&self.wire.txn(txn).await?, 0))
+    }
+
+    /// Reads every key that begins with `prefix`, and the revision of the reading.
+    pub(crate) async fn list_at(&self, prefix: &str) -> Result<(i64, Vec<KeyValue>), StoreError> {
+        let options = GetOptions::new().with_prefix();
+        let txn = Txn::new().and_then([TxnOp::get(prefix, Some(options))]);
+        let reply = self.wire.txn(txn).await?;
+        Ok((reply.revision, entries(&reply, 0)))
+    }
+
+    /// Writes one key, under `lease` unless that is 0. Returns the revision of the write.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; an unknown one may have been carried out.
+    pub async fn put(&self, key: &str, value: &[u8], lease: i64) -> Result<i64, StoreError> {
+        let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
+        let mut kv = self.wire.client().kv_client();
+        let reply = self.wire.ask(kv.put(key, value, options)).await?;
+        Ok(reply
+            .header()
+            .map_or(0, etcd_client::ResponseHeader::revision))
+    }
+
+    /// Deletes one key. Returns whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; an unknown one may have been carried out.
+    pub async fn delete(&self, key: &str) -> Result<bool, StoreError> {
+        let txn = Txn::new().and_then([TxnOp::delete(key, None)]);
+        Ok(self.wire.txn(txn).await?.deleted(0) > 0)
+    }
+
+    /// Deletes every key from `from` up to but not including `end`. Returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; an unknown one may have been carried out.
+    pub async fn delete_range(&self, from: &str, end: &str) -> Result<i64, StoreError> {
+        let options = DeleteOptions::new().with_range(end);
+        let txn = Txn::new().and_then([TxnOp::delete(from, Some(options))]);
+        Ok(self.wire.txn(txn).await?.deleted(0))
+    }
+
+    /// Asks whether the entry behind `fence` stands.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not say.
+    pub async fn stands(&self, fence: &Fence) -> Result<bool, StoreError> {
+        let txn = Txn::new().when([fence.compare()]);
+        Ok(self.wire.txn(txn).await?.succeeded)
+    }
+
+    /// Writes one key if the fence stands. Returns the revision of the write.
+    ///
+    /// # Errors
+    ///
+    /// [`FencedError::Stale`] when the fence does not stand; [`FencedError::Store`] otherwise.
+    pub async fn put_fenced(
+        &self,
+        fence: &Fence,
+        key: &str,
+        value: &[u8],
+    ) -> Result<i64, FencedError> {
+        let txn = Txn::new()
+            .when([fence.compare()])
+            .and_then([put(key, value, 0)]);
+        let reply = self.wire.txn(txn).await?;
+        reply
+            .succeeded
+            .then_some(reply.revision)
+            .ok_or(FencedError::Stale)
+    }
+
+    /// Deletes one key if the fence stands. Returns whether the key was there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kv::put_fenced`].
+    pub async fn delete_fenced(&self, fence: &Fence, key: &str) -> Result<bool, FencedError> {
+        let txn = Txn::new()
+            .when([fence.compare()])
+            .and_then([TxnOp::delete(key, None)]);
+        let reply = self.wire.txn(txn).await?;
+        reply
+            .succeeded
+            .then(|| reply.deleted(0) > 0)
+            .ok_or(FencedError::Stale)
+    }
+
+    /// Writes one key if the fence stands and the key's last change was at `expected` (0: there is
+    /// no such key). Returns the revision of the write.
+    ///
+    /// # Errors
+    ///
+    /// [`FencedError::Conflict`] when only the key differs; otherwise as [`Kv::put_fenced`].
+    pub async fn compare_and_put_fenced(
+        &self,
+        fence: &Fence,
+        key: &str,
+        expected: i64,
+        value: &[u8],
+    ) -> Result<i64, FencedError> {
+        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
+        let lock = TxnOp::get(fence.key.as_str(), None);
+        let txn = Txn::new()
+            .when([fence.compare(), unchanged])
+            .and_then([put(key, value, 0)])
+            .or_else([lock]);
+        let reply = self.wire.txn(txn).await?;
+        if reply.succeeded {
+            return Ok(reply.revision);
+        }
+        let stands = entries(&reply, 0)
+            .first()
+            .is_some_and(|entry| entry.create_revision == fence.create);
+        Err(if stands {
+            FencedError::Conflict
+        } else {
+            FencedError::Stale
+        })
+    }
+}
+
+fn put(key: &str, value: &[u8], lease: i64) -> TxnOp {
+    let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
+    TxnOp::put(key, value, options)
+}
+
+fn entries(reply: &Reply, at: usize) -> Vec<KeyValue> {
+    let Some(range) = reply.range(at) else {
+        return Vec::new();
+    };
+    range
+        .kvs()
+        .iter()
+        .filter_map(|kv| {
+            Some(KeyValue {
+                key: kv.key_str().ok()?.to_owned(),
+                value: kv.value().to_vec(),
+                create_revision: kv.create_revision(),
+                mod_revision: kv.mod_revision(),
+                lease: kv.lease(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,67 @@
+//! Locks on etcd that stop counting before they are lost.
+//!
+//! etcd sessions, fair exclusive locks with fencing tokens, and live views of their queues. The
+//! layout of keys is etcd's own convention, so `etcdctl lock` and Go's `concurrency.Mutex` contend
+//! for the same locks.
+//!
+//! ```no_run
+//! use leasehold_lock::{Acquire, ConnectOptions, Locks};
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let locks = Locks::connect(ConnectOptions::new(["http://127.0.0.1:2379"])).await?;
+//! let grant = locks.acquire(Acquire::new("/jobs/billing")).await?;
+//!
+//! // Ask before every effect; it costs a clock read.
+//! while grant.tenure().admits() {
+//!     // A write that the store itself refuses once the lock is no longer ours.
+//!     locks.kv().put_fenced(&grant.fence(), "/billing/last", b"42").await?;
+//! #   break;
+//! }
+//! grant.release().await?;
+//! locks.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layout
+//!
+//! - [`clock`], [`tenure`]: time, and the answer to "may I still act?".
+//! - [`connect`], [`error`], [`backoff`]: reaching the store.
+//! - [`acquire`], [`grant`], [`kv`]: taking a lock, holding it, writing under it.
+//! - [`view`]: queues for people.
+//! - `session`, `guard`, `hub`, `wire`, `room`, `claims`, `far`, `entry`: how it is done; private.
+//!
+//! # What this crate must never do
+//!
+//! Know about guests, jobs or records; use the server-side Lock RPC; take a live lease as proof of
+//! ownership; delete an entry by its name alone.
+
+pub mod acquire;
+pub mod backoff;
+pub mod clock;
+pub mod connect;
+pub mod error;
+pub mod grant;
+pub mod kv;
+pub mod locks;
+pub mod tenure;
+pub mod view;
+
+mod claims;
+mod entry;
+mod far;
+mod guard;
+mod hub;
+mod room;
+mod session;
+mod wire;
+
+pub use acquire::{Acquire, Place, Wait};
+pub use backoff::Backoff;
+pub use clock::{BootTime, Clock, ManualClock, SystemClock};
+pub use connect::{ConnectOptions, Tls};
+pub use error::{AcquireError, ConnectError, Refusal, StoreError};
+pub use grant::Grant;
+pub use kv::{Fence, FencedError, KeyValue, Kv};
+pub use locks::Locks;
+pub use tenure::{EndReason, Tenure};
+pub use view::{Freshness, QueueEntry, QueueView, ViewChange};

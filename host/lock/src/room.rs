@@ -1,0 +1,395 @@
+//! One lock as this host takes part in it: its claims, and the watch that feeds them.
+//!
+//! The watch stays open while somebody waits near the head or holds, and for a while after: a watch
+//! opened for each acquisition could be born behind the store's present and cost 100 ms at the worst
+//! moment. Callers and the guard's task share the claims under a mutex that is never held over an
+//! await.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::claims::{Claims, Standing};
+use crate::clock::{BootTime, Clock};
+use crate::error::StoreError;
+use crate::hub::{Hub, Range, Subscription, WatchItem, What};
+use crate::tenure::{EndReason, Tenure};
+use crate::wire::{Line, Wire};
+
+/// How long a watch outlives its last user.
+const LINGER: Duration = Duration::from_secs(30);
+/// Pause before a failed reading is tried again, and between readings that stand in for a watch.
+const READ_AGAIN: Duration = Duration::from_millis(250);
+
+/// One lock, seen from this host.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) prefix: String,
+    shared: Mutex<Shared>,
+    /// Rung when the task has something to do.
+    bell: Notify,
+    /// Rung when a far claim has been dropped.
+    parting: Notify,
+}
+
+#[derive(Debug)]
+struct Shared {
+    claims: Claims,
+    closed: bool,
+    /// The queue was long when we last joined it: read no more of it than will be used, and close the
+    /// watch rather than linger.
+    long: bool,
+    /// The watch is open, so the task need not be woken for every claim.
+    attended: bool,
+    last_use: Instant,
+}
+
+impl Room {
+    pub(crate) fn new(prefix: String) -> Arc<Self> {
+        Arc::new(Self {
+            prefix,
+            shared: Mutex::new(Shared {
+                claims: Claims::new(),
+                closed: false,
+                long: false,
+                attended: false,
+                last_use: Instant::now(),
+            }),
+            bell: Notify::new(),
+            parting: Notify::new(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Announces an entry under `key`; `None` when this room has closed and another must be opened.
+    pub(crate) fn claim(self: &Arc<Self>, key: &str) -> Option<RoomClaim> {
+        let mut shared = self.lock();
+        if shared.closed {
+            return None;
+        }
+        let (id, standing) = shared.claims.announce(key);
+        drop(shared);
+        Some(RoomClaim {
+            room: Arc::clone(self),
+            id,
+            standing,
+        })
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Resolves when the claim is no longer there.
+    pub(crate) async fn forgotten(&self, claim: u64) {
+        loop {
+            let parting = self.parting.notified();
+            tokio::pin!(parting);
+            parting.as_mut().enable();
+            if !self.lock().claims.knows(claim) {
+                return;
+            }
+            parting.await;
+        }
+    }
+
+    /// What the follower of a far claim has read.
+    pub(crate) fn read_far(&self, claim: u64, revision: i64, stands: bool, ahead: &[Line]) {
+        self.lock().claims.read_far(claim, revision, stands, ahead);
+    }
+
+    /// A key under this lock was deleted.
+    pub(crate) fn deleted(&self, key: &str, revision: i64) {
+        let gone = std::iter::once((key.to_owned(), revision));
+        self.lock().claims.deleted(gone);
+    }
+
+    /// Closes the room if nobody has a claim in it.
+    fn close_if_empty(&self) -> bool {
+        let mut shared = self.lock();
+        if shared.claims.is_empty() {
+            shared.closed = true;
+        }
+        shared.closed
+    }
+}
+
+impl Shared {
+    /// Whether the task must be woken: it sleeps through everything that needs nothing from it.
+    fn needs_attention(&mut self) -> bool {
+        self.last_use = Instant::now();
+        if self.attended {
+            self.long || self.claims.want_reading()
+        } else {
+            self.claims.want_watch()
+        }
+    }
+}
+
+/// One claim on the lock of a room. Dropping it forgets the claim, not the entry in the store.
+#[derive(Debug)]
+pub(crate) struct RoomClaim {
+    room: Arc<Room>,
+    id: u64,
+    standing: watch::Receiver<Standing>,
+}
+
+impl RoomClaim {
+    fn change(&self, change: impl FnOnce(&mut Shared)) {
+        let mut shared = self.room.lock();
+        change(&mut shared);
+        let wake = shared.needs_attention();
+        drop(shared);
+        if wake {
+            self.room.bell.notify_one();
+        }
+    }
+
+    pub(crate) const fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
+    pub(crate) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Whether the queue was a long one when we last joined it.
+    pub(crate) fn expects_long(&self) -> bool {
+        self.room.lock().long
+    }
+
+    /// The entry exists at `create`, and a reading at `as_of` showed `lines`.
+    pub(crate) fn settle(&self, create: i64, lines: &[Line], as_of: i64) {
+        self.change(|shared| {
+            shared.claims.settle(self.id, create, lines, as_of);
+            shared.long = false;
+        });
+    }
+
+    /// The entry exists at `create` in a long queue, right behind `line`, and will have a follower.
+    pub(crate) fn settle_far(&self, create: i64, line: &Line, as_of: i64) {
+        self.change(|shared| {
+            shared.claims.settle_far(self.id, create, line, as_of);
+            shared.long = true;
+        });
+    }
+
+    pub(crate) fn hold(&self, create: i64, as_of: i64, tenure: Tenure) {
+        self.change(|shared| shared.claims.hold(self.id, create, as_of, tenure));
+    }
+
+    pub(crate) const fn standing(&mut self) -> &mut watch::Receiver<Standing> {
+        &mut self.standing
+    }
+}
+
+impl Drop for RoomClaim {
+    fn drop(&mut self) {
+        self.change(|shared| shared.claims.drop_claim(self.id));
+        self.room.parting.notify_waiters();
+    }
+}
+
+/// The task behind a room. Runs on the guard until the room has been empty for a while.
+pub(crate) struct RoomTask {
+    pub(crate) room: Arc<Room>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) wire: Wire,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How long a holder may go without ownership being confirmed.
+    pub(crate) unverified_after: Duration,
+}
+
+/// What a reading of the queue says: as of which revision, up to which entry, and the entries.
+type Read = Result<(i64, i64, Vec<Line>), StoreError>;
+
+/// One stretch of time during which the watch of a room is open.
+struct Visit<'a> {
+    task: &'a RoomTask,
+    watch: Subscription,
+    /// Whether the watch delivers.
+    live: bool,
+    /// When ownership was last confirmed, by an event or a reading.
+    verified: BootTime,
+    reading: Option<BoxFuture<'a, Read>>,
+    read_at: Option<Instant>,
+    wanted_until: Instant,
+}
+
+impl Visit<'_> {
+    /// Decides what to do next. False when the watch is no longer wanted.
+    fn plan(&mut self) -> bool {
+        let mut shared = self.task.room.lock();
+        let now = Instant::now();
+        self.wanted_until = if shared.claims.want_watch() {
+            now + LINGER
+        } else {
+            shared.last_use + LINGER
+        };
+        if shared.long && !shared.claims.want_watch() || now >= self.wanted_until {
+            shared.attended = false;
+            shared.claims.down();
+            return false;
+        }
+        shared.attended = true;
+        let due = self.read_at.is_some_and(|at| at <= now);
+        if self.reading.is_none() && (due || shared.claims.want_reading()) {
+            shared.claims.reading_began();
+            self.read_at = None;
+            let youngest = shared.claims.youngest();
+            self.reading = Some(Box::pin(self.task.read(youngest)));
+        }
+        true
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let reading = self.reading.as_mut();
+        let read = async {
+            match reading {
+                Some(reading) => reading.await,
+                None => std::future::pending().await,
+            }
+        };
+        let timer = self.read_at.unwrap_or(self.wanted_until);
+        tokio::select! {
+            biased;
+            item = self.watch.next() => Wake::Item(item),
+            result = read => Wake::Read(result),
+            () = self.task.room.bell.notified() => Wake::Bell,
+            () = sleep_until(timer) => Wake::Timer,
+        }
+    }
+
+    /// Takes in what happened. False when the watch must be opened anew.
+    fn handle(&mut self, wake: Wake) -> bool {
+        let mut shared = self.task.room.lock();
+        match wake {
+            Wake::Item(Some(WatchItem::Open { revision })) => {
+                self.live = true;
+                self.read_at = None;
+                shared.claims.opened(revision);
+            }
+            Wake::Item(Some(WatchItem::Events { events, .. })) => {
+                let gone = events.into_iter().filter_map(|event| match event.what {
+                    What::Delete => Some((String::from_utf8(event.key).ok()?, event.revision)),
+                    What::Put { .. } => None,
+                });
+                shared.claims.deleted(gone);
+            }
+            Wake::Item(Some(WatchItem::Down { reason })) => {
+                tracing::debug!(lock = %self.task.room.prefix, %reason, "lock watch down");
+                self.live = false;
+                self.verified = self.task.clock.now();
+                self.read_at = Some(Instant::now() + READ_AGAIN);
+                shared.claims.down();
+            }
+            // We fell behind. A new watch and a reading put it right.
+            Wake::Item(None) => return false,
+            Wake::Read(result) => {
+                self.reading = None;
+                self.read(&mut shared.claims, result);
+            }
+            Wake::Bell | Wake::Timer => {}
+        }
+        true
+    }
+
+    fn read(&mut self, claims: &mut Claims, result: Read) {
+        let again = Instant::now() + READ_AGAIN;
+        match result {
+            Ok((revision, youngest, lines)) => {
+                claims.reading_done(revision, youngest, &lines);
+                self.verified = self.task.clock.now();
+                // Without a watch, readings are all we have.
+                self.read_at = (!self.live).then_some(again);
+            }
+            Err(error) => {
+                tracing::debug!(lock = %self.task.room.prefix, %error, "cannot read the queue");
+                claims.reading_failed();
+                self.read_at = Some(again);
+                let unknown_for = self.task.clock.now().since(self.verified);
+                if unknown_for > self.task.unverified_after {
+                    for tenure in claims.tenures() {
+                        tenure.end(EndReason::Unverified);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What ends a wait.
+enum Wake {
+    Item(Option<WatchItem>),
+    Read(Read),
+    Bell,
+    Timer,
+}
+
+impl RoomTask {
+    /// Runs until the room is empty and has lingered.
+    pub(crate) async fn run(self) {
+        loop {
+            let (want, last_use) = {
+                let shared = self.room.lock();
+                (shared.claims.want_watch(), shared.last_use)
+            };
+            if want {
+                if !self.attend().await {
+                    return;
+                }
+                continue;
+            }
+            let idle_at = last_use.max(Instant::now() - LINGER) + LINGER;
+            tokio::select! {
+                () = self.room.bell.notified() => {}
+                () = sleep_until(idle_at) => {
+                    if last_use + LINGER <= Instant::now() && self.room.close_if_empty() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn read(&self, youngest: i64) -> Read {
+        let (revision, lines) = self.wire.queue(&self.room.prefix, youngest).await?;
+        Ok((revision, youngest, lines))
+    }
+
+    /// Keeps the watch open while it is wanted and for a while after. False when the hub has closed.
+    async fn attend(&self) -> bool {
+        let range = Range {
+            key: self.room.prefix.clone(),
+            prefix: true,
+            puts: false,
+            after: None,
+        };
+        let Some(watch) = self.hub.subscribe(range).await else {
+            return false;
+        };
+        let mut visit = Visit {
+            task: self,
+            watch,
+            live: false,
+            verified: self.clock.now(),
+            reading: None,
+            read_at: None,
+            wanted_until: Instant::now() + LINGER,
+        };
+        while visit.plan() {
+            let wake = visit.wake().await;
+            if !visit.handle(wake) {
+                self.room.lock().claims.down();
+                break;
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,322 @@
+//! Tenure: the answer to "may this run still act?", readable from any thread at any time.
+//!
+//! # Guarantees
+//!
+//! - [`Tenure::admits`] is false from the deadline on, whatever threads or timers are doing: it
+//!   reads the clock itself. A process that was frozen past its deadline gets `false` first.
+//! - Once ended, a tenure never admits again: a renewal that arrives later revives nothing.
+//! - The first reason stays. It is what the run's record will say.
+//!
+//! # Assumptions
+//!
+//! The clock's *rate* is within the declared drift of the server's. How the deadline itself is
+//! computed is in the `session` module.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{BootTime, Clock};
+
+/// Why a tenure ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The holder gave the lock back.
+    Released,
+    /// No renewal was confirmed before the deadline.
+    DeadlinePassed,
+    /// The server answered that the lease no longer exists: it expired or was revoked.
+    LeaseGone,
+    /// Our entry was deleted from the queue by somebody else.
+    Removed {
+        /// The revision at which it went.
+        revision: i64,
+    },
+    /// Our key was deleted and created again by somebody else.
+    Replaced {
+        /// The create revision of the entry that now stands under our key.
+        revision: i64,
+    },
+    /// The store could not be asked for so long that ownership is no longer known.
+    Unverified,
+    /// The store is not the one the lock was acquired on (its cluster changed or its revision fell).
+    StoreChanged {
+        /// What was seen.
+        detail: String,
+    },
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Released => f.write_str("released"),
+            Self::DeadlinePassed => f.write_str("the lease was not renewed before its deadline"),
+            Self::LeaseGone => f.write_str("the lease expired or was revoked on the server"),
+            Self::Removed { revision } => {
+                write!(f, "the lock entry was removed at revision {revision}")
+            }
+            Self::Replaced { revision } => write!(
+                f,
+                "the lock entry was replaced by another at revision {revision}"
+            ),
+            Self::Unverified => f.write_str("ownership could not be verified in time"),
+            Self::StoreChanged { detail } => write!(f, "the store changed: {detail}"),
+        }
+    }
+}
+
+/// The deadline of one session, shared by every tenure that stands on it.
+///
+/// An ended deadline stands at [`BootTime::BOOT`], so one load tells both.
+#[derive(Debug)]
+pub(crate) struct Deadline {
+    at: AtomicU64,
+    ended: OnceLock<EndReason>,
+    bell: CancellationToken,
+}
+
+impl Deadline {
+    pub(crate) fn new(at: BootTime) -> Arc<Self> {
+        Arc::new(Self {
+            at: AtomicU64::new(at.as_nanos()),
+            ended: OnceLock::new(),
+            bell: CancellationToken::new(),
+        })
+    }
+
+    pub(crate) fn at(&self) -> BootTime {
+        BootTime::from_nanos(self.at.load(Ordering::Acquire))
+    }
+
+    /// Moves the deadline forward. Refused, and the session ended, when it has already passed:
+    /// what was once not admitted must not be admitted later.
+    pub(crate) fn extend(&self, to: BootTime, now: BootTime) -> bool {
+        let moved = self
+            .at
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |at| {
+                (now.as_nanos() < at).then_some(at.max(to.as_nanos()))
+            });
+        if moved.is_err() {
+            self.end(EndReason::DeadlinePassed);
+        }
+        moved.is_ok()
+    }
+
+    pub(crate) fn end(&self, reason: EndReason) {
+        // The reason first: whoever sees the deadline gone must find out why.
+        let _ = self.ended.set(reason);
+        self.at.store(0, Ordering::Release);
+        self.bell.cancel();
+    }
+
+    pub(crate) fn ended(&self) -> Option<&EndReason> {
+        self.ended.get()
+    }
+
+    pub(crate) async fn rung(&self) {
+        self.bell.cancelled().await;
+    }
+}
+
+/// The right to act under one grant. Clones are the same tenure.
+#[derive(Clone)]
+pub struct Tenure(Arc<Inner>);
+
+struct Inner {
+    clock: Arc<dyn Clock>,
+    deadline: Arc<Deadline>,
+    /// How long before the session's end this tenure must be over: the time a stop may take.
+    margin: Duration,
+    ended: OnceLock<EndReason>,
+    bell: CancellationToken,
+}
+
+impl Tenure {
+    pub(crate) fn new(clock: Arc<dyn Clock>, deadline: Arc<Deadline>, margin: Duration) -> Self {
+        Self(Arc::new(Inner {
+            clock,
+            deadline,
+            margin,
+            ended: OnceLock::new(),
+            bell: CancellationToken::new(),
+        }))
+    }
+
+    /// A tenure that stands on nothing but a fixed deadline, for testing code that takes one.
+    ///
+    /// It is not a [`Grant`](crate::Grant) and cannot be made into one.
+    pub fn detached(clock: Arc<dyn Clock>, deadline: BootTime) -> Self {
+        Self::new(clock, Deadline::new(deadline), Duration::ZERO)
+    }
+
+    /// Whether an effect may begin now. One clock read and two loads; never blocks.
+    #[inline]
+    pub fn admits(&self) -> bool {
+        let now = self.0.clock.now();
+        if self.0.ended.get().is_some() {
+            return false;
+        }
+        if now < self.0.deadline.at().before(self.0.margin) {
+            return true;
+        }
+        // Make it stick, so that a renewal in flight cannot revive this tenure.
+        self.end(
+            self.0
+                .deadline
+                .ended()
+                .cloned()
+                .unwrap_or(EndReason::DeadlinePassed),
+        );
+        false
+    }
+
+    /// The moment from which nothing is admitted, unless a renewal moves it. Boot when ended.
+    pub fn deadline(&self) -> BootTime {
+        if self.0.ended.get().is_some() {
+            BootTime::BOOT
+        } else {
+            self.0.deadline.at().before(self.0.margin)
+        }
+    }
+
+    /// Time left until the deadline as it stands now; zero when ended.
+    pub fn remaining(&self) -> Duration {
+        self.deadline().since(self.0.clock.now())
+    }
+
+    /// The clock that this tenure is judged by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    /// Why it ended, once it has.
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.0
+            .ended
+            .get()
+            .or_else(|| self.0.deadline.ended())
+            .cloned()
+    }
+
+    /// Ends the tenure now. The first reason given stays.
+    pub fn end(&self, reason: EndReason) {
+        let _ = self.0.ended.set(reason);
+        self.0.bell.cancel();
+    }
+
+    /// Resolves when the tenure has ended, and says why.
+    ///
+    /// A sleeping future may be late; [`Tenure::admits`] never is.
+    pub async fn ended(&self) -> EndReason {
+        loop {
+            if !self.admits() {
+                return self.end_reason().unwrap_or(EndReason::DeadlinePassed);
+            }
+            tokio::select! {
+                () = self.0.bell.cancelled() => {}
+                () = self.0.deadline.rung() => {}
+                () = tokio::time::sleep(self.remaining()) => {}
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Tenure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenure")
+            .field("deadline", &self.deadline())
+            .field("ended", &self.end_reason())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn ten_seconds() -> (Arc<ManualClock>, Arc<Deadline>, Tenure) {
+        let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1_000)));
+        let deadline = Deadline::new(clock.now().after(Duration::from_secs(10)));
+        let tenure = Tenure::new(clock.clone(), deadline.clone(), Duration::ZERO);
+        (clock, deadline, tenure)
+    }
+
+    /// Promise P3. Fails when `admits` trusts a flag that a thread sets instead of reading the clock.
+    #[test]
+    fn nothing_is_admitted_at_the_deadline_though_no_thread_has_noticed_it() {
+        let (clock, _, tenure) = ten_seconds();
+        assert!(tenure.admits());
+        clock.advance(Duration::from_secs(10));
+        assert!(!tenure.admits());
+        assert_eq!(tenure.end_reason(), Some(EndReason::DeadlinePassed));
+    }
+
+    #[test]
+    fn a_renewal_that_arrives_after_the_deadline_revives_nothing() {
+        let (clock, deadline, tenure) = ten_seconds();
+        clock.advance(Duration::from_secs(11));
+        let later = clock.now().after(Duration::from_secs(10));
+        assert!(!deadline.extend(later, clock.now()));
+        assert!(!tenure.admits());
+    }
+
+    #[test]
+    fn a_refused_call_ends_the_tenure_even_if_the_session_is_renewed_by_an_older_reading() {
+        let (clock, deadline, tenure) = ten_seconds();
+        let just_before = clock.now().after(Duration::from_secs(9));
+        clock.advance(Duration::from_secs(10));
+        assert!(!tenure.admits());
+        assert!(deadline.extend(just_before.after(Duration::from_secs(10)), just_before));
+        assert!(!tenure.admits(), "an ended tenure stays ended");
+    }
+
+    #[test]
+    fn an_extension_never_moves_the_deadline_back() {
+        let (clock, deadline, tenure) = ten_seconds();
+        let was = tenure.deadline();
+        assert!(deadline.extend(was.before(Duration::from_secs(3)), clock.now()));
+        assert_eq!(tenure.deadline(), was);
+    }
+
+    #[test]
+    fn the_stop_margin_comes_off_the_end_of_the_session() {
+        let (clock, deadline, _) = ten_seconds();
+        let tenure = Tenure::new(clock.clone(), deadline, Duration::from_secs(1));
+        clock.advance(Duration::from_millis(8_999));
+        assert!(tenure.admits());
+        clock.advance(Duration::from_millis(1));
+        assert!(!tenure.admits());
+    }
+
+    #[test]
+    fn the_first_reason_stays() {
+        let (_, deadline, tenure) = ten_seconds();
+        tenure.end(EndReason::Removed { revision: 7 });
+        deadline.end(EndReason::LeaseGone);
+        tenure.end(EndReason::Released);
+        assert_eq!(
+            tenure.end_reason(),
+            Some(EndReason::Removed { revision: 7 })
+        );
+        assert_eq!(tenure.deadline(), BootTime::BOOT);
+        assert_eq!(tenure.remaining(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_session_is_heard_by_every_tenure_on_it() {
+        let (clock, deadline, first) = ten_seconds();
+        let second = Tenure::new(clock, deadline.clone(), Duration::ZERO);
+        let waiting = tokio::spawn({
+            let first = first.clone();
+            async move { first.ended().await }
+        });
+        deadline.end(EndReason::LeaseGone);
+        assert_eq!(waiting.await.ok(), Some(EndReason::LeaseGone));
+        assert!(!second.admits());
+        assert_eq!(second.end_reason(), Some(EndReason::LeaseGone));
+    }
+}

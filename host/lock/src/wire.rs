@@ -1,0 +1,347 @@
+//! The requests we make, each with a time limit and a typed answer.
+//!
+//! Every request that decides ownership is a transaction or a linearizable read. The server-side
+//! Lock RPC is never used: etcd 3.4 grants it to waiters whose lease has expired.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use etcd_client::{
+    Client, Compare, CompareOp, GetOptions, GetResponse, PutOptions, ResponseHeader, SortOrder,
+    SortTarget, Txn, TxnOp, TxnOpResponse,
+};
+
+use crate::error::StoreError;
+
+/// Which store this is and how far it has come, as far as this client has seen.
+#[derive(Debug, Default)]
+pub(crate) struct Identity {
+    cluster: AtomicU64,
+    seen: AtomicI64,
+}
+
+impl Identity {
+    /// The highest revision that a completed linearizable reply has shown.
+    pub(crate) fn seen(&self) -> i64 {
+        self.seen.load(Ordering::Acquire)
+    }
+
+    fn saw(&self, revision: i64) {
+        self.seen.fetch_max(revision, Ordering::AcqRel);
+    }
+
+    /// Remembers the first cluster it meets and answers whether `header` comes from that one.
+    pub(crate) fn is_same_cluster(&self, header: Option<&ResponseHeader>) -> bool {
+        let id = header.map_or(0, ResponseHeader::cluster_id);
+        if id == 0 {
+            return true;
+        }
+        match self
+            .cluster
+            .compare_exchange(0, id, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => true,
+            Err(known) => known == id,
+        }
+    }
+
+    pub(crate) fn cluster(&self) -> u64 {
+        self.cluster.load(Ordering::Acquire)
+    }
+}
+
+/// One entry of a queue as a read shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) key: String,
+    pub(crate) create: i64,
+}
+
+/// When an entry may be put into a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Always, behind whoever is there.
+    Queue,
+    /// Only if nobody is there; otherwise nothing changes.
+    OnlyIfFree,
+}
+
+/// An entry about to be put into a queue.
+pub(crate) struct NewEntry<'a> {
+    pub(crate) prefix: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) value: &'a [u8],
+    pub(crate) lease: i64,
+    pub(crate) mode: Mode,
+    /// How many of the queue's youngest entries to read along.
+    pub(crate) tail: usize,
+}
+
+/// What enqueueing found.
+#[derive(Debug)]
+pub(crate) struct Enqueued {
+    /// Our entry's create revision, if our entry now exists.
+    pub(crate) create: Option<i64>,
+    /// The revision at which all this was true.
+    pub(crate) as_of: i64,
+    /// Entries of the lock known from this reply, oldest first, ours included.
+    pub(crate) lines: Vec<Line>,
+    /// Whether the lock has more entries than `lines` shows (older ones are the ones left out).
+    pub(crate) truncated: bool,
+    /// All keys under the lock, nested ones included.
+    pub(crate) total: usize,
+}
+
+/// A connection with our manners: time limits, identity, typed answers. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    client: Client,
+    identity: Arc<Identity>,
+    timeout: Duration,
+}
+
+/// More entries than this and a newcomer does not follow every change, only those next to it.
+///
+/// Each hand-off costs one message per follower: up to here that is cheaper than re-reading, and
+/// beyond it the store's time goes into telling people about places they are not near.
+pub(crate) const FOLLOW_ALL: usize = 64;
+
+impl Wire {
+    pub(crate) const fn new(client: Client, identity: Arc<Identity>, timeout: Duration) -> Self {
+        Self {
+            client,
+            identity,
+            timeout,
+        }
+    }
+
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) const fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// Waits for one reply, for as long as a reply may take.
+    pub(crate) async fn ask<T>(
+        &self,
+        request: impl Future<Output = Result<T, etcd_client::Error>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.timeout, request).await {
+            Ok(reply) => reply.map_err(StoreError::from),
+            Err(_) => Err(StoreError::timed_out(self.timeout)),
+        }
+    }
+
+    pub(crate) async fn txn(&self, txn: Txn) -> Result<Reply, StoreError> {
+        let mut kv = self.client.kv_client();
+        let reply = self.ask(kv.txn(txn)).await?;
+        if !self.identity.is_same_cluster(reply.header()) {
+            return Err(StoreError::Unknown(
+                "another cluster answered at this address".into(),
+            ));
+        }
+        let revision = reply.header().map_or(0, ResponseHeader::revision);
+        self.identity.saw(revision);
+        Ok(Reply {
+            succeeded: reply.succeeded(),
+            revision,
+            parts: reply.op_responses(),
+        })
+    }
+
+    /// Puts our entry into the queue of `prefix` and reads the queue's tail, in one round trip.
+    ///
+    /// Repeating it is safe: an entry that is already ours is found, not made twice.
+    pub(crate) async fn enqueue(&self, entry: &NewEntry<'_>) -> Result<Enqueued, StoreError> {
+        let unless = match entry.mode {
+            Mode::Queue => Compare::create_revision(entry.key, CompareOp::Equal, 0),
+            Mode::OnlyIfFree => {
+                Compare::create_revision(entry.prefix, CompareOp::Equal, 0).with_prefix()
+            }
+        };
+        let leased = PutOptions::new().with_lease(entry.lease);
+        let txn = Txn::new()
+            .when([unless])
+            .and_then([
+                TxnOp::put(entry.key, entry.value, Some(leased)),
+                tail(entry.prefix, entry.tail),
+            ])
+            .or_else([TxnOp::get(entry.key, None), tail(entry.prefix, entry.tail)]);
+        let reply = self.txn(txn).await?;
+        let create = if reply.succeeded {
+            Some(reply.revision)
+        } else {
+            // The entry is ours only if our lease carries it; a stranger's key of that name is not.
+            reply
+                .range(0)
+                .and_then(|range| range.kvs().first())
+                .filter(|kv| kv.lease() == entry.lease)
+                .map(etcd_client::KeyValue::create_revision)
+        };
+        Ok(reply.enqueued(entry.prefix, create))
+    }
+
+    /// Deletes the entry `(key, create)` and nothing else. `Ok` means it is certainly gone.
+    pub(crate) async fn delete_entry(&self, key: &str, create: i64) -> Result<(), StoreError> {
+        let txn = Txn::new()
+            .when([Compare::create_revision(key, CompareOp::Equal, create)])
+            .and_then([TxnOp::delete(key, None)]);
+        self.txn(txn).await.map(drop)
+    }
+
+    /// Reads the queue up to the entry born at `youngest`, oldest first.
+    pub(crate) async fn queue(
+        &self,
+        prefix: &str,
+        youngest: i64,
+    ) -> Result<(i64, Vec<Line>), StoreError> {
+        let options = GetOptions::new()
+            .with_prefix()
+            .with_keys_only()
+            .with_max_create_revision(youngest);
+        let reply = self
+            .txn(Txn::new().and_then([TxnOp::get(prefix, Some(options))]))
+            .await?;
+        let lines = reply
+            .range(0)
+            .map_or_else(Vec::new, |range| lines_of(range, prefix));
+        Ok((reply.revision, lines))
+    }
+
+    /// Reads the create revision of `key` if `lease` carries it.
+    pub(crate) async fn own_create(
+        &self,
+        key: &str,
+        lease: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        let reply = self
+            .txn(Txn::new().and_then([TxnOp::get(key, None)]))
+            .await?;
+        Ok(reply
+            .range(0)
+            .and_then(|range| range.kvs().first())
+            .filter(|kv| kv.lease() == lease)
+            .map(etcd_client::KeyValue::create_revision))
+    }
+
+    /// Reads, at one revision, whether the entry `(key, create)` stands, and the youngest entry ahead.
+    pub(crate) async fn ahead(
+        &self,
+        prefix: &str,
+        key: &str,
+        create: i64,
+    ) -> Result<(i64, bool, Vec<Line>), StoreError> {
+        let ahead = |limit| {
+            GetOptions::new()
+                .with_prefix()
+                .with_keys_only()
+                .with_sort(SortTarget::Create, SortOrder::Descend)
+                .with_max_create_revision(create - 1)
+                .with_limit(limit)
+        };
+        let own = TxnOp::get(key, Some(GetOptions::new().with_keys_only()));
+        for limit in [1, 0] {
+            let txn = Txn::new().and_then([own.clone(), TxnOp::get(prefix, Some(ahead(limit)))]);
+            let reply = self.txn(txn).await?;
+            let stands = reply
+                .range(0)
+                .and_then(|range| range.kvs().first())
+                .is_some_and(|kv| kv.create_revision() == create);
+            let Some(range) = reply.range(1) else {
+                continue;
+            };
+            let lines = lines_of(range, prefix);
+            // Keys of deeper locks may have taken the one line that was asked for.
+            if !lines.is_empty() || range.kvs().is_empty() || limit == 0 {
+                return Ok((reply.revision, stands, lines));
+            }
+        }
+        Err(StoreError::Unknown("the reply was incomplete".into()))
+    }
+}
+
+/// The answer to a transaction.
+pub(crate) struct Reply {
+    pub(crate) succeeded: bool,
+    pub(crate) revision: i64,
+    parts: Vec<TxnOpResponse>,
+}
+
+impl Reply {
+    pub(crate) fn range(&self, at: usize) -> Option<&GetResponse> {
+        match self.parts.get(at) {
+            Some(TxnOpResponse::Get(range)) => Some(range),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn deleted(&self, at: usize) -> i64 {
+        match self.parts.get(at) {
+            Some(TxnOpResponse::Delete(delete)) => delete.deleted(),
+            _ => 0,
+        }
+    }
+
+    fn enqueued(&self, prefix: &str, create: Option<i64>) -> Enqueued {
+        let range = self.range(1);
+        Enqueued {
+            create,
+            as_of: self.revision,
+            lines: range.map_or_else(Vec::new, |range| lines_of(range, prefix)),
+            truncated: range.is_some_and(GetResponse::more),
+            total: range.map_or(0, |range| usize::try_from(range.count()).unwrap_or(0)),
+        }
+    }
+}
+
+/// Reads the youngest entries of a queue.
+fn tail(prefix: &str, limit: usize) -> TxnOp {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let options = GetOptions::new()
+        .with_prefix()
+        .with_keys_only()
+        .with_sort(SortTarget::Create, SortOrder::Descend)
+        .with_limit(limit);
+    TxnOp::get(prefix, Some(options))
+}
+
+/// The direct children of `prefix`, oldest first. Deeper keys belong to other locks, and a key that
+/// is not text can be no client's entry.
+fn lines_of(range: &GetResponse, prefix: &str) -> Vec<Line> {
+    let mut lines: Vec<Line> = range
+        .kvs()
+        .iter()
+        .filter_map(|kv| {
+            let key = kv.key_str().ok()?;
+            is_entry(key, prefix).then(|| Line {
+                key: key.to_owned(),
+                create: kv.create_revision(),
+            })
+        })
+        .collect();
+    lines.sort_by_key(|line| line.create);
+    lines
+}
+
+/// Whether `key` is a queue entry of the lock whose keys begin with `prefix` (which ends in `/`).
+pub(crate) fn is_entry(key: &str, prefix: &str) -> bool {
+    key.strip_prefix(prefix)
+        .is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_direct_children_are_entries() {
+        assert!(is_entry("/l/a/694d", "/l/a/"));
+        assert!(!is_entry("/l/a/b/694d", "/l/a/"));
+        assert!(!is_entry("/l/a/", "/l/a/"));
+        assert!(!is_entry("/l/ab/694d", "/l/a/"));
+    }
+}

@@ -1,0 +1,177 @@
+//! The layout of keys. Records live outside every lock's prefix, so no record can be taken for an
+//! entry of a queue.
+
+use std::fmt;
+
+/// Digits of a token in a key: enough for any 64-bit number, so that keys sort like tokens.
+const TOKEN_DIGITS: usize = 20;
+
+/// The prefix under which everything of one installation lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root(String);
+
+/// A root that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("root {root:?} must begin and end with '/' and have no empty part")]
+pub struct RootError {
+    root: String,
+}
+
+/// The key of one run: which job, under which token, and which run under that token.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RunKey {
+    /// The job.
+    pub job: String,
+    /// The fencing token of the grant it ran under.
+    pub token: u64,
+    /// 0 for the first run under a grant; a job that keeps its lock and runs again counts on.
+    pub sequence: u32,
+}
+
+impl Default for Root {
+    fn default() -> Self {
+        Self("/leasehold/".into())
+    }
+}
+
+impl Root {
+    /// Checks and takes a root.
+    ///
+    /// # Errors
+    ///
+    /// [`RootError`] when it does not begin and end with `/`, or has an empty part.
+    pub fn new(root: impl Into<String>) -> Result<Self, RootError> {
+        let root = root.into();
+        let usable = root.starts_with('/') && root.ends_with('/') && !root.contains("//");
+        if usable {
+            Ok(Self(root))
+        } else {
+            Err(RootError { root })
+        }
+    }
+
+    /// The root itself, with its slashes.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The prefix of all locks.
+    pub fn locks(&self) -> String {
+        format!("{}locks/", self.0)
+    }
+
+    /// The full name of a lock, without a slash at the end.
+    pub fn lock(&self, name: &str) -> String {
+        format!("{}locks/{name}", self.0)
+    }
+
+    /// The short name of a lock, if its full name is under this root.
+    pub fn lock_name<'a>(&self, full: &'a str) -> Option<&'a str> {
+        full.strip_prefix(&self.0)?.strip_prefix("locks/")
+    }
+
+    /// The prefix of all hosts.
+    pub fn hosts(&self) -> String {
+        format!("{}hosts/", self.0)
+    }
+
+    /// One host's record.
+    pub fn host(&self, host: &str) -> String {
+        format!("{}hosts/{host}", self.0)
+    }
+
+    /// The prefix of all jobs.
+    pub fn jobs(&self) -> String {
+        format!("{}jobs/", self.0)
+    }
+
+    /// One job as one host sees it.
+    pub fn job(&self, job: &str, host: &str) -> String {
+        format!("{}jobs/{job}/{host}", self.0)
+    }
+
+    /// The prefix of all runs.
+    pub fn runs(&self) -> String {
+        format!("{}runs/", self.0)
+    }
+
+    /// The prefix of one job's runs.
+    pub fn runs_of(&self, job: &str) -> String {
+        format!("{}runs/{job}/", self.0)
+    }
+
+    /// One run's record.
+    pub fn run(&self, key: &RunKey) -> String {
+        let first = format!("{}{:0TOKEN_DIGITS$}", self.runs_of(&key.job), key.token);
+        if key.sequence == 0 {
+            first
+        } else {
+            format!("{first}.{:06}", key.sequence)
+        }
+    }
+
+    /// Reads a run's key back.
+    pub fn parse_run(&self, key: &str) -> Option<RunKey> {
+        let rest = key.strip_prefix(&self.0)?.strip_prefix("runs/")?;
+        let (job, run) = rest.split_once('/')?;
+        let (token, sequence) = match run.split_once('.') {
+            Some((token, sequence)) => (token, sequence.parse().ok()?),
+            None => (run, 0),
+        };
+        Some(RunKey {
+            job: job.to_owned(),
+            token: token.parse().ok()?,
+            sequence,
+        })
+    }
+
+    /// The prefix of all fenced guest data.
+    pub fn kv(&self) -> String {
+        format!("{}kv/", self.0)
+    }
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_runs_sort_like_their_tokens_and_read_back() {
+        let root = Root::default();
+        let key = |token, sequence| RunKey {
+            job: "ledger".into(),
+            token,
+            sequence,
+        };
+        let keys = [key(9, 0), key(9, 1), key(10, 0), key(u64::MAX, 0)];
+        let texts: Vec<String> = keys.iter().map(|key| root.run(key)).collect();
+        assert!(texts.is_sorted());
+        for (key, text) in keys.iter().zip(&texts) {
+            assert_eq!(root.parse_run(text).as_ref(), Some(key));
+        }
+    }
+
+    #[test]
+    fn no_record_can_be_taken_for_an_entry_of_a_queue() {
+        let root = Root::default();
+        let locks = root.locks();
+        for prefix in [root.hosts(), root.jobs(), root.runs(), root.kv()] {
+            assert!(!prefix.starts_with(&locks) && !locks.starts_with(&prefix));
+        }
+        assert_eq!(root.lock_name(&root.lock("a/b")), Some("a/b"));
+    }
+
+    #[test]
+    fn a_root_without_its_slashes_is_refused() {
+        for bad in ["", "x", "/x", "x/", "/a//b/"] {
+            assert!(Root::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(Root::new("/").is_ok());
+    }
+}

@@ -1,0 +1,264 @@
+//! The records themselves, as JSON. Times are Unix milliseconds, for people: nothing is decided by
+//! them.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// A record that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("this is not a record of ours: {0}")]
+pub struct RecordError(#[from] serde_json::Error);
+
+macro_rules! json {
+    ($($record:ty),*) => { $(
+        impl $record {
+            /// The record as JSON bytes.
+            pub fn to_json(&self) -> Vec<u8> {
+                // Strings, numbers and lists of them always serialize.
+                serde_json::to_vec(self).unwrap_or_default()
+            }
+
+            /// Reads the record back.
+            ///
+            /// # Errors
+            ///
+            /// [`RecordError`] when the bytes are not such a record.
+            pub fn from_json(bytes: &[u8]) -> Result<Self, RecordError> {
+                read(bytes)
+            }
+        }
+    )* };
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+    Ok(serde_json::from_slice(bytes)?)
+}
+
+json!(HolderRecord, HostRecord, JobRecord, RunRecord);
+
+/// The value of a queue entry: who waits or holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HolderRecord {
+    /// The host's id.
+    pub host: String,
+    /// The job it wants the lock for.
+    pub job: String,
+    /// The host's process id.
+    pub pid: u32,
+    /// When it joined the queue.
+    pub since_unix_ms: u64,
+}
+
+/// A host that is alive: its record goes with its lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRecord {
+    /// The host's id.
+    pub host: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// When it started.
+    pub started_unix_ms: u64,
+    /// The jobs it has.
+    pub jobs: Vec<String>,
+}
+
+/// What a job is doing on one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    /// Until its next time, or until it may be tried again.
+    Sleeping,
+    /// In the queue of its lock.
+    Waiting,
+    /// Its guest runs and the lock is held.
+    Running,
+    /// Between two runs under the same grant.
+    Pausing,
+    /// Ended for good, successfully.
+    Finished,
+    /// Ended for good, with a failure.
+    Failed,
+}
+
+impl JobState {
+    /// The word for it, as in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sleeping => "sleeping",
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Pausing => "pausing",
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How far a run says it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Units done.
+    pub done: u64,
+    /// Units in all, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// What is being done.
+    pub message: String,
+}
+
+/// A job as one host sees it: its record goes with the host's lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// The job.
+    pub job: String,
+    /// The host.
+    pub host: String,
+    /// The short name of its lock.
+    pub lock: String,
+    /// What it is doing.
+    pub state: JobState,
+    /// Since when.
+    pub since_unix_ms: u64,
+    /// The fencing token it runs under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<u64>,
+    /// When it will go on, while sleeping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_unix_ms: Option<u64>,
+    /// How its last run here ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Outcome>,
+    /// A sentence about the state: why it failed, what it waits for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// How far the run says it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Not yet.
+    Running,
+    /// It finished its work.
+    Done,
+    /// It finished and wants to run again under the same grant.
+    Again,
+    /// It failed and asked to be tried again.
+    Retry,
+    /// It failed and asked not to be tried again.
+    Fatal,
+    /// A command that exited with a code other than 0.
+    Exit,
+    /// It trapped.
+    Trap,
+    /// It reached a limit.
+    Limit,
+    /// The lock was lost and the guest was stopped.
+    Lost,
+    /// It ran longer than it may.
+    Timeout,
+    /// The host was asked to stop.
+    Stopped,
+    /// Its host vanished; written by the next holder of the lock.
+    Abandoned,
+}
+
+impl Outcome {
+    /// The word for it, as in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Again => "again",
+            Self::Retry => "retry",
+            Self::Fatal => "fatal",
+            Self::Exit => "exit",
+            Self::Trap => "trap",
+            Self::Limit => "limit",
+            Self::Lost => "lost",
+            Self::Timeout => "timeout",
+            Self::Stopped => "stopped",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// One run, from its start; rewritten once when it has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The job.
+    pub job: String,
+    /// The host it ran on.
+    pub host: String,
+    /// The short name of the lock.
+    pub lock: String,
+    /// The key of the lock entry it ran under.
+    pub lock_key: String,
+    /// The fencing token.
+    pub token: u64,
+    /// Which run under this token.
+    pub sequence: u32,
+    /// The run's id.
+    pub run_id: String,
+    /// Which attempt this was, from 1.
+    pub attempt: u32,
+    /// The plugin's digest, SHA-256 in hex.
+    pub plugin_sha256: String,
+    /// When it started.
+    pub started_unix_ms: u64,
+    /// When it had ended and the guest was seen to have stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_unix_ms: Option<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, in a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// Host calls that were let through.
+    #[serde(default)]
+    pub calls_admitted: u64,
+    /// Host calls that were refused because the lock was no longer trusted.
+    #[serde(default)]
+    pub calls_refused: u64,
+    /// The most memory the guest had, in bytes.
+    #[serde(default)]
+    pub peak_memory_bytes: u64,
+    /// The last of what it wrote.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output: String,
+    /// Bytes of output that are not in `output`.
+    #[serde(default)]
+    pub output_truncated_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_of_today_reads_a_record_with_fields_of_tomorrow() {
+        let text = br#"{"host":"a","job":"j","pid":7,"since_unix_ms":1,"mood":"fine"}"#;
+        let record = HolderRecord::from_json(text).expect("unknown fields are ignored");
+        assert_eq!(record.job, "j");
+    }
+
+    #[test]
+    fn what_is_not_ours_is_an_error_not_a_panic() {
+        for bytes in [&b""[..], b"\xff", b"[]", b"{\"host\":1}"] {
+            assert!(HolderRecord::from_json(bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn words_in_tables_are_the_words_in_json() {
+        for outcome in [Outcome::Done, Outcome::Abandoned, Outcome::Limit] {
+            let json = serde_json::to_string(&outcome).expect("a word");
+            assert_eq!(json, format!("\"{}\"", outcome.as_str()));
+        }
+    }
+}
