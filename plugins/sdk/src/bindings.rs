@@ -1,0 +1,10 @@
+//! The contract as generated from `plugins/wit`: raw types and calls.
+//!
+//! Public only because [`job!`](crate::job) expands in other crates. It must
+//! never be used from anywhere but this crate's own modules and that macro.
+
+wit_bindgen::generate!({
+    path: "../wit",
+    world: "job",
+    pub_export_macro: true,
+});

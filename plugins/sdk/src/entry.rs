@@ -1,0 +1,62 @@
+//! The way in: from the function the host calls to the function the author wrote.
+//!
+//! It must never do anything on its own behalf: no logging, no retries, no catching of panics.
+
+use crate::bindings::exports::leasehold::job::guest;
+use crate::{Context, Failure, Outcome};
+
+/// Makes a function the job of this module; to be written once, at the top of the crate.
+///
+/// The function takes a [`&Context`](Context) and returns a `Result` whose sides convert
+/// into [`Outcome`] and [`Failure`]: besides these two themselves, `()` or a string on the
+/// left, and any error type on the right.
+///
+/// ```no_run
+/// use leasehold_job::{Context, GuardError, job};
+///
+/// job!(run);
+///
+/// fn run(ctx: &Context) -> Result<(), GuardError> {
+///     ctx.kv().put("greeting/last", ctx.run_id())?;
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! job {
+    ($run:path) => {
+        const _: () = {
+            struct Job;
+
+            impl $crate::bindings::exports::leasehold::job::guest::Guest for Job {
+                fn run() -> ::core::result::Result<
+                    $crate::bindings::exports::leasehold::job::guest::Outcome,
+                    $crate::bindings::exports::leasehold::job::guest::Failure,
+                > {
+                    $crate::answer($run)
+                }
+            }
+
+            // The one unsafe thing in a job: an exported function's name is an unsafe attribute,
+            // because two of one name would clash. The generated name and signature come from
+            // the contract, and two jobs in one module do not link. The lint leaves the macros of
+            // other crates alone, so a job may itself forbid unsafe code.
+    $crate::bindings::export!(Job with_types_in $crate::bindings);
+        };
+    };
+}
+
+/// Runs the author's function and puts its result into the contract's words.
+#[doc(hidden)]
+pub fn answer<O, F>(
+    run: impl FnOnce(&Context) -> Result<O, F>,
+) -> Result<guest::Outcome, guest::Failure>
+where
+    O: Into<Outcome>,
+    F: Into<Failure>,
+{
+    match run(&Context::of_this_run()) {
+        Ok(outcome) => Ok(outcome.into().into()),
+        Err(failure) => Err(failure.into().into()),
+    }
+}

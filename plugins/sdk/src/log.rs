@@ -1,0 +1,85 @@
+//! Structured log lines, beside stdout and stderr.
+//!
+//! A log line must never fail a run: there is no error here, the host drops and counts what is
+//! over the job's limits.
+//!
+//! ```no_run
+//! use leasehold_job::log;
+//!
+//! let (amount, account) = (12, "ledger/account/3");
+//! log::info!("moved {amount}"; "to" => account, "amount" => amount);
+//! ```
+
+use crate::bindings::leasehold::job::log as raw;
+
+pub use crate::{
+    __debug as debug, __error as error, __info as info, __trace as trace, __warn as warn,
+};
+
+/// How much a line matters, from least to most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Every step, for the author of the job.
+    Trace,
+    /// Details that explain a problem.
+    Debug,
+    /// What happened, in normal operation.
+    Info,
+    /// Something unexpected that the job could deal with.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// Writes one line with named fields; the macros of this module are the shorter way.
+pub fn emit(level: Level, message: &str, fields: &[(String, String)]) {
+    let level = match level {
+        Level::Trace => raw::Level::Trace,
+        Level::Debug => raw::Level::Debug,
+        Level::Info => raw::Level::Info,
+        Level::Warn => raw::Level::Warn,
+        Level::Error => raw::Level::Error,
+    };
+    raw::emit(level, message, fields);
+}
+
+/// One line: a format string with its arguments, then `;` and named fields.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __emit {
+    ($level:ident, $format:literal $(, $argument:expr)* $(; $($name:expr => $value:expr),+)? $(,)?) => {
+        $crate::log::emit(
+            $crate::log::Level::$level,
+            &::std::format!($format $(, $argument)*),
+            &[$($((
+                ::std::string::ToString::to_string(&$name),
+                ::std::string::ToString::to_string(&$value),
+            )),+)?],
+        )
+    };
+}
+
+/// Logs a line at [`Level::Trace`]: `trace!("format {}", argument; "field" => value)`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __trace { ($($line:tt)+) => { $crate::__emit!(Trace, $($line)+) }; }
+
+/// Logs a line at [`Level::Debug`]: `debug!("format {}", argument; "field" => value)`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __debug { ($($line:tt)+) => { $crate::__emit!(Debug, $($line)+) }; }
+
+/// Logs a line at [`Level::Info`]: `info!("format {}", argument; "field" => value)`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __info { ($($line:tt)+) => { $crate::__emit!(Info, $($line)+) }; }
+
+/// Logs a line at [`Level::Warn`]: `warn!("format {}", argument; "field" => value)`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __warn { ($($line:tt)+) => { $crate::__emit!(Warn, $($line)+) }; }
+
+/// Logs a line at [`Level::Error`]: `error!("format {}", argument; "field" => value)`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __error { ($($line:tt)+) => { $crate::__emit!(Error, $($line)+) }; }

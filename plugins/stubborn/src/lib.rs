@@ -1,0 +1,44 @@
+//! A job that will not stop: each mode is one way in which a guest holds on to its host.
+//!
+//! Shows that Leasehold needs no guest's consent: every mode but `ok` and `trap` would run for
+//! ever, and `leasehold run` stops them all before the lease can end. Choose in the configuration:
+//!
+//! ```toml
+//! [jobs.stubborn.config]
+//! mode = "spin"       # see `Mode` for the others
+//! after_beats = 3     # first log "beat 1" to "beat 3"; default 0
+//! mib = 64            # for "fill": how much memory, default 64
+//! ```
+//!
+//! It must never do harm outside its own sandbox: it reads nothing, and writes only lines.
+
+mod modes;
+
+use leasehold_job::{Context, Failure, Outcome, job, log};
+use serde::Deserialize;
+
+use crate::modes::Mode;
+
+job!(run);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    mode: Mode,
+    #[serde(default)]
+    after_beats: u32,
+    #[serde(default = "default_mib")]
+    mib: usize,
+}
+
+const fn default_mib() -> usize {
+    64
+}
+
+fn run(ctx: &Context) -> Result<Outcome, Failure> {
+    let config: Config = ctx.config()?;
+    for beat in 1..=config.after_beats {
+        log::info!("beat {beat}"; "token" => ctx.lock().token());
+    }
+    modes::misbehave(config.mode, config.mib, ctx.lock())
+}

@@ -1,0 +1,117 @@
+//! The ways to misbehave.
+//!
+//! The optimizer must never see through one of them: what has no visible effect passes through
+//! `black_box`, or there would be nothing left to stop.
+
+use std::hint::black_box;
+use std::thread;
+use std::time::Duration;
+
+use leasehold_job::{Failure, Lock, Outcome, log};
+use serde::Deserialize;
+
+/// What to do once the beats are logged.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Mode {
+    /// Return at once: the control group.
+    Ok,
+    /// Compute for ever, without a single call to the host.
+    Spin,
+    /// Wait inside a host call for as long as it allows, again and again.
+    Block,
+    /// Sleep for an hour on the WASI clock.
+    Sleep,
+    /// Fill memory again and again: one instruction that takes milliseconds.
+    Fill,
+    /// Write to stdout and to the log without a pause.
+    Flood,
+    /// Ask politely whether to stop, and never listen.
+    IgnoreStop,
+    /// Allocate until it is refused, then abort.
+    Bomb,
+    /// Recurse until the stack is used up.
+    Overflow,
+    /// Panic, which ends in an `unreachable` instruction.
+    Trap,
+}
+
+/// A host is asked to wait for this long; it is the most the contract can express, 49 days.
+const LONGER_THAN_ANY_LEASE: Duration = Duration::from_millis(u32::MAX as u64);
+
+const MIB: usize = 1024 * 1024;
+
+pub(crate) fn misbehave(mode: Mode, mib: usize, lock: Lock) -> Result<Outcome, Failure> {
+    match mode {
+        Mode::Ok => Ok(Outcome::done_with("no trouble today")),
+        Mode::Spin => spin(),
+        Mode::Block => loop {
+            lock.stop_requested(LONGER_THAN_ANY_LEASE);
+        },
+        Mode::Sleep => {
+            thread::sleep(Duration::from_hours(1));
+            Ok(Outcome::done_with("slept for an hour"))
+        }
+        Mode::Fill => fill(mib),
+        Mode::Flood => flood(),
+        Mode::IgnoreStop => ignore_stop(lock),
+        Mode::Bomb => bomb(),
+        Mode::Overflow => Ok(Outcome::done_with(format!("came back from {}", dive(0)))),
+        Mode::Trap => panic!("stubborn was told to trap"),
+    }
+}
+
+fn spin() -> ! {
+    let mut round = 0_u64;
+    loop {
+        round = black_box(round.wrapping_add(1));
+    }
+}
+
+fn fill(mib: usize) -> Result<Outcome, Failure> {
+    let mut memory = Vec::new();
+    mib.checked_mul(MIB)
+        .filter(|&bytes| memory.try_reserve_exact(bytes).is_ok())
+        .map(|bytes| memory.resize(bytes, 0_u8))
+        .ok_or_else(|| Failure::fatal(format!("{mib} MiB do not fit this job's memory limit")))?;
+    for byte in (0..=u8::MAX).cycle() {
+        black_box(&mut memory).fill(byte);
+    }
+    Ok(Outcome::done())
+}
+
+fn flood() -> ! {
+    let mut line = 0_u64;
+    loop {
+        line += 1;
+        println!("flood {line} on stdout");
+        log::info!("flood {line} in the log");
+    }
+}
+
+fn ignore_stop(lock: Lock) -> ! {
+    let mut round = 0_u64;
+    loop {
+        round += 1;
+        let asked = lock.stop_requested(Duration::from_millis(10));
+        log::info!("still here, round {round}"; "asked-to-stop" => asked);
+    }
+}
+
+fn bomb() -> ! {
+    let mut hoard: Vec<Vec<u8>> = Vec::new();
+    loop {
+        hoard.push(black_box(vec![1; MIB]));
+    }
+}
+
+/// Recurses until the stack is used up; the end it has on paper is too far down to be reached.
+///
+/// Its frames are of numbers only: they fill the stack that the host bounds, not the one in the
+/// guest's own memory. What is done with the result makes it neither a tail call nor a loop.
+fn dive(depth: u64) -> u64 {
+    if depth == u64::MAX {
+        return 0;
+    }
+    dive(depth + 1).rotate_left(7) ^ depth
+}
