@@ -1,0 +1,123 @@
+//! Where the etcd binaries, the built host and the built plugins are. Never installs or builds anything:
+//! what is missing is named together with the command that brings it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// An etcd release line that Leasehold supports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// The line of Debian 12.
+    V3_4,
+    /// The line after it.
+    V3_5,
+}
+
+impl Version {
+    /// Both lines, for tests that must hold on each.
+    pub const ALL: [Self; 2] = [Self::V3_4, Self::V3_5];
+
+    /// The server's binary.
+    ///
+    /// # Errors
+    /// `scripts/setup` has not run.
+    pub fn etcd(self) -> Result<PathBuf> {
+        from_setup(match self {
+            Self::V3_4 => "ETCD_34",
+            Self::V3_5 => "ETCD_35",
+        })
+    }
+
+    /// The client's binary.
+    ///
+    /// # Errors
+    /// `scripts/setup` has not run.
+    pub fn etcdctl(self) -> Result<PathBuf> {
+        from_setup(match self {
+            Self::V3_4 => "ETCDCTL_34",
+            Self::V3_5 => "ETCDCTL_35",
+        })
+    }
+}
+
+/// The workspace's root.
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The host's binary: `LEASEHOLD_BIN`, or what a debug build made.
+///
+/// # Errors
+/// It has not been built.
+pub fn leasehold() -> Result<PathBuf> {
+    let path = match std::env::var_os("LEASEHOLD_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => workspace().join("target/debug/leasehold"),
+    };
+    ensure!(
+        path.is_file(),
+        "no host at {}: run cargo build -p leasehold, or set LEASEHOLD_BIN",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// A built plugin, by its name without `.wasm`.
+///
+/// # Errors
+/// It has not been built.
+pub fn plugin(name: &str) -> Result<PathBuf> {
+    let path = workspace()
+        .join("target/plugins")
+        .join(format!("{name}.wasm"));
+    ensure!(
+        path.is_file(),
+        "no plugin at {}: run scripts/build-plugins",
+        path.display()
+    );
+    Ok(path)
+}
+
+fn from_setup(key: &str) -> Result<PathBuf> {
+    let file = workspace().join("target/setup/etcd.env");
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("no {}: run scripts/setup", file.display()))?;
+    let path = lookup(&text, key)
+        .with_context(|| format!("{} has no {key}: run scripts/setup", file.display()))?;
+    if !path.is_file() {
+        bail!(
+            "{key} in {} names {}, which is gone: run scripts/setup",
+            file.display(),
+            path.display()
+        );
+    }
+    Ok(path)
+}
+
+fn lookup(text: &str, key: &str) -> Option<PathBuf> {
+    text.lines().find_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        (name.trim() == key).then(|| PathBuf::from(value.trim().trim_matches('"')))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_setup_file_is_found_by_its_exact_name() {
+        let text =
+            "# made by scripts/setup\nETCDCTL_34=/b\nETCD_34=/a\nETCD_35=\"/with space/c\"\n";
+        assert_eq!(lookup(text, "ETCD_34"), Some("/a".into()));
+        assert_eq!(lookup(text, "ETCD_35"), Some("/with space/c".into()));
+        assert_eq!(lookup(text, "ETCD"), None);
+    }
+
+    #[test]
+    fn a_missing_plugin_names_the_script_that_builds_it() {
+        let error = plugin("no-such-plugin").unwrap_err().to_string();
+        assert!(error.ends_with("run scripts/build-plugins"), "{error}");
+    }
+}

@@ -1,0 +1,363 @@
+//! A private etcd for one test: real, of either version, that can be paused, killed, restarted and wiped.
+//!
+//! Data lies in memory where there is room, so that a slow disk decides no test. Nothing survives the
+//! owner: not when dropped, not while paused, not when the test process crashes.
+
+mod builder;
+mod node;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub use builder::EtcdBuilder;
+pub use node::Node;
+
+pub use crate::binaries::Version;
+use crate::certs::Certs;
+use crate::etcdctl::{Etcdctl, RunningEtcdctl};
+use crate::wait::{eventually, unique};
+
+/// A start takes half a second when idle; three nodes on two busy cores take many times that.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The user with every right, in a server started with users.
+pub const ROOT: (&str, &str) = ("root", "root-password");
+
+/// The user limited to keys under `/leasehold/`, in a server started with users.
+pub const RUNNER: (&str, &str) = ("runner", "runner-password");
+
+/// One etcd server, or a cluster of them.
+#[derive(Debug)]
+pub struct Etcd {
+    // The nodes die before their directory goes.
+    nodes: Vec<Node>,
+    version: Version,
+    security: Security,
+    dir: TempDir,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Security {
+    users: bool,
+    certs: Option<Certs>,
+}
+
+impl Etcd {
+    /// One node, no users, no TLS, ready for requests.
+    ///
+    /// # Errors
+    /// The binary is missing or the server did not become ready; the error holds its log.
+    pub fn start(version: Version) -> Result<Self> {
+        Self::builder(version).start()
+    }
+
+    /// For anything beyond [`Etcd::start`].
+    pub fn builder(version: Version) -> EtcdBuilder {
+        EtcdBuilder::new(version)
+    }
+
+    /// Which release line this is.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The first node's URL for clients.
+    pub fn endpoint(&self) -> String {
+        self.nodes[0].client_url()
+    }
+
+    /// Every node's URL for clients.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.nodes.iter().map(Node::client_url).collect()
+    }
+
+    /// The certificates it was started with.
+    pub fn certs(&self) -> Option<&Certs> {
+        self.security.certs.as_ref()
+    }
+
+    /// A private file with [`RUNNER`]'s password, when started with users.
+    pub fn password_file(&self) -> Option<PathBuf> {
+        self.security
+            .users
+            .then(|| self.dir.path().join("runner.password"))
+    }
+
+    /// An `etcdctl` for all nodes with every right there is.
+    ///
+    /// # Errors
+    /// `scripts/setup` has not run.
+    pub fn ctl(&self) -> Result<Etcdctl> {
+        let mut ctl = Etcdctl::new(self.version, &self.endpoints())?;
+        if self.security.users {
+            ctl = ctl.login(ROOT.0, ROOT.1);
+        }
+        if let Some(certs) = &self.security.certs {
+            ctl = ctl.tls(certs.client());
+        }
+        Ok(ctl)
+    }
+
+    /// Runs one `etcdctl` command with every right and gives its standard output.
+    ///
+    /// # Errors
+    /// It failed, with what it said.
+    pub fn etcdctl(&self, args: &[&str]) -> Result<String> {
+        self.ctl()?.run(args)
+    }
+
+    /// Starts an `etcdctl` command that goes on, such as `lock NAME`.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn spawn_etcdctl(&self, args: &[&str]) -> Result<RunningEtcdctl> {
+        self.ctl()?.spawn(args)
+    }
+
+    /// Stops every node where it stands, as a frozen machine would. Returns when they stand still.
+    ///
+    /// # Errors
+    /// A node does not run.
+    pub fn pause(&self) -> Result<()> {
+        self.nodes
+            .iter()
+            .try_for_each(|node| node.process()?.stop())
+    }
+
+    /// Lets every paused node go on.
+    ///
+    /// # Errors
+    /// A node does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.nodes
+            .iter()
+            .try_for_each(|node| node.process()?.cont())
+    }
+
+    /// Kills every node without notice (SIGKILL). Data and ports stay.
+    ///
+    /// # Errors
+    /// A node could not be waited for.
+    pub fn kill(&mut self) -> Result<()> {
+        self.nodes.iter_mut().try_for_each(Node::kill)
+    }
+
+    /// Kills what still runs, then starts every node with the same data and ports, and waits until ready.
+    ///
+    /// # Errors
+    /// A node did not come back; the error holds its log.
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill()?;
+        self.nodes.iter_mut().try_for_each(Node::spawn)?;
+        self.wait_ready(START_TIMEOUT)
+    }
+
+    /// As [`Etcd::restart`], but every byte of data is gone, as after a lost disk: the revision starts anew under
+    /// the *same* cluster id, which is made from addresses and a token. Users are added again.
+    ///
+    /// # Errors
+    /// The data could not be removed, or a node did not come back.
+    pub fn restart_wiped(&mut self) -> Result<()> {
+        self.kill()?;
+        self.nodes.iter().try_for_each(Node::wipe)?;
+        self.restart()?;
+        if self.security.users {
+            builder::add_users(self)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// As [`Etcd::restart_wiped`], but under another cluster id: a stranger at the same address.
+    ///
+    /// # Errors
+    /// The data could not be removed, or a node did not come back.
+    pub fn restart_as_another(&mut self) -> Result<()> {
+        let token = unique("cluster");
+        for node in &mut self.nodes {
+            node.set_cluster_token(&token);
+        }
+        self.restart_wiped()
+    }
+
+    /// One node by its number, to pause or kill it alone.
+    ///
+    /// # Errors
+    /// There are fewer nodes.
+    pub fn node(&mut self, index: usize) -> Result<&mut Node> {
+        let count = self.nodes.len();
+        self.nodes
+            .get_mut(index)
+            .with_context(|| format!("there is no node {index} among {count}"))
+    }
+
+    /// The number of the node that leads.
+    ///
+    /// # Errors
+    /// No node could be asked, or none leads.
+    pub fn leader(&self) -> Result<usize> {
+        for (index, node) in self.nodes.iter().enumerate() {
+            let status = self
+                .ctl()?
+                .via(node.client_url())
+                .run(&["endpoint", "status", "-w", "json"]);
+            let status: Value = match status {
+                Ok(text) => serde_json::from_str(&text).context("reading etcdctl's status")?,
+                // Paused or killed, so not the leader of anything for long.
+                Err(_) => continue,
+            };
+            let status = &status[0]["Status"];
+            if status["leader"]
+                .as_u64()
+                .is_some_and(|leader| Some(leader) == status["header"]["member_id"].as_u64())
+            {
+                return Ok(index);
+            }
+        }
+        bail!("no node leads")
+    }
+
+    /// Waits until every node answers linearisable reads.
+    ///
+    /// # Errors
+    /// A node ended or is not ready in time; the error holds its log.
+    pub fn wait_ready(&mut self, timeout: Duration) -> Result<()> {
+        self.nodes
+            .iter_mut()
+            .try_for_each(|node| node.wait_ready(timeout))
+    }
+
+    /// The store's current revision.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn revision(&self) -> Result<u64> {
+        self.header("revision")
+    }
+
+    /// The cluster's id, which clients use to tell a stranger from the store they know.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn cluster_id(&self) -> Result<u64> {
+        self.header("cluster_id")
+    }
+
+    fn header(&self, field: &str) -> Result<u64> {
+        let answer = self.etcdctl(&["get", "no-such-key", "-w", "json"])?;
+        let answer: Value = serde_json::from_str(&answer).context("reading etcdctl's answer")?;
+        answer["header"][field]
+            .as_u64()
+            .with_context(|| format!("etcdctl's answer has no {field}"))
+    }
+
+    /// Compacts everything before the current revision, which it gives.
+    ///
+    /// # Errors
+    /// The server refuses, or it is compacted there already.
+    pub fn compact(&self) -> Result<u64> {
+        let revision = self.revision()?;
+        self.etcdctl(&["compact", &revision.to_string()])?;
+        Ok(revision)
+    }
+
+    /// The direct and deeper keys under `prefix`, oldest first: a lock's queue, its holder in front.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn queue(&self, prefix: &str) -> Result<Vec<String>> {
+        let keys = self.etcdctl(&[
+            "get",
+            prefix,
+            "--prefix",
+            "--keys-only",
+            "--sort-by=CREATE",
+            "--order=ASCEND",
+        ])?;
+        Ok(keys
+            .lines()
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// Revokes a lease, named in hexadecimal as the last part of a lock key is.
+    ///
+    /// # Errors
+    /// There is no such lease.
+    pub fn revoke(&self, lease: &str) -> Result<()> {
+        self.etcdctl(&["lease", "revoke", lease]).map(drop)
+    }
+
+    /// Makes every login token of [`RUNNER`] invalid, as if it had expired, without touching the password.
+    ///
+    /// Clients then meet `invalid auth token`. In a server started with a token lifetime they meet `revision of
+    /// auth store is old` (3.4) or `revision in header is old` (3.5, with a code that says nothing). It sets the
+    /// password to what it is, upon which both versions forget a user's tokens.
+    ///
+    /// # Errors
+    /// The server was started without users or does not answer.
+    pub fn expire_tokens(&self) -> Result<()> {
+        ensure!(
+            self.security.users,
+            "there are no tokens to expire: start etcd with users()"
+        );
+        builder::set_password(self, RUNNER)
+    }
+
+    /// What the first node tells about itself, in Prometheus' text format.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub fn metrics(&self) -> Result<String> {
+        self.nodes[0].http_get("/metrics")
+    }
+
+    /// The sum of a metric of the first node over the label sets whose text contains `labels`.
+    ///
+    /// # Errors
+    /// The node does not answer.
+    pub fn metric(&self, name: &str, labels: &str) -> Result<f64> {
+        Ok(sum_metric(&self.metrics()?, name, labels))
+    }
+
+    /// Waits until the first key under `prefix` is there, and gives it.
+    ///
+    /// # Errors
+    /// None came in time.
+    pub fn wait_holder(&self, prefix: &str, timeout: Duration) -> Result<String> {
+        let what = format!("a key under {prefix}");
+        eventually(timeout, &what, || {
+            self.queue(prefix)?
+                .into_iter()
+                .next()
+                .context("there is none")
+        })
+    }
+}
+
+fn sum_metric(text: &str, name: &str, labels: &str) -> f64 {
+    let samples = text.lines().filter_map(|line| {
+        let (key, value) = line.rsplit_once(' ')?;
+        let (found, set) = key.split_once('{').unwrap_or((key, ""));
+        (found == name && set.contains(labels)).then(|| value.parse::<f64>().ok())?
+    });
+    samples.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_summed_over_its_matching_label_sets_only() {
+        let text = "# HELP n\nn{m=\"Txn\",c=\"OK\"} 3\nn{m=\"Txn\",c=\"Bad\"} 2\nn{m=\"Range\"} 7\nnn 100\nplain 1.5\n";
+        assert!((sum_metric(text, "n", "m=\"Txn\"") - 5.0).abs() < f64::EPSILON);
+        assert!((sum_metric(text, "plain", "") - 1.5).abs() < f64::EPSILON);
+        assert!(sum_metric(text, "absent", "").abs() < f64::EPSILON);
+    }
+}

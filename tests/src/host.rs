@@ -1,0 +1,214 @@
+//! A real `leasehold run` as a child: its config, its events, and the signals that faults are made of.
+//!
+//! Everything it prints is kept; a wait that fails shows it.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::binaries;
+use crate::certs;
+use crate::events::{Event, last_lines, merge};
+use crate::process::Process;
+use crate::tail::{NoLine, Tail};
+
+/// The events that an error shows.
+const SHOWN: usize = 40;
+
+/// For the rest of a dead host's output to arrive.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One running host; killed, stopped or not, when dropped.
+#[derive(Debug)]
+pub struct HostProcess {
+    // Before the tails, which end only with it.
+    process: Process,
+    events: Tail<Event>,
+    stderr: Tail<String>,
+    dir: TempDir,
+}
+
+impl HostProcess {
+    /// Starts the built host with this config.
+    ///
+    /// # Errors
+    /// It has not been built or could not be started.
+    pub fn start(config: &impl Display) -> Result<Self> {
+        Self::start_program(&binaries::leasehold()?, config)
+    }
+
+    /// Starts another program that takes a host's arguments.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn start_program(program: &Path, config: &impl Display) -> Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("leasehold-host-")
+            .tempdir()
+            .context("making a directory for a host")?;
+        let file = dir.path().join("leasehold.toml");
+        certs::write(&file, &config.to_string())?;
+        let mut command = Command::new(program);
+        command
+            .args(["run", "--log-format", "json", "-c"])
+            .arg(&file)
+            .current_dir(dir.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::start(
+            "host".to_owned(),
+            &mut command,
+            Stdio::null(),
+            Some(dir.path()),
+        )?;
+        let stdout = process
+            .take_stdout()
+            .context("a host has no standard output")?;
+        let stderr = process
+            .take_stderr()
+            .context("a host has no standard error")?;
+        let events = Tail::read(stdout, Event::parse)?;
+        let stderr = Tail::read(stderr, str::to_owned)?;
+        Ok(Self {
+            process,
+            events,
+            stderr,
+            dir,
+        })
+    }
+
+    /// The directory it runs in, with its config.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its pid.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// All events so far, in the order they were written.
+    pub fn events(&self) -> Vec<Event> {
+        self.events.all()
+    }
+
+    /// All of standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.all().join("\n")
+    }
+
+    /// This moment in the stream of events, to wait for what comes after it.
+    pub fn mark(&self) -> usize {
+        self.events.len()
+    }
+
+    /// The first event ever that `wanted` accepts, waiting for it.
+    ///
+    /// # Errors
+    /// None came in time, or the host ended; the error shows its last events and standard error.
+    pub fn wait_for(&self, timeout: Duration, wanted: impl FnMut(&Event) -> bool) -> Result<Event> {
+        self.wait_after(0, timeout, wanted)
+    }
+
+    /// The first event after `mark` that `wanted` accepts, waiting for it.
+    ///
+    /// # Errors
+    /// None came in time, or the host ended; the error shows its last events and standard error.
+    pub fn wait_after(
+        &self,
+        mark: usize,
+        timeout: Duration,
+        wanted: impl FnMut(&Event) -> bool,
+    ) -> Result<Event> {
+        self.events.wait_from(mark, timeout, wanted).map_err(|why| {
+            let why = match why {
+                NoLine::Timeout => format!("no such event in {timeout:?}"),
+                NoLine::Closed => "its output ended without such an event".to_owned(),
+            };
+            anyhow!("{}: {why}{}", self.process, self.said())
+        })
+    }
+
+    /// Freezes it (SIGSTOP). Returns when every thread of it stands still.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn stop(&self) -> Result<()> {
+        self.process.stop().with_context(|| self.said())
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn cont(&self) -> Result<()> {
+        self.process.cont().with_context(|| self.said())
+    }
+
+    /// Asks it to end (SIGTERM).
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn term(&self) -> Result<()> {
+        self.process
+            .signal(Signal::TERM)
+            .with_context(|| self.said())
+    }
+
+    /// Asks it to end as a terminal does (SIGINT).
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn interrupt(&self) -> Result<()> {
+        self.process
+            .signal(Signal::INT)
+            .with_context(|| self.said())
+    }
+
+    /// Kills it (SIGKILL) and reads the rest of what it wrote.
+    ///
+    /// # Errors
+    /// It could not be waited for.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.drain()
+    }
+
+    /// Waits until it has ended by itself and all it wrote is read.
+    ///
+    /// # Errors
+    /// It still runs after `timeout`; the error shows its last events and standard error.
+    pub fn wait_exit(&mut self, timeout: Duration) -> Result<ExitStatus> {
+        let exit = self.process.wait_exit(timeout);
+        let status = exit.with_context(|| self.said())?;
+        self.drain()?;
+        Ok(status)
+    }
+
+    fn drain(&self) -> Result<()> {
+        let read = self.events.wait_closed(DRAIN_TIMEOUT) && self.stderr.wait_closed(DRAIN_TIMEOUT);
+        ensure!(
+            read,
+            "{} ended, yet something holds its output open",
+            self.process
+        );
+        Ok(())
+    }
+
+    fn said(&self) -> String {
+        format!(
+            "; its last events:\n{}\nits standard error:\n{}",
+            last_lines(&self.events(), SHOWN),
+            self.stderr()
+        )
+    }
+}
+
+/// All events of several hosts in the order of the clock they share.
+pub fn merged(hosts: &[&HostProcess]) -> Vec<Event> {
+    merge(hosts.iter().map(|host| host.events()))
+}

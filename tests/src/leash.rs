@@ -1,0 +1,109 @@
+//! The safety that no child process outlives a crashed test.
+//!
+//! A tiny shell waits on a pipe that only this process holds open. When this process dies, however
+//! it dies, the kernel closes the pipe and the shell kills the child's process group and removes
+//! its scratch directory. It must never fire while this process lives and the child is wanted.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+use rustix::process::Pid;
+
+/// The first line says which process group to kill, the second what to remove (or nothing).
+/// The third `read` ends only with the pipe.
+const SCRIPT: &str = r#"read -r group && read -r scratch || exit 0
+read -r _
+kill -s KILL -- "-$group"
+[ -z "$scratch" ] || rm -rf -- "$scratch""#;
+
+/// Kills one process group when this process is gone; does nothing once dropped.
+#[derive(Debug)]
+pub(crate) struct Leash {
+    shell: Child,
+}
+
+impl Leash {
+    /// Starts the shell. It waits to be told whom to kill.
+    pub(crate) fn new() -> Result<Self> {
+        let shell = Command::new("sh")
+            .args(["-c", SCRIPT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // A group of its own: a Ctrl-C for the tests must not end the one who cleans up after it.
+            .process_group(0)
+            .spawn()
+            .context("starting sh to guard a child process")?;
+        Ok(Self { shell })
+    }
+
+    /// Names the process group that must not outlive this process, and what it leaves behind.
+    pub(crate) fn tie(&mut self, group: Pid, scratch: Option<&Path>) -> Result<()> {
+        let pipe = self
+            .shell
+            .stdin
+            .as_mut()
+            .context("the guard's pipe is closed")?;
+        let scratch = scratch.unwrap_or(Path::new(""));
+        let order = format!("{}\n{}\n", group.as_raw_nonzero(), scratch.display());
+        pipe.write_all(order.as_bytes())
+            .context("telling the guard whom to guard")
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        // Killed before its pipe closes, so it cannot fire.
+        let _ = self.shell.kill();
+        let _ = self.shell.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Signal, kill_process};
+    use std::os::unix::process::ExitStatusExt;
+
+    fn sleeper() -> (Child, Pid) {
+        let child = Command::new("sleep")
+            .arg("600")
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let pid = Pid::from_child(&child);
+        (child, pid)
+    }
+
+    #[test]
+    fn a_child_dies_with_the_pipe_even_when_it_is_stopped_and_its_scratch_goes_too() {
+        let scratch = tempfile::tempdir().unwrap().keep();
+        std::fs::write(scratch.join("file"), "data").unwrap();
+        let (mut child, pid) = sleeper();
+        let mut leash = Leash::new().unwrap();
+        leash.tie(pid, Some(&scratch)).unwrap();
+        kill_process(pid, Signal::STOP).unwrap();
+
+        // What the kernel does when this process crashes.
+        drop(leash.shell.stdin.take());
+
+        assert_eq!(child.wait().unwrap().signal(), Some(Signal::KILL.as_raw()));
+        leash.shell.wait().unwrap();
+        assert!(!scratch.exists());
+    }
+
+    #[test]
+    fn a_dropped_leash_leaves_the_child_alone() {
+        let (mut child, pid) = sleeper();
+        let mut leash = Leash::new().unwrap();
+        leash.tie(pid, None).unwrap();
+        drop(leash);
+
+        assert!(child.try_wait().unwrap().is_none(), "the child was killed");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

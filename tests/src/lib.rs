@@ -1,0 +1,28 @@
+//! The harness for scenarios on real etcd, with real hosts and a network that fails on demand.
+//!
+//! # Layout
+//!
+//! - [`etcd`], [`etcdctl`], [`certs`]: a private server of either version, its operator, its certificates;
+//! - [`proxy`]: a network in front of it that delays, holds and cuts;
+//! - [`host`], [`guests`]: a host process with a config and plugins;
+//! - [`events`], [`checks`]: what hosts say, and whether they kept the promises;
+//! - [`process`], [`tail`], [`ports`], [`binaries`], [`wait`]: what these stand on.
+//!
+//! Everything blocks the thread that calls it, and may be used from tests with or without a runtime.
+//! Time is real: bounds have slack, and nothing here asserts speed. What is missing on the machine
+//! fails loudly and names the command that brings it; no test is ever skipped.
+
+pub mod binaries;
+pub mod certs;
+pub mod checks;
+pub mod etcd;
+pub mod etcdctl;
+pub mod events;
+pub mod guests;
+pub mod host;
+mod leash;
+pub mod ports;
+pub mod process;
+pub mod proxy;
+pub mod tail;
+pub mod wait;

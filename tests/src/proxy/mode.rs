@@ -1,0 +1,60 @@
+//! How the proxied network behaves, and what that means for each direction. Pure.
+
+use std::time::Duration;
+
+/// How the network between clients and the server behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// As if the proxy were not there.
+    Pass,
+    /// Every byte arrives this much later, in each direction.
+    Delay(Duration),
+    /// Every chunk arrives up to this much later, at random, in order, in each direction.
+    Jitter(Duration),
+    /// Nothing arrives, either way; connections stay open, new ones are accepted and lead nowhere.
+    DropBoth,
+    /// Requests arrive and are carried out; nothing comes back.
+    DropResponses,
+    /// Nothing arrives at the server; what it says by itself (watch events) still comes back.
+    DropRequests,
+    /// Open connections work; new ones are reset at once.
+    Refuse,
+    /// At most this many bytes each 100 ms, in each direction.
+    Drip(usize),
+}
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Requests,
+    Responses,
+}
+
+/// What happens to the bytes of one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// Delivered after a while, which may be zero.
+    After(Duration),
+    /// Delivered after a random while up to this.
+    Within(Duration),
+    /// Delivered a few at a time.
+    Drip(usize),
+    /// Kept until the mode changes.
+    Held,
+}
+
+impl Mode {
+    pub(super) fn flow(self, direction: Direction) -> Flow {
+        match (self, direction) {
+            (Self::Pass | Self::Refuse, _)
+            | (Self::DropResponses, Direction::Requests)
+            | (Self::DropRequests, Direction::Responses) => Flow::After(Duration::ZERO),
+            (Self::Delay(delay), _) => Flow::After(delay),
+            (Self::Jitter(most), _) => Flow::Within(most),
+            (Self::Drip(bytes), _) => Flow::Drip(bytes.max(1)),
+            (Self::DropBoth, _)
+            | (Self::DropResponses, Direction::Responses)
+            | (Self::DropRequests, Direction::Requests) => Flow::Held,
+        }
+    }
+}
