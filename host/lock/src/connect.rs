@@ -9,6 +9,7 @@ use std::time::Duration;
 use etcd_client::{Certificate, Client, Identity, TlsOptions};
 
 use crate::error::{ConnectError, StoreError};
+use crate::wire::Identity;
 
 /// Ping an idle connection this often. etcd answers pings more frequent than every 5 s by closing.
 const PING_EVERY: Duration = Duration::from_secs(6);
@@ -116,7 +117,7 @@ impl ConnectOptions {
     }
 
     /// Makes one client. Each has a connection of its own, living on the calling runtime.
-    pub(crate) async fn client(&self) -> Result<Client, ConnectError> {
+    pub(crate) async fn client(&self, identity: &Identity) -> Result<Client, ConnectError> {
         self.check()?;
         let mut options = etcd_client::ConnectOptions::new()
             .with_connect_timeout(self.connect_timeout)
@@ -146,12 +147,12 @@ impl ConnectOptions {
                 error @ etcd_client::Error::GRpcStatus(_) => self.failed(&error.into()),
                 other => ConnectError::Setup(other.to_string()),
             })?;
-        self.greet(client).await
+        self.greet(client, identity).await
     }
 
     /// One small read, so that a wrong address, certificate or password shows now and not at the
     /// first lock. A store that denies the read has answered, which is all we ask.
-    async fn greet(&self, client: Client) -> Result<Client, ConnectError> {
+    async fn greet(&self, client: Client, identity: &Identity) -> Result<Client, ConnectError> {
         let mut kv = client.kv_client();
         let read = etcd_client::GetOptions::new().with_count_only();
         let reply = tokio::time::timeout(
@@ -164,6 +165,9 @@ impl ConnectOptions {
                 "no reply within {:?}",
                 self.connect_timeout + self.request_timeout
             ))),
+            Ok(Ok(reply)) if !identity.is_same_cluster(reply.header()) => {
+                Err(self.unreachable("another cluster answered at this address".into()))
+            }
             Ok(Ok(_)) => Ok(client),
             Ok(Err(error)) => {
                 let text = error.to_string();

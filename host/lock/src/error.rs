@@ -40,6 +40,15 @@ impl StoreError {
         matches!(self, Self::Unknown(_))
     }
 
+    /// Whether the store turned us away because users or roles have changed since we logged in.
+    /// etcd 3.4 and 3.5 word and number it differently.
+    pub(crate) fn is_stale_login(&self) -> bool {
+        let (Self::Refused { message, .. } | Self::Unknown(message)) = self;
+        message.contains("auth store is old")
+            || message.contains("revision in header is old")
+            || message.contains("invalid auth token")
+    }
+
     pub(crate) fn timed_out(after: Duration) -> Self {
         Self::Unknown(format!("no reply within {after:?}"))
     }

@@ -92,7 +92,7 @@ impl Grant {
         let kv = Kv::new(self.entry.shared().wire.clone());
         let stands = kv.stands(&self.fence()).await?;
         if !stands {
-            self.tenure.end(EndReason::Removed { revision: 0 });
+            self.tenure.end(EndReason::TokenStale);
         }
         Ok(stands && self.tenure.admits())
     }

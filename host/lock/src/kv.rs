@@ -86,6 +86,34 @@ impl Kv {
         Ok(entries(&self.wire.txn(txn).await?, 0))
     }
 
+    /// Reads the names of all keys that begin with `prefix`, in key order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not answer or refuses.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let options = GetOptions::new().with_prefix().with_keys_only();
+        let txn = Txn::new().and_then([TxnOp::get(prefix, Some(options))]);
+        let found = entries(&self.wire.txn(txn).await?, 0);
+        Ok(found.into_iter().map(|entry| entry.key).collect())
+    }
+
+    /// Writes one key if its last change was at `expected`. Returns whether it was.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; an unknown one may have been carried out.
+    pub async fn compare_and_put(
+        &self,
+        key: &str,
+        expected: i64,
+        value: &[u8],
+    ) -> Result<bool, StoreError> {
+        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
+        let txn = Txn::new().when([unchanged]).and_then([put(key, value, 0)]);
+        Ok(self.wire.txn(txn).await?.succeeded)
+    }
+
     /// Reads every key that begins with `prefix`, and the revision of the reading.
     pub(crate) async fn list_at(&self, prefix: &str) -> Result<(i64, Vec<KeyValue>), StoreError> {
         let options = GetOptions::new().with_prefix();

@@ -67,11 +67,11 @@ impl Locks {
     ) -> Result<Self, ConnectError> {
         let identity = Arc::new(Identity::default());
         let timeout = options.request_timeout_value();
-        let wire = Wire::new(options.client().await?, identity.clone(), timeout);
+        let wire = Wire::new(options.client(&identity).await?, identity.clone(), timeout);
         let guard = Guard::start().map_err(ConnectError::Guard)?;
-        let guard_options = options.clone();
+        let (guard_options, known) = (options.clone(), identity.clone());
         let client = guard
-            .run(async move { guard_options.client().await })
+            .run(async move { guard_options.client(&known).await })
             .await
             .ok_or_else(|| ConnectError::Setup("the guard thread ended".into()))??;
         let guard_wire = Wire::new(client, identity, timeout);

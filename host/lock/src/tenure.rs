@@ -40,6 +40,8 @@ pub enum EndReason {
         /// The create revision of the entry that now stands under our key.
         revision: i64,
     },
+    /// The store refused our fencing token: our entry no longer stands.
+    TokenStale,
     /// The store could not be asked for so long that ownership is no longer known.
     Unverified,
     /// The store is not the one the lock was acquired on (its cluster changed or its revision fell).
@@ -62,6 +64,7 @@ impl fmt::Display for EndReason {
                 f,
                 "the lock entry was replaced by another at revision {revision}"
             ),
+            Self::TokenStale => f.write_str("the store no longer accepts our fencing token"),
             Self::Unverified => f.write_str("ownership could not be verified in time"),
             Self::StoreChanged { detail } => write!(f, "the store changed: {detail}"),
         }

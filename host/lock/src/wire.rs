@@ -130,9 +130,19 @@ impl Wire {
         &self,
         request: impl Future<Output = Result<T, etcd_client::Error>>,
     ) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.timeout, request).await {
+        let reply = match tokio::time::timeout(self.timeout, request).await {
             Ok(reply) => reply.map_err(StoreError::from),
-            Err(_) => Err(StoreError::timed_out(self.timeout)),
+            Err(_) => return Err(StoreError::timed_out(self.timeout)),
+        };
+        match reply {
+            Err(error) if error.is_stale_login() => {
+                // The client logs in again when a token has expired, but not when users have changed
+                // since it was given. Nothing was done, so the caller may simply ask again.
+                let login = self.client.refresh_token();
+                let _ = tokio::time::timeout(self.timeout, login).await;
+                Err(StoreError::Unknown(format!("{error} (logged in again)")))
+            }
+            reply => reply,
         }
     }
 

@@ -1,0 +1,79 @@
+//! `leasehold check`: everything that `run` does before it starts, and nothing after.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{Config, Job};
+use crate::runtime::{Grants, LoadError, Plugin, Runtime, RuntimeError, RuntimeOptions};
+
+/// What `run` needs before it can start.
+pub(crate) struct Prepared {
+    pub(crate) config: Config,
+    pub(crate) runtime: Arc<Runtime>,
+    /// The plugin of each job, in the order of the jobs.
+    pub(crate) plugins: Vec<Plugin>,
+}
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    #[error("{0}")]
+    Config(#[from] crate::config::Report),
+    #[error("the runtime for guests cannot be set up: {0}")]
+    Runtime(#[from] RuntimeError),
+    #[error("{}", plugin_errors(.0))]
+    Plugins(Vec<LoadError>),
+}
+
+fn plugin_errors(errors: &[LoadError]) -> String {
+    let lines: Vec<String> = errors
+        .iter()
+        .map(|error| format!("error: {error}"))
+        .collect();
+    let many = if errors.len() == 1 {
+        "plugin was"
+    } else {
+        "plugins were"
+    };
+    format!(
+        "{}\n{} {many} refused; nothing was started",
+        lines.join("\n"),
+        errors.len()
+    )
+}
+
+/// Reads the file, and loads and checks every plugin. All refusals are reported, not only the first.
+pub(crate) async fn prepare(path: &Path) -> Result<Prepared, PrepareError> {
+    let config = Config::load(path)?;
+    let runtime = Arc::new(Runtime::new(&RuntimeOptions {
+        cache_dir: Some(config.host().data_dir().join("compiled")),
+        max_runs: config.host().max_runs(),
+        ..RuntimeOptions::default()
+    })?);
+    let mut plugins = Vec::new();
+    let mut refused = Vec::new();
+    for job in config.jobs() {
+        match load(&runtime, job).await {
+            Ok(plugin) => plugins.push(plugin),
+            Err(error) => refused.push(error),
+        }
+    }
+    if !refused.is_empty() {
+        return Err(PrepareError::Plugins(refused));
+    }
+    Ok(Prepared {
+        config,
+        runtime,
+        plugins,
+    })
+}
+
+async fn load(runtime: &Runtime, job: &Job) -> Result<Plugin, LoadError> {
+    let grants = Grants {
+        kv: job.kv_prefixes().to_vec(),
+    };
+    let pinned = job.sha256().copied();
+    runtime
+        .load(job.name(), job.plugin(), pinned, job.limits(), &grants)
+        .await
+}

@@ -1,0 +1,153 @@
+//! The command line.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::check::prepare;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::show::{self, ShowFormat};
+use crate::timeline::LogFormat;
+
+/// Run WebAssembly jobs only while the etcd lock that each declares is held.
+///
+/// Exit codes: 0 done or stopped as asked; 1 a `once` job failed; 2 usage; 3 configuration;
+/// 4 plugin refused; 5 store refused or unreachable; 6 a `once` job did not get its lock in time;
+/// 70 internal; 130 cut short by a second signal.
+#[derive(Parser)]
+#[command(name = "leasehold", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the jobs of a configuration file.
+    ///
+    /// SIGTERM or SIGINT stops guests within their grace time and then gives the locks back. A second
+    /// signal stops guests at once.
+    Run {
+        /// The configuration.
+        #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
+        config: PathBuf,
+        /// How events are written to standard output.
+        #[arg(long, value_enum, default_value = "text")]
+        log_format: LogFormat,
+    },
+    /// Check a configuration and its plugins, and start nothing.
+    Check {
+        /// The configuration.
+        #[arg(value_name = "FILE", default_value = "leasehold.toml")]
+        file: PathBuf,
+    },
+    /// Show hosts, jobs and locks as they are now.
+    Status {
+        /// The configuration, for its [store].
+        #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
+        config: PathBuf,
+        /// How to print.
+        #[arg(long, value_enum, default_value = "table")]
+        format: ShowFormat,
+    },
+    /// Show runs, newest first.
+    Runs {
+        /// Only the runs of this job.
+        job: Option<String>,
+        /// The configuration, for its [store].
+        #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
+        config: PathBuf,
+        /// How many to show.
+        #[arg(short = 'n', long, default_value_t = 20)]
+        limit: usize,
+        /// How to print.
+        #[arg(long, value_enum, default_value = "table")]
+        format: ShowFormat,
+    },
+}
+
+/// Runs the program and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("LEASEHOLD_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("leasehold")
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return end(Err(Failure::internal(&error))),
+    };
+    let ended = runtime.block_on(run(cli.command));
+    // A compilation that was given up on may still occupy a thread; the process need not wait for it.
+    runtime.shutdown_background();
+    end(ended)
+}
+
+async fn run(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Run { config, log_format } => {
+            Box::pin(crate::serve::run(&config, log_format)).await
+        }
+        Command::Check { file } => {
+            let prepared = prepare(&file).await?;
+            let jobs = prepared.plugins.len();
+            let many = if jobs == 1 { "job is" } else { "jobs are" };
+            let text = format!("{}: {jobs} {many} ready to run\n", file.display());
+            // Whoever closed the pipe has the exit code.
+            let _ = std::io::stdout().lock().write_all(text.as_bytes());
+            Ok(Exit::Ok)
+        }
+        Command::Status { config, format } => show::status(&config, format).await,
+        Command::Runs {
+            job,
+            config,
+            limit,
+            format,
+        } => show::runs(&config, job.as_deref(), limit, format).await,
+    }
+}
+
+fn end(ended: Result<Exit, Failure>) -> ExitCode {
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            let message = failure.message.trim_end();
+            let prefix = if message.starts_with("error") {
+                ""
+            } else {
+                "error: "
+            };
+            let _ = writeln!(std::io::stderr().lock(), "{prefix}{message}");
+            failure.exit.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_help_of_every_command() {
+        let mut command = Cli::command().term_width(100);
+        insta::assert_snapshot!("help", command.render_long_help());
+        for name in ["run", "check", "status", "runs"] {
+            let sub = command.find_subcommand_mut(name).expect("a command");
+            insta::assert_snapshot!(
+                format!("help_{name}"),
+                sub.clone().term_width(100).render_long_help()
+            );
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Files that the configuration names and that must be there before anything starts.
+//!
+//! Looks, and never reads what is inside. Opening must never wait, so a FIFO cannot hold us up.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::context::Finding;
+use super::node::Node;
+use super::read;
+use super::source::printable;
+
+/// The mode bits of group and world.
+const OTHERS: u32 = 0o077;
+
+/// What a file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A job's WebAssembly.
+    Plugin,
+    /// A password.
+    Password,
+    /// Certificates.
+    Certificate,
+    /// The key of a certificate.
+    PrivateKey,
+}
+
+impl Kind {
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Plugin => "plugin",
+            Self::Password => "password file",
+            Self::Certificate => "certificate file",
+            Self::PrivateKey => "private key",
+        }
+    }
+
+    const fn is_secret(self) -> bool {
+        matches!(self, Self::Password | Self::PrivateKey)
+    }
+}
+
+/// A file that must be there, and the bytes of the configuration that say so.
+#[derive(Debug)]
+pub(super) struct Claim {
+    kind: Kind,
+    path: PathBuf,
+    span: Range<usize>,
+}
+
+/// Reads a path and claims that its file is there.
+pub(super) fn claimed(node: &Node<'_>, kind: Kind) -> Option<PathBuf> {
+    let path = read::path(node)?;
+    node.context().claim(Claim {
+        kind,
+        path: path.clone(),
+        span: node.span(),
+    });
+    Some(path)
+}
+
+/// Opens without ever waiting, follows symbolic links, and refuses all but regular files.
+pub(super) fn open_regular(path: &Path) -> Result<File, Refusal> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = rustix::fs::open(path, flags, Mode::empty())
+        .map(File::from)
+        .map_err(|error| Refusal::Unreadable(error.into()))?;
+    let kind = file.metadata().map_err(Refusal::Unreadable)?.file_type();
+    if kind.is_dir() {
+        Err(Refusal::Directory)
+    } else if kind.is_file() {
+        Ok(file)
+    } else {
+        Err(Refusal::Special)
+    }
+}
+
+/// Why a file cannot be used.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Opening or looking failed.
+    Unreadable(io::Error),
+    /// It is a directory.
+    Directory,
+    /// It is a FIFO, a socket or a device.
+    Special,
+}
+
+impl Refusal {
+    /// What is wrong, after "the file", and what to do.
+    pub(super) fn explain(&self) -> (String, &'static str) {
+        match self {
+            Self::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => (
+                "does not exist".into(),
+                "correct the path, or make the file",
+            ),
+            Self::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied => (
+                "may not be read by this user".into(),
+                "change its owner or mode, or run as another user",
+            ),
+            Self::Unreadable(error) => (
+                format!("cannot be opened: {error}"),
+                "correct the path, or what it leads to",
+            ),
+            Self::Directory => ("is a directory".into(), "name a file in it"),
+            Self::Special => (
+                "is not a regular file".into(),
+                "FIFOs, sockets and devices cannot be used; name a regular file",
+            ),
+        }
+    }
+}
+
+/// Looks whether the claimed file is there and fit for its use.
+pub(super) fn check(claim: &Claim) -> Option<Finding> {
+    let path = shown_path(&claim.path);
+    let say = |what: &str| {
+        Finding::at(
+            claim.span.clone(),
+            format!("{} `{path}` {what}", claim.kind.noun()),
+        )
+    };
+    let file = match open_regular(&claim.path) {
+        Ok(file) => file,
+        Err(refusal) => {
+            let (what, help) = refusal.explain();
+            return Some(
+                say(&what)
+                    .help(help)
+                    .help("relative paths start at the folder of the configuration file"),
+            );
+        }
+    };
+    if !claim.kind.is_secret() {
+        return None;
+    }
+    match file.metadata() {
+        Ok(metadata) if metadata.permissions().mode() & OTHERS == 0 => None,
+        Ok(metadata) => {
+            let mode = metadata.permissions().mode() & 0o777;
+            let what = format!("can be read or changed by others (its mode is {mode:04o})");
+            Some(say(&what).help(format!("run `chmod 600 {path}`")))
+        }
+        Err(error) => Some(say(&format!("cannot be looked at: {error}")).help("try again")),
+    }
+}
+
+/// A path for messages; its end matters more than its start.
+pub(super) fn shown_path(path: &Path) -> String {
+    const LONGEST: usize = 200;
+    let text = path.to_string_lossy();
+    let count = text.chars().count();
+    if count <= LONGEST {
+        return text.chars().map(printable).collect();
+    }
+    let tail: String = text.chars().skip(count - LONGEST).collect();
+    let tail: String = tail.chars().map(printable).collect();
+    format!("…{tail}")
+}

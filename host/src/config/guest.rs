@@ -1,0 +1,97 @@
+//! What a job hands to its guest: arguments, environment, and `config` as JSON text.
+//!
+//! Values pass through unchanged. This file must never read the host's own environment.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Number, Value};
+use toml::de::DeValue;
+
+use super::node::Node;
+use super::read;
+use super::source::shown;
+
+/// Names that the host sets for plain commands.
+const RESERVED: [&str; 2] = ["LEASEHOLD_", "ETCD_LOCK_"];
+
+/// Reads `args`.
+pub(super) fn args(node: &Node<'_>) -> Option<Vec<String>> {
+    let items = node.items("texts", "[\"--verbose\"]")?;
+    let texts: Vec<_> = items.iter().map(read::text).collect();
+    texts.into_iter().collect()
+}
+
+/// Reads `env`.
+pub(super) fn env(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
+    let entries = node.entries()?;
+    let pairs: Vec<_> = entries
+        .iter()
+        .map(|(name, value)| {
+            let text = read::text(value);
+            let name = *name.get_ref();
+            if !is_variable(name) {
+                return value.reject(
+                    "is no name for a variable",
+                    "use letters, digits and `_`, not starting with a digit",
+                );
+            }
+            if let Some(ours) = RESERVED.iter().find(|ours| name.starts_with(**ours)) {
+                return value.reject(
+                    "is set by the host",
+                    format!("choose a name that does not start with {ours}"),
+                );
+            }
+            Some((name.to_owned(), text?))
+        })
+        .collect();
+    pairs.into_iter().collect()
+}
+
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Reads `config` into the JSON text that the guest gets.
+pub(super) fn config(node: &Node<'_>) -> Option<String> {
+    if !matches!(node.value(), DeValue::Table(_)) {
+        return node.wrong_kind("a table", "{ verbose = true }");
+    }
+    json(node).map(|value| value.to_string())
+}
+
+/// One value as JSON; every part that has no JSON form is objected to.
+fn json(node: &Node<'_>) -> Option<Value> {
+    match node.value() {
+        DeValue::String(text) => Some(Value::String(text.clone().into_owned())),
+        DeValue::Boolean(value) => Some(Value::Bool(*value)),
+        DeValue::Datetime(date) => Some(Value::String(date.to_string())),
+        DeValue::Integer(value) => match i64::from_str_radix(value.as_str(), value.radix()) {
+            Ok(value) => Some(Value::from(value)),
+            Err(_) => node.reject(
+                "does not fit 64 bits",
+                "write it in quotes if the job reads it as text",
+            ),
+        },
+        DeValue::Float(value) => match value.as_str().parse().ok().and_then(Number::from_f64) {
+            Some(number) => Some(Value::Number(number)),
+            None => node.reject(
+                &format!("is `{}`, which JSON cannot express", shown(value.as_str())),
+                "write a finite number, or put it in quotes if the job reads it as text",
+            ),
+        },
+        DeValue::Array(_) => {
+            let values: Vec<_> = node.items("values", "[]")?.iter().map(json).collect();
+            values.into_iter().collect::<Option<_>>().map(Value::Array)
+        }
+        DeValue::Table(_) => {
+            let pairs: Vec<_> = node
+                .entries()?
+                .iter()
+                .map(|(name, value)| json(value).map(|value| ((*name.get_ref()).to_owned(), value)))
+                .collect();
+            let map: Option<Map<_, _>> = pairs.into_iter().collect();
+            map.map(Value::Object)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! From a path to text: what is refused before it is read as TOML.
+//!
+//! Reading must never wait (a FIFO), never take more memory than the cap, and never guess an
+//! encoding.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use super::context::Finding;
+use super::files::open_regular;
+
+/// The largest configuration file, in bytes. Ten thousand jobs fit; a wrong file does not.
+const LARGEST: u64 = 1024 * 1024;
+
+/// A text and what was wrong with its bytes.
+pub(super) struct Input {
+    /// The text; what is not UTF-8 is replaced.
+    pub(super) text: String,
+    /// One finding for each place that was not UTF-8.
+    pub(super) findings: Vec<Finding>,
+}
+
+/// Reads the file at `path`; a finding if there is nothing to read as text.
+pub(super) fn read(path: &Path) -> Result<Input, Finding> {
+    let file = open_regular(path).map_err(|refusal| {
+        let (what, help) = refusal.explain();
+        Finding::whole(format!("the configuration file {what}")).help(help)
+    })?;
+    let mut bytes = Vec::new();
+    // One byte over the cap tells a file that is too large from one that just fits.
+    file.take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| {
+            Finding::whole(format!("the configuration file cannot be read: {error}"))
+                .help("check the disk it is on")
+        })?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(
+            Finding::whole("the configuration file is larger than 1 MiB")
+                .help("check that it is the right file; a job takes about 100 bytes"),
+        );
+    }
+    decode(&bytes)
+}
+
+/// Decodes UTF-8, with or without a byte order mark.
+pub(super) fn decode(bytes: &[u8]) -> Result<Input, Finding> {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(Finding::whole("the configuration file is UTF-16")
+            .help("save it as UTF-8, for example with `iconv -f UTF-16 -t UTF-8`"));
+    }
+    let mut text = String::with_capacity(bytes.len());
+    let mut findings = Vec::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if let Some(first) = chunk.invalid().first() {
+            let start = text.len();
+            text.push(char::REPLACEMENT_CHARACTER);
+            findings.push(
+                Finding::at(
+                    start..text.len(),
+                    format!("byte 0x{first:02x} is not UTF-8"),
+                )
+                .help("save the file as UTF-8"),
+            );
+        }
+    }
+    // Some editors write the mark; it means nothing in UTF-8, and TOML allows it.
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+        for finding in &mut findings {
+            let mark = '\u{feff}'.len_utf8();
+            finding.span = finding
+                .span
+                .take()
+                .map(|span| span.start - mark..span.end - mark);
+        }
+    }
+    Ok(Input { text, findings })
+}

@@ -1,0 +1,132 @@
+//! `Config::load` against real files: what is refused about the file itself and those it names.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use insta::assert_snapshot;
+use rustix::fs::{CWD, FileType, Mode};
+use tempfile::TempDir;
+
+use super::Config;
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder can be made")
+}
+
+fn write(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>, mode: u32) {
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).expect("the file can be written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("the mode can be set");
+}
+
+fn fifo(path: &Path) {
+    rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+        .expect("a FIFO can be made");
+}
+
+/// The report about `name`, with the folder's name made stable.
+fn refusal(folder: &TempDir, name: &str) -> String {
+    let report = Config::load(&folder.path().join(name)).expect_err("it must be refused");
+    let path = folder.path().to_string_lossy().into_owned();
+    report.to_string().replace(&path, "DIR")
+}
+
+#[test]
+fn a_file_that_cannot_be_read_as_text_says_why() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("folder.toml")).expect("a folder can be made");
+    fifo(&folder.path().join("fifo.toml"));
+    write(&folder, "large.toml", vec![b'#'; 1024 * 1024 + 1], 0o600);
+    write(&folder, "utf16.toml", b"\xff\xfe[\0h\0", 0o600);
+    symlink("nowhere", folder.path().join("dangling.toml")).expect("a link can be made");
+    let names = [
+        "missing.toml",
+        "dangling.toml",
+        "folder.toml",
+        "fifo.toml",
+        "large.toml",
+        "utf16.toml",
+    ];
+    let reports = names.map(|name| refusal(&folder, name)).join("\n\n");
+    assert_snapshot!("unreadable_files", reports);
+}
+
+#[test]
+fn a_file_of_exactly_the_cap_is_read() {
+    let folder = folder();
+    let mut text = String::from(
+        "[host]\nid = \"a\"\n[store]\nendpoints = [\"localhost:1\"]\n[jobs.a]\nplugin = \"p\"\n#",
+    );
+    text.push_str(&"x".repeat(1024 * 1024 - text.len()));
+    write(&folder, "full.toml", text, 0o600);
+    write(&folder, "p", "", 0o600);
+    assert!(Config::load(&folder.path().join("full.toml")).is_ok());
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_are_placed_and_the_rest_is_still_judged() {
+    let folder = folder();
+    let text = b"[host]\nid = \"a\"\n# caf\xe9 \xe9\n[store]\nendpoints = [\"localhost:1\"]\n\
+        [jobs.a]\nplugin = \"a\xff.wasm\"\ntmeout = \"5m\"\n";
+    write(&folder, "latin1.toml", text, 0o600);
+    assert_snapshot!("not_utf_8", refusal(&folder, "latin1.toml"));
+}
+
+const NAMING_FILES: &str = r#"
+[host]
+id = "a"
+[store]
+endpoints = ["https://etcd:2379"]
+user = "me"
+password_file = "password"
+tls = { ca = "ca.pem", cert = "cert.pem", key = "key.pem" }
+[jobs.plain]
+plugin = "plain.wasm"
+[jobs.absent]
+plugin = "absent.wasm"
+[jobs.folder]
+plugin = "folder.wasm"
+[jobs.fifo]
+plugin = "fifo.wasm"
+tmeout = "5m"
+"#;
+
+#[test]
+fn files_that_are_named_must_be_there_and_secrets_must_be_private() {
+    let folder = folder();
+    write(&folder, "jobs.toml", NAMING_FILES, 0o600);
+    write(&folder, "password", "x", 0o644);
+    write(&folder, "cert.pem", "x", 0o644);
+    write(&folder, "key.pem", "x", 0o640);
+    write(&folder, "plain.wasm", "x", 0o644);
+    fs::create_dir(folder.path().join("folder.wasm")).expect("a folder can be made");
+    fifo(&folder.path().join("fifo.wasm"));
+    assert_snapshot!("named_files", refusal(&folder, "jobs.toml"));
+}
+
+#[test]
+fn a_file_whose_files_are_all_in_order_loads() {
+    let folder = folder();
+    let text = NAMING_FILES.replace("tmeout", "timeout");
+    write(&folder, "jobs.toml", text, 0o600);
+    for (name, mode) in [
+        ("password", 0o600),
+        ("ca.pem", 0o644),
+        ("cert.pem", 0o644),
+        ("key.pem", 0o400),
+        ("plain.wasm", 0o644),
+        ("absent.wasm", 0o644),
+        ("folder.wasm", 0o644),
+    ] {
+        write(&folder, name, "x", mode);
+    }
+    symlink("plain.wasm", folder.path().join("fifo.wasm")).expect("a link can be made");
+    let config = Config::load(&folder.path().join("jobs.toml"));
+    let config = config.unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(config.jobs().len(), 4);
+    assert_eq!(
+        config.job("plain").map(super::Job::plugin),
+        Some(folder.path().join("plain.wasm").as_path())
+    );
+}

@@ -1,0 +1,133 @@
+//! Names of locks and prefixes of guest data: paths of plain segments.
+//!
+//! A lock's name is a folder of keys in the store, so none may lie inside another. This file must
+//! never touch the store.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::context::{Context, Finding};
+use super::node::Node;
+use super::read::{is_name_char, text};
+use super::source::shown;
+
+/// The longest lock name or data prefix, in bytes.
+const LONGEST: usize = 200;
+
+/// Reads the name of a lock, such as `billing/ledger`.
+pub(super) fn lock(node: &Node<'_>) -> Option<String> {
+    let name = text(node)?;
+    match fault(&name) {
+        None => Some(name),
+        Some((what, help)) => node.reject(&what, help),
+    }
+}
+
+/// Reads the prefixes that a job may write under, such as `ledger/`.
+pub(super) fn prefixes(node: &Node<'_>) -> Option<Vec<String>> {
+    let items = node.items("prefixes", "[\"ledger/\"]")?;
+    let prefixes: Vec<_> = items.iter().map(prefix).collect();
+    prefixes.into_iter().collect()
+}
+
+fn prefix(node: &Node<'_>) -> Option<String> {
+    let prefix = text(node)?;
+    let Some(path) = prefix.strip_suffix('/') else {
+        return node.reject(
+            "holds a prefix that does not end with `/`",
+            "write it as in \"ledger/\"",
+        );
+    };
+    match fault(path) {
+        None => Some(prefix),
+        Some((what, help)) => node.reject(&what, help),
+    }
+}
+
+/// What is wrong with a path and what to write instead.
+fn fault(path: &str) -> Option<(String, &'static str)> {
+    let odd = |c: char| !is_name_char(c) && c != '/';
+    if path.is_empty() {
+        Some(("is empty".into(), "write it as in \"billing/ledger\""))
+    } else if path.len() > LONGEST {
+        let what = format!("is longer than {LONGEST} bytes");
+        Some((what, "shorten it"))
+    } else if path.starts_with('/') || path.ends_with('/') {
+        let what = "starts or ends with an extra `/`";
+        Some((what.into(), "write it as in \"billing/ledger\""))
+    } else if path.contains("//") {
+        let what = "holds an empty part";
+        Some((what.into(), "write one `/` where there are two"))
+    } else {
+        path.contains(odd).then(|| {
+            let odd: String = path.chars().filter(|c| odd(*c)).take(1).collect();
+            let what = format!("holds `{}`", shown(&odd));
+            (
+                what,
+                "use letters, digits, `.`, `_` and `-`, with `/` between parts",
+            )
+        })
+    }
+}
+
+/// A job's lock and where the file says so.
+pub(super) struct Claimed<'a> {
+    pub(super) job: &'a str,
+    pub(super) lock: &'a str,
+    pub(super) span: Range<usize>,
+}
+
+/// Objects to every lock that lies inside another. Two jobs may share one lock.
+pub(super) fn refuse_nesting(locks: &[Claimed<'_>], context: &Context<'_>) {
+    let mut holders: BTreeMap<&str, &Claimed<'_>> = BTreeMap::new();
+    for claimed in locks {
+        holders.entry(claimed.lock).or_insert(claimed);
+    }
+    for inner in locks {
+        let folders = inner
+            .lock
+            .match_indices('/')
+            .map(|(at, _)| &inner.lock[..at]);
+        for outer in folders.filter_map(|folder| holders.get(folder)) {
+            let message = format!(
+                "lock `{}` of job `{}` lies inside lock `{}` of job `{}`",
+                inner.lock, inner.job, outer.lock, outer.job
+            );
+            let help = format!(
+                "name the outer lock like a file in it, as in `{}/main`, or move the inner one elsewhere",
+                outer.lock
+            );
+            context.object(
+                Finding::at(inner.span.clone(), message)
+                    .note(outer.span.clone(), format!("lock `{}`", outer.lock))
+                    .help(help),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_plain_segments() {
+        for good in ["a", "billing/ledger", "a.b/c_d/e-f", "..", &"x".repeat(200)] {
+            assert!(fault(good).is_none(), "{good}");
+        }
+        for bad in [
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            "a b",
+            "é",
+            "a\\b",
+            "a\n",
+            &"x".repeat(201),
+        ] {
+            assert!(fault(bad).is_some(), "{bad}");
+        }
+    }
+}

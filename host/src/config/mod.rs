@@ -1,0 +1,215 @@
+//! The configuration file: TOML in, valid values out, or one report with every error.
+//!
+//! [`Config::load`] is what `leasehold check` and `leasehold run` both call. Each error has its
+//! file, line, column, the line itself and a remedy, and with a single one nothing starts.
+//! `configs/reference.toml` explains every key.
+//!
+//! In reading order: `input` (bytes), `syntax` (TOML), `section` (one table), `read` (one value),
+//! then a file per table, and `timing` and `lockname` for what must fit together. This module must
+//! never start anything, and never read what is inside a secret's file.
+
+mod context;
+mod drift;
+mod endpoint;
+mod files;
+mod guest;
+mod host;
+mod input;
+mod job;
+mod limits;
+mod lockname;
+mod mask;
+mod nearest;
+mod node;
+mod policy;
+mod read;
+mod report;
+mod schedule;
+mod schema;
+mod section;
+mod source;
+mod store;
+mod surroundings;
+mod syntax;
+mod timing;
+
+#[cfg(test)]
+mod loading_tests;
+#[cfg(test)]
+mod message_tests;
+#[cfg(test)]
+mod reference_tests;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use drift::Drift;
+pub use endpoint::Endpoint;
+pub use host::Host;
+pub use job::Job;
+pub use report::{Diagnostic, Report};
+pub use schedule::{Restart, Schedule, Wait};
+pub use store::{Login, Store, Tls};
+
+use context::{Context, Finding};
+use files::Claim;
+use input::Input;
+use lockname::Claimed;
+use policy::Policy;
+use section::Section;
+use source::Source;
+use surroundings::Surroundings;
+use syntax::{Document, Repaired};
+
+/// A valid configuration.
+///
+/// ```
+/// use std::path::Path;
+/// use leasehold::config::{Config, Schedule};
+///
+/// let text = r#"
+///     [host]
+///     id = "a"
+///     [store]
+///     endpoints = ["http://127.0.0.1:2379"]
+///     [jobs.hello]
+///     plugin = "hello.wasm"
+/// "#;
+/// let config = Config::parse(text, Path::new("hello.toml"))?;
+/// assert_eq!(config.jobs()[0].lock(), "hello");
+/// assert_eq!(config.jobs()[0].schedule(), Schedule::KeepRunning);
+/// # Ok::<(), leasehold::config::Report>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    path: PathBuf,
+    host: Host,
+    store: Store,
+    jobs: Vec<Job>,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`, and looks whether the files it names are there.
+    ///
+    /// Relative paths in the file start at the file's own folder. Never waits: a FIFO is refused.
+    ///
+    /// # Errors
+    ///
+    /// A report with every error; the file is larger than 1 MiB, is not UTF-8 or not TOML, a value
+    /// is wrong, values do not fit together, or a named file is absent or open to others.
+    pub fn load(path: &Path) -> Result<Self, Report> {
+        let input = input::read(path)
+            .map_err(|finding| Report::new(path, &Source::new(""), vec![finding]))?;
+        Self::check(input, path, &Surroundings::of_this_process(), files::check)
+    }
+
+    /// Checks `text` as if it stood in a file at `path`, without looking whether the files it names
+    /// are there.
+    ///
+    /// # Errors
+    ///
+    /// A report with every error in the text.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Report> {
+        Self::parse_in(text, path, &Surroundings::of_this_process())
+    }
+
+    fn parse_in(text: &str, path: &Path, surroundings: &Surroundings) -> Result<Self, Report> {
+        let input = input::decode(text.as_bytes())
+            .map_err(|finding| Report::new(path, &Source::new(""), vec![finding]))?;
+        Self::check(input, path, surroundings, |_| None)
+    }
+
+    /// Everything but reading the file: `look` judges the files that the text names.
+    fn check(
+        input: Input,
+        path: &Path,
+        surroundings: &Surroundings,
+        look: impl Fn(&Claim) -> Option<Finding>,
+    ) -> Result<Self, Report> {
+        let source = Source::new(&input.text);
+        let repaired = Repaired::new(&source);
+        let mut document = Document::parse(&source, &repaired, input.findings);
+        let context = Context::new(path, surroundings);
+        let config = read_document(&document, path, &context);
+        let (mut meant, claims) = context.into_parts();
+        meant.extend(claims.iter().filter_map(look));
+        meant.retain(|finding| !document.casts_doubt_on(finding, &source));
+        let mut findings = std::mem::take(&mut document.findings);
+        findings.extend(meant);
+        match config {
+            Some(config) if findings.is_empty() => Ok(config),
+            _ => Err(Report::new(path, &source, findings)),
+        }
+    }
+
+    /// The file it came from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// This process.
+    pub const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The store.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// At least one job, in the order of their names.
+    pub fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    /// The job of this name.
+    pub fn job(&self, name: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.name() == name)
+    }
+}
+
+/// Reads all tables, so that all errors are found; `None` if there is any.
+fn read_document(document: &Document<'_>, path: &Path, context: &Context<'_>) -> Option<Config> {
+    let root = Section::root(&document.table, context);
+    root.report_unknown_keys();
+    let host = host::read(&root);
+    let store = store::read(&root);
+    let defaults = Policy::defaults(&root);
+    let jobs = read_jobs(&root, &defaults, host.drift);
+    Some(Config {
+        path: path.to_owned(),
+        host: host.host?,
+        store: store?,
+        jobs: jobs?,
+    })
+}
+
+fn read_jobs(root: &Section<'_>, defaults: &Policy, drift: Option<Drift>) -> Option<Vec<Job>> {
+    let tables = root.tables("jobs", schema::JOB).ok()?;
+    if tables.is_empty() {
+        root.context().object(
+            Finding::whole("there is no job: the host would have nothing to do")
+                .help("add a table such as `[jobs.hello]` with `plugin = \"hello.wasm\"`"),
+        );
+        return None;
+    }
+    let read: Vec<_> = tables
+        .iter()
+        .map(|(name, section)| job::read(name, section, defaults, drift))
+        .collect();
+    let locks: Vec<_> = read
+        .iter()
+        .filter_map(|job| {
+            job.lock.as_ref().map(|lock| Claimed {
+                job: &job.name,
+                lock: lock.get_ref(),
+                span: lock.span(),
+            })
+        })
+        .collect();
+    lockname::refuse_nesting(&locks, root.context());
+    let mut jobs: Vec<Job> = read.into_iter().map(|job| job.job).collect::<Option<_>>()?;
+    jobs.sort_by(|a, b| a.name().cmp(b.name()));
+    Some(jobs)
+}

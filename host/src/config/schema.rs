@@ -1,0 +1,96 @@
+//! Every table and key there is, in the order of the reference.
+//!
+//! Readers take keys from these lists and unknown ones are judged against them. A key listed here
+//! that nothing reads, or that `configs/reference.toml` does not explain, fails a test.
+
+/// Tables at the top of the file.
+pub(super) const ROOT: &[&str] = &["host", "store", "defaults", "jobs"];
+/// `[host]`
+pub(super) const HOST: &[&str] = &["id", "data_dir", "grace", "drift", "max_runs"];
+/// `[store]`
+pub(super) const STORE: &[&str] = &[
+    "endpoints",
+    "root",
+    "user",
+    "password_file",
+    "tls",
+    "allow_plaintext",
+    "connect_timeout",
+    "request_timeout",
+];
+/// `[store.tls]`
+pub(super) const TLS: &[&str] = &["ca", "cert", "key"];
+/// `[defaults]`
+pub(super) const DEFAULTS: &[&str] = &[
+    "wait",
+    "timeout",
+    "ttl",
+    "stop_margin",
+    "retries",
+    "restart",
+    "allow",
+    "limits",
+];
+/// `[jobs.<name>]`
+pub(super) const JOB: &[&str] = &[
+    "plugin",
+    "sha256",
+    "lock",
+    "wait",
+    "every",
+    "once",
+    "timeout",
+    "ttl",
+    "stop_margin",
+    "retries",
+    "restart",
+    "args",
+    "env",
+    "config",
+    "allow",
+    "limits",
+];
+/// `restart`, in a job or in the defaults
+pub(super) const RESTART: &[&str] = &["min", "max"];
+/// `allow`, in a job or in the defaults
+pub(super) const ALLOW: &[&str] = &["kv"];
+/// `limits`, in a job or in the defaults
+pub(super) const LIMITS: &[&str] = &[
+    "memory",
+    "table_elements",
+    "instances",
+    "stack",
+    "output",
+    "log_rate",
+    "host_call",
+    "handles",
+    "random",
+    "kv_value",
+    "plugin_size",
+    "compile_time",
+];
+
+/// All tables with the keys they may hold. What is allowed in a job's table comes before the same
+/// in the defaults.
+pub(super) const TABLES: &[(&str, &[&str])] = &[
+    ("host", HOST),
+    ("store", STORE),
+    ("store.tls", TLS),
+    ("jobs.<name>", JOB),
+    ("jobs.<name>.restart", RESTART),
+    ("jobs.<name>.allow", ALLOW),
+    ("jobs.<name>.limits", LIMITS),
+    ("defaults", DEFAULTS),
+    ("defaults.restart", RESTART),
+    ("defaults.allow", ALLOW),
+    ("defaults.limits", LIMITS),
+];
+
+/// The tables that may hold `key`, in brackets.
+pub(super) fn tables_with(key: &str) -> Vec<String> {
+    TABLES
+        .iter()
+        .filter(|(_, keys)| keys.contains(&key))
+        .map(|(table, _)| format!("[{table}]"))
+        .collect()
+}

@@ -1,0 +1,338 @@
+//! Reading one table of the file: known keys by name, everything else reported.
+//!
+//! A reader never stops at an error. It records it and goes on, so that one report holds them all;
+//! `Said::Wrong` keeps a bad value from being mistaken for an absent one.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::context::{Context, Finding};
+use super::nearest::nearest;
+use super::node::{Node, kind};
+use super::schema;
+use super::source::shown;
+
+/// What the file says about one key.
+#[derive(Clone, Debug)]
+pub(super) enum Said<T> {
+    /// The key is absent.
+    Nothing,
+    /// The key is there and its value was objected to.
+    Wrong,
+    /// The key has this value, here.
+    This(Spanned<T>),
+}
+
+/// A value was objected to; the objection is recorded already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wrong;
+
+impl<T> Said<T> {
+    /// The value, or `default` when the key is absent; `None` when the value was wrong.
+    pub(super) fn or_default(self, default: T) -> Option<T> {
+        match self {
+            Self::Nothing => Some(default),
+            Self::Wrong => None,
+            Self::This(value) => Some(value.into_inner()),
+        }
+    }
+
+    /// The value if the key is present.
+    pub(super) fn optional(self) -> Result<Option<T>, Wrong> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Wrong => Err(Wrong),
+            Self::This(value) => Ok(Some(value.into_inner())),
+        }
+    }
+
+    /// Where the value stands, if it was accepted.
+    pub(super) fn span(&self) -> Option<Range<usize>> {
+        match self {
+            Self::This(value) => Some(value.span()),
+            Self::Nothing | Self::Wrong => None,
+        }
+    }
+}
+
+impl<T: Clone> Said<T> {
+    /// What `fallback` says where this says nothing.
+    #[must_use]
+    pub(super) fn or(self, fallback: &Self) -> Self {
+        match self {
+            Self::Nothing => fallback.clone(),
+            said => said,
+        }
+    }
+}
+
+/// One table of the file whose keys are known.
+pub(super) struct Section<'a> {
+    name: String,
+    keys: &'static [&'static str],
+    content: Content<'a>,
+    context: &'a Context<'a>,
+}
+
+enum Content<'a> {
+    /// The file has no such table.
+    Absent,
+    /// It has something of that name that is no table; objected to already.
+    Wrong,
+    /// The table and its header.
+    Table(&'a DeTable<'a>, Option<Range<usize>>),
+}
+
+impl<'a> Section<'a> {
+    /// The document itself.
+    pub(super) fn root(table: &'a DeTable<'a>, context: &'a Context<'a>) -> Self {
+        Self {
+            name: String::new(),
+            keys: schema::ROOT,
+            content: Content::Table(table, None),
+            context,
+        }
+    }
+
+    /// The table under `key`, which messages call `name`; its unknown keys are reported here.
+    pub(super) fn table(
+        &self,
+        key: &'static str,
+        name: impl Into<String>,
+        keys: &'static [&'static str],
+    ) -> Section<'a> {
+        let value = match self.content {
+            Content::Absent => None,
+            Content::Wrong => return self.child(name.into(), keys, Content::Wrong),
+            Content::Table(table, _) => table.get(key),
+        };
+        self.open(value, name.into(), keys)
+    }
+
+    /// The tables with free names under `key`, in the order of their names; none if it is absent.
+    pub(super) fn tables(
+        &self,
+        key: &'static str,
+        keys: &'static [&'static str],
+    ) -> Result<Vec<(Spanned<&'a str>, Section<'a>)>, Wrong> {
+        let Some((_, value)) = self.lookup(key) else {
+            return Ok(Vec::new());
+        };
+        let DeValue::Table(table) = value.get_ref() else {
+            let _ = self.open(Some(value), key.into(), keys);
+            return Err(Wrong);
+        };
+        let open = |(name, value): (&'a Spanned<Cow<'a, str>>, _)| {
+            let section = self.open(
+                Some(value),
+                format!("{key}.{}", shown(name.get_ref())),
+                keys,
+            );
+            let name: Spanned<&'a str> = Spanned::new(name.span(), name.get_ref());
+            (name, section)
+        };
+        Ok(table.iter().map(open).collect())
+    }
+
+    fn open(
+        &self,
+        value: Option<&'a Spanned<DeValue<'a>>>,
+        name: String,
+        keys: &'static [&'static str],
+    ) -> Section<'a> {
+        let content = match value.map(|value| (value.get_ref(), value.span())) {
+            None => Content::Absent,
+            Some((DeValue::Table(table), span)) => Content::Table(table, Some(span)),
+            Some((other, span)) => {
+                let found = match other {
+                    DeValue::Array(array) if array.iter().any(|v| v.get_ref().is_table()) => {
+                        "an array of tables"
+                    }
+                    other => kind(other),
+                };
+                let own = name.rsplit('.').next().unwrap_or_default();
+                let help = if keys.contains(&own) {
+                    format!(
+                        "`{own}` belongs in {}",
+                        schema::tables_with(own).join(" or ")
+                    )
+                } else {
+                    format!("start the table with `[{name}]`")
+                };
+                let message = format!("[{name}] must be a table, found {found}");
+                self.context.object(Finding::at(span, message).help(help));
+                Content::Wrong
+            }
+        };
+        let section = self.child(name, keys, content);
+        section.report_unknown_keys();
+        section
+    }
+
+    fn child(
+        &self,
+        name: String,
+        keys: &'static [&'static str],
+        content: Content<'a>,
+    ) -> Section<'a> {
+        Section {
+            name,
+            keys,
+            content,
+            context: self.context,
+        }
+    }
+
+    /// What is shared by all readers of the file.
+    pub(super) const fn context(&self) -> &'a Context<'a> {
+        self.context
+    }
+
+    /// The table's name without brackets, as in `jobs.ledger`.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The bytes of the table's header, when it has one.
+    pub(super) fn header(&self) -> Option<Range<usize>> {
+        match &self.content {
+            Content::Table(_, header) => header.clone(),
+            Content::Absent | Content::Wrong => None,
+        }
+    }
+
+    /// Of several values that make up one error, the place that is nearest to this table: the first
+    /// that stands in it, else the first.
+    pub(super) fn nearest_place<const N: usize>(
+        &self,
+        places: [Option<Range<usize>>; N],
+    ) -> Option<Range<usize>> {
+        let Content::Table(table, _) = self.content else {
+            return None;
+        };
+        let said: Vec<_> = places.into_iter().flatten().collect();
+        let own = said.iter().find(|place| holds(table, place));
+        own.or(said.first()).cloned()
+    }
+
+    /// Whether the file has no such table.
+    pub(super) const fn is_absent(&self) -> bool {
+        matches!(self.content, Content::Absent)
+    }
+
+    /// Whether the table holds `key`, whatever its value.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.lookup(key).is_some()
+    }
+
+    /// Reads `key` with `read`, which records what it objects to and then returns `None`.
+    pub(super) fn take<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&Node<'_>) -> Option<T>,
+    ) -> Said<T> {
+        debug_assert!(self.keys.contains(&key), "`{key}` is not in the schema");
+        if matches!(self.content, Content::Wrong) {
+            return Said::Wrong;
+        }
+        let Some((_, value)) = self.lookup(key) else {
+            return Said::Nothing;
+        };
+        let node = Node {
+            key,
+            section: self.name.as_str().into(),
+            value,
+            is_element: false,
+            context: self.context,
+        };
+        match read(&node) {
+            Some(read) => Said::This(Spanned::new(value.span(), read)),
+            None => Said::Wrong,
+        }
+    }
+
+    /// As `take`, for a key that must be there; `None` when it is absent or wrong.
+    pub(super) fn require<T>(
+        &self,
+        key: &'static str,
+        help: &str,
+        read: impl FnOnce(&Node<'_>) -> Option<T>,
+    ) -> Option<Spanned<T>> {
+        match self.take(key, read) {
+            Said::This(value) => Some(value),
+            Said::Wrong => None,
+            Said::Nothing => {
+                // An absent table was objected to as a whole.
+                if let Some(header) = self.header() {
+                    let message = format!("[{}] has no `{key}`", self.name);
+                    self.context.object(Finding::at(header, message).help(help));
+                }
+                None
+            }
+        }
+    }
+
+    fn lookup(&self, key: &str) -> Option<(&'a Spanned<Cow<'a, str>>, &'a Spanned<DeValue<'a>>)> {
+        match self.content {
+            Content::Table(table, _) => table.get_key_value(key),
+            Content::Absent | Content::Wrong => None,
+        }
+    }
+
+    /// Reports every key that is not in the schema.
+    pub(super) fn report_unknown_keys(&self) {
+        let Content::Table(table, _) = &self.content else {
+            return;
+        };
+        for (key, value) in *table {
+            let name = key.get_ref().as_ref();
+            if self.keys.contains(&name) {
+                continue;
+            }
+            let noun = match value.get_ref() {
+                DeValue::Table(table) if !table.is_empty() => "table",
+                _ => "key",
+            };
+            let place = if self.name.is_empty() {
+                "at the top of the file".to_owned()
+            } else {
+                format!("in [{}]", self.name)
+            };
+            let message = format!("unknown {noun} `{}` {place}", shown(name));
+            self.context
+                .object(Finding::at(key.span(), message).help(self.remedy(name)));
+        }
+    }
+
+    /// Where the key belongs, or what it may have meant, or what there is.
+    fn remedy(&self, name: &str) -> String {
+        let homes = schema::tables_with(name);
+        if !homes.is_empty() {
+            return format!("`{name}` belongs in {}", homes.join(" or "));
+        }
+        match nearest(name, self.keys) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if self.name.is_empty() => {
+                format!("the tables are {}", list(self.keys))
+            }
+            None => format!("the keys here are {}", list(self.keys)),
+        }
+    }
+}
+
+/// Whether a value of `table`, or of a table in it, stands at `place`.
+fn holds(table: &DeTable<'_>, place: &Range<usize>) -> bool {
+    table.values().any(|value| match value.get_ref() {
+        DeValue::Table(inner) => holds(inner, place),
+        _ => value.span() == *place,
+    })
+}
+
+/// Names in backticks, separated by commas.
+fn list(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}

@@ -1,0 +1,323 @@
+//! From text to a TOML document, with every syntax error, and with the knowledge of what they
+//! leave in doubt.
+//!
+//! The parser goes on after an error and its document is then partly a guess. A section with an
+//! error that can shift its lines is not judged any further: a report must never object to what
+//! nobody wrote.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue, Error};
+
+use super::context::Finding;
+use super::source::{Source, shown};
+
+/// Errors that are looked at; the rest of such a file is no TOML at all.
+const MOST_ERRORS: usize = 500;
+/// Duplicates whose first place is looked up; each costs a second look at the text before it.
+const MOST_LOOKUPS: usize = 20;
+
+/// A text whose every line the parser can get past.
+///
+/// At a key without a value the parser gives up on all that follows, so such lines are blanked,
+/// byte for byte: all other places stay where they are.
+pub(super) struct Repaired {
+    text: String,
+    errors: Vec<Error>,
+}
+
+impl Repaired {
+    /// Blanks what stops the parser.
+    pub(super) fn new(source: &Source<'_>) -> Self {
+        let (_, mut errors) = DeTable::parse_recoverable(source.text());
+        errors.retain(|error| error.message().starts_with("key with no value"));
+        let mut text = source.text().to_owned();
+        for span in errors.iter().filter_map(Error::span) {
+            let line = source.line_range(source.line_of(span.start));
+            text.replace_range(line.clone(), &" ".repeat(line.len()));
+        }
+        Self { text, errors }
+    }
+}
+
+/// What the parser made of the text.
+pub(super) struct Document<'t> {
+    /// The table of everything, as far as it was understood.
+    pub(super) table: DeTable<'t>,
+    /// One finding per line with errors.
+    pub(super) findings: Vec<Finding>,
+    doubt: Doubt,
+}
+
+/// Where findings about meaning would be guesses.
+struct Doubt {
+    /// Lines with an error, from 0.
+    lines: BTreeSet<usize>,
+    /// Where sections start, in order.
+    sections: Vec<usize>,
+    /// Starts of sections whose lines may have shifted.
+    shifted: BTreeSet<usize>,
+    /// Whether any section has.
+    any_shifted: bool,
+}
+
+impl<'t> Document<'t> {
+    /// Parses the text of `source`, whose `undecoded` places are known to be wrong.
+    pub(super) fn parse(
+        source: &Source<'_>,
+        repaired: &'t Repaired,
+        undecoded: Vec<Finding>,
+    ) -> Self {
+        let (document, errors) = DeTable::parse_recoverable(&repaired.text);
+        let table = document.into_inner();
+        let mut doubt = Doubt::new(&table, source.text());
+        let mut findings = Vec::new();
+        for finding in undecoded {
+            let start = finding.span.as_ref().map_or(0, |span| span.start);
+            if doubt.lines.insert(source.line_of(start)) {
+                findings.push(finding);
+            }
+        }
+        let mut duplicates = Duplicates::default();
+        let errors = repaired.errors.iter().chain(&errors);
+        for error in errors.take(MOST_ERRORS) {
+            let span = error.span().unwrap_or(0..0);
+            if duplicates.repeats(error, &span, source, &doubt)
+                || !doubt.learn(source.line_of(span.start), &span, error)
+            {
+                continue;
+            }
+            findings.push(duplicates.explain(error, span, source));
+        }
+        Self {
+            table,
+            findings,
+            doubt,
+        }
+    }
+
+    /// Whether `finding`, about the meaning of the document, may come from a guess.
+    pub(super) fn casts_doubt_on(&self, finding: &Finding, source: &Source<'_>) -> bool {
+        match &finding.span {
+            None => self.doubt.any_shifted,
+            Some(span) => {
+                self.doubt.lines.contains(&source.line_of(span.start))
+                    || self
+                        .doubt
+                        .shifted
+                        .contains(&self.doubt.section_of(span.start))
+            }
+        }
+    }
+}
+
+impl Doubt {
+    fn new(table: &DeTable<'_>, text: &str) -> Self {
+        let mut sections = vec![0];
+        headers(table, text, &mut sections);
+        sections.sort_unstable();
+        Self {
+            lines: BTreeSet::new(),
+            sections,
+            shifted: BTreeSet::new(),
+            any_shifted: false,
+        }
+    }
+
+    /// Takes note of an error; `false` if its line had one already.
+    fn learn(&mut self, line: usize, span: &Range<usize>, error: &Error) -> bool {
+        if !keeps_lines(error) {
+            self.shifted.insert(self.section_of(span.start));
+            self.any_shifted = true;
+        }
+        self.lines.insert(line)
+    }
+
+    /// The start of the section that holds `offset`.
+    fn section_of(&self, offset: usize) -> usize {
+        let after = self.sections.partition_point(|start| *start <= offset);
+        self.sections[after.saturating_sub(1)]
+    }
+}
+
+/// Collects where the headers of tables start.
+fn headers(table: &DeTable<'_>, text: &str, starts: &mut Vec<usize>) {
+    for value in table.values() {
+        let start = value.span().start;
+        match value.get_ref() {
+            DeValue::Table(inner) => {
+                // A table without a header of its own starts at a key, an inline one at a brace.
+                if text[start..].starts_with('[') {
+                    starts.push(start);
+                }
+                headers(inner, text, starts);
+            }
+            DeValue::Array(array) => {
+                for value in array {
+                    if let DeValue::Table(inner) = value.get_ref() {
+                        let start = value.span().start;
+                        if text[start..].starts_with('[') {
+                            starts.push(start);
+                        }
+                        headers(inner, text, starts);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_duplicate(error: &Error) -> bool {
+    error.message() == "duplicate key"
+}
+
+fn is_unquoted(error: &Error) -> bool {
+    error.message().starts_with("string values must be quoted")
+}
+
+/// Whether the parser understood all other lines in spite of this error.
+fn keeps_lines(error: &Error) -> bool {
+    is_duplicate(error)
+        || is_unquoted(error)
+        || error.message().starts_with("invalid date")
+        || error.message().starts_with("cannot extend value")
+}
+
+/// Turns one error of the parser into a finding with a remedy.
+fn plain(error: &Error, span: Range<usize>) -> Finding {
+    let message = error.message();
+    if is_unquoted(error) {
+        return Finding::at(span, "text must be in quotes")
+            .help("write it as in `every = \"30s\"`; only numbers, true and false stand alone");
+    }
+    let help = if message.contains("in array") || message.contains("array elements") {
+        "separate values with commas and close the array with `]`"
+    } else if message.starts_with("unclosed") {
+        "close what was opened"
+    } else if message.starts_with("key with no value") {
+        "write `key = value`, or `[table]` to start a table"
+    } else if message.contains("unquoted key") {
+        "use letters, digits, `_` and `-` in keys, or put the key in quotes"
+    } else if message.contains("escape") || message.contains("unicode value digits") {
+        "write a backslash as `\\\\`, or put the text in single quotes"
+    } else if message.starts_with("unexpected key or value") {
+        "put each key on a line of its own"
+    } else if message.contains("basic string") || message.contains("literal string") {
+        "close the quotes, and write no control characters"
+    } else if message.contains("recurse") || message.contains("recursion") {
+        "nest fewer tables and arrays"
+    } else if message.starts_with("cannot extend value") {
+        "give the table one form only: a header, dotted keys, or braces"
+    } else {
+        "see configs/reference.toml for the form of every key"
+    };
+    Finding::at(span, format!("this is not TOML: {message}")).help(help)
+}
+
+/// Names that occur twice, and where they occurred first.
+#[derive(Default)]
+struct Duplicates {
+    /// Starts of sections whose header repeats an earlier one.
+    sections: BTreeSet<usize>,
+    lookups: usize,
+}
+
+impl Duplicates {
+    /// Whether the error only follows from a repeated header: its keys repeat too, of course.
+    fn repeats(
+        &mut self,
+        error: &Error,
+        span: &Range<usize>,
+        source: &Source<'_>,
+        doubt: &Doubt,
+    ) -> bool {
+        if !is_duplicate(error) {
+            return false;
+        }
+        let section = doubt.section_of(span.start);
+        if is_header(source, span) {
+            self.sections.insert(section);
+            return false;
+        }
+        self.sections.contains(&section)
+    }
+
+    fn explain(&mut self, error: &Error, span: Range<usize>, source: &Source<'_>) -> Finding {
+        if !is_duplicate(error) {
+            return plain(error, span);
+        }
+        let name = shown(source.text().get(span.clone()).unwrap_or_default());
+        let (noun, help) = if is_header(source, &span) {
+            (
+                "table",
+                "rename one of them, or move its keys under the first",
+            )
+        } else {
+            ("key", "keep one of them")
+        };
+        self.lookups += 1;
+        let first = (self.lookups <= MOST_LOOKUPS)
+            .then(|| first_place(source, &span))
+            .flatten();
+        let finding = Finding::at(span, format!("the {noun} `{name}` is here a second time"));
+        match first {
+            Some(first) => finding.note(first, "the first is here"),
+            None => finding,
+        }
+        .help(help)
+    }
+}
+
+/// Whether `span` stands in the header of a table.
+fn is_header(source: &Source<'_>, span: &Range<usize>) -> bool {
+    let line = source.line_range(source.line_of(span.start));
+    source.text()[line].trim_start().starts_with('[')
+}
+
+/// Where the name at `span` was used first, if the text before it leaves no doubt.
+fn first_place(source: &Source<'_>, span: &Range<usize>) -> Option<Range<usize>> {
+    let text = source.text();
+    let line = source.line_range(source.line_of(span.start));
+    // The lines before, understood by themselves: if something is still open there, this is no
+    // key of the section.
+    let (before, errors) = DeTable::parse_recoverable(&text[..line.start]);
+    if !errors.iter().all(keeps_lines) {
+        return None;
+    }
+    let mut path = Vec::new();
+    if !is_header(source, span) {
+        let section = Doubt::new(before.get_ref(), text).section_of(span.start);
+        let header = source.line_range(source.line_of(section));
+        if text[header.clone()].starts_with('[') {
+            path.extend(path_of(&text[header]));
+        }
+    }
+    path.extend(path_of(&text[line]));
+    let mut table = before.get_ref();
+    for key in &path {
+        let (found, value) = table.get_key_value(key.as_str())?;
+        match value.get_ref() {
+            DeValue::Table(inner) if Some(key) != path.last() => table = inner,
+            _ => return Some(found.span()),
+        }
+    }
+    None
+}
+
+/// The keys that lead to what one line defines.
+fn path_of(line: &str) -> Vec<String> {
+    let (document, _) = DeTable::parse_recoverable(line);
+    let mut path = Vec::new();
+    let mut table = document.get_ref();
+    while let Some((key, value)) = table.iter().next() {
+        path.push(key.get_ref().clone().into_owned());
+        match value.get_ref() {
+            // Inside braces are values, not a path.
+            DeValue::Table(inner) if !line[value.span().start..].starts_with('{') => table = inner,
+            _ => break,
+        }
+    }
+    path
+}

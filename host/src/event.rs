@@ -1,0 +1,115 @@
+//! What the host has to say, as data. One stream of these feeds every output.
+//!
+//! The JSON form is an interface: names and meanings of fields stay.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use leasehold_lock::BootTime;
+use serde::Serialize;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    /// When, on the boot-time clock.
+    pub(crate) at: BootTime,
+    /// When, for people.
+    pub(crate) wall: SystemTime,
+    /// What it is about.
+    pub(crate) about: About,
+    /// What happened.
+    pub(crate) what: What,
+}
+
+/// What an event is about. Every part may be absent.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct About {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) job: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lock: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) run: Option<Arc<str>>,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum What {
+    HostStarted {
+        pid: u32,
+        version: &'static str,
+        jobs: usize,
+    },
+    StoreConnected {
+        endpoint: String,
+        cluster_id: String,
+    },
+    StoreTrouble {
+        error: String,
+    },
+    Waiting {
+        /// Entries ahead of ours.
+        place: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        holder: Option<String>,
+    },
+    Acquired {
+        wait_ms: u64,
+    },
+    RunStarted {
+        attempt: u32,
+        trigger: &'static str,
+    },
+    Guest {
+        stream: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        level: Option<&'static str>,
+        text: String,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        fields: Vec<(String, String)>,
+    },
+    Progress {
+        done: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total: Option<u64>,
+        message: String,
+    },
+    LockLost {
+        reason: String,
+    },
+    RunEnded {
+        outcome: &'static str,
+        detail: String,
+        admitted: u64,
+        refused: u64,
+        started_ns: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        last_admitted_ns: Option<u64>,
+        stopped_ns: u64,
+        deadline_ns: u64,
+    },
+    Released {
+        confirmed: bool,
+    },
+    Skipped {
+        reason: String,
+    },
+    Backoff {
+        delay_ms: u64,
+        reason: String,
+    },
+    JobFailed {
+        error: String,
+    },
+    JobFinished,
+    HostStopping {
+        reason: String,
+    },
+    HostStopped,
+    LinesDropped {
+        count: u64,
+    },
+}

@@ -1,0 +1,55 @@
+//! The exit codes, all of them. They are an interface: scripts depend on the numbers.
+
+use std::process::ExitCode;
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything asked for was done; a host that was asked to stop and stopped.
+    Ok = 0,
+    /// A `once` job failed.
+    JobFailed = 1,
+    /// The command line cannot be understood (clap's own code).
+    Usage = 2,
+    /// The configuration has errors; nothing was started.
+    Config = 3,
+    /// A plugin was refused; nothing was started.
+    Plugin = 4,
+    /// The store refused us or could not be reached.
+    Store = 5,
+    /// A `once` job did not get its lock in the time it was given.
+    NotAcquired = 6,
+    /// A fault of ours or of the machine.
+    Internal = 70,
+    /// A second signal cut the shutdown short.
+    Aborted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// The worse of two: a host with several jobs ends with the worst of their endings.
+    #[must_use]
+    pub fn or_worse(self, other: Self) -> Self {
+        if other as u8 > self as u8 {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_ending_counts() {
+        assert_eq!(Exit::Ok.or_worse(Exit::JobFailed), Exit::JobFailed);
+        assert_eq!(Exit::NotAcquired.or_worse(Exit::Ok), Exit::NotAcquired);
+    }
+}

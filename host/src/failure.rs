@@ -1,0 +1,32 @@
+//! Why a command ended without doing what it was asked, and with which exit code.
+
+use crate::check::PrepareError;
+use crate::exit::Exit;
+
+/// A message for a person and a code for a script.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) const fn new(exit: Exit, message: String) -> Self {
+        Self { exit, message }
+    }
+
+    pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
+        Self::new(Exit::Internal, error.to_string())
+    }
+}
+
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        let exit = match error {
+            PrepareError::Config(_) => Exit::Config,
+            PrepareError::Runtime(_) => Exit::Internal,
+            PrepareError::Plugins(_) => Exit::Plugin,
+        };
+        Self::new(exit, error.to_string())
+    }
+}

@@ -1,0 +1,480 @@
+//! The pieces of work that a job consists of. Each is one task that ends in one [`Outcome`].
+//!
+//! A grant is owned by the piece of work that needs it and handed back at its end, so no two pieces
+//! can use it and none can forget it. A panic drops it, which gives the lock back.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use leasehold_lock::{
+    Acquire, AcquireError, BootTime, Clock, EndReason, Grant, Locks, Wait as LockWait,
+};
+use leasehold_records::{HolderRecord, Root, RunRecord};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::machine::{Cause, Missed, Turn, Verdict};
+use crate::config::{Job, Wait};
+use crate::event::{About, What};
+use crate::fenced::FencedKv;
+use crate::journal::{Journal, text, unix_ms};
+use crate::runtime::{
+    Authority, GuestEvent, Plugin, RunEnd, RunReport, RunSpec, Runtime, StopSignal, Trigger,
+};
+use crate::timeline::Timeline;
+
+/// Events of one guest that may wait to be logged.
+const GUEST_EVENTS: usize = 512;
+/// How long to ask the store why a lock was lost.
+const EXPLAIN_PATIENCE: Duration = Duration::from_secs(1);
+/// Bytes of output kept in a run's record; the rest is in the log.
+const RECORD_OUTPUT: usize = 16 * 1024;
+
+/// How a piece of work ended.
+pub(crate) enum Outcome {
+    Slept { cancelled: bool },
+    Acquired(Box<Grant>),
+    Missed(Missed),
+    Ran(Box<Grant>, Verdict, Box<RunReport>),
+    Paused(Box<Grant>, Paused),
+    Released,
+}
+
+/// How a pause under a kept lock ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paused {
+    Over,
+    Lost,
+    Cancelled,
+}
+
+/// What every piece of work of one job shares.
+pub(crate) struct Bench {
+    pub(crate) host: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) lock: Arc<str>,
+    pub(crate) job: Job,
+    pub(crate) plugin: Plugin,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) locks: Locks,
+    pub(crate) root: Root,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) timeline: Timeline,
+    pub(crate) journal: Journal,
+    pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
+    /// Ends waits, sleeps and pauses when the host stops.
+    pub(crate) cancel: CancellationToken,
+    pub(crate) stop: StopSignal,
+}
+
+/// Sleeps until a moment on the boot-time clock.
+pub(crate) async fn sleep(bench: Arc<Bench>, until: BootTime) -> Outcome {
+    tokio::select! {
+        () = bench.cancel.cancelled() => Outcome::Slept { cancelled: true },
+        () = sleep_until(&*bench.clock, until) => Outcome::Slept { cancelled: false },
+    }
+}
+
+async fn sleep_until(clock: &dyn Clock, until: BootTime) {
+    loop {
+        let left = until.since(clock.now());
+        if left.is_zero() {
+            return;
+        }
+        // tokio's timers do not count suspend; looking once a minute does.
+        tokio::time::sleep(left.min(Duration::from_mins(1))).await;
+    }
+}
+
+/// Waits for the lock.
+pub(crate) async fn acquire(bench: Arc<Bench>) -> Outcome {
+    let holder = HolderRecord {
+        host: text(&bench.host),
+        job: text(&bench.name),
+        pid: std::process::id(),
+        since_unix_ms: unix_ms(SystemTime::now()),
+    };
+    let request = Acquire::new(bench.root.lock(&bench.lock))
+        .value(holder.to_json())
+        .ttl(bench.job.ttl())
+        .stop_margin(bench.job.stop_margin())
+        .wait(match bench.job.wait() {
+            Wait::Forever => LockWait::Forever,
+            Wait::AtMost(most) => LockWait::AtMost(most),
+            Wait::Never => LockWait::Never,
+        });
+    let about = bench.about();
+    let waiting = bench.locks.acquire_telling(request, |place| {
+        bench.timeline.say(
+            about.clone(),
+            What::Waiting {
+                place: place.ahead,
+                holder: place.holder,
+            },
+        );
+    });
+    let acquired = tokio::select! {
+        () = bench.cancel.cancelled() => return Outcome::Missed(Missed::Cancelled),
+        acquired = waiting => acquired,
+    };
+    match acquired {
+        Ok(grant) => {
+            let waited = grant.waited();
+            bench.timeline.say(
+                bench.about_token(grant.token()),
+                What::Acquired {
+                    wait_ms: millis(waited),
+                },
+            );
+            Outcome::Acquired(Box::new(grant))
+        }
+        Err(error @ AcquireError::Contended { .. }) => {
+            Outcome::Missed(Missed::Contended(error.to_string()))
+        }
+        Err(AcquireError::Closed) => Outcome::Missed(Missed::Cancelled),
+        Err(error) => {
+            let text = match std::error::Error::source(&error) {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            };
+            Outcome::Missed(Missed::Trouble(text))
+        }
+    }
+}
+
+/// Gives the lock back.
+pub(crate) async fn release(bench: Arc<Bench>, grant: Grant) -> Outcome {
+    let token = grant.token();
+    let lost = !grant.tenure().admits();
+    let confirmed = grant.release().await.is_ok();
+    if !lost {
+        bench
+            .timeline
+            .say(bench.about_token(token), What::Released { confirmed });
+    }
+    Outcome::Released
+}
+
+/// Keeps the lock for a while without running.
+pub(crate) async fn pause(bench: Arc<Bench>, grant: Box<Grant>, pause: Duration) -> Outcome {
+    let until = bench.clock.now().after(pause);
+    let paused = tokio::select! {
+        biased;
+        () = bench.cancel.cancelled() => Paused::Cancelled,
+        _ = grant.tenure().ended() => Paused::Lost,
+        () = sleep_until(&*bench.clock, until) => Paused::Over,
+    };
+    if paused == Paused::Lost {
+        let reason = grant
+            .tenure()
+            .end_reason()
+            .map_or_else(String::new, |r| r.to_string());
+        bench
+            .timeline
+            .say(bench.about_token(grant.token()), What::LockLost { reason });
+    }
+    Outcome::Paused(grant, paused)
+}
+
+/// Which run this is of all runs of the host.
+pub(crate) struct RunNumber {
+    pub(crate) sequence: u32,
+    pub(crate) turn: Turn,
+    pub(crate) cause: Cause,
+}
+
+/// Runs the guest.
+pub(crate) async fn run(bench: Arc<Bench>, grant: Box<Grant>, number: RunNumber) -> Outcome {
+    let started = SystemTime::now();
+    let run_id = format!("{}-{}-{}", bench.host, grant.token(), number.sequence);
+    let about = About {
+        run: Some(run_id.as_str().into()),
+        ..bench.about_token(grant.token())
+    };
+    let trigger = trigger(number.cause);
+    bench.timeline.say(
+        about.clone(),
+        What::RunStarted {
+            attempt: number.turn.attempt,
+            trigger: trigger_word(trigger),
+        },
+    );
+    let mut record = bench.record(&grant, &number, &run_id, started);
+    bench.journal.run_started(record.clone());
+
+    let report = guest(&bench, &grant, &number, &run_id, &about).await;
+
+    let mut detail = detail(&report.end);
+    if let RunEnd::Lost(reason) = &report.end {
+        detail = explain(&bench, &grant, reason).await;
+    }
+    bench.timeline.say(
+        about,
+        What::RunEnded {
+            outcome: report.end.outcome(),
+            detail: detail.clone(),
+            admitted: report.admitted,
+            refused: report.refused,
+            started_ns: report.started_at.as_nanos(),
+            last_admitted_ns: report.last_admitted.map(BootTime::as_nanos),
+            stopped_ns: report.stopped_at.as_nanos(),
+            deadline_ns: report.deadline.as_nanos(),
+        },
+    );
+    record.ended_unix_ms = Some(unix_ms(SystemTime::now()));
+    record.outcome = outcome(&report.end);
+    record.detail = detail;
+    record.calls_admitted = report.admitted;
+    record.calls_refused = report.refused;
+    record.peak_memory_bytes = report.peak_memory_bytes;
+    let (output, cut) = last_bytes(&report.output, RECORD_OUTPUT);
+    record.output = output.to_owned();
+    record.output_truncated_bytes = report.output_truncated_bytes + cut;
+    bench.journal.run_ended(record);
+    let verdict = verdict(&report.end);
+    Outcome::Ran(grant, verdict, Box::new(report))
+}
+
+/// Runs the guest and passes on what it says.
+async fn guest(
+    bench: &Arc<Bench>,
+    grant: &Grant,
+    number: &RunNumber,
+    run_id: &str,
+    about: &About,
+) -> RunReport {
+    let kv = FencedKv::new(bench.locks.kv(), grant, bench.root.kv());
+    let authority = Authority {
+        lock: text(&bench.lock),
+        lock_key: grant.key().to_owned(),
+        token: grant.token(),
+        holder: format!("{:x}", grant.lease()),
+        tenure: grant.tenure().clone(),
+        kv: Arc::new(kv),
+    };
+    let env = bench.job.env().iter();
+    let spec = RunSpec {
+        job: text(&bench.name),
+        run_id: run_id.to_owned(),
+        attempt: number.turn.attempt,
+        trigger: trigger(number.cause),
+        scheduled_at_unix_ms: scheduled_at(bench, number),
+        args: bench.job.args().to_vec(),
+        env: env.map(|(k, v)| (k.clone(), v.clone())).collect(),
+        config_json: bench.job.config_json().to_owned(),
+        timeout: bench.job.timeout(),
+        stop: bench.stop.clone(),
+    };
+    let (events, mut heard) = mpsc::channel(GUEST_EVENTS);
+    let tell = async {
+        let mut told_loss = false;
+        loop {
+            tokio::select! {
+                biased;
+                event = heard.recv() => match event {
+                    Some(event) => pass_on(bench, about, event),
+                    None => break,
+                },
+                reason = grant.tenure().ended(), if !told_loss => {
+                    told_loss = true;
+                    let reason = reason.to_string();
+                    bench.timeline.say(about.clone(), What::LockLost { reason });
+                }
+            }
+        }
+    };
+    let run = bench.runtime.run(&bench.plugin, authority, spec, events);
+    tokio::join!(run, tell).0
+}
+
+fn pass_on(bench: &Bench, about: &About, event: GuestEvent) {
+    match event {
+        GuestEvent::Line(line) => bench.timeline.say_at(
+            line.at,
+            about.clone(),
+            What::Guest {
+                stream: line.stream.as_str(),
+                level: line.level.map(crate::runtime::Level::as_str),
+                text: line.text,
+                fields: line.fields,
+            },
+        ),
+        GuestEvent::Progress {
+            done,
+            total,
+            message,
+            at,
+        } => {
+            let progress = leasehold_records::Progress {
+                done,
+                total,
+                message: message.clone(),
+            };
+            // The newest progress is what matters; one that finds no room is replaced by the next.
+            let _ = bench.progress.try_send((bench.name.clone(), progress));
+            bench.timeline.say_at(
+                at,
+                about.clone(),
+                What::Progress {
+                    done,
+                    total,
+                    message,
+                },
+            );
+        }
+    }
+}
+
+impl Bench {
+    pub(crate) fn about(&self) -> About {
+        About {
+            job: Some(self.name.clone()),
+            lock: Some(self.lock.clone()),
+            token: None,
+            run: None,
+        }
+    }
+
+    pub(crate) fn about_token(&self, token: u64) -> About {
+        About {
+            token: Some(token),
+            ..self.about()
+        }
+    }
+
+    fn record(
+        &self,
+        grant: &Grant,
+        number: &RunNumber,
+        run_id: &str,
+        started: SystemTime,
+    ) -> RunRecord {
+        RunRecord {
+            job: text(&self.name),
+            host: text(&self.host),
+            lock: text(&self.lock),
+            lock_key: grant.key().to_owned(),
+            token: grant.token(),
+            sequence: number.sequence,
+            run_id: run_id.to_owned(),
+            attempt: number.turn.attempt,
+            plugin_sha256: self.plugin.facts().sha256.clone(),
+            started_unix_ms: unix_ms(started),
+            ended_unix_ms: None,
+            outcome: leasehold_records::Outcome::Running,
+            detail: String::new(),
+            calls_admitted: 0,
+            calls_refused: 0,
+            peak_memory_bytes: 0,
+            output: String::new(),
+            output_truncated_bytes: 0,
+        }
+    }
+}
+
+/// Says who or what took the lock away, as far as the store can tell.
+async fn explain(bench: &Bench, grant: &Grant, reason: &EndReason) -> String {
+    let entry = format!("entry {} of {}", grant.key(), bench.host);
+    let asked = tokio::time::timeout(EXPLAIN_PATIENCE, bench.locks.lease_ttl(grant.lease())).await;
+    let lease = match asked {
+        Ok(Ok(Some(_))) => "its lease lives on, so somebody removed the entry by hand",
+        Ok(Ok(None)) => "its lease is gone: revoked by somebody, or expired",
+        Ok(Err(_)) | Err(_) => "the store could not be asked why",
+    };
+    match reason {
+        EndReason::Removed { .. } | EndReason::Replaced { .. } | EndReason::TokenStale => {
+            format!("{reason}: {entry}; {lease}")
+        }
+        _ => format!("{reason}: {entry}"),
+    }
+}
+
+fn scheduled_at(bench: &Bench, number: &RunNumber) -> Option<u64> {
+    let age = bench.clock.now().since(number.turn.due);
+    let due = SystemTime::now().checked_sub(age)?;
+    (number.cause == Cause::Schedule).then(|| unix_ms(due))
+}
+
+const fn trigger(cause: Cause) -> Trigger {
+    match cause {
+        Cause::Continuous => Trigger::Continuous,
+        Cause::Schedule => Trigger::Schedule,
+        Cause::Once => Trigger::Manual,
+    }
+}
+
+const fn trigger_word(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Schedule => "schedule",
+        Trigger::Manual => "once",
+        Trigger::Watch => "watch",
+        Trigger::Continuous => "continuous",
+    }
+}
+
+fn verdict(end: &RunEnd) -> Verdict {
+    match end {
+        RunEnd::Done(_) | RunEnd::Exit(0) => Verdict::Done,
+        RunEnd::Again(pause) => Verdict::Again(*pause),
+        RunEnd::Fatal(reason) => Verdict::Fatal(reason.clone()),
+        RunEnd::Lost(_) => Verdict::Lost,
+        RunEnd::Stopped => Verdict::Stopped,
+        RunEnd::Retry(_)
+        | RunEnd::Exit(_)
+        | RunEnd::Trap { .. }
+        | RunEnd::Limit { .. }
+        | RunEnd::TimedOut => Verdict::Failed(detail(end)),
+    }
+}
+
+fn detail(end: &RunEnd) -> String {
+    match end {
+        RunEnd::Done(None) | RunEnd::Stopped => String::new(),
+        RunEnd::Done(Some(text)) | RunEnd::Retry(text) | RunEnd::Fatal(text) => text.clone(),
+        RunEnd::Again(pause) => format!("again in {}", humantime::format_duration(*pause)),
+        RunEnd::Exit(code) => format!("exit code {code}"),
+        RunEnd::Trap { message, .. } | RunEnd::Limit { message, .. } => message.clone(),
+        RunEnd::Lost(reason) => reason.to_string(),
+        RunEnd::TimedOut => "it ran longer than its timeout".into(),
+    }
+}
+
+pub(crate) const fn outcome(end: &RunEnd) -> leasehold_records::Outcome {
+    use leasehold_records::Outcome as Word;
+    match end {
+        RunEnd::Done(_) | RunEnd::Exit(0) => Word::Done,
+        RunEnd::Again(_) => Word::Again,
+        RunEnd::Retry(_) => Word::Retry,
+        RunEnd::Fatal(_) => Word::Fatal,
+        RunEnd::Exit(_) => Word::Exit,
+        RunEnd::Trap { .. } => Word::Trap,
+        RunEnd::Limit { .. } => Word::Limit,
+        RunEnd::Lost(_) => Word::Lost,
+        RunEnd::TimedOut => Word::Timeout,
+        RunEnd::Stopped => Word::Stopped,
+    }
+}
+
+/// The end of `text`, at most `most` bytes, and how many bytes were cut.
+fn last_bytes(text: &str, most: usize) -> (&str, u64) {
+    let mut cut = text.len().saturating_sub(most);
+    while !text.is_char_boundary(cut) {
+        cut += 1;
+    }
+    (&text[cut..], cut as u64)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_in_a_record_is_cut_between_characters() {
+        assert_eq!(last_bytes("abc", 9), ("abc", 0));
+        assert_eq!(last_bytes("äöü", 3), ("ü", 4));
+    }
+}

@@ -1,0 +1,87 @@
+//! What one run may use at most. Every limit has a default, a config key and a test.
+//!
+//! This file knows numbers only: what reaching one means is said where it is enforced.
+
+use std::time::Duration;
+
+/// Bytes in one mebibyte.
+pub const MIB: u64 = 1024 * 1024;
+/// Bytes in one kibibyte.
+pub const KIB: u64 = 1024;
+
+/// The bounds of one run, all of them always present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory, summed over all memories of the guest, in bytes.
+    ///
+    /// The first touch of a page costs about 0.4 ms per MiB and cannot be interrupted, which is why
+    /// the stop margin grows with this number.
+    pub memory_bytes: u64,
+    /// Table elements, summed over all tables.
+    pub table_elements: u64,
+    /// Core instances, memories and tables, each.
+    pub instances: u32,
+    /// Guest stack, in bytes.
+    pub stack_bytes: u64,
+    /// Captured standard output, standard error and log text kept for the record, in bytes.
+    pub output_bytes: u64,
+    /// Lines per second, of output and log together, that are passed on; the rest is counted.
+    pub log_lines_per_second: u32,
+    /// Bytes that one host call may move between guest and host.
+    pub host_call_bytes: u64,
+    /// Resource handles open at once.
+    pub handles: u32,
+    /// Bytes of randomness that one call may ask for.
+    pub random_bytes: u64,
+    /// Size of one value written through `fenced-kv`, in bytes.
+    pub kv_value_bytes: u64,
+    /// Size of the plugin file, in bytes.
+    pub plugin_bytes: u64,
+    /// Time to compile the plugin.
+    pub compile_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 64 * MIB,
+            table_elements: 20_000,
+            instances: 32,
+            stack_bytes: 512 * KIB,
+            output_bytes: MIB,
+            log_lines_per_second: 200,
+            host_call_bytes: 4 * MIB,
+            handles: 1_000,
+            random_bytes: 64 * KIB,
+            kv_value_bytes: 512 * KIB,
+            plugin_bytes: 64 * MIB,
+            compile_time: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How often the watchdog moves the epoch while guests run.
+pub const EPOCH_TICK: Duration = Duration::from_millis(1);
+
+impl Limits {
+    /// The least stop margin that covers the worst stop of a guest with these limits:
+    /// two ticks, half a millisecond per MiB that one uninterruptible fill can touch, and 20 ms of
+    /// scheduling. The measurements behind the numbers are in ARCHITECTURE.md.
+    pub fn least_stop_margin(&self) -> Duration {
+        let fill = Duration::from_micros(500 * self.memory_bytes.div_ceil(MIB));
+        EPOCH_TICK * 2 + fill + Duration::from_millis(20)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_limits_fit_the_default_stop_margin() {
+        assert_eq!(
+            Limits::default().least_stop_margin(),
+            Duration::from_millis(54)
+        );
+    }
+}

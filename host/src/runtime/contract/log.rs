@@ -1,0 +1,65 @@
+//! `log`: structured lines.
+
+use super::super::event;
+use super::super::host::Host;
+use super::super::sanitize;
+use super::wit::log;
+
+/// The most fields that one line keeps; a line with more is not read by anybody.
+const FIELDS: usize = 32;
+/// The most bytes that the fields of one line keep, so that unread lines stay small.
+const FIELD_BYTES: usize = sanitize::LONGEST_TEXT;
+
+impl log::Host for Host {
+    async fn emit(
+        &mut self,
+        level: log::Level,
+        message: String,
+        fields: Vec<(String, String)>,
+    ) -> wasmtime::Result<()> {
+        let level = match level {
+            log::Level::Trace => event::Level::Trace,
+            log::Level::Debug => event::Level::Debug,
+            log::Level::Info => event::Level::Info,
+            log::Level::Warn => event::Level::Warn,
+            log::Level::Error => event::Level::Error,
+        };
+        self.output
+            .log(level, sanitize::line(&message), bounded(&fields));
+        Ok(())
+    }
+}
+
+/// The first fields that fit, and a remark when some did not.
+fn bounded(fields: &[(String, String)]) -> Vec<(String, String)> {
+    let mut room = FIELD_BYTES;
+    let mut kept = Vec::new();
+    for (name, value) in fields.iter().take(FIELDS) {
+        let Some(left) = room.checked_sub(name.len() + value.len()) else {
+            break;
+        };
+        room = left;
+        kept.push((sanitize::line(name), sanitize::line(value)));
+    }
+    let left_out = fields.len() - kept.len();
+    if left_out > 0 {
+        kept.push(("…".to_owned(), format!("{left_out} fields left out")));
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_or_too_large_fields_are_left_out_with_a_remark() {
+        let field = |size| ("n".to_owned(), "v".repeat(size));
+        let many = bounded(&vec![field(1); FIELDS + 5]);
+        assert_eq!(many.len(), FIELDS + 1);
+        assert_eq!(many[FIELDS].1, "5 fields left out");
+        let large = bounded(&[field(10), field(FIELD_BYTES), field(10)]);
+        assert_eq!(large.len(), 2);
+        assert_eq!(large[1].1, "2 fields left out");
+    }
+}

@@ -1,0 +1,17 @@
+//! `progress`: how far a guest says it is.
+
+use super::super::host::Host;
+use super::super::sanitize;
+use super::wit::progress;
+
+impl progress::Host for Host {
+    async fn report(
+        &mut self,
+        done: u64,
+        total: Option<u64>,
+        message: String,
+    ) -> wasmtime::Result<()> {
+        self.output.progress(done, total, sanitize::line(&message));
+        Ok(())
+    }
+}

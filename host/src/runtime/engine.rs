@@ -1,0 +1,218 @@
+//! The engines: how guests are compiled and where their memory comes from.
+//!
+//! Stack size is a property of an engine, and a pool has one size of everything, so there are
+//! several engines, made when first needed:
+//!
+//! - one with the pooling allocator, for jobs that fit the common sizes below: starting a guest
+//!   there costs microseconds;
+//! - one on demand per stack size, for every other job, and for all when the pool's address space
+//!   cannot be reserved.
+//!
+//! This file must never turn on threads, 64-bit memories or shared memories: they escape the meter.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmtime::component::Linker as ComponentLinker;
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, Linker, PoolingAllocationConfig,
+};
+
+use super::cache;
+use super::contract;
+use super::error::RuntimeError;
+use super::host::Host;
+use super::options::RuntimeOptions;
+use super::watchdog::Watchdog;
+use crate::limits::{KIB, Limits, MIB};
+
+/// The largest memory a pooled guest may have. Rust, Go and C guests fit; interpreters that bring
+/// their own runtime get an engine on demand.
+const POOLED_MEMORY_BYTES: u64 = 256 * MIB;
+/// Memories per guest in the pool: one of its own and one to spare. Each costs address space.
+const POOLED_MEMORIES: u32 = 2;
+/// Tables per guest in the pool: a component made from preview 1 has three.
+const POOLED_TABLES: u32 = 8;
+/// What host functions need of the fiber stack beyond the guest's own part.
+const HOST_STACK_BYTES: u64 = MIB;
+
+/// An engine with everything linked that any plugin on it may import.
+pub(crate) struct Workshop {
+    pub(crate) engine: Engine,
+    /// For components without granted storage.
+    pub(crate) plain: ComponentLinker<Host>,
+    /// For components with granted storage.
+    pub(crate) with_kv: ComponentLinker<Host>,
+    /// For core modules.
+    pub(crate) preview1: Linker<Host>,
+    /// Whether guests come from the pool.
+    pub(crate) pooled: bool,
+}
+
+/// All engines of one runtime.
+pub(crate) struct Engines {
+    watchdog: Arc<Watchdog>,
+    cache: Option<Cache>,
+    pooled: Option<Arc<Workshop>>,
+    on_demand: Mutex<HashMap<u64, Arc<Workshop>>>,
+}
+
+impl Engines {
+    pub(crate) fn new(
+        options: &RuntimeOptions,
+        watchdog: Arc<Watchdog>,
+    ) -> Result<Self, RuntimeError> {
+        let cache = open_cache(options)?;
+        let mut engines = Self {
+            watchdog,
+            cache,
+            pooled: None,
+            on_demand: Mutex::new(HashMap::new()),
+        };
+        engines.pooled = engines.pool(options);
+        // Also proves, before any job does, that an engine can be made at all.
+        engines.on_demand(Limits::default().stack_bytes)?;
+        Ok(engines)
+    }
+
+    /// The engine for a job with these limits, and the one to try when the first refuses a plugin
+    /// for the shape of the pool.
+    pub(crate) fn choose(&self, limits: &Limits) -> Result<Vec<Arc<Workshop>>, RuntimeError> {
+        let on_demand = self.on_demand(limits.stack_bytes)?;
+        Ok(match &self.pooled {
+            Some(pooled) if fits_pool(limits) => vec![pooled.clone(), on_demand],
+            _ => vec![on_demand],
+        })
+    }
+
+    /// Compilations that were not needed, since the start.
+    pub(crate) fn cache_hits(&self) -> usize {
+        self.cache.as_ref().map_or(0, Cache::cache_hits)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn precompile(&self, bytes: &[u8]) -> Vec<u8> {
+        let pooled = self.pooled.as_ref().unwrap();
+        pooled.engine.precompile_module(bytes).unwrap()
+    }
+
+    fn pool(&self, options: &RuntimeOptions) -> Option<Arc<Workshop>> {
+        let defaults = Limits::default();
+        let mut config = self.config(defaults.stack_bytes);
+        let strategy = InstanceAllocationStrategy::Pooling(pool_of(options.max_runs, &defaults));
+        config.allocation_strategy(strategy);
+        if let Some(bytes) = options.pool_memory_reservation {
+            config.memory_reservation(bytes);
+        }
+        match self.workshop(&config, true) {
+            Ok(workshop) => Some(workshop),
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "no pool for guests: they are allocated on demand, which starts them slower"
+                );
+                None
+            }
+        }
+    }
+
+    fn on_demand(&self, stack_bytes: u64) -> Result<Arc<Workshop>, RuntimeError> {
+        let mut made = self
+            .on_demand
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(workshop) = made.get(&stack_bytes) {
+            return Ok(workshop.clone());
+        }
+        let workshop = self
+            .workshop(&self.config(stack_bytes), false)
+            .map_err(|error| RuntimeError::Engine {
+                stack_bytes,
+                reason: format!("{error:#}"),
+            })?;
+        made.insert(stack_bytes, workshop.clone());
+        Ok(workshop)
+    }
+
+    fn workshop(&self, config: &Config, pooled: bool) -> wasmtime::Result<Arc<Workshop>> {
+        let engine = Engine::new(config)?;
+        let mut plain = ComponentLinker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut plain)?;
+        contract::link(&mut plain)?;
+        let mut with_kv = plain.clone();
+        contract::link_kv(&mut with_kv)?;
+        let mut preview1 = Linker::new(&engine);
+        wasmtime_wasi::p1::add_to_linker_async(&mut preview1, Host::called_preview1)?;
+        self.watchdog.add(engine.clone());
+        Ok(Arc::new(Workshop {
+            engine,
+            plain,
+            with_kv,
+            preview1,
+            pooled,
+        }))
+    }
+
+    fn config(&self, stack_bytes: u64) -> Config {
+        let stack = bytes(stack_bytes);
+        let mut config = Config::new();
+        config
+            .epoch_interruption(true)
+            .concurrency_support(false)
+            .max_wasm_stack(stack)
+            .async_stack_size(stack + bytes(HOST_STACK_BYTES))
+            // A guest must not find another's secrets on a reused stack.
+            .async_stack_zeroing(true)
+            .wasm_memory64(false)
+            .shared_memory(false)
+            .cache(self.cache.clone());
+        config
+    }
+}
+
+fn open_cache(options: &RuntimeOptions) -> Result<Option<Cache>, RuntimeError> {
+    let Some(path) = &options.cache_dir else {
+        return Ok(None);
+    };
+    let path = cache::prepare(path)?;
+    let mut config = CacheConfig::new();
+    config.with_directory(&path);
+    let cache = Cache::new(config).map_err(|error| RuntimeError::Cache {
+        path,
+        reason: format!("{error:#}"),
+    })?;
+    Ok(Some(cache))
+}
+
+fn fits_pool(limits: &Limits) -> bool {
+    let defaults = Limits::default();
+    limits.memory_bytes <= POOLED_MEMORY_BYTES
+        && limits.stack_bytes == defaults.stack_bytes
+        && limits.table_elements <= defaults.table_elements
+        && limits.instances <= defaults.instances
+}
+
+/// A pool in which every one of `runs` guests finds its full share, whatever the others take.
+fn pool_of(runs: u32, each: &Limits) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_stacks(runs)
+        .total_component_instances(runs)
+        .total_core_instances(runs.saturating_mul(each.instances))
+        .max_core_instances_per_component(each.instances)
+        .total_memories(runs.saturating_mul(POOLED_MEMORIES))
+        .max_memories_per_component(POOLED_MEMORIES)
+        .max_memories_per_module(POOLED_MEMORIES)
+        .max_memory_size(bytes(POOLED_MEMORY_BYTES))
+        .total_tables(runs.saturating_mul(POOLED_TABLES))
+        .max_tables_per_component(POOLED_TABLES)
+        .max_tables_per_module(POOLED_TABLES)
+        .table_elements(bytes(each.table_elements))
+        // Pages kept by a free slot: a small guest starts without a single page fault.
+        .linear_memory_keep_resident(bytes(256 * KIB))
+        .table_keep_resident(bytes(64 * KIB));
+    pool
+}
+
+fn bytes(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}

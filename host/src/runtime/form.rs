@@ -1,0 +1,200 @@
+//! Which of the three forms a plugin has, and whether all it imports may be given to it.
+//!
+//! Decided from names alone, before compiling, so that a refusal can name the config line that
+//! would change it. This file must never let a name through that it does not know.
+
+use super::contract;
+use super::error::LoadProblem;
+use super::load::Grants;
+use super::survey::{Kind, Survey};
+
+/// How a plugin is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A component that exports `leasehold:job/guest`.
+    Job,
+    /// A component that exports `wasi:cli/run`.
+    Command,
+    /// A core module with `_start` on WASI preview 1, run as it is so that exit codes survive.
+    CoreCommand,
+}
+
+impl Form {
+    /// A word for people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Job => "job component",
+            Self::Command => "command component",
+            Self::CoreCommand => "preview-1 command",
+        }
+    }
+}
+
+/// WASI packages that stand behind every guest.
+const WASI: &[&str] = &[
+    "wasi:cli",
+    "wasi:clocks",
+    "wasi:filesystem",
+    "wasi:io",
+    "wasi:random",
+    "wasi:sockets",
+];
+/// Interfaces of the contract that every plugin may import.
+const OPEN: &[&str] = &["types", "lock", "job-context", "progress", "log"];
+/// The interface of the contract that needs a grant.
+const GRANTED: &str = "fenced-kv";
+/// The module of preview 1.
+const PREVIEW1: &str = "wasi_snapshot_preview1";
+
+/// `package/interface@version`, as far as present.
+struct Name<'a> {
+    package: &'a str,
+    interface: &'a str,
+    version: Option<&'a str>,
+}
+
+impl<'a> Name<'a> {
+    fn of(name: &'a str) -> Self {
+        let (path, version) = match name.split_once('@') {
+            Some((path, version)) => (path, Some(version)),
+            None => (name, None),
+        };
+        let (package, interface) = path.split_once('/').unwrap_or((path, ""));
+        Self {
+            package,
+            interface,
+            version,
+        }
+    }
+
+    fn speaks_our_contract(&self) -> bool {
+        let major = self.version.and_then(|v| v.split('.').next());
+        major.is_some_and(|major| major == contract::MAJOR.to_string())
+    }
+
+    fn is_wasi_0_2(&self) -> bool {
+        self.version
+            .is_some_and(|v| v == "0.2" || v.starts_with("0.2."))
+    }
+}
+
+/// Tells the form and, for jobs, the version of the contract the plugin was built for.
+pub(crate) fn form_of(survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
+    match survey.kind {
+        Kind::Core if survey.exports.iter().any(|name| name == "_start") => {
+            Ok((Form::CoreCommand, None))
+        }
+        Kind::Core => Err(no_entry(survey)),
+        Kind::Component => form_of_component(survey),
+    }
+}
+
+fn form_of_component(survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
+    let mut command = false;
+    for export in &survey.exports {
+        let name = Name::of(export);
+        if name.package == contract::PACKAGE && name.interface == "guest" {
+            if !name.speaks_our_contract() {
+                return Err(LoadProblem::Contract {
+                    found: export.clone(),
+                });
+            }
+            return Ok((Form::Job, name.version.map(str::to_owned)));
+        }
+        command |= name.package == "wasi:cli" && name.interface == "run" && name.is_wasi_0_2();
+    }
+    if command {
+        Ok((Form::Command, None))
+    } else {
+        Err(no_entry(survey))
+    }
+}
+
+fn no_entry(survey: &Survey) -> LoadProblem {
+    let found = match survey.exports.as_slice() {
+        [] => "nothing".to_owned(),
+        some => some.iter().take(5).cloned().collect::<Vec<_>>().join(", "),
+    };
+    LoadProblem::NoEntry { found }
+}
+
+/// Checks every import against what this host offers and the job was granted.
+pub(crate) fn check_imports(
+    survey: &Survey,
+    job: &str,
+    grants: &Grants,
+) -> Result<(), LoadProblem> {
+    survey
+        .imports
+        .iter()
+        .try_for_each(|import| match survey.kind {
+            Kind::Core => check_core(import),
+            Kind::Component => check_interface(import, job, grants),
+        })
+}
+
+fn check_core(import: &str) -> Result<(), LoadProblem> {
+    let remedy = match import {
+        PREVIEW1 => return Ok(()),
+        "wasi_unstable" => "this is the WASI of 2019: rebuild it with a current toolchain",
+        "env" => {
+            "build it for wasm32-wasip1; `env` comes from toolchains for browsers or from an undefined symbol"
+        }
+        "wbg" | "__wbindgen_placeholder__" => {
+            "this was built for JavaScript: build it for wasm32-wasip1"
+        }
+        _ => "a plain command may import wasi_snapshot_preview1 only",
+    };
+    Err(LoadProblem::UnknownImport {
+        import: import.to_owned(),
+        remedy,
+    })
+}
+
+fn check_interface(import: &str, job: &str, grants: &Grants) -> Result<(), LoadProblem> {
+    let name = Name::of(import);
+    if name.package == contract::PACKAGE {
+        return check_contract(import, &name, job, grants);
+    }
+    let remedy = if WASI.contains(&name.package) {
+        if name.is_wasi_0_2() {
+            return Ok(());
+        }
+        "this host offers WASI 0.2: build it for wasm32-wasip2"
+    } else if name.package.starts_with("wasi:") {
+        "of WASI it offers cli, clocks, filesystem, io, random and sockets: build it without this interface"
+    } else {
+        "compose it with a component that exports this interface"
+    };
+    Err(LoadProblem::UnknownImport {
+        import: import.to_owned(),
+        remedy,
+    })
+}
+
+fn check_contract(
+    import: &str,
+    name: &Name<'_>,
+    job: &str,
+    grants: &Grants,
+) -> Result<(), LoadProblem> {
+    if !name.speaks_our_contract() {
+        return Err(LoadProblem::Contract {
+            found: import.to_owned(),
+        });
+    }
+    if name.interface == GRANTED && grants.kv.is_empty() {
+        return Err(LoadProblem::NotGranted {
+            job: job.to_owned(),
+            import: import.to_owned(),
+            line: format!("kv = [\"{job}/\"]"),
+        });
+    }
+    if name.interface == GRANTED || OPEN.contains(&name.interface) {
+        return Ok(());
+    }
+    Err(LoadProblem::UnknownImport {
+        import: import.to_owned(),
+        remedy: "the plugin was built for a newer contract: use a newer host",
+    })
+}

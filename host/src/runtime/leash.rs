@@ -1,0 +1,105 @@
+//! Everything that can end a run from outside, as one question and one future.
+//!
+//! The question is asked before every poll of the guest and at every tick inside it; the future
+//! wakes the guard when the guest is blocked. This file must never decide on a flag that another
+//! thread sets late: tenure, timeout and grace are read from the clock.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use leasehold_lock::{BootTime, Tenure};
+
+use super::spec::StopSignal;
+
+/// Why a run is ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The tenure ended.
+    Lost,
+    /// The run's own timeout passed.
+    TimedOut,
+    /// Aborted, or the grace after a stop request is over.
+    Stopped,
+}
+
+/// What holds one run.
+#[derive(Debug)]
+pub(crate) struct Leash {
+    tenure: Tenure,
+    timeout_at: Option<BootTime>,
+    stop: StopSignal,
+    grace_over_at: OnceLock<BootTime>,
+}
+
+impl Leash {
+    pub(crate) fn new(tenure: Tenure, timeout: Option<Duration>, stop: StopSignal) -> Self {
+        let now = tenure.clock().now();
+        Self {
+            timeout_at: timeout.map(|timeout| now.after(timeout)),
+            tenure,
+            stop,
+            grace_over_at: OnceLock::new(),
+        }
+    }
+
+    /// Why the run must end now, or `None` when it may go on.
+    pub(crate) fn pulled(&self) -> Option<Cause> {
+        if !self.tenure.admits() {
+            return Some(Cause::Lost);
+        }
+        if self.stop.abort.is_cancelled() {
+            return Some(Cause::Stopped);
+        }
+        let now = self.now();
+        if self.stop.requested.is_cancelled() && now >= self.grace_over_at() {
+            return Some(Cause::Stopped);
+        }
+        self.timeout_at
+            .is_some_and(|at| now >= at)
+            .then_some(Cause::TimedOut)
+    }
+
+    /// Resolves when the run must end. It may be late; [`Leash::pulled`] never is.
+    pub(crate) async fn wait(&self) -> Cause {
+        loop {
+            if let Some(cause) = self.pulled() {
+                return cause;
+            }
+            tokio::select! {
+                _ = self.tenure.ended() => {}
+                () = self.stop.abort.cancelled() => {}
+                () = self.grace_over() => {}
+                () = self.timed_out() => {}
+            }
+        }
+    }
+
+    fn now(&self) -> BootTime {
+        self.tenure.clock().now()
+    }
+
+    fn grace_over_at(&self) -> BootTime {
+        *self
+            .grace_over_at
+            .get_or_init(|| self.now().after(self.stop.grace))
+    }
+
+    async fn grace_over(&self) {
+        self.stop.requested.cancelled().await;
+        self.sleep_until(self.grace_over_at()).await;
+    }
+
+    async fn timed_out(&self) {
+        match self.timeout_at {
+            Some(at) => self.sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Sleeps in steps of the timer until the clock itself says that the moment has come.
+    async fn sleep_until(&self, at: BootTime) {
+        while self.now() < at {
+            tokio::time::sleep(at.since(self.now())).await;
+        }
+    }
+}

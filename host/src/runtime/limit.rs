@@ -1,0 +1,65 @@
+//! The limits by name, for messages that tell a person which key to raise.
+//!
+//! The numbers are in [`crate::limits`]; this file must never hold one.
+
+use std::fmt;
+
+/// A limit of `[jobs.NAME.limits]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Linear memory, summed.
+    Memory,
+    /// Table elements, summed.
+    Tables,
+    /// Core instances, memories and tables, each.
+    Instances,
+    /// Guest stack.
+    Stack,
+    /// Bytes moved by one host call.
+    HostCall,
+    /// Resource handles.
+    Handles,
+    /// Random bytes per call.
+    Random,
+    /// Captured output.
+    Output,
+    /// Lines per second.
+    LogRate,
+    /// Size of a fenced value.
+    KvValue,
+    /// Size of the plugin file.
+    PluginSize,
+    /// Time to compile.
+    CompileTime,
+}
+
+impl Limit {
+    /// The key under `[jobs.NAME.limits]`.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Tables => "table_elements",
+            Self::Instances => "instances",
+            Self::Stack => "stack",
+            Self::HostCall => "host_call",
+            Self::Handles => "handles",
+            Self::Random => "random",
+            Self::Output => "output",
+            Self::LogRate => "log_rate",
+            Self::KvValue => "kv_value",
+            Self::PluginSize => "plugin_size",
+            Self::CompileTime => "compile_time",
+        }
+    }
+
+    /// The remedy: the config line to change, such as ``raise `memory` in [jobs.NAME.limits]``.
+    pub fn remedy(self, job: &str) -> String {
+        format!("raise `{}` in [jobs.{job}.limits]", self.key())
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.key())
+    }
+}

@@ -1,0 +1,155 @@
+//! Guests: loading plugins, and running them under an authority until they end or are stopped.
+//!
+//! # Guarantees
+//!
+//! - **Stop without consent.** A guest that spins, blocks or ignores requests is stopped: epochs
+//!   end loops ([`watchdog`]), a poll guard keeps it from being resumed ([`guard`]), and dropping
+//!   its future ends blocked host calls ([`run`]).
+//! - **No late effects.** Every entry into the host passes one gate that reads the clock ([`gate`]).
+//! - **Nothing by default.** What is not granted is not linked ([`form`], [`wasi`]).
+//!
+//! # Layout
+//!
+//! - [`load`]: file → [`survey`] → [`form`] → compiled [`plugin`], on the [`engine`] that fits
+//! - [`run`]: authority + plugin → [`host`] store → [`guard`] → [`verdict`] → [`report`]
+//! - [`contract`]: the host's side of `leasehold:job@1`; [`wasi`]: the host's side of WASI
+//! - [`output`], [`lines`], [`tail`], [`sanitize`]: what the guest says, on its way out
+//!
+//! Architecture Invariant: this module is the only one that names `wasmtime`, and no type of
+//! `wasmtime` appears in its public interface.
+
+mod authority;
+mod cache;
+mod contract;
+mod engine;
+mod error;
+mod event;
+mod form;
+mod gate;
+mod guard;
+mod host;
+mod kv;
+mod leash;
+mod limit;
+mod lines;
+mod load;
+mod meter;
+mod options;
+mod output;
+mod plugin;
+mod report;
+mod run;
+mod sanitize;
+mod spec;
+mod survey;
+mod tail;
+mod verdict;
+mod wasi;
+mod watchdog;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
+
+pub use authority::Authority;
+pub use cache::CacheError;
+pub use contract::VERSION as CONTRACT_VERSION;
+pub use error::{LoadError, LoadProblem, RuntimeError};
+pub use event::{GuestEvent, Level, Line, Stream};
+pub use form::Form;
+pub use kv::{Entry, GuestKv, KvError};
+pub use limit::Limit;
+pub use load::Grants;
+pub use options::RuntimeOptions;
+pub use plugin::{Facts, Plugin};
+pub use report::{RunEnd, RunReport};
+pub use spec::{RunSpec, StopSignal, Trigger};
+
+pub(crate) use sanitize::line as printable;
+
+use crate::limits::Limits;
+use engine::Engines;
+use load::{Loader, Order};
+use watchdog::Watchdog;
+
+/// Engines, watchdog and places for guests. One per host process.
+pub struct Runtime {
+    watchdog: Arc<Watchdog>,
+    loader: Loader,
+    places: Semaphore,
+}
+
+impl Runtime {
+    /// Makes the engines and starts the watchdog thread.
+    pub fn new(options: &RuntimeOptions) -> Result<Self, RuntimeError> {
+        let watchdog = Arc::new(Watchdog::start().map_err(RuntimeError::Watchdog)?);
+        let engines = Arc::new(Engines::new(options, watchdog.clone())?);
+        Ok(Self {
+            watchdog,
+            loader: Loader::new(engines),
+            places: Semaphore::new(options.max_runs as usize),
+        })
+    }
+
+    /// Loads the plugin of a job: reads, checks, compiles and links it, within
+    /// [`Limits::compile_time`].
+    ///
+    /// # Errors
+    ///
+    /// Everything that can be wrong with a plugin is wrong here, before a lock is asked for; the
+    /// message names the remedy.
+    pub async fn load(
+        &self,
+        job: &str,
+        path: &Path,
+        expected_sha256: Option<[u8; 32]>,
+        limits: &Limits,
+        grants: &Grants,
+    ) -> Result<Plugin, LoadError> {
+        let order = Order {
+            job: job.to_owned(),
+            path: path.to_owned(),
+            sha256: expected_sha256,
+            limits: limits.clone(),
+            grants: grants.clone(),
+        };
+        self.loader.load(order).await
+    }
+
+    /// Runs a plugin under an authority until it ends, its tenure ends, its timeout passes or it is
+    /// stopped. Never panics. Dropping the future stops the guest as well.
+    ///
+    /// Events are sent without waiting; those that do not fit the channel are dropped and counted.
+    pub async fn run(
+        &self,
+        plugin: &Plugin,
+        authority: Authority,
+        spec: RunSpec,
+        events: mpsc::Sender<GuestEvent>,
+    ) -> RunReport {
+        let _ticking = self.watchdog.watch();
+        run::run(plugin, authority, spec, events, &self.places).await
+    }
+
+    /// Loads answered by the compile cache since the start.
+    pub fn cache_hits(&self) -> usize {
+        self.loader.engines().cache_hits()
+    }
+
+    /// Stops and joins the watchdog thread. All runs must have been reported.
+    pub fn shutdown(&self) {
+        self.watchdog.stop();
+    }
+}
+
+#[cfg(test)]
+impl Runtime {
+    /// Machine code for a module, as a careless user might hand in.
+    fn precompile(&self, bytes: &[u8]) -> Vec<u8> {
+        self.loader.engines().precompile(bytes)
+    }
+}

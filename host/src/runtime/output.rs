@@ -1,0 +1,254 @@
+//! Everything a guest says, on its way out: lines, log and progress.
+//!
+//! Guests call in, nobody is waited for: events go over a bounded channel and are dropped and
+//! counted when nobody reads. This file must never block a guest or pass on raw guest bytes.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use leasehold_lock::{BootTime, Clock};
+use tokio::sync::{Notify, mpsc};
+
+use super::event::{GuestEvent, Level, Line, Stream};
+use super::gate::Gate;
+use super::lines::LineBuffer;
+use super::tail::Tail;
+use crate::limits::Limits;
+
+/// Least time between two progress events: ten a second are more than a person can read.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// The log rate counts per this time.
+const RATE_WINDOW: Duration = Duration::from_secs(1);
+
+/// The output of one run.
+pub(crate) struct Output {
+    clock: Arc<dyn Clock>,
+    gate: Arc<Gate>,
+    progress_held: Notify,
+    state: Mutex<State>,
+}
+
+struct State {
+    events: mpsc::Sender<GuestEvent>,
+    stdout: LineBuffer,
+    stderr: LineBuffer,
+    tail: Tail,
+    rate: Rate,
+    progress_sent_at: Option<BootTime>,
+    progress: Option<GuestEvent>,
+    dropped: u64,
+}
+
+/// Lines let through in the current second.
+struct Rate {
+    most: u32,
+    since: BootTime,
+    passed: u32,
+    held_back: u64,
+}
+
+/// What was said in total, for the report.
+pub(crate) struct Said {
+    pub(crate) text: String,
+    pub(crate) truncated_bytes: u64,
+    pub(crate) lines_dropped: u64,
+}
+
+impl Output {
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        gate: Arc<Gate>,
+        limits: &Limits,
+        events: mpsc::Sender<GuestEvent>,
+    ) -> Self {
+        let rate = Rate {
+            most: limits.log_lines_per_second,
+            since: clock.now(),
+            passed: 0,
+            held_back: 0,
+        };
+        Self {
+            clock,
+            gate,
+            progress_held: Notify::new(),
+            state: Mutex::new(State {
+                events,
+                stdout: LineBuffer::default(),
+                stderr: LineBuffer::default(),
+                tail: Tail::of(limits.output_bytes),
+                rate,
+                progress_sent_at: None,
+                progress: None,
+                dropped: 0,
+            }),
+        }
+    }
+
+    /// Bytes written to standard output or standard error.
+    pub(crate) fn write(&self, stream: Stream, raw: &[u8]) {
+        let at = self.gate.entered_at();
+        let mut state = self.lock();
+        let mut buffer = state.take_buffer(stream);
+        buffer.push(raw, |text| state.line(Line::of(stream, text, at)));
+        state.put_buffer(stream, buffer);
+    }
+
+    /// A structured log line; its texts are already sanitized.
+    pub(crate) fn log(&self, level: Level, text: String, fields: Vec<(String, String)>) {
+        let at = self.gate.entered_at();
+        self.lock().line(Line {
+            stream: Stream::Log,
+            level: Some(level),
+            text,
+            fields,
+            at,
+        });
+    }
+
+    /// How far the guest says it is.
+    pub(crate) fn progress(&self, done: u64, total: Option<u64>, message: String) {
+        let at = self.gate.entered_at();
+        let mut state = self.lock();
+        state.progress = Some(GuestEvent::Progress {
+            done,
+            total,
+            message,
+            at,
+        });
+        if state.progress_due_in(self.clock.now()).is_zero() {
+            state.send_progress(self.clock.now());
+        } else {
+            self.progress_held.notify_one();
+        }
+    }
+
+    /// Sends held progress when its time has come; runs beside the guest and never ends.
+    pub(crate) async fn errand(&self) {
+        loop {
+            self.progress_held.notified().await;
+            let due_in = self.lock().progress_due_in(self.clock.now());
+            tokio::time::sleep(due_in).await;
+            self.lock().send_progress(self.clock.now());
+        }
+    }
+
+    /// The guest is gone: what is still held goes out.
+    pub(crate) fn finish(&self) -> Said {
+        let at = self.gate.entered_at();
+        let mut state = self.lock();
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let mut buffer = state.take_buffer(stream);
+            if let Some(text) = buffer.finish() {
+                state.line(Line::of(stream, text, at));
+            }
+        }
+        state.send_progress(self.clock.now());
+        state.say_what_was_held_back(at);
+        Said {
+            text: state.tail.text(),
+            truncated_bytes: state.tail.truncated(),
+            lines_dropped: state.dropped,
+        }
+    }
+
+    /// Nothing panics while the lock is held; if it did, what was said so far is still true.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    fn of(stream: Stream, text: String, at: BootTime) -> Self {
+        Self {
+            stream,
+            level: None,
+            text,
+            fields: Vec::new(),
+            at,
+        }
+    }
+}
+
+impl State {
+    fn take_buffer(&mut self, stream: Stream) -> LineBuffer {
+        std::mem::take(match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr | Stream::Log => &mut self.stderr,
+        })
+    }
+
+    fn put_buffer(&mut self, stream: Stream, buffer: LineBuffer) {
+        match stream {
+            Stream::Stdout => self.stdout = buffer,
+            Stream::Stderr | Stream::Log => self.stderr = buffer,
+        }
+    }
+
+    fn line(&mut self, line: Line) {
+        self.tail.push(&line.text);
+        if self.rate.rolls_over(line.at) {
+            self.say_what_was_held_back(line.at);
+        }
+        if self.rate.passes() {
+            self.send(GuestEvent::Line(line));
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    fn send(&mut self, event: GuestEvent) {
+        if self.events.try_send(event).is_err() {
+            self.dropped += 1;
+        }
+    }
+
+    fn say_what_was_held_back(&mut self, at: BootTime) {
+        let held_back = std::mem::take(&mut self.rate.held_back);
+        if held_back > 0 {
+            let most = self.rate.most;
+            self.send(GuestEvent::Line(Line {
+                stream: Stream::Log,
+                level: Some(Level::Warn),
+                text: format!("{held_back} lines left out: more than {most} a second"),
+                fields: Vec::new(),
+                at,
+            }));
+        }
+    }
+
+    fn progress_due_in(&self, now: BootTime) -> Duration {
+        match self.progress_sent_at {
+            Some(sent) => sent.after(PROGRESS_EVERY).since(now),
+            None => Duration::ZERO,
+        }
+    }
+
+    fn send_progress(&mut self, now: BootTime) {
+        if let Some(progress) = self.progress.take() {
+            self.progress_sent_at = Some(now);
+            self.send(progress);
+        }
+    }
+}
+
+impl Rate {
+    /// Starts a new second when the old one is over.
+    fn rolls_over(&mut self, now: BootTime) -> bool {
+        let over = now.since(self.since) >= RATE_WINDOW;
+        if over {
+            self.since = now;
+            self.passed = 0;
+        }
+        over
+    }
+
+    fn passes(&mut self) -> bool {
+        if self.passed < self.most {
+            self.passed += 1;
+            true
+        } else {
+            self.held_back += 1;
+            false
+        }
+    }
+}

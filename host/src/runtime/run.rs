@@ -1,0 +1,159 @@
+//! One run, from authority to report.
+//!
+//! # Guarantees
+//!
+//! - The guest is not started, polled or answered once its tenure has ended.
+//! - When the report exists the guest is gone: first its future is dropped, which ends blocked host
+//!   calls, then its store. Whoever releases the lock after the report releases it after the guest.
+//! - It never panics: a panic in a host function ends this run alone.
+//!
+//! This file must never keep a store beyond its run.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::sync::{Semaphore, mpsc};
+use wasmtime::Store;
+
+use super::authority::Authority;
+use super::event::GuestEvent;
+use super::gate::Gate;
+use super::guard::guarded;
+use super::host::{self, Host};
+use super::leash::Leash;
+use super::meter::{Meter, Reading};
+use super::output::Output;
+use super::plugin::{Plugin, Ready};
+use super::report::{RunEnd, RunReport};
+use super::spec::RunSpec;
+use super::verdict::{self, Returned};
+use super::wasi;
+
+/// What outlives the store of one run.
+struct Run<'a> {
+    plugin: &'a Plugin,
+    authority: Authority,
+    spec: Arc<RunSpec>,
+    gate: Arc<Gate>,
+    leash: Arc<Leash>,
+    output: Arc<Output>,
+    reading: Arc<Reading>,
+}
+
+/// Runs `plugin` until it ends or is stopped.
+pub(crate) async fn run(
+    plugin: &Plugin,
+    authority: Authority,
+    spec: RunSpec,
+    events: mpsc::Sender<GuestEvent>,
+    places: &Semaphore,
+) -> RunReport {
+    let tenure = authority.tenure.clone();
+    let clock = tenure.clock().clone();
+    let started_at = clock.now();
+    let gate = Arc::new(Gate::new(tenure.clone()));
+    let run = Run {
+        plugin,
+        leash: Arc::new(Leash::new(tenure, spec.timeout, spec.stop.clone())),
+        output: Arc::new(Output::new(
+            clock.clone(),
+            gate.clone(),
+            plugin.limits(),
+            events,
+        )),
+        gate,
+        authority,
+        spec: Arc::new(spec),
+        reading: Arc::new(Reading::default()),
+    };
+    // The store is inside this future; it is gone when the future is, also after a panic.
+    let (end, backtrace) = AssertUnwindSafe(run.guest(places))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| (panicked(), None));
+    let stopped_at = clock.now();
+    let said = run.output.finish();
+    RunReport {
+        end,
+        started_at,
+        stopped_at,
+        last_admitted: run.gate.last_admitted(),
+        deadline: run.gate.deadline(),
+        admitted: run.gate.admitted(),
+        refused: run.gate.refused(),
+        peak_memory_bytes: run.reading.peak_memory(),
+        output: said.text,
+        output_truncated_bytes: said.truncated_bytes,
+        lines_dropped: said.lines_dropped,
+        backtrace,
+    }
+}
+
+fn panicked() -> RunEnd {
+    RunEnd::Trap {
+        kind: "host-panic",
+        message: "a host function failed in a way that is a bug in this host".to_owned(),
+    }
+}
+
+impl Run<'_> {
+    async fn guest(&self, places: &Semaphore) -> (RunEnd, Option<String>) {
+        let tenure = &self.authority.tenure;
+        // Declared before the store, so freed after it.
+        let place = guarded(&self.leash, async {}, places.acquire()).await;
+        let _place = match place {
+            Ok(place) => place,
+            Err(cause) => return (verdict::of_cause(cause, tenure), None),
+        };
+        let mut store = host::store(&self.plugin.workshop().engine, self.host());
+        let guest = drive(&mut store, self.plugin.ready());
+        match guarded(&self.leash, self.output.errand(), guest).await {
+            Ok(Ok(returned)) => (verdict::of_return(returned), None),
+            Ok(Err(error)) => (self.broke_off(&error), verdict::backtrace_of(&error)),
+            Err(cause) => (verdict::of_cause(cause, tenure), None),
+        }
+    }
+
+    fn broke_off(&self, error: &wasmtime::Error) -> RunEnd {
+        let tenure = &self.authority.tenure;
+        verdict::of_error(error, &self.leash, tenure, &self.reading, &self.spec.job)
+    }
+
+    fn host(&self) -> Host {
+        let limits = self.plugin.limits();
+        Host {
+            wasi: wasi::context(&self.spec, &self.authority, limits, &self.output),
+            meter: Meter::new(limits, self.reading.clone()),
+            gate: self.gate.clone(),
+            leash: self.leash.clone(),
+            output: self.output.clone(),
+            authority: self.authority.clone(),
+            spec: self.spec.clone(),
+            grants: self.plugin.grants().clone(),
+            limits: limits.clone(),
+        }
+    }
+}
+
+/// Instantiates the guest and calls its entry.
+async fn drive(store: &mut Store<Host>, ready: &Ready) -> wasmtime::Result<Returned> {
+    match ready {
+        Ready::Job(pre) => {
+            let job = pre.instantiate_async(&mut *store).await?;
+            let outcome = job.leasehold_job_guest().call_run(store).await?;
+            Ok(Returned::Job(outcome))
+        }
+        Ready::Command(pre) => {
+            let command = pre.instantiate_async(&mut *store).await?;
+            let status = command.wasi_cli_run().call_run(store).await?;
+            Ok(Returned::Command(status))
+        }
+        Ready::CoreCommand(pre) => {
+            let instance = pre.instantiate_async(&mut *store).await?;
+            let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
+            start.call_async(store, ()).await?;
+            Ok(Returned::Command(Ok(())))
+        }
+    }
+}

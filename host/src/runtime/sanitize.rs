@@ -1,0 +1,96 @@
+//! The one place where guest text becomes text that may be printed.
+//!
+//! Control characters move cursors, retitle terminals and reorder what a person reads. They are
+//! replaced here, once, so that nobody downstream needs to think of it. This file must never let a
+//! caller choose to skip it.
+
+/// The longest single text taken from a guest, in bytes.
+pub(crate) const LONGEST_TEXT: usize = 8 * 1024;
+
+/// What stands at the end of a text that was cut.
+const CUT: &str = " […]";
+
+/// Makes one printable line of guest text: control and direction marks become `�`, line ends
+/// inside become `⏎`, and what is over [`LONGEST_TEXT`] is cut with a mark.
+pub(crate) fn line(text: &str) -> String {
+    let (kept, cut) = head(text, LONGEST_TEXT);
+    let mut out = String::with_capacity(kept.len());
+    let mut chars = kept.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' if chars.peek() == Some(&'\n') => {}
+            '\n' => out.push('⏎'),
+            c if is_unprintable(c) => out.push(char::REPLACEMENT_CHARACTER),
+            c => out.push(c),
+        }
+    }
+    if cut {
+        out.push_str(CUT);
+    }
+    out
+}
+
+/// As [`line`], for bytes that should be UTF-8.
+pub(crate) fn bytes(raw: &[u8]) -> String {
+    line(&String::from_utf8_lossy(raw))
+}
+
+/// The longest head of `text` within `most` bytes that ends between characters.
+fn head(text: &str, most: usize) -> (&str, bool) {
+    if text.len() <= most {
+        return (text, false);
+    }
+    (&text[..text.floor_char_boundary(most)], true)
+}
+
+fn is_unprintable(c: char) -> bool {
+    match c {
+        '\t' => false,
+        // Direction marks, overrides and isolates, and the separators that end a line unseen.
+        '\u{061C}'
+        | '\u{200E}'
+        | '\u{200F}'
+        | '\u{2028}'..='\u{202E}'
+        | '\u{2066}'..='\u{2069}' => true,
+        // C0, DEL and C1, ESC among them.
+        c => c.is_control(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_and_direction_marks_lose_their_power() {
+        assert_eq!(line("a\u{1b}[31mred"), "a�[31mred");
+        assert_eq!(line("x\u{9b}2J\u{7f}\u{0}\u{8}"), "x�2J���");
+        assert_eq!(
+            line("safe\u{202e}exe.\u{2066}\u{200f}\u{61c}"),
+            "safe�exe.���"
+        );
+    }
+
+    #[test]
+    fn tabs_and_ordinary_letters_of_every_script_stay() {
+        assert_eq!(line("\tgrün 漢字 🚀"), "\tgrün 漢字 🚀");
+    }
+
+    #[test]
+    fn line_ends_inside_a_text_are_shown_and_cannot_forge_a_line() {
+        assert_eq!(line("one\r\ntwo\nthree\rfour"), "one⏎two⏎three�four");
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_replaced() {
+        assert_eq!(bytes(b"ok \xff\xfe"), "ok ��");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters_and_marked() {
+        let long = "é".repeat(LONGEST_TEXT);
+        let cut = line(&long);
+        assert!(cut.ends_with("é […]"));
+        assert!(cut.len() <= LONGEST_TEXT + CUT.len());
+    }
+}

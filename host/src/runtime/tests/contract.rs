@@ -1,0 +1,101 @@
+//! `leasehold:job@1` as a typed guest meets it.
+
+use super::*;
+
+#[tokio::test]
+async fn a_job_knows_its_token_and_returns_in_every_way() {
+    let rig = Rig::new();
+    let mark = "(if (i64.ne (call $token) (i64.const 7)) (then unreachable))";
+    // result: 512 tag, 520 variant tag, then the payload.
+    let text_at = |at: u32| {
+        format!(
+            "(i32.store (i32.const {at}) (i32.const 1024)) (i32.store (i32.const {}) (i32.const 4))",
+            at + 4
+        )
+    };
+    let done = format!(
+        "(i32.store8 (i32.const 528) (i32.const 1)) {}",
+        text_at(532)
+    );
+    let again =
+        "(i32.store8 (i32.const 520) (i32.const 1)) (i64.store (i32.const 528) (i64.const 250))"
+            .to_owned();
+    let retry = format!(
+        "(i32.store8 (i32.const 512) (i32.const 1)) {}",
+        text_at(524)
+    );
+    let fatal = format!("(i32.store8 (i32.const 520) (i32.const 1)) {retry}");
+    let text = || "a\nb\u{7}".replace('\n', "⏎").replace('\u{7}', "�");
+    for (store, end) in [
+        (done, RunEnd::Done(Some(text()))),
+        (again, RunEnd::Again(Duration::from_millis(250))),
+        (retry, RunEnd::Retry(text())),
+        (fatal, RunEnd::Fatal(text())),
+    ] {
+        let wat = guests::job("a\\nb\\07", &format!("{mark} {store} (i32.const 512)"));
+        assert_eq!(rig.run(&wat).await.report.end, end);
+    }
+}
+
+#[tokio::test]
+async fn a_log_line_arrives_with_its_level_and_fields() {
+    let rig = Rig::new();
+    // One field: ("key", "value") at 256.
+    let body = "(i32.store (i32.const 256) (i32.const 1026)) (i32.store (i32.const 260) (i32.const 3))
+        (i32.store (i32.const 264) (i32.const 1029)) (i32.store (i32.const 268) (i32.const 5))
+        (call $log (i32.const 3) (i32.const 1024) (i32.const 2) (i32.const 256) (i32.const 1)) (i32.const 512)";
+    let ran = rig.run(&guests::job("hikeyvalue", body)).await;
+    assert_eq!(ran.report.end, RunEnd::Done(None));
+    let line = ran.lines()[0];
+    assert_eq!((line.stream, line.level), (Stream::Log, Some(Level::Warn)));
+    assert_eq!(line.text, "hi");
+    assert_eq!(line.fields, [("key".to_owned(), "value".to_owned())]);
+    assert_eq!(ran.report.output, "hi\n");
+}
+
+/// Puts `len` bytes under the key at 1024, and returns the raw answer at 256 as a retry text of
+/// its first byte, or traps with the tag of the guard error.
+fn put(len: u32, expect: &str) -> String {
+    format!(
+        "(call $put (i32.const 1024) (i32.const 6) (i32.const 0) (i32.const {len}) (i32.const 256))
+        {expect} (i32.const 512)"
+    )
+}
+
+/// Expects the answer of `$put` to be an error with this tag.
+fn refused_as(tag: u32) -> String {
+    format!(
+        "(if (i32.ne (i32.load8_u (i32.const 256)) (i32.const 1)) (then unreachable))
+        (if (i32.ne (i32.load8_u (i32.const 264)) (i32.const {tag})) (then unreachable))"
+    )
+}
+
+#[tokio::test]
+async fn a_fenced_write_goes_to_the_store_under_the_granted_prefix() {
+    let mut rig = Rig::new();
+    rig.grants.kv = vec!["demo/".to_owned()];
+    let shelf = Arc::new(Shelf::default());
+    let expect = "(if (i64.ne (i64.load (i32.const 264)) (i64.const 1)) (then unreachable))";
+    let plugin = rig.load(&guests::kv_job("demo/a", &put(3, expect))).await;
+    let long = authority_with(lasting(Duration::from_mins(1)), shelf.clone());
+    let ran = rig.run_plugin(&plugin, long, spec()).await;
+    assert_eq!(ran.report.end, RunEnd::Done(None));
+    assert_eq!(shelf.value("demo/a"), Some(vec![0; 3]));
+}
+
+#[tokio::test]
+async fn a_key_outside_the_granted_prefix_is_denied_and_a_large_value_is_too_large() {
+    let mut rig = Rig::new();
+    rig.limits.kv_value_bytes = 10;
+    rig.grants.kv = vec!["demo/".to_owned()];
+    for (key, len, tag) in [("other/", 1, 1), ("demoXa", 1, 1), ("demo/a", 11, 3)] {
+        let shelf = Arc::new(Shelf::default());
+        let plugin = rig
+            .load(&guests::kv_job(key, &put(len, &refused_as(tag))))
+            .await;
+        let long = authority_with(lasting(Duration::from_mins(1)), shelf.clone());
+        let ran = rig.run_plugin(&plugin, long, spec()).await;
+        assert_eq!(ran.report.end, RunEnd::Done(None), "{key}");
+        assert_eq!(shelf.writes(), 0);
+    }
+}

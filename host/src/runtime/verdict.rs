@@ -1,0 +1,160 @@
+//! From what the engine says to how the run ended.
+//!
+//! The engine reports its limits as plain text, so some are told by their words; each has a test
+//! that fails when an upgrade changes them. This file must never report a loss as a failure of the
+//! guest: the leash is asked before the error is read.
+
+use std::time::Duration;
+
+use leasehold_lock::{EndReason, Tenure};
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use super::contract::bindings::exports::leasehold::job::guest::{Failure, Outcome};
+use super::gate::Refused;
+use super::leash::{Cause, Leash};
+use super::limit::Limit;
+use super::meter::Reading;
+use super::report::RunEnd;
+use super::sanitize;
+
+/// What a guest returned by itself.
+pub(crate) enum Returned {
+    Job(Result<Outcome, Failure>),
+    Command(Result<(), ()>),
+}
+
+/// The words by which the engine's own limits are told.
+const WORDS: &[(&str, Limit)] = &[
+    ("resource limit exceeded", Limit::Instances),
+    ("store handle limit exceeded", Limit::Handles),
+    ("resource table has no free keys", Limit::Handles),
+    ("fuel allocated for hostcalls", Limit::HostCall),
+    ("requested len", Limit::Random),
+    ("exceeds memory limits", Limit::Memory),
+    ("exceeds table limits", Limit::Tables),
+];
+
+/// As many frames of one function as a backtrace holds are a recursion gone wrong.
+const RECURSION_FRAMES: usize = 16;
+
+/// The end of a run that the leash ended.
+pub(crate) fn of_cause(cause: Cause, tenure: &Tenure) -> RunEnd {
+    match cause {
+        Cause::Lost => RunEnd::Lost(tenure.end_reason().unwrap_or(EndReason::DeadlinePassed)),
+        Cause::TimedOut => RunEnd::TimedOut,
+        Cause::Stopped => RunEnd::Stopped,
+    }
+}
+
+/// The end of a run that returned.
+pub(crate) fn of_return(returned: Returned) -> RunEnd {
+    match returned {
+        Returned::Job(Ok(Outcome::Done(text))) => {
+            RunEnd::Done(text.map(|text| sanitize::line(&text)))
+        }
+        Returned::Job(Ok(Outcome::AgainIn(ms))) => RunEnd::Again(Duration::from_millis(ms)),
+        Returned::Job(Err(Failure::Retry(why))) => RunEnd::Retry(sanitize::line(&why)),
+        Returned::Job(Err(Failure::Fatal(why))) => RunEnd::Fatal(sanitize::line(&why)),
+        Returned::Command(Ok(())) => RunEnd::Done(None),
+        Returned::Command(Err(())) => RunEnd::Exit(1),
+    }
+}
+
+/// The end of a run that broke off with an error.
+pub(crate) fn of_error(
+    error: &wasmtime::Error,
+    leash: &Leash,
+    tenure: &Tenure,
+    meter: &Reading,
+    job: &str,
+) -> RunEnd {
+    if error.is::<Refused>() {
+        return of_cause(Cause::Lost, tenure);
+    }
+    if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
+        return match status {
+            0 => RunEnd::Done(None),
+            status => RunEnd::Exit(*status),
+        };
+    }
+    let trap = error.downcast_ref::<Trap>().copied();
+    if trap == Some(Trap::Interrupt)
+        && let Some(cause) = leash.pulled()
+    {
+        return of_cause(cause, tenure);
+    }
+    let message = explained(trap, error);
+    match limit_of(trap, &message, meter) {
+        Some(limit) => RunEnd::Limit {
+            limit,
+            message: format!("{message}: {}", limit.remedy(job)),
+        },
+        None => RunEnd::Trap {
+            kind: kind_of(trap),
+            message,
+        },
+    }
+}
+
+/// Where the guest was: names of functions, innermost first, a line each.
+pub(crate) fn backtrace_of(error: &wasmtime::Error) -> Option<String> {
+    let trace = error.downcast_ref::<WasmBacktrace>()?.to_string();
+    // The engine prints a title, then `index: offset - module!function`, demangled.
+    let frames = trace.lines().skip(1).map(|frame| {
+        let name = frame.split_once(" - ").map_or(frame, |(_, name)| name);
+        sanitize::line(name.trim().trim_start_matches("<unknown>!"))
+    });
+    Some(frames.collect::<Vec<_>>().join("\n"))
+}
+
+/// What a trap says by itself is little: adds what its backtrace gives away.
+fn explained(trap: Option<Trap>, error: &wasmtime::Error) -> String {
+    let said = error.root_cause().to_string();
+    let said = sanitize::line(said.trim_start_matches("wasm trap: "));
+    if trap == Some(Trap::MemoryOutOfBounds)
+        && let Some(function) = recursing(error)
+    {
+        return format!(
+            "{said}: {function} calls itself without end, and the stack that the guest keeps in \
+             its memory, sized when it was linked, is used up"
+        );
+    }
+    said
+}
+
+/// The function that fills a long backtrace alone.
+fn recursing(error: &wasmtime::Error) -> Option<String> {
+    let frames = error.downcast_ref::<WasmBacktrace>()?.frames();
+    let first = frames.first()?.func_index();
+    let alone = frames.iter().all(|frame| frame.func_index() == first);
+    if frames.len() < RECURSION_FRAMES || !alone {
+        return None;
+    }
+    let trace = backtrace_of(error)?;
+    trace.lines().next().map(str::to_owned)
+}
+
+fn limit_of(trap: Option<Trap>, message: &str, meter: &Reading) -> Option<Limit> {
+    if trap == Some(Trap::StackOverflow) {
+        return Some(Limit::Stack);
+    }
+    let told = WORDS.iter().find(|(words, _)| message.contains(words));
+    // A guest that was refused memory and then breaks off died of it: allocators abort.
+    told.map(|(_, limit)| *limit).or_else(|| meter.refused())
+}
+
+fn kind_of(trap: Option<Trap>) -> &'static str {
+    match trap {
+        Some(Trap::UnreachableCodeReached) => "unreachable",
+        Some(Trap::MemoryOutOfBounds | Trap::HeapMisaligned) => "memory-access",
+        Some(Trap::TableOutOfBounds | Trap::IndirectCallToNull | Trap::BadSignature) => {
+            "indirect-call"
+        }
+        Some(
+            Trap::IntegerOverflow | Trap::IntegerDivisionByZero | Trap::BadConversionToInteger,
+        ) => "arithmetic",
+        Some(_) => "trap",
+        None => "host-call",
+    }
+}

@@ -1,0 +1,146 @@
+//! What a guest gets of WASI: clocks, random numbers, captured output, arguments, environment.
+//!
+//! The filesystem and socket interfaces are linked because standard libraries import them whether
+//! they use them or not; behind them is nothing: no directory is opened, every address is refused
+//! and name lookup is off. This file must never call anything named `inherit_*`.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::{WasiCtx, WasiView};
+
+use super::authority::Authority;
+use super::event::Stream;
+use super::output::Output;
+use super::spec::RunSpec;
+use crate::limits::Limits;
+
+/// The most bytes of one write. It bounds what `write-zeroes` makes the host allocate.
+const WRITE_AT_ONCE: usize = 64 * 1024;
+
+/// Builds the WASI state of one run. The preview-1 context holds a preview-2 one, so it serves
+/// every form of plugin.
+pub(crate) fn context(
+    spec: &RunSpec,
+    authority: &Authority,
+    limits: &Limits,
+    output: &Arc<Output>,
+) -> WasiP1Ctx {
+    let mut builder = WasiCtx::builder();
+    builder
+        .arg(&spec.job)
+        .args(&spec.args)
+        .envs(&environment(spec, authority))
+        .stdout(Captured::new(output, Stream::Stdout))
+        .stderr(Captured::new(output, Stream::Stderr))
+        .max_random_size(limits.random_bytes)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .allow_blocking_current_thread(false);
+    let mut wasi = builder.build_p1();
+    wasi.ctx().table.set_max_capacity(limits.handles as usize);
+    wasi
+}
+
+/// What is configured, and the facts of the lock, which no configured variable may forge: a guest
+/// would see the first of two with one name.
+fn environment(spec: &RunSpec, authority: &Authority) -> Vec<(String, String)> {
+    let token = authority.token.to_string();
+    let ours = [
+        ("LEASEHOLD_JOB", &spec.job),
+        ("LEASEHOLD_LOCK", &authority.lock),
+        ("LEASEHOLD_TOKEN", &token),
+        ("LEASEHOLD_RUN_ID", &spec.run_id),
+        ("LEASEHOLD_CONFIG", &spec.config_json),
+        ("ETCD_LOCK_KEY", &authority.lock_key),
+        ("ETCD_LOCK_REV", &token),
+    ];
+    let theirs = spec
+        .env
+        .iter()
+        .filter(|(name, _)| ours.iter().all(|(taken, _)| name != taken))
+        .cloned();
+    let ours = ours
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).clone()));
+    theirs.chain(ours).collect()
+}
+
+/// A standard stream that ends in [`Output`].
+#[derive(Clone)]
+struct Captured {
+    output: Arc<Output>,
+    stream: Stream,
+}
+
+impl Captured {
+    fn new(output: &Arc<Output>, stream: Stream) -> Self {
+        Self {
+            output: output.clone(),
+            stream,
+        }
+    }
+}
+
+impl IsTerminal for Captured {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Captured {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Captured {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Captured {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.output.write(self.stream, &bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_AT_ONCE)
+    }
+}
+
+impl AsyncWrite for Captured {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        raw: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.output.write(self.stream, raw);
+        Poll::Ready(Ok(raw.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,384 @@
+//! `leasehold runs` and `leasehold status`: what the records say, as a table or as JSON.
+//!
+//! Reads only. Times are shown as ages, because that is what one asks at night.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use leasehold_lock::{Freshness, Locks, StoreError, SystemClock};
+use leasehold_records::{HolderRecord, HostRecord, JobRecord, Root, RunRecord};
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::connect::connect;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::journal::unix_ms;
+use crate::runtime::printable;
+use crate::serve::store_failure;
+use crate::table::Table;
+
+/// How to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ShowFormat {
+    /// A table for people.
+    Table,
+    /// JSON for programs.
+    Json,
+}
+
+/// A connection for reading, and where to read.
+struct Reader {
+    locks: Locks,
+    root: Root,
+}
+
+impl Reader {
+    async fn open(config: &Path) -> Result<Self, Failure> {
+        let config = Config::load(config).map_err(|e| Failure::new(Exit::Config, e.to_string()))?;
+        let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
+        let locks = connect(config.store(), config.host().drift(), Arc::new(SystemClock))
+            .await
+            .map_err(|error| store_failure(&error))?;
+        Ok(Self { locks, root })
+    }
+}
+
+fn unread(error: &StoreError) -> Failure {
+    Failure::new(Exit::Store, format!("cannot read the records: {error}"))
+}
+
+/// Prints the runs of one job, or of all, newest first.
+pub(crate) async fn runs(
+    config: &Path,
+    job: Option<&str>,
+    limit: usize,
+    format: ShowFormat,
+) -> Result<Exit, Failure> {
+    let reader = Reader::open(config).await?;
+    let prefix = job.map_or_else(|| reader.root.runs(), |job| reader.root.runs_of(job));
+    let found = reader.locks.kv().list(&prefix, 0).await;
+    reader.locks.close().await;
+    let found = found.map_err(|error| unread(&error))?;
+    let mut runs: Vec<RunRecord> = found
+        .iter()
+        .filter_map(|kv| RunRecord::from_json(&kv.value).ok())
+        .collect();
+    runs.sort_by_key(|run| std::cmp::Reverse((run.token, run.sequence)));
+    runs.truncate(limit);
+    match format {
+        ShowFormat::Json => print_json(&runs),
+        ShowFormat::Table => print(&runs_table(&runs, unix_ms(SystemTime::now()))),
+    }
+}
+
+fn runs_table(runs: &[RunRecord], now: u64) -> String {
+    let mut table = Table::new([
+        "JOB", "TOKEN", "HOST", "STARTED", "TOOK", "OUTCOME", "LATE", "DETAIL",
+    ]);
+    for run in runs {
+        let took = run.ended_unix_ms.map_or_else(
+            || "-".into(),
+            |ended| age(ended.saturating_sub(run.started_unix_ms)),
+        );
+        table.row([
+            printable(&run.job),
+            format!("{}{}", run.token, sequence(run.sequence)),
+            printable(&run.host),
+            format!("{} ago", age(now.saturating_sub(run.started_unix_ms))),
+            took,
+            run.outcome.as_str().into(),
+            run.calls_refused.to_string(),
+            printable(&run.detail),
+        ]);
+    }
+    table.render_or("no runs are recorded\n")
+}
+
+fn sequence(sequence: u32) -> String {
+    if sequence == 0 {
+        String::new()
+    } else {
+        format!(".{sequence}")
+    }
+}
+
+/// Everything `status` shows, as JSON has it.
+#[derive(Serialize)]
+struct Status {
+    revision: i64,
+    hosts: Vec<HostRecord>,
+    jobs: Vec<JobRecord>,
+    locks: Vec<LockStatus>,
+}
+
+#[derive(Serialize)]
+struct LockStatus {
+    lock: String,
+    entries: Vec<EntryStatus>,
+}
+
+#[derive(Serialize)]
+struct EntryStatus {
+    key: String,
+    token: i64,
+    lease: String,
+    /// Seconds that the store still gives the lease, for the holder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl_s: Option<u64>,
+    /// Put there by hand, without a lease: stays until it is deleted.
+    administrative: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<String>,
+}
+
+/// Prints hosts, jobs and locks as they are now.
+pub(crate) async fn status(config: &Path, format: ShowFormat) -> Result<Exit, Failure> {
+    let reader = Reader::open(config).await?;
+    let read = read_status(&reader).await;
+    reader.locks.close().await;
+    let status = read.map_err(|error| unread(&error))?;
+    match format {
+        ShowFormat::Json => print_json(&status),
+        ShowFormat::Table => print(&status_table(&status, unix_ms(SystemTime::now()))),
+    }
+}
+
+async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
+    let kv = reader.locks.kv();
+    let hosts = kv.list(&reader.root.hosts(), 0).await?;
+    let jobs = kv.list(&reader.root.jobs(), 0).await?;
+    let mut view = reader.locks.view(reader.root.locks());
+    while *view.freshness() != Freshness::Live {
+        if view.next().await.is_none() {
+            break;
+        }
+        if let Freshness::Stale { reason } = view.freshness() {
+            return Err(StoreError::Unknown(reason.clone()));
+        }
+    }
+    let mut locks = Vec::new();
+    for (name, entries) in view.queues() {
+        let mut shown = Vec::new();
+        for (place, entry) in entries.iter().enumerate() {
+            let who = HolderRecord::from_json(&entry.value).ok();
+            let ttl = if place == 0 && entry.lease != 0 {
+                reader
+                    .locks
+                    .lease_ttl(entry.lease)
+                    .await?
+                    .map(|(left, _)| left)
+            } else {
+                None
+            };
+            shown.push(EntryStatus {
+                key: entry.key.clone(),
+                token: entry.create_revision,
+                lease: format!("{:x}", entry.lease),
+                ttl_s: ttl,
+                administrative: entry.is_administrative(),
+                host: who.as_ref().map(|who| who.host.clone()),
+                job: who.map(|who| who.job),
+            });
+        }
+        locks.push(LockStatus {
+            lock: reader.root.lock_name(name).unwrap_or(name).to_owned(),
+            entries: shown,
+        });
+    }
+    Ok(Status {
+        revision: view.revision(),
+        hosts: hosts
+            .iter()
+            .filter_map(|kv| HostRecord::from_json(&kv.value).ok())
+            .collect(),
+        jobs: jobs
+            .iter()
+            .filter_map(|kv| JobRecord::from_json(&kv.value).ok())
+            .collect(),
+        locks,
+    })
+}
+
+fn status_table(status: &Status, now: u64) -> String {
+    let mut hosts = Table::new(["HOST", "PID", "UP", "VERSION", "JOBS"]);
+    for host in &status.hosts {
+        hosts.row([
+            printable(&host.host),
+            host.pid.to_string(),
+            age(now.saturating_sub(host.started_unix_ms)),
+            printable(&host.version),
+            host.jobs.len().to_string(),
+        ]);
+    }
+    let mut jobs = Table::new([
+        "JOB", "HOST", "STATE", "SINCE", "LOCK", "TOKEN", "LAST", "DETAIL",
+    ]);
+    for job in &status.jobs {
+        jobs.row([
+            printable(&job.job),
+            printable(&job.host),
+            job.state.as_str().into(),
+            age(now.saturating_sub(job.since_unix_ms)),
+            printable(&job.lock),
+            job.token
+                .map_or_else(|| "-".into(), |token| token.to_string()),
+            job.last
+                .map_or("-", leasehold_records::Outcome::as_str)
+                .into(),
+            printable(&job.detail),
+        ]);
+    }
+    let mut locks = Table::new(["LOCK", "PLACE", "WHO", "TOKEN", "LEASE", "TTL"]);
+    for lock in &status.locks {
+        for (place, entry) in lock.entries.iter().enumerate() {
+            locks.row([
+                printable(&lock.lock),
+                if place == 0 {
+                    "holds".into()
+                } else {
+                    format!("#{place}")
+                },
+                who(entry),
+                entry.token.to_string(),
+                if entry.administrative {
+                    "none".into()
+                } else {
+                    entry.lease.clone()
+                },
+                entry
+                    .ttl_s
+                    .map_or_else(|| "-".into(), |ttl| format!("{ttl}s")),
+            ]);
+        }
+    }
+    [
+        hosts.render_or("no host is alive\n"),
+        jobs.render_or("no job is known\n"),
+        locks.render_or("no lock is held\n"),
+    ]
+    .join("\n")
+}
+
+fn who(entry: &EntryStatus) -> String {
+    match (&entry.job, &entry.host) {
+        (Some(job), Some(host)) => printable(&format!("{job}@{host}")),
+        _ if entry.administrative => {
+            let name = entry.key.rsplit('/').next().unwrap_or_default();
+            format!("administrative hold: {}", printable(name))
+        }
+        _ => "another client".into(),
+    }
+}
+
+/// A span of time in its two largest units.
+fn age(millis: u64) -> String {
+    let seconds = millis / 1000;
+    match seconds {
+        0 => format!("{millis}ms"),
+        1..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d{:02}h", seconds / 86400, seconds / 3600 % 24),
+    }
+}
+
+fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
+    let mut text = serde_json::to_string_pretty(value).map_err(|e| Failure::internal(&e))?;
+    text.push('\n');
+    print(&text)
+}
+
+/// Prints, and takes a reader that has gone away for a satisfied one.
+fn print(text: &str) -> Result<Exit, Failure> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::internal(&error))
+        }
+        _ => Ok(Exit::Ok),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leasehold_records::{JobState, Outcome};
+
+    fn run(token: u64, outcome: Outcome) -> RunRecord {
+        RunRecord {
+            job: "ledger".into(),
+            host: "host-a".into(),
+            lock: "billing/ledger".into(),
+            lock_key: "/leasehold/locks/billing/ledger/694d".into(),
+            token,
+            sequence: 0,
+            run_id: format!("host-a-{token}-0"),
+            attempt: 1,
+            plugin_sha256: "00".into(),
+            started_unix_ms: 1_000,
+            ended_unix_ms: (outcome != Outcome::Running).then_some(63_000),
+            outcome,
+            detail: "tricky \u{1b}[31m detail".into(),
+            calls_admitted: 5,
+            calls_refused: 0,
+            peak_memory_bytes: 0,
+            output: String::new(),
+            output_truncated_bytes: 0,
+        }
+    }
+
+    #[test]
+    fn runs_are_a_table_that_no_record_can_break() {
+        let runs = [run(1_204, Outcome::Running), run(1_198, Outcome::Lost)];
+        insta::assert_snapshot!(runs_table(&runs, 3_700_000));
+        insta::assert_snapshot!(runs_table(&[], 0), @"no runs are recorded");
+    }
+
+    #[test]
+    fn status_shows_holders_waiters_and_administrative_holds() {
+        let entry = |key: &str, token, lease: &str, job: Option<&str>| EntryStatus {
+            key: key.into(),
+            token,
+            lease: lease.into(),
+            ttl_s: (token == 7).then_some(9),
+            administrative: lease == "0",
+            host: job.map(|_| "host-a".into()),
+            job: job.map(Into::into),
+        };
+        let status = Status {
+            revision: 12,
+            hosts: vec![HostRecord {
+                host: "host-a".into(),
+                pid: 42,
+                version: "0.1.0".into(),
+                started_unix_ms: 0,
+                jobs: vec!["ledger".into()],
+            }],
+            jobs: vec![JobRecord {
+                job: "ledger".into(),
+                host: "host-a".into(),
+                lock: "billing".into(),
+                state: JobState::Running,
+                since_unix_ms: 0,
+                token: Some(7),
+                next_unix_ms: None,
+                last: Some(Outcome::Done),
+                detail: String::new(),
+                progress: None,
+            }],
+            locks: vec![LockStatus {
+                lock: "billing".into(),
+                entries: vec![
+                    entry("l/billing/694d", 7, "694d", Some("ledger")),
+                    entry("l/billing/694e", 8, "694e", None),
+                    entry("l/billing/maintenance", 9, "0", None),
+                ],
+            }],
+        };
+        insta::assert_snapshot!(status_table(&status, 61_000));
+    }
+}
