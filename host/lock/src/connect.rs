@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use etcd_client::{Certificate, Client, Identity, TlsOptions};
+use etcd_client::{Certificate, Client, TlsOptions};
 
 use crate::error::{ConnectError, StoreError};
 use crate::wire::Identity;
@@ -134,7 +134,7 @@ impl ConnectOptions {
                 with = with.ca_certificate(Certificate::from_pem(ca));
             }
             if let Some((cert, key)) = &tls.identity {
-                with = with.identity(Identity::from_pem(cert, key));
+                with = with.identity(etcd_client::Identity::from_pem(cert, key));
             }
             options = options.with_tls(with);
         }
