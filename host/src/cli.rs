@@ -141,6 +141,7 @@ mod tests {
     #[test]
     fn the_help_of_every_command() {
         let mut command = Cli::command().term_width(100);
+        command.build();
         insta::assert_snapshot!("help", command.render_long_help());
         for name in ["run", "check", "status", "runs"] {
             let sub = command.find_subcommand_mut(name).expect("a command");

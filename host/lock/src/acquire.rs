@@ -198,9 +198,15 @@ impl Attempt {
 
     async fn run(mut self, mut tell: impl FnMut(Place) + Send) -> Result<Grant, AcquireError> {
         let seen = self.shared.wire.identity().seen();
-        let found = self.enqueue().await?;
+        let found = loop {
+            let found = self.enqueue().await?;
+            if found.create.is_some() || self.request.wait == Wait::Never {
+                break found;
+            }
+            self = self.under_another_lease().await?;
+        };
         let Some(create) = found.create else {
-            return Err(self.contended(&found.lines));
+            return Err(self.contended(&found.lines, None));
         };
         self.entry.stands_at(create);
         if create <= seen {
@@ -214,9 +220,20 @@ impl Attempt {
             return self.granted(create, found.as_of);
         }
         if self.request.wait == Wait::Never {
-            return Err(self.contended(&found.lines));
+            return Err(self.contended(&found.lines, Some(create)));
         }
         self.wait(create, &found, &mut tell).await
+    }
+
+    /// Starts over where a stranger stands under our key: somebody put it there by hand. Our place in
+    /// the queue must be another key then, behind the stranger's.
+    async fn under_another_lease(self) -> Result<Self, AcquireError> {
+        self.entry.set_aside();
+        let again = Self::new(self.shared, self.request).await?;
+        Ok(Self {
+            began: self.began,
+            ..again
+        })
     }
 
     /// Puts our entry, however often it takes to know that it is there.
@@ -389,8 +406,9 @@ impl Attempt {
         }
     }
 
-    fn contended(&self, lines: &[crate::wire::Line]) -> AcquireError {
-        let others = lines.iter().filter(|line| line.key != self.entry.key());
+    /// Who is in the way of an entry of ours that was born at `own`, or was not put at all.
+    fn contended(&self, lines: &[crate::wire::Line], own: Option<i64>) -> AcquireError {
+        let others = lines.iter().filter(|line| Some(line.create) != own);
         AcquireError::Contended {
             name: self.request.name.clone(),
             holder: others

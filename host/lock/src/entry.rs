@@ -66,6 +66,13 @@ impl Entry {
         self.state = State::Absent;
     }
 
+    /// Gives the key up to the stranger who stands under it: this session has no entry of that name again.
+    pub(crate) fn set_aside(mut self) {
+        if let Some(slot) = self.slot.take() {
+            slot.set_aside();
+        }
+    }
+
     pub(crate) const fn stands_at(&mut self, create: i64) {
         self.state = State::At(create);
     }

@@ -50,6 +50,14 @@ enum Look {
 impl Follower {
     /// Follows the entry, first of all behind `predecessor`, as a reading at `as_of` showed it.
     pub(crate) async fn run(self, predecessor: Line, as_of: i64) {
+        tokio::select! {
+            biased;
+            () = self.room.forgotten(self.claim) => {}
+            () = self.follow(predecessor, as_of) => {}
+        }
+    }
+
+    async fn follow(&self, predecessor: Line, as_of: i64) {
         let mut behind = Some(predecessor);
         let mut as_of = as_of;
         let Some(mut own) = self.watch(&self.key, self.create).await else {
@@ -117,7 +125,6 @@ impl Follower {
             };
             tokio::select! {
                 biased;
-                () = self.room.forgotten(self.claim) => return Look::Over,
                 item = own.next() => match deleted_at(item) {
                     Heard::Deleted(revision) if revision > self.create => {
                         self.room.deleted(&self.key, revision);

@@ -21,8 +21,13 @@ use crate::wire::{Line, Wire};
 
 /// How long a watch outlives its last user.
 const LINGER: Duration = Duration::from_secs(30);
-/// Pause before a failed reading is tried again, and between readings that stand in for a watch.
+/// Least pause before a failed reading is tried again, and between readings that stand in for a watch.
+/// Up to as much again is added at random, so that a thousand locks do not ask in step.
 const READ_AGAIN: Duration = Duration::from_millis(250);
+
+fn read_again() -> Instant {
+    Instant::now() + READ_AGAIN.mul_f64(1.0 + fastrand::f64())
+}
 
 /// One lock, seen from this host.
 #[derive(Debug)]
@@ -286,7 +291,7 @@ impl Visit<'_> {
                 tracing::debug!(lock = %self.task.room.prefix, %reason, "lock watch down");
                 self.live = false;
                 self.verified = self.task.clock.now();
-                self.read_at = Some(Instant::now() + READ_AGAIN);
+                self.read_at = Some(read_again());
                 shared.claims.down();
             }
             // We fell behind. A new watch and a reading put it right.
@@ -301,7 +306,7 @@ impl Visit<'_> {
     }
 
     fn read(&mut self, claims: &mut Claims, result: Read) {
-        let again = Instant::now() + READ_AGAIN;
+        let again = read_again();
         match result {
             Ok((revision, youngest, lines)) => {
                 claims.reading_done(revision, youngest, &lines);

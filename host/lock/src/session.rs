@@ -121,7 +121,7 @@ impl Session {
 
     /// Ends the session here. What the server does with the lease is another matter.
     pub(crate) fn end(&self, reason: EndReason) {
-        self.deadline.end(reason);
+        self.deadline.end(reason, self.clock.now());
     }
 }
 
@@ -143,6 +143,12 @@ impl Slot {
 
     pub(crate) const fn session(&self) -> &Arc<Session> {
         &self.session
+    }
+
+    /// Leaves the name taken for as long as the session lives: a stranger stands under its key.
+    pub(crate) fn set_aside(mut self) {
+        // Freed in place of the name; no entry has an empty one.
+        self.name.clear();
     }
 }
 

@@ -77,8 +77,15 @@ impl fmt::Display for EndReason {
 #[derive(Debug)]
 pub(crate) struct Deadline {
     at: AtomicU64,
-    ended: OnceLock<EndReason>,
+    ended: OnceLock<End>,
     bell: CancellationToken,
+}
+
+/// That something ended, why and when.
+#[derive(Clone, Debug)]
+struct End {
+    reason: EndReason,
+    at: BootTime,
 }
 
 impl Deadline {
@@ -102,21 +109,21 @@ impl Deadline {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |at| {
                 (now.as_nanos() < at).then_some(at.max(to.as_nanos()))
             });
-        if moved.is_err() {
-            self.end(EndReason::DeadlinePassed);
+        if let Err(passed) = moved {
+            self.end(EndReason::DeadlinePassed, BootTime::from_nanos(passed));
         }
         moved.is_ok()
     }
 
-    pub(crate) fn end(&self, reason: EndReason) {
+    pub(crate) fn end(&self, reason: EndReason, at: BootTime) {
         // The reason first: whoever sees the deadline gone must find out why.
-        let _ = self.ended.set(reason);
+        let _ = self.ended.set(End { reason, at });
         self.at.store(0, Ordering::Release);
         self.bell.cancel();
     }
 
     pub(crate) fn ended(&self) -> Option<&EndReason> {
-        self.ended.get()
+        self.ended.get().map(|end| &end.reason)
     }
 
     pub(crate) async fn rung(&self) {
@@ -133,7 +140,7 @@ struct Inner {
     deadline: Arc<Deadline>,
     /// How long before the session's end this tenure must be over: the time a stop may take.
     margin: Duration,
-    ended: OnceLock<EndReason>,
+    ended: OnceLock<End>,
     bell: CancellationToken,
 }
 
@@ -162,17 +169,15 @@ impl Tenure {
         if self.0.ended.get().is_some() {
             return false;
         }
-        if now < self.0.deadline.at().before(self.0.margin) {
+        let deadline = self.0.deadline.at().before(self.0.margin);
+        if now < deadline {
             return true;
         }
         // Make it stick, so that a renewal in flight cannot revive this tenure.
-        self.end(
-            self.0
-                .deadline
-                .ended()
-                .cloned()
-                .unwrap_or(EndReason::DeadlinePassed),
-        );
+        self.set(self.0.deadline.ended.get().cloned().unwrap_or(End {
+            reason: EndReason::DeadlinePassed,
+            at: deadline,
+        }));
         false
     }
 
@@ -197,16 +202,28 @@ impl Tenure {
 
     /// Why it ended, once it has.
     pub fn end_reason(&self) -> Option<EndReason> {
-        self.0
-            .ended
-            .get()
-            .or_else(|| self.0.deadline.ended())
-            .cloned()
+        self.first_end().map(|end| end.reason.clone())
+    }
+
+    /// When it ended, once it has: the moment the loss was known, or the deadline that passed.
+    pub fn ended_at(&self) -> Option<BootTime> {
+        self.first_end().map(|end| end.at)
+    }
+
+    fn first_end(&self) -> Option<&End> {
+        self.0.ended.get().or_else(|| self.0.deadline.ended.get())
     }
 
     /// Ends the tenure now. The first reason given stays.
     pub fn end(&self, reason: EndReason) {
-        let _ = self.0.ended.set(reason);
+        self.set(End {
+            reason,
+            at: self.0.clock.now(),
+        });
+    }
+
+    fn set(&self, end: End) {
+        let _ = self.0.ended.set(end);
         self.0.bell.cancel();
     }
 
@@ -256,6 +273,7 @@ mod tests {
         clock.advance(Duration::from_secs(10));
         assert!(!tenure.admits());
         assert_eq!(tenure.end_reason(), Some(EndReason::DeadlinePassed));
+        assert_eq!(tenure.ended_at(), Some(clock.now()));
     }
 
     #[test]
@@ -299,7 +317,7 @@ mod tests {
     fn the_first_reason_stays() {
         let (_, deadline, tenure) = ten_seconds();
         tenure.end(EndReason::Removed { revision: 7 });
-        deadline.end(EndReason::LeaseGone);
+        deadline.end(EndReason::LeaseGone, BootTime::BOOT);
         tenure.end(EndReason::Released);
         assert_eq!(
             tenure.end_reason(),
@@ -317,9 +335,10 @@ mod tests {
             let first = first.clone();
             async move { first.ended().await }
         });
-        deadline.end(EndReason::LeaseGone);
+        deadline.end(EndReason::LeaseGone, BootTime::from_nanos(7));
         assert_eq!(waiting.await.ok(), Some(EndReason::LeaseGone));
         assert!(!second.admits());
         assert_eq!(second.end_reason(), Some(EndReason::LeaseGone));
+        assert_eq!(second.ended_at(), Some(BootTime::from_nanos(7)));
     }
 }

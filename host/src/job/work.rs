@@ -277,8 +277,10 @@ async fn guest(
                 },
                 reason = grant.tenure().ended(), if !told_loss => {
                     told_loss = true;
+                    let at = grant.tenure().ended_at();
+                    let at = at.unwrap_or_else(|| bench.clock.now());
                     let reason = reason.to_string();
-                    bench.timeline.say(about.clone(), What::LockLost { reason });
+                    bench.timeline.say_at(at, about.clone(), What::LockLost { reason });
                 }
             }
         }

@@ -57,10 +57,12 @@ mod tests {
         let leash = Leash::new(tenure, None, StopSignal::new(Duration::ZERO));
         let polls = AtomicU32::new(0);
         let guest = poll_fn(|cx| {
-            polls.fetch_add(1, Ordering::SeqCst);
+            if polls.fetch_add(1, Ordering::SeqCst) > 0 {
+                return Poll::Ready(());
+            }
             clock.advance(Duration::from_hours(1));
             cx.waker().wake_by_ref();
-            Poll::<()>::Pending
+            Poll::Pending
         });
         let end = guarded(&leash, std::future::pending(), guest).await;
         assert_eq!(end, Err(Cause::Lost));

@@ -85,7 +85,7 @@ impl Loader {
             most,
         };
         let permit = self.place(&order).await?;
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         let place = Place {
             _permit: permit,
             left_behind: self.left_behind.clone(),
@@ -96,12 +96,18 @@ impl Loader {
             .name("leasehold-compile".to_owned())
             .spawn(move || place.fill(&engines, &order))
             .map_err(|error| LoadProblem::Host(format!("no thread to compile on: {error}")))?;
-        match timeout(most, answered).await {
+        match timeout(most, &mut answered).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(LoadProblem::Host("the compiler failed".to_owned())),
             Err(_) => {
                 self.left_behind.fetch_add(1, Ordering::SeqCst);
-                Err(late)
+                answered.close();
+                let Ok(result) = answered.try_recv() else {
+                    return Err(late);
+                };
+                // It answered in this very moment, so it is not left behind.
+                self.left_behind.fetch_sub(1, Ordering::SeqCst);
+                result
             }
         }
     }

@@ -3,17 +3,17 @@
 //! # Guarantees
 //!
 //! - **Stop without consent.** A guest that spins, blocks or ignores requests is stopped: epochs
-//!   end loops ([`watchdog`]), a poll guard keeps it from being resumed ([`guard`]), and dropping
-//!   its future ends blocked host calls ([`run`]).
-//! - **No late effects.** Every entry into the host passes one gate that reads the clock ([`gate`]).
-//! - **Nothing by default.** What is not granted is not linked ([`form`], [`wasi`]).
+//!   end loops (`watchdog`), a poll guard keeps it from being resumed (`guard`), and dropping
+//!   its future ends blocked host calls (`run`).
+//! - **No late effects.** Every entry into the host passes one gate that reads the clock (`gate`).
+//! - **Nothing by default.** What is not granted is not linked (`form`, `wasi`).
 //!
 //! # Layout
 //!
-//! - [`load`]: file → [`survey`] → [`form`] → compiled [`plugin`], on the [`engine`] that fits
-//! - [`run`]: authority + plugin → [`host`] store → [`guard`] → [`verdict`] → [`report`]
-//! - [`contract`]: the host's side of `leasehold:job@1`; [`wasi`]: the host's side of WASI
-//! - [`output`], [`lines`], [`tail`], [`sanitize`]: what the guest says, on its way out
+//! - `load`: file → `survey` → `form` → compiled `plugin`, on the `engine` that fits
+//! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
+//! - `contract`: the host's side of `leasehold:job@1`; `wasi`: the host's side of WASI
+//! - `output`, `lines`, `tail`, `sanitize`: what the guest says, on its way out
 //!
 //! Architecture Invariant: this module is the only one that names `wasmtime`, and no type of
 //! `wasmtime` appears in its public interface.

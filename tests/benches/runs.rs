@@ -1,0 +1,236 @@
+//! What a host adds to a lock: from grant to guest, from loss to stop, and a thousand waiting jobs.
+//!
+//! `scripts/bench` runs this on a release build of the host, over its own event log: every moment is
+//! read from the boot-time clock by the host itself. Nothing here asserts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use leasehold_lock::{Acquire, ConnectOptions, Grant, Locks};
+use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::events::Event;
+use leasehold_tests::guests;
+use leasehold_tests::host::HostProcess;
+
+/// A run or a wait that takes this long is a fault of the machine or of ours.
+const PATIENCE: Duration = Duration::from_mins(1);
+const WAITING_JOBS: usize = 1000;
+
+fn main() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let etcd = Etcd::start(Version::V3_5)?;
+    grant_to_guest(&etcd)?;
+    println!("\nloss known to last guest instruction (a guest that spins)");
+    loss_to_stop(&runtime, &etcd, "idle", 0, 200)?;
+    loss_to_stop(&runtime, &etcd, "4 CPU hogs", 4, 200)?;
+    waiting_jobs(&runtime, &etcd)
+}
+
+/// From the moment the lock is ours to the guest's first call into the host.
+fn grant_to_guest(etcd: &Etcd) -> Result<()> {
+    let plugin = guests::heartbeat()?;
+    let config = guests::config_for("bench", etcd).job("beat", |job| {
+        job.plugin(&plugin).every("100ms").args(&["1", "0"])
+    });
+    let host = HostProcess::start(&config)?;
+    let mut ended = 0;
+    host.wait_for(PATIENCE, |event| {
+        ended += usize::from(event.is("run-ended"));
+        ended >= 300
+    })?;
+    let mut granted: HashMap<u64, u64> = HashMap::new();
+    let mut first = Vec::new();
+    for event in host.events() {
+        let (Some(token), Some(at)) = (event.token(), event.boot_ns()) else {
+            continue;
+        };
+        match event.name() {
+            "acquired" => {
+                granted.insert(token, at);
+            }
+            "guest" => {
+                if let Some(from) = granted.remove(&token) {
+                    first.push(Duration::from_nanos(at - from));
+                }
+            }
+            _ => {}
+        }
+    }
+    // The first run of a process pays for page faults that no later one sees.
+    first.drain(..10.min(first.len()));
+    first.sort_unstable();
+    println!(
+        "grant to first guest output, warm, {} runs: p50 {:?}, p99 {:?}",
+        first.len(),
+        first[first.len() / 2],
+        first[first.len() * 99 / 100]
+    );
+    Ok(())
+}
+
+/// Deletes the lock's entry under a spinning guest, again and again.
+fn loss_to_stop(
+    runtime: &tokio::runtime::Runtime,
+    etcd: &Etcd,
+    what: &str,
+    hogs: usize,
+    samples: usize,
+) -> Result<()> {
+    let plugin = guests::stubborn()?;
+    let config = guests::config_for("bench", etcd).job("spin", |job| {
+        job.plugin(&plugin)
+            .config("mode", "spin")
+            .config("after_beats", 1)
+    });
+    let busy = Hogs::start(hogs);
+    let host = HostProcess::start(&config)?;
+    let locks = runtime.block_on(Locks::connect(ConnectOptions::new([etcd.endpoint()])))?;
+    let mut times = Vec::new();
+    let mut mark = host.mark();
+    for _ in 0..samples {
+        host.wait_after(mark, PATIENCE, |event| event.is("guest"))?;
+        mark = host.mark();
+        let entries = runtime.block_on(locks.kv().keys("/leasehold/locks/spin/"))?;
+        let entry = entries.first().context("nobody holds the lock")?;
+        runtime.block_on(locks.kv().delete(entry))?;
+        let lost = host.wait_after(mark, PATIENCE, |event| event.is("lock-lost"))?;
+        let ended = host.wait_after(mark, PATIENCE, |event| event.is("run-ended"))?;
+        times.push(gap(&lost, &ended)?);
+    }
+    drop(busy);
+    times.sort_unstable();
+    println!(
+        "  {what:12} {} stops: p50 {:?}, p99 {:?}, max {:?}",
+        times.len(),
+        times[times.len() / 2],
+        times[times.len() * 99 / 100],
+        times[times.len() - 1]
+    );
+    runtime.block_on(locks.close());
+    Ok(())
+}
+
+fn gap(lost: &Event, ended: &Event) -> Result<Duration> {
+    let from = lost.boot_ns().context("lock-lost without a moment")?;
+    let to = ended.stopped_ns().context("run-ended without a moment")?;
+    Ok(Duration::from_nanos(to.saturating_sub(from)))
+}
+
+/// Threads that do nothing but use the processor.
+struct Hogs {
+    stop: Arc<AtomicBool>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Hogs {
+    fn start(count: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = (0..count).map(|_| {
+            let stop = stop.clone();
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            })
+        });
+        Self {
+            threads: threads.collect(),
+            stop,
+        }
+    }
+}
+
+impl Drop for Hogs {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A thousand jobs that wait for a thousand locks held by somebody else.
+fn waiting_jobs(runtime: &tokio::runtime::Runtime, etcd: &Etcd) -> Result<()> {
+    let locks = runtime.block_on(Locks::connect(ConnectOptions::new([etcd.endpoint()])))?;
+    let held = runtime.block_on(hold_all(&locks))?;
+    let streams = || {
+        etcd.metric(
+            "grpc_server_started_total",
+            "grpc_method=\"LeaseKeepAlive\"",
+        )
+    };
+    let before = streams()?;
+    let plugin = guests::heartbeat()?;
+    let mut config = guests::config_for("bench", etcd);
+    for n in 0..WAITING_JOBS {
+        config = config.job(&format!("job-{n:04}"), |job| {
+            job.plugin(&plugin).lock(&format!("many/{n:04}"))
+        });
+    }
+    let began = Instant::now();
+    let host = HostProcess::start(&config)?;
+    let mut waiting = std::collections::HashSet::new();
+    host.wait_for(PATIENCE, |event| {
+        if event.is("waiting") {
+            waiting.extend(event.job().map(str::to_owned));
+        }
+        waiting.len() == WAITING_JOBS
+    })?;
+    let all_wait = began.elapsed();
+    std::thread::sleep(Duration::from_secs(2));
+    let (cpu, from) = (cpu_seconds(host.pid())?, Instant::now());
+    std::thread::sleep(Duration::from_secs(10));
+    let share = (cpu_seconds(host.pid())? - cpu) / from.elapsed().as_secs_f64();
+    println!(
+        "\n{WAITING_JOBS} jobs waiting on {WAITING_JOBS} locks in one host: all in line after {all_wait:.1?}; \
+         renewal streams {}; CPU {:.2} %; RSS {:.0} MiB",
+        streams()? - before,
+        share * 100.0,
+        rss_mib(host.pid())?
+    );
+    drop(held);
+    Ok(())
+}
+
+async fn hold_all(locks: &Locks) -> Result<Vec<Grant>> {
+    let mut held = Vec::new();
+    for n in 0..WAITING_JOBS {
+        let name = format!("/leasehold/locks/many/{n:04}");
+        held.push(
+            locks
+                .acquire(Acquire::new(name).ttl(Duration::from_mins(1)))
+                .await?,
+        );
+    }
+    Ok(held)
+}
+
+/// Seconds of processor time that a process has used; the kernel counts in hundredths.
+fn cpu_seconds(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or("")
+        .split_whitespace()
+        .collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
+    let used = ticks(11)
+        .zip(ticks(12))
+        .context("an unknown /proc/pid/stat")?;
+    Ok((used.0 + used.1) / 100.0)
+}
+
+fn rss_mib(pid: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kib = line
+        .and_then(|line| line.split_whitespace().nth(1))
+        .context("no VmRSS")?;
+    Ok(kib.parse::<f64>()? / 1024.0)
+}
