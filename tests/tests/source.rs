@@ -1,0 +1,105 @@
+//! Invariants of the source itself: what may be named where. They are cheap to break by accident and
+//! expensive to find later.
+
+use std::path::{Path, PathBuf};
+
+/// Every Rust file of ours under `folder`, as paths from the repository's root and their texts.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut found = Vec::new();
+    let mut folders = vec![root.join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let name = path.strip_prefix(root).unwrap().display().to_string();
+                found.push((name, text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources under {folder}");
+    found
+}
+
+/// The text before a file's tests, without comments: what ships.
+fn shipped(text: &str) -> String {
+    let before_tests = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or(text);
+    before_tests
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn offenders(folder: &str, is_offence: impl Fn(&str, &str) -> bool) -> Vec<String> {
+    sources(folder)
+        .into_iter()
+        .filter(|(name, text)| is_offence(name, &shipped(text)))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+fn is_test_file(name: &str) -> bool {
+    name.starts_with("tests/") || name.contains("/tests/") || name.ends_with("tests.rs")
+}
+
+#[test]
+fn only_the_lock_crate_speaks_to_etcd() {
+    let found: Vec<String> = ["host/src", "host/records", "tests", "plugins"]
+        .iter()
+        .flat_map(|folder| offenders(folder, |_, text| text.contains(concat!("etcd_", "client::"))))
+        .collect();
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn only_the_runtime_names_wasmtime() {
+    let found = offenders("host", |name, text| {
+        !name.starts_with("host/src/runtime/")
+            && (text.contains("wasmtime::") || text.contains("use wasmtime"))
+    });
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn the_job_machine_knows_no_tokio_and_never_awaits() {
+    let found = offenders("host/src/job", |name, text| {
+        name.ends_with("machine.rs") && (text.contains("tokio") || text.contains("await"))
+    });
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn shipped_code_does_not_unwrap() {
+    let found: Vec<String> = ["host", "plugins/sdk"]
+        .iter()
+        .flat_map(|folder| {
+            offenders(folder, |name, text| {
+                !is_test_file(name) && (text.contains(".unwrap()") || text.contains(".expect("))
+            })
+        })
+        .collect();
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn every_file_opens_with_what_it_is_for() {
+    let found: Vec<String> = ["host", "tests", "plugins"]
+        .iter()
+        .flat_map(|folder| sources(folder))
+        .filter(|(_, text)| !text.starts_with("//!"))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn the_lock_rpc_of_the_server_is_never_used() {
+    let found = offenders("host", |_, text| {
+        text.contains("lock_client") || text.contains("LockOptions")
+    });
+    assert_eq!(found, Vec::<String>::new());
+}
