@@ -273,20 +273,31 @@ async fn guest(
                 biased;
                 event = heard.recv() => match event {
                     Some(event) => pass_on(bench, about, event),
-                    None => break,
+                    None => break told_loss,
                 },
                 reason = grant.tenure().ended(), if !told_loss => {
                     told_loss = true;
-                    let at = grant.tenure().ended_at();
-                    let at = at.unwrap_or_else(|| bench.clock.now());
-                    let reason = reason.to_string();
-                    bench.timeline.say_at(at, about.clone(), What::LockLost { reason });
+                    tell_loss(bench, about, grant, &reason);
                 }
             }
         }
     };
     let run = bench.runtime.run(&bench.plugin, authority, spec, events);
-    tokio::join!(run, tell).0
+    let (report, told_loss) = tokio::join!(run, tell);
+    // A guest that was stopped first has closed its events before the loss was heard here.
+    if let (RunEnd::Lost(reason), false) = (&report.end, told_loss) {
+        tell_loss(bench, about, grant, reason);
+    }
+    report
+}
+
+/// Says when and why the lock was lost.
+fn tell_loss(bench: &Bench, about: &About, grant: &Grant, reason: &EndReason) {
+    let at = grant.tenure().ended_at();
+    let at = at.unwrap_or_else(|| bench.clock.now());
+    let reason = reason.to_string();
+    let lost = What::LockLost { reason };
+    bench.timeline.say_at(at, about.clone(), lost);
 }
 
 fn pass_on(bench: &Bench, about: &About, event: GuestEvent) {

@@ -23,6 +23,7 @@ use super::contract;
 use super::error::RuntimeError;
 use super::host::Host;
 use super::options::RuntimeOptions;
+use super::shelf::Shelf;
 use super::watchdog::Watchdog;
 use crate::limits::{KIB, Limits, MIB};
 
@@ -47,6 +48,8 @@ pub(crate) struct Workshop {
     pub(crate) preview1: Linker<Host>,
     /// Whether guests come from the pool.
     pub(crate) pooled: bool,
+    /// What has been compiled on this engine.
+    pub(crate) shelf: Shelf,
 }
 
 /// All engines of one runtime.
@@ -151,6 +154,7 @@ impl Engines {
             with_kv,
             preview1,
             pooled,
+            shelf: Shelf::default(),
         }))
     }
 

@@ -21,6 +21,7 @@ use super::engine::{Engines, Workshop};
 use super::error::{LoadError, LoadProblem};
 use super::form::{self, Form};
 use super::plugin::{Facts, Plugin, Ready};
+use super::shelf::Make;
 use super::survey::{Survey, survey};
 use crate::limits::Limits;
 
@@ -278,13 +279,16 @@ fn compile(
     order: &Order,
     form: Form,
     bytes: &[u8],
-) -> Result<(Ready, Arc<Workshop>), LoadProblem> {
+) -> Result<(Arc<Ready>, Arc<Workshop>), LoadProblem> {
     let choice = engines
         .choose(&order.limits)
         .map_err(|error| LoadProblem::Host(error.to_string()))?;
     let mut refusal = LoadProblem::Host("no engine for these limits".to_owned());
+    let with_kv = !order.grants.kv.is_empty();
+    let make = Make::of(bytes, with_kv);
     for workshop in choice {
-        match Ready::make(&workshop, form, bytes, !order.grants.kv.is_empty()) {
+        let compile = || Ready::make(&workshop, form, bytes, with_kv);
+        match workshop.shelf.get_or(make, compile) {
             Ok(ready) => return Ok((ready, workshop)),
             Err(problem) => refusal = problem,
         }

@@ -40,6 +40,7 @@ mod plugin;
 mod report;
 mod run;
 mod sanitize;
+mod shelf;
 mod spec;
 mod survey;
 mod tail;

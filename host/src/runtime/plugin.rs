@@ -50,7 +50,7 @@ struct Inner {
     facts: Facts,
     limits: Arc<Limits>,
     grants: Arc<Grants>,
-    ready: Ready,
+    ready: Arc<Ready>,
     workshop: Arc<Workshop>,
 }
 
@@ -66,7 +66,7 @@ impl Plugin {
         facts: Facts,
         limits: Limits,
         grants: Grants,
-        ready: Ready,
+        ready: Arc<Ready>,
         workshop: Arc<Workshop>,
     ) -> Self {
         Self(Arc::new(Inner {

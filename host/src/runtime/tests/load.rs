@@ -156,3 +156,13 @@ async fn the_pinned_digest_of_the_right_file_is_accepted_and_a_swapped_file_chan
     let ran = rig.run_plugin(&plugin, long, spec()).await;
     assert_eq!(ran.report.end, RunEnd::Exit(3));
 }
+
+#[tokio::test]
+async fn jobs_of_one_plugin_share_its_code_and_keep_their_own_names() {
+    let rig = Rig::new();
+    let file = rig.file("same.wasm", &wat::parse_str(guests::EXIT_3).unwrap());
+    let load = |job| rig.runtime.load(job, &file, None, &rig.limits, &rig.grants);
+    let (first, second) = (load("one").await.unwrap(), load("two").await.unwrap());
+    assert!(std::ptr::eq(first.ready(), second.ready()));
+    assert_eq!(second.facts().job, "two");
+}

@@ -1,0 +1,57 @@
+//! The shelf: compiled plugins by what they are made of, so that a thousand jobs of one plugin share
+//! one piece of machine code.
+//!
+//! It holds nothing alive: what no job uses any more is gone from memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use sha2::{Digest, Sha256};
+
+use super::error::LoadProblem;
+use super::plugin::Ready;
+
+/// What makes two plugins the same for the compiler and the linker.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Make {
+    digest: [u8; 32],
+    with_kv: bool,
+}
+
+impl Make {
+    /// The make of a plugin: its bytes as they are compiled, and what is linked to them.
+    pub(crate) fn of(bytes: &[u8], with_kv: bool) -> Self {
+        Self {
+            digest: Sha256::digest(bytes).into(),
+            with_kv,
+        }
+    }
+}
+
+/// The compiled plugins of one engine.
+#[derive(Default)]
+pub(crate) struct Shelf(Mutex<HashMap<Make, Weak<Ready>>>);
+
+impl Shelf {
+    /// The plugin of this make, compiled if nobody has it.
+    ///
+    /// Two who ask at once may both compile; the second is kept, and both are right.
+    pub(crate) fn get_or(
+        &self,
+        make: Make,
+        compile: impl FnOnce() -> Result<Ready, LoadProblem>,
+    ) -> Result<Arc<Ready>, LoadProblem> {
+        if let Some(ready) = self.lock().get(&make).and_then(Weak::upgrade) {
+            return Ok(ready);
+        }
+        let ready = Arc::new(compile()?);
+        let mut stock = self.lock();
+        stock.retain(|_, ready| ready.strong_count() > 0);
+        stock.insert(make, Arc::downgrade(&ready));
+        Ok(ready)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Make, Weak<Ready>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
