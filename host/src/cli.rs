@@ -87,7 +87,11 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return end(Err(Failure::internal(&error))),
     };
-    let ended = runtime.block_on(run(cli.command));
+    // On a worker, next to the tasks it waits for, and not on a thread that has to be woken each time.
+    let work = runtime.spawn(run(cli.command));
+    let ended = runtime
+        .block_on(work)
+        .unwrap_or_else(|error| Err(Failure::internal(&error)));
     // A compilation that was given up on may still occupy a thread; the process need not wait for it.
     runtime.shutdown_background();
     end(ended)

@@ -87,6 +87,8 @@ pub(crate) enum What {
         refused: u64,
         started_ns: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
+        first_admitted_ns: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         last_admitted_ns: Option<u64>,
         stopped_ns: u64,
         deadline_ns: u64,

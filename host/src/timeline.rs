@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -19,6 +19,10 @@ use crate::event::{About, Event, What};
 
 /// Lines that may wait for a slow reader.
 const DEPTH: usize = 8192;
+/// Bytes that go into one write.
+const MOST_AT_ONCE: usize = 64 * 1024;
+/// How long lines may gather before they are written.
+const GATHER: Duration = Duration::from_millis(2);
 /// How long shutting down waits for a reader to take the last lines.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -142,27 +146,29 @@ impl Timeline {
 
 fn write_lines(queue: &Receiver<String>) {
     let mut out = io::stdout().lock();
-    loop {
-        match queue.recv_timeout(Duration::from_hours(1)) {
-            Ok(line) => {
-                // One write for all that is waiting; an error means nobody will ever read again.
-                let mut text = line;
-                while let Ok(more) = queue.try_recv() {
-                    text.push_str(&more);
-                    if text.len() > 64 * 1024 {
-                        break;
-                    }
-                }
-                if out
-                    .write_all(text.as_bytes())
-                    .and_then(|()| out.flush())
-                    .is_err()
-                {
-                    return;
-                }
+    while let Ok(line) = queue.recv() {
+        let mut text = line;
+        loop {
+            while text.len() < MOST_AT_ONCE
+                && let Ok(more) = queue.try_recv()
+            {
+                text.push_str(&more);
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+            if text.is_empty() {
+                break;
+            }
+            // An error means that nobody will ever read again.
+            if out
+                .write_all(text.as_bytes())
+                .and_then(|()| out.flush())
+                .is_err()
+            {
+                return;
+            }
+            text.clear();
+            // While things happen, look again soon instead of being woken for every line: waking a
+            // thread costs the one who speaks more than the line does.
+            std::thread::sleep(GATHER);
         }
     }
 }

@@ -121,7 +121,7 @@ impl Session {
 
     /// Ends the session here. What the server does with the lease is another matter.
     pub(crate) fn end(&self, reason: EndReason) {
-        self.deadline.end(reason, self.clock.now());
+        self.deadline.end(reason, || self.clock.now());
     }
 }
 

@@ -77,28 +77,45 @@ impl fmt::Display for EndReason {
 #[derive(Debug)]
 pub(crate) struct Deadline {
     at: AtomicU64,
-    ended: OnceLock<End>,
+    /// Where `at` last stood before the end, for reports.
+    last: AtomicU64,
+    ended: End,
     bell: CancellationToken,
 }
 
 /// That something ended, why and when.
-#[derive(Clone, Debug)]
+///
+/// The moment is read *after* the reason is in place: whatever was admitted was admitted before it.
+#[derive(Debug, Default)]
 struct End {
-    reason: EndReason,
-    at: BootTime,
+    reason: OnceLock<EndReason>,
+    at: OnceLock<BootTime>,
+}
+
+impl End {
+    fn set(&self, reason: EndReason, at: impl FnOnce() -> BootTime) {
+        if self.reason.set(reason).is_ok() {
+            let _ = self.at.set(at());
+        }
+    }
 }
 
 impl Deadline {
     pub(crate) fn new(at: BootTime) -> Arc<Self> {
         Arc::new(Self {
             at: AtomicU64::new(at.as_nanos()),
-            ended: OnceLock::new(),
+            last: AtomicU64::new(at.as_nanos()),
+            ended: End::default(),
             bell: CancellationToken::new(),
         })
     }
 
     pub(crate) fn at(&self) -> BootTime {
         BootTime::from_nanos(self.at.load(Ordering::Acquire))
+    }
+
+    fn last(&self) -> BootTime {
+        BootTime::from_nanos(self.last.load(Ordering::Acquire))
     }
 
     /// Moves the deadline forward. Refused, and the session ended, when it has already passed:
@@ -109,21 +126,27 @@ impl Deadline {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |at| {
                 (now.as_nanos() < at).then_some(at.max(to.as_nanos()))
             });
-        if let Err(passed) = moved {
-            self.end(EndReason::DeadlinePassed, BootTime::from_nanos(passed));
+        match moved {
+            Ok(_) => {
+                self.last.fetch_max(to.as_nanos(), Ordering::AcqRel);
+            }
+            Err(passed) => self.end(EndReason::DeadlinePassed, || BootTime::from_nanos(passed)),
         }
         moved.is_ok()
     }
 
-    pub(crate) fn end(&self, reason: EndReason, at: BootTime) {
+    pub(crate) fn end(&self, reason: EndReason, at: impl FnOnce() -> BootTime) {
         // The reason first: whoever sees the deadline gone must find out why.
-        let _ = self.ended.set(End { reason, at });
+        self.ended.set(reason, || {
+            self.at.store(0, Ordering::Release);
+            at()
+        });
         self.at.store(0, Ordering::Release);
         self.bell.cancel();
     }
 
     pub(crate) fn ended(&self) -> Option<&EndReason> {
-        self.ended.get().map(|end| &end.reason)
+        self.ended.reason.get()
     }
 
     pub(crate) async fn rung(&self) {
@@ -140,7 +163,7 @@ struct Inner {
     deadline: Arc<Deadline>,
     /// How long before the session's end this tenure must be over: the time a stop may take.
     margin: Duration,
-    ended: OnceLock<End>,
+    ended: End,
     bell: CancellationToken,
 }
 
@@ -150,7 +173,7 @@ impl Tenure {
             clock,
             deadline,
             margin,
-            ended: OnceLock::new(),
+            ended: End::default(),
             bell: CancellationToken::new(),
         }))
     }
@@ -166,7 +189,7 @@ impl Tenure {
     #[inline]
     pub fn admits(&self) -> bool {
         let now = self.0.clock.now();
-        if self.0.ended.get().is_some() {
+        if self.0.ended.reason.get().is_some() {
             return false;
         }
         let deadline = self.0.deadline.at().before(self.0.margin);
@@ -174,20 +197,27 @@ impl Tenure {
             return true;
         }
         // Make it stick, so that a renewal in flight cannot revive this tenure.
-        self.set(self.0.deadline.ended.get().cloned().unwrap_or(End {
-            reason: EndReason::DeadlinePassed,
-            at: deadline,
-        }));
+        let session = &self.0.deadline.ended;
+        match session.reason.get() {
+            Some(reason) => self.set(reason.clone(), || session.at.get().copied().unwrap_or(now)),
+            None => self.set(EndReason::DeadlinePassed, || deadline),
+        }
         false
     }
 
     /// The moment from which nothing is admitted, unless a renewal moves it. Boot when ended.
     pub fn deadline(&self) -> BootTime {
-        if self.0.ended.get().is_some() {
+        if self.0.ended.reason.get().is_some() {
             BootTime::BOOT
         } else {
             self.0.deadline.at().before(self.0.margin)
         }
+    }
+
+    /// The deadline as it stands, or as it last stood before the session ended. For reports: a tenure
+    /// that was ended early no longer admits, whatever this says.
+    pub fn last_deadline(&self) -> BootTime {
+        self.0.deadline.last().before(self.0.margin)
     }
 
     /// Time left until the deadline as it stands now; zero when ended.
@@ -202,28 +232,29 @@ impl Tenure {
 
     /// Why it ended, once it has.
     pub fn end_reason(&self) -> Option<EndReason> {
-        self.first_end().map(|end| end.reason.clone())
+        self.first_end().reason.get().cloned()
     }
 
     /// When it ended, once it has: the moment the loss was known, or the deadline that passed.
     pub fn ended_at(&self) -> Option<BootTime> {
-        self.first_end().map(|end| end.at)
+        self.first_end().at.get().copied()
     }
 
-    fn first_end(&self) -> Option<&End> {
-        self.0.ended.get().or_else(|| self.0.deadline.ended.get())
+    fn first_end(&self) -> &End {
+        if self.0.ended.reason.get().is_some() {
+            &self.0.ended
+        } else {
+            &self.0.deadline.ended
+        }
     }
 
     /// Ends the tenure now. The first reason given stays.
     pub fn end(&self, reason: EndReason) {
-        self.set(End {
-            reason,
-            at: self.0.clock.now(),
-        });
+        self.set(reason, || self.0.clock.now());
     }
 
-    fn set(&self, end: End) {
-        let _ = self.0.ended.set(end);
+    fn set(&self, reason: EndReason, at: impl FnOnce() -> BootTime) {
+        self.0.ended.set(reason, at);
         self.0.bell.cancel();
     }
 
@@ -304,6 +335,18 @@ mod tests {
     }
 
     #[test]
+    fn the_last_deadline_outlives_the_session_with_its_renewals() {
+        let (clock, deadline, tenure) = ten_seconds();
+        let renewed = clock.now().after(Duration::from_secs(11));
+        assert!(deadline.extend(renewed, clock.now()));
+        clock.advance(Duration::from_secs(11));
+        assert!(!tenure.admits());
+        deadline.end(EndReason::LeaseGone, || clock.now());
+        assert_eq!(tenure.deadline(), BootTime::BOOT);
+        assert_eq!(tenure.last_deadline(), renewed);
+    }
+
+    #[test]
     fn the_stop_margin_comes_off_the_end_of_the_session() {
         let (clock, deadline, _) = ten_seconds();
         let tenure = Tenure::new(clock.clone(), deadline, Duration::from_secs(1));
@@ -317,7 +360,7 @@ mod tests {
     fn the_first_reason_stays() {
         let (_, deadline, tenure) = ten_seconds();
         tenure.end(EndReason::Removed { revision: 7 });
-        deadline.end(EndReason::LeaseGone, BootTime::BOOT);
+        deadline.end(EndReason::LeaseGone, || BootTime::BOOT);
         tenure.end(EndReason::Released);
         assert_eq!(
             tenure.end_reason(),
@@ -335,7 +378,7 @@ mod tests {
             let first = first.clone();
             async move { first.ended().await }
         });
-        deadline.end(EndReason::LeaseGone, BootTime::from_nanos(7));
+        deadline.end(EndReason::LeaseGone, || BootTime::from_nanos(7));
         assert_eq!(waiting.await.ok(), Some(EndReason::LeaseGone));
         assert!(!second.admits());
         assert_eq!(second.end_reason(), Some(EndReason::LeaseGone));

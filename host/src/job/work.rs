@@ -200,9 +200,7 @@ pub(crate) async fn run(bench: Arc<Bench>, grant: Box<Grant>, number: RunNumber)
         },
     );
     let mut record = bench.record(&grant, &number, &run_id, started);
-    bench.journal.run_started(record.clone());
-
-    let report = guest(&bench, &grant, &number, &run_id, &about).await;
+    let report = guest(&bench, &grant, &number, &record, &about).await;
 
     let mut detail = detail(&report.end);
     if let RunEnd::Lost(reason) = &report.end {
@@ -216,6 +214,7 @@ pub(crate) async fn run(bench: Arc<Bench>, grant: Box<Grant>, number: RunNumber)
             admitted: report.admitted,
             refused: report.refused,
             started_ns: report.started_at.as_nanos(),
+            first_admitted_ns: report.first_admitted.map(BootTime::as_nanos),
             last_admitted_ns: report.last_admitted.map(BootTime::as_nanos),
             stopped_ns: report.stopped_at.as_nanos(),
             deadline_ns: report.deadline.as_nanos(),
@@ -240,7 +239,7 @@ async fn guest(
     bench: &Arc<Bench>,
     grant: &Grant,
     number: &RunNumber,
-    run_id: &str,
+    record: &RunRecord,
     about: &About,
 ) -> RunReport {
     let kv = FencedKv::new(bench.locks.kv(), grant, bench.root.kv());
@@ -255,7 +254,7 @@ async fn guest(
     let env = bench.job.env().iter();
     let spec = RunSpec {
         job: text(&bench.name),
-        run_id: run_id.to_owned(),
+        run_id: record.run_id.clone(),
         attempt: number.turn.attempt,
         trigger: trigger(number.cause),
         scheduled_at_unix_ms: scheduled_at(bench, number),
@@ -266,7 +265,10 @@ async fn guest(
         stop: bench.stop.clone(),
     };
     let (events, mut heard) = mpsc::channel(GUEST_EVENTS);
+    // Polled after the guest: a record of the start must not delay it, and need not be written at all
+    // if the run has ended by then.
     let tell = async {
+        bench.journal.run_started(record.clone());
         let mut told_loss = false;
         loop {
             tokio::select! {

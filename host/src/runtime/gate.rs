@@ -23,8 +23,8 @@ pub(crate) struct Gate {
     tenure: Tenure,
     clock: Arc<dyn Clock>,
     entered_at: AtomicU64,
+    first_admitted: AtomicU64,
     last_admitted: AtomicU64,
-    deadline: AtomicU64,
     admitted: AtomicU64,
     refused: AtomicU64,
 }
@@ -33,13 +33,12 @@ impl Gate {
     pub(crate) fn new(tenure: Tenure) -> Self {
         let clock = tenure.clock().clone();
         let now = clock.now().as_nanos();
-        let deadline = tenure.deadline().as_nanos();
         Self {
             tenure,
             clock,
             entered_at: AtomicU64::new(now),
+            first_admitted: AtomicU64::new(0),
             last_admitted: AtomicU64::new(0),
-            deadline: AtomicU64::new(deadline),
             admitted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         }
@@ -54,7 +53,6 @@ impl Gate {
             return Err(Refused);
         }
         self.entered_at.store(now.as_nanos(), Ordering::Relaxed);
-        self.see_deadline();
         Ok(())
     }
 
@@ -69,8 +67,10 @@ impl Gate {
 
     /// A host function begins: the entry just admitted was a call.
     pub(crate) fn called(&self) {
-        self.admitted.fetch_add(1, Ordering::Relaxed);
         let at = self.entered_at.load(Ordering::Relaxed);
+        if self.admitted.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.first_admitted.store(at, Ordering::Relaxed);
+        }
         self.last_admitted.store(at, Ordering::Relaxed);
     }
 
@@ -79,26 +79,23 @@ impl Gate {
         self.leave()
     }
 
-    /// Keeps the deadline for the report; an ended tenure no longer has one.
-    pub(crate) fn see_deadline(&self) {
-        let deadline = self.tenure.deadline();
-        if deadline != BootTime::BOOT {
-            self.deadline.store(deadline.as_nanos(), Ordering::Relaxed);
-        }
-    }
-
     /// When the call that is going on was admitted.
     pub(crate) fn entered_at(&self) -> BootTime {
         BootTime::from_nanos(self.entered_at.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn last_admitted(&self) -> Option<BootTime> {
-        let at = self.last_admitted.load(Ordering::Relaxed);
-        (at != 0).then(|| BootTime::from_nanos(at))
+    pub(crate) fn first_admitted(&self) -> Option<BootTime> {
+        moment(&self.first_admitted)
     }
 
+    pub(crate) fn last_admitted(&self) -> Option<BootTime> {
+        moment(&self.last_admitted)
+    }
+
+    /// The last deadline there was. Asked of the tenure, since a guest that is blocked in a call sees
+    /// no renewal.
     pub(crate) fn deadline(&self) -> BootTime {
-        BootTime::from_nanos(self.deadline.load(Ordering::Relaxed))
+        self.tenure.last_deadline()
     }
 
     pub(crate) fn admitted(&self) -> u64 {
@@ -108,6 +105,12 @@ impl Gate {
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
+}
+
+/// A moment that may not have come yet.
+fn moment(nanos: &AtomicU64) -> Option<BootTime> {
+    let at = nanos.load(Ordering::Relaxed);
+    (at != 0).then(|| BootTime::from_nanos(at))
 }
 
 #[cfg(test)]

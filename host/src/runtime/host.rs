@@ -73,9 +73,7 @@ pub(crate) fn store(engine: &Engine, host: Host) -> Store<Host> {
     });
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|cx| {
-        let host = cx.data();
-        host.gate.see_deadline();
-        Ok(match host.leash.pulled() {
+        Ok(match cx.data().leash.pulled() {
             Some(_) => UpdateDeadline::Interrupt,
             None => UpdateDeadline::Yield(1),
         })

@@ -70,6 +70,8 @@ pub struct RunReport {
     pub started_at: BootTime,
     /// When the guest was gone.
     pub stopped_at: BootTime,
+    /// When the first host call was let through, on the boot-time clock.
+    pub first_admitted: Option<BootTime>,
     /// When the last host call was admitted. Always before `deadline`.
     pub last_admitted: Option<BootTime>,
     /// The latest deadline that was seen while the tenure still admitted; boot when it never did.

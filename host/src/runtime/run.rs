@@ -78,6 +78,7 @@ pub(crate) async fn run(
         end,
         started_at,
         stopped_at,
+        first_admitted: run.gate.first_admitted(),
         last_admitted: run.gate.last_admitted(),
         deadline: run.gate.deadline(),
         admitted: run.gate.admitted(),
