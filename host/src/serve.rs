@@ -23,18 +23,23 @@ use crate::runtime::StopSignal;
 use crate::supervisor::{Order, Supervisor};
 use crate::timeline::{LogFormat, Timeline};
 
+/// How long a shutdown that was cut short still waits for the store. What is not given back by then goes
+/// with its lease; guests have stopped before, however long that took.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Runs the jobs of a file until they have ended or a signal ends them.
 pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure> {
     let (orders, order_box) = mpsc::channel(4);
-    let stopping = CancellationToken::new();
+    let (stopping, aborting) = (CancellationToken::new(), CancellationToken::new());
     let mut signals = Signals::new().map_err(|error| Failure::internal(&error))?;
-    let told = stopping.clone();
+    let (told, cut) = (stopping.clone(), aborting.clone());
     let listener = AbortOnDropHandle::new(tokio::spawn(async move {
         let name = signals.next().await;
         told.cancel();
         let _ = orders.send(Order::Stop(name)).await;
         signals.next().await;
         let _ = orders.send(Order::Abort).await;
+        cut.cancel();
     }));
     let prepared = prepare(path).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -48,7 +53,8 @@ pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure>
             jobs: prepared.plugins.len(),
         },
     );
-    let ended = Box::pin(host(prepared, &clock, &timeline, order_box, &stopping)).await;
+    let asked = (&stopping, &aborting);
+    let ended = Box::pin(host(prepared, &clock, &timeline, order_box, asked)).await;
     timeline.say(About::default(), What::HostStopped);
     timeline.finish();
     drop(listener);
@@ -60,7 +66,7 @@ async fn host(
     clock: &Arc<dyn Clock>,
     timeline: &Timeline,
     orders: mpsc::Receiver<Order>,
-    stopping: &CancellationToken,
+    (stopping, aborting): (&CancellationToken, &CancellationToken),
 ) -> Result<Exit, Failure> {
     let Some(locks) = reach_store(&prepared.config, clock, timeline, stopping).await? else {
         return Ok(Exit::Ok);
@@ -93,9 +99,20 @@ async fn host(
     drop(progress);
     let exit = supervisor.run(orders, progress_box).await;
     // Every guest has stopped and every lock has been given back; only now may leases go.
-    writer.finish().await;
-    locks.close().await;
-    Ok(exit)
+    let farewell = async {
+        writer.finish().await;
+        locks.close().await;
+    };
+    tokio::select! {
+        () = farewell => Ok(exit),
+        () = cut_short(aborting) => Ok(Exit::Aborted),
+    }
+}
+
+/// Resolves when a second signal has cut the shutdown short and the store has had its last chance.
+pub(crate) async fn cut_short(aborting: &CancellationToken) {
+    aborting.cancelled().await;
+    tokio::time::sleep(LAST_PATIENCE).await;
 }
 
 /// Connects, however long it takes. `None` when told to stop meanwhile.

@@ -228,10 +228,17 @@ impl Supervisor {
     fn enter(&mut self, at: usize, state: State, actions: Vec<Action>) {
         self.seats[at].state = state;
         self.seats[at].since = SystemTime::now();
+        // The last task to be woken is the next to run. That must be the guest, not the journal.
+        let starts = matches!(actions[..], [Action::Run(_)]);
+        if starts {
+            self.note(at);
+        }
         for action in actions {
             self.act(at, action);
         }
-        self.note(at);
+        if !starts {
+            self.note(at);
+        }
     }
 
     fn act(&mut self, at: usize, action: Action) {

@@ -185,7 +185,24 @@ impl ConnectOptions {
                 endpoints: self.endpoints.join(", "),
                 reason: message.clone(),
             },
-            StoreError::Unknown(reason) => self.unreachable(reason.clone()),
+            StoreError::Unknown(reason) => self.unreachable(self.explained(reason)),
+        }
+    }
+
+    /// With TLS 1.3 a server turns our certificate away after it has accepted the connection, and often
+    /// nothing but a closed connection is seen of it.
+    fn explained(&self, reason: &str) -> String {
+        let cut_off = ["alert", "broken pipe", "closed", "reset"]
+            .iter()
+            .any(|word| reason.contains(word));
+        match &self.tls {
+            Some(tls) if cut_off && tls.identity.is_none() => {
+                format!("{reason} (the store may ask for a client certificate; we have none)")
+            }
+            Some(_) if cut_off => {
+                format!("{reason} (the store may not accept our client certificate)")
+            }
+            _ => reason.to_owned(),
         }
     }
 

@@ -84,7 +84,11 @@ impl From<etcd_client::Error> for StoreError {
                 };
                 let mut source = std::error::Error::source(status);
                 while let Some(inner) = source {
-                    text = format!("{text}: {inner}");
+                    // Each layer of the transport repeats what the one below it said.
+                    let said = inner.to_string();
+                    if !text.contains(&said) {
+                        text = format!("{text}: {said}");
+                    }
                     source = inner.source();
                 }
                 Self::Unknown(text)

@@ -129,8 +129,11 @@ impl Kv {
     /// [`StoreError`]; an unknown one may have been carried out.
     pub async fn put(&self, key: &str, value: &[u8], lease: i64) -> Result<i64, StoreError> {
         let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
-        let mut kv = self.wire.client().kv_client();
-        let reply = self.wire.ask(kv.put(key, value, options)).await?;
+        let put = || {
+            let (mut kv, options) = (self.wire.client().kv_client(), options.clone());
+            async move { kv.put(key, value, options).await }
+        };
+        let reply = self.wire.ask(put).await?;
         Ok(reply
             .header()
             .map_or(0, etcd_client::ResponseHeader::revision))

@@ -128,8 +128,11 @@ impl Locks {
     ///
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn lease_ttl(&self, lease: i64) -> Result<Option<(u64, u64)>, StoreError> {
-        let mut leases = self.0.wire.client().lease_client();
-        let reply = self.0.wire.ask(leases.time_to_live(lease, None)).await?;
+        let ask = || {
+            let mut leases = self.0.wire.client().lease_client();
+            async move { leases.time_to_live(lease, None).await }
+        };
+        let reply = self.0.wire.ask(ask).await?;
         Ok(u64::try_from(reply.ttl())
             .ok()
             .filter(|_| reply.ttl() > 0 || reply.granted_ttl() > 0)
@@ -152,9 +155,12 @@ impl Locks {
         let sessions = std::mem::take(&mut *self.0.sessions.lock().await);
         for session in sessions.into_values().flatten() {
             session.end(crate::tenure::EndReason::Released);
-            let mut leases = self.0.wire.client().lease_client();
-            let revoked = self.0.wire.ask(leases.revoke(session.lease)).await;
-            if let Err(error) = revoked {
+            let lease = session.lease;
+            let revoke = || {
+                let mut leases = self.0.wire.client().lease_client();
+                async move { leases.revoke(lease).await }
+            };
+            if let Err(error) = self.0.wire.ask(revoke).await {
                 tracing::debug!(lease = session.lease, %error, "lease left to expire");
             }
         }

@@ -72,9 +72,12 @@ impl Session {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, StoreError> {
         let seconds = i64::try_from(terms.ttl.as_secs()).unwrap_or(i64::MAX);
-        let mut leases = wire.client().lease_client();
+        let ask = || {
+            let mut leases = wire.client().lease_client();
+            async move { leases.grant(seconds, None).await }
+        };
         let sent = clock.now();
-        let reply = wire.ask(leases.grant(seconds, None)).await?;
+        let reply = wire.ask(ask).await?;
         if !wire.identity().is_same_cluster(reply.header()) {
             return Err(StoreError::Unknown(
                 "another cluster answered at this address".into(),

@@ -97,7 +97,8 @@ pub(crate) struct Enqueued {
 /// A connection with our manners: time limits, identity, typed answers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Wire {
-    client: Client,
+    /// Shared, because cloning a client clones one of each of its eight parts.
+    client: Arc<Client>,
     identity: Arc<Identity>,
     timeout: Duration,
 }
@@ -109,15 +110,15 @@ pub(crate) struct Wire {
 pub(crate) const FOLLOW_ALL: usize = 64;
 
 impl Wire {
-    pub(crate) const fn new(client: Client, identity: Arc<Identity>, timeout: Duration) -> Self {
+    pub(crate) fn new(client: Client, identity: Arc<Identity>, timeout: Duration) -> Self {
         Self {
-            client,
+            client: Arc::new(client),
             identity,
             timeout,
         }
     }
 
-    pub(crate) const fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
@@ -125,30 +126,44 @@ impl Wire {
         &self.identity
     }
 
-    /// Waits for one reply, for as long as a reply may take.
-    pub(crate) async fn ask<T>(
-        &self,
-        request: impl Future<Output = Result<T, etcd_client::Error>>,
-    ) -> Result<T, StoreError> {
-        let reply = match tokio::time::timeout(self.timeout, request).await {
-            Ok(reply) => reply.map_err(StoreError::from),
-            Err(_) => return Err(StoreError::timed_out(self.timeout)),
-        };
-        match reply {
+    /// Waits for one reply, for as long as a reply may take. Asks a second time, after logging in again,
+    /// when the store no longer knows our login.
+    pub(crate) async fn ask<T, F>(&self, request: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        match self.ask_once(request()).await {
+            Err(error) if error.is_stale_login() => {}
+            reply => return reply,
+        }
+        // The client logs in again when a token has expired, but not when users have changed since it was
+        // given. The store looks at that before it does anything, so nothing was done.
+        let login = self.client.refresh_token();
+        let _ = tokio::time::timeout(self.timeout, login).await;
+        match self.ask_once(request()).await {
             Err(error) if error.is_stale_login() => {
-                // The client logs in again when a token has expired, but not when users have changed
-                // since it was given. Nothing was done, so the caller may simply ask again.
-                let login = self.client.refresh_token();
-                let _ = tokio::time::timeout(self.timeout, login).await;
                 Err(StoreError::Unknown(format!("{error} (logged in again)")))
             }
             reply => reply,
         }
     }
 
+    async fn ask_once<T>(
+        &self,
+        request: impl Future<Output = Result<T, etcd_client::Error>>,
+    ) -> Result<T, StoreError> {
+        match tokio::time::timeout(self.timeout, request).await {
+            Ok(reply) => reply.map_err(StoreError::from),
+            Err(_) => Err(StoreError::timed_out(self.timeout)),
+        }
+    }
+
     pub(crate) async fn txn(&self, txn: Txn) -> Result<Reply, StoreError> {
-        let mut kv = self.client.kv_client();
-        let reply = self.ask(kv.txn(txn)).await?;
+        let ask = || {
+            let (mut kv, txn) = (self.client.kv_client(), txn.clone());
+            async move { kv.txn(txn).await }
+        };
+        let reply = self.ask(ask).await?;
         if !self.identity.is_same_cluster(reply.header()) {
             return Err(StoreError::Unknown(
                 "another cluster answered at this address".into(),

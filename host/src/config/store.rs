@@ -141,8 +141,8 @@ pub(super) fn read(root: &Section<'_>) -> Option<Store> {
         endpoints: addresses?
             .into_inner()
             .into_iter()
-            .map(|address| address.into_inner().settle(has_tls))
-            .collect(),
+            .map(|address| Some(address?.into_inner().settle(has_tls)))
+            .collect::<Option<_>>()?,
         root: prefix.or_default("/leasehold/".into())?,
         login: login.ok()?,
         tls: tls.ok()?,
@@ -152,7 +152,8 @@ pub(super) fn read(root: &Section<'_>) -> Option<Store> {
     })
 }
 
-fn addresses(node: &Node<'_>) -> Option<Vec<Spanned<Address>>> {
+/// Every address, `None` in the place of one that was objected to.
+fn addresses(node: &Node<'_>) -> Option<Vec<Option<Spanned<Address>>>> {
     let items = node.items("addresses", "[\"http://127.0.0.1:2379\"]")?;
     if items.is_empty() {
         return node.reject(
@@ -170,17 +171,17 @@ fn addresses(node: &Node<'_>) -> Option<Vec<Spanned<Address>>> {
             }
         })
         .collect();
-    parsed.into_iter().collect()
+    Some(parsed)
 }
 
 /// Objects to addresses whose scheme contradicts what else is said about encryption.
 fn judge_transport(
     section: &Section<'_>,
-    addresses: &[Spanned<Address>],
+    addresses: &[Option<Spanned<Address>>],
     has_tls: bool,
     allow_plaintext: Option<bool>,
 ) {
-    for address in addresses {
+    for address in addresses.iter().flatten() {
         let endpoint = address.get_ref().clone().settle(has_tls);
         let finding = if has_tls && !endpoint.is_secure() {
             Finding::at(

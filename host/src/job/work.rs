@@ -21,6 +21,7 @@ use crate::journal::{Journal, text, unix_ms};
 use crate::runtime::{
     Authority, GuestEvent, Plugin, RunEnd, RunReport, RunSpec, Runtime, StopSignal, Trigger,
 };
+use crate::serve::cut_short;
 use crate::timeline::Timeline;
 
 /// Events of one guest that may wait to be logged.
@@ -146,7 +147,10 @@ pub(crate) async fn acquire(bench: Arc<Bench>) -> Outcome {
 pub(crate) async fn release(bench: Arc<Bench>, grant: Grant) -> Outcome {
     let token = grant.token();
     let lost = !grant.tenure().admits();
-    let confirmed = grant.release().await.is_ok();
+    let confirmed = tokio::select! {
+        released = grant.release() => released.is_ok(),
+        () = cut_short(&bench.stop.abort) => false,
+    };
     if !lost {
         bench
             .timeline

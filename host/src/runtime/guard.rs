@@ -50,6 +50,7 @@ mod tests {
     use crate::runtime::spec::StopSignal;
 
     /// Promise P2. Fails when the guard races a timer instead of asking before the poll.
+    /// Fails on the mutant "the poll guard does not ask", see scripts/mutants.
     #[tokio::test]
     async fn a_guest_is_not_polled_once_more_after_a_freeze_that_no_timer_has_noticed() {
         let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1)));
