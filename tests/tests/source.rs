@@ -50,7 +50,11 @@ fn is_test_file(name: &str) -> bool {
 fn only_the_lock_crate_speaks_to_etcd() {
     let found: Vec<String> = ["host/src", "host/records", "tests", "plugins"]
         .iter()
-        .flat_map(|folder| offenders(folder, |_, text| text.contains(concat!("etcd_", "client::"))))
+        .flat_map(|folder| {
+            offenders(folder, |_, text| {
+                text.contains(concat!("etcd_", "client::"))
+            })
+        })
         .collect();
     assert_eq!(found, Vec::<String>::new());
 }

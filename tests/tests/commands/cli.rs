@@ -1,0 +1,55 @@
+//! One `leasehold` command that ends by itself: what it printed and the code it ended with.
+//!
+//! Other test binaries include this file by its path. It must never wait for ever.
+
+use std::fmt::Display;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use leasehold_tests::binaries;
+use leasehold_tests::process::Process;
+use leasehold_tests::tail::Tail;
+
+/// Longer than connecting, reading and printing take on a busy machine.
+const LONGEST: Duration = Duration::from_secs(40);
+
+/// What a command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// The exit code; `None` when a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs `leasehold` with these arguments in a directory whose `leasehold.toml` is `config`.
+///
+/// # Errors
+/// It could not be started or did not end.
+pub(crate) fn leasehold(config: &impl Display, args: &[&str]) -> Result<Said> {
+    let dir = tempfile::tempdir().context("making a directory for a command")?;
+    let file = dir.path().join("leasehold.toml");
+    fs::write(&file, config.to_string()).context("writing a config")?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).context("closing a config")?;
+    let mut command = Command::new(binaries::leasehold()?);
+    command.args(args).current_dir(dir.path());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Process::spawn(format!("leasehold {}", args.join(" ")), &mut command)?;
+    let stdout = process.take_stdout().context("no standard output")?;
+    let stderr = process.take_stderr().context("no standard error")?;
+    let stdout = Tail::read(stdout, str::to_owned)?;
+    let stderr = Tail::read(stderr, str::to_owned)?;
+    let status = process.wait_exit(LONGEST)?;
+    ensure!(
+        stdout.wait_closed(LONGEST) && stderr.wait_closed(LONGEST),
+        "{process} ended, yet something holds its output open"
+    );
+    Ok(Said {
+        code: status.code(),
+        stdout: stdout.all().join("\n"),
+        stderr: stderr.all().join("\n"),
+    })
+}

@@ -1,0 +1,64 @@
+//! The command line as scripts and people use it: exit codes, signals, reports, tables, pipes, and a store that is
+//! not there yet.
+
+mod cli;
+mod config;
+mod exits;
+mod late_store;
+mod pipes;
+mod schedule;
+mod show;
+mod signals;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use leasehold_tests::events::Event;
+use leasehold_tests::host::HostProcess;
+
+/// For things that will happen.
+const SLACK: Duration = Duration::from_secs(20);
+
+/// Nobody listens there.
+const NO_STORE: &str = "http://127.0.0.1:1";
+
+/// Makes two tests, one a version, of each `fn(Version) -> Result<()>` named.
+macro_rules! on_both_versions {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            use leasehold_tests::etcd::Version;
+
+            #[test]
+            fn on_etcd_3_4() -> anyhow::Result<()> {
+                super::$name(Version::V3_4)
+            }
+
+            #[test]
+            fn on_etcd_3_5() -> anyhow::Result<()> {
+                super::$name(Version::V3_5)
+            }
+        }
+    )+};
+}
+use on_both_versions;
+
+/// Waits until the host has ended by itself with this code.
+fn ends_with(host: &mut HostProcess, code: i32) -> Result<()> {
+    let ended = host.wait_exit(SLACK)?.code();
+    ensure!(
+        ended == Some(code),
+        "it ended with {ended:?}, not {code}; {}",
+        host.stderr()
+    );
+    Ok(())
+}
+
+fn first(host: &HostProcess, name: &str) -> Result<Event> {
+    host.wait_for(SLACK, |event| event.is(name))
+}
+
+fn reason(event: &Event) -> Result<&str> {
+    event
+        .reason()
+        .with_context(|| format!("no reason in {event}"))
+}

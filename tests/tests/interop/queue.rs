@@ -1,0 +1,109 @@
+//! One queue of hosts and `etcdctl`s: each waits for the one before it, whoever that is.
+
+use anyhow::{Context, Result, ensure};
+use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::etcdctl::RunningEtcdctl;
+use leasehold_tests::host::HostProcess;
+use rustix::process::Signal;
+
+use crate::{A_WHILE, NAME, SLACK, acquired, beater, end, has_acquired, queue_of};
+
+fn etcdctl_lock(etcd: &Etcd, client: Version) -> Result<RunningEtcdctl> {
+    etcd.ctl()?.version(client)?.spawn(&["lock", NAME])
+}
+
+/// The key that an `etcdctl lock` says it holds.
+fn held_key(etcdctl: &RunningEtcdctl) -> Result<String> {
+    etcdctl.wait_line(SLACK, |line| line.starts_with(NAME))
+}
+
+fn let_go(mut etcdctl: RunningEtcdctl) -> Result<()> {
+    etcdctl.process().signal(Signal::INT)?;
+    etcdctl.wait_exit(SLACK).map(drop)
+}
+
+/// Nobody but the holder has the lock, and not only because they are slow.
+fn nobody_else(hosts: &[&HostProcess], etcdctls: &[&RunningEtcdctl]) -> Result<()> {
+    std::thread::sleep(A_WHILE);
+    for host in hosts {
+        ensure!(!has_acquired(host), "a host went ahead of its turn");
+    }
+    for etcdctl in etcdctls {
+        let lines = etcdctl.lines();
+        ensure!(lines.is_empty(), "etcdctl went ahead: {lines:?}");
+    }
+    Ok(())
+}
+
+fn a_mixed_queue(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let first = etcdctl_lock(&etcd, Version::V3_4)?;
+    let first_key = held_key(&first)?;
+    let host_a = HostProcess::start(&beater("host-a", &etcd)?)?;
+    queue_of(&etcd, 2)?;
+    let third = etcdctl_lock(&etcd, Version::V3_5)?;
+    queue_of(&etcd, 3)?;
+    let host_b = HostProcess::start(&beater("host-b", &etcd)?)?;
+    queue_of(&etcd, 4)?;
+    let fifth = etcdctl_lock(&etcd, Version::V3_4)?;
+    let queue = queue_of(&etcd, 5)?;
+    ensure!(queue[0] == first_key, "{queue:?}");
+
+    // Each host knows who holds the lock and how many are ahead of it.
+    for (host, place) in [(&host_a, 1), (&host_b, 3)] {
+        let waiting = host.wait_for(SLACK, |event| event.is("waiting"))?;
+        ensure!(waiting.u64("place") == Some(place), "{waiting}");
+        ensure!(waiting.str("holder") == Some(&first_key), "{waiting}");
+    }
+    nobody_else(&[&host_a, &host_b], &[&third, &fifth])?;
+
+    let_go(first)?;
+    let token_a = acquired(&host_a)?.token().context("no token")?;
+    nobody_else(&[&host_b], &[&third, &fifth])?;
+    end(host_a)?;
+    ensure!(held_key(&third)? == queue[2]);
+    nobody_else(&[&host_b], &[&fifth])?;
+    let_go(third)?;
+    let token_b = acquired(&host_b)?.token().context("no token")?;
+    ensure!(token_b > token_a, "{token_a}, then {token_b}");
+    nobody_else(&[], &[&fifth])?;
+    end(host_b)?;
+    ensure!(held_key(&fifth)? == queue[4]);
+    let_go(fifth)?;
+    queue_of(&etcd, 0).map(drop)
+}
+
+/// A foreign holder that dies without a word is waited for until its lease ends, and no longer.
+fn a_dead_etcdctl(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let mut dead = etcd.spawn_etcdctl(&["lock", "--ttl", "3", NAME])?;
+    let key = held_key(&dead)?;
+    let host = HostProcess::start(&beater("host-a", &etcd)?)?;
+    queue_of(&etcd, 2)?;
+    dead.process().kill()?;
+    ensure!(!has_acquired(&host), "before the dead holder's lease ended");
+    acquired(&host)?;
+    let queue = queue_of(&etcd, 1)?;
+    ensure!(queue[0] != key, "its entry is still there");
+    end(host)
+}
+
+#[test]
+fn hosts_and_etcdctls_of_both_versions_queue_behind_each_other_on_etcd_3_4() -> Result<()> {
+    a_mixed_queue(Version::V3_4)
+}
+
+#[test]
+fn hosts_and_etcdctls_of_both_versions_queue_behind_each_other_on_etcd_3_5() -> Result<()> {
+    a_mixed_queue(Version::V3_5)
+}
+
+#[test]
+fn a_dead_etcdctl_is_waited_for_until_its_lease_ends_on_etcd_3_4() -> Result<()> {
+    a_dead_etcdctl(Version::V3_4)
+}
+
+#[test]
+fn a_dead_etcdctl_is_waited_for_until_its_lease_ends_on_etcd_3_5() -> Result<()> {
+    a_dead_etcdctl(Version::V3_5)
+}

@@ -1,0 +1,176 @@
+//! Many contenders: in order, one at a time, nobody left out; short queues and such as are not followed in full.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use leasehold_lock::{Acquire, AcquireError, Locks};
+use leasehold_tests::etcd::{Etcd, Version};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::{SLACK, client, granted, on_both_versions, queue_of, start};
+
+const NAME: &str = "/library/crowd";
+
+/// More entries than this are not followed in full by a newcomer (`FOLLOW_ALL` in the library).
+const FOLLOWED: usize = 64;
+
+/// Long enough to watch for a grant that must not come.
+const A_WHILE: Duration = Duration::from_millis(500);
+
+on_both_versions! {
+    twenty_contenders_of_one_client_are_served_in_order,
+    a_hundred_contenders_of_four_clients_are_served_in_order_one_at_a_time,
+    a_far_waiter_comes_first_in_the_end,
+    a_far_waiter_whose_key_is_deleted_is_told_and_never_granted,
+    a_near_waiter_whose_key_is_deleted_is_told_and_never_granted,
+}
+
+/// Queues `each` acquisitions of every client behind a holder, lets go, and checks who was served when.
+async fn serve(etcd: &Etcd, clients: &[Locks], each: usize) -> Result<()> {
+    let first = clients[0].acquire(Acquire::new(NAME)).await?;
+    let held = Arc::new(AtomicBool::new(true));
+    let (report, mut reports) = mpsc::channel(clients.len() * each);
+    let mut tasks = JoinSet::new();
+    for locks in clients {
+        for _ in 0..each {
+            let (locks, held, report) = (locks.clone(), held.clone(), report.clone());
+            tasks.spawn(async move {
+                let grant = locks.acquire(Acquire::new(NAME)).await?;
+                ensure!(!held.swap(true, Ordering::SeqCst), "two hold at once");
+                report.send((grant.token(), grant.lease())).await?;
+                tokio::task::yield_now().await;
+                ensure!(grant.tenure().admits());
+                held.store(false, Ordering::SeqCst);
+                grant.release().await?;
+                Ok(())
+            });
+        }
+    }
+    drop(report);
+    let count = clients.len() * each;
+    let queue = queue_of(&clients[0], NAME, count + 1).await?;
+    ensure!(queue[0] == first.key());
+    let before = first.token();
+    held.store(false, Ordering::SeqCst);
+    first.release().await?;
+    let all = async {
+        while let Some(ended) = tasks.join_next().await {
+            ended??;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(SLACK, all)
+        .await
+        .with_context(|| format!("somebody was left out: {:?}", etcd.queue(NAME)))??;
+
+    let mut served = Vec::new();
+    while let Ok(report) = reports.try_recv() {
+        served.push(report);
+    }
+    ensure!(served.len() == count, "{} were served", served.len());
+    let tokens: Vec<u64> = served.iter().map(|(token, _)| *token).collect();
+    ensure!(before < tokens[0] && tokens.is_sorted_by(|a, b| a < b));
+    // In the order of the queue, which names each by its lease.
+    let leases: Vec<String> = served
+        .iter()
+        .map(|(_, lease)| format!("{NAME}/{lease:x}"))
+        .collect();
+    ensure!(leases == queue[1..], "{leases:?} is not {queue:?}");
+    queue_of(&clients[0], NAME, 0).await.map(drop)
+}
+
+async fn twenty_contenders_of_one_client_are_served_in_order(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    serve(&etcd, &[client(&etcd).await?], 20).await
+}
+
+async fn a_hundred_contenders_of_four_clients_are_served_in_order_one_at_a_time(
+    version: Version,
+) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(client(&etcd).await?);
+    }
+    serve(&etcd, &clients, 25).await
+}
+
+/// Fills the lock with entries that no client follows, so that the next one in is far from the head.
+async fn fill(locks: &Locks) -> Result<()> {
+    for n in 0..=FOLLOWED {
+        let key = format!("{NAME}/filler-{n:03}");
+        locks.kv().put(&key, b"", 0).await?;
+    }
+    Ok(())
+}
+
+async fn clear(locks: &Locks) -> Result<()> {
+    let (from, end) = (format!("{NAME}/filler-"), format!("{NAME}/filler."));
+    let cleared = locks.kv().delete_range(&from, &end).await?;
+    ensure!(cleared > 0, "there was nothing to clear");
+    Ok(())
+}
+
+async fn a_far_waiter_comes_first_in_the_end(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
+    fill(&operator).await?;
+    let waiting = start(&locks, Acquire::new(NAME));
+    let queue = queue_of(&operator, NAME, FOLLOWED + 2).await?;
+    // One goes from the middle and its predecessor from the end: neither makes it first.
+    for n in [FOLLOWED / 2, FOLLOWED] {
+        let key = format!("{NAME}/filler-{n:03}");
+        ensure!(operator.kv().delete(&key).await?);
+    }
+    tokio::time::sleep(A_WHILE).await;
+    ensure!(!waiting.is_finished(), "granted behind many others");
+    clear(&operator).await?;
+    let grant = granted(waiting).await?;
+    ensure!(Some(grant.key()) == queue.last().map(String::as_str));
+    Ok(())
+}
+
+/// Deletes the waiter's own key, then everything ahead of it.
+async fn told_and_never_granted(etcd: &Etcd, far: bool) -> Result<()> {
+    let (locks, operator) = (client(etcd).await?, client(etcd).await?);
+    if far {
+        fill(&operator).await?;
+    } else {
+        let key = format!("{NAME}/filler-000");
+        operator.kv().put(&key, b"", 0).await?;
+    }
+    let count = operator.kv().keys(&format!("{NAME}/")).await?.len();
+    let waiting = start(&locks, Acquire::new(NAME));
+    let queue = queue_of(&operator, NAME, count + 1).await?;
+    let own = queue.last().context("an empty queue")?;
+    ensure!(!own.contains("filler"), "the waiter is not the last: {own}");
+    let before = etcd.revision()?;
+    ensure!(operator.kv().delete(own).await?);
+    clear(&operator).await?;
+    match tokio::time::timeout(SLACK, waiting).await?? {
+        Err(AcquireError::Removed { name, revision }) => {
+            ensure!(name == NAME);
+            ensure!(u64::try_from(revision)? > before, "{revision}, {before}");
+        }
+        other => bail!("not told that it was removed: {other:?}"),
+    }
+    queue_of(&operator, NAME, 0).await?;
+    // The client is none the worse for it.
+    locks.acquire(Acquire::new(NAME)).await?.release().await?;
+    Ok(())
+}
+
+async fn a_far_waiter_whose_key_is_deleted_is_told_and_never_granted(
+    version: Version,
+) -> Result<()> {
+    told_and_never_granted(&Etcd::start(version)?, true).await
+}
+
+async fn a_near_waiter_whose_key_is_deleted_is_told_and_never_granted(
+    version: Version,
+) -> Result<()> {
+    told_and_never_granted(&Etcd::start(version)?, false).await
+}

@@ -1,0 +1,71 @@
+//! The lock library alone, on both etcd versions: what `leasehold-lock` promises to a program that is no host.
+//!
+//! Waits are bounded and events are waited for; no test here asserts how fast something is.
+
+mod acquire;
+mod crowd;
+mod deadline;
+mod view;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use leasehold_lock::{Acquire, AcquireError, ConnectOptions, Grant, Locks};
+use leasehold_tests::etcd::Etcd;
+use leasehold_tests::wait::eventually_async;
+use tokio::task::JoinHandle;
+
+/// For things that will happen.
+const SLACK: Duration = Duration::from_secs(30);
+
+/// Makes two tests, one a version, of each `async fn(Version) -> Result<()>` named.
+macro_rules! on_both_versions {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            use leasehold_tests::etcd::Version;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_etcd_3_4() -> anyhow::Result<()> {
+                super::$name(Version::V3_4).await
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_etcd_3_5() -> anyhow::Result<()> {
+                super::$name(Version::V3_5).await
+            }
+        }
+    )+};
+}
+use on_both_versions;
+
+/// A client of its own, as another machine would have.
+async fn client(etcd: &Etcd) -> Result<Locks> {
+    Ok(Locks::connect(ConnectOptions::new(etcd.endpoints())).await?)
+}
+
+/// An acquisition that goes on beside the test.
+type Waiting = JoinHandle<Result<Grant, AcquireError>>;
+
+fn start(locks: &Locks, request: Acquire) -> Waiting {
+    let locks = locks.clone();
+    tokio::spawn(async move { locks.acquire(request).await })
+}
+
+/// The grant that a waiting acquisition ends with.
+async fn granted(waiting: Waiting) -> Result<Grant> {
+    let ended = tokio::time::timeout(SLACK, waiting).await;
+    Ok(ended.context("no grant came")???)
+}
+
+/// Waits until the lock has this many entries, and gives them, oldest first.
+async fn queue_of(locks: &Locks, name: &str, count: usize) -> Result<Vec<String>> {
+    let prefix = format!("{name}/");
+    eventually_async(SLACK, &format!("{count} entries of {name}"), || async {
+        let mut entries = locks.kv().list(&prefix, 0).await?;
+        entries.sort_by_key(|entry| entry.create_revision);
+        let keys: Vec<String> = entries.into_iter().map(|entry| entry.key).collect();
+        ensure!(keys.len() == count, "there are {keys:?}");
+        Ok(keys)
+    })
+    .await
+}

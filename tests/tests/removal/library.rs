@@ -1,0 +1,125 @@
+//! The library alone: a removed grant ends, and none of its fenced operations changes anything.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use leasehold_lock::{Acquire, ConnectOptions, EndReason, FencedError, Locks};
+use leasehold_tests::etcd::{Etcd, Version};
+
+use crate::{ONE_DELIVERY, change, lease_of};
+
+const NAME: &str = "/library/removal";
+
+fn stale<T: std::fmt::Debug>(result: Result<T, FencedError>) -> Result<()> {
+    match result {
+        Err(FencedError::Stale) => Ok(()),
+        other => bail!("not refused as stale: {other:?}"),
+    }
+}
+
+/// Removes a grant by `remove` and checks every fenced operation.
+async fn refused_after(
+    version: Version,
+    remove: impl Fn(&Etcd, &str) -> Result<u64>,
+) -> Result<EndReason> {
+    let etcd = Etcd::start(version)?;
+    let locks = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
+    let grant = locks.acquire(Acquire::new(NAME)).await?;
+    let (kv, fence) = (locks.kv(), grant.fence());
+    let written = kv.put_fenced(&fence, "/data", b"held").await?;
+
+    remove(&etcd, grant.key())?;
+    let reason = tokio::time::timeout(ONE_DELIVERY, grant.tenure().ended())
+        .await
+        .context("the tenure goes on")?;
+    ensure!(!grant.tenure().admits());
+    stale(kv.put_fenced(&fence, "/data", b"late").await)?;
+    stale(kv.put_fenced(&fence, "/other", b"late").await)?;
+    stale(kv.delete_fenced(&fence, "/data").await)?;
+    stale(
+        kv.compare_and_put_fenced(&fence, "/data", written, b"late")
+            .await,
+    )?;
+    ensure!(!grant.verify().await?);
+    let data = kv.get("/data").await?.context("it was deleted")?;
+    ensure!(
+        data.value == b"held" && data.mod_revision == written,
+        "{data:?}"
+    );
+    ensure!(kv.get("/other").await?.is_none());
+
+    // What a stranger put in its place stays when the loser lets go.
+    let strangers = etcd.queue(NAME)?;
+    grant.release().await?;
+    ensure!(etcd.queue(NAME)? == strangers);
+    locks.close().await;
+    Ok(reason)
+}
+
+async fn every_removal(version: Version) -> Result<()> {
+    let revoked = |etcd: &Etcd, key: &str| change(etcd, &["lease", "revoke", lease_of(key)?]);
+    let deleted = |etcd: &Etcd, key: &str| change(etcd, &["del", key]);
+    let replaced = |etcd: &Etcd, key: &str| {
+        change(etcd, &["del", key])?;
+        change(etcd, &["put", key, "stranger"])
+    };
+    let reason = refused_after(version, revoked).await?;
+    ensure!(
+        matches!(reason, EndReason::Removed { .. } | EndReason::LeaseGone),
+        "{reason:?}"
+    );
+    let reason = refused_after(version, deleted).await?;
+    ensure!(matches!(reason, EndReason::Removed { .. }), "{reason:?}");
+    let reason = refused_after(version, replaced).await?;
+    ensure!(
+        matches!(
+            reason,
+            EndReason::Removed { .. } | EndReason::Replaced { .. }
+        ),
+        "{reason:?}"
+    );
+    Ok(())
+}
+
+/// A second grant of the same client under the same key is another entry, with another fence.
+async fn old_fence_new_grant(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let locks = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
+    let first = locks.acquire(Acquire::new(NAME)).await?;
+    let (key, old) = (first.key().to_owned(), first.fence());
+    change(&etcd, &["del", &key])?;
+    tokio::time::timeout(ONE_DELIVERY, first.tenure().ended()).await?;
+    // Once this is confirmed the key is free for the next grant; a drop would only begin it.
+    first.release().await?;
+    let patience = Duration::from_secs(20);
+    let second = tokio::time::timeout(patience, locks.acquire(Acquire::new(NAME))).await??;
+    ensure!(second.key() == key, "the test needs the same key again");
+    stale(locks.kv().put_fenced(&old, "/data", b"late").await)?;
+    locks
+        .kv()
+        .put_fenced(&second.fence(), "/data", b"fine")
+        .await?;
+    ensure!(second.tenure().admits());
+    locks.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_fenced_operation_of_a_removed_grant_is_refused_on_etcd_3_4() -> Result<()> {
+    every_removal(Version::V3_4).await
+}
+
+#[tokio::test]
+async fn every_fenced_operation_of_a_removed_grant_is_refused_on_etcd_3_5() -> Result<()> {
+    every_removal(Version::V3_5).await
+}
+
+#[tokio::test]
+async fn a_removed_grants_fence_is_stale_under_the_clients_next_grant_on_etcd_3_4() -> Result<()> {
+    old_fence_new_grant(Version::V3_4).await
+}
+
+#[tokio::test]
+async fn a_removed_grants_fence_is_stale_under_the_clients_next_grant_on_etcd_3_5() -> Result<()> {
+    old_fence_new_grant(Version::V3_5).await
+}

@@ -1,0 +1,85 @@
+//! A waiter whose place is taken away: it says so, joins the queue again and gets the lock in the end.
+
+use anyhow::{Context, Result, ensure};
+use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::host::HostProcess;
+use leasehold_tests::wait::eventually;
+use serde_json::Value;
+
+use crate::cli::leasehold;
+use crate::{ENTRIES, LOCK, SLACK, change, lease_of, writer};
+
+fn loses_its_place(version: Version, revoked: bool) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let hold = format!("{ENTRIES}maintenance");
+    change(&etcd, &["put", &hold, "by hand"])?;
+    let config = writer("host-a", &etcd)?;
+    let mut host = HostProcess::start(&config)?;
+    host.wait_for(SLACK, |event| event.is("waiting"))?;
+    let first = place(&etcd, &hold)?;
+
+    let mark = host.mark();
+    let went = if revoked {
+        change(&etcd, &["lease", "revoke", lease_of(&first)?])?
+    } else {
+        change(&etcd, &["del", &first])?
+    };
+    let told = host.wait_after(mark, SLACK, |event| event.is("backoff"))?;
+    println!("{version:?}: {told}");
+    let reason = told.reason().context("a pause without a reason")?;
+    ensure!(reason.contains(LOCK), "{reason}");
+    if !revoked {
+        ensure!(
+            reason.contains("removed by somebody else") && reason.contains(&went.to_string()),
+            "{reason}"
+        );
+    }
+    host.wait_after(mark, SLACK, |event| event.is("waiting"))?;
+    place(&etcd, &hold)?;
+
+    change(&etcd, &["del", &hold])?;
+    let acquired = host.wait_after(mark, SLACK, |event| event.is("acquired"))?;
+    ensure!(acquired.token() > Some(went), "{acquired}");
+    // Its records stand again too, though the lease that carried them may be gone.
+    eventually(SLACK, "the host to be known again", || {
+        let said = leasehold(&config, &["status", "--format", "json"])?;
+        let status: Value = serde_json::from_str(&said.stdout)?;
+        ensure!(status["hosts"][0]["host"] == "host-a", "{status}");
+        ensure!(status["jobs"][0]["state"] == "running", "{status}");
+        Ok(())
+    })?;
+    host.term()?;
+    ensure!(host.wait_exit(SLACK)?.code() == Some(0));
+    Ok(())
+}
+
+/// The one entry behind the hold.
+fn place(etcd: &Etcd, hold: &str) -> Result<String> {
+    eventually(SLACK, "the host's place behind the hold", || {
+        let queue = etcd.queue(ENTRIES)?;
+        match queue.as_slice() {
+            [first, own] if first == hold => Ok(own.clone()),
+            other => anyhow::bail!("the queue is {other:?}"),
+        }
+    })
+}
+
+#[test]
+fn a_waiter_whose_entry_is_deleted_queues_again_on_etcd_3_4() -> Result<()> {
+    loses_its_place(Version::V3_4, false)
+}
+
+#[test]
+fn a_waiter_whose_entry_is_deleted_queues_again_on_etcd_3_5() -> Result<()> {
+    loses_its_place(Version::V3_5, false)
+}
+
+#[test]
+fn a_waiter_whose_lease_is_revoked_queues_again_on_etcd_3_4() -> Result<()> {
+    loses_its_place(Version::V3_4, true)
+}
+
+#[test]
+fn a_waiter_whose_lease_is_revoked_queues_again_on_etcd_3_5() -> Result<()> {
+    loses_its_place(Version::V3_5, true)
+}

@@ -1,0 +1,62 @@
+//! History that the store forgets while somebody waits and somebody holds.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use leasehold_tests::checks::Circumstances;
+use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::proxy::{FaultProxy, Mode};
+use leasehold_tests::wait::boot_ns;
+
+use crate::scene::{
+    Duel, PULSE, TTL, create_revision, end_host, goes_on, ns, one_job, runs, since, token,
+};
+
+on_each_version!(compaction_costs_neither_the_waiter_its_place_nor_the_holder_its_token);
+
+/// Both hosts lose their connections, and what they would have to read is compacted away before they are back.
+fn compaction_costs_neither_the_waiter_its_place_nor_the_holder_its_token(
+    version: Version,
+) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let proxy = FaultProxy::start(&etcd.endpoint())?;
+    let config = |host| one_job(host, &proxy.endpoint());
+    let (a, b) = (config("a")?, config("b")?);
+    let mut duel = Duel::with(etcd, &a, &b, &[PULSE])?;
+    let place = duel.waiter(PULSE)?;
+    let promised = create_revision(&duel.etcd, &place)?;
+    let marks = (duel.a.mark(), duel.b.mark());
+    for _ in 0..3 {
+        // With and without connections that must be made again.
+        duel.etcd.etcdctl(&["put", "/elsewhere", "a change"])?;
+        duel.etcd.compact()?;
+        proxy.set(Mode::Refuse);
+        proxy.reset();
+        duel.etcd
+            .etcdctl(&["put", "/elsewhere", "another change"])?;
+        duel.etcd.compact()?;
+        proxy.set(Mode::Pass);
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    let compacted_ns = boot_ns();
+    goes_on(&duel.a, &duel.first_run(PULSE)?, compacted_ns + ns(TTL))?;
+    for name in ["lock-lost", "run-ended", "acquired", "backoff"] {
+        let seen = [
+            since(&duel.a, marks.0, PULSE, name),
+            since(&duel.b, marks.1, PULSE, name),
+        ]
+        .concat();
+        ensure!(seen.is_empty(), "{seen:?}");
+    }
+    ensure!(
+        duel.waiter(PULSE)? == place,
+        "the waiter is no longer {place}"
+    );
+    end_host(&mut duel.a)?;
+    let start = runs(&duel.b, 0, PULSE)?;
+    ensure!(
+        token(&start)? == promised,
+        "{start} is not under the place taken at {promised}"
+    );
+    duel.end(&Circumstances::default()).map(drop)
+}

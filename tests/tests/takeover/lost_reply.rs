@@ -1,0 +1,116 @@
+//! An acquisition that the store carries out and whose answer never arrives.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use leasehold_tests::checks::Circumstances;
+use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::host::HostProcess;
+use leasehold_tests::proxy::{FaultProxy, Mode};
+
+use crate::scene::{
+    PULSE, SLACK, TTL, create_revision, end_host, judge, lease_of, lock_prefix, next, one_job,
+    runs, since, token, wait_queue,
+};
+
+on_each_version!(
+    an_acquisition_whose_answer_is_lost_is_recognised_and_made_once,
+    a_place_in_the_queue_whose_answer_is_lost_is_recognised_and_taken_once,
+    an_acquisition_whose_session_ends_before_the_network_heals_leaves_nothing_behind,
+);
+
+/// What only the request that makes the entry of host `a` contains: how its value begins.
+const ENTRY_OF_A: &str = r#"{"host":"a","job":"pulse""#;
+
+/// Starts host `a` behind a proxy that passes the entry on and loses the answer.
+fn lose_the_answer(etcd: &Etcd) -> Result<(FaultProxy, HostProcess)> {
+    let proxy = FaultProxy::start(&etcd.endpoint())?;
+    proxy.cut_after_request_with(ENTRY_OF_A);
+    let a = HostProcess::start(&one_job("a", &proxy.endpoint())?)?;
+    proxy.wait_fired(SLACK)?;
+    Ok((proxy, a))
+}
+
+/// Loses what is on its way for good, and lets everything through from now on.
+fn heal(proxy: &FaultProxy) {
+    proxy.reset();
+    proxy.set(Mode::Pass);
+}
+
+fn an_acquisition_whose_answer_is_lost_is_recognised_and_made_once(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let (proxy, mut a) = lose_the_answer(&etcd)?;
+    let key = wait_queue(&etcd, PULSE, "one entry", |queue| queue.len() == 1)?.remove(0);
+    let made_at = create_revision(&etcd, &key)?;
+    ensure!(
+        since(&a, 0, PULSE, "acquired").is_empty(),
+        "the answer was not lost"
+    );
+    heal(&proxy);
+    let run = runs(&a, 0, PULSE)?;
+    ensure!(
+        token(&run)? == made_at,
+        "{run} is not under the entry made at {made_at}"
+    );
+    ensure!(
+        etcd.queue(&lock_prefix(PULSE))? == [key],
+        "there is another entry"
+    );
+    end_and_look_for_leftovers(&etcd, &mut [&mut a])
+}
+
+fn a_place_in_the_queue_whose_answer_is_lost_is_recognised_and_taken_once(
+    version: Version,
+) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let mut b = HostProcess::start(&one_job("b", &etcd.endpoint())?)?;
+    runs(&b, 0, PULSE)?;
+    let (proxy, mut a) = lose_the_answer(&etcd)?;
+    let queue = wait_queue(&etcd, PULSE, "two entries", |queue| queue.len() == 2)?;
+    let made_at = create_revision(&etcd, &queue[1])?;
+    heal(&proxy);
+    next(&a, 0, PULSE, "waiting")?;
+    ensure!(
+        etcd.queue(&lock_prefix(PULSE))? == queue,
+        "the queue changed"
+    );
+    end_host(&mut b)?;
+    let run = runs(&a, 0, PULSE)?;
+    ensure!(
+        token(&run)? == made_at,
+        "{run} is not under the entry made at {made_at}"
+    );
+    end_and_look_for_leftovers(&etcd, &mut [&mut a, &mut b])
+}
+
+fn an_acquisition_whose_session_ends_before_the_network_heals_leaves_nothing_behind(
+    version: Version,
+) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let (proxy, mut a) = lose_the_answer(&etcd)?;
+    let first = wait_queue(&etcd, PULSE, "one entry", |queue| queue.len() == 1)?.remove(0);
+    std::thread::sleep(TTL + Duration::from_millis(500));
+    heal(&proxy);
+    let run = runs(&a, 0, PULSE)?;
+    let queue = wait_queue(&etcd, PULSE, "one entry", |queue| queue.len() == 1)?;
+    ensure!(
+        lease_of(&queue[0]) != lease_of(&first)
+            && token(&run)? == create_revision(&etcd, &queue[0])?,
+        "{run} under {queue:?}, after {first}"
+    );
+    end_and_look_for_leftovers(&etcd, &mut [&mut a])
+}
+
+/// Every host acquired once; nothing stands under the lock once all have ended.
+fn end_and_look_for_leftovers(etcd: &Etcd, hosts: &mut [&mut HostProcess]) -> Result<()> {
+    for host in hosts.iter_mut() {
+        end_host(host)?;
+        let acquired = since(host, 0, PULSE, "acquired");
+        ensure!(acquired.len() == 1, "{acquired:?}");
+    }
+    // The hosts are gone and have revoked their leases: what stands now would stand until somebody looks.
+    let left = etcd.queue(&lock_prefix(PULSE))?;
+    ensure!(left.is_empty(), "{left:?} was left behind");
+    let hosts: Vec<_> = hosts.iter().map(|host| &**host).collect();
+    judge(&hosts, &Circumstances::default()).map(drop)
+}
