@@ -5,23 +5,27 @@ use std::path::{Path, PathBuf};
 
 /// Every Rust file of ours under `folder`, as paths from the repository's root and their texts.
 fn sources(folder: &str) -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut found = Vec::new();
-    let mut folders = vec![root.join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path: PathBuf = entry.unwrap().path();
-            if path.is_dir() && !path.ends_with("target") {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ext| ext == "rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                let name = path.strip_prefix(root).unwrap().display().to_string();
-                found.push((name, text));
-            }
-        }
-    }
+    collect(&root().join(folder), &mut found).expect("the sources can be read");
     assert!(!found.is_empty(), "no sources under {folder}");
     found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn collect(folder: &Path, found: &mut Vec<(String, String)>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() && !path.ends_with("target") {
+            collect(&path, found)?;
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            let name = path.strip_prefix(root()).unwrap_or(&path);
+            found.push((name.display().to_string(), std::fs::read_to_string(&path)?));
+        }
+    }
+    Ok(())
 }
 
 /// The text before a file's tests, without comments: what ships.
