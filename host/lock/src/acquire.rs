@@ -36,6 +36,9 @@ use crate::session::Session;
 use crate::tenure::Tenure;
 use crate::wire::{Enqueued, FOLLOW_ALL, Mode, NewEntry};
 
+/// Sessions to try before giving up: one that ended unnoticed is common, three in a row are not.
+const SESSIONS: u32 = 3;
+
 /// How long to wait for a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
@@ -198,8 +201,17 @@ impl Attempt {
 
     async fn run(mut self, mut tell: impl FnMut(Place) + Send) -> Result<Grant, AcquireError> {
         let seen = self.shared.wire.identity().seen();
+        let mut sessions = 1;
         let found = loop {
-            let found = self.enqueue().await?;
+            let found = match self.enqueue().await {
+                // We had no place yet that could be lost, so another session serves as well.
+                Err(AcquireError::SessionLost { .. }) if sessions < SESSIONS => {
+                    sessions += 1;
+                    self = self.under_another_session().await?;
+                    continue;
+                }
+                found => found?,
+            };
             if found.create.is_some() || self.request.wait == Wait::Never {
                 break found;
             }
@@ -223,6 +235,15 @@ impl Attempt {
             return Err(self.contended(&found.lines, Some(create)));
         }
         self.wait(create, &found, &mut tell).await
+    }
+
+    /// Starts over when our session turns out to have ended before we had a place in the queue.
+    async fn under_another_session(self) -> Result<Self, AcquireError> {
+        let again = Self::new(self.shared, self.request).await?;
+        Ok(Self {
+            began: self.began,
+            ..again
+        })
     }
 
     /// Starts over where a stranger stands under our key: somebody put it there by hand. Our place in

@@ -155,7 +155,7 @@ pub enum AcquireError {
         reason: &'static str,
     },
     /// Somebody else holds it and we were told not to wait (any longer).
-    #[error("lock {name} is held by {holder}, and {ahead} were ahead of us after {waited:?}")]
+    #[error("lock {name} is held by {holder}; after {} ms there were {ahead} ahead of us", waited.as_millis())]
     Contended {
         /// The lock.
         name: String,

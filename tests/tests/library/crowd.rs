@@ -1,4 +1,5 @@
-//! Many contenders: in order, one at a time, nobody left out; short queues and such as are not followed in full.
+//! Many contenders: in order, one at a time, nobody left out. In short queues a waiter follows every change; in long
+//! ones only those next to it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

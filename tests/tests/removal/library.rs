@@ -104,6 +104,40 @@ async fn old_fence_new_grant(version: Version) -> Result<()> {
     Ok(())
 }
 
+/// From before the deletion is asked for to the end of the tenure: printed, and bounded by one delivery each time.
+async fn known_at_once(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let locks = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
+    let operator = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
+    let mut gaps = Vec::new();
+    for _ in 0..50 {
+        let grant = locks.acquire(Acquire::new(NAME)).await?;
+        let asked = locks.clock().now();
+        ensure!(operator.kv().delete(grant.key()).await?);
+        tokio::time::timeout(ONE_DELIVERY, grant.tenure().ended())
+            .await
+            .context("the tenure goes on")?;
+        let ended = grant.tenure().ended_at().context("no moment")?;
+        gaps.push(ended.since(asked));
+        grant.release().await?;
+    }
+    gaps.sort();
+    let (middle, longest) = (gaps[gaps.len() / 2], gaps[gaps.len() - 1]);
+    println!("{version:?}: known after {middle:?} (median), {longest:?} (longest of 50)");
+    ensure!(longest <= ONE_DELIVERY);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deleted_entry_is_known_within_one_delivery_on_etcd_3_4() -> Result<()> {
+    known_at_once(Version::V3_4).await
+}
+
+#[tokio::test]
+async fn a_deleted_entry_is_known_within_one_delivery_on_etcd_3_5() -> Result<()> {
+    known_at_once(Version::V3_5).await
+}
+
 #[tokio::test]
 async fn every_fenced_operation_of_a_removed_grant_is_refused_on_etcd_3_4() -> Result<()> {
     every_removal(Version::V3_4).await

@@ -41,7 +41,7 @@ fn a_late_answer_to_a_renewal_does_not_move_the_deadline(version: Version) -> Re
     // The answer comes; the next renewal never arrives.
     proxy.set(Mode::DropRequests);
 
-    let lease = LONG_TTL.mul_f64(0.99) - MARGIN;
+    let lease = LONG_TTL.mul_f64(0.99).saturating_sub(MARGIN);
     for job in [PULSE, LEDGER] {
         let ended = next(&duel.a, 0, job, "run-ended")?;
         ended_lost(&ended)?;
@@ -71,7 +71,7 @@ fn renewal(key: &str) -> Result<Vec<u8>> {
         bytes.push((lease & 0x7f) as u8 | 0x80);
         lease >>= 7;
     }
-    bytes.push(lease as u8);
+    bytes.push(lease.to_le_bytes()[0]);
     // A length before it tells a renewal from the same bytes inside a longer request.
     let length = u8::try_from(bytes.len()).context("a number of at most ten bytes")?;
     bytes.insert(0, length);

@@ -35,7 +35,7 @@ fn while_the_store_is_paused_past_the_lease_the_guest_is_stopped_and_nobody_runs
         );
     }
     ensure!(
-        deadline_ns < paused_ns + ns(TTL - MARGIN),
+        deadline_ns < paused_ns + ns(TTL.saturating_sub(MARGIN)),
         "a run was to end at {deadline_ns}, though no renewal can have been answered after {paused_ns}"
     );
     // Long enough for whoever would wrongly run to be seen.
