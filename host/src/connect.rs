@@ -48,7 +48,8 @@ pub fn options(store: &Store) -> Result<ConnectOptions, StoreSetupError> {
     let mut options = ConnectOptions::new(endpoints)
         .allow_plaintext(store.allow_plaintext())
         .connect_timeout(store.connect_timeout())
-        .request_timeout(store.request_timeout());
+        .request_timeout(store.request_timeout())
+        .greet_key(store.root());
     if let Some(login) = store.login() {
         let password = read(login.password_file())?;
         let password = String::from_utf8_lossy(&password);

@@ -37,7 +37,8 @@ struct Reader {
 
 impl Reader {
     async fn open(config: &Path) -> Result<Self, Failure> {
-        let config = Config::load(config).map_err(|e| Failure::new(Exit::Config, e.to_string()))?;
+        let config = Config::load_for_reading(config)
+            .map_err(|e| Failure::new(Exit::Config, e.to_string()))?;
         let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
         let locks = connect(config.store(), config.host().drift(), Arc::new(SystemClock))
             .await

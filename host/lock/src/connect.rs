@@ -30,6 +30,7 @@ pub struct ConnectOptions {
     allow_plaintext: bool,
     connect_timeout: Duration,
     request_timeout: Duration,
+    greet_key: String,
 }
 
 /// PEM texts for TLS.
@@ -51,6 +52,7 @@ impl ConnectOptions {
             allow_plaintext: false,
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(5),
+            greet_key: "/leasehold/".into(),
         }
     }
 
@@ -86,6 +88,14 @@ impl ConnectOptions {
     #[must_use]
     pub const fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
+        self
+    }
+
+    /// A key that may be read, to greet the store with. Default `/leasehold/`. It need not exist; a
+    /// store that denies the read counts as reached, but its cluster stays unknown until later.
+    #[must_use]
+    pub fn greet_key(mut self, key: impl Into<String>) -> Self {
+        self.greet_key = key.into();
         self
     }
 
@@ -157,7 +167,7 @@ impl ConnectOptions {
         let read = etcd_client::GetOptions::new().with_count_only();
         let reply = tokio::time::timeout(
             self.connect_timeout + self.request_timeout,
-            kv.get("leasehold", Some(read)),
+            kv.get(self.greet_key.as_str(), Some(read)),
         )
         .await;
         match reply {

@@ -54,6 +54,13 @@ pub(super) struct Claim {
     span: Range<usize>,
 }
 
+impl Claim {
+    /// Whether the file is only needed by somebody who runs jobs.
+    pub(super) fn is_for_running(&self) -> bool {
+        self.kind == Kind::Plugin
+    }
+}
+
 /// Reads a path and claims that its file is there.
 pub(super) fn claimed(node: &Node<'_>, kind: Kind) -> Option<PathBuf> {
     let path = read::path(node)?;

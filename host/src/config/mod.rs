@@ -104,6 +104,24 @@ impl Config {
         Self::check(input, path, &Surroundings::of_this_process(), files::check)
     }
 
+    /// Reads and checks the file for somebody who only reads the store: as [`Config::load`], but the
+    /// plugins need not be there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn load_for_reading(path: &Path) -> Result<Self, Report> {
+        let input = input::read(path)
+            .map_err(|finding| Report::new(path, &Source::new(""), vec![finding]))?;
+        Self::check(input, path, &Surroundings::of_this_process(), |claim| {
+            if claim.is_for_running() {
+                None
+            } else {
+                files::check(claim)
+            }
+        })
+    }
+
     /// Checks `text` as if it stood in a file at `path`, without looking whether the files it names
     /// are there.
     ///

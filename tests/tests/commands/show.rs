@@ -1,5 +1,7 @@
 //! `status` and `runs`, as tables and as JSON, against a host that lives and after it has gone.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, Config, config_for};
@@ -12,6 +14,7 @@ use crate::{SLACK, ends_with, first, on_both_versions};
 
 on_both_versions! {
     a_live_host_is_shown_and_a_gone_one_is_not,
+    a_file_whose_plugin_has_gone_still_serves_to_look,
 }
 
 fn shown(config: &Config, args: &[&str]) -> Result<String> {
@@ -42,6 +45,15 @@ fn two_jobs(etcd: &Etcd) -> Result<Config> {
         .job("hello", |job| {
             job.plugin(&hello).every("300ms").args(&["1", "4"])
         }))
+}
+
+fn a_file_whose_plugin_has_gone_still_serves_to_look(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let gone = Path::new("/no/such/plugin.wasm");
+    let config = config_for("host-a", &etcd).job("gone", |job| job.plugin(gone));
+    ensure!(shown(&config, &["runs"])? == "no runs are recorded");
+    ensure!(shown(&config, &["status"])?.starts_with("no host is alive"));
+    Ok(())
 }
 
 fn a_live_host_is_shown_and_a_gone_one_is_not(version: Version) -> Result<()> {

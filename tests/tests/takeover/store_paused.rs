@@ -90,6 +90,8 @@ fn either(
 }
 
 /// Promise P2. Fails on the mutant "the epoch never interrupts", see scripts/mutants.
+///
+/// At the end, the hosts are asked to stop while the guest of one of them spins.
 fn a_guest_that_spins_is_stopped_before_its_lease_can_end(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let config = |host| stubborn(host, &etcd.endpoint(), "spin");
