@@ -4,6 +4,8 @@
 //! layout of keys is etcd's own convention, so `etcdctl lock` and Go's `concurrency.Mutex` contend
 //! for the same locks.
 //!
+//! The same as a program: `cargo run -p leasehold-lock --example hold`.
+//!
 //! ```no_run
 //! use leasehold_lock::{Acquire, ConnectOptions, Locks};
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

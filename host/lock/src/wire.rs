@@ -23,7 +23,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// The highest revision that a completed linearizable reply has shown.
+    /// The highest revision that any reply has shown: transactions, renewals and watches alike. A reply
+    /// may lag behind the store, never run ahead of it.
     pub(crate) fn seen(&self) -> i64 {
         self.seen.load(Ordering::Acquire)
     }
@@ -32,19 +33,21 @@ impl Identity {
         self.seen.fetch_max(revision, Ordering::AcqRel);
     }
 
-    /// Remembers the first cluster it meets and answers whether `header` comes from that one.
+    /// Remembers the first cluster it meets, and the revision of every reply that comes from it. False
+    /// for a reply of another cluster.
     pub(crate) fn is_same_cluster(&self, header: Option<&ResponseHeader>) -> bool {
-        let id = header.map_or(0, ResponseHeader::cluster_id);
-        if id == 0 {
+        let Some(header) = header.filter(|header| header.cluster_id() != 0) else {
             return true;
-        }
-        match self
+        };
+        let id = header.cluster_id();
+        let known = self
             .cluster
-            .compare_exchange(0, id, Ordering::AcqRel, Ordering::Acquire)
-        {
-            Ok(_) => true,
-            Err(known) => known == id,
+            .compare_exchange(0, id, Ordering::AcqRel, Ordering::Acquire);
+        let is_ours = known.is_ok() || known == Err(id);
+        if is_ours {
+            self.saw(header.revision());
         }
+        is_ours
     }
 
     pub(crate) fn cluster(&self) -> u64 {
@@ -170,7 +173,6 @@ impl Wire {
             ));
         }
         let revision = reply.header().map_or(0, ResponseHeader::revision);
-        self.identity.saw(revision);
         Ok(Reply {
             succeeded: reply.succeeded(),
             revision,
