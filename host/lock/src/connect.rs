@@ -9,6 +9,7 @@ use std::time::Duration;
 use etcd_client::{Certificate, Client, TlsOptions};
 
 use crate::error::{ConnectError, StoreError};
+use crate::link::Link;
 use crate::wire::Identity;
 
 /// Ping an idle connection this often. etcd answers pings more frequent than every 5 s by closing.
@@ -126,9 +127,33 @@ impl ConnectOptions {
         Ok(())
     }
 
-    /// Makes one client. Each has a connection of its own, living on the calling runtime.
-    pub(crate) async fn client(&self, identity: &Identity) -> Result<Client, ConnectError> {
+    /// Connects to the first endpoint that answers. Each link has a connection of its own, living on the
+    /// calling runtime.
+    pub(crate) async fn link(&self, identity: &Identity) -> Result<Link, ConnectError> {
         self.check()?;
+        let endpoints: Vec<String> = self.endpoints.iter().map(|e| self.address(e)).collect();
+        let mut failed = ConnectError::NoEndpoints;
+        for (at, endpoint) in endpoints.iter().enumerate() {
+            match self.client(endpoint, identity).await {
+                Ok(client) => return Ok(Link::new(client, endpoints, at)),
+                // Whoever answers with a no speaks for all of them.
+                Err(error @ ConnectError::Unreachable { .. }) => failed = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed)
+    }
+
+    /// The endpoint with its scheme.
+    fn address(&self, endpoint: &str) -> String {
+        match (endpoint.contains("://"), &self.tls) {
+            (true, _) => endpoint.to_owned(),
+            (false, Some(_)) => format!("https://{endpoint}"),
+            (false, None) => format!("http://{endpoint}"),
+        }
+    }
+
+    async fn client(&self, endpoint: &str, identity: &Identity) -> Result<Client, ConnectError> {
         let mut options = etcd_client::ConnectOptions::new()
             .with_connect_timeout(self.connect_timeout)
             .with_keep_alive(PING_EVERY, PING_TIMEOUT)
@@ -149,7 +174,7 @@ impl ConnectOptions {
             options = options.with_tls(with);
         }
         let patience = self.connect_timeout + self.request_timeout;
-        let connecting = Client::connect(&self.endpoints, Some(options));
+        let connecting = Client::connect([endpoint], Some(options));
         let client = tokio::time::timeout(patience, connecting)
             .await
             .map_err(|_| self.unreachable(format!("no login within {patience:?}")))?

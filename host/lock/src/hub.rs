@@ -193,6 +193,7 @@ impl Task {
                 }
             }
             let began = Instant::now();
+            let at = self.wire.link().at();
             let Broken(reason) = match self.open().await {
                 Ok((sender, stream)) => self.serve(sender, stream).await,
                 Err(broken) => broken,
@@ -202,6 +203,7 @@ impl Task {
             }
             tracing::debug!(%reason, "watch stream down");
             self.all_down(&reason);
+            self.wire.link().move_on(at).await;
             if began.elapsed() > Duration::from_secs(10) {
                 backoff.reset();
             }

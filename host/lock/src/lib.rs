@@ -30,7 +30,7 @@
 //! - [`connect`], [`error`], [`backoff`]: reaching the store.
 //! - [`acquire`], [`grant`], [`kv`]: taking a lock, holding it, writing under it.
 //! - [`view`]: queues for people.
-//! - `session`, `guard`, `hub`, `wire`, `room`, `claims`, `far`, `entry`: how it is done; private.
+//! - `session`, `guard`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `entry`: how it is done; private.
 //!
 //! # What this crate must never do
 //!
@@ -53,6 +53,7 @@ mod entry;
 mod far;
 mod guard;
 mod hub;
+mod link;
 mod room;
 mod session;
 mod wire;

@@ -67,14 +67,14 @@ impl Locks {
     ) -> Result<Self, ConnectError> {
         let identity = Arc::new(Identity::default());
         let timeout = options.request_timeout_value();
-        let wire = Wire::new(options.client(&identity).await?, identity.clone(), timeout);
+        let wire = Wire::new(options.link(&identity).await?, identity.clone(), timeout);
         let guard = Guard::start().map_err(ConnectError::Guard)?;
         let (guard_options, known) = (options.clone(), identity.clone());
-        let client = guard
-            .run(async move { guard_options.client(&known).await })
+        let link = guard
+            .run(async move { guard_options.link(&known).await })
             .await
             .ok_or_else(|| ConnectError::Setup("the guard thread ended".into()))??;
-        let guard_wire = Wire::new(client, identity, timeout);
+        let guard_wire = Wire::new(link, identity, timeout);
         let (hub, task) = Hub::new(guard_wire.clone(), guard.cancel_token().clone());
         guard.spawn(task);
         Ok(Self(Arc::new(Shared {

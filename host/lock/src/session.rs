@@ -169,10 +169,12 @@ pub(crate) async fn renew(session: Arc<Session>, wire: Wire, cancel: Cancellatio
     let work = async {
         sleep(first).await;
         while session.is_alive() {
+            let at = wire.link().at();
             match stream(&session, &wire, every, &mut backoff).await {
                 Ok(()) => return,
                 Err(error) => {
                     tracing::debug!(lease = session.lease, %error, "renewal stream down");
+                    wire.link().move_on(at).await;
                     sleep(backoff.next()).await;
                 }
             }

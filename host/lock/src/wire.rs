@@ -14,6 +14,7 @@ use etcd_client::{
 };
 
 use crate::error::StoreError;
+use crate::link::Link;
 
 /// Which store this is and how far it has come, as far as this client has seen.
 #[derive(Debug, Default)]
@@ -100,8 +101,7 @@ pub(crate) struct Enqueued {
 /// A connection with our manners: time limits, identity, typed answers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Wire {
-    /// Shared, because cloning a client clones one of each of its eight parts.
-    client: Arc<Client>,
+    link: Arc<Link>,
     identity: Arc<Identity>,
     timeout: Duration,
 }
@@ -113,16 +113,20 @@ pub(crate) struct Wire {
 pub(crate) const FOLLOW_ALL: usize = 64;
 
 impl Wire {
-    pub(crate) fn new(client: Client, identity: Arc<Identity>, timeout: Duration) -> Self {
+    pub(crate) fn new(link: Link, identity: Arc<Identity>, timeout: Duration) -> Self {
         Self {
-            client: Arc::new(client),
+            link: Arc::new(link),
             identity,
             timeout,
         }
     }
 
     pub(crate) fn client(&self) -> &Client {
-        &self.client
+        self.link.client()
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
     }
 
     pub(crate) const fn identity(&self) -> &Arc<Identity> {
@@ -141,7 +145,7 @@ impl Wire {
         }
         // The client logs in again when a token has expired, but not when users have changed since it was
         // given. The store looks at that before it does anything, so nothing was done.
-        let login = self.client.refresh_token();
+        let login = self.client().refresh_token();
         let _ = tokio::time::timeout(self.timeout, login).await;
         match self.ask_once(request()).await {
             Err(error) if error.is_stale_login() => {
@@ -155,15 +159,20 @@ impl Wire {
         &self,
         request: impl Future<Output = Result<T, etcd_client::Error>>,
     ) -> Result<T, StoreError> {
-        match tokio::time::timeout(self.timeout, request).await {
+        let at = self.link.at();
+        let reply = match tokio::time::timeout(self.timeout, request).await {
             Ok(reply) => reply.map_err(StoreError::from),
             Err(_) => Err(StoreError::timed_out(self.timeout)),
+        };
+        if reply.as_ref().is_err_and(StoreError::is_unknown) {
+            self.link.move_on(at).await;
         }
+        reply
     }
 
     pub(crate) async fn txn(&self, txn: Txn) -> Result<Reply, StoreError> {
         let ask = || {
-            let (mut kv, txn) = (self.client.kv_client(), txn.clone());
+            let (mut kv, txn) = (self.client().kv_client(), txn.clone());
             async move { kv.txn(txn).await }
         };
         let reply = self.ask(ask).await?;

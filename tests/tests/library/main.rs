@@ -5,6 +5,7 @@
 mod acquire;
 mod crowd;
 mod deadline;
+mod endpoints;
 mod view;
 
 use std::time::Duration;
