@@ -35,7 +35,9 @@ fn main() -> Result<()> {
 fn grant_to_guest(etcd: &Etcd) -> Result<()> {
     let plugin = guests::heartbeat()?;
     let config = guests::config_for("bench", etcd).job("beat", |job| {
-        job.plugin(&plugin).every("100ms").args(&["1", "0"])
+        job.plugin(&plugin)
+            .restart("10ms", "10ms")
+            .args(&["1", "0"])
     });
     let host = HostProcess::start(&config)?;
     let mut ended = 0;
@@ -53,9 +55,10 @@ fn grant_to_guest(etcd: &Etcd) -> Result<()> {
             "acquired" => {
                 granted.insert(token, at);
             }
-            "guest" => {
-                if let Some(from) = granted.remove(&token) {
-                    first.push(Duration::from_nanos(at - from));
+            "run-ended" => {
+                let called = event.u64("first_admitted_ns");
+                if let (Some(from), Some(called)) = (granted.remove(&token), called) {
+                    first.push(Duration::from_nanos(called.saturating_sub(from)));
                 }
             }
             _ => {}
@@ -65,7 +68,7 @@ fn grant_to_guest(etcd: &Etcd) -> Result<()> {
     first.drain(..10.min(first.len()));
     first.sort_unstable();
     println!(
-        "grant to first guest output, warm, {} runs: p50 {:?}, p99 {:?}",
+        "grant to the guest's first call into the host, warm, {} runs: p50 {:?}, p99 {:?}",
         first.len(),
         first[first.len() / 2],
         first[first.len() * 99 / 100]
@@ -158,6 +161,8 @@ impl Drop for Hogs {
 fn waiting_jobs(runtime: &tokio::runtime::Runtime, etcd: &Etcd) -> Result<()> {
     let locks = runtime.block_on(Locks::connect(ConnectOptions::new([etcd.endpoint()])))?;
     let held = runtime.block_on(hold_all(&locks))?;
+    // Our own renewal stream opens a moment after its lease was granted, and is not to be counted.
+    std::thread::sleep(Duration::from_secs(3));
     let streams = || {
         etcd.metric(
             "grpc_server_started_total",
