@@ -3,7 +3,7 @@
 //! Work is done by tasks that hand back one outcome each. Nothing is shared with them but cheap
 //! handles, and no task is ever left behind: the loop ends when the last has ended.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -54,6 +54,8 @@ pub(crate) struct Supervisor {
     journal: Journal,
     exit: Exit,
     aborted: bool,
+    /// Jobs whose state has changed since it was last written down.
+    unwritten: BTreeSet<usize>,
 }
 
 impl Supervisor {
@@ -91,6 +93,7 @@ impl Supervisor {
             journal,
             exit: Exit::Ok,
             aborted: false,
+            unwritten: BTreeSet::new(),
         }
     }
 
@@ -114,8 +117,11 @@ impl Supervisor {
                     None => break,
                 },
                 Some((job, made)) = progress.recv() => self.progressed(&job, made),
+                // After the tasks that were just started: a guest must not wait for its record.
+                () = tokio::task::yield_now(), if !self.unwritten.is_empty() => self.write_down(),
             }
         }
+        self.write_down();
         if self.aborted {
             Exit::Aborted
         } else {
@@ -156,7 +162,7 @@ impl Supervisor {
     fn progressed(&mut self, job: &str, made: leasehold_records::Progress) {
         if let Some(at) = self.seats.iter().position(|seat| &*seat.bench.name == job) {
             self.seats[at].progress = Some(made);
-            self.note(at);
+            self.unwritten.insert(at);
         }
     }
 
@@ -228,17 +234,10 @@ impl Supervisor {
     fn enter(&mut self, at: usize, state: State, actions: Vec<Action>) {
         self.seats[at].state = state;
         self.seats[at].since = SystemTime::now();
-        // The last task to be woken is the next to run. That must be the guest, not the journal.
-        let starts = matches!(actions[..], [Action::Run(_)]);
-        if starts {
-            self.note(at);
-        }
         for action in actions {
             self.act(at, action);
         }
-        if !starts {
-            self.note(at);
-        }
+        self.unwritten.insert(at);
     }
 
     fn act(&mut self, at: usize, action: Action) {
@@ -308,6 +307,12 @@ impl Supervisor {
     fn spawn(&mut self, at: usize, work: impl Future<Output = Outcome> + Send + 'static) {
         let task = self.tasks.spawn(work);
         self.owners.insert(task.id(), at);
+    }
+
+    fn write_down(&mut self) {
+        for at in std::mem::take(&mut self.unwritten) {
+            self.note(at);
+        }
     }
 
     /// Writes down what the job is doing now.

@@ -43,9 +43,7 @@ pub(crate) struct Timeline {
 
 struct Shared {
     clock: Arc<dyn Clock>,
-    format: LogFormat,
-    host: String,
-    lines: Mutex<Option<SyncSender<String>>>,
+    events: Mutex<Option<SyncSender<Event>>>,
     dropped: Arc<AtomicU64>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -53,17 +51,18 @@ struct Shared {
 impl Timeline {
     /// Starts the writing thread.
     pub(crate) fn start(clock: Arc<dyn Clock>, format: LogFormat, host: &str) -> io::Result<Self> {
-        let (lines, queue) = sync_channel(DEPTH);
+        let (events, queue) = sync_channel(DEPTH);
         let dropped = Arc::new(AtomicU64::new(0));
         let writer = std::thread::Builder::new()
             .name("leasehold-log".into())
-            .spawn(move || write_lines(&queue))?;
+            .spawn({
+                let host = host.to_owned();
+                move || write_lines(&queue, format, &host)
+            })?;
         Ok(Self {
             shared: Arc::new(Shared {
                 clock,
-                format,
-                host: host.to_owned(),
-                lines: Mutex::new(Some(lines)),
+                events: Mutex::new(Some(events)),
                 dropped,
                 writer: Mutex::new(Some(writer)),
             }),
@@ -92,39 +91,35 @@ impl Timeline {
                 what: What::LinesDropped { count: missed },
                 ..event.clone()
             };
-            if !self.push(&gap) {
+            if !self.push(gap) {
                 self.shared.dropped.fetch_add(missed, Ordering::Relaxed);
             }
         }
-        if !self.push(&event) {
+        if !self.push(event) {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn push(&self, event: &Event) -> bool {
-        let line = match self.shared.format {
-            LogFormat::Json => json(event, &self.shared.host),
-            LogFormat::Text => text(event, &self.shared.host),
-        };
-        let lines = self
+    fn push(&self, event: Event) -> bool {
+        let events = self
             .shared
-            .lines
+            .events
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        lines
+        events
             .as_ref()
-            .is_some_and(|lines| lines.try_send(line).is_ok())
+            .is_some_and(|events| events.try_send(event).is_ok())
     }
 
     /// Writes what is left, unless nobody reads, and ends the thread.
     pub(crate) fn finish(&self) {
-        let lines = self
+        let events = self
             .shared
-            .lines
+            .events
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        drop(lines);
+        drop(events);
         let writer = self
             .shared
             .writer
@@ -144,15 +139,19 @@ impl Timeline {
     }
 }
 
-fn write_lines(queue: &Receiver<String>) {
+fn write_lines(queue: &Receiver<Event>, format: LogFormat, host: &str) {
+    let line = |event: &Event| match format {
+        LogFormat::Json => json(event, host),
+        LogFormat::Text => text(event, host),
+    };
     let mut out = io::stdout().lock();
-    while let Ok(line) = queue.recv() {
-        let mut text = line;
+    while let Ok(event) = queue.recv() {
+        let mut text = line(&event);
         loop {
             while text.len() < MOST_AT_ONCE
                 && let Ok(more) = queue.try_recv()
             {
-                text.push_str(&more);
+                text.push_str(&line(&more));
             }
             if text.is_empty() {
                 break;

@@ -1,7 +1,7 @@
 //! The watchdog: one plain OS thread that moves the epoch of every engine while guests run.
 //!
 //! It shares nothing with the async workers, so guests that spin on all of them cannot delay it.
-//! It sleeps without waking while no guest runs. It must never decide anything about a guest: each
+//! It sleeps without waking while no guest runs, from a moment after the last one has ended. It must never decide anything about a guest: each
 //! guest looks at its own leash when the epoch has moved.
 
 use std::io;
@@ -98,11 +98,17 @@ impl Drop for Watch {
     }
 }
 
+/// Ticks to go on for after the last run has ended. A run that follows soon need not wake the thread,
+/// which would cost it more than its guest needs to start.
+const IDLE_TICKS: u32 = 50;
+
 fn tick(shared: &Shared) {
+    let mut idle = 0;
     loop {
         {
             let mut state = shared.lock();
-            while state.runs == 0 && !state.stop {
+            idle = if state.runs == 0 { idle + 1 } else { 0 };
+            while state.runs == 0 && idle > IDLE_TICKS && !state.stop {
                 state = shared
                     .changed
                     .wait(state)
