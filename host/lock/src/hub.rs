@@ -115,7 +115,7 @@ enum Command {
     Unsubscribe(u64),
 }
 
-/// The handle that subscribers use. Cheap to clone.
+/// The handle that subscribers use.
 #[derive(Debug)]
 pub(crate) struct Hub {
     commands: mpsc::Sender<Command>,

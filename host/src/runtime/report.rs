@@ -74,7 +74,7 @@ pub struct RunReport {
     pub first_admitted: Option<BootTime>,
     /// When the last host call was admitted. Always before `deadline`.
     pub last_admitted: Option<BootTime>,
-    /// The latest deadline that was seen while the tenure still admitted; boot when it never did.
+    /// The deadline as it last stood. A tenure that was ended early stopped admitting before it.
     pub deadline: BootTime,
     /// Calls of host functions that were let through.
     pub admitted: u64,
