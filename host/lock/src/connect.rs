@@ -4,18 +4,20 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{Certificate, Client, TlsOptions};
 
+use crate::connector::{Connector, Dial, UNIX_SCHEME};
 use crate::error::{ConnectError, StoreError};
 use crate::link::Link;
 use crate::wire::Identity;
 
 /// Ping an idle connection this often. etcd answers pings more frequent than every 5 s by closing.
-const PING_EVERY: Duration = Duration::from_secs(6);
+pub(crate) const PING_EVERY: Duration = Duration::from_secs(6);
 /// A ping without an answer for this long means the connection is dead.
-const PING_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How to reach the store.
 ///
@@ -25,7 +27,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(3);
 /// ```
 #[derive(Clone)]
 pub struct ConnectOptions {
+    /// As given; of a store in this process, what it is called.
     endpoints: Vec<String>,
+    in_process: Option<Arc<dyn Connector>>,
     user: Option<(String, String)>,
     tls: Option<Tls>,
     allow_plaintext: bool,
@@ -44,16 +48,27 @@ pub struct Tls {
 }
 
 impl ConnectOptions {
-    /// Options for these endpoints: `http://host:port`, `https://host:port` or `host:port`.
+    /// Options for these endpoints: `http://host:port`, `https://host:port` or `host:port`; or one alone,
+    /// `unix:///path`, for a socket on this machine.
     pub fn new<E: Into<String>>(endpoints: impl IntoIterator<Item = E>) -> Self {
         Self {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
+            in_process: None,
             user: None,
             tls: None,
             allow_plaintext: false,
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(5),
             greet_key: "/leasehold/".into(),
+        }
+    }
+
+    /// Options for a store in this process, which needs neither endpoints nor TLS.
+    pub fn in_process(store: Arc<dyn Connector>) -> Self {
+        let name = store.describe();
+        Self {
+            in_process: Some(store),
+            ..Self::new([name])
         }
     }
 
@@ -100,7 +115,7 @@ impl ConnectOptions {
         self
     }
 
-    /// The endpoints, for messages.
+    /// The endpoints, for messages; of a store in this process, what it is called.
     pub fn endpoints(&self) -> &[String] {
         &self.endpoints
     }
@@ -114,7 +129,14 @@ impl ConnectOptions {
         if self.endpoints.is_empty() {
             return Err(ConnectError::NoEndpoints);
         }
+        if let Some(store) = &self.in_process {
+            return self.check_no_tls(&store.describe());
+        }
         for endpoint in &self.endpoints {
+            if is_unix(endpoint) {
+                self.check_unix(endpoint)?;
+                continue;
+            }
             let secure = endpoint.starts_with("https://")
                 || (self.tls.is_some() && !endpoint.starts_with("http://"));
             let host = host_of(endpoint)?;
@@ -127,10 +149,41 @@ impl ConnectOptions {
         Ok(())
     }
 
+    /// A socket is a store on this machine, and no other address can be the same one.
+    fn check_unix(&self, endpoint: &str) -> Result<(), ConnectError> {
+        let bad = |reason: &str| ConnectError::BadEndpoint {
+            endpoint: endpoint.to_owned(),
+            reason: reason.to_owned(),
+        };
+        if !endpoint
+            .strip_prefix(UNIX_SCHEME)
+            .is_some_and(|path| path.starts_with('/'))
+        {
+            return Err(bad("a socket is written unix:///path, with three slashes"));
+        }
+        if self.endpoints.len() > 1 {
+            return Err(bad("a socket must be the only endpoint"));
+        }
+        self.check_no_tls(endpoint)
+    }
+
+    fn check_no_tls(&self, store: &str) -> Result<(), ConnectError> {
+        match self.tls {
+            Some(_) => Err(ConnectError::Setup(format!(
+                "TLS is set, and {store} is reached without a network"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Connects to the first endpoint that answers. Each link has a connection of its own, living on the
     /// calling runtime.
     pub(crate) async fn link(&self, identity: &Identity) -> Result<Link, ConnectError> {
         self.check()?;
+        if let Some(dial) = self.dial() {
+            let client = self.dialled(dial, identity).await?;
+            return Ok(Link::new(client, self.endpoints.clone(), 0));
+        }
         let endpoints: Vec<String> = self.endpoints.iter().map(|e| self.address(e)).collect();
         let mut failed = ConnectError::NoEndpoints;
         for (at, endpoint) in endpoints.iter().enumerate() {
@@ -153,7 +206,26 @@ impl ConnectOptions {
         }
     }
 
+    /// How to open a stream to the store, when it is not by TCP.
+    fn dial(&self) -> Option<Dial> {
+        if let Some(store) = &self.in_process {
+            return Some(Dial::InProcess(Arc::clone(store)));
+        }
+        Dial::unix(self.endpoints.first()?)
+    }
+
+    async fn dialled(&self, dial: Dial, identity: &Identity) -> Result<Client, ConnectError> {
+        let channel = dial.channel(self.connect_timeout);
+        let connecting = Client::from_channel(channel, Some(self.client_options()));
+        self.greeted(Box::pin(connecting), identity).await
+    }
+
     async fn client(&self, endpoint: &str, identity: &Identity) -> Result<Client, ConnectError> {
+        let connecting = Client::connect([endpoint], Some(self.client_options()));
+        self.greeted(Box::pin(connecting), identity).await
+    }
+
+    fn client_options(&self) -> etcd_client::ConnectOptions {
         let mut options = etcd_client::ConnectOptions::new()
             .with_connect_timeout(self.connect_timeout)
             .with_keep_alive(PING_EVERY, PING_TIMEOUT)
@@ -173,8 +245,15 @@ impl ConnectOptions {
             }
             options = options.with_tls(with);
         }
+        options
+    }
+
+    async fn greeted(
+        &self,
+        connecting: impl Future<Output = Result<Client, etcd_client::Error>> + Unpin,
+        identity: &Identity,
+    ) -> Result<Client, ConnectError> {
         let patience = self.connect_timeout + self.request_timeout;
-        let connecting = Client::connect([endpoint], Some(options));
         let client = tokio::time::timeout(patience, connecting)
             .await
             .map_err(|_| self.unreachable(format!("no login within {patience:?}")))?
@@ -261,6 +340,10 @@ impl fmt::Debug for ConnectOptions {
     }
 }
 
+fn is_unix(endpoint: &str) -> bool {
+    endpoint.starts_with("unix:")
+}
+
 fn host_of(endpoint: &str) -> Result<String, ConnectError> {
     let bad = |reason: String| ConnectError::BadEndpoint {
         endpoint: endpoint.to_owned(),
@@ -275,7 +358,7 @@ fn host_of(endpoint: &str) -> Result<String, ConnectError> {
         .parse()
         .map_err(|error: http::uri::InvalidUri| bad(error.to_string()))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err(bad("only http:// and https:// are known".into()));
+        return Err(bad("only http://, https:// and unix:// are known".into()));
     }
     uri.host()
         .map(|host| host.trim_matches(['[', ']']).to_owned())
@@ -287,52 +370,4 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(endpoint: &str) -> Result<(), ConnectError> {
-        ConnectOptions::new([endpoint]).check()
-    }
-
-    #[test]
-    fn plaintext_is_for_this_machine_only_unless_allowed() {
-        for local in ["http://127.0.0.1:1", "localhost:2379", "http://[::1]:2379"] {
-            assert!(check(local).is_ok(), "{local}");
-        }
-        for remote in [
-            "http://10.0.0.7:2379",
-            "etcd.example:2379",
-            "http://[::2]:1",
-        ] {
-            assert!(
-                matches!(check(remote), Err(ConnectError::PlaintextRefused { .. })),
-                "{remote}"
-            );
-            let allowed = ConnectOptions::new([remote]).allow_plaintext(true);
-            assert!(allowed.check().is_ok(), "{remote}");
-        }
-        assert!(check("https://etcd.example:2379").is_ok());
-    }
-
-    #[test]
-    fn an_endpoint_that_is_no_address_is_named() {
-        for bad in ["ftp://x:1", "http://", "not an address"] {
-            assert!(
-                matches!(check(bad), Err(ConnectError::BadEndpoint { .. })),
-                "{bad}"
-            );
-        }
-    }
-
-    #[test]
-    fn debug_shows_no_secret() {
-        let options = ConnectOptions::new(["localhost:1"])
-            .user("runner", "hunter2")
-            .tls(Tls {
-                ca: None,
-                identity: Some((b"cert".to_vec(), b"privatekey".to_vec())),
-            });
-        let text = format!("{options:?}");
-        assert!(!text.contains("hunter2") && !text.contains("privatekey"));
-    }
-}
+mod tests;

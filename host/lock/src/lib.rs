@@ -27,7 +27,7 @@
 //! # Layout
 //!
 //! - [`clock`], [`tenure`]: time, and the answer to "may I still act?".
-//! - [`connect`], [`error`], [`backoff`]: reaching the store.
+//! - [`connect`], [`connector`], [`error`], [`backoff`]: reaching the store.
 //! - [`acquire`], [`grant`], [`kv`]: taking a lock, holding it, writing under it.
 //! - [`view`]: queues for people.
 //! - `session`, `guard`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `entry`: how it is done; private.
@@ -41,6 +41,7 @@ pub mod acquire;
 pub mod backoff;
 pub mod clock;
 pub mod connect;
+pub mod connector;
 pub mod error;
 pub mod grant;
 pub mod kv;
@@ -62,6 +63,7 @@ pub use acquire::{Acquire, Place, Wait};
 pub use backoff::Backoff;
 pub use clock::{BootTime, Clock, ManualClock, SystemClock};
 pub use connect::{ConnectOptions, Tls};
+pub use connector::Connector;
 pub use error::{AcquireError, ConnectError, Refusal, StoreError};
 pub use grant::Grant;
 pub use kv::{Fence, FencedError, KeyValue, Kv};

@@ -1,0 +1,328 @@
+//! The store behind the wire: every request ends here, whichever way it came in.
+//!
+//! Reads are answered from what is durable; writes go through the one writer. This file must never
+//! know about gRPC, nor touch the disk.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use etcd_client::proto::{
+    PbCompactionRequest, PbCompactionResponse, PbDeleteRequest, PbDeleteResponse, PbKeyValue,
+    PbLeaseGrantRequest, PbLeaseGrantResponse, PbLeaseKeepAliveResponse, PbLeaseLeasesResponse,
+    PbLeaseRevokeRequest, PbLeaseRevokeResponse, PbLeaseTimeToLiveRequest,
+    PbLeaseTimeToLiveResponse, PbPutRequest, PbPutResponse, PbRangeRequest, PbRangeResponse,
+    PbResponseHeader, PbTxnRequest, PbTxnResponse,
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::change::Revision;
+use crate::disk::{Claim, Disk, DiskError, FileDisk, Image};
+use crate::error::StoreError;
+use crate::lease;
+use crate::mvcc::{Command, Reply, check, txn};
+use crate::options::{Data, Options};
+use crate::shared::Shared;
+use crate::store::OpenError;
+use crate::watch::Registry;
+use crate::writer::{Opener, Writer};
+
+/// The store's state, its writer and its watchers.
+pub(crate) struct Core {
+    shared: Arc<Shared>,
+    writer: Arc<Writer>,
+    ending: Mutex<Option<JoinHandle<()>>>,
+    cancel: CancellationToken,
+}
+
+/// How the store is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Health {
+    /// The last durable revision.
+    pub(crate) revision: i64,
+    /// The last compaction.
+    pub(crate) compacted: i64,
+    /// Bytes on the disk (or in memory, without one), and how many of them hold something.
+    pub(crate) bytes: (u64, u64),
+    /// The most bytes of data it will hold.
+    pub(crate) quota: u64,
+    /// Whether the data has outgrown the quota.
+    pub(crate) no_space: bool,
+    /// Why nothing can be written, when nothing can.
+    pub(crate) read_only: Option<String>,
+}
+
+/// The hash of everything up to a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HashOf {
+    pub(crate) hash: u32,
+    pub(crate) compacted: i64,
+    pub(crate) revision: i64,
+}
+
+impl Core {
+    /// Opens the data and starts what keeps it going.
+    pub(crate) async fn open(options: Options) -> Result<Arc<Self>, OpenError> {
+        let Options {
+            data,
+            quota,
+            keep_revisions,
+            clock,
+        } = options;
+        let opener: Option<Opener> = match data {
+            Data::Memory => None,
+            Data::Directory(path) => {
+                let mut claim = None;
+                Some(Box::new(move || {
+                    // Kept from the first opening to the end.
+                    if claim.is_none() {
+                        claim = Some(Claim::take(&path)?);
+                    }
+                    boxed(FileDisk::open(&path))
+                }))
+            }
+            Data::Media(mut media) => Some(Box::new(move || boxed(FileDisk::on(media()?)))),
+        };
+        let (shared, writer) = match opener {
+            None => {
+                let image = Image {
+                    cluster: fastrand::u64(1..),
+                    member: fastrand::u64(1..),
+                    term: 1,
+                    revision: 1,
+                    ..Image::default()
+                };
+                let shared = Shared::new(&image, clock, quota, keep_revisions);
+                (Arc::new(shared), Writer::here())
+            }
+            Some(mut opener) => {
+                // Reading a large file would hold up everything else on this thread.
+                let opened = tokio::task::spawn_blocking(move || opener().map(|o| (o, opener)));
+                let ((disk, image), opener) = opened.await.map_err(OpenError::failed)??;
+                let shared = Shared::new(&image, clock, quota, keep_revisions);
+                shared.set_size(disk.size());
+                let shared = Arc::new(shared);
+                let writer = Writer::start(Arc::clone(&shared), disk, opener);
+                (shared, writer.map_err(OpenError::failed)?)
+            }
+        };
+        let (writer, cancel) = (Arc::new(writer), CancellationToken::new());
+        let ending = lease::keep_ending(shared.clone(), writer.clone(), cancel.clone());
+        Ok(Arc::new(Self {
+            shared,
+            writer,
+            ending: Mutex::new(Some(tokio::spawn(ending))),
+            cancel,
+        }))
+    }
+
+    /// Finishes the writes that are queued and closes the disk. Later writes are refused.
+    pub(crate) async fn close(&self) {
+        self.cancel.cancel();
+        self.shared.registry.close();
+        let ending = self
+            .ending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(task) = ending {
+            let _ = task.await;
+        }
+        self.writer.close().await;
+    }
+
+    /// Reads keys at the last durable revision, or at the one asked for.
+    pub(crate) fn range(&self, request: &PbRangeRequest) -> Result<PbRangeResponse, StoreError> {
+        check::range(request)?;
+        let mut reply = self.shared.state().view().range(request)?;
+        self.complete(&mut reply.header);
+        Ok(reply)
+    }
+
+    /// Puts one key. Returns when the write is durable.
+    pub(crate) async fn put(&self, request: PbPutRequest) -> Result<PbPutResponse, StoreError> {
+        check::put(&request)?;
+        match self.write(Command::Put(request)).await? {
+            Reply::Put(mut reply) => {
+                self.complete(&mut reply.header);
+                Ok(reply)
+            }
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// Deletes keys. Returns when the write is durable.
+    pub(crate) async fn delete_range(
+        &self,
+        request: PbDeleteRequest,
+    ) -> Result<PbDeleteResponse, StoreError> {
+        check::delete(&request)?;
+        match self.write(Command::Delete(request)).await? {
+            Reply::Delete(mut reply) => {
+                self.complete(&mut reply.header);
+                Ok(reply)
+            }
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// Runs a transaction. Returns when its writes are durable; one that can write nothing reads what is.
+    pub(crate) async fn txn(&self, request: PbTxnRequest) -> Result<PbTxnResponse, StoreError> {
+        check::txn(&request)?;
+        let mut reply = if txn::writes(&request) {
+            match self.write(Command::Txn(request)).await? {
+                Reply::Txn(reply) => reply,
+                other => return Err(mismatch(&other)),
+            }
+        } else {
+            txn::read_only(self.shared.state().view(), &request)?
+        };
+        self.complete(&mut reply.header);
+        Ok(reply)
+    }
+
+    /// Gives up the history before a revision.
+    pub(crate) async fn compact(
+        &self,
+        request: PbCompactionRequest,
+    ) -> Result<PbCompactionResponse, StoreError> {
+        match self.write(Command::Compact(request.revision)).await? {
+            Reply::Compact(mut reply) => {
+                self.complete(&mut reply.header);
+                Ok(reply)
+            }
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// Grants a lease. Returns when the grant is durable.
+    pub(crate) async fn lease_grant(
+        &self,
+        request: PbLeaseGrantRequest,
+    ) -> Result<PbLeaseGrantResponse, StoreError> {
+        match self.write(Command::Grant(request)).await? {
+            Reply::Grant(mut reply) => {
+                self.complete(&mut reply.header);
+                Ok(reply)
+            }
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// Ends a lease and deletes its keys in one revision.
+    pub(crate) async fn lease_revoke(
+        &self,
+        request: PbLeaseRevokeRequest,
+    ) -> Result<PbLeaseRevokeResponse, StoreError> {
+        match self.write(Command::Revoke(request.id)).await? {
+            Reply::Revoke(mut reply) => {
+                self.complete(&mut reply.header);
+                Ok(reply)
+            }
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// Renews a lease. A lease that is not there has TTL 0; that is no error.
+    pub(crate) fn lease_keep_alive(&self, id: i64) -> PbLeaseKeepAliveResponse {
+        let now = self.shared.now();
+        let mut reply = self.shared.state().keep_alive(id, now);
+        self.complete(&mut reply.header);
+        reply
+    }
+
+    /// What is left of a lease; TTL −1 when it is not there.
+    pub(crate) fn lease_time_to_live(
+        &self,
+        request: &PbLeaseTimeToLiveRequest,
+    ) -> PbLeaseTimeToLiveResponse {
+        let now = self.shared.now();
+        let mut reply = self.shared.state().time_to_live(request, now);
+        self.complete(&mut reply.header);
+        reply
+    }
+
+    /// Every lease.
+    pub(crate) fn lease_leases(&self) -> PbLeaseLeasesResponse {
+        let mut reply = self.shared.state().lease_list();
+        self.complete(&mut reply.header);
+        reply
+    }
+
+    /// The header of a reply at the last durable revision.
+    pub(crate) fn header(&self) -> PbResponseHeader {
+        self.shared.header(self.revision())
+    }
+
+    /// The last durable revision.
+    pub(crate) fn revision(&self) -> i64 {
+        self.shared.state().published()
+    }
+
+    /// How the store is doing.
+    pub(crate) fn health(&self) -> Health {
+        let state = self.shared.state();
+        let (weight, no_space) = state.weight();
+        let bytes = match self.shared.size() {
+            (0, _) => (weight, weight),
+            on_disk => on_disk,
+        };
+        Health {
+            revision: state.published(),
+            compacted: state.compacted(),
+            bytes,
+            quota: self.shared.quota(),
+            no_space,
+            read_only: self.shared.read_only(),
+        }
+    }
+
+    /// The hash of everything up to a revision (0: the last one), as `HashKV` asks for.
+    pub(crate) fn hash(&self, revision: i64) -> Result<HashOf, StoreError> {
+        let (hash, compacted, revision) = self.shared.state().hash(revision)?;
+        Ok(HashOf {
+            hash,
+            compacted,
+            revision,
+        })
+    }
+
+    /// Who wants to know of changes.
+    pub(crate) fn watchers(&self) -> &Arc<Registry> {
+        &self.shared.registry
+    }
+
+    /// The durable revisions from `from` on, at most `limit` of them, ascending. Below the compaction there is
+    /// no history: then the error holds the compacted revision.
+    pub(crate) fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+        self.shared.state().history(from, limit)
+    }
+
+    /// A key's value just before a revision, unless there was none or it was compacted away.
+    pub(crate) fn before(&self, key: &[u8], revision: i64) -> Option<PbKeyValue> {
+        let state = self.shared.state();
+        let before = state.view().before(key, revision);
+        before.map(|change| change.key_value(false))
+    }
+
+    async fn write(&self, command: Command) -> Result<Reply, StoreError> {
+        self.writer.write(&self.shared, command).await
+    }
+
+    /// Adds to a header what every reply has, whatever it is about.
+    fn complete(&self, header: &mut Option<PbResponseHeader>) {
+        if let Some(header) = header {
+            *header = self.shared.header(header.revision);
+        }
+    }
+}
+
+fn boxed(
+    opened: Result<(FileDisk, Image), DiskError>,
+) -> Result<(Box<dyn Disk>, Image), DiskError> {
+    opened.map(|(disk, image)| (Box::new(disk) as Box<dyn Disk>, image))
+}
+
+/// The writer answers each kind of command with its own kind of reply.
+fn mismatch(reply: &Reply) -> StoreError {
+    StoreError::Invalid(format!("the writer answered another question: {reply:?}"))
+}

@@ -1,0 +1,47 @@
+//! What redb does when a file contradicts itself: it mostly says so, and sometimes panics.
+//!
+//! A damaged file must not take the process down that runs jobs. This file must never be a way to go on after
+//! a panic: whatever was being worked with is given up.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::DiskError;
+use super::place::Place;
+
+/// Runs something that ends in redb; a panic in it becomes an error. `work` owns what it may leave broken.
+pub(super) fn caught<T>(
+    place: &Place,
+    work: impl FnOnce() -> Result<T, DiskError>,
+) -> Result<T, DiskError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        Err(DiskError::Corrupt {
+            place: place.file(),
+            what: format!("it contradicts itself ({})", message(&*panic)),
+        })
+    })
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("for an unknown reason")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_told_as_damage() {
+        for work in [
+            || -> Result<(), DiskError> { panic!("a length of {}", 7) },
+            || -> Result<(), DiskError> { panic!("a length of 7") },
+        ] {
+            let error = caught(&Place::Medium, work).unwrap_err().to_string();
+            assert!(error.contains("(a length of 7)"), "{error}");
+        }
+    }
+}

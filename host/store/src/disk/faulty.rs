@@ -1,0 +1,327 @@
+//! A disk in memory that fails on purpose: power cuts, no space, failing syncs and reads.
+//!
+//! It keeps what a disk with a volatile cache keeps. What was written before the last sync that succeeded
+//! survives a crash; of what was written after it anything may survive: any of its sectors, in any order, each
+//! possibly cut at any byte. This file must never keep a promise that a real disk does not.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fastrand::Rng;
+use redb::StorageBackend;
+use rustix::io::Errno;
+
+/// What a disk writes at once: within it, order is kept.
+const SECTOR: usize = 512;
+
+/// The disk; every clone is the same one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FaultyDisk(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// What a crash leaves for sure.
+    durable: Vec<u8>,
+    /// What is read: as if all had arrived.
+    seen: Vec<u8>,
+    /// What was done since the last sync, in order.
+    volatile: Vec<Op>,
+    /// How many calls tried to change something.
+    calls: u64,
+    /// How many syncs succeeded.
+    syncs: u64,
+    /// The call in the middle of which the machine stops.
+    stops_at: Option<u64>,
+    /// Whether it stopped: nothing is answered any more.
+    stopped: bool,
+    /// How many more bytes can be written.
+    space: Option<usize>,
+    syncs_fail: bool,
+    reads_fail: bool,
+}
+
+// The content would be megabytes in a message.
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("length", &self.seen.len())
+            .field("calls", &self.calls)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Write { at: usize, bytes: Vec<u8> },
+    Length(usize),
+}
+
+/// What survives a crash of what was not synced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Crash {
+    /// Nothing.
+    LosesAll,
+    /// All of it: the sync was all but over.
+    KeepsAll,
+    /// All up to some point in the middle of a write.
+    TearsOne,
+    /// Any of it.
+    KeepsAny,
+}
+
+impl Crash {
+    /// One or another.
+    pub(crate) fn any(rng: &mut Rng) -> Self {
+        match rng.u8(..8) {
+            0 => Self::LosesAll,
+            1 => Self::KeepsAll,
+            2 | 3 => Self::TearsOne,
+            _ => Self::KeepsAny,
+        }
+    }
+}
+
+impl FaultyDisk {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// One with this content, all of it durable.
+    pub(crate) fn holding(bytes: Vec<u8>) -> Self {
+        let disk = Self::new();
+        let mut state = disk.state();
+        state.seen.clone_from(&bytes);
+        state.durable = bytes;
+        drop(state);
+        disk
+    }
+
+    /// As redb and [`super::FileDisk::on`] take it.
+    pub(crate) fn media(&self) -> Box<dyn StorageBackend> {
+        Box::new(self.clone())
+    }
+
+    /// What is read from it.
+    pub(crate) fn content(&self) -> Vec<u8> {
+        self.state().seen.clone()
+    }
+
+    /// How many calls tried to change something, syncs included.
+    pub(crate) fn calls(&self) -> u64 {
+        self.state().calls
+    }
+
+    /// How many syncs succeeded.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.state().syncs
+    }
+
+    /// Stops the machine in the middle of the so many-th changing call from now on; 1 is the next.
+    pub(crate) fn stop_at(&self, call: u64) {
+        let mut state = self.state();
+        state.stops_at = Some(state.calls + call);
+    }
+
+    /// Whether it came to that.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.state().stopped
+    }
+
+    /// Leaves room for so many more bytes of writes; `None` for any number.
+    pub(crate) fn leave_space(&self, bytes: Option<usize>) {
+        self.state().space = bytes;
+    }
+
+    /// Lets every sync fail from now on, or no longer.
+    pub(crate) fn fail_syncs(&self, fail: bool) {
+        self.state().syncs_fail = fail;
+    }
+
+    /// Lets every read fail from now on, or no longer.
+    pub(crate) fn fail_reads(&self, fail: bool) {
+        self.state().reads_fail = fail;
+    }
+
+    /// The disk as it is when the machine comes back. Whoever still writes to this one changes nothing there.
+    pub(crate) fn crash(&self, crash: Crash, rng: &mut Rng) -> Self {
+        let mut state = self.state();
+        state.stopped = true;
+        Self::holding(state.survivors(crash, rng))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a changing call. The last one still has its effect, which a crash may undo or tear, and no answer.
+    fn change(&self) -> io::Result<(MutexGuard<'_, State>, bool)> {
+        let mut state = self.state();
+        if state.stopped {
+            return Err(Errno::IO.into());
+        }
+        state.calls += 1;
+        state.stopped = state.stops_at == Some(state.calls);
+        let answers = !state.stopped;
+        Ok((state, answers))
+    }
+}
+
+impl State {
+    fn apply(&mut self, op: Op) {
+        put(&mut self.seen, &op);
+        self.volatile.push(op);
+    }
+
+    fn survivors(&self, crash: Crash, rng: &mut Rng) -> Vec<u8> {
+        let mut kept = self.durable.clone();
+        match crash {
+            Crash::LosesAll => {}
+            Crash::KeepsAll => {
+                for op in &self.volatile {
+                    put(&mut kept, op);
+                }
+            }
+            Crash::TearsOne if self.volatile.is_empty() => {}
+            Crash::TearsOne => {
+                let torn = rng.usize(..self.volatile.len());
+                let (before, from) = self.volatile.split_at(torn);
+                for op in before {
+                    put(&mut kept, op);
+                }
+                if let Some(Op::Write { at, bytes }) = from.first() {
+                    overwrite(&mut kept, *at, &bytes[..rng.usize(..=bytes.len())]);
+                }
+            }
+            Crash::KeepsAny => self.keep_any(&mut kept, rng),
+        }
+        kept
+    }
+
+    /// Lengths become durable in order, because file systems keep a journal of them; bytes do not.
+    fn keep_any(&self, kept: &mut Vec<u8>, rng: &mut Rng) {
+        let lengths = self
+            .volatile
+            .iter()
+            .filter(|op| matches!(op, Op::Length(_)));
+        let mut lengths = rng.usize(..=lengths.count());
+        let likely = [0.1, 0.5, 0.9, 0.98][rng.usize(..4)];
+        for op in &self.volatile {
+            match op {
+                Op::Length(_) if lengths == 0 => {}
+                Op::Length(_) => {
+                    lengths -= 1;
+                    put(kept, op);
+                }
+                Op::Write { at, bytes } => {
+                    for (at, sector) in sectors(*at, bytes) {
+                        let whole = rng.u8(..16) > 0;
+                        let length = if whole {
+                            sector.len()
+                        } else {
+                            rng.usize(..=sector.len())
+                        };
+                        if rng.f64() < likely {
+                            overwrite(kept, at, &sector[..length]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A write in pieces of sectors.
+fn sectors(at: usize, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let first = (SECTOR - at % SECTOR).min(bytes.len());
+    let (head, tail) = bytes.split_at(first);
+    std::iter::once(head)
+        .chain(tail.chunks(SECTOR))
+        .scan(at, |next, piece| {
+            let at = *next;
+            *next += piece.len();
+            Some((at, piece))
+        })
+}
+
+fn put(content: &mut Vec<u8>, op: &Op) {
+    match op {
+        Op::Length(length) => content.resize(*length, 0),
+        Op::Write { at, bytes } => overwrite(content, *at, bytes),
+    }
+}
+
+/// Writes what lies before the end; what lies after it the file does not have.
+fn overwrite(content: &mut [u8], at: usize, bytes: &[u8]) {
+    let end = content.len().min(at + bytes.len());
+    if let Some(place) = content.get_mut(at..end) {
+        place.copy_from_slice(&bytes[..place.len()]);
+    }
+}
+
+fn place(offset: u64) -> io::Result<usize> {
+    usize::try_from(offset).map_err(|_| Errno::INVAL.into())
+}
+
+impl StorageBackend for FaultyDisk {
+    fn len(&self) -> io::Result<u64> {
+        let state = self.state();
+        if state.stopped || state.reads_fail {
+            return Err(Errno::IO.into());
+        }
+        Ok(state.seen.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.state();
+        if state.stopped || state.reads_fail {
+            return Err(Errno::IO.into());
+        }
+        let at = place(offset)?;
+        let found = state
+            .seen
+            .get(at..)
+            .and_then(|rest| rest.get(..out.len()))
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        out.copy_from_slice(found);
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        let (mut state, answers) = self.change()?;
+        state.apply(Op::Length(place(length)?));
+        answers.then_some(()).ok_or(Errno::IO.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let (mut state, answers) = self.change()?;
+        if !answers || state.syncs_fail {
+            return Err(Errno::IO.into());
+        }
+        state.syncs += 1;
+        for op in std::mem::take(&mut state.volatile) {
+            put(&mut state.durable, &op);
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let (mut state, answers) = self.change()?;
+        let at = place(offset)?;
+        if at + data.len() > state.seen.len() {
+            return Err(Errno::INVAL.into());
+        }
+        let fits = state.space.map_or(data.len(), |left| left.min(data.len()));
+        if let Some(left) = &mut state.space {
+            *left -= fits;
+        }
+        state.apply(Op::Write {
+            at,
+            bytes: data[..fits].to_vec(),
+        });
+        if fits < data.len() {
+            return Err(Errno::NOSPC.into());
+        }
+        answers.then_some(()).ok_or(Errno::IO.into())
+    }
+}

@@ -1,0 +1,237 @@
+//! Reading a file back: what it holds, and what of that nothing needs any more.
+//!
+//! This file must never write.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use redb::{
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableHandle,
+};
+
+use super::place::Place;
+use super::tables::{CHANGES, FORMAT, LEASES, META, meta, row};
+use super::{DiskError, Image, record};
+use crate::change::{Change, Key};
+
+/// What a file turned out to be.
+pub(super) enum Found {
+    /// Nothing was ever committed to it.
+    New,
+    /// A store.
+    Store(Loaded),
+}
+
+/// What is in a store's file.
+pub(super) struct Loaded {
+    /// What the store is to go on with. The term is the last one, not yet this one's.
+    pub(super) image: Image,
+    /// Rows that a compaction made superfluous and a crash left behind, oldest first; not in the image.
+    pub(super) superfluous: Vec<(i64, u32)>,
+    /// Bytes that hold something, the superfluous rows included.
+    pub(super) used: u64,
+}
+
+/// Reads everything.
+pub(super) fn load(database: &Database, place: &Place) -> Result<Found, DiskError> {
+    let reader = Reader {
+        place,
+        transaction: database
+            .begin_read()
+            .map_err(|error| DiskError::redb(place, DOING, error))?,
+    };
+    if !reader.is_store()? {
+        return Ok(Found::New);
+    }
+    // Before anything else is read: a newer format may have changed all the rest.
+    let format = reader.number(meta::FORMAT)?;
+    if format > FORMAT {
+        return Err(DiskError::NewerFormat {
+            place: place.file(),
+            found: format,
+            known: FORMAT,
+        });
+    }
+    reader.store().map(Found::Store)
+}
+
+const DOING: &str = "read";
+
+struct Reader<'a> {
+    place: &'a Place,
+    transaction: ReadTransaction,
+}
+
+impl Reader<'_> {
+    /// Whether it is a store, rather than empty.
+    fn is_store(&self) -> Result<bool, DiskError> {
+        let tables: Vec<String> = self
+            .transaction
+            .list_tables()
+            .map_err(|error| self.failed(error))?
+            .map(|table| table.name().to_owned())
+            .collect();
+        if tables.iter().any(|name| name == META.name()) {
+            return Ok(true);
+        }
+        match tables.first() {
+            None => Ok(false),
+            Some(name) => Err(DiskError::NotAStore {
+                place: self.place.file(),
+                found: format!("it is a database of another kind (it has a table \"{name}\")"),
+            }),
+        }
+    }
+
+    fn store(&self) -> Result<Loaded, DiskError> {
+        let mut image = Image {
+            cluster: self.number(meta::CLUSTER)?,
+            member: self.number(meta::MEMBER)?,
+            term: self.number(meta::TERM)?,
+            revision: self.number(meta::REVISION)?.cast_signed(),
+            compacted: self.number(meta::COMPACTED)?.cast_signed(),
+            changes: Vec::new(),
+            leases: BTreeMap::new(),
+        };
+        if image.cluster == 0 || image.member == 0 || image.revision < 1 {
+            return Err(self.corrupt("its ids or its revision cannot be what they are"));
+        }
+        let mut used = 0;
+        let leases = self.table(LEASES)?;
+        for lease in leases.iter().map_err(|error| self.failed(error))? {
+            let (id, ttl) = lease.map_err(|error| self.failed(error))?;
+            image.leases.insert(id.value(), ttl.value());
+            used += LEASE_BYTES;
+        }
+
+        let mut kept = Kept::new(image.compacted);
+        let table = self.table(CHANGES)?;
+        for change in table.iter().map_err(|error| self.failed(error))? {
+            let (at, bytes) = change.map_err(|error| self.failed(error))?;
+            let (revision, sub) = at.value();
+            used += row(bytes.value().len());
+            if revision > image.revision {
+                return Err(self.corrupt(&format!(
+                    "a change of revision {revision} comes after the last revision {}",
+                    image.revision
+                )));
+            }
+            let change = record::decode((revision, sub), bytes.value(), |key| kept.key(key))
+                .ok_or_else(|| {
+                    self.corrupt(&format!("change {sub} of revision {revision} has no form"))
+                })?;
+            kept.add(change);
+        }
+        let (changes, superfluous) = kept.split();
+        image.changes = changes;
+        Ok(Loaded {
+            image,
+            superfluous,
+            used,
+        })
+    }
+
+    fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
+        &self,
+        table: redb::TableDefinition<'static, K, V>,
+    ) -> Result<ReadOnlyTable<K, V>, DiskError> {
+        self.transaction
+            .open_table(table)
+            .map_err(|error| self.failed(error))
+    }
+
+    fn number(&self, name: &str) -> Result<u64, DiskError> {
+        let number = self
+            .table(META)?
+            .get(name)
+            .map_err(|error| self.failed(error))?
+            .map(|number| number.value());
+        number.ok_or_else(|| self.corrupt(&format!("its {name} is missing")))
+    }
+
+    fn failed(&self, error: impl Into<redb::Error>) -> DiskError {
+        DiskError::redb(self.place, DOING, error)
+    }
+
+    fn corrupt(&self, what: &str) -> DiskError {
+        DiskError::Corrupt {
+            place: self.place.file(),
+            what: what.to_owned(),
+        }
+    }
+}
+
+/// The bytes a lease takes.
+pub(super) const LEASE_BYTES: u64 = 16;
+
+/// Changes as they are read, oldest first, sorted into those still needed and those not.
+///
+/// Superseded rows at or below the compaction may still be there: a commit that compacts drops few rows
+/// itself, the others go in commits of their own, and a crash may come between. They are harmless because of
+/// what is done here with them, which is what [`Image::changes`] promises: of each key's changes at or below
+/// the compaction only the last one is kept; a delete below the compaction is not, a delete at it is.
+struct Kept {
+    compacted: i64,
+    /// By place in the file; gone where superfluous.
+    changes: Vec<Option<Arc<Change>>>,
+    /// The last change at or below the compaction of each key, as an index.
+    last: HashMap<Key, usize>,
+    superfluous: Vec<(i64, u32)>,
+    keys: HashSet<Key>,
+}
+
+impl Kept {
+    fn new(compacted: i64) -> Self {
+        Self {
+            compacted,
+            changes: Vec::new(),
+            last: HashMap::new(),
+            superfluous: Vec::new(),
+            keys: HashSet::new(),
+        }
+    }
+
+    /// The key with these bytes, one for all its changes.
+    fn key(&mut self, bytes: &[u8]) -> Key {
+        if let Some(key) = self.keys.get(bytes) {
+            return Key::clone(key);
+        }
+        let key = Key::from(bytes);
+        self.keys.insert(Key::clone(&key));
+        key
+    }
+
+    fn add(&mut self, change: Change) {
+        let index = self.changes.len();
+        if change.revision <= self.compacted
+            && let Some(previous) = self.last.insert(Key::clone(&change.key), index)
+        {
+            self.leave_out(previous);
+        }
+        self.changes.push(Some(Arc::new(change)));
+    }
+
+    fn leave_out(&mut self, index: usize) {
+        if let Some(change) = self.changes.get_mut(index).and_then(Option::take) {
+            self.superfluous.push((change.revision, change.sub));
+        }
+    }
+
+    /// What is needed, and the rows of what is not.
+    fn split(mut self) -> (Vec<Arc<Change>>, Vec<(i64, u32)>) {
+        for index in std::mem::take(&mut self.last).into_values() {
+            let is_gone = self.changes[index]
+                .as_ref()
+                .is_some_and(|change| !change.is_put() && change.revision < self.compacted);
+            if is_gone {
+                self.leave_out(index);
+            }
+        }
+        // The order in which they can be dropped bit by bit: a delete after the puts it ended.
+        self.superfluous.sort_unstable();
+        (
+            self.changes.into_iter().flatten().collect(),
+            self.superfluous,
+        )
+    }
+}

@@ -1,0 +1,160 @@
+//! What redb writes to: the given medium, whose length is known without asking it.
+//!
+//! Here, too, is decided whether what is on it may be opened at all. This file must never change a byte of
+//! something that could be anybody's data.
+
+use std::io;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use redb::{BackendError, StorageBackend};
+
+/// The first bytes of every file of redb's.
+const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
+
+/// How many bytes at the start redb writes before its first commit; all others are zero until then.
+const HEADER: usize = 320;
+
+/// How many bytes are looked at together.
+const BLOCK: usize = 64 * 1024;
+
+/// A new file of redb's is a little over 1 MiB long; a longer one that has no beginning is not a new one.
+const LONGEST_NEW: u64 = 16 * 1024 * 1024;
+
+/// A medium and its length.
+#[derive(Debug)]
+pub(super) struct Medium {
+    inner: Box<dyn StorageBackend>,
+    length: Arc<AtomicU64>,
+}
+
+/// What the first look at a medium shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Nothing, or redb's file. The rest is for redb to judge.
+    Usable,
+    /// Something else.
+    Foreign,
+}
+
+impl Medium {
+    /// Looks at a medium before redb does, and clears what an interrupted creation left behind.
+    ///
+    /// redb gives a new file its length first and its beginning last. A crash between the two leaves a file
+    /// that redb takes for somebody else's for ever. Such a file holds nothing but zeros and a part of redb's
+    /// header, so emptying it loses nothing.
+    pub(super) fn take(inner: Box<dyn StorageBackend>) -> io::Result<(Self, Content)> {
+        let length = inner.len()?;
+        let mut content = Content::Usable;
+        if length > 0 && !begins(&*inner, length)? {
+            if was_never_finished(&*inner, length)? {
+                inner.set_len(0)?;
+            } else {
+                content = Content::Foreign;
+            }
+        }
+        let length = Arc::new(AtomicU64::new(inner.len()?));
+        Ok((Self { inner, length }, content))
+    }
+
+    /// The length as it changes, in bytes.
+    pub(super) fn length(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.length)
+    }
+}
+
+/// Whether it begins as redb's files do.
+fn begins(medium: &dyn StorageBackend, length: u64) -> io::Result<bool> {
+    let mut first = MAGIC.map(|_| 0);
+    if length < first.len() as u64 {
+        return Ok(false);
+    }
+    medium.read(0, &mut first)?;
+    Ok(first == MAGIC)
+}
+
+/// Whether it can be what redb's creation of a file leaves when it is cut off, and nothing else.
+fn was_never_finished(medium: &dyn StorageBackend, length: u64) -> io::Result<bool> {
+    if !length.is_multiple_of(4096) || length > LONGEST_NEW {
+        return Ok(false);
+    }
+    let mut block = vec![0; BLOCK];
+    let mut at = 0;
+    while at < length {
+        let size = usize::try_from(length - at).map_or(BLOCK, |left| left.min(BLOCK));
+        let block = &mut block[..size];
+        medium.read(at, block)?;
+        if at == 0 {
+            let magic_or_zero = block
+                .iter()
+                .zip(MAGIC)
+                .all(|(&byte, m)| byte == 0 || byte == m);
+            if !magic_or_zero {
+                return Ok(false);
+            }
+            block[..HEADER].fill(0);
+        }
+        if block.iter().any(|&byte| byte != 0) {
+            return Ok(false);
+        }
+        at += size as u64;
+    }
+    Ok(true)
+}
+
+impl StorageBackend for Medium {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.inner.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.inner.set_len(len)?;
+        self.length.store(len, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.inner.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.inner.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.inner.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
+        self.inner.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.inner.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.inner.query_lock_range(start, end)
+    }
+}

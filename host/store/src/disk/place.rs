@@ -1,0 +1,163 @@
+//! The directory and the file in it: made if missing, and held by one process at a time.
+//!
+//! This file must never write to a file whose bytes are not the store's, nor shorten one.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Advice;
+
+use super::DiskError;
+
+/// The store's file in its directory.
+const FILE: &str = "store.redb";
+
+/// What a disk is called in messages.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// A directory.
+    Directory(PathBuf),
+    /// Something that was handed in.
+    Medium,
+}
+
+impl Place {
+    /// The file with the data.
+    pub(super) fn file(&self) -> String {
+        match self {
+            Self::Directory(path) => path.join(FILE).display().to_string(),
+            Self::Medium => self.whole(),
+        }
+    }
+
+    /// The whole of it.
+    pub(super) fn whole(&self) -> String {
+        match self {
+            Self::Directory(path) => format!("the store in {}", path.display()),
+            Self::Medium => "the store's medium".to_owned(),
+        }
+    }
+}
+
+/// A directory held by this process, whether or not the file in it is open.
+///
+/// The file's own lock goes when the file is closed, and after a failed write it is closed and opened again.
+/// Between the two nobody else may begin to write: this store still answers renewals of leases meanwhile.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    _locked: File,
+}
+
+impl Claim {
+    /// Makes the directory unless it is there, and claims it for as long as the claim lives.
+    ///
+    /// # Errors
+    /// Another process has it, or the directory can be neither made nor opened.
+    pub(crate) fn take(directory: &Path) -> Result<Self, DiskError> {
+        make(directory)?;
+        let failed = |cause| DiskError::io(&directory.display().to_string(), "open", cause);
+        let locked = File::open(directory).map_err(failed)?;
+        match locked.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(DiskError::InUse {
+                place: Place::Directory(directory.to_owned()).whole(),
+            }),
+            // A file system without locks is left to redb to judge.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { _locked: locked }),
+        }
+    }
+}
+
+/// The open file, and what has to be made durable besides it.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Locked until it is closed.
+    pub(super) file: File,
+    /// Directories in which something may have been made.
+    named_in: Vec<PathBuf>,
+}
+
+impl Held {
+    /// Makes the directory (0700) and an empty file (0600) unless they are there, and locks the file.
+    pub(super) fn take(directory: &Path) -> Result<Self, DiskError> {
+        let named_in = make(directory)?;
+        let path = directory.join(FILE);
+        let failed = |cause| DiskError::io(&path.display().to_string(), "open", cause);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        // redb locks it as well, but only when it begins to read; what is looked at before that must not be
+        // another process's work in progress. A file system without locks is left to redb to judge.
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                return Err(DiskError::InUse {
+                    place: Place::Directory(directory.to_owned()).whole(),
+                });
+            }
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
+        // After a failed write the system's cache may hold, as if it were on the disk, what never got there.
+        // Whoever reads it back builds on nothing; so what is read now comes from the disk itself.
+        file.sync_data().map_err(failed)?;
+        let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+        Ok(Self { file, named_in })
+    }
+
+    /// The directories whose entries must be synced once the file has its content.
+    pub(super) fn split(self) -> (File, Vec<PathBuf>) {
+        (self.file, self.named_in)
+    }
+}
+
+/// Makes a directory and what is missing above it. Returns it and every directory that got a new entry.
+fn make(directory: &Path) -> Result<Vec<PathBuf>, DiskError> {
+    let mut named_in = vec![directory.to_owned()];
+    named_in.extend(
+        directory
+            .ancestors()
+            .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+            .filter_map(Path::parent)
+            .map(|parent| {
+                if parent.as_os_str().is_empty() {
+                    PathBuf::from(".")
+                } else {
+                    parent.to_owned()
+                }
+            }),
+    );
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|cause| {
+            DiskError::io(
+                &directory.display().to_string(),
+                "make the directory",
+                cause,
+            )
+        })?;
+    Ok(named_in)
+}
+
+/// Makes the entries of directories durable: without it a power cut may take a whole new file away.
+pub(super) fn sync(directories: &[PathBuf]) -> Result<(), DiskError> {
+    for path in directories {
+        File::open(path)
+            .and_then(|directory| directory.sync_all())
+            .or_else(|error| match error.kind() {
+                // A directory may be searched and written, and yet not be readable.
+                io::ErrorKind::PermissionDenied => Ok(()),
+                _ => Err(error),
+            })
+            .map_err(|cause| {
+                DiskError::io(&path.display().to_string(), "sync the directory", cause)
+            })?;
+    }
+    Ok(())
+}

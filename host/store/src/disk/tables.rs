@@ -1,0 +1,40 @@
+//! How the file is laid out: redb's tables, and the numbers that are kept only once.
+//!
+//! This file must never give a table or a number another meaning without a new [`FORMAT`].
+
+use redb::TableDefinition;
+
+/// The layout described here. A program refuses any higher number, and so can a later one change everything
+/// but the table [`META`] and the name [`meta::FORMAT`].
+pub(super) const FORMAT: u64 = 1;
+
+/// Changes by revision and place, as [`super::record`] writes them.
+pub(super) const CHANGES: TableDefinition<(i64, u32), &[u8]> = TableDefinition::new("changes");
+
+/// Leases: id and TTL in seconds.
+pub(super) const LEASES: TableDefinition<i64, i64> = TableDefinition::new("leases");
+
+/// Numbers by name. Revisions are kept as the bits of the signed number they are.
+pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+
+/// The names in [`META`].
+pub(super) mod meta {
+    /// The layout.
+    pub(in super::super) const FORMAT: &str = "format";
+    /// The cluster's id.
+    pub(in super::super) const CLUSTER: &str = "cluster";
+    /// The member's id.
+    pub(in super::super) const MEMBER: &str = "member";
+    /// How many times it was opened.
+    pub(in super::super) const TERM: &str = "term";
+    /// The last revision.
+    pub(in super::super) const REVISION: &str = "revision";
+    /// The last compaction.
+    pub(in super::super) const COMPACTED: &str = "compacted";
+}
+
+/// The bytes that a row takes, its share of the tree's pages left out.
+pub(super) const fn row(value: usize) -> u64 {
+    const KEY: usize = size_of::<i64>() + size_of::<u32>();
+    (KEY + value) as u64
+}

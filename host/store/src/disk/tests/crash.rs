@@ -1,0 +1,261 @@
+//! Crashes: at every point at which something can be half done, and with everything a disk may make of it.
+//!
+//! These tests were seen to fail, each after a change of one line in what is tested: with commits of no
+//! durability, with syncs that do nothing (an acknowledgement before the sync), with superfluous rows shown,
+//! with rows dropped newest first, with the compaction in a later transaction than the first drops, and
+//! without the look for a file whose creation was cut off.
+
+use fastrand::Rng;
+
+use super::model::{self, Model};
+use crate::disk::faulty::{Crash, FaultyDisk};
+use crate::disk::{Batch, Disk, FileDisk, Image};
+
+/// A store as its user knows it: what was acknowledged, and what must not change.
+struct User {
+    model: Model,
+    ids: Option<(u64, u64)>,
+    term: u64,
+}
+
+impl User {
+    fn new() -> Self {
+        Self {
+            model: Model::new(),
+            ids: None,
+            term: 0,
+        }
+    }
+
+    /// Opens the disk, which must hold exactly what was acknowledged, or that and the batch under way.
+    /// Says whether the batch is there; nothing when the disk stopped meanwhile.
+    fn open(&mut self, disk: &FaultyDisk, under_way: Option<&Batch>) -> Option<(FileDisk, bool)> {
+        let (file, image) = match FileDisk::on(disk.media()) {
+            Ok(opened) => opened,
+            Err(error) => {
+                assert!(disk.has_stopped(), "{error}");
+                return None;
+            }
+        };
+        self.expect_identity(&image);
+        let found = Model::of(&image);
+        let whole = under_way.map(|batch| self.model.after(batch));
+        let is_there = whole.as_ref() == Some(&found);
+        assert!(
+            is_there || found == self.model,
+            "found {}\nacknowledged {}\nunder way {:?}",
+            found.summary(),
+            self.model.summary(),
+            whole.map(|whole| whole.summary())
+        );
+        assert!(found.revision >= self.model.revision);
+        self.model = found;
+        Some((file, is_there))
+    }
+
+    fn expect_identity(&mut self, image: &Image) {
+        assert!(image.cluster != 0 && image.member != 0);
+        let ids = (image.cluster, image.member);
+        assert_eq!(*self.ids.get_or_insert(ids), ids);
+        assert!(image.term > self.term);
+        self.term = image.term;
+    }
+}
+
+#[test]
+fn every_acknowledged_batch_outlives_any_crash_and_the_one_under_way_is_whole_or_absent() {
+    let (mut crashes, mut there, mut absent) = (0, 0, 0);
+    for seed in 0..150 {
+        let mut rng = Rng::with_seed(seed);
+        let mut user = User::new();
+        let mut disk = FaultyDisk::new();
+        let mut under_way = None;
+        for _ in 0..5 {
+            disk.stop_at(rng.u64(1..90));
+            if let Some((mut file, is_there)) = user.open(&disk, under_way.as_ref()) {
+                match under_way.take() {
+                    Some(_) if is_there => there += 1,
+                    Some(_) => absent += 1,
+                    None => {}
+                }
+                file.drops = rng.usize(1..6);
+                // Now and then it is closed in order, or the crash comes while it is.
+                let batches = if rng.u8(..4) == 0 {
+                    rng.u8(..4)
+                } else {
+                    u8::MAX
+                };
+                for _ in 0..batches {
+                    let batch = model::random(&user.model, &mut rng);
+                    if file.commit(&batch).is_err() {
+                        assert!(disk.has_stopped());
+                        under_way = Some(batch);
+                        break;
+                    }
+                    user.model = user.model.after(&batch);
+                }
+            }
+            crashes += 1;
+            disk = disk.crash(Crash::any(&mut rng), &mut rng);
+        }
+        user.open(&disk, under_way.as_ref())
+            .expect("nothing stops it");
+    }
+    assert!(
+        crashes > 500 && there > 20 && absent > 20,
+        "{crashes} {there} {absent}"
+    );
+}
+
+/// A few batches that touch everything a batch can hold.
+fn story() -> Vec<Batch> {
+    let mut rng = Rng::with_seed(7);
+    let mut model = Model::new();
+    let mut batches: Vec<Batch> = (0..6)
+        .map(|_| {
+            let batch = model::random(&model, &mut rng);
+            model = model.after(&batch);
+            batch
+        })
+        .collect();
+    batches.push(Batch {
+        compacted: Some(model.revision),
+        dropped: model.superfluous(model.revision),
+        ..Batch::default()
+    });
+    assert!(batches.iter().any(|batch| batch.dropped.len() > 6));
+    batches
+}
+
+/// Runs the story until the disk stops. Gives the batch that got no answer.
+fn tell(user: &mut User, disk: &FaultyDisk) -> Option<Batch> {
+    let (mut file, _) = user.open(disk, None)?;
+    file.drops = 2;
+    for batch in story() {
+        if file.commit(&batch).is_err() {
+            return Some(batch);
+        }
+        user.model = user.model.after(&batch);
+    }
+    None
+}
+
+#[test]
+fn there_is_no_call_at_which_a_crash_loses_anything() {
+    // From making the file to closing it, and the drops of a compaction that takes several transactions.
+    let unhurt = FaultyDisk::new();
+    tell(&mut User::new(), &unhurt);
+    let calls = unhurt.calls();
+    assert!(calls > 60, "{calls}");
+    for call in 1..=calls {
+        let mut rng = Rng::with_seed(call);
+        for crash in [Crash::any(&mut rng), Crash::KeepsAny] {
+            let disk = FaultyDisk::new();
+            disk.stop_at(call);
+            let mut user = User::new();
+            let under_way = tell(&mut user, &disk);
+            assert!(disk.has_stopped());
+            let disk = disk.crash(crash, &mut rng);
+            let (mut file, _) = user.open(&disk, under_way.as_ref()).expect("it opens");
+            // And it goes on.
+            let batch = model::random(&user.model, &mut rng);
+            file.commit(&batch).unwrap();
+            user.model = user.model.after(&batch);
+            drop(file);
+            user.open(&disk, None).expect("it opens again");
+        }
+    }
+}
+
+#[test]
+fn a_crash_during_the_opening_after_a_crash_loses_nothing() {
+    for seed in 0..60 {
+        let mut rng = Rng::with_seed(seed);
+        let disk = FaultyDisk::new();
+        let mut user = User::new();
+        tell(&mut user, &disk);
+        let mut disk = disk.crash(Crash::LosesAll, &mut rng);
+        for call in 1.. {
+            disk.stop_at(call);
+            if user.open(&disk, None).is_some() {
+                break;
+            }
+            disk = disk.crash(Crash::any(&mut rng), &mut rng);
+        }
+        assert!(disk.calls() > 3, "the crashes came while it was opened");
+    }
+}
+
+#[test]
+fn of_what_was_acknowledged_not_a_byte_is_left_in_the_cache() {
+    let mut rng = Rng::with_seed(1);
+    let mut user = User::new();
+    let mut disk = FaultyDisk::new();
+    for _ in 0..40 {
+        let (mut file, _) = user.open(&disk, None).expect("nothing stops it");
+        let batch = model::random(&user.model, &mut rng);
+        file.commit(&batch).unwrap();
+        user.model = user.model.after(&batch);
+        disk = disk.crash(Crash::LosesAll, &mut rng);
+    }
+    user.open(&disk, None).expect("nothing stops it");
+}
+
+#[test]
+fn a_batch_takes_one_sync_and_one_more_when_the_file_has_to_grow() {
+    let disk = FaultyDisk::new();
+    let (mut file, image) = FileDisk::on(disk.media()).unwrap();
+    let mut rng = Rng::with_seed(3);
+    let mut model = Model::of(&image);
+    for _ in 0..50 {
+        let batch = model::random(&model, &mut rng);
+        let (before, (length, _)) = (disk.syncs(), file.size());
+        file.commit(&batch).unwrap();
+        let due = u64::from(!batch.is_empty()) + u64::from(file.size().0 > length);
+        assert_eq!(disk.syncs() - before, due);
+        model = model.after(&batch);
+    }
+}
+
+#[test]
+fn rows_that_an_interrupted_compaction_left_are_not_shown_and_dropped_at_the_next_opening() {
+    let disk = FaultyDisk::new();
+    let (mut file, _) = FileDisk::on(disk.media()).unwrap();
+    let mut changes: Vec<_> = (2..200)
+        .map(|number| model::put("same", number, 0, &[7; 100]))
+        .collect();
+    changes.push(model::delete("same", 200, 0));
+    changes.push(model::delete("other", 201, 0));
+    changes.push(model::put("same", 202, 0, &[8]));
+    let revisions = changes
+        .iter()
+        .map(|change| model::revision(change.revision, [change.clone()]))
+        .collect();
+    file.commit(&model::batch(revisions)).unwrap();
+    let (_, full) = file.size();
+    // What is on the disk between the first transaction of a compaction and the next.
+    file.commit(&Batch {
+        compacted: Some(201),
+        ..Batch::default()
+    })
+    .unwrap();
+    assert_eq!(file.size().1, full);
+    drop(file);
+
+    let (file, image) = FileDisk::on(disk.media()).unwrap();
+    assert_eq!(
+        image.changes,
+        changes[199..],
+        "of the deletes only the one at the compaction"
+    );
+    let (length, used) = file.size();
+    assert!(used < full / 50, "{used} of {full} bytes");
+    assert_eq!(length, disk.content().len() as u64);
+    drop(file);
+    let (file, _) = FileDisk::on(disk.media()).unwrap();
+    assert_eq!(
+        file.size().1,
+        used,
+        "what is counted while writing is what is found"
+    );
+}

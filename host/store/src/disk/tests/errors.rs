@@ -1,0 +1,39 @@
+//! The words for everything that can go wrong with a disk.
+
+use std::io;
+
+use rustix::io::Errno;
+
+use crate::disk::DiskError;
+use crate::disk::place::Place;
+
+#[test]
+fn every_message_says_what_failed_where_and_what_to_do() {
+    let place = Place::Directory("/var/lib/leasehold".into());
+    let redb = |cause: redb::Error| DiskError::redb(&place, "write to", cause);
+    let io = |errno: Errno| redb(redb::Error::Io(io::Error::from(errno)));
+    let errors = [
+        redb(redb::Error::DatabaseAlreadyOpen),
+        DiskError::NotAStore {
+            place: place.file(),
+            found: "it does not begin as a store's file does".to_owned(),
+        },
+        redb(redb::Error::TableDoesNotExist("leases".to_owned())),
+        redb(redb::Error::UpgradeRequired(2)),
+        DiskError::NewerFormat {
+            place: place.file(),
+            found: 2,
+            known: 1,
+        },
+        redb(redb::Error::Corrupted("all roots are corrupted".to_owned())),
+        redb(redb::Error::Io(io::ErrorKind::UnexpectedEof.into())),
+        io(Errno::NOSPC),
+        io(Errno::DQUOT),
+        io(Errno::FBIG),
+        io(Errno::IO),
+        redb(redb::Error::PreviousIo),
+        DiskError::from(io::Error::from(Errno::ACCESS)),
+    ];
+    let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(said.join("\n"));
+}

@@ -1,0 +1,9 @@
+//! What the disk promises, on a disk that breaks and on real files.
+
+mod crash;
+mod damage;
+mod errors;
+mod failure;
+mod files;
+mod model;
+mod record;

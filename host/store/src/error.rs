@@ -1,0 +1,81 @@
+//! What the store refuses, in etcd's own words and codes: clients compare both.
+
+use tonic::{Code, Status};
+
+/// A request that was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StoreError {
+    #[error("etcdserver: key is not provided")]
+    EmptyKey,
+    #[error("etcdserver: key not found")]
+    KeyNotFound,
+    #[error("etcdserver: value is provided")]
+    ValueProvided,
+    #[error("etcdserver: lease is provided")]
+    LeaseProvided,
+    #[error("etcdserver: too many operations in txn request")]
+    TooManyOps,
+    #[error("etcdserver: duplicate key given in txn request")]
+    DuplicateKey,
+    #[error("etcdserver: invalid sort option")]
+    InvalidSort,
+    #[error("etcdserver: request is too large")]
+    TooLarge,
+    #[error("etcdserver: mvcc: required revision has been compacted")]
+    Compacted,
+    #[error("etcdserver: mvcc: required revision is a future revision")]
+    FutureRevision,
+    #[error("etcdserver: mvcc: database space exceeded")]
+    NoSpace,
+    #[error("etcdserver: requested lease not found")]
+    LeaseNotFound,
+    #[error("etcdserver: lease already exists")]
+    LeaseExists,
+    #[error("etcdserver: too large lease TTL")]
+    TtlTooLarge,
+    /// Refused without trying: the disk failed earlier and has not come back.
+    #[error("etcdserver: mvcc: database space exceeded (read-only since the disk failed: {0})")]
+    ReadOnly(String),
+    /// The disk failed under this write: it may or may not be there after the disk is opened again.
+    #[error("leasehold: the outcome of this write is unknown, the disk failed under it: {0}")]
+    DiskFailed(String),
+    /// The store is closing; the write was not carried out.
+    #[error("etcdserver: server stopped")]
+    Stopped,
+    /// Of an election: nobody leads it.
+    #[error("election: no leader")]
+    NoLeader,
+    /// Of an election or a lock: the key that stood for the caller is gone.
+    #[error("election: session expired")]
+    SessionExpired,
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+impl From<StoreError> for Status {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::EmptyKey
+            | StoreError::KeyNotFound
+            | StoreError::ValueProvided
+            | StoreError::LeaseProvided
+            | StoreError::TooManyOps
+            | StoreError::DuplicateKey
+            | StoreError::InvalidSort
+            | StoreError::TooLarge
+            | StoreError::Invalid(_) => Code::InvalidArgument,
+            StoreError::Compacted | StoreError::FutureRevision | StoreError::TtlTooLarge => {
+                Code::OutOfRange
+            }
+            StoreError::NoSpace | StoreError::ReadOnly(_) => Code::ResourceExhausted,
+            StoreError::LeaseNotFound => Code::NotFound,
+            StoreError::LeaseExists => Code::FailedPrecondition,
+            StoreError::DiskFailed(_) | StoreError::Stopped => Code::Unavailable,
+            StoreError::NoLeader | StoreError::SessionExpired => Code::Unknown,
+            StoreError::Unsupported(_) => Code::Unimplemented,
+        };
+        Self::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,145 @@
+//! What goes wrong outside of any service: a bug that panics, a message that is too large, a method that
+//! does not exist. Each becomes an answer to that one request.
+//!
+//! Nothing here may look into a request, nor change an answer that a service gave in its own words.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Request, Response, Uri};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::Service;
+
+/// A service whose requests cannot take anything else down with them.
+#[derive(Clone)]
+pub(crate) struct Faults<S>(S);
+
+impl<S> Faults<S> {
+    pub(crate) const fn new(inner: S) -> Self {
+        Self(inner)
+    }
+}
+
+impl<S> Service<Request<Body>> for Faults<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let mut inner = self.0.clone();
+        let uri = request.uri().clone();
+        Box::pin(async move {
+            let answering = AssertUnwindSafe(async move { inner.call(request).await });
+            let Ok(answer) = answering.catch_unwind().await else {
+                tracing::error!(method = uri.path(), "a request made the store panic");
+                return Ok(panicked(&uri).into_http());
+            };
+            let Ok(mut answer) = answer;
+            if let Some(instead) = plainer(answer.headers(), &uri) {
+                answer = instead.into_http();
+            }
+            Ok(answer)
+        })
+    }
+}
+
+fn panicked(uri: &Uri) -> Status {
+    Status::internal(format!(
+        "leasehold: a bug in the embedded store ended {}; whether it was carried out is unknown",
+        uri.path()
+    ))
+}
+
+/// What a grpc-go server says where tonic says less, or says it with a code that clients of etcd take
+/// for something else: out of range is a compacted revision to them.
+fn plainer(headers: &HeaderMap, uri: &Uri) -> Option<Status> {
+    // A reply that succeeded says so after its body, not here.
+    headers.get(Status::GRPC_STATUS)?;
+    let status = Status::from_header_map(headers)?;
+    match status.code() {
+        Code::Unimplemented if status.message().is_empty() => Some(Status::unimplemented(format!(
+            "unknown method {}",
+            uri.path().trim_start_matches('/')
+        ))),
+        Code::OutOfRange if status.message().contains("message length too large") => {
+            Some(Status::resource_exhausted(format!(
+                "grpc: received message larger than max (limit {} bytes)",
+                super::MAX_MESSAGE_BYTES
+            )))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(path: &'static str, status: Option<Status>) -> Status {
+        let inner = tower::service_fn(move |_: Request<Body>| {
+            let status = status.clone();
+            async move {
+                let Some(status) = status else {
+                    panic!("a bug")
+                };
+                Ok::<_, Infallible>(status.into_http::<Body>())
+            }
+        });
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let Ok(answer) = Faults::new(inner)
+            .call(request)
+            .now_or_never()
+            .expect("nothing in it waits");
+        Status::from_header_map(answer.headers()).expect("it is a refusal")
+    }
+
+    #[test]
+    fn a_panic_is_an_answer_that_says_nothing_about_the_outcome() {
+        let status = answer("/etcdserverpb.KV/Put", None);
+        assert_eq!(status.code(), Code::Internal);
+        insta::assert_snapshot!(status.message(), @"leasehold: a bug in the embedded store ended /etcdserverpb.KV/Put; whether it was carried out is unknown");
+    }
+
+    #[test]
+    fn a_method_that_does_not_exist_is_named() {
+        let status = answer("/x.Y/Z", Some(Status::unimplemented("")));
+        assert_eq!(status.code(), Code::Unimplemented);
+        insta::assert_snapshot!(status.message(), @"unknown method x.Y/Z");
+    }
+
+    #[test]
+    fn a_message_beyond_the_transports_limit_does_not_look_compacted() {
+        let given = Status::out_of_range(
+            "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes",
+        );
+        let status = answer("/etcdserverpb.KV/Put", Some(given));
+        assert_eq!(status.code(), Code::ResourceExhausted);
+    }
+
+    #[test]
+    fn a_services_own_refusal_is_left_alone() {
+        let given = Status::out_of_range("etcdserver: mvcc: required revision has been compacted");
+        let status = answer("/etcdserverpb.KV/Range", Some(given.clone()));
+        assert_eq!(
+            (status.code(), status.message()),
+            (given.code(), given.message())
+        );
+        let given = Status::unimplemented("leasehold: no");
+        assert_eq!(answer("/x", Some(given)).message(), "leasehold: no");
+    }
+}

@@ -1,0 +1,188 @@
+//! Keys and values: etcd's `KV` service.
+//!
+//! It refuses writes that are too large, and must never judge a request otherwise.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use etcd_client::proto::{
+    PbCompactionRequest, PbCompactionResponse, PbDeleteRequest, PbDeleteResponse, PbKeyValue,
+    PbKvService, PbPutRequest, PbPutResponse, PbRangeRequest, PbRangeResponse,
+    PbRangeStreamResponse, PbTxnOpRequest, PbTxnRequest, PbTxnRequestOp, PbTxnResponse,
+};
+use futures_util::stream;
+use prost::Message;
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use super::MAX_REQUEST_BYTES;
+use crate::core::Core;
+use crate::error::StoreError;
+
+/// A streamed range is cut into pieces of about this many bytes.
+const PIECE_BYTES: usize = 512 * 1024;
+
+/// The service.
+pub(crate) struct KvService {
+    core: Arc<Core>,
+}
+
+impl KvService {
+    pub(crate) const fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+}
+
+#[tonic::async_trait]
+impl PbKvService for KvService {
+    type RangeStreamStream =
+        Pin<Box<dyn Stream<Item = Result<PbRangeStreamResponse, Status>> + Send>>;
+
+    async fn range(
+        &self,
+        request: Request<PbRangeRequest>,
+    ) -> Result<Response<PbRangeResponse>, Status> {
+        Ok(Response::new(self.core.range(request.get_ref())?))
+    }
+
+    async fn range_stream(
+        &self,
+        request: Request<PbRangeRequest>,
+    ) -> Result<Response<Self::RangeStreamStream>, Status> {
+        let pieces = pieces(self.core.range(request.get_ref())?, PIECE_BYTES);
+        let pieces = pieces.into_iter().map(|piece| {
+            Ok(PbRangeStreamResponse {
+                range_response: Some(piece),
+            })
+        });
+        Ok(Response::new(Box::pin(stream::iter(pieces))))
+    }
+
+    async fn put(&self, request: Request<PbPutRequest>) -> Result<Response<PbPutResponse>, Status> {
+        let request = request.into_inner();
+        check_size(&request)?;
+        Ok(Response::new(self.core.put(request).await?))
+    }
+
+    async fn delete_range(
+        &self,
+        request: Request<PbDeleteRequest>,
+    ) -> Result<Response<PbDeleteResponse>, Status> {
+        let request = request.into_inner();
+        check_size(&request)?;
+        Ok(Response::new(self.core.delete_range(request).await?))
+    }
+
+    async fn txn(&self, request: Request<PbTxnRequest>) -> Result<Response<PbTxnResponse>, Status> {
+        let request = request.into_inner();
+        if !only_reads(&request) {
+            check_size(&request)?;
+        }
+        Ok(Response::new(self.core.txn(request).await?))
+    }
+
+    async fn compact(
+        &self,
+        request: Request<PbCompactionRequest>,
+    ) -> Result<Response<PbCompactionResponse>, Status> {
+        Ok(Response::new(
+            self.core.compact(request.into_inner()).await?,
+        ))
+    }
+}
+
+/// Refuses what etcd would not pass through its log.
+fn check_size(request: &impl Message) -> Result<(), StoreError> {
+    if request.encoded_len() > MAX_REQUEST_BYTES {
+        return Err(StoreError::TooLarge);
+    }
+    Ok(())
+}
+
+/// Whether a transaction writes on neither of its branches. Nested ones count as writing; nothing is lost
+/// but a read of more than a megabyte of compares.
+fn only_reads(txn: &PbTxnRequest) -> bool {
+    let is_read = |op: &PbTxnRequestOp| matches!(op.request, Some(PbTxnOpRequest::RequestRange(_)));
+    txn.success.iter().chain(&txn.failure).all(is_read)
+}
+
+/// Cuts a reply up. Merged in order the pieces are the reply; only the last one has its header and counts.
+fn pieces(mut reply: PbRangeResponse, most_bytes: usize) -> Vec<PbRangeResponse> {
+    let mut pieces = Vec::new();
+    let mut piece: Vec<PbKeyValue> = Vec::new();
+    let mut bytes = 0;
+    for kv in std::mem::take(&mut reply.kvs) {
+        let more = kv.encoded_len();
+        if !piece.is_empty() && bytes + more > most_bytes {
+            pieces.push(PbRangeResponse {
+                kvs: std::mem::take(&mut piece),
+                ..PbRangeResponse::default()
+            });
+            bytes = 0;
+        }
+        bytes += more;
+        piece.push(kv);
+    }
+    reply.kvs = piece;
+    pieces.push(reply);
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pieces_of_a_range_merge_into_the_range() {
+        let kvs: Vec<PbKeyValue> = (0..10_u8)
+            .map(|at| PbKeyValue {
+                key: vec![at],
+                value: vec![at; 40],
+                ..PbKeyValue::default()
+            })
+            .collect();
+        let reply = PbRangeResponse {
+            kvs: kvs.clone(),
+            count: 12,
+            more: true,
+            ..PbRangeResponse::default()
+        };
+        for most in [1, 100, 10_000] {
+            let pieces = pieces(reply.clone(), most);
+            let (last, others) = pieces.split_last().unwrap();
+            assert!(others.iter().all(|piece| piece.count == 0 && !piece.more));
+            assert_eq!((last.count, last.more), (12, true));
+            let merged: Vec<PbKeyValue> =
+                pieces.iter().flat_map(|piece| piece.kvs.clone()).collect();
+            assert_eq!(merged, kvs, "in pieces of {most}");
+        }
+    }
+
+    #[test]
+    fn an_empty_range_is_one_piece() {
+        assert_eq!(pieces(PbRangeResponse::default(), 1).len(), 1);
+    }
+
+    #[test]
+    fn only_a_write_can_be_too_large() {
+        let put = PbPutRequest {
+            key: b"k".to_vec(),
+            value: vec![0; MAX_REQUEST_BYTES],
+            ..PbPutRequest::default()
+        };
+        assert_eq!(check_size(&put), Err(StoreError::TooLarge));
+        let put = PbPutRequest {
+            value: vec![0; MAX_REQUEST_BYTES - 64],
+            ..put
+        };
+        assert_eq!(check_size(&put), Ok(()));
+        assert!(only_reads(&PbTxnRequest::default()));
+        let writes = PbTxnRequest {
+            failure: vec![PbTxnRequestOp {
+                request: Some(PbTxnOpRequest::RequestPut(put)),
+            }],
+            ..PbTxnRequest::default()
+        };
+        assert!(!only_reads(&writes));
+    }
+}

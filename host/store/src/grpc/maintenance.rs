@@ -1,0 +1,225 @@
+//! How the store is doing: etcd's `Maintenance` service.
+//!
+//! It must never change anything: the embedded store looks after itself.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use etcd_client::proto::{
+    PbAlarmMember, PbAlarmRequest, PbAlarmResponse, PbDefragmentRequest, PbDefragmentResponse,
+    PbDowngradeRequest, PbDowngradeResponse, PbHashKvRequest, PbHashKvResponse, PbHashRequest,
+    PbHashResponse, PbMaintenanceService, PbMoveLeaderRequest, PbMoveLeaderResponse,
+    PbSnapshotRequest, PbSnapshotResponse, PbStatusRequest, PbStatusResponse,
+};
+use etcd_client::{AlarmAction, AlarmType};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use super::unsupported;
+use crate::core::Core;
+
+/// The version of etcd that clients are told. Some parse it as three numbers and decide by it what they may
+/// ask for, so it is no text of our own: the API is that of 3.5, and no etcd was ever released as `.99`.
+const API_VERSION: &str = "3.5.99";
+
+/// The service.
+pub(crate) struct MaintenanceService {
+    core: Arc<Core>,
+}
+
+impl MaintenanceService {
+    pub(crate) const fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+}
+
+#[tonic::async_trait]
+impl PbMaintenanceService for MaintenanceService {
+    type SnapshotStream = Pin<Box<dyn Stream<Item = Result<PbSnapshotResponse, Status>> + Send>>;
+
+    /// Space that was given back ends the alarm by itself; there is nothing to arm or disarm.
+    async fn alarm(
+        &self,
+        request: Request<PbAlarmRequest>,
+    ) -> Result<Response<PbAlarmResponse>, Status> {
+        let asked = request.into_inner();
+        let header = self.core.header();
+        let nospace = AlarmType::Nospace as i32;
+        let is_about = asked.alarm == AlarmType::None as i32 || asked.alarm == nospace;
+        let is_get = asked.action == AlarmAction::Get as i32;
+        let alarms = if is_get && is_about && self.core.health().no_space {
+            vec![PbAlarmMember {
+                member_id: header.member_id,
+                alarm: nospace,
+            }]
+        } else {
+            Vec::new()
+        };
+        Ok(Response::new(PbAlarmResponse {
+            header: Some(header),
+            alarms,
+        }))
+    }
+
+    async fn status(
+        &self,
+        _request: Request<PbStatusRequest>,
+    ) -> Result<Response<PbStatusResponse>, Status> {
+        let health = self.core.health();
+        let header = self.core.header();
+        let index = u64::try_from(health.revision).unwrap_or(0);
+        let mut errors = Vec::new();
+        if health.no_space {
+            errors.push(format!("memberID:{} alarm:NOSPACE ", header.member_id));
+        }
+        if let Some(reason) = health.read_only {
+            errors.push(format!("leasehold: nothing can be written: {reason}"));
+        }
+        Ok(Response::new(PbStatusResponse {
+            version: API_VERSION.to_owned(),
+            db_size: i64::try_from(health.bytes.0).unwrap_or(i64::MAX),
+            db_size_in_use: i64::try_from(health.bytes.1).unwrap_or(i64::MAX),
+            db_size_quota: i64::try_from(health.quota).unwrap_or(i64::MAX),
+            leader: header.member_id,
+            raft_index: index,
+            raft_applied_index: index,
+            raft_term: header.raft_term,
+            errors,
+            header: Some(header),
+            ..PbStatusResponse::default()
+        }))
+    }
+
+    /// The file reuses what was freed, and shrinks when it is opened.
+    async fn defragment(
+        &self,
+        _request: Request<PbDefragmentRequest>,
+    ) -> Result<Response<PbDefragmentResponse>, Status> {
+        Ok(Response::new(PbDefragmentResponse {
+            header: Some(self.core.header()),
+        }))
+    }
+
+    async fn hash(
+        &self,
+        _request: Request<PbHashRequest>,
+    ) -> Result<Response<PbHashResponse>, Status> {
+        let hash = self.core.hash(0)?;
+        Ok(Response::new(PbHashResponse {
+            header: Some(self.core.header()),
+            hash: hash.hash,
+        }))
+    }
+
+    async fn hash_kv(
+        &self,
+        request: Request<PbHashKvRequest>,
+    ) -> Result<Response<PbHashKvResponse>, Status> {
+        let hash = self.core.hash(request.get_ref().revision)?;
+        Ok(Response::new(PbHashKvResponse {
+            header: Some(self.core.header()),
+            hash: hash.hash,
+            compact_revision: hash.compacted,
+            hash_revision: hash.revision,
+        }))
+    }
+
+    /// etcd sends its own file, which `etcdctl snapshot restore` reads. Ours it would not.
+    async fn snapshot(
+        &self,
+        _request: Request<PbSnapshotRequest>,
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
+        Err(unsupported(
+            "has no snapshot that an etcd could restore",
+            "to back it up, copy its directory while it is stopped, or read its keys (`etcdctl get \"\" --from-key`)",
+        ))
+    }
+
+    async fn move_leader(
+        &self,
+        _request: Request<PbMoveLeaderRequest>,
+    ) -> Result<Response<PbMoveLeaderResponse>, Status> {
+        Err(unsupported(
+            "has one member, which always leads",
+            "there is nobody to move to",
+        ))
+    }
+
+    async fn downgrade(
+        &self,
+        _request: Request<PbDowngradeRequest>,
+    ) -> Result<Response<PbDowngradeResponse>, Status> {
+        Err(unsupported(
+            "has no other version to go back to",
+            "its data is its own and no etcd's",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etcd_client::{AlarmAction, AlarmType, Client, ConnectOptions, Error};
+
+    use super::API_VERSION;
+    use crate::serve::Limits;
+    use crate::serve::tests::{in_process, on_tcp, server};
+
+    #[tokio::test]
+    async fn the_version_is_three_numbers_of_the_api_we_speak() {
+        let numbers: Vec<u32> = API_VERSION.split('.').map(|n| n.parse().unwrap()).collect();
+        assert_eq!(numbers, [3, 5, 99]);
+    }
+
+    #[tokio::test]
+    async fn one_member_leads_and_is_well() {
+        let server = server(Limits::default()).await;
+        let mut client = in_process(&server.connector()).await;
+        client.put("a", "1", None).await.unwrap();
+        let status = client.status().await.unwrap();
+        let header = status.header().unwrap();
+        assert_eq!(status.leader(), header.member_id());
+        assert_eq!((header.revision(), status.raft_index()), (2, 2));
+        assert_eq!(status.raft_term(), header.raft_term());
+        assert_eq!(status.errors(), [""; 0]);
+        let alarms = client.alarm(AlarmAction::Get, AlarmType::None, None);
+        assert!(alarms.await.unwrap().alarms().is_empty());
+        assert!(client.defragment().await.is_ok());
+        assert_ne!(client.hash().await.unwrap().hash(), 0);
+        server.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_a_single_machine_cannot_do_is_refused_with_a_reason() {
+        let (server, address) = on_tcp(Limits::default()).await;
+        let mut client = in_process(&server.connector()).await;
+        let mut said = Vec::new();
+        let mut say = |error: Error| {
+            let Error::GRpcStatus(status) = error else {
+                panic!("{error}");
+            };
+            said.push(format!("{:?}: {}", status.code(), status.message()));
+        };
+        let mut snapshot = client.snapshot().await;
+        if let Ok(stream) = &mut snapshot {
+            say(stream.message().await.unwrap_err());
+        } else {
+            say(snapshot.err().unwrap());
+        }
+        say(client.move_leader(1).await.unwrap_err());
+        say(client
+            .member_add(["http://127.0.0.1:1"], None)
+            .await
+            .unwrap_err());
+        say(client.auth_enable().await.unwrap_err());
+        let user = ConnectOptions::new().with_user("root", "secret");
+        say(Client::connect([address], Some(user)).await.err().unwrap());
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        Unimplemented: leasehold: the embedded store has no snapshot that an etcd could restore; to back it up, copy its directory while it is stopped, or read its keys (`etcdctl get "" --from-key`)
+        Unimplemented: leasehold: the embedded store has one member, which always leads; there is nobody to move to
+        Unimplemented: leasehold: the embedded store has one member and never more; a real etcd can be a cluster
+        Unimplemented: leasehold: the embedded store has no users and no roles; only this machine reaches it, and a real etcd has both
+        FailedPrecondition: etcdserver: authentication is not enabled
+        "#);
+        server.close().await;
+    }
+}

@@ -1,0 +1,321 @@
+//! Queues of keys under a name, oldest first: what locks and elections are made of.
+//!
+//! The layout is that of Go's `concurrency` package, so its clients, `etcdctl lock` and the two services
+//! here stand in the same queues. Nothing here may give a turn to an entry that is no longer there.
+
+use std::sync::Arc;
+
+use etcd_client::proto::{
+    PbCompare, PbCompareTarget, PbDeleteRequest, PbKeyValue, PbLeaseGrantRequest, PbPutRequest,
+    PbRangeRequest, PbRangeResponse, PbResponseHeader, PbTargetUnion, PbTxnOpRequest,
+    PbTxnOpResponse, PbTxnRequest, PbTxnRequestOp, PbTxnResponse,
+};
+use etcd_client::{SortOrder, SortTarget};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::{Context, stopped};
+use crate::core::Core;
+use crate::error::StoreError;
+use crate::keyrange::KeyRange;
+
+/// What a lease lasts that is made for a caller who named none, in seconds: Go's default for sessions.
+pub(super) const SESSION_TTL: i64 = 60;
+
+/// One entry in a queue: a key as it was put once, and nothing that is put there later.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// The queue's name and a slash.
+    prefix: Vec<u8>,
+    pub(crate) key: Vec<u8>,
+    pub(crate) lease: i64,
+    pub(crate) create: i64,
+    version: i64,
+}
+
+/// An entry, and the value it had when it was there already.
+pub(crate) struct Entered {
+    pub(crate) entry: Entry,
+    pub(crate) found: Option<Vec<u8>>,
+}
+
+/// A queue's keys all begin with this.
+pub(crate) fn prefix_of(name: &[u8]) -> Vec<u8> {
+    let mut prefix = name.to_vec();
+    prefix.push(b'/');
+    prefix
+}
+
+/// All keys of a queue.
+pub(crate) fn range_of(prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let mut end = prefix.to_vec();
+    if let Some(last) = end.last_mut() {
+        // It is the slash, so there is a next byte.
+        *last = last.saturating_add(1);
+    }
+    (prefix.to_vec(), end)
+}
+
+/// The oldest entry of a queue.
+pub(crate) fn oldest(core: &Core, name: &[u8]) -> Result<PbRangeResponse, StoreError> {
+    let (key, range_end) = range_of(&prefix_of(name));
+    core.range(&PbRangeRequest {
+        key,
+        range_end,
+        limit: 1,
+        sort_target: SortTarget::Create as i32,
+        sort_order: SortOrder::Ascend as i32,
+        ..PbRangeRequest::default()
+    })
+}
+
+/// Enters a queue, waits for the turn, and calls `ready` in between. Gives up the place when the request that
+/// it is for goes away, or when anything fails; keeps it when the store stops, for the client may come back.
+///
+/// Runs as a task, because a request that is dropped in the middle of a write could not clean up.
+pub(crate) async fn stand<F, Fut>(
+    context: &Context,
+    name: Vec<u8>,
+    lease: i64,
+    value: Vec<u8>,
+    ready: F,
+) -> Result<Entry, Status>
+where
+    F: FnOnce(Arc<Core>, Entered) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<Entry, Status>> + Send,
+{
+    let gone = context.cancel.child_token();
+    let _tells_when_the_request_goes = gone.clone().drop_guard();
+    let (core, closing) = (Arc::clone(&context.core), context.cancel.clone());
+    let standing = context.tasks.spawn(async move {
+        let entered = Entry::enter(&core, &name, lease, value).await?;
+        let place = entered.entry.clone();
+        let turn = async {
+            let entry = ready(Arc::clone(&core), entered).await?;
+            entry.turn(&core, &gone).await?;
+            Ok(entry)
+        };
+        let outcome = turn.await;
+        if outcome.is_err() && !closing.is_cancelled() {
+            // Should this fail too, the lease takes the entry with it.
+            let _ = place.leave(&core).await;
+        }
+        outcome
+    });
+    standing
+        .await
+        .unwrap_or_else(|error| Err(Status::internal(format!("leasehold: a bug: {error}"))))
+}
+
+impl Entry {
+    /// Puts an entry at the end of a queue; one that the lease has there already is taken for it, as one
+    /// acquisition. It is touched then: whoever waits for the same entry cannot take it away by giving up.
+    async fn enter(
+        core: &Core,
+        name: &[u8],
+        lease: i64,
+        value: Vec<u8>,
+    ) -> Result<Entered, StoreError> {
+        let lease = lease_or_new(core, lease).await?;
+        let prefix = prefix_of(name);
+        let mut key = prefix.clone();
+        key.extend_from_slice(format!("{lease:x}").as_bytes());
+        let put = PbPutRequest {
+            key: key.clone(),
+            value,
+            lease,
+            ..PbPutRequest::default()
+        };
+        let touch = PbPutRequest {
+            key: key.clone(),
+            ignore_value: true,
+            ignore_lease: true,
+            prev_kv: true,
+            ..PbPutRequest::default()
+        };
+        let reply = core
+            .txn(PbTxnRequest {
+                compare: vec![create_is(&key, 0)],
+                success: vec![op(PbTxnOpRequest::RequestPut(put))],
+                failure: vec![op(PbTxnOpRequest::RequestPut(touch))],
+            })
+            .await?;
+        let entry = Entry {
+            prefix,
+            key,
+            lease,
+            create: revision_of(reply.header.as_ref()),
+            version: 1,
+        };
+        Ok(match previous(reply) {
+            None => Entered { entry, found: None },
+            Some(found) => Entered {
+                entry: Entry {
+                    create: found.create_revision,
+                    version: found.version + 1,
+                    ..entry
+                },
+                found: Some(found.value),
+            },
+        })
+    }
+
+    /// The same after one more put to its key by whoever stands in it.
+    pub(crate) const fn rewritten(mut self) -> Self {
+        self.version += 1;
+        self
+    }
+
+    /// Waits until nobody is ahead, and makes sure that the entry is still there then. A lease that ended while
+    /// it waited took it away: etcd 3.4 would grant all the same.
+    async fn turn(&self, core: &Core, gone: &CancellationToken) -> Result<(), Status> {
+        let changes = core.watchers().subscribe();
+        changes.add(KeyRange::One(self.key.as_slice().into()));
+        let mut followed: Option<KeyRange> = None;
+        loop {
+            // In this order: when nobody was ahead and the entry is still there later, it is first then.
+            let ahead = self.next_ahead(core)?;
+            if !self.stands(core)? {
+                return Err(StoreError::SessionExpired.into());
+            }
+            let Some(ahead) = ahead else {
+                return Ok(());
+            };
+            if followed.as_ref() != Some(&ahead) {
+                if let Some(before) = followed.take() {
+                    changes.remove(&before);
+                }
+                changes.add(ahead.clone());
+                followed = Some(ahead);
+                // It may have gone between the look and the subscription.
+                continue;
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = gone.cancelled() => return Err(stopped()),
+            }
+        }
+    }
+
+    /// The youngest entry ahead: the one whose end changes anything.
+    fn next_ahead(&self, core: &Core) -> Result<Option<KeyRange>, StoreError> {
+        let (key, range_end) = range_of(&self.prefix);
+        let reply = core.range(&PbRangeRequest {
+            key,
+            range_end,
+            limit: 1,
+            sort_target: SortTarget::Create as i32,
+            sort_order: SortOrder::Descend as i32,
+            keys_only: true,
+            max_create_revision: self.create - 1,
+            ..PbRangeRequest::default()
+        })?;
+        let first = reply.kvs.into_iter().next();
+        Ok(first.map(|kv| KeyRange::One(kv.key.into())))
+    }
+
+    /// Whether the entry is still there.
+    fn stands(&self, core: &Core) -> Result<bool, StoreError> {
+        let reply = core.range(&PbRangeRequest {
+            key: self.key.clone(),
+            keys_only: true,
+            ..PbRangeRequest::default()
+        })?;
+        let found = reply.kvs.first();
+        Ok(found.is_some_and(|kv| kv.create_revision == self.create))
+    }
+
+    /// Takes the entry back, unless somebody has entered with it again since.
+    async fn leave(&self, core: &Core) -> Result<PbTxnResponse, StoreError> {
+        core.txn(PbTxnRequest {
+            compare: vec![create_is(&self.key, self.create), self.version_is()],
+            success: vec![delete(&self.key)],
+            failure: Vec::new(),
+        })
+        .await
+    }
+
+    fn version_is(&self) -> PbCompare {
+        PbCompare {
+            target: PbCompareTarget::Version as i32,
+            key: self.key.clone(),
+            target_union: Some(PbTargetUnion::Version(self.version)),
+            ..PbCompare::default()
+        }
+    }
+}
+
+/// Deletes a key if it is still the one that was created then.
+pub(crate) async fn remove(
+    core: &Core,
+    key: &[u8],
+    create: i64,
+) -> Result<PbTxnResponse, StoreError> {
+    core.txn(PbTxnRequest {
+        compare: vec![create_is(key, create)],
+        success: vec![delete(key)],
+        failure: Vec::new(),
+    })
+    .await
+}
+
+/// Gives a key another value if it is still the one that was created then.
+pub(crate) async fn replace(
+    core: &Core,
+    put: PbPutRequest,
+    create: i64,
+) -> Result<PbTxnResponse, StoreError> {
+    core.txn(PbTxnRequest {
+        compare: vec![create_is(&put.key, create)],
+        success: vec![op(PbTxnOpRequest::RequestPut(put))],
+        failure: Vec::new(),
+    })
+    .await
+}
+
+async fn lease_or_new(core: &Core, lease: i64) -> Result<i64, StoreError> {
+    if lease != 0 {
+        return Ok(lease);
+    }
+    let asked = PbLeaseGrantRequest {
+        ttl: SESSION_TTL,
+        id: 0,
+    };
+    Ok(core.lease_grant(asked).await?.id)
+}
+
+/// A compare for "is equal", which is what a compare says unless told otherwise.
+fn create_is(key: &[u8], create: i64) -> PbCompare {
+    PbCompare {
+        target: PbCompareTarget::Create as i32,
+        key: key.to_vec(),
+        target_union: Some(PbTargetUnion::CreateRevision(create)),
+        ..PbCompare::default()
+    }
+}
+
+fn delete(key: &[u8]) -> PbTxnRequestOp {
+    op(PbTxnOpRequest::RequestDeleteRange(PbDeleteRequest {
+        key: key.to_vec(),
+        ..PbDeleteRequest::default()
+    }))
+}
+
+const fn op(request: PbTxnOpRequest) -> PbTxnRequestOp {
+    PbTxnRequestOp {
+        request: Some(request),
+    }
+}
+
+fn revision_of(header: Option<&PbResponseHeader>) -> i64 {
+    header.map_or(0, |header| header.revision)
+}
+
+/// What the one put of a transaction replaced.
+fn previous(reply: PbTxnResponse) -> Option<PbKeyValue> {
+    let first = reply.responses.into_iter().next()?;
+    match first.response? {
+        PbTxnOpResponse::ResponsePut(put) => put.prev_kv,
+        _ => None,
+    }
+}

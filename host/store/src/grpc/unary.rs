@@ -1,0 +1,88 @@
+//! Services written by hand, for those that `etcd-client` generates no server for.
+//!
+//! Only the transport is here; it must never know what a request means.
+
+use std::future::Future;
+
+use http::{Request, Response};
+use prost::Message;
+use tokio_stream::Stream;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::server::Grpc;
+use tonic_prost::ProstCodec;
+
+use super::MAX_MESSAGE_BYTES;
+
+fn grpc<M, R>() -> Grpc<ProstCodec<R, M>>
+where
+    M: Message + Default + 'static,
+    R: Message + Default + 'static,
+{
+    Grpc::new(ProstCodec::default())
+        .apply_max_message_size_config(Some(MAX_MESSAGE_BYTES), Some(usize::MAX))
+}
+
+/// Answers one request with one reply.
+pub(crate) async fn one<M, R, F, Fut>(request: Request<Body>, mut answer: F) -> Response<Body>
+where
+    M: Message + Default + 'static,
+    R: Message + Default + 'static,
+    F: FnMut(M) -> Fut,
+    Fut: Future<Output = Result<R, Status>>,
+{
+    let service = tower::service_fn(move |request: tonic::Request<M>| {
+        let answering = answer(request.into_inner());
+        async move { answering.await.map(tonic::Response::new) }
+    });
+    grpc::<M, R>().unary(service, request).await
+}
+
+/// Answers one request with a stream of replies.
+pub(crate) async fn many<M, R, F, S>(request: Request<Body>, mut answer: F) -> Response<Body>
+where
+    M: Message + Default + 'static,
+    R: Message + Default + 'static,
+    F: FnMut(M) -> S,
+    S: Stream<Item = Result<R, Status>> + Send + 'static,
+{
+    let service = tower::service_fn(move |request: tonic::Request<M>| {
+        std::future::ready(Ok(tonic::Response::new(answer(request.into_inner()))))
+    });
+    grpc::<M, R>().server_streaming(service, request).await
+}
+
+/// The reply to a request that nobody here answers.
+pub(crate) fn none(status: Status) -> Response<Body> {
+    status.into_http()
+}
+
+/// Makes a type a service: its name, and the method that answers.
+macro_rules! hand_written {
+    ($server:ty, $name:literal) => {
+        impl tonic::server::NamedService for $server {
+            const NAME: &'static str = $name;
+        }
+
+        impl tower::Service<http::Request<tonic::body::Body>> for $server {
+            type Response = http::Response<tonic::body::Body>;
+            type Error = std::convert::Infallible;
+            type Future =
+                futures_util::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+            fn poll_ready(
+                &mut self,
+                _: &mut std::task::Context<'_>,
+            ) -> std::task::Poll<Result<(), Self::Error>> {
+                std::task::Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
+                let server = self.clone();
+                Box::pin(async move { Ok(server.answer(request).await) })
+            }
+        }
+    };
+}
+
+pub(crate) use hand_written;

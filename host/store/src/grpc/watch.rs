@@ -1,0 +1,202 @@
+//! etcd's watches: one stream of responses for many watches.
+//!
+//! There is no task and no queue behind a stream: it goes on when the connection asks for the next response,
+//! so what a client does not read is not read from the history either, nor are its requests. This file
+//! must never hold up whoever writes, nor answer a client that is not listening.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd_client::proto::{PbWatchRequest, PbWatchResponse, PbWatchService};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::sync::watch;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use self::watches::Watches;
+use crate::core::Core;
+use crate::watch::{History, Registry};
+
+mod batch;
+mod serve;
+mod watches;
+
+#[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod progress_tests;
+#[cfg(test)]
+mod race_tests;
+#[cfg(test)]
+mod request_tests;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod wire_tests;
+
+/// How often a watch that asked for it hears that nothing happened: etcd's default. Up to a tenth is added,
+/// so that streams that came together do not all speak at once.
+const PROGRESS_INTERVAL: Duration = Duration::from_mins(10);
+
+/// The most requests that are taken before watches go on.
+const REQUESTS_IN_A_ROW: u32 = 64;
+
+/// The watch service.
+#[derive(Clone)]
+pub(crate) struct WatchService {
+    history: Arc<dyn History>,
+    registry: Arc<Registry>,
+    cancel: CancellationToken,
+    progress: Duration,
+}
+
+impl WatchService {
+    /// Serves watches until cancelled, or until the store closes.
+    pub(crate) fn new(core: Arc<Core>, cancel: CancellationToken) -> Self {
+        let registry = Arc::clone(core.watchers());
+        Self::over(core, registry, cancel, PROGRESS_INTERVAL)
+    }
+
+    fn over(
+        history: Arc<dyn History>,
+        registry: Arc<Registry>,
+        cancel: CancellationToken,
+        progress: Duration,
+    ) -> Self {
+        registry.begin(history.header().revision);
+        Self {
+            history,
+            registry,
+            cancel,
+            progress,
+        }
+    }
+
+    fn stream<R>(&self, requests: R) -> impl Stream<Item = Result<PbWatchResponse, Status>> + use<R>
+    where
+        R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin,
+    {
+        let jitter = self.progress.mul_f64(fastrand::f64() / 10.0);
+        let mut ticks = interval_at(
+            Instant::now() + self.progress + jitter,
+            self.progress + jitter,
+        );
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let session = Session {
+            watches: Watches::new(Arc::clone(&self.history), Arc::clone(&self.registry)),
+            told: self.registry.told(),
+            registry: Arc::clone(&self.registry),
+            cancel: self.cancel.clone(),
+            requests: Some(requests),
+            in_a_row: 0,
+            ticks,
+        };
+        stream::unfold(Some(session), |session| async {
+            let mut session = session?;
+            match session.next().await {
+                Ok(response) => Some((Ok(response), Some(session))),
+                Err(status) => Some((Err(status), None)),
+            }
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl PbWatchService for WatchService {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<PbWatchResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<Streaming<PbWatchRequest>>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        Ok(Response::new(Box::pin(self.stream(request.into_inner()))))
+    }
+}
+
+/// One stream, from both sides.
+struct Session<R> {
+    watches: Watches,
+    registry: Arc<Registry>,
+    told: watch::Receiver<i64>,
+    cancel: CancellationToken,
+    /// None once the client has said all it will say: as in etcd, it may go on listening.
+    requests: Option<R>,
+    /// How many requests were taken since watches went on last.
+    in_a_row: u32,
+    ticks: Interval,
+}
+
+/// What a stream does next.
+enum Next {
+    Stop,
+    Apply(Option<Result<PbWatchRequest, Status>>),
+    Look,
+    Tick,
+}
+
+impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> Session<R> {
+    /// The next response, or why there will be none.
+    async fn next(&mut self) -> Result<PbWatchResponse, Status> {
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(super::stopped());
+            }
+            if let Some(response) = self.watches.pop() {
+                return Ok(response);
+            }
+            let next = self.wait().await;
+            let requests = match &next {
+                Next::Apply(_) => self.in_a_row + 1,
+                _ => 0,
+            };
+            match next {
+                Next::Stop => return Err(super::stopped()),
+                Next::Apply(Some(request)) => self.watches.apply(request?),
+                Next::Apply(None) => self.requests = None,
+                Next::Tick => self.watches.tick(),
+                Next::Look => {}
+            }
+            // Watches that are created together then read the history together. A client that keeps asking
+            // gets its events all the same.
+            self.in_a_row = requests % REQUESTS_IN_A_ROW;
+            if self.in_a_row != 0 {
+                continue;
+            }
+            self.watches.look();
+            if self.watches.has_work() {
+                self.watches.work();
+                // Much history can go by before there is something to send.
+                tokio::task::coop::consume_budget().await;
+            }
+        }
+    }
+
+    /// Waits for something to do. Requests come first: there is one answer to each, and the client waits.
+    async fn wait(&mut self) -> Next {
+        let has_work = self.watches.has_work();
+        let wants_progress = self.watches.wants_progress();
+        let awaited = self.watches.awaits().filter(|_| !has_work);
+        let asks = self.requests.is_some();
+        let request = async {
+            match &mut self.requests {
+                Some(requests) => requests.next().await,
+                None => None,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Next::Stop,
+            () = self.registry.closed() => Next::Stop,
+            request = request, if asks => Next::Apply(request),
+            () = self.watches.touched() => Next::Look,
+            _ = self.told.wait_for(|told| awaited.is_some_and(|awaited| *told >= awaited)),
+                if awaited.is_some() => Next::Look,
+            _ = self.ticks.tick(), if wants_progress => Next::Tick,
+            () = std::future::ready(()), if has_work => Next::Look,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Events on their way to one watch, made into responses one at a time.
+//!
+//! What is waiting is shared with the history; only the response that is being sent has values of its
+//! own. This file must never split a revision over responses, unless the client asked for fragments.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use etcd_client::proto::{PbEvent, PbResponseHeader, PbWatchResponse};
+use prost::Message;
+
+use crate::change::Change;
+use crate::keyrange::KeyRange;
+use crate::watch::History;
+
+/// A response is closed at the end of a revision once it has this many bytes: what a client that reads
+/// slowly makes the store hold on to, beyond the one revision that cannot be split.
+const ENOUGH_BYTES: usize = 256 << 10;
+
+/// Fragments are smaller than this, as etcd's are.
+const FRAGMENT_BYTES: usize = crate::grpc::MAX_MESSAGE_BYTES;
+
+/// One watch as its client asked for it.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// What the client knows it by. Ids come again.
+    pub(super) id: i64,
+    /// What tells it from every other watch of the stream, earlier ones included.
+    pub(super) serial: u64,
+    pub(super) range: KeyRange,
+    pub(super) prev_kv: bool,
+    pub(super) fragment: bool,
+    pub(super) filter: Filter,
+}
+
+/// Which events a watch leaves out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Filter {
+    pub(super) puts: bool,
+    pub(super) deletes: bool,
+}
+
+impl Filter {
+    pub(super) const fn passes(self, change: &Change) -> bool {
+        if change.is_put() {
+            !self.puts
+        } else {
+            !self.deletes
+        }
+    }
+}
+
+/// Events for one watch, in order.
+#[derive(Debug)]
+pub(super) struct Batch {
+    watch: Arc<Watch>,
+    changes: VecDeque<Arc<Change>>,
+    /// The event that did not fit into the last fragment.
+    carried: Option<PbEvent>,
+    /// Up to where the watch is served with the last of these events, if further than that event.
+    through: Option<i64>,
+}
+
+impl Batch {
+    pub(super) const fn new(watch: Arc<Watch>) -> Self {
+        Self {
+            watch,
+            changes: VecDeque::new(),
+            carried: None,
+            through: None,
+        }
+    }
+
+    pub(super) const fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
+    pub(super) fn push(&mut self, change: Arc<Change>) {
+        self.changes.push_back(change);
+    }
+
+    pub(super) const fn served_through(&mut self, revision: i64) {
+        self.through = Some(revision);
+    }
+
+    /// The next response, which `header` is for but for its revision; whether it is the last one. A header's
+    /// revision is one up to which the watch has then been sent everything.
+    pub(super) fn next(
+        &mut self,
+        history: &dyn History,
+        mut header: PbResponseHeader,
+    ) -> (PbWatchResponse, bool) {
+        let mut response = PbWatchResponse {
+            watch_id: self.watch.id,
+            ..PbWatchResponse::default()
+        };
+        // The largest that the fields beside the events can be.
+        let mut size = header.encoded_len() + 32;
+        while let Some(event) = self.next_event(history) {
+            let revision = event.kv.as_ref().map_or(0, |kv| kv.mod_revision);
+            let length = event.encoded_len();
+            size += 1 + prost::length_delimiter_len(length) + length;
+            let fits = size < FRAGMENT_BYTES || response.events.is_empty();
+            if self.watch.fragment && !fits {
+                self.carried = Some(event);
+                response.fragment = true;
+                break;
+            }
+            header.revision = revision;
+            response.events.push(event);
+            let ends_revision = self
+                .changes
+                .front()
+                .is_none_or(|next| next.revision != revision);
+            if ends_revision && size >= ENOUGH_BYTES {
+                break;
+            }
+        }
+        let done = self.carried.is_none() && self.changes.is_empty();
+        if let (true, Some(through)) = (done, self.through) {
+            header.revision = header.revision.max(through);
+        }
+        response.header = Some(header);
+        (response, done)
+    }
+
+    fn next_event(&mut self, history: &dyn History) -> Option<PbEvent> {
+        if let Some(event) = self.carried.take() {
+            return Some(event);
+        }
+        let change = self.changes.pop_front()?;
+        let kv = change.key_value(false);
+        let is_create = change.is_put() && kv.create_revision == kv.mod_revision;
+        let prev_kv = (self.watch.prev_kv && !is_create)
+            .then(|| history.before(&change.key, change.revision))
+            .flatten();
+        Some(PbEvent {
+            // 0 is a put, 1 a deletion.
+            r#type: i32::from(!change.is_put()),
+            kv: Some(kv),
+            prev_kv,
+        })
+    }
+}

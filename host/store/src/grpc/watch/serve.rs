@@ -1,0 +1,186 @@
+//! How watches go on through the history.
+//!
+//! One step reads at most two bounded pieces: one for those that are live, one for those furthest behind, so
+//! that neither keeps the other waiting. This file must never read on while something waits to be sent.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use etcd_client::proto::PbWatchResponse;
+
+use super::batch::{Batch, Watch};
+use super::watches::{Member, Outgoing, Watches, is_there, of};
+use crate::change::Revision;
+use crate::watch::{RangeIndex, Touched};
+
+/// The most revisions read at a time.
+const REVISIONS_AT_A_TIME: i64 = 256;
+
+/// No further revision is taken up once this many events wait to be sent.
+const EVENTS_AT_A_TIME: usize = 4096;
+
+impl Watches {
+    /// Goes on by one piece of history for those that are live, and one for those furthest behind.
+    pub(super) fn work(&mut self) {
+        self.serve_live();
+        self.serve_behind();
+        self.keep_promise();
+    }
+
+    fn serve_live(&mut self) {
+        let Some(touched) = self.live.touched.take() else {
+            return;
+        };
+        let from = touched.first.max(self.live.next);
+        let limit = (touched.last - from + 1).min(REVISIONS_AT_A_TIME);
+        if limit <= 0 {
+            return;
+        }
+        let next = match self.read(from, limit) {
+            Ok(revisions) => {
+                let Some(served) = deliver(
+                    &revisions,
+                    &self.live.members,
+                    &mut self.idle,
+                    &mut self.outbox,
+                    |_| true,
+                    None,
+                ) else {
+                    return;
+                };
+                served + 1
+            }
+            Err(compacted) => {
+                let missed: Vec<_> = self.live.members.values().collect();
+                let missed: Vec<_> = missed
+                    .into_iter()
+                    .filter(|member| member.from < compacted)
+                    .map(|member| Arc::clone(&member.watch))
+                    .collect();
+                for watch in missed {
+                    self.live.members.remove(&watch.range, watch.serial);
+                    self.end_compacted(&watch, compacted);
+                }
+                compacted
+            }
+        };
+        self.live.next = next;
+        if next <= touched.last {
+            self.live.touched = Some(Touched {
+                first: next,
+                last: touched.last,
+            });
+        }
+    }
+
+    fn serve_behind(&mut self) {
+        let Some((from, members)) = self.behind.pop_first() else {
+            return;
+        };
+        // Not past those ahead, to go on together with them.
+        let ahead = self
+            .behind
+            .keys()
+            .next()
+            .map_or(i64::MAX, |next| next - from);
+        let limit = ahead.min(REVISIONS_AT_A_TIME);
+        let revisions = match self.read(from, limit) {
+            Ok(revisions) => revisions,
+            Err(compacted) => {
+                for member in members.values() {
+                    if self.is_there(&member.watch) {
+                        self.end_compacted(&member.watch, compacted);
+                    }
+                }
+                return;
+            }
+        };
+        let is_all = i64::try_from(revisions.len()).is_ok_and(|read| read < limit);
+        let by_id = &self.by_id;
+        let served = deliver(
+            &revisions,
+            &members,
+            &mut self.idle,
+            &mut self.outbox,
+            |watch| is_there(by_id, watch),
+            revisions.last().filter(|_| is_all).map(|last| last.number),
+        );
+        let next = served.map_or(from, |served| served + 1);
+        if is_all && revisions.last().is_none_or(|last| last.number < next) {
+            for mut member in members.into_values() {
+                if self.is_there(&member.watch) {
+                    member.from = next;
+                    let range = member.watch.range.clone();
+                    self.live
+                        .members
+                        .insert(&range, member.watch.serial, member);
+                }
+            }
+        } else {
+            let here = self.behind.entry(next).or_default();
+            here.absorb(members, |member| (&member.watch.range, member.watch.serial));
+        }
+    }
+
+    fn read(&self, from: i64, limit: i64) -> Result<Vec<Arc<Revision>>, i64> {
+        self.history
+            .history(from, usize::try_from(limit).unwrap_or(1))
+    }
+
+    fn end_compacted(&mut self, watch: &Watch, compacted: i64) {
+        self.forget(watch.id);
+        // As etcd does: a header without revision, and no reason but the revision that there is still.
+        let mut header = self.history.header();
+        header.revision = 0;
+        self.reply(PbWatchResponse {
+            watch_id: watch.id,
+            canceled: true,
+            compact_revision: compacted,
+            ..of(header)
+        });
+    }
+}
+
+/// Puts what concerns each of these watches into the outbox: whole revisions, until there is enough. Gives
+/// the last revision that was taken up; none, of none. With it, watches are served up to `through`.
+fn deliver(
+    revisions: &[Arc<Revision>],
+    members: &RangeIndex<Member>,
+    idle: &mut HashMap<i64, bool>,
+    outbox: &mut VecDeque<Outgoing>,
+    is_there: impl Fn(&Watch) -> bool,
+    through: Option<i64>,
+) -> Option<i64> {
+    let mut batches: BTreeMap<u64, Batch> = BTreeMap::new();
+    let mut count = 0;
+    let mut served = None;
+    for revision in revisions {
+        for change in &revision.changes {
+            members.find(&change.key, |Member { watch, from }| {
+                if *from <= revision.number && watch.filter.passes(change) && is_there(watch) {
+                    count += 1;
+                    batches
+                        .entry(watch.serial)
+                        .or_insert_with(|| Batch::new(Arc::clone(watch)))
+                        .push(Arc::clone(change));
+                }
+            });
+        }
+        served = Some(revision.number);
+        if count >= EVENTS_AT_A_TIME {
+            break;
+        }
+    }
+    for (_, mut batch) in batches {
+        if let Some(idle) = idle.get_mut(&batch.watch().id) {
+            *idle = false;
+        }
+        if let Some(through) =
+            through.filter(|_| served == revisions.last().map(|last| last.number))
+        {
+            batch.served_through(through);
+        }
+        outbox.push_back(Outgoing::Events(batch));
+    }
+    served
+}

@@ -1,0 +1,325 @@
+//! The watches of one stream: where each has got to, and what goes out next.
+//!
+//! Those that are up to date are live: they share a place, and go on when the registry says so. The others
+//! are behind: they read the history in bounded pieces, those that meet going on together, until they are
+//! live. This file must never wait, nor hold more than one piece of history.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use etcd_client::proto::{PbResponseHeader, PbWatchRequest, PbWatchRequestUnion, PbWatchResponse};
+
+use super::batch::{Batch, Filter, Watch};
+use crate::keyrange::KeyRange;
+use crate::watch::{History, RangeIndex, Registry, Subscription, Touched};
+
+/// The id in responses that are about no watch, or about all of them.
+const NO_WATCH: i64 = -1;
+
+const DUPLICATE_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
+const EMPTY_RANGE: &str = "mvcc: watcher range is empty";
+const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
+
+/// The watches of one stream.
+pub(super) struct Watches {
+    pub(super) history: Arc<dyn History>,
+    registry: Arc<Registry>,
+    subscription: Subscription,
+    pub(super) by_id: HashMap<i64, Arc<Watch>>,
+    next_id: i64,
+    next_serial: u64,
+    pub(super) live: Live,
+    /// Those that are behind, by the next revision they are to be served.
+    pub(super) behind: BTreeMap<i64, RangeIndex<Member>>,
+    pub(super) outbox: VecDeque<Outgoing>,
+    /// Watches that want to hear that nothing happened, and whether nothing did since they last heard.
+    pub(super) idle: HashMap<i64, bool>,
+    progress: Option<Progress>,
+}
+
+/// Watches that are up to date but for what the registry told.
+#[derive(Default)]
+pub(super) struct Live {
+    pub(super) members: RangeIndex<Member>,
+    /// Everything below was served, or touched none of them.
+    pub(super) next: i64,
+    pub(super) touched: Option<Touched>,
+}
+
+impl Live {
+    fn note(&mut self, touched: Touched) {
+        match &mut self.touched {
+            Some(noted) => noted.last = noted.last.max(touched.last),
+            none => *none = Some(touched),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) watch: Arc<Watch>,
+    /// The first revision it still wants.
+    pub(super) from: i64,
+}
+
+/// A promise to say up to where everything has been sent.
+#[derive(Default)]
+struct Progress {
+    /// It is to say this revision or a later one: the client may have seen it elsewhere.
+    at_least: i64,
+    /// Whether to say it of the stream.
+    stream: bool,
+    /// The watches to say it of.
+    watches: Vec<i64>,
+}
+
+pub(super) enum Outgoing {
+    Reply(PbWatchResponse),
+    Events(Batch),
+}
+
+impl Watches {
+    pub(super) fn new(history: Arc<dyn History>, registry: Arc<Registry>) -> Self {
+        Self {
+            subscription: registry.subscribe(),
+            history,
+            registry,
+            by_id: HashMap::new(),
+            next_id: 0,
+            next_serial: 0,
+            live: Live::default(),
+            behind: BTreeMap::new(),
+            outbox: VecDeque::new(),
+            idle: HashMap::new(),
+            progress: None,
+        }
+    }
+
+    /// Returns when there is something new for a live watch, and takes note of it. Cancel-safe.
+    pub(super) async fn touched(&mut self) {
+        let touched = self.subscription.touched().await;
+        self.live.note(touched);
+    }
+
+    /// Takes note of what is new for a live watch, if anything is.
+    pub(super) fn look(&mut self) {
+        if let Some(touched) = self.subscription.look() {
+            self.live.note(touched);
+        }
+    }
+
+    /// The next response, if one is ready.
+    pub(super) fn pop(&mut self) -> Option<PbWatchResponse> {
+        match self.outbox.front_mut()? {
+            Outgoing::Reply(reply) => {
+                let reply = std::mem::take(reply);
+                self.outbox.pop_front();
+                Some(reply)
+            }
+            Outgoing::Events(batch) => {
+                let (response, done) = batch.next(&*self.history, self.history.header());
+                if done {
+                    self.outbox.pop_front();
+                }
+                Some(response)
+            }
+        }
+    }
+
+    /// Does what the client asks for. At most one response comes of it.
+    pub(super) fn apply(&mut self, request: PbWatchRequest) {
+        match request.request_union {
+            Some(PbWatchRequestUnion::CreateRequest(asked)) => {
+                let filter = Filter {
+                    puts: asked.filters.contains(&0),
+                    deletes: asked.filters.contains(&1),
+                };
+                let key: &[u8] = if asked.key.is_empty() {
+                    b"\0"
+                } else {
+                    &asked.key
+                };
+                let watch = Watch {
+                    id: asked.watch_id,
+                    serial: self.next_serial,
+                    range: KeyRange::new(key, &asked.range_end),
+                    prev_kv: asked.prev_kv,
+                    fragment: asked.fragment,
+                    filter,
+                };
+                self.next_serial += 1;
+                self.create(watch, asked.start_revision, asked.progress_notify);
+            }
+            Some(PbWatchRequestUnion::CancelRequest(asked)) => self.cancel(asked.watch_id),
+            Some(PbWatchRequestUnion::ProgressRequest(_)) => self.promise_progress().stream = true,
+            // As etcd does: a request that is none is no reason to end the stream.
+            None => {}
+        }
+    }
+
+    fn create(&mut self, mut watch: Watch, start: i64, notify: bool) {
+        let refused = match &watch.range {
+            _ if start < 0 => Some(COMPACTED),
+            KeyRange::Between(first, end) if first >= end => Some(EMPTY_RANGE),
+            _ if watch.id != 0 && self.by_id.contains_key(&watch.id) => Some(DUPLICATE_ID),
+            _ => None,
+        };
+        if let Some(reason) = refused {
+            return self.reply(PbWatchResponse {
+                header: Some(self.history.header()),
+                watch_id: NO_WATCH,
+                created: true,
+                canceled: true,
+                cancel_reason: reason.into(),
+                ..PbWatchResponse::default()
+            });
+        }
+        if watch.id == 0 {
+            while self.by_id.contains_key(&self.next_id) {
+                self.next_id += 1;
+            }
+            watch.id = self.next_id;
+            self.next_id += 1;
+        }
+        // Subscribed before the revision is read: whatever comes after that revision, the registry tells of.
+        self.subscription.add(watch.range.clone());
+        let header = self.history.header();
+        let watch = Arc::new(watch);
+        self.by_id.insert(watch.id, Arc::clone(&watch));
+        if notify {
+            self.idle.insert(watch.id, true);
+        }
+        self.reply(PbWatchResponse {
+            watch_id: watch.id,
+            created: true,
+            ..of(header.clone())
+        });
+        let is_past = start != 0 && start <= header.revision;
+        let from = if start == 0 {
+            header.revision + 1
+        } else {
+            start
+        };
+        let members = if is_past {
+            self.behind.entry(start).or_default()
+        } else {
+            &mut self.live.members
+        };
+        let serial = watch.serial;
+        members.insert(&watch.range.clone(), serial, Member { watch, from });
+    }
+
+    fn cancel(&mut self, id: i64) {
+        let Some(watch) = self.forget(id) else {
+            // As etcd does: no answer.
+            return;
+        };
+        // Of those behind it is left out when they go on.
+        self.live.members.remove(&watch.range, watch.serial);
+        self.reply(PbWatchResponse {
+            watch_id: id,
+            canceled: true,
+            ..of(self.history.header())
+        });
+    }
+
+    pub(super) fn forget(&mut self, id: i64) -> Option<Arc<Watch>> {
+        let watch = self.by_id.remove(&id)?;
+        self.idle.remove(&id);
+        self.subscription.remove(&watch.range);
+        Some(watch)
+    }
+
+    pub(super) fn reply(&mut self, response: PbWatchResponse) {
+        self.outbox.push_back(Outgoing::Reply(response));
+    }
+
+    /// Whether [`Watches::work`] has something to do.
+    pub(super) fn has_work(&self) -> bool {
+        self.live.touched.is_some()
+            || !self.behind.is_empty()
+            || self
+                .progress
+                .as_ref()
+                .is_some_and(|progress| *self.registry.told().borrow() >= progress.at_least)
+    }
+
+    /// The revision that must be told of before a promise of progress can be kept.
+    pub(super) fn awaits(&self) -> Option<i64> {
+        self.progress.as_ref().map(|progress| progress.at_least)
+    }
+
+    pub(super) fn is_there(&self, watch: &Watch) -> bool {
+        is_there(&self.by_id, watch)
+    }
+
+    /// Whether any watch wants to hear that nothing happened.
+    pub(super) fn wants_progress(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
+    /// It is time to say so to those that had no events since the last time.
+    pub(super) fn tick(&mut self) {
+        let due: Vec<i64> = self
+            .idle
+            .iter_mut()
+            .filter_map(|(id, idle)| std::mem::replace(idle, true).then_some(*id))
+            .collect();
+        if !due.is_empty() {
+            self.promise_progress().watches = due;
+        }
+    }
+
+    fn promise_progress(&mut self) -> &mut Progress {
+        let current = self.history.header().revision;
+        let progress = self.progress.get_or_insert_default();
+        progress.at_least = current;
+        progress
+    }
+
+    /// Says up to where everything has been sent, once everything has been.
+    pub(super) fn keep_promise(&mut self) {
+        if self.live.touched.is_some() || !self.behind.is_empty() {
+            return;
+        }
+        let Some(progress) = self.progress.take() else {
+            return;
+        };
+        // Read before looking: what is told of up to here is in what the look gives.
+        let told = *self.registry.told().borrow();
+        self.look();
+        if told < progress.at_least || self.live.touched.is_some() {
+            self.progress = Some(progress);
+            return;
+        }
+        let mut header = self.history.header();
+        header.revision = told;
+        for id in progress.watches {
+            if self.idle.contains_key(&id) {
+                self.reply(PbWatchResponse {
+                    watch_id: id,
+                    ..of(header.clone())
+                });
+            }
+        }
+        if progress.stream {
+            self.reply(PbWatchResponse {
+                watch_id: NO_WATCH,
+                ..of(header)
+            });
+        }
+    }
+}
+
+pub(super) fn of(header: PbResponseHeader) -> PbWatchResponse {
+    PbWatchResponse {
+        header: Some(header),
+        ..PbWatchResponse::default()
+    }
+}
+
+pub(super) fn is_there(by_id: &HashMap<i64, Arc<Watch>>, watch: &Watch) -> bool {
+    by_id
+        .get(&watch.id)
+        .is_some_and(|there| there.serial == watch.serial)
+}

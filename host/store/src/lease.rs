@@ -1,0 +1,47 @@
+//! Ending leases that have run out.
+//!
+//! A lease is never ended early: it is found due here, and looked at again by the writer in its turn. It
+//! ends late only by the writer's queue, where etcd looks every half second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::mvcc::{Command, Reply};
+use crate::shared::Shared;
+use crate::writer::Writer;
+
+/// Look at least this often: a clock that is not the runtime's may jump.
+const LONGEST_NAP: Duration = Duration::from_millis(500);
+/// And wait at least so long after a try that failed, or for a lease that is due in no time.
+const SHORTEST_NAP: Duration = Duration::from_millis(1);
+
+/// Ends leases until told to stop.
+pub(crate) async fn keep_ending(
+    shared: Arc<Shared>,
+    writer: Arc<Writer>,
+    cancel: CancellationToken,
+) {
+    loop {
+        let now = shared.now();
+        let (due, next) = shared.state().leases_due(now);
+        let mut nap = next
+            .map_or(LONGEST_NAP, |next| next.since(now))
+            .clamp(SHORTEST_NAP, LONGEST_NAP);
+        if !due.is_empty() {
+            match writer.write(&shared, Command::Expire(due)).await {
+                Ok(Reply::Expire(count)) => tracing::debug!(count, "leases have run out"),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "leases have run out and cannot be ended yet");
+                    nap = LONGEST_NAP;
+                }
+            }
+        }
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(nap) => {}
+        }
+    }
+}

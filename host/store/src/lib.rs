@@ -1,0 +1,56 @@
+//! An etcd v3 server for one machine, inside the process or beside it.
+//!
+//! It speaks enough of etcd's API that `etcdctl`, Go's `concurrency` package, Python clients and
+//! `leasehold-lock` work against it unchanged, and keeps every acknowledged write through a crash. It
+//! is one node and never more: beyond one machine the answer is a real etcd.
+//!
+//! ```no_run
+//! use leasehold_store::{Listen, Options, Store};
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Store::open(Options::directory("/var/lib/leasehold/store")).await?;
+//! let endpoint = store.listen(Listen::Tcp("127.0.0.1:2379".parse()?)).await?;
+//! println!("etcdctl --endpoints {endpoint} get --prefix /");
+//! store.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layout
+//!
+//! - [`options`], [`store`]: opening, listening, closing.
+//! - `core`: every request ends here; `writer`: the one place that changes anything; `shared`: what both see.
+//! - `mvcc`: keys, revisions, transactions and leases in memory, without a clock or I/O of its own; `lease`:
+//!   ending those that have run out.
+//! - `change`, `keyrange`, `error`: what the others speak of.
+//! - `disk`: where it outlives the process.
+//! - `watch`: who wants to know of which keys.
+//! - `grpc`: one file for each of etcd's services; `serve`: sockets, and the way in without one.
+//!
+//! # What this crate must never do
+//!
+//! Acknowledge, show to a reader or send to a watcher what is not durable; let a revision fall; end a
+//! lease early; know of locks' holders, jobs or guests.
+
+pub mod options;
+pub mod store;
+
+mod change;
+mod core;
+#[cfg(test)]
+mod core_tests;
+mod disk;
+mod error;
+mod grpc;
+mod keyrange;
+mod lease;
+mod mvcc;
+mod serve;
+mod shared;
+mod watch;
+mod writer;
+
+pub use disk::DiskError;
+pub use options::{Data, OpenMedia, Options};
+pub use redb::StorageBackend;
+pub use serve::{InProcess, Listen, ListenError};
+pub use store::{OpenError, Store};

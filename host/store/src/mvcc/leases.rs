@@ -1,0 +1,118 @@
+//! Who has which lease, when it ends, and which keys go with it.
+//!
+//! This file must never end a lease by itself: what is due is told, and ended by a write like any other.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use leasehold_lock::clock::BootTime;
+
+use crate::change::Key;
+
+/// A shorter TTL is granted as this one. etcd derives it from its election timeout; with the default it is this.
+pub(super) const SHORTEST_TTL: i64 = 2;
+/// A longer one is refused.
+pub(super) const LONGEST_TTL: i64 = 9_000_000_000;
+
+/// A lease and what hangs on it.
+#[derive(Debug)]
+pub(super) struct Lease {
+    /// In seconds.
+    pub(super) ttl: i64,
+    /// Renewed through a shared reference: a renewal is no write.
+    deadline: AtomicU64,
+    /// Its keys in order: they are deleted in this order.
+    pub(super) keys: BTreeSet<Key>,
+}
+
+impl Lease {
+    fn new(ttl: i64, now: BootTime) -> Self {
+        let lease = Self {
+            ttl,
+            deadline: AtomicU64::new(0),
+            keys: BTreeSet::new(),
+        };
+        lease.renew(now);
+        lease
+    }
+
+    pub(super) fn deadline(&self) -> BootTime {
+        BootTime::from_nanos(self.deadline.load(Ordering::Acquire))
+    }
+
+    fn renew(&self, now: BootTime) {
+        let whole = Duration::from_secs(u64::try_from(self.ttl).unwrap_or(0));
+        self.deadline
+            .store(now.after(whole).as_nanos(), Ordering::Release);
+    }
+}
+
+/// Every lease.
+#[derive(Debug, Default)]
+pub(super) struct Leases(HashMap<i64, Lease>);
+
+impl Leases {
+    /// The leases of an image, each with its full TTL ahead of it.
+    pub(super) fn restarted(image: &BTreeMap<i64, i64>, now: BootTime) -> Self {
+        let lease = |(id, ttl): (&i64, &i64)| (*id, Lease::new(*ttl, now));
+        Self(image.iter().map(lease).collect())
+    }
+
+    pub(super) fn get(&self, id: i64) -> Option<&Lease> {
+        self.0.get(&id)
+    }
+
+    pub(super) fn contains(&self, id: i64) -> bool {
+        self.0.contains_key(&id)
+    }
+
+    pub(super) fn grant(&mut self, id: i64, ttl: i64, now: BootTime) {
+        self.0.insert(id, Lease::new(ttl, now));
+    }
+
+    pub(super) fn end(&mut self, id: i64) -> Option<Lease> {
+        self.0.remove(&id)
+    }
+
+    /// Counts its whole TTL from now, unless it has run out: then it only waits to be ended.
+    pub(super) fn renew(&self, id: i64, now: BootTime) -> Option<i64> {
+        let lease = self.0.get(&id).filter(|lease| lease.deadline() > now)?;
+        lease.renew(now);
+        Some(lease.ttl)
+    }
+
+    pub(super) fn attach(&mut self, id: i64, key: &Key) {
+        if let Some(lease) = self.0.get_mut(&id) {
+            lease.keys.insert(Key::clone(key));
+        }
+    }
+
+    pub(super) fn detach(&mut self, id: i64, key: &[u8]) {
+        if let Some(lease) = self.0.get_mut(&id) {
+            lease.keys.remove(key);
+        }
+    }
+
+    /// Their ids, those that end first in front.
+    pub(super) fn by_deadline(&self) -> Vec<i64> {
+        let mut leases: Vec<_> = self.0.iter().map(|(id, l)| (l.deadline(), *id)).collect();
+        leases.sort_unstable();
+        leases.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Those that have run out, and when the next one will.
+    pub(super) fn due(&self, now: BootTime) -> (Vec<i64>, Option<BootTime>) {
+        let (mut due, mut next) = (Vec::new(), None::<BootTime>);
+        for (id, lease) in &self.0 {
+            let deadline = lease.deadline();
+            if deadline <= now {
+                due.push(*id);
+            } else {
+                next = Some(next.map_or(deadline, |next| next.min(deadline)));
+            }
+        }
+        due.sort_unstable();
+        (due, next)
+    }
+}

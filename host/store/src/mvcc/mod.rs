@@ -1,0 +1,23 @@
+//! Keys, their versions, revisions and leases, all in memory.
+//!
+//! Nothing here knows a clock, a disk, a task or the wire: time comes in as a moment, what happened goes
+//! out as a [`Batch`]. The rules are etcd's (its `mvcc`, `lease` and `apply` packages describe them).
+//!
+//! - [`State`]: the whole; what a write changes and what a commit makes of it.
+//! - [`versions`]: one key's history. [`read`]: ranges. [`check`]: what is refused before anything runs.
+//! - [`compare`], [`txn`]: transactions. [`leases`]: who has which lease, and what hangs on it.
+//! - [`compaction`]: giving history up.
+
+pub(crate) mod check;
+mod compaction;
+mod compare;
+mod leases;
+mod read;
+mod state;
+pub(crate) mod txn;
+mod versions;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use state::{Command, Reply, State};

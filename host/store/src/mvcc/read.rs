@@ -1,0 +1,190 @@
+//! Reading ranges of keys at a revision: limits, order, filters and counts.
+//!
+//! The order of steps is etcd's, oddities included: without a sort order the limit cuts before a sort by
+//! anything but the key, and the count knows neither limit nor filters. This file changes nothing.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use etcd_client::proto::{PbRangeRequest, PbRangeResponse, PbResponseHeader};
+
+use super::versions::Versions;
+use crate::change::{Change, Key, What};
+use crate::error::StoreError;
+use crate::keyrange::KeyRange;
+
+/// The keys as seen from one revision, and how far back it can look.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(super) index: &'a BTreeMap<Key, Versions>,
+    /// What "now" means.
+    pub(super) revision: i64,
+    pub(super) compacted: i64,
+}
+
+const NONE: i32 = 0;
+const ASCEND: i32 = 1;
+const BY_KEY: i32 = 0;
+
+impl<'a> View<'a> {
+    /// The live keys of a range at a revision, in order.
+    pub(super) fn live(
+        self,
+        range: &KeyRange,
+        revision: i64,
+    ) -> impl Iterator<Item = &'a Arc<Change>> + use<'a> {
+        bounds(range)
+            .map(|bounds| self.index.range::<[u8], _>(bounds))
+            .into_iter()
+            .flatten()
+            .filter_map(move |(_, versions)| versions.live_at(revision))
+    }
+
+    /// The live key of this name, now.
+    pub(super) fn get(self, key: &[u8]) -> Option<&'a Arc<Change>> {
+        self.index.get(key)?.live_at(self.revision)
+    }
+
+    /// What a key was just before a revision, unless the history does not go back that far.
+    pub(crate) fn before(self, key: &[u8], revision: i64) -> Option<&'a Arc<Change>> {
+        if revision <= self.compacted {
+            return None;
+        }
+        self.index.get(key)?.live_at(revision - 1)
+    }
+
+    /// The revision a request reads at.
+    pub(super) fn resolve(self, asked: i64) -> Result<i64, StoreError> {
+        match asked {
+            ..=0 => Ok(self.revision),
+            asked if asked > self.revision => Err(StoreError::FutureRevision),
+            asked if asked < self.compacted => Err(StoreError::Compacted),
+            asked => Ok(asked),
+        }
+    }
+
+    /// Whether a transaction may read at this revision. As in etcd a negative one, which means "now" elsewhere, lies
+    /// before the compaction here.
+    pub(super) fn check_in_txn(self, asked: i64) -> Result<(), StoreError> {
+        if asked < 0 && (self.compacted > 0 || asked < -1) {
+            return Err(StoreError::Compacted);
+        }
+        self.resolve(asked).map(drop)
+    }
+
+    /// Answers a range request. The header holds the revision alone.
+    pub(crate) fn range(self, request: &PbRangeRequest) -> Result<PbRangeResponse, StoreError> {
+        let revision = self.resolve(request.revision)?;
+        let range = KeyRange::new(&request.key, &request.range_end);
+        let mut found: Vec<&Arc<Change>> = Vec::new();
+        let mut count = 0_usize;
+        if request.count_only {
+            count = self.live(&range, revision).count();
+        } else {
+            // One more than asked for tells whether there is more.
+            let enough = match usize::try_from(request.limit) {
+                Ok(limit @ 1..) if request.sort_order == NONE && !filters(request) => limit + 1,
+                _ => usize::MAX,
+            };
+            for change in self.live(&range, revision) {
+                count += 1;
+                if found.len() < enough {
+                    found.push(change);
+                }
+            }
+        }
+        found.retain(|change| passes(request, change));
+        sort(request, &mut found);
+        let mut more = false;
+        if let Ok(limit @ 1..) = usize::try_from(request.limit)
+            && found.len() > limit
+        {
+            found.truncate(limit);
+            more = true;
+        }
+        Ok(PbRangeResponse {
+            header: Some(PbResponseHeader {
+                revision: self.revision,
+                ..PbResponseHeader::default()
+            }),
+            kvs: found
+                .into_iter()
+                .map(|change| change.key_value(request.keys_only))
+                .collect(),
+            more,
+            count: i64::try_from(count).unwrap_or(i64::MAX),
+        })
+    }
+}
+
+/// Where a range begins and ends, unless it is empty.
+fn bounds(range: &KeyRange) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    match range {
+        KeyRange::One(key) => Some((Bound::Included(key), Bound::Included(key))),
+        KeyRange::From(first) => Some((Bound::Included(first), Bound::Unbounded)),
+        KeyRange::Between(first, end) if first < end => {
+            Some((Bound::Included(first), Bound::Excluded(end)))
+        }
+        KeyRange::Between(..) => None,
+    }
+}
+
+const fn filters(request: &PbRangeRequest) -> bool {
+    request.min_mod_revision != 0
+        || request.max_mod_revision != 0
+        || request.min_create_revision != 0
+        || request.max_create_revision != 0
+}
+
+fn passes(request: &PbRangeRequest, change: &Change) -> bool {
+    let within =
+        |value: i64, min: i64, max: i64| (min == 0 || value >= min) && (max == 0 || value <= max);
+    within(
+        change.revision,
+        request.min_mod_revision,
+        request.max_mod_revision,
+    ) && within(
+        parts(change).0,
+        request.min_create_revision,
+        request.max_create_revision,
+    )
+}
+
+fn sort(request: &PbRangeRequest, found: &mut [&Arc<Change>]) {
+    let order = match (request.sort_target, request.sort_order) {
+        // Already so.
+        (BY_KEY, NONE | ASCEND) => return,
+        (_, NONE) => ASCEND,
+        (_, order) => order,
+    };
+    let by = |a: &Change, b: &Change| -> Ordering {
+        let ((a_create, a_version, a_value), (b_create, b_version, b_value)) = (parts(a), parts(b));
+        match request.sort_target {
+            BY_KEY => a.key.cmp(&b.key),
+            1 => a_version.cmp(&b_version),
+            2 => a_create.cmp(&b_create),
+            3 => a.revision.cmp(&b.revision),
+            _ => a_value.cmp(b_value),
+        }
+    };
+    if order == ASCEND {
+        found.sort_by(|a, b| by(a, b));
+    } else {
+        found.sort_by(|a, b| by(b, a));
+    }
+}
+
+/// Create revision, version and value.
+fn parts(change: &Change) -> (i64, i64, &[u8]) {
+    match &change.what {
+        What::Put {
+            create,
+            version,
+            value,
+            ..
+        } => (*create, *version, value),
+        What::Delete => (0, 0, &[]),
+    }
+}

@@ -1,0 +1,340 @@
+//! One write under way: every change it makes has the same revision.
+//!
+//! Conditions, nested ones too, are decided before the first operation runs, and so is everything that can
+//! be refused: a transaction that has begun to write does not fail.
+
+use std::sync::Arc;
+
+use etcd_client::proto::{
+    PbDeleteRequest, PbDeleteResponse, PbPutRequest, PbPutResponse, PbResponseHeader, PbResponseOp,
+    PbTxnOpRequest, PbTxnOpResponse, PbTxnRequest, PbTxnRequestOp, PbTxnResponse,
+};
+
+use super::compare;
+use super::read::View;
+use super::state::{State, header_at, weight};
+use crate::change::{Change, Key, Revision, What};
+use crate::error::StoreError;
+use crate::keyrange::KeyRange;
+
+/// Whether any operation puts a key, whichever branch runs.
+pub(crate) fn puts(request: &PbTxnRequest) -> bool {
+    any(request, &|op| matches!(op, PbTxnOpRequest::RequestPut(_)))
+}
+
+/// Whether any operation changes something, whichever branch runs.
+pub(crate) fn writes(request: &PbTxnRequest) -> bool {
+    any(request, &|op| {
+        matches!(
+            op,
+            PbTxnOpRequest::RequestPut(_) | PbTxnOpRequest::RequestDeleteRange(_)
+        )
+    })
+}
+
+fn any(request: &PbTxnRequest, is: &dyn Fn(&PbTxnOpRequest) -> bool) -> bool {
+    let ops = request.success.iter().chain(&request.failure);
+    ops.filter_map(|op| op.request.as_ref()).any(|op| match op {
+        PbTxnOpRequest::RequestTxn(nested) => any(nested, is),
+        op => is(op),
+    })
+}
+
+/// Answers a transaction that writes nothing, from what is durable.
+pub(crate) fn read_only(
+    view: View<'_>,
+    request: &PbTxnRequest,
+) -> Result<PbTxnResponse, StoreError> {
+    let path = Path::decide(view, request);
+    path.check_ranges(view)?;
+    let mut reader = Reader { view };
+    let (succeeded, responses) = path.run(&mut reader)?;
+    Ok(PbTxnResponse {
+        header: Some(header_at(view.revision)),
+        succeeded,
+        responses,
+    })
+}
+
+/// The branch that each transaction takes, nested ones within it.
+struct Path<'r> {
+    succeeded: bool,
+    steps: Vec<Step<'r>>,
+}
+
+enum Step<'r> {
+    Op(&'r PbTxnOpRequest),
+    Nested(Path<'r>),
+}
+
+impl<'r> Path<'r> {
+    fn decide(view: View<'_>, request: &'r PbTxnRequest) -> Self {
+        let succeeded = compare::all_hold(view, &request.compare);
+        let ops: &[PbTxnRequestOp] = if succeeded {
+            &request.success
+        } else {
+            &request.failure
+        };
+        let steps = ops
+            .iter()
+            .filter_map(|op| op.request.as_ref())
+            .map(|op| match op {
+                PbTxnOpRequest::RequestTxn(nested) => Step::Nested(Self::decide(view, nested)),
+                op => Step::Op(op),
+            })
+            .collect();
+        Self { succeeded, steps }
+    }
+
+    fn check_ranges(&self, view: View<'_>) -> Result<(), StoreError> {
+        self.steps.iter().try_for_each(|step| match step {
+            Step::Op(PbTxnOpRequest::RequestRange(range)) => view.check_in_txn(range.revision),
+            Step::Op(_) => Ok(()),
+            Step::Nested(path) => path.check_ranges(view),
+        })
+    }
+
+    fn check_puts(&self, write: &Write<'_>) -> Result<(), StoreError> {
+        self.steps.iter().try_for_each(|step| match step {
+            Step::Op(PbTxnOpRequest::RequestPut(put)) => write.check_put(put),
+            Step::Op(_) => Ok(()),
+            Step::Nested(path) => path.check_puts(write),
+        })
+    }
+
+    fn run(&self, runner: &mut impl Run) -> Result<(bool, Vec<PbResponseOp>), StoreError> {
+        let mut responses = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let response = match step {
+                Step::Op(op) => runner.run(op)?,
+                Step::Nested(path) => {
+                    let (succeeded, responses) = path.run(runner)?;
+                    PbTxnOpResponse::ResponseTxn(PbTxnResponse {
+                        header: Some(PbResponseHeader::default()),
+                        succeeded,
+                        responses,
+                    })
+                }
+            };
+            responses.push(PbResponseOp {
+                response: Some(response),
+            });
+        }
+        Ok((self.succeeded, responses))
+    }
+}
+
+/// What carries a single operation out.
+trait Run {
+    fn run(&mut self, op: &PbTxnOpRequest) -> Result<PbTxnOpResponse, StoreError>;
+}
+
+struct Reader<'a> {
+    view: View<'a>,
+}
+
+impl Run for Reader<'_> {
+    fn run(&mut self, op: &PbTxnOpRequest) -> Result<PbTxnOpResponse, StoreError> {
+        match op {
+            PbTxnOpRequest::RequestRange(range) => {
+                self.view.range(range).map(PbTxnOpResponse::ResponseRange)
+            }
+            // The caller saw that there are none.
+            _ => Err(StoreError::Invalid("a read-only transaction writes".into())),
+        }
+    }
+}
+
+/// A write under way.
+pub(super) struct Write<'s> {
+    state: &'s mut State,
+    changes: Vec<Arc<Change>>,
+}
+
+impl<'s> Write<'s> {
+    pub(super) fn new(state: &'s mut State) -> Self {
+        Self {
+            state,
+            changes: Vec::new(),
+        }
+    }
+
+    /// The revision its changes have.
+    const fn number(&self) -> i64 {
+        self.state.applied + 1
+    }
+
+    /// The revision that the keys are at so far.
+    const fn revision(&self) -> i64 {
+        if self.changes.is_empty() {
+            self.state.applied
+        } else {
+            self.number()
+        }
+    }
+
+    /// The keys as this write sees them: with everything applied, and its own changes.
+    const fn view(&self) -> View<'_> {
+        View {
+            index: &self.state.index,
+            revision: self.revision(),
+            compacted: self.state.compacted,
+        }
+    }
+
+    /// Makes the changes a revision, unless there are none.
+    pub(super) fn finish(self) {
+        if self.changes.is_empty() {
+            return;
+        }
+        self.state.applied += 1;
+        let revision = Arc::new(Revision {
+            number: self.state.applied,
+            changes: self.changes.into(),
+        });
+        self.state.log.push_back(Arc::clone(&revision));
+        self.state.batch.revisions.push(revision);
+    }
+
+    pub(super) fn txn(&mut self, request: &PbTxnRequest) -> Result<PbTxnResponse, StoreError> {
+        let path = Path::decide(self.view(), request);
+        path.check_puts(self)?;
+        path.check_ranges(self.view())?;
+        let (succeeded, responses) = path.run(self)?;
+        Ok(PbTxnResponse {
+            header: Some(header_at(self.revision())),
+            succeeded,
+            responses,
+        })
+    }
+
+    pub(super) fn check_put(&self, request: &PbPutRequest) -> Result<(), StoreError> {
+        if (request.ignore_value || request.ignore_lease) && self.view().get(&request.key).is_none()
+        {
+            return Err(StoreError::KeyNotFound);
+        }
+        if request.lease != 0 && !self.state.leases.contains(request.lease) {
+            return Err(StoreError::LeaseNotFound);
+        }
+        Ok(())
+    }
+
+    pub(super) fn put(&mut self, request: &PbPutRequest) -> PbPutResponse {
+        let number = self.number();
+        let previous = self.view().get(&request.key).map(Arc::clone);
+        let prev_kv = match &previous {
+            Some(change) if request.prev_kv => Some(change.key_value(false)),
+            _ => None,
+        };
+        let (mut create, mut version) = (number, 1);
+        let mut lease = request.lease;
+        let mut value: Option<Box<[u8]>> = None;
+        if let Some(What::Put {
+            create: c,
+            version: v,
+            lease: l,
+            value: bytes,
+        }) = previous.as_ref().map(|change| &change.what)
+        {
+            (create, version) = (*c, *v + 1);
+            if request.ignore_lease {
+                lease = *l;
+            }
+            if request.ignore_value {
+                value = Some(bytes.clone());
+            }
+        }
+        let key = previous.map_or_else(
+            || self.known_key(&request.key),
+            |change| Key::clone(&change.key),
+        );
+        let value = value.unwrap_or_else(|| request.value.as_slice().into());
+        self.record(
+            key,
+            What::Put {
+                create,
+                version,
+                lease,
+                value,
+            },
+        );
+        PbPutResponse {
+            header: Some(header_at(number)),
+            prev_kv,
+        }
+    }
+
+    pub(super) fn delete(&mut self, request: &PbDeleteRequest) -> PbDeleteResponse {
+        let range = KeyRange::new(&request.key, &request.range_end);
+        let found: Vec<_> = self
+            .view()
+            .live(&range, self.revision())
+            .map(Arc::clone)
+            .collect();
+        for change in &found {
+            self.record(Key::clone(&change.key), What::Delete);
+        }
+        PbDeleteResponse {
+            header: Some(header_at(self.revision())),
+            deleted: i64::try_from(found.len()).unwrap_or(i64::MAX),
+            prev_kvs: if request.prev_kv {
+                found.iter().map(|change| change.key_value(false)).collect()
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    /// Deletes one key, if it is there.
+    pub(super) fn remove(&mut self, key: &Key) {
+        if self.view().get(key).is_some() {
+            self.record(Key::clone(key), What::Delete);
+        }
+    }
+
+    /// The key as the index has it, so that its bytes are kept once.
+    fn known_key(&self, key: &[u8]) -> Key {
+        match self.state.index.get_key_value(key) {
+            Some((known, _)) => Key::clone(known),
+            None => key.into(),
+        }
+    }
+
+    fn record(&mut self, key: Key, what: What) {
+        let revision = self.number();
+        let before = self.view().get(&key).map_or(0, |change| change.lease());
+        let change = Arc::new(Change {
+            key: Key::clone(&key),
+            revision,
+            sub: u32::try_from(self.changes.len()).unwrap_or(u32::MAX),
+            what,
+        });
+        if before != change.lease() {
+            self.state.leases.detach(before, &key);
+            self.state.leases.attach(change.lease(), &key);
+        }
+        self.state.bytes += weight(&change);
+        self.state
+            .index
+            .entry(key)
+            .or_default()
+            .push(Arc::clone(&change));
+        self.changes.push(change);
+    }
+}
+
+impl Run for Write<'_> {
+    fn run(&mut self, op: &PbTxnOpRequest) -> Result<PbTxnOpResponse, StoreError> {
+        Ok(match op {
+            PbTxnOpRequest::RequestRange(range) => {
+                PbTxnOpResponse::ResponseRange(self.view().range(range)?)
+            }
+            PbTxnOpRequest::RequestPut(put) => PbTxnOpResponse::ResponsePut(self.put(put)),
+            PbTxnOpRequest::RequestDeleteRange(delete) => {
+                PbTxnOpResponse::ResponseDeleteRange(self.delete(delete))
+            }
+            // Taken apart when the path was decided.
+            PbTxnOpRequest::RequestTxn(nested) => PbTxnOpResponse::ResponseTxn(self.txn(nested)?),
+        })
+    }
+}

@@ -1,0 +1,242 @@
+//! Sockets, and the way in without one.
+//!
+//! Whatever arrives on a connection ends at worst that connection. This file must never let another
+//! machine in, nor know what a request means.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio_stream::Stream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::core::Core;
+use crate::grpc::{self, Api, Context, Endpoints};
+
+mod authority;
+mod connection;
+mod inprocess;
+mod socket;
+mod tcp;
+
+use connection::Connection;
+pub use inprocess::InProcess;
+
+/// Where to listen.
+#[derive(Debug, Clone)]
+pub enum Listen {
+    /// On this address, which must be a loopback one; port 0 takes a free one. Every user of this machine can
+    /// connect to it. Endpoints look like `http://127.0.0.1:2379`.
+    Tcp(SocketAddr),
+    /// On a socket at this path, private to its owner. Missing directories are made. Endpoints look like
+    /// `unix:///path`, which `etcdctl` and [`leasehold_lock::ConnectOptions`] take.
+    Unix(PathBuf),
+}
+
+/// Why it does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address is not a loopback one.
+    #[error(
+        "the embedded store does not listen on {0}: it serves this machine only (127.0.0.1 or [::1]), \
+         without users or TLS; for more machines run a real etcd"
+    )]
+    NotThisMachine(SocketAddr),
+    /// The system refused the address.
+    #[error("the embedded store cannot listen on {address}: {source}")]
+    Bind {
+        /// The address or path.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another server answers at this socket.
+    #[error("the embedded store cannot listen on {0}: another server answers there")]
+    InUse(PathBuf),
+    /// There is a file at this path that is no socket; it is left alone.
+    #[error(
+        "the embedded store cannot listen on {0}: there is something else at that path; \
+         move it away or take another path"
+    )]
+    NotASocket(PathBuf),
+}
+
+/// What connections are granted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Connections at one time through all sockets; more wait outside. A client needs one or two.
+    pub(crate) connections: usize,
+    /// How long a connection may take to say that it speaks HTTP/2.
+    pub(crate) greeting: Duration,
+    /// How often a silent connection is asked whether somebody is there.
+    pub(crate) ping_every: Duration,
+    /// How long it may take to answer that.
+    pub(crate) ping_timeout: Duration,
+    /// How long open requests may take to end when the server closes.
+    pub(crate) grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            greeting: Duration::from_secs(10),
+            ping_every: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(20),
+            grace: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Streams on one connection at one time. A host that follows thousands of locks has as many waits open.
+const STREAMS: u32 = 65_536;
+
+/// How much one stream, and one connection, may have on the way before we read it, in bytes.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// Requests that were taken back before we came to them, at one time. A client that cancels everything it has
+/// open is no attack; the transport takes more than 20 for one.
+const TAKEN_BACK: usize = 20;
+
+/// The most bytes of metadata of one request. Clients of etcd send a few short words.
+const HEADERS: u32 = 16 << 10;
+
+/// The listeners of a store and everything that goes on behind them.
+pub(crate) struct Server {
+    #[cfg(test)]
+    pub(crate) core: Arc<Core>,
+    api: Api,
+    limits: Limits,
+    endpoints: Arc<Endpoints>,
+    /// Ends accepting, streams and waits.
+    cancel: CancellationToken,
+    /// Ends connections in the middle of whatever they do.
+    cut: CancellationToken,
+    tasks: TaskTracker,
+    /// Those through sockets; ways in without one are not shut out by them.
+    places: Arc<Semaphore>,
+    in_process: InProcess,
+}
+
+impl Server {
+    /// A server that is reachable in this process only, until it listens.
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self::with_limits(core, Limits::default())
+    }
+
+    pub(crate) fn with_limits(core: Arc<Core>, limits: Limits) -> Self {
+        let (endpoints, cancel, tasks) =
+            (Arc::default(), CancellationToken::new(), TaskTracker::new());
+        #[cfg(test)]
+        let shared = Arc::clone(&core);
+        let api = grpc::api(&Context {
+            core,
+            endpoints: Arc::clone(&endpoints),
+            cancel: cancel.clone(),
+            tasks: tasks.clone(),
+        });
+        let (in_process, arriving) = InProcess::new();
+        let server = Self {
+            #[cfg(test)]
+            core: shared,
+            api,
+            limits,
+            endpoints,
+            cancel,
+            cut: CancellationToken::new(),
+            tasks,
+            places: Arc::new(Semaphore::new(limits.connections)),
+            in_process,
+        };
+        let inside = Arc::new(Semaphore::new(limits.connections));
+        server.serve(inprocess::incoming(arriving, inside));
+        server
+    }
+
+    /// Listens until closed, and gives the endpoint as clients write it.
+    pub(crate) async fn listen(&self, at: Listen) -> Result<String, ListenError> {
+        let places = Arc::clone(&self.places);
+        let endpoint = match at {
+            Listen::Tcp(address) => {
+                let (endpoint, listener) = tcp::bind(address).await?;
+                self.serve(tcp::incoming(listener, places));
+                endpoint
+            }
+            Listen::Unix(path) => {
+                let (endpoint, listener) = socket::bind(path).await?;
+                self.serve(socket::incoming(listener, places));
+                endpoint
+            }
+        };
+        self.endpoints.add(&endpoint);
+        Ok(endpoint)
+    }
+
+    /// The way in for clients in this process.
+    pub(crate) fn connector(&self) -> InProcess {
+        self.in_process.clone()
+    }
+
+    /// Stops listening, tells every client, and returns when the last connection is gone.
+    pub(crate) async fn close(&self) {
+        self.cancel.cancel();
+        self.tasks.close();
+        let ending = self.tasks.wait();
+        if tokio::time::timeout(self.limits.grace, ending)
+            .await
+            .is_err()
+        {
+            self.cut.cancel();
+            self.tasks.wait().await;
+        }
+    }
+
+    /// Serves what arrives. A way to arrive is one task; its connections are the transport's, which ends
+    /// when they have.
+    fn serve<IO>(
+        &self,
+        arriving: impl Stream<Item = std::io::Result<connection::Arrived<IO>>> + Send + 'static,
+    ) where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (limits, cut) = (self.limits, self.cut.clone());
+        let connections = tokio_stream::StreamExt::map(arriving, move |arrived| {
+            arrived.map(|arrived| Connection::new(arrived, limits.greeting, &cut))
+        });
+        let serving = tonic::transport::Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(STREAMS)
+            .http2_max_header_list_size(HEADERS)
+            .http2_max_pending_accept_reset_streams(Some(TAKEN_BACK))
+            .http2_keepalive_interval(Some(limits.ping_every))
+            .http2_keepalive_timeout(Some(limits.ping_timeout))
+            .serve_with_incoming_shutdown(
+                self.api.clone(),
+                connections,
+                self.cancel.clone().cancelled_owned(),
+            );
+        self.tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the embedded store stopped listening");
+            }
+        });
+    }
+}
+
+impl Drop for Server {
+    /// Nobody waits here; everything ends by itself.
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        self.cut.cancel();
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,109 @@
+//! Closing tells every client and waits for none of them for long.
+
+use etcd_client::Client;
+use leasehold_lock::Connector;
+use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+#[tokio::test]
+async fn closing_ends_streams_and_returns_though_clients_stay() {
+    let (server, address) = on_tcp(Limits::default()).await;
+    let mut client = Client::connect([&address], None).await.unwrap();
+    let lease = client.lease_grant(60, None).await.unwrap().id();
+    let (mut keeper, mut renewals) = client.lease_keep_alive(lease).await.unwrap();
+    keeper.keep_alive().await.unwrap();
+    assert!(renewals.message().await.unwrap().is_some());
+    let mut watch = client.watch("x", None).await.unwrap();
+
+    // Somebody who neither reads nor writes any more.
+    let mut frozen = tokio::net::TcpStream::connect(&address).await.unwrap();
+    frozen
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
+
+    let closing = tokio::time::timeout(PATIENCE, server.close());
+    assert!(closing.await.is_ok());
+    assert!(!matches!(renewals.message().await, Ok(Some(_))));
+    // The first message says that the watch was created.
+    let mut last = watch.message().await;
+    if matches!(last, Ok(Some(_))) {
+        last = watch.message().await;
+    }
+    assert!(!matches!(last, Ok(Some(_))), "{last:?}");
+    assert!(tokio::net::TcpStream::connect(&address).await.is_err());
+    assert!(client.get("x", None).await.is_err());
+}
+
+/// A way in that stops delivering replies when the second token is cancelled.
+async fn unread(way: &InProcess, stop: CancellationToken) -> Client {
+    let way = way.clone();
+    over(move || {
+        let (opening, stop) = (way.connect(), stop.clone());
+        async move {
+            let (from, mut to) = tokio::io::split(opening.await?);
+            let (ours, theirs) = tokio::io::duplex(1024);
+            let (mut asked, mut heard) = tokio::io::split(theirs);
+            tokio::spawn(async move { tokio::io::copy(&mut asked, &mut to).await });
+            tokio::spawn(async move {
+                let mut from = from;
+                tokio::select! {
+                    _ = tokio::io::copy(&mut from, &mut heard) => {}
+                    // The stream stays open, and nobody reads it.
+                    () = stop.cancelled() => std::future::pending().await,
+                }
+            });
+            Ok(ours)
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_for_who_does_not_read() {
+    let server = server(Limits::default()).await;
+    let stop = CancellationToken::new();
+    let mut client = unread(&server.connector(), stop.clone()).await;
+    client.put("large", vec![7; 1 << 20], None).await.unwrap();
+    assert!(client.get("large", None).await.is_ok());
+    stop.cancel();
+    let asked: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = client.clone();
+            tokio::spawn(async move { client.get("large", None).await })
+        })
+        .collect();
+    // More than fits on the way is being written by now.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let closing = tokio::time::timeout(PATIENCE / 2, server.close());
+    assert!(closing.await.is_ok());
+    for asked in asked {
+        asked.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_closed_store_lets_nobody_in() {
+    let server = server(Limits::default()).await;
+    let way = server.connector();
+    let mut client = in_process(&way).await;
+    assert!(answers(&mut client).await);
+    server.close().await;
+    let refused = way.connect().await.unwrap_err();
+    assert_eq!(refused.to_string(), "the embedded store is closed");
+    assert!(client.get("x", None).await.is_err());
+}
+
+#[tokio::test]
+async fn a_server_that_is_dropped_ends_its_connections() {
+    let (server, address) = on_tcp(Limits::default()).await;
+    let mut client = Client::connect([&address], None).await.unwrap();
+    assert!(answers(&mut client).await);
+    drop(server);
+    until("nobody listens", async || {
+        tokio::net::TcpStream::connect(&address).await.is_err()
+    })
+    .await;
+}

@@ -1,0 +1,173 @@
+//! Whatever arrives on a connection ends at worst that connection.
+
+use etcd_client::Client;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::*;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+async fn connect(address: &str) -> TcpStream {
+    TcpStream::connect(address).await.unwrap()
+}
+
+/// Whether the server ends the connection.
+async fn is_ended(mut connection: TcpStream) -> bool {
+    let mut heard = Vec::new();
+    let reading = connection.read_to_end(&mut heard);
+    // A reset is an end too.
+    tokio::time::timeout(PATIENCE, reading).await.is_ok()
+}
+
+#[tokio::test]
+async fn bytes_that_mean_nothing_end_their_connection_and_nothing_else() {
+    let (server, address) = on_tcp(Limits::default()).await;
+    let mut client = Client::connect([&address], None).await.unwrap();
+    assert!(answers(&mut client).await);
+    let mut random = fastrand::Rng::with_seed(42);
+    for _ in 0..50 {
+        let mut bytes = vec![0; random.usize(24..4000)];
+        random.fill(&mut bytes);
+        let mut connection = connect(&address).await;
+        let _ = connection.write_all(&bytes).await;
+        assert!(is_ended(connection).await);
+    }
+    for _ in 0..50 {
+        let mut bytes = vec![0; random.usize(1..4000)];
+        random.fill(&mut bytes);
+        let mut connection = connect(&address).await;
+        let _ = connection.write_all(&[PREFACE, &bytes].concat()).await;
+        let _ = connection.shutdown().await;
+        assert!(is_ended(connection).await);
+    }
+    for text in [
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\x7c\x03\x03 hello tls",
+    ] {
+        let mut connection = connect(&address).await;
+        connection.write_all(text.as_bytes()).await.unwrap();
+        connection.shutdown().await.unwrap();
+        assert!(is_ended(connection).await);
+    }
+    assert!(answers(&mut client).await);
+    server.close().await;
+}
+
+#[tokio::test]
+async fn who_says_nothing_or_half_a_greeting_loses_the_place() {
+    let limits = Limits {
+        connections: 3,
+        greeting: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let (server, address) = on_tcp(limits).await;
+    // Those in this process have places of their own.
+    let mut inside = in_process(&server.connector()).await;
+    let mut silent = Vec::new();
+    for length in [0, 5, 23] {
+        let mut connection = connect(&address).await;
+        connection
+            .write_all(PREFACE.get(..length).unwrap())
+            .await
+            .unwrap();
+        silent.push(connection);
+    }
+    assert!(answers(&mut inside).await);
+    let mut client = Client::connect([&address], None).await.unwrap();
+    assert!(answers(&mut client).await, "the places are free again");
+    for connection in silent {
+        assert!(is_ended(connection).await);
+    }
+    server.close().await;
+}
+
+#[tokio::test]
+async fn who_greets_and_then_says_nothing_is_asked_and_ended() {
+    let limits = Limits {
+        ping_every: Duration::from_millis(200),
+        ping_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let (server, address) = on_tcp(limits).await;
+    for more in [&b""[..], b"\0\0\0\x04\0\0\0\0\0"] {
+        let mut connection = connect(&address).await;
+        connection
+            .write_all(&[PREFACE, more].concat())
+            .await
+            .unwrap();
+        assert!(is_ended(connection).await);
+    }
+    server.close().await;
+}
+
+#[tokio::test]
+async fn a_write_that_is_too_large_is_refused_in_etcds_words_and_the_connection_lives() {
+    let (server, address) = on_tcp(Limits::default()).await;
+    let mut client = Client::connect([&address], None).await.unwrap();
+    let mut put = async |mebibytes_and_a_half: usize| {
+        let value = vec![0; mebibytes_and_a_half * 1024 * 512];
+        match client.put("large", value, None).await {
+            Ok(_) => "taken".to_owned(),
+            Err(etcd_client::Error::GRpcStatus(status)) => {
+                format!("{:?}: {}", status.code(), status.message())
+            }
+            Err(other) => other.to_string(),
+        }
+    };
+    assert_eq!(put(2).await, "taken");
+    insta::assert_snapshot!(put(3).await, @"InvalidArgument: etcdserver: request is too large");
+    insta::assert_snapshot!(put(8).await, @"ResourceExhausted: grpc: received message larger than max (limit 2097152 bytes)");
+    assert_eq!(put(1).await, "taken");
+    server.close().await;
+}
+
+#[tokio::test]
+async fn two_hundred_connections_that_come_and_go_leave_nothing() {
+    let (server, address) = on_tcp(Limits::default()).await;
+    let mut clients = Vec::new();
+    for at in 0..200 {
+        let mut client = Client::connect([&address], None).await.unwrap();
+        if at % 2 == 0 {
+            // Half of them in the middle of something.
+            let watch = client.watch("x", None).await.unwrap();
+            clients.push((client, Some(watch)));
+        } else {
+            client.get("x", None).await.unwrap();
+            clients.push((client, None));
+        }
+    }
+    assert!(server.places.available_permits() <= Limits::default().connections - 200);
+    drop(clients);
+    // The accepting task keeps one in hand.
+    until("all places are free", async || {
+        server.places.available_permits() >= Limits::default().connections - 1
+    })
+    .await;
+    let mut client = Client::connect([&address], None).await.unwrap();
+    assert!(answers(&mut client).await);
+    server.close().await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_back_everything_at_once_keeps_its_connection() {
+    let (server, address) = on_tcp(Limits::default()).await;
+    let mut client = Client::connect([&address], None).await.unwrap();
+    let lease = client.lease_grant(600, None).await.unwrap().id();
+    let (mut keeper, mut renewals) = client.lease_keep_alive(lease).await.unwrap();
+    for _ in 0..5 {
+        let asked: Vec<_> = (0..500)
+            .map(|at| {
+                let mut client = client.clone();
+                tokio::spawn(async move { client.put(format!("k{at}"), "v", None).await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        asked.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+    // This stream is on the same connection, and would end with it.
+    keeper.keep_alive().await.unwrap();
+    let renewed = tokio::time::timeout(PATIENCE, renewals.message()).await;
+    assert_eq!(renewed.unwrap().unwrap().unwrap().ttl(), 600);
+    server.close().await;
+}

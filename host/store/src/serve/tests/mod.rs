@@ -1,0 +1,91 @@
+//! Servers and clients for tests; the tests of sockets are in the files below.
+
+use std::time::Duration;
+
+use etcd_client::Client;
+use hyper_util::rt::TokioIo;
+use leasehold_lock::Connector;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
+use tonic::transport::Endpoint;
+
+use super::{InProcess, Limits, Listen, Server};
+use crate::core::Core;
+use crate::options::Options;
+
+mod closing;
+mod hostile;
+mod reach;
+
+/// Longer than anything here takes, on a machine that is busy with other things.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A store in memory and its server.
+pub(crate) async fn server(limits: Limits) -> Server {
+    let core = Core::open(Options::memory()).await.unwrap();
+    Server::with_limits(core, limits)
+}
+
+/// A server on a port, and its address.
+pub(crate) async fn on_tcp(limits: Limits) -> (Server, String) {
+    let server = server(limits).await;
+    let any = "127.0.0.1:0".parse().unwrap();
+    let endpoint = server.listen(Listen::Tcp(any)).await.unwrap();
+    let address = endpoint.strip_prefix("http://").unwrap().to_owned();
+    (server, address)
+}
+
+/// A client without a socket.
+pub(crate) async fn in_process(way: &InProcess) -> Client {
+    let way = way.clone();
+    over(move || {
+        let way = way.clone();
+        async move { way.connect().await }
+    })
+    .await
+}
+
+/// A client over a socket in the file system.
+pub(crate) async fn over_unix(endpoint: &str) -> Client {
+    let path = endpoint.strip_prefix("unix://").unwrap().to_owned();
+    over(move || UnixStream::connect(path.clone())).await
+}
+
+async fn over<F, Fut, IO>(mut open: F) -> Client
+where
+    F: FnMut() -> Fut + Send + 'static,
+    Fut: Future<Output = std::io::Result<IO>> + Send + 'static,
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let connector = tower::service_fn(move |_| {
+        let opening = open();
+        async move { opening.await.map(TokioIo::new) }
+    });
+    let channel = Endpoint::from_static("http://localhost").connect_with_connector_lazy(connector);
+    Client::from_channel(etcd_client::Channel::Tonic(channel), None)
+        .await
+        .unwrap()
+}
+
+/// Whether a put and a get work.
+pub(crate) async fn answers(client: &mut Client) -> bool {
+    let work = async {
+        client.put("alive", "yes", None).await?;
+        client.get("alive", None).await
+    };
+    let reply = tokio::time::timeout(PATIENCE, work).await;
+    matches!(reply, Ok(Ok(reply)) if reply.count() == 1)
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(PATIENCE, looking).await.is_ok(),
+        "waited in vain: {what}"
+    );
+}

@@ -1,0 +1,197 @@
+//! Every way in leads to the same store, and only ways on this machine are opened.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use etcd_client::Client;
+
+use super::*;
+use crate::serve::ListenError;
+
+fn mode(path: &Path) -> u32 {
+    std::fs::symlink_metadata(path)
+        .unwrap()
+        .permissions()
+        .mode()
+        & 0o777
+}
+
+#[tokio::test]
+async fn every_way_in_leads_to_the_same_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, address) = on_tcp(Limits::default()).await;
+    let path = directory.path().join("store.sock");
+    let socket = server.listen(Listen::Unix(path)).await.unwrap();
+
+    let mut inside = in_process(&server.connector()).await;
+    let mut by_socket = over_unix(&socket).await;
+    let mut by_tcp = Client::connect([&address], None).await.unwrap();
+    inside.put("a", "1", None).await.unwrap();
+    by_socket.put("b", "2", None).await.unwrap();
+    by_tcp.put("c", "3", None).await.unwrap();
+    let all = etcd_client::GetOptions::new().with_all_keys();
+    for client in [&mut inside, &mut by_socket, &mut by_tcp] {
+        let reply = client.get("", Some(all.clone())).await.unwrap();
+        assert_eq!(reply.count(), 3);
+        assert_eq!(reply.header().unwrap().revision(), 4);
+    }
+    server.close().await;
+}
+
+#[tokio::test]
+async fn the_one_member_lists_the_addresses_it_listens_on_and_no_others() {
+    let (server, address) = on_tcp(Limits::default()).await;
+    let mut client = in_process(&server.connector()).await;
+    let members = client.member_list().await.unwrap();
+    let [member] = members.members() else {
+        panic!("one member");
+    };
+    assert_eq!(member.client_urls(), [format!("http://{address}")]);
+    assert_eq!(member.id(), members.header().unwrap().member_id());
+    server.close().await;
+}
+
+#[tokio::test]
+async fn another_machine_is_never_let_in() {
+    let server = server(Limits::default()).await;
+    for address in ["0.0.0.0:0", "192.0.2.1:2379", "[::]:0"] {
+        let refused = server
+            .listen(Listen::Tcp(address.parse().unwrap()))
+            .await
+            .unwrap_err();
+        assert!(matches!(refused, ListenError::NotThisMachine(_)));
+    }
+    let refused = server
+        .listen(Listen::Tcp("0.0.0.0:2379".parse().unwrap()))
+        .await
+        .unwrap_err();
+    insta::assert_snapshot!(refused.to_string(), @"the embedded store does not listen on 0.0.0.0:2379: it serves this machine only (127.0.0.1 or [::1]), without users or TLS; for more machines run a real etcd");
+    server.close().await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_named() {
+    let (server, address) = on_tcp(Limits::default()).await;
+    let refused = server
+        .listen(Listen::Tcp(address.parse().unwrap()))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.starts_with(&format!("the embedded store cannot listen on {address}: ")),
+        "{refused}"
+    );
+    server.close().await;
+}
+
+#[tokio::test]
+async fn a_socket_is_private_and_goes_with_its_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("made/for/it/store.sock");
+    let server = server(Limits::default()).await;
+    let endpoint = server.listen(Listen::Unix(path.clone())).await.unwrap();
+    assert_eq!(endpoint, format!("unix://{}", path.display()));
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(mode(path.parent().unwrap()), 0o700);
+    server.close().await;
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn the_socket_of_a_dead_server_is_replaced_and_that_of_a_live_one_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.sock");
+    // Closing a listener does not remove its file: that is what a killed process leaves.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+
+    let first = server(Limits::default()).await;
+    let endpoint = first.listen(Listen::Unix(path.clone())).await.unwrap();
+    let second = server(Limits::default()).await;
+    let refused = second.listen(Listen::Unix(path.clone())).await.unwrap_err();
+    assert!(matches!(refused, ListenError::InUse(_)), "{refused}");
+    assert!(answers(&mut over_unix(&endpoint).await).await);
+    first.close().await;
+    second.close().await;
+}
+
+#[tokio::test]
+async fn what_is_no_socket_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("precious");
+    std::fs::write(&path, "data").unwrap();
+    let server = server(Limits::default()).await;
+    let refused = server.listen(Listen::Unix(path.clone())).await.unwrap_err();
+    assert!(matches!(refused, ListenError::NotASocket(_)), "{refused}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"data");
+    server.close().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_another_server_put_there_since_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.sock");
+    let server = server(Limits::default()).await;
+    server.listen(Listen::Unix(path.clone())).await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let _theirs = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    server.close().await;
+    assert!(path.exists());
+}
+
+/// A request for the list of members, addressed as given.
+fn members_request(authority: &str) -> Vec<u8> {
+    let mut block = vec![0x83, 0x86];
+    for (name, value) in [
+        (&[0x04][..], "/etcdserverpb.Cluster/MemberList"),
+        (&[0x01], authority),
+        (&[0x0f, 0x10], "application/grpc"),
+    ] {
+        block.extend_from_slice(name);
+        block.push(u8::try_from(value.len()).unwrap());
+        block.extend_from_slice(value.as_bytes());
+    }
+    let length = u8::try_from(block.len()).unwrap();
+    [
+        &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"[..],
+        &[0, 0, length, 1, 4, 0, 0, 0, 1],
+        &block,
+        &[0, 0, 5, 0, 1, 0, 0, 0, 1],
+        &[0; 5],
+    ]
+    .concat()
+}
+
+/// The kind of the first frame that answers the request.
+async fn kind_of_answer(mut io: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> u8 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    io.write_all(request).await.unwrap();
+    loop {
+        let mut header = [0; 9];
+        io.read_exact(&mut header).await.unwrap();
+        let [l0, l1, l2, kind, _, .., stream] = header;
+        let mut payload = vec![0; u32::from_be_bytes([0, l0, l1, l2]) as usize];
+        io.read_exact(&mut payload).await.unwrap();
+        if stream == 1 && kind != 8 {
+            return kind;
+        }
+    }
+}
+
+/// Go's client of etcd does this: the whole path on a socket, the whole address when it asks for a status.
+#[tokio::test]
+async fn clients_that_address_a_path_or_a_url_are_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, address) = on_tcp(Limits::default()).await;
+    let path = directory.path().join("store.sock");
+    server.listen(Listen::Unix(path.clone())).await.unwrap();
+    for authority in ["/run/store.sock", "http://127.0.0.1:2379", "a%2fb", "x"] {
+        let request = members_request(authority);
+        let by_socket = UnixStream::connect(&path).await.unwrap();
+        let by_tcp = tokio::net::TcpStream::connect(&address).await.unwrap();
+        // 1 are headers: an answer. 3 would be a reset.
+        assert_eq!(kind_of_answer(by_socket, &request).await, 1, "{authority}");
+        assert_eq!(kind_of_answer(by_tcp, &request).await, 1, "{authority}");
+    }
+    server.close().await;
+}

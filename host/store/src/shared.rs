@@ -1,0 +1,157 @@
+//! What readers, the writer and the lease task share: the state behind its lock, and how things stand.
+//!
+//! The lock is held for work in memory only, never over a wait for the disk or a client.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use etcd_client::proto::PbResponseHeader;
+use leasehold_lock::clock::{BootTime, Clock};
+
+use crate::disk::{Batch, Image};
+use crate::error::StoreError;
+use crate::mvcc::{Command, Reply, State};
+use crate::watch::Registry;
+
+/// The state and everything that describes it.
+pub(crate) struct Shared {
+    state: RwLock<State>,
+    pub(crate) registry: Arc<Registry>,
+    clock: Arc<dyn Clock>,
+    cluster: u64,
+    member: u64,
+    term: AtomicU64,
+    quota: u64,
+    keep_revisions: Option<u64>,
+    /// Bytes on the disk, and those in use; zeros without a disk.
+    size: [AtomicU64; 2],
+    read_only: RwLock<Option<String>>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        image: &Image,
+        clock: Arc<dyn Clock>,
+        quota: u64,
+        keep_revisions: Option<u64>,
+    ) -> Self {
+        let registry = Arc::<Registry>::default();
+        registry.begin(image.revision);
+        Self {
+            state: RwLock::new(State::new(image, quota, clock.now())),
+            registry,
+            clock,
+            cluster: image.cluster,
+            member: image.member,
+            term: AtomicU64::new(image.term),
+            quota,
+            keep_revisions,
+            size: [AtomicU64::new(0), AtomicU64::new(0)],
+            read_only: RwLock::new(None),
+        }
+    }
+
+    /// The state, to read it.
+    pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> BootTime {
+        self.clock.now()
+    }
+
+    pub(crate) const fn quota(&self) -> u64 {
+        self.quota
+    }
+
+    /// For the writer: carries a write out in memory.
+    pub(crate) fn apply(&self, command: Command) -> Result<Reply, StoreError> {
+        let now = self.now();
+        self.state_mut().apply(command, now)
+    }
+
+    /// For the writer: what was applied and must become durable.
+    pub(crate) fn take_batch(&self) -> Batch {
+        self.state_mut().take_batch()
+    }
+
+    /// For the writer: shows what is durable now to readers, and wakes those who watch it.
+    pub(crate) fn publish(&self, batch: &Batch) {
+        if batch.is_empty() {
+            return;
+        }
+        self.state_mut().publish(batch);
+        if !batch.revisions.is_empty() {
+            self.registry.publish(&batch.revisions);
+        }
+    }
+
+    /// For the writer: gives up the oldest history when there is a tenth more than is to be kept.
+    pub(crate) fn compact_overdue(&self) -> Option<Batch> {
+        let keep = i64::try_from(self.keep_revisions?).ok()?;
+        let mut state = self.state_mut();
+        let oldest = state.published() - keep;
+        if oldest - state.compacted() <= keep / 10 {
+            return None;
+        }
+        let now = self.now();
+        state.apply(Command::Compact(oldest), now).ok()?;
+        Some(state.take_batch())
+    }
+
+    /// For the writer: takes over what a disk that came back holds. False when that lacks something that was
+    /// acknowledged. What it holds beyond that had an unknown outcome, and is known now.
+    pub(crate) fn reload(&self, image: &Image) -> bool {
+        let mut state = self.state_mut();
+        let published = state.published();
+        if image.revision < published || image.cluster != self.cluster {
+            return false;
+        }
+        *state = State::new(image, self.quota, self.clock.now());
+        self.term.store(image.term, Ordering::Relaxed);
+        let found = state.history(published + 1, usize::MAX).unwrap_or_default();
+        drop(state);
+        self.registry.publish(&found);
+        true
+    }
+
+    pub(crate) fn set_size(&self, (all, used): (u64, u64)) {
+        self.size[0].store(all, Ordering::Relaxed);
+        self.size[1].store(used, Ordering::Relaxed);
+    }
+
+    /// Bytes on the disk, and those in use.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        let [all, used] = &self.size;
+        (all.load(Ordering::Relaxed), used.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_read_only(&self, reason: Option<String>) {
+        *self
+            .read_only
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    /// Why nothing can be written, when nothing can.
+    pub(crate) fn read_only(&self) -> Option<String> {
+        self.read_only
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// A header with everything but the revision.
+    pub(crate) fn header(&self, revision: i64) -> PbResponseHeader {
+        PbResponseHeader {
+            cluster_id: self.cluster,
+            member_id: self.member,
+            revision,
+            raft_term: self.term.load(Ordering::Relaxed),
+        }
+    }
+}

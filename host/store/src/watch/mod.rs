@@ -1,0 +1,223 @@
+//! Who wants to know of which keys, and being woken when one of them changes.
+//!
+//! Nobody is handed events: a watcher is told that there is something between two revisions, and reads
+//! the history itself at its own pace. So a slow one costs nothing but its own delay. This file must
+//! never hold events, nor block whoever publishes.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::change::Revision;
+use crate::keyrange::KeyRange;
+
+pub(crate) use history::History;
+pub(crate) use index::RangeIndex;
+
+mod history;
+mod index;
+
+/// Everybody who wants to know.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    subscribers: Mutex<Subscribers>,
+    /// The last revision that everybody concerned was told of; 0 before the first.
+    told: watch::Sender<i64>,
+    closed: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Subscribers {
+    by_range: RangeIndex<Arc<Bell>>,
+    /// Numbers are never used again.
+    next: u64,
+}
+
+/// What wakes one subscriber. It rings once however often it is pulled.
+#[derive(Debug, Default)]
+struct Bell {
+    pulled: Mutex<Option<Touched>>,
+    rung: Notify,
+}
+
+/// From the first to the last published revision that touched a subscriber's ranges since it looked last.
+/// Those between may or may not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Touched {
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+}
+
+impl Registry {
+    /// Somebody new, who wants to know of nothing yet.
+    pub(crate) fn subscribe(self: &Arc<Self>) -> Subscription {
+        let mut subscribers = lock(&self.subscribers);
+        subscribers.next += 1;
+        Subscription {
+            registry: Arc::clone(self),
+            number: subscribers.next,
+            bell: Arc::default(),
+            ranges: Mutex::default(),
+        }
+    }
+
+    /// Tells those concerned that these revisions are durable now. Called with revisions in order, once each,
+    /// and only when readers can see them. Takes as long as there are subscribers concerned, whatever they do.
+    pub(crate) fn publish(&self, revisions: &[Arc<Revision>]) {
+        let Some(last) = revisions.last() else {
+            return;
+        };
+        let subscribers = lock(&self.subscribers);
+        if !subscribers.by_range.is_empty() {
+            for revision in revisions {
+                for change in &revision.changes {
+                    subscribers
+                        .by_range
+                        .find(&change.key, |bell| bell.pull(revision.number));
+                }
+            }
+        }
+        // Still under the lock: whoever reads this number has been told of everything up to it.
+        self.told.send_replace(last.number);
+    }
+
+    /// Counts what an opened store already had as told, once: nobody could have subscribed before.
+    pub(crate) fn begin(&self, revision: i64) {
+        let _subscribers = lock(&self.subscribers);
+        self.told.send_if_modified(|told| {
+            let unset = *told == 0;
+            if unset {
+                *told = revision;
+            }
+            unset
+        });
+    }
+
+    /// The last revision that everybody concerned was told of, and each one after it.
+    pub(crate) fn told(&self) -> watch::Receiver<i64> {
+        self.told.subscribe()
+    }
+
+    /// How many ranges there are, each counted once a subscriber.
+    #[cfg(test)]
+    pub(crate) fn ranges(&self) -> usize {
+        lock(&self.subscribers).by_range.len()
+    }
+
+    /// Ends everybody's waiting: there will be nothing more to know.
+    pub(crate) fn close(&self) {
+        self.closed.cancel();
+    }
+
+    /// Returns when there will be nothing more to know. [`Subscription::changed`] does not: it just never
+    /// returns again, so whoever waits for it waits for this as well.
+    pub(crate) async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+}
+
+/// One who wants to know. Dropping it ends that.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    registry: Arc<Registry>,
+    number: u64,
+    bell: Arc<Bell>,
+    /// Each range with how often it was added.
+    ranges: Mutex<HashMap<KeyRange, usize>>,
+}
+
+impl Subscription {
+    /// Wants to know of this range from now on: of every revision that is published after this returned.
+    /// A range added twice must be removed twice.
+    pub(crate) fn add(&self, range: KeyRange) {
+        let mut ranges = lock(&self.ranges);
+        match ranges.entry(range) {
+            Entry::Occupied(mut entry) => *entry.get_mut() += 1,
+            Entry::Vacant(entry) => {
+                lock(&self.registry.subscribers).by_range.insert(
+                    entry.key(),
+                    self.number,
+                    Arc::clone(&self.bell),
+                );
+                entry.insert(1);
+            }
+        }
+    }
+
+    /// No longer wants to know of this range. Of a range that was not added: nothing.
+    pub(crate) fn remove(&self, range: &KeyRange) {
+        let mut ranges = lock(&self.ranges);
+        let Some(count) = ranges.get_mut(range) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            ranges.remove(range);
+            lock(&self.registry.subscribers)
+                .by_range
+                .remove(range, self.number);
+        }
+    }
+
+    /// Returns when a published revision touched one of its ranges since the last time: the highest such
+    /// revision. It may be one that was published just before the range was added. Cancel-safe. For one
+    /// waiter at a time.
+    pub(crate) async fn changed(&self) -> i64 {
+        self.touched().await.last
+    }
+
+    /// As [`Subscription::changed`], with the lowest such revision as well.
+    pub(crate) async fn touched(&self) -> Touched {
+        loop {
+            // A pull between the look and the wait leaves its permit, so that the wait returns at once.
+            if let Some(touched) = self.look() {
+                return touched;
+            }
+            self.bell.rung.notified().await;
+        }
+    }
+
+    /// What touched its ranges since the last time, without waiting.
+    pub(crate) fn look(&self) -> Option<Touched> {
+        lock(&self.bell.pulled).take()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let ranges = self
+            .ranges
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut subscribers = lock(&self.registry.subscribers);
+        for range in ranges.keys() {
+            subscribers.by_range.remove(range, self.number);
+        }
+    }
+}
+
+impl Bell {
+    fn pull(&self, revision: i64) {
+        let mut pulled = lock(&self.pulled);
+        if let Some(touched) = pulled.as_mut() {
+            touched.last = touched.last.max(revision);
+        } else {
+            *pulled = Some(Touched {
+                first: revision,
+                last: revision,
+            });
+            self.rung.notify_one();
+        }
+    }
+}
+
+/// A panic elsewhere leaves nothing half done in here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
