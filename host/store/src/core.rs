@@ -92,12 +92,12 @@ impl Core {
                     ..Image::default()
                 };
                 let shared = Shared::new(&image, clock, quota, keep_revisions);
-                (Arc::new(shared), Writer::here())
+                (Arc::new(shared), Writer::in_memory())
             }
             Some(mut opener) => {
                 // Reading a large file would hold up everything else on this thread.
-                let opened = tokio::task::spawn_blocking(move || opener().map(|o| (o, opener)));
-                let ((disk, image), opener) = opened.await.map_err(OpenError::failed)??;
+                let reading = tokio::task::spawn_blocking(move || opener().map(|o| (o, opener)));
+                let ((disk, image), opener) = reading.await.map_err(OpenError::failed)??;
                 let shared = Shared::new(&image, clock, quota, keep_revisions);
                 shared.set_size(disk.size());
                 let shared = Arc::new(shared);
@@ -295,6 +295,11 @@ impl Core {
     /// no history: then the error holds the compacted revision.
     pub(crate) fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
         self.shared.state().history(from, limit)
+    }
+
+    /// As [`Core::history`], and also what lies a little before the compaction: for those who were up to date.
+    pub(crate) fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+        self.shared.state().recent(from, limit)
     }
 
     /// A key's value just before a revision, unless there was none or it was compacted away.

@@ -1,6 +1,9 @@
 //! An open store: the handle that the rest of the process holds.
 
+use std::num::NonZero;
 use std::sync::Arc;
+
+use tokio::runtime::Runtime;
 
 use crate::core::Core;
 use crate::disk::DiskError;
@@ -24,10 +27,16 @@ impl OpenError {
     }
 }
 
+/// Threads for requests. More than a few serve nobody: writes are carried out one after the other anyway.
+const THREADS: usize = 4;
+
 /// An open store. Dropping it without [`Store::close`] loses nothing that was acknowledged.
+///
+/// It lives on threads of its own: whatever else the process does, leases are renewed and locks handed on.
 pub struct Store {
     core: Arc<Core>,
-    server: Server,
+    server: Arc<Server>,
+    runtime: Threads,
 }
 
 impl Store {
@@ -36,10 +45,18 @@ impl Store {
     /// # Errors
     /// The data cannot be read, is of another kind, or another process has it open.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let core = Core::open(options).await?;
+        let runtime = Threads::start().map_err(OpenError::failed)?;
+        let opening = runtime.run(async {
+            let core = Core::open(options).await?;
+            let server = Arc::new(Server::new(Arc::clone(&core)));
+            Ok((core, server))
+        });
+        let opened: Result<_, OpenError> = opening.await.map_err(OpenError::failed)?;
+        let (core, server) = opened?;
         Ok(Self {
-            server: Server::new(Arc::clone(&core)),
             core,
+            server,
+            runtime,
         })
     }
 
@@ -48,7 +65,9 @@ impl Store {
     /// # Errors
     /// The address is taken, or is not on this machine.
     pub async fn listen(&self, at: Listen) -> Result<String, ListenError> {
-        self.server.listen(at).await
+        let server = Arc::clone(&self.server);
+        let listening = self.runtime.run(async move { server.listen(at).await });
+        listening.await.unwrap_or(Err(ListenError::Closed))
     }
 
     /// The way in for clients in this process, without a socket.
@@ -58,7 +77,50 @@ impl Store {
 
     /// Ends every connection, then the writer, then closes the disk.
     pub async fn close(self) {
-        self.server.close().await;
-        self.core.close().await;
+        let (core, server) = (Arc::clone(&self.core), Arc::clone(&self.server));
+        let closing = self.runtime.run(async move {
+            server.close().await;
+            core.close().await;
+        });
+        // Nothing in there is meant to fail; if it does, the disk is closed with the process.
+        let _ = closing.await;
+    }
+}
+
+/// The store's own runtime.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn start() -> std::io::Result<Self> {
+        let threads = std::thread::available_parallelism().map_or(THREADS, NonZero::get);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads.clamp(2, THREADS))
+            .thread_name("store")
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Runs this there; who waits for it may be anywhere.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, &'static str> {
+        let Some(runtime) = &self.0 else {
+            return Err("its threads have ended");
+        };
+        runtime
+            .spawn(work)
+            .await
+            .map_err(|_| "its threads have ended")
+    }
+}
+
+impl Drop for Threads {
+    /// A runtime must not be waited for where others run; whatever is still there ends by itself.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }

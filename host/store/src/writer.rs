@@ -1,13 +1,15 @@
 //! The one place that changes anything: applies writes in order, makes them durable, then shows them.
 //!
-//! With a disk, a thread of its own gathers what has queued up while the disk was busy and commits it at
-//! once: one wait for the disk serves every writer (group commit). Without one, a write is carried out
-//! where it was asked for. Nothing is acknowledged, read or watched before it is durable.
+//! While the disk is busy, writes queue up; a thread then gathers them and commits them at once, so that one
+//! wait for the disk serves every writer (group commit). A write that finds the disk idle is carried out
+//! where it was asked for: waking a thread and being woken by it costs as much as a fast disk. So is every
+//! write without a disk. Nothing is acknowledged, read or watched before it is durable.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::disk::{Batch, Disk, DiskError, Image};
@@ -27,10 +29,11 @@ pub(crate) type Opener = Box<dyn FnMut() -> Result<(Box<dyn Disk>, Image), DiskE
 
 /// How writes are carried out.
 pub(crate) enum Writer {
-    /// Where they are asked for, one at a time.
-    Here(Mutex<()>),
-    /// By a thread that owns the disk.
-    Thread {
+    /// In memory only, where they are asked for, one at a time.
+    Memory(Mutex<()>),
+    /// On a disk, by whoever finds it idle, or else by a thread.
+    Disk {
+        keeper: Arc<Mutex<Keeper>>,
         queue: mpsc::Sender<Job>,
         thread: Mutex<Option<JoinHandle<()>>>,
     },
@@ -44,8 +47,8 @@ pub(crate) enum Job {
 
 impl Writer {
     /// Without a disk.
-    pub(crate) const fn here() -> Self {
-        Self::Here(Mutex::new(()))
+    pub(crate) const fn in_memory() -> Self {
+        Self::Memory(Mutex::new(()))
     }
 
     /// With an open disk.
@@ -55,17 +58,17 @@ impl Writer {
         opener: Opener,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
+        let keeper = Arc::new(Mutex::new(Keeper {
+            shared,
+            disk: Holding::Open(disk),
+            opener,
+        }));
+        let kept = Arc::clone(&keeper);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || {
-                Keeper {
-                    shared,
-                    disk: Holding::Open(disk),
-                    opener,
-                }
-                .run(jobs);
-            })?;
-        Ok(Self::Thread {
+            .spawn(move || run(&kept, jobs))?;
+        Ok(Self::Disk {
+            keeper,
             queue,
             thread: Mutex::new(Some(thread)),
         })
@@ -79,17 +82,24 @@ impl Writer {
         command: Command,
     ) -> Result<Reply, StoreError> {
         match self {
-            Self::Here(turn) => {
-                let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            Self::Memory(turn) => {
+                let _turn = lock(turn);
                 let reply = shared.apply(command);
-                let batch = shared.take_batch();
-                shared.publish(&batch);
-                while let Some(batch) = shared.compact_overdue() {
+                shared.publish(&shared.take_batch());
+                if let Some(batch) = shared.compact_overdue() {
                     shared.publish(&batch);
                 }
                 reply
             }
-            Self::Thread { queue, .. } => {
+            Self::Disk { keeper, queue, .. } => {
+                // Only a queue that nobody stands in may be passed by.
+                let is_idle = queue.capacity() == QUEUE && !queue.is_closed();
+                if is_idle
+                    && may_block()
+                    && let Ok(mut keeper) = keeper.try_lock()
+                {
+                    return tokio::task::block_in_place(|| keeper.carry_out_one(command));
+                }
                 let (reply, answer) = oneshot::channel();
                 let sent = queue.send(Job::Write(command, reply)).await;
                 sent.map_err(|_| StoreError::Stopped)?;
@@ -100,13 +110,55 @@ impl Writer {
 
     /// Finishes what is queued and closes the disk.
     pub(crate) async fn close(&self) {
-        let Self::Thread { queue, thread } = self else {
+        let Self::Disk { queue, thread, .. } = self else {
             return;
         };
         let _ = queue.send(Job::Close).await;
-        let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(thread).take();
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+/// Whether this task may make its thread wait, because others take over the thread's work.
+fn may_block() -> bool {
+    Handle::try_current()
+        .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Waiting = (Command, oneshot::Sender<Result<Reply, StoreError>>);
+
+/// The writer's thread: carries out what has queued up, until told to close the disk.
+fn run(keeper: &Mutex<Keeper>, mut jobs: mpsc::Receiver<Job>) {
+    let mut open = true;
+    while open && let Some(first) = jobs.blocking_recv() {
+        // Whoever has the disk now makes more writes wait, which then share the next commit.
+        let mut keeper = lock(keeper);
+        let mut writes = Vec::new();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match job {
+                Job::Write(command, reply) => writes.push((command, reply)),
+                Job::Close => {
+                    open = false;
+                    break;
+                }
+            }
+            next = if writes.len() < MOST_TOGETHER {
+                jobs.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        keeper.carry_out(writes);
+        if !open {
+            jobs.close();
+            keeper.close();
         }
     }
 }
@@ -116,40 +168,37 @@ enum Holding {
     Open(Box<dyn Disk>),
     /// It failed, and was last tried then.
     Failed(Instant),
+    /// The store is closed.
+    Closed,
 }
 
-/// The writer's thread.
-struct Keeper {
+/// Whoever has this carries writes out.
+pub(crate) struct Keeper {
     shared: Arc<Shared>,
     disk: Holding,
     opener: Opener,
 }
 
 impl Keeper {
-    fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut open = true;
-        while open && let Some(first) = jobs.blocking_recv() {
-            let mut writes = Vec::new();
-            let mut next = Some(first);
-            while let Some(job) = next {
-                match job {
-                    Job::Write(command, reply) => writes.push((command, reply)),
-                    Job::Close => {
-                        open = false;
-                        break;
-                    }
-                }
-                next = if writes.len() < MOST_TOGETHER {
-                    jobs.try_recv().ok()
-                } else {
-                    None
-                };
-            }
-            self.carry_out(writes);
-        }
+    /// Lets go of the disk, and of the claim on its directory, which is the opener's.
+    fn close(&mut self) {
+        self.disk = Holding::Closed;
+        self.opener = Box::new(|| {
+            Err(DiskError::Stopped {
+                place: "the store, which is closed".into(),
+            })
+        });
     }
 
-    fn carry_out(&mut self, writes: Vec<(Command, oneshot::Sender<Result<Reply, StoreError>>)>) {
+    fn carry_out_one(&mut self, command: Command) -> Result<Reply, StoreError> {
+        self.ready()?;
+        let answer = self.shared.apply(command);
+        let outcome = self.commit(&self.shared.take_batch());
+        self.compact_overdue(&outcome);
+        outcome.and(answer)
+    }
+
+    fn carry_out(&mut self, writes: Vec<Waiting>) {
         if let Err(refused) = self.ready() {
             for (_, reply) in writes {
                 let _ = reply.send(Err(refused.clone()));
@@ -165,12 +214,15 @@ impl Keeper {
             // Whoever asked may be gone; the write stays.
             let _ = reply.send(outcome.clone().and(answer));
         }
-        while outcome.is_ok()
+        self.compact_overdue(&outcome);
+    }
+
+    fn compact_overdue(&mut self, outcome: &Result<(), StoreError>) {
+        if outcome.is_ok()
             && let Some(batch) = self.shared.compact_overdue()
         {
-            if self.commit(&batch).is_err() {
-                break;
-            }
+            // A disk that fails now is found out by the next write; this one was durable before.
+            let _ = self.commit(&batch);
         }
     }
 
@@ -200,8 +252,10 @@ impl Keeper {
 
     /// Opens the disk again if it failed and is due for another try.
     fn ready(&mut self) -> Result<(), StoreError> {
-        let Holding::Failed(tried) = &mut self.disk else {
-            return Ok(());
+        let tried = match &mut self.disk {
+            Holding::Open(_) => return Ok(()),
+            Holding::Closed => return Err(StoreError::Stopped),
+            Holding::Failed(tried) => tried,
         };
         let refused = |shared: &Shared| {
             StoreError::ReadOnly(shared.read_only().unwrap_or_else(|| "closed".into()))

@@ -46,7 +46,6 @@ const PROGRESS_INTERVAL: Duration = Duration::from_mins(10);
 const REQUESTS_IN_A_ROW: u32 = 64;
 
 /// The watch service.
-#[derive(Clone)]
 pub(crate) struct WatchService {
     history: Arc<dyn History>,
     registry: Arc<Registry>,
@@ -67,7 +66,6 @@ impl WatchService {
         cancel: CancellationToken,
         progress: Duration,
     ) -> Self {
-        registry.begin(history.header().revision);
         Self {
             history,
             registry,

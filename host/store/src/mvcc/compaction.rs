@@ -3,11 +3,18 @@
 //! Only keys that changed since the last compaction are looked at. Memory is let go only after the disk
 //! has taken note, so that a reader never misses what a crash would bring back.
 
+use std::sync::Arc;
+
 use etcd_client::proto::PbCompactionResponse;
 
 use super::state::{State, weight};
-use crate::change::Key;
+use crate::change::{Key, Revision};
 use crate::error::StoreError;
+
+/// What watchers that are nearly up to date can still read after a compaction: so many revisions, and at most
+/// so many bytes of them.
+const RECENT_REVISIONS: usize = 1_000;
+const RECENT_BYTES: u64 = 16 << 20;
 
 impl State {
     /// Takes note that the history before a revision is not wanted any more.
@@ -47,14 +54,29 @@ impl State {
                 self.index.remove(&key);
             }
         }
-        while self
-            .log
-            .front()
-            .is_some_and(|revision| revision.number < compacted)
-        {
-            self.log.pop_front();
-        }
         self.compacted = compacted;
+        let gone = self.log.len() - self.worth_keeping();
+        self.log.drain(..gone);
+    }
+
+    /// How many revisions of the log to keep: the history, and a little before it, for watchers that were up
+    /// to date a moment ago and must not be told that they missed something.
+    fn worth_keeping(&self) -> usize {
+        let (mut recent, mut recent_bytes) = (0, 0);
+        let is_kept = |revision: &Arc<Revision>| {
+            if revision.number >= self.compacted {
+                return true;
+            }
+            recent += 1;
+            recent_bytes += revision.changes.iter().map(|c| weight(c)).sum::<u64>();
+            recent <= RECENT_REVISIONS && recent_bytes <= RECENT_BYTES
+        };
+        self.log
+            .iter()
+            .rev()
+            .map(is_kept)
+            .take_while(|kept| *kept)
+            .count()
     }
 
     /// The keys that changed in the history kept, up to a revision; each once.

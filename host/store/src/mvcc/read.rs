@@ -119,8 +119,10 @@ impl<'a> View<'a> {
     }
 }
 
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// Where a range begins and ends, unless it is empty.
-fn bounds(range: &KeyRange) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+fn bounds(range: &KeyRange) -> Option<Bounds<'_>> {
     match range {
         KeyRange::One(key) => Some((Bound::Included(key), Bound::Included(key))),
         KeyRange::From(first) => Some((Bound::Included(first), Bound::Unbounded)),

@@ -55,7 +55,7 @@ pub(crate) enum Reply {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(super) index: BTreeMap<Key, Versions>,
-    /// Every revision from the compacted one on, without gaps.
+    /// Every revision from the compacted one on, and some before it, without gaps.
     pub(super) log: VecDeque<Arc<Revision>>,
     /// The last revision applied.
     pub(super) applied: i64,
@@ -167,7 +167,15 @@ impl State {
         if from < self.compacted {
             return Err(self.compacted);
         }
+        self.recent(from, limit)
+    }
+
+    /// As [`State::history`], and also what lies a little before the compaction, while it is still there.
+    pub(crate) fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
         let first = self.log.front().map_or(0, |revision| revision.number);
+        if from < self.compacted.min(first) {
+            return Err(self.compacted);
+        }
         let skip = usize::try_from(from - first).unwrap_or(0);
         let durable = self
             .log

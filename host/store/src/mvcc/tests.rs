@@ -406,6 +406,32 @@ fn compaction_keeps_what_its_revision_shows_and_nothing_older() {
 }
 
 #[test]
+fn who_watched_up_to_a_moment_ago_misses_nothing_by_a_compaction() {
+    let mut bench = Bench::new();
+    for turn in 0..10 {
+        bench.put("a", &turn.to_string());
+    }
+    bench.run(Command::Compact(11)).expect("compacts");
+    assert_eq!(bench.state.history(5, 10), Err(11), "a new watch is told");
+    let numbers = |from| {
+        let found = bench.state.recent(from, 100).expect("still there");
+        found.iter().map(|r| r.number).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(9), [9, 10, 11]);
+    for _ in 0..3_000 {
+        bench.put("a", "");
+    }
+    let now = bench.state.published();
+    bench.run(Command::Compact(now)).expect("compacts");
+    assert_eq!(
+        bench.state.recent(now - 2_000, 1),
+        Err(now),
+        "but not for ever"
+    );
+    assert_eq!(bench.state.recent(now - 900, 1).map(|r| r.len()), Ok(1));
+}
+
+#[test]
 fn memory_shrinks_with_the_history_and_a_full_store_takes_deletes() {
     let mut bench = Bench::with_quota(10_000);
     let big = "x".repeat(3_000);

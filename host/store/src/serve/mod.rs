@@ -58,6 +58,9 @@ pub enum ListenError {
     /// Another server answers at this socket.
     #[error("the embedded store cannot listen on {0}: another server answers there")]
     InUse(PathBuf),
+    /// The store is closed.
+    #[error("the embedded store cannot listen any more: it is closed")]
+    Closed,
     /// There is a file at this path that is no socket; it is left alone.
     #[error(
         "the embedded store cannot listen on {0}: there is something else at that path; \
@@ -102,7 +105,7 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 
 /// Requests that were taken back before we came to them, at one time. A client that cancels everything it has
 /// open is no attack; the transport takes more than 20 for one.
-const TAKEN_BACK: usize = 20;
+const TAKEN_BACK: usize = 4096;
 
 /// The most bytes of metadata of one request. Clients of etcd send a few short words.
 const HEADERS: u32 = 16 << 10;

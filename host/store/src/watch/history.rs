@@ -22,6 +22,15 @@ pub(crate) trait History: Send + Sync + 'static {
     /// `from` is below the last compaction, which is given.
     fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64>;
 
+    /// As [`History::history`], and also what lies a little before the compaction, while it is still there: for
+    /// those who were up to date when somebody compacted.
+    ///
+    /// # Errors
+    /// What was asked for is gone; the last compaction is given.
+    fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+        self.history(from, limit)
+    }
+
     /// A key's value just before a revision, unless there was none or it was compacted away.
     fn before(&self, key: &[u8], revision: i64) -> Option<PbKeyValue>;
 }
@@ -33,6 +42,10 @@ impl History for Core {
 
     fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
         Self::history(self, from, limit)
+    }
+
+    fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+        Self::recent(self, from, limit)
     }
 
     fn before(&self, key: &[u8], revision: i64) -> Option<PbKeyValue> {

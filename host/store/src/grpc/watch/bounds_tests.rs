@@ -117,3 +117,20 @@ async fn ten_thousand_watches_on_one_stream_each_get_their_own_events() {
     }
     assert!(client.is_quiet().await);
 }
+
+#[tokio::test]
+async fn a_live_watch_gets_every_event_however_many_are_taken_up_at_a_time() {
+    for count in [255, 256, 257, 512, 513] {
+        let past = Past::new();
+        let mut client = Client::new(&past);
+        client.create(key("a")).await;
+        for _ in 0..count {
+            past.write(&[Put("a", "x")]);
+        }
+        let mut seen = 0;
+        while seen < count {
+            seen += client.next().await.events.len();
+        }
+        assert!(client.is_quiet().await);
+    }
+}

@@ -36,7 +36,9 @@ pub(super) struct Past {
 
 impl Past {
     pub(super) fn new() -> Arc<Self> {
-        Arc::default()
+        let past = Self::default();
+        past.registry.begin(1);
+        Arc::new(past)
     }
 
     /// One revision, visible and told of.
@@ -179,6 +181,11 @@ pub(super) fn from(start: i64) -> Ask<'static> {
     Ask { start, ..key("a") }
 }
 
+/// An empty request, whose type has no name outside the generated code.
+fn blank<T: Default>() -> T {
+    T::default()
+}
+
 impl Client {
     pub(super) fn new(past: &Arc<Past>) -> Self {
         Self::with_progress(past, Duration::from_mins(10))
@@ -208,7 +215,7 @@ impl Client {
     }
 
     pub(super) fn ask(&self, ask: Ask<'_>) {
-        let mut union = PbWatchRequestUnion::CreateRequest(Default::default());
+        let mut union = PbWatchRequestUnion::CreateRequest(blank());
         if let PbWatchRequestUnion::CreateRequest(request) = &mut union {
             request.key = ask.key.into();
             request.range_end = ask.end.into();
@@ -232,7 +239,7 @@ impl Client {
     }
 
     pub(super) fn cancel(&self, id: i64) {
-        let mut union = PbWatchRequestUnion::CancelRequest(Default::default());
+        let mut union = PbWatchRequestUnion::CancelRequest(blank());
         if let PbWatchRequestUnion::CancelRequest(request) = &mut union {
             request.watch_id = id;
         }
@@ -240,7 +247,7 @@ impl Client {
     }
 
     pub(super) fn ask_progress(&self) {
-        self.send(PbWatchRequestUnion::ProgressRequest(Default::default()));
+        self.send(PbWatchRequestUnion::ProgressRequest(blank()));
     }
 
     pub(super) async fn next(&mut self) -> PbWatchResponse {
@@ -266,7 +273,7 @@ pub(super) fn revision(response: &PbWatchResponse) -> i64 {
 pub(super) fn words(event: &PbEvent) -> String {
     let kv = event.kv.as_ref().unwrap();
     let key = String::from_utf8_lossy(&kv.key);
-    let mut words = match event.r#type {
+    let words = match event.r#type {
         0 => format!(
             "+{key}={}@{}",
             String::from_utf8_lossy(&kv.value),
@@ -274,10 +281,10 @@ pub(super) fn words(event: &PbEvent) -> String {
         ),
         _ => format!("-{key}@{}", kv.mod_revision),
     };
-    if let Some(before) = &event.prev_kv {
-        words += &format!(" (was {})", String::from_utf8_lossy(&before.value));
+    match &event.prev_kv {
+        Some(before) => format!("{words} (was {})", String::from_utf8_lossy(&before.value)),
+        None => words,
     }
-    words
 }
 
 /// A response's events in a few words.

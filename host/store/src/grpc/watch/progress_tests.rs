@@ -40,13 +40,15 @@ async fn progress_waits_for_a_revision_that_can_be_seen_already_but_was_not_told
     let past = Past::new();
     let mut client = Client::new(&past);
     client.create(key("a")).await;
-    let untold = past.write_untold(&[Put("a", "1")]);
+    past.write(&[Put("a", "1")]);
+    let untold = past.write_untold(&[Put("a", "2")]);
     client.ask_progress();
+    assert_eq!(events(&client.next().await), ["+a=1@2"]);
     assert!(client.is_quiet().await);
     past.registry.publish(&[untold]);
-    assert_eq!(events(&client.next().await), ["+a=1@2"]);
+    assert_eq!(events(&client.next().await), ["+a=2@3"]);
     let response = client.next().await;
-    assert_eq!((response.watch_id, revision(&response)), (-1, 2));
+    assert_eq!((response.watch_id, revision(&response)), (-1, 3));
 }
 
 #[tokio::test]

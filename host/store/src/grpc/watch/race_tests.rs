@@ -47,8 +47,8 @@ async fn write(past: Arc<Past>, ready: Arc<Semaphore>, count: usize, seed: u64) 
 }
 
 /// Watches a random range from a random revision, cancelling and creating others meanwhile, to the end.
-async fn watch(past: Arc<Past>, ready: Arc<Semaphore>, seed: u64) {
-    let mut random = fastrand::Rng::with_seed(seed);
+async fn watch(past: Arc<Past>, ready: Arc<Semaphore>, number: u64) {
+    let mut random = fastrand::Rng::with_seed(number);
     for _ in 0..random.u8(0..50) {
         tokio::task::yield_now().await;
     }
@@ -86,7 +86,11 @@ async fn watch(past: Arc<Past>, ready: Arc<Semaphore>, seed: u64) {
                 let mut seen = seen.clone();
                 seen.retain(|(revision, _)| *revision <= told);
                 let asked = (*key, *end, *start);
-                assert_eq!(seen, past.expected(asked, told), "progress, seed {seed}");
+                assert_eq!(
+                    seen,
+                    past.expected(asked, told),
+                    "progress, stream {number}"
+                );
             }
         }
         let Some(place) = usize::try_from(response.watch_id - 1)
@@ -116,7 +120,7 @@ async fn watch(past: Arc<Past>, ready: Arc<Semaphore>, seed: u64) {
         assert_eq!(
             seen,
             past.expected((key, end, start), i64::MAX),
-            "seed {seed}"
+            "stream {number}"
         );
     }
 }

@@ -36,7 +36,7 @@ impl Watches {
         if limit <= 0 {
             return;
         }
-        let next = match self.read(from, limit) {
+        let next = match self.history.recent(from, bounded(limit)) {
             Ok(revisions) => {
                 let Some(served) = deliver(
                     &revisions,
@@ -51,9 +51,9 @@ impl Watches {
                 served + 1
             }
             Err(compacted) => {
-                let missed: Vec<_> = self.live.members.values().collect();
-                let missed: Vec<_> = missed
-                    .into_iter()
+                // Which of them were touched, nobody knows any more.
+                let members = self.live.members.values();
+                let missed: Vec<_> = members
                     .filter(|member| member.from < compacted)
                     .map(|member| Arc::clone(&member.watch))
                     .collect();
@@ -84,7 +84,7 @@ impl Watches {
             .next()
             .map_or(i64::MAX, |next| next - from);
         let limit = ahead.min(REVISIONS_AT_A_TIME);
-        let revisions = match self.read(from, limit) {
+        let revisions = match self.history.history(from, bounded(limit)) {
             Ok(revisions) => revisions,
             Err(compacted) => {
                 for member in members.values() {
@@ -122,11 +122,6 @@ impl Watches {
         }
     }
 
-    fn read(&self, from: i64, limit: i64) -> Result<Vec<Arc<Revision>>, i64> {
-        self.history
-            .history(from, usize::try_from(limit).unwrap_or(1))
-    }
-
     fn end_compacted(&mut self, watch: &Watch, compacted: i64) {
         self.forget(watch.id);
         // As etcd does: a header without revision, and no reason but the revision that there is still.
@@ -139,6 +134,10 @@ impl Watches {
             ..of(header)
         });
     }
+}
+
+fn bounded(limit: i64) -> usize {
+    usize::try_from(limit).unwrap_or(1)
 }
 
 /// Puts what concerns each of these watches into the outbox: whole revisions, until there is enough. Gives

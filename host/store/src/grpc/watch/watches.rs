@@ -192,7 +192,7 @@ impl Watches {
         self.reply(PbWatchResponse {
             watch_id: watch.id,
             created: true,
-            ..of(header.clone())
+            ..of(header)
         });
         let is_past = start != 0 && start <= header.revision;
         let from = if start == 0 {
@@ -298,7 +298,7 @@ impl Watches {
             if self.idle.contains_key(&id) {
                 self.reply(PbWatchResponse {
                     watch_id: id,
-                    ..of(header.clone())
+                    ..of(header)
                 });
             }
         }

@@ -2,7 +2,6 @@
 
 use etcd_client::Client;
 use leasehold_lock::Connector;
-use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
 use super::*;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_client::Client;
 use hyper_util::rt::TokioIo;
 use leasehold_lock::Connector;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tonic::transport::Endpoint;
 
@@ -88,4 +88,53 @@ pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         tokio::time::timeout(PATIENCE, looking).await.is_ok(),
         "waited in vain: {what}"
     );
+}
+
+/// How a client opens a connection.
+const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// A request for the list of members on this stream, addressed as given: headers, and an empty message.
+fn members_request(stream: u16, authority: &str) -> Vec<u8> {
+    let mut block = vec![0x83, 0x86];
+    for (name, value) in [
+        (&[0x04][..], "/etcdserverpb.Cluster/MemberList"),
+        (&[0x01], authority),
+        (&[0x0f, 0x10], "application/grpc"),
+    ] {
+        block.extend_from_slice(name);
+        block.push(u8::try_from(value.len()).unwrap());
+        block.extend_from_slice(value.as_bytes());
+    }
+    let headers = frame(stream, 1, 4, &block);
+    [headers, frame(stream, 0, 1, &[0; 5])].concat()
+}
+
+fn frame(stream: u16, kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap();
+    let [s0, s1] = stream.to_be_bytes();
+    [&[0, 0, length, kind, flags, 0, 0, s0, s1], payload].concat()
+}
+
+/// The kind of the first frame that answers on this stream: 1 is an answer, 3 a reset. None when the
+/// connection ends before.
+async fn kind_of_answer(
+    io: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    stream: u16,
+    request: &[u8],
+) -> Option<u8> {
+    io.write_all(request).await.ok()?;
+    loop {
+        let mut header = [0; 9];
+        io.read_exact(&mut header).await.ok()?;
+        let [l0, l1, l2, kind, .., s0, s1] = header;
+        let mut payload = vec![0; u32::from_be_bytes([0, l0, l1, l2]) as usize];
+        io.read_exact(&mut payload).await.ok()?;
+        // 8 only gives leave to send more; 7 says that the connection is over.
+        if u16::from_be_bytes([s0, s1]) == stream && kind != 8 {
+            return Some(kind);
+        }
+        if kind == 7 {
+            return None;
+        }
+    }
 }

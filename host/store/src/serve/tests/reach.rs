@@ -139,45 +139,6 @@ async fn a_socket_that_another_server_put_there_since_is_left_alone() {
     assert!(path.exists());
 }
 
-/// A request for the list of members, addressed as given.
-fn members_request(authority: &str) -> Vec<u8> {
-    let mut block = vec![0x83, 0x86];
-    for (name, value) in [
-        (&[0x04][..], "/etcdserverpb.Cluster/MemberList"),
-        (&[0x01], authority),
-        (&[0x0f, 0x10], "application/grpc"),
-    ] {
-        block.extend_from_slice(name);
-        block.push(u8::try_from(value.len()).unwrap());
-        block.extend_from_slice(value.as_bytes());
-    }
-    let length = u8::try_from(block.len()).unwrap();
-    [
-        &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"[..],
-        &[0, 0, length, 1, 4, 0, 0, 0, 1],
-        &block,
-        &[0, 0, 5, 0, 1, 0, 0, 0, 1],
-        &[0; 5],
-    ]
-    .concat()
-}
-
-/// The kind of the first frame that answers the request.
-async fn kind_of_answer(mut io: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> u8 {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    io.write_all(request).await.unwrap();
-    loop {
-        let mut header = [0; 9];
-        io.read_exact(&mut header).await.unwrap();
-        let [l0, l1, l2, kind, _, .., stream] = header;
-        let mut payload = vec![0; u32::from_be_bytes([0, l0, l1, l2]) as usize];
-        io.read_exact(&mut payload).await.unwrap();
-        if stream == 1 && kind != 8 {
-            return kind;
-        }
-    }
-}
-
 /// Go's client of etcd does this: the whole path on a socket, the whole address when it asks for a status.
 #[tokio::test]
 async fn clients_that_address_a_path_or_a_url_are_served() {
@@ -186,12 +147,13 @@ async fn clients_that_address_a_path_or_a_url_are_served() {
     let path = directory.path().join("store.sock");
     server.listen(Listen::Unix(path.clone())).await.unwrap();
     for authority in ["/run/store.sock", "http://127.0.0.1:2379", "a%2fb", "x"] {
-        let request = members_request(authority);
-        let by_socket = UnixStream::connect(&path).await.unwrap();
-        let by_tcp = tokio::net::TcpStream::connect(&address).await.unwrap();
-        // 1 are headers: an answer. 3 would be a reset.
-        assert_eq!(kind_of_answer(by_socket, &request).await, 1, "{authority}");
-        assert_eq!(kind_of_answer(by_tcp, &request).await, 1, "{authority}");
+        let request = [OPENING, &members_request(1, authority)].concat();
+        let mut by_socket = UnixStream::connect(&path).await.unwrap();
+        let answer = kind_of_answer(&mut by_socket, 1, &request).await;
+        assert_eq!(answer, Some(1), "{authority}");
+        let mut by_tcp = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let answer = kind_of_answer(&mut by_tcp, 1, &request).await;
+        assert_eq!(answer, Some(1), "{authority}");
     }
     server.close().await;
 }
