@@ -1,6 +1,5 @@
 //! `leasehold check`: everything that `run` does before it starts, and nothing after.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Config, Job};
@@ -17,8 +16,6 @@ pub(crate) struct Prepared {
 /// Why nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrepareError {
-    #[error("{0}")]
-    Config(#[from] crate::config::Report),
     #[error("the runtime for guests cannot be set up: {0}")]
     Runtime(#[from] RuntimeError),
     #[error("{}", plugin_errors(.0))]
@@ -42,9 +39,8 @@ fn plugin_errors(errors: &[LoadError]) -> String {
     )
 }
 
-/// Reads the file, and loads and checks every plugin. All refusals are reported, not only the first.
-pub(crate) async fn prepare(path: &Path) -> Result<Prepared, PrepareError> {
-    let config = Config::load(path)?;
+/// Loads and checks every plugin. All refusals are reported, not only the first.
+pub(crate) async fn prepare(config: Config) -> Result<Prepared, PrepareError> {
     let runtime = Arc::new(Runtime::new(&RuntimeOptions {
         cache_dir: Some(config.host().data_dir().join("compiled")),
         max_runs: config.host().max_runs(),

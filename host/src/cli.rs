@@ -7,15 +7,18 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::check::prepare;
+use crate::config::Config;
+use crate::dev::DevArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::show::{self, ShowFormat};
+use crate::store::ServeArgs;
 use crate::timeline::LogFormat;
 
 /// Run WebAssembly jobs only while the etcd lock that each declares is held.
 ///
 /// Exit codes: 0 done or stopped as asked; 1 a `once` job failed; 2 usage; 3 configuration;
-/// 4 plugin refused; 5 store refused or unreachable; 6 a `once` job did not get its lock in time;
+/// 4 plugin refused; 5 store refused, unreachable, in use or not to be opened; 6 a `once` job did not get its lock in time;
 /// 70 internal; 130 cut short by a second signal.
 #[derive(Parser)]
 #[command(name = "leasehold", version, max_term_width = 100)]
@@ -37,6 +40,17 @@ enum Command {
         /// How events are written to standard output.
         #[arg(long, value_enum, default_value = "text")]
         log_format: LogFormat,
+    },
+    /// Run several hosts and their store in this process, to see how they share a file's jobs.
+    ///
+    /// The store is etcd's API on this machine: in memory, unless the file embeds one in a directory.
+    /// The hosts contend for the same locks as if each had a machine to itself. SIGTERM and SIGINT end
+    /// them as they end `run`; at the end a table says what ran.
+    Dev(DevArgs),
+    /// The store by itself.
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
     },
     /// Check a configuration and its plugins, and start nothing.
     Check {
@@ -67,6 +81,15 @@ enum Command {
         #[arg(long, value_enum, default_value = "table")]
         format: ShowFormat,
     },
+}
+
+#[derive(Subcommand)]
+enum StoreCommand {
+    /// Serve etcd's API on this machine, for several hosts, `etcdctl` and others.
+    ///
+    /// One node, without users and without encryption, so it listens on this machine only: beyond it,
+    /// use etcd. Every acknowledged write survives a crash, unless --memory. SIGTERM or SIGINT ends it.
+    Serve(ServeArgs),
 }
 
 /// Runs the program and says how it ended.
@@ -103,7 +126,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
             Box::pin(crate::serve::run(&config, log_format)).await
         }
         Command::Check { file } => {
-            let prepared = prepare(&file).await?;
+            let prepared = prepare(Config::load(&file)?).await?;
             let jobs = prepared.plugins.len();
             let many = if jobs == 1 { "job is" } else { "jobs are" };
             let text = format!("{}: {jobs} {many} ready to run\n", file.display());
@@ -111,6 +134,10 @@ async fn run(command: Command) -> Result<Exit, Failure> {
             let _ = std::io::stdout().lock().write_all(text.as_bytes());
             Ok(Exit::Ok)
         }
+        Command::Dev(args) => Box::pin(crate::dev::run(args)).await,
+        Command::Store {
+            command: StoreCommand::Serve(args),
+        } => crate::store::serve(args).await,
         Command::Status { config, format } => show::status(&config, format).await,
         Command::Runs {
             job,
@@ -147,8 +174,20 @@ mod tests {
         let mut command = Cli::command().term_width(100);
         command.build();
         insta::assert_snapshot!("help", command.render_long_help());
-        for name in ["run", "check", "status", "runs"] {
-            let sub = command.find_subcommand_mut(name).expect("a command");
+        let serve = ["store", "serve"].as_slice();
+        for path in [
+            &["run"],
+            &["dev"],
+            &["check"],
+            &["status"],
+            &["runs"],
+            serve,
+        ] {
+            let start = Some(&mut command);
+            let sub = path.iter().fold(start, |found, name| {
+                found.and_then(|command| command.find_subcommand_mut(name))
+            });
+            let (sub, name) = (sub.expect("a command"), path.join("_"));
             insta::assert_snapshot!(
                 format!("help_{name}"),
                 sub.clone().term_width(100).render_long_help()

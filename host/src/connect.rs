@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use leasehold_lock::{Clock, ConnectError, ConnectOptions, Locks, Tls};
+use leasehold_lock::{Clock, ConnectError, ConnectOptions, Connector, Locks, Tls};
 
-use crate::config::{Drift, Store};
+use crate::config::{Drift, Endpoint, Place, Store};
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,25 +38,33 @@ fn read(path: &Path) -> Result<Vec<u8>, StoreSetupError> {
     })
 }
 
-/// The options that the table stands for.
+/// The options for a store that is not in this process. An embedded one is looked into through the
+/// socket of the host that has it.
 ///
 /// # Errors
 ///
 /// [`StoreSetupError::File`] when a password or certificate cannot be read.
 pub fn options(store: &Store) -> Result<ConnectOptions, StoreSetupError> {
-    let endpoints = store.endpoints().iter().map(ToString::to_string);
-    let mut options = ConnectOptions::new(endpoints)
-        .allow_plaintext(store.allow_plaintext())
-        .connect_timeout(store.connect_timeout())
-        .request_timeout(store.request_timeout())
-        .greet_key(store.root());
-    if let Some(login) = store.login() {
+    let remote = match store.place() {
+        Place::Remote(remote) => remote,
+        Place::Embedded(embedded) => {
+            let socket = embedded
+                .socket()
+                .map(|path| Endpoint::Unix(path.to_owned()));
+            let endpoint = socket.map(|socket| socket.to_string());
+            return Ok(timed(ConnectOptions::new(endpoint), store));
+        }
+    };
+    let endpoints = remote.endpoints().iter().map(ToString::to_string);
+    let mut options =
+        timed(ConnectOptions::new(endpoints), store).allow_plaintext(remote.allow_plaintext());
+    if let Some(login) = remote.login() {
         let password = read(login.password_file())?;
         let password = String::from_utf8_lossy(&password);
         // Editors end files with a line end that is no part of the password.
         options = options.user(login.user(), password.trim_end_matches(['\r', '\n']));
     }
-    if let Some(tls) = store.tls() {
+    if let Some(tls) = remote.tls() {
         let identity = match tls.identity() {
             Some((cert, key)) => Some((read(cert)?, read(key)?)),
             None => None,
@@ -69,16 +77,28 @@ pub fn options(store: &Store) -> Result<ConnectOptions, StoreSetupError> {
     Ok(options)
 }
 
+/// The options for a store in this process.
+pub(crate) fn inside(store: &Store, connector: Arc<dyn Connector>) -> ConnectOptions {
+    timed(ConnectOptions::in_process(connector), store)
+}
+
+fn timed(options: ConnectOptions, store: &Store) -> ConnectOptions {
+    options
+        .connect_timeout(store.connect_timeout())
+        .request_timeout(store.request_timeout())
+        .greet_key(store.root())
+}
+
 /// Connects once.
 ///
 /// # Errors
 ///
 /// [`StoreSetupError`]; see [`StoreSetupError::may_pass`].
 pub async fn connect(
-    store: &Store,
+    options: ConnectOptions,
     drift: Drift,
     clock: Arc<dyn Clock>,
 ) -> Result<Locks, StoreSetupError> {
     let drift = f64::from(drift.ppm()) / 1_000_000.0;
-    Ok(Locks::connect_with(options(store)?, clock, drift).await?)
+    Ok(Locks::connect_with(options, clock, drift).await?)
 }

@@ -11,6 +11,8 @@ use serde::Serialize;
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
+    /// The host that says so.
+    pub(crate) host: Arc<str>,
     /// When, on the boot-time clock.
     pub(crate) at: BootTime,
     /// When, for people.
@@ -47,6 +49,12 @@ pub(crate) enum What {
         endpoint: String,
         cluster_id: String,
     },
+    /// The embedded store is open; `data` says where its data is.
+    StoreOpened {
+        data: String,
+        endpoints: Vec<String>,
+    },
+    StoreClosed,
     StoreTrouble {
         error: String,
     },
@@ -111,6 +119,10 @@ pub(crate) enum What {
         reason: String,
     },
     HostStopped,
+    /// Something that a command did or saw, and no host.
+    Note {
+        text: String,
+    },
     LinesDropped {
         count: u64,
     },

@@ -15,7 +15,7 @@ pub enum Exit {
     Config = 3,
     /// A plugin was refused; nothing was started.
     Plugin = 4,
-    /// The store refused us or could not be reached.
+    /// The store refused us or could not be reached; our own could not be opened, or cannot listen.
     Store = 5,
     /// A `once` job did not get its lock in the time it was given.
     NotAcquired = 6,

@@ -1,6 +1,8 @@
 //! Why a command ended without doing what it was asked, and with which exit code.
 
 use crate::check::PrepareError;
+use crate::config::Report;
+use crate::connect::StoreSetupError;
 use crate::exit::Exit;
 
 /// A message for a person and a code for a script.
@@ -20,10 +22,21 @@ impl Failure {
     }
 }
 
+impl From<Report> for Failure {
+    fn from(report: Report) -> Self {
+        Self::new(Exit::Config, report.to_string())
+    }
+}
+
+impl From<StoreSetupError> for Failure {
+    fn from(error: StoreSetupError) -> Self {
+        Self::new(Exit::Store, error.to_string())
+    }
+}
+
 impl From<PrepareError> for Failure {
     fn from(error: PrepareError) -> Self {
         let exit = match error {
-            PrepareError::Config(_) => Exit::Config,
             PrepareError::Runtime(_) => Exit::Internal,
             PrepareError::Plugins(_) => Exit::Plugin,
         };

@@ -83,6 +83,11 @@ impl Journal {
 }
 
 impl JournalTask {
+    /// Ends it with what has been written so far, for a host that will write no more.
+    pub(crate) fn abandon(self) {
+        self.handle.abort();
+    }
+
     /// Waits until everything noted is written, but not for long. Every [`Journal`] must be gone.
     pub(crate) async fn finish(mut self) {
         if tokio::time::timeout(LAST_WORDS, &mut self.handle)

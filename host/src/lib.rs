@@ -3,7 +3,8 @@
 //! # Layout
 //!
 //! - [`config`], [`limits`]: what is asked for, checked.
-//! - `check`, `serve`, `show`, `cli`: the commands.
+//! - `check`, `serve`, `dev`, `store`, `show`, `cli`: the commands.
+//! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring.
 //! - `supervisor`, `job`: which job should be doing what, and the work that does it.
 //! - [`runtime`]: guests. The only module that names wasmtime.
 //! - `fenced`, `connect`: the store, through `leasehold-lock` alone.
@@ -22,13 +23,18 @@ pub mod runtime;
 
 mod check;
 mod cli;
+mod dev;
+mod embedded;
+mod ending;
 mod event;
 mod failure;
 mod fenced;
+mod host;
 mod job;
 mod journal;
 mod serve;
 mod show;
+mod store;
 mod supervisor;
 mod table;
 mod timeline;

@@ -11,13 +11,13 @@ use leasehold_lock::{Freshness, Locks, StoreError, SystemClock};
 use leasehold_records::{HolderRecord, HostRecord, JobRecord, Root, RunRecord};
 use serde::Serialize;
 
-use crate::config::Config;
-use crate::connect::connect;
+use crate::config::{Config, Place};
+use crate::connect::{connect, options};
+use crate::embedded::nobody_home;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::journal::unix_ms;
 use crate::runtime::printable;
-use crate::serve::store_failure;
 use crate::table::Table;
 
 /// How to print.
@@ -36,14 +36,17 @@ struct Reader {
 }
 
 impl Reader {
-    async fn open(config: &Path) -> Result<Self, Failure> {
-        let config = Config::load_for_reading(config)
-            .map_err(|e| Failure::new(Exit::Config, e.to_string()))?;
+    async fn open(file: &Path) -> Result<Self, Failure> {
+        let config = Config::load_for_reading(file)?;
         let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
-        let locks = connect(config.store(), config.host().drift(), Arc::new(SystemClock))
-            .await
-            .map_err(|error| store_failure(&error))?;
-        Ok(Self { locks, root })
+        let options = options(config.store())?;
+        match connect(options, config.host().drift(), Arc::new(SystemClock)).await {
+            Ok(locks) => Ok(Self { locks, root }),
+            Err(error) => match config.store().place() {
+                Place::Embedded(embedded) if error.may_pass() => Err(nobody_home(file, embedded)),
+                _ => Err(error.into()),
+            },
+        }
     }
 }
 
@@ -295,7 +298,7 @@ fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
 }
 
 /// Prints, and takes a reader that has gone away for a satisfied one.
-fn print(text: &str) -> Result<Exit, Failure> {
+pub(crate) fn print(text: &str) -> Result<Exit, Failure> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::internal(&error))

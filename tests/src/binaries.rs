@@ -5,38 +5,41 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// An etcd release line that Leasehold supports.
+/// A store that Leasehold runs on: an etcd release line, or its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
     /// The line of Debian 12.
     V3_4,
     /// The line after it.
     V3_5,
+    /// `leasehold store serve`: one node, without users and without TLS.
+    Embedded,
 }
 
 impl Version {
-    /// Both lines, for tests that must hold on each.
-    pub const ALL: [Self; 2] = [Self::V3_4, Self::V3_5];
+    /// The lines of etcd, for tests that must hold on each.
+    pub const ETCD: [Self; 2] = [Self::V3_4, Self::V3_5];
 
     /// The server's binary.
     ///
     /// # Errors
-    /// `scripts/setup` has not run.
+    /// `scripts/setup` has not run, or the host has not been built.
     pub fn etcd(self) -> Result<PathBuf> {
-        from_setup(match self {
-            Self::V3_4 => "ETCD_34",
-            Self::V3_5 => "ETCD_35",
-        })
+        match self {
+            Self::V3_4 => from_setup("ETCD_34"),
+            Self::V3_5 => from_setup("ETCD_35"),
+            Self::Embedded => leasehold(),
+        }
     }
 
-    /// The client's binary.
+    /// The client's binary: the embedded store is spoken to with that of the newer line.
     ///
     /// # Errors
     /// `scripts/setup` has not run.
     pub fn etcdctl(self) -> Result<PathBuf> {
         from_setup(match self {
             Self::V3_4 => "ETCDCTL_34",
-            Self::V3_5 => "ETCDCTL_35",
+            Self::V3_5 | Self::Embedded => "ETCDCTL_35",
         })
     }
 }

@@ -17,6 +17,9 @@ use crate::events::{Event, last_lines, merge};
 use crate::process::Process;
 use crate::tail::{NoLine, Tail};
 
+/// A host's config, in the directory it runs in.
+const FILE: &str = "leasehold.toml";
+
 /// The events that an error shows.
 const SHOWN: usize = 40;
 
@@ -47,17 +50,32 @@ impl HostProcess {
     /// # Errors
     /// It could not be started.
     pub fn start_program(program: &Path, config: &impl Display) -> Result<Self> {
+        Self::start_with(
+            program,
+            &["run", "--log-format", "json", "-c", FILE],
+            config,
+        )
+    }
+
+    /// Starts another command of the built host that goes on and writes events, such as `dev` or `store serve`, in
+    /// a directory whose `leasehold.toml` is `config`.
+    ///
+    /// # Errors
+    /// It has not been built or could not be started.
+    pub fn start_command(args: &[&str], config: &impl Display) -> Result<Self> {
+        let args = [args, &["--log-format", "json"]].concat();
+        Self::start_with(&binaries::leasehold()?, &args, config)
+    }
+
+    fn start_with(program: &Path, args: &[&str], config: &impl Display) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("leasehold-host-")
             .tempdir()
             .context("making a directory for a host")?;
-        let file = dir.path().join("leasehold.toml");
+        let file = dir.path().join(FILE);
         certs::write(&file, &config.to_string())?;
         let mut command = Command::new(program);
-        command
-            .args(["run", "--log-format", "json", "-c"])
-            .arg(&file)
-            .current_dir(dir.path());
+        command.args(args).current_dir(dir.path());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::start(
             "host".to_owned(),

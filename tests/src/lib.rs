@@ -1,11 +1,12 @@
-//! The harness for scenarios on real etcd, with real hosts and a network that fails on demand.
+//! The harness for scenarios on real etcd and on the embedded store, with real hosts and a network that fails on demand.
 //!
 //! # Layout
 //!
-//! - [`etcd`], [`etcdctl`], [`certs`]: a private server of either version, its operator, its certificates;
+//! - [`etcd`], [`etcdctl`], [`certs`]: a private server of any kind, its operator, its certificates;
 //! - [`proxy`]: a network in front of it that delays, holds and cuts;
 //! - [`host`], [`guests`]: a host process with a config and plugins;
 //! - [`events`], [`checks`]: what hosts say, and whether they kept the promises;
+//! - [`every`]: one scenario, one test a store;
 //! - [`process`], [`tail`], [`ports`], [`binaries`], [`wait`]: what these stand on.
 //!
 //! Everything blocks the thread that calls it, and may be used from tests with or without a runtime.
@@ -18,6 +19,7 @@ pub mod checks;
 pub mod etcd;
 pub mod etcdctl;
 pub mod events;
+pub mod every;
 pub mod guests;
 pub mod host;
 mod leash;

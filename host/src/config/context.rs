@@ -57,9 +57,21 @@ impl Finding {
     }
 }
 
+/// What the file is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To run its jobs on the store that it names.
+    Run,
+    /// To read that store.
+    Read,
+    /// To run its jobs on a store that comes with the command: the file's may be absent.
+    Develop,
+}
+
 /// Shared by all readers of one file.
 pub(super) struct Context<'a> {
     folder: &'a Path,
+    purpose: Purpose,
     surroundings: &'a Surroundings,
     findings: RefCell<Vec<Finding>>,
     claims: RefCell<Vec<Claim>>,
@@ -67,13 +79,19 @@ pub(super) struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// A context for the file at `path`, with nothing found yet.
-    pub(super) fn new(path: &'a Path, surroundings: &'a Surroundings) -> Self {
+    pub(super) fn new(path: &'a Path, purpose: Purpose, surroundings: &'a Surroundings) -> Self {
         Self {
             folder: path.parent().unwrap_or(Path::new("")),
+            purpose,
             surroundings,
             findings: RefCell::default(),
             claims: RefCell::default(),
         }
+    }
+
+    /// What the file is read for.
+    pub(super) const fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
     /// The machine and user the file is read on.

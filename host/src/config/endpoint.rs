@@ -4,74 +4,89 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
 /// The longest name that DNS can carry, in bytes.
 const LONGEST_HOST: usize = 253;
 
-/// An address of the store: scheme, host and port, all explicit.
+/// An address of the store, explicit in every part.
 ///
-/// `Display` gives the URL, such as `http://127.0.0.1:2379`.
+/// `Display` gives the URL, such as `http://127.0.0.1:2379` or `unix:///run/leasehold/store.sock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    secure: bool,
-    host: String,
-    port: u16,
+pub enum Endpoint {
+    /// Over TCP.
+    Net {
+        /// Whether the connection is encrypted.
+        secure: bool,
+        /// A name or an address, without brackets.
+        host: String,
+        /// The TCP port.
+        port: u16,
+    },
+    /// A socket on this machine: its path, in full.
+    Unix(PathBuf),
 }
 
 /// How the file spelled an address before it is known whether TLS is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Address {
-    /// `Some(true)` for `https://`, `Some(false)` for `http://`.
-    pub(super) secure: Option<bool>,
-    host: String,
-    port: u16,
+pub(super) enum Address {
+    /// With `Some(true)` for `https://`, `Some(false)` for `http://`; host and port.
+    Net(Option<bool>, String, u16),
+    /// `unix://` and a path in full.
+    Unix(PathBuf),
 }
 
 impl Endpoint {
     /// Whether the connection is encrypted.
     pub const fn is_secure(&self) -> bool {
-        self.secure
+        matches!(self, Self::Net { secure: true, .. })
     }
 
-    /// A name or an address, without brackets.
-    pub fn host(&self) -> &str {
-        &self.host
+    /// Whether it is a socket in the file system.
+    pub const fn is_socket(&self) -> bool {
+        matches!(self, Self::Unix(_))
     }
 
-    /// The TCP port.
-    pub const fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Whether packets to it stay on this machine.
+    /// Whether what is sent to it stays on this machine.
     pub fn is_loopback(&self) -> bool {
-        self.host == "localhost"
-            || self
-                .host
-                .parse::<IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
+        match self {
+            Self::Net { host, .. } => {
+                host == "localhost"
+                    || host
+                        .parse::<IpAddr>()
+                        .is_ok_and(|address| address.is_loopback())
+            }
+            Self::Unix(_) => true,
+        }
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.secure { "https" } else { "http" };
-        if self.host.contains(':') {
-            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{scheme}://{}:{}", self.host, self.port)
+        match self {
+            Self::Net { secure, host, port } => {
+                let scheme = if *secure { "https" } else { "http" };
+                if host.contains(':') {
+                    write!(f, "{scheme}://[{host}]:{port}")
+                } else {
+                    write!(f, "{scheme}://{host}:{port}")
+                }
+            }
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
         }
     }
 }
 
 impl Address {
-    /// Reads `http://host:port`, `https://host:port` or `host:port`; the error is a remedy.
+    /// Reads `http://host:port`, `https://host:port`, `host:port` or `unix:///path`; the error is a
+    /// remedy.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let (secure, rest) = match text.split_once("://") {
             None => (None, text),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Some(false), rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Some(true), rest),
-            Some(_) => return Err("only http:// and https:// are known"),
+            Some((scheme, path)) if scheme.eq_ignore_ascii_case("unix") => return socket(path),
+            Some(_) => return Err("only http://, https:// and unix:// are known"),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         if rest.contains('@') {
@@ -90,17 +105,30 @@ impl Address {
         // The port first: what it says about IPv6 explains the host, too.
         let port = parse_port(port.filter(|port| !port.is_empty()).ok_or(no_port)?)?;
         let host = parse_host(host)?;
-        Ok(Self { secure, host, port })
+        Ok(Self::Net(secure, host, port))
     }
 
     /// The address with its scheme settled.
     pub(super) fn settle(self, tls: bool) -> Endpoint {
-        Endpoint {
-            secure: self.secure.unwrap_or(tls),
-            host: self.host,
-            port: self.port,
+        match self {
+            Self::Net(secure, host, port) => Endpoint::Net {
+                secure: secure.unwrap_or(tls),
+                host,
+                port,
+            },
+            Self::Unix(path) => Endpoint::Unix(path),
         }
     }
+}
+
+fn socket(path: &str) -> Result<Address, &'static str> {
+    if !path.starts_with('/') || path.ends_with('/') {
+        return Err("write the socket's path in full, as in \"unix:///run/leasehold/store.sock\"");
+    }
+    if path.contains(char::is_control) {
+        return Err("remove the control character");
+    }
+    Ok(Address::Unix(path.into()))
 }
 
 fn parse_port(text: &str) -> Result<u16, &'static str> {
@@ -164,6 +192,8 @@ mod tests {
             ("localhost:1", true, "https://localhost:1"),
             ("http://[::1]:65535", false, "http://[::1]:65535"),
             ("etcd_0:2379", false, "http://etcd_0:2379"),
+            ("unix:///run/s.sock", false, "unix:///run/s.sock"),
+            ("Unix:///run/a b", true, "unix:///run/a b"),
         ] {
             let url_of = |address: Address| address.settle(tls).to_string();
             assert_eq!(Address::parse(text).map(url_of), Ok(url.to_owned()));
@@ -183,7 +213,11 @@ mod tests {
             "host:65536",
             "host:+1",
             "ftp://host:1",
-            "unix:///run/etcd",
+            "unix://run/etcd",
+            "unix:/run/etcd",
+            "unix://",
+            "unix:///run/",
+            "unix:///run/a\nb",
             "http://me:pw@host:1",
             "http://host:1/path",
             "http://host:1?x",
@@ -208,7 +242,13 @@ mod tests {
     #[test]
     fn only_this_machine_is_loopback() {
         let loopback = |text| Address::parse(text).map(|a| a.settle(false).is_loopback());
-        for text in ["localhost:1", "127.0.0.1:1", "127.9.9.9:1", "[::1]:1"] {
+        for text in [
+            "localhost:1",
+            "127.0.0.1:1",
+            "127.9.9.9:1",
+            "[::1]:1",
+            "unix:///s",
+        ] {
             assert_eq!(loopback(text), Ok(true), "{text}");
         }
         for text in [

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::context::Finding;
+use super::context::{Finding, Purpose};
 use super::node::Node;
 use super::read;
 use super::source::printable;
@@ -55,9 +55,13 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Whether the file is only needed by somebody who runs jobs.
-    pub(super) fn is_for_running(&self) -> bool {
-        self.kind == Kind::Plugin
+    /// Whether somebody who reads the configuration for this needs the file.
+    pub(super) fn is_needed_to(&self, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Run => true,
+            Purpose::Read => self.kind != Kind::Plugin,
+            Purpose::Develop => self.kind == Kind::Plugin,
+        }
     }
 }
 

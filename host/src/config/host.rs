@@ -56,6 +56,16 @@ impl Host {
     }
 }
 
+impl Host {
+    /// The same under another name.
+    pub(super) fn named(&self, id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            ..self.clone()
+        }
+    }
+}
+
 /// What was read: the host, and its drift even when the rest was wrong.
 pub(super) struct ReadHost {
     pub(super) host: Option<Host>,

@@ -48,7 +48,7 @@ listen = "0.0.0.0:80"
 [store]
 endpoints = ["localhost:2379"]
 password = "hunter2"
-embedded = true
+embeded = true
 [store.tls]
 ca = "ca.pem"
 certt = "c.pem"
@@ -203,6 +203,66 @@ plugin = "a.wasm"
             "[store]\nendpoints = [\"http://localhost:1\"]\ntls = { ca = \"ca.pem\" }\n\
              [jobs.a]\nplugin = \"a.wasm\"\n"
         )
+    );
+}
+
+fn refusal_of_store(lines: &str) -> String {
+    refusal(&format!(
+        "[store]\n{lines}\n[jobs.a]\nplugin = \"a.wasm\"\n"
+    ))
+}
+
+#[test]
+fn an_embedded_store_and_one_elsewhere_exclude_each_other() {
+    assert_snapshot!(
+        "embedded_and_remote",
+        refusal_of_store(
+            r#"endpoints = ["http://localhost:2379"]
+embedded = true
+user = "runner"
+password_file = "hunter2"
+tls = { ca = "ca.pem" }
+allow_plaintext = false"#
+        )
+    );
+    assert_snapshot!(
+        "embedded_keys_alone",
+        [
+            "endpoints = [\"localhost:1\"]\ndir = \"store\"\nmemory = false\nlisten = \"127.0.0.1:1\"",
+            "embedded = false\nmemory = true",
+            "root = \"/r/\"",
+            "embedded = \"yes\"\ndir = \"store\"",
+        ]
+        .map(refusal_of_store)
+        .join("\n\n")
+    );
+}
+
+#[test]
+fn an_embedded_store_is_for_this_machine_only() {
+    assert_snapshot!(
+        "embedded_values",
+        [
+            "embedded = true\ndir = \"store\"\nmemory = true\nlisten = \"0.0.0.0:2379\"",
+            "embedded = true\ndir = \"~/store\"\nlisten = \"2379\"",
+            "embedded = true\ndir = 5\nmemory = \"yes\"\nlisten = [\"127.0.0.1:1\"]",
+        ]
+        .map(refusal_of_store)
+        .join("\n\n")
+    );
+}
+
+#[test]
+fn a_socket_has_a_full_path_and_no_certificates() {
+    assert_snapshot!(
+        "sockets",
+        [
+            "endpoints = [\"unix://store.sock\", \"unix:///run/\", \"fd://3\"]",
+            "endpoints = [\"unix:///run/store.sock\"]\ntls = { ca = \"ca.pem\" }",
+            "endpoints = [\"http://localhost:1\", \"unix:///run/store.sock\"]",
+        ]
+        .map(refusal_of_store)
+        .join("\n\n")
     );
 }
 

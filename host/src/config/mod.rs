@@ -10,6 +10,7 @@
 
 mod context;
 mod drift;
+mod embedded;
 mod endpoint;
 mod files;
 mod guest;
@@ -45,14 +46,18 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use drift::Drift;
+pub use embedded::{Data, Embedded};
 pub use endpoint::Endpoint;
 pub use host::Host;
 pub use job::Job;
 pub use report::{Diagnostic, Report};
 pub use schedule::{Restart, Schedule, Wait};
-pub use store::{Login, Store, Tls};
+pub use store::{Login, Place, Remote, Store, Tls};
 
-use context::{Context, Finding};
+pub(crate) use embedded::{Unfit, parse_loopback};
+pub(crate) use read::parse_size;
+
+use context::{Context, Finding, Purpose};
 use files::Claim;
 use input::Input;
 use lockname::Claimed;
@@ -99,9 +104,7 @@ impl Config {
     /// A report with every error; the file is larger than 1 MiB, is not UTF-8 or not TOML, a value
     /// is wrong, values do not fit together, or a named file is absent or open to others.
     pub fn load(path: &Path) -> Result<Self, Report> {
-        let input = input::read(path)
-            .map_err(|finding| Report::new(path, &Source::new(""), vec![finding]))?;
-        Self::check(input, path, &Surroundings::of_this_process(), files::check)
+        Self::load_to(Purpose::Run, path)
     }
 
     /// Reads and checks the file for somebody who only reads the store: as [`Config::load`], but the
@@ -111,14 +114,28 @@ impl Config {
     ///
     /// As [`Config::load`].
     pub fn load_for_reading(path: &Path) -> Result<Self, Report> {
+        Self::load_to(Purpose::Read, path)
+    }
+
+    /// Reads and checks the file for hosts that bring their own store: as [`Config::load`], but `[store]`
+    /// may be absent, and what it names for reaching etcd need not be there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn load_for_development(path: &Path) -> Result<Self, Report> {
+        Self::load_to(Purpose::Develop, path)
+    }
+
+    fn load_to(purpose: Purpose, path: &Path) -> Result<Self, Report> {
         let input = input::read(path)
             .map_err(|finding| Report::new(path, &Source::new(""), vec![finding]))?;
-        Self::check(input, path, &Surroundings::of_this_process(), |claim| {
-            if claim.is_for_running() {
-                None
-            } else {
-                files::check(claim)
-            }
+        let around = Surroundings::of_this_process();
+        Self::check(input, path, purpose, &around, |claim| {
+            claim
+                .is_needed_to(purpose)
+                .then(|| files::check(claim))
+                .flatten()
         })
     }
 
@@ -135,20 +152,21 @@ impl Config {
     fn parse_in(text: &str, path: &Path, surroundings: &Surroundings) -> Result<Self, Report> {
         let input = input::decode(text.as_bytes())
             .map_err(|finding| Report::new(path, &Source::new(""), vec![finding]))?;
-        Self::check(input, path, surroundings, |_| None)
+        Self::check(input, path, Purpose::Run, surroundings, |_| None)
     }
 
     /// Everything but reading the file: `look` judges the files that the text names.
     fn check(
         input: Input,
         path: &Path,
+        purpose: Purpose,
         surroundings: &Surroundings,
         look: impl Fn(&Claim) -> Option<Finding>,
     ) -> Result<Self, Report> {
         let source = Source::new(&input.text);
         let repaired = Repaired::new(&source);
         let mut document = Document::parse(&source, &repaired, input.findings);
-        let context = Context::new(path, surroundings);
+        let context = Context::new(path, purpose, surroundings);
         let config = read_document(&document, path, &context);
         let (mut meant, claims) = context.into_parts();
         meant.extend(claims.iter().filter_map(look));
@@ -176,6 +194,24 @@ impl Config {
         &self.store
     }
 
+    /// The same jobs for a host of this name.
+    #[must_use]
+    pub fn for_host(&self, id: &str) -> Self {
+        Self {
+            host: self.host.named(id),
+            ..self.clone()
+        }
+    }
+
+    /// The same jobs and keys on an embedded store.
+    #[must_use]
+    pub fn on_embedded(&self, embedded: Embedded) -> Self {
+        Self {
+            store: self.store.moved_to(Place::Embedded(embedded)),
+            ..self.clone()
+        }
+    }
+
     /// At least one job, in the order of their names.
     pub fn jobs(&self) -> &[Job] {
         &self.jobs
@@ -187,12 +223,17 @@ impl Config {
     }
 }
 
+/// Where the embedded store of a host without a configuration is.
+pub(crate) fn default_store_dir() -> PathBuf {
+    embedded::default_dir(&Surroundings::of_this_process().data_dir())
+}
+
 /// Reads all tables, so that all errors are found; `None` if there is any.
 fn read_document(document: &Document<'_>, path: &Path, context: &Context<'_>) -> Option<Config> {
     let root = Section::root(&document.table, context);
     root.report_unknown_keys();
     let host = host::read(&root);
-    let store = store::read(&root);
+    let store = store::read(&root, host.host.as_ref().map(Host::data_dir));
     let defaults = Policy::defaults(&root);
     let jobs = read_jobs(&root, &defaults, host.drift);
     Some(Config {

@@ -141,7 +141,7 @@ pub(super) fn size(node: &Node<'_>, least: u64, most: u64) -> Option<u64> {
 }
 
 /// Bytes of `"64MiB"`; a size too large to count is `u64::MAX`.
-fn parse_size(text: &str) -> Option<u64> {
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);

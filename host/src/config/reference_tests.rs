@@ -15,9 +15,30 @@ fn reference() -> String {
     fs::read_to_string(configs().join("reference.toml")).expect("the reference is readable")
 }
 
-/// The reference with the examples that stand behind `#` put in force.
+/// The reference with the examples that stand behind `#` put in force, on etcd.
 pub(super) fn reference_with_examples() -> String {
-    let text = reference().replace("http://", "https://");
+    with_examples(&without_part("---- Without etcd").replace("http://", "https://"))
+}
+
+/// The same on the embedded store.
+fn reference_without_etcd() -> String {
+    with_examples(&without_part("---- etcd"))
+}
+
+/// The reference without the part whose heading starts so: the two kinds of store exclude each other.
+fn without_part(heading: &str) -> String {
+    let mut is_in = false;
+    let text = reference();
+    let kept = text.lines().filter(|line| {
+        if let Some(found) = line.strip_prefix("# ---- ") {
+            is_in = format!("---- {found}").starts_with(heading);
+        }
+        !is_in
+    });
+    kept.fold(String::new(), |text, line| text + line + "\n")
+}
+
+fn with_examples(text: &str) -> String {
     let lines = text.lines().map(|line| match line.strip_prefix('#') {
         Some(example) if !example.starts_with(' ') => example,
         _ => line,
@@ -68,7 +89,8 @@ fn every_file_in_configs_is_valid() {
 
 #[test]
 fn every_key_is_in_the_reference() {
-    let set = keys_set(&reference_with_examples());
+    let mut set = keys_set(&reference_with_examples());
+    set.extend(keys_set(&reference_without_etcd()));
     for (table, keys) in schema::TABLES {
         // A job's inner tables have the keys of those in the defaults, which stand in full there.
         if table.starts_with("jobs.<name>.") {
@@ -89,6 +111,7 @@ fn every_key_is_in_the_reference() {
 #[test]
 fn the_reference_is_valid_with_its_examples_too() {
     valid(&reference_with_examples());
+    valid(&reference_without_etcd());
 }
 
 #[test]

@@ -9,6 +9,10 @@ pub(super) const ROOT: &[&str] = &["host", "store", "defaults", "jobs"];
 pub(super) const HOST: &[&str] = &["id", "data_dir", "grace", "drift", "max_runs"];
 /// `[store]`
 pub(super) const STORE: &[&str] = &[
+    "embedded",
+    "dir",
+    "memory",
+    "listen",
     "endpoints",
     "root",
     "user",

@@ -228,6 +228,11 @@ impl<'a> Section<'a> {
         self.lookup(key).is_some()
     }
 
+    /// The bytes of `key` itself, if the table holds it; never those of its value.
+    pub(super) fn key_place(&self, key: &str) -> Option<Range<usize>> {
+        self.lookup(key).map(|(key, _)| key.span())
+    }
+
     /// Reads `key` with `read`, which records what it objects to and then returns `None`.
     pub(super) fn take<T>(
         &self,

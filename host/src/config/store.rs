@@ -1,4 +1,4 @@
-//! `[store]`: how to reach etcd, and where in it our keys live.
+//! `[store]`: how to reach etcd, or that the store is embedded, and where in it our keys live.
 //!
 //! Paths of secrets pass through here, their contents never do.
 
@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::context::Finding;
+use super::context::{Finding, Purpose};
+use super::embedded::{self, Embedded};
 use super::endpoint::{Address, Endpoint};
 use super::files::{self, Kind};
 use super::node::Node;
@@ -19,17 +20,35 @@ use super::section::{Said, Section, Wrong};
 const LONGEST_ROOT: usize = 200;
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 const LONGEST_TIMEOUT: Duration = Duration::from_mins(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+const DEFAULT_ROOT: &str = "/leasehold/";
 
-/// How to reach the store.
+/// The store: where it is, and how to use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
-    endpoints: Vec<Endpoint>,
+    place: Place,
     root: String,
+    connect_timeout: Duration,
+    request_timeout: Duration,
+}
+
+/// Where the store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At these addresses.
+    Remote(Remote),
+    /// In the host's own process.
+    Embedded(Embedded),
+}
+
+/// How to reach a store that is not ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    endpoints: Vec<Endpoint>,
     login: Option<Login>,
     tls: Option<Tls>,
     allow_plaintext: bool,
-    connect_timeout: Duration,
-    request_timeout: Duration,
 }
 
 /// A user of the store and the file that holds their password.
@@ -47,14 +66,49 @@ pub struct Tls {
 }
 
 impl Store {
-    /// At least one address. One without a scheme means `https` if `tls` is set, else `http`.
-    pub fn endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
+    /// Where it is.
+    pub const fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The prefix of all our keys; starts and ends with `/`. Default `/leasehold/`.
     pub fn root(&self) -> &str {
         &self.root
+    }
+
+    /// How long to wait for a connection. Default 3 s; from 10 ms to 1 min.
+    pub const fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// How long to wait for one reply. Default 5 s; from 10 ms to 1 min.
+    pub const fn request_timeout(&self) -> Duration {
+        self.request_timeout
+    }
+
+    /// What a file without `[store]` comes to where none is needed: a store in memory.
+    fn in_memory() -> Self {
+        Self {
+            place: Place::Embedded(Embedded::in_memory()),
+            root: DEFAULT_ROOT.into(),
+            connect_timeout: CONNECT_TIMEOUT,
+            request_timeout: REQUEST_TIMEOUT,
+        }
+    }
+
+    /// The same keys and times, in another place.
+    pub(super) fn moved_to(&self, place: Place) -> Self {
+        Self {
+            place,
+            ..self.clone()
+        }
+    }
+}
+
+impl Remote {
+    /// At least one address. One without a scheme means `https` if `tls` is set, else `http`.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 
     /// User and password file; both or none.
@@ -70,16 +124,6 @@ impl Store {
     /// Whether unencrypted connections to other machines are allowed. Default no.
     pub const fn allow_plaintext(&self) -> bool {
         self.allow_plaintext
-    }
-
-    /// How long to wait for a connection. Default 3 s; from 10 ms to 1 min.
-    pub const fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
-    }
-
-    /// How long to wait for one reply. Default 5 s; from 10 ms to 1 min.
-    pub const fn request_timeout(&self) -> Duration {
-        self.request_timeout
     }
 }
 
@@ -109,46 +153,71 @@ impl Tls {
     }
 }
 
-/// Reads `[store]`; `None` if anything in it is wrong.
-pub(super) fn read(root: &Section<'_>) -> Option<Store> {
+/// Reads `[store]`; `None` if anything in it is wrong. `data_dir` is the host's, when it is known.
+pub(super) fn read(root: &Section<'_>, data_dir: Option<&Path>) -> Option<Store> {
     let section = root.table("store", "store", schema::STORE);
     if section.is_absent() {
+        if root.context().purpose() == Purpose::Develop {
+            return Some(Store::in_memory());
+        }
         root.context().object(
             Finding::whole("there is no [store]: the host does not know where etcd is")
-                .help("add `[store]` with `endpoints = [\"http://127.0.0.1:2379\"]`"),
+                .help("add `[store]` with `endpoints = [\"http://127.0.0.1:2379\"]`")
+                .help("or with `embedded = true`: then the host brings a store of its own, for this machine"),
         );
         return None;
     }
-    let addresses = section.require(
-        "endpoints",
-        "add `endpoints = [\"http://127.0.0.1:2379\"]`",
-        addresses,
-    );
     let prefix = section.take("root", key_root);
-    let login = login(&section);
+    let timeout = |node: &Node<'_>| read::duration(node, SHORTEST_TIMEOUT, LONGEST_TIMEOUT);
+    let connect = section.take("connect_timeout", timeout);
+    let request = section.take("request_timeout", timeout);
+    let embedded = section.take("embedded", read::boolean).or_default(false);
+    let place = match embedded {
+        Some(true) => embedded::read(&section, data_dir).map(Place::Embedded),
+        said => {
+            if said == Some(false) {
+                embedded::refuse_keys(&section);
+            }
+            remote(&section, said.is_some()).map(Place::Remote)
+        }
+    };
+    Some(Store {
+        place: place?,
+        root: prefix.or_default(DEFAULT_ROOT.into())?,
+        connect_timeout: connect.or_default(CONNECT_TIMEOUT)?,
+        request_timeout: request.or_default(REQUEST_TIMEOUT)?,
+    })
+}
+
+/// Reads what reaches a store elsewhere; whether addresses are missing is known only if `is_remote`.
+fn remote(section: &Section<'_>, is_remote: bool) -> Option<Remote> {
+    let addresses = if is_remote || section.has("endpoints") {
+        section.require(
+            "endpoints",
+            "add `endpoints = [\"http://127.0.0.1:2379\"]`, or `embedded = true`",
+            addresses,
+        )
+    } else {
+        None
+    };
+    let login = login(section);
     let has_tls = section.has("tls");
-    let tls = tls(&section);
+    let tls = tls(section);
     let plaintext = section.take("allow_plaintext", read::boolean);
     let allow_plaintext = plaintext.or_default(false);
     if let Some(addresses) = &addresses {
         // With a wrong answer there is nothing to say yet about unencrypted addresses.
-        judge_transport(&section, addresses.get_ref(), has_tls, allow_plaintext);
+        judge_transport(section, addresses.get_ref(), has_tls, allow_plaintext);
     }
-    let timeout = |node: &Node<'_>| read::duration(node, SHORTEST_TIMEOUT, LONGEST_TIMEOUT);
-    let connect = section.take("connect_timeout", timeout);
-    let request = section.take("request_timeout", timeout);
-    Some(Store {
+    Some(Remote {
         endpoints: addresses?
             .into_inner()
             .into_iter()
             .map(|address| Some(address?.into_inner().settle(has_tls)))
             .collect::<Option<_>>()?,
-        root: prefix.or_default("/leasehold/".into())?,
         login: login.ok()?,
         tls: tls.ok()?,
         allow_plaintext: allow_plaintext?,
-        connect_timeout: connect.or_default(Duration::from_secs(3))?,
-        request_timeout: request.or_default(Duration::from_secs(5))?,
     })
 }
 
@@ -183,7 +252,21 @@ fn judge_transport(
 ) {
     for address in addresses.iter().flatten() {
         let endpoint = address.get_ref().clone().settle(has_tls);
-        let finding = if has_tls && !endpoint.is_secure() {
+        let finding = if endpoint.is_socket() && addresses.len() > 1 {
+            Finding::at(
+                address.span(),
+                format!(
+                    "`{endpoint}` is a store on this machine, and stands beside other addresses"
+                ),
+            )
+            .help("name the socket alone, or remove it: several addresses are members of one etcd")
+        } else if has_tls && endpoint.is_socket() {
+            Finding::at(
+                address.span(),
+                format!("`{endpoint}` is a socket on this machine, but [store.tls] is set"),
+            )
+            .help("remove `tls`, or write an https:// address: a socket needs no certificates")
+        } else if has_tls && !endpoint.is_secure() {
             Finding::at(
                 address.span(),
                 format!("`{endpoint}` is not encrypted, but [store.tls] is set"),

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::context::Purpose;
 use super::surroundings::Surroundings;
-use super::{Config, Report, Restart, Schedule, Wait};
+use super::{Config, Data, Embedded, Place, Remote, Report, Restart, Schedule, Wait};
 use crate::limits::{KIB, Limits, MIB};
 
 /// Parses without asking the machine that the test runs on.
@@ -30,6 +31,76 @@ fn with_job(lines: &str) -> String {
     format!("[store]\nendpoints = [\"localhost:2379\"]\n[jobs.a]\nplugin = \"a.wasm\"\n{lines}\n")
 }
 
+fn remote(config: &Config) -> &Remote {
+    match config.store().place() {
+        Place::Remote(remote) => remote,
+        Place::Embedded(embedded) => panic!("{embedded:?}"),
+    }
+}
+
+fn embedded(config: &Config) -> &Embedded {
+    match config.store().place() {
+        Place::Embedded(embedded) => embedded,
+        Place::Remote(remote) => panic!("{remote:?}"),
+    }
+}
+
+/// A file with one job whose store has these lines.
+fn with_store(lines: &str) -> String {
+    format!("[host]\ndata_dir = \"/data\"\n[store]\n{lines}\n[jobs.a]\nplugin = \"a.wasm\"\n")
+}
+
+#[test]
+fn an_embedded_store_is_in_the_data_dir_unless_it_is_put_elsewhere() {
+    let config = valid(&with_store("embedded = true"));
+    let store = embedded(&config);
+    assert_eq!(store.data(), &Data::Directory("/data/store".into()));
+    assert_eq!(store.socket(), Some(Path::new("/data/store/store.sock")));
+    assert_eq!(store.listen(), None);
+
+    let config = valid(&with_store(
+        "embedded = true\ndir = \"/var/x\"\nlisten = \"localhost:2379\"\nroot = \"/r/\"",
+    ));
+    let store = embedded(&config);
+    assert_eq!(store.data(), &Data::Directory("/var/x".into()));
+    assert_eq!(store.socket(), Some(Path::new("/var/x/store.sock")));
+    assert_eq!(store.listen(), "127.0.0.1:2379".parse().ok());
+    assert_eq!(config.store().root(), "/r/");
+
+    let config = valid(&with_store("embedded = true\nmemory = true"));
+    let store = embedded(&config);
+    assert_eq!(store.data(), &Data::Memory);
+    assert_eq!(store.socket(), Some(Path::new("/data/store.sock")));
+}
+
+#[test]
+fn development_needs_no_store_and_can_replace_one_that_is_elsewhere() {
+    let surroundings = Surroundings {
+        hostname: Some("test-host".into()),
+        state_home: None,
+        home: Some("/home/test".into()),
+    };
+    let develop = |text: &str| {
+        let input = super::input::decode(text.as_bytes()).expect("it is text");
+        let path = Path::new("jobs.toml");
+        match Config::check(input, path, Purpose::Develop, &surroundings, |_| None) {
+            Ok(config) => config.for_host("dev-1"),
+            Err(report) => panic!("{report}"),
+        }
+    };
+    let config = develop("[jobs.a]\nplugin = \"a.wasm\"\n");
+    assert_eq!(config.host().id(), "dev-1");
+    assert_eq!(embedded(&config), &Embedded::in_memory());
+    let config = develop(&with_store("endpoints = [\"localhost:1\"]\nroot = \"/r/\""));
+    assert_eq!(remote(&config).endpoints().len(), 1);
+    let config = config.on_embedded(Embedded::in_memory());
+    assert_eq!(embedded(&config).data(), &Data::Memory);
+    assert_eq!(config.store().root(), "/r/");
+    let config = develop(&with_store("embedded = true"));
+    let stays = Data::Directory("/data/store".into());
+    assert_eq!(embedded(&config).data(), &stays);
+}
+
 #[test]
 fn a_minimal_file_gets_every_documented_default() {
     let config = valid(&with_job(""));
@@ -42,10 +113,10 @@ fn a_minimal_file_gets_every_documented_default() {
     assert_eq!(host.grace(), Duration::from_secs(10));
     assert_eq!(host.drift().ppm(), 10_000);
     assert_eq!(host.max_runs(), 32);
-    let store = config.store();
-    assert_eq!(store.endpoints()[0].to_string(), "http://localhost:2379");
+    let (store, remote) = (config.store(), remote(&config));
+    assert_eq!(remote.endpoints()[0].to_string(), "http://localhost:2379");
     assert_eq!(store.root(), "/leasehold/");
-    assert!(store.login().is_none() && store.tls().is_none() && !store.allow_plaintext());
+    assert!(remote.login().is_none() && remote.tls().is_none() && !remote.allow_plaintext());
     assert_eq!(store.connect_timeout(), Duration::from_secs(3));
     assert_eq!(store.request_timeout(), Duration::from_secs(5));
     let job = config.job("a").expect("the job is there");
@@ -229,7 +300,7 @@ fn certificates_turn_addresses_without_a_scheme_into_https() {
          tls = { ca = \"ca.pem\", cert = \"c.pem\", key = \"k.pem\" }\n\
          [jobs.a]\nplugin = \"p\"\n",
     );
-    let store = config.store();
+    let store = remote(&config);
     assert!(store.endpoints().iter().all(super::Endpoint::is_secure));
     let tls = store.tls().expect("tls is set");
     assert_eq!(tls.ca(), Path::new("ca.pem"));

@@ -17,11 +17,11 @@ use super::machine::{Cause, Missed, Turn, Verdict};
 use crate::config::{Job, Wait};
 use crate::event::{About, What};
 use crate::fenced::FencedKv;
+use crate::host::cut_short;
 use crate::journal::{Journal, text, unix_ms};
 use crate::runtime::{
     Authority, GuestEvent, Plugin, RunEnd, RunReport, RunSpec, Runtime, StopSignal, Trigger,
 };
-use crate::serve::cut_short;
 use crate::timeline::Timeline;
 
 /// Events of one guest that may wait to be logged.

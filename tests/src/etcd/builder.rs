@@ -104,20 +104,27 @@ impl EtcdBuilder {
 
     fn spawn(&self, binary: &Path) -> Result<Etcd> {
         let dir = scratch_dir(self.nodes)?;
-        let mut flags = self.common_flags(dir.path())?;
         let ports = (0..self.nodes)
             .map(|_| NodePorts::claim())
             .collect::<Result<Vec<_>>>()?;
-        let peers: Vec<_> = ports
-            .iter()
-            .enumerate()
-            .map(|(i, ports)| format!("n{i}={}", ports.peer_url()))
-            .collect();
-        flags.push(format!("--initial-cluster={}", peers.join(",")));
+        let mut flags = if self.version == Version::Embedded {
+            self.flags_of_embedded()?
+        } else {
+            self.common_flags(dir.path())?
+        };
+        if self.version != Version::Embedded {
+            let peers: Vec<_> = ports
+                .iter()
+                .enumerate()
+                .map(|(i, ports)| format!("n{i}={}", ports.peer_url()))
+                .collect();
+            flags.push(format!("--initial-cluster={}", peers.join(",")));
+        }
         let tls = self.security.certs.is_some();
         let token = unique("cluster");
         let node = |(i, ports)| {
-            let mut node = Node::new(binary, dir.path(), i, ports, tls, &flags);
+            let server = (self.version, binary);
+            let mut node = Node::new(server, dir.path(), i, ports, tls, &flags);
             node.set_cluster_token(&token);
             node
         };
@@ -129,6 +136,15 @@ impl EtcdBuilder {
             security: self.security.clone(),
             dir,
         })
+    }
+
+    fn flags_of_embedded(&self) -> Result<Vec<String>> {
+        ensure!(
+            !self.security.users && self.security.certs.is_none() && self.nodes == 1,
+            "the embedded store is one node without users and TLS"
+        );
+        let command = ["store", "serve", "--log-format=json"].map(str::to_owned);
+        Ok([command.to_vec(), self.extra.clone()].concat())
     }
 
     fn common_flags(&self, dir: &Path) -> Result<Vec<String>> {

@@ -1,4 +1,5 @@
-//! A private etcd for one test: real, of either version, that can be paused, killed, restarted and wiped.
+//! A private etcd for one test: real, of either version, or our own store in its place; it can be paused, killed,
+//! restarted and wiped.
 //!
 //! Data lies in memory where there is room, so that a slow disk decides no test. Nothing survives the
 //! owner: not when dropped, not while paused, not when the test process crashes.
@@ -160,8 +161,17 @@ impl Etcd {
     /// the *same* cluster id, which is made from addresses and a token. Users are added again.
     ///
     /// # Errors
-    /// The data could not be removed, or a node did not come back.
+    /// The data could not be removed, or a node did not come back. The embedded store draws its id anew with its
+    /// data, so it can only be restarted as another.
     pub fn restart_wiped(&mut self) -> Result<()> {
+        ensure!(
+            self.version != Version::Embedded,
+            "a wiped embedded store has another cluster id: restart it as another"
+        );
+        self.restart_empty()
+    }
+
+    fn restart_empty(&mut self) -> Result<()> {
         self.kill()?;
         self.nodes.iter().try_for_each(Node::wipe)?;
         self.restart()?;
@@ -181,7 +191,7 @@ impl Etcd {
         for node in &mut self.nodes {
             node.set_cluster_token(&token);
         }
-        self.restart_wiped()
+        self.restart_empty()
     }
 
     /// One node by its number, to pause or kill it alone.

@@ -1,6 +1,7 @@
-//! One etcd process: its ports, its data, its log, and whether it is ready.
+//! One server process: its ports, its data, its log, and whether it is ready.
 //!
-//! Readiness is asked on a plain port of its own, so that users and certificates do not stand in the way.
+//! etcd's readiness is asked on a plain port of its own, so that users and certificates do not stand in the way;
+//! the embedded store is ready when it listens.
 //! It never gives up its ports or its data before it is dropped, however often it dies.
 
 use std::fs::File;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::binaries::Version;
 use crate::ports::Port;
 use crate::process::Process;
 use crate::wait::eventually;
@@ -54,11 +56,12 @@ pub struct Node {
     name: String,
     ports: NodePorts,
     tls: bool,
+    version: Version,
 }
 
 impl Node {
     pub(super) fn new(
-        binary: &Path,
+        (version, binary): (Version, &Path),
         scratch: &Path,
         index: usize,
         ports: NodePorts,
@@ -75,7 +78,15 @@ impl Node {
             name,
             ports,
             tls,
+            version,
         };
+        if version == Version::Embedded {
+            node.flags.extend([
+                format!("--dir={}", node.data_dir().display()),
+                format!("--listen={}", node.ports.client.address()),
+            ]);
+            return node;
+        }
         node.flags.extend([
             format!("--name={}", node.name),
             format!("--data-dir={}", node.data_dir().display()),
@@ -163,8 +174,13 @@ impl Node {
                 // Nothing to wait for: out of the loop, as an outer success that holds the failure.
                 return Ok(Err(status));
             }
-            let health = self.http_get("/health")?;
-            ensure!(health.contains(r#""health":"true""#), "it says {health}");
+            if self.version == Version::Embedded {
+                let address = self.ports.client.address();
+                TcpStream::connect_timeout(&address, HTTP_TIMEOUT).context("connecting")?;
+            } else {
+                let health = self.http_get("/health")?;
+                ensure!(health.contains(r#""health":"true""#), "it says {health}");
+            }
             Ok(Ok(()))
         });
         match ready {
@@ -186,8 +202,13 @@ impl Node {
     }
 
     /// What the cluster's id is made from, besides addresses; read when the node starts without data.
+    ///
+    /// The embedded store draws its id by itself.
     pub(super) fn set_cluster_token(&mut self, token: &str) {
         const FLAG: &str = "--initial-cluster-token=";
+        if self.version == Version::Embedded {
+            return;
+        }
         self.flags.retain(|flag| !flag.starts_with(FLAG));
         self.flags.push(format!("{FLAG}{token}"));
     }

@@ -4,14 +4,15 @@ use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, Config, config, config_for};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_every_store;
 
 use crate::cli::leasehold;
-use crate::{NO_STORE, ends_with, first, on_both_versions};
+use crate::{NO_STORE, ends_with, first};
 
-on_both_versions! {
+on_every_store!(
     a_once_job_decides_the_code,
     a_once_job_without_its_lock_in_time_ends_with_6,
-}
+);
 
 /// `c-hello` once, ending with this code of its own.
 fn hello(etcd: &Etcd, code: &str) -> Result<Config> {

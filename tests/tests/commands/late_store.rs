@@ -4,12 +4,11 @@ use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, config, config_for};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_every_store;
 
-use crate::{NO_STORE, SLACK, ends_with, first, on_both_versions};
+use crate::{NO_STORE, SLACK, ends_with, first};
 
-on_both_versions! {
-    a_store_that_comes_late_is_said_and_found,
-}
+on_every_store!(a_store_that_comes_late_is_said_and_found);
 
 fn a_store_that_comes_late_is_said_and_found(version: Version) -> Result<()> {
     let mut etcd = Etcd::start(version)?;

@@ -22,26 +22,6 @@ const SLACK: Duration = Duration::from_secs(20);
 /// Nobody listens there.
 const NO_STORE: &str = "http://127.0.0.1:1";
 
-/// Makes two tests, one a version, of each `fn(Version) -> Result<()>` named.
-macro_rules! on_both_versions {
-    ($($name:ident),+ $(,)?) => {$(
-        mod $name {
-            use leasehold_tests::etcd::Version;
-
-            #[test]
-            fn on_etcd_3_4() -> anyhow::Result<()> {
-                super::$name(Version::V3_4)
-            }
-
-            #[test]
-            fn on_etcd_3_5() -> anyhow::Result<()> {
-                super::$name(Version::V3_5)
-            }
-        }
-    )+};
-}
-use on_both_versions;
-
 /// Waits until the host has ended by itself with this code.
 fn ends_with(host: &mut HostProcess, code: i32) -> Result<()> {
     let ended = host.wait_exit(SLACK)?.code();

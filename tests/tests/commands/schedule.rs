@@ -4,12 +4,11 @@ use anyhow::{Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, config_for};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_every_store;
 
-use crate::{SLACK, ends_with, on_both_versions, reason};
+use crate::{SLACK, ends_with, reason};
 
-on_both_versions! {
-    a_contended_turn_is_skipped_and_said_and_leaves_no_trace,
-}
+on_every_store!(a_contended_turn_is_skipped_and_said_and_leaves_no_trace);
 
 fn a_contended_turn_is_skipped_and_said_and_leaves_no_trace(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;

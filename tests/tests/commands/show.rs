@@ -6,16 +6,17 @@ use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, Config, config_for};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_every_store;
 use leasehold_tests::wait::eventually;
 use serde_json::Value;
 
 use crate::cli::leasehold;
-use crate::{SLACK, ends_with, first, on_both_versions};
+use crate::{SLACK, ends_with, first};
 
-on_both_versions! {
+on_every_store!(
     a_live_host_is_shown_and_a_gone_one_is_not,
     a_file_whose_plugin_has_gone_still_serves_to_look,
-}
+);
 
 fn shown(config: &Config, args: &[&str]) -> Result<String> {
     let said = leasehold(config, args)?;

@@ -6,14 +6,15 @@ use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, config_for};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_every_store;
 use leasehold_tests::wait::eventually;
 
-use crate::{SLACK, ends_with, first, on_both_versions};
+use crate::{SLACK, ends_with, first};
 
-on_both_versions! {
+on_every_store!(
     the_first_signal_waits_for_the_grace_and_the_second_does_not,
     a_guest_that_listens_ends_within_the_grace,
-}
+);
 
 /// Sends a host one of the signals that ask it to end.
 type Signal = fn(&HostProcess) -> Result<()>;

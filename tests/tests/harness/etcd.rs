@@ -1,4 +1,4 @@
-//! A private etcd: faults, both versions, the operator's hand.
+//! A private store: faults, of every kind, the operator's hand.
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
@@ -51,6 +51,35 @@ fn etcd_3_4_keeps_its_data_over_a_pause_and_a_kill_and_loses_it_when_wiped() -> 
 #[test]
 fn etcd_3_5_keeps_its_data_over_a_pause_and_a_kill_and_loses_it_when_wiped() -> Result<()> {
     keeps_data_over_faults(Version::V3_5)
+}
+
+/// As above, but its cluster id is drawn with its data.
+#[test]
+fn an_embedded_store_keeps_its_data_over_a_pause_and_a_kill_and_is_another_when_wiped() -> Result<()>
+{
+    let mut etcd = Etcd::start(Version::Embedded)?;
+    let server = etcd.endpoint();
+    etcd.etcdctl(&["put", "k", "v"])?;
+    etcd.pause()?;
+    let paused = etcd.ctl()?.timeout(SHORT).run(&["get", "k"]);
+    is_refused(paused, "deadline exceeded")?;
+    etcd.resume()?;
+    etcd.wait_ready(SLACK)?;
+
+    let (revision, cluster) = (etcd.revision()?, etcd.cluster_id()?);
+    etcd.kill()?;
+    let refused = TcpStream::connect(server.trim_start_matches("http://"));
+    ensure!(refused.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused));
+    etcd.restart()?;
+    assert_eq!(etcd.endpoint(), server);
+    assert_eq!(etcd.etcdctl(&["get", "k", "--print-value-only"])?, "v");
+    assert_eq!((etcd.revision()?, etcd.cluster_id()?), (revision, cluster));
+
+    etcd.restart_as_another()?;
+    assert_eq!(etcd.etcdctl(&["get", "k", "--print-value-only"])?, "");
+    assert_eq!(etcd.revision()?, 1);
+    assert_ne!(etcd.cluster_id()?, cluster);
+    Ok(())
 }
 
 #[test]

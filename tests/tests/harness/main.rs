@@ -1,4 +1,4 @@
-//! The harness itself against both etcd versions: what it claims to do to a server, a network or a host is
+//! The harness itself against every store: what it claims to do to a server, a network or a host is
 //! observed from outside. A scenario that rests on a fault that never happened proves nothing.
 
 mod etcd;

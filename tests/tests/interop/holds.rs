@@ -3,13 +3,16 @@
 use anyhow::{Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_every_store;
 use leasehold_tests::wait::eventually;
 use serde_json::Value;
 
 use crate::cli::leasehold;
 use crate::{A_WHILE, NAME, SLACK, acquired, beater, end, has_acquired, queue_of};
 
-fn an_administrative_hold(version: Version) -> Result<()> {
+on_every_store!(a_key_without_a_lease_is_respected_and_shown_as_a_hold);
+
+fn a_key_without_a_lease_is_respected_and_shown_as_a_hold(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let hold = format!("{NAME}/maintenance");
     etcd.etcdctl(&["put", &hold, "disk swap, back at noon"])?;
@@ -57,14 +60,4 @@ fn an_administrative_hold(version: Version) -> Result<()> {
     end(host)?;
     ensure!(queue_of(&etcd, 1)? == [hold]);
     Ok(())
-}
-
-#[test]
-fn a_key_without_a_lease_is_respected_and_shown_as_a_hold_on_etcd_3_4() -> Result<()> {
-    an_administrative_hold(Version::V3_4)
-}
-
-#[test]
-fn a_key_without_a_lease_is_respected_and_shown_as_a_hold_on_etcd_3_5() -> Result<()> {
-    an_administrative_hold(Version::V3_5)
 }

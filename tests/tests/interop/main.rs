@@ -1,4 +1,4 @@
-//! Our host among strangers: `etcdctl lock` of both versions, keys put by hand, and keys that only look like entries.
+//! Our host among strangers: `etcdctl lock` of both etcd versions, keys put by hand, and keys that only look like entries.
 
 #[path = "../commands/cli.rs"]
 mod cli;

@@ -4,10 +4,17 @@ use anyhow::{Result, bail, ensure};
 use leasehold_lock::{Acquire, AcquireError, ConnectOptions, Locks, Wait};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_every_store;
 
 use crate::{NAME, acquired, beater, end};
 
-fn keys_that_are_no_entries(version: Version) -> Result<()> {
+on_every_store!(deeper_keys_and_longer_names_are_no_entries);
+
+on_every_store!(
+    async a_try_sees_entries_and_nothing_else,
+);
+
+fn deeper_keys_and_longer_names_are_no_entries(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     for key in ["/sub/x", "/sub/deeper/y", "-2/z"] {
         etcd.etcdctl(&["put", &format!("{NAME}{key}"), "older than us"])?;
@@ -21,7 +28,7 @@ fn keys_that_are_no_entries(version: Version) -> Result<()> {
     end(host)
 }
 
-async fn tries_among_keys_that_are_no_entries(version: Version) -> Result<()> {
+async fn a_try_sees_entries_and_nothing_else(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let locks = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
     let other = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
@@ -42,24 +49,4 @@ async fn tries_among_keys_that_are_no_entries(version: Version) -> Result<()> {
         other => bail!("not contended: {other:?}"),
     }
     Ok(())
-}
-
-#[test]
-fn deeper_keys_and_longer_names_are_no_entries_on_etcd_3_4() -> Result<()> {
-    keys_that_are_no_entries(Version::V3_4)
-}
-
-#[test]
-fn deeper_keys_and_longer_names_are_no_entries_on_etcd_3_5() -> Result<()> {
-    keys_that_are_no_entries(Version::V3_5)
-}
-
-#[tokio::test]
-async fn a_try_sees_entries_and_nothing_else_on_etcd_3_4() -> Result<()> {
-    tries_among_keys_that_are_no_entries(Version::V3_4).await
-}
-
-#[tokio::test]
-async fn a_try_sees_entries_and_nothing_else_on_etcd_3_5() -> Result<()> {
-    tries_among_keys_that_are_no_entries(Version::V3_5).await
 }

@@ -4,9 +4,15 @@ use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::etcdctl::RunningEtcdctl;
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_every_store;
 use rustix::process::Signal;
 
 use crate::{A_WHILE, NAME, SLACK, acquired, beater, end, has_acquired, queue_of};
+
+on_every_store!(
+    hosts_and_etcdctls_of_both_versions_queue_behind_each_other,
+    a_dead_etcdctl_is_waited_for_until_its_lease_ends,
+);
 
 fn etcdctl_lock(etcd: &Etcd, client: Version) -> Result<RunningEtcdctl> {
     etcd.ctl()?.version(client)?.spawn(&["lock", NAME])
@@ -35,7 +41,7 @@ fn nobody_else(hosts: &[&HostProcess], etcdctls: &[&RunningEtcdctl]) -> Result<(
     Ok(())
 }
 
-fn a_mixed_queue(version: Version) -> Result<()> {
+fn hosts_and_etcdctls_of_both_versions_queue_behind_each_other(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let first = etcdctl_lock(&etcd, Version::V3_4)?;
     let first_key = held_key(&first)?;
@@ -74,7 +80,7 @@ fn a_mixed_queue(version: Version) -> Result<()> {
 }
 
 /// A foreign holder that dies without a word is waited for until its lease ends, and no longer.
-fn a_dead_etcdctl(version: Version) -> Result<()> {
+fn a_dead_etcdctl_is_waited_for_until_its_lease_ends(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let mut dead = etcd.spawn_etcdctl(&["lock", "--ttl", "3", NAME])?;
     let key = held_key(&dead)?;
@@ -86,24 +92,4 @@ fn a_dead_etcdctl(version: Version) -> Result<()> {
     let queue = queue_of(&etcd, 1)?;
     ensure!(queue[0] != key, "its entry is still there");
     end(host)
-}
-
-#[test]
-fn hosts_and_etcdctls_of_both_versions_queue_behind_each_other_on_etcd_3_4() -> Result<()> {
-    a_mixed_queue(Version::V3_4)
-}
-
-#[test]
-fn hosts_and_etcdctls_of_both_versions_queue_behind_each_other_on_etcd_3_5() -> Result<()> {
-    a_mixed_queue(Version::V3_5)
-}
-
-#[test]
-fn a_dead_etcdctl_is_waited_for_until_its_lease_ends_on_etcd_3_4() -> Result<()> {
-    a_dead_etcdctl(Version::V3_4)
-}
-
-#[test]
-fn a_dead_etcdctl_is_waited_for_until_its_lease_ends_on_etcd_3_5() -> Result<()> {
-    a_dead_etcdctl(Version::V3_5)
 }

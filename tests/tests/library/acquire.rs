@@ -5,23 +5,24 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use leasehold_lock::{Acquire, AcquireError, EndReason, Wait};
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::on_every_store;
 
-use crate::{client, granted, on_both_versions, queue_of, start};
+use crate::{client, granted, queue_of, start};
 
 const NAME: &str = "/library/acquire";
 
 /// How long a bounded wait lasts here.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-on_both_versions! {
-    a_try_leaves_no_trace_when_contended_and_takes_a_free_lock,
+on_every_store!(
+    async a_try_leaves_no_trace_when_contended_and_takes_a_free_lock,
     a_bounded_wait_ends_contended_and_leaves_nothing,
     a_dropped_grant_frees_the_lock,
     an_acquisition_dropped_in_the_queue_frees_its_place,
     acquisitions_dropped_at_any_moment_leave_nothing,
     two_acquisitions_of_one_client_exclude_each_other,
     a_stranger_under_our_own_key_is_waited_for,
-}
+);
 
 fn try_it() -> Acquire {
     Acquire::new(NAME).wait(Wait::Never)

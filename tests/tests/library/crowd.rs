@@ -8,10 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use leasehold_lock::{Acquire, AcquireError, Locks};
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::on_every_store;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::{SLACK, client, granted, on_both_versions, queue_of, start};
+use crate::{SLACK, client, granted, queue_of, start};
 
 const NAME: &str = "/library/crowd";
 
@@ -21,13 +22,13 @@ const FOLLOWED: usize = 64;
 /// Long enough to watch for a grant that must not come.
 const A_WHILE: Duration = Duration::from_millis(500);
 
-on_both_versions! {
-    twenty_contenders_of_one_client_are_served_in_order,
+on_every_store!(
+    async twenty_contenders_of_one_client_are_served_in_order,
     a_hundred_contenders_of_four_clients_are_served_in_order_one_at_a_time,
     a_far_waiter_comes_first_in_the_end,
     a_far_waiter_whose_key_is_deleted_is_told_and_never_granted,
     a_near_waiter_whose_key_is_deleted_is_told_and_never_granted,
-}
+);
 
 /// Queues `each` acquisitions of every client behind a holder, lets go, and checks who was served when.
 async fn serve(etcd: &Etcd, clients: &[Locks], each: usize) -> Result<()> {

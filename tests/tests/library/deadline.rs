@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use leasehold_lock::{Acquire, ConnectOptions, Grant, Locks};
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
 
-use crate::{SLACK, on_both_versions};
+use crate::SLACK;
 
 const TTL: Duration = Duration::from_secs(6);
 const STOP_MARGIN: Duration = Duration::from_millis(250);
@@ -29,10 +30,10 @@ const RENEWALS: usize = 3;
 /// granted, over a stream that takes a round trip to open, and takes another itself.
 const BEFORE_RENEWALS: Duration = Duration::from_secs(5);
 
-on_both_versions! {
-    the_deadline_counts_from_sending_not_from_the_reply,
+on_every_store!(
+    async the_deadline_counts_from_sending_not_from_the_reply,
     the_first_deadline_counts_from_asking_for_the_lease,
-}
+);
 
 /// The longest that a tenure may go on after the request behind it was sent, by the default drift of 1 %.
 fn longest() -> Duration {

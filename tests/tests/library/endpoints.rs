@@ -5,19 +5,18 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use leasehold_lock::{Acquire, ConnectOptions, Grant, Locks};
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
-
-use crate::on_both_versions;
 
 /// Nobody listens there: a port below those that anything is given.
 const DOWN: &str = "http://127.0.0.1:9";
 const TTL: Duration = Duration::from_secs(6);
 
-on_both_versions! {
-    an_endpoint_that_is_down_is_passed_over_wherever_it_stands,
+on_every_store!(
+    async an_endpoint_that_is_down_is_passed_over_wherever_it_stands,
     a_lock_outlives_the_endpoint_it_was_taken_on_when_that_refuses,
     a_lock_outlives_the_endpoint_it_was_taken_on_when_that_falls_silent,
-}
+);
 
 async fn an_endpoint_that_is_down_is_passed_over_wherever_it_stands(
     version: Version,

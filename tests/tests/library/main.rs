@@ -1,4 +1,4 @@
-//! The lock library alone, on both etcd versions: what `leasehold-lock` promises to a program that is no host.
+//! The lock library alone, on every store: what `leasehold-lock` promises to a program that is no host.
 //!
 //! Waits are bounded and events are waited for; no test here asserts how fast something is.
 
@@ -18,26 +18,6 @@ use tokio::task::JoinHandle;
 
 /// For things that will happen.
 const SLACK: Duration = Duration::from_secs(30);
-
-/// Makes two tests, one a version, of each `async fn(Version) -> Result<()>` named.
-macro_rules! on_both_versions {
-    ($($name:ident),+ $(,)?) => {$(
-        mod $name {
-            use leasehold_tests::etcd::Version;
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn on_etcd_3_4() -> anyhow::Result<()> {
-                super::$name(Version::V3_4).await
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn on_etcd_3_5() -> anyhow::Result<()> {
-                super::$name(Version::V3_5).await
-            }
-        }
-    )+};
-}
-use on_both_versions;
 
 /// A client of its own, as another machine would have.
 async fn client(etcd: &Etcd) -> Result<Locks> {

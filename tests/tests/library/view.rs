@@ -3,18 +3,19 @@
 use anyhow::{Context, Result, ensure};
 use leasehold_lock::{Acquire, ConnectOptions, Freshness, Locks, QueueEntry, QueueView};
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
 use tokio::time::timeout;
 
-use crate::{SLACK, client, granted, on_both_versions, queue_of, start};
+use crate::{SLACK, client, granted, queue_of, start};
 
 const PREFIX: &str = "/library/view/";
 const NAME: &str = "/library/view/jobs/billing";
 
-on_both_versions! {
-    a_view_shows_every_entry_in_order_and_follows_changes,
+on_every_store!(
+    async a_view_shows_every_entry_in_order_and_follows_changes,
     a_view_is_stale_while_cut_off_and_right_again_afterwards,
-}
+);
 
 /// Takes changes in until the view is live and `right` holds.
 async fn until(view: &mut QueueView, what: &str, right: impl Fn(&QueueView) -> bool) -> Result<()> {

@@ -4,10 +4,13 @@
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_every_store;
 
 use crate::{ENTRIES, SLACK, change, newest_write, writer};
 
-fn replaced_while_frozen(version: Version) -> Result<()> {
+on_every_store!(a_holder_replaced_while_frozen_writes_nothing_when_it_wakes);
+
+fn a_holder_replaced_while_frozen_writes_nothing_when_it_wakes(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let mut host = HostProcess::start(&writer("host-a", &etcd)?)?;
     host.wait_for(SLACK, |event| {
@@ -42,14 +45,4 @@ fn replaced_while_frozen(version: Version) -> Result<()> {
     let left = etcd.queue(ENTRIES)?;
     ensure!(left == [key], "{left:?} is left");
     Ok(())
-}
-
-#[test]
-fn a_holder_replaced_while_frozen_writes_nothing_when_it_wakes_on_etcd_3_4() -> Result<()> {
-    replaced_while_frozen(Version::V3_4)
-}
-
-#[test]
-fn a_holder_replaced_while_frozen_writes_nothing_when_it_wakes_on_etcd_3_5() -> Result<()> {
-    replaced_while_frozen(Version::V3_5)
 }

@@ -3,11 +3,19 @@
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_every_store;
 use leasehold_tests::wait::{boot_ns, eventually};
 use serde_json::Value;
 
 use crate::cli::leasehold;
 use crate::{ENTRIES, ONE_DELIVERY, SLACK, change, lease_of, newest_write, writer};
+
+on_every_store!(
+    a_holder_whose_lease_is_revoked_is_stopped_at_once,
+    a_holder_whose_key_is_deleted_is_stopped_at_once,
+    a_holder_whose_key_becomes_a_hold_is_stopped_at_once,
+    a_holder_whose_key_becomes_a_strangers_is_stopped_at_once,
+);
 
 /// How an operator forces a holder out.
 #[derive(Debug, Clone, Copy)]
@@ -136,42 +144,18 @@ fn ms_from(start_ns: u64, end_ns: u64) -> f64 {
     (end_ns as f64 - start_ns as f64) / 1e6
 }
 
-#[test]
-fn a_holder_whose_lease_is_revoked_is_stopped_at_once_on_etcd_3_4() -> Result<()> {
-    forced_out(Version::V3_4, By::RevokingItsLease)
+fn a_holder_whose_lease_is_revoked_is_stopped_at_once(version: Version) -> Result<()> {
+    forced_out(version, By::RevokingItsLease)
 }
 
-#[test]
-fn a_holder_whose_lease_is_revoked_is_stopped_at_once_on_etcd_3_5() -> Result<()> {
-    forced_out(Version::V3_5, By::RevokingItsLease)
+fn a_holder_whose_key_is_deleted_is_stopped_at_once(version: Version) -> Result<()> {
+    forced_out(version, By::DeletingItsKey)
 }
 
-#[test]
-fn a_holder_whose_key_is_deleted_is_stopped_at_once_on_etcd_3_4() -> Result<()> {
-    forced_out(Version::V3_4, By::DeletingItsKey)
+fn a_holder_whose_key_becomes_a_hold_is_stopped_at_once(version: Version) -> Result<()> {
+    forced_out(version, By::PuttingAHoldInItsPlace)
 }
 
-#[test]
-fn a_holder_whose_key_is_deleted_is_stopped_at_once_on_etcd_3_5() -> Result<()> {
-    forced_out(Version::V3_5, By::DeletingItsKey)
-}
-
-#[test]
-fn a_holder_whose_key_becomes_a_hold_is_stopped_at_once_on_etcd_3_4() -> Result<()> {
-    forced_out(Version::V3_4, By::PuttingAHoldInItsPlace)
-}
-
-#[test]
-fn a_holder_whose_key_becomes_a_hold_is_stopped_at_once_on_etcd_3_5() -> Result<()> {
-    forced_out(Version::V3_5, By::PuttingAHoldInItsPlace)
-}
-
-#[test]
-fn a_holder_whose_key_becomes_a_strangers_is_stopped_at_once_on_etcd_3_4() -> Result<()> {
-    forced_out(Version::V3_4, By::PuttingAStrangerInItsPlace)
-}
-
-#[test]
-fn a_holder_whose_key_becomes_a_strangers_is_stopped_at_once_on_etcd_3_5() -> Result<()> {
-    forced_out(Version::V3_5, By::PuttingAStrangerInItsPlace)
+fn a_holder_whose_key_becomes_a_strangers_is_stopped_at_once(version: Version) -> Result<()> {
+    forced_out(version, By::PuttingAStrangerInItsPlace)
 }

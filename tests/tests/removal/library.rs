@@ -5,8 +5,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use leasehold_lock::{Acquire, ConnectOptions, EndReason, FencedError, Locks};
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::on_every_store;
 
 use crate::{ONE_DELIVERY, change, lease_of};
+
+on_every_store!(
+    async a_deleted_entry_is_known_within_one_delivery,
+    every_fenced_operation_of_a_removed_grant_is_refused,
+    a_removed_grants_fence_is_stale_under_the_clients_next_grant,
+);
 
 const NAME: &str = "/library/removal";
 
@@ -56,7 +63,7 @@ async fn refused_after(
     Ok(reason)
 }
 
-async fn every_removal(version: Version) -> Result<()> {
+async fn every_fenced_operation_of_a_removed_grant_is_refused(version: Version) -> Result<()> {
     let revoked = |etcd: &Etcd, key: &str| change(etcd, &["lease", "revoke", lease_of(key)?]);
     let deleted = |etcd: &Etcd, key: &str| change(etcd, &["del", key]);
     let replaced = |etcd: &Etcd, key: &str| {
@@ -82,7 +89,9 @@ async fn every_removal(version: Version) -> Result<()> {
 }
 
 /// A second grant of the same client under the same key is another entry, with another fence.
-async fn old_fence_new_grant(version: Version) -> Result<()> {
+async fn a_removed_grants_fence_is_stale_under_the_clients_next_grant(
+    version: Version,
+) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let locks = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
     let first = locks.acquire(Acquire::new(NAME)).await?;
@@ -105,7 +114,7 @@ async fn old_fence_new_grant(version: Version) -> Result<()> {
 }
 
 /// From before the deletion is asked for to the end of the tenure: printed, and bounded by one delivery each time.
-async fn known_at_once(version: Version) -> Result<()> {
+async fn a_deleted_entry_is_known_within_one_delivery(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let locks = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
     let operator = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
@@ -126,34 +135,4 @@ async fn known_at_once(version: Version) -> Result<()> {
     println!("{version:?}: known after {middle:?} (median), {longest:?} (longest of 50)");
     ensure!(longest <= ONE_DELIVERY);
     Ok(())
-}
-
-#[tokio::test]
-async fn a_deleted_entry_is_known_within_one_delivery_on_etcd_3_4() -> Result<()> {
-    known_at_once(Version::V3_4).await
-}
-
-#[tokio::test]
-async fn a_deleted_entry_is_known_within_one_delivery_on_etcd_3_5() -> Result<()> {
-    known_at_once(Version::V3_5).await
-}
-
-#[tokio::test]
-async fn every_fenced_operation_of_a_removed_grant_is_refused_on_etcd_3_4() -> Result<()> {
-    every_removal(Version::V3_4).await
-}
-
-#[tokio::test]
-async fn every_fenced_operation_of_a_removed_grant_is_refused_on_etcd_3_5() -> Result<()> {
-    every_removal(Version::V3_5).await
-}
-
-#[tokio::test]
-async fn a_removed_grants_fence_is_stale_under_the_clients_next_grant_on_etcd_3_4() -> Result<()> {
-    old_fence_new_grant(Version::V3_4).await
-}
-
-#[tokio::test]
-async fn a_removed_grants_fence_is_stale_under_the_clients_next_grant_on_etcd_3_5() -> Result<()> {
-    old_fence_new_grant(Version::V3_5).await
 }

@@ -3,11 +3,17 @@
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_every_store;
 use leasehold_tests::wait::eventually;
 use serde_json::Value;
 
 use crate::cli::leasehold;
 use crate::{ENTRIES, LOCK, SLACK, change, lease_of, writer};
+
+on_every_store!(
+    a_waiter_whose_entry_is_deleted_queues_again,
+    a_waiter_whose_lease_is_revoked_queues_again,
+);
 
 fn loses_its_place(version: Version, revoked: bool) -> Result<()> {
     let etcd = Etcd::start(version)?;
@@ -64,22 +70,10 @@ fn place(etcd: &Etcd, hold: &str) -> Result<String> {
     })
 }
 
-#[test]
-fn a_waiter_whose_entry_is_deleted_queues_again_on_etcd_3_4() -> Result<()> {
-    loses_its_place(Version::V3_4, false)
+fn a_waiter_whose_entry_is_deleted_queues_again(version: Version) -> Result<()> {
+    loses_its_place(version, false)
 }
 
-#[test]
-fn a_waiter_whose_entry_is_deleted_queues_again_on_etcd_3_5() -> Result<()> {
-    loses_its_place(Version::V3_5, false)
-}
-
-#[test]
-fn a_waiter_whose_lease_is_revoked_queues_again_on_etcd_3_4() -> Result<()> {
-    loses_its_place(Version::V3_4, true)
-}
-
-#[test]
-fn a_waiter_whose_lease_is_revoked_queues_again_on_etcd_3_5() -> Result<()> {
-    loses_its_place(Version::V3_5, true)
+fn a_waiter_whose_lease_is_revoked_queues_again(version: Version) -> Result<()> {
+    loses_its_place(version, true)
 }

@@ -5,14 +5,15 @@ use leasehold_tests::certs::{Certs, TlsFiles};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, Config, config, config_for};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_etcd;
 
+use crate::SLACK;
 use crate::cli::leasehold;
-use crate::{SLACK, on_both_versions};
 
-on_both_versions! {
+on_etcd!(
     the_right_certificate_runs_jobs_also_with_users,
     any_other_certificate_is_turned_away_readably,
-}
+);
 
 fn hello(config: Config) -> Result<Config> {
     let hello = guests::c_hello()?;

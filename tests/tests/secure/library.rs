@@ -5,9 +5,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use leasehold_lock::{Acquire, ConnectOptions, Freshness, Locks, Wait};
 use leasehold_tests::etcd::{Etcd, RUNNER, Version};
+use leasehold_tests::on_etcd;
 use tokio::time::timeout;
 
 use crate::SLACK;
+
+on_etcd!(
+    async a_forgotten_login_fails_no_request,
+    an_expired_login_fails_no_request,
+);
 
 const NAME: &str = "/leasehold/locks/library";
 
@@ -61,22 +67,10 @@ async fn every_request(version: Version, lifetime: Option<Duration>) -> Result<(
 
 const SHORT: Option<Duration> = Some(Duration::from_secs(2));
 
-#[tokio::test]
-async fn a_forgotten_login_fails_no_request_on_etcd_3_4() -> Result<()> {
-    every_request(Version::V3_4, None).await
+async fn a_forgotten_login_fails_no_request(version: Version) -> Result<()> {
+    every_request(version, None).await
 }
 
-#[tokio::test]
-async fn a_forgotten_login_fails_no_request_on_etcd_3_5() -> Result<()> {
-    every_request(Version::V3_5, None).await
-}
-
-#[tokio::test]
-async fn an_expired_login_fails_no_request_on_etcd_3_4() -> Result<()> {
-    every_request(Version::V3_4, SHORT).await
-}
-
-#[tokio::test]
-async fn an_expired_login_fails_no_request_on_etcd_3_5() -> Result<()> {
-    every_request(Version::V3_5, SHORT).await
+async fn an_expired_login_fails_no_request(version: Version) -> Result<()> {
+    every_request(version, SHORT).await
 }

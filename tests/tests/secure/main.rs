@@ -1,4 +1,6 @@
 //! A store that asks who is there: users, tokens that end while they are used, and certificates.
+//!
+//! Only etcd does. The embedded store has no users and no TLS; it listens on loopback and on a private socket.
 
 mod certificates;
 #[path = "../commands/cli.rs"]
@@ -13,26 +15,6 @@ use leasehold_tests::host::HostProcess;
 
 /// For things that will happen.
 const SLACK: Duration = Duration::from_secs(20);
-
-/// Makes two tests, one a version, of each `fn(Version) -> Result<()>` named.
-macro_rules! on_both_versions {
-    ($($name:ident),+ $(,)?) => {$(
-        mod $name {
-            use leasehold_tests::etcd::Version;
-
-            #[test]
-            fn on_etcd_3_4() -> anyhow::Result<()> {
-                super::$name(Version::V3_4)
-            }
-
-            #[test]
-            fn on_etcd_3_5() -> anyhow::Result<()> {
-                super::$name(Version::V3_5)
-            }
-        }
-    )+};
-}
-use on_both_versions;
 
 fn end(mut host: HostProcess) -> Result<()> {
     host.term()?;

@@ -7,17 +7,18 @@ use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, RUNNER, Version};
 use leasehold_tests::guests::{self, Config, config_for};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_etcd;
 use leasehold_tests::wait::{boot_ns, eventually};
 use serde_json::Value;
 
 use crate::cli::leasehold;
-use crate::{SLACK, end, on_both_versions};
+use crate::{SLACK, end};
 
-on_both_versions! {
+on_etcd!(
     forgotten_tokens_are_not_noticed,
     tokens_that_end_in_use_are_not_noticed,
     a_wrong_password_is_refused_with_5,
-}
+);
 
 const ENTRIES: &str = "/leasehold/locks/book/";
 

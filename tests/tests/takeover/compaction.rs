@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use leasehold_tests::checks::Circumstances;
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
 use leasehold_tests::wait::boot_ns;
 
@@ -12,7 +13,7 @@ use crate::scene::{
     Duel, PULSE, TTL, create_revision, end_host, goes_on, ns, one_job, runs, since, token,
 };
 
-on_each_version!(compaction_costs_neither_the_waiter_its_place_nor_the_holder_its_token);
+on_every_store!(compaction_costs_neither_the_waiter_its_place_nor_the_holder_its_token);
 
 /// Both hosts lose their connections, and what they would have to read is compacted away before they are back.
 fn compaction_costs_neither_the_waiter_its_place_nor_the_holder_its_token(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::checks::Circumstances;
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode, Trigger};
 use leasehold_tests::wait::boot_ns;
 
@@ -12,7 +13,7 @@ use crate::scene::{
     Duel, LEDGER, MARGIN, PULSE, SLACK, ended_lost, lease_of, next, ns, two_jobs_for,
 };
 
-on_each_version!(a_late_answer_to_a_renewal_does_not_move_the_deadline);
+on_every_store!(a_late_answer_to_a_renewal_does_not_move_the_deadline);
 
 /// Long, so that an answer may be late by more than a second and still be waited for (a third of the TTL).
 const LONG_TTL: Duration = Duration::from_secs(6);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use leasehold_tests::checks::Circumstances;
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
 use leasehold_tests::wait::boot_ns;
 
@@ -13,7 +14,7 @@ use crate::scene::{
     stubborn, token,
 };
 
-on_each_version!(
+on_every_store!(
     a_host_frozen_past_its_lease_makes_no_late_call_reports_the_loss_and_queues_again,
     a_guest_that_never_stops_calling_makes_no_call_after_the_thaw,
     a_freeze_shorter_than_the_lease_changes_nothing,

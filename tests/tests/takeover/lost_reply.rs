@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use leasehold_tests::checks::Circumstances;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
 
 use crate::scene::{
@@ -13,7 +14,7 @@ use crate::scene::{
     runs, since, token, wait_queue,
 };
 
-on_each_version!(
+on_every_store!(
     an_acquisition_whose_answer_is_lost_is_recognised_and_made_once,
     a_place_in_the_queue_whose_answer_is_lost_is_recognised_and_taken_once,
     an_acquisition_whose_session_ends_before_the_network_heals_leaves_nothing_behind,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::checks::Circumstances;
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
 use leasehold_tests::wait::boot_ns;
 
@@ -13,7 +14,7 @@ use crate::scene::{
     runs, since, token,
 };
 
-on_each_version!(
+on_every_store!(
     a_holder_cut_off_both_ways_stops_before_the_other_host_starts,
     a_holder_that_hears_no_answers_stops_before_the_other_host_starts,
     a_holder_that_is_refused_connections_stops_before_the_other_host_starts_and_comes_back,

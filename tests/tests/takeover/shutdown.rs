@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::checks::Circumstances;
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::on_every_store;
 use leasehold_tests::wait::boot_ns;
 
 use crate::scene::{
@@ -12,7 +13,7 @@ use crate::scene::{
     token, wait_record,
 };
 
-on_each_version!(
+on_every_store!(
     after_a_kill_the_successor_waits_for_the_end_of_the_lease_and_the_dead_run_is_abandoned,
     on_a_polite_end_the_guest_stops_then_the_lock_is_released_then_the_successor_starts,
 );

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use leasehold_tests::checks::Circumstances;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::host::merged;
+use leasehold_tests::on_every_store;
 use leasehold_tests::wait::boot_ns;
 
 use crate::scene::{
@@ -11,7 +12,7 @@ use crate::scene::{
     since, stubborn, token,
 };
 
-on_each_version!(
+on_every_store!(
     while_the_store_is_paused_past_the_lease_the_guest_is_stopped_and_nobody_runs,
     a_guest_that_spins_is_stopped_before_its_lease_can_end,
     a_short_pause_of_the_store_changes_nothing,

@@ -8,6 +8,7 @@ use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::host::merged;
 use leasehold_tests::wait::{boot_ns, eventually};
+use leasehold_tests::{on_etcd, on_every_store};
 
 use crate::bank;
 use crate::scene::{
@@ -15,11 +16,13 @@ use crate::scene::{
     judge, next, ns, since, token, two_jobs_for,
 };
 
-on_each_version!(
+on_every_store!(
     a_store_that_is_back_before_the_deadline_keeps_the_holder_and_its_token,
     a_store_that_is_back_too_late_finds_the_guest_stopped_and_somebody_runs_again,
-    on_a_wiped_store_nobody_runs_with_a_token_that_its_host_has_outgrown,
 );
+
+// An embedded store that is wiped draws another cluster id, and is refused as a stranger: see below.
+on_etcd!(on_a_wiped_store_nobody_runs_with_a_token_that_its_host_has_outgrown);
 
 /// A killed etcd is ready again in less than two seconds here; the rest is for a busy machine.
 const OUTLASTS_RESTART: Duration = Duration::from_secs(6);
@@ -173,6 +176,31 @@ fn on_a_wiped_store_nobody_runs_with_a_token_that_its_host_has_outgrown(
         }
     }
     // The ledger's money went with the store, so only the hosts are judged here.
+    end_host(&mut duel.a)?;
+    end_host(&mut duel.b)?;
+    judge(&[&duel.a, &duel.b], &Circumstances::default()).map(drop)
+}
+
+/// What a lost directory comes to: the hosts know that this is not their store, whatever it holds.
+#[test]
+fn on_a_wiped_embedded_store_nobody_runs_until_the_hosts_are_started_anew() -> Result<()> {
+    let mut duel = Duel::start(Version::Embedded)?;
+    duel.first_run(PULSE)?;
+    let marks = (duel.a.mark(), duel.b.mark());
+    duel.etcd.restart_as_another()?;
+    for job in [PULSE, LEDGER] {
+        ended_without_the_store(&next(&duel.a, 0, job, "run-ended")?)?;
+    }
+    for (host, mark) in [(&duel.a, marks.0), (&duel.b, marks.1)] {
+        host.wait_after(mark, SLACK, |event| {
+            let reason = event.reason().unwrap_or_default();
+            event.is("backoff") && reason.contains("another cluster")
+        })?;
+        for job in [PULSE, LEDGER] {
+            let acquired = since(host, mark, job, "acquired");
+            ensure!(acquired.is_empty(), "{acquired:?}");
+        }
+    }
     end_host(&mut duel.a)?;
     end_host(&mut duel.b)?;
     judge(&[&duel.a, &duel.b], &Circumstances::default()).map(drop)

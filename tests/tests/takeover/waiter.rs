@@ -6,13 +6,14 @@ use anyhow::{Result, ensure};
 use leasehold_tests::checks::Circumstances;
 use leasehold_tests::etcd::Version;
 use leasehold_tests::events::Event;
+use leasehold_tests::on_every_store;
 
 use crate::scene::{
     Duel, LEDGER, PULSE, TTL, create_revision, end_host, lease_of, lock_prefix, next, runs, since,
     token, wait_queue,
 };
 
-on_each_version!(
+on_every_store!(
     a_waiter_frozen_past_its_lease_queues_again_behind_a_living_holder,
     a_waiter_frozen_past_its_lease_while_the_holder_releases_acquires_only_under_a_new_lease,
     a_waiter_whose_lease_is_revoked_queues_again_under_another,

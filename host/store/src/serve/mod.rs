@@ -167,7 +167,7 @@ impl Server {
         let places = Arc::clone(&self.places);
         let endpoint = match at {
             Listen::Tcp(address) => {
-                let (endpoint, listener) = tcp::bind(address).await?;
+                let (endpoint, listener) = tcp::bind(address)?;
                 self.serve(tcp::incoming(listener, places));
                 endpoint
             }

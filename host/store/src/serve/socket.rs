@@ -21,7 +21,7 @@ use super::connection::Arrived;
 use super::tcp::AFTER_FAILURE;
 
 /// Connections that the system keeps waiting for us.
-const BACKLOG: u32 = 1024;
+pub(super) const BACKLOG: u32 = 1024;
 
 /// A listener and the file it listens at.
 pub(super) struct Socket {

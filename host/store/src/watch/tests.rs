@@ -1,3 +1,5 @@
+//! What a subscriber is told of, and when.
+
 use std::time::Duration;
 
 use tokio::time::timeout;

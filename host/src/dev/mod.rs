@@ -1,0 +1,177 @@
+//! `leasehold dev`: several hosts and their store in one process, to see who runs what, who waits, and
+//! who takes over.
+//!
+//! Everything a host does here it does as under `run`; only names, store and log differ. Nothing of it
+//! outlives the command unless the file embeds a store in a directory.
+
+mod crew;
+mod cut;
+mod summary;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_lock::{Clock, Locks, SystemClock};
+use leasehold_records::Root;
+use leasehold_store::{Listen, Options};
+
+use crate::check::prepare;
+use crate::config::{Config, Data, Embedded, Place};
+use crate::connect::{connect, inside};
+use crate::embedded::EmbeddedStore;
+use crate::ending::Signals;
+use crate::event::{About, What};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::store::loopback;
+use crate::timeline::{Form, LogFormat, Timeline};
+use crew::{Crew, Plan};
+
+/// What is looked for when no file is named.
+const USUAL_FILE: &str = "leasehold.toml";
+
+/// What `leasehold dev` is asked for.
+#[derive(clap::Args)]
+pub(crate) struct DevArgs {
+    /// The configuration. Its [store] may be absent, and is not used when it names endpoints.
+    /// [default: leasehold.toml]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// How many hosts: dev-1, dev-2, and so on.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
+    hosts: u8,
+    /// Stop after this long, as SIGTERM would. [default: run until stopped]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    lasting: Option<Duration>,
+    /// A loopback address for etcdctl and others. [default: the file's, else a free port]
+    #[arg(long, value_name = "ADDR", value_parser = loopback)]
+    listen: Option<SocketAddr>,
+    /// Every so often, cut the host off that has held a lock the longest, as if its machine had died: it
+    /// reaches the store no more, gives nothing back, and what it ran is stopped. Its locks pass on
+    /// when its lease ends. A second later a new host of its name starts.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    chaos: Option<Duration>,
+    /// How events are written to standard output; text is a story for a terminal here.
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(value) if value >= Duration::from_millis(100) => Ok(value),
+        Ok(_) => Err("write 100ms or more".into()),
+        Err(_) => Err("write a number and a unit, as in 500ms, 20s or 5m".into()),
+    }
+}
+
+/// Runs the hosts until they have ended or a signal or the time ends them.
+pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
+    let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
+    let file = find(args.file.as_deref())?;
+    let said = Config::load_for_development(&file)?;
+    let embedded = match said.store().place() {
+        Place::Embedded(embedded) => embedded.clone(),
+        Place::Remote(_) => Embedded::in_memory(),
+    };
+    let config = said.on_embedded(embedded.clone());
+    let names = (1..=args.hosts).map(|number| format!("dev-{number}"));
+    let mut prepared = Vec::new();
+    for name in names {
+        // One after the other: all but the first find their plugins compiled.
+        prepared.push(prepare(config.for_host(&name)).await?);
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let form = match args.log_format {
+        LogFormat::Text => Form::story(&*clock),
+        LogFormat::Json => Form::Json,
+    };
+    let timeline =
+        Timeline::start(clock.clone(), form, "dev").map_err(|error| Failure::internal(&error))?;
+    if let Place::Remote(remote) = said.store().place() {
+        let endpoints: Vec<String> = remote.endpoints().iter().map(ToString::to_string).collect();
+        note(
+            &timeline,
+            format!(
+                "not used: {} (of [store]); everything below is on a store in memory",
+                endpoints.join(", ")
+            ),
+        );
+    }
+    let store = open(&embedded, args.listen).await?;
+    timeline.say(About::default(), store.opened());
+    let plan = Plan {
+        lasting: args.lasting,
+        chaos: args.chaos,
+        config: config.clone(),
+        clock: clock.clone(),
+        timeline: timeline.clone(),
+    };
+    let ended = Box::pin(tell(plan, prepared, &store, signals)).await;
+    store.close().await;
+    timeline.say(About::default(), What::StoreClosed);
+    timeline.finish();
+    let (exit, summary) = ended?;
+    if args.log_format == LogFormat::Text && !summary.is_empty() {
+        crate::show::print(&format!("\n{summary}"))?;
+    }
+    Ok(exit)
+}
+
+/// The whole story, and what it comes to.
+async fn tell(
+    plan: Plan,
+    prepared: Vec<crate::check::Prepared>,
+    store: &EmbeddedStore,
+    signals: Signals,
+) -> Result<(Exit, String), Failure> {
+    let root = Root::new(plan.config.store().root()).map_err(|e| Failure::internal(&e))?;
+    let options = inside(plan.config.store(), store.connector());
+    let drift = plan.config.host().drift();
+    let observer: Locks = connect(options, drift, plan.clock.clone()).await?;
+    let mut crew = Crew::new(plan, store.connector(), observer.clone(), root.clone());
+    for host in prepared {
+        crew.start(host);
+    }
+    let exit = crew.run(signals).await;
+    // It is read while the store is still there; a store that is not has nothing to tell.
+    let runs = observer
+        .kv()
+        .list(&root.runs(), 0)
+        .await
+        .unwrap_or_default();
+    observer.close().await;
+    Ok((exit?, summary::of(&runs)))
+}
+
+/// The file that was named, or the usual one.
+fn find(file: Option<&Path>) -> Result<PathBuf, Failure> {
+    match file {
+        Some(file) => Ok(file.to_owned()),
+        None if Path::new(USUAL_FILE).exists() => Ok(USUAL_FILE.into()),
+        None => Err(Failure::new(
+            Exit::Config,
+            format!(
+                "there is no {USUAL_FILE} here\n  = help: name a file: leasehold dev FILE\n  \
+                 = help: or make one: a table such as `[jobs.hello]` with `plugin = \"hello.wasm\"` is enough"
+            ),
+        )),
+    }
+}
+
+/// Opens the store, with an address for whoever wants to look in.
+async fn open(embedded: &Embedded, listen: Option<SocketAddr>) -> Result<EmbeddedStore, Failure> {
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let address = listen.or(embedded.listen()).unwrap_or(free);
+    let options = match embedded.data() {
+        Data::Memory => Options::memory(),
+        Data::Directory(dir) => Options::directory(dir),
+    };
+    EmbeddedStore::open_with(embedded, options, [Listen::Tcp(address)]).await
+}
+
+/// Says something that this command did or saw.
+fn note(timeline: &Timeline, text: String) {
+    timeline.say(About::default(), What::Note { text });
+}

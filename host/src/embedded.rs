@@ -1,0 +1,160 @@
+//! The store inside this process: opened before the hosts that use it, closed after them.
+//!
+//! Knows where the store is and how others get to it; what is in it is no business of this file.
+
+use std::fmt::Write as _;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use leasehold_store::{DiskError, InProcess, Listen, OpenError, Options, Store};
+
+use crate::config::{Data, Embedded};
+use crate::event::What;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// The longest path of a socket on Linux, in bytes; elsewhere it is a little shorter.
+const LONGEST_SOCKET: usize = 107;
+
+/// An open store and the endpoints it listens on.
+pub(crate) struct EmbeddedStore {
+    store: Store,
+    data: String,
+    endpoints: Vec<String>,
+}
+
+impl EmbeddedStore {
+    /// Opens the store of a configuration, and listens where it says.
+    pub(crate) async fn open(embedded: &Embedded) -> Result<Self, Failure> {
+        let options = match embedded.data() {
+            Data::Memory => Options::memory(),
+            Data::Directory(dir) => Options::directory(dir),
+        };
+        let listen = embedded.listen().map(Listen::Tcp);
+        Self::open_with(embedded, options, listen).await
+    }
+
+    /// The same with other options, and listening in these places besides its socket.
+    pub(crate) async fn open_with(
+        embedded: &Embedded,
+        options: Options,
+        listen: impl IntoIterator<Item = Listen>,
+    ) -> Result<Self, Failure> {
+        let store = Store::open(options)
+            .await
+            .map_err(|error| refused(embedded, &error))?;
+        // A directory of data is there by now; a socket without one may still need a place.
+        if embedded.data() == &Data::Memory
+            && let Some(folder) = embedded.socket().and_then(Path::parent)
+        {
+            make_private(folder)?;
+        }
+        let socket = embedded.socket().map(|path| Listen::Unix(path.to_owned()));
+        let mut opened = Self {
+            store,
+            data: describe(embedded.data()),
+            endpoints: Vec::new(),
+        };
+        for place in listen.into_iter().chain(socket) {
+            let help = remedy(&place);
+            match opened.store.listen(place).await {
+                Ok(endpoint) => opened.endpoints.push(endpoint),
+                Err(error) => {
+                    opened.close().await;
+                    return Err(Failure::new(
+                        Exit::Store,
+                        format!("{error}\n  = help: {help}"),
+                    ));
+                }
+            }
+        }
+        Ok(opened)
+    }
+
+    /// The way in for hosts of this process.
+    pub(crate) fn connector(&self) -> Arc<InProcess> {
+        Arc::new(self.store.connector())
+    }
+
+    /// What there is to say about it once it is open.
+    pub(crate) fn opened(&self) -> What {
+        What::StoreOpened {
+            data: self.data.clone(),
+            endpoints: self.endpoints.clone(),
+        }
+    }
+
+    /// Closes it. Nothing that was acknowledged is lost, whether this is waited for or not.
+    pub(crate) async fn close(self) {
+        self.store.close().await;
+    }
+}
+
+fn describe(data: &Data) -> String {
+    match data {
+        Data::Memory => "data in memory".into(),
+        Data::Directory(dir) => format!("data in {}", dir.display()),
+    }
+}
+
+/// The store is part of a host, and no host has it open.
+pub(crate) fn nobody_home(file: &Path, embedded: &Embedded) -> Failure {
+    let socket = embedded.socket().unwrap_or(Path::new("its socket"));
+    let alone = match embedded.data() {
+        Data::Directory(dir) => format!(
+            "\n  = help: or the store by itself: leasehold store serve --dir {}",
+            dir.display()
+        ),
+        Data::Memory => String::new(),
+    };
+    let message = format!(
+        "no host is running with this store: nobody answers at {}\n  \
+         = help: the store is embedded, so there is nothing to see without a host; start one: leasehold run -c {}{alone}",
+        socket.display(),
+        file.display(),
+    );
+    Failure::new(Exit::Store, message)
+}
+
+/// What to do when a place cannot be listened on.
+fn remedy(place: &Listen) -> &'static str {
+    match place {
+        Listen::Unix(path) if path.as_os_str().len() > LONGEST_SOCKET => {
+            "a socket's path has at most 107 bytes: choose a directory with a shorter one"
+        }
+        Listen::Unix(_) => "stop whoever uses the path, or choose another directory",
+        Listen::Tcp(_) => {
+            "stop whoever uses the address (an etcd?), or choose another: `--listen`, or `listen` in [store]"
+        }
+    }
+}
+
+/// Makes the directory of the socket, as private as the socket. One that is there stays as it is.
+fn make_private(folder: &Path) -> Result<(), Failure> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| {
+        let message = format!(
+            "the directory {} cannot be made: {error}; set `data_dir` in [host], or `dir` in [store]",
+            folder.display()
+        );
+        Failure::new(Exit::Store, message)
+    })
+}
+
+fn refused(embedded: &Embedded, error: &OpenError) -> Failure {
+    let mut message = format!("the embedded store cannot be opened: {error}");
+    if let (OpenError::Disk(DiskError::InUse { .. }), Data::Directory(dir), Some(socket)) =
+        (error, embedded.data(), embedded.socket())
+    {
+        let _ = write!(
+            message,
+            "\n  = help: to join the process that has it, write `endpoints = [\"unix://{}\"]` in [store] instead of `embedded`\n  \
+             = help: or stop that process, run `leasehold store serve --dir {}`, and write the endpoint it prints in every [store]",
+            socket.display(),
+            dir.display(),
+        );
+    }
+    Failure::new(Exit::Store, message)
+}

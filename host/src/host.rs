@@ -1,0 +1,166 @@
+//! One host: from a connection to jobs that run, and to an orderly end.
+//!
+//! Several may live in one process; nothing here is shared between them but what they are given.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use leasehold_lock::{Backoff, Clock, ConnectOptions, Locks};
+use leasehold_records::{HostRecord, Root};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::check::Prepared;
+use crate::config::Config;
+use crate::connect::connect;
+use crate::ending::Ending;
+use crate::event::{About, What};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::job::work::Bench;
+use crate::journal::{Journal, unix_ms};
+use crate::runtime::StopSignal;
+use crate::supervisor::Supervisor;
+use crate::timeline::Timeline;
+
+/// How long a shutdown that was cut short still waits for the store. What is not given back by then goes
+/// with its lease; guests have stopped before, however long that took.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
+
+/// What a host is made of.
+pub(crate) struct Host {
+    pub(crate) prepared: Prepared,
+    /// How it reaches the store.
+    pub(crate) options: ConnectOptions,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) timeline: Timeline,
+}
+
+impl Host {
+    /// Runs its jobs until they have ended or it is asked to end. By then every guest has stopped and,
+    /// unless it was cut short, every lock has been given back.
+    pub(crate) async fn run(self, ending: Ending) -> Result<Exit, Failure> {
+        let timeline = self.timeline.clone();
+        timeline.say(
+            About::default(),
+            What::HostStarted {
+                pid: std::process::id(),
+                version: env!("CARGO_PKG_VERSION"),
+                jobs: self.prepared.plugins.len(),
+            },
+        );
+        let ended = Box::pin(self.work(ending)).await;
+        timeline.say(About::default(), What::HostStopped);
+        ended
+    }
+
+    async fn work(self, ending: Ending) -> Result<Exit, Failure> {
+        let Some(locks) = self.reach_store(&ending.stopping).await? else {
+            return Ok(Exit::Ok);
+        };
+        let config = &self.prepared.config;
+        let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
+        let records_ttl = config.jobs()[0].ttl();
+        let (journal, writer) = Journal::start(locks.clone(), root.clone(), records_ttl);
+        journal.host(host_record(config));
+        let (progress, progress_box) = mpsc::channel(256);
+        let host: Arc<str> = config.host().id().into();
+        let jobs = config.jobs().iter().zip(self.prepared.plugins);
+        let benches = jobs.map(|(job, plugin)| Bench {
+            host: host.clone(),
+            name: job.name().into(),
+            lock: job.lock().into(),
+            job: job.clone(),
+            plugin,
+            runtime: self.prepared.runtime.clone(),
+            locks: locks.clone(),
+            root: root.clone(),
+            clock: self.clock.clone(),
+            timeline: self.timeline.clone(),
+            journal: journal.clone(),
+            progress: progress.clone(),
+            cancel: CancellationToken::new(),
+            stop: StopSignal::new(config.host().grace()),
+        });
+        let supervisor = Supervisor::new(
+            benches.collect(),
+            self.clock.clone(),
+            self.timeline.clone(),
+            journal,
+        );
+        drop(progress);
+        let exit = supervisor.run(ending.orders, progress_box).await;
+        // Every guest has stopped and every lock has been given back; only now may leases go.
+        let farewell = async {
+            if ending.cut_off.is_cancelled() {
+                writer.abandon();
+            } else {
+                writer.finish().await;
+            }
+            locks.close().await;
+        };
+        tokio::select! {
+            () = farewell => Ok(exit),
+            () = cut_short(&ending.aborting) => Ok(Exit::Aborted),
+        }
+    }
+
+    /// Connects, however long it takes. `None` when told to stop meanwhile.
+    async fn reach_store(&self, stopping: &CancellationToken) -> Result<Option<Locks>, Failure> {
+        let drift = self.prepared.config.host().drift();
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+        loop {
+            let connecting = connect(self.options.clone(), drift, self.clock.clone());
+            let connected = tokio::select! {
+                () = stopping.cancelled() => return Ok(None),
+                connected = connecting => connected,
+            };
+            match connected {
+                Ok(locks) => {
+                    self.timeline.say(
+                        About::default(),
+                        What::StoreConnected {
+                            endpoint: locks.endpoints().join(", "),
+                            cluster_id: format!("{:x}", locks.cluster_id()),
+                        },
+                    );
+                    return Ok(Some(locks));
+                }
+                Err(error) if error.may_pass() => {
+                    let pause = backoff.next();
+                    self.timeline.say(
+                        About::default(),
+                        What::StoreTrouble {
+                            error: format!("{error}; trying again in {} ms", pause.as_millis()),
+                        },
+                    );
+                    tokio::select! {
+                        () = stopping.cancelled() => return Ok(None),
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Resolves when a second signal has cut the shutdown short and the store has had its last chance.
+pub(crate) async fn cut_short(aborting: &CancellationToken) {
+    aborting.cancelled().await;
+    tokio::time::sleep(LAST_PATIENCE).await;
+}
+
+fn host_record(config: &Config) -> HostRecord {
+    HostRecord {
+        host: config.host().id().to_owned(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_unix_ms: unix_ms(SystemTime::now()),
+        jobs: config
+            .jobs()
+            .iter()
+            .map(|job| job.name().to_owned())
+            .collect(),
+    }
+}

@@ -1,0 +1,287 @@
+//! One event as one line, in each form. Nothing here may break a line in two: what guests say comes in
+//! sanitized, one line at a time.
+
+use std::fmt::Write as _;
+
+use leasehold_lock::BootTime;
+use serde::Serialize;
+
+use super::Form;
+use crate::event::{About, Event, What};
+
+/// Colours of hosts in a story: blue, green, magenta, cyan and yellow, which can be told apart on both
+/// dark and light ground.
+const COLOURS: [u8; 5] = [34, 32, 35, 36, 33];
+
+/// The line, with its end; empty when this form leaves the event out.
+pub(super) fn of(event: &Event, form: Form) -> String {
+    match form {
+        Form::Json => json(event),
+        Form::Text => text(event),
+        Form::Story { began, colours } => story(event, began, colours),
+    }
+}
+
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    time: String,
+    boot_ns: u64,
+    host: &'a str,
+    #[serde(flatten)]
+    about: &'a About,
+    #[serde(flatten)]
+    what: &'a What,
+}
+
+fn json(event: &Event) -> String {
+    let line = JsonLine {
+        time: humantime::format_rfc3339_millis(event.wall).to_string(),
+        boot_ns: event.at.as_nanos(),
+        host: &event.host,
+        about: &event.about,
+        what: &event.what,
+    };
+    // Plain data always serializes; an empty line would say otherwise.
+    let mut text = serde_json::to_string(&line).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn text(event: &Event) -> String {
+    let host = &event.host;
+    let time = humantime::format_rfc3339_millis(event.wall);
+    let job = event.about.job.as_deref().unwrap_or("-");
+    let mut line = format!("{time} {host:<10} {job:<14} {}", sentence(&event.what));
+    if let Some(token) = event.about.token
+        && !matches!(event.what, What::Guest { .. } | What::Progress { .. })
+    {
+        let _ = write!(line, "  (token {token})");
+    }
+    line.push('\n');
+    line
+}
+
+fn story(event: &Event, began: BootTime, colours: bool) -> String {
+    // Said already by the line before.
+    if matches!(event.what, What::RunStarted { .. } | What::Progress { .. }) {
+        return String::new();
+    }
+    let paint = |code: u8, text: String| {
+        if colours {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text
+        }
+    };
+    let seconds = event.at.since(began).as_secs_f64();
+    let what = match &event.what {
+        What::Note { text } => {
+            return format!("{seconds:8.3} {}\n", paint(1, format!(">>> {text}")));
+        }
+        // A narrow terminal has no room for who holds it, and the line above has said so.
+        What::Waiting { place, .. } => format!("WAITING    {place} ahead"),
+        // The fields repeat what the other columns say.
+        What::Guest {
+            stream,
+            level,
+            text,
+            ..
+        } => format!("{}| {text}", level.unwrap_or(stream)),
+        What::Acquired { .. } => {
+            let token = event.about.token.unwrap_or_default();
+            paint(1, format!("{}  (token {token})", sentence(&event.what)))
+        }
+        what => sentence(what),
+    };
+    let number = event
+        .host
+        .bytes()
+        .fold(0, |sum: usize, byte| sum + usize::from(byte));
+    let host = paint(
+        COLOURS[number % COLOURS.len()],
+        format!("{:<7}", event.host),
+    );
+    let job = event.about.job.as_deref().unwrap_or("-");
+    format!("{seconds:8.3} {host} {job:<10} {what}\n")
+}
+
+fn sentence(what: &What) -> String {
+    match what {
+        What::HostStarted { pid, version, jobs } => {
+            format!("HOST       leasehold {version} started, pid {pid}, {jobs} job(s)")
+        }
+        What::StoreConnected {
+            endpoint,
+            cluster_id,
+        } => format!("STORE      connected to {endpoint}, cluster {cluster_id}"),
+        What::StoreOpened { data, endpoints } => {
+            let mut line = format!("STORE      {data}; endpoints = {endpoints:?}");
+            if let Some(address) = endpoints.iter().find(|at| at.starts_with("http")) {
+                let _ = write!(line, "; etcdctl --endpoints {address}");
+            }
+            line
+        }
+        What::StoreClosed => "STORE      closed".into(),
+        What::StoreTrouble { error } => format!("STORE      trouble: {error}"),
+        What::Waiting { place, holder } => match holder {
+            Some(holder) => format!("WAITING    {place} ahead, held by {holder}"),
+            None => format!("WAITING    {place} ahead"),
+        },
+        What::Acquired { wait_ms } => format!("ACQUIRED   after {wait_ms} ms"),
+        What::RunStarted { attempt, trigger } => {
+            format!("RUN        attempt {attempt}, {trigger}")
+        }
+        What::Guest {
+            stream,
+            level,
+            text,
+            fields,
+        } => {
+            let mut line = format!("{}| {text}", level.unwrap_or(stream));
+            for (name, value) in fields {
+                let _ = write!(line, " {name}={value}");
+            }
+            line
+        }
+        What::Progress {
+            done,
+            total,
+            message,
+        } => match total {
+            Some(total) => format!("progress   {done}/{total} {message}"),
+            None => format!("progress   {done} {message}"),
+        },
+        What::LockLost { reason } => format!("LOST       {reason}"),
+        What::RunEnded {
+            outcome,
+            detail,
+            refused,
+            ..
+        } => {
+            let mut line = format!("ENDED      {outcome}");
+            if !detail.is_empty() {
+                let _ = write!(line, ": {detail}");
+            }
+            if *refused > 0 {
+                let _ = write!(line, " [{refused} late call(s) refused]");
+            }
+            line
+        }
+        What::Released { confirmed: true } => "RELEASED".into(),
+        What::Released { confirmed: false } => {
+            "RELEASED   not confirmed by the store yet; the entry goes with its lease at the latest"
+                .into()
+        }
+        What::Skipped { reason } => format!("SKIPPED    {reason}"),
+        What::Backoff { delay_ms, reason } => {
+            format!("BACKOFF    again in {delay_ms} ms: {reason}")
+        }
+        What::JobFailed { error } => format!("FAILED     {error}"),
+        What::JobFinished => "FINISHED".into(),
+        What::HostStopping { reason } => format!("STOPPING   {reason}"),
+        What::HostStopped => "STOPPED".into(),
+        What::Note { text } => format!("NOTE       {text}"),
+        What::LinesDropped { count } => {
+            format!("LOG        {count} line(s) dropped because nobody read this log")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    fn event(host: &str, token: Option<u64>, what: What) -> Event {
+        Event {
+            host: host.into(),
+            at: BootTime::from_nanos(5_250_000_000),
+            wall: SystemTime::UNIX_EPOCH + Duration::from_millis(1_500),
+            about: About {
+                job: Some("ledger".into()),
+                token,
+                ..About::default()
+            },
+            what,
+        }
+    }
+
+    fn guest() -> What {
+        What::Guest {
+            stream: "log",
+            level: Some("info"),
+            text: "moved 5".into(),
+            fields: vec![("token".into(), "7".into())],
+        }
+    }
+
+    #[test]
+    fn every_form_names_the_host_that_spoke() {
+        let text = of(&event("dev-1", Some(7), guest()), Form::Text);
+        insta::assert_snapshot!(
+            text,
+            @"1970-01-01T00:00:01.500Z dev-1      ledger         info| moved 5 token=7"
+        );
+        let json = of(&event("dev-1", Some(7), guest()), Form::Json);
+        let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+        assert_eq!(
+            (&json["host"], &json["event"]),
+            (&"dev-1".into(), &"guest".into())
+        );
+        assert_eq!(json["boot_ns"], 5_250_000_000_u64);
+    }
+
+    #[test]
+    fn a_story_has_seconds_and_bold_acquisitions_and_leaves_out_what_repeats() {
+        let story = |colours| Form::Story {
+            began: BootTime::from_nanos(1_000_000_000),
+            colours,
+        };
+        let events = [
+            event("dev-1", Some(7), What::Acquired { wait_ms: 12 }),
+            event("dev-1", Some(7), guest()),
+            event(
+                "dev-2",
+                None,
+                What::Waiting {
+                    place: 1,
+                    holder: Some("ledger@dev-1".into()),
+                },
+            ),
+            event(
+                "dev-2",
+                None,
+                What::RunStarted {
+                    attempt: 1,
+                    trigger: "restart",
+                },
+            ),
+            event(
+                "dev",
+                None,
+                What::Note {
+                    text: "dev-1 is cut off".into(),
+                },
+            ),
+        ];
+        let lines = |form| {
+            events
+                .iter()
+                .map(|event| of(event, form))
+                .collect::<String>()
+        };
+        let plain = lines(story(false));
+        insta::assert_snapshot!(plain.trim_start(), @r"
+        4.250 dev-1   ledger     ACQUIRED   after 12 ms  (token 7)
+           4.250 dev-1   ledger     info| moved 5
+           4.250 dev-2   ledger     WAITING    1 ahead
+           4.250 >>> dev-1 is cut off
+        ");
+        let coloured = lines(story(true));
+        assert!(
+            coloured.contains("\u{1b}[1mACQUIRED   after 12 ms  (token 7)\u{1b}[0m"),
+            "{coloured}"
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! The event log: from events of one host, or of several in one process, to lines on standard output.
+//!
+//! A thread of its own writes, behind a bounded queue. A pipe that nobody reads must not stop a run,
+//! so when the queue is full lines are dropped and counted, and the count is printed when there is
+//! room again.
+
+mod line;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use leasehold_lock::{BootTime, Clock};
+
+use crate::event::{About, Event, What};
+
+/// Lines that may wait for a slow reader.
+const DEPTH: usize = 8192;
+/// Bytes that go into one write.
+const MOST_AT_ONCE: usize = 64 * 1024;
+/// How long lines may gather before they are written.
+const GATHER: Duration = Duration::from_millis(2);
+/// How long shutting down waits for a reader to take the last lines.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One readable line an event.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How the lines of one process look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One readable line an event, with the date: for logs.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// For somebody who watches several hosts: seconds since `began`, and no more than fits a terminal.
+    Story { began: BootTime, colours: bool },
+}
+
+impl From<LogFormat> for Form {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Text => Self::Text,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
+impl Form {
+    /// A story that begins now, in colour where that is wanted and can be shown: `NO_COLOR` and
+    /// `CLICOLOR_FORCE` decide as they do elsewhere.
+    pub(crate) fn story(clock: &dyn Clock) -> Self {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_shown = io::stdout().is_terminal() || is_set("CLICOLOR_FORCE");
+        Self::Story {
+            began: clock.now(),
+            colours: is_shown && !is_set("NO_COLOR"),
+        }
+    }
+}
+
+/// Where the events of one host go. Cheap to clone; those of several hosts may share the writer.
+#[derive(Clone)]
+pub(crate) struct Timeline {
+    host: Arc<str>,
+    muted: Arc<AtomicBool>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    events: Mutex<Option<SyncSender<Event>>>,
+    dropped: Arc<AtomicU64>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Timeline {
+    /// Starts the writing thread.
+    pub(crate) fn start(clock: Arc<dyn Clock>, form: Form, host: &str) -> io::Result<Self> {
+        let (events, queue) = sync_channel(DEPTH);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let writer = std::thread::Builder::new()
+            .name("leasehold-log".into())
+            .spawn(move || write_lines(&queue, form))?;
+        Ok(Self {
+            host: host.into(),
+            muted: Arc::default(),
+            shared: Arc::new(Shared {
+                clock,
+                events: Mutex::new(Some(events)),
+                dropped,
+                writer: Mutex::new(Some(writer)),
+            }),
+        })
+    }
+
+    /// The same stream for another host.
+    pub(crate) fn of(&self, host: &str) -> Self {
+        Self {
+            host: host.into(),
+            muted: Arc::default(),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// From here on nothing that this host says is written, as if it were no more. Only its own clones
+    /// fall silent, never those made with [`Timeline::of`].
+    pub(crate) fn mute(&self) {
+        self.muted.store(true, Ordering::Relaxed);
+    }
+
+    /// Says that something happened now.
+    pub(crate) fn say(&self, about: About, what: What) {
+        self.say_at(self.shared.clock.now(), about, what);
+    }
+
+    /// Says that something happened at a moment that has passed.
+    pub(crate) fn say_at(&self, at: BootTime, about: About, what: What) {
+        if self.muted.load(Ordering::Relaxed) {
+            return;
+        }
+        let age = self.shared.clock.now().since(at);
+        let wall = SystemTime::now();
+        let event = Event {
+            host: self.host.clone(),
+            at,
+            wall: wall.checked_sub(age).unwrap_or(wall),
+            about,
+            what,
+        };
+        let missed = self.shared.dropped.swap(0, Ordering::Relaxed);
+        if missed > 0 {
+            let gap = Event {
+                about: About::default(),
+                what: What::LinesDropped { count: missed },
+                ..event.clone()
+            };
+            if !self.push(gap) {
+                self.shared.dropped.fetch_add(missed, Ordering::Relaxed);
+            }
+        }
+        if !self.push(event) {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn push(&self, event: Event) -> bool {
+        let events = self
+            .shared
+            .events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        events
+            .as_ref()
+            .is_some_and(|events| events.try_send(event).is_ok())
+    }
+
+    /// Writes what is left, unless nobody reads, and ends the thread.
+    pub(crate) fn finish(&self) {
+        let events = self
+            .shared
+            .events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(events);
+        let writer = self
+            .shared
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(writer) = writer {
+            let began = std::time::Instant::now();
+            while !writer.is_finished() && began.elapsed() < LAST_WORDS {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            // A writer that is still stuck in a full pipe ends with the process.
+            if writer.is_finished() {
+                let _ = writer.join();
+            }
+        }
+    }
+}
+
+fn write_lines(queue: &Receiver<Event>, form: Form) {
+    let mut out = io::stdout().lock();
+    while let Ok(event) = queue.recv() {
+        let mut text = line::of(&event, form);
+        loop {
+            while text.len() < MOST_AT_ONCE
+                && let Ok(more) = queue.try_recv()
+            {
+                text.push_str(&line::of(&more, form));
+            }
+            if text.is_empty() {
+                break;
+            }
+            // An error means that nobody will ever read again.
+            if out
+                .write_all(text.as_bytes())
+                .and_then(|()| out.flush())
+                .is_err()
+            {
+                return;
+            }
+            text.clear();
+            // While things happen, look again soon instead of being woken for every line: waking a
+            // thread costs the one who speaks more than the line does.
+            std::thread::sleep(GATHER);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! `leasehold store serve`: the store by itself.
+
+use anyhow::{Context, Result, ensure};
+use leasehold_tests::etcd::Version;
+use leasehold_tests::etcdctl::Etcdctl;
+use leasehold_tests::host::HostProcess;
+
+use crate::cli::leasehold;
+use crate::{beater, beats, end, first};
+
+/// The endpoints that it says it has.
+fn endpoints(store: &HostProcess) -> Result<Vec<String>> {
+    let opened = first(store, "store-opened")?;
+    let said = opened.value()["endpoints"].as_array().cloned();
+    Ok(said
+        .with_context(|| format!("no endpoints in {opened}"))?
+        .iter()
+        .filter_map(|endpoint| endpoint.as_str().map(str::to_owned))
+        .collect())
+}
+
+#[test]
+fn hosts_on_its_address_and_on_its_socket_share_locks_with_etcdctl() -> Result<()> {
+    let (data, files) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let dir = data.path().to_string_lossy().into_owned();
+    let serve = ["store", "serve", "--listen", "127.0.0.1:0", "--dir", &dir];
+    let store = HostProcess::start_command(&serve, &"")?;
+    let [address, socket] = endpoints(&store)?
+        .try_into()
+        .map_err(|other| anyhow::anyhow!("{other:?}"))?;
+    ensure!(address.starts_with("http://127.0.0.1:"), "{address}");
+    ensure!(socket == format!("unix://{dir}/store.sock"), "{socket}");
+
+    let host_a = HostProcess::start(&beater("host-a", files.path())?.endpoints(&[socket]))?;
+    let token = beats(&host_a)?;
+    let on_address = beater("host-b", files.path())?.endpoints(std::slice::from_ref(&address));
+    let host_b = HostProcess::start(&on_address)?;
+    first(&host_b, "waiting")?;
+    for version in Version::ETCD {
+        let ctl = Etcdctl::new(version, std::slice::from_ref(&address))?;
+        let keys = ctl.run(&["get", "--prefix", "--keys-only", "/leasehold/locks/"])?;
+        let entries = keys.lines().filter(|line| !line.is_empty()).count();
+        ensure!(entries == 2, "{keys}");
+    }
+    end(host_a)?;
+    ensure!(beats(&host_b)? > token);
+    end(host_b)?;
+
+    let events = end(store)?;
+    ensure!(events.last().is_some_and(|event| event.is("store-closed")));
+    // What was there is there again.
+    let store = HostProcess::start_command(&serve, &"")?;
+    let runs = leasehold(
+        &beater("host-b", files.path())?.endpoints(&endpoints(&store)?[..1]),
+        &["runs"],
+    )?;
+    ensure!(
+        runs.stdout.contains("host-a") && runs.stdout.contains("host-b"),
+        "{runs:?}"
+    );
+    end(store).map(drop)
+}
+
+#[test]
+fn a_host_that_embeds_the_store_takes_over_its_directory_and_is_kept_out_meanwhile() -> Result<()> {
+    let files = tempfile::tempdir()?;
+    let dir = files.path().join("store").to_string_lossy().into_owned();
+    let serve = ["store", "serve", "--listen", "127.0.0.1:0", "--dir", &dir];
+    let store = HostProcess::start_command(&serve, &"")?;
+    endpoints(&store)?;
+    let config = crate::embedded("host-a", files.path())?;
+    ensure!(leasehold(&config, &["run"])?.code == Some(5));
+    // Looking in needs no host: the socket is where the configuration says.
+    let said = leasehold(&config, &["status"])?;
+    ensure!(said.code == Some(0), "{said:?}");
+    end(store)?;
+    let host = HostProcess::start(&config)?;
+    beats(&host)?;
+    end(host).map(drop)
+}
+
+#[test]
+fn a_store_without_a_directory_has_its_address_alone() -> Result<()> {
+    let serve = ["store", "serve", "--memory", "--listen", "127.0.0.1:0"];
+    let store = HostProcess::start_command(&serve, &"")?;
+    let [address] = endpoints(&store)?
+        .try_into()
+        .map_err(|other| anyhow::anyhow!("{other:?}"))?;
+    let ctl = Etcdctl::new(Version::V3_5, std::slice::from_ref(&address))?;
+    ctl.run(&["put", "k", "v"])?;
+    let again = leasehold(&"", &["store", "serve", "--memory", "--listen", &address])?;
+    ensure!(again.code == Some(5), "{again:?}");
+    ensure!(
+        again.stderr.contains(address.trim_start_matches("http://")),
+        "{again:?}"
+    );
+    end(store).map(drop)
+}
+
+#[test]
+fn a_quota_that_is_reached_is_said_in_etcds_words() -> Result<()> {
+    let serve = [
+        "store",
+        "serve",
+        "--memory",
+        "--quota",
+        "1MiB",
+        "--listen",
+        "127.0.0.1:0",
+    ];
+    let store = HostProcess::start_command(&serve, &"")?;
+    let ctl = Etcdctl::new(Version::V3_5, &endpoints(&store)?)?;
+    let value = "x".repeat(100_000);
+    let refused = (0..40).find_map(|_| ctl.run(&["put", "k", &value]).err());
+    let refused = refused.context("everything fits")?;
+    ensure!(
+        format!("{refused:#}").contains("database space exceeded"),
+        "{refused:#}"
+    );
+    end(store).map(drop)
+}
+
+#[test]
+fn what_cannot_be_asked_for_is_refused_with_2() -> Result<()> {
+    for (args, part) in [
+        (["--listen", "0.0.0.0:2379"], "other machines can reach it"),
+        (["--listen", "2379"], "127.0.0.1:2379"),
+        (["--quota", "1"], "1MiB or more"),
+    ] {
+        let said = leasehold(&"", &[["store", "serve"], args].concat())?;
+        ensure!(said.code == Some(2), "{said:?}");
+        ensure!(said.stderr.contains(part), "{part} in {said:?}");
+    }
+    Ok(())
+}
