@@ -47,16 +47,24 @@ fn offenders(folder: &str, is_offence: impl Fn(&str, &str) -> bool) -> Vec<Strin
 }
 
 fn is_test_file(name: &str) -> bool {
-    name.starts_with("tests/") || name.contains("/tests/") || name.ends_with("tests.rs")
+    // `fake.rs` stands in for something in the tests beside it.
+    let in_tests = name.starts_with("tests/") || name.contains("/tests/");
+    in_tests || name.ends_with("tests.rs") || name.ends_with("/fake.rs")
 }
 
 #[test]
-fn only_the_lock_crate_speaks_to_etcd() {
+fn only_the_lock_crate_speaks_to_etcd_and_only_the_store_answers() {
     let found: Vec<String> = ["host/src", "host/records", "tests", "plugins"]
         .iter()
         .flat_map(|folder| {
-            offenders(folder, |_, text| {
-                text.contains(concat!("etcd_", "client::"))
+            offenders(folder, |name, text| {
+                // Comparing two servers request by request takes the raw wire: a client of ours would never
+                // send most of what is compared, and would hide how it is answered.
+                let compares = name.starts_with("tests/tests/store/differential/")
+                    || name == "tests/benches/store.rs";
+                // And so does breaking one: what its clients were told is what is asserted.
+                let breaks = name.starts_with("tests/tests/endurance/");
+                !compares && !breaks && text.contains(concat!("etcd_", "client::"))
             })
         })
         .collect();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::disk::{Batch, Disk, DiskError, Image};
@@ -98,7 +98,7 @@ impl Writer {
                     && may_block()
                     && let Ok(mut keeper) = keeper.try_lock()
                 {
-                    return tokio::task::block_in_place(|| keeper.carry_out_one(command));
+                    return keeper.carry_out_one(command);
                 }
                 let (reply, answer) = oneshot::channel();
                 let sent = queue.send(Job::Write(command, reply)).await;
@@ -121,10 +121,11 @@ impl Writer {
     }
 }
 
-/// Whether this task may make its thread wait, because others take over the thread's work.
+/// Whether this task may make its thread wait for the disk: there is a second one, which goes on with
+/// everything else. Only one can wait, the one that has the keeper. Handing the thread's work over first, as
+/// `block_in_place` does, costs more than it saves: the reply then has to be handed back.
 fn may_block() -> bool {
-    Handle::try_current()
-        .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
+    Handle::try_current().is_ok_and(|runtime| runtime.metrics().num_workers() > 1)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

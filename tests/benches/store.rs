@@ -1,0 +1,404 @@
+//! The embedded store against etcd 3.5 on the same disk, in one run, as ratios.
+//!
+//! `scripts/bench` runs this on a release build of the host. Rounds alternate between the servers, because
+//! only what ran in the same minute compares. Nothing here asserts: a slow disk is not a fault.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use etcd_client::{Client, LeaseGrantOptions, PutOptions};
+use leasehold_lock::{Acquire, ConnectOptions, Locks};
+use leasehold_tests::binaries::{self, Version};
+use leasehold_tests::ports::Port;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+/// Rounds of each measurement; the median round is shown.
+const ROUNDS: usize = 3;
+const CLIENTS: [usize; 3] = [1, 10, 100];
+const KEYS: usize = 100_000;
+const LEASES: usize = 10_000;
+
+fn main() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    if let Some(what) = only {
+        let (theirs, ours) = (
+            Server::start(&runtime, Kind::Etcd)?,
+            Server::start(&runtime, Kind::Durable)?,
+        );
+        return rows(&runtime, &theirs, &ours, &what);
+    }
+    println!("durable: every write waits for the disk (target/, the disk this was built on)\n");
+    versus(&runtime, Kind::Etcd, Kind::Durable)?;
+    println!("\nin memory, against etcd on the disk\n");
+    versus(&runtime, Kind::Etcd, Kind::Memory)?;
+    println!();
+    weight(&runtime)?;
+    size()
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Etcd,
+    Durable,
+    Memory,
+}
+
+/// A server process with data of its own on the disk; killed when dropped.
+struct Server {
+    process: Child,
+    endpoint: String,
+    _ports: Vec<Port>,
+    _dir: TempDir,
+}
+
+impl Server {
+    fn start(runtime: &Runtime, kind: Kind) -> Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("bench-store-")
+            .tempdir_in(binaries::workspace().join("target"))?;
+        let ports = vec![Port::claim()?, Port::claim()?];
+        let address = ports[0].address();
+        let endpoint = format!("http://{address}");
+        let mut command = match kind {
+            Kind::Etcd => {
+                let mut etcd = Command::new(Version::V3_5.etcd()?);
+                let peer = format!("http://{}", ports[1].address());
+                etcd.arg("--data-dir").arg(dir.path().join("data"));
+                etcd.args(["--listen-client-urls", &endpoint]);
+                etcd.args(["--advertise-client-urls", &endpoint]);
+                etcd.args(["--listen-peer-urls", &peer, "--log-level", "error"]);
+                etcd
+            }
+            Kind::Durable | Kind::Memory => {
+                let mut ours = Command::new(binaries::leasehold()?);
+                ours.args(["store", "serve", "--listen", &address.to_string()]);
+                if kind == Kind::Memory {
+                    ours.arg("--memory");
+                } else {
+                    ours.arg("--dir").arg(dir.path().join("data"));
+                }
+                ours
+            }
+        };
+        let process = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {kind:?}"))?;
+        let server = Self {
+            process,
+            endpoint,
+            _ports: ports,
+            _dir: dir,
+        };
+        let patience = Instant::now();
+        while runtime.block_on(connect(&server.endpoint)).is_err() {
+            ensure!(
+                patience.elapsed() < Duration::from_secs(30),
+                "{kind:?} does not answer"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(server)
+    }
+
+    /// Resident memory, in MiB.
+    fn resident(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.split_whitespace().next())
+            .context("no VmRSS")?;
+        Ok(kib.parse::<f64>()? / 1024.0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Connects, and reads once: connecting alone proves nothing.
+async fn connect(endpoint: &str) -> Result<Client> {
+    let mut client = Client::connect([endpoint], None).await?;
+    client.get("/bench/greeting", None).await?;
+    Ok(client)
+}
+
+/// One measured round.
+#[derive(Clone, Copy)]
+struct Round {
+    per_second: f64,
+    p50: Duration,
+    p99: Duration,
+}
+
+impl Round {
+    #[expect(clippy::cast_precision_loss, reason = "some thousands of samples")]
+    fn of(mut times: Vec<Duration>, took: Duration) -> Self {
+        times.sort_unstable();
+        Self {
+            per_second: times.len() as f64 / took.as_secs_f64(),
+            p50: times[times.len() / 2],
+            p99: times[times.len() * 99 / 100],
+        }
+    }
+
+    fn show(self) -> String {
+        format!(
+            "{:7.0}/s p50 {:6.2} p99 {:6.2} ms",
+            self.per_second,
+            self.p50.as_secs_f64() * 1e3,
+            self.p99.as_secs_f64() * 1e3
+        )
+    }
+}
+
+fn median(mut rounds: Vec<Round>) -> Round {
+    rounds.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
+    rounds[rounds.len() / 2]
+}
+
+fn versus(runtime: &Runtime, theirs: Kind, ours: Kind) -> Result<()> {
+    let (theirs, ours) = (
+        Server::start(runtime, theirs)?,
+        Server::start(runtime, ours)?,
+    );
+    rows(runtime, &theirs, &ours, "")
+}
+
+/// Every row whose name begins like this, as `put 1` does.
+fn rows(runtime: &Runtime, theirs: &Server, ours: &Server, only: &str) -> Result<()> {
+    println!(
+        "                     etcd 3.5.1                            ours                                 ours/etcd"
+    );
+    let wanted = |what: &str, clients: usize| format!("{what} {clients}").starts_with(only);
+    for clients in CLIENTS
+        .into_iter()
+        .filter(|clients| wanted("put", *clients))
+    {
+        row(runtime, theirs, ours, "put", clients, |endpoint| {
+            puts(endpoint, clients)
+        })?;
+    }
+    let cycling = |clients: &usize| wanted("lock cycle", *clients);
+    for clients in CLIENTS.into_iter().filter(cycling) {
+        row(runtime, theirs, ours, "lock cycle", clients, |endpoint| {
+            cycles(endpoint, clients)
+        })?;
+    }
+    if wanted("hand-off", 10) {
+        row(runtime, theirs, ours, "hand-off", 10, handoffs)?;
+    }
+    Ok(())
+}
+
+fn row<F: Future<Output = Result<Round>>>(
+    runtime: &Runtime,
+    theirs: &Server,
+    ours: &Server,
+    what: &str,
+    clients: usize,
+    measure: impl Fn(String) -> F,
+) -> Result<()> {
+    let (mut of_theirs, mut of_ours) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        of_theirs.push(runtime.block_on(measure(theirs.endpoint.clone()))?);
+        of_ours.push(runtime.block_on(measure(ours.endpoint.clone()))?);
+    }
+    let (theirs, ours) = (median(of_theirs), median(of_ours));
+    println!(
+        "  {what:10} {clients:4}   {}   {}   {:6.2}x",
+        theirs.show(),
+        ours.show(),
+        ours.per_second / theirs.per_second
+    );
+    Ok(())
+}
+
+/// How many operations a round has: enough to mean something, few enough for a slow disk.
+const fn turns(clients: usize) -> usize {
+    match clients {
+        1 => 400,
+        10 => 200,
+        _ => 60,
+    }
+}
+
+/// Each client puts 64 bytes, one after the other.
+async fn puts(endpoint: String, clients: usize) -> Result<Round> {
+    let mut connected = Vec::new();
+    for _ in 0..clients {
+        connected.push(connect(&endpoint).await?);
+    }
+    let began = Instant::now();
+    let mut tasks = JoinSet::new();
+    for (number, mut client) in connected.into_iter().enumerate() {
+        tasks.spawn(async move {
+            let mut times = Vec::new();
+            for turn in 0..turns(clients) {
+                let began = Instant::now();
+                let key = format!("/bench/put/{number}/{}", turn % 100);
+                client.put(key, [7; 64], None).await?;
+                times.push(began.elapsed());
+            }
+            anyhow::Ok(times)
+        });
+    }
+    gather(tasks, began).await
+}
+
+/// Each client takes and gives back a lock of its own.
+async fn cycles(endpoint: String, clients: usize) -> Result<Round> {
+    let mut connected = Vec::new();
+    for _ in 0..clients {
+        connected.push(Locks::connect(ConnectOptions::new([&endpoint])).await?);
+    }
+    let began = Instant::now();
+    let mut tasks = JoinSet::new();
+    for (number, locks) in connected.iter().cloned().enumerate() {
+        tasks.spawn(async move {
+            let mut times = Vec::new();
+            for _ in 0..turns(clients) / 2 {
+                let began = Instant::now();
+                let lock = format!("/bench/cycle/{number}");
+                locks.acquire(Acquire::new(&lock)).await?.release().await?;
+                times.push(began.elapsed());
+            }
+            anyhow::Ok(times)
+        });
+    }
+    let round = gather(tasks, began).await;
+    for locks in connected {
+        locks.close().await;
+    }
+    round
+}
+
+/// Ten clients hand one lock around; the times are from one holder to the next.
+async fn handoffs(endpoint: String) -> Result<Round> {
+    let mut connected = Vec::new();
+    for _ in 0..10 {
+        connected.push(Locks::connect(ConnectOptions::new([&endpoint])).await?);
+    }
+    let inside = Arc::new(AtomicUsize::new(0));
+    let began = Instant::now();
+    let mut tasks = JoinSet::new();
+    for locks in connected.iter().cloned() {
+        let inside = Arc::clone(&inside);
+        tasks.spawn(async move {
+            let mut times = Vec::new();
+            for _ in 0..60 {
+                let grant = locks.acquire(Acquire::new("/bench/handoff")).await?;
+                let others = inside.fetch_add(1, Ordering::SeqCst);
+                ensure!(others == 0, "two holders at once");
+                times.push(began.elapsed());
+                inside.fetch_sub(1, Ordering::SeqCst);
+                grant.release().await?;
+            }
+            Ok(times)
+        });
+    }
+    let mut moments = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        moments.extend(done??);
+    }
+    let took = began.elapsed();
+    for locks in connected {
+        locks.close().await;
+    }
+    moments.sort_unstable();
+    let gaps = moments.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    Ok(Round::of(gaps, took))
+}
+
+async fn gather(mut tasks: JoinSet<Result<Vec<Duration>>>, began: Instant) -> Result<Round> {
+    let mut times = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        times.extend(done??);
+    }
+    Ok(Round::of(times, began.elapsed()))
+}
+
+/// What many keys and leases weigh in a server's memory.
+fn weight(runtime: &Runtime) -> Result<()> {
+    println!("resident memory, MiB    empty   {KEYS} keys of 64 B   and {LEASES} leases");
+    for kind in [Kind::Etcd, Kind::Durable, Kind::Memory] {
+        let server = Server::start(runtime, kind)?;
+        let empty = server.resident()?;
+        runtime.block_on(fill(&server.endpoint, KEYS))?;
+        let keys = server.resident()?;
+        runtime.block_on(lease(&server.endpoint, LEASES))?;
+        let leases = server.resident()?;
+        println!("  {kind:<20?} {empty:6.0}   {keys:17.0}   {leases:16.0}");
+    }
+    Ok(())
+}
+
+/// Many at a time over one connection, or a slow disk would take minutes.
+async fn fill(endpoint: &str, count: usize) -> Result<()> {
+    let client = connect(endpoint).await?;
+    let mut tasks = JoinSet::new();
+    for worker in 0..500 {
+        let mut client = client.clone();
+        tasks.spawn(async move {
+            for number in (worker..count).step_by(500) {
+                let key = format!("/bench/weight/{number:08}");
+                client.put(key, [7; 64], None).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+async fn lease(endpoint: &str, count: usize) -> Result<()> {
+    let client = connect(endpoint).await?;
+    let mut tasks = JoinSet::new();
+    for worker in 0..200 {
+        let mut client = client.clone();
+        tasks.spawn(async move {
+            for number in (worker..count).step_by(200) {
+                let id = i64::try_from(number)? + 1;
+                let options = LeaseGrantOptions::new().with_id(id);
+                client.lease_grant(3600, Some(options)).await?;
+                let with = PutOptions::new().with_lease(id);
+                let key = format!("/bench/leased/{number:08}");
+                client.put(key, "x", Some(with)).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+/// How large the programs are.
+fn size() -> Result<()> {
+    let mib = |path: &Path| -> Result<String> {
+        let bytes = u32::try_from(std::fs::metadata(path)?.len() / 1024)?;
+        Ok(format!("{:.1} MiB", f64::from(bytes) / 1024.0))
+    };
+    println!("\nsize of the program");
+    println!("  etcd 3.5.1    {}", mib(&Version::V3_5.etcd()?)?);
+    println!("  leasehold     {}", mib(&binaries::leasehold()?)?);
+    Ok(())
+}
