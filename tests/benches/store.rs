@@ -3,6 +3,7 @@
 //! `scripts/bench` runs this on a release build of the host. Rounds alternate between the servers, because
 //! only what ran in the same minute compares. Nothing here asserts: a slow disk is not a fault.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -29,6 +30,9 @@ fn main() -> Result<()> {
         .enable_all()
         .build()?;
     let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    if only.as_deref() == Some("cold start") {
+        return cold_start();
+    }
     if let Some(what) = only {
         let (theirs, ours) = (
             Server::start(&runtime, Kind::Etcd)?,
@@ -41,6 +45,7 @@ fn main() -> Result<()> {
     println!("\nin memory, against etcd on the disk\n");
     versus(&runtime, Kind::Etcd, Kind::Memory)?;
     println!();
+    cold_start()?;
     weight(&runtime)?;
     size()
 }
@@ -297,8 +302,8 @@ async fn handoffs(endpoint: String) -> Result<Round> {
     let inside = Arc::new(AtomicUsize::new(0));
     let began = Instant::now();
     let mut tasks = JoinSet::new();
-    for locks in connected.iter().cloned() {
-        let inside = Arc::clone(&inside);
+    for locks in &connected {
+        let (locks, inside) = (locks.clone(), Arc::clone(&inside));
         tasks.spawn(async move {
             let mut times = Vec::new();
             for _ in 0..60 {
@@ -321,7 +326,10 @@ async fn handoffs(endpoint: String) -> Result<Round> {
         locks.close().await;
     }
     moments.sort_unstable();
-    let gaps = moments.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let gaps = moments
+        .windows(2)
+        .map(|pair| pair[1].saturating_sub(pair[0]))
+        .collect();
     Ok(Round::of(gaps, took))
 }
 
@@ -331,6 +339,51 @@ async fn gather(mut tasks: JoinSet<Result<Vec<Duration>>>, began: Instant) -> Re
         times.extend(done??);
     }
     Ok(Round::of(times, began.elapsed()))
+}
+
+/// From starting the program, with a store of its own, to the first grant; plugins are compiled already.
+fn cold_start() -> Result<()> {
+    let dir = tempfile::Builder::new()
+        .prefix("bench-store-")
+        .tempdir_in(binaries::workspace().join("target"))?;
+    let config = dir.path().join("cold.toml");
+    let plugin = binaries::plugin("heartbeat")?.canonicalize()?;
+    std::fs::write(
+        &config,
+        format!(
+            "[host]\ndata_dir = \"data\"\n[store]\nembedded = true\n[jobs.beat]\nplugin = {:?}\nonce = true\nargs = [\"1\", \"0\"]\n",
+            plugin.display().to_string()
+        ),
+    )?;
+    let mut times = Vec::new();
+    for turn in 0..12 {
+        let began = Instant::now();
+        let mut host = Command::new(binaries::leasehold()?)
+            .args(["run", "--log-format", "json", "-c"])
+            .arg(&config)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let said = BufReader::new(host.stdout.take().context("no standard output")?);
+        let mut granted = None;
+        for line in said.lines() {
+            if granted.is_none() && line?.contains("\"acquired\"") {
+                granted = Some(began.elapsed());
+            }
+        }
+        ensure!(host.wait()?.success(), "the host failed");
+        // The first start compiles the plugin and makes the store.
+        if turn > 0 {
+            times.push(granted.context("the job never ran")?);
+        }
+    }
+    times.sort_unstable();
+    println!(
+        "cold start to first grant, store on the disk, compile cache warm: median {:?}, slowest {:?}\n",
+        times[times.len() / 2],
+        times[times.len() - 1]
+    );
+    Ok(())
 }
 
 /// What many keys and leases weigh in a server's memory.

@@ -2,10 +2,7 @@
 //!
 //! Servers are private to a test. Nothing here may know how the store is made: it is met on the wire.
 
-mod abuse;
-mod crash;
 mod differential;
 mod embedded;
 mod etcdctl;
-mod load;
 mod python;

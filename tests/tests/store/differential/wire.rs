@@ -4,11 +4,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use etcd_client::proto::{
-    PbPutRequest, PbTxnOpRequest, PbTxnRequest, PbTxnRequestOp, PbTxnResponse, PbWatchRequest,
-    PbWatchResponse,
-};
+use anyhow::{Context, Result};
+use etcd_client::proto::{PbWatchRequest, PbWatchResponse};
 use http::uri::PathAndQuery;
 use prost::Message;
 use tokio::sync::{mpsc, watch};
@@ -92,47 +89,6 @@ impl Wire {
             .map_err(|_| Status::deadline_exceeded(format!("no answer to {method}")))?
     }
 
-    /// Puts these keys in one transaction.
-    pub(crate) async fn put_all(
-        &self,
-        keys: impl Iterator<Item = String>,
-        value: &[u8],
-    ) -> Result<()> {
-        let put = |key: String| PbTxnRequestOp {
-            request: Some(PbTxnOpRequest::RequestPut(PbPutRequest {
-                key: key.into(),
-                value: value.into(),
-                ..PbPutRequest::default()
-            })),
-        };
-        let request = PbTxnRequest {
-            success: keys.map(put).collect(),
-            ..PbTxnRequest::default()
-        };
-        let _: PbTxnResponse = self.ask("KV/Txn", request).await?;
-        Ok(())
-    }
-
-    /// Opens a watch and reads nothing of it but that it was created, until asked to.
-    pub(crate) async fn unread_watch(&self, request: PbWatchRequest) -> Result<Unread> {
-        let mut grpc = self.grpc.clone();
-        ready(&mut grpc).await?;
-        let codec = ProstCodec::<PbWatchRequest, PbWatchResponse>::default();
-        let (requests, receiver) = mpsc::channel(1);
-        requests.send(request).await?;
-        let receiver = Request::new(ReceiverStream::new(receiver));
-        let answers = grpc
-            .streaming(receiver, path("Watch/Watch")?, codec)
-            .await?;
-        let mut answers = answers.into_inner();
-        let created = tokio::time::timeout(PATIENCE, answers.message()).await??;
-        ensure!(created.is_some_and(|response| response.created), "no watch");
-        Ok(Unread {
-            answers,
-            _requests: requests,
-        })
-    }
-
     /// Opens a stream of watches.
     pub(crate) fn watches(&self) -> Watches {
         let (requests, receiver) = mpsc::channel(16);
@@ -162,22 +118,6 @@ impl Wire {
             heard,
             task,
         }
-    }
-}
-
-/// A watch that nobody reads.
-pub(crate) struct Unread {
-    answers: tonic::Streaming<PbWatchResponse>,
-    _requests: mpsc::Sender<PbWatchRequest>,
-}
-
-impl Unread {
-    /// The revisions of its next events.
-    pub(crate) async fn read(&mut self) -> Result<Vec<i64>> {
-        let response = tokio::time::timeout(PATIENCE, self.answers.message()).await??;
-        let response = response.context("the stream is over")?;
-        let revisions = response.events.iter().filter_map(|event| event.kv.as_ref());
-        Ok(revisions.map(|kv| kv.mod_revision).collect())
     }
 }
 
