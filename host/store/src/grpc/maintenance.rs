@@ -95,9 +95,8 @@ impl PbMaintenanceService for MaintenanceService {
         &self,
         _request: Request<PbDefragmentRequest>,
     ) -> Result<Response<PbDefragmentResponse>, Status> {
-        Ok(Response::new(PbDefragmentResponse {
-            header: Some(self.core.header()),
-        }))
+        // As etcd does: an empty answer.
+        Ok(Response::new(PbDefragmentResponse::default()))
     }
 
     async fn hash(

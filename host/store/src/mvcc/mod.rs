@@ -6,11 +6,12 @@
 //! - [`State`]: the whole; what a write changes and what a commit makes of it.
 //! - [`versions`]: one key's history. [`read`]: ranges. [`check`]: what is refused before anything runs.
 //! - [`compare`], [`txn`]: transactions. [`leases`]: who has which lease, and what hangs on it.
-//! - [`compaction`]: giving history up.
+//! - [`compaction`]: giving history up. [`hash`]: telling whether two stores hold the same.
 
 pub(crate) mod check;
 mod compaction;
 mod compare;
+mod hash;
 mod leases;
 mod read;
 mod state;
