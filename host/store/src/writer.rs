@@ -5,6 +5,7 @@
 //! where it was asked for: waking a thread and being woken by it costs as much as a fast disk. So is every
 //! write without a disk. Nothing is acknowledged, read or watched before it is durable.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -35,6 +36,8 @@ pub(crate) enum Writer {
     Disk {
         keeper: Arc<Mutex<Keeper>>,
         queue: mpsc::Sender<Job>,
+        /// How many writes are queued, or taken from the queue and not yet carried out.
+        in_line: Arc<AtomicUsize>,
         thread: Mutex<Option<JoinHandle<()>>>,
     },
 }
@@ -63,13 +66,15 @@ impl Writer {
             disk: Holding::Open(disk),
             opener,
         }));
-        let kept = Arc::clone(&keeper);
+        let in_line = Arc::new(AtomicUsize::new(0));
+        let (kept, counted) = (Arc::clone(&keeper), Arc::clone(&in_line));
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || run(&kept, jobs))?;
+            .spawn(move || run(&kept, jobs, &counted))?;
         Ok(Self::Disk {
             keeper,
             queue,
+            in_line,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -91,18 +96,23 @@ impl Writer {
                 }
                 reply
             }
-            Self::Disk { keeper, queue, .. } => {
-                // Only a queue that nobody stands in may be passed by.
-                let is_idle = queue.capacity() == QUEUE && !queue.is_closed();
-                if is_idle
+            Self::Disk {
+                keeper,
+                queue,
+                in_line,
+                ..
+            } => {
+                // Nobody who stands in line is passed by.
+                if in_line.load(Ordering::Acquire) == 0
                     && may_block()
                     && let Ok(mut keeper) = keeper.try_lock()
                 {
                     return keeper.carry_out_one(command);
                 }
                 let (reply, answer) = oneshot::channel();
-                let sent = queue.send(Job::Write(command, reply)).await;
-                sent.map_err(|_| StoreError::Stopped)?;
+                let place = queue.reserve().await.map_err(|_| StoreError::Stopped)?;
+                in_line.fetch_add(1, Ordering::AcqRel);
+                place.send(Job::Write(command, reply));
                 answer.await.map_err(|_| StoreError::Stopped)?
             }
         }
@@ -135,7 +145,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 type Waiting = (Command, oneshot::Sender<Result<Reply, StoreError>>);
 
 /// The writer's thread: carries out what has queued up, until told to close the disk.
-fn run(keeper: &Mutex<Keeper>, mut jobs: mpsc::Receiver<Job>) {
+fn run(keeper: &Mutex<Keeper>, mut jobs: mpsc::Receiver<Job>, in_line: &AtomicUsize) {
     let mut open = true;
     while open && let Some(first) = jobs.blocking_recv() {
         // Whoever has the disk now makes more writes wait, which then share the next commit.
@@ -156,7 +166,9 @@ fn run(keeper: &Mutex<Keeper>, mut jobs: mpsc::Receiver<Job>) {
                 None
             };
         }
+        let count = writes.len();
         keeper.carry_out(writes);
+        in_line.fetch_sub(count, Ordering::AcqRel);
         if !open {
             jobs.close();
             keeper.close();
