@@ -84,14 +84,7 @@ impl Core {
         };
         let (shared, writer) = match opener {
             None => {
-                let image = Image {
-                    cluster: fastrand::u64(1..),
-                    member: fastrand::u64(1..),
-                    term: 1,
-                    revision: 1,
-                    ..Image::default()
-                };
-                let shared = Shared::new(&image, clock, quota, keep_revisions);
+                let shared = Shared::new(&Image::fresh(), clock, quota, keep_revisions);
                 (Arc::new(shared), Writer::in_memory())
             }
             Some(mut opener) => {

@@ -104,13 +104,7 @@ impl FileDisk {
 
     /// Makes a new store durable.
     fn begin(&mut self) -> Result<Image, DiskError> {
-        let image = Image {
-            cluster: fastrand::u64(1..),
-            member: fastrand::u64(1..),
-            term: 1,
-            revision: 1,
-            ..Image::default()
-        };
+        let image = Image::fresh();
         self.transact(|transaction| {
             transaction.open_table(CHANGES)?;
             transaction.open_table(LEASES)?;

@@ -73,6 +73,19 @@ pub(crate) struct Image {
     pub(crate) leases: BTreeMap<i64, i64>,
 }
 
+impl Image {
+    /// What a store that was just made holds: its ids, and nothing else.
+    pub(crate) fn fresh() -> Self {
+        Self {
+            cluster: fastrand::u64(1..),
+            member: fastrand::u64(1..),
+            term: 1,
+            revision: 1,
+            ..Self::default()
+        }
+    }
+}
+
 /// A durable place for batches.
 pub(crate) trait Disk: Send {
     /// Makes a batch durable. After an error nobody knows whether it is on the disk, and every later commit

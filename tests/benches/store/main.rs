@@ -5,19 +5,23 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use etcd_client::{Client, LeaseGrantOptions, PutOptions};
+use etcd_client::{LeaseGrantOptions, PutOptions};
 use leasehold_lock::{Acquire, ConnectOptions, Locks};
 use leasehold_tests::binaries::{self, Version};
-use leasehold_tests::ports::Port;
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
+
+use round::{Round, median};
+use server::{Kind, Server, connect};
+
+mod round;
+mod server;
 
 /// Rounds of each measurement; the median round is shown.
 const ROUNDS: usize = 3;
@@ -48,133 +52,6 @@ fn main() -> Result<()> {
     cold_start()?;
     weight(&runtime)?;
     size()
-}
-
-/// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Etcd,
-    Durable,
-    Memory,
-}
-
-/// A server process with data of its own on the disk; killed when dropped.
-struct Server {
-    process: Child,
-    endpoint: String,
-    _ports: Vec<Port>,
-    _dir: TempDir,
-}
-
-impl Server {
-    fn start(runtime: &Runtime, kind: Kind) -> Result<Self> {
-        let dir = tempfile::Builder::new()
-            .prefix("bench-store-")
-            .tempdir_in(binaries::workspace().join("target"))?;
-        let ports = vec![Port::claim()?, Port::claim()?];
-        let address = ports[0].address();
-        let endpoint = format!("http://{address}");
-        let mut command = match kind {
-            Kind::Etcd => {
-                let mut etcd = Command::new(Version::V3_5.etcd()?);
-                let peer = format!("http://{}", ports[1].address());
-                etcd.arg("--data-dir").arg(dir.path().join("data"));
-                etcd.args(["--listen-client-urls", &endpoint]);
-                etcd.args(["--advertise-client-urls", &endpoint]);
-                etcd.args(["--listen-peer-urls", &peer, "--log-level", "error"]);
-                etcd
-            }
-            Kind::Durable | Kind::Memory => {
-                let mut ours = Command::new(binaries::leasehold()?);
-                ours.args(["store", "serve", "--listen", &address.to_string()]);
-                if kind == Kind::Memory {
-                    ours.arg("--memory");
-                } else {
-                    ours.arg("--dir").arg(dir.path().join("data"));
-                }
-                ours
-            }
-        };
-        let process = command
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .with_context(|| format!("starting {kind:?}"))?;
-        let server = Self {
-            process,
-            endpoint,
-            _ports: ports,
-            _dir: dir,
-        };
-        let patience = Instant::now();
-        while runtime.block_on(connect(&server.endpoint)).is_err() {
-            ensure!(
-                patience.elapsed() < Duration::from_secs(30),
-                "{kind:?} does not answer"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(server)
-    }
-
-    /// Resident memory, in MiB.
-    fn resident(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let kib = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|rest| rest.split_whitespace().next())
-            .context("no VmRSS")?;
-        Ok(kib.parse::<f64>()? / 1024.0)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Connects, and reads once: connecting alone proves nothing.
-async fn connect(endpoint: &str) -> Result<Client> {
-    let mut client = Client::connect([endpoint], None).await?;
-    client.get("/bench/greeting", None).await?;
-    Ok(client)
-}
-
-/// One measured round.
-#[derive(Clone, Copy)]
-struct Round {
-    per_second: f64,
-    p50: Duration,
-    p99: Duration,
-}
-
-impl Round {
-    #[expect(clippy::cast_precision_loss, reason = "some thousands of samples")]
-    fn of(mut times: Vec<Duration>, took: Duration) -> Self {
-        times.sort_unstable();
-        Self {
-            per_second: times.len() as f64 / took.as_secs_f64(),
-            p50: times[times.len() / 2],
-            p99: times[times.len() * 99 / 100],
-        }
-    }
-
-    fn show(self) -> String {
-        format!(
-            "{:7.0}/s p50 {:6.2} p99 {:6.2} ms",
-            self.per_second,
-            self.p50.as_secs_f64() * 1e3,
-            self.p99.as_secs_f64() * 1e3
-        )
-    }
-}
-
-fn median(mut rounds: Vec<Round>) -> Round {
-    rounds.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
-    rounds[rounds.len() / 2]
 }
 
 fn versus(runtime: &Runtime, theirs: Kind, ours: Kind) -> Result<()> {
