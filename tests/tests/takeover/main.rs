@@ -9,6 +9,7 @@ mod compaction;
 mod contention;
 mod deadline;
 mod freeze;
+mod leader;
 mod lost_reply;
 mod network;
 mod scene;

@@ -46,9 +46,14 @@ pub(crate) fn two_jobs(host: &str, endpoint: &str) -> Result<Config> {
 
 /// A config with the plain command alone, which needs nothing of the store itself.
 pub(crate) fn one_job(host: &str, endpoint: &str) -> Result<Config> {
+    one_job_for(host, endpoint, TTL)
+}
+
+/// As [`one_job`], with another TTL.
+pub(crate) fn one_job_for(host: &str, endpoint: &str, ttl: Duration) -> Result<Config> {
     let heartbeat = guests::heartbeat()?;
     Ok(base(host, endpoint).job(PULSE, |job| {
-        kept_running(job, TTL).plugin(&heartbeat).args(&["0", "40"])
+        kept_running(job, ttl).plugin(&heartbeat).args(&["0", "40"])
     }))
 }
 

@@ -1,0 +1,61 @@
+//! A cluster of three whose leader stands still: the hosts were connected to just that one.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use leasehold_tests::checks::Circumstances;
+use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::on_etcd;
+use leasehold_tests::wait::boot_ns;
+
+use crate::scene::{
+    Duel, PULSE, SLACK, create_revision, end_host, goes_on, ns, one_job_for, runs, since, token,
+};
+
+/// Long enough for an election, and for a host to notice that a member does not answer.
+const LONG_TTL: Duration = Duration::from_secs(12);
+
+// The embedded store is one node: nobody else could lead.
+on_etcd!(a_leader_that_stands_still_costs_neither_the_holder_its_run_nor_the_waiter_its_place);
+
+/// Fails when the hosts know the leader only.
+fn a_leader_that_stands_still_costs_neither_the_holder_its_run_nor_the_waiter_its_place(
+    version: Version,
+) -> Result<()> {
+    let etcd = Etcd::builder(version).nodes(3).start()?;
+    let leader = etcd.leader()?;
+    let mut endpoints = etcd.endpoints();
+    endpoints.swap(0, leader);
+    let config = |host| -> Result<_> {
+        Ok(one_job_for(host, &endpoints[0], LONG_TTL)?.endpoints(&endpoints))
+    };
+    let mut duel = Duel::with(etcd, &config("a")?, &config("b")?, &[PULSE])?;
+    let place = duel.waiter(PULSE)?;
+    let promised = create_revision(&duel.etcd, &place)?;
+    let marks = (duel.a.mark(), duel.b.mark());
+    let still_ns = boot_ns();
+    duel.etcd.node(leader)?.process()?.stop()?;
+    // Beyond a whole lease: renewals must have gone through another member.
+    goes_on(&duel.a, &duel.first_run(PULSE)?, still_ns + ns(LONG_TTL))?;
+    duel.etcd.node(leader)?.process()?.cont()?;
+    duel.etcd.wait_ready(SLACK)?;
+    for name in ["lock-lost", "run-ended", "acquired"] {
+        let seen = [
+            since(&duel.a, marks.0, PULSE, name),
+            since(&duel.b, marks.1, PULSE, name),
+        ]
+        .concat();
+        ensure!(seen.is_empty(), "{seen:?}");
+    }
+    ensure!(
+        duel.waiter(PULSE)? == place,
+        "the waiter is no longer {place}"
+    );
+    end_host(&mut duel.a)?;
+    let start = runs(&duel.b, 0, PULSE)?;
+    ensure!(
+        token(&start)? == promised,
+        "{start} is not under the place taken at {promised}"
+    );
+    duel.end(&Circumstances::default()).map(drop)
+}
