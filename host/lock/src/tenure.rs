@@ -237,7 +237,10 @@ impl Tenure {
 
     /// When it ended, once it has: the moment the loss was known, or the deadline that passed.
     pub fn ended_at(&self) -> Option<BootTime> {
-        self.first_end().at.get().copied()
+        let end = self.first_end();
+        end.reason.get()?;
+        // Whoever ended it may not have come to read the clock yet; any moment after the reason will do.
+        Some(*end.at.get_or_init(|| self.0.clock.now()))
     }
 
     fn first_end(&self) -> &End {
@@ -383,5 +386,17 @@ mod tests {
         assert!(!second.admits());
         assert_eq!(second.end_reason(), Some(EndReason::LeaseGone));
         assert_eq!(second.ended_at(), Some(BootTime::from_nanos(7)));
+    }
+    /// Fails when whoever looks between the reason and the moment is told that there is no moment.
+    #[test]
+    fn whoever_sees_the_end_finds_a_moment() {
+        let (clock, deadline, tenure) = ten_seconds();
+        let mut seen = None;
+        deadline.end(EndReason::LeaseGone, || {
+            seen = tenure.ended_at();
+            clock.now()
+        });
+        assert_eq!(seen, Some(clock.now()));
+        assert_eq!(tenure.ended_at(), seen);
     }
 }
