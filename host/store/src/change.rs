@@ -84,6 +84,7 @@ impl Change {
 pub(crate) struct Revision {
     /// Its number. The first one a client can make is 2: an empty store stands at 1, as etcd's does.
     pub(crate) number: i64,
-    /// Its changes by [`Change::sub`]; at most one for any key.
+    /// Its changes by [`Change::sub`]. A key has at most one, unless a transaction deletes to the end of the
+    /// keyspace and puts the key as well, which etcd allows: then the last one counts.
     pub(crate) changes: Box<[Arc<Change>]>,
 }

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use leasehold_tests::checks::Circumstances;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
 use leasehold_tests::wait::boot_ns;
 
-use crate::scene::{
-    Duel, PULSE, TTL, create_revision, end_host, goes_on, ns, one_job, runs, since, token,
-};
+use crate::scene::{Duel, PULSE, TTL, create_revision, goes_on, ns, one_job};
 
 on_every_store!(compaction_costs_neither_the_waiter_its_place_nor_the_holder_its_token);
 
@@ -41,23 +39,11 @@ fn compaction_costs_neither_the_waiter_its_place_nor_the_holder_its_token(
     }
     let compacted_ns = boot_ns();
     goes_on(&duel.a, &duel.first_run(PULSE)?, compacted_ns + ns(TTL))?;
-    for name in ["lock-lost", "run-ended", "acquired", "backoff"] {
-        let seen = [
-            since(&duel.a, marks.0, PULSE, name),
-            since(&duel.b, marks.1, PULSE, name),
-        ]
-        .concat();
-        ensure!(seen.is_empty(), "{seen:?}");
-    }
-    ensure!(
-        duel.waiter(PULSE)? == place,
-        "the waiter is no longer {place}"
-    );
-    end_host(&mut duel.a)?;
-    let start = runs(&duel.b, 0, PULSE)?;
-    ensure!(
-        token(&start)? == promised,
-        "{start} is not under the place taken at {promised}"
-    );
+    duel.saw_none_of(
+        &["lock-lost", "run-ended", "acquired", "backoff"],
+        PULSE,
+        marks,
+    )?;
+    duel.b_gets_its_place(PULSE, &place, promised)?;
     duel.end(&Circumstances::default()).map(drop)
 }

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use leasehold_tests::checks::Circumstances;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_etcd;
 use leasehold_tests::wait::boot_ns;
 
-use crate::scene::{
-    Duel, PULSE, SLACK, create_revision, end_host, goes_on, ns, one_job_for, runs, since, token,
-};
+use crate::scene::{Duel, PULSE, SLACK, create_revision, goes_on, ns, one_job_for};
 
 /// Long enough for an election, and for a host to notice that a member does not answer.
 const LONG_TTL: Duration = Duration::from_secs(12);
@@ -39,23 +37,7 @@ fn a_leader_that_stands_still_costs_neither_the_holder_its_run_nor_the_waiter_it
     goes_on(&duel.a, &duel.first_run(PULSE)?, still_ns + ns(LONG_TTL))?;
     duel.etcd.node(leader)?.process()?.cont()?;
     duel.etcd.wait_ready(SLACK)?;
-    for name in ["lock-lost", "run-ended", "acquired"] {
-        let seen = [
-            since(&duel.a, marks.0, PULSE, name),
-            since(&duel.b, marks.1, PULSE, name),
-        ]
-        .concat();
-        ensure!(seen.is_empty(), "{seen:?}");
-    }
-    ensure!(
-        duel.waiter(PULSE)? == place,
-        "the waiter is no longer {place}"
-    );
-    end_host(&mut duel.a)?;
-    let start = runs(&duel.b, 0, PULSE)?;
-    ensure!(
-        token(&start)? == promised,
-        "{start} is not under the place taken at {promised}"
-    );
+    duel.saw_none_of(&["lock-lost", "run-ended", "acquired"], PULSE, marks)?;
+    duel.b_gets_its_place(PULSE, &place, promised)?;
     duel.end(&Circumstances::default()).map(drop)
 }

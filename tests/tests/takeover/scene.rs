@@ -281,6 +281,43 @@ impl Duel {
         second.with_context(|| format!("nobody waits for {job}: {queue:?}"))
     }
 
+    /// Checks that neither host has told of any such event of `job` since these marks, one for each host.
+    pub(crate) fn saw_none_of(
+        &self,
+        names: &[&str],
+        job: &str,
+        marks: (usize, usize),
+    ) -> Result<()> {
+        for name in names {
+            let seen = [
+                since(&self.a, marks.0, job, name),
+                since(&self.b, marks.1, job, name),
+            ]
+            .concat();
+            ensure!(seen.is_empty(), "{seen:?}");
+        }
+        Ok(())
+    }
+
+    /// Checks that `b` still waits at `place`, ends `a`, and checks that `b` then runs under that very place,
+    /// taken at the revision `promised`.
+    pub(crate) fn b_gets_its_place(&mut self, job: &str, place: &str, promised: u64) -> Result<()> {
+        // Asked again if the store is not ready to say: members that just changed their leader may not be.
+        wait_queue(
+            &self.etcd,
+            job,
+            &format!("{place} as the waiter"),
+            |queue| queue.get(1).is_some_and(|waiter| waiter == place),
+        )?;
+        end_host(&mut self.a)?;
+        let start = runs(&self.b, 0, job)?;
+        ensure!(
+            token(&start)? == promised,
+            "{start} is not under the place taken at {promised}"
+        );
+        Ok(())
+    }
+
     /// Waits until `b` runs each job, and gives the starts, by job.
     pub(crate) fn b_takes_over(&self) -> Result<Vec<Event>> {
         let starts = self.jobs.iter().map(|job| runs(&self.b, 0, job));

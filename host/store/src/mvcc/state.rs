@@ -184,7 +184,7 @@ impl State {
         Ok(durable.take(limit).map(Arc::clone).collect())
     }
 
-    /// A transaction writes when any of its operations does, nested ones included.
+    /// Refuses what would add data when there is too much already; what removes some is never refused.
     fn has_room(&self) -> Result<(), StoreError> {
         if self.bytes > self.quota {
             return Err(StoreError::NoSpace);
