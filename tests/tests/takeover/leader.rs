@@ -8,7 +8,7 @@ use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_etcd;
 use leasehold_tests::wait::boot_ns;
 
-use crate::scene::{Duel, PULSE, SLACK, create_revision, goes_on, ns, one_job_for};
+use crate::scene::{Duel, PULSE, create_revision, goes_on, ns, one_job_for};
 
 /// Long enough for an election, and for a host to notice that a member does not answer.
 const LONG_TTL: Duration = Duration::from_secs(12);
@@ -35,8 +35,9 @@ fn a_leader_that_stands_still_costs_neither_the_holder_its_run_nor_the_waiter_it
     duel.etcd.node(leader)?.process()?.stop()?;
     // Beyond a whole lease: renewals must have gone through another member.
     goes_on(&duel.a, &duel.first_run(PULSE)?, still_ns + ns(LONG_TTL))?;
-    duel.etcd.node(leader)?.process()?.cont()?;
-    duel.etcd.wait_ready(SLACK)?;
+    // It never goes on. One that does may revoke leases whose renewals it has missed (seen once on 3.4.23); to the
+    // holder that is a forced removal like any other.
+    duel.etcd.node(leader)?.kill()?;
     duel.saw_none_of(&["lock-lost", "run-ended", "acquired"], PULSE, marks)?;
     duel.b_gets_its_place(PULSE, &place, promised)?;
     duel.end(&Circumstances::default()).map(drop)
