@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use etcd_client::{
@@ -90,6 +91,11 @@ impl Subscription {
     /// The next item; `None` when this subscriber fell too far behind, or the hub closed.
     pub(crate) async fn next(&mut self) -> Option<WatchItem> {
         self.items.recv().await
+    }
+
+    /// As [`Subscription::next`], for whoever waits for several at once.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<WatchItem>> {
+        self.items.poll_recv(context)
     }
 
     /// Whether nothing will be delivered any more.

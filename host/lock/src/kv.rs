@@ -3,10 +3,15 @@
 //! A fenced write is one transaction that also compares the create revision of the lock's entry. The
 //! store itself refuses it when the token is stale, whatever any clock says.
 
-use etcd_client::{Compare, CompareOp, DeleteOptions, GetOptions, PutOptions, Txn, TxnOp};
+use etcd_client::{
+    Compare, CompareOp, DeleteOptions, GetOptions, GetResponse, PutOptions, Txn, TxnOp,
+};
 
 use crate::error::StoreError;
 use crate::wire::{Reply, Wire};
+
+/// Keys to a page of a long reading: of records of some kilobytes, less than a message may have.
+const PAGE: i64 = 200;
 
 /// The proof that a write carries: this entry, born at this revision, stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,12 +119,37 @@ impl Kv {
         Ok(self.wire.txn(txn).await?.succeeded)
     }
 
-    /// Reads every key that begins with `prefix`, and the revision of the reading.
-    pub(crate) async fn list_at(&self, prefix: &str) -> Result<(i64, Vec<KeyValue>), StoreError> {
-        let options = GetOptions::new().with_prefix();
-        let txn = Txn::new().and_then([TxnOp::get(prefix, Some(options))]);
-        let reply = self.wire.txn(txn).await?;
-        Ok((reply.revision, entries(&reply, 0)))
+    /// Reads every key that begins with one of `prefixes` and with none of `except`, all at one revision,
+    /// page by page: a store may hold more than fits one message.
+    pub(crate) async fn read_all(
+        &self,
+        prefixes: &[String],
+        except: &[String],
+    ) -> Result<(i64, Vec<KeyValue>), StoreError> {
+        let (mut at, mut keys) = (0, Vec::new());
+        for (mut from, end) in ranges(prefixes, except) {
+            loop {
+                let options = GetOptions::new()
+                    .with_range(end.clone())
+                    .with_limit(PAGE)
+                    .with_revision(at);
+                let txn = Txn::new().and_then([TxnOp::get(from, Some(options))]);
+                let reply = self.wire.txn(txn).await?;
+                if at == 0 {
+                    at = reply.revision;
+                }
+                let range = reply.range(0);
+                let last = range.and_then(|range| range.kvs().last());
+                let next = last.filter(|_| range.is_some_and(GetResponse::more));
+                let next = next.map(|kv| [kv.key(), b"\0"].concat());
+                keys.extend(entries(&reply, 0));
+                match next {
+                    Some(next) => from = next,
+                    None => break,
+                }
+            }
+        }
+        Ok((at, keys))
     }
 
     /// Writes one key, under `lease` unless that is 0. Returns the revision of the write.
@@ -241,6 +271,40 @@ impl Kv {
     }
 }
 
+/// What begins with one of `prefixes` and none of `except`, as ranges of keys.
+fn ranges(prefixes: &[String], except: &[String]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut except: Vec<&String> = except.iter().collect();
+    except.sort();
+    let mut ranges = Vec::new();
+    for prefix in prefixes {
+        let mut from = prefix.clone().into_bytes();
+        if from.is_empty() {
+            from.push(0);
+        }
+        for hole in &except {
+            if hole.starts_with(prefix.as_str()) && hole.as_bytes() >= from.as_slice() {
+                ranges.push((from, hole.as_bytes().to_vec()));
+                from = after_all(hole);
+            }
+        }
+        ranges.push((from, after_all(prefix)));
+    }
+    // The same key at both ends would ask for that key alone.
+    ranges.retain(|(from, end)| from != end);
+    ranges
+}
+
+/// The first key after all that begin with `prefix`, as etcd counts: its last byte that can grow, grown.
+/// No text ends in a byte that cannot, so only the empty prefix has none, and `\0` stands for the end.
+fn after_all(prefix: &str) -> Vec<u8> {
+    let mut end = prefix.as_bytes().to_vec();
+    match end.last_mut() {
+        Some(last) => *last = last.saturating_add(1),
+        None => end.push(0),
+    }
+    end
+}
+
 fn put(key: &str, value: &[u8], lease: i64) -> TxnOp {
     let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
     TxnOp::put(key, value, options)
@@ -263,4 +327,31 @@ fn entries(reply: &Reply, at: usize) -> Vec<KeyValue> {
             })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hole_in_a_prefix_leaves_what_is_before_and_what_is_after() {
+        let ranges = ranges(&["/l/".into()], &["/l/kv/".into(), "/else/".into()]);
+        let texts: Vec<(String, String)> = ranges
+            .into_iter()
+            .map(|(from, end)| {
+                let text = |bytes| String::from_utf8(bytes).unwrap();
+                (text(from), text(end))
+            })
+            .collect();
+        let expected = [("/l/", "/l/kv/"), ("/l/kv0", "/l0")];
+        assert_eq!(texts, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
+
+    #[test]
+    fn what_begins_with_a_prefix_comes_before_its_end_and_all_else_outside() {
+        assert_eq!(after_all("/locks/"), b"/locks0");
+        assert_eq!(after_all(""), b"\0");
+        let end = after_all("é");
+        assert!("é/x".as_bytes() < end.as_slice() && end.as_slice() < "ê".as_bytes());
+    }
 }

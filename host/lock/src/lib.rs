@@ -29,7 +29,8 @@
 //! - [`clock`], [`tenure`]: time, and the answer to "may I still act?".
 //! - [`connect`], [`connector`], [`error`], [`backoff`]: reaching the store.
 //! - [`acquire`], [`grant`], [`kv`]: taking a lock, holding it, writing under it.
-//! - [`view`]: queues for people.
+//! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
+//!   store is; what an operator may do to the entries of others.
 //! - `session`, `guard`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `entry`: how it is done; private.
 //!
 //! # What this crate must never do
@@ -43,9 +44,12 @@ pub mod clock;
 pub mod connect;
 pub mod connector;
 pub mod error;
+pub mod feed;
 pub mod grant;
+pub mod health;
 pub mod kv;
 pub mod locks;
+pub mod operator;
 pub mod tenure;
 pub mod view;
 
@@ -65,8 +69,11 @@ pub use clock::{BootTime, Clock, ManualClock, SystemClock};
 pub use connect::{ConnectOptions, Tls};
 pub use connector::Connector;
 pub use error::{AcquireError, ConnectError, Refusal, StoreError};
+pub use feed::{FeedItem, KeyChange, KeyFeed};
 pub use grant::Grant;
+pub use health::Health;
 pub use kv::{Fence, FencedError, KeyValue, Kv};
 pub use locks::Locks;
+pub use operator::Trace;
 pub use tenure::{EndReason, Tenure};
 pub use view::{Freshness, QueueEntry, QueueView, ViewChange};

@@ -5,9 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::StoreError;
-use crate::hub::{Range, Subscription, WatchEvent, WatchItem, What};
-use crate::kv::{KeyValue, Kv};
+use crate::feed::{FeedItem, KeyChange, KeyFeed};
+use crate::kv::KeyValue;
 use crate::locks::Locks;
 
 /// One entry of a queue.
@@ -57,11 +56,7 @@ pub enum ViewChange {
 
 /// The queues of all locks under a prefix, kept up to date by [`QueueView::next`].
 pub struct QueueView {
-    locks: Locks,
-    prefix: String,
-    watch: Option<Subscription>,
-    /// The watch has opened and the reading that must follow has not been done.
-    unread: bool,
+    feed: KeyFeed,
     queues: BTreeMap<String, Vec<QueueEntry>>,
     revision: i64,
     freshness: Freshness,
@@ -73,10 +68,7 @@ impl Locks {
     /// A lock is named by everything before the last `/` of its entries' keys.
     pub fn view(&self, prefix: impl Into<String>) -> QueueView {
         QueueView {
-            locks: self.clone(),
-            prefix: prefix.into(),
-            watch: None,
-            unread: false,
+            feed: self.feed([prefix]),
             queues: BTreeMap::new(),
             revision: 0,
             freshness: Freshness::Loading,
@@ -103,44 +95,19 @@ impl QueueView {
     /// Waits for the next change and takes it in. Safe to cancel. `None` when the client has closed.
     pub async fn next(&mut self) -> Option<ViewChange> {
         loop {
-            let Some(watch) = &mut self.watch else {
-                let range = Range {
-                    key: self.prefix.clone(),
-                    prefix: true,
-                    puts: true,
-                    after: None,
-                };
-                self.watch = Some(self.locks.watch(range).await?);
-                continue;
-            };
-            if self.unread {
-                let read = self.read().await;
-                self.unread = false;
-                return Some(match read {
-                    Ok(()) => ViewChange::Reread,
-                    Err(error) => {
-                        self.watch = None;
-                        self.stale(error.to_string())
+            match self.feed.next().await? {
+                FeedItem::Reading { revision, keys } => {
+                    self.queues.clear();
+                    for entry in keys {
+                        self.insert(entry);
                     }
-                });
-            }
-            match watch.next().await {
-                // We fell behind: start over with a new watch.
-                None => {
-                    self.watch = None;
-                    if self.locks.0.is_closed() {
-                        return None;
-                    }
-                    return Some(self.stale("the view fell behind".into()));
+                    self.revision = revision;
+                    self.freshness = Freshness::Live;
+                    return Some(ViewChange::Reread);
                 }
-                Some(WatchItem::Down { reason }) => {
-                    self.unread = false;
-                    return Some(self.stale(reason));
-                }
-                Some(WatchItem::Open { .. }) => self.unread = true,
-                Some(WatchItem::Events { revision, events }) => {
+                FeedItem::Changes { revision, changes } => {
                     let mut changed: Vec<String> =
-                        events.into_iter().filter_map(|e| self.apply(e)).collect();
+                        changes.into_iter().filter_map(|c| self.apply(c)).collect();
                     self.revision = self.revision.max(revision);
                     changed.sort();
                     changed.dedup();
@@ -148,25 +115,12 @@ impl QueueView {
                         return Some(ViewChange::Locks(changed));
                     }
                 }
+                FeedItem::Down { reason } => {
+                    self.freshness = Freshness::Stale { reason };
+                    return Some(ViewChange::Freshness);
+                }
             }
         }
-    }
-
-    fn stale(&mut self, reason: String) -> ViewChange {
-        self.freshness = Freshness::Stale { reason };
-        ViewChange::Freshness
-    }
-
-    async fn read(&mut self) -> Result<(), StoreError> {
-        let kv = Kv::new(self.locks.0.wire.clone());
-        let (revision, entries) = kv.list_at(&self.prefix).await?;
-        self.queues.clear();
-        for entry in entries {
-            self.insert(entry);
-        }
-        self.revision = revision;
-        self.freshness = Freshness::Live;
-        Ok(())
     }
 
     fn insert(&mut self, kv: KeyValue) {
@@ -187,28 +141,14 @@ impl QueueView {
         );
     }
 
-    /// Applies one event and names the lock it changed. Events the reading already showed are skipped.
-    fn apply(&mut self, event: WatchEvent) -> Option<String> {
-        if event.revision <= self.revision {
-            return None;
-        }
-        let key = String::from_utf8(event.key).ok()?;
-        let name = lock_of(&key)?.to_owned();
-        match event.what {
-            What::Put {
-                create,
-                lease,
-                value,
-            } => self.insert(KeyValue {
-                key,
-                value,
-                create_revision: create,
-                mod_revision: event.revision,
-                lease,
-            }),
-            What::Delete => {
+    /// Takes in one change and names the lock it is of.
+    fn apply(&mut self, change: KeyChange) -> Option<String> {
+        let name = lock_of(&change.key)?.to_owned();
+        match change.now {
+            Some(entry) => self.insert(entry),
+            None => {
                 let queue = self.queues.get_mut(&name)?;
-                queue.retain(|entry| entry.key != key);
+                queue.retain(|entry| entry.key != change.key);
                 if queue.is_empty() {
                     self.queues.remove(&name);
                 }

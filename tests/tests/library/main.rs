@@ -6,6 +6,7 @@ mod acquire;
 mod crowd;
 mod deadline;
 mod endpoints;
+mod feed;
 mod view;
 
 use std::time::Duration;

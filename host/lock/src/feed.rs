@@ -1,0 +1,229 @@
+//! [`KeyFeed`]: every key under some prefixes, as it is and as it changes.
+//!
+//! For views and dashboards, which must never be used to decide who may act: that is what a
+//! [`Grant`](crate::Grant) is for. What cannot be followed is said, never papered over: a reader is told
+//! when the feed is down, and gets everything anew when it is up again.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::backoff::Backoff;
+use crate::error::StoreError;
+use crate::hub::{Range, Subscription, WatchEvent, WatchItem, What};
+use crate::kv::{KeyValue, Kv};
+use crate::locks::Locks;
+
+/// One change of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyChange {
+    /// The key.
+    pub key: String,
+    /// The revision of the change.
+    pub revision: i64,
+    /// What the key is now; `None` when it is gone.
+    pub now: Option<KeyValue>,
+}
+
+/// What a feed tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedItem {
+    /// Everything there is, at one revision. Whatever is not in here does not exist.
+    Reading {
+        /// The revision.
+        revision: i64,
+        /// The keys, in order.
+        keys: Vec<KeyValue>,
+    },
+    /// Changes since, in order for each prefix, complete up to the revision for the prefix they are of.
+    Changes {
+        /// The store's revision, as far as it is known from this.
+        revision: i64,
+        /// The changes.
+        changes: Vec<KeyChange>,
+    },
+    /// Nothing is heard any more. What was told may be old until the next reading.
+    Down {
+        /// Why.
+        reason: String,
+    },
+}
+
+enum Stage {
+    /// No watch is open.
+    Closed,
+    /// Watches are asked for; those in the set have not opened yet.
+    Opening(HashSet<usize>),
+    /// All watches are open, and the reading that must follow has not been done.
+    Unread,
+    /// Everything after this revision is told.
+    Live(i64),
+}
+
+/// The keys under some prefixes, told by [`KeyFeed::next`].
+pub struct KeyFeed {
+    locks: Locks,
+    prefixes: Vec<String>,
+    except: Vec<String>,
+    watches: Vec<Subscription>,
+    stage: Stage,
+    /// Whether somebody has been told that it is down.
+    told_down: bool,
+    backoff: Backoff,
+}
+
+impl Locks {
+    /// Opens a feed of every key that begins with one of `prefixes`.
+    pub fn feed<P: Into<String>>(&self, prefixes: impl IntoIterator<Item = P>) -> KeyFeed {
+        KeyFeed {
+            locks: self.clone(),
+            prefixes: prefixes.into_iter().map(Into::into).collect(),
+            except: Vec::new(),
+            watches: Vec::new(),
+            stage: Stage::Closed,
+            told_down: false,
+            backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(2)),
+        }
+    }
+}
+
+impl KeyFeed {
+    /// Leaves out what begins with `prefix`: it is neither read nor told.
+    #[must_use]
+    pub fn except(mut self, prefix: impl Into<String>) -> Self {
+        self.except.push(prefix.into());
+        self
+    }
+
+    /// Waits for the next thing to tell. Safe to cancel, though a reading under way starts over.
+    /// `None` when the client has closed.
+    pub async fn next(&mut self) -> Option<FeedItem> {
+        loop {
+            if self.locks.0.is_closed() {
+                return None;
+            }
+            match &mut self.stage {
+                Stage::Closed => self.open().await?,
+                Stage::Unread => match self.read().await {
+                    Ok(item) => return Some(item),
+                    Err(error) => {
+                        if let Some(item) = self.down(error.to_string()) {
+                            return Some(item);
+                        }
+                        sleep(self.backoff.next()).await;
+                    }
+                },
+                Stage::Opening(_) | Stage::Live(_) => {
+                    let (at, item) = next_of(&mut self.watches).await;
+                    if let Some(item) = self.heard(at, item) {
+                        return Some(item);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn open(&mut self) -> Option<()> {
+        self.watches.clear();
+        for prefix in &self.prefixes {
+            let range = Range {
+                key: prefix.clone(),
+                prefix: true,
+                puts: true,
+                after: None,
+            };
+            self.watches.push(self.locks.watch(range).await?);
+        }
+        self.stage = Stage::Opening((0..self.watches.len()).collect());
+        Some(())
+    }
+
+    fn heard(&mut self, at: usize, item: Option<WatchItem>) -> Option<FeedItem> {
+        match item {
+            // We fell behind: start over with new watches.
+            None => self.down("the reader fell behind".into()),
+            Some(WatchItem::Down { reason }) => self.down(reason),
+            Some(WatchItem::Open { .. }) => {
+                match &mut self.stage {
+                    Stage::Opening(missing) => {
+                        missing.remove(&at);
+                        if missing.is_empty() {
+                            self.stage = Stage::Unread;
+                        }
+                    }
+                    // It was reopened: there may be a gap.
+                    _ => self.stage = Stage::Unread,
+                }
+                None
+            }
+            Some(WatchItem::Events { revision, events }) => {
+                // What is heard before the reading is in it.
+                let Stage::Live(read_at) = self.stage else {
+                    return None;
+                };
+                let changes = self.changes_after(read_at, events);
+                (!changes.is_empty()).then_some(FeedItem::Changes { revision, changes })
+            }
+        }
+    }
+
+    fn down(&mut self, reason: String) -> Option<FeedItem> {
+        self.stage = Stage::Closed;
+        let first = !std::mem::replace(&mut self.told_down, true);
+        first.then_some(FeedItem::Down { reason })
+    }
+
+    async fn read(&mut self) -> Result<FeedItem, StoreError> {
+        let kv = Kv::new(self.locks.0.wire.clone());
+        let (revision, keys) = kv.read_all(&self.prefixes, &self.except).await?;
+        // What has happened since waits in the watches' queues.
+        self.stage = Stage::Live(revision);
+        self.told_down = false;
+        self.backoff.reset();
+        Ok(FeedItem::Reading { revision, keys })
+    }
+
+    fn changes_after(&self, read_at: i64, events: Vec<WatchEvent>) -> Vec<KeyChange> {
+        let news = events.into_iter().filter(|event| event.revision > read_at);
+        news.filter_map(|event| {
+            let key = String::from_utf8(event.key).ok()?;
+            if self.except.iter().any(|prefix| key.starts_with(prefix)) {
+                return None;
+            }
+            let now = match event.what {
+                What::Delete => None,
+                What::Put {
+                    create,
+                    lease,
+                    value,
+                } => Some(KeyValue {
+                    key: key.clone(),
+                    value,
+                    create_revision: create,
+                    mod_revision: event.revision,
+                    lease,
+                }),
+            };
+            Some(KeyChange {
+                key,
+                revision: event.revision,
+                now,
+            })
+        })
+        .collect()
+    }
+}
+
+/// The next item of any of the watches, and which one it is of.
+async fn next_of(watches: &mut [Subscription]) -> (usize, Option<WatchItem>) {
+    std::future::poll_fn(|context| {
+        for (at, watch) in watches.iter_mut().enumerate() {
+            if let std::task::Poll::Ready(item) = watch.poll_next(context) {
+                return std::task::Poll::Ready((at, item));
+            }
+        }
+        std::task::Poll::Pending
+    })
+    .await
+}
