@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use leasehold_lock::{Freshness, Locks, StoreError, SystemClock};
+use leasehold_records::printable::line as printable;
 use leasehold_records::{HolderRecord, HostRecord, JobRecord, Root, RunRecord};
 use serde::Serialize;
 
@@ -17,7 +18,6 @@ use crate::embedded::nobody_home;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::journal::unix_ms;
-use crate::runtime::printable;
 use crate::table::Table;
 
 /// How to print.

@@ -125,6 +125,16 @@ impl Root {
         })
     }
 
+    /// The prefix of what operators did.
+    pub fn deeds(&self) -> String {
+        format!("{}deeds/", self.0)
+    }
+
+    /// One deed. The moment comes first, so that keys sort by it; `mark` keeps two of one moment apart.
+    pub fn deed(&self, at_unix_ms: u64, mark: u32) -> String {
+        format!("{}deeds/{at_unix_ms:015}-{mark:08x}", self.0)
+    }
+
     /// The prefix of all fenced guest data.
     pub fn kv(&self) -> String {
         format!("{}kv/", self.0)
@@ -161,7 +171,8 @@ mod tests {
     fn no_record_can_be_taken_for_an_entry_of_a_queue() {
         let root = Root::default();
         let locks = root.locks();
-        for prefix in [root.hosts(), root.jobs(), root.runs(), root.kv()] {
+        let (hosts, jobs, runs) = (root.hosts(), root.jobs(), root.runs());
+        for prefix in [hosts, jobs, runs, root.deeds(), root.kv()] {
             assert!(!prefix.starts_with(&locks) && !locks.starts_with(&prefix));
         }
         assert_eq!(root.lock_name(&root.lock("a/b")), Some("a/b"));

@@ -1,16 +1,19 @@
 //! What Leasehold writes into the store about itself, and where.
 //!
 //! Shared by the host, which writes, and by everything that shows, which reads. This crate knows no
-//! network and no clock: it is names and shapes. A field, once here, keeps its name and meaning;
-//! readers ignore fields they do not know.
+//! network and no clock: it is names and shapes, and how text from elsewhere is made safe to print. A
+//! field, once here, keeps its name and meaning; readers ignore fields they do not know.
 //!
 //! - [`Root`]: the layout of keys.
-//! - [`HolderRecord`], [`HostRecord`], [`JobRecord`], [`RunRecord`]: the JSON under them.
+//! - [`HolderRecord`], [`HostRecord`], [`JobRecord`], [`RunRecord`], [`DeedRecord`]: the JSON under them.
+//! - [`printable`]: any text as one line that a terminal may be given.
 
 mod keys;
+pub mod printable;
 mod record;
 
 pub use keys::{Root, RootError, RunKey};
 pub use record::{
-    HolderRecord, HostRecord, JobRecord, JobState, Outcome, Progress, RecordError, RunRecord,
+    Deed, DeedRecord, HolderRecord, HostRecord, JobRecord, JobState, Outcome, Progress,
+    RecordError, RunRecord,
 };

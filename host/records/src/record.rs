@@ -34,7 +34,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
     Ok(serde_json::from_slice(bytes)?)
 }
 
-json!(HolderRecord, HostRecord, JobRecord, RunRecord);
+json!(HolderRecord, HostRecord, JobRecord, RunRecord, DeedRecord);
 
 /// The value of a queue entry: who waits or holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,6 +234,50 @@ pub struct RunRecord {
     /// Bytes of output that are not in `output`.
     #[serde(default)]
     pub output_truncated_bytes: u64,
+}
+
+/// What an operator can do to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// End a lease, and with it everything it carries.
+    RevokeLease,
+    /// Remove a waiter from a queue.
+    RemoveEntry,
+    /// Remove the holder from a queue, which stops what it runs.
+    StopRun,
+}
+
+impl Deed {
+    /// The word for it, as in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RevokeLease => "revoke-lease",
+            Self::RemoveEntry => "remove-entry",
+            Self::StopRun => "stop-run",
+        }
+    }
+}
+
+/// What an operator did, to whom; stays for some days.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeedRecord {
+    /// What.
+    pub deed: Deed,
+    /// Who, as user@machine; nobody checks it.
+    pub by: String,
+    /// The full name of the lock that it was about.
+    pub lock: String,
+    /// The key of the queue entry that it was about.
+    pub key: String,
+    /// The create revision of that entry.
+    pub token: u64,
+    /// The lease that it was about, in hex.
+    pub lease: String,
+    /// Who had that entry, as far as it said so.
+    pub whom: String,
+    /// When.
+    pub at_unix_ms: u64,
 }
 
 #[cfg(test)]

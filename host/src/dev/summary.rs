@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_lock::KeyValue;
 use leasehold_records::RunRecord;
+use leasehold_records::printable::line as printable;
 
-use crate::runtime::printable;
 use crate::table::Table;
 
 /// The table, one line a job; empty when nothing ran.

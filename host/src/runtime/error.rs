@@ -2,15 +2,16 @@
 //!
 //! Every message says what failed, where, and what to do about it. A plugin is refused here,
 //! before any lock is asked for. This file must never print raw bytes of a plugin: names found in
-//! one pass [`sanitize`] first.
+//! one pass [`printable`] first.
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use leasehold_records::printable;
+
 use super::cache::CacheError;
 use super::limit::Limit;
-use super::sanitize;
 
 /// Why there is no runtime.
 #[derive(Debug, thiserror::Error)]
@@ -190,6 +191,6 @@ pub enum LoadProblem {
 impl LoadProblem {
     /// A name found inside a plugin, fit to print.
     pub(crate) fn name(raw: &str) -> String {
-        sanitize::line(raw)
+        printable::line(raw)
     }
 }

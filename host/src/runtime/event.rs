@@ -1,6 +1,6 @@
 //! What a guest lets the world see while it runs.
 //!
-//! Every text here has passed [`super::sanitize`]; consumers may print it as it is. This file must
+//! Every text here has passed [`leasehold_records::printable`]; consumers may print it as it is. This file must
 //! never carry raw guest bytes.
 
 use leasehold_lock::BootTime;

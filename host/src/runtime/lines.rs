@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::sanitize;
+use leasehold_records::printable;
 
 /// One stream's unfinished line.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl LineBuffer {
     }
 
     fn hold(&mut self, raw: &[u8]) {
-        let room = sanitize::LONGEST_TEXT.saturating_sub(self.held.len());
+        let room = printable::LONGEST_TEXT.saturating_sub(self.held.len());
         let (kept, over) = raw.split_at(room.min(raw.len()));
         self.held.extend_from_slice(kept);
         self.over += over.len() as u64;
@@ -52,7 +52,7 @@ impl LineBuffer {
                 self.held.truncate(whole);
             }
         }
-        let mut line = sanitize::bytes(&self.held);
+        let mut line = printable::bytes(&self.held);
         if self.over > 0 {
             // Writing to a string cannot fail.
             let _ = write!(line, " […{} bytes cut]", self.over);
@@ -88,7 +88,7 @@ mod tests {
         for _ in 0..100 {
             assert!(lines(&mut buffer, &[b'x'; 1024]).is_empty());
         }
-        assert!(buffer.held.len() <= sanitize::LONGEST_TEXT);
+        assert!(buffer.held.len() <= printable::LONGEST_TEXT);
         let line = buffer.finish().unwrap();
         assert!(line.ends_with("x […94208 bytes cut]"), "{}", &line[8000..]);
     }

@@ -13,7 +13,7 @@
 //! - `load`: file → `survey` → `form` → compiled `plugin`, on the `engine` that fits
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`: the host's side of WASI
-//! - `output`, `lines`, `tail`, `sanitize`: what the guest says, on its way out
+//! - `output`, `lines`, `tail`: what the guest says, on its way out
 //!
 //! Architecture Invariant: this module is the only one that names `wasmtime`, and no type of
 //! `wasmtime` appears in its public interface.
@@ -39,7 +39,6 @@ mod output;
 mod plugin;
 mod report;
 mod run;
-mod sanitize;
 mod shelf;
 mod spec;
 mod survey;
@@ -69,8 +68,6 @@ pub use options::RuntimeOptions;
 pub use plugin::{Facts, Plugin};
 pub use report::{RunEnd, RunReport};
 pub use spec::{RunSpec, StopSignal, Trigger};
-
-pub(crate) use sanitize::line as printable;
 
 use crate::limits::Limits;
 use engine::Engines;

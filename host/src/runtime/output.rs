@@ -93,7 +93,7 @@ impl Output {
         state.put_buffer(stream, buffer);
     }
 
-    /// A structured log line; its texts are already sanitized.
+    /// A structured log line; its texts are already printable.
     pub(crate) fn log(&self, level: Level, text: String, fields: Vec<(String, String)>) {
         let at = self.gate.entered_at();
         self.lock().line(Line {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use leasehold_lock::{EndReason, Tenure};
+use leasehold_records::printable;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -16,7 +17,6 @@ use super::leash::{Cause, Leash};
 use super::limit::Limit;
 use super::meter::Reading;
 use super::report::RunEnd;
-use super::sanitize;
 
 /// What a guest returned by itself.
 pub(crate) enum Returned {
@@ -51,11 +51,11 @@ pub(crate) fn of_cause(cause: Cause, tenure: &Tenure) -> RunEnd {
 pub(crate) fn of_return(returned: Returned) -> RunEnd {
     match returned {
         Returned::Job(Ok(Outcome::Done(text))) => {
-            RunEnd::Done(text.map(|text| sanitize::line(&text)))
+            RunEnd::Done(text.map(|text| printable::line(&text)))
         }
         Returned::Job(Ok(Outcome::AgainIn(ms))) => RunEnd::Again(Duration::from_millis(ms)),
-        Returned::Job(Err(Failure::Retry(why))) => RunEnd::Retry(sanitize::line(&why)),
-        Returned::Job(Err(Failure::Fatal(why))) => RunEnd::Fatal(sanitize::line(&why)),
+        Returned::Job(Err(Failure::Retry(why))) => RunEnd::Retry(printable::line(&why)),
+        Returned::Job(Err(Failure::Fatal(why))) => RunEnd::Fatal(printable::line(&why)),
         Returned::Command(Ok(())) => RunEnd::Done(None),
         Returned::Command(Err(())) => RunEnd::Exit(1),
     }
@@ -103,7 +103,7 @@ pub(crate) fn backtrace_of(error: &wasmtime::Error) -> Option<String> {
     // The engine prints a title, then `index: offset - module!function`, demangled.
     let frames = trace.lines().skip(1).map(|frame| {
         let name = frame.split_once(" - ").map_or(frame, |(_, name)| name);
-        sanitize::line(name.trim().trim_start_matches("<unknown>!"))
+        printable::line(name.trim().trim_start_matches("<unknown>!"))
     });
     Some(frames.collect::<Vec<_>>().join("\n"))
 }
@@ -111,7 +111,7 @@ pub(crate) fn backtrace_of(error: &wasmtime::Error) -> Option<String> {
 /// What a trap says by itself is little: adds what its backtrace gives away.
 fn explained(trap: Option<Trap>, error: &wasmtime::Error) -> String {
     let said = error.root_cause().to_string();
-    let said = sanitize::line(said.trim_start_matches("wasm trap: "));
+    let said = printable::line(said.trim_start_matches("wasm trap: "));
     if trap == Some(Trap::MemoryOutOfBounds)
         && let Some(function) = recursing(error)
     {

@@ -1,14 +1,15 @@
 //! `log`: structured lines.
 
+use leasehold_records::printable;
+
 use super::super::event;
 use super::super::host::Host;
-use super::super::sanitize;
 use super::wit::log;
 
 /// The most fields that one line keeps; a line with more is not read by anybody.
 const FIELDS: usize = 32;
 /// The most bytes that the fields of one line keep, so that unread lines stay small.
-const FIELD_BYTES: usize = sanitize::LONGEST_TEXT;
+const FIELD_BYTES: usize = printable::LONGEST_TEXT;
 
 impl log::Host for Host {
     async fn emit(
@@ -25,7 +26,7 @@ impl log::Host for Host {
             log::Level::Error => event::Level::Error,
         };
         self.output
-            .log(level, sanitize::line(&message), bounded(&fields));
+            .log(level, printable::line(&message), bounded(&fields));
         Ok(())
     }
 }
@@ -39,7 +40,7 @@ fn bounded(fields: &[(String, String)]) -> Vec<(String, String)> {
             break;
         };
         room = left;
-        kept.push((sanitize::line(name), sanitize::line(value)));
+        kept.push((printable::line(name), printable::line(value)));
     }
     let left_out = fields.len() - kept.len();
     if left_out > 0 {

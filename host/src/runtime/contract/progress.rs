@@ -1,7 +1,8 @@
 //! `progress`: how far a guest says it is.
 
+use leasehold_records::printable;
+
 use super::super::host::Host;
-use super::super::sanitize;
 use super::wit::progress;
 
 impl progress::Host for Host {
@@ -11,7 +12,7 @@ impl progress::Host for Host {
         total: Option<u64>,
         message: String,
     ) -> wasmtime::Result<()> {
-        self.output.progress(done, total, sanitize::line(&message));
+        self.output.progress(done, total, printable::line(&message));
         Ok(())
     }
 }

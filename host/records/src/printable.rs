@@ -1,18 +1,18 @@
-//! The one place where guest text becomes text that may be printed.
+//! The one place where text from elsewhere becomes text that may be printed.
 //!
-//! Control characters move cursors, retitle terminals and reorder what a person reads. They are
+//! Control characters move cursors, retitle terminals and reorder or hide what a person reads. They are
 //! replaced here, once, so that nobody downstream needs to think of it. This file must never let a
-//! caller choose to skip it.
+//! caller choose to skip it, and never touch a letter of any script.
 
-/// The longest single text taken from a guest, in bytes.
-pub(crate) const LONGEST_TEXT: usize = 8 * 1024;
+/// The longest single text that is kept, in bytes.
+pub const LONGEST_TEXT: usize = 8 * 1024;
 
 /// What stands at the end of a text that was cut.
 const CUT: &str = " […]";
 
-/// Makes one printable line of guest text: control and direction marks become `�`, line ends
-/// inside become `⏎`, and what is over [`LONGEST_TEXT`] is cut with a mark.
-pub(crate) fn line(text: &str) -> String {
+/// Makes one printable line of any text: control and direction marks and hidden characters become `�`,
+/// line ends inside become `⏎`, and what is over [`LONGEST_TEXT`] is cut with a mark.
+pub fn line(text: &str) -> String {
     let (kept, cut) = head(text, LONGEST_TEXT);
     let mut out = String::with_capacity(kept.len());
     let mut chars = kept.chars().peekable();
@@ -31,7 +31,7 @@ pub(crate) fn line(text: &str) -> String {
 }
 
 /// As [`line`], for bytes that should be UTF-8.
-pub(crate) fn bytes(raw: &[u8]) -> String {
+pub fn bytes(raw: &[u8]) -> String {
     line(&String::from_utf8_lossy(raw))
 }
 
@@ -52,6 +52,15 @@ fn is_unprintable(c: char) -> bool {
         | '\u{200F}'
         | '\u{2028}'..='\u{202E}'
         | '\u{2066}'..='\u{2069}' => true,
+        // What takes no room and joins nothing: two names that look the same must be the same. The
+        // joiners U+200C and U+200D stay, because Persian, Indic scripts and emoji need them.
+        '\u{00AD}'
+        | '\u{200B}'
+        | '\u{2060}'..='\u{2065}'
+        | '\u{206A}'..='\u{206F}'
+        | '\u{FEFF}' => true,
+        // Annotations and tags, which carry whole texts unseen.
+        '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}' => true,
         // C0, DEL and C1, ESC among them.
         c => c.is_control(),
     }
@@ -72,8 +81,23 @@ mod tests {
     }
 
     #[test]
+    fn what_hides_in_a_text_is_seen() {
+        assert_eq!(line("\u{feff}pay\u{200b}roll\u{ad}"), "�pay�roll�");
+        assert_eq!(line("a\u{2060}b\u{206f}c\u{fff9}"), "a�b�c�");
+        assert_eq!(line("hi\u{e0041}\u{e007f}"), "hi��");
+    }
+
+    #[test]
     fn tabs_and_ordinary_letters_of_every_script_stay() {
-        assert_eq!(line("\tgrün 漢字 🚀"), "\tgrün 漢字 🚀");
+        for text in [
+            "\tgrün 漢字 🚀",
+            "می\u{200c}خواهم",
+            "क्\u{200d}ष",
+            "👩🏽\u{200d}🔬 ☁\u{fe0f}",
+            "שלום",
+        ] {
+            assert_eq!(line(text), text);
+        }
     }
 
     #[test]
