@@ -1,0 +1,229 @@
+//! A list that somebody looks at: rows are known by what they are about, never by their number.
+//!
+//! What is selected stays selected wherever its row goes, and while somebody moves through the list no row
+//! goes anywhere: new ones come at the end, the others keep their places.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What a row is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum RowKey {
+    /// A lock, by its full name.
+    Lock(Arc<str>),
+    /// An entry: its lock's full name and its key.
+    Entry(Arc<str>, Arc<str>),
+    /// A lease.
+    Session(i64),
+    /// A job on a host.
+    Job(String, String),
+    /// An event, by its number.
+    Event(u64),
+}
+
+/// Rows, which of them is selected, and which are on the screen.
+#[derive(Debug, Default)]
+pub(crate) struct List {
+    rows: Vec<RowKey>,
+    selected: Option<RowKey>,
+    /// Where the selected row was last, for when it is gone.
+    at: usize,
+    top: usize,
+    /// Rows that fit the screen, as it was last drawn.
+    height: usize,
+    /// Whether somebody has chosen the selected row. Until then it is the first one, whichever that is.
+    is_chosen: bool,
+}
+
+impl List {
+    /// Takes the rows as they are now. With `hold`, those that were there keep their order.
+    pub(crate) fn set(&mut self, rows: Vec<RowKey>, hold: bool) {
+        let rows = if hold { self.held(rows) } else { rows };
+        self.rows = rows;
+        if !self.is_chosen {
+            (self.at, self.top) = (0, 0);
+            self.selected = self.rows.first().cloned();
+            return;
+        }
+        // The selected row also stays where it is on the screen.
+        let line = self.at.saturating_sub(self.top);
+        let at = self
+            .selected
+            .as_ref()
+            .and_then(|selected| self.rows.iter().position(|row| row == selected));
+        // The row that has come to stand where the lost one stood.
+        self.at = at.unwrap_or_else(|| self.at.min(self.rows.len().saturating_sub(1)));
+        self.selected = self.rows.get(self.at).cloned();
+        self.top = self.at.saturating_sub(line);
+        self.scroll();
+    }
+
+    fn held(&self, rows: Vec<RowKey>) -> Vec<RowKey> {
+        let places: HashMap<&RowKey, usize> = self
+            .rows
+            .iter()
+            .enumerate()
+            .map(|(at, row)| (row, at))
+            .collect();
+        let mut rows = rows;
+        rows.sort_by_key(|row| places.get(row).copied().unwrap_or(usize::MAX));
+        rows
+    }
+
+    /// Says how many rows fit the screen, and gives those that are on it.
+    pub(crate) fn window(&mut self, height: usize) -> Range<usize> {
+        self.height = height;
+        self.scroll();
+        self.top..self.rows.len().min(self.top + height)
+    }
+
+    fn scroll(&mut self) {
+        let last = self.rows.len().saturating_sub(self.height.max(1));
+        if self.at < self.top {
+            self.top = self.at;
+        } else if self.height > 0 && self.at >= self.top + self.height {
+            self.top = self.at + 1 - self.height;
+        }
+        self.top = self.top.min(last);
+    }
+
+    pub(crate) fn rows(&self) -> &[RowKey] {
+        &self.rows
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) const fn selected(&self) -> Option<&RowKey> {
+        self.selected.as_ref()
+    }
+
+    /// The number of the selected row.
+    pub(crate) fn position(&self) -> Option<usize> {
+        self.selected.as_ref().map(|_| self.at)
+    }
+
+    /// The first row on the screen.
+    pub(crate) const fn top(&self) -> usize {
+        self.top
+    }
+
+    pub(crate) const fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Selects the row number `at`, or the nearest there is.
+    pub(crate) fn go(&mut self, at: usize) {
+        self.is_chosen = true;
+        self.at = at.min(self.rows.len().saturating_sub(1));
+        self.selected = self.rows.get(self.at).cloned();
+        self.scroll();
+    }
+
+    /// Selects the first row, whichever that is, now and later.
+    pub(crate) fn first(&mut self) {
+        self.go(0);
+        self.is_chosen = false;
+    }
+
+    /// Moves by so many rows.
+    pub(crate) fn step(&mut self, rows: isize) {
+        self.go(self.at.saturating_add_signed(rows));
+    }
+
+    /// Selects a row by what it is about, now or when it comes.
+    pub(crate) fn select(&mut self, row: RowKey) {
+        if let Some(at) = self.rows.iter().position(|other| *other == row) {
+            self.at = at;
+        }
+        self.selected = Some(row);
+        self.is_chosen = true;
+        self.scroll();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn locks(names: &[&str]) -> Vec<RowKey> {
+        names
+            .iter()
+            .map(|name| RowKey::Lock((*name).into()))
+            .collect()
+    }
+
+    fn names(list: &List) -> String {
+        let name = |row: &RowKey| match row {
+            RowKey::Lock(name) => name.to_string(),
+            _ => String::new(),
+        };
+        let names: Vec<String> = list.rows().iter().map(name).collect();
+        names.join(" ")
+    }
+
+    #[test]
+    fn what_is_selected_stays_selected_wherever_its_row_goes() {
+        let mut list = List::default();
+        list.set(locks(&["a", "b", "c"]), false);
+        list.go(1);
+        list.set(locks(&["c", "x", "a", "b"]), false);
+        assert_eq!(list.selected(), Some(&RowKey::Lock("b".into())));
+        assert_eq!(list.position(), Some(3));
+    }
+
+    #[test]
+    fn a_row_that_goes_leaves_the_cursor_where_it_was() {
+        let mut list = List::default();
+        list.set(locks(&["a", "b", "c"]), false);
+        list.go(1);
+        list.set(locks(&["a", "c"]), false);
+        assert_eq!(list.selected(), Some(&RowKey::Lock("c".into())));
+        list.set(Vec::new(), false);
+        assert_eq!(list.selected(), None);
+        list.set(locks(&["z"]), false);
+        assert_eq!(list.selected(), Some(&RowKey::Lock("z".into())));
+    }
+
+    #[test]
+    fn while_somebody_moves_no_row_goes_anywhere() {
+        let mut list = List::default();
+        list.set(locks(&["a", "b", "c"]), false);
+        list.set(locks(&["new", "c", "b", "a"]), true);
+        assert_eq!(names(&list), "a b c new");
+        list.set(locks(&["new", "c", "b", "a"]), false);
+        assert_eq!(names(&list), "new c b a");
+    }
+
+    #[test]
+    fn until_somebody_chooses_it_is_the_first_row_and_then_it_stays_on_its_line() {
+        let mut list = List::default();
+        list.set(locks(&["b", "c", "d", "e"]), false);
+        list.set(locks(&["a", "b", "c", "d", "e"]), false);
+        assert_eq!(list.selected(), Some(&RowKey::Lock("a".into())));
+        assert_eq!(list.window(3), 0..3);
+        list.go(1);
+        list.set(locks(&["x", "y", "a", "b", "c", "d", "e"]), false);
+        assert_eq!(list.window(3), 2..5);
+        assert_eq!(list.position(), Some(3));
+    }
+
+    #[test]
+    fn the_window_follows_the_cursor_and_never_shows_less_than_it_could() {
+        let mut list = List::default();
+        let all: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        list.set(locks(&all), false);
+        assert_eq!(list.window(10), 0..10);
+        list.go(25);
+        assert_eq!(list.window(10), 16..26);
+        list.step(-12);
+        assert_eq!(list.window(10), 13..23);
+        list.go(usize::MAX);
+        assert_eq!(list.window(10), 90..100);
+        list.set(locks(&all[..5]), false);
+        assert_eq!(list.window(10), 0..5);
+    }
+}

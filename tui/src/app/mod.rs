@@ -1,0 +1,282 @@
+//! The program behind the screen: what is looked at, what is typed, and what a key does.
+//!
+//! Pure: it is given inputs and moments, changes itself, and says what should be done outside
+//! ([`Effect`]). It never draws, and it never asks the store for anything by itself.
+
+mod act;
+mod list;
+mod prompt;
+mod rows;
+mod sort;
+mod spots;
+mod tree;
+mod update;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use leasehold_records::Deed;
+
+pub(crate) use act::Order;
+pub(crate) use list::{List, RowKey};
+pub(crate) use prompt::matches;
+pub(crate) use prompt::{Overlay, Typing};
+pub(crate) use rows::Counts;
+pub(crate) use sort::Sort;
+pub(crate) use spots::Spots;
+pub(crate) use tree::{Branch, tree};
+pub(crate) use update::Input;
+
+use crate::fact::Fact;
+use crate::filter::Filter;
+use crate::keymap::Keymap;
+use crate::model::{Blame, Model, Shown, Who};
+use crate::theme::Theme;
+
+/// What the screen can be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum View {
+    /// Every lock in a line.
+    Locks,
+    /// The queue of one lock, and who blocks whom.
+    Queue,
+    /// Leases, and what goes when they go.
+    Sessions,
+    /// Jobs, their runs and their output.
+    Jobs,
+    /// What happened.
+    Events,
+    /// Locks over time.
+    Heatmap,
+}
+
+impl View {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Locks,
+        Self::Queue,
+        Self::Sessions,
+        Self::Jobs,
+        Self::Events,
+        Self::Heatmap,
+    ];
+
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Locks => "Locks",
+            Self::Queue => "Queue",
+            Self::Sessions => "Sessions",
+            Self::Jobs => "Jobs",
+            Self::Events => "Events",
+            Self::Heatmap => "Heatmap",
+        }
+    }
+
+    const fn at(self) -> usize {
+        self as usize
+    }
+}
+
+/// What should be done outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Quit,
+    Suspend,
+    /// Put this into the terminal's clipboard.
+    Copy(String),
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
+    /// Do this to somebody's entry or lease.
+    Order(Order),
+}
+
+/// A line for whoever has just done something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) text: String,
+    pub(crate) is_bad: bool,
+    /// When it was said, in Unix milliseconds.
+    pub(crate) at: u64,
+}
+
+/// Where the facts come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// From a store at this address.
+    Store(String),
+    /// From this recording; its last moment, in Unix milliseconds, is its present.
+    Recording { file: String, ended: u64 },
+}
+
+/// What decides how it looks and what it may do; fixed while it runs but for theme and mouse.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) keymap: Keymap,
+    pub(crate) theme: Theme,
+    /// Looks up what the environment says of the terminal.
+    pub(crate) env: fn(&str) -> Option<String>,
+    pub(crate) mouse: bool,
+    /// Whether anything may be changed in the store.
+    pub(crate) allow_write: bool,
+    pub(crate) source: Source,
+    /// Who would be named for a deed, as user@machine.
+    pub(crate) operator: String,
+}
+
+/// The program.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) model: Model,
+    pub(crate) setup: Setup,
+    pub(crate) view: View,
+    /// The views that one came through, for the way back.
+    trail: Vec<View>,
+    lists: [List; View::ALL.len()],
+    sorts: [Sort; View::ALL.len()],
+    pub(crate) filter: Filter,
+    /// What covers the view.
+    pub(crate) overlay: Option<Overlay>,
+    /// The lock that the Queue view is about, by its full name.
+    pub(crate) lock: Option<Arc<str>>,
+    /// Whether the selected lock is kept in sight wherever it goes.
+    pub(crate) follow: bool,
+    pub(crate) note: Option<Note>,
+    /// Until when rows keep their places, because somebody moves among them.
+    hold_until: u64,
+    /// What the rows were made from.
+    stamp: rows::Stamp,
+    blame: Blame,
+    counts: Counts,
+    /// Where things were drawn, for the mouse; whoever draws says so.
+    pub(crate) spots: Spots,
+    /// Whether a recording plays, and since when at which moment.
+    pub(crate) playing: Option<(u64, u64)>,
+}
+
+impl App {
+    pub(crate) fn new(model: Model, setup: Setup) -> Self {
+        Self {
+            model,
+            setup,
+            view: View::Locks,
+            trail: Vec::new(),
+            lists: Default::default(),
+            sorts: Sort::defaults(),
+            filter: Filter::default(),
+            overlay: None,
+            lock: None,
+            follow: false,
+            note: None,
+            hold_until: 0,
+            stamp: rows::Stamp::default(),
+            blame: Blame::default(),
+            counts: Counts::default(),
+            spots: Spots::default(),
+            playing: None,
+        }
+    }
+
+    /// The present: of a recording, its last moment.
+    pub(crate) fn present(&self, now: u64) -> u64 {
+        match &self.setup.source {
+            Source::Store(_) => now,
+            Source::Recording { ended, .. } => *ended,
+        }
+    }
+
+    /// What is shown.
+    pub(crate) fn shown(&self, now: u64) -> Shown<'_> {
+        self.model.shown(self.present(now))
+    }
+
+    /// The list of the view that is looked at.
+    pub(crate) fn list(&self) -> &List {
+        &self.lists[self.view.at()]
+    }
+
+    pub(crate) fn list_mut(&mut self) -> &mut List {
+        &mut self.lists[self.view.at()]
+    }
+
+    pub(crate) fn sort(&self) -> Sort {
+        self.sorts[self.view.at()]
+    }
+
+    pub(crate) const fn blame(&self) -> &Blame {
+        &self.blame
+    }
+
+    /// The lock that the selected row is about, by its full name.
+    pub(crate) fn selected_lock(&self, now: u64) -> Option<Arc<str>> {
+        match self.list().selected()? {
+            RowKey::Lock(lock) | RowKey::Entry(lock, _) => Some(lock.clone()),
+            RowKey::Job(job, host) => {
+                let jobs = &self.shown(now).world.jobs;
+                let job = jobs.get(&(job.clone(), host.clone()))?;
+                Some(self.model.scope.root().lock(&job.lock).into())
+            }
+            RowKey::Session(_) | RowKey::Event(_) => None,
+        }
+    }
+
+    /// The job that the selected row is about, and its host: itself, or whoever is selected in a queue.
+    pub(crate) fn job(&self, now: u64) -> Option<(String, String)> {
+        if let Some(RowKey::Job(job, host)) = self.list().selected() {
+            return Some((job.clone(), host.clone()));
+        }
+        let lock = self.selected_lock(now)?;
+        let queue = &self.shown(now).world.locks.get(&lock)?.queue;
+        let entry = match self.list().selected() {
+            Some(RowKey::Entry(_, key)) => queue.iter().find(|entry| entry.key == *key)?,
+            _ => queue.first()?,
+        };
+        match &entry.who {
+            Who::Job { job, host } => Some((job.to_string(), host.to_string())),
+            _ => None,
+        }
+    }
+
+    /// Takes a fact in.
+    pub(crate) fn take(&mut self, fact: Fact) {
+        if let crate::fact::Told::Answer(answer) = &fact.told {
+            let (text, is_bad) = match answer {
+                Ok(text) => (text.clone(), false),
+                Err(text) => (text.clone(), true),
+            };
+            self.note = Some(Note {
+                text,
+                is_bad,
+                at: fact.at,
+            });
+        }
+        self.model.take(fact);
+    }
+
+    fn say(&mut self, now: u64, text: impl Into<String>) {
+        self.note = Some(Note {
+            text: text.into(),
+            is_bad: false,
+            at: now,
+        });
+    }
+
+    /// Says that something is not as it should be.
+    pub(crate) fn complain(&mut self, now: u64, text: impl Into<String>) {
+        self.note = Some(Note {
+            text: text.into(),
+            is_bad: true,
+            at: now,
+        });
+    }
+
+    /// The leases that should be asked about: those on the screen, and holders whose time runs out.
+    pub(crate) fn wanted(&self, now: u64) -> Vec<i64> {
+        rows::wanted(self, now)
+    }
+
+    /// What can be done to the selected row, if anything.
+    pub(crate) fn order(&self, deed: Deed, now: u64) -> Result<Order, String> {
+        act::order(self, deed, now)
+    }
+}

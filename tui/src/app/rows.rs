@@ -1,0 +1,274 @@
+//! Which rows each view has: filtered, sorted, and made anew only when something has changed.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::{App, RowKey, Sort, View, tree};
+use crate::model::{Blame, LockRow, State};
+
+/// What is sorted by time is sorted anew this often, in milliseconds.
+const RESORT: u64 = 1_000;
+/// Leases that are asked about at a time.
+const WANTED: usize = 128;
+
+/// What rows were made from: while it is the same, so are they.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Stamp {
+    view: Option<View>,
+    version: u64,
+    events: u64,
+    second: u64,
+    filter: String,
+    sort: Option<Sort>,
+    lock: Option<Arc<str>>,
+    is_live: bool,
+}
+
+impl App {
+    /// Brings the rows of the view up to date.
+    pub(crate) fn refresh(&mut self, now: u64) {
+        let shown = self.shown(now);
+        let stamp = Stamp {
+            view: Some(self.view),
+            version: shown.world.version,
+            events: self.model.events.total(),
+            second: now / RESORT,
+            filter: self.filter.text().to_owned(),
+            sort: Some(self.sort()),
+            lock: self.lock.clone(),
+            is_live: shown.is_live,
+        };
+        if stamp == self.stamp {
+            return;
+        }
+        if self.blame.version != shown.world.version || self.stamp.is_live != stamp.is_live {
+            self.blame = Blame::of(shown.world);
+        }
+        self.stamp = stamp;
+        self.counts = self.count(now);
+        let rows = match self.view {
+            View::Locks | View::Heatmap => self.lock_rows(now),
+            View::Queue => self.queue_rows(now),
+            View::Sessions => self.session_rows(now),
+            View::Jobs => self.job_rows(now),
+            View::Events => self.event_rows(now),
+        };
+        let hold = now < self.hold_until;
+        self.list_mut().set(rows, hold);
+    }
+
+    fn lock_rows(&self, now: u64) -> Vec<RowKey> {
+        let shown = self.shown(now);
+        let mut rows: Vec<LockRow> = Vec::new();
+        for lock in shown.world.locks.values() {
+            // A lock that has always been free, as far as this moment knows, is none yet.
+            if lock.queue.is_empty() && lock.tenancy.since.is_none() {
+                continue;
+            }
+            let row = self.model.row(shown, lock);
+            let holder = row.holder.as_ref().map(|holder| holder.who.label());
+            let fields = [
+                &*row.label,
+                holder.as_deref().unwrap_or(""),
+                row.state.word(),
+            ];
+            if self.filter.matches(&fields) {
+                rows.push(row);
+            }
+        }
+        let (sort, name) = (self.sort(), self.sort().name(self.view));
+        rows.sort_by(|a, b| {
+            let order = compare(name, a, b);
+            let order = if sort.reverse { order.reverse() } else { order };
+            order.then_with(|| a.label.cmp(&b.label))
+        });
+        rows.into_iter().map(|row| RowKey::Lock(row.name)).collect()
+    }
+
+    fn queue_rows(&self, now: u64) -> Vec<RowKey> {
+        let shown = self.shown(now);
+        let Some(lock) = &self.lock else {
+            return Vec::new();
+        };
+        tree(shown.world, &self.blame, lock)
+            .into_iter()
+            .filter(|branch| {
+                let label = branch.entry.who.label();
+                let lock = self.model.scope.label(&branch.lock);
+                self.filter.matches(&[&label, &lock])
+            })
+            .map(|branch| RowKey::Entry(branch.lock, branch.entry.key.clone()))
+            .collect()
+    }
+
+    fn session_rows(&self, now: u64) -> Vec<RowKey> {
+        let mut rows = self.model.sessions(self.shown(now));
+        rows.retain(|row| {
+            let lease = format!("{:x}", row.lease);
+            let mut fields = vec![row.whose.as_str(), lease.as_str()];
+            fields.extend(row.holds.iter().map(|(lock, _)| &**lock));
+            fields.extend(row.waits.iter().map(|(lock, ..)| &**lock));
+            self.filter.matches(&fields)
+        });
+        let (sort, name) = (self.sort(), self.sort().name(self.view));
+        rows.sort_by(|a, b| {
+            let order = match name {
+                "TTL" => a.ttl.map(|ttl| ttl.left).cmp(&b.ttl.map(|ttl| ttl.left)),
+                "HOLDS" => a.holds.len().cmp(&b.holds.len()),
+                "WAITS" => a.waits.len().cmp(&b.waits.len()),
+                _ => Ordering::Equal,
+            };
+            if sort.reverse { order.reverse() } else { order }
+        });
+        if name == "SESSION" && sort.reverse {
+            rows.reverse();
+        }
+        rows.into_iter()
+            .map(|row| RowKey::Session(row.lease))
+            .collect()
+    }
+
+    fn job_rows(&self, now: u64) -> Vec<RowKey> {
+        let shown = self.shown(now);
+        let mut jobs: Vec<_> = shown
+            .world
+            .jobs
+            .values()
+            .filter(|job| {
+                let state = job.state.as_str();
+                self.filter
+                    .matches(&[&job.job, &job.host, &job.lock, state])
+            })
+            .collect();
+        let (sort, name) = (self.sort(), self.sort().name(self.view));
+        jobs.sort_by(|a, b| {
+            let order = match name {
+                "HOST" => a.host.cmp(&b.host),
+                "STATE" => a.state.as_str().cmp(b.state.as_str()),
+                "SINCE" => a.since_unix_ms.cmp(&b.since_unix_ms),
+                _ => a.job.cmp(&b.job),
+            };
+            let order = if sort.reverse { order.reverse() } else { order };
+            order.then_with(|| (&a.job, &a.host).cmp(&(&b.job, &b.host)))
+        });
+        jobs.into_iter()
+            .map(|job| RowKey::Job(job.job.clone(), job.host.clone()))
+            .collect()
+    }
+
+    fn event_rows(&self, now: u64) -> Vec<RowKey> {
+        let shown = self.shown(now);
+        self.model
+            .events
+            .before(shown.next)
+            .filter(|(_, event)| {
+                if self.filter.is_empty() {
+                    return true;
+                }
+                let lock = event.lock.as_deref().unwrap_or("");
+                self.filter
+                    .matches(&[lock, event.what.word(), &event.what.tell()])
+            })
+            .map(|(number, _)| RowKey::Event(number))
+            .collect()
+    }
+}
+
+fn compare(column: &str, a: &LockRow, b: &LockRow) -> Ordering {
+    match column {
+        "STATE" => a.state.cmp(&b.state),
+        "HELD" => a.held.cmp(&b.held),
+        "TTL" => {
+            let left = |row: &LockRow| row.ttl.map_or(u64::MAX, |ttl| ttl.left);
+            left(a).cmp(&left(b))
+        }
+        "WAIT" => a.waiters.cmp(&b.waiters),
+        "OLDEST" => a.oldest.cmp(&b.oldest),
+        "FENCE" => a.token().cmp(&b.token()),
+        _ => a.label.cmp(&b.label),
+    }
+}
+
+/// The leases that should be asked about. Those on the screen first, then holders whose time runs out.
+pub(super) fn wanted(app: &App, now: u64) -> Vec<i64> {
+    let shown = app.shown(now);
+    let mut wanted = Vec::new();
+    if !shown.is_live {
+        return wanted;
+    }
+    let mut want = |lease: i64| {
+        if lease != 0 && wanted.len() < WANTED && !wanted.contains(&lease) {
+            wanted.push(lease);
+        }
+    };
+    let list = app.list();
+    let end = list.len().min(list.top() + list.height().max(1));
+    let selected = app.selected_lock(now).or_else(|| app.lock.clone());
+    for row in &list.rows()[list.top().min(end)..end] {
+        match row {
+            RowKey::Lock(lock) => {
+                let holder = shown.world.locks.get(lock).and_then(|lock| lock.holder());
+                holder.into_iter().for_each(|holder| want(holder.lease));
+            }
+            RowKey::Entry(lock, key) => {
+                let queue = shown.world.locks.get(lock).map(|lock| &lock.queue);
+                let entry = queue.and_then(|queue| queue.iter().find(|e| e.key == *key));
+                entry.into_iter().for_each(|entry| want(entry.lease));
+            }
+            RowKey::Session(lease) => want(*lease),
+            RowKey::Job(..) | RowKey::Event(_) => {}
+        }
+    }
+    if let Some(lock) = selected.and_then(|lock| shown.world.locks.get(&lock)) {
+        lock.queue
+            .iter()
+            .take(16)
+            .for_each(|entry| want(entry.lease));
+    }
+    for lock in shown.world.locks.values() {
+        if let Some(holder) = lock.holder()
+            && app
+                .model
+                .leases
+                .ttl(holder.lease, now)
+                .is_some_and(|ttl| ttl.is_running_out())
+        {
+            want(holder.lease);
+        }
+    }
+    wanted
+}
+
+/// How many locks are in which state, for the header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) locks: usize,
+    pub(crate) held: usize,
+    pub(crate) waiting: usize,
+    pub(crate) expiring: usize,
+    pub(crate) takeover: usize,
+}
+
+impl App {
+    /// How many locks are in which state, whatever the filter is, as of the last refresh.
+    pub(crate) const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn count(&self, now: u64) -> Counts {
+        let shown = self.shown(now);
+        let mut counts = Counts::default();
+        for lock in shown.world.locks.values() {
+            if lock.queue.is_empty() {
+                continue;
+            }
+            let row = self.model.row(shown, lock);
+            counts.locks += 1;
+            counts.held += 1;
+            counts.waiting += row.waiters;
+            counts.expiring += usize::from(row.state == State::Expiring);
+            counts.takeover += usize::from(row.state == State::Takeover);
+        }
+        counts
+    }
+}

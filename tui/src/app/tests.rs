@@ -1,0 +1,383 @@
+//! What inputs do: to what is looked at, to the moment that is shown, and, once confirmed, to others.
+
+use std::time::Duration;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use leasehold_records::{Deed, JobState};
+
+use super::*;
+use crate::fact::Told;
+use crate::model::fixture::Teller;
+use crate::theme::ThemeName;
+
+struct Desk {
+    app: App,
+    now: u64,
+}
+
+impl Desk {
+    fn new(teller: Teller, allow_write: bool) -> Self {
+        let setup = Setup {
+            keymap: Keymap::default(),
+            theme: Theme::choose(ThemeName::Mono, &|_| None),
+            env: |_| None,
+            mouse: true,
+            allow_write,
+            source: Source::Store("127.0.0.1:2379".into()),
+            operator: "ann@desk".into(),
+        };
+        let now = teller.now;
+        let mut app = App::new(teller.model, setup);
+        app.refresh(now);
+        app.list_mut().window(10);
+        Self { app, now }
+    }
+
+    fn press(&mut self, code: KeyCode) -> Vec<Effect> {
+        let key = KeyEvent::new(code, KeyModifiers::NONE);
+        self.app.update(Input::Key(key), self.now)
+    }
+
+    fn types(&mut self, text: &str) -> Vec<Effect> {
+        text.chars()
+            .flat_map(|c| self.press(KeyCode::Char(c)))
+            .collect()
+    }
+
+    fn rows(&self) -> Vec<String> {
+        let name = |row: &RowKey| match row {
+            RowKey::Lock(lock) => self.app.model.scope.label(lock),
+            RowKey::Entry(_, key) => key.rsplit('/').next().unwrap_or_default().to_owned(),
+            RowKey::Session(lease) => format!("{lease:x}"),
+            RowKey::Job(job, host) => format!("{job}@{host}"),
+            RowKey::Event(number) => number.to_string(),
+        };
+        self.app.list().rows().iter().map(name).collect()
+    }
+
+    fn selected(&self) -> String {
+        let at = self.app.list().position();
+        at.map_or_else(String::new, |at| self.rows()[at].clone())
+    }
+
+    fn note(&self) -> &str {
+        self.app.note.as_ref().map_or("", |note| &note.text)
+    }
+}
+
+/// a is contended, b is held, c is held by hand.
+fn some() -> Teller {
+    let mut teller = Teller::new();
+    let token = teller.join("a", "led", "host-1", 1);
+    teller.job("led", "host-1", "a", JobState::Running, Some(token));
+    teller.after(1_000).join("a", "led", "host-2", 2);
+    teller.after(1_000).join_other("a", 3);
+    teller.join_other("b", 3);
+    teller.put("/leasehold/locks/c/hold", b"", 0);
+    teller
+}
+
+#[test]
+fn locks_begin_with_the_one_that_is_waited_for_longest() {
+    let mut desk = Desk::new(some(), false);
+    assert_eq!(desk.rows(), ["a", "b", "c"]);
+    // By name, the other way around.
+    while desk.app.sort().name(View::Locks) != "LOCK" {
+        desk.types("s");
+    }
+    desk.types("S");
+    assert_eq!(desk.rows(), ["c", "b", "a"]);
+}
+
+#[test]
+fn a_filter_applies_while_it_is_typed_and_esc_brings_the_last_one_back() {
+    let mut desk = Desk::new(some(), false);
+    desk.types("/host-1");
+    assert_eq!(desk.rows(), ["a"]);
+    desk.press(KeyCode::Enter);
+    desk.types("/");
+    desk.app.update(Input::Key(ctrl('u')), desk.now);
+    desk.types("hold");
+    assert_eq!(desk.rows(), ["c"]);
+    desk.press(KeyCode::Esc);
+    assert_eq!(desk.rows(), ["a"]);
+    desk.types("/(");
+    assert!(desk.note().contains("pattern"), "{}", desk.note());
+    assert_eq!(desk.rows(), ["a"], "what is no filter changes nothing");
+    desk.press(KeyCode::Esc);
+    desk.types("c");
+    assert_eq!(desk.rows(), ["a", "b", "c"]);
+}
+
+fn ctrl(c: char) -> KeyEvent {
+    KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL)
+}
+
+#[test]
+fn enter_goes_into_a_lock_and_esc_back_to_where_one_was() {
+    let mut desk = Desk::new(some(), false);
+    desk.types("j");
+    desk.press(KeyCode::Enter);
+    assert_eq!(desk.app.view, View::Queue);
+    assert_eq!(desk.rows(), ["3"]);
+    desk.press(KeyCode::Esc);
+    assert_eq!(
+        (desk.app.view, desk.selected().as_str()),
+        (View::Locks, "b")
+    );
+}
+
+#[test]
+fn the_queue_has_the_order_of_create_revisions_and_what_waiters_hold_below_them() {
+    let mut desk = Desk::new(some(), false);
+    desk.press(KeyCode::Enter);
+    // The third entry of a also holds b.
+    assert_eq!(desk.rows(), ["1", "2", "3", "3"]);
+}
+
+#[test]
+fn rows_stay_where_they_are_while_somebody_moves_among_them() {
+    let mut teller = some();
+    teller.join_other("d", 9);
+    let mut desk = Desk::new(teller, false);
+    desk.types("jj");
+    assert_eq!(
+        (desk.rows().join(" "), desk.selected()),
+        ("a b c d".into(), "c".into())
+    );
+    // d is now waited for by two, for longer than a is.
+    let mut keys = Vec::new();
+    for lease in [10, 11] {
+        let key = format!("/leasehold/locks/d/{lease:x}");
+        let mut kv = crate::model::fixture::kv(&key, b"", lease);
+        kv.create_revision = 2_000 + lease;
+        keys.push(leasehold_lock::KeyChange {
+            key,
+            revision: 2_000 + lease,
+            now: Some(kv),
+        });
+    }
+    let told = Told::Keys(leasehold_lock::FeedItem::Changes {
+        revision: 2_011,
+        changes: keys,
+    });
+    desk.app.take(Fact {
+        at: desk.now - 60_000,
+        told,
+    });
+    desk.now += 500;
+    desk.app.update(Input::Tick, desk.now);
+    assert_eq!(desk.rows().join(" "), "a b c d", "held while moving");
+    desk.now += 5_000;
+    desk.app.update(Input::Tick, desk.now);
+    assert_eq!(desk.rows().join(" "), "d a b c");
+    assert_eq!(desk.selected(), "c");
+}
+
+#[test]
+fn frozen_the_rows_stand_still_and_live_they_go_on() {
+    let mut desk = Desk::new(some(), false);
+    desk.types(" ");
+    assert!(!desk.app.shown(desk.now).is_live);
+    let told = Told::Keys(leasehold_lock::FeedItem::Changes {
+        revision: 3_000,
+        changes: vec![leasehold_lock::KeyChange {
+            key: "/leasehold/locks/b/3".into(),
+            revision: 3_000,
+            now: None,
+        }],
+    });
+    desk.now += 10_000;
+    desk.app.take(Fact { at: desk.now, told });
+    desk.app.update(Input::Tick, desk.now);
+    assert_eq!(desk.app.model.behind(), 1);
+    let holder = |desk: &Desk| {
+        let lock = &desk.app.shown(desk.now).world.locks["/leasehold/locks/b"];
+        lock.queue.len()
+    };
+    assert_eq!(holder(&desk), 1);
+    desk.types("]");
+    assert_eq!(holder(&desk), 0);
+    desk.types("[");
+    assert_eq!(holder(&desk), 1);
+    desk.types("L");
+    assert!(desk.app.shown(desk.now).is_live && holder(&desk) == 0);
+    desk.types("]");
+    assert_eq!(desk.note(), "there is nothing further in that direction");
+}
+
+#[test]
+fn without_the_flag_nothing_can_be_done_to_anybody() {
+    let mut desk = Desk::new(some(), false);
+    for key in ["x", "X", "K"] {
+        assert!(desk.types(key).is_empty());
+        assert!(desk.app.overlay.is_none());
+        assert!(desk.note().contains("--allow-write"), "{}", desk.note());
+    }
+}
+
+#[test]
+fn a_run_is_stopped_only_when_the_locks_name_has_been_typed() {
+    let mut desk = Desk::new(some(), true);
+    desk.types("K");
+    desk.types("wrong");
+    assert!(desk.press(KeyCode::Enter).is_empty());
+    assert!(
+        desk.note().starts_with("nothing was done"),
+        "{}",
+        desk.note()
+    );
+    desk.types("K");
+    desk.types("a");
+    let effects = desk.press(KeyCode::Enter);
+    let [Effect::Order(order)] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(order.deed, Deed::StopRun);
+    assert_eq!(order.key, "/leasehold/locks/a/1");
+    assert_eq!((order.token, order.whom.as_str()), (1_001, "led@host-1"));
+}
+
+#[test]
+fn a_waiter_is_removed_and_a_holder_stopped_and_not_the_other_way_around() {
+    let mut desk = Desk::new(some(), true);
+    desk.types("x");
+    assert!(
+        desk.note().contains("stop its run instead"),
+        "{}",
+        desk.note()
+    );
+    desk.press(KeyCode::Enter);
+    desk.types("jK");
+    assert!(
+        desk.note().contains("remove its entry instead"),
+        "{}",
+        desk.note()
+    );
+    desk.types("x");
+    desk.types("a");
+    let effects = desk.press(KeyCode::Enter);
+    assert!(
+        matches!(effects.as_slice(), [Effect::Order(order)] if order.deed == Deed::RemoveEntry && order.lease == 2)
+    );
+}
+
+#[test]
+fn a_revoked_lease_says_what_goes_with_it() {
+    let mut desk = Desk::new(some(), true);
+    desk.types("3");
+    let rows = desk.rows();
+    let at = rows.iter().position(|row| row == "3").expect("a session");
+    desk.app.list_mut().go(at);
+    desk.types("X");
+    let Some(Overlay::Confirm { order, .. }) = &desk.app.overlay else {
+        panic!("{}", desk.note());
+    };
+    assert_eq!(
+        order.consequence,
+        "client 3 loses its lease: 1 held lock(s) and 1 place(s) in queues"
+    );
+    assert_eq!(order.confirm, "b");
+}
+
+#[test]
+fn nothing_can_be_done_to_the_past() {
+    let mut desk = Desk::new(some(), true);
+    desk.types(" K");
+    assert!(desk.note().contains("this is the past"), "{}", desk.note());
+}
+
+#[test]
+fn a_recording_plays_and_stands_still_and_ends_where_it_ends() {
+    let mut teller = Teller::new();
+    for lease in 1..=5 {
+        teller.after(1_000).join_other("a", lease);
+    }
+    let ended = teller.now;
+    let mut desk = Desk::new(teller, false);
+    desk.app.setup.source = Source::Recording {
+        file: "incident".into(),
+        ended,
+    };
+    // Whenever it is looked at.
+    desk.now = ended + 86_400_000;
+    desk.types("O");
+    let depth = |desk: &Desk| {
+        let locks = &desk.app.shown(desk.now).world.locks;
+        locks
+            .get("/leasehold/locks/a")
+            .map_or(0, |lock| lock.queue.len())
+    };
+    assert_eq!(depth(&desk), 0);
+    desk.types(" ");
+    desk.now += 2_500;
+    desk.app.update(Input::Tick, desk.now);
+    assert_eq!(depth(&desk), 3);
+    desk.types(" ");
+    desk.now += 60_000;
+    desk.app.update(Input::Tick, desk.now);
+    assert_eq!(depth(&desk), 3, "it stands still");
+    desk.types("L");
+    assert_eq!(depth(&desk), 5);
+}
+
+#[test]
+fn the_palette_does_what_is_chosen_in_it() {
+    let mut desk = Desk::new(some(), false);
+    desk.types(":heat");
+    desk.press(KeyCode::Enter);
+    assert_eq!(desk.app.view, View::Heatmap);
+    desk.types(":quit");
+    assert_eq!(desk.press(KeyCode::Enter), [Effect::Quit]);
+}
+
+#[test]
+fn what_is_copied_is_the_name_by_which_others_know_it() {
+    let mut desk = Desk::new(some(), false);
+    let copied = desk.types("y");
+    assert_eq!(copied, [Effect::Copy("/leasehold/locks/a".into())]);
+    desk.press(KeyCode::Enter);
+    let copied = desk.types("y");
+    assert_eq!(copied, [Effect::Copy("/leasehold/locks/a/1".into())]);
+}
+
+#[test]
+fn the_leases_on_the_screen_and_those_that_run_out_are_asked_about() {
+    let mut teller = some();
+    for n in 0..50 {
+        teller.join_other(&format!("z{n:02}"), 100 + n);
+    }
+    teller.ttl(149, 3, 10);
+    let desk = Desk::new(teller, false);
+    let wanted = desk.app.wanted(desk.now);
+    for lease in [1, 2, 3, 149] {
+        assert!(wanted.contains(&lease), "{lease} of {wanted:?}");
+    }
+    assert!(wanted.len() < 20, "{wanted:?}");
+    let hold = wanted.contains(&0);
+    assert!(!hold, "what has no lease cannot be asked about");
+}
+
+#[test]
+fn a_key_that_is_let_go_does_nothing_and_control_c_always_ends_it() {
+    let mut desk = Desk::new(some(), false);
+    let released = KeyEvent {
+        kind: KeyEventKind::Release,
+        ..KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE)
+    };
+    assert!(desk.app.update(Input::Key(released), desk.now).is_empty());
+    desk.types("/");
+    assert_eq!(
+        desk.app.update(Input::Key(ctrl('c')), desk.now),
+        [Effect::Quit]
+    );
+}
+
+#[test]
+fn a_note_goes_after_a_while() {
+    let mut desk = Desk::new(some(), false);
+    desk.types("x");
+    desk.now += u64::try_from(Duration::from_secs(10).as_millis()).unwrap();
+    desk.app.update(Input::Tick, desk.now);
+    assert_eq!(desk.note(), "");
+}

@@ -1,0 +1,72 @@
+//! The wait tree of one lock: its queue, and below each waiter what that waiter holds and who waits for it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::model::{Blame, Entry, World};
+
+/// Lines that a tree may have; a longer one ends with what was left out.
+const MOST: usize = 5_000;
+
+/// One line of the tree.
+#[derive(Clone, Debug)]
+pub(crate) struct Branch {
+    /// How far in it stands: 0 for the lock that is looked at.
+    pub(crate) depth: usize,
+    /// The lock whose queue it is in, by its full name.
+    pub(crate) lock: Arc<str>,
+    /// Its place there: 0 holds.
+    pub(crate) place: usize,
+    pub(crate) entry: Arc<Entry>,
+    /// Other locks that this one holds, by full name.
+    pub(crate) also_holds: Vec<Arc<str>>,
+}
+
+/// The tree of `lock`.
+pub(crate) fn tree(world: &World, blame: &Blame, lock: &str) -> Vec<Branch> {
+    let mut out = Vec::new();
+    let mut seen = HashSet::new();
+    grow(world, blame, lock, 0, &mut seen, &mut out);
+    out
+}
+
+fn grow(
+    world: &World,
+    blame: &Blame,
+    name: &str,
+    depth: usize,
+    seen: &mut HashSet<Arc<str>>,
+    out: &mut Vec<Branch>,
+) {
+    let Some(lock) = world.locks.get(name) else {
+        return;
+    };
+    // Once each: a cycle would have no end.
+    if !seen.insert(lock.name.clone()) {
+        return;
+    }
+    for (place, entry) in lock.queue.iter().enumerate() {
+        if out.len() >= MOST {
+            return;
+        }
+        let held = blame.holds(&entry.who);
+        let also_holds: Vec<Arc<str>> = held
+            .iter()
+            .filter(|held| **held != lock.name)
+            .cloned()
+            .collect();
+        out.push(Branch {
+            depth,
+            lock: lock.name.clone(),
+            place,
+            entry: entry.clone(),
+            also_holds: also_holds.clone(),
+        });
+        // The holder's other locks are no concern of those who wait here.
+        if place > 0 {
+            for held in also_holds {
+                grow(world, blame, &held, depth + 1, seen, out);
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Why the dashboard could not do what it was asked for.
+
+use std::io;
+
+use leasehold_lock::{ConnectError, StoreError};
+
+use crate::source::RecordingError;
+
+/// Why the dashboard could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum TopError {
+    /// The command line asks for something that cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// A file of keys and colours has errors.
+    #[error("{0}")]
+    Keys(String),
+    /// The store cannot be reached, or refused us.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The store was reached, but did not tell.
+    #[error("cannot read the locks: {0}")]
+    Store(#[from] StoreError),
+    /// The terminal cannot be used.
+    #[error("cannot use the terminal: {0}")]
+    Terminal(#[source] io::Error),
+    /// The recording cannot be used.
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
+}
+
+impl TopError {
+    /// The exit code for it, the same as the host's: 2 usage, 3 configuration, 5 the store, 70 the rest.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Keys(_) => 3,
+            Self::Connect(_) | Self::Store(_) => 5,
+            Self::Terminal(_) | Self::Recording(_) => 70,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The file of settings: which keys a person wants, and what the dashboard looks like.
+//!
+//! ```toml
+//! theme = "light"
+//! mouse = false
+//! [keys]
+//! quit = ["q", "ctrl-c"]
+//! freeze = "space"
+//! ```
+//!
+//! A command that the file names has the keys that the file gives it; all others keep theirs. The file is
+//! taken as a whole or not at all: nothing here may pass over what it does not understand.
+
+use std::ops::Range;
+
+use clap::ValueEnum;
+use leasehold_records::printable;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Error};
+
+use super::bind::Bindings;
+use super::nearest::nearest;
+use super::report::{Finding, KeymapErrors};
+use super::{Command, Keymap};
+use crate::theme::ThemeName;
+
+/// What may stand at the top of the file.
+const TOP: [&str; 3] = ["keys", "theme", "mouse"];
+
+/// What a person has chosen; what is `None` was left open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// The keys.
+    pub(crate) keymap: Keymap,
+    /// The colours.
+    pub(crate) theme: Option<ThemeName>,
+    /// Whether the dashboard takes the mouse.
+    pub(crate) mouse: Option<bool>,
+}
+
+impl Settings {
+    /// Reads `text`; `file` is what messages call it.
+    pub(crate) fn from_toml(text: &str, file: &str) -> Result<Self, KeymapErrors> {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        let mut findings: Vec<Finding> = Vec::new();
+        for error in &errors {
+            let finding = syntax(error, text);
+            let repeats = |known: &Finding| {
+                line_of(text, known.span.start) == line_of(text, finding.span.start)
+            };
+            if !findings.last().is_some_and(repeats) {
+                findings.push(finding);
+            }
+        }
+        let mut settings = Self::default();
+        // Of a text that was only half understood, the meaning would be guessed.
+        if errors.iter().all(keeps_lines) {
+            let mut meaning = Vec::new();
+            settings.read(document.get_ref(), &mut meaning);
+            let wrong: Vec<_> = findings
+                .iter()
+                .map(|known| line_of(text, known.span.start))
+                .collect();
+            meaning.retain(|finding| !wrong.contains(&line_of(text, finding.span.start)));
+            findings.append(&mut meaning);
+        }
+        if findings.is_empty() {
+            Ok(settings)
+        } else {
+            Err(KeymapErrors::new(file, text, findings))
+        }
+    }
+
+    fn read(&mut self, table: &DeTable<'_>, findings: &mut Vec<Finding>) {
+        for (name, value) in table {
+            let read = match name.get_ref().as_ref() {
+                "keys" => self.read_keys(value, findings),
+                "theme" => theme(value).map(|theme| self.theme = Some(theme)),
+                "mouse" => mouse(value).map(|mouse| self.mouse = Some(mouse)),
+                unknown => Err(unknown_at_top(unknown, name.span())),
+            };
+            findings.extend(read.err());
+        }
+    }
+
+    fn read_keys(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), Finding> {
+        let DeValue::Table(table) = value.get_ref() else {
+            return Err(Finding::at(value.span(), "`keys` must be a table").help(
+                "write `[keys]`, and under it a line for each command, as in `quit = \"q\"`",
+            ));
+        };
+        let mut bindings = Bindings::default();
+        for (name, value) in table {
+            match Command::from_name(name.get_ref()) {
+                Some(command) => bindings.read(command, value, findings),
+                None => findings.push(unknown_command(name.get_ref(), name.span())),
+            }
+        }
+        bindings.check(findings);
+        bindings.apply(&mut self.keymap);
+        Ok(())
+    }
+}
+
+fn theme(value: &Spanned<DeValue<'_>>) -> Result<ThemeName, Finding> {
+    let names = || {
+        ThemeName::value_variants()
+            .iter()
+            .filter_map(ValueEnum::to_possible_value)
+    };
+    let listed: Vec<String> = names()
+        .map(|name| format!("\"{}\"", name.get_name()))
+        .collect();
+    let help = format!("write one of {}", listed.join(", "));
+    let Some(text) = value.get_ref().as_str() else {
+        return Err(Finding::at(value.span(), "`theme` must be text").help(help));
+    };
+    ThemeName::from_str(text, false).map_err(|_| {
+        Finding::at(value.span(), format!("there is no theme `{}`", shown(text))).help(help)
+    })
+}
+
+fn mouse(value: &Spanned<DeValue<'_>>) -> Result<bool, Finding> {
+    value.get_ref().as_bool().ok_or_else(|| {
+        Finding::at(value.span(), "`mouse` must be true or false")
+            .help("without quotes, as in `mouse = false`")
+    })
+}
+
+fn unknown_at_top(name: &str, span: Range<usize>) -> Finding {
+    let finding = Finding::at(span, format!("unknown key `{}`", shown(name)));
+    if Command::from_name(name).is_some() {
+        return finding.help("keys of commands are set under `[keys]`");
+    }
+    match nearest(name, TOP.into_iter()) {
+        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None => finding.help("the file may have `theme`, `mouse` and `[keys]`"),
+    }
+}
+
+fn unknown_command(name: &str, span: Range<usize>) -> Finding {
+    let finding = Finding::at(span, format!("there is no command `{}`", shown(name)));
+    match nearest(name, Command::ALL.iter().map(|command| command.name())) {
+        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None => finding.help("the palette of the dashboard (`:`) lists all commands"),
+    }
+}
+
+/// Whether the parser understood all other lines in spite of this error.
+fn keeps_lines(error: &Error) -> bool {
+    is_duplicate(error) || is_unquoted(error)
+}
+
+fn is_duplicate(error: &Error) -> bool {
+    error.message() == "duplicate key"
+}
+
+fn is_unquoted(error: &Error) -> bool {
+    error.message().starts_with("string values must be quoted")
+}
+
+/// Turns an error of the parser into a finding with a remedy.
+fn syntax(error: &Error, text: &str) -> Finding {
+    let span = error.span().unwrap_or(0..0);
+    if is_unquoted(error) {
+        return Finding::at(span, "text must be in quotes").help("write it as in `quit = \"q\"`");
+    }
+    if is_duplicate(error) {
+        let name = shown(text.get(span.clone()).unwrap_or_default());
+        return Finding::at(span, format!("`{name}` is here a second time"))
+            .help("keep one of them; several keys for one command go into a list, as in `quit = [\"q\", \"ctrl-c\"]`");
+    }
+    let finding = Finding::at(span, format!("this is not TOML: {}", error.message()));
+    finding.help("write lines as in `quit = [\"q\", \"ctrl-c\"]`, under `[keys]`")
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text[..text.floor_char_boundary(offset)]
+        .matches('\n')
+        .count()
+}
+
+/// `text` for use inside a message: printable and short.
+pub(super) fn shown(text: &str) -> String {
+    /// Names that anybody means are shorter.
+    const LONGEST: usize = 40;
+    let kept: String = text.chars().take(LONGEST).collect();
+    let cut = if kept.len() < text.len() { "…" } else { "" };
+    format!("{}{cut}", printable::line(&kept).replace('\t', " "))
+}

@@ -1,0 +1,192 @@
+//! What a person is promised about keys, and every message about a file of settings.
+
+use std::fmt::Write;
+
+use crossterm::event::{KeyCode, KeyModifiers};
+use insta::assert_snapshot;
+
+use super::*;
+use crate::theme::ThemeName;
+
+fn press(code: KeyCode) -> KeyEvent {
+    KeyEvent::new(code, KeyModifiers::NONE)
+}
+
+fn read(text: &str) -> Settings {
+    Settings::from_toml(text, "tui.toml").unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn refusal(text: &str) -> String {
+    Settings::from_toml(text, "tui.toml")
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn every_command_has_a_name_words_and_keys_of_its_own() {
+    let keymap = Keymap::default();
+    let mut table = String::new();
+    for command in Command::ALL {
+        let (group, name, does) = (
+            command.group().title(),
+            command.name(),
+            command.description(),
+        );
+        let keys = keymap.keys_of(*command).join(" ");
+        let writes = if command.writes() { " (writes)" } else { "" };
+        writeln!(table, "{group:8} {name:17} {keys:9} {does}{writes}").unwrap();
+        assert_eq!(Command::from_name(name), Some(*command));
+    }
+    assert_snapshot!("default_keys", table);
+}
+
+#[test]
+fn default_keys_are_keys_and_each_does_one_thing() {
+    let written: usize = Command::ALL
+        .iter()
+        .map(|command| command.default_keys().len())
+        .sum();
+    let keymap = Keymap::default();
+    assert_eq!(keymap.bindings.len(), written);
+    for (key, command) in &keymap.bindings {
+        assert_eq!(keymap.command_of(*key), Some(*command));
+    }
+    for (name, command) in FIXED {
+        assert_eq!(keymap.command_of(Key::parse(name).unwrap()), Some(command));
+    }
+}
+
+#[test]
+fn a_key_acts_when_pressed_or_held_but_not_when_let_go() {
+    let keymap = Keymap::default();
+    let event = |kind| KeyEvent::new_with_kind(KeyCode::Char('j'), KeyModifiers::NONE, kind);
+    assert_eq!(
+        keymap.command(event(KeyEventKind::Press)),
+        Some(Command::Down)
+    );
+    assert_eq!(
+        keymap.command(event(KeyEventKind::Repeat)),
+        Some(Command::Down)
+    );
+    assert_eq!(keymap.command(event(KeyEventKind::Release)), None);
+    assert_eq!(keymap.command(press(KeyCode::Char('Z'))), None);
+}
+
+#[test]
+fn a_file_replaces_what_it_names_and_leaves_the_rest() {
+    let settings = read("[keys]\nquit = [\"ctrl-q\", \"f10\"]\nfreeze = \"z\"\nhelp = []\n");
+    let keymap = &settings.keymap;
+    assert_eq!(keymap.keys_of(Command::Quit), ["^Q", "F10"]);
+    assert_eq!(keymap.hint(Command::Freeze), "z");
+    assert_eq!(keymap.hint(Command::Help), "");
+    assert_eq!(keymap.command(press(KeyCode::Char('q'))), None);
+    assert_eq!(keymap.command(press(KeyCode::Char(' '))), None);
+    assert_eq!(keymap.keys_of(Command::Down), ["j", "↓"]);
+    assert_eq!((settings.theme, settings.mouse), (None, None));
+}
+
+#[test]
+fn arrows_move_whatever_the_file_says() {
+    let keymap = read("[keys]\nup = \"i\"\ndown = []\npage-up = [\"pgup\", \"u\"]\n").keymap;
+    assert_eq!(keymap.keys_of(Command::Up), ["i", "↑"]);
+    assert_eq!(keymap.keys_of(Command::Down), ["↓"]);
+    assert_eq!(keymap.keys_of(Command::PageUp), ["PgUp", "u"]);
+    assert_eq!(keymap.command(press(KeyCode::Char('k'))), None);
+    assert_eq!(keymap.command(press(KeyCode::Up)), Some(Command::Up));
+}
+
+#[test]
+fn keys_may_change_places() {
+    let keymap = read("[keys]\nremove-entry = \"X\"\nrevoke-lease = \"x\"\n").keymap;
+    assert_eq!(
+        keymap.command(press(KeyCode::Char('x'))),
+        Some(Command::RevokeLease)
+    );
+    assert_eq!(
+        keymap.command(press(KeyCode::Char('X'))),
+        Some(Command::RemoveEntry)
+    );
+}
+
+#[test]
+fn theme_and_mouse_stand_at_the_top() {
+    let settings = read("theme = \"light\"\nmouse = false\n");
+    assert_eq!(settings.theme, Some(ThemeName::Light));
+    assert_eq!(settings.mouse, Some(false));
+    assert_eq!(settings.keymap, Keymap::default());
+    assert_eq!(read("  # nothing\n"), Settings::default());
+}
+
+#[test]
+fn everything_wrong_with_the_keys_is_said_at_once() {
+    assert_snapshot!(
+        "keys",
+        refusal(
+            r#"[keys]
+qiut = "q"
+half_page_up = "u"
+teleport = "b"
+freeze = ["spcae", "hyper-q", ""]
+sort = 5
+filter = ["/", true]
+open = "ctrl-m"
+help = "shift-1"
+left = "up"
+copy = "c"
+describe = "z"
+logs = ["w", "z"]
+live = ["L", "L"]
+top = "漢字	x"
+quit = []
+"#
+        )
+    );
+}
+
+#[test]
+fn everything_wrong_at_the_top_is_said_at_once() {
+    assert_snapshot!(
+        "top",
+        refusal(
+            "theme = \"drak\"\nmouse = \"off\"\nkeys = 1\nmuose = true\nquit = \"q\"\n\"\\u001b[2J\" = 1\n"
+        )
+    );
+    assert_snapshot!("theme_number", refusal("theme = 1"));
+}
+
+#[test]
+fn a_line_that_is_no_toml_does_not_hide_the_others() {
+    assert_snapshot!(
+        "duplicates",
+        refusal("[keys]\nquit = q\nhelp = \"?\"\nhelp = \"h\"\nqiut = \"q\"\n")
+    );
+    assert_snapshot!("no_toml", refusal("[keys\nquit = [\"q\"\nhelp = \"?\n"));
+}
+
+#[test]
+fn no_file_is_too_odd() {
+    for text in [
+        "\u{0}",
+        "[",
+        "=",
+        "[keys]\n[keys]\n",
+        "keys.quit.x = 1",
+        "[[keys]]",
+        "\"\"\"",
+        "é = {",
+    ] {
+        assert!(Settings::from_toml(text, "f").is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn the_file_that_shows_how_says_what_is_so_anyway_of_every_command() {
+    let text = include_str!("../../keys.toml");
+    let settings = Settings::from_toml(text, "keys.toml").unwrap();
+    let usual = Keymap::default();
+    for command in Command::ALL {
+        assert_eq!(settings.keymap.keys_of(*command), usual.keys_of(*command));
+        let line = format!("\n{} = ", command.name());
+        assert!(text.contains(&line), "{}", command.name());
+    }
+}

@@ -1,0 +1,229 @@
+//! What happened, as data: what the Events view, the stream and the log of deeds show.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use leasehold_records::{DeedRecord, RunRecord};
+
+use super::entry::Entry;
+use super::item::Host;
+use super::lock::Parting;
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    /// When it was seen, in Unix milliseconds.
+    pub(crate) at: u64,
+    /// It belongs to every moment of which the next step has at least this number.
+    pub(crate) step: u64,
+    /// The revision, 0 for what is no change in the store.
+    pub(crate) revision: i64,
+    /// What the lock is called, if it is about one.
+    pub(crate) lock: Option<Arc<str>>,
+    pub(crate) what: What,
+}
+
+/// What can happen. Spans are in milliseconds, and absent where nobody saw the beginning.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    /// Somebody joined a queue behind `ahead` others.
+    Waits {
+        who: Arc<Entry>,
+        ahead: usize,
+    },
+    /// A lock that was free was taken.
+    Acquires {
+        who: Arc<Entry>,
+    },
+    /// The holder went and nobody was waiting.
+    Ends {
+        who: Arc<Entry>,
+        held: Option<u64>,
+        parting: Parting,
+    },
+    /// The holder went and the next one came.
+    Passes {
+        from: Arc<Entry>,
+        held: Option<u64>,
+        parting: Parting,
+        to: Arc<Entry>,
+        waited: Option<u64>,
+    },
+    /// A waiter went.
+    Leaves {
+        who: Arc<Entry>,
+        place: usize,
+        parting: Parting,
+    },
+    RunStarts(Arc<RunRecord>),
+    RunEnds(Arc<RunRecord>),
+    HostUp(Arc<Host>),
+    HostGone(Arc<Host>),
+    Deed(Arc<DeedRecord>),
+    /// The store is not heard any more.
+    Down(Arc<str>),
+    /// Everything was read; what happened while the store was not heard has no moment of its own.
+    Live,
+}
+
+impl What {
+    /// One word for it, also a field of the stream: it stays.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Waits { .. } => "WAIT",
+            Self::Acquires { .. } => "ACQUIRE",
+            Self::Ends { parting, .. } => match parting {
+                Parting::Released => "RELEASE",
+                Parting::Expired => "EXPIRE",
+                Parting::Forced => "FORCED",
+            },
+            Self::Passes { parting, .. } => match parting {
+                Parting::Released => "HANDOFF",
+                Parting::Expired | Parting::Forced => "TAKEOVER",
+            },
+            Self::Leaves { .. } => "LEAVE",
+            Self::RunStarts(_) => "RUN",
+            Self::RunEnds(_) => "ENDED",
+            Self::HostUp(_) => "HOST",
+            Self::HostGone(_) => "GONE",
+            Self::Deed(_) => "DEED",
+            Self::Down(_) => "DOWN",
+            Self::Live => "LIVE",
+        }
+    }
+
+    /// Whether somebody should look at it.
+    pub(crate) fn is_trouble(&self) -> bool {
+        use leasehold_records::Outcome::{Again, Done, Running, Stopped};
+        match self {
+            Self::Ends { parting, .. }
+            | Self::Passes { parting, .. }
+            | Self::Leaves { parting, .. } => *parting != Parting::Released,
+            Self::RunEnds(run) => !matches!(run.outcome, Done | Again | Running | Stopped),
+            Self::HostGone(_) | Self::Down(_) | Self::Deed(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The rest of the sentence.
+    pub(crate) fn tell(&self) -> String {
+        use crate::text::age;
+        let ago = |span: &Option<u64>| span.map_or_else(|| "?".to_owned(), age);
+        match self {
+            Self::Waits { who, ahead } => format!("+{} (place {ahead})", who.who.label()),
+            Self::Acquires { who } => format!("{} token {}", who.who.label(), who.create),
+            Self::Ends { who, held, parting } => {
+                format!("{} {} {}", who.who.label(), parting.verb(), ago(held))
+            }
+            Self::Passes {
+                from,
+                held,
+                parting,
+                to,
+                waited,
+            } => format!(
+                "{} {} {} -> {} token {} waited {}",
+                from.who.label(),
+                parting.verb(),
+                ago(held),
+                to.who.label(),
+                to.create,
+                ago(waited)
+            ),
+            Self::Leaves {
+                who,
+                place,
+                parting,
+            } => {
+                let how = match parting {
+                    Parting::Released => "",
+                    Parting::Expired => ", its lease ended",
+                    Parting::Forced => ", removed by an operator",
+                };
+                format!("-{} (from place {place}{how})", who.who.label())
+            }
+            Self::RunStarts(run) => {
+                format!("{}@{} attempt {}", run.job, run.host, run.attempt)
+            }
+            Self::RunEnds(run) => {
+                let took = run.ended_unix_ms.unwrap_or(run.started_unix_ms);
+                let took = age(took.saturating_sub(run.started_unix_ms));
+                let detail = if run.detail.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", run.detail)
+                };
+                let outcome = run.outcome.as_str();
+                format!("{}@{} {outcome} after {took}{detail}", run.job, run.host)
+            }
+            Self::HostUp(host) => {
+                format!("{} is up, pid {}", host.record.host, host.record.pid)
+            }
+            Self::HostGone(host) => format!("{} is gone", host.record.host),
+            Self::Deed(deed) => format!(
+                "{} {} of {} (lease {})",
+                deed.by,
+                deed.deed.as_str(),
+                deed.whom,
+                deed.lease
+            ),
+            Self::Down(reason) => format!("the store is not heard: {reason}"),
+            Self::Live => "everything was read".into(),
+        }
+    }
+}
+
+impl Parting {
+    pub(crate) const fn verb(self) -> &'static str {
+        match self {
+            Self::Released => "held",
+            Self::Expired => "lease ended, held",
+            Self::Forced => "forced out, held",
+        }
+    }
+}
+
+/// The events, oldest first, bounded.
+#[derive(Debug)]
+pub(crate) struct Events {
+    ring: VecDeque<Event>,
+    /// The number of the oldest that is kept.
+    first: u64,
+    most: usize,
+}
+
+impl Events {
+    pub(super) const fn new(most: usize) -> Self {
+        Self {
+            ring: VecDeque::new(),
+            first: 0,
+            most,
+        }
+    }
+
+    pub(super) fn push(&mut self, event: Event) {
+        if self.ring.len() == self.most {
+            self.ring.pop_front();
+            self.first += 1;
+        }
+        self.ring.push_back(event);
+    }
+
+    /// Those that had happened before step `next`, newest first, each with its number.
+    pub(crate) fn before(&self, next: u64) -> impl Iterator<Item = (u64, &Event)> {
+        let known = self.ring.partition_point(|event| event.step <= next);
+        let numbers = (self.first..self.first + known as u64).rev();
+        numbers.zip(self.ring.range(..known).rev())
+    }
+
+    /// The event of that number, while it is kept.
+    pub(crate) fn get(&self, number: u64) -> Option<&Event> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.ring.get(at)
+    }
+
+    /// How many there have ever been.
+    pub(crate) fn total(&self) -> u64 {
+        self.first + self.ring.len() as u64
+    }
+}

@@ -1,0 +1,224 @@
+//! A small world for tests, built from the keys that real hosts and clients write.
+
+use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
+use leasehold_records::{
+    HolderRecord, HostRecord, JobRecord, JobState, Outcome, Progress, Root, RunKey, RunRecord,
+};
+
+use super::{Model, Scope};
+use crate::fact::{Fact, Told};
+
+/// The moment that fixtures begin at: 2026-01-02 12:00:00 UTC.
+pub(crate) const BEGAN: u64 = 1_767_355_200_000;
+
+/// Tells a model what a store would.
+pub(crate) struct Teller {
+    pub(crate) model: Model,
+    pub(crate) now: u64,
+    pub(crate) revision: i64,
+    root: Root,
+}
+
+impl Teller {
+    /// A store with nothing in it, at revision 1000.
+    pub(crate) fn new() -> Self {
+        let mut teller = Self::unread();
+        teller.reading(Vec::new());
+        teller
+    }
+
+    /// A store of which nothing has been read.
+    pub(crate) fn unread() -> Self {
+        let root = Root::default();
+        let scope = Scope::new(root.clone(), vec!["/legacy/".into()]);
+        Self {
+            model: Model::bounded(scope, 1_000, 1_000),
+            now: BEGAN,
+            revision: 1_000,
+            root,
+        }
+    }
+
+    pub(crate) fn tell(&mut self, told: Told) {
+        let at = self.now;
+        self.model.take(Fact { at, told });
+    }
+
+    pub(crate) fn reading(&mut self, keys: Vec<KeyValue>) {
+        let revision = self.revision;
+        self.tell(Told::Keys(FeedItem::Reading { revision, keys }));
+    }
+
+    pub(crate) fn after(&mut self, millis: u64) -> &mut Self {
+        self.now += millis;
+        self
+    }
+
+    /// Changes keys at one revision: `None` deletes.
+    pub(crate) fn change(&mut self, keys: Vec<(String, Option<KeyValue>)>) -> i64 {
+        self.revision += 1;
+        let revision = self.revision;
+        let changes = keys.into_iter().map(|(key, now)| KeyChange {
+            key,
+            revision,
+            now: now.map(|now| KeyValue {
+                mod_revision: revision,
+                create_revision: if now.create_revision == 0 {
+                    revision
+                } else {
+                    now.create_revision
+                },
+                ..now
+            }),
+        });
+        let changes = changes.collect();
+        self.tell(Told::Keys(FeedItem::Changes { revision, changes }));
+        revision
+    }
+
+    pub(crate) fn put(&mut self, key: &str, value: &[u8], lease: i64) -> i64 {
+        self.change(vec![(key.to_owned(), Some(kv(key, value, lease)))])
+    }
+
+    pub(crate) fn delete(&mut self, keys: &[&str]) -> i64 {
+        self.change(keys.iter().map(|key| ((*key).to_owned(), None)).collect())
+    }
+
+    /// The key of an entry.
+    pub(crate) fn key(&self, lock: &str, lease: i64) -> String {
+        format!("{}/{lease:x}", self.root.lock(lock))
+    }
+
+    /// A job of ours joins a queue; returns its token.
+    pub(crate) fn join(&mut self, lock: &str, job: &str, host: &str, lease: i64) -> i64 {
+        let record = HolderRecord {
+            host: host.into(),
+            job: job.into(),
+            pid: 4242,
+            since_unix_ms: self.now,
+        };
+        let key = self.key(lock, lease);
+        self.put(&key, &record.to_json(), lease)
+    }
+
+    /// Another client joins a queue.
+    pub(crate) fn join_other(&mut self, lock: &str, lease: i64) -> i64 {
+        let key = self.key(lock, lease);
+        self.put(&key, b"", lease)
+    }
+
+    pub(crate) fn leave(&mut self, lock: &str, lease: i64) -> i64 {
+        let key = self.key(lock, lease);
+        self.delete(&[&key])
+    }
+
+    pub(crate) fn host(&mut self, host: &str, lease: i64, jobs: &[&str]) -> i64 {
+        let record = HostRecord {
+            host: host.into(),
+            pid: 4242,
+            version: "0.1.0".into(),
+            started_unix_ms: self.now,
+            jobs: jobs.iter().map(|job| (*job).to_owned()).collect(),
+        };
+        let key = self.root.host(host);
+        self.put(&key, &record.to_json(), lease)
+    }
+
+    pub(crate) fn job(
+        &mut self,
+        job: &str,
+        host: &str,
+        lock: &str,
+        state: JobState,
+        token: Option<i64>,
+    ) -> i64 {
+        let running = state == JobState::Running;
+        let record = JobRecord {
+            job: job.into(),
+            host: host.into(),
+            lock: lock.into(),
+            state,
+            since_unix_ms: self.now,
+            token: token.and_then(|token| u64::try_from(token).ok()),
+            next_unix_ms: (state == JobState::Sleeping).then_some(self.now + 30_000),
+            last: (!running).then_some(Outcome::Done),
+            detail: String::new(),
+            progress: running.then(|| Progress {
+                done: 118,
+                total: Some(240),
+                message: "batches".into(),
+            }),
+        };
+        let key = self.root.job(job, host);
+        self.put(&key, &record.to_json(), 0x77)
+    }
+
+    /// A run, as its record has it: under way, or ended now.
+    pub(crate) fn run(
+        &mut self,
+        job: &str,
+        host: &str,
+        lock: &str,
+        token: i64,
+        outcome: Outcome,
+    ) -> i64 {
+        let token = u64::try_from(token).unwrap();
+        let record = RunRecord {
+            job: job.into(),
+            host: host.into(),
+            lock: lock.into(),
+            lock_key: String::new(),
+            token,
+            sequence: 0,
+            run_id: format!("{host}-{token}-0"),
+            attempt: 1,
+            plugin_sha256: "00".into(),
+            started_unix_ms: self.now.saturating_sub(2_000),
+            ended_unix_ms: (outcome != Outcome::Running).then_some(self.now),
+            outcome,
+            detail: match outcome {
+                Outcome::Lost => "the lease ended".into(),
+                _ => String::new(),
+            },
+            calls_admitted: 41,
+            calls_refused: 0,
+            peak_memory_bytes: 12 << 20,
+            output: "opened with total 8000\nprocessed batch 118/240".into(),
+            output_truncated_bytes: 0,
+        };
+        let key = RunKey {
+            job: job.into(),
+            token,
+            sequence: 0,
+        };
+        let key = self.root.run(&key);
+        self.put(&key, &record.to_json(), 0)
+    }
+
+    pub(crate) fn ttl(&mut self, lease: i64, left: u64, granted: u64) {
+        self.tell(Told::Ttl(lease, Some((left, granted))));
+    }
+
+    pub(crate) fn healthy(&mut self) {
+        let health = Health {
+            version: "3.5.1".into(),
+            members: 3,
+            leader: "m2".into(),
+            revision: self.revision,
+            data_bytes: 20_480,
+            round_trip: std::time::Duration::from_millis(4),
+        };
+        self.tell(Told::Health(Ok(health)));
+    }
+}
+
+/// A key whose revisions are filled in when it is told.
+pub(crate) fn kv(key: &str, value: &[u8], lease: i64) -> KeyValue {
+    KeyValue {
+        key: key.into(),
+        value: value.to_vec(),
+        create_revision: 0,
+        mod_revision: 0,
+        lease,
+    }
+}

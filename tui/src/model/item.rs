@@ -1,0 +1,84 @@
+//! What stands under one key, read once. Text in it that will be shown is printable.
+
+use std::sync::Arc;
+
+use leasehold_lock::KeyValue;
+use leasehold_records::{DeedRecord, HostRecord, JobRecord, RunKey, RunRecord, printable};
+
+use super::entry::Entry;
+use super::scope::{Place, Scope};
+
+/// A host that is alive, and the lease that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    pub(crate) record: HostRecord,
+    pub(crate) lease: i64,
+}
+
+/// What stands under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    Entry(Arc<str>, Arc<Entry>),
+    Host(Arc<Host>),
+    Job(Arc<JobRecord>),
+    Run(RunKey, Arc<RunRecord>),
+    Deed(Arc<DeedRecord>),
+}
+
+impl Item {
+    /// Reads what stands under a key; `None` for what is nothing of ours, or cannot be read. `seen` is when
+    /// it was seen to come, if it was.
+    pub(crate) fn read(scope: &Scope, key: &KeyValue, seen: Option<u64>) -> Option<Self> {
+        match scope.place(&key.key) {
+            Place::Entry(lock) => Some(Self::Entry(lock, Entry::read(key, seen).into())),
+            Place::Host(_) => {
+                let mut record = HostRecord::from_json(&key.value).ok()?;
+                clean(&mut record.host);
+                clean(&mut record.version);
+                record.jobs.iter_mut().for_each(clean);
+                let lease = key.lease;
+                Some(Self::Host(Host { record, lease }.into()))
+            }
+            Place::Job(..) => {
+                let mut record = JobRecord::from_json(&key.value).ok()?;
+                for text in [
+                    &mut record.job,
+                    &mut record.host,
+                    &mut record.lock,
+                    &mut record.detail,
+                ] {
+                    clean(text);
+                }
+                if let Some(progress) = &mut record.progress {
+                    clean(&mut progress.message);
+                }
+                Some(Self::Job(record.into()))
+            }
+            Place::Run(at) => {
+                let mut record = RunRecord::from_json(&key.value).ok()?;
+                for text in [
+                    &mut record.job,
+                    &mut record.host,
+                    &mut record.lock,
+                    &mut record.detail,
+                ] {
+                    clean(text);
+                }
+                let lines = record.output.lines().map(printable::line);
+                record.output = lines.collect::<Vec<_>>().join("\n");
+                Some(Self::Run(at, record.into()))
+            }
+            Place::Deed => {
+                let mut record = DeedRecord::from_json(&key.value).ok()?;
+                clean(&mut record.by);
+                clean(&mut record.whom);
+                Some(Self::Deed(record.into()))
+            }
+            Place::Nothing => None,
+        }
+    }
+}
+
+fn clean(text: &mut String) {
+    *text = printable::line(text);
+}

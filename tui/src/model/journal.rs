@@ -1,0 +1,168 @@
+//! The journal: every change since we looked, bounded, so that one can step back and forth through it.
+//!
+//! A step holds what stood under a key before and after. Going back is putting what stood before.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::item::Item;
+use super::lock::Tenancy;
+use super::scope::Scope;
+use super::world::World;
+
+/// How a lock's tenancy changed with a step.
+#[derive(Clone, Debug)]
+pub(crate) struct Turn {
+    pub(crate) lock: Arc<str>,
+    pub(crate) before: Tenancy,
+    pub(crate) after: Tenancy,
+}
+
+/// One change of one key.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// When it was seen, in Unix milliseconds.
+    pub(crate) at: u64,
+    /// The revision at which it happened.
+    pub(crate) revision: i64,
+    pub(crate) key: Arc<str>,
+    pub(crate) before: Option<Item>,
+    pub(crate) after: Option<Item>,
+    pub(crate) turn: Option<Turn>,
+}
+
+impl Step {
+    pub(super) fn forward(&self, scope: &Scope, world: &mut World) {
+        world.put(scope, &self.key, self.after.clone());
+        if let Some(turn) = &self.turn {
+            world.put_tenancy(&turn.lock, turn.after.clone());
+        }
+    }
+
+    fn back(&self, scope: &Scope, world: &mut World) {
+        world.put(scope, &self.key, self.before.clone());
+        if let Some(turn) = &self.turn {
+            world.put_tenancy(&turn.lock, turn.before.clone());
+        }
+    }
+}
+
+/// The steps, numbered from the first ever.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    steps: VecDeque<Step>,
+    /// The number of the first one that is still here.
+    first: u64,
+    most: usize,
+}
+
+/// The world as it was after some step.
+#[derive(Clone, Debug)]
+pub(crate) struct Past {
+    pub(crate) world: World,
+    /// The number of the step that would come next.
+    pub(crate) next: u64,
+    /// Which moment is shown, in Unix milliseconds.
+    pub(crate) at: u64,
+    /// The revision that is shown.
+    pub(crate) revision: i64,
+}
+
+impl Journal {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            steps: VecDeque::new(),
+            first: 0,
+            most,
+        }
+    }
+
+    /// The number that the next step will have.
+    pub(crate) fn next(&self) -> u64 {
+        self.first + self.steps.len() as u64
+    }
+
+    /// The number of the oldest step that is still here.
+    pub(crate) const fn first(&self) -> u64 {
+        self.first
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<&Step> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.steps.get(at)
+    }
+
+    /// Takes a step in; the oldest goes when there are too many, and gives itself to a past that is older.
+    pub(super) fn push(&mut self, scope: &Scope, step: Step, past: Option<&mut Past>) {
+        self.steps.push_back(step);
+        if self.steps.len() > self.most
+            && let Some(oldest) = self.steps.pop_front()
+        {
+            if let Some(past) = past
+                && past.next <= self.first
+            {
+                oldest.forward(scope, &mut past.world);
+                past.next = self.first + 1;
+                past.at = past.at.max(oldest.at);
+                past.revision = oldest.revision;
+            }
+            self.first += 1;
+        }
+    }
+
+    /// Goes back by the changes of one revision. False when there is nothing older.
+    pub(super) fn back(&self, scope: &Scope, past: &mut Past) -> bool {
+        let Some(last) = past.next.checked_sub(1).and_then(|number| self.get(number)) else {
+            return false;
+        };
+        let revision = last.revision;
+        while let Some(step) = past.next.checked_sub(1).and_then(|number| self.get(number))
+            && step.revision == revision
+        {
+            step.back(scope, &mut past.world);
+            past.next -= 1;
+        }
+        // The moment just before, as exactly as milliseconds tell.
+        past.at = match past.next.checked_sub(1).and_then(|number| self.get(number)) {
+            Some(step) => {
+                past.revision = step.revision;
+                step.at
+            }
+            None => last.at.saturating_sub(1),
+        };
+        true
+    }
+
+    /// Goes on by the changes of one revision. False when there is nothing newer.
+    pub(super) fn forward(&self, scope: &Scope, past: &mut Past) -> bool {
+        let Some(revision) = self.get(past.next).map(|step| step.revision) else {
+            return false;
+        };
+        while let Some(step) = self.get(past.next)
+            && step.revision == revision
+        {
+            step.forward(scope, &mut past.world);
+            past.next += 1;
+            past.at = step.at;
+            past.revision = step.revision;
+        }
+        true
+    }
+
+    /// Goes to the moment `at`, or as near as the journal reaches.
+    pub(super) fn seek(&self, scope: &Scope, past: &mut Past, at: u64) {
+        while past
+            .next
+            .checked_sub(1)
+            .and_then(|number| self.get(number))
+            .is_some_and(|step| step.at > at)
+        {
+            self.back(scope, past);
+        }
+        while self.get(past.next).is_some_and(|step| step.at <= at) {
+            self.forward(scope, past);
+        }
+        let oldest = self.steps.front().map_or(at, |step| step.at);
+        past.at = at.max(oldest.saturating_sub(1));
+    }
+}

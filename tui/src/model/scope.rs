@@ -1,0 +1,125 @@
+//! Which keys are what: entries of queues, under our root and under any other prefix, and our records.
+
+use std::sync::Arc;
+
+use leasehold_records::{Root, RunKey, printable};
+
+/// What is looked at.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    root: Root,
+    /// Further prefixes under which every key is an entry of a queue.
+    prefixes: Vec<String>,
+}
+
+/// What a key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// An entry of the queue of this lock (its full name).
+    Entry(Arc<str>),
+    Host(String),
+    Job(String, String),
+    Run(RunKey),
+    Deed,
+    /// Nothing that we show.
+    Nothing,
+}
+
+impl Scope {
+    pub(crate) fn new(root: Root, prefixes: Vec<String>) -> Self {
+        Self { root, prefixes }
+    }
+
+    pub(crate) const fn root(&self) -> &Root {
+        &self.root
+    }
+
+    pub(crate) fn prefixes(&self) -> &[String] {
+        &self.prefixes
+    }
+
+    /// The prefixes that are followed. One for all that is ours, so that what happens at one revision is
+    /// heard at once; guests' own data under it is left out where it is read.
+    pub(crate) fn watched(&self) -> Vec<String> {
+        let mut all = vec![self.root.as_str().to_owned()];
+        all.extend_from_slice(&self.prefixes);
+        // Sorted, whatever covers a prefix comes before it.
+        all.sort();
+        let mut kept: Vec<String> = Vec::new();
+        for prefix in all {
+            if !kept.iter().any(|other| prefix.starts_with(other.as_str())) {
+                kept.push(prefix);
+            }
+        }
+        kept
+    }
+
+    /// What `key` is.
+    pub(crate) fn place(&self, key: &str) -> Place {
+        if let Some(ours) = self.ours(key) {
+            return ours;
+        }
+        if self.prefixes.iter().any(|prefix| key.starts_with(prefix)) {
+            return lock_of(key).map_or(Place::Nothing, |lock| Place::Entry(lock.into()));
+        }
+        Place::Nothing
+    }
+
+    fn ours(&self, key: &str) -> Option<Place> {
+        let rest = key.strip_prefix(self.root.as_str())?;
+        let (kind, rest) = rest.split_once('/')?;
+        Some(match kind {
+            "locks" => Place::Entry(lock_of(key)?.into()),
+            "hosts" => Place::Host(rest.to_owned()),
+            "jobs" => {
+                let (job, host) = rest.split_once('/')?;
+                Place::Job(job.to_owned(), host.to_owned())
+            }
+            "runs" => Place::Run(self.root.parse_run(key)?),
+            "deeds" => Place::Deed,
+            _ => return None,
+        })
+    }
+
+    /// What a lock is called on the screen: without the root, and printable.
+    pub(crate) fn label(&self, lock: &str) -> String {
+        printable::line(self.root.lock_name(lock).unwrap_or(lock))
+    }
+}
+
+/// The lock that a key is an entry of: everything before its last `/`.
+fn lock_of(key: &str) -> Option<&str> {
+    let (name, entry) = key.rsplit_once('/')?;
+    (!name.is_empty() && !entry.is_empty()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_what_its_path_says() {
+        let scope = Scope::new(Root::default(), vec!["/legacy/".into()]);
+        let lock = Place::Entry("/leasehold/locks/a/b".into());
+        assert_eq!(scope.place("/leasehold/locks/a/b/694d"), lock);
+        assert_eq!(
+            scope.place("/legacy/x/694d"),
+            Place::Entry("/legacy/x".into())
+        );
+        assert_eq!(scope.place("/leasehold/kv/a"), Place::Nothing);
+        assert_eq!(scope.place("/else/x/694d"), Place::Nothing);
+        let job = Place::Job("j".into(), "h".into());
+        assert_eq!(scope.place("/leasehold/jobs/j/h"), job);
+        assert_eq!(scope.label("/leasehold/locks/a/b"), "a/b");
+        assert_eq!(scope.label("/legacy/x"), "/legacy/x");
+    }
+
+    #[test]
+    fn a_prefix_inside_what_is_followed_is_not_followed_twice() {
+        let more = ["/leasehold/locks/a/", "/legacy/", "/legacy/sub/"].map(String::from);
+        let scope = Scope::new(Root::default(), more.into());
+        assert_eq!(scope.watched(), ["/leasehold/", "/legacy/"]);
+        let all = Scope::new(Root::default(), vec!["/".into()]);
+        assert_eq!(all.watched(), ["/"]);
+    }
+}

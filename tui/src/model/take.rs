@@ -1,0 +1,433 @@
+//! Taking facts in: from changed keys to steps of the journal, events, and what locks have been through.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use leasehold_lock::{FeedItem, KeyChange, KeyValue};
+use leasehold_records::{Deed, DeedRecord, JobState, Outcome};
+
+use super::event::{Event, What};
+use super::item::Item;
+use super::journal::{Step, Turn};
+use super::lock::{Parting, Tenancy};
+use super::{Entry, Link, Model, Place};
+use crate::fact::{Fact, Told};
+
+/// A holder that goes with no more than this left of its lease went because the lease ended, in
+/// milliseconds. The store tells whole seconds.
+const NOTHING_LEFT: u64 = 1_000;
+/// A deed explains what happens within this many milliseconds after it.
+const DEED_EXPLAINS: u64 = 30_000;
+
+/// What happened at one revision.
+struct Batch {
+    at: u64,
+    revision: i64,
+    /// Keys that went, by the lease that carried them.
+    gone: HashMap<i64, usize>,
+    steps: Vec<Step>,
+}
+
+impl Model {
+    /// Takes a fact in.
+    pub(crate) fn take(&mut self, fact: Fact) {
+        let at = fact.at;
+        self.heard = self.heard.max(at);
+        match fact.told {
+            Told::Keys(FeedItem::Reading { revision, keys }) => self.read(at, revision, keys),
+            Told::Keys(FeedItem::Changes { revision, changes }) => {
+                self.changed(at, changes);
+                self.revision = self.revision.max(revision);
+            }
+            Told::Keys(FeedItem::Down { reason }) => {
+                let reason: Arc<str> = leasehold_records::printable::line(&reason).into();
+                self.remark(at, 0, What::Down(reason.clone()));
+                self.link = Link::Down { reason, since: at };
+            }
+            Told::Health(health) => self.health = Some(health),
+            Told::Ttl(lease, answer) => self.leases.take(lease, at, answer),
+            Told::Answer(_) => {}
+        }
+    }
+
+    /// Something that comes with the next step.
+    fn say(&mut self, at: u64, revision: i64, lock: Option<Arc<str>>, what: What) {
+        let step = self.journal.next() + 1;
+        self.events.push(Event {
+            at,
+            step,
+            revision,
+            lock,
+            what,
+        });
+    }
+
+    /// Something that comes with no change of any key.
+    fn remark(&mut self, at: u64, revision: i64, what: What) {
+        let step = self.journal.next();
+        self.events.push(Event {
+            at,
+            step,
+            revision,
+            lock: None,
+            what,
+        });
+    }
+
+    /// A whole reading. The first is where everything begins; a later one is what changed unseen.
+    fn read(&mut self, at: u64, revision: i64, keys: Vec<KeyValue>) {
+        if self.revision == 0 {
+            for key in &keys {
+                let item = Item::read(&self.scope, key, None);
+                self.world.put(&self.scope, &key.key, item);
+            }
+            for lock in self.world.locks.values() {
+                let history = self.history.entry(lock.name.clone()).or_default();
+                history.depth(at, lock.queue.len());
+            }
+        } else {
+            let unseen = self.unseen(revision, keys);
+            self.changed(at, unseen);
+        }
+        self.remark(at, revision, What::Live);
+        self.link = Link::Live;
+        self.revision = self.revision.max(revision);
+    }
+
+    /// What a reading shows to have changed. When is not known, only that it has.
+    fn unseen(&self, revision: i64, keys: Vec<KeyValue>) -> Vec<KeyChange> {
+        let mut gone: BTreeSet<String> = self.keys().collect();
+        let mut changes = Vec::new();
+        for key in keys {
+            gone.remove(&key.key);
+            changes.push(KeyChange {
+                key: key.key.clone(),
+                revision,
+                now: Some(key),
+            });
+        }
+        let gone = gone.into_iter().map(|key| KeyChange {
+            key,
+            revision,
+            now: None,
+        });
+        changes.extend(gone);
+        changes
+    }
+
+    fn keys(&self) -> impl Iterator<Item = String> + '_ {
+        let (world, root) = (&self.world, self.scope.root());
+        let entries = world.locks.values().flat_map(|lock| lock.queue.iter());
+        entries
+            .map(|entry| entry.key.to_string())
+            .chain(world.hosts.keys().map(|host| root.host(host)))
+            .chain(world.jobs.keys().map(|(job, host)| root.job(job, host)))
+            .chain(world.runs.keys().map(|run| root.run(run)))
+            .chain(world.deeds.keys().cloned())
+    }
+
+    fn changed(&mut self, at: u64, changes: Vec<KeyChange>) {
+        let mut by_revision: BTreeMap<i64, Vec<KeyChange>> = BTreeMap::new();
+        for change in changes {
+            by_revision.entry(change.revision).or_default().push(change);
+        }
+        for (revision, changes) in by_revision {
+            self.batch(at, revision, changes);
+        }
+    }
+
+    /// Everything that happened at one revision.
+    fn batch(&mut self, at: u64, revision: i64, changes: Vec<KeyChange>) {
+        let mut batch = Batch {
+            at,
+            revision,
+            gone: HashMap::new(),
+            steps: Vec::new(),
+        };
+        let holders = self.holders_of(&changes);
+        let places = self.places_of(&changes);
+        for change in changes {
+            self.put(&mut batch, change);
+        }
+        for (lock, before) in holders {
+            self.turn(&mut batch, &lock, before, &places);
+        }
+        for step in std::mem::take(&mut batch.steps) {
+            self.tell(&step);
+            self.journal.push(&self.scope, step, self.past.as_mut());
+        }
+    }
+
+    /// The locks that changes are of, and who holds them so far.
+    fn holders_of(&self, changes: &[KeyChange]) -> BTreeMap<Arc<str>, Option<Arc<Entry>>> {
+        let mut holders = BTreeMap::new();
+        for change in changes {
+            if let Place::Entry(lock) = self.scope.place(&change.key) {
+                let known = self.world.locks.get(&lock);
+                let holder = known.and_then(|known| known.holder().cloned());
+                holders.insert(lock, holder);
+            }
+        }
+        holders
+    }
+
+    /// The places of the entries that changes are of, so far.
+    fn places_of(&self, changes: &[KeyChange]) -> HashMap<String, usize> {
+        let mut places = HashMap::new();
+        for change in changes {
+            if let Place::Entry(lock) = self.scope.place(&change.key)
+                && let Some(lock) = self.world.locks.get(&lock)
+                && let Some(place) = lock.queue.iter().position(|e| *e.key == *change.key)
+            {
+                places.insert(change.key.clone(), place);
+            }
+        }
+        places
+    }
+
+    fn put(&mut self, batch: &mut Batch, change: KeyChange) {
+        let now = change.now.as_ref();
+        let mut after = now.and_then(|key| Item::read(&self.scope, key, Some(batch.at)));
+        if let Some(Item::Entry(lock, entry)) = &mut after
+            && let Some(known) = self.entry(lock, &change.key)
+            && known.create == entry.create
+            && entry.since != known.since
+        {
+            // It was there before; only what it says has changed.
+            Arc::make_mut(entry).since = known.since;
+        }
+        let before = self.world.put(&self.scope, &change.key, after.clone());
+        if before == after {
+            return;
+        }
+        let gone = match (&before, &after) {
+            (Some(Item::Entry(_, entry)), None) => entry.lease,
+            (Some(Item::Host(host)), None) => host.lease,
+            _ => 0,
+        };
+        if gone != 0 {
+            *batch.gone.entry(gone).or_default() += 1;
+        }
+        batch.steps.push(Step {
+            at: batch.at,
+            revision: batch.revision,
+            key: change.key.into(),
+            before,
+            after,
+            turn: None,
+        });
+    }
+
+    fn entry(&self, lock: &str, key: &str) -> Option<Arc<Entry>> {
+        let queue = &self.world.locks.get(lock)?.queue;
+        queue.iter().find(|entry| &*entry.key == key).cloned()
+    }
+
+    /// How an entry that went came to go.
+    fn parting(&self, batch: &Batch, entry: &Entry) -> Parting {
+        let explains = |deed: &DeedRecord| {
+            let this = deed.key == *entry.key && i64::try_from(deed.token) == Ok(entry.create);
+            let lease =
+                deed.deed == Deed::RevokeLease && deed.lease == format!("{:x}", entry.lease);
+            this || lease && batch.at.saturating_sub(deed.at_unix_ms) < DEED_EXPLAINS
+        };
+        if self.world.deeds.values().rev().any(|deed| explains(deed)) {
+            return Parting::Forced;
+        }
+        let together = batch.gone.get(&entry.lease).copied().unwrap_or(0);
+        let ttl = self.leases.ttl(entry.lease, batch.at);
+        if together > 1 || ttl.is_some_and(|ttl| ttl.left <= NOTHING_LEFT) {
+            return Parting::Expired;
+        }
+        Parting::Released
+    }
+
+    /// What the changes of one revision mean for one lock.
+    fn turn(
+        &mut self,
+        batch: &mut Batch,
+        name: &Arc<str>,
+        before: Option<Arc<Entry>>,
+        places: &HashMap<String, usize>,
+    ) {
+        let Some(lock) = self.world.locks.get(name) else {
+            return;
+        };
+        let (label, depth, tenancy) = (lock.label.clone(), lock.queue.len(), lock.tenancy.clone());
+        let after = lock.holder().cloned();
+        self.queue_events(batch, name, &label, before.as_ref(), after.as_ref(), places);
+        let history = self.history.entry(name.clone()).or_default();
+        history.depth(batch.at, depth);
+        let id = |entry: &Arc<Entry>| (entry.key.clone(), entry.create);
+        if before.as_ref().map(id) == after.as_ref().map(id) {
+            return;
+        }
+        let held = tenancy.since.map(|since| batch.at.saturating_sub(since));
+        let parting = before.as_ref().map(|entry| self.parting(batch, entry));
+        let event = match (&before, &after) {
+            (Some(from), Some(to)) => What::Passes {
+                from: from.clone(),
+                held,
+                parting: parting.unwrap_or(Parting::Released),
+                to: to.clone(),
+                waited: to.since.map(|since| batch.at.saturating_sub(since)),
+            },
+            (Some(who), None) => What::Ends {
+                who: who.clone(),
+                held,
+                parting: parting.unwrap_or(Parting::Released),
+            },
+            (None, Some(who)) => What::Acquires { who: who.clone() },
+            (None, None) => return,
+        };
+        self.remember(batch.at, name, &event);
+        let turned = Tenancy {
+            since: Some(batch.at),
+            before: before.zip(parting),
+        };
+        self.world.put_tenancy(name, turned.clone());
+        let of_this = |step: &&mut Step| match self.scope.place(&step.key) {
+            Place::Entry(lock) => lock == *name,
+            _ => false,
+        };
+        if let Some(step) = batch.steps.iter_mut().rev().find(of_this) {
+            step.turn = Some(Turn {
+                lock: name.clone(),
+                before: tenancy,
+                after: turned,
+            });
+        }
+        self.say(batch.at, batch.revision, Some(label), event);
+    }
+
+    /// Waiters that came and went.
+    fn queue_events(
+        &mut self,
+        batch: &Batch,
+        name: &Arc<str>,
+        label: &Arc<str>,
+        before: Option<&Arc<Entry>>,
+        after: Option<&Arc<Entry>>,
+        places: &HashMap<String, usize>,
+    ) {
+        let mut told = Vec::new();
+        for step in &batch.steps {
+            match (&step.before, &step.after) {
+                (was, Some(Item::Entry(lock, who))) if lock == name => {
+                    let stood =
+                        matches!(was, Some(Item::Entry(_, was)) if was.create == who.create);
+                    if !stood && after.is_none_or(|holder| holder.key != who.key) {
+                        let queue = self.world.locks.get(name).map(|lock| &lock.queue);
+                        let ahead = queue
+                            .and_then(|queue| queue.iter().position(|entry| entry.key == who.key));
+                        told.push(What::Waits {
+                            who: who.clone(),
+                            ahead: ahead.unwrap_or(0),
+                        });
+                    }
+                }
+                (Some(Item::Entry(lock, who)), None) if lock == name => {
+                    if before.is_none_or(|holder| holder.key != who.key) {
+                        told.push(What::Leaves {
+                            who: who.clone(),
+                            place: places.get(&*step.key).copied().unwrap_or(0),
+                            parting: self.parting(batch, who),
+                        });
+                    }
+                }
+                _ => {}
+            }
+        }
+        for what in told {
+            self.say(batch.at, batch.revision, Some(label.clone()), what);
+        }
+    }
+
+    /// Adds to what a lock has been through.
+    fn remember(&mut self, at: u64, lock: &Arc<str>, event: &What) {
+        let history = self.history.entry(lock.clone()).or_default();
+        match event {
+            What::Ends { held, parting, .. } => {
+                if let Some(held) = held {
+                    history.holds.push(at, *held);
+                }
+                if *parting != Parting::Released {
+                    history.takeovers.push(at, held.unwrap_or(0));
+                }
+            }
+            What::Passes {
+                held,
+                parting,
+                to,
+                waited,
+                ..
+            } => {
+                if let Some(held) = held {
+                    history.holds.push(at, *held);
+                }
+                if let Some(waited) = waited {
+                    history.waits.push(at, *waited);
+                }
+                if *parting != Parting::Released {
+                    history.takeovers.push(at, held.unwrap_or(0));
+                }
+                history.passing = u64::try_from(to.create).ok().map(|token| (token, at));
+            }
+            _ => {}
+        }
+    }
+
+    /// What a step says by itself, whatever lock it is about.
+    fn tell(&mut self, step: &Step) {
+        let label = |lock: &str| Some(Arc::from(lock));
+        let (lock, what) = match (&step.before, &step.after) {
+            (before, Some(Item::Run(_, run))) => {
+                let ran = match before {
+                    Some(Item::Run(_, was)) => was.outcome == Outcome::Running,
+                    _ => true,
+                };
+                match run.outcome {
+                    Outcome::Running if before.is_none() => {
+                        (label(&run.lock), What::RunStarts(run.clone()))
+                    }
+                    Outcome::Running => return,
+                    _ if ran => (label(&run.lock), What::RunEnds(run.clone())),
+                    _ => return,
+                }
+            }
+            (_, Some(Item::Job(job))) => {
+                if job.state == JobState::Running {
+                    self.runs_now(step.at, &job.lock, job.token);
+                }
+                return;
+            }
+            (before, Some(Item::Host(host))) => {
+                let same =
+                    matches!(before, Some(Item::Host(was)) if was.record.pid == host.record.pid);
+                if same {
+                    return;
+                }
+                (None, What::HostUp(host.clone()))
+            }
+            (Some(Item::Host(host)), None) => (None, What::HostGone(host.clone())),
+            (None, Some(Item::Deed(deed))) => {
+                let lock = self.scope.label(&deed.lock);
+                (label(&lock), What::Deed(deed.clone()))
+            }
+            _ => return,
+        };
+        self.say(step.at, step.revision, lock, what);
+    }
+
+    /// A job runs: if the lock has just passed to it, the hand-off is over.
+    fn runs_now(&mut self, at: u64, lock: &str, token: Option<u64>) {
+        let name = self.scope.root().lock(lock);
+        if let Some(history) = self.history.get_mut(name.as_str())
+            && let Some((passing, since)) = history.passing
+            && token == Some(passing)
+        {
+            history.passing = None;
+            history.handoffs.push(at, at.saturating_sub(since));
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The world at one moment: every lock, host, job and run. Stepping through time is putting items.
+//!
+//! It knows nothing of time and decides nothing; [`Model`](super::Model) does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use leasehold_records::{DeedRecord, JobRecord, RunKey, RunRecord};
+
+use super::item::{Host, Item};
+use super::lock::{Lock, Tenancy};
+use super::scope::{Place, Scope};
+
+/// Everything there is, at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct World {
+    pub(crate) locks: BTreeMap<Arc<str>, Lock>,
+    pub(crate) hosts: BTreeMap<String, Arc<Host>>,
+    /// By job and host.
+    pub(crate) jobs: BTreeMap<(String, String), Arc<JobRecord>>,
+    pub(crate) runs: BTreeMap<RunKey, Arc<RunRecord>>,
+    /// By key.
+    pub(crate) deeds: BTreeMap<String, Arc<DeedRecord>>,
+    /// Counts changes, so that what is derived from it can be kept.
+    pub(crate) version: u64,
+}
+
+impl World {
+    /// Puts what now stands under `key`, and gives back what stood there.
+    pub(super) fn put(&mut self, scope: &Scope, key: &str, now: Option<Item>) -> Option<Item> {
+        self.version += 1;
+        match scope.place(key) {
+            Place::Entry(lock) => {
+                let entry = match now {
+                    Some(Item::Entry(_, entry)) => Some(entry),
+                    _ => None,
+                };
+                let was = self.put_entry(scope, &lock, key, entry);
+                was.map(|entry| Item::Entry(lock, entry))
+            }
+            Place::Host(host) => {
+                let now = match now {
+                    Some(Item::Host(now)) => Some(now),
+                    _ => None,
+                };
+                swap(&mut self.hosts, host, now).map(Item::Host)
+            }
+            Place::Job(job, host) => {
+                let now = match now {
+                    Some(Item::Job(now)) => Some(now),
+                    _ => None,
+                };
+                swap(&mut self.jobs, (job, host), now).map(Item::Job)
+            }
+            Place::Run(at) => {
+                let now = match now {
+                    Some(Item::Run(_, now)) => Some(now),
+                    _ => None,
+                };
+                swap(&mut self.runs, at.clone(), now).map(|was| Item::Run(at, was))
+            }
+            Place::Deed => {
+                let now = match now {
+                    Some(Item::Deed(now)) => Some(now),
+                    _ => None,
+                };
+                swap(&mut self.deeds, key.to_owned(), now).map(Item::Deed)
+            }
+            Place::Nothing => None,
+        }
+    }
+
+    fn put_entry(
+        &mut self,
+        scope: &Scope,
+        lock: &Arc<str>,
+        key: &str,
+        now: Option<Arc<super::Entry>>,
+    ) -> Option<Arc<super::Entry>> {
+        let found = self
+            .locks
+            .entry(lock.clone())
+            .or_insert_with(|| Lock::new(scope, lock));
+        let was = found.take(key);
+        if let Some(entry) = now {
+            found.put(entry);
+        }
+        was
+    }
+
+    /// Puts how a lock came to be as it is.
+    pub(super) fn put_tenancy(&mut self, lock: &str, tenancy: Tenancy) {
+        if let Some(lock) = self.locks.get_mut(lock) {
+            lock.tenancy = tenancy;
+        }
+    }
+
+    /// The runs of one job, newest first.
+    pub(crate) fn runs_of<'a>(
+        &'a self,
+        job: &'a str,
+    ) -> impl Iterator<Item = (&'a RunKey, &'a Arc<RunRecord>)> {
+        let from = RunKey {
+            job: job.to_owned(),
+            token: 0,
+            sequence: 0,
+        };
+        let to = RunKey {
+            job: job.to_owned(),
+            token: u64::MAX,
+            sequence: u32::MAX,
+        };
+        self.runs.range(from..=to).rev()
+    }
+}
+
+impl Lock {
+    fn new(scope: &Scope, name: &Arc<str>) -> Self {
+        Self {
+            name: name.clone(),
+            label: scope.label(name).into(),
+            queue: Vec::new(),
+            tenancy: Tenancy {
+                since: None,
+                before: None,
+            },
+        }
+    }
+}
+
+fn swap<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, now: Option<V>) -> Option<V> {
+    match now {
+        Some(now) => map.insert(key, now),
+        None => map.remove(&key),
+    }
+}

@@ -1,0 +1,106 @@
+//! `--stream`: one JSON object a line for each thing that happens.
+
+use serde::Serialize;
+
+use crate::model::{Event, Parting, What};
+
+/// An event as the stream has it.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Line {
+    at_unix_ms: u64,
+    revision: i64,
+    event: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<String>,
+    /// Who it is about: who came, waits, or went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    who: Option<String>,
+    /// Who held the lock before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waited_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parting: Option<Parting>,
+    /// The same as a sentence, for people.
+    text: String,
+}
+
+impl Line {
+    /// The line about an event.
+    pub(crate) fn of(event: &Event) -> Self {
+        let mut line = Self {
+            at_unix_ms: event.at,
+            revision: event.revision,
+            event: event.what.word().to_lowercase(),
+            lock: event.lock.as_deref().map(str::to_owned),
+            text: event.what.tell(),
+            ..Self::default()
+        };
+        match &event.what {
+            What::Waits { who, ahead } => {
+                line.who = Some(who.who.label());
+                line.token = Some(who.create);
+                line.place = Some(*ahead);
+            }
+            What::Acquires { who } => {
+                line.who = Some(who.who.label());
+                line.token = Some(who.create);
+            }
+            What::Ends { who, held, parting } => {
+                line.who = Some(who.who.label());
+                line.token = Some(who.create);
+                line.held_ms = *held;
+                line.parting = Some(*parting);
+            }
+            What::Passes {
+                from,
+                held,
+                parting,
+                to,
+                waited,
+            } => {
+                line.who = Some(to.who.label());
+                line.from = Some(from.who.label());
+                line.token = Some(to.create);
+                line.held_ms = *held;
+                line.waited_ms = *waited;
+                line.parting = Some(*parting);
+            }
+            What::Leaves {
+                who,
+                place,
+                parting,
+            } => {
+                line.who = Some(who.who.label());
+                line.token = Some(who.create);
+                line.place = Some(*place);
+                line.parting = Some(*parting);
+            }
+            What::RunStarts(run) | What::RunEnds(run) => {
+                line.who = Some(format!("{}@{}", run.job, run.host));
+                line.token = i64::try_from(run.token).ok();
+            }
+            What::HostUp(host) | What::HostGone(host) => {
+                line.who = Some(host.record.host.clone());
+            }
+            What::Deed(deed) => line.who = Some(deed.by.clone()),
+            What::Down(_) | What::Live => {}
+        }
+        line
+    }
+
+    /// The line as JSON, with its end.
+    pub(crate) fn to_json(&self) -> String {
+        // Strings and numbers always serialize.
+        let mut text = serde_json::to_string(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}

@@ -1,0 +1,41 @@
+//! The shapes that scripts depend on.
+
+use super::{Form, Line, once};
+use crate::filter::Filter;
+use crate::model::fixture::Teller;
+
+fn some() -> Teller {
+    let mut teller = Teller::new();
+    teller.host("host-1", 1, &["led"]);
+    teller.join("billing/ledger", "led", "host-1", 1);
+    teller
+        .after(61_000)
+        .join("billing/ledger", "led", "host-2", 2);
+    teller.after(1_500).join_other("etl, \"daily\"", 0x694d);
+    teller.ttl(1, 9, 10);
+    teller.put("/legacy/=cmd/maintenance", b"", 0);
+    teller
+}
+
+#[test]
+fn once_as_table_json_and_csv() {
+    let teller = some();
+    let print = |form| once(&teller.model, &Filter::default(), teller.now, form);
+    insta::assert_snapshot!("once_table", print(Form::Table));
+    insta::assert_snapshot!("once_json", print(Form::Json));
+    insta::assert_snapshot!("once_csv", print(Form::Csv));
+    let filter = Filter::parse("ledger").unwrap();
+    let few = once(&teller.model, &filter, teller.now, Form::Csv);
+    assert_eq!(few.lines().count(), 2);
+}
+
+#[test]
+fn the_stream_has_one_object_for_each_thing_that_happens() {
+    let mut teller = some();
+    teller.after(400).leave("billing/ledger", 1);
+    let shown = teller.model.shown(teller.now);
+    let events = teller.model.events.before(shown.next);
+    let mut lines: Vec<String> = events.map(|(_, event)| Line::of(event).to_json()).collect();
+    lines.reverse();
+    insta::assert_snapshot!("stream", lines.concat());
+}

@@ -1,0 +1,218 @@
+//! How long drawing takes, for a benchmark; no part of the interface.
+//!
+//! It draws as the program does, into memory. Nothing else may use it.
+
+use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
+use leasehold_records::{HolderRecord, Root};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use crate::app::{App, Setup, Source, View};
+use crate::fact::{Fact, Told};
+use crate::keymap::{Command, Keymap};
+use crate::model::{Model, Scope};
+use crate::theme::{Theme, ThemeName};
+use crate::view::draw;
+
+/// The moment that it pretends to be, in Unix milliseconds.
+const NOW: u64 = 1_767_355_200_000;
+/// What passes from one frame to the next, in milliseconds: 30 frames a second.
+const FRAME: u64 = 33;
+/// The screen.
+const SIZE: (u16, u16) = (120, 35);
+
+/// How long frames took, in microseconds of a processor's time.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Half of them took no longer.
+    pub p50: u64,
+    /// All but one of a hundred took no longer.
+    pub p99: u64,
+    /// None took longer.
+    pub most: u64,
+}
+
+/// How long frames took: while only the cursor moves, and while something changes with each.
+#[derive(Clone, Copy, Debug)]
+pub struct Frames {
+    /// The name of the view.
+    pub view: &'static str,
+    /// With a move of the cursor before each.
+    pub moves: Times,
+    /// With a change in the store before each.
+    pub changes: Times,
+}
+
+/// Draws every view so many times, of so many locks with so many waiters among them.
+pub fn frames(locks: u32, waiters: u32, frames: u32) -> Vec<Frames> {
+    View::ALL
+        .into_iter()
+        .map(|view| {
+            let mut bench = Bench::new(locks, waiters);
+            bench.app.command(command_of(view), NOW);
+            Frames {
+                view: view.title(),
+                moves: bench.times(frames, Bench::moves),
+                changes: bench.times(frames, Bench::changes),
+            }
+        })
+        .collect()
+}
+
+struct Bench {
+    app: App,
+    terminal: Terminal<TestBackend>,
+    root: Root,
+    now: u64,
+    revision: i64,
+    locks: u32,
+}
+
+impl Bench {
+    fn new(locks: u32, waiters: u32) -> Self {
+        let root = Root::default();
+        let mut model = Model::new(Scope::new(root.clone(), Vec::new()));
+        let revision = i64::from(locks + waiters) + 1;
+        let entries = (0..locks).chain((0..waiters).map(|waiter| waiter % locks.max(1)));
+        let keys = entries
+            .zip(1..)
+            .map(|(lock, create)| entry(&root, lock, create))
+            .collect();
+        let told = Told::Keys(FeedItem::Reading { revision, keys });
+        model.take(Fact { at: NOW, told });
+        let health = Health {
+            version: "3.5.1".into(),
+            members: 3,
+            leader: "m2".into(),
+            revision,
+            ..Health::default()
+        };
+        let told = Told::Health(Ok(health));
+        model.take(Fact { at: NOW, told });
+        for lease in 1..=i64::from(locks) {
+            let told = Told::Ttl(lease, Some((29, 30)));
+            model.take(Fact { at: NOW, told });
+        }
+        let setup = Setup {
+            keymap: Keymap::default(),
+            theme: Theme::choose(ThemeName::Dark, &|_| None),
+            mouse: true,
+            allow_write: false,
+            source: Source::Store("memory".into()),
+            operator: "probe".into(),
+            env: |_| None,
+        };
+        let backend = TestBackend::new(SIZE.0, SIZE.1);
+        let terminal = match Terminal::new(backend) {
+            Ok(terminal) => terminal,
+            Err(never) => match never {},
+        };
+        Self {
+            app: App::new(model, setup),
+            terminal,
+            root,
+            now: NOW + 1_000,
+            revision,
+            locks,
+        }
+    }
+
+    fn times(&mut self, frames: u32, before: fn(&mut Self, u32)) -> Times {
+        let mut times: Vec<u64> = (0..frames)
+            .map(|frame| {
+                self.now += FRAME;
+                before(self, frame);
+                let began = processor_time();
+                let (app, now) = (&mut self.app, self.now);
+                match self.terminal.draw(|frame| draw(frame, app, now)) {
+                    Ok(_) => {}
+                    Err(never) => match never {},
+                }
+                processor_time().saturating_sub(began)
+            })
+            .collect();
+        times.sort_unstable();
+        let at = |percent: usize| {
+            let at = times.len().saturating_sub(1) * percent / 100;
+            times.get(at).copied().unwrap_or(0)
+        };
+        Times {
+            p50: at(50),
+            p99: at(99),
+            most: at(100),
+        }
+    }
+
+    fn moves(&mut self, frame: u32) {
+        let command = if frame.is_multiple_of(20) {
+            Command::PageDown
+        } else {
+            Command::Down
+        };
+        self.app.command(command, self.now);
+    }
+
+    /// Somebody else joins a queue, or leaves it.
+    fn changes(&mut self, frame: u32) {
+        self.revision += 1;
+        let lock = (frame / 2 * 37) % self.locks.max(1);
+        let mut key = entry(&self.root, lock, self.revision);
+        key.key = format!("{}/visitor", self.root.lock(&name(lock)));
+        let change = KeyChange {
+            key: key.key.clone(),
+            revision: self.revision,
+            now: frame.is_multiple_of(2).then_some(key),
+        };
+        let (revision, changes) = (self.revision, vec![change]);
+        let told = Told::Keys(FeedItem::Changes { revision, changes });
+        self.app.take(Fact { at: self.now, told });
+    }
+}
+
+/// What this thread has had of a processor, in microseconds: a busy machine makes nothing slower by it.
+fn processor_time() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    seconds.unwrap_or(0) * 1_000_000 + nanos.unwrap_or(0) / 1_000
+}
+
+fn name(lock: u32) -> String {
+    format!("team-{:02}/service-{lock:05}", lock % 40)
+}
+
+/// The entry of a lock that was made at this revision.
+fn entry(root: &Root, lock: u32, create: i64) -> KeyValue {
+    let record = HolderRecord {
+        host: format!("host-{:03}", create % 200),
+        job: format!("job-{lock:05}"),
+        pid: 1,
+        since_unix_ms: NOW - u64::try_from(create).unwrap_or(0) % 90_000,
+    };
+    KeyValue {
+        key: format!("{}/{create:x}", root.lock(&name(lock))),
+        value: record.to_json(),
+        create_revision: create,
+        mod_revision: create,
+        lease: create,
+    }
+}
+
+const fn command_of(view: View) -> Command {
+    match view {
+        View::Locks => Command::ViewLocks,
+        View::Queue => Command::ViewQueue,
+        View::Sessions => Command::ViewSessions,
+        View::Jobs => Command::ViewJobs,
+        View::Events => Command::ViewEvents,
+        View::Heatmap => Command::ViewHeatmap,
+    }
+}
+
+/// Takes the terminal for this thread, draws something and panics: for the test that it is given back.
+///
+/// # Errors
+///
+/// The terminal cannot be used.
+pub fn panic_on_screen() -> std::io::Result<()> {
+    crate::screen::panic_on_screen()
+}

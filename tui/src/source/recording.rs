@@ -1,0 +1,353 @@
+//! Recordings: facts as lines of JSON, so that an incident can be looked at again, by anybody, anywhere.
+//!
+//! The first line says what was looked at; each further line is one fact. A recording may end anywhere: what
+//! is missing at its end is no error, and what is wrong before it is.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
+use leasehold_records::{Root, RootError};
+use serde::{Deserialize, Serialize};
+
+use crate::fact::{Fact, Told};
+use crate::model::Scope;
+
+/// The format's version. One that is not known is refused.
+const VERSION: u32 = 1;
+/// The most changes that a recording may have to be shown.
+const MOST_CHANGES: usize = 2_000_000;
+/// The longest line that is read, in bytes: a reading of a large store is one line.
+const LONGEST_LINE: u64 = 1 << 30;
+
+/// A recording that cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// It cannot be read or written.
+    #[error("cannot use the recording {file}: {source}")]
+    File {
+        /// The file.
+        file: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It is not a recording, or one of a version that is not known.
+    #[error("{file} is not a recording that can be shown: {reason}")]
+    Unknown {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
+    /// A line of it cannot be read.
+    #[error("line {line} of {file} cannot be read: {reason}")]
+    Line {
+        /// The file.
+        file: String,
+        /// The number of the line, from 1.
+        line: usize,
+        /// Why.
+        reason: String,
+    },
+    /// It has more changes than can be shown.
+    #[error(
+        "{file} has more than {MOST_CHANGES} changes: cut it into parts, each with its first line"
+    )]
+    TooLong {
+        /// The file.
+        file: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    recording: String,
+    version: u32,
+    root: String,
+    prefixes: Vec<String>,
+    store: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    at: u64,
+    #[serde(flatten)]
+    what: What,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum What {
+    Reading { revision: i64, keys: Vec<Key> },
+    Changes { revision: i64, changes: Vec<Change> },
+    Down(String),
+    Health(State),
+    Unhealthy(String),
+    Ttl(i64, Option<(u64, u64)>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    version: String,
+    members: usize,
+    leader: String,
+    revision: i64,
+    data_bytes: u64,
+    round_trip_us: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Change {
+    key: String,
+    revision: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    now: Option<Key>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Key {
+    key: String,
+    /// The value, where it is text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// The value, where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bytes: Option<Vec<u8>>,
+    create: i64,
+    changed: i64,
+    lease: i64,
+}
+
+impl From<&KeyValue> for Key {
+    fn from(key: &KeyValue) -> Self {
+        let (text, bytes) = match String::from_utf8(key.value.clone()) {
+            Ok(text) => (Some(text), None),
+            Err(error) => (None, Some(error.into_bytes())),
+        };
+        Self {
+            key: key.key.clone(),
+            text,
+            bytes,
+            create: key.create_revision,
+            changed: key.mod_revision,
+            lease: key.lease,
+        }
+    }
+}
+
+impl From<Key> for KeyValue {
+    fn from(key: Key) -> Self {
+        let text = key.text.map(String::into_bytes);
+        Self {
+            key: key.key,
+            value: text.or(key.bytes).unwrap_or_default(),
+            create_revision: key.create,
+            mod_revision: key.changed,
+            lease: key.lease,
+        }
+    }
+}
+
+impl Line {
+    /// A fact as a line; `None` for what says nothing of the store.
+    fn of(fact: &Fact) -> Option<Self> {
+        let what = match &fact.told {
+            Told::Keys(FeedItem::Reading { revision, keys }) => What::Reading {
+                revision: *revision,
+                keys: keys.iter().map(Key::from).collect(),
+            },
+            Told::Keys(FeedItem::Changes { revision, changes }) => What::Changes {
+                revision: *revision,
+                changes: changes
+                    .iter()
+                    .map(|change| Change {
+                        key: change.key.clone(),
+                        revision: change.revision,
+                        now: change.now.as_ref().map(Key::from),
+                    })
+                    .collect(),
+            },
+            Told::Keys(FeedItem::Down { reason }) => What::Down(reason.clone()),
+            Told::Health(Ok(health)) => What::Health(State {
+                version: health.version.clone(),
+                members: health.members,
+                leader: health.leader.clone(),
+                revision: health.revision,
+                data_bytes: health.data_bytes,
+                round_trip_us: u64::try_from(health.round_trip.as_micros()).unwrap_or(u64::MAX),
+            }),
+            Told::Health(Err(why)) => What::Unhealthy(why.clone()),
+            Told::Ttl(lease, answer) => What::Ttl(*lease, *answer),
+            Told::Answer(_) => return None,
+        };
+        Some(Self { at: fact.at, what })
+    }
+
+    fn fact(self) -> Fact {
+        let told = match self.what {
+            What::Reading { revision, keys } => Told::Keys(FeedItem::Reading {
+                revision,
+                keys: keys.into_iter().map(KeyValue::from).collect(),
+            }),
+            What::Changes { revision, changes } => Told::Keys(FeedItem::Changes {
+                revision,
+                changes: changes
+                    .into_iter()
+                    .map(|change| KeyChange {
+                        key: change.key,
+                        revision: change.revision,
+                        now: change.now.map(KeyValue::from),
+                    })
+                    .collect(),
+            }),
+            What::Down(reason) => Told::Keys(FeedItem::Down { reason }),
+            What::Health(state) => Told::Health(Ok(Health {
+                version: state.version,
+                members: state.members,
+                leader: state.leader,
+                revision: state.revision,
+                data_bytes: state.data_bytes,
+                round_trip: Duration::from_micros(state.round_trip_us),
+            })),
+            What::Unhealthy(why) => Told::Health(Err(why)),
+            What::Ttl(lease, answer) => Told::Ttl(lease, answer),
+        };
+        Fact { at: self.at, told }
+    }
+}
+
+/// Writes a recording.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    file: String,
+    out: BufWriter<File>,
+}
+
+impl Recorder {
+    /// Begins a recording; a file that is there already is left alone.
+    pub(crate) fn create(path: &Path, scope: &Scope, store: &str) -> Result<Self, RecordingError> {
+        let file = path.display().to_string();
+        let cannot = |source| RecordingError::File {
+            file: file.clone(),
+            source,
+        };
+        let opened = File::create_new(path).map_err(&cannot)?;
+        let mut out = BufWriter::new(opened);
+        let head = Head {
+            recording: "leasehold".into(),
+            version: VERSION,
+            root: scope.root().as_str().to_owned(),
+            prefixes: scope.prefixes().to_vec(),
+            store: store.to_owned(),
+        };
+        write_line(&mut out, &head).map_err(&cannot)?;
+        out.flush().map_err(&cannot)?;
+        Ok(Self { file, out })
+    }
+
+    /// Writes a fact.
+    pub(crate) fn write(&mut self, fact: &Fact) -> Result<(), RecordingError> {
+        let written = match Line::of(fact) {
+            Some(line) => write_line(&mut self.out, &line),
+            None => Ok(()),
+        };
+        written.map_err(|source| self.failed(source))
+    }
+
+    /// Hands over to the system what has been written.
+    pub(crate) fn flush(&mut self) -> Result<(), RecordingError> {
+        self.out.flush().map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> RecordingError {
+        RecordingError::File {
+            file: self.file.clone(),
+            source,
+        }
+    }
+}
+
+fn write_line(out: &mut impl io::Write, line: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
+}
+
+/// A recording, read.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    pub(crate) scope: Scope,
+    pub(crate) facts: Vec<Fact>,
+    /// Changes of keys in all.
+    pub(crate) changes: usize,
+}
+
+/// Reads a recording.
+pub(crate) fn read(path: &Path) -> Result<Recording, RecordingError> {
+    let file = path.display().to_string();
+    let cannot = |source| RecordingError::File {
+        file: file.clone(),
+        source,
+    };
+    let mut lines = BufReader::new(File::open(path).map_err(cannot)?);
+    let mut next = || -> Result<Option<Vec<u8>>, RecordingError> {
+        let mut line = Vec::new();
+        let mut bounded = io::Read::take(&mut lines, LONGEST_LINE);
+        let read = bounded.read_until(b'\n', &mut line).map_err(cannot)?;
+        Ok((read > 0).then_some(line))
+    };
+    let scope = head(&file, &next()?.unwrap_or_default())?;
+    let (mut facts, mut changes, mut number) = (Vec::new(), 0, 1);
+    while let Some(line) = next()? {
+        number += 1;
+        let is_whole = line.ends_with(b"\n");
+        match serde_json::from_slice::<Line>(&line) {
+            Ok(line) => {
+                changes += match &line.what {
+                    What::Changes { changes, .. } => changes.len(),
+                    What::Reading { keys, .. } => keys.len(),
+                    _ => 1,
+                };
+                facts.push(line.fact());
+            }
+            // It was cut off while it was written.
+            Err(_) if !is_whole => break,
+            Err(error) => {
+                return Err(RecordingError::Line {
+                    file,
+                    line: number,
+                    reason: error.to_string(),
+                });
+            }
+        }
+        if changes > MOST_CHANGES {
+            return Err(RecordingError::TooLong { file });
+        }
+    }
+    if facts.is_empty() {
+        let reason = "nothing was recorded in it".into();
+        return Err(RecordingError::Unknown { file, reason });
+    }
+    Ok(Recording {
+        scope,
+        facts,
+        changes,
+    })
+}
+
+fn head(file: &str, line: &[u8]) -> Result<Scope, RecordingError> {
+    let unknown = |reason: String| RecordingError::Unknown {
+        file: file.to_owned(),
+        reason,
+    };
+    let head: Head = serde_json::from_slice(line)
+        .map_err(|_| unknown("its first line is not that of a recording".into()))?;
+    if head.recording != "leasehold" || head.version != VERSION {
+        let reason = format!("its version is {}, and {VERSION} is known", head.version);
+        return Err(unknown(reason));
+    }
+    let root = Root::new(head.root).map_err(|error: RootError| unknown(error.to_string()))?;
+    Ok(Scope::new(root, head.prefixes))
+}

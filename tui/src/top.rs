@@ -1,0 +1,279 @@
+//! What the dashboard does when it is asked: shows, prints once, prints on, or shows a recording.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::iter;
+use leasehold_lock::{ConnectOptions, FeedItem, Locks, StoreError};
+use leasehold_records::Root;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Setup, Source};
+use crate::args::LookArgs;
+use crate::error::TopError;
+use crate::fact::{Fact, Told};
+use crate::filter::Filter;
+use crate::keymap::Settings;
+use crate::model::{Model, Scope};
+use crate::out::{Form, Line, once};
+use crate::screen::{Ended, Feed, run};
+use crate::source::{Live, Recorder, now, read};
+use crate::theme::{Theme, ThemeName};
+
+/// How long `--once` waits for what there is.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Questions about leases that `--once` asks at the same time.
+const AT_ONCE: usize = 16;
+
+/// Does what `look` says, on a store that `options` reach.
+///
+/// # Errors
+///
+/// [`TopError`] when the store, the terminal or a file cannot be used.
+pub async fn top(options: ConnectOptions, root: Root, look: LookArgs) -> Result<(), TopError> {
+    if look.replay.is_some() {
+        return replay(look).await;
+    }
+    check_terminal(&look)?;
+    let filter = filter(&look)?;
+    let scope = Scope::new(root, look.prefix.clone());
+    if look.needs_terminal() {
+        // What is wrong with it is said before anything is taken.
+        settings(&look)?;
+    }
+    let locks = Locks::connect(options).await?;
+    if look.once {
+        let printed = print_once(&locks, scope, &filter, look.format.unwrap_or(Form::Table)).await;
+        locks.close().await;
+        return printed;
+    }
+    if look.stream {
+        let recorder = recorder(&locks, &scope, &look)?;
+        return print_on(locks, scope, &filter, recorder).await;
+    }
+    show(locks, scope, look, CancellationToken::new())
+        .await
+        .map(drop)
+}
+
+/// Shows a store that is connected already, until somebody quits or `until` is cancelled. True when somebody
+/// quit.
+///
+/// # Errors
+///
+/// [`TopError`] when the terminal or a file cannot be used.
+pub async fn watch(
+    locks: Locks,
+    root: Root,
+    look: LookArgs,
+    until: CancellationToken,
+) -> Result<bool, TopError> {
+    let scope = Scope::new(root, look.prefix.clone());
+    Ok(show(locks, scope, look, until).await? == Ended::Quit)
+}
+
+async fn show(
+    locks: Locks,
+    scope: Scope,
+    look: LookArgs,
+    until: CancellationToken,
+) -> Result<Ended, TopError> {
+    let recorder = recorder(&locks, &scope, &look)?;
+    let setup = setup(&look, Source::Store(locks.endpoints().join(", ")))?;
+    let live = Live::start(&locks, &scope, &setup.operator);
+    let app = prepared(App::new(Model::new(scope), setup), &look)?;
+    on_screen(app, Feed::Live { live, recorder }, until).await
+}
+
+fn recorder(locks: &Locks, scope: &Scope, look: &LookArgs) -> Result<Option<Recorder>, TopError> {
+    let create = |file| Recorder::create(file, scope, &locks.endpoints().join(", "));
+    Ok(look.record.as_deref().map(create).transpose()?)
+}
+
+async fn replay(look: LookArgs) -> Result<(), TopError> {
+    check_terminal(&look)?;
+    let Some(path) = &look.replay else {
+        return Ok(());
+    };
+    let recording = read(path)?;
+    let began = recording.facts.first().map_or(0, |fact| fact.at);
+    let ended = recording.facts.last().map_or(0, |fact| fact.at);
+    let file = path.display().to_string();
+    let setup = setup(&look, Source::Recording { file, ended })?;
+    let most = recording.changes + 1;
+    let mut model = Model::bounded(recording.scope, most, most * 2);
+    for fact in recording.facts {
+        model.take(fact);
+    }
+    model.seek(ended, began);
+    let app = prepared(App::new(model, setup), &look)?;
+    let until = CancellationToken::new();
+    on_screen(app, Feed::Told, until).await.map(drop)
+}
+
+/// Runs on a thread of its own, which has the terminal.
+async fn on_screen(
+    mut app: App,
+    mut feed: Feed,
+    until: CancellationToken,
+) -> Result<Ended, TopError> {
+    let handle = tokio::runtime::Handle::current();
+    let shown = tokio::task::spawn_blocking(move || {
+        let ended = handle.block_on(run(&mut app, &mut feed, until));
+        (ended, feed)
+    });
+    match shown.await {
+        Ok((ended, feed)) => {
+            if let Feed::Live { live, recorder } = feed {
+                live.close().await;
+                if let Some(mut recorder) = recorder {
+                    recorder.flush()?;
+                }
+            }
+            ended.map_err(TopError::Terminal)
+        }
+        Err(error) => Err(TopError::Terminal(io::Error::other(error))),
+    }
+}
+
+fn check_terminal(look: &LookArgs) -> Result<(), TopError> {
+    let is_there = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if look.needs_terminal() && !is_there {
+        return Err(TopError::Usage(
+            "there is no terminal to draw on\n  = help: --once prints every lock, --stream prints what happens"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
+fn filter(look: &LookArgs) -> Result<Filter, TopError> {
+    let text = look.filter.as_deref().unwrap_or("");
+    Filter::parse(text).map_err(|error| TopError::Usage(format!("--filter: {error}")))
+}
+
+fn settings(look: &LookArgs) -> Result<Settings, TopError> {
+    let Some(file) = &look.keys else {
+        return Ok(Settings::default());
+    };
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| TopError::Usage(format!("cannot read {name}: {error}")))?;
+    Settings::from_toml(&text, &name).map_err(|errors| TopError::Keys(errors.to_string()))
+}
+
+fn setup(look: &LookArgs, source: Source) -> Result<Setup, TopError> {
+    let settings = settings(look)?;
+    let env = |name: &str| std::env::var(name).ok();
+    let theme = look.theme.or(settings.theme).unwrap_or(ThemeName::Auto);
+    let user = env("USER").or_else(|| env("LOGNAME"));
+    let system = rustix::system::uname();
+    let machine = system.nodename().to_string_lossy();
+    Ok(Setup {
+        keymap: settings.keymap,
+        theme: Theme::choose(theme, &env),
+        env,
+        mouse: !look.no_mouse && settings.mouse.unwrap_or(true),
+        allow_write: look.allow_write,
+        source,
+        operator: format!("{}@{machine}", user.as_deref().unwrap_or("somebody")),
+    })
+}
+
+fn prepared(mut app: App, look: &LookArgs) -> Result<App, TopError> {
+    app.filter = filter(look)?;
+    if let Some(view) = look.view {
+        app.view = view;
+    }
+    Ok(app)
+}
+
+async fn print_once(
+    locks: &Locks,
+    scope: Scope,
+    filter: &Filter,
+    form: Form,
+) -> Result<(), TopError> {
+    let mut feed = locks.feed(scope.watched()).except(scope.root().kv());
+    let mut model = Model::new(scope);
+    let slow = || StoreError::Unknown(format!("nothing was read within {PATIENCE:?}"));
+    let first = tokio::time::timeout(PATIENCE, feed.next()).await;
+    match first.map_err(|_| slow())?.ok_or_else(slow)? {
+        FeedItem::Down { reason } => return Err(StoreError::Unknown(reason).into()),
+        item => model.take(Fact {
+            at: now(),
+            told: Told::Keys(item),
+        }),
+    }
+    let leases = holders(&model, now());
+    let asked = leases
+        .into_iter()
+        .map(|lease| async move { (lease, locks.lease_ttl(lease).await) });
+    let mut answers = iter(asked).buffer_unordered(AT_ONCE);
+    while let Some((lease, answer)) = answers.next().await {
+        let told = Told::Ttl(lease, answer?);
+        model.take(Fact { at: now(), told });
+    }
+    print(&once(&model, filter, now(), form)).map(drop)
+}
+
+async fn print_on(
+    locks: Locks,
+    scope: Scope,
+    filter: &Filter,
+    mut recorder: Option<Recorder>,
+) -> Result<(), TopError> {
+    let mut live = Live::start(&locks, &scope, "");
+    let mut model = Model::new(scope);
+    let mut printed = 0;
+    while let Some(fact) = live.next().await {
+        if let Some(recorder) = &mut recorder {
+            recorder.write(&fact)?;
+            // A recording without the leases' time would be half of one; asking costs little.
+            if matches!(fact.told, Told::Health(_)) {
+                recorder.flush()?;
+                live.want(holders(&model, fact.at));
+            }
+        }
+        model.take(fact);
+        let mut lines = String::new();
+        for number in printed..model.events.total() {
+            if let Some(event) = model.events.get(number) {
+                let lock = event.lock.as_deref().unwrap_or("");
+                if filter.matches(&[lock, event.what.word(), &event.what.tell()]) {
+                    lines.push_str(&Line::of(event).to_json());
+                }
+            }
+        }
+        printed = model.events.total();
+        if !lines.is_empty() && !print(&lines)? {
+            break;
+        }
+    }
+    live.close().await;
+    Ok(())
+}
+
+/// The leases of holders, each once.
+fn holders(model: &Model, now: u64) -> Vec<i64> {
+    let shown = model.shown(now);
+    let holders = shown.world.locks.values().filter_map(|lock| lock.holder());
+    let mut leases: Vec<i64> = holders
+        .map(|holder| holder.lease)
+        .filter(|lease| *lease != 0)
+        .collect();
+    leases.sort_unstable();
+    leases.dedup();
+    leases
+}
+
+/// Prints; false when nobody reads any more.
+fn print(text: &str) -> Result<bool, TopError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(TopError::Terminal(error)),
+    }
+}

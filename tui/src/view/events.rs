@@ -1,0 +1,90 @@
+//! What happened, newest first: the Events view, and the pane of it below others.
+//!
+//! ```text
+//! | TIME          REVISION EVENT     LOCK                WHAT                              |
+//! | 12:04:31.120   1204518 WAIT      billing/invoice-07  +inv@host-6 (place 17)            |
+//! |!12:04:28.014   1204509 TAKEOVER  cron/vacuum         vac@host-9 lease ended, held 41s  |
+//! ```
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use super::scene::Scene;
+use super::table::{Cell, Column, Table};
+use super::{empty, inside, paint, pane, window};
+use crate::app::{App, RowKey};
+use crate::model::Event;
+use crate::text;
+
+const COLUMNS: [Column; 6] = [
+    Column::text("", 1, 1, 0),
+    Column::text("TIME", 12, 12, 0),
+    Column::number("REVISION", 8, 10, 2),
+    Column::text("EVENT", 8, 8, 0),
+    Column::text("LOCK", 16, 28, 1),
+    Column::text("WHAT", 30, 400, 0),
+];
+
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
+    let inner = inside(area);
+    let (rows, range) = window(app, inner, 1);
+    let scene = Scene::of(app, now);
+    let list = app.list();
+    let title = format!("Events, newest first{}", pane::notes(&scene));
+    pane::list(frame, area, &scene, &title, &pane::place(list));
+    let table = Table::new(&COLUMNS, inner.width);
+    table.head(frame.buffer_mut(), inner, ("", false), scene.theme.header);
+    let first = range.start;
+    for (at, key) in list.rows().iter().enumerate().take(range.end).skip(first) {
+        let RowKey::Event(number) = key else {
+            continue;
+        };
+        let Some(event) = app.model.events.get(*number) else {
+            continue;
+        };
+        let line = paint::row(rows, u16::try_from(at - first).unwrap_or(u16::MAX));
+        let is_selected = list.position() == Some(at);
+        let cells = cells_of(&scene, event);
+        table.row(frame.buffer_mut(), line, &cells, is_selected, scene.theme);
+    }
+    empty::render(frame, rows, &scene);
+}
+
+/// The newest events, whatever the filter is.
+pub(super) fn pane(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+    let inner = pane::frame(frame, area, scene, "Events");
+    let table = Table::new(&COLUMNS, inner.width);
+    let events = scene.app.model.events.before(scene.shown.next);
+    for (at, (_, event)) in events.take(inner.height.into()).enumerate() {
+        let line = paint::row(inner, u16::try_from(at).unwrap_or(u16::MAX));
+        let cells = cells_of(scene, event);
+        table.row(frame.buffer_mut(), line, &cells, false, scene.theme);
+    }
+}
+
+fn cells_of(scene: &Scene<'_>, event: &Event) -> [Cell; COLUMNS.len()] {
+    let theme = scene.theme;
+    let is_trouble = event.what.is_trouble();
+    let (mark, style) = if is_trouble {
+        ("!", theme.bad)
+    } else {
+        ("", theme.text)
+    };
+    let revision = if event.revision == 0 {
+        "-".to_owned()
+    } else {
+        event.revision.to_string()
+    };
+    let lock = event.lock.as_deref().unwrap_or("-");
+    [
+        (mark.to_owned(), style),
+        (text::clock_time(event.at), theme.dim),
+        (revision, theme.dim),
+        (event.what.word().to_owned(), style),
+        (lock.to_owned(), theme.text),
+        (
+            event.what.tell(),
+            if is_trouble { theme.text } else { theme.dim },
+        ),
+    ]
+}

@@ -1,0 +1,151 @@
+//! The last line: the filter that is typed, what came of a key, or what keys do here.
+
+use ratatui::Frame;
+use ratatui::layout::{Position, Rect};
+
+use super::paint::{self, Piece};
+use super::parts::Parts;
+use super::scene::Scene;
+use crate::app::{Overlay, Typing, View};
+use crate::keymap::Command;
+use crate::text;
+
+/// What stands before a filter that is typed.
+const FILTER: &str = " filter: ";
+
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+    let (theme, app) = (scene.theme, scene.app);
+    if let Some(Overlay::Filter { typing, .. }) = &app.overlay {
+        // What is wrong with it stands beside it.
+        let note = app.note.as_ref().filter(|note| note.is_bad);
+        let typed = text::width(&typing.text()) + text::width(FILTER) + 3;
+        let typed = u16::try_from(typed).unwrap_or(u16::MAX).min(area.width / 2);
+        let half = if note.is_some() { typed } else { area.width };
+        let left = Rect {
+            width: half,
+            ..area
+        };
+        input(frame, left, FILTER, typing, scene);
+        let right = Rect::new(area.x + half, area.y, area.width - half, area.height);
+        if let Some(note) = note {
+            let pieces = [Piece::new(format!("! {}", note.text), theme.bad)];
+            paint::line(frame.buffer_mut(), right, 0, &pieces);
+        }
+        return;
+    }
+    let pieces = match &app.note {
+        Some(note) if note.is_bad => vec![Piece::new(format!(" ! {}", note.text), theme.bad)],
+        Some(note) => vec![Piece::new(format!(" {}", note.text), theme.good)],
+        None if app.overlay.is_some() => closing(scene),
+        None => {
+            let hints = hints(scene).fit(usize::from(area.width).saturating_sub(1));
+            std::iter::once(Piece::new(" ", theme.text))
+                .chain(hints)
+                .collect()
+        }
+    };
+    paint::line(frame.buffer_mut(), area, 0, &pieces);
+}
+
+/// A line that is typed into, after a prompt; the terminal's cursor goes there.
+pub(super) fn input(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    prompt: &str,
+    typing: &Typing,
+    scene: &Scene<'_>,
+) {
+    let room = usize::from(area.width).saturating_sub(text::width(prompt) + 1);
+    let before = tail(&typing.before(), room);
+    let after: String = typing
+        .text()
+        .chars()
+        .skip(typing.before().chars().count())
+        .collect();
+    let column = text::width(prompt) + text::width(&before);
+    let pieces = [
+        Piece::new(prompt, scene.theme.key_hint),
+        Piece::new(before + &after, scene.theme.text),
+    ];
+    paint::line(frame.buffer_mut(), area, 0, &pieces);
+    let x = area
+        .x
+        .saturating_add(u16::try_from(column).unwrap_or(u16::MAX));
+    if !area.is_empty() && x < area.right() {
+        frame.set_cursor_position(Position::new(x, area.y));
+    }
+}
+
+/// The end of a text that fits.
+fn tail(text: &str, room: usize) -> String {
+    let mut shown = text;
+    while text::width(shown) > room {
+        let mut chars = shown.chars();
+        chars.next();
+        shown = chars.as_str();
+    }
+    shown.to_owned()
+}
+
+/// What keys do in what covers the view; these are not bound.
+fn closing(scene: &Scene<'_>) -> Vec<Piece> {
+    let theme = scene.theme;
+    let hints: &[(&str, &str)] = match scene.app.overlay {
+        Some(Overlay::Confirm { .. }) => &[
+            ("Enter", "does it, if the name is typed"),
+            ("Esc", "does nothing"),
+        ],
+        Some(Overlay::Palette { .. }) => {
+            &[("Enter", "does it"), ("↑ ↓", "choose"), ("Esc", "closes")]
+        }
+        _ => &[("↑ ↓ PgUp PgDn", "scroll"), ("Esc", "closes")],
+    };
+    let mut pieces = Vec::new();
+    for (keys, does) in hints {
+        pieces.push(Piece::new(format!(" {keys}"), theme.key_hint));
+        pieces.push(Piece::new(format!(" {does} "), theme.dim));
+    }
+    pieces
+}
+
+/// What keys do in this view, as they are bound now.
+fn hints(scene: &Scene<'_>) -> Parts {
+    use Command as C;
+    let mut parts = Parts::default();
+    let open = match scene.app.view {
+        View::Locks | View::Heatmap | View::Events => "queue",
+        View::Queue | View::Sessions => "describe",
+        View::Jobs => "logs",
+    };
+    let mut hint = |rank, command: Command, does: &str| {
+        let key = scene.app.setup.keymap.hint(command);
+        if key.is_empty() {
+            return;
+        }
+        let pieces = vec![
+            Piece::new(key, scene.theme.key_hint),
+            Piece::new(format!(" {does}"), scene.theme.dim),
+        ];
+        parts.after("  ", scene.theme.text, rank, pieces);
+    };
+    hint(0, C::Open, open);
+    hint(1, C::Filter, "filter");
+    if !crate::app::Sort::columns(scene.app.view).is_empty() {
+        hint(5, C::Sort, "sort");
+    }
+    if open != "describe" {
+        hint(4, C::Describe, "describe");
+    }
+    hint(4, C::Logs, "logs");
+    hint(6, C::Follow, "follow");
+    hint(5, C::Copy, "copy");
+    if scene.app.setup.allow_write {
+        hint(3, C::StopRun, "stop run");
+        hint(3, C::RemoveEntry, "remove");
+        hint(3, C::RevokeLease, "revoke");
+    }
+    hint(2, C::Palette, "commands");
+    hint(1, C::Help, "help");
+    hint(0, C::Quit, "quit");
+    parts
+}

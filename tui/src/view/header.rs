@@ -1,0 +1,163 @@
+//! The first line: whether the store is heard, which moment is shown, and how many locks are in trouble.
+//!
+//! ```text
+//!  LEASEHOLD  etcd 3.5.1  3 members  leader m2  rev 1,204,518  rtt 4ms | LIVE | held 41  waiting 63  ? help
+//! ```
+//!
+//! Whether the store is heard is always there, as a word; what else there is goes before it does.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::paint::{self, Piece};
+use super::parts::Parts;
+use super::scene::Scene;
+use crate::app::Source;
+use crate::keymap::Command;
+use crate::model::Link;
+use crate::text;
+
+/// The most columns of a file's name.
+const FILE: usize = 32;
+/// Columns that a lost connection has at least, whatever else goes.
+const LEAST_REASON: usize = 40;
+
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+    let theme = scene.theme;
+    let width = usize::from(area.width);
+    let mut parts = Parts::default();
+    parts.add(3, " LEASEHOLD", theme.title);
+    store(&mut parts, scene);
+    let counts = counts(scene);
+    let room = width.saturating_sub(counts.width() + text::width(" LEASEHOLD |  | "));
+    for piece in states(scene, room) {
+        parts.after(" | ", theme.dim, 0, vec![piece]);
+    }
+    parts.append(" | ", theme.dim, counts);
+    let mut pieces = parts.fit(width);
+    let used: usize = pieces.iter().map(|piece| text::width(&piece.text)).sum();
+    let hint = scene.app.setup.keymap.hint(Command::Help);
+    let help = text::width(&hint) + text::width(" help ");
+    if !hint.is_empty() && used + 2 + help <= width {
+        pieces.push(Piece::new(" ".repeat(width - used - help), Style::new()));
+        pieces.push(Piece::new(hint, theme.key_hint));
+        pieces.push(Piece::new(" help ", theme.dim));
+    }
+    paint::line(frame.buffer_mut(), area, 0, &pieces);
+}
+
+/// What is known of the store itself.
+fn store(parts: &mut Parts, scene: &Scene<'_>) {
+    let (theme, model) = (scene.theme, &scene.app.model);
+    let revision = u64::try_from(scene.shown.revision).unwrap_or(0);
+    if !matches!(model.link, Link::Live) {
+        // What it said when it was heard last says nothing of how it is.
+        return;
+    }
+    match &model.health {
+        Some(Ok(health)) => {
+            parts.add(5, format!("etcd {}", health.version), theme.text);
+            parts.add(7, format!("{} members", health.members), theme.text);
+            let (leader, style) = match health.leader.as_str() {
+                "" => ("leader unknown".to_owned(), theme.dim),
+                leader => (format!("leader {leader}"), theme.text),
+            };
+            parts.add(6, paint::cut(&leader, FILE), style);
+            parts.add(4, format!("rev {}", text::count(revision)), theme.text);
+            let millis = u64::try_from(health.round_trip.as_millis()).unwrap_or(u64::MAX);
+            parts.add(6, format!("rtt {}", text::age(millis)), theme.text);
+        }
+        Some(Err(reason)) => {
+            parts.add(5, format!("rev {}", text::count(revision)), theme.text);
+            let text = format!("health unknown: {reason}");
+            parts.add(4, paint::cut(&text, 2 * FILE), theme.warn);
+        }
+        None => parts.add(4, format!("rev {}", text::count(revision)), theme.text),
+    }
+}
+
+/// The words for whether the store is heard and which moment is shown.
+fn states(scene: &Scene<'_>, room: usize) -> Vec<Piece> {
+    let (theme, app) = (scene.theme, scene.app);
+    let mut states = Vec::new();
+    if let Source::Recording { file, .. } = &app.setup.source {
+        states.push(Piece::new(replay(scene, file), theme.history));
+        return states;
+    }
+    if !scene.shown.is_live {
+        states.push(Piece::new(past(scene), theme.history));
+    }
+    match &app.model.link {
+        Link::Loading => states.push(Piece::new("LOADING", theme.warn)),
+        Link::Live if scene.shown.is_live => {
+            states.push(Piece::new("LIVE", theme.good));
+            if let Some(behind) = behind(scene) {
+                states.push(Piece::new(format!("behind {behind}"), theme.warn));
+            }
+        }
+        Link::Live => {}
+        Link::Down { reason, since } => {
+            let age = text::age(scene.now.saturating_sub(*since));
+            // The whole reason is in the Events view.
+            let room = room.max(LEAST_REASON);
+            let text = paint::cut(&format!("DISCONNECTED {age}: {reason}"), room);
+            states.push(Piece::new(text, theme.bad));
+        }
+    }
+    states
+}
+
+/// How many revisions the store is ahead of what is shown.
+fn behind(scene: &Scene<'_>) -> Option<String> {
+    let health = scene.app.model.health.as_ref()?.as_ref().ok()?;
+    let behind = u64::try_from(health.revision - scene.shown.revision).ok()?;
+    (behind > 0).then(|| text::count(behind))
+}
+
+fn past(scene: &Scene<'_>) -> String {
+    let moment = text::clock_time(scene.shown.now);
+    match scene.app.model.behind() {
+        0 => format!("FROZEN {moment}, nothing new"),
+        1 => format!("PAST {moment}, 1 change behind"),
+        behind => format!("PAST {moment}, {} changes behind", text::count(behind)),
+    }
+}
+
+fn replay(scene: &Scene<'_>, file: &str) -> String {
+    let file = file.rsplit('/').next().unwrap_or(file);
+    let file = text::fit_middle(file, FILE.min(text::width(file)));
+    let moment = text::clock_time(scene.shown.now);
+    let plays = if scene.app.playing.is_some() {
+        " playing"
+    } else {
+        ""
+    };
+    let end = if scene.shown.is_live {
+        " (its end)"
+    } else {
+        ""
+    };
+    format!("REPLAY {file}{plays} {moment}{end}")
+}
+
+/// How many locks are in which state; none while nothing has been read, for that is no count of 0.
+fn counts(scene: &Scene<'_>) -> Parts {
+    let theme = scene.theme;
+    let mut parts = Parts::default();
+    if scene.shown.revision == 0 {
+        parts.add(0, "nothing known of any lock", theme.warn);
+        return parts;
+    }
+    let counts = scene.app.counts();
+    for (name, count, style, rank) in [
+        ("held", counts.held, theme.text, 2),
+        ("waiting", counts.waiting, theme.text, 2),
+        ("expiring", counts.expiring, theme.expiring, 1),
+        ("takeover", counts.takeover, theme.takeover, 1),
+    ] {
+        let style = if count == 0 { theme.dim } else { style };
+        parts.add(rank, format!("{name} {}", text::count(count as u64)), style);
+    }
+    parts
+}

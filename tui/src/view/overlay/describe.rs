@@ -1,0 +1,295 @@
+//! Everything about the selected row, in full: nothing is cut here, it is wrapped.
+
+use leasehold_records::{JobRecord, RunRecord, printable};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use super::super::{cells, paint, queue_pane, scene, sessions};
+use super::{Piece, Scene, Text, inside, plain, scrolled};
+use crate::app::RowKey;
+use crate::model::{Entry, Event, Lock, Parting};
+use crate::text;
+
+/// Entries of a queue that are described; who wants more looks at the Queue view.
+const ENTRIES: usize = 500;
+/// The columns of a field's name.
+const NAME: usize = 13;
+
+/// The lines of a description, as they are made.
+struct Story<'a> {
+    scene: &'a Scene<'a>,
+    width: usize,
+    lines: Vec<Text>,
+}
+
+impl Story<'_> {
+    /// A field and all of its text.
+    fn field(&mut self, name: &str, text: &str) {
+        let theme = self.scene.theme;
+        let width = self.width.saturating_sub(NAME + 2);
+        for (at, line) in paint::wrap(text, width).into_iter().enumerate() {
+            let name = if at == 0 { name } else { "" };
+            self.lines.push(vec![
+                Piece::new(format!(" {}", text::fit(name, NAME)), theme.dim),
+                Piece::new(line, theme.text),
+            ]);
+        }
+    }
+
+    fn head(&mut self, text: &str) {
+        if !self.lines.is_empty() {
+            self.lines.push(Text::new());
+        }
+        self.lines
+            .push(plain(format!(" {text}"), self.scene.theme.title));
+    }
+
+    /// A moment, and how long ago that was.
+    fn moment(&mut self, name: &str, at: u64) {
+        let ago = text::age(self.scene.ago(at));
+        self.field(name, &format!("{}, {ago} ago", text::clock_time(at)));
+    }
+}
+
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, top: usize) {
+    let mut story = Story {
+        scene,
+        width: inside(area).width.into(),
+        lines: Vec::new(),
+    };
+    let title = match scene.app.list().selected() {
+        None => "Nothing is selected".to_owned(),
+        Some(row) => tell(&mut story, row),
+    };
+    let lines = std::mem::take(&mut story.lines);
+    scrolled(frame, area, scene, &title, &lines, top);
+}
+
+/// Tells of a row, and gives the title.
+fn tell(story: &mut Story<'_>, row: &RowKey) -> String {
+    let scene = story.scene;
+    let world = scene.shown.world;
+    match row {
+        RowKey::Lock(name) => match world.locks.get(name) {
+            Some(found) => lock(story, found),
+            None => "This lock is gone".into(),
+        },
+        RowKey::Entry(name, key) => {
+            let found = world.locks.get(name).and_then(|lock| {
+                let place = lock.queue.iter().position(|entry| entry.key == *key)?;
+                Some((lock, place, lock.queue.get(place)?))
+            });
+            match found {
+                Some((lock, place, found)) => {
+                    story.field("lock", &printable::line(&lock.name));
+                    entry(story, lock, place, found);
+                    runs(story, scene.app.job(scene.now));
+                    format!("{} in the queue of {}", found.who.label(), lock.label)
+                }
+                None => "This entry is gone".into(),
+            }
+        }
+        RowKey::Session(lease) => {
+            let of_this = |other| other == *lease;
+            let sessions = scene.app.model.sessions_of(scene.shown, of_this);
+            match sessions.iter().find(|session| session.lease == *lease) {
+                Some(session) => {
+                    let lines = sessions::story(scene, session);
+                    story.lines.extend(lines);
+                    format!("Session of {}: what goes with its lease", session.whose)
+                }
+                None => "This session is gone".into(),
+            }
+        }
+        RowKey::Job(name, host) => {
+            match scene::job_of(world, name, host) {
+                Some(found) => job(story, found),
+                None => story.field("job", "its record is gone"),
+            }
+            runs(story, Some((name.clone(), host.clone())));
+            format!("Job {name}@{host}")
+        }
+        RowKey::Event(number) => match scene.app.model.events.get(*number) {
+            Some(found) => event(story, found),
+            None => "This event is not remembered any more".into(),
+        },
+    }
+}
+
+fn lock(story: &mut Story<'_>, lock: &Lock) -> String {
+    let scene = story.scene;
+    let row = scene.app.model.row(scene.shown, lock);
+    story.field("full name", &printable::line(&lock.name));
+    story.field("state", row.state.word());
+    match lock.tenancy.since {
+        Some(since) => story.moment("so since", since),
+        None => story.field("so since", "before this was started"),
+    }
+    if let Some((before, parting)) = &lock.tenancy.before {
+        let how = match parting {
+            Parting::Released => "gave it back",
+            Parting::Expired => "its lease ended",
+            Parting::Forced => "was forced out",
+        };
+        let text = format!("{}, token {}: {how}", before.who.label(), before.create);
+        story.field("before", &text);
+    }
+    let blast: String = queue_pane::blast(scene, &lock.name)
+        .into_iter()
+        .map(|piece| piece.text)
+        .collect();
+    story.field("blocks", blast.trim().trim_start_matches("blast radius: "));
+    if let Some(history) = scene.app.model.history(&lock.name) {
+        let now = scene.shown.now;
+        let spans = [
+            ("held for", &history.holds),
+            ("waited for", &history.waits),
+            ("hand-off", &history.handoffs),
+        ];
+        for (name, spans) in spans {
+            let of = |percent| cells::span(spans.percentile(percent, now));
+            let text = match spans.count(now) {
+                0 => "none seen yet".to_owned(),
+                count => format!(
+                    "p50 {}  p95 {}  of {} seen",
+                    of(50),
+                    of(95),
+                    text::count(count as u64)
+                ),
+            };
+            story.field(name, &text);
+        }
+        story.field(
+            "takeovers",
+            &text::count(history.takeovers.count(now) as u64),
+        );
+    }
+    for (place, found) in lock.queue.iter().enumerate().take(ENTRIES) {
+        entry(story, lock, place, found);
+    }
+    if let Some(more) = lock
+        .queue
+        .len()
+        .checked_sub(ENTRIES)
+        .filter(|more| *more > 0)
+    {
+        story.head(&format!("and {} more", text::count(more as u64)));
+    }
+    format!("Lock {}", lock.label)
+}
+
+fn entry(story: &mut Story<'_>, lock: &Lock, place: usize, entry: &Entry) {
+    let scene = story.scene;
+    let head = if place == 0 {
+        format!("holds: {}", entry.who.label())
+    } else {
+        format!("waits at place {place}: {}", entry.who.label())
+    };
+    story.head(&head);
+    story.field("key", &printable::line(&entry.key));
+    story.field(
+        "revision",
+        &format!("{} (create revision, fencing token)", entry.create),
+    );
+    if entry.lease == 0 {
+        story.field("lease", "none: it stays until somebody deletes it");
+    } else {
+        let ttl = cells::ttl_of(scene.app.model.leases.ttl(entry.lease, scene.shown.now));
+        story.field("lease", &format!("{:x}  ttl {ttl}", entry.lease));
+    }
+    match entry.since {
+        Some(since) => story.moment("joined", since),
+        None => story.field("joined", "before this was started"),
+    }
+    if let Some(also) = queue_pane::also_holds(scene, lock, place, entry, usize::MAX) {
+        story.field("also", &also);
+    }
+}
+
+fn job(story: &mut Story<'_>, job: &JobRecord) {
+    story.field("job", &job.job);
+    story.field("host", &job.host);
+    story.field("lock", &job.lock);
+    story.field("state", job.state.as_str());
+    story.moment("since", job.since_unix_ms);
+    if let Some(token) = job.token {
+        story.field("token", &token.to_string());
+    }
+    if let Some(next) = job.next_unix_ms {
+        story.field("next", &text::clock_time(next));
+    }
+    if let Some(last) = job.last {
+        story.field("last run", last.as_str());
+    }
+    if let Some(progress) = &job.progress {
+        let total = progress
+            .total
+            .map_or_else(String::new, |total| format!(" of {}", text::count(total)));
+        let done = text::count(progress.done);
+        story.field("progress", &format!("{done}{total}: {}", progress.message));
+    }
+    if !job.detail.is_empty() {
+        story.field("detail", &job.detail);
+    }
+}
+
+/// The newest run of a job on a host.
+fn runs(story: &mut Story<'_>, job: Option<(String, String)>) {
+    let Some((job, host)) = job else {
+        return;
+    };
+    let world = story.scene.shown.world;
+    if let Some(found) = scene::newest_run(world, &job, |run| run.host == host) {
+        run(story, found);
+    }
+}
+
+fn run(story: &mut Story<'_>, run: &RunRecord) {
+    story.head("newest run here");
+    story.field("run", &printable::line(&run.run_id));
+    story.field("outcome", run.outcome.as_str());
+    if !run.detail.is_empty() {
+        story.field("why", &run.detail);
+    }
+    story.field(
+        "token",
+        &format!(
+            "{}, run {} under it",
+            run.token,
+            u64::from(run.sequence) + 1
+        ),
+    );
+    story.field("attempt", &run.attempt.to_string());
+    story.moment("started", run.started_unix_ms);
+    if let Some(ended) = run.ended_unix_ms {
+        story.moment("ended", ended);
+    }
+    let calls = format!(
+        "{} let through, {} refused",
+        text::count(run.calls_admitted),
+        text::count(run.calls_refused)
+    );
+    story.field("host calls", &calls);
+    story.field("memory", &text::bytes(run.peak_memory_bytes));
+    story.field("plugin", &printable::line(&run.plugin_sha256));
+    if !run.lock_key.is_empty() {
+        story.field("entry", &printable::line(&run.lock_key));
+    }
+}
+
+fn event(story: &mut Story<'_>, event: &Event) -> String {
+    story.moment("seen", event.at);
+    if event.revision == 0 {
+        story.field("revision", "none: nothing in the store changed");
+    } else {
+        story.field("revision", &event.revision.to_string());
+    }
+    if let Some(lock) = &event.lock {
+        story.field("lock", lock);
+    }
+    story.field("what", &event.what.tell());
+    if event.what.is_trouble() {
+        story.field("", "somebody should look at this");
+    }
+    format!("Event {}", event.what.word())
+}

@@ -1,0 +1,93 @@
+//! What the keys do, as they are bound now. Nothing here names a key: the keymap does.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use super::{Piece, Scene, Text, inside, middle, plain, scrolled};
+use crate::keymap::{Command, Group};
+use crate::text;
+
+/// The columns for keys, and for a whole entry.
+const KEYS: usize = 10;
+const ENTRY: usize = 57;
+/// What stands between columns.
+const GAP: usize = 2;
+
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, top: usize) {
+    let entries = entries(scene);
+    let room = usize::from(inside(area).width);
+    let columns = ((room + GAP) / (ENTRY + GAP)).clamp(1, 3);
+    // As few columns as show everything: a list is easier to read than a grid.
+    let height = usize::from(inside(area).height);
+    let columns = entries.len().div_ceil(height.max(1)).clamp(1, columns);
+    let wide = (ENTRY + GAP) * columns;
+    let lines = beside(&entries, columns);
+    let width = u16::try_from(wide + 2).unwrap_or(u16::MAX);
+    let tall = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
+    let area = middle(area, width, tall);
+    scrolled(frame, area, scene, "Help: what the keys do", &lines, top);
+}
+
+/// Every command below the title of its group.
+fn entries(scene: &Scene<'_>) -> Vec<Text> {
+    let theme = scene.theme;
+    let setup = &scene.app.setup;
+    let mut entries: Vec<Text> = Vec::new();
+    let mut group: Option<Group> = None;
+    for command in Command::ALL.iter().copied() {
+        if group != Some(command.group()) {
+            group = Some(command.group());
+            if !entries.is_empty() {
+                entries.push(Text::new());
+            }
+            let title = command.group().title();
+            let note = match command.group() {
+                Group::Act if !setup.allow_write => ", changes only with --allow-write",
+                _ => "",
+            };
+            entries.push(plain(format!(" {title}{note}"), theme.title));
+        }
+        let keys = setup.keymap.keys_of(command).join("  ");
+        let keys = if keys.is_empty() {
+            "no key".to_owned()
+        } else {
+            keys
+        };
+        let allowed = setup.allow_write || !command.writes();
+        let (style, mark) = if allowed {
+            (theme.text, "")
+        } else {
+            (theme.dim, "(off) ")
+        };
+        entries.push(vec![
+            Piece::new(format!(" {} ", text::fit(&keys, KEYS)), theme.key_hint),
+            Piece::new(format!("{mark}{}", command.description()), style),
+        ]);
+    }
+    entries
+}
+
+/// Entries in columns of equal height, as lines.
+fn beside(entries: &[Text], columns: usize) -> Vec<Text> {
+    if columns == 1 {
+        return entries.to_vec();
+    }
+    let height = entries.len().div_ceil(columns);
+    let line = |at: usize| {
+        let mut line = Text::new();
+        for column in 0..columns {
+            let entry = entries.get(column * height + at);
+            let used: usize = entry
+                .iter()
+                .copied()
+                .flatten()
+                .map(|piece| text::width(&piece.text))
+                .sum();
+            line.extend(entry.cloned().into_iter().flatten());
+            let rest = (ENTRY + GAP).saturating_sub(used);
+            line.push(Piece::new(" ".repeat(rest), ratatui::style::Style::new()));
+        }
+        line
+    };
+    (0..height).map(line).collect()
+}

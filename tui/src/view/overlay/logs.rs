@@ -1,0 +1,64 @@
+//! What the selected job's newest run has written, from its end upwards.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use super::super::{paint, scene};
+use super::{Scene, Text, inside, plain, scrolled};
+use crate::text;
+
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, up: usize) {
+    let theme = scene.theme;
+    let Some((job, host)) = scene.app.job(scene.now) else {
+        let lines = [plain(" no job of ours is selected", theme.dim)];
+        scrolled(frame, area, scene, "Output", &lines, 0);
+        return;
+    };
+    // Of this host if there is one, for that is what was selected.
+    let world = scene.shown.world;
+    let run = scene::newest_run(world, &job, |run| {
+        run.host == host && !run.output.is_empty()
+    })
+    .or_else(|| scene::newest_run(world, &job, |run| run.host == host))
+    .or_else(|| scene::newest_run(world, &job, |_| true));
+    let Some(run) = run else {
+        let lines = [plain(" it has not run yet", theme.dim)];
+        scrolled(
+            frame,
+            area,
+            scene,
+            &format!("Output of {job}@{host}"),
+            &lines,
+            0,
+        );
+        return;
+    };
+    let width = usize::from(inside(area).width).saturating_sub(1);
+    let mut lines: Vec<Text> = Vec::new();
+    if run.output_truncated_bytes > 0 {
+        let gone = text::bytes(run.output_truncated_bytes);
+        lines.push(plain(
+            format!(" ({gone} of output are not kept)"),
+            theme.warn,
+        ));
+    }
+    for line in run.output.lines() {
+        let wrapped = paint::wrap(line, width);
+        lines.extend(
+            wrapped
+                .iter()
+                .map(|line| plain(format!(" {line}"), theme.text)),
+        );
+    }
+    if run.output.is_empty() {
+        lines.push(plain(" it has written nothing", theme.dim));
+    }
+    let room = usize::from(inside(area).height);
+    let top = lines.len().saturating_sub(room).saturating_sub(up);
+    let outcome = run.outcome.as_str();
+    let title = format!(
+        "Output of {}@{}, token {}, {outcome}",
+        run.job, run.host, run.token
+    );
+    scrolled(frame, area, scene, &title, &lines, top);
+}

@@ -1,0 +1,73 @@
+//! What covers the view: help, palette, description, output, a question. What is typed as a filter stands in
+//! the footer instead, so that one sees what it finds.
+
+mod confirm;
+mod describe;
+mod help;
+mod logs;
+mod palette;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::paint::{Page, Piece};
+use super::scene::Scene;
+use super::{inside, pane};
+use crate::app::Overlay;
+
+/// Draws the overlay, if there is one, over `area`.
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+    match &scene.app.overlay {
+        None | Some(Overlay::Filter { .. }) => {}
+        Some(Overlay::Help { top }) => help::render(frame, area, scene, *top),
+        Some(Overlay::Palette { typing, at }) => {
+            palette::render(frame, area, scene, typing, *at);
+        }
+        Some(Overlay::Describe { top }) => describe::render(frame, area, scene, *top),
+        Some(Overlay::Logs { up }) => logs::render(frame, area, scene, *up),
+        Some(Overlay::Confirm { order, typing }) => {
+            confirm::render(frame, area, scene, order, typing);
+        }
+    }
+}
+
+/// A place in the middle of `area`, no larger than that.
+fn middle(area: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(area.width), height.min(area.height));
+    let x = area.x + (area.width - width) / 2;
+    let y = area.y + (area.height - height) / 2;
+    Rect::new(x, y, width, height)
+}
+
+/// A line of an overlay.
+type Text = Vec<Piece>;
+
+/// Shows `lines` from `top` on, or from as far down as still fills the place, over all of `area`.
+fn scrolled(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    scene: &Scene<'_>,
+    title: &str,
+    lines: &[Text],
+    top: usize,
+) {
+    let room = usize::from(inside(area).height);
+    let top = top.min(lines.len().saturating_sub(room));
+    let to = lines.len().min(top + room);
+    let right = if lines.len() > room {
+        format!("{}-{to} of {}", top + 1, lines.len())
+    } else {
+        String::new()
+    };
+    let inner = pane::over(frame, area, scene, title, &right);
+    let mut page = Page::new(frame.buffer_mut(), inner);
+    for line in &lines[top..to] {
+        page.line(line);
+    }
+}
+
+/// A line of one text.
+fn plain(text: impl Into<String>, style: Style) -> Text {
+    vec![Piece::new(text, style)]
+}

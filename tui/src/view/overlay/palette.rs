@@ -1,0 +1,61 @@
+//! Commands by name: what is typed, and what it finds.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use super::super::footer;
+use super::{Page, Piece, Scene, middle, pane};
+use crate::app::{Typing, matches};
+use crate::text;
+
+const WIDTH: u16 = 76;
+const HEIGHT: u16 = 18;
+
+pub(super) fn render(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    scene: &Scene<'_>,
+    typing: &Typing,
+    at: usize,
+) {
+    let theme = scene.theme;
+    let setup = &scene.app.setup;
+    let found = matches(&typing.text(), setup.allow_write);
+    let area = middle(area, WIDTH, HEIGHT);
+    let right = text::count(found.len() as u64);
+    let inner = pane::over(frame, area, scene, "Commands", &right);
+    let prompt = Rect {
+        height: inner.height.min(1),
+        ..inner
+    };
+    footer::input(frame, prompt, " > ", typing, scene);
+    let list = Rect::new(
+        inner.x,
+        prompt.bottom(),
+        inner.width,
+        inner.height - prompt.height,
+    );
+    let mut page = Page::new(frame.buffer_mut(), list);
+    if found.is_empty() {
+        page.text("   no command is called so or does that", theme.warn);
+        return;
+    }
+    let room = page.left().max(1);
+    let at = at.min(found.len() - 1);
+    let top = (at + 1).saturating_sub(room);
+    for (number, command) in found.iter().enumerate().skip(top).take(room) {
+        let mark = if number == at { ">" } else { " " };
+        let keys = text::fit(&setup.keymap.hint(*command), 10);
+        page.line(&[
+            Piece::new(
+                format!("{mark}{} ", text::fit(command.name(), 16)),
+                theme.text,
+            ),
+            Piece::new(keys, theme.key_hint),
+            Piece::new(command.description(), theme.dim),
+        ]);
+        if number == at {
+            page.mark_last(theme.selected);
+        }
+    }
+}

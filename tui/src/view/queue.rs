@@ -1,0 +1,186 @@
+//! The Queue view: who holds a lock and who waits for it, in order; below each waiter what it holds itself
+//! and who waits for that.
+//!
+//! ```text
+//! | billing/invoice-07  CONTEND  held 4m12s by inv@host-3  17 wait, the first 3m58s          |
+//! | +-- Queue: billing/invoice-07, in the order of create revisions ------- 1-20 of 21 --+  |
+//! | | PLACE            TOKEN   WHO         FOR   LEASE      TTL            ALSO           |  |
+//! | | HOLD           1204311   inv@host-3  4m12s 694d…3c07  ######..  22s                 |  |
+//! | |  +- #2         1204355   led@host-1  3m41s …          HOLDS billing/ledger <-- blocks 4 |
+//! | |  |  +- HOLD    1204301   led@host-1  3m50s …          the queue of billing/ledger   |  |
+//! | +-------------------------------------------------------------------------------------+ |
+//! | blast radius: 21 waiters, 2 locks; cycle: none                                          |
+//! ```
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+
+use super::paint::{self, Piece};
+use super::parts::Parts;
+use super::scene::Scene;
+use super::table::{Cell, Column, Table};
+use super::{cells, empty, inside, pane, queue_pane, window};
+use crate::app::{App, Branch, RowKey, tree};
+use crate::model::Lock;
+use crate::text;
+
+const COLUMNS: [Column; 7] = [
+    Column::text("PLACE", 12, 18, 0),
+    Column::number("TOKEN", 7, 12, 1),
+    Column::text("WHO", 14, 36, 0),
+    Column::number("FOR", 6, 8, 0),
+    Column::text("LEASE", 9, 9, 3),
+    Column::bar("TTL", 6, 17, 2),
+    Column::text("ALSO", 24, 400, 0),
+];
+
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
+    let [about, list, below] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Min(0),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    let inner = inside(list);
+    let (rows, range) = window(app, inner, 1);
+    let scene = Scene::of(app, now);
+    let lock = app
+        .lock
+        .as_ref()
+        .and_then(|name| scene.shown.world.locks.get(name));
+    if let Some(lock) = lock {
+        let pieces = about_lock(&scene, lock).fit(about.width.into());
+        paint::line(frame.buffer_mut(), about, 0, &pieces);
+        let pieces = queue_pane::blast(&scene, &lock.name);
+        paint::line(frame.buffer_mut(), below, 0, &pieces);
+    }
+    let name = lock.map_or("none", |lock| &*lock.label);
+    let title = format!("Queue: {name}, by create revision{}", pane::notes(&scene));
+    pane::list(frame, list, &scene, &title, &pane::place(app.list()));
+    let table = Table::new(&COLUMNS, inner.width);
+    table.head(frame.buffer_mut(), inner, ("", false), scene.theme.header);
+    let visible = app.list().rows().get(range.clone()).unwrap_or_default();
+    let branches = branches(&scene, visible);
+    for (at, key) in visible.iter().enumerate() {
+        let Some(branch) = branches.get(key) else {
+            continue;
+        };
+        let line = paint::row(rows, u16::try_from(at).unwrap_or(u16::MAX));
+        let cells = cells_of(&scene, &table, branch);
+        let is_selected = app.list().position() == Some(range.start + at);
+        table.row(frame.buffer_mut(), line, &cells, is_selected, scene.theme);
+    }
+    empty::render(frame, rows, &scene);
+}
+
+/// The branches of the tree that are on the screen.
+fn branches<'a>(scene: &Scene<'_>, visible: &'a [RowKey]) -> HashMap<&'a RowKey, Branch> {
+    let mut wanted: HashMap<(&Arc<str>, &Arc<str>), &RowKey> = HashMap::new();
+    for key in visible {
+        if let RowKey::Entry(lock, entry) = key {
+            wanted.insert((lock, entry), key);
+        }
+    }
+    let Some(lock) = &scene.app.lock else {
+        return HashMap::new();
+    };
+    tree(scene.shown.world, scene.app.blame(), lock)
+        .into_iter()
+        .filter_map(|branch| {
+            let key = wanted.get(&(&branch.lock, &branch.entry.key))?;
+            Some((*key, branch))
+        })
+        .collect()
+}
+
+/// A line about the lock itself.
+fn about_lock(scene: &Scene<'_>, lock: &Lock) -> Parts {
+    let theme = scene.theme;
+    let row = scene.app.model.row(scene.shown, lock);
+    let mut parts = Parts::default();
+    parts.add(0, format!(" {}", paint::cut(&row.label, 40)), theme.title);
+    parts.add(0, row.state.word(), cells::state_style(theme, row.state));
+    if let Some(holder) = &row.holder {
+        let held = row
+            .held
+            .map_or_else(String::new, |held| format!(" for {}", text::age(held)));
+        let holder = paint::cut(&holder.who.label(), 40);
+        parts.add(1, format!("held by {holder}{held}"), theme.text);
+    }
+    if let Some(was) = &row.was {
+        let was = paint::cut(&was.who.label(), 40);
+        parts.add(2, format!("taken over from {was}"), theme.takeover);
+    }
+    match (row.waiters, row.oldest) {
+        (0, _) => parts.add(3, "nobody waits", theme.dim),
+        (waiters, Some(oldest)) => {
+            let text = format!("{waiters} wait, the first for {}", text::age(oldest));
+            parts.add(1, text, theme.contend);
+        }
+        (waiters, None) => parts.add(1, format!("{waiters} wait"), theme.contend),
+    }
+    parts
+}
+
+fn cells_of(scene: &Scene<'_>, table: &Table, branch: &Branch) -> [Cell; COLUMNS.len()] {
+    let theme = scene.theme;
+    let entry = &branch.entry;
+    let lock = scene.shown.world.locks.get(&branch.lock);
+    let (style, since) = if branch.place == 0 {
+        let held = lock.and_then(|lock| scene.app.model.row(scene.shown, lock).held);
+        (theme.good, held)
+    } else {
+        (theme.contend, entry.since.map(|since| scene.ago(since)))
+    };
+    let lease = match entry.lease {
+        0 => "none".to_owned(),
+        lease => text::hex_short(lease),
+    };
+    let ttl = scene.app.model.leases.ttl(entry.lease, scene.shown.now);
+    let also = also(scene, branch, lock, table.width("ALSO"));
+    [
+        (place(branch), style),
+        (entry.create.to_string(), theme.dim),
+        (entry.who.label(), theme.text),
+        (cells::span(since), theme.text),
+        (lease, theme.dim),
+        cells::ttl(theme, entry.lease, ttl, table.width("TTL")),
+        also,
+    ]
+}
+
+/// Where it stands: `HOLD`, ` +- #2`, ` |  +- #1`.
+fn place(branch: &Branch) -> String {
+    let at = if branch.place == 0 {
+        "HOLD".to_owned()
+    } else {
+        format!("#{}", branch.place)
+    };
+    if branch.depth == 0 && branch.place == 0 {
+        return at;
+    }
+    // Those who wait stand one further in than who holds.
+    let depth = branch.depth + usize::from(branch.depth > 0 && branch.place > 0);
+    format!(" {}+- {at}", "|  ".repeat(depth.min(8)))
+}
+
+/// What else there is to say: which lock a branch of another one is about, and what a waiter holds.
+fn also(scene: &Scene<'_>, branch: &Branch, lock: Option<&Lock>, room: usize) -> Cell {
+    let theme = scene.theme;
+    let Some(lock) = lock else {
+        return (String::new(), theme.text);
+    };
+    if branch.depth > 0 && branch.place == 0 {
+        return (format!("the queue of {}", lock.label), theme.title);
+    }
+    match queue_pane::also_holds(scene, lock, branch.place, &branch.entry, room) {
+        Some(also) => (also, theme.warn),
+        None if branch.place == 0 && branch.entry.who.host().is_none() => {
+            ("not one of our jobs".to_owned(), theme.dim)
+        }
+        None => (String::new(), theme.text),
+    }
+}

@@ -1,0 +1,202 @@
+//! The queue of the selected lock, below the Locks view: its first entries, and what hangs on its holder.
+//!
+//! ```text
+//! | HOLD 1204311 inv@host-3                        4m12s   22s  |
+//! | #1   1204340 inv@host-1                        3m58s        |
+//! | #2   1204355 led@host-1  HOLDS billing/ledger  3m41s        |
+//! | + 14 more                                                   |
+//! | blast radius: 21 waiters, 2 locks; cycle: none              |
+//! ```
+
+use std::sync::Arc;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use super::paint::{self, Page, Piece};
+use super::scene::Scene;
+use super::{cells, pane};
+use crate::model::{Entry, Lock};
+use crate::text;
+
+/// Entries that the one line names.
+const NAMED: usize = 8;
+
+/// The pane.
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, lock: Option<&Lock>) {
+    let title = lock.map_or_else(
+        || "Queue".to_owned(),
+        |lock| format!("Queue: {}", lock.label),
+    );
+    let inner = pane::frame(frame, area, scene, &title);
+    let mut page = Page::new(frame.buffer_mut(), inner);
+    let Some(lock) = lock else {
+        page.text(" no lock is selected", scene.theme.dim);
+        return;
+    };
+    if lock.queue.is_empty() {
+        page.text(" free: nobody holds it and nobody waits", scene.theme.dim);
+        return;
+    }
+    let room = page.left().saturating_sub(1);
+    let shown = if lock.queue.len() > room {
+        room.saturating_sub(1)
+    } else {
+        lock.queue.len()
+    };
+    for (place, entry) in lock.queue.iter().enumerate().take(shown) {
+        let pieces = entry_line(scene, lock, place, entry, page.width());
+        page.line(&pieces);
+    }
+    if shown < lock.queue.len() {
+        let more = text::count((lock.queue.len() - shown) as u64);
+        page.text(&format!(" + {more} more"), scene.theme.dim);
+    }
+    page.line(&blast(scene, &lock.name));
+}
+
+/// The queue in one line, for screens without room for the pane.
+pub(super) fn line(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+    let theme = scene.theme;
+    let Some(lock) = scene.lock() else {
+        return;
+    };
+    let label = paint::cut(&lock.label, usize::from(area.width) / 4);
+    let mut queue = String::new();
+    if lock.queue.is_empty() {
+        queue.push_str("free");
+    }
+    for (place, entry) in lock.queue.iter().enumerate().take(NAMED) {
+        let who = entry.who.label();
+        queue += &match (place, entry.since) {
+            (0, _) => format!("HOLD {who}"),
+            (_, Some(since)) => format!(" <- {who} {}", text::age(scene.ago(since))),
+            (_, None) => format!(" <- {who}"),
+        };
+    }
+    if lock.queue.len() > NAMED {
+        queue += &format!("  + {} more", lock.queue.len() - NAMED);
+    }
+    let pieces = [
+        Piece::new(format!(" {label}: "), theme.title),
+        Piece::new(queue, theme.text),
+    ];
+    paint::line(frame.buffer_mut(), area, 0, &pieces);
+}
+
+fn entry_line(
+    scene: &Scene<'_>,
+    lock: &Lock,
+    place: usize,
+    entry: &Entry,
+    width: usize,
+) -> Vec<Piece> {
+    let theme = scene.theme;
+    let (mark, since) = if place == 0 {
+        let row = scene.app.model.row(scene.shown, lock);
+        ("HOLD".to_owned(), row.held)
+    } else {
+        (
+            format!("#{place}"),
+            entry.since.map(|since| scene.ago(since)),
+        )
+    };
+    let ttl = scene.app.model.leases.ttl(entry.lease, scene.shown.now);
+    let (ttl, ttl_style) = cells::ttl(theme, entry.lease, ttl, 6);
+    let style = if place == 0 {
+        theme.good
+    } else {
+        theme.contend
+    };
+    // ` HOLD ` and the token, then at the right the age and the lease.
+    let fixed = 1 + 5 + 1 + 8 + 1 + 1 + 6 + 1 + 6;
+    let room = width.saturating_sub(fixed);
+    let who = entry.who.label();
+    let also = also_holds(
+        scene,
+        lock,
+        place,
+        entry,
+        room.saturating_sub(text::width(&who) + 2),
+    );
+    let room_for_who = room.saturating_sub(also.as_ref().map_or(0, |also| text::width(also) + 2));
+    let who = paint::cut(&who, room_for_who.max(room / 2));
+    let mut pieces = vec![
+        Piece::new(format!(" {} ", text::fit(&mark, 5)), style),
+        Piece::new(
+            format!("{} ", text::fit(&entry.create.to_string(), 8)),
+            theme.dim,
+        ),
+        Piece::new(who.clone(), theme.text),
+    ];
+    let used = text::width(&who);
+    let rest = room.saturating_sub(used);
+    let also = also.map_or_else(String::new, |also| format!("  {also}"));
+    pieces.push(Piece::new(text::fit(&also, rest), theme.warn));
+    pieces.push(Piece::new(
+        format!(" {}", text::fit_right(&cells::span(since), 6)),
+        theme.text,
+    ));
+    pieces.push(Piece::new(format!(" {ttl}"), ttl_style));
+    pieces
+}
+
+/// What else a waiter holds, and how many wait for that; without its name where that does not fit.
+pub(super) fn also_holds(
+    scene: &Scene<'_>,
+    lock: &Lock,
+    place: usize,
+    entry: &Entry,
+    room: usize,
+) -> Option<String> {
+    if place == 0 {
+        return None;
+    }
+    let held = scene.app.blame().holds(&entry.who);
+    let others: Vec<&Arc<str>> = held.iter().filter(|held| **held != lock.name).collect();
+    let first = others.first()?;
+    let locks = &scene.shown.world.locks;
+    let waiters = |name: &Arc<str>| locks.get(name).map_or(0, |lock| lock.waiters().len());
+    let blocks: usize = others.iter().map(|name| waiters(name)).sum();
+    let more = match others.len() {
+        1 => String::new(),
+        some => format!(" +{}", some - 1),
+    };
+    let name = scene.label(first);
+    if blocks == 0 {
+        return Some(format!("HOLDS {name}{more}"));
+    }
+    let full = format!("HOLDS {name}{more} <-- blocks {blocks} more");
+    if text::width(&full) <= room {
+        return Some(full);
+    }
+    Some(format!("blocks {blocks} more"))
+}
+
+/// What hangs on the holder of a lock.
+pub(super) fn blast(scene: &Scene<'_>, lock: &str) -> Vec<Piece> {
+    let theme = scene.theme;
+    let blocked = scene.app.blame().blocked(scene.shown.world, lock);
+    let waiters = text::count(blocked.waiters as u64);
+    let locks = text::count(blocked.locks as u64);
+    let s = |count: usize| if count == 1 { "" } else { "s" };
+    let text = format!(
+        " blast radius: {waiters} waiter{}, {locks} lock{}; ",
+        s(blocked.waiters),
+        s(blocked.locks)
+    );
+    let mut pieces = vec![Piece::new(text, theme.text)];
+    if blocked.cycle.is_empty() {
+        pieces.push(Piece::new("cycle: none", theme.dim));
+        return pieces;
+    }
+    let mut names: Vec<String> = blocked
+        .cycle
+        .iter()
+        .map(|name| scene.label(name).to_string())
+        .collect();
+    names.extend(names.first().cloned());
+    let text = format!("CYCLE, none will ever be free: {}", names.join(" -> "));
+    pieces.push(Piece::new(text, theme.bad));
+    pieces
+}

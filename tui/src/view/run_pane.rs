@@ -1,0 +1,161 @@
+//! What runs under the selected lock, and what the lock has been through.
+//!
+//! ```text
+//! | running 4m12s  attempt 1  calls 41  memory 12 MiB           |
+//! | batches 118/240  #########.........  49%                    |
+//! | held for    p50 41s    p95 2m10s                            |
+//! | waited for  p50 1m20s  p95 3m58s                            |
+//! | hand-off p50 12ms  takeovers 3  refused calls 0             |
+//! | log> processed batch 118/240                                |
+//! ```
+
+use leasehold_records::{JobRecord, RunRecord};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use super::paint::{Page, Piece};
+use super::scene::Scene;
+use super::{cells, pane};
+use crate::model::Lock;
+use crate::text;
+
+pub(super) fn render<'a>(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    scene: &Scene<'a>,
+    lock: Option<&'a Lock>,
+) {
+    let theme = scene.theme;
+    let (job, run) = lock.map_or((None, None), |lock| scene.run_of(lock));
+    let holder = lock.and_then(Lock::holder).map(|holder| holder.who.label());
+    let title = holder.map_or_else(|| "Run".to_owned(), |holder| format!("Run {holder}"));
+    let inner = pane::frame(frame, area, scene, &title);
+    let mut page = Page::new(frame.buffer_mut(), inner);
+    let Some(lock) = lock else {
+        return;
+    };
+    match (job, run) {
+        (None, None) if lock.queue.is_empty() => {
+            page.text(" nothing runs", theme.dim);
+        }
+        (None, None) => {
+            page.text(" its holder tells nothing of a run", theme.dim);
+        }
+        (job, run) => {
+            if let Some(job) = job {
+                state(&mut page, scene, job, run);
+            }
+            if let Some(run) = run {
+                numbers(&mut page, scene, run);
+            }
+        }
+    }
+    been_through(&mut page, scene, lock);
+    if let Some(run) = run {
+        output(&mut page, scene, run);
+    }
+}
+
+fn state(page: &mut Page<'_>, scene: &Scene<'_>, job: &JobRecord, run: Option<&RunRecord>) {
+    let theme = scene.theme;
+    let since = text::age(scene.ago(job.since_unix_ms));
+    let mut pieces = vec![
+        Piece::new(
+            format!(" {} ", job.state.as_str()),
+            cells::job_style(theme, job.state),
+        ),
+        Piece::new(since, theme.text),
+    ];
+    if let Some(run) = run {
+        pieces.push(Piece::new(format!("  attempt {}", run.attempt), theme.text));
+    }
+    if !job.detail.is_empty() {
+        pieces.push(Piece::new(format!("  {}", job.detail), theme.dim));
+    }
+    page.line(&pieces);
+    if let Some(progress) = &job.progress {
+        let total = progress
+            .total
+            .map_or_else(String::new, |total| format!("/{}", text::count(total)));
+        let done = format!(" {}{total}", text::count(progress.done));
+        let room = page.width().saturating_sub(text::width(&done) + 2).min(30);
+        let bar = match progress.total {
+            Some(_) => format!("  {}", cells::progress(progress, room)),
+            None => String::new(),
+        };
+        page.line(&[
+            Piece::new(done, theme.text),
+            Piece::new(bar, theme.good),
+            Piece::new(format!("  {}", progress.message), theme.dim),
+        ]);
+    }
+}
+
+fn numbers(page: &mut Page<'_>, scene: &Scene<'_>, run: &RunRecord) {
+    let theme = scene.theme;
+    let refused = if run.calls_refused == 0 {
+        theme.dim
+    } else {
+        theme.bad
+    };
+    page.line(&[
+        Piece::new(" host calls ", theme.dim),
+        Piece::new(text::count(run.calls_admitted), theme.text),
+        Piece::new("  refused ", refused),
+        Piece::new(text::count(run.calls_refused), refused),
+        Piece::new("  memory ", theme.dim),
+        Piece::new(text::bytes(run.peak_memory_bytes), theme.text),
+    ]);
+}
+
+/// How long the lock is usually held and waited for.
+fn been_through(page: &mut Page<'_>, scene: &Scene<'_>, lock: &Lock) {
+    let theme = scene.theme;
+    let Some(history) = scene.app.model.history(&lock.name) else {
+        return;
+    };
+    let now = scene.shown.now;
+    let text_of = |span: Option<u64>| text::fit(&cells::span(span), 8);
+    for (name, spans) in [
+        (" held for ", &history.holds),
+        (" waited for ", &history.waits),
+    ] {
+        let count = spans.count(now);
+        if count == 0 {
+            page.text(&format!("{} none seen yet", text::fit(name, 12)), theme.dim);
+            continue;
+        }
+        page.line(&[
+            Piece::new(text::fit(name, 12), theme.dim),
+            Piece::new(" p50 ", theme.dim),
+            Piece::new(text_of(spans.percentile(50, now)), theme.text),
+            Piece::new(" p95 ", theme.dim),
+            Piece::new(text_of(spans.percentile(95, now)), theme.text),
+            Piece::new(format!(" of {}", text::count(count as u64)), theme.dim),
+        ]);
+    }
+    let takeovers = history.takeovers.count(now);
+    let style = if takeovers == 0 {
+        theme.dim
+    } else {
+        theme.takeover
+    };
+    page.line(&[
+        Piece::new(text::fit(" hand-off", 12), theme.dim),
+        Piece::new(" p50 ", theme.dim),
+        Piece::new(text_of(history.handoffs.percentile(50, now)), theme.text),
+        Piece::new(" takeovers ", style),
+        Piece::new(takeovers.to_string(), style),
+    ]);
+}
+
+/// The last lines of what the run wrote, as many as there is room for.
+fn output(page: &mut Page<'_>, scene: &Scene<'_>, run: &RunRecord) {
+    let lines: Vec<&str> = run.output.lines().rev().take(page.left()).collect();
+    for line in lines.into_iter().rev() {
+        page.line(&[
+            Piece::new(" log> ", scene.theme.dim),
+            Piece::new(line, scene.theme.text),
+        ]);
+    }
+}

@@ -1,0 +1,187 @@
+//! The Sessions view: leases, whose they are, and what goes when they go.
+//!
+//! ```text
+//! | +-- Sessions (12) --------------------------------- 1-12 of 12 --+ |
+//! | | SESSION     LEASE      TTL            HOLDS WAITS WHAT          | |
+//! | +----------------------------------------------------------------+ |
+//! | +-- Lease 694d…3c07 of host-3 -----------------------------------+ |
+//! | | host record, and what is freed if it goes                      | |
+//! | +----------------------------------------------------------------+ |
+//! ```
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+
+use super::paint::{self, Page, Piece};
+use super::scene::Scene;
+use super::table::{Cell, Column, Table};
+use super::{cells, empty, inside, pane, window};
+use crate::app::{App, RowKey};
+use crate::model::{Entry, SessionRow};
+use crate::text;
+
+/// Bodies from this many lines on have a pane about the selected session.
+const PANE_FROM: u16 = 14;
+
+const COLUMNS: [Column; 6] = [
+    Column::text("SESSION", 16, 30, 0),
+    Column::text("LEASE", 9, 18, 1),
+    Column::bar("TTL", 6, 17, 0),
+    Column::number("HOLDS", 5, 6, 0),
+    Column::number("WAITS", 5, 6, 0),
+    Column::text("WHAT", 10, 400, 2),
+];
+
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
+    let detail = if area.height < PANE_FROM {
+        0
+    } else {
+        (area.height / 3).clamp(7, 20)
+    };
+    let [area, detail] =
+        Layout::vertical([Constraint::Min(0), Constraint::Length(detail)]).areas(area);
+    let inner = inside(area);
+    let (rows, range) = window(app, inner, 1);
+    let scene = Scene::of(app, now);
+    let list = app.list();
+    let count = text::count(list.len() as u64);
+    let title = format!("Sessions ({count}){}", pane::notes(&scene));
+    pane::list(frame, area, &scene, &title, &pane::place(list));
+    let table = Table::new(&COLUMNS, inner.width);
+    let sort = (app.sort().name(app.view), app.sort().reverse);
+    table.head(frame.buffer_mut(), inner, sort, scene.theme.header);
+    let visible = list.rows().get(range.clone()).unwrap_or_default().iter();
+    let mut wanted: Vec<i64> = visible
+        .chain(list.selected())
+        .filter_map(lease_of)
+        .collect();
+    wanted.sort_unstable();
+    let is_wanted = |lease| wanted.binary_search(&lease).is_ok();
+    let sessions = app.model.sessions_of(scene.shown, is_wanted);
+    let find = |key: &RowKey| sessions.iter().find(|row| Some(row.lease) == lease_of(key));
+    let first = range.start;
+    for (at, key) in list.rows().iter().enumerate().take(range.end).skip(first) {
+        let Some(session) = find(key) else {
+            continue;
+        };
+        let line = paint::row(rows, u16::try_from(at - first).unwrap_or(u16::MAX));
+        let is_selected = list.position() == Some(at);
+        let cells = cells_of(&scene, &table, session);
+        table.row(frame.buffer_mut(), line, &cells, is_selected, scene.theme);
+    }
+    empty::render(frame, rows, &scene);
+    if !detail.is_empty() {
+        about(frame, detail, &scene, list.selected().and_then(find));
+    }
+}
+
+const fn lease_of(key: &RowKey) -> Option<i64> {
+    match key {
+        RowKey::Session(lease) => Some(*lease),
+        _ => None,
+    }
+}
+
+fn cells_of(scene: &Scene<'_>, table: &Table, session: &SessionRow) -> [Cell; COLUMNS.len()] {
+    let theme = scene.theme;
+    let lease = if table.width("LEASE") >= 16 {
+        format!("{:x}", session.lease)
+    } else {
+        text::hex_short(session.lease)
+    };
+    let or_dim = |count: usize| if count > 0 { theme.text } else { theme.dim };
+    let what = match &session.host {
+        Some(host) => format!("host, {} jobs", host.record.jobs.len()),
+        None => "client".to_owned(),
+    };
+    let held: Vec<&str> = session
+        .holds
+        .iter()
+        .map(|(lock, _)| &**lock)
+        .take(8)
+        .collect();
+    let what = if held.is_empty() {
+        what
+    } else {
+        format!("{what}; holds {}", held.join(", "))
+    };
+    [
+        (session.whose.clone(), theme.text),
+        (lease, theme.dim),
+        cells::ttl(theme, session.lease, session.ttl, table.width("TTL")),
+        (session.holds.len().to_string(), or_dim(session.holds.len())),
+        (session.waits.len().to_string(), or_dim(session.waits.len())),
+        (what, theme.dim),
+    ]
+}
+
+/// What hangs on the selected session.
+fn about(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, session: Option<&SessionRow>) {
+    let title = session.map_or_else(
+        || "Session".to_owned(),
+        |session| format!("If the lease of {} ends", session.whose),
+    );
+    let inner = pane::frame(frame, area, scene, &title);
+    let mut page = Page::new(frame.buffer_mut(), inner);
+    let Some(session) = session else {
+        return;
+    };
+    for line in story(scene, session) {
+        page.line(&line);
+    }
+}
+
+/// Everything about a session, line by line; also what Describe shows.
+pub(super) fn story(scene: &Scene<'_>, session: &SessionRow) -> Vec<Vec<Piece>> {
+    let theme = scene.theme;
+    let named = |name: &str, text: String| {
+        vec![
+            Piece::new(format!(" {}", text::fit(name, 9)), theme.dim),
+            Piece::new(text, theme.text),
+        ]
+    };
+    let mut lines = Vec::new();
+    if let Some(host) = &session.host {
+        let record = &host.record;
+        let up = text::age(scene.ago(record.started_unix_ms));
+        let text = format!(
+            "{} pid {}, version {}, up {up}",
+            record.host, record.pid, record.version
+        );
+        lines.push(named("host", text));
+        if !record.jobs.is_empty() {
+            lines.push(named("jobs", record.jobs.join(", ")));
+        }
+    }
+    let ttl = cells::ttl_of(session.ttl);
+    lines.push(named("lease", format!("{:x}  ttl {ttl}", session.lease)));
+    for (lock, entry) in &session.holds {
+        let (waiters, next) = after(scene, entry);
+        let mut line = named("frees", format!("{lock}  held by {}", entry.who.label()));
+        let style = if waiters == 0 { theme.dim } else { theme.warn };
+        let text = match next {
+            Some(next) => format!("  {waiters} waiting, next {next}"),
+            None => "  nobody waits".to_owned(),
+        };
+        line.push(Piece::new(text, style));
+        lines.push(line);
+    }
+    for (lock, entry, place) in &session.waits {
+        let waited = entry.since.map_or_else(String::new, |since| {
+            format!(", waiting {}", text::age(scene.ago(since)))
+        });
+        let text = format!("place {place} for {lock}, {}{waited}", entry.who.label());
+        lines.push(named("leaves", text));
+    }
+    lines
+}
+
+/// How many wait behind an entry that holds, and who is next.
+fn after(scene: &Scene<'_>, entry: &Entry) -> (usize, Option<String>) {
+    let lock = entry.key.rsplit_once('/').map_or("", |(lock, _)| lock);
+    let Some(lock) = scene.shown.world.locks.get(lock) else {
+        return (0, None);
+    };
+    let next = lock.waiters().first().map(|next| next.who.label());
+    (lock.waiters().len(), next)
+}

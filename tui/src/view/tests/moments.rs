@@ -1,0 +1,116 @@
+//! Loading, lost, empty, frozen, past, replayed: each has to be told from the others at a glance.
+
+use leasehold_lock::FeedItem;
+
+use super::stage::{EVENING, app, line, night, screen, text};
+use crate::app::{App, Source, View};
+use crate::fact::Told;
+use crate::filter::Filter;
+use crate::keymap::Command;
+use crate::model::fixture::Teller;
+
+/// The lines that tell: the first ones and the last two.
+fn telling(app: &mut App, now: u64) -> String {
+    let screen = screen(app, now, (120, 24));
+    let lines = (0..8)
+        .chain(22..24)
+        .map(|y| line(screen.buffer(), y).trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n") + "\n\n"
+}
+
+fn down(teller: &mut Teller) {
+    let reason = "transport error: tcp connect to 10.0.0.7:2379 refused".into();
+    teller.tell(Told::Keys(FeedItem::Down { reason }));
+    teller.after(12_000);
+}
+
+#[test]
+fn moments() {
+    let mut all = String::new();
+    let mut tell = |name: &str, app: &mut App, now: u64| {
+        all += &format!("{name}\n{}", telling(app, now));
+    };
+    let (mut loading, now) = app(Teller::unread());
+    tell("loading", &mut loading, now + 3_000);
+
+    let mut teller = Teller::unread();
+    down(&mut teller);
+    let (mut never, now) = app(teller);
+    tell("never heard", &mut never, now);
+
+    let mut teller = Teller::new();
+    teller.healthy();
+    let (mut empty, now) = app(teller);
+    tell("empty", &mut empty, now);
+    for view in View::ALL {
+        empty.view = view;
+        tell(&format!("empty {view:?}"), &mut empty, now);
+    }
+
+    let mut teller = night();
+    down(&mut teller);
+    let (mut lost, now) = app(teller);
+    tell("lost", &mut lost, now);
+    lost.filter = Filter::parse("no such lock").unwrap();
+    tell("lost and filtered", &mut lost, now);
+
+    let (mut filtered, now) = app(night());
+    filtered.filter = Filter::parse("billing").unwrap();
+    tell("filtered", &mut filtered, now);
+    filtered.filter = Filter::parse("bill*zzz").unwrap();
+    tell("filtered to nothing", &mut filtered, now);
+    insta::assert_snapshot!("moments", all);
+}
+
+#[test]
+fn past() {
+    let mut all = String::new();
+    let mut tell = |name: &str, app: &mut App, now: u64| {
+        all += &format!("{name}\n{}", telling(app, now));
+    };
+    let (mut app, now) = app(night());
+    app.command(Command::Freeze, now);
+    tell("frozen", &mut app, now + 9_000);
+    for _ in 0..5 {
+        app.command(Command::StepBack, now);
+    }
+    tell("five steps back", &mut app, now);
+    app.model.seek(now, EVENING);
+    tell("the beginning", &mut app, now);
+    app.model.live();
+    let health = leasehold_lock::Health {
+        version: "3.5.1".into(),
+        members: 3,
+        revision: 1_203_000,
+        ..leasehold_lock::Health::default()
+    };
+    app.model.health = Some(Ok(health));
+    tell("behind", &mut app, now);
+    app.model.health = Some(Err("it does not say".into()));
+    tell("no health", &mut app, now);
+    app.setup.source = Source::Recording {
+        file: "/var/tmp/incident-2026-01-02.jsonl".into(),
+        ended: now,
+    };
+    tell("recording", &mut app, 0);
+    app.command(Command::JumpBack10s, now);
+    tell("recording, ten seconds back", &mut app, 0);
+    insta::assert_snapshot!("past", all);
+}
+
+#[test]
+fn whether_the_store_is_heard_is_on_every_screen() {
+    let mut teller = night();
+    down(&mut teller);
+    let (mut app, now) = app(teller);
+    for view in View::ALL {
+        app.view = view;
+        for size in [(60, 15), (80, 24), (100, 30), (250, 70)] {
+            let said = text(&mut app, now, size);
+            assert!(
+                said.contains("DISCONNECTED 12s"),
+                "{view:?} {size:?}\n{said}"
+            );
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What covers a view.
+
+use super::stage::{SIZES, at_night, select, text};
+use crate::app::{App, Overlay, RowKey, View};
+use crate::keymap::Command;
+
+const USUAL: (u16, u16) = (120, 35);
+
+/// The program with a command given and some text typed.
+fn typed(view: View, command: Command, typing: &str) -> (App, u64) {
+    let (mut app, now) = at_night(view);
+    app.setup.allow_write = true;
+    app.command(command, now);
+    for c in typing.chars() {
+        let key = crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char(c));
+        app.update(crate::app::Input::Key(key), now);
+    }
+    (app, now)
+}
+
+#[test]
+fn help() {
+    let (mut app, now) = at_night(View::Locks);
+    app.command(Command::Help, now);
+    let all = SIZES.map(|size| text(&mut app, now, size)).join("\n");
+    insta::assert_snapshot!("help", all);
+}
+
+#[test]
+fn what_is_typed() {
+    let mut all = String::new();
+    for (command, typing) in [
+        (Command::Filter, "billing"),
+        (Command::Filter, "bill[ing"),
+        (Command::Palette, "le"),
+        (Command::Palette, "nothing of this kind"),
+        (Command::StopRun, "billing/inv"),
+    ] {
+        let (mut app, now) = typed(View::Locks, command, typing);
+        all += &format!(
+            "{}: {typing}\n{}\n",
+            command.name(),
+            text(&mut app, now, (80, 24))
+        );
+    }
+    insta::assert_snapshot!("typed", all);
+}
+
+#[test]
+fn describe() {
+    let mut all = String::new();
+    for view in View::ALL {
+        let (mut app, now) = at_night(view);
+        if view == View::Locks {
+            select(&mut app, now, "cron/vacuum");
+        }
+        if view == View::Queue {
+            app.list_mut().go(2);
+        }
+        app.overlay = Some(Overlay::Describe { top: 0 });
+        all += &format!("{view:?}\n{}\n", text(&mut app, now, USUAL));
+    }
+    insta::assert_snapshot!("describe", all);
+}
+
+#[test]
+fn logs() {
+    let (mut app, now) = at_night(View::Jobs);
+    app.overlay = Some(Overlay::Logs { up: 0 });
+    insta::assert_snapshot!("logs", text(&mut app, now, (80, 24)));
+}
+
+#[test]
+fn what_is_gone_is_said_to_be_gone() {
+    for row in [
+        RowKey::Lock("/leasehold/locks/none".into()),
+        RowKey::Entry("/leasehold/locks/none".into(), "none".into()),
+        RowKey::Session(7),
+        RowKey::Event(9_999),
+    ] {
+        let (mut app, now) = at_night(View::Locks);
+        app.list_mut().select(row.clone());
+        app.overlay = Some(Overlay::Describe { top: 0 });
+        let said = text(&mut app, now, USUAL);
+        assert!(
+            said.contains("is gone") || said.contains("not remembered"),
+            "{row:?}\n{said}"
+        );
+    }
+}
+
+#[test]
+fn the_cursor_is_where_one_types_however_long_that_is() {
+    let long = "漢字 ".repeat(60);
+    for typing in ["", "abc", long.as_str()] {
+        let (mut app, now) = typed(View::Locks, Command::Filter, typing);
+        let mut screen = super::stage::screen(&mut app, now, (80, 24));
+        let at = ratatui::backend::Backend::get_cursor_position(&mut screen).unwrap();
+        assert_eq!(at.y, 23);
+        let expected = " filter: ".len() + crate::text::width(typing);
+        if expected < 79 {
+            assert_eq!(usize::from(at.x), expected);
+        } else {
+            assert!((77..80).contains(&at.x), "{at}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! However small the screen is, nothing fails, and what is too small says so.
+
+use super::stage::{at_night, screen, text};
+use crate::app::{Overlay, Typing, View};
+
+fn overlays() -> Vec<Option<Overlay>> {
+    let typing = Typing::new("billing 漢字");
+    vec![
+        None,
+        Some(Overlay::Help { top: 9_999 }),
+        Some(Overlay::Describe { top: 3 }),
+        Some(Overlay::Logs { up: 9_999 }),
+        Some(Overlay::Palette {
+            typing: Typing::default(),
+            at: 7,
+        }),
+        Some(Overlay::Filter {
+            typing,
+            before: String::new(),
+        }),
+    ]
+}
+
+/// Draws at these sizes, with whatever may cover it in turn.
+fn draw_at(view: View, sizes: impl Iterator<Item = (u16, u16)>) {
+    let overlays = overlays();
+    let (mut app, now) = at_night(view);
+    for ((width, height), nth) in sizes.zip(0..) {
+        app.overlay.clone_from(&overlays[nth % overlays.len()]);
+        screen(&mut app, now, (width, height));
+    }
+}
+
+#[test]
+fn at_no_size_does_it_fail() {
+    for (at, view) in (0..).zip(View::ALL) {
+        let all = (1..=130).flat_map(|width| (1..=40).map(move |height| (width, height)));
+        // Each size with one of the views, each view at every width and every height.
+        draw_at(
+            view,
+            all.filter(|(width, height)| (width + 5 * height) % 6 == at),
+        );
+    }
+}
+
+#[test]
+fn at_no_width_and_no_height_does_any_view_fail() {
+    for view in View::ALL {
+        draw_at(
+            view,
+            (60..=130).flat_map(|width| [(width, 15), (width, 35)]),
+        );
+        draw_at(
+            view,
+            (15..=70).flat_map(|height| [(60, height), (250, height)]),
+        );
+    }
+}
+
+#[test]
+fn a_screen_that_is_too_small_says_so() {
+    let (mut app, now) = at_night(View::Locks);
+    let said = text(&mut app, now, (59, 15));
+    assert!(
+        said.contains("terminal too small: 60x15 needed, this is 59x15"),
+        "{said}"
+    );
+    let said = text(&mut app, now, (20, 9));
+    assert!(said.contains("terminal too small:"), "{said}");
+    insta::assert_snapshot!("smallest", text(&mut app, now, (60, 15)));
+}

@@ -1,0 +1,254 @@
+//! A cluster in the middle of a bad night, and a screen to show it on.
+
+use std::fmt::Write as _;
+
+use leasehold_records::{JobState, Outcome};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier, Style};
+
+use crate::app::{App, RowKey, Setup, Source, View};
+use crate::keymap::Keymap;
+use crate::model::fixture::{BEGAN, Teller};
+use crate::theme::{Theme, ThemeName};
+use crate::view::draw;
+
+pub(super) const SIZES: [(u16, u16); 3] = [(80, 24), (120, 35), (250, 70)];
+
+const HOST_1: i64 = 0x694d_9a3f_4401_0c41;
+const HOST_2: i64 = 0x694d_9a3f_4401_0d5f;
+const HOST_3: i64 = 0x694d_9a3f_4401_3c07;
+const HOST_4: i64 = 0x694d_9a3f_4401_7a11;
+const HOST_9: i64 = 0x694d_9a3f_4401_0999;
+const CTL: i64 = 0x694d_9a3f_4402_1111;
+
+/// Which hosts there are and what they do.
+pub(super) fn night() -> Teller {
+    let mut teller = Teller::new();
+    teller.revision = 1_198_800;
+    for (host, lease) in [
+        ("host-1", HOST_1),
+        ("host-2", HOST_2),
+        ("host-3", HOST_3),
+        ("host-4", HOST_4),
+        ("host-9", HOST_9),
+    ] {
+        teller.host(host, lease, &["etl", "inv", "led", "pdf", "vac"]);
+    }
+    let etl = teller
+        .after(10_000)
+        .join("etl/daily", "etl", "host-4", HOST_4);
+    teller.job("etl", "host-4", "etl/daily", JobState::Running, Some(etl));
+    teller.run("etl", "host-4", "etl/daily", etl, Outcome::Running);
+    let vac = teller
+        .after(60_000)
+        .join("cron/vacuum", "vac", "host-9", HOST_9);
+    teller.run("vac", "host-9", "cron/vacuum", vac, Outcome::Running);
+    reports(&mut teller);
+    teller.put("/leasehold/locks/deploy/freeze/until-monday", b"ann", 0);
+    teller.put("/legacy/mutex/694d9a3f44021111", b"etcdctl lock", CTL);
+    teller.after(3_480_000).revision += 3_200;
+    contention(&mut teller);
+    teller.after(40_000);
+    teller.join("cron/vacuum", "vac", "host-2", HOST_2);
+    teller.after(12_000);
+    let gone = [
+        teller.key("cron/vacuum", HOST_9),
+        "/leasehold/hosts/host-9".into(),
+    ];
+    teller.delete(&[&gone[0], &gone[1]]);
+    let vac = teller.revision - 1;
+    teller
+        .after(30)
+        .run("vac", "host-9", "cron/vacuum", vac, Outcome::Abandoned);
+    teller.job("vac", "host-2", "cron/vacuum", JobState::Running, Some(vac));
+    leases(&mut teller);
+    teller.after(1_000).healthy();
+    teller
+}
+
+/// Short work that is done over and over.
+fn reports(teller: &mut Teller) {
+    for round in 0..4 {
+        for (host, lease) in [("host-2", HOST_2), ("host-3", HOST_3)] {
+            let token = teller.after(2_000).join("report/pdf", "pdf", host, lease);
+            teller
+                .after(9)
+                .job("pdf", host, "report/pdf", JobState::Running, Some(token));
+            let outcome = if round == 2 {
+                Outcome::Retry
+            } else {
+                Outcome::Done
+            };
+            teller
+                .after(4_000)
+                .run("pdf", host, "report/pdf", token, outcome);
+            teller.job("pdf", host, "report/pdf", JobState::Sleeping, None);
+            teller.leave("report/pdf", lease);
+        }
+    }
+    teller.after(100).join_other("cron/reindex", CTL);
+    teller.after(5_000).leave("cron/reindex", CTL);
+}
+
+/// One who waits holds what others wait for.
+fn contention(teller: &mut Teller) {
+    let led = teller.join("billing/ledger", "led", "host-1", HOST_1);
+    teller.job(
+        "led",
+        "host-1",
+        "billing/ledger",
+        JobState::Running,
+        Some(led),
+    );
+    let inv = teller
+        .after(8_000)
+        .join("billing/invoice-07", "inv", "host-3", HOST_3);
+    teller.job(
+        "inv",
+        "host-3",
+        "billing/invoice-07",
+        JobState::Running,
+        Some(inv),
+    );
+    teller.run("inv", "host-3", "billing/invoice-07", inv, Outcome::Running);
+    teller
+        .after(14_000)
+        .join("billing/invoice-07", "inv", "host-2", HOST_2);
+    teller.job(
+        "inv",
+        "host-2",
+        "billing/invoice-07",
+        JobState::Waiting,
+        None,
+    );
+    teller
+        .after(17_000)
+        .join("billing/invoice-07", "led", "host-1", HOST_1);
+    teller.join("etl/daily", "etl", "host-2", HOST_2);
+    for waiter in 0..4 {
+        teller
+            .after(2_500)
+            .join_other("billing/ledger", CTL + 2 + waiter);
+    }
+    for waiter in 0..7 {
+        teller
+            .after(5_000)
+            .join_other("billing/invoice-07", CTL + 20 + waiter);
+    }
+    let pdf = teller
+        .after(20_000)
+        .join("report/pdf", "pdf", "host-3", HOST_3);
+    teller.job("pdf", "host-3", "report/pdf", JobState::Running, Some(pdf));
+    teller.job("old", "host-1", "old/import", JobState::Failed, None);
+}
+
+fn leases(teller: &mut Teller) {
+    teller.ttl(HOST_4, 8, 30);
+    teller.ttl(HOST_1, 29, 30);
+    teller.after(4_000);
+    teller.ttl(HOST_2, 27, 30);
+    teller.ttl(HOST_3, 25, 30);
+    teller.ttl(CTL, 60, 60);
+}
+
+pub(super) fn theme(name: ThemeName) -> Theme {
+    let env = |variable: &str| (variable == "COLORTERM").then(|| "truecolor".to_owned());
+    Theme::choose(name, &env)
+}
+
+/// The program in front of a cluster.
+pub(super) fn app(teller: Teller) -> (App, u64) {
+    let setup = Setup {
+        keymap: Keymap::default(),
+        env: |_| None,
+        theme: theme(ThemeName::Dark),
+        mouse: true,
+        allow_write: false,
+        source: Source::Store("10.0.0.7:2379".into()),
+        operator: "ann@desk".into(),
+    };
+    (App::new(teller.model, setup), teller.now)
+}
+
+/// The program in one of its views, in the middle of that night.
+pub(super) fn at_night(view: View) -> (App, u64) {
+    let (mut app, now) = app(night());
+    app.view = view;
+    app.lock = Some("/leasehold/locks/billing/invoice-07".into());
+    app.refresh(now);
+    (app, now)
+}
+
+/// Selects a lock by its short name.
+pub(super) fn select(app: &mut App, now: u64, lock: &str) {
+    app.refresh(now);
+    let name = format!("/leasehold/locks/{lock}");
+    app.list_mut().select(RowKey::Lock(name.into()));
+}
+
+/// Draws, and gives the screen.
+pub(super) fn screen(app: &mut App, now: u64, (width, height): (u16, u16)) -> TestBackend {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(frame, app, now)).unwrap();
+    terminal.backend().clone()
+}
+
+/// What is on the screen, as text.
+pub(super) fn text(app: &mut App, now: u64, size: (u16, u16)) -> String {
+    screen(app, now, size).to_string()
+}
+
+/// One line of the screen.
+pub(super) fn line(buffer: &Buffer, y: u16) -> String {
+    (0..buffer.area.width)
+        .map(|x| buffer[(x, y)].symbol())
+        .collect()
+}
+
+/// Runs of cells with looks of their own: `12-19 yellow bold`.
+pub(super) fn looks(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for y in 0..buffer.area.height {
+        let mut runs: Vec<(u16, u16, String)> = Vec::new();
+        for x in 0..buffer.area.width {
+            let look = look(buffer[(x, y)].style());
+            match runs.last_mut() {
+                Some((_, to, last)) if *last == look => *to = x,
+                _ => runs.push((x, x, look)),
+            }
+        }
+        let runs = runs.into_iter().filter(|(_, _, look)| !look.is_empty());
+        let runs: Vec<String> = runs
+            .map(|(from, to, look)| format!("{from}-{to} {look}"))
+            .collect();
+        let _ = writeln!(out, "{y:>2}: {}", runs.join(", "));
+    }
+    out
+}
+
+fn look(style: Style) -> String {
+    let mut words = Vec::new();
+    for (color, what) in [(style.fg, ""), (style.bg, "on ")] {
+        match color {
+            None | Some(Color::Reset) => {}
+            Some(Color::Indexed(index)) => words.push(format!("{what}{index}")),
+            Some(color) => words.push(format!("{what}{color}").to_lowercase()),
+        }
+    }
+    for (modifier, word) in [
+        (Modifier::BOLD, "bold"),
+        (Modifier::DIM, "dim"),
+        (Modifier::UNDERLINED, "underlined"),
+        (Modifier::REVERSED, "reversed"),
+    ] {
+        if style.add_modifier.contains(modifier) {
+            words.push(word.into());
+        }
+    }
+    words.join(" ")
+}
+
+/// The moment that nights begin at.
+pub(super) const EVENING: u64 = BEGAN;
