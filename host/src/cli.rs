@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::show::{self, ShowFormat};
 use crate::store::ServeArgs;
 use crate::timeline::LogFormat;
+use crate::top::TopArgs;
 
 /// Run WebAssembly jobs only while the etcd lock that each declares is held.
 ///
@@ -67,6 +68,12 @@ enum Command {
         #[arg(long, value_enum, default_value = "table")]
         format: ShowFormat,
     },
+    /// See who holds, who waits and in what order, as it changes: the dashboard.
+    ///
+    /// Shows the locks of the configuration's store or of any etcd, also those of other clients. Without a
+    /// terminal, --once prints them and --stream prints what happens. Nothing is changed in the store unless
+    /// --allow-write. Press ? for the keys.
+    Top(TopArgs),
     /// Show runs, newest first.
     Runs {
         /// Only the runs of this job.
@@ -81,6 +88,18 @@ enum Command {
         #[arg(long, value_enum, default_value = "table")]
         format: ShowFormat,
     },
+}
+
+impl Command {
+    /// What is logged when `LEASEHOLD_LOG` does not say: nothing where a dashboard has the terminal.
+    fn log_level(&self) -> &'static str {
+        let is_taken = match self {
+            Self::Top(args) => args.takes_terminal(),
+            Self::Dev(args) => args.takes_terminal(),
+            _ => false,
+        };
+        if is_taken { "off" } else { "warn" }
+    }
 }
 
 #[derive(Subcommand)]
@@ -99,7 +118,7 @@ pub fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("LEASEHOLD_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(cli.command.log_level())),
         )
         .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -138,6 +157,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Store {
             command: StoreCommand::Serve(args),
         } => crate::store::serve(args).await,
+        Command::Top(args) => Box::pin(crate::top::run(args)).await,
         Command::Status { config, format } => show::status(&config, format).await,
         Command::Runs {
             job,
@@ -180,6 +200,7 @@ mod tests {
             &["dev"],
             &["check"],
             &["status"],
+            &["top"],
             &["runs"],
             serve,
         ] {

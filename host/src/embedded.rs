@@ -78,6 +78,11 @@ impl EmbeddedStore {
         Arc::new(self.store.connector())
     }
 
+    /// Where others reach it.
+    pub(crate) fn endpoints(&self) -> &[String] {
+        &self.endpoints
+    }
+
     /// What there is to say about it once it is open.
     pub(crate) fn opened(&self) -> What {
         What::StoreOpened {

@@ -38,5 +38,6 @@ mod store;
 mod supervisor;
 mod table;
 mod timeline;
+mod top;
 
 pub use cli::main;

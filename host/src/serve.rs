@@ -14,7 +14,7 @@ use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::host::{Host, cut_short};
-use crate::timeline::{LogFormat, Timeline};
+use crate::timeline::{LogFormat, Out, Timeline};
 
 /// Runs the jobs of a file until they have ended or a signal ends them.
 pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure> {
@@ -24,7 +24,7 @@ pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure>
     let prepared = prepare(Config::load(path)?).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let id = prepared.config.host().id();
-    let timeline = Timeline::start(clock.clone(), format.into(), id)
+    let timeline = Timeline::start(clock.clone(), format.into(), id, Out::Stdout)
         .map_err(|error| Failure::internal(&error))?;
     let store = prepared.config.store().clone();
     let host = |options| Host {

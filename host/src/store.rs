@@ -14,7 +14,7 @@ use crate::ending::Signals;
 use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::timeline::{LogFormat, Timeline};
+use crate::timeline::{LogFormat, Out, Timeline};
 
 /// Below this not even the records of a few hosts fit.
 const SMALLEST_QUOTA: u64 = 1 << 20;
@@ -87,8 +87,13 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         (Embedded::in_directory(&dir), Options::directory(dir))
     };
     let store = EmbeddedStore::open_with(&embedded, options.quota(args.quota), args.listen).await?;
-    let timeline = Timeline::start(Arc::new(SystemClock), args.log_format.into(), "store")
-        .map_err(|error| Failure::internal(&error))?;
+    let timeline = Timeline::start(
+        Arc::new(SystemClock),
+        args.log_format.into(),
+        "store",
+        Out::Stdout,
+    )
+    .map_err(|error| Failure::internal(&error))?;
     timeline.say(About::default(), store.opened());
     let name = signals.next().await;
     let reason = name.into();

@@ -11,6 +11,7 @@ use leasehold_lock::{Clock, Connector, Locks};
 use leasehold_records::{HolderRecord, Root};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::cut::Cuttable;
 use super::note;
@@ -35,6 +36,8 @@ pub(super) struct Plan {
     pub(super) config: Config,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) timeline: Timeline,
+    /// Cancelled when somebody has seen enough.
+    pub(super) quit: CancellationToken,
 }
 
 /// One host that runs.
@@ -77,6 +80,7 @@ enum Stage {
 enum Wake {
     Signal(&'static str),
     Over,
+    Quit,
     Chaos,
     Restart(String),
     Ended(End),
@@ -141,6 +145,7 @@ impl Crew {
                 Wake::Signal(name) if self.stage == Stage::Running => self.stop(name),
                 Wake::Signal(_) => self.abort(),
                 Wake::Over => self.stop("the time is over"),
+                Wake::Quit => self.stop("the dashboard was left"),
                 Wake::Chaos => self.cut_one_off().await,
                 Wake::Restart(name) => self.restart(&name).await,
                 Wake::Ended(end) => self.take(end),
@@ -174,6 +179,7 @@ impl Crew {
         tokio::select! {
             name = signals.next() => Wake::Signal(name),
             () = at(over), if is_running => Wake::Over,
+            () = self.plan.quit.cancelled(), if is_running => Wake::Quit,
             () = tick(chaos), if is_running && !is_missing => Wake::Chaos,
             name = restart => Wake::Restart(name),
             joined = self.tasks.join_next(), if !(is_alone && is_missing && is_running) => match joined {

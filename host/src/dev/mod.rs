@@ -8,6 +8,8 @@ mod crew;
 mod cut;
 mod summary;
 
+use std::fs::File;
+use std::io::{self, IsTerminal as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use std::time::Duration;
 use leasehold_lock::{Clock, Locks, SystemClock};
 use leasehold_records::Root;
 use leasehold_store::{Listen, Options};
+use leasehold_tui::LookArgs;
+use tokio_util::sync::CancellationToken;
 
 use crate::check::prepare;
 use crate::config::{Config, Data, Embedded, Place};
@@ -26,7 +30,7 @@ use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::store::loopback;
-use crate::timeline::{Form, LogFormat, Timeline};
+use crate::timeline::{Form, LogFormat, Out, Timeline};
 use crew::{Crew, Plan};
 
 /// What is looked for when no file is named.
@@ -53,9 +57,45 @@ pub(crate) struct DevArgs {
     /// when its lease ends. A second later a new host of its name starts.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     chaos: Option<Duration>,
-    /// How events are written to standard output; text is a story for a terminal here.
-    #[arg(long, value_enum, default_value = "text")]
-    log_format: LogFormat,
+    /// Write events to standard output, text as a story, even where there is a terminal for the dashboard.
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+    /// Write the story into this file, not to standard output.
+    #[arg(long, value_name = "FILE", conflicts_with = "log_format")]
+    log: Option<PathBuf>,
+    /// Allow the dashboard to revoke leases, remove entries and stop runs. Each asks first.
+    #[arg(long)]
+    allow_write: bool,
+}
+
+impl DevArgs {
+    /// Whether the terminal is taken for the dashboard, so that nothing else may be written to it.
+    pub(crate) fn takes_terminal(&self) -> bool {
+        self.log_format.is_none() && io::stdin().is_terminal() && io::stdout().is_terminal()
+    }
+
+    fn form(&self, clock: &dyn Clock) -> Form {
+        match self.log_format {
+            Some(LogFormat::Json) => Form::Json,
+            // A file is read by other programs too.
+            _ if self.log.is_some() => Form::Story {
+                began: clock.now(),
+                colours: false,
+            },
+            _ => Form::story(clock),
+        }
+    }
+
+    fn out(&self) -> Result<Out, Failure> {
+        match &self.log {
+            Some(file) => File::create(file).map(Out::File).map_err(|error| {
+                let message = format!("cannot write the story into {}: {error}", file.display());
+                Failure::new(Exit::Usage, message)
+            }),
+            None if self.takes_terminal() => Ok(Out::Nowhere),
+            None => Ok(Out::Stdout),
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -83,12 +123,9 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
         prepared.push(prepare(config.for_host(&name)).await?);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let form = match args.log_format {
-        LogFormat::Text => Form::story(&*clock),
-        LogFormat::Json => Form::Json,
-    };
-    let timeline =
-        Timeline::start(clock.clone(), form, "dev").map_err(|error| Failure::internal(&error))?;
+    let (form, out) = (args.form(&*clock), args.out()?);
+    let timeline = Timeline::start(clock.clone(), form, "dev", out)
+        .map_err(|error| Failure::internal(&error))?;
     if let Place::Remote(remote) = said.store().place() {
         let endpoints: Vec<String> = remote.endpoints().iter().map(ToString::to_string).collect();
         note(
@@ -101,19 +138,30 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     }
     let store = open(&embedded, args.listen).await?;
     timeline.say(About::default(), store.opened());
+    let quit = CancellationToken::new();
     let plan = Plan {
         lasting: args.lasting,
         chaos: args.chaos,
         config: config.clone(),
         clock: clock.clone(),
         timeline: timeline.clone(),
+        quit: quit.clone(),
     };
-    let ended = Box::pin(tell(plan, prepared, &store, signals)).await;
+    let told = Box::pin(tell(plan, prepared, &store, signals));
+    let ended = if args.takes_terminal() {
+        let address = store.endpoints().join(", ");
+        // Still there for etcdctl when the dashboard has gone from the screen.
+        crate::show::print(&format!("the store listens on {address}\n"))?;
+        let locks = look_in(&config, &clock, &store).await?;
+        shown(told, locks, &config, quit, args.allow_write).await
+    } else {
+        told.await
+    };
     store.close().await;
     timeline.say(About::default(), What::StoreClosed);
     timeline.finish();
     let (exit, summary) = ended?;
-    if args.log_format == LogFormat::Text && !summary.is_empty() {
+    if args.log_format != Some(LogFormat::Json) && !summary.is_empty() {
         crate::show::print(&format!("\n{summary}"))?;
     }
     Ok(exit)
@@ -127,9 +175,7 @@ async fn tell(
     signals: Signals,
 ) -> Result<(Exit, String), Failure> {
     let root = Root::new(plan.config.store().root()).map_err(|e| Failure::internal(&e))?;
-    let options = inside(plan.config.store(), store.connector());
-    let drift = plan.config.host().drift();
-    let observer: Locks = connect(options, drift, plan.clock.clone()).await?;
+    let observer = look_in(&plan.config, &plan.clock, store).await?;
     let mut crew = Crew::new(plan, store.connector(), observer.clone(), root.clone());
     for host in prepared {
         crew.start(host);
@@ -143,6 +189,46 @@ async fn tell(
         .unwrap_or_default();
     observer.close().await;
     Ok((exit?, summary::of(&runs)))
+}
+
+/// A client of the store that is no host.
+async fn look_in(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    store: &EmbeddedStore,
+) -> Result<Locks, Failure> {
+    let options = inside(config.store(), store.connector());
+    Ok(connect(options, config.host().drift(), clock.clone()).await?)
+}
+
+/// Tells the story on the dashboard. Leaving it ends the hosts, and when they have ended, it ends.
+async fn shown<T>(
+    told: impl Future<Output = Result<T, Failure>>,
+    locks: Locks,
+    config: &Config,
+    quit: CancellationToken,
+    allow_write: bool,
+) -> Result<T, Failure> {
+    let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
+    let over = CancellationToken::new();
+    let look = LookArgs {
+        allow_write,
+        ..LookArgs::default()
+    };
+    let dashboard = async {
+        let left = leasehold_tui::watch(locks, root, look, over.clone()).await;
+        quit.cancel();
+        left
+    };
+    let told = async {
+        let told = told.await;
+        over.cancel();
+        told
+    };
+    let (left, told) = tokio::join!(dashboard, told);
+    let told = told?;
+    left?;
+    Ok(told)
 }
 
 /// The file that was named, or the usual one.

@@ -6,7 +6,8 @@
 
 mod line;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::fs::File;
+use std::io::{self, IsTerminal as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,6 +69,14 @@ impl Form {
     }
 }
 
+/// What lines are written to.
+pub(crate) enum Out {
+    Stdout,
+    File(File),
+    /// Nobody: the dashboard shows what happens.
+    Nowhere,
+}
+
 /// Where the events of one host go. Cheap to clone; those of several hosts may share the writer.
 #[derive(Clone)]
 pub(crate) struct Timeline {
@@ -85,12 +94,17 @@ struct Shared {
 
 impl Timeline {
     /// Starts the writing thread.
-    pub(crate) fn start(clock: Arc<dyn Clock>, form: Form, host: &str) -> io::Result<Self> {
+    pub(crate) fn start(
+        clock: Arc<dyn Clock>,
+        form: Form,
+        host: &str,
+        out: Out,
+    ) -> io::Result<Self> {
         let (events, queue) = sync_channel(DEPTH);
         let dropped = Arc::new(AtomicU64::new(0));
         let writer = std::thread::Builder::new()
             .name("leasehold-log".into())
-            .spawn(move || write_lines(&queue, form))?;
+            .spawn(move || write(&queue, form, out))?;
         Ok(Self {
             host: host.into(),
             muted: Arc::default(),
@@ -192,8 +206,15 @@ impl Timeline {
     }
 }
 
-fn write_lines(queue: &Receiver<Event>, form: Form) {
-    let mut out = io::stdout().lock();
+fn write(queue: &Receiver<Event>, form: Form, out: Out) {
+    match out {
+        Out::Stdout => write_lines(queue, form, io::stdout().lock()),
+        Out::File(file) => write_lines(queue, form, file),
+        Out::Nowhere => while queue.recv().is_ok() {},
+    }
+}
+
+fn write_lines(queue: &Receiver<Event>, form: Form, mut out: impl io::Write) {
     while let Ok(event) = queue.recv() {
         let mut text = line::of(&event, form);
         loop {
