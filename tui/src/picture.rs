@@ -15,7 +15,7 @@ use colour::{BACKGROUND, FOREGROUND, hex};
 /// The width of a column in hundredths of a pixel: 0.6 of the size of the letters, as most fonts have it.
 const COLUMN: u32 = 840;
 /// The height of a line and the size of the letters, in pixels.
-const LINE: u32 = 18;
+const HIGH: u32 = 18;
 const LETTER: u32 = 14;
 /// Where letters stand in their line, from its top.
 const BASE: u32 = 14;
@@ -40,13 +40,30 @@ struct Run {
     text: String,
 }
 
+/// A line of a frame, in hundredths of a pixel.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    x: u32,
+    y: u32,
+    length: u32,
+    is_level: bool,
+}
+
+impl Line {
+    /// Whether `other` begins where this one ends. Upright lines have those of other columns between
+    /// them, and stay apart.
+    const fn goes_on_with(&self, other: &Self) -> bool {
+        self.is_level && other.is_level && self.y == other.y && self.x + self.length == other.x
+    }
+}
+
 /// What is drawn of a buffer.
 #[derive(Default)]
 struct Drawing {
     /// Text, by look, in the order in which looks first appear.
     texts: Vec<(Look, Vec<Run>)>,
     /// Lines of frames, by look.
-    frames: Vec<(Look, String)>,
+    frames: Vec<(Look, Vec<Line>)>,
     /// Backgrounds that are not the picture's own.
     backs: Vec<(String, Run)>,
 }
@@ -59,7 +76,7 @@ pub(crate) fn svg(buffer: &Buffer, title: &str) -> String {
     }
     drawing.trim();
     let width = u32::from(buffer.area.width) * COLUMN / 100 + 2 * MARGIN;
-    let height = u32::from(buffer.area.height) * LINE + 2 * MARGIN;
+    let height = u32::from(buffer.area.height) * HIGH + 2 * MARGIN;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
          font-family=\"ui-monospace,SFMono-Regular,Menlo,Consolas,monospace\" font-size=\"{LETTER}\" \
@@ -72,12 +89,12 @@ pub(crate) fn svg(buffer: &Buffer, title: &str) -> String {
         let wide = hundredths(u32::from(run.columns) * COLUMN);
         let _ = writeln!(
             out,
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{wide}\" height=\"{LINE}\" fill=\"{fill}\"/>"
+            "<rect x=\"{x}\" y=\"{y}\" width=\"{wide}\" height=\"{HIGH}\" fill=\"{fill}\"/>"
         );
     }
-    for (look, path) in &drawing.frames {
+    for (look, lines) in &drawing.frames {
         let opacity = if look.is_dim { " opacity=\".6\"" } else { "" };
-        let fill = &look.fill;
+        let (fill, path) = (&look.fill, path(lines));
         let _ = writeln!(
             out,
             "<path d=\"{path}\" stroke=\"{fill}\"{opacity} fill=\"none\"/>"
@@ -111,13 +128,7 @@ impl Drawing {
                 self.back(fill, x, y, columns);
             }
             match frame_path(cell.symbol(), x, y) {
-                Some(path) => {
-                    let mut known = self.frames.iter_mut();
-                    match known.find(|(other, _)| *other == look) {
-                        Some((_, paths)) => paths.push_str(&path),
-                        None => self.frames.push((look, path)),
-                    }
-                }
+                Some(path) => self.frame(look, &path),
                 None => self.text(look, x, y, columns, cell.symbol()),
             }
             x += columns;
@@ -132,6 +143,22 @@ impl Drawing {
                     run.text.pop();
                     run.columns -= 1;
                 }
+            }
+        }
+    }
+
+    /// Adds a piece of a frame; one that goes on where the last one ended becomes a part of it.
+    fn frame(&mut self, look: Look, piece: &[Line]) {
+        let at = self.frames.iter().position(|(other, _)| *other == look);
+        let at = at.unwrap_or_else(|| {
+            self.frames.push((look, Vec::new()));
+            self.frames.len() - 1
+        });
+        let lines = &mut self.frames[at].1;
+        for line in piece {
+            match lines.last_mut() {
+                Some(last) if last.goes_on_with(line) => last.length += line.length,
+                _ => lines.push(*line),
             }
         }
     }
@@ -220,48 +247,45 @@ fn attributes(look: &Look) -> String {
 }
 
 /// The lines of a sign of a frame: as text they would have gaps.
-fn frame_path(symbol: &str, x: u16, y: u16) -> Option<String> {
+fn frame_path(symbol: &str, x: u16, y: u16) -> Option<Vec<Line>> {
     // Whether there is a line to the left, the right, the top and the bottom.
     let [to_left, to_right, up, down] = match symbol {
-        "─" => [true, true, false, false],
-        "│" => [false, false, true, true],
-        "┌" => [false, true, false, true],
-        "┐" => [true, false, false, true],
-        "└" => [false, true, true, false],
-        "┘" => [true, false, true, false],
+        "─" => [1, 1, 0, 0],
+        "│" => [0, 0, 1, 1],
+        "┌" => [0, 1, 0, 1],
+        "┐" => [1, 0, 0, 1],
+        "└" => [0, 1, 1, 0],
+        "┘" => [1, 0, 1, 0],
         _ => return None,
     };
-    let middle = (
-        MARGIN * 100 + u32::from(x) * COLUMN + COLUMN / 2,
-        top(y) * 100 + LINE * 50,
-    );
-    let (half_wide, half_high) = (COLUMN / 2, LINE * 50);
-    let from = (
-        middle.0 - if to_left { half_wide } else { 0 },
-        middle.1 - if up { half_high } else { 0 },
-    );
-    let mut path = String::new();
-    if to_left || to_right {
-        let wide = half_wide * (u32::from(to_left) + u32::from(to_right));
-        let _ = write!(
-            path,
-            "M{} {}h{}",
-            hundredths(from.0),
-            hundredths(middle.1),
-            hundredths(wide)
-        );
+    let (half_wide, half_high) = (COLUMN / 2, HIGH * 50);
+    let x = MARGIN * 100 + u32::from(x) * COLUMN + half_wide;
+    let y = top(y) * 100 + half_high;
+    let level = Line {
+        x: x - half_wide * to_left,
+        y,
+        length: half_wide * (to_left + to_right),
+        is_level: true,
+    };
+    let upright = Line {
+        x,
+        y: y - half_high * up,
+        length: half_high * (up + down),
+        is_level: false,
+    };
+    let lines = [level, upright].into_iter();
+    Some(lines.filter(|line| line.length > 0).collect())
+}
+
+/// Lines as SVG writes them.
+fn path(lines: &[Line]) -> String {
+    let mut out = String::new();
+    for line in lines {
+        let direction = if line.is_level { 'h' } else { 'v' };
+        let (x, y) = (hundredths(line.x), hundredths(line.y));
+        let _ = write!(out, "M{x} {y}{direction}{}", hundredths(line.length));
     }
-    if up || down {
-        let high = half_high * (u32::from(up) + u32::from(down));
-        let _ = write!(
-            path,
-            "M{} {}v{}",
-            hundredths(middle.0),
-            hundredths(from.1),
-            hundredths(high)
-        );
-    }
-    Some(path)
+    out
 }
 
 fn left(x: u16) -> String {
@@ -269,7 +293,7 @@ fn left(x: u16) -> String {
 }
 
 fn top(y: u16) -> u32 {
-    MARGIN + u32::from(y) * LINE
+    MARGIN + u32::from(y) * HIGH
 }
 
 /// Hundredths as a number of pixels, as short as possible.

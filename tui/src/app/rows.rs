@@ -231,7 +231,7 @@ pub(super) fn wanted(app: &App, now: u64) -> Vec<i64> {
                 .model
                 .leases
                 .ttl(holder.lease, now)
-                .is_some_and(|ttl| ttl.is_running_out())
+                .is_some_and(|ttl| ttl.is_due())
         {
             want(holder.lease);
         }

@@ -17,13 +17,21 @@ pub(crate) struct Ttl {
     pub(crate) granted: u64,
     /// Counted down here, rather than just told.
     pub(crate) is_estimate: bool,
+    /// What was left when the store last told.
+    pub(crate) told: u64,
 }
 
 impl Ttl {
-    /// Whether a renewal that should have come has not: one is due when a third of the time is over. The store
-    /// tells whole seconds, so there may be almost one more than it says.
+    /// Whether a renewal that should have come had not when the store last told: one is due when a third of
+    /// the time is over. It tells whole seconds, so there may be almost one more than it says. What is merely
+    /// counted down proves nothing: the lease may have been renewed since.
     pub(crate) const fn is_running_out(&self) -> bool {
-        (self.left + SECOND) * 2 < self.granted
+        (self.told + SECOND) * 2 < self.granted
+    }
+
+    /// Whether it is time to ask the store again.
+    pub(crate) const fn is_due(&self) -> bool {
+        self.left * 2 < self.granted
     }
 }
 
@@ -68,6 +76,16 @@ impl Leases {
             left: answer.left.saturating_sub(ago),
             granted: answer.granted,
             is_estimate: ago > FRESH,
+            told: answer.left,
+        })
+    }
+
+    /// Whether `lease` had run out at `now`, as far as answers tell: renewals had not come, and the time was
+    /// over, give or take the second that the store does not tell.
+    pub(crate) fn has_run_out(&self, lease: i64, now: u64) -> bool {
+        self.answers.get(&lease).is_some_and(|answer| {
+            let ago = now.saturating_sub(answer.at);
+            answer.left * 3 < answer.granted && answer.left <= ago + SECOND
         })
     }
 
@@ -93,14 +111,33 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_runs_out_when_half_of_it_is_gone_since_a_third_is_when_it_is_renewed() {
+    fn a_lease_runs_out_when_the_store_says_that_a_renewal_is_overdue() {
         let mut leases = Leases::default();
-        leases.take(7, 0, Some((10, 10)));
-        let runs_out = |now| leases.ttl(7, now).is_some_and(|ttl| ttl.is_running_out());
-        assert!(!runs_out(5_900));
-        assert!(runs_out(6_100));
+        let mut runs_out = |left, granted, ago| {
+            leases.take(7, 0, Some((left, granted)));
+            let ttl = leases.ttl(7, ago).unwrap();
+            (ttl.is_running_out(), ttl.is_due())
+        };
+        assert_eq!(runs_out(9, 10, 0), (false, false));
+        assert_eq!(runs_out(9, 10, 6_000), (false, true), "ask first");
+        assert_eq!(runs_out(3, 10, 0), (true, true));
+        assert_eq!(runs_out(1, 3, 0), (false, true), "almost two of three");
+        assert_eq!(runs_out(0, 3, 0), (true, true));
+    }
+
+    #[test]
+    fn a_short_lease_that_is_renewed_in_time_has_never_run_out() {
+        let mut leases = Leases::default();
+        // Of three seconds, renewed every second; asked just before a renewal, and gone a second later.
         leases.take(7, 0, Some((1, 3)));
-        assert!(!runs_out(0), "of three seconds, one is left or almost two");
+        assert!(!leases.has_run_out(7, 1_500));
+        leases.take(7, 0, Some((0, 3)));
+        assert!(leases.has_run_out(7, 300));
+        leases.take(7, 0, Some((1, 10)));
+        assert!(leases.has_run_out(7, 800));
+        leases.take(7, 0, Some((3, 10)));
+        assert!(!leases.has_run_out(7, 500), "late, but given back");
+        assert!(!leases.has_run_out(8, 0));
     }
 
     #[test]

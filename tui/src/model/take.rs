@@ -13,9 +13,6 @@ use super::lock::{Parting, Tenancy};
 use super::{Entry, Link, Model, Place};
 use crate::fact::{Fact, Told};
 
-/// A holder that goes with no more than this left of its lease went because the lease ended, in
-/// milliseconds. The store tells whole seconds.
-const NOTHING_LEFT: u64 = 1_000;
 /// A deed explains what happens within this many milliseconds after it.
 const DEED_EXPLAINS: u64 = 30_000;
 
@@ -235,8 +232,7 @@ impl Model {
             return Parting::Forced;
         }
         let together = batch.gone.get(&entry.lease).copied().unwrap_or(0);
-        let ttl = self.leases.ttl(entry.lease, batch.at);
-        if together > 1 || ttl.is_some_and(|ttl| ttl.left <= NOTHING_LEFT) {
+        if together > 1 || self.leases.has_run_out(entry.lease, batch.at) {
             return Parting::Expired;
         }
         Parting::Released

@@ -149,7 +149,7 @@ fn a_key_without_a_lease_is_a_hold_and_a_late_renewal_an_expiry() {
     teller.join("other", "a", "host-1", 1);
     teller.ttl(1, 10, 10);
     assert_eq!(row(&teller, "other").state, State::Held);
-    teller.after(6_500);
+    teller.after(6_500).ttl(1, 3, 10);
     assert_eq!(row(&teller, "other").state, State::Expiring);
 }
 

@@ -50,11 +50,11 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
         return;
     }
     let details = (area.height / 4).clamp(9, 18);
-    let last = (area.height / 6).clamp(6, 14);
-    let [list, details, last] = Layout::vertical([
+    let events_high = (area.height / 6).clamp(6, 14);
+    let [list, details, below] = Layout::vertical([
         Constraint::Min(0),
         Constraint::Length(details),
-        Constraint::Length(last),
+        Constraint::Length(events_high),
     ])
     .areas(area);
     table(frame, list, app, now);
@@ -64,7 +64,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     let lock = scene.lock();
     queue_pane::render(frame, queue, &scene, lock);
     run_pane::render(frame, run, &scene, lock);
-    events::pane(frame, last, &scene);
+    events::pane(frame, below, &scene);
 }
 
 fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {

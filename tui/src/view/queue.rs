@@ -18,7 +18,7 @@ use std::sync::Arc;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-use super::paint::{self, Piece};
+use super::paint;
 use super::parts::Parts;
 use super::scene::Scene;
 use super::table::{Cell, Column, Table};

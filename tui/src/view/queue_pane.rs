@@ -8,6 +8,7 @@
 //! | blast radius: 21 waiters, 2 locks; cycle: none              |
 //! ```
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ratatui::Frame;
@@ -68,14 +69,14 @@ pub(super) fn line(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
     }
     for (place, entry) in lock.queue.iter().enumerate().take(NAMED) {
         let who = entry.who.label();
-        queue += &match (place, entry.since) {
-            (0, _) => format!("HOLD {who}"),
-            (_, Some(since)) => format!(" <- {who} {}", text::age(scene.ago(since))),
-            (_, None) => format!(" <- {who}"),
-        };
+        let between = if place == 0 { "HOLD " } else { " <- " };
+        let _ = write!(queue, "{between}{who}");
+        if let Some(since) = entry.since.filter(|_| place > 0) {
+            let _ = write!(queue, " {}", text::age(scene.ago(since)));
+        }
     }
     if lock.queue.len() > NAMED {
-        queue += &format!("  + {} more", lock.queue.len() - NAMED);
+        let _ = write!(queue, "  + {} more", lock.queue.len() - NAMED);
     }
     let pieces = [
         Piece::new(format!(" {label}: "), theme.title),

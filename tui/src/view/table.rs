@@ -152,6 +152,13 @@ impl Table {
                 break;
             };
             let wide = self.widths[at];
+            // Reversed, what is dim would be a patch of another background.
+            let is_quiet = *style == theme.dim || *style == theme.spark;
+            let style = if is_selected && is_quiet {
+                &theme.text
+            } else {
+                style
+            };
             let text = if column.right {
                 text::fit_right(text, wide)
             } else {

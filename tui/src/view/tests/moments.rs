@@ -1,5 +1,7 @@
 //! Loading, lost, empty, frozen, past, replayed: each has to be told from the others at a glance.
 
+use std::fmt::Write as _;
+
 use leasehold_lock::FeedItem;
 
 use super::stage::{EVENING, app, line, night, screen, text};
@@ -28,7 +30,7 @@ fn down(teller: &mut Teller) {
 fn moments() {
     let mut all = String::new();
     let mut tell = |name: &str, app: &mut App, now: u64| {
-        all += &format!("{name}\n{}", telling(app, now));
+        let _ = write!(all, "{name}\n{}", telling(app, now));
     };
     let (mut loading, now) = app(Teller::unread());
     tell("loading", &mut loading, now + 3_000);
@@ -66,7 +68,7 @@ fn moments() {
 fn past() {
     let mut all = String::new();
     let mut tell = |name: &str, app: &mut App, now: u64| {
-        all += &format!("{name}\n{}", telling(app, now));
+        let _ = write!(all, "{name}\n{}", telling(app, now));
     };
     let (mut app, now) = app(night());
     app.command(Command::Freeze, now);

@@ -1,5 +1,7 @@
 //! What covers a view.
 
+use std::fmt::Write as _;
+
 use super::stage::{SIZES, at_night, select, text};
 use crate::app::{App, Overlay, RowKey, View};
 use crate::keymap::Command;
@@ -37,7 +39,8 @@ fn what_is_typed() {
         (Command::StopRun, "billing/inv"),
     ] {
         let (mut app, now) = typed(View::Locks, command, typing);
-        all += &format!(
+        let _ = write!(
+            all,
             "{}: {typing}\n{}\n",
             command.name(),
             text(&mut app, now, (80, 24))
@@ -58,7 +61,7 @@ fn describe() {
             app.list_mut().go(2);
         }
         app.overlay = Some(Overlay::Describe { top: 0 });
-        all += &format!("{view:?}\n{}\n", text(&mut app, now, USUAL));
+        let _ = write!(all, "{view:?}\n{}\n", text(&mut app, now, USUAL));
     }
     insta::assert_snapshot!("describe", all);
 }

@@ -1,5 +1,7 @@
 //! What stands out, in every theme: runs of cells with looks of their own, line by line.
 
+use std::fmt::Write as _;
+
 use super::stage::{at_night, looks, screen, theme};
 use crate::app::View;
 use crate::theme::ThemeName;
@@ -10,7 +12,7 @@ fn check(name: &str, view: View) {
     for chosen in [ThemeName::Mono, ThemeName::Dark, ThemeName::Light] {
         app.setup.theme = theme(chosen);
         let screen = screen(&mut app, now, (120, 35));
-        all += &format!("{chosen:?}\n{}\n", looks(screen.buffer()));
+        let _ = write!(all, "{chosen:?}\n{}\n", looks(screen.buffer()));
     }
     insta::assert_snapshot!(name, all);
 }

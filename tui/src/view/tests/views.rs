@@ -1,5 +1,7 @@
 //! Every view on a small, a usual and a large screen.
 
+use std::fmt::Write as _;
+
 use super::stage::{SIZES, at_night, text};
 use crate::app::View;
 
@@ -7,7 +9,13 @@ fn check(name: &str, view: View) {
     let (mut app, now) = at_night(view);
     let mut all = String::new();
     for size in SIZES {
-        all += &format!("{}x{}\n{}\n", size.0, size.1, text(&mut app, now, size));
+        let _ = write!(
+            all,
+            "{}x{}\n{}\n",
+            size.0,
+            size.1,
+            text(&mut app, now, size)
+        );
     }
     insta::assert_snapshot!(name, all);
 }
