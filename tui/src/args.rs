@@ -12,6 +12,10 @@ use crate::theme::ThemeName;
 
 /// What to look at, and how.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct LookArgs {
     /// Also show the locks of other clients under this prefix, as in /app/locks/. May be given several times.
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
@@ -40,7 +44,7 @@ pub struct LookArgs {
     /// The view to begin with. [default: locks]
     #[arg(long, value_enum)]
     pub view: Option<View>,
-    /// The colours; NO_COLOR means mono. [default: auto]
+    /// The colours; `NO_COLOR` means mono. [default: auto]
     #[arg(long, value_enum)]
     pub theme: Option<ThemeName>,
     /// A TOML file with keys, theme and mouse.
@@ -61,8 +65,8 @@ impl LookArgs {
 /// Which store to look into.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StoreArgs {
-    /// An address of the store: http://host:port, https://host:port or unix:///path. May be given several
-    /// times. [default: http://127.0.0.1:2379]
+    /// An address of the store: `http://host:port`, `https://host:port` or `unix:///path`. May be given
+    /// several times. [default: `http://127.0.0.1:2379`]
     #[arg(long, value_name = "URL")]
     pub endpoint: Vec<String>,
     /// The prefix under which an installation has its locks and records.

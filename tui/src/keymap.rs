@@ -20,7 +20,6 @@ mod tests;
 use crossterm::event::{KeyEvent, KeyEventKind};
 
 pub(crate) use command::{Command, Group};
-pub(crate) use report::KeymapErrors;
 pub(crate) use settings::Settings;
 
 use key::Key;

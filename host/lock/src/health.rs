@@ -51,7 +51,9 @@ impl Locks {
             version: status.version().to_owned(),
             members: members.len(),
             leader: leader.map_or_else(String::new, |member| member.name().to_owned()),
-            revision: status.header().map_or(0, |header| header.revision()),
+            revision: status
+                .header()
+                .map_or(0, etcd_client::ResponseHeader::revision),
             data_bytes: u64::try_from(status.db_size()).unwrap_or(0),
             round_trip,
         })

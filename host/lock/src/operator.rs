@@ -35,10 +35,10 @@ impl Locks {
         trace: &Trace,
     ) -> Result<bool, StoreError> {
         let stands = Compare::create_revision(key, CompareOp::Equal, create_revision);
-        let leave = self.leave(trace).await?;
+        let word = self.leave(trace).await?;
         let txn = Txn::new()
             .when([stands])
-            .and_then([TxnOp::delete(key, None), leave]);
+            .and_then([TxnOp::delete(key, None), word]);
         Ok(self.0.wire.txn(txn).await?.succeeded)
     }
 
@@ -52,8 +52,8 @@ impl Locks {
         if self.lease_ttl(lease).await?.is_none() {
             return Ok(false);
         }
-        let leave = self.leave(trace).await?;
-        self.0.wire.txn(Txn::new().and_then([leave])).await?;
+        let word = self.leave(trace).await?;
+        self.0.wire.txn(Txn::new().and_then([word])).await?;
         let revoke = || {
             let mut leases = self.0.wire.client().lease_client();
             async move { leases.revoke(lease).await }

@@ -144,14 +144,13 @@ impl QueueView {
     /// Takes in one change and names the lock it is of.
     fn apply(&mut self, change: KeyChange) -> Option<String> {
         let name = lock_of(&change.key)?.to_owned();
-        match change.now {
-            Some(entry) => self.insert(entry),
-            None => {
-                let queue = self.queues.get_mut(&name)?;
-                queue.retain(|entry| entry.key != change.key);
-                if queue.is_empty() {
-                    self.queues.remove(&name);
-                }
+        if let Some(entry) = change.now {
+            self.insert(entry);
+        } else {
+            let queue = self.queues.get_mut(&name)?;
+            queue.retain(|entry| entry.key != change.key);
+            if queue.is_empty() {
+                self.queues.remove(&name);
             }
         }
         Some(name)

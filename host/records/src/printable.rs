@@ -44,26 +44,32 @@ fn head(text: &str, most: usize) -> (&str, bool) {
 }
 
 fn is_unprintable(c: char) -> bool {
-    match c {
-        '\t' => false,
-        // Direction marks, overrides and isolates, and the separators that end a line unseen.
-        '\u{061C}'
-        | '\u{200E}'
-        | '\u{200F}'
-        | '\u{2028}'..='\u{202E}'
-        | '\u{2066}'..='\u{2069}' => true,
-        // What takes no room and joins nothing: two names that look the same must be the same. The
-        // joiners U+200C and U+200D stay, because Persian, Indic scripts and emoji need them.
+    // C0, DEL and C1 are control characters, ESC among them.
+    c != '\t' && (c.is_control() || reorders(c) || hides(c))
+}
+
+/// Direction marks, overrides and isolates, and the separators that end a line unseen.
+const fn reorders(c: char) -> bool {
+    matches!(
+        c,
+        '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+/// What takes no room and joins nothing, for two names that look the same must be the same; and annotations
+/// and tags, which carry whole texts unseen. The joiners U+200C and U+200D stay, because Persian, Indic
+/// scripts and emoji need them.
+const fn hides(c: char) -> bool {
+    matches!(
+        c,
         '\u{00AD}'
-        | '\u{200B}'
-        | '\u{2060}'..='\u{2065}'
-        | '\u{206A}'..='\u{206F}'
-        | '\u{FEFF}' => true,
-        // Annotations and tags, which carry whole texts unseen.
-        '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}' => true,
-        // C0, DEL and C1, ESC among them.
-        c => c.is_control(),
-    }
+            | '\u{200B}'
+            | '\u{2060}'..='\u{2065}'
+            | '\u{206A}'..='\u{206F}'
+            | '\u{FEFF}'
+            | '\u{FFF9}'..='\u{FFFB}'
+            | '\u{E0000}'..='\u{E007F}'
+    )
 }
 
 #[cfg(test)]

@@ -66,12 +66,11 @@ pub(super) fn order(app: &App, deed: Deed, now: u64) -> Result<Order, String> {
     })
 }
 
+/// A lock's full name, what it is called, a place in its queue, and who has it.
+type Target = (Arc<str>, Arc<str>, usize, Arc<Entry>);
+
 /// The entry that a deed is about: the selected one, or the holder of the selected lock.
-fn target(
-    app: &App,
-    deed: Deed,
-    now: u64,
-) -> Result<(Arc<str>, Arc<str>, usize, Arc<Entry>), String> {
+fn target(app: &App, deed: Deed, now: u64) -> Result<Target, String> {
     let world = app.shown(now).world;
     let nothing = || "nothing is selected that this could be done to".to_owned();
     let name = app.selected_lock(now).ok_or_else(nothing)?;

@@ -208,12 +208,16 @@ pub(super) fn wanted(app: &App, now: u64) -> Vec<i64> {
         match row {
             RowKey::Lock(lock) => {
                 let holder = shown.world.locks.get(lock).and_then(|lock| lock.holder());
-                holder.into_iter().for_each(|holder| want(holder.lease));
+                if let Some(holder) = holder {
+                    want(holder.lease);
+                }
             }
             RowKey::Entry(lock, key) => {
                 let queue = shown.world.locks.get(lock).map(|lock| &lock.queue);
                 let entry = queue.and_then(|queue| queue.iter().find(|e| e.key == *key));
-                entry.into_iter().for_each(|entry| want(entry.lease));
+                if let Some(entry) = entry {
+                    want(entry.lease);
+                }
             }
             RowKey::Session(lease) => want(*lease),
             RowKey::Job(..) | RowKey::Event(_) => {}

@@ -18,8 +18,6 @@ pub(crate) struct Branch {
     /// Its place there: 0 holds.
     pub(crate) place: usize,
     pub(crate) entry: Arc<Entry>,
-    /// Other locks that this one holds, by full name.
-    pub(crate) also_holds: Vec<Arc<str>>,
 }
 
 /// The tree of `lock`.
@@ -50,22 +48,16 @@ fn grow(
             return;
         }
         let held = blame.holds(&entry.who);
-        let also_holds: Vec<Arc<str>> = held
-            .iter()
-            .filter(|held| **held != lock.name)
-            .cloned()
-            .collect();
         out.push(Branch {
             depth,
             lock: lock.name.clone(),
             place,
             entry: entry.clone(),
-            also_holds: also_holds.clone(),
         });
         // The holder's other locks are no concern of those who wait here.
         if place > 0 {
-            for held in also_holds {
-                grow(world, blame, &held, depth + 1, seen, out);
+            for held in held.iter().filter(|held| **held != lock.name) {
+                grow(world, blame, held, depth + 1, seen, out);
             }
         }
     }

@@ -31,11 +31,6 @@ impl Spans {
         spans.get((last * percent).div_ceil(100)).copied()
     }
 
-    pub(crate) fn last(&self, now: u64) -> Option<u64> {
-        let mut ended = self.0.iter().rev().filter(|(at, _)| *at <= now);
-        ended.next().map(|(_, span)| *span)
-    }
-
     pub(crate) fn count(&self, now: u64) -> usize {
         self.0.iter().filter(|(at, _)| *at <= now).count()
     }

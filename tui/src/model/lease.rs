@@ -88,11 +88,6 @@ impl Leases {
             answer.left * 3 < answer.granted && answer.left <= ago + SECOND
         })
     }
-
-    /// When `lease` was last asked about.
-    pub(crate) fn asked(&self, lease: i64) -> Option<u64> {
-        self.answers.get(&lease).map(|answer| answer.at)
-    }
 }
 
 #[cfg(test)]

@@ -28,11 +28,11 @@ use std::sync::Arc;
 
 use leasehold_lock::Health;
 
-pub(crate) use blame::{Blame, Blocked};
+pub(crate) use blame::Blame;
 pub(crate) use entry::Entry;
 pub(crate) use event::{Event, Events, What};
 pub(crate) use history::History;
-pub(crate) use item::{Host, Item};
+pub(crate) use item::Host;
 pub(crate) use journal::{Journal, Past};
 pub(crate) use lease::{Leases, Ttl};
 pub(crate) use lock::{Lock, Parting};
@@ -161,12 +161,12 @@ impl Model {
 
     /// Shows the moment one revision earlier. False when there is none.
     pub(crate) fn step_back(&mut self, now: u64) -> bool {
-        self.travel(now, |journal, scope, past| journal.back(scope, past))
+        self.travel(now, Journal::back)
     }
 
     /// Shows the moment one revision later. False when there is none.
     pub(crate) fn step_forward(&mut self, now: u64) -> bool {
-        self.travel(now, |journal, scope, past| journal.forward(scope, past))
+        self.travel(now, Journal::forward)
     }
 
     /// Shows the moment `at`, or the nearest that the journal reaches.

@@ -322,14 +322,14 @@ impl Model {
                         });
                     }
                 }
-                (Some(Item::Entry(lock, who)), None) if lock == name => {
-                    if before.is_none_or(|holder| holder.key != who.key) {
-                        told.push(What::Leaves {
-                            who: who.clone(),
-                            place: places.get(&*step.key).copied().unwrap_or(0),
-                            parting: self.parting(batch, who),
-                        });
-                    }
+                (Some(Item::Entry(lock, who)), None)
+                    if lock == name && before.is_none_or(|holder| holder.key != who.key) =>
+                {
+                    told.push(What::Leaves {
+                        who: who.clone(),
+                        place: places.get(&*step.key).copied().unwrap_or(0),
+                        parting: self.parting(batch, who),
+                    });
                 }
                 _ => {}
             }

@@ -94,24 +94,6 @@ impl World {
             lock.tenancy = tenancy;
         }
     }
-
-    /// The runs of one job, newest first.
-    pub(crate) fn runs_of<'a>(
-        &'a self,
-        job: &'a str,
-    ) -> impl Iterator<Item = (&'a RunKey, &'a Arc<RunRecord>)> {
-        let from = RunKey {
-            job: job.to_owned(),
-            token: 0,
-            sequence: 0,
-        };
-        let to = RunKey {
-            job: job.to_owned(),
-            token: u64::MAX,
-            sequence: u32::MAX,
-        };
-        self.runs.range(from..=to).rev()
-    }
 }
 
 impl Lock {

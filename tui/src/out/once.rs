@@ -39,11 +39,11 @@ struct One {
     ttl_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ttl_granted_ms: Option<u64>,
-    queue: Vec<Place>,
+    queue: Vec<Stand>,
 }
 
 #[derive(Serialize)]
-struct Place {
+struct Stand {
     place: usize,
     who: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,7 +86,7 @@ fn describe(row: &LockRow, queue: &[std::sync::Arc<crate::model::Entry>]) -> One
             Who::Job { job, host } => (Some(job.to_string()), Some(host.to_string())),
             _ => (None, None),
         };
-        Place {
+        Stand {
             place,
             who: entry.who.label(),
             job,

@@ -74,12 +74,11 @@ pub(crate) async fn run(
             _ = ticks.tick() => Wake::Tick,
         };
         let effects = match wake {
-            Wake::Asked | Wake::Term(None) => return Ok(Ended::Asked),
+            Wake::Asked | Wake::Term(None) | Wake::Fact(None) => return Ok(Ended::Asked),
             Wake::Term(Some(event)) => {
                 is_dirty = true;
                 input(event?).map_or_else(Vec::new, |input| app.update(input, now()))
             }
-            Wake::Fact(None) => return Ok(Ended::Asked),
             Wake::Fact(Some(fact)) => {
                 is_dirty = true;
                 take(app, feed, fact);

@@ -4,6 +4,7 @@
 
 use std::io::{self, Stdout, Write as _, stdout};
 use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
@@ -25,6 +26,9 @@ use tokio::time::timeout;
 
 /// What other threads said when they panicked, until there is a screen to say it on.
 static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Whether there is anything to give back. Leaving the other screen twice would put the cursor back to where
+/// it was before the first time, over whatever has been said since: a panic, say.
+static TAKEN: AtomicBool = AtomicBool::new(false);
 /// The thread that has the terminal.
 static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
 /// What others may have said at most, in lines.
@@ -88,6 +92,7 @@ impl Drop for Screen {
 
 fn enter(mouse: bool) -> io::Result<()> {
     enable_raw_mode()?;
+    TAKEN.store(true, Ordering::SeqCst);
     let entered = execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste).and_then(|()| {
         if mouse {
             execute!(stdout(), EnableMouseCapture)
@@ -98,8 +103,11 @@ fn enter(mouse: bool) -> io::Result<()> {
     entered.inspect_err(|_| leave())
 }
 
-/// Gives everything back. Nothing more can be done about what fails here.
+/// Gives everything back, once. Nothing more can be done about what fails here.
 fn leave() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     let _ = execute!(
         stdout(),
         DisableMouseCapture,

@@ -108,6 +108,7 @@ struct Change {
 }
 
 #[derive(Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names are those in the file")]
 struct Key {
     key: String,
     /// The value, where it is text.
