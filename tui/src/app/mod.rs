@@ -146,6 +146,8 @@ pub(crate) struct App {
     hold_until: u64,
     /// What the rows were made from.
     stamp: rows::Stamp,
+    /// When they were, in Unix milliseconds.
+    refreshed: u64,
     blame: Blame,
     counts: Counts,
     /// Where things were drawn, for the mouse; whoever draws says so.
@@ -170,6 +172,7 @@ impl App {
             note: None,
             hold_until: 0,
             stamp: rows::Stamp::default(),
+            refreshed: 0,
             blame: Blame::default(),
             counts: Counts::default(),
             spots: Spots::default(),
@@ -212,8 +215,8 @@ impl App {
         match self.list().selected()? {
             RowKey::Lock(lock) | RowKey::Entry(lock, _) => Some(lock.clone()),
             RowKey::Job(job, host) => {
-                let jobs = &self.shown(now).world.jobs;
-                let job = jobs.get(&(job.clone(), host.clone()))?;
+                let mut jobs = self.shown(now).world.jobs.values();
+                let job = jobs.find(|record| record.job == *job && record.host == *host)?;
                 Some(self.model.scope.root().lock(&job.lock).into())
             }
             RowKey::Session(_) | RowKey::Event(_) => None,

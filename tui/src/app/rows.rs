@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::{App, RowKey, Sort, View, tree};
+use super::{App, Overlay, RowKey, Sort, View, tree};
 use crate::model::{Blame, LockRow, State};
 
 /// What is sorted by time is sorted anew this often, in milliseconds.
@@ -11,17 +11,29 @@ const RESORT: u64 = 1_000;
 /// Leases that are asked about at a time.
 const WANTED: usize = 128;
 
+/// With more locks than this, rows are made anew no more often than each [`PAUSE`]: it takes longer than a frame.
+const SMALL: usize = 1_000;
+/// In milliseconds.
+const PAUSE: u64 = 500;
+
 /// What rows were made from: while it is the same, so are they.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Stamp {
-    view: Option<View>,
+    asked: Asked,
     version: u64,
     events: u64,
     second: u64,
+}
+
+/// What somebody asked to see. When this changes, rows change at once.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Asked {
+    view: Option<View>,
     filter: String,
     sort: Option<Sort>,
     lock: Option<Arc<str>>,
-    is_live: bool,
+    /// The moment, if it is not the present.
+    moment: Option<u64>,
 }
 
 impl App {
@@ -29,22 +41,33 @@ impl App {
     pub(crate) fn refresh(&mut self, now: u64) {
         let shown = self.shown(now);
         let stamp = Stamp {
-            view: Some(self.view),
+            asked: Asked {
+                view: Some(self.view),
+                filter: self.filter.text().to_owned(),
+                sort: Some(self.sort()),
+                lock: self.lock.clone(),
+                moment: (!shown.is_live).then_some(shown.next),
+            },
             version: shown.world.version,
             events: self.model.events.total(),
             second: now / RESORT,
-            filter: self.filter.text().to_owned(),
-            sort: Some(self.sort()),
-            lock: self.lock.clone(),
-            is_live: shown.is_live,
         };
-        if stamp == self.stamp {
-            return;
-        }
-        if self.blame.version != shown.world.version || self.stamp.is_live != stamp.is_live {
+        let is_large = shown.world.locks.len() > SMALL;
+        let is_soon = now.saturating_sub(self.refreshed) < PAUSE;
+        let may_wait = is_large && is_soon && stamp.asked == self.stamp.asked;
+        // Only these show who blocks whom.
+        let shows_blame = matches!(self.view, View::Locks | View::Queue)
+            || matches!(self.overlay, Some(Overlay::Describe { .. }));
+        let is_other = self.blame.version != shown.world.version
+            || self.stamp.asked.moment != stamp.asked.moment;
+        if shows_blame && is_other && !may_wait {
             self.blame = Blame::of(shown.world);
         }
+        if stamp == self.stamp || may_wait {
+            return;
+        }
         self.stamp = stamp;
+        self.refreshed = now;
         self.counts = self.count(now);
         let rows = match self.view {
             View::Locks | View::Heatmap => self.lock_rows(now),
@@ -66,13 +89,7 @@ impl App {
                 continue;
             }
             let row = self.model.row(shown, lock);
-            let holder = row.holder.as_ref().map(|holder| holder.who.label());
-            let fields = [
-                &*row.label,
-                holder.as_deref().unwrap_or(""),
-                row.state.word(),
-            ];
-            if self.filter.matches(&fields) {
+            if self.filter.is_empty() || self.passes(&row) {
                 rows.push(row);
             }
         }
@@ -83,6 +100,13 @@ impl App {
             order.then_with(|| a.label.cmp(&b.label))
         });
         rows.into_iter().map(|row| RowKey::Lock(row.name)).collect()
+    }
+
+    fn passes(&self, row: &LockRow) -> bool {
+        let holder = row.holder.as_ref().map(|holder| holder.who.label());
+        let holder = holder.as_deref().unwrap_or("");
+        self.filter
+            .matches(&[&*row.label, holder, row.state.word()])
     }
 
     fn queue_rows(&self, now: u64) -> Vec<RowKey> {
@@ -151,6 +175,7 @@ impl App {
             let order = if sort.reverse { order.reverse() } else { order };
             order.then_with(|| (&a.job, &a.host).cmp(&(&b.job, &b.host)))
         });
+        // By the names in the records, which are printable; those in the keys need not be.
         jobs.into_iter()
             .map(|job| RowKey::Job(job.job.clone(), job.host.clone()))
             .collect()

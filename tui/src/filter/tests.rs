@@ -90,37 +90,3 @@ fn a_pattern_that_would_eat_the_memory_is_refused() {
         "the pattern at character 3 is too large"
     );
 }
-
-#[test]
-fn ten_thousand_rows_take_a_fraction_of_a_frame() {
-    let rows: Vec<[String; 3]> = (0..10_000)
-        .map(|i| {
-            [
-                format!("billing/invoice-{i}"),
-                "HELD".into(),
-                format!("inv@host-{i}"),
-            ]
-        })
-        .collect();
-    for text in [
-        "voice-77",
-        "/host-\\d*7$/",
-        "!HELD",
-        "-f bliv7",
-        "held inv !ledger",
-    ] {
-        let filter = Filter::parse(text).unwrap();
-        let count = || {
-            rows.iter()
-                .filter(|[a, b, c]| filter.matches(&[a, b, c]))
-                .count()
-        };
-        count();
-        let began = std::time::Instant::now();
-        std::hint::black_box(count());
-        // The budget is 10 ms; a busy machine must not fail the test.
-        let took = began.elapsed();
-        println!("{text}: {took:?}");
-        assert!(took.as_millis() < 200, "{text}: {took:?}");
-    }
-}

@@ -1,10 +1,12 @@
 //! What is known of leases. The store tells nobody when a lease is renewed, so what is shown between two
 //! answers is counted down here, and called an estimate.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// An answer older than this is an estimate, in milliseconds.
 const FRESH: u64 = 1_500;
+/// Answers that are kept of one lease, to look back.
+const KEPT: usize = 120;
 /// In milliseconds.
 const SECOND: u64 = 1_000;
 /// Leases that are remembered; beyond it the ones not asked about for longest are forgotten.
@@ -42,35 +44,45 @@ struct Answer {
     granted: u64,
 }
 
-/// The last answer about each lease.
+/// The last answers about each lease, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
-    answers: HashMap<i64, Answer>,
+    answers: HashMap<i64, VecDeque<Answer>>,
 }
 
 impl Leases {
     /// Takes an answer: seconds left and granted; `None` when there is no such lease.
     pub(super) fn take(&mut self, lease: i64, at: u64, answer: Option<(u64, u64)>) {
         if self.answers.len() >= MOST {
-            let mut times: Vec<u64> = self.answers.values().map(|answer| answer.at).collect();
+            let newest = |answers: &VecDeque<Answer>| answers.back().map_or(0, |last| last.at);
+            let mut times: Vec<u64> = self.answers.values().map(newest).collect();
             times.sort_unstable();
             let middle = times.get(times.len() / 2).copied().unwrap_or(0);
-            self.answers.retain(|_, answer| answer.at > middle);
+            self.answers.retain(|_, answers| newest(answers) > middle);
         }
-        match answer {
-            Some((left, granted)) => {
-                let (left, granted) = (left * SECOND, granted * SECOND);
-                self.answers.insert(lease, Answer { at, left, granted });
-            }
-            None => {
-                self.answers.remove(&lease);
-            }
+        let (left, granted) = answer.unwrap_or((0, 0));
+        let answers = self.answers.entry(lease).or_default();
+        if answers.len() == KEPT {
+            answers.pop_front();
         }
+        answers.push_back(Answer {
+            at,
+            left: left * SECOND,
+            granted: granted * SECOND,
+        });
+    }
+
+    /// The last answer about `lease` before `now`; what was told later was not known then. None for a lease
+    /// that does not exist.
+    fn known(&self, lease: i64, now: u64) -> Option<&Answer> {
+        let answers = self.answers.get(&lease)?;
+        let last = answers.iter().rev().find(|answer| answer.at <= now)?;
+        (last.granted > 0).then_some(last)
     }
 
     /// How long `lease` has left at `now`.
     pub(crate) fn ttl(&self, lease: i64, now: u64) -> Option<Ttl> {
-        let answer = self.answers.get(&lease)?;
+        let answer = self.known(lease, now)?;
         let ago = now.saturating_sub(answer.at);
         Some(Ttl {
             left: answer.left.saturating_sub(ago),
@@ -83,7 +95,7 @@ impl Leases {
     /// Whether `lease` had run out at `now`, as far as answers tell: renewals had not come, and the time was
     /// over, give or take the second that the store does not tell.
     pub(crate) fn has_run_out(&self, lease: i64, now: u64) -> bool {
-        self.answers.get(&lease).is_some_and(|answer| {
+        self.known(lease, now).is_some_and(|answer| {
             let ago = now.saturating_sub(answer.at);
             answer.left * 3 < answer.granted && answer.left <= ago + SECOND
         })
@@ -103,6 +115,7 @@ mod tests {
         assert_eq!(ttl(5_000), Some((5_000, true)));
         assert_eq!(ttl(60_000), Some((0, true)));
         assert_eq!(leases.ttl(8, 1_000), None);
+        assert_eq!(ttl(500), None, "not known yet");
     }
 
     #[test]
