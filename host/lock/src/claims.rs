@@ -289,7 +289,8 @@ impl Claim {
             Stage::Waiting { create, ahead, .. } => {
                 if self.key == deleted && revision > *create {
                     self.standing.send_replace(Standing::Gone { revision });
-                } else {
+                } else if !self.far {
+                    // Of those ahead of a far claim only one is known: that one's end makes nobody first.
                     ahead.retain(|born, key| key != deleted || *born >= revision);
                 }
             }
@@ -474,6 +475,23 @@ mod tests {
         claims.reading_done(22, claims.youngest(), &lines(&[("b", 4), ("me", 10)]));
         assert_eq!(*standing.borrow(), Standing::First);
         assert!(!claims.want_reading());
+    }
+
+    #[test]
+    fn a_far_claim_is_first_by_its_own_reading_alone() {
+        let mut claims = Claims::new();
+        let (id, standing) = claims.announce("me");
+        // Its predecessor gives up at once, with others ahead of both; a near claim's watch hears of it.
+        del(&mut claims, "b", 101);
+        let [ahead] = lines(&[("b", 99)]).try_into().expect("one line");
+        claims.settle_far(id, 100, &ahead, 100);
+        del(&mut claims, "b", 101);
+        assert_eq!(*standing.borrow(), Standing::Unknown);
+        claims.read_far(id, 102, true, &lines(&[("a", 3)]));
+        del(&mut claims, "a", 103);
+        assert_eq!(*standing.borrow(), Standing::Unknown);
+        claims.read_far(id, 104, true, &[]);
+        assert_eq!(*standing.borrow(), Standing::First);
     }
 
     #[test]

@@ -76,8 +76,7 @@ impl Kv {
     ///
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn get(&self, key: &str) -> Result<Option<KeyValue>, StoreError> {
-        let txn = Txn::new().and_then([TxnOp::get(key, None)]);
-        Ok(entries(&self.wire.txn(txn).await?, 0).pop())
+        Ok(entries(&self.wire.read(key, None).await?, 0).pop())
     }
 
     /// Reads up to `limit` keys that begin with `prefix`, in key order; 0 is no limit.
@@ -87,8 +86,7 @@ impl Kv {
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn list(&self, prefix: &str, limit: u32) -> Result<Vec<KeyValue>, StoreError> {
         let options = GetOptions::new().with_prefix().with_limit(i64::from(limit));
-        let txn = Txn::new().and_then([TxnOp::get(prefix, Some(options))]);
-        Ok(entries(&self.wire.txn(txn).await?, 0))
+        Ok(entries(&self.wire.read(prefix, Some(options)).await?, 0))
     }
 
     /// Reads the names of all keys that begin with `prefix`, in key order.
@@ -98,8 +96,7 @@ impl Kv {
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         let options = GetOptions::new().with_prefix().with_keys_only();
-        let txn = Txn::new().and_then([TxnOp::get(prefix, Some(options))]);
-        let found = entries(&self.wire.txn(txn).await?, 0);
+        let found = entries(&self.wire.read(prefix, Some(options)).await?, 0);
         Ok(found.into_iter().map(|entry| entry.key).collect())
     }
 
@@ -133,8 +130,7 @@ impl Kv {
                     .with_range(end.clone())
                     .with_limit(PAGE)
                     .with_revision(at);
-                let txn = Txn::new().and_then([TxnOp::get(from, Some(options))]);
-                let reply = self.wire.txn(txn).await?;
+                let reply = self.wire.read(from, Some(options)).await?;
                 if at == 0 {
                     at = reply.revision;
                 }

@@ -135,6 +135,13 @@ impl Shared {
             self.claims.want_watch()
         }
     }
+
+    /// Nobody listens any more, and no answer comes to what was being read.
+    fn unattended(&mut self) {
+        self.attended = false;
+        self.claims.down();
+        self.claims.reading_failed();
+    }
 }
 
 /// One claim on the lock of a room. Dropping it forgets the claim, not the entry in the store.
@@ -238,8 +245,6 @@ impl Visit<'_> {
             shared.last_use + LINGER
         };
         if shared.long && !shared.claims.want_watch() || now >= self.wanted_until {
-            shared.attended = false;
-            shared.claims.down();
             return false;
         }
         shared.attended = true;
@@ -391,10 +396,37 @@ impl RoomTask {
         while visit.plan() {
             let wake = visit.wake().await;
             if !visit.handle(wake) {
-                self.room.lock().claims.down();
                 break;
             }
         }
+        drop(visit);
+        self.room.lock().unattended();
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails when a reading that nobody waits for any more counts as under way: the claim would hear nothing
+    /// of what happened before the next watch opened.
+    #[test]
+    fn a_reading_given_up_with_its_watch_is_wanted_by_the_next() {
+        let room = Room::new("/l/".into());
+        let claim = room.claim("/l/me").expect("an open room");
+        let line = |key: &str, create| Line {
+            key: key.into(),
+            create,
+        };
+        claim.settle(10, &[line("/l/a", 3), line("/l/me", 10)], 10);
+        let mut shared = room.lock();
+        shared.claims.opened(20);
+        shared.claims.reading_began();
+        shared.unattended();
+        assert!(!shared.claims.want_reading(), "there is nothing to follow");
+        shared.claims.opened(30);
+        assert!(shared.claims.want_reading());
+        drop(shared);
     }
 }

@@ -176,17 +176,44 @@ impl Wire {
             async move { kv.txn(txn).await }
         };
         let reply = self.ask(ask).await?;
-        if !self.identity.is_same_cluster(reply.header()) {
-            return Err(StoreError::Unknown(
-                "another cluster answered at this address".into(),
-            ));
-        }
-        let revision = reply.header().map_or(0, ResponseHeader::revision);
         Ok(Reply {
             succeeded: reply.succeeded(),
-            revision,
+            revision: self.revision(reply.header())?,
             parts: reply.op_responses(),
         })
+    }
+
+    /// Reads one range, linearizably, and hands it back as part 0.
+    ///
+    /// Whatever only reads must come this way: etcd 3.5 before 3.5.5 dies of a transaction that only reads
+    /// when whoever sent it goes away while it is carried out (its issue 14110).
+    pub(crate) async fn read(
+        &self,
+        key: impl Into<Vec<u8>>,
+        options: Option<GetOptions>,
+    ) -> Result<Reply, StoreError> {
+        let key = key.into();
+        let ask = || {
+            let (mut kv, key, options) = (self.client().kv_client(), key.clone(), options.clone());
+            async move { kv.get(key, options).await }
+        };
+        let reply = self.ask(ask).await?;
+        Ok(Reply {
+            succeeded: true,
+            revision: self.revision(reply.header())?,
+            parts: vec![TxnOpResponse::Get(reply)],
+        })
+    }
+
+    /// The revision of a reply, unless another cluster sent it.
+    fn revision(&self, header: Option<&ResponseHeader>) -> Result<i64, StoreError> {
+        if self.identity.is_same_cluster(header) {
+            Ok(header.map_or(0, ResponseHeader::revision))
+        } else {
+            Err(StoreError::Unknown(
+                "another cluster answered at this address".into(),
+            ))
+        }
     }
 
     /// Puts our entry into the queue of `prefix` and reads the queue's tail, in one round trip.
@@ -239,9 +266,7 @@ impl Wire {
             .with_prefix()
             .with_keys_only()
             .with_max_create_revision(youngest);
-        let reply = self
-            .txn(Txn::new().and_then([TxnOp::get(prefix, Some(options))]))
-            .await?;
+        let reply = self.read(prefix, Some(options)).await?;
         let lines = reply
             .range(0)
             .map_or_else(Vec::new, |range| lines_of(range, prefix));
@@ -254,9 +279,7 @@ impl Wire {
         key: &str,
         lease: i64,
     ) -> Result<Option<i64>, StoreError> {
-        let reply = self
-            .txn(Txn::new().and_then([TxnOp::get(key, None)]))
-            .await?;
+        let reply = self.read(key, None).await?;
         Ok(reply
             .range(0)
             .and_then(|range| range.kvs().first())
@@ -264,35 +287,31 @@ impl Wire {
             .map(etcd_client::KeyValue::create_revision))
     }
 
-    /// Reads, at one revision, whether the entry `(key, create)` stands, and the youngest entry ahead.
+    /// Reads, at one revision, whether the entry `(key, create)` stands, and the youngest entries ahead.
     pub(crate) async fn ahead(
         &self,
         prefix: &str,
         key: &str,
         create: i64,
     ) -> Result<(i64, bool, Vec<Line>), StoreError> {
-        let ahead = |limit| {
-            GetOptions::new()
+        for limit in [2, 0] {
+            // No key is younger among these, so the first of them is the entry, if it stands.
+            let options = GetOptions::new()
                 .with_prefix()
                 .with_keys_only()
                 .with_sort(SortTarget::Create, SortOrder::Descend)
-                .with_max_create_revision(create - 1)
-                .with_limit(limit)
-        };
-        let own = TxnOp::get(key, Some(GetOptions::new().with_keys_only()));
-        for limit in [1, 0] {
-            let txn = Txn::new().and_then([own.clone(), TxnOp::get(prefix, Some(ahead(limit)))]);
-            let reply = self.txn(txn).await?;
-            let stands = reply
-                .range(0)
-                .and_then(|range| range.kvs().first())
-                .is_some_and(|kv| kv.create_revision() == create);
-            let Some(range) = reply.range(1) else {
+                .with_max_create_revision(create)
+                .with_limit(limit);
+            let reply = self.read(prefix, Some(options)).await?;
+            let Some(range) = reply.range(0) else {
                 continue;
             };
-            let lines = lines_of(range, prefix);
-            // Keys of deeper locks may have taken the one line that was asked for.
-            if !lines.is_empty() || range.kvs().is_empty() || limit == 0 {
+            let mut lines = lines_of(range, prefix);
+            let stands = lines
+                .pop_if(|line| line.create == create && line.key == key)
+                .is_some();
+            // Keys of deeper locks may have taken the few lines that were asked for.
+            if !lines.is_empty() || !range.more() {
                 return Ok((reply.revision, stands, lines));
             }
         }
@@ -300,7 +319,7 @@ impl Wire {
     }
 }
 
-/// The answer to a transaction.
+/// The answer to a transaction or a reading.
 pub(crate) struct Reply {
     pub(crate) succeeded: bool,
     pub(crate) revision: i64,

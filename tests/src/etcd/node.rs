@@ -201,6 +201,26 @@ impl Node {
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
+    /// The log from where the server gave up, or its last lines: a Go panic is longer than these.
+    fn log_since_panic(&self) -> String {
+        let log = std::fs::read_to_string(self.log_path()).unwrap_or_default();
+        let gave_up = [
+            r#"{"level":"panic""#,
+            r#"{"level":"fatal""#,
+            "panic: ",
+            "fatal error: ",
+        ];
+        let from = log
+            .lines()
+            .skip_while(|line| !gave_up.iter().any(|words| line.starts_with(words)));
+        let lines: Vec<_> = from.take(LOG_LINES).collect();
+        if lines.is_empty() {
+            self.log_end()
+        } else {
+            lines.join("\n")
+        }
+    }
+
     /// What the cluster's id is made from, besides addresses; read when the node starts without data.
     ///
     /// The embedded store draws its id by itself.
@@ -248,8 +268,13 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            // A failed test's reader wants the server's side too; the test runner shows this only then.
+        let process = self.process.as_mut();
+        let ended = process.and_then(|process| process.try_exit().ok().flatten());
+        // A failed test's reader wants the server's side too; the test runner shows this only then.
+        if let Some(status) = ended {
+            let log = self.log_since_panic();
+            eprintln!("etcd {} had ended with {status}:\n{log}", self.name);
+        } else if std::thread::panicking() {
             eprintln!("etcd {} logged last:\n{}", self.name, self.log_end());
         }
     }

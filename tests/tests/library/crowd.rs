@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use leasehold_lock::{Acquire, AcquireError, Locks};
@@ -26,9 +26,40 @@ on_every_store!(
     async twenty_contenders_of_one_client_are_served_in_order,
     a_hundred_contenders_of_four_clients_are_served_in_order_one_at_a_time,
     a_far_waiter_comes_first_in_the_end,
+    a_far_waiter_is_not_first_because_one_that_its_client_follows_has_gone,
+    far_waiters_that_go_away_in_the_middle_of_reading_do_the_store_no_harm,
     a_far_waiter_whose_key_is_deleted_is_told_and_never_granted,
     a_near_waiter_whose_key_is_deleted_is_told_and_never_granted,
 );
+
+/// What contenders share: whether one of them holds, and where each says that it does.
+#[derive(Clone)]
+struct Contest {
+    held: Arc<AtomicBool>,
+    report: mpsc::Sender<(u64, i64)>,
+}
+
+impl Contest {
+    /// Waits for the lock, holds it for a moment, and gives it back.
+    async fn contend(self, locks: Locks) -> Result<()> {
+        let grant = locks
+            .acquire(Acquire::new(NAME))
+            .await
+            .context("acquiring")?;
+        let whom = format!("{} with token {}", grant.key(), grant.token());
+        ensure!(
+            !self.held.swap(true, Ordering::SeqCst),
+            "{whom} was granted while another held"
+        );
+        self.report.send((grant.token(), grant.lease())).await?;
+        tokio::task::yield_now().await;
+        let ended = grant.tenure().end_reason();
+        ensure!(grant.tenure().admits(), "{whom} held no longer: {ended:?}");
+        self.held.store(false, Ordering::SeqCst);
+        let release = grant.release().await;
+        release.with_context(|| format!("giving back {whom}"))
+    }
+}
 
 /// Queues `each` acquisitions of every client behind a holder, lets go, and checks who was served when.
 async fn serve(etcd: &Etcd, clients: &[Locks], each: usize) -> Result<()> {
@@ -36,18 +67,13 @@ async fn serve(etcd: &Etcd, clients: &[Locks], each: usize) -> Result<()> {
     let held = Arc::new(AtomicBool::new(true));
     let (report, mut reports) = mpsc::channel(clients.len() * each);
     let mut tasks = JoinSet::new();
-    for locks in clients {
-        for _ in 0..each {
-            let (locks, held, report) = (locks.clone(), held.clone(), report.clone());
+    for (client, locks) in clients.iter().enumerate() {
+        for n in 0..each {
+            let (held, report) = (held.clone(), report.clone());
+            let contend = Contest { held, report }.contend(locks.clone());
             tasks.spawn(async move {
-                let grant = locks.acquire(Acquire::new(NAME)).await?;
-                ensure!(!held.swap(true, Ordering::SeqCst), "two hold at once");
-                report.send((grant.token(), grant.lease())).await?;
-                tokio::task::yield_now().await;
-                ensure!(grant.tenure().admits());
-                held.store(false, Ordering::SeqCst);
-                grant.release().await?;
-                Ok(())
+                let ended = contend.await;
+                ended.with_context(|| format!("contender {n} of client {client}"))
             });
         }
     }
@@ -132,6 +158,79 @@ async fn a_far_waiter_comes_first_in_the_end(version: Version) -> Result<()> {
     clear(&operator).await?;
     let grant = granted(waiting).await?;
     ensure!(Some(grant.key()) == queue.last().map(String::as_str));
+    Ok(())
+}
+
+/// Other waiters of the same client hear of the same deletions, and may not take them for an answer.
+async fn a_far_waiter_is_not_first_because_one_that_its_client_follows_has_gone(
+    version: Version,
+) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
+    let holder = operator.acquire(Acquire::new(NAME)).await?;
+    // Joins a short queue and so follows every deletion, those of the two behind it included.
+    let near = start(&locks, Acquire::new(NAME));
+    queue_of(&operator, NAME, 2).await?;
+    fill(&operator).await?;
+    let far = start(&locks, Acquire::new(NAME));
+    queue_of(&operator, NAME, FOLLOWED + 4).await?;
+    let farther = start(&locks, Acquire::new(NAME));
+    let queue = queue_of(&operator, NAME, FOLLOWED + 5).await?;
+
+    let [.., filler, removed, last] = queue.as_slice() else {
+        bail!("a short queue: {queue:?}");
+    };
+    for key in [filler, removed] {
+        ensure!(operator.kv().delete(key).await?);
+    }
+    match tokio::time::timeout(SLACK, far).await?? {
+        Err(AcquireError::Removed { .. }) => {}
+        other => bail!("granted or not told that it was removed: {other:?}"),
+    }
+    tokio::time::sleep(A_WHILE).await;
+    ensure!(!farther.is_finished(), "granted behind many others");
+    ensure!(!near.is_finished() && holder.tenure().admits());
+
+    clear(&operator).await?;
+    holder.release().await?;
+    let grant = granted(near).await?;
+    ensure!(grant.key() == queue[1]);
+    ensure!(!farther.is_finished(), "granted behind one other");
+    grant.release().await?;
+    let grant = granted(farther).await?;
+    ensure!(grant.key() == last);
+    Ok(())
+}
+
+/// A far waiter reads when its predecessor has gone, and nobody waits for the answer when it goes as well. etcd 3.5.1
+/// dies of that when the reading is a transaction.
+async fn far_waiters_that_go_away_in_the_middle_of_reading_do_the_store_no_harm(
+    version: Version,
+) -> Result<()> {
+    const WAITERS: usize = 20;
+    let etcd = Etcd::start(version)?;
+    let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
+    fill(&operator).await?;
+    let fillers = queue_of(&operator, NAME, FOLLOWED + 1).await?;
+    for round in 0..30 {
+        let waiters: Vec<_> = (0..WAITERS)
+            .map(|_| start(&locks, Acquire::new(NAME)))
+            .collect();
+        queue_of(&operator, NAME, fillers.len() + WAITERS).await?;
+        // The end of one is what makes the next one read; a timer would be too coarse to meet that.
+        for waiter in waiters {
+            waiter.abort();
+            let until = Instant::now() + Duration::from_micros(round * 50);
+            while Instant::now() < until {
+                tokio::task::yield_now().await;
+            }
+        }
+        let left = queue_of(&operator, NAME, fillers.len()).await?;
+        ensure!(left == fillers, "{left:?}");
+    }
+    clear(&operator).await?;
+    let grant = locks.acquire(Acquire::new(NAME)).await?;
+    ensure!(grant.tenure().admits());
     Ok(())
 }
 
