@@ -54,7 +54,7 @@ fn is_test_file(name: &str) -> bool {
 
 #[test]
 fn only_the_lock_crate_speaks_to_etcd_and_only_the_store_answers() {
-    let found: Vec<String> = ["host/src", "host/records", "tests", "plugins"]
+    let found: Vec<String> = ["host/src", "host/records", "tests", "tui", "plugins"]
         .iter()
         .flat_map(|folder| {
             offenders(folder, |name, text| {
@@ -80,6 +80,24 @@ fn only_the_runtime_names_wasmtime() {
     assert_eq!(found, Vec::<String>::new());
 }
 
+/// What is shown must be the same whenever and wherever it is shown: of a store, of a recording, in a test.
+#[test]
+fn the_dashboards_model_program_and_views_know_no_clock_no_tokio_and_no_host() {
+    let pure = ["tui/src/model/", "tui/src/app/", "tui/src/view/"];
+    let found = offenders("tui/src", |name, text| {
+        let knows = [
+            "tokio",
+            "SystemTime::now",
+            "Instant::now",
+            ".await",
+            "std::fs",
+        ];
+        let is_pure = pure.iter().any(|folder| name.starts_with(folder));
+        is_pure && knows.iter().any(|word| text.contains(word)) || text.contains("leasehold::")
+    });
+    assert_eq!(found, Vec::<String>::new());
+}
+
 #[test]
 fn the_job_machine_knows_no_tokio_and_never_awaits() {
     let found = offenders("host/src/job", |name, text| {
@@ -90,7 +108,7 @@ fn the_job_machine_knows_no_tokio_and_never_awaits() {
 
 #[test]
 fn shipped_code_does_not_unwrap() {
-    let found: Vec<String> = ["host", "plugins/sdk"]
+    let found: Vec<String> = ["host", "tui", "plugins/sdk"]
         .iter()
         .flat_map(|folder| {
             offenders(folder, |name, text| {
@@ -103,7 +121,7 @@ fn shipped_code_does_not_unwrap() {
 
 #[test]
 fn every_file_opens_with_what_it_is_for() {
-    let found: Vec<String> = ["host", "tests", "plugins"]
+    let found: Vec<String> = ["host", "tests", "tui", "plugins"]
         .iter()
         .flat_map(|folder| sources(folder))
         .filter(|(_, text)| !text.starts_with("//!"))

@@ -162,7 +162,7 @@ impl Teller {
         token: i64,
         outcome: Outcome,
     ) -> i64 {
-        let token = u64::try_from(token).unwrap();
+        let token = u64::try_from(token).unwrap_or(0);
         let record = RunRecord {
             job: job.into(),
             host: host.into(),
