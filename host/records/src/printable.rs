@@ -30,7 +30,7 @@ pub fn line(text: &str) -> String {
     out
 }
 
-/// As [`line`], for bytes that should be UTF-8.
+/// As [`line()`], for bytes that should be UTF-8.
 pub fn bytes(raw: &[u8]) -> String {
     line(&String::from_utf8_lossy(raw))
 }
