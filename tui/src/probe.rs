@@ -1,5 +1,5 @@
-//! What the repository's own tools need of the inside: how long drawing takes, one moment as a picture, a panic
-//! on the screen. No part of the interface; nothing else may use it.
+//! What the repository's own tools need of the inside: how long drawing takes, and a panic on the screen.
+//! No part of the interface; nothing else may use it.
 
 use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
 use leasehold_records::{HolderRecord, Root};
@@ -13,8 +13,6 @@ use crate::keymap::{Command, Keymap};
 use crate::model::{Model, Scope};
 use crate::theme::{Theme, ThemeName};
 use crate::view::draw;
-
-pub use crate::still::still;
 
 /// The moment that it pretends to be, in Unix milliseconds.
 const NOW: u64 = 1_767_355_200_000;

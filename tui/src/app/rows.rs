@@ -39,6 +39,12 @@ struct Asked {
 impl App {
     /// Brings the rows of the view up to date.
     pub(crate) fn refresh(&mut self, now: u64) {
+        if self.view == View::Queue && self.lock.is_none() {
+            // Nobody has chosen one, or there was none to choose.
+            let locks = &self.shown(now).world.locks;
+            let first = locks.values().find(|lock| !lock.queue.is_empty());
+            self.lock = first.map(|lock| lock.name.clone());
+        }
         let shown = self.shown(now);
         let stamp = Stamp {
             asked: Asked {

@@ -381,3 +381,14 @@ fn a_note_goes_after_a_while() {
     desk.app.update(Input::Tick, desk.now);
     assert_eq!(desk.note(), "");
 }
+
+#[test]
+fn a_queue_that_is_looked_at_before_there_is_one_is_that_of_the_first_lock_to_come() {
+    let mut desk = Desk::new(Teller::new(), false);
+    desk.types("2");
+    assert_eq!(desk.rows(), [""; 0]);
+    let some = some();
+    desk.app.model = some.model;
+    desk.app.refresh(some.now);
+    assert_eq!(desk.rows(), ["1", "2", "3", "3"]);
+}

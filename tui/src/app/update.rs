@@ -226,11 +226,6 @@ impl App {
         {
             self.lock = Some(lock);
         }
-        if view == View::Queue && self.lock.is_none() {
-            let locks = &self.shown(now).world.locks;
-            let first = locks.values().find(|lock| !lock.queue.is_empty());
-            self.lock = first.map(|lock| lock.name.clone());
-        }
         self.view = view;
     }
 
