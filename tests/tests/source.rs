@@ -137,3 +137,13 @@ fn the_lock_rpc_of_the_server_is_never_used() {
     });
     assert_eq!(found, Vec::<String>::new());
 }
+
+/// etcd 3.5 before 3.5.5 dies of a transaction that only reads when whoever sent it goes away.
+#[test]
+fn nothing_is_only_read_in_a_transaction() {
+    let found = offenders("host", |_, text| {
+        let text: String = text.split_whitespace().collect();
+        text.contains("Txn::new().and_then([TxnOp::get(")
+    });
+    assert_eq!(found, Vec::<String>::new());
+}

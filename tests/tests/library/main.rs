@@ -7,6 +7,7 @@ mod crowd;
 mod deadline;
 mod endpoints;
 mod feed;
+mod reading;
 mod view;
 
 use std::time::Duration;
