@@ -1,4 +1,4 @@
-//! Where the etcd binaries, the built host and the built plugins are. Never installs or builds anything:
+//! Where the etcd binaries, the built programs, the built plugins and tmux are. Never installs or builds anything:
 //! what is missing is named together with the command that brings it.
 
 use std::path::{Path, PathBuf};
@@ -64,6 +64,46 @@ pub fn leasehold() -> Result<PathBuf> {
         path.display()
     );
     Ok(path)
+}
+
+/// The dashboard's binary, which is built next to the host's.
+///
+/// # Errors
+/// It has not been built.
+pub fn leasehold_tui() -> Result<PathBuf> {
+    beside_the_host("leasehold-tui")
+}
+
+/// A built example of any package of the workspace, by its name.
+///
+/// # Errors
+/// It has not been built.
+pub fn example(name: &str) -> Result<PathBuf> {
+    beside_the_host(&format!("examples/{name}"))
+}
+
+fn beside_the_host(name: &str) -> Result<PathBuf> {
+    let path = leasehold()?.with_file_name(name);
+    ensure!(
+        path.is_file(),
+        "nothing at {}: run cargo build --workspace --all-targets",
+        path.display()
+    );
+    // A program that changes its directory must find it too.
+    std::path::absolute(&path).with_context(|| format!("finding {}", path.display()))
+}
+
+/// The terminal multiplexer that real terminals are made with.
+///
+/// # Errors
+/// It is not installed.
+pub fn tmux() -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join("tmux"));
+    found
+        .into_iter()
+        .find(|file| file.is_file())
+        .context("no tmux on the path: run scripts/setup --tests, or apt-get install tmux")
 }
 
 /// A built plugin, by its name without `.wasm`.

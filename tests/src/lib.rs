@@ -5,6 +5,7 @@
 //! - [`etcd`], [`etcdctl`], [`certs`]: a private server of any kind, its operator, its certificates;
 //! - [`proxy`]: a network in front of it that delays, holds and cuts;
 //! - [`host`], [`guests`]: a host process with a config and plugins;
+//! - [`terminal`]: a terminal with a shell in it, and what a person sees there;
 //! - [`events`], [`checks`]: what hosts say, and whether they kept the promises;
 //! - [`every`]: one scenario, one test a store;
 //! - [`process`], [`tail`], [`ports`], [`binaries`], [`wait`]: what these stand on.
@@ -27,4 +28,5 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod tail;
+pub mod terminal;
 pub mod wait;

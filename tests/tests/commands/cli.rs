@@ -36,8 +36,16 @@ pub(crate) fn leasehold(config: &impl Display, args: &[&str]) -> Result<Said> {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).context("closing a config")?;
     let mut command = Command::new(binaries::leasehold()?);
     command.args(args).current_dir(dir.path());
+    finish(&format!("leasehold {}", args.join(" ")), command)
+}
+
+/// Runs any command that ends by itself.
+///
+/// # Errors
+/// It could not be started or did not end.
+pub(crate) fn finish(name: &str, mut command: Command) -> Result<Said> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = Process::spawn(format!("leasehold {}", args.join(" ")), &mut command)?;
+    let mut process = Process::spawn(name, &mut command)?;
     let stdout = process.take_stdout().context("no standard output")?;
     let stderr = process.take_stderr().context("no standard error")?;
     let stdout = Tail::read(stdout, str::to_owned)?;
