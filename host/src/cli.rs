@@ -73,7 +73,7 @@ enum Command {
     /// Shows the locks of the configuration's store or of any etcd, also those of other clients. Without a
     /// terminal, --once prints them and --stream prints what happens. Nothing is changed in the store unless
     /// --allow-write. Press ? for the keys.
-    Top(TopArgs),
+    Top(Box<TopArgs>),
     /// Show runs, newest first.
     Runs {
         /// Only the runs of this job.
@@ -157,7 +157,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Store {
             command: StoreCommand::Serve(args),
         } => crate::store::serve(args).await,
-        Command::Top(args) => Box::pin(crate::top::run(args)).await,
+        Command::Top(args) => Box::pin(crate::top::run(*args)).await,
         Command::Status { config, format } => show::status(&config, format).await,
         Command::Runs {
             job,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use leasehold_lock::ConnectError;
 use leasehold_records::Root;
 use leasehold_tui::{LookArgs, StoreArgs, TopError};
 
@@ -59,9 +60,7 @@ pub(crate) async fn run(args: TopArgs) -> Result<Exit, Failure> {
     let shown = leasehold_tui::top(options, root, args.look).await;
     match (shown, config.store().place()) {
         (Ok(()), _) => Ok(Exit::Ok),
-        (Err(TopError::Connect(error)), Place::Embedded(embedded))
-            if matches!(error, leasehold_lock::ConnectError::Unreachable { .. }) =>
-        {
+        (Err(TopError::Connect(ConnectError::Unreachable { .. })), Place::Embedded(embedded)) => {
             Err(nobody_home(&file, embedded))
         }
         (Err(error), _) => Err(error.into()),

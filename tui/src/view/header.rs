@@ -58,7 +58,9 @@ fn store(parts: &mut Parts, scene: &Scene<'_>) {
     match &model.health {
         Some(Ok(health)) => {
             parts.add(5, format!("etcd {}", health.version), theme.text);
-            parts.add(7, format!("{} members", health.members), theme.text);
+            let many = if health.members == 1 { "" } else { "s" };
+            let members = format!("{} member{many}", health.members);
+            parts.add(7, members, theme.text);
             let (leader, style) = match health.leader.as_str() {
                 "" => ("leader unknown".to_owned(), theme.dim),
                 leader => (format!("leader {leader}"), theme.text),
