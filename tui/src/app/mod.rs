@@ -9,7 +9,9 @@ mod prompt;
 mod rows;
 mod sort;
 mod spots;
+mod travel;
 mod tree;
+mod typing;
 mod update;
 
 #[cfg(test)]

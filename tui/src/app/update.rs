@@ -1,10 +1,9 @@
 //! What an input does.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
+use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent, MouseEventKind};
 use leasehold_records::Deed;
 
-use super::prompt::matches;
-use super::{App, Effect, Overlay, RowKey, Source, Typing, View};
+use super::{App, Effect, Overlay, RowKey, Typing, View};
 use crate::filter::Filter;
 use crate::keymap::Command;
 use crate::theme::Theme;
@@ -15,8 +14,6 @@ const HOLD: u64 = 2_000;
 const NOTE_STAYS: u64 = 6_000;
 /// Rows that a turn of the wheel moves.
 const WHEEL: isize = 3;
-/// How far a long jump through time goes, in milliseconds.
-const JUMP: u64 = 10_000;
 
 /// What comes from the terminal, or from a clock.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,56 +131,6 @@ impl App {
             _ => self.walk(command, now),
         }
         Vec::new()
-    }
-
-    /// Commands that change the moment that is shown.
-    fn travel(&mut self, command: Command, now: u64) -> bool {
-        let present = self.present(now);
-        let at = self.shown(now).now;
-        self.playing = match command {
-            Command::Freeze if matches!(self.setup.source, Source::Recording { .. }) => {
-                // A recording has no present to go on with: it plays, or stands still.
-                self.model.freeze(present);
-                let plays = self.playing.is_none() && at < present;
-                plays.then_some((now, at))
-            }
-            _ => None,
-        };
-        let found = match command {
-            Command::Freeze => {
-                if matches!(self.setup.source, Source::Store(_)) {
-                    if self.shown(now).is_live {
-                        self.model.freeze(now);
-                    } else {
-                        self.model.live();
-                    }
-                }
-                true
-            }
-            Command::StepBack => self.model.step_back(present),
-            Command::StepForward => self.model.step_forward(present),
-            Command::JumpBack10s => {
-                self.model.seek(present, at.saturating_sub(JUMP));
-                true
-            }
-            Command::JumpForward10s => {
-                self.model.seek(present, (at + JUMP).min(present));
-                true
-            }
-            Command::Oldest => {
-                self.model.seek(present, 0);
-                true
-            }
-            Command::Live => {
-                self.model.live();
-                true
-            }
-            _ => return false,
-        };
-        if !found {
-            self.say(now, "there is nothing further in that direction");
-        }
-        true
     }
 
     /// Commands that change the view.
@@ -320,7 +267,7 @@ impl App {
         }
     }
 
-    fn wheel(&mut self, rows: isize, now: u64) {
+    pub(super) fn wheel(&mut self, rows: isize, now: u64) {
         match &mut self.overlay {
             Some(Overlay::Help { top } | Overlay::Describe { top }) => {
                 *top = top.saturating_add_signed(rows);
@@ -384,140 +331,5 @@ impl App {
         let text = leasehold_records::printable::line(&text);
         self.say(now, format!("copied: {text}"));
         vec![Effect::Copy(text)]
-    }
-
-    fn typing(&mut self) -> Option<&mut Typing> {
-        match &mut self.overlay {
-            Some(
-                Overlay::Filter { typing, .. }
-                | Overlay::Palette { typing, .. }
-                | Overlay::Confirm { typing, .. },
-            ) => Some(typing),
-            _ => None,
-        }
-    }
-
-    /// What has been typed applies at once, where it can.
-    fn typed(&mut self, now: u64) {
-        match &mut self.overlay {
-            Some(Overlay::Filter { typing, .. }) => match Filter::parse(&typing.text()) {
-                Ok(filter) => {
-                    self.filter = filter;
-                    self.note = None;
-                }
-                Err(error) => self.complain(now, error.to_string()),
-            },
-            Some(Overlay::Palette { at, .. }) => *at = 0,
-            _ => {}
-        }
-    }
-
-    fn overlay_key(&mut self, key: KeyEvent, now: u64) -> Vec<Effect> {
-        // These end it however the keys are bound, so that nobody is ever caught.
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        if control && key.code == KeyCode::Char('c') {
-            return vec![Effect::Quit];
-        }
-        if key.code == KeyCode::Esc {
-            if let Some(Overlay::Filter { before, .. }) = self.overlay.take() {
-                self.filter = Filter::parse(&before).unwrap_or_default();
-            }
-            return Vec::new();
-        }
-        if self.typing().is_some() {
-            return self.typing_key(key, now);
-        }
-        let command = self.setup.keymap.command(key);
-        if key.code == KeyCode::Enter || matches!(command, Some(Command::Quit | Command::Back)) {
-            self.overlay = None;
-            return Vec::new();
-        }
-        let by = match command {
-            Some(Command::Up) => -1,
-            Some(Command::Down) => 1,
-            Some(Command::PageUp | Command::HalfPageUp) => -10,
-            Some(Command::PageDown | Command::HalfPageDown) => 10,
-            Some(Command::Top) => isize::MIN / 2,
-            Some(Command::Bottom) => isize::MAX / 2,
-            // The key that opened it closes it.
-            Some(Command::Help | Command::Describe | Command::Logs) => {
-                self.overlay = None;
-                return Vec::new();
-            }
-            _ => return Vec::new(),
-        };
-        self.wheel(by, now);
-        Vec::new()
-    }
-
-    fn typing_key(&mut self, key: KeyEvent, now: u64) -> Vec<Effect> {
-        if key.code == KeyCode::Enter {
-            return self.entered(now);
-        }
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        if let Some(Overlay::Palette { typing, at }) = &mut self.overlay {
-            let last = matches(&typing.text(), self.setup.allow_write)
-                .len()
-                .saturating_sub(1);
-            match key.code {
-                KeyCode::Down | KeyCode::Tab => {
-                    *at = (*at + 1).min(last);
-                    return Vec::new();
-                }
-                KeyCode::Up | KeyCode::BackTab => {
-                    *at = at.saturating_sub(1);
-                    return Vec::new();
-                }
-                _ => {}
-            }
-        }
-        let Some(typing) = self.typing() else {
-            return Vec::new();
-        };
-        match key.code {
-            KeyCode::Char('u') if control => typing.clear(),
-            KeyCode::Char('w') if control => typing.delete_word(),
-            KeyCode::Char('a') if control => typing.home(),
-            KeyCode::Char('e') if control => typing.end(),
-            KeyCode::Char(c) if !control => typing.insert(c),
-            KeyCode::Backspace => typing.backspace(),
-            KeyCode::Delete => typing.delete(),
-            KeyCode::Left => typing.step(-1),
-            KeyCode::Right => typing.step(1),
-            KeyCode::Home => typing.home(),
-            KeyCode::End => typing.end(),
-            _ => return Vec::new(),
-        }
-        self.typed(now);
-        Vec::new()
-    }
-
-    /// What has been typed is meant.
-    fn entered(&mut self, now: u64) -> Vec<Effect> {
-        match self.overlay.take() {
-            Some(Overlay::Palette { typing, at }) => {
-                let found = matches(&typing.text(), self.setup.allow_write);
-                match found.get(at) {
-                    Some(command) => self.command(*command, now),
-                    None => Vec::new(),
-                }
-            }
-            Some(Overlay::Confirm { order, typing }) => {
-                if typing.text() == order.confirm {
-                    self.say(now, format!("{}: asked of the store", order.deed.as_str()));
-                    return vec![Effect::Order(order)];
-                }
-                self.complain(
-                    now,
-                    format!(
-                        "nothing was done: {:?} is not {:?}",
-                        typing.text(),
-                        order.confirm
-                    ),
-                );
-                Vec::new()
-            }
-            _ => Vec::new(),
-        }
     }
 }
