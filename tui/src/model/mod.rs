@@ -15,6 +15,7 @@ mod row;
 mod scope;
 mod session;
 mod take;
+mod tell;
 mod who;
 mod world;
 

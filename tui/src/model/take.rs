@@ -1,12 +1,12 @@
-//! Taking facts in: from changed keys to steps of the journal, events, and what locks have been through.
+//! Taking facts in: from changed keys to steps of the journal. What they mean is in `tell`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue};
-use leasehold_records::{Deed, DeedRecord, JobState, Outcome};
+use leasehold_records::{Deed, DeedRecord};
 
-use super::event::{Event, What};
+use super::event::What;
 use super::item::Item;
 use super::journal::{Step, Turn};
 use super::lock::{Parting, Tenancy};
@@ -45,30 +45,6 @@ impl Model {
             Told::Ttl(lease, answer) => self.leases.take(lease, at, answer),
             Told::Answer(_) => {}
         }
-    }
-
-    /// Something that comes with the next step.
-    fn say(&mut self, at: u64, revision: i64, lock: Option<Arc<str>>, what: What) {
-        let step = self.journal.next() + 1;
-        self.events.push(Event {
-            at,
-            step,
-            revision,
-            lock,
-            what,
-        });
-    }
-
-    /// Something that comes with no change of any key.
-    fn remark(&mut self, at: u64, revision: i64, what: What) {
-        let step = self.journal.next();
-        self.events.push(Event {
-            at,
-            step,
-            revision,
-            lock: None,
-            what,
-        });
     }
 
     /// A whole reading. The first is where everything begins; a later one is what changed unseen.
@@ -336,94 +312,6 @@ impl Model {
         }
         for what in told {
             self.say(batch.at, batch.revision, Some(label.clone()), what);
-        }
-    }
-
-    /// Adds to what a lock has been through.
-    fn remember(&mut self, at: u64, lock: &Arc<str>, event: &What) {
-        let history = self.history.entry(lock.clone()).or_default();
-        match event {
-            What::Ends { held, parting, .. } => {
-                if let Some(held) = held {
-                    history.holds.push(at, *held);
-                }
-                if *parting != Parting::Released {
-                    history.takeovers.push(at, held.unwrap_or(0));
-                }
-            }
-            What::Passes {
-                held,
-                parting,
-                to,
-                waited,
-                ..
-            } => {
-                if let Some(held) = held {
-                    history.holds.push(at, *held);
-                }
-                if let Some(waited) = waited {
-                    history.waits.push(at, *waited);
-                }
-                if *parting != Parting::Released {
-                    history.takeovers.push(at, held.unwrap_or(0));
-                }
-                history.passing = u64::try_from(to.create).ok().map(|token| (token, at));
-            }
-            _ => {}
-        }
-    }
-
-    /// What a step says by itself, whatever lock it is about.
-    fn tell(&mut self, step: &Step) {
-        let label = |lock: &str| Some(Arc::from(lock));
-        let (lock, what) = match (&step.before, &step.after) {
-            (before, Some(Item::Run(_, run))) => {
-                let ran = match before {
-                    Some(Item::Run(_, was)) => was.outcome == Outcome::Running,
-                    _ => true,
-                };
-                match run.outcome {
-                    Outcome::Running if before.is_none() => {
-                        (label(&run.lock), What::RunStarts(run.clone()))
-                    }
-                    Outcome::Running => return,
-                    _ if ran => (label(&run.lock), What::RunEnds(run.clone())),
-                    _ => return,
-                }
-            }
-            (_, Some(Item::Job(job))) => {
-                if job.state == JobState::Running {
-                    self.runs_now(step.at, &job.lock, job.token);
-                }
-                return;
-            }
-            (before, Some(Item::Host(host))) => {
-                let same =
-                    matches!(before, Some(Item::Host(was)) if was.record.pid == host.record.pid);
-                if same {
-                    return;
-                }
-                (None, What::HostUp(host.clone()))
-            }
-            (Some(Item::Host(host)), None) => (None, What::HostGone(host.clone())),
-            (None, Some(Item::Deed(deed))) => {
-                let lock = self.scope.label(&deed.lock);
-                (label(&lock), What::Deed(deed.clone()))
-            }
-            _ => return,
-        };
-        self.say(step.at, step.revision, lock, what);
-    }
-
-    /// A job runs: if the lock has just passed to it, the hand-off is over.
-    fn runs_now(&mut self, at: u64, lock: &str, token: Option<u64>) {
-        let name = self.scope.root().lock(lock);
-        if let Some(history) = self.history.get_mut(name.as_str())
-            && let Some((passing, since)) = history.passing
-            && token == Some(passing)
-        {
-            history.passing = None;
-            history.handoffs.push(at, at.saturating_sub(since));
         }
     }
 }
