@@ -157,8 +157,8 @@ impl QueueView {
     }
 }
 
-/// The lock that a key is an entry of: everything before its last `/`.
-fn lock_of(key: &str) -> Option<&str> {
+/// The full name of the lock that a key is an entry of: everything before its last `/`.
+pub fn lock_of(key: &str) -> Option<&str> {
     let (name, entry) = key.rsplit_once('/')?;
     (!name.is_empty() && !entry.is_empty()).then_some(name)
 }

@@ -41,14 +41,8 @@ impl Item {
             }
             Place::Job(..) => {
                 let mut record = JobRecord::from_json(&key.value).ok()?;
-                for text in [
-                    &mut record.job,
-                    &mut record.host,
-                    &mut record.lock,
-                    &mut record.detail,
-                ] {
-                    clean(text);
-                }
+                let (job, host) = (&mut record.job, &mut record.host);
+                clean_all([job, host, &mut record.lock, &mut record.detail]);
                 if let Some(progress) = &mut record.progress {
                     clean(&mut progress.message);
                 }
@@ -56,14 +50,8 @@ impl Item {
             }
             Place::Run(at) => {
                 let mut record = RunRecord::from_json(&key.value).ok()?;
-                for text in [
-                    &mut record.job,
-                    &mut record.host,
-                    &mut record.lock,
-                    &mut record.detail,
-                ] {
-                    clean(text);
-                }
+                let (job, host) = (&mut record.job, &mut record.host);
+                clean_all([job, host, &mut record.lock, &mut record.detail]);
                 let lines = record.output.lines().map(printable::line);
                 record.output = lines.collect::<Vec<_>>().join("\n");
                 Some(Self::Run(at, record.into()))
@@ -81,4 +69,8 @@ impl Item {
 
 fn clean(text: &mut String) {
     *text = printable::line(text);
+}
+
+fn clean_all<const N: usize>(texts: [&mut String; N]) {
+    texts.into_iter().for_each(clean);
 }

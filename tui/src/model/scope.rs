@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use leasehold_lock::view::lock_of;
 use leasehold_records::{Root, RunKey, printable};
 
 /// What is looked at.
@@ -85,12 +86,6 @@ impl Scope {
     pub(crate) fn label(&self, lock: &str) -> String {
         printable::line(self.root.lock_name(lock).unwrap_or(lock))
     }
-}
-
-/// The lock that a key is an entry of: everything before its last `/`.
-fn lock_of(key: &str) -> Option<&str> {
-    let (name, entry) = key.rsplit_once('/')?;
-    (!name.is_empty() && !entry.is_empty()).then_some(name)
 }
 
 #[cfg(test)]
