@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::{Config, Job};
-use crate::runtime::{Grants, LoadError, Plugin, Runtime, RuntimeError, RuntimeOptions};
+use crate::runtime::{LoadError, Plugin, Runtime, RuntimeError, RuntimeOptions};
 
 /// What `run` needs before it can start.
 pub(crate) struct Prepared {
@@ -65,11 +65,8 @@ pub(crate) async fn prepare(config: Config) -> Result<Prepared, PrepareError> {
 }
 
 async fn load(runtime: &Runtime, job: &Job) -> Result<Plugin, LoadError> {
-    let grants = Grants {
-        kv: job.kv_prefixes().to_vec(),
-    };
     let pinned = job.sha256().copied();
     runtime
-        .load(job.name(), job.plugin(), pinned, job.limits(), &grants)
+        .load(job.name(), job.plugin(), pinned, job.limits(), job.allow())
         .await
 }

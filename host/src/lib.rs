@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - [`config`], [`limits`]: what is asked for, checked.
+//! - [`config`], [`limits`], [`allow`]: what is asked for, checked.
 //! - `check`, `serve`, `dev`, `store`, `show`, `top`, `cli`: the commands.
 //! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring.
 //! - `supervisor`, `job`: which job should be doing what, and the work that does it.
@@ -15,6 +15,7 @@
 //!
 //! [`Grant`]: leasehold_lock::Grant
 
+pub mod allow;
 pub mod config;
 pub mod connect;
 pub mod exit;

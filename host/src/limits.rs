@@ -35,6 +35,15 @@ pub struct Limits {
     pub random_bytes: u64,
     /// Size of one value written through `fenced-kv`, in bytes.
     pub kv_value_bytes: u64,
+    /// Size of the body of one request, and of one response, in bytes.
+    pub http_body_bytes: u64,
+    /// Requests open at once: sent, and neither answered in full nor given up.
+    pub http_requests: u32,
+    /// Size of the headers of one request, and of one response, in bytes.
+    pub http_field_bytes: u64,
+    /// The longest time to connect, until the first byte of an answer, and between two of its parts,
+    /// each. Nothing outlasts the run or its tenure.
+    pub http_timeout: Duration,
     /// Size of the plugin file, in bytes.
     pub plugin_bytes: u64,
     /// Time to compile the plugin.
@@ -54,6 +63,10 @@ impl Default for Limits {
             handles: 1_000,
             random_bytes: 64 * KIB,
             kv_value_bytes: 512 * KIB,
+            http_body_bytes: 4 * MIB,
+            http_requests: 16,
+            http_field_bytes: 64 * KIB,
+            http_timeout: Duration::from_secs(30),
             plugin_bytes: 64 * MIB,
             compile_time: Duration::from_secs(30),
         }

@@ -21,6 +21,8 @@ pub(super) struct Finding {
     pub(super) notes: Vec<(Range<usize>, String)>,
     /// What to do.
     pub(super) help: Vec<String>,
+    /// Whether the line may hold a secret, so that it is not shown.
+    pub(super) is_private: bool,
 }
 
 impl Finding {
@@ -31,6 +33,7 @@ impl Finding {
             message: message.into(),
             notes: Vec::new(),
             help: Vec::new(),
+            is_private: false,
         }
     }
 
@@ -75,6 +78,7 @@ pub(super) struct Context<'a> {
     surroundings: &'a Surroundings,
     findings: RefCell<Vec<Finding>>,
     claims: RefCell<Vec<Claim>>,
+    private: RefCell<Vec<Range<usize>>>,
 }
 
 impl<'a> Context<'a> {
@@ -86,6 +90,7 @@ impl<'a> Context<'a> {
             surroundings,
             findings: RefCell::default(),
             claims: RefCell::default(),
+            private: RefCell::default(),
         }
     }
 
@@ -114,8 +119,19 @@ impl<'a> Context<'a> {
         self.claims.borrow_mut().push(claim);
     }
 
+    /// Marks bytes whose line no message may show.
+    pub(super) fn keep_private(&self, span: Range<usize>) {
+        self.private.borrow_mut().push(span);
+    }
+
     /// Everything recorded.
     pub(super) fn into_parts(self) -> (Vec<Finding>, Vec<Claim>) {
-        (self.findings.into_inner(), self.claims.into_inner())
+        let private = self.private.into_inner();
+        let mut findings = self.findings.into_inner();
+        for finding in &mut findings {
+            let span = finding.span.as_ref();
+            finding.is_private |= span.is_some_and(|span| private.contains(span));
+        }
+        (findings, self.claims.into_inner())
     }
 }

@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use super::context::{Finding, Purpose};
 use super::node::Node;
 use super::read;
-use super::source::printable;
+use super::source::{printable, shown};
 
 /// The mode bits of group and world.
 const OTHERS: u32 = 0o077;
@@ -29,6 +29,12 @@ pub(super) enum Kind {
     Certificate,
     /// The key of a certificate.
     PrivateKey,
+    /// A job's secret.
+    Secret,
+    /// Certificates that a job's requests trust.
+    Authority,
+    /// A directory that a job's guest may use.
+    Directory,
 }
 
 impl Kind {
@@ -36,31 +42,51 @@ impl Kind {
         match self {
             Self::Plugin => "plugin",
             Self::Password => "password file",
-            Self::Certificate => "certificate file",
+            Self::Certificate | Self::Authority => "certificate file",
             Self::PrivateKey => "private key",
+            Self::Secret => "secret file",
+            Self::Directory => "directory",
         }
     }
 
     const fn is_secret(self) -> bool {
-        matches!(self, Self::Password | Self::PrivateKey)
+        matches!(self, Self::Password | Self::PrivateKey | Self::Secret)
+    }
+
+    /// Whether a job needs it to run, and not the host to reach its store.
+    const fn is_for_a_job(self) -> bool {
+        matches!(
+            self,
+            Self::Plugin | Self::Secret | Self::Authority | Self::Directory
+        )
     }
 }
 
-/// A file that must be there, and the bytes of the configuration that say so.
+/// Something that must be there, and the bytes of the configuration that say so.
 #[derive(Debug)]
 pub(super) struct Claim {
-    kind: Kind,
-    path: PathBuf,
+    what: Claimed,
     span: Range<usize>,
+}
+
+#[derive(Debug)]
+enum Claimed {
+    File(Kind, PathBuf),
+    /// A variable of our own environment that holds a job's secret.
+    Variable(String),
 }
 
 impl Claim {
     /// Whether somebody who reads the configuration for this needs the file.
     pub(super) fn is_needed_to(&self, purpose: Purpose) -> bool {
+        let is_for_a_job = match &self.what {
+            Claimed::File(kind, _) => kind.is_for_a_job(),
+            Claimed::Variable(_) => true,
+        };
         match purpose {
             Purpose::Run => true,
-            Purpose::Read => self.kind != Kind::Plugin,
-            Purpose::Develop => self.kind == Kind::Plugin,
+            Purpose::Read => !is_for_a_job,
+            Purpose::Develop => is_for_a_job,
         }
     }
 }
@@ -69,15 +95,22 @@ impl Claim {
 pub(super) fn claimed(node: &Node<'_>, kind: Kind) -> Option<PathBuf> {
     let path = read::path(node)?;
     node.context().claim(Claim {
-        kind,
-        path: path.clone(),
+        what: Claimed::File(kind, path.clone()),
         span: node.span(),
     });
     Some(path)
 }
 
+/// Claims that our own environment has this variable.
+pub(super) fn claim_variable(node: &Node<'_>, name: &str) {
+    node.context().claim(Claim {
+        what: Claimed::Variable(name.to_owned()),
+        span: node.span(),
+    });
+}
+
 /// Opens without ever waiting, follows symbolic links, and refuses all but regular files.
-pub(super) fn open_regular(path: &Path) -> Result<File, Refusal> {
+pub(crate) fn open_regular(path: &Path) -> Result<File, Refusal> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = rustix::fs::open(path, flags, Mode::empty())
         .map(File::from)
@@ -94,7 +127,7 @@ pub(super) fn open_regular(path: &Path) -> Result<File, Refusal> {
 
 /// Why a file cannot be used.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// Opening or looking failed.
     Unreadable(io::Error),
     /// It is a directory.
@@ -105,7 +138,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// What is wrong, after "the file", and what to do.
-    pub(super) fn explain(&self) -> (String, &'static str) {
+    pub(crate) fn explain(&self) -> (String, &'static str) {
         match self {
             Self::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => (
                 "does not exist".into(),
@@ -128,16 +161,50 @@ impl Refusal {
     }
 }
 
-/// Looks whether the claimed file is there and fit for its use.
+/// Looks whether what is claimed is there and fit for its use.
 pub(super) fn check(claim: &Claim) -> Option<Finding> {
-    let path = shown_path(&claim.path);
+    match &claim.what {
+        Claimed::File(Kind::Directory, path) => check_directory(path, claim),
+        Claimed::File(kind, path) => check_file(*kind, path, claim),
+        Claimed::Variable(name) => check_variable(name, claim),
+    }
+}
+
+fn check_variable(name: &str, claim: &Claim) -> Option<Finding> {
+    std::env::var_os(name).is_none().then(|| {
+        let message = format!("the environment has no variable `{}`", shown(name));
+        Finding::at(claim.span.clone(), message)
+            .help("set it where the host is started, or name a file with `file`")
+    })
+}
+
+fn check_directory(path: &Path, claim: &Claim) -> Option<Finding> {
+    let what = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => return None,
+        Ok(_) => (
+            "is not a directory".to_owned(),
+            "name the directory it is in",
+        ),
+        Err(error) => Refusal::Unreadable(error).explain(),
+    };
+    let message = format!("directory `{}` {}", shown_path(path), what.0);
+    Some(
+        Finding::at(claim.span.clone(), message)
+            .help(what.1.replace("make the file", "make the directory"))
+            .help("relative paths start at the folder of the configuration file"),
+    )
+}
+
+fn check_file(kind: Kind, path: &Path, claim: &Claim) -> Option<Finding> {
+    let file = open_regular(path);
+    let path = shown_path(path);
     let say = |what: &str| {
         Finding::at(
             claim.span.clone(),
-            format!("{} `{path}` {what}", claim.kind.noun()),
+            format!("{} `{path}` {what}", kind.noun()),
         )
     };
-    let file = match open_regular(&claim.path) {
+    let file = match file {
         Ok(file) => file,
         Err(refusal) => {
             let (what, help) = refusal.explain();
@@ -148,7 +215,7 @@ pub(super) fn check(claim: &Claim) -> Option<Finding> {
             );
         }
     };
-    if !claim.kind.is_secret() {
+    if !kind.is_secret() {
         return None;
     }
     match file.metadata() {

@@ -9,7 +9,10 @@ use toml::de::DeValue;
 
 use super::node::Node;
 use super::read;
+use super::schema;
+use super::section::Section;
 use super::source::shown;
+use crate::allow::{EnvValue, SecretRef};
 
 /// Names that the host sets for plain commands.
 const RESERVED: [&str; 2] = ["LEASEHOLD_", "ETCD_LOCK_"];
@@ -21,13 +24,16 @@ pub(super) fn args(node: &Node<'_>) -> Option<Vec<String>> {
     texts.into_iter().collect()
 }
 
-/// Reads `env`.
-pub(super) fn env(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
+/// Reads `env`; its secrets must be among `secrets`, if those are known.
+pub(super) fn env(
+    node: &Node<'_>,
+    secrets: Option<&BTreeMap<String, SecretRef>>,
+) -> Option<BTreeMap<String, EnvValue>> {
     let entries = node.entries()?;
     let pairs: Vec<_> = entries
         .iter()
         .map(|(name, value)| {
-            let text = read::text(value);
+            let said = env_value(value, secrets);
             let name = *name.get_ref();
             if !is_variable(name) {
                 return value.reject(
@@ -41,10 +47,28 @@ pub(super) fn env(node: &Node<'_>) -> Option<BTreeMap<String, String>> {
                     format!("choose a name that does not start with {ours}"),
                 );
             }
-            Some((name.to_owned(), text?))
+            Some((name.to_owned(), said?))
         })
         .collect();
     pairs.into_iter().collect()
+}
+
+fn env_value(node: &Node<'_>, secrets: Option<&BTreeMap<String, SecretRef>>) -> Option<EnvValue> {
+    if !matches!(node.value(), DeValue::Table(_)) {
+        return read::text(node).map(EnvValue::Text);
+    }
+    let table = Section::of(node, node.key, schema::ENV);
+    let name = table.require("secret", "write it as in `{ secret = \"api_key\" }`", |node| {
+        let name = read::words(node)?;
+        if secrets.is_none_or(|secrets| secrets.contains_key(&name)) {
+            return Some(name);
+        }
+        node.reject(
+            &format!("names no secret of the job: \"{}\"", shown(&name)),
+            "add it to the job's `secrets`, as in `secrets = { api_key = { file = \"api-key.txt\" } }`",
+        )
+    });
+    name.map(|name| EnvValue::Secret(name.into_inner()))
 }
 
 fn is_variable(name: &str) -> bool {

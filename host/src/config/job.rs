@@ -15,9 +15,11 @@ use super::node::Node;
 use super::policy::Policy;
 use super::read;
 use super::schedule::{self, Restart, Schedule, Wait};
+use super::secrets;
 use super::section::{Said, Section};
 use super::source::shown;
 use super::timing::Timing;
+use crate::allow::{Allow, EnvValue, SecretRef};
 use crate::limits::Limits;
 
 /// etcd raises shorter leases to about this (its election timeout times 1.5), so they would not
@@ -44,9 +46,10 @@ pub struct Job {
     retries: u32,
     restart: Restart,
     args: Vec<String>,
-    env: BTreeMap<String, String>,
+    env: BTreeMap<String, EnvValue>,
     config_json: String,
-    kv: Vec<String>,
+    secrets: BTreeMap<String, SecretRef>,
+    allow: Allow,
     limits: Limits,
 }
 
@@ -113,8 +116,9 @@ impl Job {
         &self.args
     }
 
-    /// Environment variables; none starts with `LEASEHOLD_` or `ETCD_LOCK_`. Default none.
-    pub const fn env(&self) -> &BTreeMap<String, String> {
+    /// Environment variables; none starts with `LEASEHOLD_` or `ETCD_LOCK_`. The secrets among them
+    /// are in `secrets()`. Default none.
+    pub const fn env(&self) -> &BTreeMap<String, EnvValue> {
         &self.env
     }
 
@@ -123,9 +127,14 @@ impl Job {
         &self.config_json
     }
 
-    /// Prefixes of fenced data that the job may use, each ending with `/`. Default none.
-    pub fn kv_prefixes(&self) -> &[String] {
-        &self.kv
+    /// Where the job's secrets are, by name. Default none.
+    pub const fn secrets(&self) -> &BTreeMap<String, SecretRef> {
+        &self.secrets
+    }
+
+    /// What the job is granted beyond what every plugin may do. Default nothing.
+    pub const fn allow(&self) -> &Allow {
+        &self.allow
     }
 
     /// What one run may use.
@@ -165,7 +174,12 @@ pub(super) fn read(
     };
     let schedule = schedule::schedule(section);
     let args = section.take("args", guest::args).or_default(Vec::new());
-    let env = section.take("env", guest::env).or_default(BTreeMap::new());
+    let secrets = section
+        .take("secrets", secrets::secrets)
+        .or_default(BTreeMap::new());
+    let env = section
+        .take("env", |node| guest::env(node, secrets.as_ref()))
+        .or_default(BTreeMap::new());
     let config = section
         .take("config", guest::config)
         .or_default("{}".into());
@@ -173,6 +187,7 @@ pub(super) fn read(
     let times = times(&policy, section, name, drift);
     let restart = policy.restart.settle(section);
     let limits = policy.limits.settle();
+    let allow = policy.allow.settle();
     let job = || {
         let (ttl, stop_margin) = times?;
         Some(Job {
@@ -190,7 +205,8 @@ pub(super) fn read(
             args: args?,
             env: env?,
             config_json: config?,
-            kv: policy.kv.or_default(Vec::new())?,
+            secrets: secrets?,
+            allow: allow?,
             limits: limits?,
         })
     };

@@ -61,6 +61,8 @@ impl SaidLimits {
         bytes("random", &mut limits.random_bytes, 64, 16 * MIB);
         // etcd refuses requests above 1.5 MiB by default, keys and comparisons included.
         bytes("kv_value", &mut limits.kv_value_bytes, 1, MIB);
+        bytes("http_body", &mut limits.http_body_bytes, KIB, 1024 * MIB);
+        bytes("http_fields", &mut limits.http_field_bytes, KIB, MIB);
         bytes("plugin_size", &mut limits.plugin_bytes, KIB, 1024 * MIB);
         self.sound &= sound;
         memory
@@ -71,11 +73,16 @@ impl SaidLimits {
         let limits = &mut self.limits;
         let count = |least, most| move |node: &Node<'_>| read::integer_u32(node, least, most);
         let elements = table.take("table_elements", |node| read::integer(node, 1, 10_000_000));
+        let patience = table.take("http_timeout", |node| {
+            read::duration(node, Duration::from_millis(10), Duration::from_hours(1))
+        });
         let compile = table.take("compile_time", |node| {
             read::duration(node, Duration::from_millis(100), Duration::from_mins(10))
         });
         self.sound &= put(elements, &mut limits.table_elements)
             & put(compile, &mut limits.compile_time)
+            & put(patience, &mut limits.http_timeout)
+            & put(table.take("http_requests", count(1, 1_000)), &mut limits.http_requests)
             & put(table.take("instances", count(1, 1_000)), &mut limits.instances)
             & put(
                 table.take("log_rate", count(1, 1_000_000)),

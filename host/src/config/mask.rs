@@ -4,7 +4,7 @@
 //! must never be relied on to *find* secrets: it only avoids repeating the obvious ones.
 
 /// Stands where a value was.
-const HIDDEN: &str = "<hidden>";
+pub(super) const HIDDEN: &str = "<hidden>";
 
 /// `line` without the values of keys named like secrets and without passwords in addresses.
 pub(super) fn hide_secrets(line: &str) -> String {
@@ -43,7 +43,9 @@ fn names_a_secret(before: &str) -> bool {
     ["password", "passwd", "secret", "token", "credential"]
         .iter()
         .any(|sign| word.contains(sign))
+        // References, and the name of a header.
         && !word.ends_with("_file")
+        && word != "http_token"
 }
 
 /// The value at the start of `text`, blanks included, and what follows it.
@@ -131,6 +133,7 @@ mod tests {
         for line in [
             r#"password_file = "secret.txt""#,
             r#"user = "me@example.com""#,
+            r#"allow = { http_token = "X-Token" }"#,
             "ttl = \"10s\" # a = b",
             "",
             "====",

@@ -334,9 +334,58 @@ handles = 1
 random = -1
 kv_value = "2MiB"
 plugin_size = "99999999999999999999GiB"
-compile_time = "1h""#
+compile_time = "1h"
+http_body = "1B"
+http_requests = 0
+http_fields = "2MiB"
+http_timeout = "2h""#
         )
     );
+}
+
+#[test]
+fn grants_are_judged_one_by_one_and_never_repeat_a_password() {
+    assert_snapshot!(
+        "grants",
+        refusal_of_job(
+            r#"[jobs.a.allow]
+http = ["api.example.com", "https://me:hunter2@api.example.com", "https://*.example.com",
+  "http://2130706433", "http://0x7f.1", "https://api.example.com/v1", "https://api.example.com.", 1]
+http_networks = ["10.0.0.1/8", "everywhere", "::ffff:10.0.0.0/104"]
+http_token = "Host"
+http_ca = ""
+dirs = [{ host = "/srv" }, { guest = "/in" }, { host = "/srv", guest = "../etc" }, "/srv",
+  { host = "/srv", guest = "/a", wirte = true }, { host = "/srv", guest = "/b", write = "yes" },
+  { host = "/srv", guest = "/b" }, { host = "/x", guest = "/b/" }]
+[jobs.b]
+plugin = "b.wasm"
+allow = { http = "https://api.example.com", http_token = "X Token", dirs = {} }
+"#
+        )
+    );
+}
+
+#[test]
+fn secrets_are_references_and_no_line_of_theirs_is_ever_shown() {
+    let refusal = refusal_of_job(
+        r#"env = { A = { secret = "api_key" }, B = { secret = "unknown" }, C = { sceret = "x" } }
+[jobs.a.secrets]
+api_key = { file = "key.txt" }
+plain = "hunter2"
+both = { file = "hunter2", env = "X" }
+none = {}
+"bad name" = { env = "X" }
+other = { value = "hunter2" }
+odd = { env = "HUNTER2=x" }
+[jobs.a.secrets.long]
+value = "hunter2"
+[jobs.b]
+plugin = "b.wasm"
+secrets = "hunter2"
+"#,
+    );
+    assert!(!refusal.contains("hunter2"), "{refusal}");
+    assert_snapshot!("secrets", refusal);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! then a file per table, and `timing` and `lockname` for what must fit together. This module must
 //! never start anything, and never read what is inside a secret's file.
 
+mod allow;
 mod context;
 mod drift;
 mod embedded;
@@ -27,6 +28,7 @@ mod read;
 mod report;
 mod schedule;
 mod schema;
+mod secrets;
 mod section;
 mod source;
 mod store;

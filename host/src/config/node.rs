@@ -88,8 +88,13 @@ impl<'a> Node<'a> {
 
     /// The entries of a table with free names, each as a value of its own key.
     pub(super) fn entries(&self) -> Option<Vec<(Spanned<&'a str>, Self)>> {
+        self.entries_like("{ NAME = \"value\" }")
+    }
+
+    /// As [`Node::entries`], with an example of such a table.
+    pub(super) fn entries_like(&self, example: &str) -> Option<Vec<(Spanned<&'a str>, Self)>> {
         let DeValue::Table(table) = self.value() else {
-            return self.wrong_kind("a table", "{ NAME = \"value\" }");
+            return self.wrong_kind("a table", example);
         };
         let section: Rc<str> = format!("{}.{}", self.section, shown(self.key)).into();
         let entry = |(key, value): (&'a Spanned<Cow<'a, str>>, _)| {

@@ -1,12 +1,12 @@
 //! The keys that `[defaults]` and a job share, and how one stands in for the other.
 //!
-//! A job's own word always wins, key by key: also inside `restart` and `limits`.
+//! A job's own word always wins, key by key: also inside `restart`, `allow` and `limits`.
 
 use std::time::Duration;
 
+use super::allow::SaidAllow;
 use super::job::{LONGEST_TTL, SHORTEST_TTL};
 use super::limits::SaidLimits;
-use super::lockname;
 use super::node::Node;
 use super::read::{self, LONGEST};
 use super::schedule::{self, SaidRestart, Wait};
@@ -25,7 +25,7 @@ pub(super) struct Policy {
     pub(super) stop_margin: Said<Duration>,
     pub(super) retries: Said<u32>,
     pub(super) restart: SaidRestart,
-    pub(super) kv: Said<Vec<String>>,
+    pub(super) allow: SaidAllow,
     pub(super) limits: SaidLimits,
 }
 
@@ -46,13 +46,12 @@ impl Policy {
             stop_margin: own.stop_margin.or(&defaults.stop_margin),
             retries: own.retries.or(&defaults.retries),
             restart: own.restart.or(&defaults.restart),
-            kv: own.kv.or(&defaults.kv),
+            allow: own.allow.or(&defaults.allow),
             limits: own.limits,
         }
     }
 
     fn read(section: &Section<'_>, limits: &SaidLimits) -> Self {
-        let allow = section.table("allow", format!("{}.allow", section.name()), schema::ALLOW);
         Self {
             wait: section.take("wait", schedule::wait),
             timeout: section.take("timeout", |node| {
@@ -64,7 +63,7 @@ impl Policy {
             }),
             retries: section.take("retries", |node| read::integer_u32(node, 0, u32::MAX)),
             restart: SaidRestart::read(section),
-            kv: allow.take("kv", lockname::prefixes),
+            allow: SaidAllow::read(section),
             limits: SaidLimits::read(section, limits),
         }
     }

@@ -67,7 +67,14 @@ impl Report {
             .take(MOST_KEPT)
             .map(|finding| Diagnostic {
                 message: finding.message,
-                place: finding.span.map(|span| source.place(&span)),
+                place: finding.span.map(|span| {
+                    let place = source.place(&span);
+                    if finding.is_private {
+                        place.hidden()
+                    } else {
+                        place
+                    }
+                }),
                 notes: finding
                     .notes
                     .into_iter()

@@ -51,13 +51,29 @@ pub(super) const JOB: &[&str] = &[
     "args",
     "env",
     "config",
+    "secrets",
     "allow",
     "limits",
 ];
 /// `restart`, in a job or in the defaults
 pub(super) const RESTART: &[&str] = &["min", "max"];
 /// `allow`, in a job or in the defaults
-pub(super) const ALLOW: &[&str] = &["kv"];
+pub(super) const ALLOW: &[&str] = &[
+    "kv",
+    "http",
+    "http_networks",
+    "http_token",
+    "http_ca",
+    "dirs",
+];
+/// One of `dirs` in `allow`
+pub(super) const DIR: &[&str] = &["host", "guest", "write"];
+/// One of `dirs` that a plugin needs
+pub(super) const NEED: &[&str] = &["guest", "write"];
+/// One of a job's `secrets`
+pub(super) const SECRET: &[&str] = &["file", "env"];
+/// A variable of a job's `env` that is a secret
+pub(super) const ENV: &[&str] = &["secret"];
 /// `limits`, in a job or in the defaults
 pub(super) const LIMITS: &[&str] = &[
     "memory",
@@ -70,6 +86,10 @@ pub(super) const LIMITS: &[&str] = &[
     "handles",
     "random",
     "kv_value",
+    "http_body",
+    "http_requests",
+    "http_fields",
+    "http_timeout",
     "plugin_size",
     "compile_time",
 ];
@@ -84,6 +104,8 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("jobs.<name>.restart", RESTART),
     ("jobs.<name>.allow", ALLOW),
     ("jobs.<name>.limits", LIMITS),
+    ("jobs.<name>.secrets.<name>", SECRET),
+    ("jobs.<name>.env.<name>", ENV),
     ("defaults", DEFAULTS),
     ("defaults.restart", RESTART),
     ("defaults.allow", ALLOW),

@@ -97,6 +97,17 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The table that this value is, inside what its key stands in; unknown keys are reported here.
+    pub(super) fn of(node: &Node<'a>, own: &str, keys: &'static [&'static str]) -> Section<'a> {
+        let outer = Section {
+            name: node.section.to_string(),
+            keys,
+            content: Content::Absent,
+            context: node.context,
+        };
+        outer.open(Some(node.value), format!("{}.{own}", node.section), keys)
+    }
+
     /// The table under `key`, which messages call `name`; its unknown keys are reported here.
     pub(super) fn table(
         &self,

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::mask::hide_secrets;
+use super::mask::{HIDDEN, hide_secrets};
 
 /// Longer lines are shown as a window around the mark, in characters.
 const WIDEST_EXCERPT: usize = 100;
@@ -27,6 +27,18 @@ pub(super) struct Place {
     pub(super) mark_at: usize,
     /// Characters under the mark, at least 1.
     pub(super) mark_width: usize,
+}
+
+impl Place {
+    /// The same place without its line.
+    pub(super) fn hidden(self) -> Self {
+        Self {
+            excerpt: HIDDEN.into(),
+            mark_at: 0,
+            mark_width: HIDDEN.len(),
+            ..self
+        }
+    }
 }
 
 /// A text and where its lines start.

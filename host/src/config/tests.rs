@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::context::Purpose;
 use super::surroundings::Surroundings;
 use super::{Config, Data, Embedded, Place, Remote, Report, Restart, Schedule, Wait};
+use crate::allow::{Allow, Dir, EnvValue, Network, Origin, SecretRef};
 use crate::limits::{KIB, Limits, MIB};
 
 /// Parses without asking the machine that the test runs on.
@@ -134,7 +135,8 @@ fn a_minimal_file_gets_every_documented_default() {
     assert_eq!(job.stop_margin(), Duration::from_millis(250));
     assert_eq!(job.restart().min(), Duration::from_secs(1));
     assert_eq!(job.restart().max(), Duration::from_mins(1));
-    assert!(job.args().is_empty() && job.env().is_empty() && job.kv_prefixes().is_empty());
+    assert!(job.args().is_empty() && job.env().is_empty() && job.secrets().is_empty());
+    assert_eq!(job.allow(), &Allow::default());
     assert_eq!(job.config_json(), "{}");
     assert_eq!(job.limits(), &Limits::default());
 }
@@ -153,10 +155,14 @@ fn every_key_of_a_job_arrives() {
         retries = 3
         restart = { min = "2s", max = "4s" }
         args = ["-v", "two words"]
-        env = { MODE = "fast" }
-        allow.kv = ["ledger/", "a/b/"]
+        env = { MODE = "fast", KEY = { secret = "api_key" } }
+        secrets = { api_key = { file = "key.txt" }, other = { env = "OTHER" } }
+        allow = { kv = ["ledger/", "a/b/"], http = ["https://API.example.com:443/", "http://[::1]:8080"],
+            http_networks = ["10.0.0.0/8", "::1"], http_token = "X-Fencing-Token", http_ca = "ca.pem",
+            dirs = [{ host = "in", guest = "/in/" }, { host = "/srv/out", guest = "/out", write = true }] }
         limits = { memory = "1MiB", table_elements = 7, instances = 8, stack = "64KiB", output = 2048,
             log_rate = 9, host_call = "8KiB", handles = 16, random = "64B", kv_value = "1KiB",
+            http_body = "2KiB", http_requests = 3, http_fields = "4KiB", http_timeout = "5s",
             plugin_size = "1MiB", compile_time = "1s" }
         "#,
     ));
@@ -174,8 +180,30 @@ fn every_key_of_a_job_arrives() {
     assert_eq!(job.retries(), 3);
     assert_eq!(pauses(job.restart()), (2, 4));
     assert_eq!(job.args(), ["-v", "two words"]);
-    assert_eq!(job.env().get("MODE").map(String::as_str), Some("fast"));
-    assert_eq!(job.kv_prefixes(), ["ledger/", "a/b/"]);
+    assert_eq!(job.env()["MODE"], EnvValue::Text("fast".into()));
+    assert_eq!(job.env()["KEY"], EnvValue::Secret("api_key".into()));
+    assert_eq!(job.secrets()["api_key"], SecretRef::File("key.txt".into()));
+    assert_eq!(job.secrets()["other"], SecretRef::Env("OTHER".into()));
+    let dir = |host: &str, guest: &str, write| Dir {
+        host: host.into(),
+        guest: guest.into(),
+        write,
+    };
+    let origins = ["https://api.example.com", "http://[::1]:8080"];
+    let networks = ["10.0.0.0/8", "::1"];
+    let allow = Allow {
+        kv: vec!["ledger/".into(), "a/b/".into()],
+        http: origins
+            .map(|text| Origin::parse(text).expect("it is one"))
+            .into(),
+        http_networks: networks
+            .map(|text| Network::parse(text).expect("it is one"))
+            .into(),
+        http_token: Some("X-Fencing-Token".into()),
+        http_ca: Some("ca.pem".into()),
+        dirs: vec![dir("in", "/in", false), dir("/srv/out", "/out", true)],
+    };
+    assert_eq!(job.allow(), &allow);
     let limits = Limits {
         memory_bytes: MIB,
         table_elements: 7,
@@ -187,6 +215,10 @@ fn every_key_of_a_job_arrives() {
         handles: 16,
         random_bytes: 64,
         kv_value_bytes: KIB,
+        http_body_bytes: 2 * KIB,
+        http_requests: 3,
+        http_field_bytes: 4 * KIB,
+        http_timeout: Duration::from_secs(5),
         plugin_bytes: MIB,
         compile_time: Duration::from_secs(1),
     };
@@ -211,7 +243,7 @@ fn a_job_overrides_the_defaults_key_by_key() {
         stop_margin = "400ms"
         restart = { min = "5s", max = "6s" }
         limits = { memory = "1MiB", handles = 99 }
-        allow = { kv = ["shared/"] }
+        allow = { kv = ["shared/"], http = ["https://x.example"] }
         [jobs.plain]
         plugin = "a.wasm"
         [jobs.special]
@@ -238,8 +270,9 @@ fn a_job_overrides_the_defaults_key_by_key() {
     );
     let memory = |job: &super::Job| (job.limits().memory_bytes / MIB, job.limits().handles);
     assert_eq!((memory(plain), memory(special)), ((1, 99), (2, 99)));
-    assert_eq!(plain.kv_prefixes(), ["shared/"]);
-    assert!(special.kv_prefixes().is_empty());
+    assert_eq!(plain.allow().kv, ["shared/"]);
+    assert!(special.allow().kv.is_empty());
+    assert_eq!(special.allow().http, plain.allow().http);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::machine::{Cause, Missed, Turn, Verdict};
+use crate::allow::EnvValue;
 use crate::config::{Job, Wait};
 use crate::event::{About, What};
 use crate::fenced::FencedKv;
@@ -263,7 +264,7 @@ async fn guest(
         trigger: trigger(number.cause),
         scheduled_at_unix_ms: scheduled_at(bench, number),
         args: bench.job.args().to_vec(),
-        env: env.map(|(k, v)| (k.clone(), v.clone())).collect(),
+        env: env.filter_map(plain).collect(),
         config_json: bench.job.config_json().to_owned(),
         timeout: bench.job.timeout(),
         stop: bench.stop.clone(),
@@ -295,6 +296,14 @@ async fn guest(
         tell_loss(bench, about, grant, reason);
     }
     report
+}
+
+/// A variable that is no secret.
+fn plain((name, value): (&String, &EnvValue)) -> Option<(String, String)> {
+    match value {
+        EnvValue::Text(text) => Some((name.clone(), text.clone())),
+        EnvValue::Secret(_) => None,
+    }
 }
 
 /// Says when and why the lock was lost.

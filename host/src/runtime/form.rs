@@ -5,8 +5,8 @@
 
 use super::contract;
 use super::error::LoadProblem;
-use super::load::Grants;
 use super::survey::{Kind, Survey};
+use crate::allow::Allow as Grants;
 
 /// How a plugin is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,10 +11,10 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 use super::authority::Authority;
 use super::gate::Gate;
 use super::leash::Leash;
-use super::load::Grants;
 use super::meter::Meter;
 use super::output::Output;
 use super::spec::RunSpec;
+use crate::allow::Allow as Grants;
 use crate::limits::Limits;
 
 /// What the imports of one run work on.

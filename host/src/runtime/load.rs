@@ -23,17 +23,11 @@ use super::form::{self, Form};
 use super::plugin::{Facts, Plugin, Ready};
 use super::shelf::Make;
 use super::survey::{Survey, survey};
+use crate::allow::Allow;
 use crate::limits::Limits;
 
 /// Plugins compiled at once. One compilation already uses all cores.
 const COMPILERS: usize = 2;
-
-/// What a job is granted beyond what every plugin may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Grants {
-    /// Prefixes of keys in fenced storage.
-    pub kv: Vec<String>,
-}
 
 /// One plugin to load.
 #[derive(Clone, Debug)]
@@ -42,7 +36,7 @@ pub(crate) struct Order {
     pub(crate) path: PathBuf,
     pub(crate) sha256: Option<[u8; 32]>,
     pub(crate) limits: Limits,
-    pub(crate) grants: Grants,
+    pub(crate) grants: Allow,
 }
 
 /// Where plugins are compiled.

@@ -63,12 +63,13 @@ pub use event::{GuestEvent, Level, Line, Stream};
 pub use form::Form;
 pub use kv::{Entry, GuestKv, KvError};
 pub use limit::Limit;
-pub use load::Grants;
 pub use options::RuntimeOptions;
 pub use plugin::{Facts, Plugin};
 pub use report::{RunEnd, RunReport};
 pub use spec::{RunSpec, StopSignal, Trigger};
 
+/// What a job is granted beyond what every plugin may do.
+pub use crate::allow::Allow as Grants;
 use crate::limits::Limits;
 use engine::Engines;
 use load::{Loader, Order};

@@ -16,7 +16,7 @@ use super::engine::Workshop;
 use super::error::LoadProblem;
 use super::form::Form;
 use super::host::Host;
-use super::load::Grants;
+use crate::allow::Allow as Grants;
 use crate::limits::Limits;
 
 /// What is known of a plugin.

@@ -1,0 +1,233 @@
+//! `allow`, in a job or in the defaults: what a guest may reach, word by word.
+//!
+//! The readers take a [`Node`] or a [`Section`] of any table, so that a job, a manifest and a policy
+//! speak one language. What grants mean is in [`crate::allow`]; this file must never widen one.
+
+use std::path::PathBuf;
+
+use toml::de::DeValue;
+
+use super::files::{self, Kind};
+use super::lockname;
+use super::node::Node;
+use super::read;
+use super::schema;
+use super::section::{Said, Section};
+use crate::allow::{Allow, Dir, Need, Network, Origin, guest_path};
+
+/// Headers that frame a request or belong to one connection, which nobody but the host may set.
+const FRAMING: &[&str] = &[
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+/// The longest name of a header, in bytes.
+const LONGEST_HEADER: usize = 64;
+
+/// Grants as far as they were read.
+#[derive(Clone, Debug)]
+pub(super) struct SaidAllow {
+    pub(super) kv: Said<Vec<String>>,
+    pub(super) http: Said<Vec<Origin>>,
+    pub(super) http_networks: Said<Vec<Network>>,
+    pub(super) http_token: Said<String>,
+    pub(super) http_ca: Said<PathBuf>,
+    pub(super) dirs: Said<Vec<Dir>>,
+}
+
+impl SaidAllow {
+    /// Reads the table `allow` of this one.
+    pub(super) fn read(section: &Section<'_>) -> Self {
+        let name = format!("{}.allow", section.name());
+        Self::read_table(&section.table("allow", name, schema::ALLOW))
+    }
+
+    /// Reads this table, whatever it is called; its keys are those of [`schema::ALLOW`].
+    pub(super) fn read_table(table: &Section<'_>) -> Self {
+        Self {
+            kv: table.take("kv", lockname::prefixes),
+            http: table.take("http", origins),
+            http_networks: table.take("http_networks", networks),
+            http_token: table.take("http_token", header),
+            http_ca: table.take("http_ca", |node| files::claimed(node, Kind::Authority)),
+            dirs: table.take("dirs", dirs),
+        }
+    }
+
+    /// What `fallback` says where this says nothing, key by key.
+    pub(super) fn or(self, fallback: &Self) -> Self {
+        Self {
+            kv: self.kv.or(&fallback.kv),
+            http: self.http.or(&fallback.http),
+            http_networks: self.http_networks.or(&fallback.http_networks),
+            http_token: self.http_token.or(&fallback.http_token),
+            http_ca: self.http_ca.or(&fallback.http_ca),
+            dirs: self.dirs.or(&fallback.dirs),
+        }
+    }
+
+    /// The grants; `None` if anything about them was wrong.
+    pub(super) fn settle(self) -> Option<Allow> {
+        Some(Allow {
+            kv: self.kv.or_default(Vec::new())?,
+            http: self.http.or_default(Vec::new())?,
+            http_networks: self.http_networks.or_default(Vec::new())?,
+            http_token: self.http_token.optional().ok()?,
+            http_ca: self.http_ca.optional().ok()?,
+            dirs: self.dirs.or_default(Vec::new())?,
+        })
+    }
+}
+
+/// Reads origins.
+pub(super) fn origins(node: &Node<'_>) -> Option<Vec<Origin>> {
+    let items = node.items("origins", "[\"https://api.example.com\"]")?;
+    let origins: Vec<_> = items
+        .iter()
+        .map(|item| {
+            let text = read::text(item)?;
+            Origin::parse(&text).or_else_reject(item, |error| {
+                ("is no origin", format!("{error}; write it as in \"https://api.example.com\" or \"http://127.0.0.1:8080\""))
+            })
+        })
+        .collect();
+    origins.into_iter().collect()
+}
+
+/// Reads networks.
+pub(super) fn networks(node: &Node<'_>) -> Option<Vec<Network>> {
+    let items = node.items("networks", "[\"10.0.0.0/8\"]")?;
+    let networks: Vec<_> = items
+        .iter()
+        .map(|item| {
+            let text = read::text(item)?;
+            Network::parse(&text).or_else_reject(item, |help| ("is no network", help.to_owned()))
+        })
+        .collect();
+    networks.into_iter().collect()
+}
+
+/// Reads the name of a header that the host sets.
+pub(super) fn header(node: &Node<'_>) -> Option<String> {
+    let name = read::words(node)?;
+    let is_plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
+    if name.len() > LONGEST_HEADER || !name.bytes().all(is_plain) {
+        return node.reject(
+            "is no name for a header",
+            format!(
+                "use 1 to {LONGEST_HEADER} letters, digits, `-` or `_`, as in \"X-Fencing-Token\""
+            ),
+        );
+    }
+    if FRAMING.contains(&name.to_ascii_lowercase().as_str()) {
+        return node.reject(
+            "names a header that every request needs for itself",
+            "choose a name of its own, as in \"X-Fencing-Token\"",
+        );
+    }
+    Some(name)
+}
+
+/// Reads directories with their places on the host.
+pub(super) fn dirs(node: &Node<'_>) -> Option<Vec<Dir>> {
+    let items = node.items("tables", "[{ host = \"/srv/in\", guest = \"/in\" }]")?;
+    let mut sound = true;
+    let mut dirs: Vec<Dir> = Vec::new();
+    for item in &items {
+        let Some(table) = table(item, schema::DIR, "{ host = \"/srv/in\", guest = \"/in\" }")
+        else {
+            sound = false;
+            continue;
+        };
+        let host = table.require(
+            "host",
+            "add `host = \"/srv/in\"`, a directory of this machine",
+            |node| files::claimed(node, Kind::Directory),
+        );
+        let Some((host, need)) = host.zip(need(&table)) else {
+            sound = false;
+            continue;
+        };
+        if dirs.iter().any(|dir| dir.guest == need.guest) {
+            let what = format!("gives two directories the guest's path `{}`", need.guest);
+            let () = item
+                .reject(&what, "give each another one")
+                .unwrap_or_default();
+            sound = false;
+            continue;
+        }
+        dirs.push(Dir {
+            host: host.into_inner(),
+            guest: need.guest,
+            write: need.write,
+        });
+    }
+    sound.then_some(dirs)
+}
+
+/// Reads directories that a plugin needs: their guest's paths and whether it writes there.
+#[expect(dead_code, reason = "for the manifests of plugins")]
+pub(super) fn needs(node: &Node<'_>) -> Option<Vec<Need>> {
+    let items = node.items("tables", "[{ guest = \"/in\" }]")?;
+    let needs: Vec<_> = items
+        .iter()
+        .map(|item| need(&table(item, schema::NEED, "{ guest = \"/in\" }")?))
+        .collect();
+    needs.into_iter().collect()
+}
+
+fn table<'a>(node: &Node<'a>, keys: &'static [&'static str], example: &str) -> Option<Section<'a>> {
+    if matches!(node.value(), DeValue::Table(_)) {
+        return Some(Section::of(node, node.key, keys));
+    }
+    node.wrong_kind("a table", example)
+}
+
+fn need(table: &Section<'_>) -> Option<Need> {
+    let guest = table.require(
+        "guest",
+        "add `guest = \"/in\"`, the path by which the guest opens it",
+        |node| {
+            let text = read::words(node)?;
+            guest_path(&text)
+                .or_else_reject(node, |help| ("is no path for a guest", help.to_owned()))
+        },
+    );
+    let write = table.take("write", read::boolean).or_default(false);
+    Some(Need {
+        guest: guest?.into_inner(),
+        write: write?,
+    })
+}
+
+/// A value, or an objection to the node that should have been one.
+trait OrReject<T, E> {
+    fn or_else_reject(
+        self,
+        node: &Node<'_>,
+        say: impl FnOnce(E) -> (&'static str, String),
+    ) -> Option<T>;
+}
+
+impl<T, E> OrReject<T, E> for Result<T, E> {
+    fn or_else_reject(
+        self,
+        node: &Node<'_>,
+        say: impl FnOnce(E) -> (&'static str, String),
+    ) -> Option<T> {
+        self.map_err(|error| {
+            let (what, help) = say(error);
+            node.reject::<()>(what, help)
+        })
+        .ok()
+    }
+}
