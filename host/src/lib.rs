@@ -7,6 +7,7 @@
 //! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring.
 //! - `supervisor`, `job`: which job should be doing what, and the work that does it.
 //! - [`runtime`]: guests. The only module that names wasmtime.
+//! - `wall`: what clocks show, for schedules and people.
 //! - `fenced`, `connect`: the store, through `leasehold-lock` alone.
 //! - `event`, `timeline`, `journal`: what happened, for people and for the store.
 //!
@@ -40,5 +41,6 @@ mod supervisor;
 mod table;
 mod timeline;
 mod top;
+mod wall;
 
 pub use cli::main;

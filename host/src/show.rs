@@ -322,6 +322,7 @@ mod tests {
             sequence: 0,
             run_id: format!("host-a-{token}-0"),
             attempt: 1,
+            tick_unix_ms: None,
             plugin_sha256: "00".into(),
             started_unix_ms: 1_000,
             ended_unix_ms: (outcome != Outcome::Running).then_some(63_000),

@@ -67,7 +67,7 @@ impl Supervisor {
     ) -> Self {
         let seats = benches.into_iter().map(|bench| {
             let rules = Rules {
-                schedule: bench.job.schedule(),
+                schedule: bench.job.schedule().clone(),
                 restart: bench.job.restart(),
                 retries: bench.job.retries(),
             };

@@ -125,6 +125,16 @@ impl Root {
         })
     }
 
+    /// The prefix of all jobs' ticks.
+    pub fn ticks(&self) -> String {
+        format!("{}ticks/", self.0)
+    }
+
+    /// The latest tick of one job that anybody has begun.
+    pub fn tick(&self, job: &str) -> String {
+        format!("{}ticks/{job}", self.0)
+    }
+
     /// The prefix of what operators did.
     pub fn deeds(&self) -> String {
         format!("{}deeds/", self.0)
@@ -172,7 +182,7 @@ mod tests {
         let root = Root::default();
         let locks = root.locks();
         let (hosts, jobs, runs) = (root.hosts(), root.jobs(), root.runs());
-        for prefix in [hosts, jobs, runs, root.deeds(), root.kv()] {
+        for prefix in [hosts, jobs, runs, root.ticks(), root.deeds(), root.kv()] {
             assert!(!prefix.starts_with(&locks) && !locks.starts_with(&prefix));
         }
         assert_eq!(root.lock_name(&root.lock("a/b")), Some("a/b"));

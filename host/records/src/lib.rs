@@ -5,7 +5,7 @@
 //! field, once here, keeps its name and meaning; readers ignore fields they do not know.
 //!
 //! - [`Root`]: the layout of keys.
-//! - [`HolderRecord`], [`HostRecord`], [`JobRecord`], [`RunRecord`], [`DeedRecord`]: the JSON under them.
+//! - [`HolderRecord`], [`HostRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`DeedRecord`]: the JSON under them.
 //! - [`printable`]: any text as one line that a terminal may be given.
 
 mod keys;
@@ -15,5 +15,5 @@ mod record;
 pub use keys::{Root, RootError, RunKey};
 pub use record::{
     Deed, DeedRecord, HolderRecord, HostRecord, JobRecord, JobState, Outcome, Progress,
-    RecordError, RunRecord,
+    RecordError, RunRecord, TickRecord, TickState,
 };

@@ -1,5 +1,5 @@
 //! The records themselves, as JSON. Times are Unix milliseconds, for people: nothing is decided by
-//! them.
+//! them, but for the tick of a [`TickRecord`], which is a name and no time that any clock showed.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,14 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
     Ok(serde_json::from_slice(bytes)?)
 }
 
-json!(HolderRecord, HostRecord, JobRecord, RunRecord, DeedRecord);
+json!(
+    HolderRecord,
+    HostRecord,
+    JobRecord,
+    RunRecord,
+    TickRecord,
+    DeedRecord
+);
 
 /// The value of a queue entry: who waits or holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -207,6 +214,9 @@ pub struct RunRecord {
     pub run_id: String,
     /// Which attempt this was, from 1.
     pub attempt: u32,
+    /// The tick that it is for, of a job that has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tick_unix_ms: Option<u64>,
     /// The plugin's digest, SHA-256 in hex.
     pub plugin_sha256: String,
     /// When it started.
@@ -234,6 +244,60 @@ pub struct RunRecord {
     /// Bytes of output that are not in `output`.
     #[serde(default)]
     pub output_truncated_bytes: u64,
+}
+
+/// What has become of a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TickState {
+    /// A holder of the job's lock has begun it.
+    Claimed,
+    /// Its run failed, and it is tried again by whoever has the lock, but not before the time that is named.
+    Retry,
+    /// Nobody is to run it again.
+    Done,
+}
+
+impl TickState {
+    /// The word for it, as in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Retry => "retry",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// The latest tick of a job that anybody has begun. Its tick decides who runs what; its other times are for
+/// people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TickRecord {
+    /// The job.
+    pub job: String,
+    /// The tick: its own moment, whatever any clock showed.
+    pub tick_unix_ms: u64,
+    /// What has become of it.
+    pub state: TickState,
+    /// The host that began it.
+    pub host: String,
+    /// The fencing token it was begun under.
+    pub token: u64,
+    /// Which attempt at this tick that was, from 1.
+    pub attempt: u32,
+    /// The run's id.
+    pub run_id: String,
+    /// When it was begun.
+    pub claimed_unix_ms: u64,
+    /// When its run had ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_unix_ms: Option<u64>,
+    /// How its run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// When it may be tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_unix_ms: Option<u64>,
 }
 
 /// What an operator can do to others.
@@ -300,6 +364,10 @@ mod tests {
 
     #[test]
     fn words_in_tables_are_the_words_in_json() {
+        for state in [TickState::Claimed, TickState::Retry, TickState::Done] {
+            let json = serde_json::to_string(&state).expect("a word");
+            assert_eq!(json, format!("\"{}\"", state.as_str()));
+        }
         for outcome in [Outcome::Done, Outcome::Abandoned, Outcome::Limit] {
             let json = serde_json::to_string(&outcome).expect("a word");
             assert_eq!(json, format!("\"{}\"", outcome.as_str()));

@@ -81,8 +81,8 @@ impl Job {
     }
 
     /// When to run. Default: keep running.
-    pub const fn schedule(&self) -> Schedule {
-        self.schedule
+    pub const fn schedule(&self) -> &Schedule {
+        &self.schedule
     }
 
     /// How long a run may take, at least 10 ms; `None`, the default, is without end.

@@ -22,6 +22,18 @@ fn refusal_of_job(lines: &str) -> String {
     ))
 }
 
+/// The report about jobs that are right but for these lines.
+fn refusal_of_jobs(jobs: &[&str]) -> String {
+    let tables = jobs
+        .iter()
+        .enumerate()
+        .map(|(at, lines)| format!("[jobs.j{}]\nplugin = \"a.wasm\"\n{lines}\n", at + 1));
+    let tables: String = tables.collect();
+    refusal(&format!(
+        "[store]\nendpoints = [\"localhost:2379\"]\n{tables}"
+    ))
+}
+
 #[test]
 fn one_error_is_said_in_full() {
     assert_snapshot!("one_error", refusal_of_job("tmeout = \"5m\""));
@@ -58,7 +70,7 @@ plugin = "x.wasm"
 [jobs.a]
 plugin = "a.wasm"
 Timeout = "5m"
-cron = "0 3 * * *"
+crom = "0 3 * * *"
 secrets = { a = "b" }
 kv = ["a/"]
 "odd \u001b[31m key" = 1
@@ -315,6 +327,54 @@ once = true
 "#
         )
     );
+}
+
+#[test]
+fn schedules_say_which_field_is_wrong_and_what_it_wants() {
+    let jobs = [
+        "cron = 5",
+        "cron = \"\"",
+        "cron = \"* * * *\"",
+        "cron = \"0 0 3 * * * 2030\"",
+        "cron = \"61 * * * *\"",
+        "cron = \"0 24 * * *\"",
+        "cron = \"99 0 3 * * *\"",
+        "cron = \"0 3 0 * *\"",
+        "cron = \"0 3 * MON *\"",
+        "cron = \"0 3 * 13 *\"",
+        "cron = \"0 3 * * FRI-MON\"",
+        "cron = \"0 3 * * NOON\"",
+        "cron = \"1,,2 * * * *\"",
+        "cron = \"5/15 * * * *\"",
+        "cron = \"0 0 30 2 *\"",
+        "cron = \"@reboot\"",
+        "cron = \"@every 5m\"",
+        "cron = \"@daily\"\ntz = \"Berlin\"",
+        "cron = \"@daily\"\ntz = \"europe/berlin\"",
+        "cron = \"@daily\"\ntz = \"Mars/Olympus\"",
+        "cron = \"@daily\"\ntz = 2",
+    ];
+    assert_snapshot!("cron_values", refusal_of_jobs(&jobs));
+}
+
+#[test]
+fn keys_of_a_schedule_fit_together() {
+    let jobs = [
+        "every = \"1s\"\ncron = \"0 3 * * *\"",
+        "every = \"1s\"\ncron = \"0 3 * * *\"\nonce = true",
+        "cron = \"0 3 * * *\"\nonce = true",
+        "tz = \"UTC\"",
+        "every = \"1s\"\ntz = \"UTC\"",
+        "jitter = \"1s\"",
+        "once = true\nmissed = \"skip\"",
+        "every = \"30s\"\njitter = \"30s\"",
+        "cron = \"0,59 * * * *\"\njitter = \"2m\"",
+        "every = \"1s\"\njitter = \"soon\"",
+        "every = \"1s\"\nmissed = \"later\"",
+        "every = \"1s\"\nmissed = true",
+        "every = \"150500us\"",
+    ];
+    assert_snapshot!("schedules", refusal_of_jobs(&jobs));
 }
 
 #[test]

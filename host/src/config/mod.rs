@@ -10,6 +10,7 @@
 
 mod allow;
 mod context;
+mod cron;
 mod drift;
 mod embedded;
 mod endpoint;
@@ -34,6 +35,7 @@ mod source;
 mod store;
 mod surroundings;
 mod syntax;
+mod ticks;
 mod timing;
 
 #[cfg(test)]
@@ -47,6 +49,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub use cron::Cron;
 pub use drift::Drift;
 pub use embedded::{Data, Embedded};
 pub use endpoint::Endpoint;
@@ -55,6 +58,7 @@ pub use job::Job;
 pub use report::{Diagnostic, Report};
 pub use schedule::{Restart, Schedule, Wait};
 pub use store::{Login, Place, Remote, Store, Tls};
+pub use ticks::{Beat, MissedTicks, Ticks};
 
 pub(crate) use embedded::{Unfit, parse_loopback};
 pub(crate) use read::parse_size;
@@ -85,7 +89,7 @@ use syntax::{Document, Repaired};
 /// "#;
 /// let config = Config::parse(text, Path::new("hello.toml"))?;
 /// assert_eq!(config.jobs()[0].lock(), "hello");
-/// assert_eq!(config.jobs()[0].schedule(), Schedule::KeepRunning);
+/// assert_eq!(config.jobs()[0].schedule(), &Schedule::KeepRunning);
 /// # Ok::<(), leasehold::config::Report>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -116,13 +116,13 @@ fn the_reference_is_valid_with_its_examples_too() {
 
 #[test]
 fn the_reference_shows_the_true_defaults() {
-    let required = ["[store]", "endpoints", "[jobs.", "plugin =", "once"];
+    let required = ["[store]", "endpoints", "[jobs.", "plugin =", "once", "cron"];
     let text = reference();
     let bare = text
         .lines()
         .filter(|line| required.iter().any(|start| line.starts_with(start)))
         .fold(String::new(), |text, line| text + line + "\n");
-    assert!(bare.lines().count() < 10, "{bare}");
+    assert!(bare.lines().count() < 12, "{bare}");
     assert_eq!(valid(&reference()), valid(&bare));
 }
 

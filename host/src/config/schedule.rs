@@ -9,23 +9,22 @@ use super::node::Node;
 use super::read::{self, LONGEST};
 use super::schema;
 use super::section::{Said, Section};
+use super::ticks::{self, Ticks};
 
-/// A job that runs more often than this is a job that keeps running.
-const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
 /// A restart sooner than this is a loop that helps nobody.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(10);
 /// Backing off longer than a day is giving up.
 const LONGEST_BACKOFF: Duration = Duration::from_hours(24);
 
 /// When a job runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schedule {
     /// Always: a run that ends is followed by the next. The default.
     KeepRunning,
     /// Once per start of the host: `once = true`.
     Once,
-    /// Starting this often, at least 100 ms apart: `every = "30s"`.
-    Every(Duration),
+    /// At moments that all hosts agree on, one run for each: `every = "30s"` or `cron = "0 3 * * *"`.
+    Ticks(Ticks),
 }
 
 /// How long a job waits for its lock.
@@ -58,26 +57,13 @@ impl Restart {
     }
 }
 
-/// Reads `every` and `once`; `None` if either is wrong or both are there.
+/// Reads when the job runs; `None` if anything about it is wrong.
 pub(super) fn schedule(section: &Section<'_>) -> Option<Schedule> {
-    let every = section.take("every", |node| {
-        read::duration(node, SHORTEST_PERIOD, LONGEST)
-    });
     let once = section.take("once", read::boolean);
-    if let (Said::This(every), Said::This(once)) = (&every, &once)
-        && *once.get_ref()
-    {
-        let message = format!("[{}] has both `every` and `once`", section.name());
-        section.context().object(
-            Finding::at(once.span(), message)
-                .note(every.span(), "`every` is here")
-                .help("keep one of them; with neither, the job keeps running"),
-        );
-        return None;
-    }
+    let ticks = ticks::read(section, &once);
     let once = once.or_default(false)?;
-    Some(match every.optional().ok()? {
-        Some(period) => Schedule::Every(period),
+    Some(match ticks.ok()? {
+        Some(ticks) => Schedule::Ticks(ticks),
         None if once => Schedule::Once,
         None => Schedule::KeepRunning,
     })

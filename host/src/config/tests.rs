@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::context::Purpose;
 use super::surroundings::Surroundings;
-use super::{Config, Data, Embedded, Place, Remote, Report, Restart, Schedule, Wait};
+use super::{
+    Beat, Config, Data, Embedded, MissedTicks, Place, Remote, Report, Restart, Schedule, Wait,
+};
 use crate::allow::{Allow, Dir, EnvValue, Network, Origin, SecretRef};
 use crate::limits::{KIB, Limits, MIB};
 
@@ -124,7 +126,7 @@ fn a_minimal_file_gets_every_documented_default() {
     assert_eq!((job.name(), job.lock()), ("a", "a"));
     assert_eq!(job.plugin(), Path::new("a.wasm"));
     assert_eq!(
-        (job.wait(), job.schedule()),
+        (job.wait(), job.schedule().clone()),
         (Wait::Forever, Schedule::KeepRunning)
     );
     assert_eq!(
@@ -149,6 +151,8 @@ fn every_key_of_a_job_arrives() {
         lock = "billing/a"
         wait = "30s"
         every = "1m 30s"
+        jitter = "5s"
+        missed = "catch-up"
         timeout = "5m"
         ttl = "20s"
         stop_margin = "300ms"
@@ -173,7 +177,12 @@ fn every_key_of_a_job_arrives() {
     );
     assert_eq!(job.lock(), "billing/a");
     assert_eq!(job.wait(), Wait::AtMost(Duration::from_secs(30)));
-    assert_eq!(job.schedule(), Schedule::Every(Duration::from_secs(90)));
+    let Schedule::Ticks(ticks) = job.schedule() else {
+        panic!("{:?}", job.schedule());
+    };
+    assert_eq!(ticks.beat(), &Beat::Every(Duration::from_secs(90)));
+    assert_eq!(ticks.jitter(), Duration::from_secs(5));
+    assert_eq!(ticks.missed(), MissedTicks::CatchUp);
     assert_eq!(job.timeout(), Some(Duration::from_mins(5)));
     assert_eq!(job.ttl(), Duration::from_secs(20));
     assert_eq!(job.stop_margin(), Duration::from_millis(300));
@@ -277,12 +286,16 @@ fn a_job_overrides_the_defaults_key_by_key() {
 
 #[test]
 fn a_job_runs_once_only_if_it_says_true() {
-    let schedule = |lines| valid(&with_job(lines)).jobs()[0].schedule();
+    let schedule = |lines| valid(&with_job(lines)).jobs()[0].schedule().clone();
     assert_eq!(schedule("once = true"), Schedule::Once);
     assert_eq!(schedule("once = false"), Schedule::KeepRunning);
+    let Schedule::Ticks(ticks) = schedule("once = false\nevery = \"1s\"") else {
+        panic!("no ticks");
+    };
+    assert_eq!(ticks.beat(), &Beat::Every(Duration::from_secs(1)));
     assert_eq!(
-        schedule("once = false\nevery = \"1s\""),
-        Schedule::Every(Duration::from_secs(1))
+        (ticks.jitter(), ticks.missed()),
+        (Duration::ZERO, MissedTicks::Skip)
     );
 }
 

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use leasehold_lock::BootTime;
 
-use crate::config::{Restart, Schedule};
+use crate::config::{Beat, Restart, Schedule};
 
 /// What the machine needs to know of a job.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) schedule: Schedule,
     pub(crate) restart: Restart,
@@ -240,9 +240,9 @@ impl Machine {
                 (State::Pausing { turn }, vec![Action::Pause(pause)])
             }
             Verdict::Stopped | Verdict::Again(_) => Self::release(Then::End(Ending::Stopped)),
-            Verdict::Done => match self.rules.schedule {
+            Verdict::Done => match &self.rules.schedule {
                 Schedule::Once => Self::release(Then::End(Ending::Finished)),
-                Schedule::Every(_) => Self::release(self.next_time(turn, now)),
+                Schedule::Ticks(_) => Self::release(self.next_time(turn, now)),
                 Schedule::KeepRunning => {
                     let until = now.after(self.rules.restart.min());
                     let next = Turn {
@@ -274,13 +274,13 @@ impl Machine {
         now: BootTime,
         jitter: f64,
     ) -> (Then, Option<Action>) {
-        let may_retry = match self.rules.schedule {
+        let may_retry = match &self.rules.schedule {
             Schedule::KeepRunning => true,
-            Schedule::Once | Schedule::Every(_) => turn.attempt <= self.rules.retries,
+            Schedule::Once | Schedule::Ticks(_) => turn.attempt <= self.rules.retries,
         };
-        match self.rules.schedule {
+        match &self.rules.schedule {
             Schedule::Once if !may_retry => (Then::End(Ending::Failed(reason)), None),
-            Schedule::Every(_) if !may_retry => (self.next_time(turn, now), None),
+            Schedule::Ticks(_) if !may_retry => (self.next_time(turn, now), None),
             _ => {
                 let delay = self.backoff(jitter);
                 let until = now.after(delay);
@@ -303,9 +303,9 @@ impl Machine {
     ) -> (State, Vec<Action>) {
         match missed {
             Missed::Cancelled => Self::ended(Ending::Stopped),
-            Missed::Contended(reason) => match self.rules.schedule {
+            Missed::Contended(reason) => match &self.rules.schedule {
                 Schedule::Once => Self::ended(Ending::NotAcquired(reason)),
-                Schedule::Every(_) => {
+                Schedule::Ticks(_) => {
                     let (state, mut actions) = Self::then(self.next_time(turn, now));
                     actions.insert(0, Action::TellSkipped(reason));
                     (state, actions)
@@ -342,8 +342,11 @@ impl Machine {
 
     /// The next due time of an `every` job. Times that have passed meanwhile are left out.
     fn next_time(&self, turn: Turn, now: BootTime) -> Then {
-        let Schedule::Every(every) = self.rules.schedule else {
+        let Schedule::Ticks(ticks) = &self.rules.schedule else {
             return Then::Wait(turn);
+        };
+        let Beat::Every(every) = ticks.beat() else {
+            return Then::End(Ending::Failed("`cron` is not run yet".into()));
         };
         let every_nanos = u64::try_from(every.as_nanos()).unwrap_or(u64::MAX).max(1);
         let passed = now.as_nanos().saturating_sub(turn.due.as_nanos()) / every_nanos + 1;
@@ -392,7 +395,7 @@ impl Rules {
         match self.schedule {
             Schedule::KeepRunning => Cause::Continuous,
             Schedule::Once => Cause::Once,
-            Schedule::Every(_) => Cause::Schedule,
+            Schedule::Ticks(_) => Cause::Schedule,
         }
     }
 }
@@ -412,7 +415,7 @@ mod tests {
         let config = Config::parse(&text, Path::new("test.toml")).expect("a valid job");
         let job = &config.jobs()[0];
         Machine::new(Rules {
-            schedule: job.schedule(),
+            schedule: job.schedule().clone(),
             restart: job.restart(),
             retries: job.retries(),
         })

@@ -386,6 +386,7 @@ impl Bench {
             sequence: number.sequence,
             run_id: run_id.to_owned(),
             attempt: number.turn.attempt,
+            tick_unix_ms: None,
             plugin_sha256: self.plugin.facts().sha256.clone(),
             started_unix_ms: unix_ms(started),
             ended_unix_ms: None,

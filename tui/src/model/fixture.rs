@@ -172,6 +172,7 @@ impl Teller {
             sequence: 0,
             run_id: format!("{host}-{token}-0"),
             attempt: 1,
+            tick_unix_ms: None,
             plugin_sha256: "00".into(),
             started_unix_ms: self.now.saturating_sub(2_000),
             ended_unix_ms: (outcome != Outcome::Running).then_some(self.now),

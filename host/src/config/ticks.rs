@@ -1,0 +1,265 @@
+//! The ticks of a job: the moments at which one of all hosts runs it, and what becomes of those that pass.
+//!
+//! A tick is named by its own moment, which all hosts compute alike, whatever their clocks show. That is
+//! why periods count from 1970 and not from anybody's start.
+
+#![cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the job machine uses it from the next change on")
+)]
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::context::Finding;
+use super::cron::{self, Cron};
+use super::node::Node;
+use super::read::{self, LONGEST, format_duration};
+use super::section::{Said, Section, Wrong};
+use crate::wall::UnixMs;
+
+/// A job that runs more often than this is a job that keeps running.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
+/// Ticks of an expression that are looked at for the two that are closest together: enough for every minute
+/// of an hour and every hour of a week, whose pattern then repeats.
+const SAMPLE: usize = 250;
+
+/// When a job's ticks come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beat {
+    /// This often, counted from 1970: whole milliseconds, at least 100: `every = "30s"`.
+    Every(Duration),
+    /// `cron = "0 3 * * *"`.
+    Cron(Cron),
+}
+
+/// What becomes of a tick that passes while nobody can run it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissedTicks {
+    /// It is left out: `"skip"`, the default.
+    #[default]
+    Skip,
+    /// The newest one is run as soon as it can be, once: `"catch-up"`.
+    CatchUp,
+}
+
+/// The ticks of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticks {
+    beat: Beat,
+    jitter: Duration,
+    missed: MissedTicks,
+}
+
+impl Ticks {
+    /// When they come.
+    pub const fn beat(&self) -> &Beat {
+        &self.beat
+    }
+
+    /// The most that a run starts after its tick, by chance; less than the time between two ticks.
+    pub const fn jitter(&self) -> Duration {
+        self.jitter
+    }
+
+    /// What becomes of those that pass.
+    pub const fn missed(&self) -> MissedTicks {
+        self.missed
+    }
+}
+
+impl Beat {
+    /// The first tick after `after`; `None` when time is over.
+    pub(crate) fn next(&self, after: UnixMs) -> Option<UnixMs> {
+        match self {
+            Self::Every(period) => {
+                let period = millis(*period);
+                let slot = after.as_u64() / period + 1;
+                slot.checked_mul(period).map(UnixMs::new)
+            }
+            Self::Cron(cron) => cron.next(after),
+        }
+    }
+
+    /// The first tick that is not before `at`.
+    pub(crate) fn first(&self, at: UnixMs) -> Option<UnixMs> {
+        self.next(at.before(Duration::from_millis(1)))
+    }
+
+    /// The last tick that is not after `at`.
+    pub(crate) fn newest(&self, at: UnixMs) -> Option<UnixMs> {
+        match self {
+            Self::Every(period) => {
+                let period = millis(*period);
+                Some(UnixMs::new(at.as_u64() / period * period))
+            }
+            Self::Cron(cron) => cron.newest(at),
+        }
+    }
+
+    /// The shortest time between two ticks.
+    fn shortest(&self) -> Duration {
+        match self {
+            Self::Every(period) => *period,
+            Self::Cron(cron) => {
+                let start = cron.next(UnixMs::new(1_735_689_600_000));
+                let ticks = std::iter::successors(start, |tick| cron.next(*tick));
+                let ticks: Vec<UnixMs> = ticks.take(SAMPLE).collect();
+                let gaps = ticks.windows(2).map(|pair| pair[1].since(pair[0]));
+                gaps.min().unwrap_or(LONGEST)
+            }
+        }
+    }
+}
+
+fn millis(period: Duration) -> u64 {
+    u64::try_from(period.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// Reads `every`, `cron` and what belongs to them; `None` if the job has no ticks. `once` is the third of
+/// which a job may have one.
+pub(super) fn read(section: &Section<'_>, once: &Said<bool>) -> Result<Option<Ticks>, Wrong> {
+    let every = section.take("every", every);
+    let cron = section.take("cron", cron::cron);
+    let tz = section.take("tz", cron::tz);
+    let jitter = section.take("jitter", |node| {
+        read::duration(node, Duration::ZERO, LONGEST)
+    });
+    let missed = section.take("missed", missed);
+    let is_once = matches!(once, Said::This(once) if *once.get_ref());
+    let alone = only_one(
+        section,
+        [
+            ("every", every.span()),
+            ("cron", cron.span()),
+            ("once", once.span().filter(|_| is_once)),
+        ],
+    );
+    let mut fit = alone.is_ok();
+    if !section.has("cron") {
+        let help = "add `cron`, or remove it: no other schedule depends on a zone";
+        fit &= belongs(section, "tz", "no `cron`", help);
+    }
+    if !section.has("cron") && !section.has("every") {
+        for key in ["jitter", "missed"] {
+            let help = "add one of them, or remove it: only ticks can be late or missed";
+            fit &= belongs(section, key, "neither `every` nor `cron`", help);
+        }
+    }
+    let place = every.span().or(cron.span());
+    let jitter_place = jitter.span();
+    let (tz, jitter, missed) = (
+        tz.optional(),
+        jitter.or_default(Duration::ZERO),
+        missed.or_default(MissedTicks::Skip),
+    );
+    let beat = match (every.optional()?, cron.optional()?) {
+        (Some(period), _) => Some(Beat::Every(period)),
+        (None, Some(cron)) => Some(Beat::Cron(match tz? {
+            Some(tz) => cron.in_zone(tz),
+            None => cron,
+        })),
+        (None, None) => None,
+    };
+    let (jitter, missed) = (jitter.ok_or(Wrong)?, missed.ok_or(Wrong)?);
+    if !fit {
+        return Err(Wrong);
+    }
+    let Some(beat) = beat else {
+        return Ok(None);
+    };
+    if !jitter.is_zero() {
+        jitter_fits(section, jitter, jitter_place, &beat, place)?;
+    }
+    Ok(Some(Ticks {
+        beat,
+        jitter,
+        missed,
+    }))
+}
+
+fn every(node: &Node<'_>) -> Option<Duration> {
+    let period = read::duration(node, SHORTEST_PERIOD, LONGEST)?;
+    if period.subsec_nanos() % 1_000_000 == 0 {
+        return Some(period);
+    }
+    let whole = Duration::from_millis(millis(period));
+    node.reject(
+        "must be whole milliseconds",
+        format!("write \"{}\"", format_duration(whole)),
+    )
+}
+
+fn missed(node: &Node<'_>) -> Option<MissedTicks> {
+    match node.value() {
+        toml::de::DeValue::String(text) if text == "skip" => Some(MissedTicks::Skip),
+        toml::de::DeValue::String(text) if text == "catch-up" => Some(MissedTicks::CatchUp),
+        toml::de::DeValue::String(_) => node.reject(
+            "is none of its words",
+            "write \"skip\" (a tick that passes is left out) or \"catch-up\" (the newest one is run late, once)",
+        ),
+        _ => node.wrong_kind("\"skip\" or \"catch-up\"", "\"catch-up\""),
+    }
+}
+
+/// Objects to the last of several keys that exclude each other.
+fn only_one<const N: usize>(
+    section: &Section<'_>,
+    said: [(&str, Option<Range<usize>>); N],
+) -> Result<(), Wrong> {
+    let mut said: Vec<(&str, Range<usize>)> = said
+        .into_iter()
+        .filter_map(|(key, place)| Some((key, place?)))
+        .collect();
+    let Some((last, place)) = said.pop().filter(|_| !said.is_empty()) else {
+        return Ok(());
+    };
+    let names: Vec<String> = said.iter().map(|(key, _)| format!("`{key}`")).collect();
+    let both = if said.len() == 1 { "both " } else { "" };
+    let names = names.join(", ");
+    let message = format!("[{}] has {both}{names} and `{last}`", section.name());
+    let mut finding = Finding::at(place, message);
+    for (key, place) in said {
+        finding = finding.note(place, format!("`{key}` is here"));
+    }
+    let help = "keep one of them; with neither, the job keeps running";
+    section.context().object(finding.help(help));
+    Err(Wrong)
+}
+
+/// Objects to `key`, which means nothing by itself. Returns whether it is absent.
+fn belongs(section: &Section<'_>, key: &str, without: &str, help: &str) -> bool {
+    let Some(place) = section.key_place(key) else {
+        return true;
+    };
+    let message = format!("[{}] has `{key}` and {without}", section.name());
+    section
+        .context()
+        .object(Finding::at(place, message).help(help));
+    false
+}
+
+fn jitter_fits(
+    section: &Section<'_>,
+    jitter: Duration,
+    jitter_place: Option<Range<usize>>,
+    beat: &Beat,
+    beat_place: Option<Range<usize>>,
+) -> Result<(), Wrong> {
+    let shortest = beat.shortest();
+    if jitter < shortest {
+        return Ok(());
+    }
+    let (long, short) = (format_duration(jitter), format_duration(shortest));
+    let message = format!(
+        "`jitter` in [{}] is {long}, and two ticks may be {short} apart",
+        section.name()
+    );
+    let mut finding = Finding::at(jitter_place.unwrap_or(0..0), message);
+    if let Some(place) = beat_place {
+        finding = finding.note(place, "the ticks are here");
+    }
+    let help = format!("write less than \"{short}\": a run must start before the next is due");
+    section.context().object(finding.help(help));
+    Err(Wrong)
+}

@@ -1,0 +1,99 @@
+//! Wall time, for schedules and for people. Nothing that decides whether a lock is held may read it: clocks
+//! of hosts differ, and each is set now and then.
+
+#![cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the job machine uses it from the next change on")
+)]
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+/// A moment of wall time, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(crate) struct UnixMs(u64);
+
+impl UnixMs {
+    pub(crate) const fn new(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    pub(crate) const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The time from `earlier` to `self`, or zero when `earlier` is later.
+    pub(crate) const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The moment `by` after this one, in whole milliseconds; stays at the end of time.
+    #[must_use]
+    pub(crate) fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(millis(by)))
+    }
+
+    /// The moment `by` before this one; stops at 1970.
+    #[must_use]
+    pub(crate) fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(by)))
+    }
+}
+
+/// As people read it: RFC 3339, in UTC, with milliseconds only where there are any.
+impl fmt::Display for UnixMs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What RFC 3339 can say ends with the year 9999.
+        const LAST: u64 = 253_402_300_799_999;
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(self.0.min(LAST));
+        if self.0.is_multiple_of(1000) {
+            write!(f, "{}", humantime::format_rfc3339_seconds(time))
+        } else {
+            write!(f, "{}", humantime::format_rfc3339_millis(time))
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Where wall time comes from. Production reads the system; tests turn the hands themselves, also back.
+pub(crate) trait WallClock: Send + Sync + 'static {
+    /// What the clock shows.
+    fn now(&self) -> UnixMs;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SystemWall;
+
+impl WallClock for SystemWall {
+    fn now(&self) -> UnixMs {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        UnixMs(since.map_or(0, millis))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_shown_as_people_read_them_and_never_wrap() {
+        assert_eq!(UnixMs::new(1_500).to_string(), "1970-01-01T00:00:01.500Z");
+        assert_eq!(UnixMs::new(2_000).to_string(), "1970-01-01T00:00:02Z");
+        assert_eq!(
+            UnixMs::new(u64::MAX).to_string(),
+            "9999-12-31T23:59:59.999Z"
+        );
+        let late = UnixMs::new(u64::MAX);
+        assert_eq!(late.after(Duration::from_secs(1)), late);
+        assert_eq!(
+            UnixMs::new(5).before(Duration::from_secs(1)),
+            UnixMs::new(0)
+        );
+        assert_eq!(UnixMs::new(5).since(late), Duration::ZERO);
+        assert!(SystemWall.now() > UnixMs::new(1_700_000_000_000));
+    }
+}
