@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::dev::DevArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::plugin::PluginCommand;
 use crate::show::{self, ShowFormat};
 use crate::store::ServeArgs;
 use crate::timeline::LogFormat;
@@ -58,6 +59,11 @@ enum Command {
         /// The configuration.
         #[arg(value_name = "FILE", default_value = "leasehold.toml")]
         file: PathBuf,
+    },
+    /// Write plugins: begin a project, and build it.
+    Plugin {
+        #[command(subcommand)]
+        command: PluginCommand,
     },
     /// Show hosts, jobs and locks as they are now.
     Status {
@@ -157,6 +163,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Store {
             command: StoreCommand::Serve(args),
         } => crate::store::serve(args).await,
+        Command::Plugin { command } => crate::plugin::run(command).await,
         Command::Top(args) => Box::pin(crate::top::run(*args)).await,
         Command::Status { config, format } => show::status(&config, format).await,
         Command::Runs {
@@ -195,6 +202,8 @@ mod tests {
         command.build();
         insta::assert_snapshot!("help", command.render_long_help());
         let serve = ["store", "serve"].as_slice();
+        let new = ["plugin", "new"].as_slice();
+        let build = ["plugin", "build"].as_slice();
         for path in [
             &["run"],
             &["dev"],
@@ -203,6 +212,8 @@ mod tests {
             &["top"],
             &["runs"],
             serve,
+            new,
+            build,
         ] {
             let start = Some(&mut command);
             let sub = path.iter().fold(start, |found, name| {

@@ -119,6 +119,23 @@ impl GuestKv for FencedKv {
         })
     }
 
+    fn compare_and_delete<'a>(
+        &'a self,
+        key: &'a str,
+        expected_mod_revision: u64,
+    ) -> BoxFuture<'a, Result<(), KvError>> {
+        Box::pin(async move {
+            let Ok(expected) = i64::try_from(expected_mod_revision) else {
+                return Err(KvError::Conflict);
+            };
+            let key = self.full(key);
+            let delete = self
+                .kv
+                .compare_and_delete_fenced(&self.fence, &key, expected);
+            delete.await.map_err(|error| self.refused(error))
+        })
+    }
+
     fn check(&self) -> BoxFuture<'_, Result<(), KvError>> {
         Box::pin(async move {
             match self.kv.stands(&self.fence).await {

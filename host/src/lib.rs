@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - [`config`], [`limits`], [`allow`]: what is asked for, checked.
-//! - `check`, `serve`, `dev`, `store`, `show`, `top`, `cli`: the commands.
+//! - `check`, `serve`, `dev`, `store`, `show`, `top`, `plugin`, `cli`: the commands.
 //! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring.
 //! - `supervisor`, `job`: which job should be doing what, and the work that does it.
 //! - [`runtime`]: guests. The only module that names wasmtime.
@@ -34,6 +34,7 @@ mod fenced;
 mod host;
 mod job;
 mod journal;
+mod plugin;
 mod serve;
 mod show;
 mod store;

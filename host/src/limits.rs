@@ -68,7 +68,9 @@ impl Default for Limits {
             http_field_bytes: 64 * KIB,
             http_timeout: Duration::from_secs(30),
             plugin_bytes: 64 * MIB,
-            compile_time: Duration::from_secs(30),
+            // A JavaScript or Python guest takes half a minute of one core, once; on a small machine
+            // two may be compiled at once, beside other work.
+            compile_time: Duration::from_mins(2),
         }
     }
 }

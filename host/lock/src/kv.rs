@@ -246,11 +246,39 @@ impl Kv {
         expected: i64,
         value: &[u8],
     ) -> Result<i64, FencedError> {
+        let write = put(key, value, 0);
+        self.compared(fence, key, expected, write).await
+    }
+
+    /// Deletes one key if the fence stands and the key's last change was at `expected` (0: there is
+    /// no such key, and nothing is deleted).
+    ///
+    /// # Errors
+    ///
+    /// As [`Kv::compare_and_put_fenced`].
+    pub async fn compare_and_delete_fenced(
+        &self,
+        fence: &Fence,
+        key: &str,
+        expected: i64,
+    ) -> Result<(), FencedError> {
+        let delete = TxnOp::delete(key, None);
+        self.compared(fence, key, expected, delete).await.map(drop)
+    }
+
+    /// Carries out `write` of `key` under both compares, and tells which of them failed if one did.
+    async fn compared(
+        &self,
+        fence: &Fence,
+        key: &str,
+        expected: i64,
+        write: TxnOp,
+    ) -> Result<i64, FencedError> {
         let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
         let lock = TxnOp::get(fence.key.as_str(), None);
         let txn = Txn::new()
             .when([fence.compare(), unchanged])
-            .and_then([put(key, value, 0)])
+            .and_then([write])
             .or_else([lock]);
         let reply = self.wire.txn(txn).await?;
         if reply.succeeded {

@@ -160,6 +160,14 @@ pub enum LoadProblem {
         /// What the linker said.
         reason: String,
     },
+    /// It calls a function that a later minor version of the contract has.
+    #[error("was built for {found} and calls {function}, which this host does not have: it speaks {package}@{ours}: use a newer host, or build it against the contract of this one", package = super::contract::PACKAGE, ours = super::contract::VERSION)]
+    Newer {
+        /// The interface it names.
+        found: String,
+        /// The function, in quotes, or a word for it.
+        function: String,
+    },
     /// It needs more memory from the start than the job may use.
     #[error("needs {needs} bytes of memory to start, job {job} may use {most}: {}", Limit::Memory.remedy(.job))]
     Memory {

@@ -72,6 +72,19 @@ impl<'a> Name<'a> {
         major.is_some_and(|major| major == contract::MAJOR.to_string())
     }
 
+    /// Of our major version, and a later minor one than ours.
+    fn is_newer_contract(&self) -> bool {
+        let minor = |version: &str| {
+            version
+                .split('.')
+                .nth(1)
+                .and_then(|n| n.parse::<u64>().ok())
+        };
+        self.package == contract::PACKAGE
+            && self.speaks_our_contract()
+            && self.version.and_then(minor) > minor(contract::VERSION)
+    }
+
     fn is_wasi_0_2(&self) -> bool {
         self.version
             .is_some_and(|v| v == "0.2" || v.starts_with("0.2."))
@@ -131,6 +144,32 @@ pub(crate) fn check_imports(
             Kind::Core => check_core(import),
             Kind::Component => check_interface(import, job, grants),
         })
+}
+
+/// Says in our words why the linker refused a plugin, where we know better than it does.
+///
+/// A plugin of a later minor version is linked like any other, because it may use nothing new.
+pub(crate) fn explain(problem: LoadProblem, survey: &Survey) -> LoadProblem {
+    let LoadProblem::Link { reason } = problem else {
+        return problem;
+    };
+    let mut imports = survey.imports.iter();
+    // The linker names the instance and, further on, what it misses in it.
+    let newer = imports.find(|import| {
+        Name::of(import).is_newer_contract() && reason.contains(&format!("`{import}`"))
+    });
+    let Some(found) = newer.cloned() else {
+        return LoadProblem::Link { reason };
+    };
+    let missing = reason.split_once("instance export `");
+    let function = missing.and_then(|(_, rest)| rest.split('`').next());
+    LoadProblem::Newer {
+        function: function.map_or_else(
+            || "what is new in it".to_owned(),
+            |name| format!("`{name}`"),
+        ),
+        found,
+    }
 }
 
 fn check_core(import: &str) -> Result<(), LoadProblem> {

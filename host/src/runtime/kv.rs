@@ -57,6 +57,13 @@ pub trait GuestKv: Send + Sync {
         expected_mod_revision: u64,
         value: Vec<u8>,
     ) -> BoxFuture<'a, Result<u64, KvError>>;
+    /// Deletes one key if its last write was at `expected_mod_revision`; zero means "is absent", and
+    /// deletes nothing.
+    fn compare_and_delete<'a>(
+        &'a self,
+        key: &'a str,
+        expected_mod_revision: u64,
+    ) -> BoxFuture<'a, Result<(), KvError>>;
     /// Asks the store whether the lock is still held by this run's grant.
     fn check(&self) -> BoxFuture<'_, Result<(), KvError>>;
 }

@@ -148,7 +148,8 @@ fn load(engines: &Engines, order: &Order) -> Result<Plugin, LoadProblem> {
     let (form, contract) = form::form_of(&found)?;
     form::check_imports(&found, &order.job, &order.grants)?;
     check_memory(order, &found)?;
-    let (ready, workshop) = compile(engines, order, form, &bytes)?;
+    let (ready, workshop) =
+        compile(engines, order, form, &bytes).map_err(|problem| form::explain(problem, &found))?;
     Ok(Plugin::new(
         Facts {
             job: order.job.clone(),

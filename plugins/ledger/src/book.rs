@@ -3,12 +3,13 @@
 //! It must never go on after an error: what the store holds then is unknown until it is read again.
 //! That is why [`Book::transfer`] takes the book and gives it back only when all went well.
 
+use leasehold_job::Kv;
+
 use crate::config::Plan;
 use crate::dice::Dice;
 use crate::error::BookError;
 use crate::journal::{Change, Intent, Journal, Transfer};
 use crate::pages::{self, Account, Keys};
-use crate::store::Store;
 
 /// An open ledger with no transfer pending, and its accounts as they are in the store.
 #[derive(Debug)]
@@ -25,10 +26,7 @@ const MOST_AT_ONCE: u64 = 20;
 impl Book {
     /// Opens the ledger, founding it if there is none; completes a transfer left behind, which is
     /// returned too, and checks that the accounts add up.
-    pub(crate) fn open(
-        store: &mut impl Store,
-        plan: &Plan,
-    ) -> Result<(Self, Option<Transfer>), BookError> {
+    pub(crate) fn open(store: Kv, plan: &Plan) -> Result<(Self, Option<Transfer>), BookError> {
         let keys = Keys {
             prefix: plan.prefix.clone(),
         };
@@ -68,7 +66,7 @@ impl Book {
     /// of them a successor knows what to do.
     pub(crate) fn transfer(
         mut self,
-        store: &mut impl Store,
+        store: Kv,
         between: impl FnOnce(),
     ) -> Result<(Self, Transfer), BookError> {
         let intent = self.next_intent();
@@ -113,7 +111,7 @@ impl Book {
         }
     }
 
-    fn apply(&mut self, store: &mut impl Store, change: &Change) -> Result<(), BookError> {
+    fn apply(&mut self, store: Kv, change: &Change) -> Result<(), BookError> {
         let revision = pages::apply(store, &self.keys, change)?;
         self.accounts[change.account as usize] = Account {
             balance: change.balance,
@@ -122,7 +120,7 @@ impl Book {
         Ok(())
     }
 
-    fn write_journal(&mut self, store: &mut impl Store) -> Result<(), BookError> {
+    fn write_journal(&mut self, store: Kv) -> Result<(), BookError> {
         self.journal_revision =
             pages::write_journal(store, &self.keys, self.journal_revision, &self.journal)?;
         Ok(())

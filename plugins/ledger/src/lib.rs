@@ -35,12 +35,9 @@ mod dice;
 mod error;
 mod journal;
 mod pages;
-mod store;
 
 #[cfg(test)]
 mod crash_tests;
-#[cfg(test)]
-mod fake;
 
 use std::time::Duration;
 
@@ -50,15 +47,15 @@ use crate::book::Book;
 use crate::config::Config;
 use crate::error::BookError;
 
-job!(run);
+job!(run, manifest = "job.toml");
 
 fn run(ctx: &Context) -> Result<Outcome, Failure> {
     let config: Config = ctx.config()?;
     let plan = config.plan().map_err(Failure::fatal)?;
-    let (lock, mut store) = (ctx.lock(), ctx.kv());
+    let (lock, store) = (ctx.lock(), ctx.kv());
     let token = lock.token();
 
-    let (mut book, recovered) = Book::open(&mut store, &plan).map_err(verdict)?;
+    let (mut book, recovered) = Book::open(store, &plan).map_err(verdict)?;
     if let Some(transfer) = recovered {
         log::warn!("completed what was left behind: {transfer}"; "token" => token);
     }
@@ -75,7 +72,7 @@ fn run(ctx: &Context) -> Result<Outcome, Failure> {
         let between = || {
             lock.stop_requested(pause);
         };
-        let (next, transfer) = book.transfer(&mut store, between).map_err(verdict)?;
+        let (next, transfer) = book.transfer(store, between).map_err(verdict)?;
         book = next;
         done += 1;
         log::info!("{transfer}"; "token" => token);

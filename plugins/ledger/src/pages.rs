@@ -3,12 +3,11 @@
 //! It must never write without a revision to compare, and never change more than one key in a call
 //! but when founding a ledger.
 
-use leasehold_job::{Entry, GuardError};
+use leasehold_job::{Entry, GuardError, Kv};
 
 use crate::config::Plan;
 use crate::error::{BookError, while_};
 use crate::journal::{Change, Journal};
-use crate::store::Store;
 
 /// The names of a ledger's keys.
 #[derive(Debug, Clone)]
@@ -40,13 +39,9 @@ pub(crate) struct Account {
 
 /// Writes a new balance where the intent read the old one. That it is already there is as good:
 /// while an intent is pending, nobody else writes to its accounts.
-pub(crate) fn apply(
-    store: &mut impl Store,
-    keys: &Keys,
-    change: &Change,
-) -> Result<u64, BookError> {
+pub(crate) fn apply(store: Kv, keys: &Keys, change: &Change) -> Result<u64, BookError> {
     let key = keys.account(change.account);
-    match store.compare_and_put(&key, change.read_at, &change.balance.to_string()) {
+    match store.compare_and_put(&key, change.read_at, change.balance.to_string()) {
         Ok(revision) => Ok(revision),
         Err(GuardError::Conflict) => {
             let found = store.get(&key).map_err(while_("reading an account"))?;
@@ -64,12 +59,12 @@ pub(crate) fn apply(
 
 /// Creates the accounts, then the journal: as long as there is none, nothing has been moved.
 pub(crate) fn found_ledger(
-    store: &mut impl Store,
+    store: Kv,
     keys: &Keys,
     plan: &Plan,
 ) -> Result<(Journal, u64), BookError> {
     for number in 0..plan.accounts {
-        match store.compare_and_put(&keys.account(number), 0, &plan.initial.to_string()) {
+        match store.compare_and_put(&keys.account(number), 0, plan.initial.to_string()) {
             // There already: a founder before us did not come to the end.
             Ok(_) | Err(GuardError::Conflict) => {}
             Err(source) => return Err(while_("creating an account")(source)),
@@ -87,7 +82,7 @@ pub(crate) fn found_ledger(
 
 /// Reads all accounts; fails unless they are the ones of the journal and add up to its total.
 pub(crate) fn audited_accounts(
-    store: &mut impl Store,
+    store: Kv,
     keys: &Keys,
     journal: &Journal,
 ) -> Result<Vec<Account>, BookError> {
@@ -124,10 +119,7 @@ pub(crate) fn audited_accounts(
 }
 
 /// Reads the journal and the revision of it; none when the ledger was never founded.
-pub(crate) fn read_journal(
-    store: &mut impl Store,
-    keys: &Keys,
-) -> Result<Option<(Journal, u64)>, BookError> {
+pub(crate) fn read_journal(store: Kv, keys: &Keys) -> Result<Option<(Journal, u64)>, BookError> {
     let key = keys.journal();
     let Some(entry) = store.get(&key).map_err(while_("reading the journal"))? else {
         return Ok(None);
@@ -139,7 +131,7 @@ pub(crate) fn read_journal(
 
 /// Writes the journal if it is still at a revision; returns the new one.
 pub(crate) fn write_journal(
-    store: &mut impl Store,
+    store: Kv,
     keys: &Keys,
     expected: u64,
     journal: &Journal,

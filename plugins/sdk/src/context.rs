@@ -6,13 +6,23 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
 
-use crate::bindings::leasehold::job::{job_context, progress};
-use crate::{Failure, Kv, Lock, OrFail as _};
+use crate::{Failure, Kv, Lock, OrFail as _, host};
 
 /// One run, as seen from inside.
 #[derive(Debug)]
 pub struct Context {
-    info: job_context::RunInfo,
+    info: Info,
+}
+
+/// What stays the same as long as a run lasts.
+#[derive(Debug, Clone)]
+pub(crate) struct Info {
+    pub(crate) job: String,
+    pub(crate) run_id: String,
+    pub(crate) attempt: u32,
+    /// In milliseconds since the Unix epoch.
+    pub(crate) scheduled_at: Option<u64>,
+    pub(crate) trigger: Trigger,
 }
 
 /// What started a run.
@@ -31,9 +41,7 @@ pub enum Trigger {
 impl Context {
     /// Asks the host once for what stays the same as long as the run lasts.
     pub(crate) fn of_this_run() -> Self {
-        Self {
-            info: job_context::info(),
-        }
+        Self { info: host::info() }
     }
 
     /// The job's name, as in the host's configuration.
@@ -59,12 +67,7 @@ impl Context {
 
     /// What started this run.
     pub const fn trigger(&self) -> Trigger {
-        match self.info.trigger {
-            job_context::Trigger::Schedule => Trigger::Schedule,
-            job_context::Trigger::Manual => Trigger::Manual,
-            job_context::Trigger::Watch => Trigger::Watch,
-            job_context::Trigger::Continuous => Trigger::Continuous,
-        }
+        self.info.trigger
     }
 
     /// The job's table `[jobs.<name>.config]` as a type of the author's.
@@ -92,18 +95,17 @@ impl Context {
 
     /// The job's table `[jobs.<name>.config]` as a JSON object; `{}` when there is none.
     pub fn config_text(&self) -> String {
-        job_context::config()
+        host::config()
     }
 
-    /// A secret granted to this job, by name; none when there is no such grant, and always none
-    /// on a host of version 1.0.
+    /// A secret granted to this job, by name; none when there is no such grant.
     pub fn secret(&self, name: &str) -> Option<String> {
-        job_context::secret(name)
+        host::secret(name)
     }
 
     /// Reports how far this run is: `done` of `total` units of any kind, and what is being done
     /// now. Cheap; the host limits the rate and keeps the newest.
     pub fn progress(&self, done: u64, total: Option<u64>, message: &str) {
-        progress::report(done, total, message);
+        host::progress(done, total, message);
     }
 }

@@ -22,9 +22,55 @@ use crate::{Context, Failure, Outcome};
 /// }
 /// # fn main() {}
 /// ```
+///
+/// # With a manifest
+///
+/// A plugin that is dropped into a host's folder brings its own settings, as TOML: its name, its
+/// schedule, and what it needs. They are in a file beside `Cargo.toml`,
+/// `job!(run, manifest = "job.toml");`, or in the text itself:
+///
+/// ```no_run
+/// # use leasehold_job::{Context, GuardError, job};
+/// job!(run, manifest_text = r#"
+///     name = "greeter"
+///     every = "30s"
+///     [needs]
+///     kv = ["greeting/"]
+/// "#);
+/// # fn run(_: &Context) -> Result<(), GuardError> { Ok(()) }
+/// # fn main() {}
+/// ```
+///
+/// The manifest does not compile when it is empty or larger than 64 KiB. It is a part of the
+/// plugin, so a changed file builds the plugin anew. `plugins/MANIFEST.md` explains every key.
 #[macro_export]
 macro_rules! job {
-    ($run:path) => {
+    ($run:path, manifest = $file:literal $(,)?) => {
+        $crate::job!(
+            $run,
+            manifest_text = ::core::include_str!(::core::concat!(
+                ::core::env!("CARGO_MANIFEST_DIR"),
+                "/",
+                $file
+            ))
+        );
+    };
+    ($run:path, manifest_text = $text:expr $(,)?) => {
+        $crate::job!($run);
+
+        const _: () = {
+            const TEXT: &str = $text;
+
+            // The other unsafe thing in a job, for the same reason: a section's name is an unsafe
+            // attribute, because a section that means something to the linker could break the
+            // program. This one is a custom section of WebAssembly, which no code can read, and
+            // only exists there; natively the text is checked and left out. It needs no `#[used]`,
+            // which would put the text into the guest's memory too.
+            #[cfg_attr(target_family = "wasm", unsafe(link_section = "leasehold:manifest"))]
+            static _MANIFEST: [u8; TEXT.len()] = $crate::manifest::section(TEXT);
+        };
+    };
+    ($run:path $(,)?) => {
         const _: () = {
             struct Job;
 

@@ -2,8 +2,6 @@
 //!
 //! It must never blur the line the contract draws: `Unavailable` alone means "unknown".
 
-use crate::bindings::leasehold::job::types;
-
 /// Why the lock or the fenced store did not do as asked.
 ///
 /// All but [`Unavailable`](Self::Unavailable) mean that nothing was changed.
@@ -46,18 +44,6 @@ impl GuardError {
         match self {
             Self::Lost | Self::Conflict | Self::Unavailable(_) => true,
             Self::Denied(_) | Self::TooLarge => false,
-        }
-    }
-}
-
-impl From<types::GuardError> for GuardError {
-    fn from(raw: types::GuardError) -> Self {
-        match raw {
-            types::GuardError::Lost => Self::Lost,
-            types::GuardError::Denied(missing) => Self::Denied(missing),
-            types::GuardError::Conflict => Self::Conflict,
-            types::GuardError::TooLarge => Self::TooLarge,
-            types::GuardError::Unavailable(what) => Self::Unavailable(what),
         }
     }
 }

@@ -4,8 +4,7 @@
 
 use std::str::{self, Utf8Error};
 
-use crate::GuardError;
-use crate::bindings::leasehold::job::fenced_kv;
+use crate::{GuardError, host};
 
 /// The fenced store; see [`Context::kv`](crate::Context::kv).
 ///
@@ -18,7 +17,8 @@ use crate::bindings::leasehold::job::fenced_kv;
 ///
 /// Every method fails with a [`GuardError`]; only [`GuardError::Unavailable`] leaves open
 /// whether a write happened. Such a write may still arrive while this lock is held; use
-/// [`compare_and_put`](Self::compare_and_put) where it must not overtake a newer one.
+/// [`compare_and_put`](Self::compare_and_put) and
+/// [`compare_and_delete`](Self::compare_and_delete) where it must not overtake a newer one.
 #[derive(Debug, Clone, Copy)]
 pub struct Kv {
     _only_within_a_run: (),
@@ -51,24 +51,23 @@ impl Kv {
 
     /// Reads one key; none when it does not exist. The answer is not older than the call.
     pub fn get(self, key: &str) -> Result<Option<Entry>, GuardError> {
-        Ok(fenced_kv::get(key)?.map(Entry::from))
+        host::get(key)
     }
 
     /// Reads at most `limit` entries whose keys start with `prefix`, in ascending order of their
     /// keys, all as of one revision. When exactly `limit` came back there may be more.
     pub fn list(self, prefix: &str, limit: u32) -> Result<Vec<Entry>, GuardError> {
-        let entries = fenced_kv::list_prefix(prefix, limit)?;
-        Ok(entries.into_iter().map(Entry::from).collect())
+        host::list(prefix, limit)
     }
 
     /// Writes a key, whatever it held. Returns the revision of the write.
     pub fn put(self, key: &str, value: impl AsRef<[u8]>) -> Result<u64, GuardError> {
-        Ok(fenced_kv::put(key, value.as_ref())?)
+        host::put(key, value.as_ref())
     }
 
     /// Deletes a key. True when it existed.
     pub fn delete(self, key: &str) -> Result<bool, GuardError> {
-        Ok(fenced_kv::delete(key)?)
+        host::delete(key)
     }
 
     /// Writes a key only if its value is still the one written at `expected_mod_revision`; 0
@@ -83,20 +82,22 @@ impl Kv {
         expected_mod_revision: u64,
         value: impl AsRef<[u8]>,
     ) -> Result<u64, GuardError> {
-        Ok(fenced_kv::compare_and_put(
-            key,
-            expected_mod_revision,
-            value.as_ref(),
-        )?)
+        host::compare_and_put(key, expected_mod_revision, value.as_ref())
     }
-}
 
-impl From<fenced_kv::Entry> for Entry {
-    fn from(raw: fenced_kv::Entry) -> Self {
-        Self {
-            key: raw.key,
-            value: raw.value,
-            mod_revision: raw.mod_revision,
-        }
+    /// Deletes a key only if its value is still the one written at `expected_mod_revision`. With 0,
+    /// which is the revision of a key that does not exist, there is nothing to delete.
+    ///
+    /// Since version 1.1 of the contract: a job that calls it needs a host that speaks 1.1.
+    ///
+    /// # Errors
+    ///
+    /// [`GuardError::Conflict`] when it is not, besides the errors of every method.
+    pub fn compare_and_delete(
+        self,
+        key: &str,
+        expected_mod_revision: u64,
+    ) -> Result<(), GuardError> {
+        host::compare_and_delete(key, expected_mod_revision)
     }
 }

@@ -47,13 +47,19 @@
 //! `?` works on [`GuardError`] and on every [`std::error::Error`]; what becomes
 //! of the run is decided in [`Failure`].
 //!
+//! # Testing
+//!
+//! A job is a function, and runs natively under a [mock of the host](mock) that is told what to do:
+//! lose the lock here, let that write fail. Plain `cargo test` is all it takes.
+//!
 //! # Layout
 //!
-//! - `entry`: [`job!`], the one macro line
+//! - `entry`: [`job!`], the one macro line; `manifest`: what a plugin says about itself
 //! - `outcome`: [`Outcome`] and [`Failure`], how a run ends
 //! - `guard`: [`GuardError`], why a guarded operation did not succeed
 //! - `context`, `lock`, `kv`, `log`: what the host offers
-//! - `bindings`: generated from `plugins/wit`; nothing else names it
+//! - `host`: who answers the calls; `bindings`: generated from `plugins/wit`, named there and in `entry`
+//! - [`mock`]: a host for tests, in memory and told when to fail; natively only
 //!
 //! This crate must never cache what the host answers about the lock, and never
 //! retry on its own: only the author knows which write may be repeated.
@@ -61,9 +67,13 @@
 mod context;
 mod entry;
 mod guard;
+mod host;
 mod kv;
 mod lock;
 pub mod log;
+pub mod manifest;
+#[cfg(not(target_family = "wasm"))]
+pub mod mock;
 mod outcome;
 
 #[doc(hidden)]

@@ -4,9 +4,8 @@
 
 use std::time::Duration;
 
-use crate::GuardError;
-use crate::bindings::leasehold::job::lock;
 use crate::outcome::whole_millis;
+use crate::{GuardError, host};
 
 /// The lock this run holds; see [`Context::lock`](crate::Context::lock).
 #[derive(Debug, Clone, Copy)]
@@ -23,29 +22,29 @@ impl Lock {
 
     /// The lock's name, as in the job's configuration.
     pub fn name(self) -> String {
-        lock::name()
+        host::lock_name()
     }
 
     /// The fencing token: constant while the lock is held, strictly increasing from one holder
     /// to the next. Send it with every effect outside the store.
     pub fn token(self) -> u64 {
-        lock::token()
+        host::token()
     }
 
     /// The id of the lease that holds the lock, in lower-case hexadecimal.
     pub fn holder(self) -> String {
-        lock::holder()
+        host::holder()
     }
 
     /// False once the host has stopped trusting the lease. Asks nobody; see [`check`](Self::check).
     pub fn is_held(self) -> bool {
-        lock::is_held()
+        host::is_held()
     }
 
     /// Time until this run is stopped unless the lease is renewed, to the millisecond; zero once
     /// the lock is not held.
     pub fn remaining(self) -> Duration {
-        Duration::from_millis(lock::remaining_ms())
+        Duration::from_millis(host::remaining_ms())
     }
 
     /// Waits until the host asks this run to stop, at most so long; true when it does ask.
@@ -53,7 +52,7 @@ impl Lock {
     /// This is the right way to sleep in a job. [`Duration::ZERO`] only asks. Rounded up to a
     /// millisecond; at most about 49 days at a time.
     pub fn stop_requested(self, at_most: Duration) -> bool {
-        lock::stop_requested(u32::try_from(whole_millis(at_most)).unwrap_or(u32::MAX))
+        host::stop_requested(u32::try_from(whole_millis(at_most)).unwrap_or(u32::MAX))
     }
 
     /// Asks the store whether the lock is held still; for the moment before an effect that
@@ -64,6 +63,6 @@ impl Lock {
     /// [`GuardError::Lost`] when it is not held; [`GuardError::Unavailable`] when nobody could
     /// tell, which is to be treated as a no.
     pub fn check(self) -> Result<(), GuardError> {
-        Ok(lock::check()?)
+        host::check()
     }
 }

@@ -10,7 +10,7 @@
 //! log::info!("moved {amount}"; "to" => account, "amount" => amount);
 //! ```
 
-use crate::bindings::leasehold::job::log as raw;
+use crate::host;
 
 pub use crate::{
     __debug as debug, __error as error, __info as info, __trace as trace, __warn as warn,
@@ -33,14 +33,7 @@ pub enum Level {
 
 /// Writes one line with named fields; the macros of this module are the shorter way.
 pub fn emit(level: Level, message: &str, fields: &[(String, String)]) {
-    let level = match level {
-        Level::Trace => raw::Level::Trace,
-        Level::Debug => raw::Level::Debug,
-        Level::Info => raw::Level::Info,
-        Level::Warn => raw::Level::Warn,
-        Level::Error => raw::Level::Error,
-    };
-    raw::emit(level, message, fields);
+    host::emit(level, message, fields);
 }
 
 /// One line: a format string with its arguments, then `;` and named fields.

@@ -19,7 +19,13 @@ use serde::Deserialize;
 
 use crate::modes::Mode;
 
-job!(run);
+job!(
+    run,
+    manifest_text = r#"
+name = "stubborn"
+description = "Misbehaves on demand, to show that the host can stop it"
+"#
+);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,6 +3,7 @@
 //! Waits are bounded and events are waited for; no test here asserts how fast something is.
 
 mod acquire;
+mod compared;
 mod crowd;
 mod deadline;
 mod endpoints;

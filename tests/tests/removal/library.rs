@@ -47,6 +47,7 @@ async fn refused_after(
         kv.compare_and_put_fenced(&fence, "/data", written, b"late")
             .await,
     )?;
+    stale(kv.compare_and_delete_fenced(&fence, "/data", written).await)?;
     ensure!(!grant.verify().await?);
     let data = kv.get("/data").await?.context("it was deleted")?;
     ensure!(

@@ -73,6 +73,16 @@ impl fenced_kv::Host for Host {
         self.gate.still()?;
         Ok(answer.map_err(GuardError::from))
     }
+
+    async fn compare_and_delete(&mut self, key: String, expected_mod_revision: u64) -> Answer<()> {
+        if let Err(refusal) = self.allowed(&key) {
+            return Ok(Err(refusal));
+        }
+        let kv = &self.authority.kv;
+        let answer = kv.compare_and_delete(&key, expected_mod_revision).await;
+        self.gate.still()?;
+        Ok(answer.map_err(GuardError::from))
+    }
 }
 
 impl Host {

@@ -27,7 +27,7 @@ pub(crate) mod bindings {
 use bindings::leasehold::job as wit;
 
 /// The version of the contract that this host speaks.
-pub const VERSION: &str = "1.0.0";
+pub const VERSION: &str = "1.1.0";
 /// The major version that a plugin must have been built for.
 pub(crate) const MAJOR: u64 = 1;
 /// The package of every interface of the contract.

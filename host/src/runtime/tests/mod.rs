@@ -10,6 +10,7 @@ mod load;
 mod output;
 mod stop;
 mod storage;
+mod versions;
 
 use std::future::Future;
 use std::path::PathBuf;

@@ -112,6 +112,22 @@ impl GuestKv for Shelf {
         .boxed()
     }
 
+    fn compare_and_delete<'a>(
+        &'a self,
+        key: &'a str,
+        expected_mod_revision: u64,
+    ) -> BoxFuture<'a, Result<(), KvError>> {
+        async move {
+            let mut entries = self.entries.lock().unwrap();
+            if entries.get(key).map_or(0, |e| e.1) != expected_mod_revision {
+                return Err(KvError::Conflict);
+            }
+            entries.remove(key);
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn check(&self) -> BoxFuture<'_, Result<(), KvError>> {
         async move {
             if let Some(on_check) = &self.on_check {

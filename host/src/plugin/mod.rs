@@ -1,0 +1,68 @@
+//! `leasehold plugin`: from nothing to a plugin, in the author's language.
+//!
+//! It must never take part in running jobs: nothing else in the host uses what is here.
+//!
+//! - `new`: a project from `templates`, for a `language`
+//! - `build`: from a project to a plugin: the compiler's work, and the `section` it cannot write
+//!   itself; `tools`: where compilers are
+
+mod build;
+mod language;
+mod new;
+mod section;
+mod templates;
+mod tools;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use language::Language;
+
+/// What there is to do with plugins.
+#[derive(Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Begin a project: a small, complete job in a language, with a test where the language has one.
+    ///
+    /// Nothing is ever overwritten. What to type next is printed.
+    New {
+        /// The job's name, which also becomes the folder's.
+        name: String,
+        /// The language to write it in.
+        #[arg(long, value_enum)]
+        lang: Language,
+        /// The folder to make in place of ./NAME.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Build a project's plugin into its `build` folder.
+    ///
+    /// Recognizes the language by the project's files and runs its compiler; what is missing is named with
+    /// the command that installs it. The manifest in `job.toml` becomes a part of the plugin.
+    /// Compilers are looked for in the project, then in the folder that the variable
+    /// `LEASEHOLD_GUEST_TOOLS` names (python, js, go), then on the path.
+    Build {
+        /// The project.
+        #[arg(value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+    },
+}
+
+/// Carries a command out.
+pub(crate) async fn run(command: PluginCommand) -> Result<Exit, Failure> {
+    // Files and compilers block; nothing else waits for this process.
+    let work = tokio::task::spawn_blocking(move || match command {
+        PluginCommand::New { name, lang, dir } => new::new(&name, lang, dir),
+        PluginCommand::Build { dir } => build::build(&dir),
+    });
+    work.await
+        .unwrap_or_else(|error| Err(Failure::internal(&error)))
+}
+
+/// Writes to standard output; whoever closed the pipe has the exit code.
+fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
