@@ -70,6 +70,9 @@ pub(crate) enum What {
     RunStarted {
         attempt: u32,
         trigger: &'static str,
+        /// The tick that it is for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tick: Option<String>,
     },
     Guest {
         stream: &'static str,
@@ -106,6 +109,11 @@ pub(crate) enum What {
     },
     Skipped {
         reason: String,
+    },
+    /// The run for a tick has ended, and that could not be written down: it may be run again.
+    TickUnmarked {
+        tick: String,
+        error: String,
     },
     Backoff {
         delay_ms: u64,

@@ -22,6 +22,7 @@ use crate::journal::{Journal, unix_ms};
 use crate::runtime::StopSignal;
 use crate::supervisor::Supervisor;
 use crate::timeline::Timeline;
+use crate::wall::SystemWall;
 
 /// How long a shutdown that was cut short still waits for the store. What is not given back by then goes
 /// with its lease; guests have stopped before, however long that took.
@@ -76,6 +77,7 @@ impl Host {
             locks: locks.clone(),
             root: root.clone(),
             clock: self.clock.clone(),
+            wall: Arc::new(SystemWall),
             timeline: self.timeline.clone(),
             journal: journal.clone(),
             progress: progress.clone(),

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use leasehold_lock::{Freshness, Locks, StoreError, SystemClock};
 use leasehold_records::printable::line as printable;
-use leasehold_records::{HolderRecord, HostRecord, JobRecord, Root, RunRecord};
+use leasehold_records::{HolderRecord, HostRecord, JobRecord, Root, RunRecord, TickRecord};
 use serde::Serialize;
 
 use crate::config::{Config, Place};
@@ -19,6 +19,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::journal::unix_ms;
 use crate::table::Table;
+use crate::wall::UnixMs;
 
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -115,6 +116,8 @@ struct Status {
     revision: i64,
     hosts: Vec<HostRecord>,
     jobs: Vec<JobRecord>,
+    /// Of each job that has ticks the latest that anybody has begun.
+    ticks: Vec<TickRecord>,
     locks: Vec<LockStatus>,
 }
 
@@ -156,6 +159,7 @@ async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
     let kv = reader.locks.kv();
     let hosts = kv.list(&reader.root.hosts(), 0).await?;
     let jobs = kv.list(&reader.root.jobs(), 0).await?;
+    let ticks = kv.list(&reader.root.ticks(), 0).await?;
     let mut view = reader.locks.view(reader.root.locks());
     while *view.freshness() != Freshness::Live {
         if view.next().await.is_none() {
@@ -204,6 +208,10 @@ async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
             .iter()
             .filter_map(|kv| JobRecord::from_json(&kv.value).ok())
             .collect(),
+        ticks: ticks
+            .iter()
+            .filter_map(|kv| TickRecord::from_json(&kv.value).ok())
+            .collect(),
         locks,
     })
 }
@@ -220,7 +228,7 @@ fn status_table(status: &Status, now: u64) -> String {
         ]);
     }
     let mut jobs = Table::new([
-        "JOB", "HOST", "STATE", "SINCE", "LOCK", "TOKEN", "LAST", "DETAIL",
+        "JOB", "HOST", "STATE", "SINCE", "LOCK", "TOKEN", "LAST", "NEXT", "DETAIL",
     ]);
     for job in &status.jobs {
         jobs.row([
@@ -234,7 +242,25 @@ fn status_table(status: &Status, now: u64) -> String {
             job.last
                 .map_or("-", leasehold_records::Outcome::as_str)
                 .into(),
+            job.next_unix_ms
+                .map_or_else(|| "-".into(), |next| until(next, now)),
             printable(&job.detail),
+        ]);
+    }
+    let mut ticks = Table::new([
+        "TICK OF", "AT", "STATE", "BY", "ATTEMPT", "TOKEN", "OUTCOME",
+    ]);
+    for tick in &status.ticks {
+        ticks.row([
+            printable(&tick.job),
+            UnixMs::new(tick.tick_unix_ms).to_string(),
+            tick.state.as_str().into(),
+            printable(&tick.host),
+            tick.attempt.to_string(),
+            tick.token.to_string(),
+            tick.outcome
+                .map_or("-", leasehold_records::Outcome::as_str)
+                .into(),
         ]);
     }
     let mut locks = Table::new(["LOCK", "PLACE", "WHO", "TOKEN", "LEASE", "TTL"]);
@@ -260,12 +286,15 @@ fn status_table(status: &Status, now: u64) -> String {
             ]);
         }
     }
-    [
+    let mut parts = vec![
         hosts.render_or("no host is alive\n"),
         jobs.render_or("no job is known\n"),
-        locks.render_or("no lock is held\n"),
-    ]
-    .join("\n")
+    ];
+    if !status.ticks.is_empty() {
+        parts.push(ticks.render_or(""));
+    }
+    parts.push(locks.render_or("no lock is held\n"));
+    parts.join("\n")
 }
 
 fn who(entry: &EntryStatus) -> String {
@@ -276,6 +305,14 @@ fn who(entry: &EntryStatus) -> String {
             format!("administrative hold: {}", printable(name))
         }
         _ => "another client".into(),
+    }
+}
+
+/// How long it is until a moment, by the reader's clock.
+fn until(next: u64, now: u64) -> String {
+    match next.checked_sub(now) {
+        Some(left) if left > 0 => format!("in {}", age(left)),
+        _ => "due".into(),
     }
 }
 
@@ -310,7 +347,7 @@ pub(crate) fn print(text: &str) -> Result<Exit, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_records::{JobState, Outcome};
+    use leasehold_records::{JobState, Outcome, TickState};
 
     fn run(token: u64, outcome: Outcome) -> RunRecord {
         RunRecord {
@@ -375,6 +412,7 @@ mod tests {
                 detail: String::new(),
                 progress: None,
             }],
+            ticks: vec![],
             locks: vec![LockStatus {
                 lock: "billing".into(),
                 entries: vec![
@@ -385,5 +423,46 @@ mod tests {
             }],
         };
         insta::assert_snapshot!(status_table(&status, 61_000));
+    }
+
+    #[test]
+    fn status_shows_when_a_job_is_due_and_who_ran_its_latest_tick() {
+        let job = |job: &str, next| JobRecord {
+            job: job.into(),
+            host: "host-a".into(),
+            lock: job.into(),
+            state: JobState::Sleeping,
+            since_unix_ms: 0,
+            token: None,
+            next_unix_ms: next,
+            last: None,
+            detail: String::new(),
+            progress: None,
+        };
+        let tick = |job: &str, state, outcome| TickRecord {
+            job: job.into(),
+            tick_unix_ms: 3_600_000,
+            state,
+            host: "host-b\u{1b}[31m".into(),
+            lock_key: format!("/leasehold/locks/{job}/694d"),
+            token: 7,
+            attempt: 2,
+            run_id: "host-b-7-0".into(),
+            claimed_unix_ms: 3_600_010,
+            ended_unix_ms: None,
+            outcome,
+            retry_unix_ms: None,
+        };
+        let status = Status {
+            revision: 12,
+            hosts: vec![],
+            jobs: vec![job("nightly", Some(7_200_000)), job("hourly", Some(1_000))],
+            ticks: vec![
+                tick("nightly", TickState::Done, Some(Outcome::Exit)),
+                tick("hourly", TickState::Claimed, None),
+            ],
+            locks: vec![],
+        };
+        insta::assert_snapshot!(status_table(&status, 3_661_000));
     }
 }

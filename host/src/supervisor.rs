@@ -14,7 +14,8 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::event::{About, What};
 use crate::exit::Exit;
-use crate::job::machine::{Action, Ending, Event, Machine, Rules, State, Verdict};
+use crate::job::claiming;
+use crate::job::machine::{Action, Ending, Event, Machine, Rules, State, Until, Verdict};
 use crate::job::work::{self, Bench, Outcome, Paused, RunNumber};
 use crate::journal::{Journal, text, unix_ms};
 use crate::timeline::Timeline;
@@ -105,7 +106,7 @@ impl Supervisor {
     ) -> Exit {
         for at in 0..self.seats.len() {
             let seat = &mut self.seats[at];
-            let (state, actions) = seat.machine.start(self.clock.now());
+            let (state, actions) = seat.machine.start(seat.bench.now(), fastrand::f64());
             self.enter(at, state, actions);
         }
         loop {
@@ -193,6 +194,7 @@ impl Supervisor {
         let event = match outcome {
             Outcome::Slept { cancelled: false } => Event::Woke,
             Outcome::Slept { cancelled: true } => Event::Cancelled,
+            Outcome::Looked(look) => Event::Looked(look),
             Outcome::Acquired(grant) => {
                 seat.token = Some(grant.token());
                 seat.sequence = 0;
@@ -200,6 +202,10 @@ impl Supervisor {
                 Event::Acquired
             }
             Outcome::Missed(missed) => Event::Missed(missed),
+            Outcome::Claimed(grant, claim) => {
+                seat.grant = Some(grant);
+                Event::Claimed(claim)
+            }
             Outcome::Ran(grant, verdict, report) => {
                 seat.grant = Some(grant);
                 seat.sequence += 1;
@@ -220,13 +226,17 @@ impl Supervisor {
                     Paused::Cancelled => Event::Cancelled,
                 }
             }
+            Outcome::Marked(grant) => {
+                seat.grant = Some(grant);
+                Event::Marked
+            }
             Outcome::Released => {
                 seat.token = None;
                 Event::Released
             }
         };
         let state = std::mem::replace(&mut seat.state, State::Ended(Ending::Stopped));
-        let now = self.clock.now();
+        let now = seat.bench.now();
         let (state, actions) = seat.machine.step(state, event, now, fastrand::f64());
         self.enter(at, state, actions);
     }
@@ -245,7 +255,17 @@ impl Supervisor {
         let bench = seat.bench.clone();
         match action {
             Action::Sleep { until } => self.spawn(at, work::sleep(bench, until)),
+            Action::Look { tick } => self.spawn(at, claiming::look(bench, tick)),
             Action::Acquire => self.spawn(at, work::acquire(bench)),
+            Action::Claim { tick, newest } => {
+                let sequence = seat.sequence;
+                match seat.grant.take() {
+                    Some(grant) => {
+                        self.spawn(at, claiming::claim(bench, grant, (tick, newest), sequence));
+                    }
+                    None => self.broken(at, "a claim without a grant"),
+                }
+            }
             Action::Run(turn) => {
                 let number = RunNumber {
                     sequence: seat.sequence,
@@ -261,6 +281,15 @@ impl Supervisor {
                 Some(grant) => self.spawn(at, work::pause(bench, grant, pause)),
                 None => self.broken(at, "a pause without a grant"),
             },
+            Action::Mark { tick, mark } => {
+                let outcome = seat.last.unwrap_or(leasehold_records::Outcome::Done);
+                match seat.grant.take() {
+                    Some(grant) => {
+                        self.spawn(at, claiming::mark(bench, grant, (tick, mark), outcome));
+                    }
+                    None => self.broken(at, "a mark without a grant"),
+                }
+            }
             Action::Release => match seat.grant.take() {
                 Some(grant) => self.spawn(at, work::release(bench, *grant)),
                 None => self.broken(at, "a release without a grant"),
@@ -319,13 +348,23 @@ impl Supervisor {
     fn note(&self, at: usize) {
         let seat = &self.seats[at];
         let (state, next) = match &seat.state {
-            State::Sleeping { until, .. } => (JobState::Sleeping, Some(*until)),
+            State::Sleeping { until, .. } => {
+                let next = match until {
+                    Until::Boot(until) => self.wall(*until),
+                    Until::Wall(until) => until.as_u64(),
+                };
+                (JobState::Sleeping, Some(next))
+            }
             State::Waiting { .. } => (JobState::Waiting, None),
             State::Running { .. } => (JobState::Running, None),
             State::Pausing { .. } => (JobState::Pausing, None),
             State::Ended(Ending::Finished) => (JobState::Finished, None),
             // Over in a moment, or gone with the host's lease: nobody needs to read about it.
-            State::Releasing { .. } | State::Ended(Ending::Stopped) => return,
+            State::Looking { .. }
+            | State::Claiming { .. }
+            | State::Marking { .. }
+            | State::Releasing { .. }
+            | State::Ended(Ending::Stopped) => return,
             State::Ended(Ending::Failed(_) | Ending::NotAcquired(_)) => (JobState::Failed, None),
         };
         self.journal.job(JobRecord {
@@ -335,7 +374,7 @@ impl Supervisor {
             state,
             since_unix_ms: unix_ms(seat.since),
             token: seat.token,
-            next_unix_ms: next.map(|at| self.wall(at)),
+            next_unix_ms: next,
             last: seat.last,
             detail: seat.detail.clone(),
             progress: seat.progress.clone(),

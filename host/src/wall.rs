@@ -1,11 +1,6 @@
 //! Wall time, for schedules and for people. Nothing that decides whether a lock is held may read it: clocks
 //! of hosts differ, and each is set now and then.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the job machine uses it from the next change on")
-)]
-
 use std::fmt;
 use std::time::{Duration, SystemTime};
 

@@ -106,6 +106,21 @@ pub fn tmux() -> Result<PathBuf> {
         .context("no tmux on the path: run scripts/setup --tests, or apt-get install tmux")
 }
 
+/// The library that moves wall clocks.
+///
+/// # Errors
+/// It is not installed.
+pub fn faketime() -> Result<PathBuf> {
+    // Debian has one folder for each architecture, others have none.
+    let folders = std::fs::read_dir("/usr/lib").context("listing /usr/lib")?;
+    let folders = folders.filter_map(|entry| Some(entry.ok()?.path()));
+    folders
+        .chain([PathBuf::from("/usr/lib")])
+        .map(|folder| folder.join("faketime/libfaketime.so.1"))
+        .find(|file| file.is_file())
+        .context("no libfaketime: run scripts/setup --tests, or apt-get install faketime")
+}
+
 /// A built plugin, by its name without `.wasm`.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! Everything it prints is kept; a wait that fails shows it.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -19,6 +20,9 @@ use crate::tail::{NoLine, Tail};
 
 /// A host's config, in the directory it runs in.
 const FILE: &str = "leasehold.toml";
+
+/// How it is started.
+const RUN: [&str; 5] = ["run", "--log-format", "json", "-c", FILE];
 
 /// The events that an error shows.
 const SHOWN: usize = 40;
@@ -45,16 +49,26 @@ impl HostProcess {
         Self::start_program(&binaries::leasehold()?, config)
     }
 
+    /// Starts the built host with a wall clock that is `ahead` seconds ahead of the machine's, or behind it.
+    /// What it measures time spans by is left alone.
+    ///
+    /// # Errors
+    /// It has not been built or could not be started, or libfaketime is not installed.
+    pub fn start_at(ahead: i64, config: &impl Display) -> Result<Self> {
+        let clock = [
+            ("LD_PRELOAD", binaries::faketime()?.into_os_string()),
+            ("FAKETIME", format!("{ahead:+}").into()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+        ];
+        Self::start_in(&binaries::leasehold()?, &RUN, config, &clock)
+    }
+
     /// Starts another program that takes a host's arguments.
     ///
     /// # Errors
     /// It could not be started.
     pub fn start_program(program: &Path, config: &impl Display) -> Result<Self> {
-        Self::start_with(
-            program,
-            &["run", "--log-format", "json", "-c", FILE],
-            config,
-        )
+        Self::start_with(program, &RUN, config)
     }
 
     /// Starts another command of the built host that goes on and writes events, such as `dev` or `store serve`, in
@@ -68,6 +82,15 @@ impl HostProcess {
     }
 
     fn start_with(program: &Path, args: &[&str], config: &impl Display) -> Result<Self> {
+        Self::start_in(program, args, config, &[])
+    }
+
+    fn start_in(
+        program: &Path,
+        args: &[&str],
+        config: &impl Display,
+        env: &[(&str, OsString)],
+    ) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("leasehold-host-")
             .tempdir()
@@ -76,6 +99,7 @@ impl HostProcess {
         certs::write(&file, &config.to_string())?;
         let mut command = Command::new(program);
         command.args(args).current_dir(dir.path());
+        command.envs(env.iter().map(|(name, value)| (name, value)));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::start(
             "host".to_owned(),

@@ -281,7 +281,9 @@ pub struct TickRecord {
     pub state: TickState,
     /// The host that began it.
     pub host: String,
-    /// The fencing token it was begun under.
+    /// The key of the lock entry it was begun under.
+    pub lock_key: String,
+    /// The fencing token it was begun under: the create revision of that entry.
     pub token: u64,
     /// Which attempt at this tick that was, from 1.
     pub attempt: u32,

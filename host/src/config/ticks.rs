@@ -3,11 +3,6 @@
 //! A tick is named by its own moment, which all hosts compute alike, whatever their clocks show. That is
 //! why periods count from 1970 and not from anybody's start.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the job machine uses it from the next change on")
-)]
-
 use std::ops::Range;
 use std::time::Duration;
 
@@ -95,6 +90,11 @@ impl Beat {
             }
             Self::Cron(cron) => cron.newest(at),
         }
+    }
+
+    /// Whether the ticks are a period, whose current slot is what a job begins with.
+    pub(crate) const fn is_period(&self) -> bool {
+        matches!(self, Self::Every(_))
     }
 
     /// The shortest time between two ticks.

@@ -1,13 +1,23 @@
 //! The job machine: `step(state, event, now) -> (state, actions)`. No await, no clock, no I/O.
 //!
 //! ```text
-//!              ┌────────────── backoff or next time ───────────────┐
-//!              ▼                                                   │
-//!  start ─▶ Waiting ──acquired──▶ Running ──ended──▶ Releasing ──▶ Sleeping
-//!              │                    │  ▲                │
-//!              │ skipped            │  └─ again ─ Pausing
-//!              ▼                    ▼                   ▼
-//!           Sleeping              (lost)              Ended
+//!              ┌──────────────── backoff or next time ─────────────────┐
+//!              ▼                                                       │
+//!  start ─▶ Waiting ──acquired──────▶ Running ──ended───▶ Releasing ──▶ Sleeping
+//!              │                        │  ▲                 │
+//!              │ skipped                │  └─ again ─ Pausing
+//!              ▼                        ▼                    ▼
+//!           Sleeping                  (lost)               Ended
+//! ```
+//!
+//! A job with ticks takes three more steps, each a word with the store: it looks whether its tick is done
+//! already, before it waits for the lock; it claims the tick, under the lock, before the guest runs; and it
+//! marks the tick, after the guest has stopped and before the lock is given back.
+//!
+//! ```text
+//!  Sleeping ──due──▶ Looking ──open──▶ Waiting ──acquired──▶ Claiming ──ours──▶ Running ──ended──▶ Marking ──▶ Releasing
+//!      ▲                │ done                                  │ somebody's                                    ▲
+//!      └────────────────┘                                       └───────────────────────────────────────────────┘
 //! ```
 //!
 //! One piece of work is under way for a job at any time, and every piece ends in exactly one event.
@@ -17,7 +27,12 @@ use std::time::Duration;
 
 use leasehold_lock::BootTime;
 
-use crate::config::{Beat, Restart, Schedule};
+use crate::config::{MissedTicks, Restart, Schedule, Ticks};
+use crate::wall::UnixMs;
+
+/// A tick that is woken for this much too late passed while a busy machine did something else, not while
+/// it was suspended: the current one is run in its place.
+const HICCUP: Duration = Duration::from_secs(1);
 
 /// What the machine needs to know of a job.
 #[derive(Clone, Debug)]
@@ -25,6 +40,20 @@ pub(crate) struct Rules {
     pub(crate) schedule: Schedule,
     pub(crate) restart: Restart,
     pub(crate) retries: u32,
+}
+
+/// This moment: pauses are measured on the boot-time clock, ticks come by wall time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Now {
+    pub(crate) boot: BootTime,
+    pub(crate) wall: UnixMs,
+}
+
+/// A moment on one of the two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    Boot(BootTime),
+    Wall(UnixMs),
 }
 
 /// Why a run was started.
@@ -40,21 +69,27 @@ pub(crate) enum Cause {
 pub(crate) struct Turn {
     /// From 1; grows while a failed run is tried again.
     pub(crate) attempt: u32,
-    /// When it was due.
-    pub(crate) due: BootTime,
+    /// The tick that it is for, of a job that has them.
+    pub(crate) tick: Option<UnixMs>,
 }
 
 /// What a job is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Nothing until the timer; then this turn.
-    Sleeping { until: BootTime, next: Turn },
+    Sleeping { until: Until, next: Turn },
+    /// Whether its tick is done already is being read. A `late` one only counts if it was begun.
+    Looking { turn: Turn, late: bool },
     /// In the queue of its lock.
     Waiting { turn: Turn },
+    /// The lock is held, and the tick is being claimed.
+    Claiming { turn: Turn },
     /// The guest runs.
     Running { turn: Turn, since: BootTime },
     /// The lock is kept between two runs.
     Pausing { turn: Turn },
+    /// The guest has stopped, and its tick is being marked; then the lock is given back, and then `then`.
+    Marking { then: Then },
     /// The guest has stopped and the lock is being given back; then `then`.
     Releasing { then: Then },
     /// Over.
@@ -65,7 +100,7 @@ pub(crate) enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     Wait(Turn),
-    Sleep { until: BootTime, next: Turn },
+    Sleep { until: Until, next: Turn },
     End(Ending),
 }
 
@@ -110,34 +145,77 @@ pub(crate) enum Missed {
     Cancelled,
 }
 
+/// What a look at a tick has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Nobody has begun it, or it could not be read.
+    Open,
+    /// Somebody has begun it, and not finished yet.
+    Begun,
+    /// It is done, or a later one is begun.
+    Over { known: UnixMs, reason: String },
+}
+
+/// What has become of claiming a tick.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// This one is ours to run; it may be a newer one than was asked for.
+    Ours { tick: UnixMs, attempt: u32 },
+    /// It is done, or a later one is begun.
+    Over { known: UnixMs, reason: String },
+    /// It has failed, and its next attempt is not due yet.
+    NotYet { wait: Duration, reason: String },
+    /// The lock was lost before it was claimed.
+    Lost,
+    /// Something that may be better in a moment.
+    Trouble(String),
+}
+
+/// What is written down about the tick of a run that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// Nobody is to run it again.
+    Done,
+    /// It is to be run again, by whoever has the lock, but not before this.
+    Retry { not_before: UnixMs },
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The host has started this job.
-    Start,
-    /// The timer of `Sleeping` or `Pausing` is up.
+    /// The timer of `Sleeping` or `Pausing` is up, or the clock it goes by was set.
     Woke,
     /// The sleep was cut short because the host stops.
     Cancelled,
+    Looked(Look),
     Acquired,
     Missed(Missed),
+    Claimed(Claim),
     RunEnded(Verdict),
     /// The lock was lost while no guest ran.
     LostWhilePausing,
+    /// The tick is marked, or that was given up.
+    Marked,
     Released,
 }
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Sleep until then, and say `Woke`.
-    Sleep { until: BootTime },
+    /// Sleep until then, or until the wall clock is set, and say `Woke`.
+    Sleep { until: Until },
+    /// Read what has become of this tick.
+    Look { tick: UnixMs },
     /// Join the queue.
     Acquire,
+    /// Claim this tick, or, if nobody has begun it and a newer one is due, that one.
+    Claim { tick: UnixMs, newest: UnixMs },
     /// Run the guest under the grant that was just acquired or is still held.
     Run(Turn),
     /// Keep the grant for this long, then say `Woke`.
     Pause(Duration),
+    /// Write down what has become of this tick.
+    Mark { tick: UnixMs, mark: Mark },
     /// Give the grant back.
     Release,
     /// Tell people that a run is skipped.
@@ -155,11 +233,14 @@ const STABLE_PAUSES: u32 = 10;
 /// Advances a job.
 ///
 /// `failures` counts failures in a row and belongs to the job; `stopping` is whether the host stops;
-/// `jitter` is in `0.0..1.0` and spreads pauses so that hosts do not come back in step.
+/// `jitter` is in `0.0..1.0` and spreads pauses and ticks so that hosts do not come back in step.
 pub(crate) struct Machine {
     pub(crate) rules: Rules,
     pub(crate) failures: u32,
     pub(crate) stopping: bool,
+    /// The latest tick that is no longer this host's business. What comes later is planned by it, so that a
+    /// clock that is put back brings nothing twice.
+    handled: Option<UnixMs>,
 }
 
 impl Machine {
@@ -168,6 +249,7 @@ impl Machine {
             rules,
             failures: 0,
             stopping: false,
+            handled: None,
         }
     }
 
@@ -176,50 +258,172 @@ impl Machine {
         &mut self,
         state: State,
         event: Event,
-        now: BootTime,
+        now: Now,
         jitter: f64,
     ) -> (State, Vec<Action>) {
         match (state, event) {
-            (State::Sleeping { next, .. }, Event::Start | Event::Woke) if !self.stopping => {
-                (State::Waiting { turn: next }, vec![Action::Acquire])
+            (State::Sleeping { until, next }, Event::Woke) if !self.stopping => {
+                self.woke(until, next, now, jitter)
+            }
+            (State::Looking { turn, late }, Event::Looked(look)) if !self.stopping => {
+                self.looked(turn, late, look, now, jitter)
             }
             (State::Waiting { turn }, Event::Acquired) if !self.stopping => {
-                (State::Running { turn, since: now }, vec![Action::Run(turn)])
+                self.acquired(turn, now)
             }
             (State::Waiting { turn }, Event::Missed(missed)) => {
                 self.missed(turn, missed, now, jitter)
             }
+            (State::Claiming { turn }, Event::Claimed(claim)) => {
+                self.claimed(turn, claim, now, jitter)
+            }
             (State::Running { turn, since }, Event::RunEnded(verdict)) => {
                 self.run_ended(turn, since, verdict, now, jitter)
             }
-            (State::Pausing { turn }, Event::Woke) if !self.stopping => {
-                (State::Running { turn, since: now }, vec![Action::Run(turn)])
-            }
+            (State::Pausing { turn }, Event::Woke) if !self.stopping => run(turn, now),
             (State::Pausing { turn }, Event::LostWhilePausing) => {
-                Self::release(self.or_stop(Then::Wait(turn)))
+                release(self.or_stop(Then::Wait(turn)))
             }
             (State::Waiting { .. }, Event::Acquired)
             | (State::Pausing { .. }, Event::Woke | Event::Cancelled) => {
-                Self::release(Then::End(Ending::Stopped))
+                release(Then::End(Ending::Stopped))
             }
-            (State::Releasing { then }, Event::Released) => Self::then(self.or_stop(then)),
-            (State::Sleeping { .. } | State::Waiting { .. }, _) => Self::ended(Ending::Stopped),
+            (State::Marking { then }, Event::Marked) => release(self.or_stop(then)),
+            (State::Releasing { then }, Event::Released) => then_enter(self.or_stop(then)),
+            (State::Sleeping { .. } | State::Looking { .. } | State::Waiting { .. }, _) => {
+                ended(Ending::Stopped)
+            }
             // An event that its state does not expect is a fault of ours. Ending the job is safe and
             // visible; going on would be neither.
             (state @ State::Ended(_), _) => (state, vec![]),
-            (state, event) => Self::ended(Ending::Failed(format!(
+            (state, event) => ended(Ending::Failed(format!(
                 "internal: {event:?} while {state:?}"
             ))),
         }
     }
 
     /// The first state of a job and what to do about it.
-    pub(crate) fn start(&mut self, now: BootTime) -> (State, Vec<Action>) {
-        let next = Turn {
-            attempt: 1,
-            due: now,
+    pub(crate) fn start(&mut self, now: Now, jitter: f64) -> (State, Vec<Action>) {
+        let Schedule::Ticks(ticks) = &self.rules.schedule else {
+            let turn = Turn {
+                attempt: 1,
+                tick: None,
+            };
+            return (State::Waiting { turn }, vec![Action::Acquire]);
         };
-        self.step(State::Sleeping { until: now, next }, Event::Start, now, 0.0)
+        let Some(newest) = ticks.beat().newest(now.wall) else {
+            return then_enter(self.plan(now, jitter));
+        };
+        let turn = Turn::of(newest);
+        let is_due = match ticks.missed() {
+            // Of a period the current slot is what a job that has just come begins with.
+            MissedTicks::Skip => ticks.beat().is_period(),
+            MissedTicks::CatchUp => true,
+        };
+        if !is_due {
+            // It passed unseen; but if somebody began it and did not come to its end, it is finished.
+            return look(turn, true);
+        }
+        let until = newest.after(ticks.jitter().mul_f64(jitter));
+        if until > now.wall {
+            let until = Until::Wall(until);
+            return then_enter(Then::Sleep { until, next: turn });
+        }
+        look(turn, false)
+    }
+
+    /// It is time, or the clock was set.
+    fn woke(&mut self, until: Until, turn: Turn, now: Now, jitter: f64) -> (State, Vec<Action>) {
+        let (Some(tick), Schedule::Ticks(ticks)) = (turn.tick, &self.rules.schedule) else {
+            return (State::Waiting { turn }, vec![Action::Acquire]);
+        };
+        let Until::Wall(due) = until else {
+            // After a pause: still the same tick.
+            return look(turn, false);
+        };
+        if now.wall < due {
+            return then_enter(self.replan(due, tick, now, jitter));
+        }
+        let newest = ticks.beat().newest(now.wall).unwrap_or(tick).max(tick);
+        if newest == tick {
+            return look(turn, false);
+        }
+        let late = ticks.missed() == MissedTicks::Skip && now.wall.since(due) > HICCUP;
+        let (state, mut actions) = look(Turn::of(newest), late);
+        actions.insert(0, Action::TellSkipped(passed(tick)));
+        (state, actions)
+    }
+
+    fn looked(
+        &mut self,
+        turn: Turn,
+        late: bool,
+        look: Look,
+        now: Now,
+        jitter: f64,
+    ) -> (State, Vec<Action>) {
+        match look {
+            // It was not this host's business; what comes next is planned from now on.
+            Look::Open if late => then_enter(self.plan(now, jitter)),
+            Look::Open | Look::Begun => (State::Waiting { turn }, vec![Action::Acquire]),
+            Look::Over { known, reason } => {
+                self.handle_known(turn.tick, known, now);
+                let (state, mut actions) = then_enter(self.plan(now, jitter));
+                if !late {
+                    actions.insert(0, Action::TellSkipped(reason));
+                }
+                (state, actions)
+            }
+        }
+    }
+
+    fn acquired(&self, turn: Turn, now: Now) -> (State, Vec<Action>) {
+        let (Some(tick), Schedule::Ticks(ticks)) = (turn.tick, &self.rules.schedule) else {
+            return run(turn, now);
+        };
+        let newest = ticks.beat().newest(now.wall).unwrap_or(tick).max(tick);
+        (
+            State::Claiming { turn },
+            vec![Action::Claim { tick, newest }],
+        )
+    }
+
+    fn claimed(&mut self, turn: Turn, claim: Claim, now: Now, jitter: f64) -> (State, Vec<Action>) {
+        match claim {
+            // Claimed and not run: it stays for another host to take over.
+            Claim::Ours { .. } if self.stopping => release(Then::End(Ending::Stopped)),
+            Claim::Ours { tick, attempt } => {
+                let asked = turn.tick.unwrap_or(tick);
+                let tick_of = Some(tick);
+                let (state, mut actions) = run(
+                    Turn {
+                        attempt,
+                        tick: tick_of,
+                    },
+                    now,
+                );
+                if tick > asked {
+                    actions.insert(0, Action::TellSkipped(passed(asked)));
+                }
+                (state, actions)
+            }
+            Claim::Over { known, reason } => {
+                self.handle_known(turn.tick, known, now);
+                let then = self.plan(now, jitter);
+                let (state, mut actions) = release(self.or_stop(then));
+                actions.push(Action::TellSkipped(reason));
+                (state, actions)
+            }
+            Claim::NotYet { wait, reason } => {
+                let delay = wait.min(self.rules.restart.max());
+                self.release_and_pause(turn, delay, reason, now)
+            }
+            Claim::Lost => release(self.or_stop(Then::Wait(turn))),
+            Claim::Trouble(reason) => {
+                let delay = self.backoff(jitter);
+                self.release_and_pause(turn, delay, reason, now)
+            }
+        }
     }
 
     fn run_ended(
@@ -227,11 +431,11 @@ impl Machine {
         turn: Turn,
         since: BootTime,
         verdict: Verdict,
-        now: BootTime,
+        now: Now,
         jitter: f64,
     ) -> (State, Vec<Action>) {
         let stable = self.rules.restart.min() * STABLE_PAUSES;
-        if matches!(verdict, Verdict::Done | Verdict::Again(_)) || now.since(since) > stable {
+        if matches!(verdict, Verdict::Done | Verdict::Again(_)) || now.boot.since(since) > stable {
             self.failures = 0;
         }
         match verdict {
@@ -239,74 +443,87 @@ impl Machine {
                 let turn = Turn { attempt: 1, ..turn };
                 (State::Pausing { turn }, vec![Action::Pause(pause)])
             }
-            Verdict::Stopped | Verdict::Again(_) => Self::release(Then::End(Ending::Stopped)),
+            // The tick stays begun, for another host to take over.
+            Verdict::Stopped | Verdict::Again(_) => release(Then::End(Ending::Stopped)),
             Verdict::Done => match &self.rules.schedule {
-                Schedule::Once => Self::release(Then::End(Ending::Finished)),
-                Schedule::Ticks(_) => Self::release(self.next_time(turn, now)),
+                Schedule::Once => release(Then::End(Ending::Finished)),
+                Schedule::Ticks(_) => self.mark_done(turn, now, jitter),
                 Schedule::KeepRunning => {
-                    let until = now.after(self.rules.restart.min());
-                    let next = Turn {
-                        attempt: 1,
-                        due: until,
-                    };
-                    Self::release(Then::Sleep { until, next })
+                    let until = Until::Boot(now.boot.after(self.rules.restart.min()));
+                    let next = Turn { attempt: 1, ..turn };
+                    release(Then::Sleep { until, next })
                 }
             },
             // The work is unfinished and nobody is to blame: back into the queue.
-            Verdict::Lost => Self::release(self.or_stop(Then::Wait(Turn {
+            Verdict::Lost => release(self.or_stop(Then::Wait(Turn {
                 attempt: turn.attempt + 1,
                 ..turn
             }))),
-            Verdict::Fatal(reason) => Self::release(Then::End(Ending::Failed(reason))),
-            Verdict::Failed(reason) => {
-                let (then, told) = self.after_failure(turn, reason, now, jitter);
-                let (state, mut actions) = Self::release(self.or_stop(then));
-                actions.extend(told);
-                (state, actions)
-            }
+            Verdict::Fatal(reason) => mark(turn, Mark::Done, Then::End(Ending::Failed(reason))),
+            Verdict::Failed(reason) => self.failed(turn, reason, now, jitter),
         }
     }
 
-    fn after_failure(
+    fn failed(
         &mut self,
         turn: Turn,
         reason: String,
-        now: BootTime,
+        now: Now,
         jitter: f64,
-    ) -> (Then, Option<Action>) {
+    ) -> (State, Vec<Action>) {
         let may_retry = match &self.rules.schedule {
             Schedule::KeepRunning => true,
             Schedule::Once | Schedule::Ticks(_) => turn.attempt <= self.rules.retries,
         };
         match &self.rules.schedule {
-            Schedule::Once if !may_retry => (Then::End(Ending::Failed(reason)), None),
-            Schedule::Ticks(_) if !may_retry => (self.next_time(turn, now), None),
-            _ => {
-                let delay = self.backoff(jitter);
-                let until = now.after(delay);
-                let next = Turn {
-                    attempt: turn.attempt + 1,
-                    due: turn.due,
-                };
-                let told = Action::TellBackoff { delay, reason };
-                (Then::Sleep { until, next }, Some(told))
-            }
+            Schedule::Once if !may_retry => return release(Then::End(Ending::Failed(reason))),
+            Schedule::Ticks(_) if !may_retry => return self.mark_done(turn, now, jitter),
+            _ => {}
         }
+        let delay = self.backoff(jitter);
+        let not_before = now.wall.after(delay);
+        if let (Some(tick), Schedule::Ticks(ticks)) = (turn.tick, &self.rules.schedule)
+            && ticks
+                .beat()
+                .next(tick)
+                .is_some_and(|next| next <= not_before)
+        {
+            // Before it could be tried again, the next one is due.
+            return self.mark_done(turn, now, jitter);
+        }
+        let then = Then::Sleep {
+            until: Until::Boot(now.boot.after(delay)),
+            next: Turn {
+                attempt: turn.attempt + 1,
+                ..turn
+            },
+        };
+        let (state, mut actions) = mark(turn, Mark::Retry { not_before }, self.or_stop(then));
+        actions.push(Action::TellBackoff { delay, reason });
+        (state, actions)
+    }
+
+    fn mark_done(&mut self, turn: Turn, now: Now, jitter: f64) -> (State, Vec<Action>) {
+        self.handle(turn.tick);
+        let then = self.plan(now, jitter);
+        mark(turn, Mark::Done, then)
     }
 
     fn missed(
         &mut self,
         turn: Turn,
         missed: Missed,
-        now: BootTime,
+        now: Now,
         jitter: f64,
     ) -> (State, Vec<Action>) {
         match missed {
-            Missed::Cancelled => Self::ended(Ending::Stopped),
+            Missed::Cancelled => ended(Ending::Stopped),
             Missed::Contended(reason) => match &self.rules.schedule {
-                Schedule::Once => Self::ended(Ending::NotAcquired(reason)),
+                Schedule::Once => ended(Ending::NotAcquired(reason)),
                 Schedule::Ticks(_) => {
-                    let (state, mut actions) = Self::then(self.next_time(turn, now));
+                    self.handle(turn.tick);
+                    let then = self.plan(now, jitter);
+                    let (state, mut actions) = then_enter(self.or_stop(then));
                     actions.insert(0, Action::TellSkipped(reason));
                     (state, actions)
                 }
@@ -321,13 +538,27 @@ impl Machine {
         &mut self,
         turn: Turn,
         reason: String,
-        now: BootTime,
+        now: Now,
         jitter: f64,
     ) -> (State, Vec<Action>) {
         let delay = self.backoff(jitter);
-        let until = now.after(delay);
-        let (state, mut actions) = Self::then(self.or_stop(Then::Sleep { until, next: turn }));
+        let until = Until::Boot(now.boot.after(delay));
+        let (state, mut actions) = then_enter(self.or_stop(Then::Sleep { until, next: turn }));
         actions.insert(0, Action::TellBackoff { delay, reason });
+        (state, actions)
+    }
+
+    /// The same turn after a pause, without the lock.
+    fn release_and_pause(
+        &self,
+        turn: Turn,
+        delay: Duration,
+        reason: String,
+        now: Now,
+    ) -> (State, Vec<Action>) {
+        let until = Until::Boot(now.boot.after(delay));
+        let (state, mut actions) = release(self.or_stop(Then::Sleep { until, next: turn }));
+        actions.push(Action::TellBackoff { delay, reason });
         (state, actions)
     }
 
@@ -340,22 +571,53 @@ impl Machine {
             .mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
     }
 
-    /// The next due time of an `every` job. Times that have passed meanwhile are left out.
-    fn next_time(&self, turn: Turn, now: BootTime) -> Then {
+    fn handle(&mut self, tick: Option<UnixMs>) {
+        self.handled = self.handled.max(tick);
+    }
+
+    /// Leaves behind what the store knows to be over; but not what a host whose clock is ahead has run.
+    fn handle_known(&mut self, tick: Option<UnixMs>, known: UnixMs, now: Now) {
+        self.handle(tick);
+        if known <= now.wall {
+            self.handle(Some(known));
+        }
+    }
+
+    /// The next tick that is this host's business. Those that have passed meanwhile are left out, or the
+    /// newest of them is caught up with.
+    fn plan(&self, now: Now, jitter: f64) -> Then {
         let Schedule::Ticks(ticks) = &self.rules.schedule else {
-            return Then::Wait(turn);
+            return Then::End(Ending::Failed("internal: a tick of a job without".into()));
         };
-        let Beat::Every(every) = ticks.beat() else {
-            return Then::End(Ending::Failed("`cron` is not run yet".into()));
+        let is_new = |tick: &UnixMs| self.handled.is_none_or(|handled| *tick > handled);
+        let newest = match ticks.missed() {
+            MissedTicks::Skip => None,
+            MissedTicks::CatchUp => ticks.beat().newest(now.wall).filter(is_new),
         };
-        let every_nanos = u64::try_from(every.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let passed = now.as_nanos().saturating_sub(turn.due.as_nanos()) / every_nanos + 1;
-        let due = turn
-            .due
-            .after(Duration::from_nanos(every_nanos.saturating_mul(passed)));
-        Then::Sleep {
-            until: due,
-            next: Turn { attempt: 1, due },
+        match newest.or_else(|| self.next_tick(ticks, now)) {
+            Some(tick) => Then::Sleep {
+                until: Until::Wall(tick.after(ticks.jitter().mul_f64(jitter.clamp(0.0, 1.0)))),
+                next: Turn::of(tick),
+            },
+            None => Then::End(Ending::Failed("its last tick has been".into())),
+        }
+    }
+
+    fn next_tick(&self, ticks: &Ticks, now: Now) -> Option<UnixMs> {
+        let is_new = |tick: &UnixMs| self.handled.is_none_or(|handled| *tick > handled);
+        let first = ticks.beat().first(now.wall).filter(is_new);
+        first.or_else(|| self.handled.and_then(|handled| ticks.beat().next(handled)))
+    }
+
+    /// The clock was set while this tick was waited for: another may come first now.
+    fn replan(&self, due: UnixMs, tick: UnixMs, now: Now, jitter: f64) -> Then {
+        let same = Then::Sleep {
+            until: Until::Wall(due),
+            next: Turn::of(tick),
+        };
+        match self.plan(now, jitter) {
+            Then::Sleep { next, .. } if next == Turn::of(tick) || now.wall >= tick => same,
+            plan => plan,
         }
     }
 
@@ -365,34 +627,68 @@ impl Machine {
             then => then,
         }
     }
+}
 
-    fn release(then: Then) -> (State, Vec<Action>) {
-        (State::Releasing { then }, vec![Action::Release])
-    }
-
-    fn then(then: Then) -> (State, Vec<Action>) {
-        match then {
-            Then::Wait(turn) => (State::Waiting { turn }, vec![Action::Acquire]),
-            Then::Sleep { until, next } => (
-                State::Sleeping { until, next },
-                vec![Action::Sleep { until }],
-            ),
-            Then::End(ending) => Self::ended(ending),
+impl Turn {
+    /// The first attempt at this tick.
+    const fn of(tick: UnixMs) -> Self {
+        Self {
+            attempt: 1,
+            tick: Some(tick),
         }
     }
+}
 
-    fn ended(ending: Ending) -> (State, Vec<Action>) {
-        (
-            State::Ended(ending.clone()),
-            vec![Action::TellEnded(ending)],
-        )
+fn passed(tick: UnixMs) -> String {
+    format!("the tick of {tick} passed before it could be started, and the next one is due")
+}
+
+fn look(turn: Turn, late: bool) -> (State, Vec<Action>) {
+    match turn.tick {
+        Some(tick) => (State::Looking { turn, late }, vec![Action::Look { tick }]),
+        None => (State::Waiting { turn }, vec![Action::Acquire]),
     }
+}
+
+fn run(turn: Turn, now: Now) -> (State, Vec<Action>) {
+    let since = now.boot;
+    (State::Running { turn, since }, vec![Action::Run(turn)])
+}
+
+/// Marks the tick, if there is one, and then releases.
+fn mark(turn: Turn, mark: Mark, then: Then) -> (State, Vec<Action>) {
+    match turn.tick {
+        Some(tick) => (State::Marking { then }, vec![Action::Mark { tick, mark }]),
+        None => release(then),
+    }
+}
+
+fn release(then: Then) -> (State, Vec<Action>) {
+    (State::Releasing { then }, vec![Action::Release])
+}
+
+fn then_enter(then: Then) -> (State, Vec<Action>) {
+    match then {
+        Then::Wait(turn) => (State::Waiting { turn }, vec![Action::Acquire]),
+        Then::Sleep { until, next } => (
+            State::Sleeping { until, next },
+            vec![Action::Sleep { until }],
+        ),
+        Then::End(ending) => ended(ending),
+    }
+}
+
+fn ended(ending: Ending) -> (State, Vec<Action>) {
+    (
+        State::Ended(ending.clone()),
+        vec![Action::TellEnded(ending)],
+    )
 }
 
 impl Rules {
     /// Why a run of such a job starts.
     pub(crate) const fn cause(&self) -> Cause {
-        match self.schedule {
+        match &self.schedule {
             Schedule::KeepRunning => Cause::Continuous,
             Schedule::Once => Cause::Once,
             Schedule::Ticks(_) => Cause::Schedule,
@@ -401,172 +697,5 @@ impl Rules {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use std::path::Path;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn machine(job: &str) -> Machine {
-        let text = format!(
-            "[store]\nendpoints = [\"http://127.0.0.1:1\"]\n[jobs.j]\nplugin = \"x.wasm\"\n{job}"
-        );
-        let config = Config::parse(&text, Path::new("test.toml")).expect("a valid job");
-        let job = &config.jobs()[0];
-        Machine::new(Rules {
-            schedule: job.schedule().clone(),
-            restart: job.restart(),
-            retries: job.retries(),
-        })
-    }
-
-    fn at(seconds: u64) -> BootTime {
-        BootTime::from_nanos(seconds * 1_000_000_000)
-    }
-
-    /// Starts the job at 100 s and brings it to a run that ends at `end` with `verdict`.
-    fn run(machine: &mut Machine, end: u64, verdict: Verdict) -> (State, Vec<Action>) {
-        let (state, actions) = machine.start(at(100));
-        assert_eq!(actions, [Action::Acquire]);
-        let (state, _) = machine.step(state, Event::Acquired, at(100), 1.0);
-        machine.step(state, Event::RunEnded(verdict), at(end), 1.0)
-    }
-
-    fn released(machine: &mut Machine, state: State, now: u64) -> (State, Vec<Action>) {
-        machine.step(state, Event::Released, at(now), 1.0)
-    }
-
-    /// Promise P1. Fails on a machine that releases before the run has ended.
-    #[test]
-    fn the_lock_is_given_back_only_after_the_run_has_ended() {
-        for verdict in [
-            Verdict::Done,
-            Verdict::Failed("x".into()),
-            Verdict::Fatal("x".into()),
-            Verdict::Lost,
-            Verdict::Stopped,
-        ] {
-            let mut machine = machine("once = true");
-            let (state, actions) = machine.start(at(1));
-            assert!(!actions.contains(&Action::Release));
-            let (state, actions) = machine.step(state, Event::Acquired, at(1), 1.0);
-            assert!(!actions.contains(&Action::Release));
-            let (state, actions) = machine.step(state, Event::RunEnded(verdict), at(2), 1.0);
-            assert!(actions.contains(&Action::Release));
-            assert!(matches!(state, State::Releasing { .. }));
-        }
-    }
-
-    #[test]
-    fn a_once_job_finishes_and_ends() {
-        let mut machine = machine("once = true");
-        let (state, _) = run(&mut machine, 101, Verdict::Done);
-        let (state, actions) = released(&mut machine, state, 101);
-        assert_eq!(state, State::Ended(Ending::Finished));
-        assert_eq!(actions, [Action::TellEnded(Ending::Finished)]);
-    }
-
-    #[test]
-    fn a_lost_run_goes_straight_back_into_the_queue() {
-        let mut machine = machine("once = true");
-        let (state, _) = run(&mut machine, 101, Verdict::Lost);
-        let (state, actions) = released(&mut machine, state, 101);
-        assert_eq!(actions, [Action::Acquire]);
-        assert!(matches!(state, State::Waiting { turn } if turn.attempt == 2));
-    }
-
-    #[test]
-    fn a_failed_once_job_is_tried_again_as_often_as_it_may() {
-        let mut machine = machine("once = true\nretries = 1");
-        let (state, actions) = run(&mut machine, 101, Verdict::Failed("no".into()));
-        assert!(matches!(&actions[1], Action::TellBackoff { delay, .. } if *delay == SECOND));
-        let (state, _) = released(&mut machine, state, 101);
-        let (state, _) = machine.step(state, Event::Woke, at(102), 1.0);
-        let (state, _) = machine.step(state, Event::Acquired, at(102), 1.0);
-        let failed = Event::RunEnded(Verdict::Failed("still no".into()));
-        let (state, _) = machine.step(state, failed, at(103), 1.0);
-        let (state, _) = released(&mut machine, state, 103);
-        assert_eq!(state, State::Ended(Ending::Failed("still no".into())));
-    }
-
-    #[test]
-    fn pauses_double_while_it_fails_and_start_over_after_a_stable_run() {
-        let mut machine = machine("restart = { min = \"1s\", max = \"5s\" }");
-        let mut delays = vec![];
-        for end in [101, 101, 101, 101, 150] {
-            let (_, actions) = run(&mut machine, end, Verdict::Failed("x".into()));
-            let Some(Action::TellBackoff { delay, .. }) = actions.last() else {
-                panic!("no pause in {actions:?}");
-            };
-            delays.push(delay.as_secs());
-        }
-        assert_eq!(delays, [1, 2, 4, 5, 1]);
-    }
-
-    #[test]
-    fn an_every_job_keeps_its_beat_and_leaves_out_what_has_passed() {
-        let mut machine = machine("every = \"10s\"");
-        let (state, _) = run(&mut machine, 125, Verdict::Done);
-        let (state, _) = released(&mut machine, state, 125);
-        assert!(matches!(state, State::Sleeping { until, .. } if until == at(130)));
-    }
-
-    #[test]
-    fn an_every_job_that_misses_its_lock_says_so_and_waits_for_its_next_time() {
-        let mut machine = machine("every = \"10s\"\nwait = \"never\"");
-        let (state, _) = machine.start(at(100));
-        let missed = Event::Missed(Missed::Contended("held".into()));
-        let (state, actions) = machine.step(state, missed, at(100), 1.0);
-        assert_eq!(actions[0], Action::TellSkipped("held".into()));
-        assert!(matches!(state, State::Sleeping { until, .. } if until == at(110)));
-    }
-
-    #[test]
-    fn again_keeps_the_lock_and_a_loss_in_the_pause_goes_back_to_the_queue() {
-        let mut machine = machine("");
-        let (state, actions) = run(&mut machine, 101, Verdict::Again(SECOND));
-        assert_eq!(actions, [Action::Pause(SECOND)]);
-        let (state, actions) = machine.step(state, Event::LostWhilePausing, at(101), 1.0);
-        assert_eq!(actions, [Action::Release]);
-        let (_, actions) = released(&mut machine, state, 101);
-        assert_eq!(actions, [Action::Acquire]);
-    }
-
-    #[test]
-    fn a_stopping_host_starts_nothing_and_ends_everything() {
-        let mut machine = machine("");
-        let (waiting, _) = machine.start(at(1));
-        machine.stopping = true;
-        let (state, actions) = machine.step(waiting, Event::Acquired, at(2), 1.0);
-        assert_eq!(actions, [Action::Release]);
-        let (state, _) = released(&mut machine, state, 2);
-        assert_eq!(state, State::Ended(Ending::Stopped));
-
-        let turn = Turn {
-            attempt: 1,
-            due: at(1),
-        };
-        let sleeping = State::Sleeping {
-            until: at(9),
-            next: turn,
-        };
-        let (state, _) = machine.step(sleeping, Event::Cancelled, at(2), 1.0);
-        assert_eq!(state, State::Ended(Ending::Stopped));
-        let running = State::Running { turn, since: at(1) };
-        let ended = Event::RunEnded(Verdict::Failed("cut".into()));
-        let (state, _) = machine.step(running, ended, at(2), 1.0);
-        let (state, _) = released(&mut machine, state, 2);
-        assert_eq!(state, State::Ended(Ending::Stopped));
-    }
-
-    #[test]
-    fn trouble_with_the_store_is_not_an_attempt_of_the_guest() {
-        let mut machine = machine("once = true");
-        let (state, _) = machine.start(at(1));
-        let missed = Event::Missed(Missed::Trouble("no store".into()));
-        let (state, actions) = machine.step(state, missed, at(1), 1.0);
-        assert!(matches!(&actions[0], Action::TellBackoff { .. }));
-        assert!(matches!(state, State::Sleeping { next, .. } if next.attempt == 1));
-    }
-}
+#[path = "machine_tests.rs"]
+mod tests;

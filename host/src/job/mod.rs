@@ -1,4 +1,10 @@
-//! Jobs: what each should be doing (`machine`), and the work that does it (`work`).
+//! Jobs: what each should be doing (`machine`), the work that does it (`work`, and `claiming` for ticks), and
+//! what keeps a tick from being run twice (`tick`).
 
+pub(crate) mod claiming;
 pub(crate) mod machine;
+pub(crate) mod tick;
 pub(crate) mod work;
+
+#[cfg(test)]
+mod sim_tests;

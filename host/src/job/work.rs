@@ -13,7 +13,7 @@ use leasehold_records::{HolderRecord, Root, RunRecord};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::machine::{Cause, Missed, Turn, Verdict};
+use super::machine::{Cause, Claim, Look, Missed, Now, Turn, Until, Verdict};
 use crate::allow::EnvValue;
 use crate::config::{Job, Wait};
 use crate::event::{About, What};
@@ -24,21 +24,30 @@ use crate::runtime::{
     Authority, GuestEvent, Plugin, RunEnd, RunReport, RunSpec, Runtime, StopSignal, Trigger,
 };
 use crate::timeline::Timeline;
+use crate::wall::{UnixMs, WallClock};
 
 /// Events of one guest that may wait to be logged.
 const GUEST_EVENTS: usize = 512;
 /// How long to ask the store why a lock was lost.
 const EXPLAIN_PATIENCE: Duration = Duration::from_secs(1);
+/// The longest anybody sleeps without a look at the clocks.
+const NAP: Duration = Duration::from_mins(1);
+/// A wall clock that moved by this much more or less than time has been set. Those that are kept right by
+/// small steps take half an hour for it, and then a job plans anew what it had planned.
+const SET: Duration = Duration::from_secs(1);
 /// Bytes of output kept in a run's record; the rest is in the log.
 const RECORD_OUTPUT: usize = 16 * 1024;
 
 /// How a piece of work ended.
 pub(crate) enum Outcome {
     Slept { cancelled: bool },
+    Looked(Look),
     Acquired(Box<Grant>),
     Missed(Missed),
+    Claimed(Box<Grant>, Claim),
     Ran(Box<Grant>, Verdict, Box<RunReport>),
     Paused(Box<Grant>, Paused),
+    Marked(Box<Grant>),
     Released,
 }
 
@@ -61,6 +70,7 @@ pub(crate) struct Bench {
     pub(crate) locks: Locks,
     pub(crate) root: Root,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) timeline: Timeline,
     pub(crate) journal: Journal,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
@@ -69,12 +79,36 @@ pub(crate) struct Bench {
     pub(crate) stop: StopSignal,
 }
 
-/// Sleeps until a moment on the boot-time clock.
-pub(crate) async fn sleep(bench: Arc<Bench>, until: BootTime) -> Outcome {
+/// Sleeps until a moment, or until the wall clock it is a moment of is set.
+pub(crate) async fn sleep(bench: Arc<Bench>, until: Until) -> Outcome {
+    let over = async {
+        match until {
+            Until::Boot(until) => sleep_until(&*bench.clock, until).await,
+            Until::Wall(until) => doze(&bench, until).await,
+        }
+    };
     tokio::select! {
         () = bench.cancel.cancelled() => Outcome::Slept { cancelled: true },
-        () = sleep_until(&*bench.clock, until) => Outcome::Slept { cancelled: false },
+        () = over => Outcome::Slept { cancelled: false },
     }
+}
+
+/// Sleeps until the wall clock shows `until`, or is seen to have been set.
+async fn doze(bench: &Bench, until: UnixMs) {
+    let began = bench.now();
+    while let Some(nap) = nap(began, bench.now(), until) {
+        tokio::time::sleep(nap).await;
+    }
+}
+
+/// How long to sleep before the clocks are looked at again; `None` when there is something to do.
+fn nap(began: Now, now: Now, until: UnixMs) -> Option<Duration> {
+    let left = until.since(now.wall);
+    let passed = now.boot.since(began.boot);
+    // What the wall clock would show if nobody had set it.
+    let expected = began.wall.after(passed);
+    let set = now.wall.since(expected).max(expected.since(now.wall));
+    (!left.is_zero() && set < SET).then(|| left.min(NAP))
 }
 
 async fn sleep_until(clock: &dyn Clock, until: BootTime) {
@@ -83,8 +117,8 @@ async fn sleep_until(clock: &dyn Clock, until: BootTime) {
         if left.is_zero() {
             return;
         }
-        // tokio's timers do not count suspend; looking once a minute does.
-        tokio::time::sleep(left.min(Duration::from_mins(1))).await;
+        // tokio's timers do not count suspend; looking now and then does.
+        tokio::time::sleep(left.min(NAP)).await;
     }
 }
 
@@ -191,7 +225,7 @@ pub(crate) struct RunNumber {
 /// Runs the guest.
 pub(crate) async fn run(bench: Arc<Bench>, grant: Box<Grant>, number: RunNumber) -> Outcome {
     let started = SystemTime::now();
-    let run_id = format!("{}-{}-{}", bench.host, grant.token(), number.sequence);
+    let run_id = bench.run_id(grant.token(), number.sequence);
     let about = About {
         run: Some(run_id.as_str().into()),
         ..bench.about_token(grant.token())
@@ -202,6 +236,7 @@ pub(crate) async fn run(bench: Arc<Bench>, grant: Box<Grant>, number: RunNumber)
         What::RunStarted {
             attempt: number.turn.attempt,
             trigger: trigger_word(trigger),
+            tick: number.turn.tick.map(|tick| tick.to_string()),
         },
     );
     let mut record = bench.record(&grant, &number, &run_id, started);
@@ -262,7 +297,7 @@ async fn guest(
         run_id: record.run_id.clone(),
         attempt: number.turn.attempt,
         trigger: trigger(number.cause),
-        scheduled_at_unix_ms: scheduled_at(bench, number),
+        scheduled_at_unix_ms: number.turn.tick.map(UnixMs::as_u64),
         args: bench.job.args().to_vec(),
         env: env.filter_map(plain).collect(),
         config_json: bench.job.config_json().to_owned(),
@@ -354,6 +389,19 @@ fn pass_on(bench: &Bench, about: &About, event: GuestEvent) {
 }
 
 impl Bench {
+    /// This moment, on both clocks.
+    pub(crate) fn now(&self) -> Now {
+        Now {
+            boot: self.clock.now(),
+            wall: self.wall.now(),
+        }
+    }
+
+    /// The id of a run: which host, under which token, and which under that.
+    pub(crate) fn run_id(&self, token: u64, sequence: u32) -> String {
+        format!("{}-{token}-{sequence}", self.host)
+    }
+
     pub(crate) fn about(&self) -> About {
         About {
             job: Some(self.name.clone()),
@@ -386,7 +434,7 @@ impl Bench {
             sequence: number.sequence,
             run_id: run_id.to_owned(),
             attempt: number.turn.attempt,
-            tick_unix_ms: None,
+            tick_unix_ms: number.turn.tick.map(UnixMs::as_u64),
             plugin_sha256: self.plugin.facts().sha256.clone(),
             started_unix_ms: unix_ms(started),
             ended_unix_ms: None,
@@ -416,12 +464,6 @@ async fn explain(bench: &Bench, grant: &Grant, reason: &EndReason) -> String {
         }
         _ => format!("{reason}: {entry}"),
     }
-}
-
-fn scheduled_at(bench: &Bench, number: &RunNumber) -> Option<u64> {
-    let age = bench.clock.now().since(number.turn.due);
-    let due = SystemTime::now().checked_sub(age)?;
-    (number.cause == Cause::Schedule).then(|| unix_ms(due))
 }
 
 const fn trigger(cause: Cause) -> Trigger {
@@ -500,6 +542,34 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As long as nobody touches the clock it sleeps until it is time, and looks up once a minute.
+    #[test]
+    fn a_sleep_by_the_wall_clock_ends_when_it_is_time_or_the_clock_was_set() {
+        let now = |boot: u64, wall: u64| Now {
+            boot: BootTime::from_nanos(boot * 1_000_000_000),
+            wall: UnixMs::new(wall * 1000),
+        };
+        let began = now(10, 1000);
+        let until = UnixMs::new(1_300_000);
+        assert_eq!(nap(began, began, until), Some(NAP));
+        assert_eq!(
+            nap(began, now(290, 1280), until),
+            Some(Duration::from_secs(20))
+        );
+        assert_eq!(nap(began, now(310, 1300), until), None);
+        // Put back or put forward: somebody must think again.
+        assert_eq!(nap(began, now(70, 1000), until), None);
+        assert_eq!(nap(began, now(70, 1070), until), None);
+        // Suspended for an hour: the clock goes on, and so did the time.
+        assert_eq!(nap(began, now(3610, 4600), until), None);
+        // A clock that is corrected a little is still the same clock.
+        let slewed = Now {
+            wall: UnixMs::new(1_060_500),
+            ..now(70, 0)
+        };
+        assert_eq!(nap(began, slewed, until), Some(NAP));
+    }
 
     #[test]
     fn output_in_a_record_is_cut_between_characters() {

@@ -128,8 +128,16 @@ fn sentence(what: &What) -> String {
             None => format!("WAITING    {place} ahead"),
         },
         What::Acquired { wait_ms } => format!("ACQUIRED   after {wait_ms} ms"),
-        What::RunStarted { attempt, trigger } => {
-            format!("RUN        attempt {attempt}, {trigger}")
+        What::RunStarted {
+            attempt,
+            trigger,
+            tick,
+        } => {
+            let mut line = format!("RUN        attempt {attempt}, {trigger}");
+            if let Some(tick) = tick {
+                let _ = write!(line, " of {tick}");
+            }
+            line
         }
         What::Guest {
             stream,
@@ -173,6 +181,9 @@ fn sentence(what: &What) -> String {
                 .into()
         }
         What::Skipped { reason } => format!("SKIPPED    {reason}"),
+        What::TickUnmarked { tick, error } => {
+            format!("UNMARKED   the tick of {tick} may be run again: {error}")
+        }
         What::Backoff { delay_ms, reason } => {
             format!("BACKOFF    again in {delay_ms} ms: {reason}")
         }
@@ -255,6 +266,7 @@ mod tests {
                 What::RunStarted {
                     attempt: 1,
                     trigger: "restart",
+                    tick: None,
                 },
             ),
             event(

@@ -16,4 +16,5 @@ mod scene;
 mod shutdown;
 mod store_paused;
 mod store_restarted;
+mod ticks;
 mod waiter;

@@ -221,6 +221,13 @@ fn job(story: &mut Story<'_>, job: &JobRecord) {
     if let Some(last) = job.last {
         story.field("last run", last.as_str());
     }
+    let world = story.scene.shown.world;
+    let ran = scene::newest_run(world, &job.job, |run| run.tick_unix_ms.is_some());
+    if let Some((ran, tick)) = ran.and_then(|ran| Some((ran, ran.tick_unix_ms?))) {
+        let outcome = ran.outcome.as_str();
+        let tick = format!("{} on {}: {outcome}", text::clock_time(tick), ran.host);
+        story.field("last tick", &tick);
+    }
     if let Some(progress) = &job.progress {
         let total = progress
             .total

@@ -1,0 +1,115 @@
+//! The pieces of work that ticks take: looking, claiming, marking. What is decided is in `tick`; this file
+//! brings it to the store and says what happened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_lock::{EndReason, Grant};
+use leasehold_records::Outcome as Word;
+
+use super::machine::{Claim, Look, Mark};
+use super::tick::{self, Ask, Claimant, Ended, Held};
+use super::work::{Bench, Outcome};
+use crate::event::What;
+use crate::host::cut_short;
+use crate::journal::text;
+use crate::wall::UnixMs;
+
+/// Between two attempts to mark a tick, while the lock is held.
+const MARK_PAUSE: Duration = Duration::from_millis(200);
+
+/// Reads what has become of a tick, without the lock.
+pub(crate) async fn look(bench: Arc<Bench>, tick: UnixMs) -> Outcome {
+    let (kv, key) = (bench.locks.kv(), bench.root.tick(&bench.name));
+    let found = tokio::select! {
+        () = bench.cancel.cancelled() => None,
+        found = kv.get(&key) => found.ok().flatten(),
+    };
+    // What cannot be read is taken for open: whoever claims it will see.
+    let look = found.map_or(Look::Open, |found| tick::look(&found.value, tick));
+    Outcome::Looked(look)
+}
+
+/// Claims a tick under the lock.
+pub(crate) async fn claim(
+    bench: Arc<Bench>,
+    grant: Box<Grant>,
+    (tick, newest): (UnixMs, UnixMs),
+    sequence: u32,
+) -> Outcome {
+    let who = Claimant {
+        job: text(&bench.name),
+        host: text(&bench.host),
+        lock: grant.name().to_owned(),
+        lock_key: grant.key().to_owned(),
+        token: grant.token(),
+        run_id: bench.run_id(grant.token(), sequence),
+    };
+    let now = bench.now().wall;
+    let ask = Ask { tick, newest, now };
+    let store = held(&bench, &grant);
+    let claim = tokio::select! {
+        biased;
+        claim = tick::claim(&store, &who, ask) => claim,
+        _ = grant.tenure().ended() => Claim::Lost,
+        () = cut_short(&bench.stop.abort) => Claim::Lost,
+    };
+    if claim == Claim::Lost && !bench.stop.abort.is_cancelled() {
+        // If it was the store that said so, it has spoken before the watch did.
+        grant.tenure().end(EndReason::TokenStale);
+        let reason = grant.tenure().end_reason();
+        let reason = reason.map_or_else(String::new, |reason| reason.to_string());
+        let about = bench.about_token(grant.token());
+        bench.timeline.say(about, What::LockLost { reason });
+    }
+    Outcome::Claimed(grant, claim)
+}
+
+/// Marks the tick of a run that has ended. As long as the lock is held it is tried again; a tick that stays
+/// unmarked is run again by whoever gets the lock next.
+pub(crate) async fn mark(
+    bench: Arc<Bench>,
+    grant: Box<Grant>,
+    (tick, mark): (UnixMs, Mark),
+    outcome: Word,
+) -> Outcome {
+    let ended = Ended {
+        tick,
+        token: grant.token(),
+        mark,
+        outcome,
+        now: bench.now().wall,
+    };
+    let store = held(&bench, &grant);
+    let marked = async {
+        loop {
+            let is_last = !grant.tenure().admits();
+            match tick::mark(&store, ended).await {
+                Err(unmarked) if unmarked.may_pass && !is_last => {
+                    tokio::time::sleep(MARK_PAUSE).await;
+                }
+                marked => break marked.map_err(|unmarked| unmarked.reason),
+            }
+        }
+    };
+    let marked = tokio::select! {
+        marked = marked => marked,
+        () = cut_short(&bench.stop.abort) => Err("the host was stopped at once".into()),
+    };
+    if let Err(error) = marked {
+        let tick = tick.to_string();
+        let unmarked = What::TickUnmarked { tick, error };
+        bench
+            .timeline
+            .say(bench.about_token(grant.token()), unmarked);
+    }
+    Outcome::Marked(grant)
+}
+
+fn held(bench: &Bench, grant: &Grant) -> Held {
+    Held {
+        kv: bench.locks.kv(),
+        key: bench.root.tick(&bench.name),
+        fence: grant.fence(),
+    }
+}

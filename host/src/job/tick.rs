@@ -1,0 +1,375 @@
+//! One run for each tick, whatever clocks show: what is written about a tick, and what follows from it.
+//!
+//! # Flow
+//!
+//! The record of a job, one key, speaks of the latest tick that anybody has begun. A host that has the lock
+//! claims its tick there, in a transaction that compares its lock entry and the record's revision; only then
+//! does the guest run. When the guest has stopped, the tick is marked, and then the lock is given back.
+//!
+//! # Guarantees
+//!
+//! - A tick that is done is run by nobody again, nor is an earlier one than any that was begun.
+//! - Who finds a tick begun while holding the lock knows that whoever began it is gone: it takes over. Begun
+//!   under another lock, as while a configuration changes host by host, it is left alone as long as the
+//!   entry stands that it was begun under.
+//! - A claim that comes late, from a host that has lost the lock, is refused by the store itself.
+//! - Marking compares the revision of the claim alone: whoever takes a tick over writes the record anew, so
+//!   a mark that comes late can only say the truth about a tick that nobody has taken over.
+//!
+//! # Assumptions
+//!
+//! Guests whose effects are not fenced may have got some way before their host died; a tick taken over is begun
+//! anew.
+
+use std::time::Duration;
+
+use leasehold_lock::{Fence, FencedError, Kv, StoreError};
+use leasehold_records::{Outcome, TickRecord, TickState};
+
+use super::machine::{Claim, Look, Mark};
+use crate::wall::UnixMs;
+
+/// How often a claim is tried again before the lock is given back: each attempt has read the record anew, and
+/// only hosts that hold the lock claim.
+const TRIES: u32 = 5;
+/// How soon to look again at a tick that runs under another lock.
+const ELSEWHERE: Duration = Duration::from_secs(5);
+
+/// The record of one job, as far as ticks need it. A model of the store stands in for tests.
+pub(crate) trait TickStore {
+    /// The record as it is.
+    fn read(&self) -> impl Future<Output = Result<Option<Found>, StoreError>> + Send;
+    /// Writes the record if the lock is ours and the record's last change was at `expected`.
+    fn write_fenced(
+        &self,
+        expected: i64,
+        json: Vec<u8>,
+    ) -> impl Future<Output = Result<(), FencedError>> + Send;
+    /// Whether the lock entry under this key is still the one with this create revision.
+    fn stands(
+        &self,
+        entry: &str,
+        create: u64,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    /// Writes the record if its last change was at `expected`. Returns whether it was.
+    fn write(
+        &self,
+        expected: i64,
+        json: Vec<u8>,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+}
+
+/// The record's value and the revision of its last change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) json: Vec<u8>,
+    pub(crate) revision: i64,
+}
+
+/// The record in the store, for whoever holds the lock.
+pub(crate) struct Held {
+    pub(crate) kv: Kv,
+    pub(crate) key: String,
+    pub(crate) fence: Fence,
+}
+
+/// Who claims.
+#[derive(Clone, Debug)]
+pub(crate) struct Claimant {
+    pub(crate) job: String,
+    pub(crate) host: String,
+    /// The full name of the lock that it holds.
+    pub(crate) lock: String,
+    /// The key of its entry there.
+    pub(crate) lock_key: String,
+    pub(crate) token: u64,
+    pub(crate) run_id: String,
+}
+
+/// What is asked for: this tick, or, if nobody has begun it, the newest that is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    pub(crate) tick: UnixMs,
+    pub(crate) newest: UnixMs,
+    pub(crate) now: UnixMs,
+}
+
+/// What follows from a record for somebody who holds the lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Decision {
+    Run { tick: UnixMs, attempt: u32 },
+    Over { known: UnixMs, reason: String },
+    NotYet { wait: Duration, reason: String },
+}
+
+/// What follows from the record, if there is one.
+fn decide(record: Option<&TickRecord>, ask: Ask) -> Decision {
+    let afresh = Decision::Run {
+        tick: ask.newest,
+        attempt: 1,
+    };
+    let Some(record) = record else {
+        return afresh;
+    };
+    let known = UnixMs::new(record.tick_unix_ms);
+    if known > ask.newest {
+        let reason = ahead(record);
+        return Decision::Over { known, reason };
+    }
+    match record.state {
+        TickState::Done if known >= ask.tick => Decision::Over {
+            known,
+            reason: done(record),
+        },
+        // Its holder is gone, because the lock is ours.
+        TickState::Claimed if known >= ask.tick => Decision::Run {
+            tick: known,
+            attempt: record.attempt.saturating_add(1),
+        },
+        // Tried again only until the next one is due.
+        TickState::Retry if known == ask.newest => {
+            let not_before = UnixMs::new(record.retry_unix_ms.unwrap_or(0));
+            let wait = not_before.since(ask.now);
+            if wait.is_zero() {
+                Decision::Run {
+                    tick: known,
+                    attempt: record.attempt.saturating_add(1),
+                }
+            } else {
+                let reason = waits(record, not_before);
+                Decision::NotYet { wait, reason }
+            }
+        }
+        TickState::Done | TickState::Claimed | TickState::Retry => afresh,
+    }
+}
+
+fn done(record: &TickRecord) -> String {
+    let tick = UnixMs::new(record.tick_unix_ms);
+    format!("the tick of {tick} was already run by {}", record.host)
+}
+
+fn ahead(record: &TickRecord) -> String {
+    let tick = UnixMs::new(record.tick_unix_ms);
+    format!(
+        "{} is at the tick of {tick} already, by its clock",
+        record.host
+    )
+}
+
+fn waits(record: &TickRecord, not_before: UnixMs) -> String {
+    format!(
+        "attempt {} at the tick of {} failed on {}; the next one is due at {not_before}",
+        record.attempt,
+        UnixMs::new(record.tick_unix_ms),
+        record.host
+    )
+}
+
+/// What a record says to somebody who only looks, without the lock.
+pub(crate) fn look(json: &[u8], tick: UnixMs) -> Look {
+    let Ok(record) = TickRecord::from_json(json) else {
+        return Look::Open;
+    };
+    let known = UnixMs::new(record.tick_unix_ms);
+    match record.state {
+        _ if known < tick => Look::Open,
+        TickState::Done if known == tick => Look::Over {
+            known,
+            reason: done(&record),
+        },
+        _ if known > tick => Look::Over {
+            known,
+            reason: ahead(&record),
+        },
+        _ => Look::Begun,
+    }
+}
+
+/// Claims a tick for a holder of the lock.
+pub(crate) async fn claim(store: &impl TickStore, who: &Claimant, ask: Ask) -> Claim {
+    for _ in 0..TRIES {
+        let found = match store.read().await {
+            Ok(found) => found,
+            Err(error) => return Claim::Trouble(format!("the record of ticks: {error}")),
+        };
+        let record = match found
+            .as_ref()
+            .map(|found| TickRecord::from_json(&found.json))
+        {
+            None => None,
+            Some(Ok(record)) => Some(record),
+            Some(Err(error)) => {
+                return Claim::Trouble(format!(
+                    "the record of ticks: {error}; delete the key ticks/{} under the root",
+                    who.job
+                ));
+            }
+        };
+        if let Some(own) = record.as_ref().filter(|record| is_own(record, who)) {
+            // A write of ours whose answer did not arrive.
+            return Claim::Ours {
+                tick: UnixMs::new(own.tick_unix_ms),
+                attempt: own.attempt,
+            };
+        }
+        if let Some(begun) = record.as_ref().filter(|record| is_elsewhere(record, who)) {
+            match store.stands(&begun.lock_key, begun.token).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    let (wait, reason) = (ELSEWHERE, elsewhere(begun));
+                    return Claim::NotYet { wait, reason };
+                }
+                Err(error) => return Claim::Trouble(format!("the record of ticks: {error}")),
+            }
+        }
+        let (tick, attempt) = match decide(record.as_ref(), ask) {
+            Decision::Run { tick, attempt } => (tick, attempt),
+            Decision::Over { known, reason } => return Claim::Over { known, reason },
+            Decision::NotYet { wait, reason } => return Claim::NotYet { wait, reason },
+        };
+        let claimed = TickRecord {
+            job: who.job.clone(),
+            tick_unix_ms: tick.as_u64(),
+            state: TickState::Claimed,
+            host: who.host.clone(),
+            lock_key: who.lock_key.clone(),
+            token: who.token,
+            attempt,
+            run_id: who.run_id.clone(),
+            claimed_unix_ms: ask.now.as_u64(),
+            ended_unix_ms: None,
+            outcome: None,
+            retry_unix_ms: None,
+        };
+        let expected = found.map_or(0, |found| found.revision);
+        match store.write_fenced(expected, claimed.to_json()).await {
+            Ok(()) => return Claim::Ours { tick, attempt },
+            Err(FencedError::Stale) => return Claim::Lost,
+            // Somebody wrote in between, or nobody knows: the record says.
+            Err(FencedError::Conflict) => {}
+            Err(FencedError::Store(error)) if error.is_unknown() => {}
+            Err(FencedError::Store(error)) => {
+                return Claim::Trouble(format!("the tick could not be claimed: {error}"));
+            }
+        }
+    }
+    Claim::Trouble("the store did not say whether the tick is claimed".into())
+}
+
+fn is_own(record: &TickRecord, who: &Claimant) -> bool {
+    record.state == TickState::Claimed && record.token == who.token && record.run_id == who.run_id
+}
+
+/// Whether it was begun under another lock than ours, which says nothing about whoever holds that.
+fn is_elsewhere(record: &TickRecord, who: &Claimant) -> bool {
+    let entry = record.lock_key.strip_prefix(&who.lock);
+    record.state == TickState::Claimed && !entry.is_some_and(|entry| entry.starts_with('/'))
+}
+
+fn elsewhere(record: &TickRecord) -> String {
+    format!(
+        "{} runs the tick of {} under another lock: {}",
+        record.host,
+        UnixMs::new(record.tick_unix_ms),
+        record.lock_key
+    )
+}
+
+/// How the run for a tick ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) tick: UnixMs,
+    pub(crate) token: u64,
+    pub(crate) mark: Mark,
+    pub(crate) outcome: Outcome,
+    pub(crate) now: UnixMs,
+}
+
+/// Why a tick is not marked.
+#[derive(Clone, Debug)]
+pub(crate) struct Unmarked {
+    pub(crate) reason: String,
+    /// Whether trying again may help.
+    pub(crate) may_pass: bool,
+}
+
+impl Unmarked {
+    fn passing(reason: impl Into<String>) -> Self {
+        let (reason, may_pass) = (reason.into(), true);
+        Self { reason, may_pass }
+    }
+
+    fn lasting(reason: impl Into<String>) -> Self {
+        let (reason, may_pass) = (reason.into(), false);
+        Self { reason, may_pass }
+    }
+}
+
+impl From<StoreError> for Unmarked {
+    fn from(error: StoreError) -> Self {
+        Self::passing(error.to_string())
+    }
+}
+
+/// Marks a tick whose run has ended, once.
+///
+/// # Errors
+///
+/// [`Unmarked`]: the tick may be run again.
+pub(crate) async fn mark(store: &impl TickStore, ended: Ended) -> Result<(), Unmarked> {
+    let Some(found) = store.read().await? else {
+        return Err(Unmarked::lasting("its record is gone"));
+    };
+    let Ok(mut record) = TickRecord::from_json(&found.json) else {
+        return Err(Unmarked::lasting("its record is no longer one of ours"));
+    };
+    if record.token != ended.token || record.tick_unix_ms != ended.tick.as_u64() {
+        return Err(Unmarked::lasting(format!("{} has taken over", record.host)));
+    }
+    if record.state != TickState::Claimed {
+        // A write of ours whose answer did not arrive.
+        return Ok(());
+    }
+    record.ended_unix_ms = Some(ended.now.as_u64());
+    record.outcome = Some(ended.outcome);
+    (record.state, record.retry_unix_ms) = match ended.mark {
+        Mark::Done => (TickState::Done, None),
+        Mark::Retry { not_before } => (TickState::Retry, Some(not_before.as_u64())),
+    };
+    if store.write(found.revision, record.to_json()).await? {
+        Ok(())
+    } else {
+        Err(Unmarked::passing("its record was written meanwhile"))
+    }
+}
+
+impl TickStore for Held {
+    async fn read(&self) -> Result<Option<Found>, StoreError> {
+        let found = self.kv.get(&self.key).await?;
+        Ok(found.map(|found| Found {
+            json: found.value,
+            revision: found.mod_revision,
+        }))
+    }
+
+    async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
+        let put = self
+            .kv
+            .compare_and_put_fenced(&self.fence, &self.key, expected, &json);
+        put.await.map(drop)
+    }
+
+    async fn stands(&self, entry: &str, create: u64) -> Result<bool, StoreError> {
+        let found = self.kv.get(entry).await?;
+        Ok(found.is_some_and(|found| u64::try_from(found.create_revision) == Ok(create)))
+    }
+
+    async fn write(&self, expected: i64, json: Vec<u8>) -> Result<bool, StoreError> {
+        self.kv.compare_and_put(&self.key, expected, &json).await
+    }
+}
+
+#[cfg(test)]
+#[path = "tick_tests.rs"]
+mod tests;

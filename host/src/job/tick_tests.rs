@@ -1,0 +1,349 @@
+//! What follows from a record, and that a claim is what the store says it is, whatever answers arrive.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use futures_util::FutureExt as _;
+
+use super::*;
+
+const MINUTE: u64 = 60_000;
+
+fn minute(at: u64) -> UnixMs {
+    UnixMs::new(at * MINUTE)
+}
+
+fn record(tick: u64, state: TickState) -> TickRecord {
+    TickRecord {
+        job: "j".into(),
+        tick_unix_ms: tick * MINUTE,
+        state,
+        host: "b".into(),
+        lock_key: "/l/locks/j/b7".into(),
+        token: 7,
+        attempt: 1,
+        run_id: "b-7-0".into(),
+        claimed_unix_ms: 1,
+        ended_unix_ms: None,
+        outcome: None,
+        retry_unix_ms: None,
+    }
+}
+
+fn ask(tick: u64, newest: u64) -> Ask {
+    Ask {
+        tick: minute(tick),
+        newest: minute(newest),
+        now: UnixMs::new(newest * MINUTE + 1_000),
+    }
+}
+
+fn me() -> Claimant {
+    Claimant {
+        job: "j".into(),
+        host: "a".into(),
+        lock: "/l/locks/j".into(),
+        lock_key: "/l/locks/j/a9".into(),
+        token: 9,
+        run_id: "a-9-0".into(),
+    }
+}
+
+#[test]
+fn what_follows_from_a_record_under_the_lock() {
+    use TickState::{Claimed, Done, Retry};
+    let runs = |tick: u64, attempt| Decision::Run {
+        tick: minute(tick),
+        attempt,
+    };
+    let decided = |tick, state, asked| decide(Some(&record(tick, state)), asked);
+    assert_eq!(decide(None, ask(5, 5)), runs(5, 1));
+    // Nobody has begun it.
+    assert_eq!(decided(4, Done, ask(5, 5)), runs(5, 1));
+    assert_eq!(decided(4, Claimed, ask(5, 5)), runs(5, 1));
+    assert_eq!(decided(4, Retry, ask(5, 5)), runs(5, 1));
+    // It waited too long for the lock: the newest, if nobody has begun any of them.
+    assert_eq!(decided(4, Done, ask(5, 8)), runs(8, 1));
+    // Cut off in the middle: finished first, however late, and also when it is not the one that was waited for.
+    assert_eq!(decided(5, Claimed, ask(5, 5)), runs(5, 2));
+    assert_eq!(decided(5, Claimed, ask(5, 8)), runs(5, 2));
+    assert_eq!(decided(6, Claimed, ask(5, 8)), runs(6, 2));
+    for (tick, asked) in [
+        (5, ask(5, 5)),
+        (5, ask(5, 8)),
+        (6, ask(5, 8)),
+        (9, ask(5, 5)),
+    ] {
+        let known = minute(tick);
+        let over = decided(tick, Done, asked);
+        assert!(
+            matches!(over, Decision::Over { known: at, .. } if at == known),
+            "{over:?}"
+        );
+    }
+    // By a clock that is ahead of ours; when ours is there, it will be taken over.
+    for state in [Claimed, Retry, Done] {
+        let over = decided(6, state, ask(5, 5));
+        assert!(matches!(over, Decision::Over { .. }), "{state:?}");
+    }
+}
+
+#[test]
+fn a_failed_attempt_is_repeated_when_it_is_due_and_only_until_the_next_tick() {
+    let waiting = TickRecord {
+        retry_unix_ms: Some(5 * MINUTE + 4_000),
+        attempt: 3,
+        ..record(5, TickState::Retry)
+    };
+    let early = decide(Some(&waiting), ask(5, 5));
+    let wait = Duration::from_secs(3);
+    assert!(
+        matches!(early, Decision::NotYet { wait: at, .. } if at == wait),
+        "{early:?}"
+    );
+    let due = Ask {
+        now: UnixMs::new(5 * MINUTE + 4_000),
+        ..ask(5, 5)
+    };
+    let (tick, attempt) = (minute(5), 4);
+    assert_eq!(decide(Some(&waiting), due), Decision::Run { tick, attempt });
+    let (tick, attempt) = (minute(6), 1);
+    assert_eq!(
+        decide(Some(&waiting), ask(5, 6)),
+        Decision::Run { tick, attempt }
+    );
+}
+
+#[test]
+fn what_a_record_says_to_somebody_without_the_lock() {
+    let seen = |tick, state| look(&record(tick, state).to_json(), minute(5));
+    assert_eq!(seen(4, TickState::Claimed), Look::Open);
+    assert_eq!(seen(5, TickState::Claimed), Look::Begun);
+    assert_eq!(seen(5, TickState::Retry), Look::Begun);
+    assert!(matches!(seen(5, TickState::Done), Look::Over { .. }));
+    assert!(matches!(seen(6, TickState::Claimed), Look::Over { .. }));
+    assert_eq!(look(b"no record", minute(5)), Look::Open);
+}
+
+#[test]
+fn people_are_told_who_ran_it_and_when_it_is_tried_again() {
+    insta::assert_snapshot!(done(&record(5, TickState::Done)), @"the tick of 1970-01-01T00:05:00Z was already run by b");
+    insta::assert_snapshot!(ahead(&record(6, TickState::Claimed)), @"b is at the tick of 1970-01-01T00:06:00Z already, by its clock");
+    insta::assert_snapshot!(waits(&record(5, TickState::Retry), minute(6)), @"attempt 1 at the tick of 1970-01-01T00:05:00Z failed on b; the next one is due at 1970-01-01T00:06:00Z");
+}
+
+/// What becomes of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Arrives,
+    /// It reaches the store, and its answer nobody.
+    AnswerLost,
+    /// It never reaches the store.
+    RequestLost,
+    Refused,
+}
+
+struct Scripted {
+    found: Mutex<Option<Found>>,
+    writes: Mutex<VecDeque<Fate>>,
+    readable: bool,
+    /// Whether the lock entry of whoever asks stands.
+    holds: bool,
+    /// The entry that stands besides.
+    other: Option<(&'static str, u64)>,
+}
+
+impl Scripted {
+    fn new(record: Option<&TickRecord>, writes: &[Fate]) -> Self {
+        let found = record.map(|record| Found {
+            json: record.to_json(),
+            revision: 3,
+        });
+        Self {
+            found: Mutex::new(found),
+            writes: Mutex::new(writes.iter().copied().collect()),
+            readable: true,
+            holds: true,
+            other: None,
+        }
+    }
+
+    fn record(&self) -> TickRecord {
+        let found = self.found.lock().unwrap().clone().expect("a record");
+        TickRecord::from_json(&found.json).expect("one of ours")
+    }
+
+    fn put(&self, expected: i64, json: Vec<u8>) -> Result<bool, StoreError> {
+        let fate = self.writes.lock().unwrap().pop_front();
+        let fate = fate.unwrap_or(Fate::Arrives);
+        let mut found = self.found.lock().unwrap();
+        let revision = found.as_ref().map_or(0, |found| found.revision);
+        match fate {
+            Fate::RequestLost => return Err(StoreError::Unknown("lost".into())),
+            Fate::Refused => {
+                return Err(StoreError::Refused {
+                    kind: leasehold_lock::Refusal::NoSpace,
+                    message: "no space".into(),
+                });
+            }
+            Fate::Arrives | Fate::AnswerLost => {}
+        }
+        let stands = revision == expected;
+        if stands {
+            let revision = revision + 1;
+            *found = Some(Found { json, revision });
+        }
+        match fate {
+            Fate::AnswerLost => Err(StoreError::Unknown("lost".into())),
+            _ => Ok(stands),
+        }
+    }
+}
+
+impl TickStore for Scripted {
+    async fn read(&self) -> Result<Option<Found>, StoreError> {
+        if !self.readable {
+            return Err(StoreError::Unknown("nobody there".into()));
+        }
+        Ok(self.found.lock().unwrap().clone())
+    }
+
+    async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
+        if !self.holds {
+            return Err(FencedError::Stale);
+        }
+        if self.put(expected, json)? {
+            Ok(())
+        } else {
+            Err(FencedError::Conflict)
+        }
+    }
+
+    async fn stands(&self, entry: &str, create: u64) -> Result<bool, StoreError> {
+        Ok(self.other == Some((entry, create)))
+    }
+
+    async fn write(&self, expected: i64, json: Vec<u8>) -> Result<bool, StoreError> {
+        self.put(expected, json)
+    }
+}
+
+fn claimed(store: &Scripted) -> Claim {
+    let claim = claim(store, &me(), ask(5, 5)).now_or_never();
+    claim.expect("it waits for nobody")
+}
+
+#[test]
+fn a_claim_whose_answer_was_lost_is_read_back_and_one_that_was_lost_itself_is_repeated() {
+    use Fate::{AnswerLost, Arrives, RequestLost};
+    for fates in [
+        &[Arrives][..],
+        &[AnswerLost],
+        &[RequestLost],
+        &[RequestLost, AnswerLost],
+        &[RequestLost, RequestLost, RequestLost, Arrives],
+    ] {
+        let store = Scripted::new(Some(&record(5, TickState::Claimed)), fates);
+        let (tick, attempt) = (minute(5), 2);
+        // Read back, it is the same claim: no second attempt was made of it.
+        assert_eq!(claimed(&store), Claim::Ours { tick, attempt }, "{fates:?}");
+        let written = store.record();
+        assert_eq!((written.token, written.attempt), (9, 2), "{fates:?}");
+    }
+}
+
+#[test]
+fn a_claim_without_the_lock_changes_nothing() {
+    let before = record(5, TickState::Claimed);
+    let mut store = Scripted::new(Some(&before), &[]);
+    store.holds = false;
+    assert_eq!(claimed(&store), Claim::Lost);
+    assert_eq!(store.record(), before);
+}
+
+/// While a configuration changes host by host, one host may still run the job under its old lock.
+#[test]
+fn a_tick_that_runs_under_another_lock_is_not_taken_over_until_that_is_gone() {
+    let before = TickRecord {
+        lock_key: "/l/locks/j-old/b7".into(),
+        ..record(5, TickState::Claimed)
+    };
+    let mut store = Scripted::new(Some(&before), &[]);
+    store.other = Some(("/l/locks/j-old/b7", 7));
+    let claim = claimed(&store);
+    assert!(
+        matches!(&claim, Claim::NotYet { reason, .. } if reason.contains("j-old/b7")),
+        "{claim:?}"
+    );
+    assert_eq!(store.record(), before);
+    // Its entry is gone, or is a later one of that key: then so is whoever began it.
+    for other in [None, Some(("/l/locks/j-old/b7", 8))] {
+        let mut store = Scripted::new(Some(&before), &[]);
+        store.other = other;
+        let (tick, attempt) = (minute(5), 2);
+        assert_eq!(claimed(&store), Claim::Ours { tick, attempt });
+        assert_eq!(store.record().lock_key, "/l/locks/j/a9");
+    }
+}
+
+#[test]
+fn a_claim_that_nobody_answers_is_given_up_with_its_reason() {
+    let mut store = Scripted::new(None, &[]);
+    store.readable = false;
+    assert!(matches!(claimed(&store), Claim::Trouble(_)));
+    let store = Scripted::new(None, &[Fate::RequestLost; 9]);
+    assert!(matches!(claimed(&store), Claim::Trouble(_)));
+    let store = Scripted::new(None, &[Fate::Refused]);
+    let Claim::Trouble(said) = claimed(&store) else {
+        panic!("it was refused");
+    };
+    assert!(said.contains("no space"), "{said}");
+}
+
+#[test]
+fn a_record_that_is_not_ours_stops_the_job_visibly_and_is_never_written_over() {
+    let store = Scripted::new(None, &[]);
+    let (json, revision) = (b"{}".to_vec(), 4);
+    *store.found.lock().unwrap() = Some(Found { json, revision });
+    let Claim::Trouble(said) = claimed(&store) else {
+        panic!("it was claimed");
+    };
+    assert!(said.contains("delete the key ticks/j"), "{said}");
+    assert_eq!(store.found.lock().unwrap().as_ref().unwrap().revision, 4);
+}
+
+#[test]
+fn a_mark_is_for_the_claim_it_belongs_to_and_for_no_other() {
+    let ended = |token, mark| Ended {
+        tick: minute(5),
+        token,
+        mark,
+        outcome: Outcome::Done,
+        now: minute(5),
+    };
+    let marked = |store: &Scripted, ended| {
+        mark(store, ended)
+            .now_or_never()
+            .expect("it waits for nobody")
+    };
+    let not_before = minute(6);
+    for (how, state) in [
+        (Mark::Done, TickState::Done),
+        (Mark::Retry { not_before }, TickState::Retry),
+    ] {
+        let store = Scripted::new(Some(&record(5, TickState::Claimed)), &[Fate::AnswerLost]);
+        assert!(marked(&store, ended(7, how)).is_err_and(|unmarked| unmarked.may_pass));
+        // Tried again, it is seen to be done.
+        assert!(marked(&store, ended(7, how)).is_ok());
+        assert_eq!(store.record().state, state);
+    }
+    // Taken over by somebody else meanwhile, or gone.
+    let store = Scripted::new(Some(&record(5, TickState::Claimed)), &[]);
+    let late = marked(&store, ended(6, Mark::Done)).expect_err("it has been taken over");
+    assert_eq!(
+        (late.may_pass, late.reason.as_str()),
+        (false, "b has taken over")
+    );
+    assert_eq!(store.record(), record(5, TickState::Claimed));
+    assert!(marked(&Scripted::new(None, &[]), ended(7, Mark::Done)).is_err());
+}

@@ -1,0 +1,201 @@
+//! Ticks on hosts whose wall clocks differ, through a kill in the middle of a run: each is run once.
+//!
+//! The clocks are moved by libfaketime, in the hosts alone and by wall time alone: deadlines are not its business.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use leasehold_records::{Outcome, RunRecord, TickRecord, TickState};
+use leasehold_tests::checks::{self, Circumstances};
+use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::events::Event;
+use leasehold_tests::guests::{self, Config, Job, config};
+use leasehold_tests::host::{HostProcess, merged};
+use leasehold_tests::on_every_store;
+use leasehold_tests::wait::eventually;
+
+use crate::scene::{SLACK, end_host, kept_running, next, runs, token};
+
+on_every_store!(
+    no_tick_runs_twice_on_hosts_half_a_minute_apart_through_kills_in_mid_run,
+    a_tick_that_was_cut_off_is_finished_by_the_next_host_and_then_run_by_nobody,
+);
+
+const JOB: &str = "tick";
+const TTL: std::time::Duration = std::time::Duration::from_secs(2);
+/// How far the clocks are apart, in seconds.
+const BEHIND: i64 = -30;
+
+fn host(name: &str, etcd: &Etcd, schedule: impl Fn(Job) -> Job) -> Result<Config> {
+    let heartbeat = guests::heartbeat()?;
+    Ok(config(name, &etcd.endpoint())
+        .grace("300ms")
+        .job(JOB, |job| {
+            schedule(kept_running(job, TTL).plugin(&heartbeat))
+        }))
+}
+
+/// Every second; each run takes the next ones too, which are left out.
+fn every_second(job: Job) -> Job {
+    job.key("cron", "* * * * * *").args(&["25", "100"])
+}
+
+fn no_tick_runs_twice_on_hosts_half_a_minute_apart_through_kills_in_mid_run(
+    version: Version,
+) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let mut slow = HostProcess::start_at(BEHIND, &host("slow", &etcd, every_second)?)?;
+    // Killed in the middle of a run, while the other waits for the lock.
+    let begun = runs(&slow, 0, JOB)?;
+    let mut right = HostProcess::start(&host("right", &etcd, every_second)?)?;
+    next(&right, 0, JOB, "waiting")?;
+    slow.kill()?;
+    let cut_off = slow.events();
+    let end = cut_off
+        .iter()
+        .find(|event| event.is("run-ended") && event.run() == begun.run());
+    ensure!(end.is_none(), "it had ended: {end:?}");
+    let ended = next(&right, 0, JOB, "run-ended")?;
+    ensure!(
+        ended.outcome() == Some("done") && token(&ended)? > token(&begun)?,
+        "{ended}"
+    );
+    // Another of its name finds that it is behind, and leaves the ticks to whoever is ahead.
+    let mut again = HostProcess::start_at(BEHIND, &host("slow", &etcd, every_second)?)?;
+    let skipped = again.wait_for(SLACK, |event| event.is("skipped"))?;
+    let reason = skipped.str("reason").unwrap_or_default();
+    ensure!(reason.starts_with("right is at the tick of"), "{skipped}");
+    let mark = right.mark();
+    runs(&right, mark, JOB)?;
+    right.kill()?;
+    // Half a minute's ticks have been run: until its own clock is there, nothing is run by it.
+    let mark = again.mark();
+    let behind = again.wait_after(mark, SLACK, |event| event.is("skipped"))?;
+    ensure!(
+        behind
+            .str("reason")
+            .is_some_and(|reason| reason.contains("right")),
+        "{behind}"
+    );
+    end_host(&mut again)?;
+    let hosts = [&slow, &right, &again];
+    let ran_late = again.events().iter().any(|event| event.is("run-started"));
+    ensure!(!ran_late, "a host that is behind ran a tick again");
+    once_each(&etcd, &merged(&hosts))?;
+    let killed = Circumstances::default().killed("slow").killed("right");
+    checks::all(&merged(&hosts), &killed).map_err(anyhow::Error::msg)
+}
+
+fn a_tick_that_was_cut_off_is_finished_by_the_next_host_and_then_run_by_nobody(
+    version: Version,
+) -> Result<()> {
+    // The current slot of a year is a tick that lasts for the whole test, on any clock.
+    let yearly = |job: Job| job.every("365days");
+    let long = |job: Job| yearly(job).args(&["0", "50"]);
+    let short = |job: Job| yearly(job).args(&["3", "50"]);
+    let etcd = Etcd::start(version)?;
+    let mut first = HostProcess::start(&host("first", &etcd, long)?)?;
+    let begun = runs(&first, 0, JOB)?;
+    let mut second = HostProcess::start_at(BEHIND, &host("second", &etcd, short)?)?;
+    next(&second, 0, JOB, "waiting")?;
+    first.kill()?;
+    let resumed = next(&second, 0, JOB, "run-started")?;
+    ensure!(
+        resumed.str("tick") == begun.str("tick"),
+        "{resumed} after {begun}"
+    );
+    ensure!(resumed.value()["attempt"] == 2, "{resumed}");
+    next(&second, 0, JOB, "released")?;
+    let record = record(&etcd)?;
+    ensure!(
+        (record.state, record.outcome) == (TickState::Done, Some(Outcome::Done)),
+        "{record:?}"
+    );
+    ensure!(
+        (record.host.as_str(), record.attempt) == ("second", 2),
+        "{record:?}"
+    );
+    // Whoever comes now sees that it is done, and asks for no lock.
+    let mut third = HostProcess::start(&host("first", &etcd, short)?)?;
+    let skipped = third.wait_for(SLACK, |event| event.is("skipped"))?;
+    let reason = skipped.str("reason").unwrap_or_default();
+    ensure!(reason.ends_with("was already run by second"), "{skipped}");
+    end_host(&mut third)?;
+    end_host(&mut second)?;
+    let asked = third.events();
+    let asked = asked
+        .iter()
+        .find(|event| event.is("acquired") || event.is("waiting"));
+    ensure!(asked.is_none(), "{asked:?}");
+    let hosts = [&first, &second, &third];
+    once_each(&etcd, &merged(&hosts))?;
+    let killed = Circumstances::default().killed("first");
+    checks::all(&merged(&hosts), &killed).map_err(anyhow::Error::msg)
+}
+
+fn record(etcd: &Etcd) -> Result<TickRecord> {
+    let json = etcd.etcdctl(&["get", "--print-value-only", "/leasehold/ticks/tick"])?;
+    Ok(TickRecord::from_json(json.trim().as_bytes())?)
+}
+
+/// In the events and in the records alike: every tick was run to its end once at most, and by increasing
+/// tokens.
+fn once_each(etcd: &Etcd, events: &[Event]) -> Result<()> {
+    let started: Vec<&Event> = events
+        .iter()
+        .filter(|event| event.is("run-started"))
+        .collect();
+    ensure!(started.len() >= 2, "too little happened: {started:?}");
+    let tokens: Vec<u64> = started.iter().filter_map(|event| event.token()).collect();
+    ensure!(tokens.is_sorted(), "tokens went back: {tokens:?}");
+    let mut ends: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
+    for start in &started {
+        let tick = start
+            .str("tick")
+            .with_context(|| format!("no tick in {start}"))?;
+        let end = events
+            .iter()
+            .find(|event| event.is("run-ended") && event.run() == start.run());
+        ends.entry(tick)
+            .or_default()
+            .extend(end.filter(|end| end.outcome() == Some("done")));
+    }
+    for (tick, ends) in &ends {
+        ensure!(
+            ends.len() <= 1,
+            "{tick} was run {} times: {ends:?}",
+            ends.len()
+        );
+    }
+    let done = |run: &&RunRecord| run.outcome == Outcome::Done;
+    eventually(SLACK, "no tick is recorded as done twice", || {
+        let json = etcd.etcdctl(&[
+            "get",
+            "--prefix",
+            "--print-value-only",
+            "/leasehold/runs/tick/",
+        ])?;
+        let runs = json.lines().filter(|line| !line.is_empty());
+        let runs: Vec<RunRecord> = runs
+            .map(|line| Ok(RunRecord::from_json(line.as_bytes())?))
+            .collect::<Result<_>>()?;
+        let mut ticks: Vec<Option<u64>> = runs
+            .iter()
+            .filter(done)
+            .map(|run| run.tick_unix_ms)
+            .collect();
+        let all = ticks.len();
+        ticks.sort_unstable();
+        ticks.dedup();
+        ensure!(ticks.len() == all && !ticks.contains(&None), "{runs:?}");
+        Ok((!runs.is_empty()).then_some(()))
+    })?;
+    let last = record(etcd)?;
+    let latest = events
+        .iter()
+        .filter(|event| event.is("run-started"))
+        .filter_map(Event::token)
+        .max();
+    ensure!(Some(last.token) == latest, "{last:?} after {latest:?}");
+    Ok(())
+}
