@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::check::Prepared;
-use crate::config::Config;
+use crate::config::{Config, Job};
 use crate::connect::connect;
 use crate::ending::Ending;
 use crate::event::{About, What};
@@ -27,6 +27,9 @@ use crate::wall::SystemWall;
 /// How long a shutdown that was cut short still waits for the store. What is not given back by then goes
 /// with its lease; guests have stopped before, however long that took.
 const LAST_PATIENCE: Duration = Duration::from_millis(500);
+
+/// The lease of a host's records while it has no job to take one from.
+const RECORDS_TTL: Duration = Duration::from_secs(10);
 
 /// What a host is made of.
 pub(crate) struct Host {
@@ -61,7 +64,7 @@ impl Host {
         };
         let config = &self.prepared.config;
         let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
-        let records_ttl = config.jobs()[0].ttl();
+        let records_ttl = config.jobs().first().map_or(RECORDS_TTL, Job::ttl);
         let (journal, writer) = Journal::start(locks.clone(), root.clone(), records_ttl);
         journal.host(host_record(config));
         let (progress, progress_box) = mpsc::channel(256);

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - [`config`], [`limits`], [`allow`]: what is asked for, checked.
+//! - [`config`], [`limits`], [`allow`], [`manifest`]: what is asked for, checked.
 //! - `check`, `serve`, `dev`, `store`, `show`, `top`, `plugin`, `cli`: the commands.
 //! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring.
 //! - `supervisor`, `job`: which job should be doing what, and the work that does it.
@@ -21,6 +21,7 @@ pub mod config;
 pub mod connect;
 pub mod exit;
 pub mod limits;
+pub mod manifest;
 pub mod runtime;
 
 mod check;

@@ -3,8 +3,10 @@
 //! The readers take a [`Node`] or a [`Section`] of any table, so that a job, a manifest and a policy
 //! speak one language. What grants mean is in [`crate::allow`]; this file must never widen one.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
+use toml::Spanned;
 use toml::de::DeValue;
 
 use super::files::{self, Kind};
@@ -36,9 +38,9 @@ const LONGEST_HEADER: usize = 64;
 /// Grants as far as they were read.
 #[derive(Clone, Debug)]
 pub(super) struct SaidAllow {
-    pub(super) kv: Said<Vec<String>>,
-    pub(super) http: Said<Vec<Origin>>,
-    pub(super) http_networks: Said<Vec<Network>>,
+    pub(super) kv: Said<Vec<Spanned<String>>>,
+    pub(super) http: Said<Vec<Spanned<Origin>>>,
+    pub(super) http_networks: Said<Vec<Spanned<Network>>>,
     pub(super) http_token: Said<String>,
     pub(super) http_ca: Said<PathBuf>,
     pub(super) dirs: Said<Vec<Dir>>,
@@ -47,14 +49,22 @@ pub(super) struct SaidAllow {
 impl SaidAllow {
     /// Reads the table `allow` of this one.
     pub(super) fn read(section: &Section<'_>) -> Self {
-        let name = format!("{}.allow", section.name());
-        Self::read_table(&section.table("allow", name, schema::ALLOW))
+        Self::read_kv(section, lockname::prefixes)
     }
 
-    /// Reads this table, whatever it is called; its keys are those of [`schema::ALLOW`].
-    pub(super) fn read_table(table: &Section<'_>) -> Self {
+    /// As [`SaidAllow::read`], for a table that holds for many jobs: in `kv`, `{job}` stands for the name
+    /// of one.
+    pub(super) fn read_policy(section: &Section<'_>) -> Self {
+        Self::read_kv(section, lockname::patterns)
+    }
+
+    fn read_kv(
+        section: &Section<'_>,
+        kv: impl FnOnce(&Node<'_>) -> Option<Vec<Spanned<String>>>,
+    ) -> Self {
+        let table = section.table("allow", section.inner("allow"), schema::ALLOW);
         Self {
-            kv: table.take("kv", lockname::prefixes),
+            kv: table.take("kv", kv),
             http: table.take("http", origins),
             http_networks: table.take("http_networks", networks),
             http_token: table.take("http_token", header),
@@ -75,12 +85,22 @@ impl SaidAllow {
         }
     }
 
+    /// Each key and where its value stands.
+    pub(super) fn each(&self, visit: &mut dyn FnMut(&'static str, Option<Range<usize>>)) {
+        visit("kv", self.kv.span());
+        visit("http", self.http.span());
+        visit("http_networks", self.http_networks.span());
+        visit("http_token", self.http_token.span());
+        visit("http_ca", self.http_ca.span());
+        visit("dirs", self.dirs.span());
+    }
+
     /// The grants; `None` if anything about them was wrong.
     pub(super) fn settle(self) -> Option<Allow> {
         Some(Allow {
-            kv: self.kv.or_default(Vec::new())?,
-            http: self.http.or_default(Vec::new())?,
-            http_networks: self.http_networks.or_default(Vec::new())?,
+            kv: plain(self.kv.or_default(Vec::new())?),
+            http: plain(self.http.or_default(Vec::new())?),
+            http_networks: plain(self.http_networks.or_default(Vec::new())?),
             http_token: self.http_token.optional().ok()?,
             http_ca: self.http_ca.optional().ok()?,
             dirs: self.dirs.or_default(Vec::new())?,
@@ -88,29 +108,37 @@ impl SaidAllow {
     }
 }
 
+/// Values without their places.
+pub(super) fn plain<T>(values: Vec<Spanned<T>>) -> Vec<T> {
+    values.into_iter().map(Spanned::into_inner).collect()
+}
+
 /// Reads origins.
-pub(super) fn origins(node: &Node<'_>) -> Option<Vec<Origin>> {
+pub(super) fn origins(node: &Node<'_>) -> Option<Vec<Spanned<Origin>>> {
     let items = node.items("origins", "[\"https://api.example.com\"]")?;
     let origins: Vec<_> = items
         .iter()
         .map(|item| {
             let text = read::text(item)?;
-            Origin::parse(&text).or_else_reject(item, |error| {
+            let origin = Origin::parse(&text).or_else_reject(item, |error| {
                 ("is no origin", format!("{error}; write it as in \"https://api.example.com\" or \"http://127.0.0.1:8080\""))
-            })
+            });
+            Some(Spanned::new(item.span(), origin?))
         })
         .collect();
     origins.into_iter().collect()
 }
 
 /// Reads networks.
-pub(super) fn networks(node: &Node<'_>) -> Option<Vec<Network>> {
+pub(super) fn networks(node: &Node<'_>) -> Option<Vec<Spanned<Network>>> {
     let items = node.items("networks", "[\"10.0.0.0/8\"]")?;
     let networks: Vec<_> = items
         .iter()
         .map(|item| {
             let text = read::text(item)?;
-            Network::parse(&text).or_else_reject(item, |help| ("is no network", help.to_owned()))
+            let network = Network::parse(&text)
+                .or_else_reject(item, |help| ("is no network", help.to_owned()));
+            Some(Spanned::new(item.span(), network?))
         })
         .collect();
     networks.into_iter().collect()
@@ -174,15 +202,30 @@ pub(super) fn dirs(node: &Node<'_>) -> Option<Vec<Dir>> {
     sound.then_some(dirs)
 }
 
-/// Reads directories that a plugin needs: their guest's paths and whether it writes there.
-#[expect(dead_code, reason = "for the manifests of plugins")]
-pub(super) fn needs(node: &Node<'_>) -> Option<Vec<Need>> {
-    let items = node.items("tables", "[{ guest = \"/in\" }]")?;
+/// Reads directories that a plugin needs: their guest's paths, and, in a table, whether it writes there.
+pub(super) fn needs(node: &Node<'_>) -> Option<Vec<Spanned<Need>>> {
+    let items = node.items("paths", "[\"/in\", { guest = \"/out\", write = true }]")?;
     let needs: Vec<_> = items
         .iter()
-        .map(|item| need(&table(item, schema::NEED, "{ guest = \"/in\" }")?))
+        .map(|item| {
+            let needed = if matches!(item.value(), DeValue::String(_)) {
+                let guest = a_guest_path(item);
+                guest.map(|guest| Need {
+                    guest,
+                    write: false,
+                })
+            } else {
+                table(item, schema::NEED, "{ guest = \"/in\" }").and_then(|table| need(&table))
+            };
+            Some(Spanned::new(item.span(), needed?))
+        })
         .collect();
     needs.into_iter().collect()
+}
+
+fn a_guest_path(node: &Node<'_>) -> Option<String> {
+    let text = read::words(node)?;
+    guest_path(&text).or_else_reject(node, |help| ("is no path for a guest", help.to_owned()))
 }
 
 fn table<'a>(node: &Node<'a>, keys: &'static [&'static str], example: &str) -> Option<Section<'a>> {
@@ -196,11 +239,7 @@ fn need(table: &Section<'_>) -> Option<Need> {
     let guest = table.require(
         "guest",
         "add `guest = \"/in\"`, the path by which the guest opens it",
-        |node| {
-            let text = read::words(node)?;
-            guest_path(&text)
-                .or_else_reject(node, |help| ("is no path for a guest", help.to_owned()))
-        },
+        a_guest_path,
     );
     let write = table.take("write", read::boolean).or_default(false);
     Some(Need {
@@ -230,4 +269,12 @@ impl<T, E> OrReject<T, E> for Result<T, E> {
         })
         .ok()
     }
+}
+
+/// What stands for a job's name in a pattern.
+const JOB: &str = "{job}";
+
+/// A pattern as it is for this job.
+pub(super) fn for_job(pattern: &str, job: &str) -> String {
+    pattern.replace(JOB, job)
 }

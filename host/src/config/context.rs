@@ -1,4 +1,4 @@
-//! What a reader of the file carries along: where it is, and everything it objects to.
+//! What a reader of a text carries along: where it is, and everything it objects to.
 //!
 //! Findings point at byte ranges; turning them into lines is `source`'s work. This file must never
 //! decide whether something is wrong.
@@ -6,9 +6,12 @@
 use std::cell::RefCell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::files::Claim;
 use super::surroundings::Surroundings;
+use super::texts::Texts;
+use crate::manifest::{Manifest, ManifestError};
 
 /// One objection to the text.
 #[derive(Debug)]
@@ -45,6 +48,17 @@ impl Finding {
         }
     }
 
+    /// The same about bytes that lie this much further on.
+    #[must_use]
+    pub(super) fn moved(mut self, by: usize) -> Self {
+        let moved = |span: Range<usize>| span.start + by..span.end + by;
+        self.span = self.span.map(moved);
+        for (place, _) in &mut self.notes {
+            *place = moved(place.clone());
+        }
+        self
+    }
+
     /// Adds a remedy.
     #[must_use]
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
@@ -71,27 +85,91 @@ pub(super) enum Purpose {
     Develop,
 }
 
-/// Shared by all readers of one file.
+/// Shared by all readers of one text.
 pub(super) struct Context<'a> {
     folder: &'a Path,
     purpose: Purpose,
     surroundings: &'a Surroundings,
+    texts: Rc<Texts>,
+    /// Where this text begins among all of them.
+    base: usize,
+    peek: &'a dyn Peek,
     findings: RefCell<Vec<Finding>>,
     claims: RefCell<Vec<Claim>>,
     private: RefCell<Vec<Range<usize>>>,
 }
 
+/// A look into plugins for their manifests. Two ways: at files, and not at all.
+pub(super) trait Peek {
+    /// What is in the plugin at `path`, of which no more than `most` bytes are read; nothing when there
+    /// is nothing to be seen.
+    fn peek(&self, path: &Path, most: u64) -> Option<Rc<Peeked>>;
+}
+
+/// What a look into a plugin found.
+#[derive(Debug)]
+pub(super) struct Peeked {
+    /// The digest of the bytes that were looked at.
+    pub(super) digest: [u8; 32],
+    /// Their manifest.
+    pub(super) manifest: Result<Option<Manifest>, ManifestError>,
+}
+
+/// Looks at no file.
+pub(super) struct Blind;
+
+impl Peek for Blind {
+    fn peek(&self, _: &Path, _: u64) -> Option<Rc<Peeked>> {
+        None
+    }
+}
+
 impl<'a> Context<'a> {
-    /// A context for the file at `path`, with nothing found yet.
-    pub(super) fn new(path: &'a Path, purpose: Purpose, surroundings: &'a Surroundings) -> Self {
+    /// A context for the file at `path`, whose text is the first there is, with nothing found yet.
+    pub(super) fn new(
+        path: &'a Path,
+        purpose: Purpose,
+        surroundings: &'a Surroundings,
+        peek: &'a dyn Peek,
+    ) -> Self {
         Self {
             folder: path.parent().unwrap_or(Path::new("")),
             purpose,
             surroundings,
+            texts: Rc::default(),
+            base: 0,
+            peek,
             findings: RefCell::default(),
             claims: RefCell::default(),
             private: RefCell::default(),
         }
+    }
+
+    /// A context for one more text, which begins at `base`, with nothing found yet.
+    pub(super) fn for_text(&self, base: usize) -> Self {
+        Self {
+            texts: self.texts.clone(),
+            base,
+            findings: RefCell::default(),
+            claims: RefCell::default(),
+            private: RefCell::default(),
+            ..*self
+        }
+    }
+
+    /// All texts of this reading.
+    pub(super) fn texts(&self) -> &Rc<Texts> {
+        &self.texts
+    }
+
+    /// Bytes of this text as a range among all texts.
+    pub(super) const fn shift(&self, span: Range<usize>) -> Range<usize> {
+        span.start + self.base..span.end + self.base
+    }
+
+    /// Looks into a plugin for its manifest.
+    pub(super) fn peek(&self, path: &Path, most: u64) -> Option<Rc<Peeked>> {
+        self.peek.peek(path, most)
     }
 
     /// What the file is read for.

@@ -1,22 +1,30 @@
 //! Files that the configuration names and that must be there before anything starts.
 //!
-//! Looks, and never reads what is inside. Opening must never wait, so a FIFO cannot hold us up.
+//! Looks, and never reads what is inside, but for the manifests in plugins. Opening must never wait, so
+//! a FIFO cannot hold us up.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::fs::{Mode, OFlags};
+use sha2::{Digest as _, Sha256};
 
-use super::context::{Finding, Purpose};
+use super::context::{Finding, Peek, Peeked, Purpose};
 use super::node::Node;
 use super::read;
 use super::source::{printable, shown};
+use crate::manifest::Manifest;
 
 /// The mode bits of group and world.
 const OTHERS: u32 = 0o077;
+/// The mode bit with which everybody may write.
+const EVERYBODY_WRITES: u32 = 0o002;
 
 /// What a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +43,8 @@ pub(super) enum Kind {
     Authority,
     /// A directory that a job's guest may use.
     Directory,
+    /// The folder for plugins.
+    PluginFolder,
 }
 
 impl Kind {
@@ -46,6 +56,7 @@ impl Kind {
             Self::PrivateKey => "private key",
             Self::Secret => "secret file",
             Self::Directory => "directory",
+            Self::PluginFolder => "plugin folder",
         }
     }
 
@@ -57,7 +68,7 @@ impl Kind {
     const fn is_for_a_job(self) -> bool {
         matches!(
             self,
-            Self::Plugin | Self::Secret | Self::Authority | Self::Directory
+            Self::Plugin | Self::PluginFolder | Self::Secret | Self::Authority | Self::Directory
         )
     }
 }
@@ -165,6 +176,7 @@ impl Refusal {
 pub(super) fn check(claim: &Claim) -> Option<Finding> {
     match &claim.what {
         Claimed::File(Kind::Directory, path) => check_directory(path, claim),
+        Claimed::File(Kind::PluginFolder, path) => check_folder(path, claim),
         Claimed::File(kind, path) => check_file(*kind, path, claim),
         Claimed::Variable(name) => check_variable(name, claim),
     }
@@ -229,8 +241,91 @@ fn check_file(kind: Kind, path: &Path, claim: &Claim) -> Option<Finding> {
     }
 }
 
+/// Looks whether the folder for plugins is there, and whether somebody else decides what is in it.
+fn check_folder(path: &Path, claim: &Claim) -> Option<Finding> {
+    let found = std::fs::metadata(path);
+    let path = shown_path(path);
+    let say = |what: &str| {
+        let noun = Kind::PluginFolder.noun();
+        Finding::at(claim.span.clone(), format!("{noun} `{path}` {what}"))
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Some(
+                say("does not exist")
+                    .help(format!("run `mkdir -m 755 {path}`, or correct the path"))
+                    .help("relative paths start at the folder of the configuration file"),
+            );
+        }
+        Err(error) => {
+            let help = "correct the path, or what it leads to";
+            return Some(say(&format!("cannot be looked at: {error}")).help(help));
+        }
+    };
+    if !found.is_dir() {
+        return Some(say("is no folder").help("name the folder that holds the plugins"));
+    }
+    let mode = found.permissions().mode() & 0o7777;
+    (mode & EVERYBODY_WRITES != 0).then(|| {
+        let what = format!(
+            "may be written by everybody (its mode is {mode:04o}), who could then run jobs"
+        );
+        say(&what).help(format!("run `chmod o-w {path}`"))
+    })
+}
+
+/// Looks into plugins, once into each.
+#[derive(Default)]
+pub(super) struct Files(RefCell<BTreeMap<PathBuf, Option<Seen>>>);
+
+/// One plugin that was looked into.
+struct Seen {
+    size: u64,
+    peeked: Rc<Peeked>,
+}
+
+impl Peek for Files {
+    fn peek(&self, path: &Path, most: u64) -> Option<Rc<Peeked>> {
+        let fits = |seen: &Option<Seen>| {
+            let seen = seen.as_ref()?;
+            (seen.size <= most).then(|| seen.peeked.clone())
+        };
+        let mut known = self.0.borrow_mut();
+        if let Some(seen @ Some(_)) = known.get(path) {
+            return fits(seen);
+        }
+        // One that was too large for another job may fit this one.
+        let seen = look_into(path, most);
+        let found = fits(&seen);
+        known.insert(path.to_owned(), seen);
+        found
+    }
+}
+
+fn look_into(path: &Path, most: u64) -> Option<Seen> {
+    let file = open_regular(path).ok()?;
+    let size = file.metadata().ok()?.len();
+    if size > most {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    // It may grow while it is read.
+    file.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .ok()?;
+    let size = bytes.len() as u64;
+    (size <= most).then(|| Seen {
+        size,
+        peeked: Rc::new(Peeked {
+            digest: Sha256::digest(&bytes).into(),
+            manifest: Manifest::read(&bytes),
+        }),
+    })
+}
+
 /// A path for messages; its end matters more than its start.
-pub(super) fn shown_path(path: &Path) -> String {
+pub(crate) fn shown_path(path: &Path) -> String {
     const LONGEST: usize = 200;
     let text = path.to_string_lossy();
     let count = text.chars().count();

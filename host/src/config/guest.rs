@@ -2,9 +2,10 @@
 //!
 //! Values pass through unchanged. This file must never read the host's own environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Number, Value};
+use toml::Spanned;
 use toml::de::DeValue;
 
 use super::node::Node;
@@ -12,7 +13,7 @@ use super::read;
 use super::schema;
 use super::section::Section;
 use super::source::shown;
-use crate::allow::{EnvValue, SecretRef};
+use crate::allow::EnvValue;
 
 /// Names that the host sets for plain commands.
 const RESERVED: [&str; 2] = ["LEASEHOLD_", "ETCD_LOCK_"];
@@ -24,11 +25,14 @@ pub(super) fn args(node: &Node<'_>) -> Option<Vec<String>> {
     texts.into_iter().collect()
 }
 
+/// Names of secrets, and how one is added to them.
+pub(super) struct Known {
+    pub(super) names: BTreeSet<String>,
+    pub(super) remedy: &'static str,
+}
+
 /// Reads `env`; its secrets must be among `secrets`, if those are known.
-pub(super) fn env(
-    node: &Node<'_>,
-    secrets: Option<&BTreeMap<String, SecretRef>>,
-) -> Option<BTreeMap<String, EnvValue>> {
+pub(super) fn env(node: &Node<'_>, secrets: Option<&Known>) -> Option<BTreeMap<String, EnvValue>> {
     let entries = node.entries()?;
     let pairs: Vec<_> = entries
         .iter()
@@ -53,21 +57,23 @@ pub(super) fn env(
     pairs.into_iter().collect()
 }
 
-fn env_value(node: &Node<'_>, secrets: Option<&BTreeMap<String, SecretRef>>) -> Option<EnvValue> {
+fn env_value(node: &Node<'_>, secrets: Option<&Known>) -> Option<EnvValue> {
     if !matches!(node.value(), DeValue::Table(_)) {
         return read::text(node).map(EnvValue::Text);
     }
     let table = Section::of(node, node.key, schema::ENV);
-    let name = table.require("secret", "write it as in `{ secret = \"api_key\" }`", |node| {
-        let name = read::words(node)?;
-        if secrets.is_none_or(|secrets| secrets.contains_key(&name)) {
-            return Some(name);
-        }
-        node.reject(
-            &format!("names no secret of the job: \"{}\"", shown(&name)),
-            "add it to the job's `secrets`, as in `secrets = { api_key = { file = \"api-key.txt\" } }`",
-        )
-    });
+    let name = table.require(
+        "secret",
+        "write it as in `{ secret = \"api_key\" }`",
+        |node| {
+            let name = read::words(node)?;
+            let Some(known) = secrets.filter(|known| !known.names.contains(&name)) else {
+                return Some(name);
+            };
+            let what = format!("names no secret of the job: \"{}\"", shown(&name));
+            node.reject(&what, known.remedy)
+        },
+    );
     name.map(|name| EnvValue::Secret(name.into_inner()))
 }
 
@@ -76,12 +82,61 @@ fn is_variable(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Reads `config` into the JSON text that the guest gets.
-pub(super) fn config(node: &Node<'_>) -> Option<String> {
+/// The entries of a `config` table, each with its place.
+pub(super) type Entries = BTreeMap<String, Spanned<Value>>;
+
+/// Reads `config`, of which the guest gets the JSON text.
+pub(super) fn config(node: &Node<'_>) -> Option<Entries> {
     if !matches!(node.value(), DeValue::Table(_)) {
         return node.wrong_kind("a table", "{ verbose = true }");
     }
-    json(node).map(|value| value.to_string())
+    let entries = node.entries()?;
+    let pairs: Vec<_> = entries
+        .iter()
+        .map(|(name, value)| {
+            let place = value.span();
+            json(value).map(|value| ((*name.get_ref()).to_owned(), Spanned::new(place, value)))
+        })
+        .collect();
+    pairs.into_iter().collect()
+}
+
+/// `upper` over `lower`, key by key, also inside tables.
+pub(super) fn merge(upper: Entries, lower: &Entries) -> Entries {
+    let mut merged = upper;
+    for (name, below) in lower {
+        match merged.get_mut(name) {
+            Some(above) => fill(above.get_mut(), below.get_ref()),
+            None => {
+                merged.insert(name.clone(), below.clone());
+            }
+        }
+    }
+    merged
+}
+
+/// Puts what `below` has and `above` has not into `above`, where both are tables.
+fn fill(above: &mut Value, below: &Value) {
+    let (Value::Object(above), Value::Object(below)) = (above, below) else {
+        return;
+    };
+    for (name, below) in below {
+        match above.get_mut(name) {
+            Some(above) => fill(above, below),
+            None => {
+                above.insert(name.clone(), below.clone());
+            }
+        }
+    }
+}
+
+/// The JSON text of a whole `config`.
+pub(super) fn to_json(entries: Entries) -> String {
+    let map: Map<String, Value> = entries
+        .into_iter()
+        .map(|(name, value)| (name, value.into_inner()))
+        .collect();
+    Value::Object(map).to_string()
 }
 
 /// One value as JSON; every part that has no JSON form is objected to.

@@ -6,19 +6,26 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::context::Finding;
+use super::allow::SaidAllow;
+use super::aside::Aside;
+use super::context::{Context, Finding};
 use super::drift::Drift;
-use super::files::{self, Kind};
-use super::guest;
-use super::lockname;
+use super::files::{self, Kind, shown_path};
+use super::guest::Known;
+use super::inner::{self, SaidManifest};
+use super::needs::{Given as Grants, SaidNeeds};
 use super::node::Node;
+use super::origin::{Layer, Origin, Origins, origins};
 use super::policy::Policy;
 use super::read;
-use super::schedule::{self, Restart, Schedule, Wait};
+use super::schedule::{Restart, Schedule, Wait};
+use super::schema;
 use super::secrets;
-use super::section::{Said, Section};
+use super::section::{Said, Section, Wrong};
+use super::settle::{Given, lock_of};
 use super::source::shown;
-use super::timing::Timing;
+use super::texts::Texts;
+use super::words::SaidJob;
 use crate::allow::{Allow, EnvValue, SecretRef};
 use crate::limits::Limits;
 
@@ -27,30 +34,36 @@ use crate::limits::Limits;
 pub(super) const SHORTEST_TTL: Duration = Duration::from_secs(2);
 /// A lock that outlives its dead holder by more than this is a mistake.
 pub(super) const LONGEST_TTL: Duration = Duration::from_hours(1);
-const DEFAULT_TTL: Duration = Duration::from_secs(10);
+pub(super) const DEFAULT_TTL: Duration = Duration::from_secs(10);
 /// Covers the default memory four times over.
-const DEFAULT_STOP_MARGIN: Duration = Duration::from_millis(250);
+pub(super) const DEFAULT_STOP_MARGIN: Duration = Duration::from_millis(250);
 
 /// One job. All values are valid and fit together.
+///
+/// Two jobs are equal when they do the same with the same plugin, wherever their values came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    name: String,
-    plugin: PathBuf,
-    sha256: Option<[u8; 32]>,
-    lock: String,
-    wait: Wait,
-    schedule: Schedule,
-    timeout: Option<Duration>,
-    ttl: Duration,
-    stop_margin: Duration,
-    retries: u32,
-    restart: Restart,
-    args: Vec<String>,
-    env: BTreeMap<String, EnvValue>,
-    config_json: String,
-    secrets: BTreeMap<String, SecretRef>,
-    allow: Allow,
-    limits: Limits,
+    pub(super) name: String,
+    pub(super) plugin: PathBuf,
+    pub(super) sha256: Option<[u8; 32]>,
+    pub(super) lock: String,
+    pub(super) wait: Wait,
+    pub(super) schedule: Schedule,
+    pub(super) timeout: Option<Duration>,
+    pub(super) ttl: Duration,
+    pub(super) stop_margin: Duration,
+    pub(super) retries: u32,
+    pub(super) restart: Restart,
+    pub(super) args: Vec<String>,
+    pub(super) env: BTreeMap<String, EnvValue>,
+    pub(super) config_json: String,
+    pub(super) secrets: BTreeMap<String, SecretRef>,
+    pub(super) allow: Allow,
+    pub(super) limits: Limits,
+    pub(super) description: Option<String>,
+    pub(super) is_dropped: bool,
+    pub(super) manifest_digest: Option<[u8; 32]>,
+    pub(super) origins: Aside<Origins>,
 }
 
 impl Job {
@@ -141,6 +154,27 @@ impl Job {
     pub const fn limits(&self) -> &Limits {
         &self.limits
     }
+
+    /// What the plugin's manifest says it does, in a line.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// Whether the plugin lies in the folder of `[plugins]`; no table of the configuration names it.
+    pub const fn is_dropped(&self) -> bool {
+        self.is_dropped
+    }
+
+    /// The SHA-256 of the bytes in which a manifest was looked for, whether or not there was one; `None`
+    /// when the file was not looked into. Bytes with another digest may have another manifest.
+    pub const fn manifest_digest(&self) -> Option<&[u8; 32]> {
+        self.manifest_digest.as_ref()
+    }
+
+    /// Where the value under `key` came from: a key of [`Job::values`].
+    pub fn origin(&self, key: &str) -> Origin {
+        self.origins.0.of(key)
+    }
 }
 
 /// What was read of one job: enough to compare it with others even when something is wrong.
@@ -153,11 +187,11 @@ pub(super) struct ReadJob {
     pub(super) lock: Option<Spanned<String>>,
 }
 
-/// Reads one `[jobs.<name>]`.
+/// Reads one `[jobs.<name>]`, over the manifest of its plugin, over the defaults.
 pub(super) fn read(
     name: &Spanned<&str>,
     section: &Section<'_>,
-    defaults: &Policy,
+    defaults: &Defaults,
     drift: Option<Drift>,
 ) -> ReadJob {
     let named = job_name(name, section);
@@ -166,54 +200,154 @@ pub(super) fn read(
         "add `plugin = \"….wasm\"`, relative to the folder of this file",
         |node| files::claimed(node, Kind::Plugin),
     );
-    let sha256 = section.take("sha256", sha256).optional();
-    let lock = match section.take("lock", lockname::lock) {
-        Said::This(lock) => Some(lock),
-        Said::Wrong => None,
-        Said::Nothing => named.clone(),
-    };
-    let schedule = schedule::schedule(section);
-    let args = section.take("args", guest::args).or_default(Vec::new());
     let secrets = section
         .take("secrets", secrets::secrets)
         .or_default(BTreeMap::new());
-    let env = section
-        .take("env", |node| guest::env(node, secrets.as_ref()))
-        .or_default(BTreeMap::new());
-    let config = section
-        .take("config", guest::config)
-        .or_default("{}".into());
-    let policy = Policy::of_job(section, defaults);
-    let times = times(&policy, section, name, drift);
-    let restart = policy.restart.settle(section);
-    let limits = policy.limits.settle();
-    let allow = policy.allow.settle();
-    let job = || {
-        let (ttl, stop_margin) = times?;
-        Some(Job {
-            name: named?.into_inner(),
-            plugin: plugin?.into_inner(),
-            sha256: sha256.ok()?,
-            lock: lock.as_ref()?.get_ref().clone(),
-            wait: policy.wait.or_default(Wait::Forever)?,
-            schedule: schedule?,
-            timeout: policy.timeout.optional().ok()?,
-            ttl,
-            stop_margin,
-            retries: policy.retries.or_default(0)?,
-            restart: restart?,
-            args: args?,
-            env: env?,
-            config_json: config?,
-            secrets: secrets?,
-            allow: allow?,
-            limits: limits?,
-        })
+    let known = secrets.as_ref().map(|secrets| Known {
+        names: secrets.keys().cloned().collect(),
+        remedy: "add it to the job's `secrets`, as in `secrets = { api_key = { file = \"api-key.txt\" } }`",
+    });
+    let own = SaidJob::read(section, known.as_ref());
+    let allow = SaidAllow::read(section).or(&defaults.allow);
+    let looked = plugin.as_ref().map(|plugin| {
+        let size = own.policy.limits.plugin_size.clone();
+        let size = size.or(&defaults.policy.limits.plugin_size);
+        let most = size.or_default(Limits::default().plugin_bytes);
+        look(plugin, most.unwrap_or(0), section.context())
+    });
+    let (manifest_digest, manifest) = match looked {
+        Some(Look { digest, manifest }) => (digest, manifest),
+        None => (None, Ok(None)),
     };
+    let is_sound = manifest.is_ok();
+    let mut said = own;
+    let mut description = Some(None);
+    let context = section.context();
+    let texts = context.texts();
+    let granted = allow.clone().settle();
+    if let Ok(Some(manifest)) = manifest {
+        said = said.or(&manifest.job);
+        description = manifest.description.optional().ok();
+        if let (Some(named), Some(allow), Some(secrets)) = (&named, &granted, &secrets) {
+            let given = Grants {
+                allow,
+                kv_patterns: &allow.kv,
+                secrets,
+            };
+            refuse_ungranted(named.get_ref(), &manifest.needs, &given, context);
+        }
+    }
+    said.policy = said.policy.or(&defaults.policy);
+    let mut origins = origins(&said, Some(&defaults.policy), section.name(), texts);
+    note_allowed(&allow, &defaults.allow, section.name(), texts, &mut origins);
+    if let Some(place) = section.key_place("secrets") {
+        origins.note("secrets", &place, Layer::Job, section.name(), texts);
+    }
+    // A lock that an unreadable manifest may have set is not known.
+    let lock =
+        lock_of(&said, named.as_ref()).filter(|_| is_sound || matches!(said.lock, Said::This(_)));
+    let job = Given {
+        name: named.map(Spanned::into_inner),
+        place: Some(name.span()),
+        plugin: plugin.map(Spanned::into_inner),
+        manifest_digest,
+        description: description.clone().flatten(),
+        is_dropped: false,
+        said,
+        secrets,
+        allow: granted,
+        limits: Limits::default(),
+        drift,
+        origins,
+        section,
+    }
+    .settle();
     ReadJob {
-        job: job(),
+        job: job.filter(|_| is_sound && description.is_some()),
         name: shown(name.get_ref()),
         lock,
+    }
+}
+
+/// Objects to everything that the plugin of job `job` needs and the configuration does not grant.
+fn refuse_ungranted(job: &str, needs: &SaidNeeds, given: &Grants<'_>, context: &Context<'_>) {
+    for lack in needs.lacking(job, given) {
+        let message = format!(
+            "job `{job}` needs {}, which the configuration does not grant",
+            lack.what
+        );
+        let help = format!("add `{}` under [jobs.{job}.{}]", lack.line, lack.table);
+        context.object(Finding::at(lack.place, message).help(help));
+    }
+}
+
+/// Notes where every grant came from.
+fn note_allowed(
+    allow: &SaidAllow,
+    defaults: &SaidAllow,
+    table: &str,
+    texts: &Texts,
+    origins: &mut Origins,
+) {
+    let mut inherited = Vec::new();
+    defaults.each(&mut |_, place| inherited.extend(place));
+    allow.each(&mut |key, place| {
+        let Some(place) = place else { return };
+        let key = format!("allow.{key}");
+        if inherited.contains(&place) {
+            origins.note(key, &place, Layer::Defaults, "defaults.allow", texts);
+        } else {
+            origins.note(key, &place, Layer::Job, table, texts);
+        }
+    });
+}
+
+/// What `[defaults]` says.
+pub(super) struct Defaults {
+    pub(super) policy: Policy,
+    pub(super) allow: SaidAllow,
+}
+
+impl Defaults {
+    /// Reads `[defaults]`.
+    pub(super) fn read(root: &Section<'_>) -> Self {
+        let section = root.table("defaults", "defaults", schema::DEFAULTS);
+        Self {
+            policy: Policy::read(&section),
+            allow: SaidAllow::read(&section),
+        }
+    }
+}
+
+/// What a look into a plugin found.
+struct Look {
+    /// The digest of what was looked at.
+    digest: Option<[u8; 32]>,
+    /// What its manifest says; `Err` if that is no manifest, which was objected to.
+    manifest: Result<Option<SaidManifest>, Wrong>,
+}
+
+fn look(plugin: &Spanned<PathBuf>, most: u64, context: &Context<'_>) -> Look {
+    let path = plugin.get_ref();
+    let Some(peeked) = context.peek(path, most) else {
+        return Look {
+            digest: None,
+            manifest: Ok(None),
+        };
+    };
+    let manifest = match &peeked.manifest {
+        Ok(None) => Ok(None),
+        Ok(Some(manifest)) => inner::manifest(context, path, manifest.shared()).map(Some),
+        Err(error) => {
+            let message = format!("plugin `{}` {error}", shown_path(path));
+            let (message, help) = message.rsplit_once(": ").unwrap_or((&message, ""));
+            context.object(Finding::at(plugin.span(), message).help(help));
+            Err(Wrong)
+        }
+    };
+    Look {
+        digest: Some(peeked.digest),
+        manifest,
     }
 }
 
@@ -228,43 +362,7 @@ fn job_name(name: &Spanned<&str>, section: &Section<'_>) -> Option<Spanned<Strin
     None
 }
 
-/// TTL and stop margin, if each is right and they fit together.
-fn times(
-    policy: &Policy,
-    section: &Section<'_>,
-    name: &Spanned<&str>,
-    drift: Option<Drift>,
-) -> Option<(Duration, Duration)> {
-    let ttl = policy.ttl.clone().or_default(DEFAULT_TTL);
-    let stop_margin = policy.stop_margin.clone().or_default(DEFAULT_STOP_MARGIN);
-    let memory = policy.limits.memory.clone();
-    let memory_bytes = memory.or_default(Limits::default().memory_bytes);
-    let timing = Timing {
-        ttl: ttl.unwrap_or(DEFAULT_TTL),
-        stop_margin: stop_margin?,
-        drift: drift.unwrap_or_default(),
-        memory_bytes: memory_bytes.unwrap_or(Limits::default().memory_bytes),
-    };
-    let place = |spans| section.nearest_place(spans).unwrap_or(name.span());
-    let margin_span = policy.stop_margin.span();
-    let mut sound = true;
-    let mut judge = |finding: Option<Finding>| {
-        sound &= finding.is_none();
-        if let Some(finding) = finding {
-            section.context().object(finding);
-        }
-    };
-    if memory_bytes.is_some() {
-        let spans = [margin_span.clone(), policy.limits.memory.span()];
-        judge(timing.refuse_short_margin(place(spans)));
-    }
-    if ttl.is_some() && drift.is_some() {
-        judge(timing.refuse_short_ttl(place([policy.ttl.span(), margin_span])));
-    }
-    sound.then_some((ttl?, stop_margin?))
-}
-
-fn sha256(node: &Node<'_>) -> Option<[u8; 32]> {
+pub(super) fn sha256(node: &Node<'_>) -> Option<[u8; 32]> {
     let text = read::text(node)?;
     let nibbles: Option<Vec<u8>> = text
         .chars()

@@ -1,8 +1,10 @@
-//! `limits`, in a job or in the defaults: what one run may use.
+//! `limits`, in any table that has them: what one run may use.
 //!
 //! The defaults are `crate::limits::Limits::default()`; the bounds here keep a slip of a unit from
 //! becoming a job that cannot start or a host that cannot live.
 
+use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::node::Node;
@@ -14,98 +16,215 @@ use crate::limits::{KIB, Limits, MIB};
 /// A 32-bit memory, less the page that no guest can name.
 const MOST_MEMORY: u64 = 4096 * MIB - 64 * KIB;
 
-/// Limits as far as they were read.
+/// How many limits there are.
+const KEYS: usize = 16;
+
+/// What a table says about limits.
 #[derive(Clone, Debug)]
 pub(super) struct SaidLimits {
-    /// The values, with defaults where nothing was said or something wrong.
-    limits: Limits,
-    /// Whether nothing was wrong.
-    sound: bool,
-    /// What was said about memory, which decides how long a stop may take.
+    /// Decides how long a stop may take.
     pub(super) memory: Said<u64>,
+    table_elements: Said<u64>,
+    instances: Said<u32>,
+    stack: Said<u64>,
+    output: Said<u64>,
+    log_rate: Said<u32>,
+    host_call: Said<u64>,
+    handles: Said<u32>,
+    random: Said<u64>,
+    kv_value: Said<u64>,
+    http_body: Said<u64>,
+    http_requests: Said<u32>,
+    http_fields: Said<u64>,
+    http_timeout: Said<Duration>,
+    /// Decides how much of a plugin is looked at.
+    pub(super) plugin_size: Said<u64>,
+    compile_time: Said<Duration>,
 }
 
 impl SaidLimits {
-    /// What holds when nothing is said.
-    pub(super) fn none() -> Self {
+    /// Reads `limits` of the table.
+    pub(super) fn read(section: &Section<'_>) -> Self {
+        let table = section.table("limits", section.inner("limits"), schema::LIMITS);
+        let size = |key, least, most| table.take(key, |node| read::size(node, least, most));
+        let count = |least, most| move |node: &Node<'_>| read::integer_u32(node, least, most);
         Self {
-            limits: Limits::default(),
-            sound: true,
-            memory: Said::Nothing,
+            memory: size("memory", 64 * KIB, MOST_MEMORY),
+            table_elements: table.take("table_elements", |node| read::integer(node, 1, 10_000_000)),
+            instances: table.take("instances", count(1, 1_000)),
+            stack: size("stack", 64 * KIB, 8 * MIB),
+            output: size("output", KIB, 256 * MIB),
+            log_rate: table.take("log_rate", count(1, 1_000_000)),
+            host_call: size("host_call", 4 * KIB, 256 * MIB),
+            // Standard streams and clocks alone need a handful.
+            handles: table.take("handles", count(16, 1_000_000)),
+            random: size("random", 64, 16 * MIB),
+            // etcd refuses requests above 1.5 MiB by default, keys and comparisons included.
+            kv_value: size("kv_value", 1, MIB),
+            http_body: size("http_body", KIB, 1024 * MIB),
+            http_requests: table.take("http_requests", count(1, 1_000)),
+            http_fields: size("http_fields", KIB, MIB),
+            http_timeout: table.take("http_timeout", |node| {
+                read::duration(node, Duration::from_millis(10), Duration::from_hours(1))
+            }),
+            plugin_size: size("plugin_size", KIB, 1024 * MIB),
+            compile_time: table.take("compile_time", |node| {
+                read::duration(node, Duration::from_millis(100), Duration::from_mins(10))
+            }),
         }
     }
 
-    /// Reads `limits` of the table over what `fallback` says.
-    pub(super) fn read(section: &Section<'_>, fallback: &Self) -> Self {
-        let name = format!("{}.limits", section.name());
-        let table = section.table("limits", name, schema::LIMITS);
-        let mut said = fallback.clone();
-        said.memory = said.read_sizes(&table).or(&fallback.memory);
-        said.read_counts(&table);
-        said
+    /// What `fallback` says where this says nothing.
+    pub(super) fn or(self, fallback: &Self) -> Self {
+        Self {
+            memory: self.memory.or(&fallback.memory),
+            table_elements: self.table_elements.or(&fallback.table_elements),
+            instances: self.instances.or(&fallback.instances),
+            stack: self.stack.or(&fallback.stack),
+            output: self.output.or(&fallback.output),
+            log_rate: self.log_rate.or(&fallback.log_rate),
+            host_call: self.host_call.or(&fallback.host_call),
+            handles: self.handles.or(&fallback.handles),
+            random: self.random.or(&fallback.random),
+            kv_value: self.kv_value.or(&fallback.kv_value),
+            http_body: self.http_body.or(&fallback.http_body),
+            http_requests: self.http_requests.or(&fallback.http_requests),
+            http_fields: self.http_fields.or(&fallback.http_fields),
+            http_timeout: self.http_timeout.or(&fallback.http_timeout),
+            plugin_size: self.plugin_size.or(&fallback.plugin_size),
+            compile_time: self.compile_time.or(&fallback.compile_time),
+        }
     }
 
-    /// Reads the sizes in bytes; returns what is said about memory.
-    fn read_sizes(&mut self, table: &Section<'_>) -> Said<u64> {
-        let limits = &mut self.limits;
-        let mut sound = true;
-        let mut bytes = |key, field: &mut u64, least, most| {
-            let said = table.take(key, |node| read::size(node, least, most));
-            sound &= put(said.clone(), field);
-            said
-        };
-        let memory = bytes("memory", &mut limits.memory_bytes, 64 * KIB, MOST_MEMORY);
-        bytes("stack", &mut limits.stack_bytes, 64 * KIB, 8 * MIB);
-        bytes("output", &mut limits.output_bytes, KIB, 256 * MIB);
-        bytes("host_call", &mut limits.host_call_bytes, 4 * KIB, 256 * MIB);
-        bytes("random", &mut limits.random_bytes, 64, 16 * MIB);
-        // etcd refuses requests above 1.5 MiB by default, keys and comparisons included.
-        bytes("kv_value", &mut limits.kv_value_bytes, 1, MIB);
-        bytes("http_body", &mut limits.http_body_bytes, KIB, 1024 * MIB);
-        bytes("http_fields", &mut limits.http_field_bytes, KIB, MIB);
-        bytes("plugin_size", &mut limits.plugin_bytes, KIB, 1024 * MIB);
-        self.sound &= sound;
-        memory
+    /// Each key with what is said about it.
+    pub(super) fn said(&self) -> [(&'static str, Option<Told>); KEYS] {
+        [
+            ("memory", told(&self.memory, Amount::Bytes)),
+            ("table_elements", told(&self.table_elements, Amount::Count)),
+            (
+                "instances",
+                told(&self.instances, |n| Amount::Count(n.into())),
+            ),
+            ("stack", told(&self.stack, Amount::Bytes)),
+            ("output", told(&self.output, Amount::Bytes)),
+            (
+                "log_rate",
+                told(&self.log_rate, |n| Amount::Count(n.into())),
+            ),
+            ("host_call", told(&self.host_call, Amount::Bytes)),
+            ("handles", told(&self.handles, |n| Amount::Count(n.into()))),
+            ("random", told(&self.random, Amount::Bytes)),
+            ("kv_value", told(&self.kv_value, Amount::Bytes)),
+            ("http_body", told(&self.http_body, Amount::Bytes)),
+            (
+                "http_requests",
+                told(&self.http_requests, |n| Amount::Count(n.into())),
+            ),
+            ("http_fields", told(&self.http_fields, Amount::Bytes)),
+            ("http_timeout", told(&self.http_timeout, Amount::Time)),
+            ("plugin_size", told(&self.plugin_size, Amount::Bytes)),
+            ("compile_time", told(&self.compile_time, Amount::Time)),
+        ]
     }
 
-    /// Reads the counts and times.
-    fn read_counts(&mut self, table: &Section<'_>) {
-        let limits = &mut self.limits;
-        let count = |least, most| move |node: &Node<'_>| read::integer_u32(node, least, most);
-        let elements = table.take("table_elements", |node| read::integer(node, 1, 10_000_000));
-        let patience = table.take("http_timeout", |node| {
-            read::duration(node, Duration::from_millis(10), Duration::from_hours(1))
-        });
-        let compile = table.take("compile_time", |node| {
-            read::duration(node, Duration::from_millis(100), Duration::from_mins(10))
-        });
-        self.sound &= put(elements, &mut limits.table_elements)
-            & put(compile, &mut limits.compile_time)
-            & put(patience, &mut limits.http_timeout)
-            & put(table.take("http_requests", count(1, 1_000)), &mut limits.http_requests)
-            & put(table.take("instances", count(1, 1_000)), &mut limits.instances)
-            & put(
-                table.take("log_rate", count(1, 1_000_000)),
-                &mut limits.log_lines_per_second,
-            )
-            // Standard streams and clocks alone need a handful.
-            & put(table.take("handles", count(16, 1_000_000)), &mut limits.handles);
-    }
-
-    /// The limits; `None` if anything about them was wrong.
-    pub(super) fn settle(self) -> Option<Limits> {
-        self.sound.then_some(self.limits)
+    /// The limits, with those of `else_` where nothing is said; `None` if anything said is wrong.
+    pub(super) fn settle(self, else_: &Limits) -> Option<Limits> {
+        Some(Limits {
+            memory_bytes: self.memory.or_default(else_.memory_bytes)?,
+            table_elements: self.table_elements.or_default(else_.table_elements)?,
+            instances: self.instances.or_default(else_.instances)?,
+            stack_bytes: self.stack.or_default(else_.stack_bytes)?,
+            output_bytes: self.output.or_default(else_.output_bytes)?,
+            log_lines_per_second: self.log_rate.or_default(else_.log_lines_per_second)?,
+            host_call_bytes: self.host_call.or_default(else_.host_call_bytes)?,
+            handles: self.handles.or_default(else_.handles)?,
+            random_bytes: self.random.or_default(else_.random_bytes)?,
+            kv_value_bytes: self.kv_value.or_default(else_.kv_value_bytes)?,
+            http_body_bytes: self.http_body.or_default(else_.http_body_bytes)?,
+            http_requests: self.http_requests.or_default(else_.http_requests)?,
+            http_field_bytes: self.http_fields.or_default(else_.http_field_bytes)?,
+            http_timeout: self.http_timeout.or_default(else_.http_timeout)?,
+            plugin_bytes: self.plugin_size.or_default(else_.plugin_bytes)?,
+            compile_time: self.compile_time.or_default(else_.compile_time)?,
+        })
     }
 }
 
-/// Puts what was said into its field; `false` if it was wrong.
-fn put<T>(said: Said<T>, field: &mut T) -> bool {
+/// What was said about one limit, and where.
+pub(super) type Told = (Range<usize>, Amount);
+
+fn told<T: Copy>(said: &Said<T>, amount: impl FnOnce(T) -> Amount) -> Option<Told> {
     match said {
-        Said::Nothing => true,
-        Said::Wrong => false,
-        Said::This(value) => {
-            *field = value.into_inner();
-            true
+        Said::This(value) => Some((value.span(), amount(*value.get_ref()))),
+        Said::Nothing | Said::Wrong => None,
+    }
+}
+
+/// One limit as a number with its unit; limits of one key are always of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub(super) enum Amount {
+    /// Bytes.
+    Bytes(u64),
+    /// A plain number.
+    Count(u64),
+    /// A time.
+    Time(Duration),
+}
+
+impl fmt::Display for Amount {
+    /// As it stands in a configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "\"{}\"", read::format_size(*bytes)),
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Time(time) => write!(f, "\"{}\"", read::format_duration(*time)),
         }
+    }
+}
+
+/// Each limit by its key.
+pub(super) fn amounts(limits: &Limits) -> [(&'static str, Amount); KEYS] {
+    [
+        ("memory", Amount::Bytes(limits.memory_bytes)),
+        ("table_elements", Amount::Count(limits.table_elements)),
+        ("instances", Amount::Count(limits.instances.into())),
+        ("stack", Amount::Bytes(limits.stack_bytes)),
+        ("output", Amount::Bytes(limits.output_bytes)),
+        (
+            "log_rate",
+            Amount::Count(limits.log_lines_per_second.into()),
+        ),
+        ("host_call", Amount::Bytes(limits.host_call_bytes)),
+        ("handles", Amount::Count(limits.handles.into())),
+        ("random", Amount::Bytes(limits.random_bytes)),
+        ("kv_value", Amount::Bytes(limits.kv_value_bytes)),
+        ("http_body", Amount::Bytes(limits.http_body_bytes)),
+        ("http_requests", Amount::Count(limits.http_requests.into())),
+        ("http_fields", Amount::Bytes(limits.http_field_bytes)),
+        ("http_timeout", Amount::Time(limits.http_timeout)),
+        ("plugin_size", Amount::Bytes(limits.plugin_bytes)),
+        ("compile_time", Amount::Time(limits.compile_time)),
+    ]
+}
+
+/// The smaller of each.
+pub(super) fn least(a: &Limits, b: &Limits) -> Limits {
+    Limits {
+        memory_bytes: a.memory_bytes.min(b.memory_bytes),
+        table_elements: a.table_elements.min(b.table_elements),
+        instances: a.instances.min(b.instances),
+        stack_bytes: a.stack_bytes.min(b.stack_bytes),
+        output_bytes: a.output_bytes.min(b.output_bytes),
+        log_lines_per_second: a.log_lines_per_second.min(b.log_lines_per_second),
+        host_call_bytes: a.host_call_bytes.min(b.host_call_bytes),
+        handles: a.handles.min(b.handles),
+        random_bytes: a.random_bytes.min(b.random_bytes),
+        kv_value_bytes: a.kv_value_bytes.min(b.kv_value_bytes),
+        http_body_bytes: a.http_body_bytes.min(b.http_body_bytes),
+        http_requests: a.http_requests.min(b.http_requests),
+        http_field_bytes: a.http_field_bytes.min(b.http_field_bytes),
+        http_timeout: a.http_timeout.min(b.http_timeout),
+        plugin_bytes: a.plugin_bytes.min(b.plugin_bytes),
+        compile_time: a.compile_time.min(b.compile_time),
     }
 }

@@ -6,6 +6,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use toml::Spanned;
+
+use super::allow::for_job;
 use super::context::{Context, Finding};
 use super::node::Node;
 use super::read::{is_name_char, text};
@@ -24,22 +27,34 @@ pub(super) fn lock(node: &Node<'_>) -> Option<String> {
 }
 
 /// Reads the prefixes that a job may write under, such as `ledger/`.
-pub(super) fn prefixes(node: &Node<'_>) -> Option<Vec<String>> {
+pub(super) fn prefixes(node: &Node<'_>) -> Option<Vec<Spanned<String>>> {
     let items = node.items("prefixes", "[\"ledger/\"]")?;
-    let prefixes: Vec<_> = items.iter().map(prefix).collect();
+    let prefixes: Vec<_> = items.iter().map(|item| prefix(item, false)).collect();
     prefixes.into_iter().collect()
 }
 
-fn prefix(node: &Node<'_>) -> Option<String> {
+/// As `prefixes`, where `{job}` stands for the name of a job.
+pub(super) fn patterns(node: &Node<'_>) -> Option<Vec<Spanned<String>>> {
+    let items = node.items("prefixes", "[\"{job}/\"]")?;
+    let patterns: Vec<_> = items.iter().map(|item| prefix(item, true)).collect();
+    patterns.into_iter().collect()
+}
+
+fn prefix(node: &Node<'_>, is_pattern: bool) -> Option<Spanned<String>> {
     let prefix = text(node)?;
-    let Some(path) = prefix.strip_suffix('/') else {
+    let judged = if is_pattern {
+        for_job(&prefix, "job")
+    } else {
+        prefix.clone()
+    };
+    let Some(path) = judged.strip_suffix('/') else {
         return node.reject(
             "holds a prefix that does not end with `/`",
             "write it as in \"ledger/\"",
         );
     };
     match fault(path) {
-        None => Some(prefix),
+        None => Some(Spanned::new(node.span(), prefix)),
         Some((what, help)) => node.reject(&what, help),
     }
 }
@@ -68,6 +83,13 @@ fn fault(path: &str) -> Option<(String, &'static str)> {
             )
         })
     }
+}
+
+/// Whether lock `inner` lies inside lock `outer`.
+pub(super) fn lies_in(inner: &str, outer: &str) -> bool {
+    inner
+        .strip_prefix(outer)
+        .is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// A job's lock and where the file says so.

@@ -39,7 +39,12 @@ fn names_a_secret(before: &str) -> bool {
         .next()
         .unwrap_or(before)
         .to_lowercase();
-    let word = word.trim().trim_matches(['"', '\'']);
+    sounds_secret(word.trim().trim_matches(['"', '\'']))
+}
+
+/// Whether a key of this name may hold a secret.
+pub(super) fn sounds_secret(name: &str) -> bool {
+    let word = name.to_lowercase();
     ["password", "passwd", "secret", "token", "credential"]
         .iter()
         .any(|sign| word.contains(sign))

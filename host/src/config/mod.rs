@@ -4,26 +4,37 @@
 //! file, line, column, the line itself and a remedy, and with a single one nothing starts.
 //! `configs/reference.toml` explains every key.
 //!
-//! In reading order: `input` (bytes), `syntax` (TOML), `section` (one table), `read` (one value),
-//! then a file per table, and `timing` and `lockname` for what must fit together. This module must
-//! never start anything, and never read what is inside a secret's file.
+//! A job's values come in layers, of which the first that says anything wins, key by key: its own TOML,
+//! the manifest inside its plugin, `[defaults]`, what is built in. [`Job::origin`] tells which it was.
+//!
+//! In reading order: `input` (bytes), `texts` (where they are), `syntax` (TOML), `section` (one table),
+//! `read` (one value), then a file per table; `words` (what one table says of a job), `inner` (manifests
+//! and sidecars), `dropped` (jobs out of a folder), `settle` (from words to a job), and `timing` and
+//! `lockname` for what must fit together. This module must never start anything, and never read what is
+//! inside a secret's file.
 
 mod allow;
+mod aside;
 mod context;
 mod cron;
 mod drift;
+mod dropped;
 mod embedded;
 mod endpoint;
 mod files;
 mod guest;
 mod host;
+mod inner;
 mod input;
 mod job;
 mod limits;
 mod lockname;
 mod mask;
 mod nearest;
+mod needs;
 mod node;
+mod origin;
+mod plugins;
 mod policy;
 mod read;
 mod report;
@@ -31,12 +42,19 @@ mod schedule;
 mod schema;
 mod secrets;
 mod section;
+mod settle;
 mod source;
 mod store;
 mod surroundings;
 mod syntax;
+mod texts;
 mod ticks;
 mod timing;
+mod values;
+mod words;
+
+#[cfg(test)]
+mod layers_tests;
 
 #[cfg(test)]
 mod loading_tests;
@@ -48,30 +66,38 @@ mod reference_tests;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use cron::Cron;
 pub use drift::Drift;
+pub use dropped::{Clash, DropIn, clash};
 pub use embedded::{Data, Embedded};
 pub use endpoint::Endpoint;
 pub use host::Host;
 pub use job::Job;
+pub use origin::{Layer, Origin};
+pub use plugins::Plugins;
 pub use report::{Diagnostic, Report};
 pub use schedule::{Restart, Schedule, Wait};
 pub use store::{Login, Place, Remote, Store, Tls};
 pub use ticks::{Beat, MissedTicks, Ticks};
+pub use values::Setting;
 
 pub(crate) use embedded::{Unfit, parse_loopback};
 pub(crate) use read::parse_size;
 
-use context::{Context, Finding, Purpose};
-use files::Claim;
+use aside::Aside;
+use context::{Blind, Context, Finding, Peek, Purpose};
+use dropped::Kept;
+use files::{Claim, Files};
 use input::Input;
+use job::Defaults;
 use lockname::Claimed;
-use policy::Policy;
 use section::Section;
 use source::Source;
 use surroundings::Surroundings;
 use syntax::{Document, Repaired};
+use texts::Role;
 
 /// A valid configuration.
 ///
@@ -97,7 +123,9 @@ pub struct Config {
     path: PathBuf,
     host: Host,
     store: Store,
+    plugins: Option<Plugins>,
     jobs: Vec<Job>,
+    kept: Aside<Arc<Kept>>,
 }
 
 impl Config {
@@ -134,10 +162,15 @@ impl Config {
     }
 
     fn load_to(purpose: Purpose, path: &Path) -> Result<Self, Report> {
-        let input = input::read(path)
-            .map_err(|finding| Report::new(path, &Source::new(""), vec![finding]))?;
+        let input = input::read(path).map_err(|finding| Report::of_file(path, finding))?;
         let around = Surroundings::of_this_process();
-        Self::check(input, path, purpose, &around, |claim| {
+        let files = Files::default();
+        // Whoever only reads the store needs no plugin, and none is opened for it.
+        let peek: &dyn Peek = match purpose {
+            Purpose::Read => &Blind,
+            Purpose::Run | Purpose::Develop => &files,
+        };
+        Self::check(input, path, purpose, &around, peek, |claim| {
             claim
                 .is_needed_to(purpose)
                 .then(|| files::check(claim))
@@ -156,32 +189,40 @@ impl Config {
     }
 
     fn parse_in(text: &str, path: &Path, surroundings: &Surroundings) -> Result<Self, Report> {
-        let input = input::decode(text.as_bytes())
-            .map_err(|finding| Report::new(path, &Source::new(""), vec![finding]))?;
-        Self::check(input, path, Purpose::Run, surroundings, |_| None)
+        let input =
+            input::decode(text.as_bytes()).map_err(|finding| Report::of_file(path, finding))?;
+        Self::check(input, path, Purpose::Run, surroundings, &Blind, |_| None)
     }
 
-    /// Everything but reading the file: `look` judges the files that the text names.
+    /// Everything but reading the file: `peek` looks into plugins, and `look` judges the files that the
+    /// text names.
     fn check(
         input: Input,
         path: &Path,
         purpose: Purpose,
         surroundings: &Surroundings,
+        peek: &dyn Peek,
         look: impl Fn(&Claim) -> Option<Finding>,
     ) -> Result<Self, Report> {
         let source = Source::new(&input.text);
         let repaired = Repaired::new(&source);
         let mut document = Document::parse(&source, &repaired, input.findings);
-        let context = Context::new(path, purpose, surroundings);
-        let config = read_document(&document, path, &context);
+        let context = Context::new(path, purpose, surroundings, peek);
+        let text: Arc<str> = input.text.as_str().into();
+        context.texts().add(Role::Main, path, &text);
+        let config = read_document(&document, path, &text, &context);
+        let texts = context.texts().clone();
         let (mut meant, claims) = context.into_parts();
         meant.extend(claims.iter().filter_map(look));
-        meant.retain(|finding| !document.casts_doubt_on(finding, &source));
+        meant.retain(|finding| {
+            let span = finding.span.as_ref();
+            !texts.is_main(span) || !document.casts_doubt_on(span, &source)
+        });
         let mut findings = std::mem::take(&mut document.findings);
         findings.extend(meant);
         match config {
             Some(config) if findings.is_empty() => Ok(config),
-            _ => Err(Report::new(path, &source, findings)),
+            _ => Err(Report::new(path, &texts, findings)),
         }
     }
 
@@ -218,7 +259,12 @@ impl Config {
         }
     }
 
-    /// At least one job, in the order of their names.
+    /// The folder whose plugins become jobs, and what those may do.
+    pub const fn plugins(&self) -> Option<&Plugins> {
+        self.plugins.as_ref()
+    }
+
+    /// The jobs, in the order of their names: at least one, or there is a folder for plugins.
     pub fn jobs(&self) -> &[Job] {
         &self.jobs
     }
@@ -235,27 +281,46 @@ pub(crate) fn default_store_dir() -> PathBuf {
 }
 
 /// Reads all tables, so that all errors are found; `None` if there is any.
-fn read_document(document: &Document<'_>, path: &Path, context: &Context<'_>) -> Option<Config> {
-    let root = Section::root(&document.table, context);
+fn read_document(
+    document: &Document<'_>,
+    path: &Path,
+    text: &Arc<str>,
+    context: &Context<'_>,
+) -> Option<Config> {
+    let root = Section::root(&document.table, schema::ROOT, context);
     root.report_unknown_keys();
     let host = host::read(&root);
     let store = store::read(&root, host.host.as_ref().map(Host::data_dir));
-    let defaults = Policy::defaults(&root);
-    let jobs = read_jobs(&root, &defaults, host.drift);
+    let defaults = Defaults::read(&root);
+    let plugins = plugins::read(&root, &defaults.policy.limits);
+    let jobs = read_jobs(&root, &defaults, plugins.is_said, host.drift);
     Some(Config {
         path: path.to_owned(),
         host: host.host?,
         store: store?,
+        plugins: plugins.plugins.clone().filter(|_| plugins.is_said),
         jobs: jobs?,
+        kept: Aside(Arc::new(Kept {
+            text: text.clone(),
+            defaults: defaults.policy,
+            plugins,
+            drift: host.drift?,
+        })),
     })
 }
 
-fn read_jobs(root: &Section<'_>, defaults: &Policy, drift: Option<Drift>) -> Option<Vec<Job>> {
+fn read_jobs(
+    root: &Section<'_>,
+    defaults: &Defaults,
+    has_plugins: bool,
+    drift: Option<Drift>,
+) -> Option<Vec<Job>> {
     let tables = root.tables("jobs", schema::JOB).ok()?;
-    if tables.is_empty() {
+    if tables.is_empty() && !has_plugins {
         root.context().object(
             Finding::whole("there is no job: the host would have nothing to do")
-                .help("add a table such as `[jobs.hello]` with `plugin = \"hello.wasm\"`"),
+                .help("add a table such as `[jobs.hello]` with `plugin = \"hello.wasm\"`")
+                .help("or name a folder of plugins: `[plugins]` with `dir = \"plugins\"`"),
         );
         return None;
     }

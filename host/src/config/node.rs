@@ -31,7 +31,7 @@ pub(super) struct Node<'a> {
 impl<'a> Node<'a> {
     /// The bytes of the value.
     pub(super) fn span(&self) -> Range<usize> {
-        self.value.span()
+        self.context.shift(self.value.span())
     }
 
     /// The value.
@@ -47,7 +47,12 @@ impl<'a> Node<'a> {
     /// The key and its table as messages name them.
     pub(super) fn name(&self) -> String {
         let part = if self.is_element { "a value of " } else { "" };
-        format!("{part}`{}` in [{}]", shown(self.key), self.section)
+        // Keys at the top of a manifest or a sidecar are in no table.
+        if self.section.is_empty() {
+            format!("{part}`{}`", shown(self.key))
+        } else {
+            format!("{part}`{}` in [{}]", shown(self.key), self.section)
+        }
     }
 
     /// Objects to the value: "`key` in [table] {what}", with a remedy.
@@ -96,7 +101,8 @@ impl<'a> Node<'a> {
         let DeValue::Table(table) = self.value() else {
             return self.wrong_kind("a table", example);
         };
-        let section: Rc<str> = format!("{}.{}", self.section, shown(self.key)).into();
+        let dot = if self.section.is_empty() { "" } else { "." };
+        let section: Rc<str> = format!("{}{dot}{}", self.section, shown(self.key)).into();
         let entry = |(key, value): (&'a Spanned<Cow<'a, str>>, _)| {
             let name: &'a str = key.get_ref();
             let node = Self {
@@ -106,7 +112,7 @@ impl<'a> Node<'a> {
                 section: section.clone(),
                 ..*self
             };
-            (Spanned::new(key.span(), name), node)
+            (Spanned::new(self.context.shift(key.span()), name), node)
         };
         Some(table.iter().map(entry).collect())
     }

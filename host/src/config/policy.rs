@@ -1,16 +1,15 @@
 //! The keys that `[defaults]` and a job share, and how one stands in for the other.
 //!
-//! A job's own word always wins, key by key: also inside `restart`, `allow` and `limits`.
+//! The upper layer's word always wins, key by key: also inside `restart` and `limits`.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use super::allow::SaidAllow;
 use super::job::{LONGEST_TTL, SHORTEST_TTL};
 use super::limits::SaidLimits;
 use super::node::Node;
 use super::read::{self, LONGEST};
 use super::schedule::{self, SaidRestart, Wait};
-use super::schema;
 use super::section::{Said, Section};
 
 /// A run shorter than this ends before it does anything.
@@ -25,46 +24,51 @@ pub(super) struct Policy {
     pub(super) stop_margin: Said<Duration>,
     pub(super) retries: Said<u32>,
     pub(super) restart: SaidRestart,
-    pub(super) allow: SaidAllow,
     pub(super) limits: SaidLimits,
 }
 
 impl Policy {
-    /// Reads `[defaults]`.
-    pub(super) fn defaults(root: &Section<'_>) -> Self {
-        let section = root.table("defaults", "defaults", schema::DEFAULTS);
-        Self::read(&section, &SaidLimits::none())
-    }
-
-    /// Reads a job's own, over the defaults.
-    pub(super) fn of_job(section: &Section<'_>, defaults: &Self) -> Self {
-        let own = Self::read(section, &defaults.limits);
+    /// Reads what a table says, as far as tables of its kind may.
+    pub(super) fn read(section: &Section<'_>) -> Self {
         Self {
-            wait: own.wait.or(&defaults.wait),
-            timeout: own.timeout.or(&defaults.timeout),
-            ttl: own.ttl.or(&defaults.ttl),
-            stop_margin: own.stop_margin.or(&defaults.stop_margin),
-            retries: own.retries.or(&defaults.retries),
-            restart: own.restart.or(&defaults.restart),
-            allow: own.allow.or(&defaults.allow),
-            limits: own.limits,
+            wait: section.offer("wait", schedule::wait),
+            timeout: section.offer("timeout", |node| {
+                read::duration(node, SHORTEST_TIMEOUT, LONGEST)
+            }),
+            ttl: section.offer("ttl", ttl),
+            stop_margin: section.offer("stop_margin", |node| {
+                read::duration(node, Duration::from_millis(1), LONGEST_TTL)
+            }),
+            retries: section.offer("retries", |node| read::integer_u32(node, 0, u32::MAX)),
+            restart: SaidRestart::read(section),
+            limits: SaidLimits::read(section),
         }
     }
 
-    fn read(section: &Section<'_>, limits: &SaidLimits) -> Self {
+    /// What `fallback` says where this says nothing.
+    pub(super) fn or(self, fallback: &Self) -> Self {
         Self {
-            wait: section.take("wait", schedule::wait),
-            timeout: section.take("timeout", |node| {
-                read::duration(node, SHORTEST_TIMEOUT, LONGEST)
-            }),
-            ttl: section.take("ttl", ttl),
-            stop_margin: section.take("stop_margin", |node| {
-                read::duration(node, Duration::from_millis(1), LONGEST_TTL)
-            }),
-            retries: section.take("retries", |node| read::integer_u32(node, 0, u32::MAX)),
-            restart: SaidRestart::read(section),
-            allow: SaidAllow::read(section),
-            limits: SaidLimits::read(section, limits),
+            wait: self.wait.or(&fallback.wait),
+            timeout: self.timeout.or(&fallback.timeout),
+            ttl: self.ttl.or(&fallback.ttl),
+            stop_margin: self.stop_margin.or(&fallback.stop_margin),
+            retries: self.retries.or(&fallback.retries),
+            restart: self.restart.or(&fallback.restart),
+            limits: self.limits.or(&fallback.limits),
+        }
+    }
+
+    /// Each key and where its value stands.
+    pub(super) fn each(&self, visit: &mut dyn FnMut(String, Option<Range<usize>>)) {
+        visit("wait".into(), self.wait.span());
+        visit("timeout".into(), self.timeout.span());
+        visit("ttl".into(), self.ttl.span());
+        visit("stop_margin".into(), self.stop_margin.span());
+        visit("retries".into(), self.retries.span());
+        visit("restart.min".into(), self.restart.min.span());
+        visit("restart.max".into(), self.restart.max.span());
+        for (key, said) in self.limits.said() {
+            visit(format!("limits.{key}"), said.map(|(span, _)| span));
         }
     }
 }

@@ -6,22 +6,35 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::context::Finding;
-use super::source::{Place, Source, printable};
+use super::files::shown_path;
+use super::source::Place;
+use super::texts::Texts;
 
 /// More errors than this are counted, not printed: nobody reads them.
 const MOST_PRINTED: usize = 100;
 /// More errors than this are counted, not kept: placing each one costs a look at its line.
 const MOST_KEPT: usize = 1_000;
 
-/// All errors of one configuration file, in the order of the file.
+/// All errors of one configuration file and of the manifests it leads to, or of one dropped-in plugin,
+/// in the order of the files.
 ///
 /// `Display` gives plain text in the manner of `rustc`, ending with
 /// "N errors in FILE; nothing was started."; at most 100 errors are printed in full.
 #[derive(Clone, Debug)]
 pub struct Report {
     path: PathBuf,
+    subject: Subject,
     errors: Vec<Diagnostic>,
     count: usize,
+}
+
+/// What was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    /// A configuration.
+    Config,
+    /// A dropped-in plugin.
+    Plugin,
 }
 
 /// One error: what, where, and what to do.
@@ -37,6 +50,11 @@ impl Diagnostic {
     /// What is wrong, in one line.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The file, or whose manifest it is; `None` when the file of the report as a whole is meant.
+    pub fn file(&self) -> Option<&str> {
+        self.place.as_ref().map(|place| &*place.file)
     }
 
     /// The line, counted from 1; `None` when the file as a whole is meant.
@@ -56,8 +74,23 @@ impl Diagnostic {
 }
 
 impl Report {
-    /// Places `findings` in `source`, in the order of the text; errors said twice are said once.
-    pub(super) fn new(path: &Path, source: &Source<'_>, mut findings: Vec<Finding>) -> Self {
+    /// The one thing that is wrong with the configuration file as a whole.
+    pub(super) fn of_file(path: &Path, finding: Finding) -> Self {
+        Self::new(path, &Texts::default(), vec![finding])
+    }
+
+    /// What is wrong with a configuration; errors said twice are said once.
+    pub(super) fn new(path: &Path, texts: &Texts, findings: Vec<Finding>) -> Self {
+        Self::about(Subject::Config, path, texts, findings)
+    }
+
+    /// What is wrong with a dropped-in plugin.
+    pub(super) fn of_plugin(path: &Path, texts: &Texts, findings: Vec<Finding>) -> Self {
+        Self::about(Subject::Plugin, path, texts, findings)
+    }
+
+    /// Places `findings` in `texts`, in their order.
+    fn about(subject: Subject, path: &Path, texts: &Texts, mut findings: Vec<Finding>) -> Self {
         // By message too, so that what several jobs inherit from the defaults is said once.
         findings.sort_by(|a, b| (place_of(a), &a.message).cmp(&(place_of(b), &b.message)));
         findings.dedup_by(|a, b| (place_of(a), &a.message) == (place_of(b), &b.message));
@@ -68,7 +101,7 @@ impl Report {
             .map(|finding| Diagnostic {
                 message: finding.message,
                 place: finding.span.map(|span| {
-                    let place = source.place(&span);
+                    let place = texts.place(&span);
                     if finding.is_private {
                         place.hidden()
                     } else {
@@ -78,13 +111,14 @@ impl Report {
                 notes: finding
                     .notes
                     .into_iter()
-                    .map(|(span, text)| (source.place(&span), text))
+                    .map(|(span, text)| (texts.place(&span), text))
                     .collect(),
                 help: finding.help,
             })
             .collect();
         Self {
             path: path.to_owned(),
+            subject,
             errors,
             count,
         }
@@ -110,7 +144,7 @@ fn place_of(finding: &Finding) -> Option<(usize, usize)> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file: String = self.path.to_string_lossy().chars().map(printable).collect();
+        let file = shown_path(&self.path);
         for error in self.errors.iter().take(MOST_PRINTED) {
             error.render(f, &file)?;
             writeln!(f)?;
@@ -119,9 +153,11 @@ impl fmt::Display for Report {
         if unprinted > 0 {
             writeln!(f, "… and {unprinted} more.")?;
         }
-        match self.count {
-            1 => write!(f, "1 error in {file}; nothing was started."),
-            count => write!(f, "{count} errors in {file}; nothing was started."),
+        let many = if self.count == 1 { "error" } else { "errors" };
+        let count = self.count;
+        match self.subject {
+            Subject::Config => write!(f, "{count} {many} in {file}; nothing was started."),
+            Subject::Plugin => write!(f, "{count} {many} about {file}; it was refused."),
         }
     }
 }
@@ -135,11 +171,11 @@ impl Diagnostic {
             .unwrap_or(1);
         writeln!(f, "error: {}", self.message)?;
         match &self.place {
-            Some(place) => render_place(f, digits, "-->", file, place, '^', "")?,
+            Some(place) => render_place(f, digits, "-->", place, '^', "")?,
             None => writeln!(f, "{:digits$} --> {file}", "")?,
         }
         for (place, text) in &self.notes {
-            render_place(f, digits, ":::", file, place, '-', text)?;
+            render_place(f, digits, ":::", place, '-', text)?;
         }
         for help in &self.help {
             writeln!(f, "{:digits$}  = help: {help}", "")?;
@@ -152,12 +188,11 @@ fn render_place(
     f: &mut fmt::Formatter<'_>,
     digits: usize,
     arrow: &str,
-    file: &str,
     place: &Place,
     mark: char,
     text: &str,
 ) -> fmt::Result {
-    let (line, column) = (place.line, place.column);
+    let (file, line, column) = (&place.file, place.line, place.column);
     let mark: String = std::iter::repeat_n(mark, place.mark_width).collect();
     let under = format!("{:at$}{mark} {text}", "", at = place.mark_at);
     writeln!(f, "{:digits$} {arrow} {file}:{line}:{column}", "")?;

@@ -1,5 +1,6 @@
 //! When a job runs, how long it waits for its lock, and how soon it comes back after a failure.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -9,7 +10,7 @@ use super::node::Node;
 use super::read::{self, LONGEST};
 use super::schema;
 use super::section::{Said, Section};
-use super::ticks::{self, Ticks};
+use super::ticks::{SaidTicks, Ticks};
 
 /// A restart sooner than this is a loop that helps nobody.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(10);
@@ -57,16 +58,63 @@ impl Restart {
     }
 }
 
-/// Reads when the job runs; `None` if anything about it is wrong.
-pub(super) fn schedule(section: &Section<'_>) -> Option<Schedule> {
-    let once = section.take("once", read::boolean);
-    let ticks = ticks::read(section, &once);
-    let once = once.or_default(false)?;
-    Some(match ticks.ok()? {
-        Some(ticks) => Schedule::Ticks(ticks),
-        None if once => Schedule::Once,
-        None => Schedule::KeepRunning,
-    })
+/// What a table says about when a job runs.
+#[derive(Clone, Debug)]
+pub(super) struct SaidSchedule {
+    pub(super) once: Said<bool>,
+    pub(super) ticks: SaidTicks,
+}
+
+impl SaidSchedule {
+    /// Reads what a table says, of `every`, `cron` and `once` one at most.
+    pub(super) fn read(section: &Section<'_>) -> Self {
+        let once = section.offer("once", read::boolean);
+        match SaidTicks::read(section, &once) {
+            Ok(ticks) => Self { once, ticks },
+            // Which of several was meant is not known.
+            Err(ticks) => Self {
+                once: Said::Wrong,
+                ticks,
+            },
+        }
+    }
+
+    fn is_once(&self) -> bool {
+        matches!(&self.once, Said::This(once) if *once.get_ref())
+    }
+
+    /// What `fallback` says where this says nothing. Who chooses a kind of schedule replaces the other.
+    pub(super) fn or(self, fallback: &Self) -> Self {
+        let chooses = self.is_once() || self.ticks.chooses();
+        let once = if chooses {
+            self.once.clone()
+        } else {
+            self.once.clone().or(&fallback.once)
+        };
+        let ticks = if self.is_once() {
+            self.ticks
+        } else {
+            self.ticks.or(&fallback.ticks)
+        };
+        Self { once, ticks }
+    }
+
+    /// Each key and where its value stands.
+    pub(super) fn each(&self, visit: &mut dyn FnMut(String, Option<Range<usize>>)) {
+        visit("once".into(), self.once.span());
+        self.ticks.each(visit);
+    }
+
+    /// The schedule; `None` if anything about it is wrong.
+    pub(super) fn settle(self, section: &Section<'_>) -> Option<Schedule> {
+        let ticks = self.ticks.settle(section);
+        let once = self.once.or_default(false)?;
+        Some(match ticks.ok()? {
+            Some(ticks) => Schedule::Ticks(ticks),
+            None if once => Schedule::Once,
+            None => Schedule::KeepRunning,
+        })
+    }
 }
 
 /// Reads the value of `wait`.
@@ -89,15 +137,14 @@ pub(super) fn wait(node: &Node<'_>) -> Option<Wait> {
 /// What a table says about `restart`.
 #[derive(Clone, Debug)]
 pub(super) struct SaidRestart {
-    min: Said<Duration>,
-    max: Said<Duration>,
+    pub(super) min: Said<Duration>,
+    pub(super) max: Said<Duration>,
 }
 
 impl SaidRestart {
     /// Reads `restart` of the table.
     pub(super) fn read(section: &Section<'_>) -> Self {
-        let name = format!("{}.restart", section.name());
-        let restart = section.table("restart", name, schema::RESTART);
+        let restart = section.table("restart", section.inner("restart"), schema::RESTART);
         let pause = |node: &Node<'_>| read::duration(node, SHORTEST_BACKOFF, LONGEST_BACKOFF);
         Self {
             min: restart.take("min", pause),

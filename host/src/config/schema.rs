@@ -4,7 +4,7 @@
 //! that nothing reads, or that `configs/reference.toml` does not explain, fails a test.
 
 /// Tables at the top of the file.
-pub(super) const ROOT: &[&str] = &["host", "store", "defaults", "jobs"];
+pub(super) const ROOT: &[&str] = &["host", "store", "defaults", "plugins", "jobs"];
 /// `[host]`
 pub(super) const HOST: &[&str] = &["id", "data_dir", "grace", "drift", "max_runs"];
 /// `[store]`
@@ -59,6 +59,56 @@ pub(super) const JOB: &[&str] = &[
     "allow",
     "limits",
 ];
+/// `[plugins]`
+pub(super) const PLUGINS: &[&str] = &["dir", "allow", "secrets", "limits"];
+/// The file beside a dropped-in plugin: a job's table, but what to run and what may be done is not its
+/// to say.
+pub(super) const SIDECAR: &[&str] = &[
+    "sha256",
+    "lock",
+    "wait",
+    "every",
+    "cron",
+    "tz",
+    "jitter",
+    "missed",
+    "once",
+    "timeout",
+    "ttl",
+    "stop_margin",
+    "retries",
+    "restart",
+    "args",
+    "env",
+    "config",
+    "secrets",
+    "allow",
+    "limits",
+];
+/// The manifest in a plugin
+pub(super) const MANIFEST: &[&str] = &[
+    "name",
+    "description",
+    "lock",
+    "wait",
+    "every",
+    "cron",
+    "tz",
+    "jitter",
+    "missed",
+    "once",
+    "timeout",
+    "ttl",
+    "retries",
+    "restart",
+    "config",
+    "limits",
+    "needs",
+];
+/// `needs`, in a manifest
+pub(super) const NEEDS: &[&str] = &["kv", "http", "http_networks", "dirs", "secrets"];
+/// `allow`, in the file beside a dropped-in plugin: what it asks for
+pub(super) const ASKS: &[&str] = &["kv", "http", "http_networks", "http_token", "dirs"];
 /// `restart`, in a job or in the defaults
 pub(super) const RESTART: &[&str] = &["min", "max"];
 /// `allow`, in a job or in the defaults
@@ -114,6 +164,10 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("defaults.restart", RESTART),
     ("defaults.allow", ALLOW),
     ("defaults.limits", LIMITS),
+    ("plugins", PLUGINS),
+    ("plugins.allow", ALLOW),
+    ("plugins.secrets.<name>", SECRET),
+    ("plugins.limits", LIMITS),
 ];
 
 /// The tables that may hold `key`, in brackets.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use toml::Spanned;
 use toml::de::DeValue;
 
 use super::files::{self, Kind};
@@ -25,8 +26,8 @@ pub(super) fn secrets(node: &Node<'_>) -> Option<BTreeMap<String, SecretRef>> {
             context.keep_private(value.span());
             if let DeValue::Table(table) = value.value() {
                 for (key, value) in table {
-                    context.keep_private(key.span());
-                    context.keep_private(value.span());
+                    context.keep_private(context.shift(key.span()));
+                    context.keep_private(context.shift(value.span()));
                 }
             }
             let name = *name.get_ref();
@@ -67,4 +68,23 @@ fn variable(node: &Node<'_>) -> Option<String> {
     }
     files::claim_variable(node, &name);
     Some(name)
+}
+
+/// Reads names of secrets that somebody asks for; where they are is not theirs to say.
+pub(super) fn names(node: &Node<'_>) -> Option<Vec<Spanned<String>>> {
+    let context = node.context();
+    context.keep_private(node.span());
+    let items = node.items("names", "[\"api_key\"]")?;
+    let names: Vec<_> = items
+        .iter()
+        .map(|item| {
+            context.keep_private(item.span());
+            let name = read::text(item)?;
+            if read::is_name(&name) {
+                return Some(Spanned::new(item.span(), name));
+            }
+            item.reject("is not a usable name for a secret", read::NAME_RULE)
+        })
+        .collect();
+    names.into_iter().collect()
 }

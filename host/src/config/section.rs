@@ -87,11 +87,15 @@ enum Content<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The document itself.
-    pub(super) fn root(table: &'a DeTable<'a>, context: &'a Context<'a>) -> Self {
+    /// The document itself, whose top may hold these keys.
+    pub(super) fn root(
+        table: &'a DeTable<'a>,
+        keys: &'static [&'static str],
+        context: &'a Context<'a>,
+    ) -> Self {
         Self {
             name: String::new(),
-            keys: schema::ROOT,
+            keys,
             content: Content::Table(table, None),
             context,
         }
@@ -105,7 +109,8 @@ impl<'a> Section<'a> {
             content: Content::Absent,
             context: node.context,
         };
-        outer.open(Some(node.value), format!("{}.{own}", node.section), keys)
+        let name = outer.inner(own);
+        outer.open(Some(node.value), name, keys)
     }
 
     /// The table under `key`, which messages call `name`; its unknown keys are reported here.
@@ -142,7 +147,8 @@ impl<'a> Section<'a> {
                 format!("{key}.{}", shown(name.get_ref())),
                 keys,
             );
-            let name: Spanned<&'a str> = Spanned::new(name.span(), name.get_ref());
+            let place = self.context.shift(name.span());
+            let name: Spanned<&'a str> = Spanned::new(place, name.get_ref());
             (name, section)
         };
         Ok(table.iter().map(open).collect())
@@ -154,7 +160,8 @@ impl<'a> Section<'a> {
         name: String,
         keys: &'static [&'static str],
     ) -> Section<'a> {
-        let content = match value.map(|value| (value.get_ref(), value.span())) {
+        let place = |value: &Spanned<_>| self.context.shift(value.span());
+        let content = match value.map(|value| (value.get_ref(), place(value))) {
             None => Content::Absent,
             Some((DeValue::Table(table), span)) => Content::Table(table, Some(span)),
             Some((other, span)) => {
@@ -207,6 +214,21 @@ impl<'a> Section<'a> {
         &self.name
     }
 
+    /// The name of a table in this one, as in `jobs.ledger.limits`.
+    pub(super) fn inner(&self, key: &str) -> String {
+        let dot = if self.name.is_empty() { "" } else { "." };
+        format!("{}{dot}{key}", self.name)
+    }
+
+    /// The table as messages name it.
+    pub(super) fn shown(&self) -> String {
+        if self.name.is_empty() {
+            "the file".to_owned()
+        } else {
+            format!("[{}]", self.name)
+        }
+    }
+
     /// The bytes of the table's header, when it has one.
     pub(super) fn header(&self) -> Option<Range<usize>> {
         match &self.content {
@@ -225,7 +247,7 @@ impl<'a> Section<'a> {
             return None;
         };
         let said: Vec<_> = places.into_iter().flatten().collect();
-        let own = said.iter().find(|place| holds(table, place));
+        let own = said.iter().find(|place| holds(table, self.context, place));
         own.or(said.first()).cloned()
     }
 
@@ -241,7 +263,8 @@ impl<'a> Section<'a> {
 
     /// The bytes of `key` itself, if the table holds it; never those of its value.
     pub(super) fn key_place(&self, key: &str) -> Option<Range<usize>> {
-        self.lookup(key).map(|(key, _)| key.span())
+        self.lookup(key)
+            .map(|(key, _)| self.context.shift(key.span()))
     }
 
     /// Reads `key` with `read`, which records what it objects to and then returns `None`.
@@ -265,8 +288,21 @@ impl<'a> Section<'a> {
             context: self.context,
         };
         match read(&node) {
-            Some(read) => Said::This(Spanned::new(value.span(), read)),
+            Some(read) => Said::This(Spanned::new(node.span(), read)),
             None => Said::Wrong,
+        }
+    }
+
+    /// As `take`, where this kind of table may hold `key`; elsewhere it says nothing.
+    pub(super) fn offer<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&Node<'_>) -> Option<T>,
+    ) -> Said<T> {
+        if self.keys.contains(&key) {
+            self.take(key, read)
+        } else {
+            Said::Nothing
         }
     }
 
@@ -318,8 +354,9 @@ impl<'a> Section<'a> {
                 format!("in [{}]", self.name)
             };
             let message = format!("unknown {noun} `{}` {place}", shown(name));
+            let place = self.context.shift(key.span());
             self.context
-                .object(Finding::at(key.span(), message).help(self.remedy(name)));
+                .object(Finding::at(place, message).help(self.remedy(name)));
         }
     }
 
@@ -331,7 +368,7 @@ impl<'a> Section<'a> {
         }
         match nearest(name, self.keys) {
             Some(near) => format!("did you mean `{near}`?"),
-            None if self.name.is_empty() => {
+            None if self.name.is_empty() && self.keys == schema::ROOT => {
                 format!("the tables are {}", list(self.keys))
             }
             None => format!("the keys here are {}", list(self.keys)),
@@ -340,10 +377,10 @@ impl<'a> Section<'a> {
 }
 
 /// Whether a value of `table`, or of a table in it, stands at `place`.
-fn holds(table: &DeTable<'_>, place: &Range<usize>) -> bool {
+fn holds(table: &DeTable<'_>, context: &Context<'_>, place: &Range<usize>) -> bool {
     table.values().any(|value| match value.get_ref() {
-        DeValue::Table(inner) => holds(inner, place),
-        _ => value.span() == *place,
+        DeValue::Table(inner) => holds(inner, context, place),
+        _ => context.shift(value.span()) == *place,
     })
 }
 

@@ -4,6 +4,8 @@
 //! to fall over.
 
 use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use super::mask::{HIDDEN, hide_secrets};
 
@@ -14,9 +16,11 @@ const MOST_LOOKED_AT: usize = 2 * 1024;
 /// Characters of a long line shown before the mark.
 const BEFORE_MARK: usize = 30;
 
-/// A place in the file.
+/// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
+    /// The file, as messages call it; empty until somebody knows.
+    pub(super) file: Arc<str>,
     /// From 1.
     pub(super) line: usize,
     /// From 1, in characters.
@@ -30,6 +34,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The same place, known to be in this file.
+    pub(super) fn in_file(self, file: Arc<str>) -> Self {
+        Self { file, ..self }
+    }
+
     /// The same place without its line.
     pub(super) fn hidden(self) -> Self {
         Self {
@@ -44,7 +53,7 @@ impl Place {
 /// A text and where its lines start.
 pub(super) struct Source<'t> {
     text: &'t str,
-    starts: Vec<usize>,
+    starts: Rc<[usize]>,
 }
 
 impl<'t> Source<'t> {
@@ -55,6 +64,16 @@ impl<'t> Source<'t> {
             text,
             starts: std::iter::once(0).chain(after_newlines).collect(),
         }
+    }
+
+    /// `text` whose lines were found before.
+    pub(super) const fn with_starts(text: &'t str, starts: Rc<[usize]>) -> Self {
+        Self { text, starts }
+    }
+
+    /// Where the lines start.
+    pub(super) const fn starts(&self) -> &Rc<[usize]> {
+        &self.starts
     }
 
     /// The text.
@@ -99,6 +118,7 @@ impl<'t> Source<'t> {
         let line_text = hide_secrets(&self.text[from..to]);
         let (excerpt, mark_at, mark_width) = excerpt(&line_text, before, width);
         Place {
+            file: "".into(),
             line: line + 1,
             column,
             excerpt,

@@ -97,9 +97,10 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// Whether `finding`, about the meaning of the document, may come from a guess.
-    pub(super) fn casts_doubt_on(&self, finding: &Finding, source: &Source<'_>) -> bool {
-        match &finding.span {
+    /// Whether a finding about the meaning of these bytes, or of the whole document, may come from a
+    /// guess.
+    pub(super) fn casts_doubt_on(&self, span: Option<&Range<usize>>, source: &Source<'_>) -> bool {
+        match span {
             None => self.doubt.any_shifted,
             Some(span) => {
                 self.doubt.lines.contains(&source.line_of(span.start))

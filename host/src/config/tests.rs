@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::context::Purpose;
+use super::context::{Blind, Purpose};
 use super::surroundings::Surroundings;
 use super::{
     Beat, Config, Data, Embedded, MissedTicks, Place, Remote, Report, Restart, Schedule, Wait,
@@ -86,7 +86,9 @@ fn development_needs_no_store_and_can_replace_one_that_is_elsewhere() {
     let develop = |text: &str| {
         let input = super::input::decode(text.as_bytes()).expect("it is text");
         let path = Path::new("jobs.toml");
-        match Config::check(input, path, Purpose::Develop, &surroundings, |_| None) {
+        match Config::check(input, path, Purpose::Develop, &surroundings, &Blind, |_| {
+            None
+        }) {
             Ok(config) => config.for_host("dev-1"),
             Err(report) => panic!("{report}"),
         }

@@ -6,6 +6,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use chrono_tz::Tz;
+
 use super::context::Finding;
 use super::cron::{self, Cron};
 use super::node::Node;
@@ -116,66 +118,150 @@ fn millis(period: Duration) -> u64 {
     u64::try_from(period.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// Reads `every`, `cron` and what belongs to them; `None` if the job has no ticks. `once` is the third of
-/// which a job may have one.
-pub(super) fn read(section: &Section<'_>, once: &Said<bool>) -> Result<Option<Ticks>, Wrong> {
-    let every = section.take("every", every);
-    let cron = section.take("cron", cron::cron);
-    let tz = section.take("tz", cron::tz);
-    let jitter = section.take("jitter", |node| {
-        read::duration(node, Duration::ZERO, LONGEST)
-    });
-    let missed = section.take("missed", missed);
-    let is_once = matches!(once, Said::This(once) if *once.get_ref());
-    let alone = only_one(
-        section,
-        [
-            ("every", every.span()),
-            ("cron", cron.span()),
-            ("once", once.span().filter(|_| is_once)),
-        ],
-    );
-    let mut fit = alone.is_ok();
-    if !section.has("cron") {
-        let help = "add `cron`, or remove it: no other schedule depends on a zone";
-        fit &= belongs(section, "tz", "no `cron`", help);
+/// What a table says about ticks.
+#[derive(Clone, Debug)]
+pub(super) struct SaidTicks {
+    every: Said<Duration>,
+    cron: Said<Cron>,
+    tz: Said<Tz>,
+    jitter: Said<Duration>,
+    missed: Said<MissedTicks>,
+}
+
+impl SaidTicks {
+    /// Reads `every`, `cron` and what belongs to them. `once` is the third of which a table may have one;
+    /// what was read comes back as an error when it has several.
+    pub(super) fn read(section: &Section<'_>, once: &Said<bool>) -> Result<Self, Self> {
+        let mut said = Self {
+            every: section.offer("every", every),
+            cron: section.offer("cron", cron::cron),
+            tz: section.offer("tz", cron::tz),
+            jitter: section.offer("jitter", |node| {
+                read::duration(node, Duration::ZERO, LONGEST)
+            }),
+            missed: section.offer("missed", missed),
+        };
+        let is_once = matches!(once, Said::This(once) if *once.get_ref());
+        let alone = only_one(
+            section,
+            [
+                ("every", said.every.span()),
+                ("cron", said.cron.span()),
+                ("once", once.span().filter(|_| is_once)),
+            ],
+        );
+        if alone.is_err() {
+            said.every = Said::Wrong;
+            said.cron = Said::Wrong;
+            return Err(said);
+        }
+        Ok(said)
     }
-    if !section.has("cron") && !section.has("every") {
-        for key in ["jitter", "missed"] {
-            let help = "add one of them, or remove it: only ticks can be late or missed";
-            fit &= belongs(section, key, "neither `every` nor `cron`", help);
+
+    /// Whether this says when ticks come.
+    pub(super) const fn chooses(&self) -> bool {
+        self.has_every() || self.has_cron()
+    }
+
+    const fn has_every(&self) -> bool {
+        !matches!(self.every, Said::Nothing)
+    }
+
+    const fn has_cron(&self) -> bool {
+        !matches!(self.cron, Said::Nothing)
+    }
+
+    /// What `fallback` says where this says nothing; of the two beats, the one that is chosen here
+    /// replaces the other, with the zone that belongs to it.
+    pub(super) fn or(self, fallback: &Self) -> Self {
+        let takes_beat = !self.chooses();
+        let takes_zone = if takes_beat {
+            fallback.has_cron()
+        } else {
+            self.has_cron()
+        };
+        Self {
+            every: if takes_beat {
+                fallback.every.clone()
+            } else {
+                self.every
+            },
+            cron: if takes_beat {
+                fallback.cron.clone()
+            } else {
+                self.cron
+            },
+            tz: if takes_zone {
+                self.tz.or(&fallback.tz)
+            } else {
+                self.tz
+            },
+            jitter: self.jitter.or(&fallback.jitter),
+            missed: self.missed.or(&fallback.missed),
         }
     }
-    let place = every.span().or(cron.span());
-    let jitter_place = jitter.span();
-    let (tz, jitter, missed) = (
-        tz.optional(),
-        jitter.or_default(Duration::ZERO),
-        missed.or_default(MissedTicks::Skip),
-    );
-    let beat = match (every.optional()?, cron.optional()?) {
-        (Some(period), _) => Some(Beat::Every(period)),
-        (None, Some(cron)) => Some(Beat::Cron(match tz? {
-            Some(tz) => cron.in_zone(tz),
-            None => cron,
-        })),
-        (None, None) => None,
-    };
-    let (jitter, missed) = (jitter.ok_or(Wrong)?, missed.ok_or(Wrong)?);
-    if !fit {
-        return Err(Wrong);
+
+    /// Each key and where its value stands.
+    pub(super) fn each(&self, visit: &mut dyn FnMut(String, Option<Range<usize>>)) {
+        visit("every".into(), self.every.span());
+        visit("cron".into(), self.cron.span());
+        visit("tz".into(), self.tz.span());
+        visit("jitter".into(), self.jitter.span());
+        visit("missed".into(), self.missed.span());
     }
-    let Some(beat) = beat else {
-        return Ok(None);
-    };
-    if !jitter.is_zero() {
-        jitter_fits(section, jitter, jitter_place, &beat, place)?;
+
+    /// The ticks, if the job has any.
+    ///
+    /// # Errors
+    ///
+    /// Anything about them is wrong, or something is said that means nothing without them.
+    pub(super) fn settle(self, section: &Section<'_>) -> Result<Option<Ticks>, Wrong> {
+        let mut fit = true;
+        if !self.has_cron() {
+            let help = "add `cron`, or remove it: no other schedule depends on a zone";
+            fit &= belongs(section, "tz", self.tz.span(), "no `cron`", help);
+        }
+        if !self.chooses() {
+            let places = [
+                ("jitter", self.jitter.span()),
+                ("missed", self.missed.span()),
+            ];
+            for (key, place) in places {
+                let help = "add one of them, or remove it: only ticks can be late or missed";
+                fit &= belongs(section, key, place, "neither `every` nor `cron`", help);
+            }
+        }
+        let place = self.every.span().or(self.cron.span());
+        let jitter_place = self.jitter.span();
+        let (tz, jitter, missed) = (
+            self.tz.optional(),
+            self.jitter.or_default(Duration::ZERO),
+            self.missed.or_default(MissedTicks::Skip),
+        );
+        let beat = match (self.every.optional()?, self.cron.optional()?) {
+            (Some(period), _) => Some(Beat::Every(period)),
+            (None, Some(cron)) => Some(Beat::Cron(match tz? {
+                Some(tz) => cron.in_zone(tz),
+                None => cron,
+            })),
+            (None, None) => None,
+        };
+        let (jitter, missed) = (jitter.ok_or(Wrong)?, missed.ok_or(Wrong)?);
+        if !fit {
+            return Err(Wrong);
+        }
+        let Some(beat) = beat else {
+            return Ok(None);
+        };
+        if !jitter.is_zero() {
+            jitter_fits(section, jitter, jitter_place, &beat, place)?;
+        }
+        Ok(Some(Ticks {
+            beat,
+            jitter,
+            missed,
+        }))
     }
-    Ok(Some(Ticks {
-        beat,
-        jitter,
-        missed,
-    }))
 }
 
 fn every(node: &Node<'_>) -> Option<Duration> {
@@ -217,7 +303,7 @@ fn only_one<const N: usize>(
     let names: Vec<String> = said.iter().map(|(key, _)| format!("`{key}`")).collect();
     let both = if said.len() == 1 { "both " } else { "" };
     let names = names.join(", ");
-    let message = format!("[{}] has {both}{names} and `{last}`", section.name());
+    let message = format!("{} has {both}{names} and `{last}`", section.shown());
     let mut finding = Finding::at(place, message);
     for (key, place) in said {
         finding = finding.note(place, format!("`{key}` is here"));
@@ -227,12 +313,23 @@ fn only_one<const N: usize>(
     Err(Wrong)
 }
 
-/// Objects to `key`, which means nothing by itself. Returns whether it is absent.
-fn belongs(section: &Section<'_>, key: &str, without: &str, help: &str) -> bool {
-    let Some(place) = section.key_place(key) else {
+/// Objects to `key`, which means nothing by itself. Returns whether it is absent or of no matter.
+fn belongs(
+    section: &Section<'_>,
+    key: &str,
+    place: Option<Range<usize>>,
+    without: &str,
+    help: &str,
+) -> bool {
+    let Some(place) = section.key_place(key).or(place) else {
         return true;
     };
-    let message = format!("[{}] has `{key}` and {without}", section.name());
+    let table = if section.has(key) {
+        section.shown()
+    } else {
+        "the manifest".to_owned()
+    };
+    let message = format!("{table} has `{key}` and {without}");
     section
         .context()
         .object(Finding::at(place, message).help(help));
@@ -251,10 +348,12 @@ fn jitter_fits(
         return Ok(());
     }
     let (long, short) = (format_duration(jitter), format_duration(shortest));
-    let message = format!(
-        "`jitter` in [{}] is {long}, and two ticks may be {short} apart",
-        section.name()
-    );
+    let table = if section.has("jitter") && !section.name().is_empty() {
+        format!(" in {}", section.shown())
+    } else {
+        String::new()
+    };
+    let message = format!("`jitter`{table} is {long}, and two ticks may be {short} apart");
     let mut finding = Finding::at(jitter_place.unwrap_or(0..0), message);
     if let Some(place) = beat_place {
         finding = finding.note(place, "the ticks are here");

@@ -1,0 +1,419 @@
+//! A job made of a plugin that lies in the folder for plugins, of what its author says in it and of what
+//! somebody wrote beside it.
+//!
+//! Whoever can write into the folder is not the operator. What is asked for there is checked against
+//! `[plugins]` in the configuration, and whatever goes beyond is refused with the line that would allow
+//! it. This file must never read a file.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::allow::{self, plain};
+use super::context::{Blind, Context, Finding, Purpose};
+use super::drift::Drift;
+use super::files::shown_path;
+use super::guest::Known;
+use super::inner::{self, SaidManifest};
+use super::limits::{SaidLimits, amounts, least};
+use super::needs::{Given as Grants, SaidNeeds};
+use super::origin::{Layer, origins};
+use super::plugins::{OWN_PREFIX, Plugins, SaidPlugins};
+use super::policy::Policy;
+use super::read;
+use super::report::Report;
+use super::schema;
+use super::section::{Said, Section, Wrong};
+use super::settle::Given;
+use super::source::shown;
+use super::surroundings::Surroundings;
+use super::texts::Role;
+use super::words::SaidJob;
+use super::{Config, Job, lockname};
+use crate::allow::{Allow, SecretRef};
+use crate::limits::Limits;
+use crate::manifest::Manifest;
+
+/// A plugin found in the folder, and what lies beside it.
+#[derive(Clone, Copy, Debug)]
+pub struct DropIn<'a> {
+    /// The plugin's file.
+    pub wasm: &'a Path,
+    /// The digest of the bytes in which the manifest was looked for.
+    pub digest: Option<[u8; 32]>,
+    /// Their manifest.
+    pub manifest: Option<&'a Manifest>,
+    /// The file of the same name that ends in `.toml`, and its text.
+    pub sidecar: Option<(&'a Path, &'a str)>,
+}
+
+/// What a configuration keeps for the jobs that are made later.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) text: Arc<str>,
+    pub(super) defaults: Policy,
+    pub(super) plugins: SaidPlugins,
+    pub(super) drift: Drift,
+}
+
+impl Config {
+    /// The job that a dropped-in plugin makes: what is written beside it over what it says of itself over
+    /// `[defaults]`, as far as the policy of `[plugins]` allows. Without `[plugins]`, the policy is what
+    /// that table says by default.
+    ///
+    /// The name is the manifest's, else the file's without its ending. Whether it can join the jobs that
+    /// are there is for [`clash`] to say.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, each with its file and line, and all that goes beyond the policy,
+    /// each with the line to add.
+    pub fn dropped(&self, found: &DropIn<'_>) -> Result<Job, Report> {
+        let kept = &self.kept.0;
+        let around = Surroundings::default();
+        let context = Context::new(&self.path, Purpose::Run, &around, &Blind);
+        context.texts().add(Role::Main, &self.path, &kept.text);
+        let job = self.drop_in(found, &context);
+        let texts = context.texts().clone();
+        let (findings, _) = context.into_parts();
+        match job {
+            Some(job) if findings.is_empty() => Ok(job),
+            _ => Err(Report::of_plugin(found.wasm, &texts, findings)),
+        }
+    }
+
+    fn drop_in(&self, found: &DropIn<'_>, context: &Context<'_>) -> Option<Job> {
+        let manifest = found
+            .manifest
+            .map(|manifest| inner::manifest(context, found.wasm, manifest.shared()))
+            .transpose();
+        let (path, text) = found.sidecar.unwrap_or((found.wasm, ""));
+        let job = inner::document(
+            context,
+            Role::Sidecar,
+            path,
+            &text.into(),
+            schema::SIDECAR,
+            |beside| self.layered(found, manifest, beside),
+        );
+        job.ok().flatten()
+    }
+
+    fn layered(
+        &self,
+        found: &DropIn<'_>,
+        manifest: Result<Option<SaidManifest>, Wrong>,
+        beside: &Section<'_>,
+    ) -> Option<Job> {
+        let kept = &self.kept.0;
+        let context = beside.context();
+        let asked = SaidNeeds::of_sidecar(beside);
+        let manifest = manifest.ok()?;
+        let needs = match &manifest {
+            Some(manifest) => asked.or(&manifest.needs),
+            None => asked,
+        };
+        let known = Known {
+            names: needs.secret_names().cloned().collect(),
+            remedy: "ask for it, as in `secrets = [\"api_key\"]`",
+        };
+        let mut said = SaidJob::read(beside, Some(&known));
+        let name = name(found.wasm, manifest.as_ref(), context)?;
+        let mut description = None;
+        if let Some(manifest) = manifest {
+            description = manifest.description.optional().ok()?;
+            said = said.or(&manifest.job);
+        }
+        let plugins = kept.plugins.plugins.as_ref()?;
+        let bounds = Bounds {
+            job: &name,
+            config: &shown_path(&self.path),
+            plugins,
+            context,
+        };
+        bounds.judge_limits(&said.policy.limits);
+        let granted = bounds.granted(&needs);
+        // What nobody asked for is the defaults', but never more than the policy's.
+        let limits = kept.defaults.limits.clone().settle(&Limits::default())?;
+        let limits = least(&limits, plugins.limits());
+        let own_limits = said.policy.limits.clone();
+        said.policy = said.policy.or(&kept.defaults);
+        let mut origins = origins(&said, Some(&kept.defaults), "", context.texts());
+        said.policy.limits = own_limits;
+        for (key, table, place) in asked_at(&needs, &kept.plugins) {
+            origins.note(key, &place, Layer::Plugins, table, context.texts());
+        }
+        for (key, place) in lowered(&said.policy.limits, &kept.defaults.limits, &kept.plugins) {
+            let key = format!("limits.{key}");
+            origins.note(
+                key,
+                &place,
+                Layer::Plugins,
+                "plugins.limits",
+                context.texts(),
+            );
+        }
+        let (allow, secrets) = granted.unzip();
+        Given {
+            name: Some(name),
+            place: None,
+            plugin: Some(found.wasm.to_owned()),
+            manifest_digest: found.digest,
+            description,
+            is_dropped: true,
+            secrets,
+            allow,
+            limits,
+            drift: Some(kept.drift),
+            origins,
+            section: beside,
+            said,
+        }
+        .settle()
+    }
+}
+
+/// The job's name: the manifest's, else the file's without its ending.
+fn name(wasm: &Path, manifest: Option<&SaidManifest>, context: &Context<'_>) -> Option<String> {
+    match manifest.map(|manifest| &manifest.name) {
+        Some(Said::This(name)) => return Some(name.get_ref().clone()),
+        Some(Said::Wrong) => return None,
+        Some(Said::Nothing) | None => {}
+    }
+    let stem = wasm.file_stem().unwrap_or_default().to_string_lossy();
+    if read::is_name(&stem) {
+        return Some(stem.into_owned());
+    }
+    let message = format!(
+        "the file's name cannot be the name of its job: \"{}\"",
+        shown(&stem)
+    );
+    context.object(
+        Finding::whole(message)
+            .help(format!("rename the file; {}", read::NAME_RULE))
+            .help("or set `name` in the plugin's manifest"),
+    );
+    None
+}
+
+/// What holds for one dropped-in plugin.
+struct Bounds<'a> {
+    job: &'a str,
+    /// The configuration file, for remedies.
+    config: &'a str,
+    plugins: &'a Plugins,
+    context: &'a Context<'a>,
+}
+
+impl Bounds<'_> {
+    /// Objects to every limit that is asked for beyond the policy's.
+    fn judge_limits(&self, asked: &SaidLimits) {
+        let most = amounts(self.plugins.limits());
+        for ((key, asked), (_, most)) in asked.said().into_iter().zip(most) {
+            let Some((place, asked)) = asked.filter(|(_, asked)| *asked > most) else {
+                continue;
+            };
+            let message = format!(
+                "job `{}` asks for `{key} = {asked}`, and what is dropped in may have {most} at most",
+                self.job
+            );
+            let help = format!(
+                "ask for less, {}",
+                self.allowing(&format!("{key} = {asked}"), "limits")
+            );
+            self.context.object(Finding::at(place, message).help(help));
+        }
+    }
+
+    /// What is asked for, once the policy allows all of it.
+    fn granted(&self, needs: &SaidNeeds) -> Option<(Allow, BTreeMap<String, SecretRef>)> {
+        let policy = self.plugins.allow_for(self.job);
+        let given = Grants {
+            allow: &policy,
+            kv_patterns: &self.plugins.allow().kv,
+            secrets: self.plugins.secrets(),
+        };
+        for lack in needs.lacking(self.job, &given) {
+            let message = format!(
+                "job `{}` asks for {}, which no dropped-in plugin may use",
+                self.job, lack.what
+            );
+            let help = format!("ask for less, {}", self.allowing(&lack.line, lack.table));
+            self.context
+                .object(Finding::at(lack.place, message).help(help));
+        }
+        let own = allow::for_job(OWN_PREFIX, self.job);
+        // Whoever says nothing of needs is taken to need a corner of its own.
+        let corner = (!needs.is_said && policy.covers_kv(&own)).then_some(own);
+        let kv = match needs.kv.clone().optional().ok()? {
+            Some(kv) => kv
+                .iter()
+                .map(|pattern| allow::for_job(pattern.get_ref(), self.job))
+                .collect(),
+            None => corner.into_iter().collect(),
+        };
+        let dirs = needs.dirs.clone().or_default(Vec::new())?;
+        let secrets = needs.secrets.clone().or_default(Vec::new())?;
+        let token = needs.http_token.clone().optional().ok()?;
+        let granted = Allow {
+            kv,
+            http: plain(needs.http.clone().or_default(Vec::new())?),
+            http_networks: plain(needs.http_networks.clone().or_default(Vec::new())?),
+            // These are the operator's, and give nobody more than the operator did.
+            http_token: token.or(policy.http_token.clone()),
+            http_ca: policy.http_ca.clone(),
+            dirs: dirs
+                .iter()
+                .filter_map(|need| policy.dir_for(need.get_ref()))
+                .collect(),
+        };
+        let secrets = plain(secrets)
+            .into_iter()
+            .filter_map(|name| {
+                let at = self.plugins.secrets().get(&name)?.clone();
+                Some((name, at))
+            })
+            .collect();
+        Some((granted, secrets))
+    }
+
+    /// The remedy that is the operator's.
+    fn allowing(&self, line: &str, table: &str) -> String {
+        format!(
+            "or allow it: `{line}` under [plugins.{table}] in {}",
+            self.config
+        )
+    }
+}
+
+/// Where each grant was asked for, or where the policy names what comes without asking: the key, the
+/// policy's table, the place.
+fn asked_at(
+    needs: &SaidNeeds,
+    policy: &SaidPlugins,
+) -> Vec<(&'static str, &'static str, Range<usize>)> {
+    let corner = (!needs.is_said).then(|| policy.allow.kv.span()).flatten();
+    let token = needs.http_token.span().or(policy.allow.http_token.span());
+    let places = [
+        ("allow.kv", needs.kv.span().or(corner)),
+        ("allow.http", needs.http.span()),
+        ("allow.http_networks", needs.http_networks.span()),
+        ("allow.http_token", token),
+        ("allow.http_ca", policy.allow.http_ca.span()),
+        ("allow.dirs", needs.dirs.span()),
+    ];
+    let allowed = places
+        .into_iter()
+        .filter_map(|(key, place)| Some((key, "plugins.allow", place?)));
+    let secrets = needs.secrets.span().or(policy.secrets_place.clone());
+    let secrets = secrets.map(|place| ("secrets", "plugins.secrets", place));
+    allowed.chain(secrets).collect()
+}
+
+/// Limits that nobody asked for and that `[plugins.limits]` makes lower than the defaults, and where.
+fn lowered(
+    asked: &SaidLimits,
+    defaults: &SaidLimits,
+    plugins: &SaidPlugins,
+) -> Vec<(&'static str, Range<usize>)> {
+    let (asked, policy) = (asked.said(), plugins.limits.said());
+    let settled = defaults.clone().settle(&Limits::default());
+    let defaults = amounts(&settled.unwrap_or_default());
+    let all = asked.into_iter().zip(policy).zip(defaults);
+    all.filter_map(|(((key, asked), (_, policy)), (_, default))| {
+        let (place, most) = policy?;
+        (asked.is_none() && most < default).then_some((key, place))
+    })
+    .collect()
+}
+
+/// Why a dropped-in plugin's job cannot join the jobs that are there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Clash {
+    /// A job of its name is there.
+    #[error(
+        "plugin {newcomer}: there is a job `{name}` already, {other}: rename the file, or set another `name` in the plugin's manifest"
+    )]
+    Name {
+        /// The plugin that was refused.
+        newcomer: String,
+        /// The name of both.
+        name: String,
+        /// Where the other came from.
+        other: String,
+    },
+    /// One lock would lie inside another.
+    #[error(
+        "plugin {newcomer}: its lock `{lock}` and lock `{other_lock}` of job `{other}` lie inside one another: set another `lock` in {sidecar}"
+    )]
+    Lock {
+        /// The plugin that was refused.
+        newcomer: String,
+        /// Its lock.
+        lock: String,
+        /// The job that was there first.
+        other: String,
+        /// That job's lock.
+        other_lock: String,
+        /// The file beside the plugin.
+        sidecar: String,
+    },
+}
+
+/// Whether `newcomer` can join the jobs that are there: no job has its name, and its lock lies inside no
+/// other, nor one inside it. Two jobs may share a lock.
+pub fn clash<'a>(present: impl IntoIterator<Item = &'a Job>, newcomer: &Job) -> Option<Clash> {
+    let file = || shown_path(newcomer.plugin());
+    let lock = newcomer.lock();
+    let mut nested = None;
+    for job in present {
+        if job.name() == newcomer.name() {
+            let other = if job.is_dropped() {
+                format!("from {}", shown_path(job.plugin()))
+            } else {
+                "in the configuration".to_owned()
+            };
+            return Some(Clash::Name {
+                newcomer: file(),
+                name: newcomer.name().to_owned(),
+                other,
+            });
+        }
+        let is_nested = lockname::lies_in(lock, job.lock()) || lockname::lies_in(job.lock(), lock);
+        if is_nested && nested.is_none() {
+            nested = Some(Clash::Lock {
+                newcomer: file(),
+                lock: lock.to_owned(),
+                other: job.name().to_owned(),
+                other_lock: job.lock().to_owned(),
+                sidecar: shown_path(&newcomer.plugin().with_extension("toml")),
+            });
+        }
+    }
+    nested
+}
+
+impl Config {
+    /// The same with these dropped-in jobs besides, and what kept others of them out. The first of two
+    /// that clash stays; the configuration's own always do.
+    #[must_use]
+    pub fn with_dropped(&self, dropped: impl IntoIterator<Item = Job>) -> (Self, Vec<Clash>) {
+        let mut jobs = self.jobs.clone();
+        let mut clashes = Vec::new();
+        for job in dropped {
+            match clash(&jobs, &job) {
+                None => jobs.push(job),
+                Some(clash) => clashes.push(clash),
+            }
+        }
+        jobs.sort_by(|a, b| a.name().cmp(b.name()));
+        (
+            Self {
+                jobs,
+                ..self.clone()
+            },
+            clashes,
+        )
+    }
+}

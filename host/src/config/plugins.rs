@@ -1,0 +1,119 @@
+//! `[plugins]`: the folder whose plugins become jobs, and what those may do at most.
+//!
+//! The policy is the operator's word over whoever can write into the folder. This file must never read
+//! a plugin.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::allow::{SaidAllow, for_job};
+use super::files::{self, Kind};
+use super::limits::SaidLimits;
+use super::schema;
+use super::secrets;
+use super::section::{Said, Section};
+use crate::allow::{Allow, SecretRef};
+use crate::limits::Limits;
+
+/// A job's own corner of fenced data, which is all that a dropped-in plugin may use by default.
+pub(super) const OWN_PREFIX: &str = "{job}/";
+
+/// The folder for plugins and its policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugins {
+    dir: PathBuf,
+    allow: Allow,
+    secrets: BTreeMap<String, SecretRef>,
+    limits: Limits,
+}
+
+impl Plugins {
+    /// The folder; a relative path was resolved against the file's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What a dropped-in plugin may ask for; in `kv`, `{job}` stands for the name of its job. Default:
+    /// fenced data under `{job}/`, and nothing else.
+    pub const fn allow(&self) -> &Allow {
+        &self.allow
+    }
+
+    /// The same for one job.
+    pub fn allow_for(&self, job: &str) -> Allow {
+        let patterns = self.allow.kv.iter();
+        Allow {
+            kv: patterns.map(|pattern| for_job(pattern, job)).collect(),
+            ..self.allow.clone()
+        }
+    }
+
+    /// The secrets that a dropped-in plugin may ask for by name. Default: none.
+    pub const fn secrets(&self) -> &BTreeMap<String, SecretRef> {
+        &self.secrets
+    }
+
+    /// The most that a dropped-in plugin may ask for. Default: `[defaults.limits]`.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+}
+
+/// What the file says under `[plugins]`.
+#[derive(Clone, Debug)]
+pub(super) struct SaidPlugins {
+    /// Whether there is such a table.
+    pub(super) is_said: bool,
+    /// What may be asked for.
+    pub(super) allow: SaidAllow,
+    /// Where the secrets are named.
+    pub(super) secrets_place: Option<Range<usize>>,
+    /// How much may be asked for.
+    pub(super) limits: SaidLimits,
+    /// The table itself; `None` if anything in it is wrong.
+    pub(super) plugins: Option<Plugins>,
+}
+
+/// Reads `[plugins]`.
+pub(super) fn read(root: &Section<'_>, defaults: &SaidLimits) -> SaidPlugins {
+    let section = root.table("plugins", "plugins", schema::PLUGINS);
+    let dir = section.require(
+        "dir",
+        "add `dir = \"plugins\"`, relative to the folder of this file",
+        |node| files::claimed(node, Kind::PluginFolder),
+    );
+    let said = SaidAllow::read_policy(&section);
+    let secrets = section.take("secrets", secrets::secrets);
+    let limits = SaidLimits::read(&section).or(defaults);
+    let speaks_of_kv = !matches!(said.kv, Said::Nothing);
+    let allow = said.clone().settle().map(|mut allow| {
+        if !speaks_of_kv {
+            allow.kv = vec![OWN_PREFIX.to_owned()];
+        }
+        allow
+    });
+    let most = limits.clone().settle(&Limits::default());
+    let is_said = !section.is_absent();
+    let dir = if is_said {
+        dir.map(toml::Spanned::into_inner)
+    } else {
+        // Nothing is taken from nowhere; the policy is told all the same.
+        Some(PathBuf::new())
+    };
+    let plugins = || {
+        Some(Plugins {
+            dir: dir?,
+            allow: allow?,
+            secrets: secrets.or_default(BTreeMap::new())?,
+            limits: most?,
+        })
+    };
+    SaidPlugins {
+        is_said,
+        plugins: plugins(),
+        allow: said,
+        secrets_place: section.key_place("secrets"),
+        limits,
+    }
+}

@@ -1,0 +1,135 @@
+//! The texts that one reading speaks about, laid end to end: a position says which text it is in.
+//!
+//! A job's values come from several files: its own table, the defaults, a manifest, a sidecar. One
+//! range of numbers for all of them lets every reader and every error stay a plain range of bytes,
+//! whichever file it is about. This file must never look into a text.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::files::shown_path;
+use super::source::{Place, Source};
+
+/// What a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The configuration file.
+    Main,
+    /// The manifest inside a plugin.
+    Manifest,
+    /// The file beside a dropped-in plugin.
+    Sidecar,
+}
+
+/// One text and where it begins.
+#[derive(Clone, Debug)]
+pub(super) struct Text {
+    /// What it is.
+    pub(super) role: Role,
+    /// What messages call it.
+    pub(super) label: Arc<str>,
+    /// The position of its first byte.
+    pub(super) base: usize,
+    /// The text itself.
+    content: Arc<str>,
+    /// Where its lines start.
+    starts: Rc<[usize]>,
+}
+
+impl Text {
+    fn source(&self) -> Source<'_> {
+        Source::with_starts(&self.content, self.starts.clone())
+    }
+
+    /// The line, from 1, that holds `position`.
+    pub(super) fn line(&self, position: usize) -> usize {
+        self.source().line_of(position - self.base) + 1
+    }
+
+    /// The position after its last byte: something unclosed is noticed there.
+    fn end(&self) -> usize {
+        self.base + self.content.len()
+    }
+}
+
+/// All texts of one reading.
+#[derive(Debug, Default)]
+pub(super) struct Texts(RefCell<Vec<Text>>);
+
+impl Texts {
+    /// Adds a text, or finds it when it is there; answers where it begins.
+    pub(super) fn add(&self, role: Role, path: &Path, text: &Arc<str>) -> usize {
+        let label: Arc<str> = match role {
+            Role::Manifest => format!("manifest of {}", shown_path(path)).into(),
+            Role::Main | Role::Sidecar => shown_path(path).into(),
+        };
+        let mut texts = self.0.borrow_mut();
+        let same = |known: &&Text| known.role == role && known.label == label;
+        if let Some(known) = texts.iter().find(same) {
+            return known.base;
+        }
+        // One position between two texts, so that the end of one is not the start of the next.
+        let base = texts.last().map_or(0, |last| last.end() + 1);
+        texts.push(Text {
+            role,
+            label,
+            base,
+            content: text.clone(),
+            starts: Source::new(text).starts().clone(),
+        });
+        base
+    }
+
+    /// The text that holds `position`, if any does.
+    pub(super) fn at(&self, position: usize) -> Option<Text> {
+        let texts = self.0.borrow();
+        let after = texts.partition_point(|text| text.base <= position);
+        texts.get(after.checked_sub(1)?).cloned()
+    }
+
+    /// Whether `span` is in the configuration file, or in nothing.
+    pub(super) fn is_main(&self, span: Option<&Range<usize>>) -> bool {
+        span.and_then(|span| self.at(span.start))
+            .is_none_or(|text| text.role == Role::Main)
+    }
+
+    /// The place of `span` as people count.
+    pub(super) fn place(&self, span: &Range<usize>) -> Place {
+        match self.at(span.start) {
+            Some(text) => {
+                let local = span.start - text.base..span.end.saturating_sub(text.base);
+                text.source().place(&local).in_file(text.label)
+            }
+            None => Source::new("").place(&(0..0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_says_which_text_and_line_it_is_in() {
+        let texts = Texts::default();
+        let (main, inner): (Arc<str>, Arc<str>) = ("a = 1\nb = 2".into(), "c = 3\nd = 4".into());
+        assert_eq!(texts.add(Role::Main, Path::new("m.toml"), &main), 0);
+        let base = texts.add(Role::Manifest, Path::new("p.wasm"), &inner);
+        assert_eq!(base, 12);
+        assert_eq!(texts.add(Role::Manifest, Path::new("p.wasm"), &inner), base);
+        let place = |span: Range<usize>| {
+            let place = texts.place(&span);
+            (place.file.to_string(), place.line, place.excerpt)
+        };
+        assert_eq!(place(6..7), ("m.toml".into(), 2, "b = 2".into()));
+        assert_eq!(place(11..11), ("m.toml".into(), 2, "b = 2".into()));
+        let (file, line, excerpt) = place(base + 6..base + 7);
+        assert_eq!(file, "manifest of p.wasm");
+        assert_eq!((line, excerpt.as_str()), (2, "d = 4"));
+        assert!(texts.is_main(None) && texts.is_main(Some(&(3..4))));
+        assert!(!texts.is_main(Some(&(base..base))));
+    }
+}

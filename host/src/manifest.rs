@@ -1,0 +1,167 @@
+//! The manifest inside a plugin: the custom section in which its author says what it is and needs.
+//!
+//! Finds the text; what it means is [`config`](crate::config)'s. This file must never run or
+//! compile anything, and never take what a plugin says of itself for what it is allowed.
+
+use std::sync::Arc;
+
+use wasmparser::{Parser, Payload};
+
+/// The name of the section.
+pub const SECTION: &str = "leasehold:manifest";
+/// The largest manifest, in bytes: a page of text is a twentieth of it.
+pub const LARGEST: usize = 64 * 1024;
+
+/// The text of a plugin's manifest: UTF-8, at most [`LARGEST`] bytes, and not looked into yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    text: Arc<str>,
+}
+
+/// Why what a plugin carries is no manifest. Reads on after "the plugin".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// More than one section of the name.
+    #[error("has {0} manifests: build it with one `leasehold:manifest` section")]
+    Several(usize),
+    /// Too much text.
+    #[error("has a manifest of {0} bytes: build it with one of at most 65536")]
+    TooLarge(usize),
+    /// Bytes that are no text.
+    #[error(
+        "has a manifest that is not UTF-8 at byte {0}: save it as UTF-8 and build the plugin again"
+    )]
+    NotUtf8(usize),
+}
+
+impl Manifest {
+    /// Finds the manifest in a plugin's bytes: at the top of a core module or of a component, or in a
+    /// core module that lies directly in a component.
+    ///
+    /// `None` where there is none, and for bytes that are not WebAssembly or are cut off: whoever loads
+    /// them says that better.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestError`] when there are several, or the one there is cannot be read.
+    pub fn read(bytes: &[u8]) -> Result<Option<Self>, ManifestError> {
+        let Some(sections) = sections(bytes) else {
+            return Ok(None);
+        };
+        match sections.as_slice() {
+            [] => Ok(None),
+            [one] if one.len() > LARGEST => Err(ManifestError::TooLarge(one.len())),
+            [one] => match std::str::from_utf8(one) {
+                Ok(text) => Ok(Some(Self { text: text.into() })),
+                Err(error) => Err(ManifestError::NotUtf8(error.valid_up_to())),
+            },
+            several => Err(ManifestError::Several(several.len())),
+        }
+    }
+
+    /// Its text: TOML, as far as anybody knows.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<str> {
+        &self.text
+    }
+}
+
+/// All sections of the name in the places that count; `None` when this cannot be told.
+fn sections(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut found = Vec::new();
+    // What is open around the place we are at, outermost first: whether each is a core module.
+    let mut around = Vec::new();
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.ok()? {
+            Payload::ModuleSection { .. } => around.push(true),
+            Payload::ComponentSection { .. } => around.push(false),
+            Payload::End(_) => {
+                around.pop();
+            }
+            Payload::CustomSection(section) if section.name() == SECTION => {
+                if matches!(around.as_slice(), [] | [true]) {
+                    found.push(section.data());
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn custom(data: &[u8]) -> String {
+        let data: Vec<String> = data.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        let data = data.concat();
+        format!("(@custom \"{SECTION}\" \"{data}\")")
+    }
+
+    fn read(text: &str) -> Result<Option<String>, ManifestError> {
+        let bytes = wat::parse_str(text).expect("it is WebAssembly");
+        Manifest::read(&bytes).map(|found| found.map(|manifest| manifest.text().to_owned()))
+    }
+
+    #[test]
+    fn a_manifest_is_found_where_tools_put_it() {
+        let section = custom(b"name = \"a\"");
+        for text in [
+            format!("(module {section})"),
+            format!("(component {section})"),
+            format!("(component (core module) (core module {section}))"),
+        ] {
+            assert_eq!(read(&text), Ok(Some("name = \"a\"".into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_another_component_brings_along_is_its_own_affair() {
+        let section = custom(b"name = \"a\"");
+        for text in [
+            "(module)".to_owned(),
+            format!("(component (component {section}))"),
+            format!("(component (component (core module {section})))"),
+        ] {
+            assert_eq!(read(&text), Ok(None), "{text}");
+        }
+    }
+
+    #[test]
+    fn several_too_much_and_no_text_are_refused_with_a_remedy() {
+        let section = custom(b"name = \"a\"");
+        let texts = [
+            format!("(module {section} {section})"),
+            format!("(component {section} (core module {section}))"),
+            format!("(module {})", custom(&vec![b'#'; LARGEST + 1])),
+            format!("(module {})", custom(b"name = \"\xff\"")),
+        ];
+        let said = texts.map(|text| match read(&text) {
+            Ok(found) => panic!("{found:?}"),
+            Err(error) => format!("the plugin {error}"),
+        });
+        insta::assert_snapshot!(said.join("\n"));
+        assert!(matches!(
+            read(&format!("(module {})", custom(&vec![b'#'; LARGEST]))),
+            Ok(Some(_))
+        ));
+    }
+
+    #[test]
+    fn bytes_that_are_no_whole_plugin_have_no_manifest() {
+        let section = custom(b"name = \"a\"");
+        let whole = wat::parse_str(format!("(module {section} (memory 1))")).expect("a module");
+        for bytes in [
+            b"" as &[u8],
+            b"hello",
+            &whole[..whole.len() - 1],
+            b"\0asm\x09\0\0\0",
+        ] {
+            assert_eq!(Manifest::read(bytes), Ok(None));
+        }
+    }
+}
