@@ -1,4 +1,4 @@
-//! `leasehold check`: everything that `run` does before it starts, and nothing after.
+//! Everything that `run` does before it starts.
 
 use std::sync::Arc;
 
@@ -41,11 +41,7 @@ fn plugin_errors(errors: &[LoadError]) -> String {
 
 /// Loads and checks every plugin. All refusals are reported, not only the first.
 pub(crate) async fn prepare(config: Config) -> Result<Prepared, PrepareError> {
-    let runtime = Arc::new(Runtime::new(&RuntimeOptions {
-        cache_dir: Some(config.host().data_dir().join("compiled")),
-        max_runs: config.host().max_runs(),
-        ..RuntimeOptions::default()
-    })?);
+    let runtime = Arc::new(runtime_for(&config)?);
     let mut plugins = Vec::new();
     let mut refused = Vec::new();
     for job in config.jobs() {
@@ -64,7 +60,17 @@ pub(crate) async fn prepare(config: Config) -> Result<Prepared, PrepareError> {
     })
 }
 
-async fn load(runtime: &Runtime, job: &Job) -> Result<Plugin, LoadError> {
+/// The runtime of a host with this configuration.
+pub(crate) fn runtime_for(config: &Config) -> Result<Runtime, RuntimeError> {
+    Runtime::new(&RuntimeOptions {
+        cache_dir: Some(config.host().data_dir().join("compiled")),
+        max_runs: config.host().max_runs(),
+        ..RuntimeOptions::default()
+    })
+}
+
+/// Loads the plugin of a job from its file.
+pub(crate) async fn load(runtime: &Runtime, job: &Job) -> Result<Plugin, LoadError> {
     let pinned = job.sha256().copied();
     runtime
         .load(job.name(), job.plugin(), pinned, job.limits(), job.allow())

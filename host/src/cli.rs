@@ -6,8 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::check::prepare;
-use crate::config::Config;
+use crate::checkup::CheckArgs;
 use crate::dev::DevArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -54,13 +53,9 @@ enum Command {
         #[command(subcommand)]
         command: StoreCommand,
     },
-    /// Check a configuration and its plugins, and start nothing.
-    Check {
-        /// The configuration.
-        #[arg(value_name = "FILE", default_value = "leasehold.toml")]
-        file: PathBuf,
-    },
-    /// Write plugins: begin a project, and build it.
+    /// Check a configuration and its plugins, and start nothing: what each job does, and which file says so.
+    Check(CheckArgs),
+    /// Write plugins: begin a project, build it, look at what came of it, and try it.
     Plugin {
         #[command(subcommand)]
         command: PluginCommand,
@@ -150,15 +145,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
         Command::Run { config, log_format } => {
             Box::pin(crate::serve::run(&config, log_format)).await
         }
-        Command::Check { file } => {
-            let prepared = prepare(Config::load(&file)?).await?;
-            let jobs = prepared.plugins.len();
-            let many = if jobs == 1 { "job is" } else { "jobs are" };
-            let text = format!("{}: {jobs} {many} ready to run\n", file.display());
-            // Whoever closed the pipe has the exit code.
-            let _ = std::io::stdout().lock().write_all(text.as_bytes());
-            Ok(Exit::Ok)
-        }
+        Command::Check(args) => crate::checkup::run(args).await,
         Command::Dev(args) => Box::pin(crate::dev::run(args)).await,
         Command::Store {
             command: StoreCommand::Serve(args),
@@ -204,6 +191,8 @@ mod tests {
         let serve = ["store", "serve"].as_slice();
         let new = ["plugin", "new"].as_slice();
         let build = ["plugin", "build"].as_slice();
+        let inspect = ["plugin", "inspect"].as_slice();
+        let trial = ["plugin", "run"].as_slice();
         for path in [
             &["run"],
             &["dev"],
@@ -214,6 +203,8 @@ mod tests {
             serve,
             new,
             build,
+            inspect,
+            trial,
         ] {
             let start = Some(&mut command);
             let sub = path.iter().fold(start, |found, name| {

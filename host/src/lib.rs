@@ -3,7 +3,8 @@
 //! # Layout
 //!
 //! - [`config`], [`limits`], [`allow`], [`manifest`]: what is asked for, checked.
-//! - `check`, `serve`, `dev`, `store`, `show`, `top`, `plugin`, `cli`: the commands.
+//! - `checkup`, `serve`, `dev`, `store`, `show`, `top`, `plugin`, `cli`: the commands.
+//! - `check`, `found`, `applied`: what comes before a start, what lies in files, what a host has applied.
 //! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring.
 //! - `supervisor`, `job`: which job should be doing what, and the work that does it.
 //! - [`runtime`]: guests. The only module that names wasmtime.
@@ -24,7 +25,9 @@ pub mod limits;
 pub mod manifest;
 pub mod runtime;
 
+mod applied;
 mod check;
+mod checkup;
 mod cli;
 mod dev;
 mod embedded;
@@ -32,6 +35,7 @@ mod ending;
 mod event;
 mod failure;
 mod fenced;
+mod found;
 mod host;
 mod job;
 mod journal;

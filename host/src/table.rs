@@ -1,5 +1,11 @@
 //! Plain tables: columns as wide as their widest cell, two spaces apart, nothing else.
 
+/// Writes to standard output; whoever closed the pipe has the exit code.
+pub(crate) fn print(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
 /// A table under construction.
 pub(crate) struct Table<const N: usize> {
     head: [&'static str; N],

@@ -95,7 +95,7 @@ pub(super) fn duration(node: &Node<'_>, least: Duration, most: Duration) -> Opti
 }
 
 /// A duration as `humantime` writes it, but never in months: those are no whole days.
-pub(super) fn format_duration(duration: Duration) -> String {
+pub(crate) fn format_duration(duration: Duration) -> String {
     const DAY: Duration = Duration::from_hours(24);
     if duration < DAY {
         return humantime::format_duration(duration).to_string();
@@ -165,7 +165,7 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// The shortest exact form of a size, as `parse_size` reads it.
-pub(super) fn format_size(bytes: u64) -> String {
+pub(crate) fn format_size(bytes: u64) -> String {
     [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")]
         .into_iter()
         .find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit))

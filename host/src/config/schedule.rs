@@ -69,14 +69,10 @@ impl SaidSchedule {
     /// Reads what a table says, of `every`, `cron` and `once` one at most.
     pub(super) fn read(section: &Section<'_>) -> Self {
         let once = section.offer("once", read::boolean);
-        match SaidTicks::read(section, &once) {
-            Ok(ticks) => Self { once, ticks },
-            // Which of several was meant is not known.
-            Err(ticks) => Self {
-                once: Said::Wrong,
-                ticks,
-            },
-        }
+        let (ticks, is_one) = SaidTicks::read(section, &once);
+        // Which of several was meant is not known.
+        let once = if is_one { once } else { Said::Wrong };
+        Self { once, ticks }
     }
 
     fn is_once(&self) -> bool {

@@ -130,8 +130,8 @@ pub(super) struct SaidTicks {
 
 impl SaidTicks {
     /// Reads `every`, `cron` and what belongs to them. `once` is the third of which a table may have one;
-    /// what was read comes back as an error when it has several.
-    pub(super) fn read(section: &Section<'_>, once: &Said<bool>) -> Result<Self, Self> {
+    /// whether it has no more is the second answer.
+    pub(super) fn read(section: &Section<'_>, once: &Said<bool>) -> (Self, bool) {
         let mut said = Self {
             every: section.offer("every", every),
             cron: section.offer("cron", cron::cron),
@@ -153,9 +153,8 @@ impl SaidTicks {
         if alone.is_err() {
             said.every = Said::Wrong;
             said.cron = Said::Wrong;
-            return Err(said);
         }
-        Ok(said)
+        (said, alone.is_ok())
     }
 
     /// Whether this says when ticks come.

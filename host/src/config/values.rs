@@ -4,17 +4,18 @@
 //! Values whose names sound like secrets, and passwords in addresses, are hidden here, once, for
 //! everybody who shows values. This file must never show what a secret's file holds.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Job;
 use super::limits::amounts;
 use super::mask;
 use super::origin::Origin;
 use super::read::format_duration;
 use super::schedule::{Schedule, Wait};
 use super::ticks::{Beat, MissedTicks};
+use super::{Config, Data, Job, Place};
 use crate::allow::{EnvValue, SecretRef};
 
 /// One value of a job.
@@ -257,6 +258,69 @@ fn toml_key(name: &str) -> String {
         name.to_owned()
     } else {
         Value::from(name).to_string()
+    }
+}
+
+impl Config {
+    /// The values of `[host]` and `[store]`, which hold from a host's start to its end, and whether there is
+    /// a folder for plugins.
+    pub(crate) fn host_values(&self) -> Vec<(String, String)> {
+        let (host, store) = (&self.host, &self.store);
+        let text = |text: &str| Value::from(text).to_string();
+        let path = |path: &Path| text(&path.to_string_lossy());
+        let mut list = vec![
+            ("host.id", text(host.id())),
+            ("host.data_dir", path(host.data_dir())),
+            ("host.grace", text(&format_duration(host.grace()))),
+            ("host.drift", text(&host.drift().to_string())),
+            ("host.max_runs", host.max_runs().to_string()),
+            ("store.root", text(store.root())),
+            (
+                "store.connect_timeout",
+                text(&format_duration(store.connect_timeout())),
+            ),
+            (
+                "store.request_timeout",
+                text(&format_duration(store.request_timeout())),
+            ),
+        ];
+        match store.place() {
+            Place::Remote(remote) => {
+                let endpoints = remote.endpoints().iter().map(|at| text(&at.to_string()));
+                let endpoints = endpoints.collect::<Vec<_>>().join(", ");
+                list.push(("store.endpoints", format!("[{endpoints}]")));
+                list.push((
+                    "store.allow_plaintext",
+                    remote.allow_plaintext().to_string(),
+                ));
+                if let Some(login) = remote.login() {
+                    list.push(("store.user", text(login.user())));
+                    list.push(("store.password_file", path(login.password_file())));
+                }
+                if let Some(tls) = remote.tls() {
+                    list.push(("store.tls.ca", path(tls.ca())));
+                    if let Some((cert, key)) = tls.identity() {
+                        list.push(("store.tls.cert", path(cert)));
+                        list.push(("store.tls.key", path(key)));
+                    }
+                }
+            }
+            Place::Embedded(embedded) => {
+                list.push(("store.embedded", "true".to_owned()));
+                match embedded.data() {
+                    Data::Directory(dir) => list.push(("store.dir", path(dir))),
+                    Data::Memory => list.push(("store.memory", "true".to_owned())),
+                }
+                if let Some(listen) = embedded.listen() {
+                    list.push(("store.listen", text(&listen.to_string())));
+                }
+            }
+        }
+        let has_folder = self.plugins.is_some();
+        list.push(("whether there is [plugins]", has_folder.to_string()));
+        list.into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
     }
 }
 

@@ -140,10 +140,20 @@ pub(crate) fn check_imports(
     survey
         .imports
         .iter()
-        .try_for_each(|import| match survey.kind {
-            Kind::Core => check_core(import),
-            Kind::Component => check_interface(import, job, grants),
-        })
+        .try_for_each(|import| check_import(survey.kind, import, job, grants))
+}
+
+/// Checks one import of a plugin of this kind.
+pub(crate) fn check_import(
+    kind: Kind,
+    import: &str,
+    job: &str,
+    grants: &Grants,
+) -> Result<(), LoadProblem> {
+    match kind {
+        Kind::Core => check_core(import),
+        Kind::Component => check_interface(import, job, grants),
+    }
 }
 
 /// Says in our words why the linker refused a plugin, where we know better than it does.

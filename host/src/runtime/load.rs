@@ -250,7 +250,7 @@ fn check_memory(order: &Order, found: &Survey) -> Result<(), LoadProblem> {
 }
 
 /// Wraps a core module that carries component types into the component it describes.
-fn componentize(core: &[u8]) -> Result<Vec<u8>, LoadProblem> {
+pub(crate) fn componentize(core: &[u8]) -> Result<Vec<u8>, LoadProblem> {
     use wasi_preview1_component_adapter_provider as provider;
     wit_component::ComponentEncoder::default()
         .validate(true)

@@ -74,7 +74,8 @@ fn a_good_file_passes_the_check_with_0() -> Result<()> {
         .job("pulse", |job| job.plugin(&heartbeat));
     let said = leasehold(&config, &["check"])?;
     ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
-    ensure!(said.stdout == "leasehold.toml: 2 jobs are ready to run");
+    let last = "leasehold.toml: 2 jobs are ready to run";
+    ensure!(said.stdout.ends_with(last), "{said:?}");
     Ok(())
 }
 

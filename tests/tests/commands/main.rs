@@ -1,11 +1,14 @@
 //! The command line as scripts and people use it: exit codes, signals, reports, tables, pipes, and a store that is
 //! not there yet.
 
+mod check;
 mod cli;
 mod config;
 mod exits;
 mod late_store;
 mod pipes;
+mod plugin;
+mod room;
 mod schedule;
 mod show;
 mod signals;

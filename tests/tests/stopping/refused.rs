@@ -161,16 +161,19 @@ fn a_missing_file_and_a_directory_are_errors_of_the_configuration() -> Result<()
 }
 
 #[test]
-fn storage_that_was_not_granted_is_refused_with_the_line_to_add() -> Result<()> {
+fn storage_that_a_plugin_needs_and_was_not_granted_is_refused_with_the_line_to_add() -> Result<()> {
     let ledger = guests::ledger()?;
-    for said in refused(&[("book", ledger.clone())])? {
-        let reason = "imports leasehold:job/fenced-kv@1.0.0, which job book was not granted";
-        let remedy = r#"add `kv = ["book/"]` under [jobs.book.allow]"#;
-        one_line(&said, "book", &ledger, reason, remedy)?;
-        ensure!(
-            said.stderr
-                .ends_with("1 plugin was refused; nothing was started")
-        );
+    let config = config("host-a", NO_STORE).job("book", |job| job.plugin(&ledger));
+    for command in ["check", "run"] {
+        let said = leasehold(&config, &[command])?;
+        ensure!(said.code == Some(3) && said.stdout.is_empty(), "{said:?}");
+        for part in [
+            "error: job `book` needs fenced data under `ledger/`, which the configuration does not grant",
+            "add `kv = [\"ledger/\"]` under [jobs.book.allow]",
+            "1 error in leasehold.toml; nothing was started.",
+        ] {
+            ensure!(said.stderr.contains(part), "no {part:?} in {}", said.stderr);
+        }
     }
     Ok(())
 }

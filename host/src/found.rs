@@ -1,0 +1,103 @@
+//! A plugin's file as it is found: its bytes, its manifest, and the file beside it.
+//!
+//! For commands that look at plugins. This file must never wait for a file, and never compile one.
+
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{DropIn, open_regular};
+use crate::manifest::{Manifest, ManifestError};
+
+/// The largest file beside a plugin, in bytes.
+const LARGEST_SIDECAR: u64 = 1024 * 1024;
+
+/// What was found. The error reads on after the file's name.
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) digest: [u8; 32],
+    pub(crate) manifest: Result<Option<Manifest>, ManifestError>,
+    /// The file of the same name that ends in `.toml`, and its text.
+    pub(crate) sidecar: Option<(PathBuf, String)>,
+}
+
+impl Found {
+    /// Reads the plugin at `path`, of at most `most` bytes, and what lies beside it.
+    ///
+    /// # Errors
+    ///
+    /// Why one of them cannot be read, with a remedy.
+    pub(crate) fn read(path: &Path, most: u64) -> Result<Self, String> {
+        let shown = |path: &Path| path.display().to_string();
+        let bytes = read(path, most).map_err(|why| format!("{} {why}", shown(path)))?;
+        let beside = path.with_extension("toml");
+        let sidecar = if beside.exists() {
+            let text = read(&beside, LARGEST_SIDECAR)
+                .and_then(|bytes| {
+                    String::from_utf8(bytes)
+                        .map_err(|_| "is not UTF-8: save it as UTF-8".to_owned())
+                })
+                .map_err(|why| format!("{} {why}", shown(&beside)))?;
+            Some((beside, text))
+        } else {
+            None
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            digest: Sha256::digest(&bytes).into(),
+            manifest: Manifest::read(&bytes),
+            bytes,
+            sidecar,
+        })
+    }
+
+    /// The same as something dropped in.
+    ///
+    /// # Errors
+    ///
+    /// Its manifest is none.
+    pub(crate) fn drop_in(&self) -> Result<DropIn<'_>, &ManifestError> {
+        let sidecar = self.sidecar.as_ref();
+        Ok(DropIn {
+            wasm: &self.path,
+            digest: Some(self.digest),
+            manifest: self.manifest.as_ref()?.as_ref(),
+            sidecar: sidecar.map(|(path, text)| (path.as_path(), text.as_str())),
+        })
+    }
+}
+
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    let file = open_regular(path).map_err(|refusal| {
+        let (what, help) = refusal.explain();
+        format!("{what}: {help}")
+    })?;
+    let unreadable = |error: io::Error| format!("cannot be read: {error}");
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(format!(
+            "is larger than {most} bytes: raise `plugin_size` in the limits that hold for it"
+        ));
+    }
+    Ok(bytes)
+}
+
+/// The plugins in a folder, in the order of their names. Hidden files are none.
+pub(crate) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default();
+        let is_hidden = name.as_encoded_bytes().starts_with(b".");
+        if path.extension().is_some_and(|end| end == "wasm") && !is_hidden {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}

@@ -1,0 +1,221 @@
+//! `leasehold plugin inspect` and `plugin run` on plugins that were built.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use leasehold_tests::guests;
+
+use crate::cli::Said;
+use crate::room::Room;
+
+fn told(said: &Said, code: i32, words: &[&str]) -> Result<()> {
+    println!("{}\n{}", said.stdout, said.stderr);
+    ensure!(said.code == Some(code), "{said:?}");
+    let all = format!("{}\n{}", said.stdout, said.stderr);
+    let flat = all.split_whitespace().collect::<Vec<_>>().join(" ");
+    for word in words {
+        ensure!(flat.contains(word), "not told: {word}\n{all}");
+    }
+    Ok(())
+}
+
+/// The state of each import in what `inspect --format json` said.
+fn imports(said: &Said) -> Result<BTreeMap<String, serde_json::Value>> {
+    let json: serde_json::Value = serde_json::from_str(&said.stdout)?;
+    let imports = json["plugin"]["imports"].as_array().cloned();
+    let named = imports.unwrap_or_default().into_iter().map(|import| {
+        let name = import["name"].as_str().unwrap_or_default();
+        let name = name.split('@').next().unwrap_or_default();
+        (name.to_owned(), import)
+    });
+    Ok(named.collect())
+}
+
+#[test]
+fn a_plugin_is_told_with_its_imports_against_its_grants() -> Result<()> {
+    let room = Room::new("[jobs.book]\nplugin = \"ledger.wasm\"\nallow.kv = [\"ledger/\"]\n")?;
+    room.plugin("ledger.wasm", &guests::ledger()?, "")?;
+    let inspect = |more: &[&str]| {
+        let args = ["plugin", "inspect", "ledger.wasm", "--job", "book"];
+        room.run(&[&args, more].concat())
+    };
+    told(
+        &inspect(&["--compile"])?,
+        0,
+        &[
+            "form job component",
+            "contract leasehold:job@1.",
+            "compiled was not there: compiled in",
+            "always there",
+        ],
+    )?;
+    let again = inspect(&["--compile"])?;
+    told(&again, 0, &["compiled was there: loaded in"])?;
+    let states = imports(&inspect(&["--format", "json"])?)?;
+    ensure!(
+        states["leasehold:job/lock"]["state"] == "always",
+        "{states:?}"
+    );
+    let kv = &states["leasehold:job/fenced-kv"];
+    ensure!(kv["state"] == "granted", "{kv}");
+    let nobody = room.run(&["plugin", "inspect", "ledger.wasm", "--job", "nobody"])?;
+    told(&nobody, 2, &["has no job `nobody`; its jobs are: book"])
+}
+
+#[test]
+fn what_a_job_lacks_is_told_with_the_line_to_add() -> Result<()> {
+    let room = Room::new("[jobs.book]\nplugin = \"hello.wasm\"\n")?;
+    room.plugin("hello.wasm", &guests::c_hello()?, "")?;
+    room.plugin("ledger.wasm", &guests::ledger()?, "")?;
+    let said = room.run(&[
+        "plugin",
+        "inspect",
+        "ledger.wasm",
+        "--job",
+        "book",
+        "--format",
+        "json",
+    ])?;
+    ensure!(said.code == Some(4), "{said:?}");
+    let kv = &imports(&said)?["leasehold:job/fenced-kv"];
+    let line = "kv = [\"book/\"]";
+    ensure!(kv["state"] == "not-granted" && kv["remedy"] == line, "{kv}");
+    Ok(())
+}
+
+#[test]
+fn a_manifest_and_what_a_drop_would_make_of_it_are_told() -> Result<()> {
+    let room = Room::new("")?;
+    std::fs::remove_file(room.path().join("leasehold.toml"))?;
+    let manifest = "name = \"greeter\"\nevery = \"1m\"\n[needs]\nkv = [\"{job}/\"]\n";
+    room.plugin("hello.wasm", &guests::c_hello()?, manifest)?;
+    let said = room.run(&["plugin", "inspect", "hello.wasm"])?;
+    told(
+        &said,
+        0,
+        &[
+            "form preview-1 command",
+            "contract none: it speaks WASI alone",
+            "wasi_snapshot_preview1 always there",
+            "manifest name = \"greeter\"",
+            "job `greeter`",
+            "every = \"1m\"",
+            "allow.kv = [\"greeter/\"]",
+        ],
+    )?;
+    room.plugin(
+        "hello.wasm",
+        &guests::c_hello()?,
+        "[needs]\nkv = [\"other/\"]\nplugin = 1",
+    )?;
+    let said = room.run(&["plugin", "inspect", "hello.wasm"])?;
+    told(
+        &said,
+        4,
+        &["unknown key `plugin` in [needs]", "under [plugins.allow]"],
+    )?;
+    room.write("hello.wasm", b"hello")?;
+    told(
+        &room.run(&["plugin", "inspect", "hello.wasm"])?,
+        4,
+        &["is not WebAssembly"],
+    )
+}
+
+#[test]
+fn a_plugin_runs_without_etcd_and_its_output_can_be_piped() -> Result<()> {
+    let room = Room::new("")?;
+    std::fs::remove_file(room.path().join("leasehold.toml"))?;
+    room.plugin("ledger.wasm", &guests::ledger()?, "")?;
+    let said = room.run(&[
+        "plugin",
+        "run",
+        "ledger.wasm",
+        "--set",
+        "transfers=3",
+        "--set",
+        "prefix=ledger/",
+    ])?;
+    told(
+        &said,
+        0,
+        &[
+            "under a lock `ledger` that is not one",
+            "-- done",
+            "calls of the host were let through",
+        ],
+    )?;
+    room.plugin("hello.wasm", &guests::c_hello()?, "")?;
+    let said = room.run(&["plugin", "run", "hello.wasm", "--", "1", "3"])?;
+    told(&said, 1, &["-- failed: exit code 3"])?;
+    ensure!(
+        !said.stdout.contains("--") && !said.stdout.is_empty(),
+        "{said:?}"
+    );
+    told(
+        &room.run(&["plugin", "run", "hello.wasm", "--", "1", "0"])?,
+        0,
+        &["-- done"],
+    )?;
+    told(
+        &room.run(&["plugin", "run", "hello.wasm", "--lock=real"])?,
+        2,
+        &["write fake"],
+    )
+}
+
+/// The guest asks for nothing and never returns: the end of the lock is the end of it.
+#[test]
+fn a_lock_that_is_lost_stops_whoever_does_not_stop() -> Result<()> {
+    let room = Room::new("")?;
+    std::fs::remove_file(room.path().join("leasehold.toml"))?;
+    room.plugin("stubborn.wasm", &guests::stubborn()?, "")?;
+    let began = std::time::Instant::now();
+    let said = room.run(&[
+        "plugin",
+        "run",
+        "stubborn.wasm",
+        "--lock=fake:500ms",
+        "--set",
+        "mode=spin",
+    ])?;
+    ensure!(began.elapsed() > Duration::from_millis(500));
+    told(
+        &said,
+        0,
+        &[
+            "lost after 0.500 s",
+            "-- stopped: the lock was lost",
+            "the guest was gone at",
+            "later",
+        ],
+    )
+}
+
+#[test]
+fn a_trial_gets_what_the_configuration_gives_its_job() -> Result<()> {
+    let room = Room::new(
+        "[jobs.book]\nplugin = \"ledger.wasm\"\nallow.kv = [\"ledger/\"]\nconfig = { transfers = 2 }\n\
+         [jobs.bare]\nplugin = \"hello.wasm\"\n",
+    )?;
+    room.plugin("ledger.wasm", &guests::ledger()?, "")?;
+    room.plugin("hello.wasm", &guests::c_hello()?, "")?;
+    let run = |job: &str| {
+        room.run(&[
+            "plugin",
+            "run",
+            "ledger.wasm",
+            "-c",
+            "leasehold.toml",
+            "--job",
+            job,
+        ])
+    };
+    told(&run("book")?, 0, &["job `book`", "-- done"])?;
+    told(
+        &run("bare")?,
+        4,
+        &["add `kv = [\"bare/\"]` under [jobs.bare.allow]"],
+    )
+}
