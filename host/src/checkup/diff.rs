@@ -206,7 +206,7 @@ mod tests {
         Config::parse(&text, Path::new("leasehold.toml")).unwrap()
     }
 
-    fn standing(config: &Config, sha256: &'static str) -> Vec<Standing<'_>> {
+    fn standing<'a>(config: &'a Config, sha256: &'a str) -> Vec<Standing<'a>> {
         let jobs = config.jobs().iter();
         jobs.map(|job| Standing { job, sha256 }).collect()
     }

@@ -325,7 +325,7 @@ fn look_into(path: &Path, most: u64) -> Option<Seen> {
 }
 
 /// A path for messages; its end matters more than its start.
-pub(crate) fn shown_path(path: &Path) -> String {
+pub(super) fn shown_path(path: &Path) -> String {
     const LONGEST: usize = 200;
     let text = path.to_string_lossy();
     let count = text.chars().count();

@@ -713,3 +713,28 @@ fn a_file_beside_a_plugin_cannot_name_what_is_the_hosts() {
         )
     );
 }
+
+/// What the reference for manifests explains is what is read.
+#[test]
+fn every_key_of_a_manifest_is_explained() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/MANIFEST.md");
+    let text = std::fs::read_to_string(path).expect("it can be read");
+    let block = text
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let example: toml::Table = block
+        .expect("it has an example")
+        .parse()
+        .expect("the example is TOML");
+    let explained = |table: &toml::Table, keys: &[&str]| {
+        let mut said: Vec<&str> = table.keys().map(String::as_str).collect();
+        let mut keys = keys.to_vec();
+        said.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(said, keys);
+    };
+    explained(&example, schema::MANIFEST);
+    let needs = example.get("needs").and_then(toml::Value::as_table);
+    explained(needs.expect("it has needs"), schema::NEEDS);
+}

@@ -95,7 +95,7 @@ pub(super) fn duration(node: &Node<'_>, least: Duration, most: Duration) -> Opti
 }
 
 /// A duration as `humantime` writes it, but never in months: those are no whole days.
-pub(crate) fn format_duration(duration: Duration) -> String {
+pub(super) fn format_duration(duration: Duration) -> String {
     const DAY: Duration = Duration::from_hours(24);
     if duration < DAY {
         return humantime::format_duration(duration).to_string();
