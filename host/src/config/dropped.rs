@@ -231,7 +231,7 @@ impl Bounds<'_> {
         let policy = self.plugins.allow_for(self.job);
         let given = Grants {
             allow: &policy,
-            kv_patterns: &self.plugins.allow().kv,
+            kv_patterns: Some(&self.plugins.allow().kv),
             secrets: self.plugins.secrets(),
         };
         for lack in needs.lacking(self.job, &given) {

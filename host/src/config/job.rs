@@ -231,7 +231,7 @@ pub(super) fn read(
         if let (Some(named), Some(allow), Some(secrets)) = (&named, &granted, &secrets) {
             let given = Grants {
                 allow,
-                kv_patterns: &allow.kv,
+                kv_patterns: None,
                 secrets,
             };
             refuse_ungranted(named.get_ref(), &manifest.needs, &given, context);

@@ -486,7 +486,7 @@ fn what_goes_beyond_the_policy_is_refused_with_the_line_that_allows_it() {
         refused(
             &config,
             "[needs]\nkv = [\"{job}/\"]",
-            "allow.kv = [\"shared/{job}/\"]\n[limits]\ncompile_time = \"31s\"\n"
+            "allow.kv = [\"shared/{job}/\"]\n[limits]\ncompile_time = \"9m\"\n"
         )
     );
 }

@@ -75,13 +75,21 @@ impl SaidNeeds {
         each(&self.secrets).map(Spanned::get_ref)
     }
 
-    /// Everything that job `job` asks for and is not given, in the order of the keys. `patterns` are the
-    /// prefixes of `given` as they are written.
+    /// Everything that job `job` asks for and is not given, in the order of the keys.
     pub(super) fn lacking(&self, job: &str, given: &Given<'_>) -> Vec<Lack> {
         let mut lacks = Vec::new();
         let Given { allow, .. } = given;
         let kv = missing(&self.kv, |prefix| allow.covers_kv(&for_job(prefix, job)));
-        let line = list("kv", given.kv_patterns.iter(), kv.iter());
+        let wished: Vec<Spanned<String>> = kv
+            .iter()
+            .map(|wish| match given.kv_patterns {
+                // Where it is added holds for many jobs.
+                Some(_) => wish.clone(),
+                None => Spanned::new(wish.span(), for_job(wish.get_ref(), job)),
+            })
+            .collect();
+        let patterns = given.kv_patterns.unwrap_or(&allow.kv);
+        let line = list("kv", patterns.iter(), wished.iter());
         lacks.extend(kv.iter().map(|prefix| {
             let what = format!("fenced data under `{}`", for_job(prefix.get_ref(), job));
             Lack::of("allow", prefix.span(), what, &line)
@@ -119,8 +127,8 @@ impl SaidNeeds {
 /// What there is to be had.
 pub(super) struct Given<'a> {
     pub(super) allow: &'a Allow,
-    /// The prefixes in `allow` as they are written.
-    pub(super) kv_patterns: &'a [String],
+    /// The prefixes in `allow` as they are written, where they hold for many jobs.
+    pub(super) kv_patterns: Option<&'a [String]>,
     pub(super) secrets: &'a BTreeMap<String, SecretRef>,
 }
 
