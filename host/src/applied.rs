@@ -34,7 +34,7 @@ pub(crate) struct Applied {
     format: u32,
     pub(crate) host: String,
     pub(crate) pid: u32,
-    pub(crate) applied_unix_ms: u64,
+    pub(crate) at_unix_ms: u64,
     /// Makes the digests of this file worthless elsewhere.
     salt: String,
     /// `[host]` and `[store]`, as the host started with them.
@@ -61,6 +61,14 @@ pub(crate) enum NothingApplied {
     Unreadable { path: PathBuf, why: String },
 }
 
+/// Notes what a host that started with `started` has in force now. When that cannot be written, only
+/// `check --diff` lacks it.
+pub(crate) fn note<'a>(started: &Config, jobs: impl IntoIterator<Item = Standing<'a>>) {
+    if let Err(error) = Applied::now(started, jobs).write(started) {
+        tracing::warn!(%error, "what is applied cannot be noted for `check --diff`");
+    }
+}
+
 impl Applied {
     /// What a host with `[host]` and `[store]` of `started` has in force now.
     pub(crate) fn now<'a>(started: &Config, jobs: impl IntoIterator<Item = Standing<'a>>) -> Self {
@@ -79,7 +87,7 @@ impl Applied {
             format: FORMAT,
             host: started.host().id().to_owned(),
             pid: std::process::id(),
-            applied_unix_ms: unix_ms(SystemTime::now()),
+            at_unix_ms: unix_ms(SystemTime::now()),
             host_values: started.host_values().into_iter().collect(),
             salt,
             jobs,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use leasehold_lock::{Clock, SystemClock};
 
+use crate::applied::{self, Standing};
 use crate::check::prepare;
 use crate::config::{Config, Place};
 use crate::connect;
@@ -26,6 +27,12 @@ pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure>
     let id = prepared.config.host().id();
     let timeline = Timeline::start(clock.clone(), format.into(), id, Out::Stdout)
         .map_err(|error| Failure::internal(&error))?;
+    let jobs = prepared.config.jobs().iter().zip(&prepared.plugins);
+    let standing = jobs.map(|(job, plugin)| Standing {
+        job,
+        sha256: &plugin.facts().sha256,
+    });
+    applied::note(&prepared.config, standing);
     let store = prepared.config.store().clone();
     let host = |options| Host {
         prepared,

@@ -103,7 +103,7 @@ pub(super) fn text(
         Ok(applied) => applied,
         Err(nothing) => return format!("{nothing}.\n"),
     };
-    let ago = unix_ms(SystemTime::now()).saturating_sub(applied.applied_unix_ms);
+    let ago = unix_ms(SystemTime::now()).saturating_sub(applied.at_unix_ms);
     let ago = humantime::format_duration(std::time::Duration::from_secs(ago / 1000));
     let head = format!(
         "Compared with what host `{}` (pid {}) applied {ago} ago:\n",
@@ -148,10 +148,9 @@ impl Diff {
             changes.iter().map(pair).collect()
         };
         let added = self.added.iter();
-        let changed = self.changed.iter();
         json!({
             "added": added.map(|(name, file)| json!({ "job": name, "plugin": file, "when": "now" })).collect::<Vec<_>>(),
-            "changed": changed.map(|(name, values)| json!({
+            "changed": self.changed.iter().map(|(name, values)| json!({
                 "job": name, "when": "next-run", "values": changes(values),
             })).collect::<Vec<_>>(),
             "removed": self.removed.iter().map(|name| json!({ "job": name, "when": "now" })).collect::<Vec<_>>(),
@@ -187,7 +186,7 @@ pub(super) fn json(
             whole["compared_with"] = json!({
                 "host": applied.host,
                 "pid": applied.pid,
-                "applied_unix_ms": applied.applied_unix_ms,
+                "applied_unix_ms": applied.at_unix_ms,
             });
             whole
         }

@@ -16,6 +16,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::found::Found;
 use crate::limits::Limits;
+use crate::manifest::Manifest;
 use crate::runtime::{
     CONTRACT_VERSION, Grants, ImportState, Inspection, LoadProblem, inspect as look,
 };
@@ -108,16 +109,15 @@ pub(crate) async fn run(args: InspectArgs) -> Result<Exit, Failure> {
         Some(name) => Some(job_of(&config, name)?),
         None => drop_in.as_ref().ok().cloned(),
     };
-    let (name, grants, limits) = match &job {
-        Some(job) => (
+    let (name, grants, limits) = if let Some(job) = &job {
+        (
             job.name().to_owned(),
             job.allow().clone(),
             job.limits().clone(),
-        ),
-        None => {
-            let stem = args.file.file_stem().unwrap_or_default().to_string_lossy();
-            (stem.into_owned(), Grants::default(), Limits::default())
-        }
+        )
+    } else {
+        let stem = args.file.file_stem().unwrap_or_default().to_string_lossy();
+        (stem.into_owned(), Grants::default(), Limits::default())
     };
     let look = look(&found.bytes, &name, &grants);
     let cache = if args.compile {
@@ -340,7 +340,9 @@ impl Told<'_> {
             }),
         };
         let manifest = match &found.manifest {
-            Ok(manifest) => json!({ "text": manifest.as_ref().map(|m| m.text()), "refused": null }),
+            Ok(manifest) => {
+                json!({ "text": manifest.as_ref().map(Manifest::text), "refused": null })
+            }
             Err(why) => json!({ "text": null, "refused": why.to_string() }),
         };
         let drop_in = match &self.drop_in {

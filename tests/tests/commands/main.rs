@@ -4,6 +4,7 @@
 mod check;
 mod cli;
 mod config;
+mod diff;
 mod exits;
 mod late_store;
 mod pipes;

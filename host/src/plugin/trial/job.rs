@@ -53,16 +53,15 @@ pub(super) fn given(
         Some(config) => Config::load(config)?,
         None => lenient(&found)?,
     };
-    let job = match job {
-        Some(name) => job_of(&config, name)?,
-        None => {
-            let drop_in = found.drop_in().map_err(|why| {
-                Failure::new(Exit::Plugin, format!("plugin {} {why}", file.display()))
-            })?;
-            config
-                .dropped(&drop_in)
-                .map_err(|report| Failure::new(Exit::Plugin, report.to_string()))?
-        }
+    let job = if let Some(name) = job {
+        job_of(&config, name)?
+    } else {
+        let drop_in = found.drop_in().map_err(|why| {
+            Failure::new(Exit::Plugin, format!("plugin {} {why}", file.display()))
+        })?;
+        config
+            .dropped(&drop_in)
+            .map_err(|report| Failure::new(Exit::Plugin, report.to_string()))?
     };
     let config_json =
         with_values(job.config_json(), values).map_err(|why| Failure::new(Exit::Usage, why))?;

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use leasehold_lock::{BootTime, Clock, SystemClock, Tenure};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::allow::EnvValue;
@@ -102,8 +103,10 @@ pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
         clock,
         say: Say::new(began),
     };
-    trial.say.started(job.name(), job.lock(), args.lock);
-    Ok(Box::pin(trial.work(args.lock)).await)
+    Say::started(job.name(), job.lock(), args.lock);
+    let mut interrupts =
+        signal(SignalKind::interrupt()).map_err(|error| Failure::internal(&error))?;
+    Ok(Box::pin(trial.work(args.lock, &mut interrupts)).await)
 }
 
 /// A variable that is no secret.
@@ -137,10 +140,10 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     /// Runs until the plugin is done for good. It keeps its lock between runs that ask for it.
-    async fn work(mut self, lock: FakeLock) -> Exit {
+    async fn work(mut self, lock: FakeLock, interrupts: &mut Signal) -> Exit {
         let mut number = 1;
         loop {
-            let (report, asked) = self.once().await;
+            let (report, asked) = self.once(interrupts).await;
             self.say.ended(&report, asked);
             let RunEnd::Again(pause) = &report.end else {
                 return exit_of(&report.end, lock);
@@ -148,10 +151,10 @@ impl Trial<'_> {
             let ended = tokio::select! {
                 () = tokio::time::sleep(*pause) => false,
                 _ = self.authority.tenure.ended() => true,
-                _ = tokio::signal::ctrl_c() => return Exit::Ok,
+                _ = interrupts.recv() => return Exit::Ok,
             };
             if ended {
-                self.say.lost_between_runs();
+                Say::lost_between_runs();
                 return Exit::Ok;
             }
             number += 1;
@@ -160,7 +163,7 @@ impl Trial<'_> {
     }
 
     /// One run, and when it was asked to stop.
-    async fn once(&self) -> (RunReport, Option<BootTime>) {
+    async fn once(&self, interrupts: &mut Signal) -> (RunReport, Option<BootTime>) {
         let (events, mut box_) = mpsc::channel::<GuestEvent>(EVENTS);
         let stop = self.spec.stop.clone();
         let run = self.runtime.run(
@@ -174,16 +177,16 @@ impl Trial<'_> {
             loop {
                 tokio::select! {
                     event = box_.recv() => match event {
-                        Some(event) => self.say.event(&event),
+                        Some(event) => Say::event(&event),
                         None => break,
                     },
-                    pressed = tokio::signal::ctrl_c() => {
-                        if pressed.is_err() || asked.is_some() {
+                    _ = interrupts.recv() => {
+                        if asked.is_some() {
                             stop.abort.cancel();
                         } else {
                             asked = Some(self.clock.now());
                             stop.requested.cancel();
-                            self.say.asked(stop.grace);
+                            Say::asked(stop.grace);
                         }
                     }
                 }

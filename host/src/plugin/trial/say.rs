@@ -20,27 +20,21 @@ impl Say {
         Self { began }
     }
 
-    /// A remark of the host.
-    fn remark(&self, text: &str) {
-        // Whoever closed the pipe has the exit code.
-        let _ = writeln!(std::io::stderr().lock(), "-- {text}");
-    }
-
     fn since_start(&self, at: BootTime) -> String {
         seconds(at.since(self.began))
     }
 
-    pub(super) fn started(&self, job: &str, name: &str, lock: FakeLock) {
+    pub(super) fn started(job: &str, name: &str, lock: FakeLock) {
         let lasting = match lock {
             FakeLock::Held => "held until the run ends".to_owned(),
             FakeLock::LostAfter(time) => format!("lost after {}", seconds(time)),
         };
-        self.remark(&format!(
+        remark(&format!(
             "job `{job}` under a lock `{name}` that is not one: {lasting}"
         ));
     }
 
-    pub(super) fn event(&self, event: &GuestEvent) {
+    pub(super) fn event(event: &GuestEvent) {
         match event {
             GuestEvent::Line(line) if line.stream == Stream::Stdout => {
                 let _ = writeln!(std::io::stdout().lock(), "{}", line.text);
@@ -55,45 +49,45 @@ impl Say {
                 ..
             } => {
                 let of = total.map_or_else(String::new, |total| format!(" of {total}"));
-                self.remark(&format!("{done}{of}: {message}"));
+                remark(&format!("{done}{of}: {message}"));
             }
         }
     }
 
-    pub(super) fn asked(&self, grace: Duration) {
-        self.remark(&format!(
+    pub(super) fn asked(grace: Duration) {
+        remark(&format!(
             "asked to stop; stopped in {} at the latest, or now with another ctrl-c",
             seconds(grace)
         ));
     }
 
-    pub(super) fn lost_between_runs(&self) {
-        self.remark("the lock was lost between two runs");
+    pub(super) fn lost_between_runs() {
+        remark("the lock was lost between two runs");
     }
 
     /// How a run ended, and when it was asked to.
     pub(super) fn ended(&self, report: &RunReport, asked: Option<BootTime>) {
         for line in ending(report) {
-            self.remark(&line);
+            remark(&line);
         }
         let stopped = self.since_start(report.stopped_at);
         if matches!(report.end, RunEnd::Lost(_)) {
             let deadline = report.deadline;
             let late = report.stopped_at.since(deadline);
-            self.remark(&format!(
+            remark(&format!(
                 "the lock was lost at {}; the guest was gone at {stopped}, {} later",
                 self.since_start(deadline),
                 millis(late)
             ));
         }
         if let Some(asked) = asked {
-            self.remark(&format!(
+            remark(&format!(
                 "asked to stop at {}; gone at {stopped}",
                 self.since_start(asked)
             ));
         }
         if let Some(last) = report.last_admitted {
-            self.remark(&format!(
+            remark(&format!(
                 "{} calls of the host were let through, the last at {}; {} refused",
                 report.admitted,
                 self.since_start(last),
@@ -101,12 +95,18 @@ impl Say {
             ));
         }
         if report.lines_dropped > 0 {
-            self.remark(&format!(
+            remark(&format!(
                 "{} lines were not shown: over `log_rate`, or too fast for this terminal",
                 report.lines_dropped
             ));
         }
     }
+}
+
+/// A remark of the host.
+fn remark(text: &str) {
+    // Whoever closed the pipe has the exit code.
+    let _ = writeln!(std::io::stderr().lock(), "-- {text}");
 }
 
 /// A line that is not standard output.
