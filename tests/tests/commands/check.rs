@@ -45,7 +45,6 @@ fn every_value_is_told_with_the_layer_it_came_from() -> Result<()> {
         "every \"30s\" manifest of hello.wasm:3",
         "config.step 5 [jobs.hello] leasehold.toml:13",
         "config.wide true manifest of hello.wasm:7",
-        "plugin \"plain.wasm\" [jobs.plain] leasehold.toml:15",
     ] {
         let words: Vec<&str> = line.split_whitespace().collect();
         ensure!(lines.contains(&words), "no `{line}` in\n{}", said.stdout);

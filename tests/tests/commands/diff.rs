@@ -52,7 +52,7 @@ fn settles(host: &HostProcess, last: &str) -> Result<()> {
 }
 
 #[test]
-fn a_reload_is_told_before_it_happens_and_nothing_after() -> Result<()> {
+fn what_a_reload_would_do_is_told_and_not_done() -> Result<()> {
     let before = config(&[("gone", ""), ("other", "ttl = \"10s\""), ("same", "")])?;
     let after = config(&[("new", ""), ("other", "ttl = \"12s\""), ("same", "")])?;
     let host = HostProcess::start(&before)?;
@@ -74,7 +74,7 @@ fn a_reload_is_told_before_it_happens_and_nothing_after() -> Result<()> {
     ] {
         ensure!(said.contains(line), "no {line:?} in {said}");
     }
-    fs::write(&file, after)?;
+    fs::write(&file, before)?;
     host.cont()?;
     settles(&host, "nothing would change; 3 jobs are unchanged")
 }
