@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Everything asked for was done; a host that was asked to stop and stopped.
     Ok = 0,
-    /// A `once` job failed.
+    /// A `once` job failed, or a plugin that was tried.
     JobFailed = 1,
     /// The command line cannot be understood (clap's own code).
     Usage = 2,

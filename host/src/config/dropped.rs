@@ -141,6 +141,9 @@ impl Config {
         said.policy = said.policy.or(&kept.defaults);
         let mut origins = origins(&said, Some(&kept.defaults), "", context.texts());
         said.policy.limits = own_limits;
+        if let Some(place) = &kept.plugins.dir_place {
+            origins.note("plugin", place, Layer::Plugins, "plugins", context.texts());
+        }
         for (key, table, place) in asked_at(&needs, &kept.plugins) {
             origins.note(key, &place, Layer::Plugins, table, context.texts());
         }

@@ -240,6 +240,9 @@ pub(super) fn read(
     said.policy = said.policy.or(&defaults.policy);
     let mut origins = origins(&said, Some(&defaults.policy), section.name(), texts);
     note_allowed(&allow, &defaults.allow, section.name(), texts, &mut origins);
+    if let Some(plugin) = &plugin {
+        origins.note("plugin", &plugin.span(), Layer::Job, section.name(), texts);
+    }
     if let Some(place) = section.key_place("secrets") {
         origins.note("secrets", &place, Layer::Job, section.name(), texts);
     }

@@ -738,3 +738,34 @@ fn every_key_of_a_manifest_is_explained() {
     let needs = example.get("needs").and_then(toml::Value::as_table);
     explained(needs.expect("it has needs"), schema::NEEDS);
 }
+
+#[test]
+fn no_mutation_of_a_manifest_or_a_sidecar_makes_the_reader_panic() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/MANIFEST.md");
+    let text = std::fs::read_to_string(path).expect("it can be read");
+    let block = text
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let text: Vec<char> = block.expect("it has an example").chars().collect();
+    let config = policy("");
+    let mut random = fastrand::Rng::with_seed(0x1ea5_e402);
+    let pieces = [
+        '"', '[', ']', '{', '}', '=', '.', '\n', '#', '\\', '\u{202e}',
+    ];
+    for _ in 0..500 {
+        let mut mutant = text.clone();
+        for _ in 0..random.usize(1..4) {
+            let at = random.usize(..mutant.len());
+            let end = (at + random.usize(..40)).min(mutant.len());
+            if random.bool() {
+                mutant.drain(at..end);
+            } else {
+                mutant.insert(at, pieces[random.usize(..pieces.len())]);
+            }
+        }
+        let mutant: String = mutant.into_iter().collect();
+        let report = dropped(&config, &mutant, &mutant).expect_err("it has two schedules at least");
+        assert!(!report.to_string().contains('\u{202e}'));
+    }
+}

@@ -130,3 +130,61 @@ fn a_file_whose_files_are_all_in_order_loads() {
         Some(folder.path().join("plain.wasm").as_path())
     );
 }
+
+/// A module that is nothing but these manifests.
+fn module(manifests: &[&str]) -> Vec<u8> {
+    let mut bytes = wat::parse_str("(module)").expect("it is a module");
+    for text in manifests {
+        let name = crate::manifest::SECTION;
+        let length = 1 + name.len() + text.len();
+        let length = u8::try_from(length).expect("a manifest of these tests is short");
+        let named = u8::try_from(name.len()).expect("it is short");
+        bytes.extend([0, length | 0x80, 0, named]);
+        bytes.extend([name.as_bytes(), text.as_bytes()].concat());
+    }
+    bytes
+}
+
+#[test]
+fn a_manifest_is_read_from_the_file_where_there_is_one_to_be_read() {
+    let folder = folder();
+    let text = "[host]\nid = \"a\"\n[store]\nendpoints = [\"localhost:1\"]\n\
+        [jobs.bare]\nplugin = \"bare.wasm\"\n[jobs.no]\nplugin = \"no.wasm\"\n\
+        [jobs.large]\nplugin = \"large.wasm\"\nlimits = { plugin_size = \"1KiB\" }\n\
+        [jobs.says]\nplugin = \"says.wasm\"\n[jobs.same]\nplugin = \"large.wasm\"\n";
+    write(&folder, "jobs.toml", text, 0o600);
+    write(&folder, "says.wasm", module(&["retries = 7"]), 0o644);
+    write(&folder, "bare.wasm", module(&[]), 0o644);
+    write(&folder, "no.wasm", "hello", 0o644);
+    // What follows is no section, and the loader will say so.
+    let large = [module(&["retries = 7"]), vec![b'x'; 2_000]].concat();
+    write(&folder, "large.wasm", large, 0o644);
+    let config = Config::load(&folder.path().join("jobs.toml"));
+    let config = config.unwrap_or_else(|report| panic!("{report}"));
+    let told = |name: &str| {
+        let job = config.job(name).expect("it is there");
+        (job.retries(), job.manifest_digest().is_some())
+    };
+    assert_eq!(told("says"), (7, true));
+    assert_eq!(told("bare"), (0, true));
+    assert_eq!(told("no"), (0, true));
+    assert_eq!(told("large"), (0, false), "more was read than the limit");
+    assert_eq!(told("same"), (0, true));
+}
+
+#[test]
+fn what_is_no_manifest_is_refused_where_the_plugin_is_named() {
+    let folder = folder();
+    let text = "[host]\nid = \"a\"\n[store]\nendpoints = [\"localhost:1\"]\n\
+        [jobs.two]\nplugin = \"two.wasm\"\n[jobs.latin]\nplugin = \"latin.wasm\"\n";
+    write(&folder, "jobs.toml", text, 0o600);
+    write(&folder, "two.wasm", module(&["", ""]), 0o644);
+    let mut latin = module(&["name = \"?\""]);
+    let at = latin
+        .iter()
+        .rposition(|byte| *byte == b'?')
+        .expect("it is there");
+    latin[at] = 0xff;
+    write(&folder, "latin.wasm", latin, 0o644);
+    assert_snapshot!("no_manifests", refusal(&folder, "jobs.toml"));
+}

@@ -65,6 +65,8 @@ impl Plugins {
 pub(super) struct SaidPlugins {
     /// Whether there is such a table.
     pub(super) is_said: bool,
+    /// Where the folder is named.
+    pub(super) dir_place: Option<Range<usize>>,
     /// What may be asked for.
     pub(super) allow: SaidAllow,
     /// Where the secrets are named.
@@ -112,6 +114,7 @@ pub(super) fn read(root: &Section<'_>, defaults: &SaidLimits) -> SaidPlugins {
     SaidPlugins {
         is_said,
         plugins: plugins(),
+        dir_place: section.key_place("dir"),
         allow: said,
         secrets_place: section.key_place("secrets"),
         limits,

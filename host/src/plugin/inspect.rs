@@ -11,7 +11,7 @@ use leasehold_records::printable;
 use serde_json::{Value, json};
 
 use crate::check::runtime_for;
-use crate::config::{Config, Job, format_size, hex};
+use crate::config::{Config, Job, Schedule, format_size, hex};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::found::Found;
@@ -303,10 +303,16 @@ impl Told<'_> {
                 let matter = values.iter().filter(|value| {
                     let key = value.key();
                     let is_empty = matches!(value.text(), "[]" | "{}");
-                    let told = ["lock", "every", "cron", "once", "secrets"].contains(&key);
-                    (told || key.starts_with("allow.")) && !is_empty
+                    let told = ["lock", "every", "cron", "tz", "once", "secrets"].contains(&key);
+                    let says_no = key == "once" && value.text() == "false";
+                    (told || key.starts_with("allow.")) && !is_empty && !says_no
                 });
-                let _ = writeln!(text, "  job `{}`", job.name());
+                let kept = if *job.schedule() == Schedule::KeepRunning {
+                    ", kept running"
+                } else {
+                    ""
+                };
+                let _ = writeln!(text, "  job `{}`{kept}", job.name());
                 for value in matter {
                     let _ = writeln!(
                         text,

@@ -41,6 +41,8 @@ fn every_value_is_told_with_the_layer_it_came_from() -> Result<()> {
         "retries 3 [defaults] leasehold.toml:7",
         "allow.kv [\"counter/\"] built in",
         "hello: Counts.",
+        "plugin \"hello.wasm\" [jobs.hello] leasehold.toml:11",
+        "plugin \"plugins/counter.wasm\" [plugins] leasehold.toml:9",
         "ttl \"20s\" [jobs.hello] leasehold.toml:12",
         "every \"30s\" manifest of hello.wasm:3",
         "config.step 5 [jobs.hello] leasehold.toml:13",
