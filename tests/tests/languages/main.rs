@@ -103,9 +103,13 @@ fn guests_in_every_language_run_under_a_lock_log_write_fenced_keys_and_are_stopp
     let config = config(&etcd)?;
     let mut host = HostProcess::start(&config)?;
 
+    // First those that take the processors from the others.
+    for (name, _) in TEMPLATES {
+        let spins = format!("{name}-spins");
+        is_stopped_when_it_loses_the_lock(&config, &host, &etcd, &spins)?;
+    }
     for (name, form) in TEMPLATES {
         beats_under_its_lock(&host, &etcd, name, form)?;
-        is_stopped_when_it_loses_the_lock(&config, &host, &etcd, &format!("{name}-spins"))?;
     }
     for name in ["heartbeat", "c-hello"] {
         host.wait_for(SLACK, |event| says(event, name, "beat 3"))?;
@@ -198,7 +202,7 @@ fn is_stopped_when_it_loses_the_lock(
         anyhow::bail!("{name} is not alone in {queue:?}");
     };
     etcd.etcdctl(&["del", entry])?;
-    let lost = host.wait_for(SLACK, |event| of(event, "lost", name))?;
+    let lost = host.wait_for(SLACK, |event| of(event, "lock-lost", name))?;
     let ended = host.wait_for(SLACK, |event| of(event, "run-ended", name))?;
     let (lost_ns, stopped_ns) = (
         lost.boot_ns().context("when?")?,
