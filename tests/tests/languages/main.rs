@@ -73,7 +73,8 @@ fn config(etcd: &Etcd) -> Result<Config> {
                 .config("work", FOR_EVER);
             let job = job.restart("1h", "1h");
             if form == Form::Typed {
-                job.allow_kv(&[&format!("{spins}/")])
+                // Its own keys, and those that the manifest in the file asks for.
+                job.allow_kv(&[&format!("{spins}/"), &format!("{name}/")])
             } else {
                 job
             }
