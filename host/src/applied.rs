@@ -61,14 +61,6 @@ pub(crate) enum NothingApplied {
     Unreadable { path: PathBuf, why: String },
 }
 
-/// Notes what a host that started with `started` has in force now. When that cannot be written, only
-/// `check --diff` lacks it.
-pub(crate) fn note<'a>(started: &Config, jobs: impl IntoIterator<Item = Standing<'a>>) {
-    if let Err(error) = Applied::now(started, jobs).write(started) {
-        tracing::warn!(%error, "what is applied cannot be noted for `check --diff`");
-    }
-}
-
 impl Applied {
     /// What a host with `[host]` and `[store]` of `started` has in force now.
     pub(crate) fn now<'a>(started: &Config, jobs: impl IntoIterator<Item = Standing<'a>>) -> Self {

@@ -3,14 +3,23 @@
 use std::sync::Arc;
 
 use crate::config::{Config, Job};
+use crate::reload::Stamp;
 use crate::runtime::{LoadError, Plugin, Runtime, RuntimeError, RuntimeOptions};
 
 /// What `run` needs before it can start.
 pub(crate) struct Prepared {
     pub(crate) config: Config,
     pub(crate) runtime: Arc<Runtime>,
+    /// The configuration's file, as it was before it was read.
+    pub(crate) config_stamp: Option<Stamp>,
     /// The plugin of each job, in the order of the jobs.
-    pub(crate) plugins: Vec<Plugin>,
+    pub(crate) plugins: Vec<Loaded>,
+}
+
+/// A plugin, and its file as it was before it was read.
+pub(crate) struct Loaded {
+    pub(crate) plugin: Plugin,
+    pub(crate) stamp: Option<Stamp>,
 }
 
 /// Why nothing was started.
@@ -40,13 +49,19 @@ fn plugin_errors(errors: &[LoadError]) -> String {
 }
 
 /// Loads and checks every plugin. All refusals are reported, not only the first.
-pub(crate) async fn prepare(config: Config) -> Result<Prepared, PrepareError> {
+///
+/// `config_stamp` is that of the file the configuration was read from, before it was.
+pub(crate) async fn prepare(
+    config: Config,
+    config_stamp: Option<Stamp>,
+) -> Result<Prepared, PrepareError> {
     let runtime = Arc::new(runtime_for(&config)?);
     let mut plugins = Vec::new();
     let mut refused = Vec::new();
     for job in config.jobs() {
+        let stamp = Stamp::of(job.plugin());
         match load(&runtime, job).await {
-            Ok(plugin) => plugins.push(plugin),
+            Ok(plugin) => plugins.push(Loaded { plugin, stamp }),
             Err(error) => refused.push(error),
         }
     }
@@ -56,6 +71,7 @@ pub(crate) async fn prepare(config: Config) -> Result<Prepared, PrepareError> {
     Ok(Prepared {
         config,
         runtime,
+        config_stamp,
         plugins,
     })
 }
@@ -74,5 +90,18 @@ pub(crate) async fn load(runtime: &Runtime, job: &Job) -> Result<Plugin, LoadErr
     let pinned = job.sha256().copied();
     runtime
         .load(job.name(), job.plugin(), pinned, job.limits(), job.allow())
+        .await
+}
+
+/// Loads the plugin of a job from bytes that were read from its file.
+pub(crate) async fn load_bytes(
+    runtime: &Runtime,
+    job: &Job,
+    bytes: Arc<[u8]>,
+) -> Result<Plugin, LoadError> {
+    let pinned = job.sha256().copied();
+    let (name, path) = (job.name(), job.plugin());
+    runtime
+        .load_bytes(name, path, bytes, pinned, job.limits(), job.allow())
         .await
 }

@@ -73,6 +73,7 @@ pub(crate) enum What {
         /// The tick that it is for.
         #[serde(skip_serializing_if = "Option::is_none")]
         tick: Option<String>,
+        plugin_sha256: String,
     },
     Guest {
         stream: &'static str,
@@ -123,6 +124,37 @@ pub(crate) enum What {
         error: String,
     },
     JobFinished,
+    /// A job that came while the host ran.
+    JobAdded {
+        plugin: String,
+        sha256: String,
+    },
+    /// A job that changed while the host ran; `from` says since when that counts.
+    JobChanged {
+        sha256: String,
+        from: &'static str,
+    },
+    /// A job that went while the host ran; what it runs is being stopped.
+    JobRemoved,
+    /// A plugin, or what stands beside it, that cannot be used. What ran before goes on.
+    PluginRefused {
+        file: String,
+        error: String,
+        /// Whether an earlier version goes on.
+        kept: bool,
+    },
+    /// The configuration was read again and cannot be used. Everything goes on as before.
+    ConfigRefused {
+        error: String,
+    },
+    /// The configuration was read again.
+    ConfigReloaded {
+        added: usize,
+        changed: usize,
+        removed: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        restart: Option<String>,
+    },
     HostStopping {
         reason: String,
     },

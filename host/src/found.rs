@@ -1,6 +1,7 @@
 //! A plugin's file as it is found: its bytes, its manifest, and the file beside it.
 //!
-//! For commands that look at plugins. This file must never wait for a file, and never compile one.
+//! What is hashed, checked and compiled are the same bytes. This file must never wait for a file, and never
+//! compile one.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::{DropIn, open_regular};
 use crate::manifest::{Manifest, ManifestError};
+use crate::reload::Stamp;
 
 /// The largest file beside a plugin, in bytes.
 const LARGEST_SIDECAR: u64 = 1024 * 1024;
@@ -29,17 +31,12 @@ impl Found {
     /// # Errors
     ///
     /// Why one of them cannot be read, with a remedy.
-    pub(crate) fn read(path: &Path, most: u64) -> Result<Self, String> {
-        let shown = |path: &Path| path.display().to_string();
-        let bytes = read(path, most).map_err(|why| format!("{} {why}", shown(path)))?;
-        let beside = path.with_extension("toml");
+    pub(crate) fn read(path: &Path, most: u64) -> Result<Self, Unread> {
+        let bytes = read(path, most)?;
+        let beside = sidecar(path);
         let sidecar = if beside.exists() {
-            let text = read(&beside, LARGEST_SIDECAR)
-                .and_then(|bytes| {
-                    String::from_utf8(bytes)
-                        .map_err(|_| "is not UTF-8: save it as UTF-8".to_owned())
-                })
-                .map_err(|why| format!("{} {why}", shown(&beside)))?;
+            let text = String::from_utf8(read(&beside, LARGEST_SIDECAR)?)
+                .map_err(|_| Unread::bad(&beside, "is not UTF-8: save it as UTF-8"))?;
             Some((beside, text))
         } else {
             None
@@ -69,19 +66,48 @@ impl Found {
     }
 }
 
-fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+/// Why a file was not read. Reads on after "plugin".
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unread {
+    /// What was read is good for nothing.
+    #[error("{} changes while it is read: try again when it is whole", .0.display())]
+    Changing(PathBuf),
+    /// The text names the file and the remedy.
+    #[error("{0}")]
+    Bad(String),
+}
+
+impl Unread {
+    fn bad(path: &Path, why: &str) -> Self {
+        Self::Bad(format!("{} {why}", path.display()))
+    }
+}
+
+/// The file beside a plugin that may say more about its job.
+pub(crate) fn sidecar(plugin: &Path) -> PathBuf {
+    plugin.with_extension("toml")
+}
+
+/// The bytes of a regular file, if it did not change meanwhile.
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
+    let unreadable = |error: io::Error| Unread::bad(path, &format!("cannot be read: {error}"));
     let file = open_regular(path).map_err(|refusal| {
         let (what, help) = refusal.explain();
-        format!("{what}: {help}")
+        Unread::bad(path, &format!("{what}: {help}"))
     })?;
-    let unreadable = |error: io::Error| format!("cannot be read: {error}");
+    let before = Stamp::of_file(&file).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(most.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    let mut limited = file.take(most.saturating_add(1));
+    limited.read_to_end(&mut bytes).map_err(unreadable)?;
+    if before != Stamp::of_file(limited.get_ref()).map_err(unreadable)? {
+        return Err(Unread::Changing(path.to_owned()));
+    }
     if bytes.len() as u64 > most {
-        return Err(format!(
-            "is larger than {most} bytes: raise `plugin_size` in the limits that hold for it"
+        return Err(Unread::bad(
+            path,
+            &format!(
+                "is larger than {most} bytes: raise `plugin_size` in the limits that hold for it"
+            ),
         ));
     }
     Ok(bytes)

@@ -9,6 +9,7 @@ use leasehold_lock::{Backoff, Clock, ConnectOptions, Locks};
 use leasehold_records::{HostRecord, Root};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::check::Prepared;
 use crate::config::{Config, Job};
@@ -17,9 +18,9 @@ use crate::ending::Ending;
 use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::job::work::Bench;
+use crate::job::bench::BenchMaker;
 use crate::journal::{Journal, unix_ms};
-use crate::runtime::StopSignal;
+use crate::reload::{Reload, Reloader};
 use crate::supervisor::Supervisor;
 use crate::timeline::Timeline;
 use crate::wall::SystemWall;
@@ -31,6 +32,9 @@ const LAST_PATIENCE: Duration = Duration::from_millis(500);
 /// The lease of a host's records while it has no job to take one from.
 const RECORDS_TTL: Duration = Duration::from_secs(10);
 
+/// Changes of jobs that may wait for the supervisor; whoever makes them waits when it is behind.
+const CHANGES: usize = 16;
+
 /// What a host is made of.
 pub(crate) struct Host {
     pub(crate) prepared: Prepared,
@@ -38,6 +42,8 @@ pub(crate) struct Host {
     pub(crate) options: ConnectOptions,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) timeline: Timeline,
+    /// How it learns of changes while it runs.
+    pub(crate) reload: Reload,
 }
 
 impl Host {
@@ -66,35 +72,39 @@ impl Host {
         let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
         let records_ttl = config.jobs().first().map_or(RECORDS_TTL, Job::ttl);
         let (journal, writer) = Journal::start(locks.clone(), root.clone(), records_ttl);
-        journal.host(host_record(config));
+        let record = host_record(config);
+        journal.host(record.clone());
         let (progress, progress_box) = mpsc::channel(256);
-        let host: Arc<str> = config.host().id().into();
-        let jobs = config.jobs().iter().zip(self.prepared.plugins);
-        let benches = jobs.map(|(job, plugin)| Bench {
-            host: host.clone(),
-            name: job.name().into(),
-            lock: job.lock().into(),
-            job: job.clone(),
-            plugin,
+        let (changes, change_box) = mpsc::channel(CHANGES);
+        let maker = BenchMaker {
+            host: config.host().id().into(),
             runtime: self.prepared.runtime.clone(),
             locks: locks.clone(),
-            root: root.clone(),
+            root,
             clock: self.clock.clone(),
             wall: Arc::new(SystemWall),
             timeline: self.timeline.clone(),
             journal: journal.clone(),
-            progress: progress.clone(),
-            cancel: CancellationToken::new(),
-            stop: StopSignal::new(config.host().grace()),
-        });
+            progress,
+            grace: config.host().grace(),
+        };
+        let jobs = config.jobs().iter().zip(&self.prepared.plugins);
+        let benches = jobs.map(|(job, loaded)| maker.bench(job.clone(), loaded.plugin.clone()));
         let supervisor = Supervisor::new(
             benches.collect(),
             self.clock.clone(),
             self.timeline.clone(),
             journal,
         );
-        drop(progress);
-        let exit = supervisor.run(ending.orders, progress_box).await;
+        let stays = config.plugins().is_some();
+        let reloader = Reloader::new(self.prepared, self.reload, record, maker, changes);
+        let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run()));
+        let exit = supervisor
+            .run(ending.orders, progress_box, change_box, stays)
+            .await;
+        // It has a way into the journal, which ends when nobody has one.
+        reloading.abort();
+        let _ = reloading.await;
         // Every guest has stopped and every lock has been given back; only now may leases go.
         let farewell = async {
             if ending.cut_off.is_cancelled() {

@@ -25,6 +25,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 enum Note {
     Host(HostRecord),
     Job(JobRecord),
+    JobGone { job: String, host: String },
     RunStarted(RunRecord),
     RunEnded(RunRecord),
 }
@@ -52,6 +53,7 @@ impl Journal {
             lease: None,
             standing: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            gone: BTreeSet::new(),
             runs: VecDeque::new(),
         };
         let handle = tokio::spawn(writer.run(inbox));
@@ -71,6 +73,11 @@ impl Journal {
 
     pub(crate) fn job(&self, record: JobRecord) {
         self.note(Note::Job(record));
+    }
+
+    /// Takes back what stands of a job that this host has no more.
+    pub(crate) fn job_gone(&self, job: String, host: String) {
+        self.note(Note::JobGone { job, host });
     }
 
     pub(crate) fn run_started(&self, record: RunRecord) {
@@ -109,6 +116,8 @@ struct Writer {
     /// Records that stand while this host lives, and are written again under a new lease.
     standing: BTreeMap<String, Vec<u8>>,
     dirty: BTreeSet<String>,
+    /// Records that must not stand any more.
+    gone: BTreeSet<String>,
     /// Each with whether it is the first that is written of its run.
     runs: VecDeque<(RunRecord, bool)>,
 }
@@ -149,7 +158,7 @@ impl Writer {
     }
 
     fn is_clean(&self) -> bool {
-        self.dirty.is_empty() && self.runs.is_empty()
+        self.dirty.is_empty() && self.gone.is_empty() && self.runs.is_empty()
     }
 
     fn take(&mut self, note: Note) {
@@ -157,6 +166,12 @@ impl Writer {
             Note::Host(record) => self.stand(self.root.host(&record.host), record.to_json()),
             Note::Job(record) => {
                 self.stand(self.root.job(&record.job, &record.host), record.to_json());
+            }
+            Note::JobGone { job, host } => {
+                let key = self.root.job(&job, &host);
+                self.standing.remove(&key);
+                self.dirty.remove(&key);
+                self.gone.insert(key);
             }
             Note::RunStarted(record) => self.runs.push_back((record, true)),
             Note::RunEnded(record) => {
@@ -174,6 +189,7 @@ impl Writer {
     }
 
     fn stand(&mut self, key: String, json: Vec<u8>) {
+        self.gone.remove(&key);
         self.standing.insert(key.clone(), json);
         self.dirty.insert(key);
     }
@@ -188,6 +204,10 @@ impl Writer {
             if first && let Some((record, _)) = record {
                 self.tidy(&record, &key).await?;
             }
+        }
+        while let Some(key) = self.gone.first().cloned() {
+            self.kv.delete(&key).await?;
+            self.gone.remove(&key);
         }
         while let Some(key) = self.dirty.first().cloned() {
             let lease = match self.lease {

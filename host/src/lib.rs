@@ -40,6 +40,7 @@ mod host;
 mod job;
 mod journal;
 mod plugin;
+mod reload;
 mod serve;
 mod show;
 mod store;

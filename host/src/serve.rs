@@ -4,8 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use leasehold_lock::{Clock, SystemClock};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::applied::{self, Standing};
 use crate::check::prepare;
 use crate::config::{Config, Place};
 use crate::connect;
@@ -15,6 +17,7 @@ use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::host::{Host, cut_short};
+use crate::reload::{Reload, Stamp};
 use crate::timeline::{LogFormat, Out, Timeline};
 
 /// Runs the jobs of a file until they have ended or a signal ends them.
@@ -22,23 +25,25 @@ pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure>
     let (asker, ending) = ending();
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let listener = signals.drive(asker);
-    let prepared = prepare(Config::load(path)?).await?;
+    let stamp = Stamp::of(path);
+    let prepared = prepare(Config::load(path)?, stamp).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let id = prepared.config.host().id();
     let timeline = Timeline::start(clock.clone(), format.into(), id, Out::Stdout)
         .map_err(|error| Failure::internal(&error))?;
-    let jobs = prepared.config.jobs().iter().zip(&prepared.plugins);
-    let standing = jobs.map(|(job, plugin)| Standing {
-        job,
-        sha256: &plugin.facts().sha256,
-    });
-    applied::note(&prepared.config, standing);
     let store = prepared.config.store().clone();
+    let again = path.to_owned();
+    let reload = Reload {
+        read: Arc::new(move || Config::load(&again)),
+        bell: Arc::new(Notify::new()),
+    };
+    let hangups = on_hangup(reload.bell.clone()).map_err(|error| Failure::internal(&error))?;
     let host = |options| Host {
         prepared,
         options,
         clock,
         timeline: timeline.clone(),
+        reload,
     };
     let ended = match store.place() {
         Place::Remote(_) => match connect::options(&store) {
@@ -55,7 +60,18 @@ pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure>
     };
     timeline.finish();
     drop(listener);
+    drop(hangups);
     ended
+}
+
+/// Rings for each SIGHUP.
+fn on_hangup(bell: Arc<Notify>) -> std::io::Result<AbortOnDropHandle<()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(AbortOnDropHandle::new(tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            bell.notify_one();
+        }
+    })))
 }
 
 /// A host and the store it brings: the store closes when the last lock has been given back.

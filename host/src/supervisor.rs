@@ -2,8 +2,11 @@
 //!
 //! Work is done by tasks that hand back one outcome each. Nothing is shared with them but cheap
 //! handles, and no task is ever left behind: the loop ends when the last has ended.
+//!
+//! Jobs come, change and go while it runs. A guest that runs is never touched by a change of its job: the
+//! new bench waits until its turn comes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,9 +17,10 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::event::{About, What};
 use crate::exit::Exit;
+use crate::job::bench::Bench;
 use crate::job::claiming;
 use crate::job::machine::{Action, Ending, Event, Machine, Rules, State, Until, Verdict};
-use crate::job::work::{self, Bench, Outcome, Paused, RunNumber};
+use crate::job::work::{self, Outcome, Paused, RunNumber};
 use crate::journal::{Journal, text, unix_ms};
 use crate::timeline::Timeline;
 
@@ -29,9 +33,30 @@ pub(crate) enum Order {
     Abort,
 }
 
+/// What is to change among the jobs of a running host.
+pub(crate) enum Change {
+    /// A job that starts now, or one that is there already and takes its new bench at the next turn.
+    Set(Box<Bench>),
+    /// A job that is to end: its guest is asked to stop in its grace time, then the lock is given back.
+    Remove(Arc<str>),
+}
+
+/// How far a change of a job has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is in force.
+    Now,
+    /// The run under way goes on as it began; the change is in force with the next one.
+    NextRun,
+}
+
 /// One job and everything known about it.
 struct Seat {
     bench: Arc<Bench>,
+    /// What takes its place when this one has ended.
+    next: Option<Box<Bench>>,
+    /// Whether the job goes when it has ended.
+    leaving: bool,
     machine: Machine,
     state: State,
     /// The grant, while no piece of work has it.
@@ -45,16 +70,26 @@ struct Seat {
     token: Option<u64>,
 }
 
+/// Whether the host goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Running,
+    Stopping,
+    Aborted,
+}
+
 /// All jobs of one host.
 pub(crate) struct Supervisor {
-    seats: Vec<Seat>,
+    /// By the order in which they came; a number is never used again.
+    seats: BTreeMap<usize, Seat>,
+    next_seat: usize,
     tasks: JoinSet<Outcome>,
     owners: HashMap<Id, usize>,
     clock: Arc<dyn Clock>,
     timeline: Timeline,
     journal: Journal,
     exit: Exit,
-    aborted: bool,
+    stage: Stage,
     /// Jobs whose state has changed since it was last written down.
     unwritten: BTreeSet<usize>,
 }
@@ -66,73 +101,81 @@ impl Supervisor {
         timeline: Timeline,
         journal: Journal,
     ) -> Self {
-        let seats = benches.into_iter().map(|bench| {
-            let rules = Rules {
-                schedule: bench.job.schedule().clone(),
-                restart: bench.job.restart(),
-                retries: bench.job.retries(),
-            };
-            Seat {
-                bench: Arc::new(bench),
-                machine: Machine::new(rules),
-                state: State::Ended(Ending::Stopped),
-                grant: None,
-                sequence: 0,
-                since: SystemTime::now(),
-                last: None,
-                detail: String::new(),
-                progress: None,
-                token: None,
-            }
-        });
-        Self {
-            seats: seats.collect(),
+        let mut supervisor = Self {
+            seats: BTreeMap::new(),
+            next_seat: 0,
             tasks: JoinSet::new(),
             owners: HashMap::new(),
             clock,
             timeline,
             journal,
             exit: Exit::Ok,
-            aborted: false,
+            stage: Stage::Running,
             unwritten: BTreeSet::new(),
+        };
+        for bench in benches {
+            supervisor.sit(Seat::new(bench));
         }
+        supervisor
     }
 
-    /// Runs until every job has ended, by itself or because an order said so.
+    /// Runs until every job has ended, by itself or because an order said so. A host that `stays` also
+    /// waits for jobs that may still come, until it is ordered to stop.
     pub(crate) async fn run(
         mut self,
         mut orders: mpsc::Receiver<Order>,
         mut progress: mpsc::Receiver<(Arc<str>, leasehold_records::Progress)>,
+        mut changes: mpsc::Receiver<Change>,
+        stays: bool,
     ) -> Exit {
-        for at in 0..self.seats.len() {
-            let seat = &mut self.seats[at];
-            let (state, actions) = seat.machine.start(seat.bench.now(), fastrand::f64());
-            self.enter(at, state, actions);
+        for at in self.seats.keys().copied().collect::<Vec<_>>() {
+            self.start(at);
         }
         loop {
+            let is_idle = self.tasks.is_empty();
             tokio::select! {
                 biased;
                 Some(order) = orders.recv() => self.obey(order),
-                joined = self.tasks.join_next_with_id() => match joined {
-                    Some(joined) => self.joined(joined),
-                    None => break,
-                },
+                Some(joined) = self.tasks.join_next_with_id(), if !is_idle => self.joined(joined),
                 Some((job, made)) = progress.recv() => self.progressed(&job, made),
+                Some(change) = changes.recv(), if self.stage == Stage::Running => self.change(change),
                 // After the tasks that were just started: a guest must not wait for its record.
                 () = tokio::task::yield_now(), if !self.unwritten.is_empty() => self.write_down(),
+                else => break,
+            }
+            let may_grow = stays && self.stage == Stage::Running;
+            if self.tasks.is_empty() && !may_grow {
+                break;
             }
         }
         self.write_down();
-        if self.aborted {
+        if self.stage == Stage::Aborted {
             Exit::Aborted
         } else {
             self.exit
         }
     }
 
+    fn sit(&mut self, seat: Seat) -> usize {
+        let at = self.next_seat;
+        self.next_seat += 1;
+        self.seats.insert(at, seat);
+        at
+    }
+
+    fn start(&mut self, at: usize) {
+        if let Some(seat) = self.seats.get_mut(&at) {
+            let (state, actions) = seat.machine.start(seat.bench.now(), fastrand::f64());
+            self.enter(at, state, actions);
+        }
+    }
+
     fn obey(&mut self, order: Order) {
         match order {
             Order::Stop(reason) => {
+                if self.stage == Stage::Running {
+                    self.stage = Stage::Stopping;
+                }
                 self.timeline.say(
                     About::default(),
                     What::HostStopping {
@@ -141,7 +184,7 @@ impl Supervisor {
                 );
             }
             Order::Abort => {
-                self.aborted = true;
+                self.stage = Stage::Aborted;
                 self.timeline.say(
                     About::default(),
                     What::HostStopping {
@@ -150,9 +193,9 @@ impl Supervisor {
                 );
             }
         }
-        for seat in &mut self.seats {
-            seat.machine.stopping = true;
-            seat.bench.cancel.cancel();
+        for seat in self.seats.values_mut() {
+            seat.next = None;
+            seat.end();
             seat.bench.stop.requested.cancel();
             if order == Order::Abort {
                 seat.bench.stop.abort.cancel();
@@ -161,9 +204,102 @@ impl Supervisor {
     }
 
     fn progressed(&mut self, job: &str, made: leasehold_records::Progress) {
-        if let Some(at) = self.seats.iter().position(|seat| &*seat.bench.name == job) {
-            self.seats[at].progress = Some(made);
+        if let Some(at) = self.find(job)
+            && let Some(seat) = self.seats.get_mut(&at)
+        {
+            seat.progress = Some(made);
             self.unwritten.insert(at);
+        }
+    }
+
+    fn find(&self, job: &str) -> Option<usize> {
+        let mut seats = self.seats.iter();
+        seats.find_map(|(at, seat)| (&*seat.bench.name == job).then_some(*at))
+    }
+
+    /// Takes a change in. Whoever runs goes on; whoever waits keeps its place if it may.
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Set(bench) => {
+                if let Some(at) = self.find(&bench.name) {
+                    self.replace(at, bench);
+                } else {
+                    self.add(*bench);
+                }
+            }
+            Change::Remove(job) => {
+                if let Some(at) = self.find(&job) {
+                    self.remove(at);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, bench: Bench) {
+        let facts = bench.plugin.facts();
+        self.timeline.say(
+            bench.about(),
+            What::JobAdded {
+                plugin: facts.path.display().to_string(),
+                sha256: facts.sha256.clone(),
+            },
+        );
+        let at = self.sit(Seat::new(bench));
+        self.start(at);
+    }
+
+    fn replace(&mut self, at: usize, bench: Box<Bench>) {
+        let Some(seat) = self.seats.get_mut(&at) else {
+            return;
+        };
+        let about = bench.about();
+        let sha256 = bench.plugin.facts().sha256.clone();
+        let taken = seat.take_bench(bench);
+        let is_over = matches!(seat.state, State::Ended(_));
+        self.timeline.say(
+            about,
+            What::JobChanged {
+                sha256,
+                from: match taken {
+                    Taken::Now => "now",
+                    Taken::NextRun => "with the next run",
+                },
+            },
+        );
+        if is_over {
+            self.after_end(at);
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        let Some(seat) = self.seats.get_mut(&at) else {
+            return;
+        };
+        seat.next = None;
+        seat.leaving = true;
+        seat.end();
+        seat.bench.stop.requested.cancel();
+        let about = seat.bench.about();
+        let is_over = matches!(seat.state, State::Ended(_));
+        self.timeline.say(about, What::JobRemoved);
+        if is_over {
+            self.after_end(at);
+        }
+    }
+
+    /// What follows when a job has ended: its successor, an empty seat, or nothing.
+    fn after_end(&mut self, at: usize) {
+        let Some(seat) = self.seats.get_mut(&at) else {
+            return;
+        };
+        if let Some(next) = seat.next.take() {
+            *seat = Seat::new(*next);
+            self.start(at);
+        } else if seat.leaving {
+            self.journal
+                .job_gone(text(&seat.bench.name), text(&seat.bench.host));
+            self.seats.remove(&at);
+            self.unwritten.remove(&at);
         }
     }
 
@@ -177,6 +313,7 @@ impl Supervisor {
             Err(error) => {
                 // A panic. The task dropped its grant, and with it the lock.
                 if let Some(at) = self.owners.remove(&error.id()) {
+                    tracing::error!(%error, "a task panicked");
                     let ending = Ending::Failed(format!("internal: a task panicked: {error}"));
                     self.enter(
                         at,
@@ -190,7 +327,9 @@ impl Supervisor {
 
     /// Turns the outcome of a piece of work into the machine's event.
     fn take(&mut self, at: usize, outcome: Outcome) {
-        let seat = &mut self.seats[at];
+        let Some(seat) = self.seats.get_mut(&at) else {
+            return;
+        };
         let event = match outcome {
             Outcome::Slept { cancelled: false } => Event::Woke,
             Outcome::Slept { cancelled: true } => Event::Cancelled,
@@ -242,16 +381,25 @@ impl Supervisor {
     }
 
     fn enter(&mut self, at: usize, state: State, actions: Vec<Action>) {
-        self.seats[at].state = state;
-        self.seats[at].since = SystemTime::now();
+        let Some(seat) = self.seats.get_mut(&at) else {
+            return;
+        };
+        seat.state = state;
+        seat.since = SystemTime::now();
+        let is_over = matches!(seat.state, State::Ended(_));
+        self.unwritten.insert(at);
         for action in actions {
             self.act(at, action);
         }
-        self.unwritten.insert(at);
+        if is_over {
+            self.after_end(at);
+        }
     }
 
     fn act(&mut self, at: usize, action: Action) {
-        let seat = &mut self.seats[at];
+        let Some(seat) = self.seats.get_mut(&at) else {
+            return;
+        };
         let bench = seat.bench.clone();
         match action {
             Action::Sleep { until } => self.spawn(at, work::sleep(bench, until)),
@@ -308,7 +456,9 @@ impl Supervisor {
     }
 
     fn tell_ended(&mut self, at: usize, ending: Ending) {
-        let seat = &mut self.seats[at];
+        let Some(seat) = self.seats.get_mut(&at) else {
+            return;
+        };
         let about = seat.bench.about();
         match ending {
             Ending::Finished => self.timeline.say(about, What::JobFinished),
@@ -329,7 +479,9 @@ impl Supervisor {
     /// A fault of ours: the job ends, visibly, and the others go on.
     fn broken(&mut self, at: usize, what: &str) {
         let ending = Ending::Failed(format!("internal: {what}"));
-        self.seats[at].state = State::Ended(ending.clone());
+        if let Some(seat) = self.seats.get_mut(&at) {
+            seat.state = State::Ended(ending.clone());
+        }
         self.tell_ended(at, ending);
     }
 
@@ -346,7 +498,9 @@ impl Supervisor {
 
     /// Writes down what the job is doing now.
     fn note(&self, at: usize) {
-        let seat = &self.seats[at];
+        let Some(seat) = self.seats.get(&at) else {
+            return;
+        };
         let (state, next) = match &seat.state {
             State::Sleeping { until, .. } => {
                 let next = match until {
@@ -383,6 +537,58 @@ impl Supervisor {
 
     fn wall(&self, at: BootTime) -> u64 {
         unix_ms(SystemTime::now() + at.since(self.clock.now()))
+    }
+}
+
+impl Seat {
+    fn new(bench: Bench) -> Self {
+        Self {
+            machine: Machine::new(rules(&bench)),
+            bench: Arc::new(bench),
+            next: None,
+            leaving: false,
+            state: State::Ended(Ending::Stopped),
+            grant: None,
+            sequence: 0,
+            since: SystemTime::now(),
+            last: None,
+            detail: String::new(),
+            progress: None,
+            token: None,
+        }
+    }
+
+    /// Lets the job end after what it does now. Sleeps, waits and pauses end at once; a guest is not
+    /// asked.
+    fn end(&mut self) {
+        self.machine.stopping = true;
+        self.bench.cancel.cancel();
+    }
+
+    /// Takes a new bench: in place when it waits for the same lock by the same rules, else when the job
+    /// as it was has ended.
+    fn take_bench(&mut self, mut bench: Box<Bench>) -> Taken {
+        let is_ending = self.machine.stopping || matches!(self.state, State::Ended(_));
+        let runs = matches!(self.state, State::Running { .. });
+        if !is_ending && self.bench.job.queues_like(&bench.job) {
+            // Whoever works for this job listens to these.
+            bench.cancel = self.bench.cancel.clone();
+            bench.stop = self.bench.stop.clone();
+            self.bench = Arc::new(*bench);
+        } else {
+            self.leaving = false;
+            self.next = Some(bench);
+            self.end();
+        }
+        if runs { Taken::NextRun } else { Taken::Now }
+    }
+}
+
+fn rules(bench: &Bench) -> Rules {
+    Rules {
+        schedule: bench.job.schedule().clone(),
+        restart: bench.job.restart(),
+        retries: bench.job.retries(),
     }
 }
 

@@ -36,6 +36,14 @@ pub fn stubborn() -> Result<PathBuf> {
     plugin("stubborn")
 }
 
+/// Writes one fenced key again and again, and says how long a write takes.
+///
+/// # Errors
+/// It has not been built.
+pub fn scribe() -> Result<PathBuf> {
+    plugin("scribe")
+}
+
 /// A plain command in C.
 ///
 /// # Errors
@@ -89,6 +97,12 @@ impl Config {
     /// The store's addresses, in place of those given before: a fault proxy's, for instance.
     pub fn endpoints(self, endpoints: &[String]) -> Self {
         self.store("endpoints", endpoints.to_vec())
+    }
+
+    /// Any key of `[plugins]`, such as `dir`.
+    pub fn plugins(mut self, key: &str, value: impl Into<Value>) -> Self {
+        insert(&mut self.table, &["plugins"], key, value);
+        self
     }
 
     /// The time that guests get to end by themselves when the host stops.

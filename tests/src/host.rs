@@ -60,7 +60,7 @@ impl HostProcess {
             ("FAKETIME", format!("{ahead:+}").into()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
         ];
-        Self::start_in(&binaries::leasehold()?, &RUN, config, &clock)
+        Self::start_in(&binaries::leasehold()?, &RUN, config, &clock, |_| Ok(()))
     }
 
     /// Starts another program that takes a host's arguments.
@@ -81,8 +81,19 @@ impl HostProcess {
         Self::start_with(&binaries::leasehold()?, &args, config)
     }
 
+    /// Starts the built host with this config in a directory that `prepare` has put more files into.
+    ///
+    /// # Errors
+    /// It has not been built or could not be started, or `prepare` failed.
+    pub fn start_in_prepared(
+        config: &impl Display,
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
+        Self::start_in(&binaries::leasehold()?, &RUN, config, &[], prepare)
+    }
+
     fn start_with(program: &Path, args: &[&str], config: &impl Display) -> Result<Self> {
-        Self::start_in(program, args, config, &[])
+        Self::start_in(program, args, config, &[], |_| Ok(()))
     }
 
     fn start_in(
@@ -90,6 +101,7 @@ impl HostProcess {
         args: &[&str],
         config: &impl Display,
         env: &[(&str, OsString)],
+        prepare: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Self> {
         let dir = tempfile::Builder::new()
             .prefix("leasehold-host-")
@@ -97,6 +109,7 @@ impl HostProcess {
             .context("making a directory for a host")?;
         let file = dir.path().join(FILE);
         certs::write(&file, &config.to_string())?;
+        prepare(dir.path())?;
         let mut command = Command::new(program);
         command.args(args).current_dir(dir.path());
         command.envs(env.iter().map(|(name, value)| (name, value)));
@@ -209,6 +222,27 @@ impl HostProcess {
         self.process
             .signal(Signal::INT)
             .with_context(|| self.said())
+    }
+
+    /// Asks it to read its config again (SIGHUP).
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn hangup(&self) -> Result<()> {
+        self.process
+            .signal(Signal::HUP)
+            .with_context(|| self.said())
+    }
+
+    /// Puts another config in place of the one it was started with, as an editor does: written beside it,
+    /// then moved over it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn reconfigure(&self, config: &impl Display) -> Result<()> {
+        let new = self.dir.path().join("leasehold.toml.new");
+        certs::write(&new, &config.to_string())?;
+        std::fs::rename(&new, self.dir.path().join(FILE)).context("moving a config into place")
     }
 
     /// Kills it (SIGKILL) and reads the rest of what it wrote.

@@ -27,6 +27,7 @@ mod leash;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod says;
 pub mod tail;
 pub mod terminal;
 pub mod wait;

@@ -175,6 +175,18 @@ impl Job {
     pub fn origin(&self, key: &str) -> Origin {
         self.origins.0.of(key)
     }
+
+    /// Whether both wait for the same lock in the same way and at the same times, so that one can take the
+    /// other's place without leaving the queue.
+    pub(crate) fn queues_like(&self, other: &Self) -> bool {
+        self.lock == other.lock
+            && self.wait == other.wait
+            && self.ttl == other.ttl
+            && self.stop_margin == other.stop_margin
+            && self.schedule == other.schedule
+            && self.retries == other.retries
+            && self.restart == other.restart
+    }
 }
 
 /// What was read of one job: enough to compare it with others even when something is wrong.

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use leasehold_lock::{Clock, Connector, Locks};
 use leasehold_records::{HolderRecord, Root};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -16,13 +17,14 @@ use tokio_util::sync::CancellationToken;
 use super::cut::Cuttable;
 use super::note;
 use crate::check::{Prepared, prepare};
-use crate::config::Config;
+use crate::config::{Config, Place};
 use crate::connect::inside;
 use crate::ending::{Asker, Signals, ending};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::journal::unix_ms;
+use crate::reload::{Reload, Stamp};
 use crate::timeline::Timeline;
 
 /// Between a host's end and the start of the next one of its name: long enough to see that it is gone.
@@ -120,6 +122,7 @@ impl Crew {
             prepared,
             clock: self.plan.clock.clone(),
             timeline: timeline.clone(),
+            reload: self.reload(&name),
         };
         self.lives += 1;
         let (task_name, life) = (name.clone(), self.lives);
@@ -133,6 +136,23 @@ impl Crew {
             since_unix_ms: unix_ms(SystemTime::now()),
         };
         self.members.insert(name, member);
+    }
+
+    /// How the host of this name reads the file again.
+    fn reload(&self, name: &str) -> Reload {
+        let config = &self.plan.config;
+        let (path, store) = (config.path().to_owned(), config.store().place().clone());
+        let name = name.to_owned();
+        Reload {
+            read: Arc::new(move || {
+                let said = Config::load_for_development(&path)?;
+                let Place::Embedded(embedded) = &store else {
+                    return Ok(said.for_host(&name));
+                };
+                Ok(said.on_embedded(embedded.clone()).for_host(&name))
+            }),
+            bell: Arc::new(Notify::new()),
+        }
     }
 
     /// Runs until every host has ended.
@@ -280,7 +300,8 @@ impl Crew {
 
     async fn restart(&mut self, name: &str) {
         self.missing = None;
-        match prepare(self.plan.config.for_host(name)).await {
+        let stamp = Stamp::of(self.plan.config.path());
+        match prepare(self.plan.config.for_host(name), stamp).await {
             Ok(prepared) => {
                 note(&self.plan.timeline, format!("another {name} starts"));
                 self.start(prepared);

@@ -29,6 +29,7 @@ use crate::ending::Signals;
 use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::reload::Stamp;
 use crate::store::loopback;
 use crate::timeline::{Form, LogFormat, Out, Timeline};
 use crew::{Crew, Plan};
@@ -110,6 +111,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let file = find(args.file.as_deref())?;
+    let stamp = Stamp::of(&file);
     let said = Config::load_for_development(&file)?;
     let embedded = match said.store().place() {
         Place::Embedded(embedded) => embedded.clone(),
@@ -120,7 +122,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let mut prepared = Vec::new();
     for name in names {
         // One after the other: all but the first find their plugins compiled.
-        prepared.push(prepare(config.for_host(&name)).await?);
+        prepared.push(prepare(config.for_host(&name), stamp).await?);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (form, out) = (args.form(&*clock), args.out()?);

@@ -7,9 +7,10 @@ use std::time::Duration;
 use leasehold_lock::{EndReason, Grant};
 use leasehold_records::Outcome as Word;
 
+use super::bench::Bench;
 use super::machine::{Claim, Look, Mark};
 use super::tick::{self, Ask, Claimant, Ended, Held};
-use super::work::{Bench, Outcome};
+use super::work::Outcome;
 use crate::event::What;
 use crate::host::cut_short;
 use crate::journal::text;

@@ -1,6 +1,7 @@
-//! Jobs: what each should be doing (`machine`), the work that does it (`work`, and `claiming` for ticks), and
-//! what keeps a tick from being run twice (`tick`).
+//! Jobs: what each should be doing (`machine`), the work that does it (`work`, and `claiming` for ticks), what
+//! that works with (`bench`), and what keeps a tick from being run twice (`tick`).
 
+pub(crate) mod bench;
 pub(crate) mod claiming;
 pub(crate) mod machine;
 pub(crate) mod tick;

@@ -6,25 +6,20 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use leasehold_lock::{
-    Acquire, AcquireError, BootTime, Clock, EndReason, Grant, Locks, Wait as LockWait,
-};
-use leasehold_records::{HolderRecord, Root, RunRecord};
+use leasehold_lock::{Acquire, AcquireError, BootTime, Clock, EndReason, Grant, Wait as LockWait};
+use leasehold_records::{HolderRecord, RunRecord};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
+use super::bench::Bench;
 use super::machine::{Cause, Claim, Look, Missed, Now, Turn, Until, Verdict};
 use crate::allow::EnvValue;
-use crate::config::{Job, Wait};
+use crate::config::Wait;
 use crate::event::{About, What};
 use crate::fenced::FencedKv;
 use crate::host::cut_short;
-use crate::journal::{Journal, text, unix_ms};
-use crate::runtime::{
-    Authority, GuestEvent, Plugin, RunEnd, RunReport, RunSpec, Runtime, StopSignal, Trigger,
-};
-use crate::timeline::Timeline;
-use crate::wall::{UnixMs, WallClock};
+use crate::journal::{text, unix_ms};
+use crate::runtime::{Authority, GuestEvent, RunEnd, RunReport, RunSpec, Trigger};
+use crate::wall::UnixMs;
 
 /// Events of one guest that may wait to be logged.
 const GUEST_EVENTS: usize = 512;
@@ -57,26 +52,6 @@ pub(crate) enum Paused {
     Over,
     Lost,
     Cancelled,
-}
-
-/// What every piece of work of one job shares.
-pub(crate) struct Bench {
-    pub(crate) host: Arc<str>,
-    pub(crate) name: Arc<str>,
-    pub(crate) lock: Arc<str>,
-    pub(crate) job: Job,
-    pub(crate) plugin: Plugin,
-    pub(crate) runtime: Arc<Runtime>,
-    pub(crate) locks: Locks,
-    pub(crate) root: Root,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) wall: Arc<dyn WallClock>,
-    pub(crate) timeline: Timeline,
-    pub(crate) journal: Journal,
-    pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
-    /// Ends waits, sleeps and pauses when the host stops.
-    pub(crate) cancel: CancellationToken,
-    pub(crate) stop: StopSignal,
 }
 
 /// Sleeps until a moment, or until the wall clock it is a moment of is set.
@@ -237,6 +212,7 @@ pub(crate) async fn run(bench: Arc<Bench>, grant: Box<Grant>, number: RunNumber)
             attempt: number.turn.attempt,
             trigger: trigger_word(trigger),
             tick: number.turn.tick.map(|tick| tick.to_string()),
+            plugin_sha256: bench.plugin.facts().sha256.clone(),
         },
     );
     let mut record = bench.record(&grant, &number, &run_id, started);

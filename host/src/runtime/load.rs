@@ -5,6 +5,7 @@
 //! taken; when all places are, plugins are refused instead of piling up more threads. This file
 //! must never accept machine code, and must never block an async worker.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -34,6 +35,8 @@ const COMPILERS: usize = 2;
 pub(crate) struct Order {
     pub(crate) job: String,
     pub(crate) path: PathBuf,
+    /// What is in the file, when somebody has read it already.
+    pub(crate) bytes: Option<Arc<[u8]>>,
     pub(crate) sha256: Option<[u8; 32]>,
     pub(crate) limits: Limits,
     pub(crate) grants: Allow,
@@ -136,13 +139,22 @@ impl Place {
 }
 
 fn load(engines: &Engines, order: &Order) -> Result<Plugin, LoadProblem> {
-    let mut bytes = read(&order.path, order)?;
+    let mut bytes = match &order.bytes {
+        Some(bytes) if bytes.len() as u64 > order.limits.plugin_bytes => {
+            return Err(LoadProblem::TooBig {
+                job: order.job.clone(),
+                most: order.limits.plugin_bytes,
+            });
+        }
+        Some(bytes) => Cow::Borrowed(&**bytes),
+        None => Cow::Owned(read(&order.path, order)?),
+    };
     let size = bytes.len() as u64;
     let sha256: [u8; 32] = Sha256::digest(&bytes).into();
     check_digest(order, &sha256)?;
     let mut found = survey(&bytes)?;
     if found.carries_component_type {
-        bytes = componentize(&bytes)?;
+        bytes = Cow::Owned(componentize(&bytes)?);
         found = survey(&bytes)?;
     }
     let (form, contract) = form::form_of(&found)?;

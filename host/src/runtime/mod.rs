@@ -114,6 +114,32 @@ impl Runtime {
         let order = Order {
             job: job.to_owned(),
             path: path.to_owned(),
+            bytes: None,
+            sha256: expected_sha256,
+            limits: limits.clone(),
+            grants: grants.clone(),
+        };
+        self.loader.load(order).await
+    }
+
+    /// As [`Runtime::load`], of bytes that were read from `path` already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Runtime::load`].
+    pub async fn load_bytes(
+        &self,
+        job: &str,
+        path: &Path,
+        bytes: Arc<[u8]>,
+        expected_sha256: Option<[u8; 32]>,
+        limits: &Limits,
+        grants: &Grants,
+    ) -> Result<Plugin, LoadError> {
+        let order = Order {
+            job: job.to_owned(),
+            path: path.to_owned(),
+            bytes: Some(bytes),
             sha256: expected_sha256,
             limits: limits.clone(),
             grants: grants.clone(),

@@ -132,6 +132,7 @@ fn sentence(what: &What) -> String {
             attempt,
             trigger,
             tick,
+            ..
         } => {
             let mut line = format!("RUN        attempt {attempt}, {trigger}");
             if let Some(tick) = tick {
@@ -189,6 +190,12 @@ fn sentence(what: &What) -> String {
         }
         What::JobFailed { error } => format!("FAILED     {error}"),
         What::JobFinished => "FINISHED".into(),
+        What::JobAdded { .. }
+        | What::JobChanged { .. }
+        | What::JobRemoved
+        | What::PluginRefused { .. }
+        | What::ConfigRefused { .. }
+        | What::ConfigReloaded { .. } => change(what),
         What::HostStopping { reason } => format!("STOPPING   {reason}"),
         What::HostStopped => "STOPPED".into(),
         What::Note { text } => format!("NOTE       {text}"),
@@ -196,6 +203,60 @@ fn sentence(what: &What) -> String {
             format!("LOG        {count} line(s) dropped because nobody read this log")
         }
     }
+}
+
+/// What changed among the jobs of a running host.
+fn change(what: &What) -> String {
+    match what {
+        What::JobAdded { plugin, sha256 } => {
+            format!("ADDED      {plugin}, sha256 {}", short(sha256))
+        }
+        What::JobChanged { sha256, from } => {
+            format!("CHANGED    {from}; plugin sha256 {}", short(sha256))
+        }
+        What::JobRemoved => "REMOVED".into(),
+        What::PluginRefused { file, error, kept } => {
+            let goes_on = if *kept {
+                "; the version before goes on"
+            } else {
+                ""
+            };
+            format!("REFUSED    {file}: {}{goes_on}", one_line(error))
+        }
+        What::ConfigRefused { error } => format!(
+            "REFUSED    the configuration; everything goes on as before: {}",
+            one_line(error)
+        ),
+        What::ConfigReloaded {
+            added,
+            changed,
+            removed,
+            restart,
+        } => {
+            let mut line =
+                format!("RELOADED   {added} added, {changed} changed, {removed} removed");
+            if let Some(restart) = restart {
+                let _ = write!(line, "; {restart}");
+            }
+            line
+        }
+        _ => String::new(),
+    }
+}
+
+/// The start of a digest: enough to tell two apart.
+fn short(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
+}
+
+/// Several lines as one, for a log that has one line an event.
+fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    lines.join(" | ")
 }
 
 #[cfg(test)]
@@ -267,6 +328,7 @@ mod tests {
                     attempt: 1,
                     trigger: "restart",
                     tick: None,
+                    plugin_sha256: "00".into(),
                 },
             ),
             event(

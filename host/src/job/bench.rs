@@ -1,0 +1,75 @@
+//! A bench: all that the pieces of work of one job share, and how benches are made.
+//!
+//! Made for each version of a job; a piece of work keeps the bench it began with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_lock::{Clock, Locks};
+use leasehold_records::Root;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Job;
+use crate::journal::Journal;
+use crate::runtime::{Plugin, Runtime, StopSignal};
+use crate::timeline::Timeline;
+use crate::wall::WallClock;
+
+/// What every piece of work of one job shares.
+pub(crate) struct Bench {
+    pub(crate) host: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) lock: Arc<str>,
+    pub(crate) job: Job,
+    pub(crate) plugin: Plugin,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) locks: Locks,
+    pub(crate) root: Root,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) wall: Arc<dyn WallClock>,
+    pub(crate) timeline: Timeline,
+    pub(crate) journal: Journal,
+    pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
+    /// Ends waits, sleeps and pauses when the host stops.
+    pub(crate) cancel: CancellationToken,
+    pub(crate) stop: StopSignal,
+}
+
+/// What all benches of a host have in common.
+#[derive(Clone)]
+pub(crate) struct BenchMaker {
+    pub(crate) host: Arc<str>,
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) locks: Locks,
+    pub(crate) root: Root,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) wall: Arc<dyn WallClock>,
+    pub(crate) timeline: Timeline,
+    pub(crate) journal: Journal,
+    pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
+    pub(crate) grace: Duration,
+}
+
+impl BenchMaker {
+    /// A bench for this job, which nobody has asked to stop yet.
+    pub(crate) fn bench(&self, job: Job, plugin: Plugin) -> Bench {
+        Bench {
+            host: self.host.clone(),
+            name: job.name().into(),
+            lock: job.lock().into(),
+            job,
+            plugin,
+            runtime: self.runtime.clone(),
+            locks: self.locks.clone(),
+            root: self.root.clone(),
+            clock: self.clock.clone(),
+            wall: self.wall.clone(),
+            timeline: self.timeline.clone(),
+            journal: self.journal.clone(),
+            progress: self.progress.clone(),
+            cancel: CancellationToken::new(),
+            stop: StopSignal::new(self.grace),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Who may have which job name and which lock, and the steps from what is in force to what should be.
+//!
+//! Pure: no files, no clocks, no tasks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use super::item::{Item, Key};
+use super::version::Version;
+use crate::config::clash;
+
+/// One thing for the supervisor to do.
+#[derive(Debug)]
+pub(super) enum Step {
+    Set(Box<Version>),
+    Remove(String),
+}
+
+/// A job that is in force.
+#[derive(Debug)]
+struct Standing {
+    key: Key,
+    version: Version,
+}
+
+/// The jobs in force, by name.
+#[derive(Debug, Default)]
+pub(super) struct Settled(BTreeMap<String, Standing>);
+
+impl Settled {
+    /// Notes a job with which the host began.
+    pub(super) fn began_with(&mut self, key: Key, version: &Version) {
+        self.stand(key, version);
+    }
+
+    fn stand(&mut self, key: Key, version: &Version) {
+        let standing = Standing {
+            key,
+            version: version.clone(),
+        };
+        self.0.insert(version.job.name().to_owned(), standing);
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    pub(super) fn versions(&self) -> impl Iterator<Item = &Version> {
+        self.0.values().map(|standing| &standing.version)
+    }
+
+    /// Whether a version of this item is in force.
+    pub(super) fn holds(&self, key: &Key) -> bool {
+        self.0.values().any(|standing| standing.key == *key)
+    }
+
+    /// The steps to what the items say, removals first, and the items that must stand back with the
+    /// reason.
+    pub(super) fn step(&mut self, items: &BTreeMap<Key, Item>) -> (Vec<Step>, Vec<(Key, String)>) {
+        let mut chosen: BTreeMap<&str, (&Key, &Version)> = BTreeMap::new();
+        let mut locks: BTreeSet<&str> = BTreeSet::new();
+        let mut refused = Vec::new();
+        for (key, version) in self.in_turn(items) {
+            let (name, lock) = (version.job.name(), version.job.lock());
+            if chosen.contains_key(name) || is_nested(&locks, lock) {
+                let present = chosen.values().map(|(_, version)| &version.job);
+                if let Some(clash) = clash(present, &version.job) {
+                    refused.push((key.clone(), clash.to_string()));
+                    continue;
+                }
+            }
+            chosen.insert(name, (key, version));
+            locks.insert(lock);
+        }
+        let gone: Vec<String> = self
+            .0
+            .keys()
+            .filter(|name| !chosen.contains_key(name.as_str()))
+            .cloned()
+            .collect();
+        let mut steps = Vec::new();
+        for name in gone {
+            self.0.remove(&name);
+            steps.push(Step::Remove(name));
+        }
+        for (name, (key, version)) in chosen {
+            let is_new = self
+                .0
+                .get(name)
+                .is_none_or(|standing| !is_same(&standing.version, version));
+            if is_new {
+                steps.push(Step::Set(Box::new(version.clone())));
+            }
+            if is_new || self.0.get(name).is_none_or(|standing| standing.key != *key) {
+                self.stand(key.clone(), version);
+            }
+        }
+        (steps, refused)
+    }
+
+    /// The items that have a version: configured ones, then those in force already, then new ones.
+    fn in_turn<'a>(&self, items: &'a BTreeMap<Key, Item>) -> Vec<(&'a Key, &'a Version)> {
+        let mut turn: Vec<(&Key, &Version)> = items
+            .iter()
+            .filter_map(|(key, item)| Some((key, item.version.as_ref()?)))
+            .collect();
+        turn.sort_by_key(|(key, version)| match key {
+            Key::Configured(_) => 0,
+            Key::Dropped(_) => {
+                let standing = self.0.get(version.job.name());
+                if standing.is_some_and(|standing| standing.key == **key) {
+                    1
+                } else {
+                    2
+                }
+            }
+        });
+        turn
+    }
+}
+
+fn is_same(one: &Version, other: &Version) -> bool {
+    one.job == other.job && one.plugin.facts().sha256 == other.plugin.facts().sha256
+}
+
+/// Whether one of `locks` lies inside `lock`, or `lock` inside one of them. Quick; the words for it are
+/// the configuration's.
+fn is_nested(locks: &BTreeSet<&str>, lock: &str) -> bool {
+    let inside = format!("{lock}/");
+    let from = (Bound::Included(inside.as_str()), Bound::Unbounded);
+    let mut after = locks.range::<str, _>(from);
+    lock.match_indices('/')
+        .any(|(at, _)| locks.contains(&lock[..at]))
+        || after.next().is_some_and(|other| other.starts_with(&inside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_inside_one_another_are_found_from_both_sides() {
+        let locks = BTreeSet::from(["a/b", "c"]);
+        for (lock, expected) in [
+            ("a", true),
+            ("a/b/x", true),
+            ("c/d", true),
+            // Jobs may share a lock.
+            ("a/b", false),
+            ("a/bc", false),
+            ("cc", false),
+        ] {
+            assert_eq!(is_nested(&locks, lock), expected, "{lock}");
+        }
+    }
+}

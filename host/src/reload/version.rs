@@ -1,0 +1,99 @@
+//! A version of a job: what it is to do and the plugin that does it, made from files as they are now.
+//!
+//! A file is read once, whole or not at all: what is hashed, checked and compiled are the same bytes. Must
+//! never run anything and never change a file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::stamp::Stamp;
+use crate::config::{Config, Job};
+use crate::found::{Found, Unread};
+use crate::limits::Limits;
+use crate::runtime::{LoadError, LoadProblem, Plugin, Runtime};
+
+/// A job and the plugin that does it.
+#[derive(Clone, Debug)]
+pub(crate) struct Version {
+    pub(crate) job: Job,
+    pub(crate) plugin: Plugin,
+}
+
+/// Why there is no version.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The file changed while it was read: what was read is good for nothing.
+    Changing,
+    /// It looks like the beginning of something: it may still be written.
+    Unfinished(String),
+    /// It is as it is meant to be, and cannot be used. The text says why and what to do.
+    Bad(String),
+}
+
+impl Refusal {
+    pub(crate) fn text(self) -> String {
+        match self {
+            Self::Changing => "it changes while it is read".into(),
+            Self::Unfinished(text) | Self::Bad(text) => text,
+        }
+    }
+}
+
+impl From<LoadError> for Refusal {
+    fn from(error: LoadError) -> Self {
+        match error.problem {
+            LoadProblem::Empty | LoadProblem::Truncated { .. } => {
+                Self::Unfinished(error.to_string())
+            }
+            _ => Self::Bad(error.to_string()),
+        }
+    }
+}
+
+/// The version of a job that the configuration names.
+pub(crate) async fn configured(runtime: &Runtime, job: &Job) -> Result<Version, Refusal> {
+    let path = job.plugin();
+    let before = Stamp::of(path);
+    let plugin = crate::check::load(runtime, job).await?;
+    if before != Stamp::of(path) {
+        return Err(Refusal::Changing);
+    }
+    Ok(Version {
+        job: job.clone(),
+        plugin,
+    })
+}
+
+/// The version that a file in the plugins' folder makes, with the `.toml` beside it if there is one.
+pub(crate) async fn dropped(
+    runtime: &Runtime,
+    config: &Arc<Config>,
+    path: &Path,
+) -> Result<Version, Refusal> {
+    let (reading, with) = (path.to_owned(), config.clone());
+    let read = tokio::task::spawn_blocking(move || read_dropped(&with, &reading));
+    let (job, bytes) = read
+        .await
+        .map_err(|error| Refusal::Bad(error.to_string()))??;
+    let plugin = crate::check::load_bytes(runtime, &job, bytes).await?;
+    Ok(Version { job, plugin })
+}
+
+fn read_dropped(config: &Config, path: &Path) -> Result<(Job, Arc<[u8]>), Refusal> {
+    let most = config
+        .plugins()
+        .map_or_else(Limits::default, |plugins| plugins.limits().clone())
+        .plugin_bytes;
+    let found = Found::read(path, most).map_err(|unread| match unread {
+        Unread::Changing(_) => Refusal::Changing,
+        Unread::Bad(text) => Refusal::Bad(format!("plugin {text}")),
+    })?;
+    let job = found
+        .drop_in()
+        .map_err(|error| Refusal::Bad(format!("plugin {}: {error}", path.display())))
+        .and_then(|found| {
+            let job = config.dropped(&found);
+            job.map_err(|report| Refusal::Bad(report.to_string()))
+        })?;
+    Ok((job, found.bytes.into()))
+}

@@ -1,0 +1,168 @@
+//! Watching folders: a hint that something may have changed, and whether a file is still being written.
+//!
+//! Only hints: whoever is woken looks at the files themselves. Where the kernel tells nothing, as on most
+//! network file systems, looking now and then must do. Must never read a file.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, WatchMask};
+use tokio::time::Instant;
+
+use super::stamp::Stamp;
+
+/// Several changes in a row are one.
+const TOGETHER: Duration = Duration::from_millis(2);
+/// A file about which the kernel says nothing is whole when it has not changed for this long.
+const QUIET: Duration = Duration::from_millis(500);
+/// A file that somebody has open for writing is waited for this long after the last byte.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether a file can be taken as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wholeness {
+    /// Whoever wrote it has closed it, moved it here, or left it alone for a while.
+    Whole,
+    /// Somebody may still be writing; look again after this.
+    NotYet(Duration),
+}
+
+/// Events that one reading takes in at most, in bytes; more are read by the next.
+const BUFFER: usize = 16 * 1024;
+
+/// The folders that are watched.
+pub(super) struct Watch {
+    events: EventStream<Vec<u8>>,
+    folders: HashMap<WatchDescriptor, PathBuf>,
+    writing: HashMap<PathBuf, Instant>,
+    closed: HashSet<PathBuf>,
+}
+
+impl Watch {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            events: Inotify::init()?.into_event_stream(vec![0; BUFFER])?,
+            folders: HashMap::new(),
+            writing: HashMap::new(),
+            closed: HashSet::new(),
+        })
+    }
+
+    /// Watches these folders and no others. One that cannot be watched is left to looking now and then.
+    pub(super) fn watch_only(&mut self, wanted: &BTreeSet<PathBuf>) {
+        let mut watches = self.events.watches();
+        let gone = self
+            .folders
+            .extract_if(|_, folder| !wanted.contains(folder));
+        for (id, folder) in gone {
+            // A folder that is gone took its watch along.
+            let _ = watches.remove(id);
+            self.closed.retain(|path| path.parent() != Some(&folder));
+            self.writing
+                .retain(|path, _| path.parent() != Some(&folder));
+        }
+        let mask = WatchMask::CREATE
+            | WatchMask::MODIFY
+            | WatchMask::CLOSE_WRITE
+            | WatchMask::MOVED_TO
+            | WatchMask::MOVED_FROM
+            | WatchMask::DELETE
+            | WatchMask::ATTRIB
+            | WatchMask::ONLYDIR;
+        for folder in wanted {
+            if self.folders.values().any(|known| known == folder) {
+                continue;
+            }
+            match watches.add(folder, mask) {
+                Ok(id) => {
+                    self.folders.insert(id, folder.clone());
+                }
+                Err(error) => {
+                    tracing::debug!(folder = %folder.display(), %error, "not watched");
+                }
+            }
+        }
+    }
+
+    /// Resolves when something worth a look has happened. Dropping the future loses nothing that a look
+    /// would not find.
+    pub(super) async fn changed(&mut self) -> io::Result<()> {
+        while let Some(event) = self.events.next().await {
+            if self.take_in(event?) {
+                tokio::time::sleep(TOGETHER).await;
+                while let Some(Some(event)) = self.events.next().now_or_never() {
+                    self.take_in(event?);
+                }
+                return Ok(());
+            }
+        }
+        Err(io::Error::other("the kernel ended the watch"))
+    }
+
+    /// Notes an event; true when it is worth a look.
+    fn take_in(&mut self, event: EventOwned) -> bool {
+        if event.mask.contains(EventMask::Q_OVERFLOW) {
+            // Whatever was known may be wrong now.
+            self.closed.clear();
+            self.writing.clear();
+            return true;
+        }
+        if event.mask.contains(EventMask::IGNORED) {
+            // The folder is gone; should it come back, it is watched anew.
+            self.folders.remove(&event.wd);
+            return true;
+        }
+        match (self.folders.get(&event.wd), event.name) {
+            (Some(folder), Some(name)) => self.note(folder.join(name), event.mask),
+            _ => false,
+        }
+    }
+
+    fn note(&mut self, path: PathBuf, what: EventMask) -> bool {
+        if !matters(&path) {
+            return false;
+        }
+        if what.contains(EventMask::MODIFY) {
+            self.closed.remove(&path);
+            self.writing.insert(path, Instant::now());
+            return false;
+        }
+        if what.intersects(EventMask::CLOSE_WRITE | EventMask::MOVED_TO) {
+            self.writing.remove(&path);
+            self.closed.insert(path);
+        } else if what.intersects(EventMask::DELETE | EventMask::MOVED_FROM) {
+            self.writing.remove(&path);
+            self.closed.remove(&path);
+        } else if what.contains(EventMask::CREATE) {
+            self.closed.remove(&path);
+        }
+        true
+    }
+
+    /// Whether the file at `path`, which now has this stamp, can be taken as it is.
+    pub(super) fn wholeness(&self, path: &Path, stamp: &Stamp) -> Wholeness {
+        if self.closed.contains(path) {
+            return Wholeness::Whole;
+        }
+        let left = match self.writing.get(path) {
+            Some(last) => PATIENCE.saturating_sub(last.elapsed()),
+            None => QUIET.saturating_sub(stamp.age(SystemTime::now())),
+        };
+        if left.is_zero() {
+            Wholeness::Whole
+        } else {
+            Wholeness::NotYet(left)
+        }
+    }
+}
+
+/// Whether a name can be that of a plugin, of a configuration, or of a link through which a whole folder
+/// is swapped at once (`..data`, as Kubernetes has it).
+fn matters(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    name.ends_with(b".wasm") || name.ends_with(b".toml") || name.starts_with(b"..")
+}

@@ -1,0 +1,60 @@
+//! The smallest plugins there are: each says one thing and ends.
+
+use anyhow::Result;
+
+/// A plain command that prints `words`; two with other words or another size have other digests.
+///
+/// # Errors
+/// The words are not such that they can stand in the text format.
+pub fn says(words: &str, padding: usize) -> Result<Vec<u8>> {
+    let text = format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write"
+                (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 16) "{words}\n")
+            (func (export "_start")
+                (i32.store (i32.const 0) (i32.const 16))
+                (i32.store (i32.const 4) (i32.const {}))
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#,
+        words.len() + 1
+    );
+    let mut module = wat::parse_str(text)?;
+    if padding > 0 {
+        section(&mut module, "padding", &vec![7; padding]);
+    }
+    Ok(module)
+}
+
+/// The same with a manifest in it.
+///
+/// # Errors
+/// As [`says`].
+pub fn says_with(words: &str, manifest: &str) -> Result<Vec<u8>> {
+    let mut module = says(words, 0)?;
+    section(&mut module, "leasehold:manifest", manifest.as_bytes());
+    Ok(module)
+}
+
+/// Appends a custom section.
+pub fn section(module: &mut Vec<u8>, name: &str, content: &[u8]) {
+    let mut body = Vec::new();
+    number(&mut body, name.len());
+    body.extend(name.as_bytes());
+    body.extend(content);
+    module.push(0);
+    number(module, body.len());
+    module.extend(body);
+}
+
+/// A length, as WebAssembly writes them.
+fn number(into: &mut Vec<u8>, mut value: usize) {
+    loop {
+        let byte = u8::try_from(value & 0x7f).unwrap_or_default();
+        value >>= 7;
+        if value == 0 {
+            return into.push(byte);
+        }
+        into.push(byte | 0x80);
+    }
+}

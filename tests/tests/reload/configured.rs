@@ -1,0 +1,173 @@
+//! The configuration and the plugins it names, changed while the host runs.
+
+use anyhow::{Result, ensure};
+use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::guests::{self, Config, config_for};
+use leasehold_tests::host::HostProcess;
+use leasehold_tests::on_every_store;
+use leasehold_tests::says::says;
+use leasehold_tests::wait::eventually;
+
+use super::{QUIET, SLACK, count, end, heard, words};
+use crate::cli::leasehold;
+
+on_every_store!(
+    jobs_come_change_and_go_with_the_file,
+    a_run_keeps_the_bytes_it_began_with,
+);
+
+/// A job that says something every 200 ms.
+fn saying(config: Config, host: Option<&HostProcess>, job: &str, text: &str) -> Result<Config> {
+    let dir = match host {
+        Some(host) => host.dir().to_owned(),
+        None => std::env::temp_dir(),
+    };
+    let plugin = dir.join(format!("{job}-{text}.wasm"));
+    std::fs::write(&plugin, says(text, 0)?)?;
+    Ok(config.job(job, |job| job.plugin(&plugin).restart("200ms", "1s")))
+}
+
+fn jobs_come_change_and_go_with_the_file(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let base = || config_for("host-a", &etcd).grace("500ms");
+    let host = HostProcess::start(&saying(base(), None, "one", "1")?)?;
+    ensure!(words(&host, 0, "one")? == "1");
+
+    let mark = host.mark();
+    let two = saying(
+        saying(base(), Some(&host), "one", "1b")?,
+        Some(&host),
+        "two",
+        "2",
+    )?;
+    host.reconfigure(&two)?;
+    heard(&host, mark, "job-added", "two")?;
+    heard(&host, mark, "job-changed", "one")?;
+    host.wait_after(mark, SLACK, |event| event.text() == Some("1b"))?;
+    ensure!(words(&host, mark, "two")? == "2");
+
+    let mark = host.mark();
+    host.reconfigure(&saying(base(), Some(&host), "two", "2")?)?;
+    heard(&host, mark, "job-removed", "one")?;
+    // Its record goes with it, and `two` went on meanwhile.
+    eventually(SLACK, "the record of the job to go", || {
+        let said = leasehold(&two, &["status"])?;
+        ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
+        let table = said.stdout;
+        let has = |job: &str| table.lines().any(|line| line.starts_with(job));
+        ensure!(!has("one ") && has("two "), "{table}");
+        Ok(())
+    })?;
+    let events = end(host)?;
+    ensure!(
+        count(&events, "job-changed", Some("two")) == 0,
+        "two was disturbed"
+    );
+    Ok(())
+}
+
+fn a_run_keeps_the_bytes_it_began_with(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let heartbeat = guests::heartbeat()?;
+    let dir = tempfile::tempdir()?;
+    let plugin = dir.path().join("job.wasm");
+    std::fs::copy(&heartbeat, &plugin)?;
+    // Five beats of 200 ms.
+    let config = config_for("host-a", &etcd).job("job", |job| {
+        job.plugin(&plugin)
+            .args(&["5", "200"])
+            .restart("100ms", "1s")
+    });
+    let host = HostProcess::start(&config)?;
+    heard(&host, 0, "guest", "job")?;
+    std::fs::write(dir.path().join("new"), says("the new one", 0)?)?;
+    std::fs::rename(dir.path().join("new"), &plugin)?;
+    let changed = heard(&host, 0, "job-changed", "job")?;
+    ensure!(
+        changed.str("from") == Some("with the next run"),
+        "{changed}"
+    );
+    let ended = heard(&host, 0, "run-ended", "job")?;
+    ensure!(ended.outcome() == Some("done"), "the run was cut: {ended}");
+    host.wait_for(SLACK, |event| event.text() == Some("the new one"))?;
+    let events = end(host)?;
+    let run = ended.run();
+    let beats = events
+        .iter()
+        .filter(|event| event.is("guest") && event.run() == run)
+        .count();
+    ensure!(beats == 5, "{beats} beats of five");
+    Ok(())
+}
+
+#[test]
+fn a_file_that_cannot_be_used_changes_nothing_and_is_told_once() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let good = saying(config_for("host-a", &etcd), None, "one", "still here")?;
+    let host = HostProcess::start(&good)?;
+    words(&host, 0, "one")?;
+    let mark = host.mark();
+    host.reconfigure(&good.clone().raw("\n[jobs.two]\nplugn = \"x\"\n"))?;
+    let refused = host.wait_after(mark, SLACK, |event| event.is("config-refused"))?;
+    let error = refused.str("error").unwrap_or_default();
+    ensure!(error.contains("did you mean `plugin`?"), "{error}");
+    std::thread::sleep(QUIET);
+    let told = host.events()[mark..]
+        .iter()
+        .filter(|event| event.is("config-refused"))
+        .count();
+    ensure!(told == 1, "told {told} times");
+    let mark = host.mark();
+    words(&host, mark, "one")?;
+    host.reconfigure(&good)?;
+    // The same as before: nothing to do, unless somebody asks.
+    host.hangup()?;
+    let reloaded = host.wait_after(mark, SLACK, |event| event.is("config-reloaded"))?;
+    ensure!(
+        reloaded.u64("added") == Some(0) && reloaded.u64("changed") == Some(0),
+        "{reloaded}"
+    );
+    end(host).map(drop)
+}
+
+#[test]
+fn what_only_a_restart_can_change_is_named() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let config = saying(config_for("host-a", &etcd), None, "one", "1")?;
+    let host = HostProcess::start(&config)?;
+    words(&host, 0, "one")?;
+    host.reconfigure(&config.clone().grace("7s").store("request_timeout", "9s"))?;
+    let reloaded = host.wait_for(SLACK, |event| event.is("config-reloaded"))?;
+    let restart = reloaded.str("restart").unwrap_or_default();
+    ensure!(
+        restart.starts_with("[host] and [store] changed"),
+        "{reloaded}"
+    );
+    end(host).map(drop)
+}
+
+#[test]
+fn a_job_that_goes_is_stopped_in_its_grace_time_and_its_lock_given_back() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let stubborn = guests::stubborn()?;
+    let base = saying(config_for("host-a", &etcd).grace("1s"), None, "other", "x")?;
+    let both = base.clone().job("subject", |job| {
+        job.plugin(&stubborn).config("mode", "ignore-stop")
+    });
+    let host = HostProcess::start(&both)?;
+    heard(&host, 0, "guest", "subject")?;
+    host.reconfigure(&base)?;
+    heard(&host, 0, "job-removed", "subject")?;
+    let ended = heard(&host, 0, "run-ended", "subject")?;
+    ensure!(ended.outcome() == Some("stopped"), "{ended}");
+    heard(&host, 0, "released", "subject")?;
+    ensure!(
+        etcd.queue("/leasehold/locks/subject/")?.is_empty(),
+        "the lock was left"
+    );
+    // It may come back.
+    let mark = host.mark();
+    host.reconfigure(&both)?;
+    heard(&host, mark, "acquired", "subject")?;
+    end(host).map(drop)
+}

@@ -1,0 +1,129 @@
+//! A plugin dropped into the folder is a job: it comes, changes and goes with its file.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::guests;
+use leasehold_tests::on_every_store;
+use leasehold_tests::says::{says, says_with};
+
+use super::{QUIET, SLACK, count, dropping, end, folder, heard, put, start, words};
+
+on_every_store!(
+    a_file_is_a_job_for_as_long_as_it_is_there,
+    a_file_that_changes_runs_anew_and_the_lock_is_the_same,
+);
+
+fn a_file_is_a_job_for_as_long_as_it_is_there(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let host = start(&dropping(&etcd))?;
+    host.wait_for(SLACK, |event| event.is("store-connected"))?;
+    put(&folder(&host), "hello.wasm", &says("hello", 0)?)?;
+    heard(&host, 0, "job-added", "hello")?;
+    let acquired = heard(&host, 0, "acquired", "hello")?;
+    ensure!(
+        acquired.lock() == Some("hello") && acquired.token().is_some(),
+        "{acquired}"
+    );
+    ensure!(words(&host, 0, "hello")? == "hello");
+    std::fs::remove_file(folder(&host).join("hello.wasm"))?;
+    heard(&host, 0, "job-removed", "hello")?;
+    let mark = host.mark();
+    std::thread::sleep(QUIET);
+    ensure!(
+        count(&host.events()[mark..], "run-started", None) == 0,
+        "it still runs"
+    );
+    ensure!(
+        etcd.queue("/leasehold/locks/hello/")?.is_empty(),
+        "the lock was left"
+    );
+    // A host with an empty folder goes on.
+    let mark = host.mark();
+    put(&folder(&host), "hello.wasm", &says("again", 0)?)?;
+    ensure!(words(&host, mark, "hello")? == "again");
+    end(host).map(drop)
+}
+
+fn a_file_that_changes_runs_anew_and_the_lock_is_the_same(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let host = start(&dropping(&etcd))?;
+    put(&folder(&host), "job.wasm", &says("one", 0)?)?;
+    ensure!(words(&host, 0, "job")? == "one");
+    put(&folder(&host), "job.wasm", &says("two", 0)?)?;
+    heard(&host, 0, "job-changed", "job")?;
+    host.wait_for(SLACK, |event| event.text() == Some("two"))?;
+    let events = end(host)?;
+    let at = |name: &str| events.iter().rposition(|event| event.text() == Some(name));
+    ensure!(at("one") < at("two"), "the old one ran after the new one");
+    ensure!(count(&events, "plugin-refused", None) == 0);
+    Ok(())
+}
+
+#[test]
+fn a_file_that_is_still_being_written_is_waited_for() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let host = start(&dropping(&etcd))?;
+    host.wait_for(SLACK, |event| event.is("store-connected"))?;
+    let bytes = says("whole", 100_000)?;
+    let mut file = File::create(folder(&host).join("slow.wasm"))?;
+    for part in bytes.chunks(bytes.len() / 8 + 1) {
+        file.write_all(part)?;
+        file.sync_all()?;
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    ensure!(
+        count(&host.events(), "job-added", None) == 0,
+        "it did not wait"
+    );
+    drop(file);
+    ensure!(words(&host, 0, "slow")? == "whole");
+    let events = end(host)?;
+    ensure!(
+        count(&events, "plugin-refused", None) == 0,
+        "it was taken while half written"
+    );
+    ensure!(count(&events, "job-added", None) == 1);
+    Ok(())
+}
+
+#[test]
+fn what_stands_beside_a_plugin_overrides_what_is_in_it() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let host = start(&dropping(&etcd))?;
+    let manifest = "name = \"greeter\"\nlock = \"team/greeter\"\n[restart]\nmin = \"100ms\"\n";
+    put(&folder(&host), "a.wasm", &says_with("hi", manifest)?)?;
+    let acquired = heard(&host, 0, "acquired", "greeter")?;
+    ensure!(acquired.lock() == Some("team/greeter"), "{acquired}");
+    let mark = host.mark();
+    put(&folder(&host), "a.toml", b"lock = \"team/other\"\n")?;
+    heard(&host, mark, "job-changed", "greeter")?;
+    host.wait_after(mark, SLACK, |event| {
+        event.is("acquired") && event.lock() == Some("team/other")
+    })?;
+    let mark = host.mark();
+    std::fs::remove_file(folder(&host).join("a.toml"))?;
+    host.wait_after(mark, SLACK, |event| {
+        event.is("acquired") && event.lock() == Some("team/greeter")
+    })?;
+    end(host).map(drop)
+}
+
+#[test]
+fn a_typed_plugin_gets_its_own_keys_and_no_others() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let host = start(&dropping(&etcd))?;
+    let ledger = std::fs::read(guests::ledger()?)?;
+    put(
+        &folder(&host),
+        "ledger.toml",
+        b"config = { transfers = 3, pause_ms = 1 }\nonce = true\n",
+    )?;
+    put(&folder(&host), "ledger.wasm", &ledger)?;
+    let ended = heard(&host, 0, "run-ended", "ledger")?;
+    ensure!(ended.outcome() == Some("done"), "{ended}");
+    end(host).map(drop)
+}

@@ -1,0 +1,123 @@
+//! Files in the folder that cannot be used: told once, and whatever ran before goes on.
+
+use anyhow::{Result, ensure};
+use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::events::Event;
+use leasehold_tests::host::HostProcess;
+use leasehold_tests::says::{says, says_with};
+
+use super::{QUIET, SLACK, count, dropping, end, folder, put, start, words};
+
+/// The refusal of this file after `mark`.
+fn refusal(host: &HostProcess, mark: usize, file: &str) -> Result<Event> {
+    host.wait_after(mark, SLACK, |event| {
+        let about = event.str("file").is_some_and(|path| path.ends_with(file));
+        event.is("plugin-refused") && about
+    })
+}
+
+fn error(event: &Event) -> &str {
+    event.str("error").unwrap_or_default()
+}
+
+#[test]
+fn a_bad_file_is_told_once_and_the_version_before_goes_on() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let host = start(&dropping(&etcd))?;
+    put(&folder(&host), "job.wasm", &says("good", 0)?)?;
+    words(&host, 0, "job")?;
+    let mark = host.mark();
+    put(&folder(&host), "job.wasm", b"this is no WebAssembly at all")?;
+    let refused = refusal(&host, mark, "job.wasm")?;
+    ensure!(refused.value()["kept"] == true, "{refused}");
+    std::thread::sleep(QUIET);
+    let events = host.events();
+    ensure!(
+        count(&events[mark..], "plugin-refused", None) == 1,
+        "told more than once"
+    );
+    let mark = host.mark();
+    ensure!(words(&host, mark, "job")? == "good");
+    put(&folder(&host), "job.wasm", &says("better", 0)?)?;
+    host.wait_after(mark, SLACK, |event| event.text() == Some("better"))?;
+    end(host).map(drop)
+}
+
+#[test]
+fn a_file_cut_short_is_given_a_moment_and_then_refused() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let host = start(&dropping(&etcd))?;
+    let whole = says("whole", 1000)?;
+    put(&folder(&host), "cut.wasm", &whole[..whole.len() / 2])?;
+    let refused = refusal(&host, 0, "cut.wasm")?;
+    ensure!(error(&refused).contains("is cut off at byte"), "{refused}");
+    put(&folder(&host), "cut.wasm", &whole)?;
+    ensure!(words(&host, 0, "cut")? == "whole");
+    end(host).map(drop)
+}
+
+#[test]
+fn a_pinned_plugin_that_differs_is_refused() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let host = start(&dropping(&etcd))?;
+    let pin = format!("sha256 = \"{}\"\n", "0".repeat(64));
+    put(&folder(&host), "job.toml", pin.as_bytes())?;
+    put(&folder(&host), "job.wasm", &says("never", 0)?)?;
+    let refused = refusal(&host, 0, "job.wasm")?;
+    ensure!(error(&refused).contains("sha256"), "{refused}");
+    ensure!(refused.value()["kept"] == false, "{refused}");
+    let events = end(host)?;
+    ensure!(count(&events, "run-started", None) == 0, "it ran");
+    Ok(())
+}
+
+#[test]
+fn two_that_want_one_name_or_locks_inside_one_another_do_not_both_run() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let host = start(&dropping(&etcd))?;
+    let named =
+        |words: &str, lock: &str| says_with(words, &format!("name = \"one\"\nlock = \"{lock}\"\n"));
+    put(&folder(&host), "z-first.wasm", &named("first", "team/one")?)?;
+    words(&host, 0, "one")?;
+    put(
+        &folder(&host),
+        "a-second.wasm",
+        &named("second", "team/two")?,
+    )?;
+    let refused = refusal(&host, 0, "a-second.wasm")?;
+    ensure!(
+        error(&refused).contains("there is a job `one` already"),
+        "{refused}"
+    );
+    put(
+        &folder(&host),
+        "inside.wasm",
+        &says_with("in", "lock = \"team/one/inside\"\n")?,
+    )?;
+    let refused = refusal(&host, 0, "inside.wasm")?;
+    ensure!(
+        error(&refused).contains("lie inside one another") && refused.value()["kept"] == false,
+        "{refused}"
+    );
+    // With the first gone, both may run.
+    let mark = host.mark();
+    std::fs::remove_file(folder(&host).join("z-first.wasm"))?;
+    host.wait_after(mark, SLACK, |event| event.text() == Some("second"))?;
+    host.wait_after(mark, SLACK, |event| event.text() == Some("in"))?;
+    end(host).map(drop)
+}
+
+#[test]
+fn what_stands_beside_a_plugin_is_checked_like_any_configuration() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let host = start(&dropping(&etcd))?;
+    put(&folder(&host), "job.toml", b"evry = \"1s\"\nttl = \"1s\"\n")?;
+    put(&folder(&host), "job.wasm", &says("never", 0)?)?;
+    let refused = refusal(&host, 0, "job.wasm")?;
+    let error = error(&refused);
+    ensure!(
+        error.contains("job.toml:1") && error.contains("job.toml:2"),
+        "{error}"
+    );
+    end(host).map(drop)
+}
