@@ -22,7 +22,7 @@ use leasehold_tests::wait::eventually;
 use serde_json::Value;
 
 /// For things that will happen, compiling an engine among them.
-const SLACK: Duration = Duration::from_secs(240);
+const SLACK: Duration = Duration::from_mins(4);
 
 /// The longest from a lost lock to the guest being stopped: a busy machine's, not a promise.
 const STOP_BOUND: Duration = Duration::from_secs(2);

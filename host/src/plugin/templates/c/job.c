@@ -108,6 +108,11 @@ static bool failed(const leasehold_job_fenced_kv_guard_error_t *error, exports_l
     const bool fatal = error->tag == LEASEHOLD_JOB_TYPES_GUARD_ERROR_DENIED ||
                        error->tag == LEASEHOLD_JOB_TYPES_GUARD_ERROR_TOO_LARGE;
     failure->tag = fatal ? EXPORTS_LEASEHOLD_JOB_GUEST_FAILURE_FATAL : EXPORTS_LEASEHOLD_JOB_GUEST_FAILURE_RETRY;
-    leasehold_string_dup(&failure->val.retry, REASONS[error->tag]);
+    char text[1024];
+    int length = snprintf(text, sizeof text, "%s", REASONS[error->tag]);
+    if (error->tag == LEASEHOLD_JOB_TYPES_GUARD_ERROR_DENIED || error->tag == LEASEHOLD_JOB_TYPES_GUARD_ERROR_UNAVAILABLE)
+        snprintf(text + length, sizeof text - (size_t)length, ": %.*s", (int)error->val.denied.len,
+                 (const char *)error->val.denied.ptr);
+    leasehold_string_dup(&failure->val.retry, text);
     return false;
 }

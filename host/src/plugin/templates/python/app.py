@@ -27,9 +27,10 @@ class Guest(exports.Guest):
             # An Err of ours is the end of the run: retry it, or fatal, for a person to mend. A missing
             # grant or a limit is for a person.
             cause = error.value
+            why = getattr(cause, "value", None) or type(cause).__name__
             if isinstance(cause, (types.GuardError_Denied, types.GuardError_TooLarge)):
-                raise Err(guest.Failure_Fatal(repr(cause))) from error
-            raise Err(guest.Failure_Retry(repr(cause))) from error
+                raise Err(guest.Failure_Fatal(why)) from error
+            raise Err(guest.Failure_Retry(why)) from error
 
 
 def beat() -> str:
