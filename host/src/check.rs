@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::config::{Config, Job};
 use crate::reload::Stamp;
-use crate::runtime::{LoadError, Plugin, Runtime, RuntimeError, RuntimeOptions};
+use crate::runtime::{LoadError, LoadProblem, Plugin, Runtime, RuntimeError, RuntimeOptions};
+use crate::secrets::Secrets;
 
 /// What `run` needs before it can start.
 pub(crate) struct Prepared {
@@ -88,9 +89,27 @@ pub(crate) fn runtime_for(config: &Config) -> Result<Runtime, RuntimeError> {
 /// Loads the plugin of a job from its file.
 pub(crate) async fn load(runtime: &Runtime, job: &Job) -> Result<Plugin, LoadError> {
     let pinned = job.sha256().copied();
-    runtime
+    let plugin = runtime
         .load(job.name(), job.plugin(), pinned, job.limits(), job.allow())
-        .await
+        .await?;
+    check_secrets(job).await?;
+    Ok(plugin)
+}
+
+/// A secret that cannot be read now is told before anything starts; each run reads it anew.
+async fn check_secrets(job: &Job) -> Result<(), LoadError> {
+    let references = job.secrets().clone();
+    let read = tokio::task::spawn_blocking(move || Secrets::read(&references));
+    let problem = match read.await {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => LoadProblem::Secret(error.to_string()),
+        Err(error) => LoadProblem::Host(error.to_string()),
+    };
+    Err(LoadError {
+        job: job.name().to_owned(),
+        path: job.plugin().to_owned(),
+        problem,
+    })
 }
 
 /// Loads the plugin of a job from bytes that were read from its file.
@@ -101,7 +120,9 @@ pub(crate) async fn load_bytes(
 ) -> Result<Plugin, LoadError> {
     let pinned = job.sha256().copied();
     let (name, path) = (job.name(), job.plugin());
-    runtime
+    let plugin = runtime
         .load_bytes(name, path, bytes, pinned, job.limits(), job.allow())
-        .await
+        .await?;
+    check_secrets(job).await?;
+    Ok(plugin)
 }

@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - [`config`], [`limits`], [`allow`], [`manifest`]: what is asked for, checked.
+//! - [`secrets`]: what a job is given to keep.
 //! - `checkup`, `serve`, `dev`, `store`, `show`, `top`, `plugin`, `cli`: the commands.
 //! - `check`, `found`, `applied`: what comes before a start, what lies in files, what a host has applied.
 //! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring.
@@ -24,6 +25,7 @@ pub mod exit;
 pub mod limits;
 pub mod manifest;
 pub mod runtime;
+pub mod secrets;
 
 mod applied;
 mod check;

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use leasehold_lock::{Acquire, AcquireError, BootTime, Clock, EndReason, Grant, Wait as LockWait};
-use leasehold_records::{HolderRecord, RunRecord};
+use leasehold_records::{HolderRecord, RunRecord, printable};
 use tokio::sync::mpsc;
 
 use super::bench::Bench;
 use super::machine::{Cause, Claim, Look, Missed, Now, Turn, Until, Verdict};
-use crate::allow::EnvValue;
 use crate::config::Wait;
 use crate::event::{About, What};
 use crate::fenced::FencedKv;
 use crate::host::cut_short;
 use crate::journal::{text, unix_ms};
 use crate::runtime::{Authority, GuestEvent, RunEnd, RunReport, RunSpec, Trigger};
+use crate::secrets::{self, Secrets};
 use crate::wall::UnixMs;
 
 /// Events of one guest that may wait to be logged.
@@ -267,7 +267,15 @@ async fn guest(
         tenure: grant.tenure().clone(),
         kv: Arc::new(kv),
     };
-    let env = bench.job.env().iter();
+    let secrets = match read_secrets(bench).await {
+        Ok(secrets) => secrets,
+        Err(why) => {
+            let now = bench.clock.now();
+            let deadline = grant.tenure().last_deadline();
+            return RunReport::of_nothing(RunEnd::Retry(printable::line(&why)), now, deadline);
+        }
+    };
+    let (env, env_secrets) = secrets::environment(bench.job.env());
     let spec = RunSpec {
         job: text(&bench.name),
         run_id: record.run_id.clone(),
@@ -275,7 +283,9 @@ async fn guest(
         trigger: trigger(number.cause),
         scheduled_at_unix_ms: number.turn.tick.map(UnixMs::as_u64),
         args: bench.job.args().to_vec(),
-        env: env.filter_map(plain).collect(),
+        env,
+        env_secrets,
+        secrets,
         config_json: bench.job.config_json().to_owned(),
         timeout: bench.job.timeout(),
         stop: bench.stop.clone(),
@@ -309,11 +319,15 @@ async fn guest(
     report
 }
 
-/// A variable that is no secret.
-fn plain((name, value): (&String, &EnvValue)) -> Option<(String, String)> {
-    match value {
-        EnvValue::Text(text) => Some((name.clone(), text.clone())),
-        EnvValue::Secret(_) => None,
+/// The job's secrets as they are now; the error says which one cannot be used.
+async fn read_secrets(bench: &Bench) -> Result<Secrets, String> {
+    let references = bench.job.secrets().clone();
+    if references.is_empty() {
+        return Ok(Secrets::default());
+    }
+    match tokio::task::spawn_blocking(move || Secrets::read(&references)).await {
+        Ok(read) => read.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -22,10 +22,13 @@ use wasmtime::{
 use super::cache;
 use super::contract;
 use super::error::RuntimeError;
+use super::files;
 use super::host::Host;
+use super::http;
 use super::options::RuntimeOptions;
 use super::shelf::Shelf;
 use super::watchdog::Watchdog;
+use crate::allow::Allow;
 use crate::limits::{KIB, Limits, MIB};
 
 /// The largest memory a pooled guest may have. Rust, Go and C guests fit; interpreters that bring
@@ -41,16 +44,38 @@ const HOST_STACK_BYTES: u64 = MIB;
 /// An engine with everything linked that any plugin on it may import.
 pub(crate) struct Workshop {
     pub(crate) engine: Engine,
-    /// For components without granted storage.
-    pub(crate) plain: ComponentLinker<Host>,
-    /// For components with granted storage.
-    pub(crate) with_kv: ComponentLinker<Host>,
+    /// For components, by what was granted to them.
+    components: HashMap<Links, ComponentLinker<Host>>,
     /// For core modules.
     pub(crate) preview1: Linker<Host>,
     /// Whether guests come from the pool.
     pub(crate) pooled: bool,
     /// What has been compiled on this engine.
     pub(crate) shelf: Shelf,
+}
+
+/// What is linked only when it is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Links {
+    pub(crate) kv: bool,
+    pub(crate) http: bool,
+}
+
+impl Links {
+    /// What these grants make of it.
+    pub(crate) fn of(grants: &Allow) -> Self {
+        Self {
+            kv: !grants.kv.is_empty(),
+            http: !grants.http.is_empty(),
+        }
+    }
+}
+
+impl Workshop {
+    /// The linker for components with these grants.
+    pub(crate) fn linker(&self, links: Links) -> &ComponentLinker<Host> {
+        &self.components[&links]
+    }
 }
 
 /// All engines of one runtime.
@@ -143,16 +168,26 @@ impl Engines {
         let engine = Engine::new(config)?;
         let mut plain = ComponentLinker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut plain)?;
+        files::link(&mut plain)?;
         contract::link(&mut plain)?;
-        let mut with_kv = plain.clone();
-        contract::link_kv(&mut with_kv)?;
+        let mut components = HashMap::new();
+        for (kv, http) in [(false, false), (true, false), (false, true), (true, true)] {
+            let mut linker = plain.clone();
+            if kv {
+                contract::link_kv(&mut linker)?;
+            }
+            if http {
+                http::link(&mut linker)?;
+            }
+            components.insert(Links { kv, http }, linker);
+        }
         let mut preview1 = Linker::new(&engine);
         wasmtime_wasi::p1::add_to_linker_async(&mut preview1, Host::called_preview1)?;
+        files::link_preview1(&mut preview1)?;
         self.watchdog.add(engine.clone());
         Ok(Arc::new(Workshop {
             engine,
-            plain,
-            with_kv,
+            components,
             preview1,
             pooled,
             shelf: Shelf::default(),

@@ -136,7 +136,7 @@ pub enum LoadProblem {
     },
     /// It imports something that the job was not granted.
     #[error(
-        "imports {import}, which job {job} was not granted: add `{line}` under [jobs.{job}.allow]"
+        "imports {import}, which job {job} was not granted: add `{line}` under [jobs.{job}.allow]{otherwise}"
     )]
     NotGranted {
         /// The job.
@@ -145,6 +145,8 @@ pub enum LoadProblem {
         import: String,
         /// The line that grants it.
         line: String,
+        /// What may be done instead, after a comma; empty when there is nothing.
+        otherwise: &'static str,
     },
     /// It imports something that no host of this version offers.
     #[error("imports {import}, which this host does not offer: {remedy}")]
@@ -154,6 +156,12 @@ pub enum LoadProblem {
         /// What to do.
         remedy: &'static str,
     },
+    /// Its requests have no certificates to trust.
+    #[error("{0}")]
+    Certificates(String),
+    /// One of the job's secrets cannot be used.
+    #[error("{0}")]
+    Secret(String),
     /// An import is there but of another shape.
     #[error("does not fit this host: {reason}: rebuild it against the contract of this host ({package}@{ours}) and WASI 0.2", package = super::contract::PACKAGE, ours = super::contract::VERSION)]
     Link {

@@ -39,6 +39,10 @@ const WASI: &[&str] = &[
     "wasi:random",
     "wasi:sockets",
 ];
+/// The package for requests, which needs a grant.
+const HTTP: &str = "wasi:http";
+/// What it takes to send requests; receiving them is not offered.
+const SENDING: &[&str] = &["types", "outgoing-handler"];
 /// Interfaces of the contract that every plugin may import.
 const OPEN: &[&str] = &["types", "lock", "job-context", "progress", "log"];
 /// The interface of the contract that needs a grant.
@@ -205,13 +209,25 @@ fn check_interface(import: &str, job: &str, grants: &Grants) -> Result<(), LoadP
     if name.package == contract::PACKAGE {
         return check_contract(import, &name, job, grants);
     }
+    if name.package == HTTP && name.is_wasi_0_2() && SENDING.contains(&name.interface) {
+        return if grants.http.is_empty() {
+            Err(LoadProblem::NotGranted {
+                job: job.to_owned(),
+                import: import.to_owned(),
+                line: "http = [\"https://…\"]".to_owned(),
+                otherwise: ", or build the plugin without it if it sends no requests (JavaScript: disable the features `http` and `fetch-event`)",
+            })
+        } else {
+            Ok(())
+        };
+    }
     let remedy = if WASI.contains(&name.package) {
         if name.is_wasi_0_2() {
             return Ok(());
         }
         "this host offers WASI 0.2: build it for wasm32-wasip2"
     } else if name.package.starts_with("wasi:") {
-        "of WASI it offers cli, clocks, filesystem, io, random and sockets: build it without this interface"
+        "of WASI it offers cli, clocks, filesystem, io, random, sockets and the sending part of http: build it without this interface"
     } else {
         "compose it with a component that exports this interface"
     };
@@ -237,6 +253,7 @@ fn check_contract(
             job: job.to_owned(),
             import: import.to_owned(),
             line: format!("kv = [\"{job}/\"]"),
+            otherwise: "",
         });
     }
     if name.interface == GRANTED || OPEN.contains(&name.interface) {

@@ -10,6 +10,7 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use super::authority::Authority;
 use super::gate::Gate;
+use super::http::Http;
 use super::leash::Leash;
 use super::meter::Meter;
 use super::output::Output;
@@ -21,6 +22,8 @@ use crate::limits::Limits;
 pub(crate) struct Host {
     /// Borrowed by guests only through the functions below, which count.
     pub(crate) wasi: WasiP1Ctx,
+    /// As `wasi`.
+    pub(crate) http: Http,
     pub(crate) meter: Meter,
     pub(crate) gate: Arc<Gate>,
     pub(crate) leash: Arc<Leash>,

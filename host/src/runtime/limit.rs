@@ -27,6 +27,14 @@ pub enum Limit {
     LogRate,
     /// Size of a fenced value.
     KvValue,
+    /// Size of a request's or response's body.
+    HttpBody,
+    /// Requests open at once.
+    HttpRequests,
+    /// Size of a request's or response's headers.
+    HttpFields,
+    /// Time without an answer.
+    HttpTimeout,
     /// Size of the plugin file.
     PluginSize,
     /// Time to compile.
@@ -47,6 +55,10 @@ impl Limit {
             Self::Output => "output",
             Self::LogRate => "log_rate",
             Self::KvValue => "kv_value",
+            Self::HttpBody => "http_body",
+            Self::HttpRequests => "http_requests",
+            Self::HttpFields => "http_fields",
+            Self::HttpTimeout => "http_timeout",
             Self::PluginSize => "plugin_size",
             Self::CompileTime => "compile_time",
         }

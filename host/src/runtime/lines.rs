@@ -7,6 +7,8 @@ use std::fmt::Write;
 
 use leasehold_records::printable;
 
+use super::redact::Redactor;
+
 /// One stream's unfinished line.
 #[derive(Debug, Default)]
 pub(crate) struct LineBuffer {
@@ -16,18 +18,23 @@ pub(crate) struct LineBuffer {
 
 impl LineBuffer {
     /// Takes bytes and hands every line they finish to `each`.
-    pub(crate) fn push(&mut self, mut raw: &[u8], mut each: impl FnMut(String)) {
+    pub(crate) fn push(
+        &mut self,
+        mut raw: &[u8],
+        redactor: &Redactor,
+        mut each: impl FnMut(String),
+    ) {
         while let Some(end) = raw.iter().position(|byte| *byte == b'\n') {
             self.hold(&raw[..end]);
-            each(self.take());
+            each(self.take(redactor));
             raw = &raw[end + 1..];
         }
         self.hold(raw);
     }
 
     /// The last line, when the stream ended without a line end.
-    pub(crate) fn finish(&mut self) -> Option<String> {
-        (!self.held.is_empty()).then(|| self.take())
+    pub(crate) fn finish(&mut self, redactor: &Redactor) -> Option<String> {
+        (!self.held.is_empty()).then(|| self.take(redactor))
     }
 
     fn hold(&mut self, raw: &[u8]) {
@@ -37,7 +44,7 @@ impl LineBuffer {
         self.over += over.len() as u64;
     }
 
-    fn take(&mut self) -> String {
+    fn take(&mut self, redactor: &Redactor) -> String {
         if self.over == 0 && self.held.last() == Some(&b'\r') {
             self.held.pop();
         }
@@ -52,7 +59,7 @@ impl LineBuffer {
                 self.held.truncate(whole);
             }
         }
-        let mut line = printable::bytes(&self.held);
+        let mut line = redactor.bytes(&self.held, self.over > 0);
         if self.over > 0 {
             // Writing to a string cannot fail.
             let _ = write!(line, " […{} bytes cut]", self.over);
@@ -66,10 +73,11 @@ impl LineBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secrets::Secrets;
 
     fn lines(buffer: &mut LineBuffer, raw: &[u8]) -> Vec<String> {
         let mut out = Vec::new();
-        buffer.push(raw, |line| out.push(line));
+        buffer.push(raw, &Redactor::default(), |line| out.push(line));
         out
     }
 
@@ -78,8 +86,8 @@ mod tests {
         let mut buffer = LineBuffer::default();
         assert!(lines(&mut buffer, b"gr\xc3").is_empty());
         assert_eq!(lines(&mut buffer, b"\xbcn\r\n\nlast"), ["grün", ""]);
-        assert_eq!(buffer.finish().as_deref(), Some("last"));
-        assert_eq!(buffer.finish(), None);
+        assert_eq!(buffer.finish(&Redactor::default()).as_deref(), Some("last"));
+        assert_eq!(buffer.finish(&Redactor::default()), None);
     }
 
     #[test]
@@ -89,7 +97,21 @@ mod tests {
             assert!(lines(&mut buffer, &[b'x'; 1024]).is_empty());
         }
         assert!(buffer.held.len() <= printable::LONGEST_TEXT);
-        let line = buffer.finish().unwrap();
+        let line = buffer.finish(&Redactor::default()).unwrap();
         assert!(line.ends_with("x […94208 bytes cut]"), "{}", &line[8000..]);
+    }
+
+    #[test]
+    fn a_secret_in_pieces_or_at_the_cut_is_not_shown() {
+        let redactor = Redactor::new(&Secrets::of(&[("key", "hunter2")]));
+        let mut buffer = LineBuffer::default();
+        let mut out = Vec::new();
+        buffer.push(b"a hun", &redactor, |line| out.push(line));
+        buffer.push(b"ter2\n", &redactor, |line| out.push(line));
+        assert_eq!(out, ["a [secret key]"]);
+        buffer.push(&vec![b'x'; printable::LONGEST_TEXT - 5], &redactor, |_| {});
+        buffer.push(b"hunter2", &redactor, |_| {});
+        let line = buffer.finish(&redactor).unwrap();
+        assert!(line.ends_with(" […2 bytes cut]") && !line.contains("hun"));
     }
 }

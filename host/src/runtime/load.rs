@@ -18,9 +18,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-use super::engine::{Engines, Workshop};
+use super::engine::{Engines, Links, Workshop};
 use super::error::{LoadError, LoadProblem};
 use super::form::{self, Form};
+use super::http::{Net, Resolve};
 use super::plugin::{Facts, Plugin, Ready};
 use super::shelf::Make;
 use super::survey::{Survey, survey};
@@ -45,6 +46,7 @@ pub(crate) struct Order {
 /// Where plugins are compiled.
 pub(crate) struct Loader {
     engines: Arc<Engines>,
+    resolver: Arc<dyn Resolve>,
     places: Arc<Semaphore>,
     left_behind: Arc<AtomicUsize>,
 }
@@ -57,9 +59,10 @@ struct Place {
 }
 
 impl Loader {
-    pub(crate) fn new(engines: Arc<Engines>) -> Self {
+    pub(crate) fn new(engines: Arc<Engines>, resolver: Arc<dyn Resolve>) -> Self {
         Self {
             engines,
+            resolver,
             places: Arc::new(Semaphore::new(COMPILERS)),
             left_behind: Arc::new(AtomicUsize::new(0)),
         }
@@ -90,9 +93,10 @@ impl Loader {
             answer: Some(answer),
         };
         let engines = self.engines.clone();
+        let resolver = self.resolver.clone();
         thread::Builder::new()
             .name("leasehold-compile".to_owned())
-            .spawn(move || place.fill(&engines, &order))
+            .spawn(move || place.fill(&engines, &resolver, &order))
             .map_err(|error| LoadProblem::Host(format!("no thread to compile on: {error}")))?;
         match timeout(most, &mut answered).await {
             Ok(Ok(result)) => result,
@@ -127,8 +131,8 @@ impl Loader {
 }
 
 impl Place {
-    fn fill(mut self, engines: &Engines, order: &Order) {
-        let result = load(engines, order);
+    fn fill(mut self, engines: &Engines, resolver: &Arc<dyn Resolve>, order: &Order) {
+        let result = load(engines, resolver, order);
         if let Some(answer) = self.answer.take()
             && answer.send(result).is_err()
         {
@@ -138,7 +142,11 @@ impl Place {
     }
 }
 
-fn load(engines: &Engines, order: &Order) -> Result<Plugin, LoadProblem> {
+fn load(
+    engines: &Engines,
+    resolver: &Arc<dyn Resolve>,
+    order: &Order,
+) -> Result<Plugin, LoadProblem> {
     let mut bytes = match &order.bytes {
         Some(bytes) if bytes.len() as u64 > order.limits.plugin_bytes => {
             return Err(LoadProblem::TooBig {
@@ -160,6 +168,7 @@ fn load(engines: &Engines, order: &Order) -> Result<Plugin, LoadProblem> {
     let (form, contract) = form::form_of(&found)?;
     form::check_imports(&found, &order.job, &order.grants)?;
     check_memory(order, &found)?;
+    let net = Net::of(&order.grants, resolver).map_err(LoadProblem::Certificates)?;
     let (ready, workshop) =
         compile(engines, order, form, &bytes).map_err(|problem| form::explain(problem, &found))?;
     Ok(Plugin::new(
@@ -176,6 +185,7 @@ fn load(engines: &Engines, order: &Order) -> Result<Plugin, LoadProblem> {
         },
         order.limits.clone(),
         order.grants.clone(),
+        net,
         ready,
         workshop,
     ))
@@ -291,10 +301,10 @@ fn compile(
         .choose(&order.limits)
         .map_err(|error| LoadProblem::Host(error.to_string()))?;
     let mut refusal = LoadProblem::Host("no engine for these limits".to_owned());
-    let with_kv = !order.grants.kv.is_empty();
-    let make = Make::of(bytes, with_kv);
+    let links = Links::of(&order.grants);
+    let make = Make::of(bytes, links);
     for workshop in choice {
-        let compile = || Ready::make(&workshop, form, bytes, with_kv);
+        let compile = || Ready::make(&workshop, form, bytes, links);
         match workshop.shelf.get_or(make, compile) {
             Ok(ready) => return Ok((ready, workshop)),
             Err(problem) => refusal = problem,

@@ -12,8 +12,8 @@
 //!
 //! - `load`: file → `survey` → `form` → compiled `plugin`, on the `engine` that fits
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
-//! - `contract`: the host's side of `leasehold:job@1`; `wasi`: the host's side of WASI
-//! - `output`, `lines`, `tail`: what the guest says, on its way out
+//! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
+//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out
 //!
 //! Architecture Invariant: this module is the only one that names `wasmtime`, and no type of
 //! `wasmtime` appears in its public interface.
@@ -24,10 +24,12 @@ mod contract;
 mod engine;
 mod error;
 mod event;
+mod files;
 mod form;
 mod gate;
 mod guard;
 mod host;
+mod http;
 mod inspect;
 mod kv;
 mod leash;
@@ -38,6 +40,7 @@ mod meter;
 mod options;
 mod output;
 mod plugin;
+mod redact;
 mod report;
 mod run;
 mod shelf;
@@ -87,11 +90,19 @@ pub struct Runtime {
 impl Runtime {
     /// Makes the engines and starts the watchdog thread.
     pub fn new(options: &RuntimeOptions) -> Result<Self, RuntimeError> {
+        Self::with_resolver(options, Arc::new(http::SystemResolver::default()))
+    }
+
+    /// As [`Runtime::new`], asking `resolver` for the addresses of names.
+    fn with_resolver(
+        options: &RuntimeOptions,
+        resolver: Arc<dyn http::Resolve>,
+    ) -> Result<Self, RuntimeError> {
         let watchdog = Arc::new(Watchdog::start().map_err(RuntimeError::Watchdog)?);
         let engines = Arc::new(Engines::new(options, watchdog.clone())?);
         Ok(Self {
             watchdog,
-            loader: Loader::new(engines),
+            loader: Loader::new(engines, resolver),
             places: Semaphore::new(options.max_runs as usize),
         })
     }

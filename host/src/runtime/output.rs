@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use super::event::{GuestEvent, Level, Line, Stream};
 use super::gate::Gate;
 use super::lines::LineBuffer;
+use super::redact::Redactor;
 use super::tail::Tail;
 use crate::limits::Limits;
 
@@ -24,6 +25,7 @@ const RATE_WINDOW: Duration = Duration::from_secs(1);
 pub(crate) struct Output {
     clock: Arc<dyn Clock>,
     gate: Arc<Gate>,
+    redactor: Arc<Redactor>,
     progress_held: Notify,
     state: Mutex<State>,
 }
@@ -59,6 +61,7 @@ impl Output {
         clock: Arc<dyn Clock>,
         gate: Arc<Gate>,
         limits: &Limits,
+        redactor: Arc<Redactor>,
         events: mpsc::Sender<GuestEvent>,
     ) -> Self {
         let rate = Rate {
@@ -70,6 +73,7 @@ impl Output {
         Self {
             clock,
             gate,
+            redactor,
             progress_held: Notify::new(),
             state: Mutex::new(State {
                 events,
@@ -89,13 +93,16 @@ impl Output {
         let at = self.gate.entered_at();
         let mut state = self.lock();
         let mut buffer = state.take_buffer(stream);
-        buffer.push(raw, |text| state.line(Line::of(stream, text, at)));
+        buffer.push(raw, &self.redactor, |text| {
+            state.line(Line::of(stream, text, at));
+        });
         state.put_buffer(stream, buffer);
     }
 
-    /// A structured log line; its texts are already printable.
-    pub(crate) fn log(&self, level: Level, text: String, fields: Vec<(String, String)>) {
+    /// A structured log line. Field texts have passed [`Output::clean`].
+    pub(crate) fn log(&self, level: Level, text: &str, fields: Vec<(String, String)>) {
         let at = self.gate.entered_at();
+        let text = self.clean(text);
         self.lock().line(Line {
             stream: Stream::Log,
             level: Some(level),
@@ -105,9 +112,20 @@ impl Output {
         });
     }
 
+    /// What the host has to say about something that the guest did.
+    pub(crate) fn remark(&self, text: &str) {
+        self.log(Level::Warn, text, Vec::new());
+    }
+
+    /// One printable line of any text of the guest, without secrets.
+    pub(crate) fn clean(&self, text: &str) -> String {
+        self.redactor.line(text)
+    }
+
     /// How far the guest says it is.
-    pub(crate) fn progress(&self, done: u64, total: Option<u64>, message: String) {
+    pub(crate) fn progress(&self, done: u64, total: Option<u64>, message: &str) {
         let at = self.gate.entered_at();
+        let message = self.clean(message);
         let mut state = self.lock();
         state.progress = Some(GuestEvent::Progress {
             done,
@@ -138,7 +156,7 @@ impl Output {
         let mut state = self.lock();
         for stream in [Stream::Stdout, Stream::Stderr] {
             let mut buffer = state.take_buffer(stream);
-            if let Some(text) = buffer.finish() {
+            if let Some(text) = buffer.finish(&self.redactor) {
                 state.line(Line::of(stream, text, at));
             }
         }

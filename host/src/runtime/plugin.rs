@@ -12,10 +12,11 @@ use wasmtime::{InstancePre, Module};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::contract::bindings::JobPre;
-use super::engine::Workshop;
+use super::engine::{Links, Workshop};
 use super::error::LoadProblem;
 use super::form::Form;
 use super::host::Host;
+use super::http::Net;
 use crate::allow::Allow as Grants;
 use crate::limits::Limits;
 
@@ -50,6 +51,7 @@ struct Inner {
     facts: Facts,
     limits: Arc<Limits>,
     grants: Arc<Grants>,
+    net: Arc<Net>,
     ready: Arc<Ready>,
     workshop: Arc<Workshop>,
 }
@@ -66,6 +68,7 @@ impl Plugin {
         facts: Facts,
         limits: Limits,
         grants: Grants,
+        net: Net,
         ready: Arc<Ready>,
         workshop: Arc<Workshop>,
     ) -> Self {
@@ -73,6 +76,7 @@ impl Plugin {
             facts,
             limits: Arc::new(limits),
             grants: Arc::new(grants),
+            net: Arc::new(net),
             ready,
             workshop,
         }))
@@ -90,6 +94,11 @@ impl Plugin {
 
     pub(crate) fn grants(&self) -> &Arc<Grants> {
         &self.0.grants
+    }
+
+    /// Where requests may go and what they trust.
+    pub(crate) fn net(&self) -> &Arc<Net> {
+        &self.0.net
     }
 
     pub(crate) fn ready(&self) -> &Ready {
@@ -113,7 +122,7 @@ impl Ready {
         workshop: &Workshop,
         form: Form,
         bytes: &[u8],
-        with_kv: bool,
+        links: Links,
     ) -> Result<Self, LoadProblem> {
         if form == Form::CoreCommand {
             let module = Module::from_binary(&workshop.engine, bytes).map_err(|e| invalid(&e))?;
@@ -124,12 +133,10 @@ impl Ready {
             return Ok(Self::CoreCommand(pre));
         }
         let component = Component::from_binary(&workshop.engine, bytes).map_err(|e| invalid(&e))?;
-        let linker = if with_kv {
-            &workshop.with_kv
-        } else {
-            &workshop.plain
-        };
-        let pre = linker.instantiate_pre(&component).map_err(|e| link(&e))?;
+        let pre = workshop
+            .linker(links)
+            .instantiate_pre(&component)
+            .map_err(|e| link(&e))?;
         if form == Form::Job {
             JobPre::new(pre).map(Self::Job).map_err(|e| link(&e))
         } else {

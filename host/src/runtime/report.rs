@@ -61,6 +61,27 @@ impl RunEnd {
     }
 }
 
+impl RunReport {
+    /// The report of a run whose guest was never started.
+    pub fn of_nothing(end: RunEnd, now: BootTime, deadline: BootTime) -> Self {
+        Self {
+            end,
+            started_at: now,
+            stopped_at: now,
+            first_admitted: None,
+            last_admitted: None,
+            deadline,
+            admitted: 0,
+            refused: 0,
+            peak_memory_bytes: 0,
+            output: String::new(),
+            output_truncated_bytes: 0,
+            lines_dropped: 0,
+            backtrace: None,
+        }
+    }
+}
+
 /// One finished run. The guest is gone when this exists: its store has been dropped.
 #[derive(Clone, Debug)]
 pub struct RunReport {

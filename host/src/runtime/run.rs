@@ -21,10 +21,12 @@ use super::event::GuestEvent;
 use super::gate::Gate;
 use super::guard::guarded;
 use super::host::{self, Host};
+use super::http::{Carried, Courier, Flights, Http};
 use super::leash::Leash;
 use super::meter::{Meter, Reading};
 use super::output::Output;
 use super::plugin::{Plugin, Ready};
+use super::redact::Redactor;
 use super::report::{RunEnd, RunReport};
 use super::spec::RunSpec;
 use super::verdict::{self, Returned};
@@ -38,6 +40,7 @@ struct Run<'a> {
     gate: Arc<Gate>,
     leash: Arc<Leash>,
     output: Arc<Output>,
+    flights: Arc<Flights>,
     reading: Arc<Reading>,
 }
 
@@ -60,8 +63,10 @@ pub(crate) async fn run(
             clock.clone(),
             gate.clone(),
             plugin.limits(),
+            Arc::new(Redactor::new(&spec.secrets)),
             events,
         )),
+        flights: Arc::new(Flights::default()),
         gate,
         authority,
         spec: Arc::new(spec),
@@ -72,6 +77,8 @@ pub(crate) async fn run(
         .catch_unwind()
         .await
         .unwrap_or_else(|_| (panicked(), None));
+    // Requests run as tasks beside the guest: none of them outlives it.
+    run.flights.close();
     let stopped_at = clock.now();
     let said = run.output.finish();
     RunReport {
@@ -107,33 +114,64 @@ impl Run<'_> {
             Ok(place) => place,
             Err(cause) => return (verdict::of_cause(cause, tenure), None),
         };
-        let mut store = host::store(&self.plugin.workshop().engine, self.host());
+        let host = match self.host() {
+            Ok(host) => host,
+            // What is wrong may be put right before the next attempt.
+            Err(why) => return (RunEnd::Retry(self.output.clean(&why)), None),
+        };
+        let mut store = host::store(&self.plugin.workshop().engine, host);
         let guest = drive(&mut store, self.plugin.ready());
         match guarded(&self.leash, self.output.errand(), guest).await {
-            Ok(Ok(returned)) => (verdict::of_return(returned), None),
-            Ok(Err(error)) => (self.broke_off(&error), verdict::backtrace_of(&error)),
+            Ok(Ok(returned)) => (verdict::of_return(returned, self.clean()), None),
+            Ok(Err(error)) => {
+                let backtrace = verdict::backtrace_of(&error, self.clean());
+                (self.broke_off(&error), backtrace)
+            }
             Err(cause) => (verdict::of_cause(cause, tenure), None),
         }
     }
 
     fn broke_off(&self, error: &wasmtime::Error) -> RunEnd {
         let tenure = &self.authority.tenure;
-        verdict::of_error(error, &self.leash, tenure, &self.reading, &self.spec.job)
+        let (leash, reading) = (&self.leash, &self.reading);
+        verdict::of_error(error, leash, tenure, reading, &self.spec.job, self.clean())
     }
 
-    fn host(&self) -> Host {
+    /// Makes text of the guest printable and takes secrets out of it.
+    fn clean(&self) -> impl Fn(&str) -> String {
+        |text| self.output.clean(text)
+    }
+
+    /// What the guest's imports work on; the error says what a grant lacks.
+    fn host(&self) -> Result<Host, String> {
         let limits = self.plugin.limits();
-        Host {
-            wasi: wasi::context(&self.spec, &self.authority, limits, &self.output),
+        let grants = self.plugin.grants();
+        Ok(Host {
+            wasi: wasi::context(&self.spec, &self.authority, limits, grants, &self.output)?,
+            http: self.http(),
             meter: Meter::new(limits, self.reading.clone()),
             gate: self.gate.clone(),
             leash: self.leash.clone(),
             output: self.output.clone(),
             authority: self.authority.clone(),
             spec: self.spec.clone(),
-            grants: self.plugin.grants().clone(),
+            grants: grants.clone(),
             limits: limits.clone(),
-        }
+        })
+    }
+
+    /// The guest's way to send requests; it is linked when an origin was granted.
+    fn http(&self) -> Http {
+        Http::new(Courier::new(Carried {
+            net: self.plugin.net().clone(),
+            job: self.spec.job.clone(),
+            token: self.authority.token,
+            limits: self.plugin.limits().clone(),
+            gate: self.gate.clone(),
+            leash: self.leash.clone(),
+            output: self.output.clone(),
+            flights: self.flights.clone(),
+        }))
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use sha2::{Digest, Sha256};
 
+use super::engine::Links;
 use super::error::LoadProblem;
 use super::plugin::Ready;
 
@@ -15,15 +16,15 @@ use super::plugin::Ready;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Make {
     digest: [u8; 32],
-    with_kv: bool,
+    links: Links,
 }
 
 impl Make {
     /// The make of a plugin: its bytes as they are compiled, and what is linked to them.
-    pub(crate) fn of(bytes: &[u8], with_kv: bool) -> Self {
+    pub(crate) fn of(bytes: &[u8], links: Links) -> Self {
         Self {
             digest: Sha256::digest(bytes).into(),
-            with_kv,
+            links,
         }
     }
 }

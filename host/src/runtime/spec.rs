@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::secrets::Secrets;
+
 /// Why a run happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
@@ -36,6 +38,10 @@ pub struct RunSpec {
     pub args: Vec<String>,
     /// Environment variables.
     pub env: Vec<(String, String)>,
+    /// Environment variables that are secrets, and the names of those in `secrets`.
+    pub env_secrets: Vec<(String, String)>,
+    /// What the run may know and nobody may see.
+    pub secrets: Secrets,
     /// The job's `[jobs.NAME.config]` table as JSON text.
     pub config_json: String,
     /// Longest time the run may take, on the boot-time clock.

@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use leasehold_lock::{EndReason, Tenure};
-use leasehold_records::printable;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -31,6 +30,7 @@ const WORDS: &[(&str, Limit)] = &[
     ("resource table has no free keys", Limit::Handles),
     ("fuel allocated for hostcalls", Limit::HostCall),
     ("requested len", Limit::Random),
+    ("total size of fields exceeds limit", Limit::HttpFields),
     ("exceeds memory limits", Limit::Memory),
     ("exceeds table limits", Limit::Tables),
 ];
@@ -48,14 +48,12 @@ pub(crate) fn of_cause(cause: Cause, tenure: &Tenure) -> RunEnd {
 }
 
 /// The end of a run that returned.
-pub(crate) fn of_return(returned: Returned) -> RunEnd {
+pub(crate) fn of_return(returned: Returned, clean: impl Fn(&str) -> String) -> RunEnd {
     match returned {
-        Returned::Job(Ok(Outcome::Done(text))) => {
-            RunEnd::Done(text.map(|text| printable::line(&text)))
-        }
+        Returned::Job(Ok(Outcome::Done(text))) => RunEnd::Done(text.as_deref().map(clean)),
         Returned::Job(Ok(Outcome::AgainIn(ms))) => RunEnd::Again(Duration::from_millis(ms)),
-        Returned::Job(Err(Failure::Retry(why))) => RunEnd::Retry(printable::line(&why)),
-        Returned::Job(Err(Failure::Fatal(why))) => RunEnd::Fatal(printable::line(&why)),
+        Returned::Job(Err(Failure::Retry(why))) => RunEnd::Retry(clean(&why)),
+        Returned::Job(Err(Failure::Fatal(why))) => RunEnd::Fatal(clean(&why)),
         Returned::Command(Ok(())) => RunEnd::Done(None),
         Returned::Command(Err(())) => RunEnd::Exit(1),
     }
@@ -68,6 +66,7 @@ pub(crate) fn of_error(
     tenure: &Tenure,
     meter: &Reading,
     job: &str,
+    clean: impl Fn(&str) -> String,
 ) -> RunEnd {
     if error.is::<Refused>() {
         return of_cause(Cause::Lost, tenure);
@@ -84,7 +83,7 @@ pub(crate) fn of_error(
     {
         return of_cause(cause, tenure);
     }
-    let message = explained(trap, error);
+    let message = explained(trap, error, &clean);
     match limit_of(trap, &message, meter) {
         Some(limit) => RunEnd::Limit {
             limit,
@@ -98,22 +97,29 @@ pub(crate) fn of_error(
 }
 
 /// Where the guest was: names of functions, innermost first, a line each.
-pub(crate) fn backtrace_of(error: &wasmtime::Error) -> Option<String> {
+pub(crate) fn backtrace_of(
+    error: &wasmtime::Error,
+    clean: impl Fn(&str) -> String,
+) -> Option<String> {
     let trace = error.downcast_ref::<WasmBacktrace>()?.to_string();
     // The engine prints a title, then `index: offset - module!function`, demangled.
     let frames = trace.lines().skip(1).map(|frame| {
         let name = frame.split_once(" - ").map_or(frame, |(_, name)| name);
-        printable::line(name.trim().trim_start_matches("<unknown>!"))
+        clean(name.trim().trim_start_matches("<unknown>!"))
     });
     Some(frames.collect::<Vec<_>>().join("\n"))
 }
 
 /// What a trap says by itself is little: adds what its backtrace gives away.
-fn explained(trap: Option<Trap>, error: &wasmtime::Error) -> String {
+fn explained(
+    trap: Option<Trap>,
+    error: &wasmtime::Error,
+    clean: &impl Fn(&str) -> String,
+) -> String {
     let said = error.root_cause().to_string();
-    let said = printable::line(said.trim_start_matches("wasm trap: "));
+    let said = clean(said.trim_start_matches("wasm trap: "));
     if trap == Some(Trap::MemoryOutOfBounds)
-        && let Some(function) = recursing(error)
+        && let Some(function) = recursing(error, clean)
     {
         return format!(
             "{said}: {function} calls itself without end, and the stack that the guest keeps in \
@@ -124,14 +130,14 @@ fn explained(trap: Option<Trap>, error: &wasmtime::Error) -> String {
 }
 
 /// The function that fills a long backtrace alone.
-fn recursing(error: &wasmtime::Error) -> Option<String> {
+fn recursing(error: &wasmtime::Error, clean: &impl Fn(&str) -> String) -> Option<String> {
     let frames = error.downcast_ref::<WasmBacktrace>()?.frames();
     let first = frames.first()?.func_index();
     let alone = frames.iter().all(|frame| frame.func_index() == first);
     if frames.len() < RECURSION_FRAMES || !alone {
         return None;
     }
-    let trace = backtrace_of(error)?;
+    let trace = backtrace_of(error, clean)?;
     trace.lines().next().map(str::to_owned)
 }
 

@@ -1,8 +1,8 @@
 //! What a guest gets of WASI: clocks, random numbers, captured output, arguments, environment.
 //!
 //! The filesystem and socket interfaces are linked because standard libraries import them whether
-//! they use them or not; behind them is nothing: no directory is opened, every address is refused
-//! and name lookup is off. This file must never call anything named `inherit_*`.
+//! they use them or not; behind them is nothing but granted directories: every address is refused and
+//! name lookup is off. This file must never call anything named `inherit_*`.
 
 use std::io;
 use std::pin::Pin;
@@ -18,21 +18,24 @@ use wasmtime_wasi::{WasiCtx, WasiView};
 
 use super::authority::Authority;
 use super::event::Stream;
+use super::files;
 use super::output::Output;
 use super::spec::RunSpec;
+use crate::allow::Allow;
 use crate::limits::Limits;
 
 /// The most bytes of one write. It bounds what `write-zeroes` makes the host allocate.
 const WRITE_AT_ONCE: usize = 64 * 1024;
 
 /// Builds the WASI state of one run. The preview-1 context holds a preview-2 one, so it serves
-/// every form of plugin.
+/// every form of plugin. The error says which directory cannot be opened.
 pub(crate) fn context(
     spec: &RunSpec,
     authority: &Authority,
     limits: &Limits,
+    grants: &Allow,
     output: &Arc<Output>,
-) -> WasiP1Ctx {
+) -> Result<WasiP1Ctx, String> {
     let mut builder = WasiCtx::builder();
     builder
         .arg(&spec.job)
@@ -45,9 +48,12 @@ pub(crate) fn context(
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .allow_blocking_current_thread(false);
+    for dir in &grants.dirs {
+        files::grant(&mut builder, dir)?;
+    }
     let mut wasi = builder.build_p1();
     wasi.ctx().table.set_max_capacity(limits.handles as usize);
-    wasi
+    Ok(wasi)
 }
 
 /// What is configured, and the facts of the lock, which no configured variable may forge: a guest
@@ -68,10 +74,15 @@ fn environment(spec: &RunSpec, authority: &Authority) -> Vec<(String, String)> {
         .iter()
         .filter(|(name, _)| ours.iter().all(|(taken, _)| name != taken))
         .cloned();
+    let secret = spec.env_secrets.iter().filter_map(|(name, secret)| {
+        let value = spec.secrets.get(secret)?;
+        Some((name.clone(), value.to_owned()))
+    });
+    let secret = secret.filter(|(name, _)| ours.iter().all(|(taken, _)| name != taken));
     let ours = ours
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).clone()));
-    theirs.chain(ours).collect()
+    theirs.chain(secret).chain(ours).collect()
 }
 
 /// A standard stream that ends in [`Output`].

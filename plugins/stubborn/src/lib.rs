@@ -8,6 +8,7 @@
 //! mode = "spin"       # see `Mode` for the others
 //! after_beats = 3     # first log "beat 1" to "beat 3"; default 0
 //! mib = 64            # for "fill": how much memory, default 64
+//! path = "/in/file"   # for "open": what to read
 //! ```
 //!
 //! It must never do harm outside its own sandbox: it reads nothing, and writes only lines.
@@ -35,6 +36,8 @@ struct Config {
     after_beats: u32,
     #[serde(default = "default_mib")]
     mib: usize,
+    #[serde(default)]
+    path: String,
 }
 
 const fn default_mib() -> usize {
@@ -46,5 +49,5 @@ fn run(ctx: &Context) -> Result<Outcome, Failure> {
     for beat in 1..=config.after_beats {
         log::info!("beat {beat}"; "token" => ctx.lock().token());
     }
-    modes::misbehave(config.mode, config.mib, ctx.lock())
+    modes::misbehave(ctx, &config)
 }

@@ -3,12 +3,17 @@
 //! The optimizer must never see through one of them: what has no visible effect passes through
 //! `black_box`, or there would be nothing left to stop.
 
+use std::env;
+use std::fs;
 use std::hint::black_box;
+use std::io::{self, Write as _};
 use std::thread;
 use std::time::Duration;
 
-use leasehold_job::{Failure, Lock, Outcome, log};
+use leasehold_job::{Context, Failure, Lock, Outcome, log};
 use serde::Deserialize;
+
+use crate::Config;
 
 /// What to do once the beats are logged.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -34,6 +39,16 @@ pub(crate) enum Mode {
     Overflow,
     /// Panic, which ends in an `unreachable` instruction.
     Trap,
+    /// Tell the secret named `key` in every way there is, and then as the note of a run that is done.
+    TellDone,
+    /// As `TellDone`, at last as the reason to try again.
+    TellRetry,
+    /// As `TellDone`, at last as the reason to give up.
+    TellFatal,
+    /// As `TellDone`, at last as the message of a panic.
+    TellPanic,
+    /// Read the file at `path` and tell its size.
+    Open,
 }
 
 /// A host is asked to wait for this long; it is the most the contract can express, 49 days.
@@ -41,8 +56,9 @@ const LONGER_THAN_ANY_LEASE: Duration = Duration::from_millis(u32::MAX as u64);
 
 const MIB: usize = 1024 * 1024;
 
-pub(crate) fn misbehave(mode: Mode, mib: usize, lock: Lock) -> Result<Outcome, Failure> {
-    match mode {
+pub(crate) fn misbehave(ctx: &Context, config: &Config) -> Result<Outcome, Failure> {
+    let lock = ctx.lock();
+    match config.mode {
         Mode::Ok => Ok(Outcome::done_with("no trouble today")),
         Mode::Spin => spin(),
         Mode::Block => loop {
@@ -52,12 +68,17 @@ pub(crate) fn misbehave(mode: Mode, mib: usize, lock: Lock) -> Result<Outcome, F
             thread::sleep(Duration::from_hours(1));
             Ok(Outcome::done_with("slept for an hour"))
         }
-        Mode::Fill => fill(mib),
+        Mode::Fill => fill(config.mib),
         Mode::Flood => flood(),
         Mode::IgnoreStop => ignore_stop(lock),
         Mode::Bomb => bomb(),
         Mode::Overflow => Ok(Outcome::done_with(format!("came back from {}", dive(0)))),
         Mode::Trap => panic!("stubborn was told to trap"),
+        Mode::TellDone => Ok(Outcome::done_with(tell(ctx)?)),
+        Mode::TellRetry => Err(Failure::retry(tell(ctx)?)),
+        Mode::TellFatal => Err(Failure::fatal(tell(ctx)?)),
+        Mode::TellPanic => panic!("{}", tell(ctx)?),
+        Mode::Open => open(&config.path),
     }
 }
 
@@ -114,4 +135,36 @@ fn dive(depth: u64) -> u64 {
         return 0;
     }
     dive(depth + 1).rotate_left(7) ^ depth
+}
+
+/// Tells the secret on standard output and standard error in two writes each, in the log's message and
+/// fields, as progress, and with the environment; returns it for the run's last word.
+fn tell(ctx: &Context) -> Result<String, Failure> {
+    let secret = ctx
+        .secret("key")
+        .ok_or_else(|| Failure::fatal("no secret `key` was granted"))?;
+    let (head, tail) = secret.split_at(secret.len() / 2);
+    let failed = |error: io::Error| Failure::fatal(error.to_string());
+    for stream in [&mut io::stdout() as &mut dyn io::Write, &mut io::stderr()] {
+        for part in ["told ", head, tail, " at once\n"] {
+            stream.write_all(part.as_bytes()).map_err(failed)?;
+            stream.flush().map_err(failed)?;
+        }
+    }
+    for (name, value) in env::vars() {
+        println!("{name}={value}");
+    }
+    log::info!("told {secret} in the log"; "field" => secret, secret => "name");
+    ctx.progress(1, Some(2), &format!("told {secret} as progress"));
+    // Ends without a line end, so it is held back until the end.
+    print!("told {secret}");
+    io::stdout().flush().map_err(failed)?;
+    Ok(format!("told {secret} at last"))
+}
+
+fn open(path: &str) -> Result<Outcome, Failure> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Outcome::done_with(format!("{} bytes", bytes.len()))),
+        Err(error) => Err(Failure::fatal(format!("cannot open {path}: {error}"))),
+    }
 }

@@ -19,13 +19,13 @@ use leasehold_lock::{BootTime, Clock, SystemClock, Tenure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::allow::EnvValue;
 use crate::check::runtime_for;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::runtime::{
     Authority, GuestEvent, Plugin, RunEnd, RunReport, RunSpec, Runtime, StopSignal, Trigger,
 };
+use crate::secrets::{self, Secrets};
 use fake::FakeKv;
 use lock::FakeLock;
 use say::Say;
@@ -76,6 +76,9 @@ pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
         .load(job.name(), &args.file, None, job.limits(), job.allow())
         .await
         .map_err(|error| Failure::new(Exit::Plugin, error.to_string()))?;
+    let secrets = Secrets::read(job.secrets())
+        .map_err(|error| Failure::new(Exit::Plugin, error.to_string()))?;
+    let (env, env_secrets) = secrets::environment(job.env());
     let spec = RunSpec {
         job: job.name().to_owned(),
         run_id: "trial-1".to_owned(),
@@ -87,7 +90,9 @@ pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
         } else {
             args.args
         },
-        env: job.env().iter().filter_map(plain).collect(),
+        env,
+        env_secrets,
+        secrets,
         config_json: given.config_json,
         timeout: job.timeout(),
         stop: StopSignal::new(given.config.host().grace()),
@@ -107,14 +112,6 @@ pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
     let mut interrupts =
         signal(SignalKind::interrupt()).map_err(|error| Failure::internal(&error))?;
     Ok(Box::pin(trial.work(args.lock, &mut interrupts)).await)
-}
-
-/// A variable that is no secret.
-fn plain((name, value): (&String, &EnvValue)) -> Option<(String, String)> {
-    match value {
-        EnvValue::Text(text) => Some((name.clone(), text.clone())),
-        EnvValue::Secret(_) => None,
-    }
 }
 
 fn authority(lock: &str, tenure: Tenure) -> Authority {

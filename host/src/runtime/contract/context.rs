@@ -24,8 +24,8 @@ impl job_context::Host for Host {
         Ok(self.spec.config_json.clone())
     }
 
-    /// No secret can be granted in this version, and one that is not granted is not there.
-    async fn secret(&mut self, _name: String) -> wasmtime::Result<Option<String>> {
-        Ok(None)
+    /// One that was not granted is not there.
+    async fn secret(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.spec.secrets.get(&name).map(str::to_owned))
     }
 }

@@ -25,14 +25,14 @@ impl log::Host for Host {
             log::Level::Warn => event::Level::Warn,
             log::Level::Error => event::Level::Error,
         };
-        self.output
-            .log(level, printable::line(&message), bounded(&fields));
+        let fields = bounded(&fields, |text| self.output.clean(text));
+        self.output.log(level, &message, fields);
         Ok(())
     }
 }
 
 /// The first fields that fit, and a remark when some did not.
-fn bounded(fields: &[(String, String)]) -> Vec<(String, String)> {
+fn bounded(fields: &[(String, String)], clean: impl Fn(&str) -> String) -> Vec<(String, String)> {
     let mut room = FIELD_BYTES;
     let mut kept = Vec::new();
     for (name, value) in fields.iter().take(FIELDS) {
@@ -40,7 +40,7 @@ fn bounded(fields: &[(String, String)]) -> Vec<(String, String)> {
             break;
         };
         room = left;
-        kept.push((printable::line(name), printable::line(value)));
+        kept.push((clean(name), clean(value)));
     }
     let left_out = fields.len() - kept.len();
     if left_out > 0 {
@@ -56,10 +56,10 @@ mod tests {
     #[test]
     fn too_many_or_too_large_fields_are_left_out_with_a_remark() {
         let field = |size| ("n".to_owned(), "v".repeat(size));
-        let many = bounded(&vec![field(1); FIELDS + 5]);
+        let many = bounded(&vec![field(1); FIELDS + 5], str::to_owned);
         assert_eq!(many.len(), FIELDS + 1);
         assert_eq!(many[FIELDS].1, "5 fields left out");
-        let large = bounded(&[field(10), field(FIELD_BYTES), field(10)]);
+        let large = bounded(&[field(10), field(FIELD_BYTES), field(10)], str::to_owned);
         assert_eq!(large.len(), 2);
         assert_eq!(large[1].1, "2 fields left out");
     }

@@ -1,7 +1,5 @@
 //! `progress`: how far a guest says it is.
 
-use leasehold_records::printable;
-
 use super::super::host::Host;
 use super::wit::progress;
 
@@ -12,7 +10,7 @@ impl progress::Host for Host {
         total: Option<u64>,
         message: String,
     ) -> wasmtime::Result<()> {
-        self.output.progress(done, total, printable::line(&message));
+        self.output.progress(done, total, &message);
         Ok(())
     }
 }

@@ -58,6 +58,8 @@ async fn modules_that_do_not_fit_are_refused_with_the_remedy() {
         ("contract 0", guests::job_for("0.9.0")),
         ("import of contract 2", importing("leasehold:job/lock@2.1.0", "")),
         ("not granted", guests::kv_job("", "(i32.const 512)")),
+        ("requests not granted", importing("wasi:http/outgoing-handler@0.2.3", "")),
+        ("receiving requests", importing("wasi:http/incoming-handler@0.2.3", "")),
         ("newer interface", importing("leasehold:job/barrier@1.3.0", "")),
         ("newer function", importing("leasehold:job/lock@1.7.0", r#"(export "stolen" (func))"#)),
         ("http", importing("wasi:http/outgoing-handler@0.2.0", "")),

@@ -3,11 +3,13 @@
 //! Deadlines here are real but generous: a test may wait for an end, never assert how soon it came.
 
 mod contract;
+mod files;
 mod forms;
 mod guests;
 mod limits;
 mod load;
 mod output;
+mod secrets;
 mod stop;
 mod storage;
 mod versions;
@@ -22,6 +24,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::secrets::Secrets;
 use storage::Shelf;
 
 /// A runtime, a directory for plugins and what runs need.
@@ -157,6 +160,8 @@ pub(super) fn spec() -> RunSpec {
             ("COLOUR".to_owned(), "blue".to_owned()),
             ("LEASEHOLD_TOKEN".to_owned(), "999".to_owned()),
         ],
+        env_secrets: Vec::new(),
+        secrets: Secrets::default(),
         config_json: r#"{"a":1}"#.to_owned(),
         timeout: None,
         stop: StopSignal::new(Duration::from_mins(1)),

@@ -1,0 +1,149 @@
+//! Directories that a guest was granted.
+//!
+//! Paths are resolved beneath the directory by the engine's library, link by link, so neither `..` nor a
+//! link nor a full path leads out, also when a link is swapped meanwhile. What is added here: pipes,
+//! sockets and devices are not opened, because opening a pipe waits for its other end, on a thread that
+//! nobody can stop. This file must never open anything by itself but a granted directory.
+
+use wasmtime::component::{Linker as ComponentLinker, Resource};
+use wasmtime::{AsContextMut as _, Caller, Extern, Linker, StoreContextMut};
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi::filesystem::{Descriptor, FsPerms, WasiFilesystemView as _};
+use wasmtime_wasi::p1::types::{Fd, Filetype, Lookupflags};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPreview1 as _};
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    DescriptorFlags, DescriptorType, ErrorCode, HostDescriptor as _, OpenFlags, PathFlags,
+};
+use wiggle::{GuestMemory, GuestPtr};
+
+use super::host::Host;
+use crate::allow::Dir;
+
+/// The interface as the engine's library names it; guests of all its 0.2 versions find it.
+const TYPES: &str = "wasi:filesystem/types@0.2.12";
+/// Preview 1's number for "operation not permitted".
+const NOT_PERMITTED: i32 = 63;
+
+/// Opens `dir` for the guest; the error says what is wrong with it.
+pub(crate) fn grant(builder: &mut WasiCtxBuilder, dir: &Dir) -> Result<(), String> {
+    let rights = if dir.write {
+        FsPerms::ReadWrite
+    } else {
+        FsPerms::ReadOnly
+    };
+    let opened = builder.preopened_dir(&dir.host, &dir.guest, rights);
+    opened.map(|_| ()).map_err(|error| {
+        format!(
+            "directory {} (`dirs` in the job's `allow`) cannot be opened: {error:#}",
+            dir.host.display()
+        )
+    })
+}
+
+type OpenAt = (
+    Resource<Descriptor>,
+    PathFlags,
+    String,
+    OpenFlags,
+    DescriptorFlags,
+);
+type Opened = (Result<Resource<Descriptor>, ErrorCode>,);
+
+/// Puts a look before `open-at`, for components. The library's own functions must be linked already.
+pub(crate) fn link(linker: &mut ComponentLinker<Host>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker
+        .instance(TYPES)?
+        .func_wrap_async("[method]descriptor.open-at", |store, how: OpenAt| {
+            Box::new(open_at(store, how))
+        })?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+async fn open_at(
+    mut store: StoreContextMut<'_, Host>,
+    (dir, path_flags, path, open_flags, flags): OpenAt,
+) -> wasmtime::Result<Opened> {
+    let host = store.data_mut();
+    let mut view = host.filesystem();
+    let same = Resource::new_borrow(dir.rep());
+    let found = view.stat_at(same, path_flags, path.clone()).await;
+    // What is not there, or may not be looked at, says so itself when it is opened.
+    if found.is_ok_and(|found| is_special(found.type_)) {
+        host.say_not_opened(&path);
+        return Ok((Err(ErrorCode::NotPermitted),));
+    }
+    host.gate.still()?;
+    let mut view = host.filesystem();
+    let opened = view.open_at(dir, path_flags, path, open_flags, flags).await;
+    match opened {
+        Ok(file) => Ok((Ok(file),)),
+        Err(error) => Ok((Err(error.downcast()?),)),
+    }
+}
+
+const fn is_special(kind: DescriptorType) -> bool {
+    !matches!(
+        kind,
+        DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink
+    )
+}
+
+type PathOpen = (i32, i32, i32, i32, i32, i64, i64, i32, i32);
+
+/// As [`link`], for core modules.
+pub(crate) fn link_preview1(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker.func_wrap_async(
+        "wasi_snapshot_preview1",
+        "path_open",
+        |caller: Caller<'_, Host>, how: PathOpen| Box::new(path_open(caller, how)),
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+async fn path_open(mut caller: Caller<'_, Host>, how: PathOpen) -> wasmtime::Result<i32> {
+    let (dir, lookup, path, length, open, rights, inherited, flags, opened) = how;
+    let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
+        wasmtime::bail!("missing required memory export");
+    };
+    let fuel = caller.as_context_mut().hostcall_fuel();
+    let (bytes, host) = memory.data_and_store_mut(&mut caller);
+    let mut bytes = GuestMemory::Unshared(bytes);
+    let text = GuestPtr::<str>::new((path.cast_unsigned(), length.cast_unsigned()));
+    let wasi = host.called_preview1();
+    wasi.set_hostcall_fuel(fuel);
+    if let Ok(lookup) = Lookupflags::try_from(lookup) {
+        let found = wasi
+            .path_filestat_get(&mut bytes, Fd::from(dir), lookup, text)
+            .await;
+        if found.is_ok_and(|found| is_special1(found.filetype)) {
+            let path = bytes.as_cow_str(text).map(String::from).unwrap_or_default();
+            host.say_not_opened(&path);
+            return Ok(NOT_PERMITTED);
+        }
+    }
+    host.gate.still()?;
+    let wasi = host.called_preview1();
+    preview1::path_open(
+        wasi, &mut bytes, dir, lookup, path, length, open, rights, inherited, flags, opened,
+    )
+    .await
+}
+
+const fn is_special1(kind: Filetype) -> bool {
+    !matches!(
+        kind,
+        Filetype::RegularFile | Filetype::Directory | Filetype::SymbolicLink
+    )
+}
+
+impl Host {
+    fn say_not_opened(&self, path: &str) {
+        self.output.remark(&format!(
+            "{path:?} was not opened: it is a pipe, a socket or a device, and a guest gets files only"
+        ));
+    }
+}

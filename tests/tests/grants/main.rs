@@ -1,0 +1,30 @@
+//! What jobs are granted, on a real host and a real etcd: requests, directories and secrets.
+//!
+//! The servers here count: what was refused or too late is what never arrived.
+
+#[path = "../commands/cli.rs"]
+mod cli;
+mod directories;
+mod requests;
+mod secrets;
+mod server;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use leasehold_tests::events::Event;
+use leasehold_tests::host::HostProcess;
+
+/// For things that will happen.
+const SLACK: Duration = Duration::from_secs(30);
+
+/// The end of a job's first run.
+fn ended(host: &HostProcess, job: &str) -> Result<Event> {
+    host.wait_for(SLACK, |event| {
+        event.is("run-ended") && event.job() == Some(job)
+    })
+}
+
+fn detail(ended: &Event) -> &str {
+    ended.str("detail").unwrap_or_default()
+}

@@ -1,0 +1,218 @@
+//! Requests: they carry the token, go where they were granted, and stop with the lock.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use leasehold_tests::binaries::plugin;
+use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::guests::{Config, Job, config, config_for};
+use leasehold_tests::host::HostProcess;
+use leasehold_tests::wait::eventually;
+use toml::{Table, Value};
+
+use crate::cli::leasehold;
+use crate::server::{OK, Server};
+use crate::{SLACK, detail, ended};
+
+/// The longest from a loss to the last request: a busy machine's, not a promise.
+const STOP_BOUND: Duration = Duration::from_secs(1);
+
+fn fetch() -> Result<PathBuf> {
+    plugin("fetch")
+}
+
+/// The keys of `allow` that let a job reach `origins`.
+fn allowing(origins: &[String], more: &[(&str, Value)]) -> Table {
+    let mut allow = Table::new();
+    allow.insert("http".to_owned(), origins.to_vec().into());
+    for (key, value) in more {
+        allow.insert((*key).to_owned(), value.clone());
+    }
+    allow
+}
+
+/// A job that posts to `url`.
+fn reporting(job: Job, url: &str, allow: Table) -> Result<Job> {
+    let job = job.plugin(&fetch()?).key("allow", allow);
+    Ok(job.config("url", url).config("every_ms", 20).once())
+}
+
+fn host(etcd: &Etcd, job: Job) -> Result<HostProcess> {
+    HostProcess::start(
+        &config_for("host-a", etcd)
+            .grace("300ms")
+            .job("report", |_| job),
+    )
+}
+
+#[test]
+fn a_request_carries_the_token_of_its_run_and_the_granted_secret() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let server = Server::start(Some(OK))?;
+    let dir = tempfile::tempdir()?;
+    let key = dir.path().join("key");
+    fs::write(&key, "hunter2-hunter2\n")?;
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
+    let allow = allowing(&[server.origin()], &[("http_token", "X-Fence".into())]);
+    let job = reporting(
+        Job::default(),
+        &format!("{}/beat?x", server.origin()),
+        allow,
+    )?;
+    let mut secrets = Table::new();
+    let mut place = Table::new();
+    place.insert("file".to_owned(), key.to_string_lossy().into_owned().into());
+    secrets.insert("api_key".to_owned(), place.into());
+    let host = host(&etcd, job.config("times", 3).key("secrets", secrets))?;
+    let ended = ended(&host, "report")?;
+    ensure!(ended.outcome() == Some("done"), "{ended}");
+    let asked = server.asked();
+    ensure!(asked.len() == 3, "{asked:?}");
+    let token = ended.token().context("a run without a token")?;
+    for request in asked {
+        let head = &request.head;
+        ensure!(head.starts_with("post /beat?x http/1.1\r\n"), "{head}");
+        ensure!(
+            head.contains(&format!("\r\nx-fence: {token}\r\n")),
+            "{head}"
+        );
+        ensure!(
+            head.contains("\r\nauthorization: bearer hunter2-hunter2\r\n"),
+            "{head}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn after_the_lock_is_lost_no_request_leaves() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let server = Server::start(Some(OK))?;
+    let allow = allowing(&[server.origin()], &[("http_token", "X-Fence".into())]);
+    let job = reporting(Job::default().ttl("10s"), &server.origin(), allow)?;
+    let host = host(&etcd, job)?;
+    eventually(SLACK, "some requests", || {
+        ensure!(server.asked().len() >= 5);
+        Ok(())
+    })?;
+    let key = etcd.wait_holder("/leasehold/locks/report/", SLACK)?;
+    etcd.revoke(key.rsplit('/').next().unwrap_or_default())?;
+    let ended = ended(&host, "report")?;
+    ensure!(ended.outcome() == Some("lost"), "{ended}");
+    let stopped = ended.stopped_ns().context("no end")?;
+    let loss = host.wait_for(SLACK, |event| event.is("lock-lost"))?;
+    let loss = loss.boot_ns().context("no time")?;
+    // The job queues again, and its next run reports under a token of its own.
+    let token = ended.token().context("a run without a token")?;
+    let fence = format!("\r\nx-fence: {token}\r\n");
+    let (mine, others) = eventually(SLACK, "requests of the next run", || {
+        let asked = server.asked().into_iter();
+        let (mine, others): (Vec<_>, Vec<_>) = asked.partition(|asked| asked.head.contains(&fence));
+        ensure!(others.len() >= 5);
+        Ok((mine, others))
+    })?;
+    let late = mine.iter().filter(|request| request.at_ns > stopped);
+    let late = late.count();
+    ensure!(
+        late == 0,
+        "{late} of {} requests after the guest was gone",
+        mine.len()
+    );
+    let last = mine.last().context("no requests")?.at_ns;
+    let last = Duration::from_nanos(last.saturating_sub(loss));
+    ensure!(last < STOP_BOUND, "the last came {last:?} after the loss");
+    let is_later = |head: &str| {
+        let (_, rest) = head.split_once("\r\nx-fence: ")?;
+        rest.split_once('\r')?
+            .0
+            .parse::<u64>()
+            .ok()
+            .map(|other| other > token)
+    };
+    ensure!(
+        others
+            .iter()
+            .all(|other| is_later(&other.head) == Some(true)),
+        "{others:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_server_that_never_answers_holds_a_guest_no_longer_than_its_timeout() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let server = Server::start(None)?;
+    let allow = allowing(&[server.origin()], &[]);
+    let job = reporting(Job::default(), &server.origin(), allow)?;
+    let host = host(&etcd, job.timeout("700ms"))?;
+    let ended = ended(&host, "report")?;
+    ensure!(ended.outcome() == Some("timeout"), "{ended}");
+    let started = ended.u64("started_ns").context("no start")?;
+    let ran = Duration::from_nanos(ended.stopped_ns().context("no end")? - started);
+    ensure!(
+        ran < Duration::from_millis(700) + STOP_BOUND,
+        "it ran {ran:?}"
+    );
+    ensure!(server.asked().len() == 1);
+    Ok(())
+}
+
+#[test]
+fn a_request_to_where_it_was_not_granted_is_told_to_the_guest_and_to_a_person() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let server = Server::start(Some(OK))?;
+    let named = server.origin().replace("127.0.0.1", "localhost");
+    for (allow, words, code) in [
+        (
+            allowing(&["http://127.0.0.1:1".to_owned()], &[]),
+            "it was not granted: add",
+            "HttpRequestDenied",
+        ),
+        (
+            allowing(std::slice::from_ref(&named), &[]),
+            "to `http_networks` in [jobs.report.allow]",
+            "DestinationIpProhibited",
+        ),
+    ] {
+        let job = reporting(Job::default(), &named, allow)?;
+        let host = host(&etcd, job.restart("1m", "1m"))?;
+        let ended = ended(&host, "report")?;
+        ensure!(
+            ended.outcome() == Some("retry") && detail(&ended).contains(code),
+            "{ended}"
+        );
+        host.wait_for(SLACK, |event| {
+            event.is("guest") && event.text().is_some_and(|text| text.contains(words))
+        })?;
+    }
+    ensure!(server.asked().is_empty());
+    let networks = Value::from(vec!["127.0.0.0/8", "::1"]);
+    let allow = allowing(std::slice::from_ref(&named), &[("http_networks", networks)]);
+    let job = reporting(Job::default(), &named, allow)?;
+    let host = host(&etcd, job.config("times", 1))?;
+    let ended = ended(&host, "report")?;
+    ensure!(ended.outcome() == Some("done"), "{ended}");
+    Ok(())
+}
+
+#[test]
+fn a_plugin_that_sends_requests_is_refused_before_anything_starts_when_none_are_granted()
+-> Result<()> {
+    let config: Config = config("a", "http://127.0.0.1:1");
+    let fetch = fetch()?;
+    let config = config.job("report", |job| job.plugin(&fetch).config("url", "http://x"));
+    let said = leasehold(&config, &["check"])?;
+    ensure!(said.code == Some(4), "{said:?}");
+    for part in [
+        "job report",
+        "imports wasi:http/",
+        "add `http = [",
+        "under [jobs.report.allow]",
+    ] {
+        ensure!(said.stderr.contains(part), "{}", said.stderr);
+    }
+    Ok(())
+}
