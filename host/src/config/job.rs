@@ -176,6 +176,27 @@ impl Job {
         self.origins.0.of(key)
     }
 
+    /// A remedy that names this job's table, in words that are true where the job comes from: one that was
+    /// dropped in has no table, but a file beside it, and the folder's policy over both.
+    pub(crate) fn at_home(&self, remedy: &str) -> String {
+        if !self.is_dropped {
+            return remedy.to_owned();
+        }
+        let table = format!("[jobs.{}", self.name);
+        let beside = self.plugin.with_extension("toml");
+        let beside = beside.display();
+        remedy
+            .replace(
+                &format!("under {table}.allow]"),
+                &format!("under [allow] in {beside}, or [needs] of its manifest, and [plugins.allow] must cover it"),
+            )
+            .replace(
+                &format!("in {table}.limits]"),
+                &format!("under [limits] in {beside}, and in [plugins.limits] if that says less"),
+            )
+            .replace(&format!("in {table}]"), &format!("in {beside}"))
+    }
+
     /// Whether both wait for the same lock in the same way and at the same times, so that one can take the
     /// other's place without leaving the queue.
     pub(crate) fn queues_like(&self, other: &Self) -> bool {

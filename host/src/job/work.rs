@@ -218,7 +218,7 @@ pub(crate) async fn run(bench: Arc<Bench>, grant: Box<Grant>, number: RunNumber)
     let mut record = bench.record(&grant, &number, &run_id, started);
     let report = guest(&bench, &grant, &number, &record, &about).await;
 
-    let mut detail = detail(&report.end);
+    let mut detail = bench.job.at_home(&detail(&report.end));
     if let RunEnd::Lost(reason) = &report.end {
         detail = explain(&bench, &grant, reason).await;
     }
@@ -246,7 +246,10 @@ pub(crate) async fn run(bench: Arc<Bench>, grant: Box<Grant>, number: RunNumber)
     record.output = output.to_owned();
     record.output_truncated_bytes = report.output_truncated_bytes + cut;
     bench.journal.run_ended(record);
-    let verdict = verdict(&report.end);
+    let verdict = match verdict(&report.end) {
+        Verdict::Failed(reason) => Verdict::Failed(bench.job.at_home(&reason)),
+        verdict => verdict,
+    };
     Outcome::Ran(grant, verdict, Box::new(report))
 }
 

@@ -75,8 +75,13 @@ pub(crate) async fn dropped(
     let (job, bytes) = read
         .await
         .map_err(|error| Refusal::Bad(error.to_string()))??;
-    let plugin = crate::check::load_bytes(runtime, &job, bytes).await?;
-    Ok(Version { job, plugin })
+    match crate::check::load_bytes(runtime, &job, bytes).await {
+        Ok(plugin) => Ok(Version { job, plugin }),
+        Err(error) => Err(match Refusal::from(error) {
+            Refusal::Bad(text) => Refusal::Bad(job.at_home(&text)),
+            other => other,
+        }),
+    }
 }
 
 fn read_dropped(config: &Config, path: &Path) -> Result<(Job, Arc<[u8]>), Refusal> {

@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
+use leasehold_tests::guests;
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::says::{says, says_with};
 
@@ -119,5 +120,29 @@ fn what_stands_beside_a_plugin_is_checked_like_any_configuration() -> Result<()>
         error.contains("job.toml:1") && error.contains("job.toml:2"),
         "{error}"
     );
+    end(host).map(drop)
+}
+
+#[test]
+fn what_a_dropped_in_plugin_lacks_is_told_where_it_can_be_said() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let host = start(&dropping(&etcd))?;
+    let ledger = std::fs::read(guests::ledger()?)?;
+    put(&folder(&host), "quiet.toml", b"[allow]\nkv = []\n")?;
+    put(&folder(&host), "quiet.wasm", &ledger)?;
+    let refused = refusal(&host, 0, "quiet.wasm")?;
+    let said = error(&refused);
+    let remedy = "under [allow] in plugins/quiet.toml, or [needs] of its manifest, and [plugins.allow] must cover it";
+    ensure!(said.contains(remedy) && !said.contains("[jobs."), "{said}");
+    put(
+        &folder(&host),
+        "big.toml",
+        b"[limits]\nplugin_size = \"1KiB\"\n",
+    )?;
+    put(&folder(&host), "big.wasm", &says("too big", 5000)?)?;
+    let refused = refusal(&host, 0, "big.wasm")?;
+    let said = error(&refused);
+    let remedy = "under [limits] in plugins/big.toml, and in [plugins.limits] if that says less";
+    ensure!(said.contains(remedy), "{said}");
     end(host).map(drop)
 }
