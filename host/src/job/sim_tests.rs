@@ -364,7 +364,13 @@ impl World {
                 self.deliver(host, Event::Looked(seen));
             }
             What::Queues => {
+                let is_waiting = matches!(self.hosts[host].state, State::Waiting { .. });
+                let own = self.hosts[host].token;
                 let mut store = self.store();
+                // It has seen twice that its entry was gone, and joined again already.
+                if !is_waiting || own.is_some_and(|own| store.queue.contains(&own)) {
+                    return;
+                }
                 store.revision += 1;
                 let create = store.revision;
                 store.queue.push(create);
