@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use leasehold_lock::{BootTime, Clock, Grant};
+use leasehold_lock::{BootTime, Clock};
 use leasehold_records::{JobRecord, JobState};
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -19,7 +19,8 @@ use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::job::bench::Bench;
 use crate::job::claiming;
-use crate::job::machine::{Action, Ending, Event, Machine, Rules, State, Until, Verdict};
+use crate::job::machine::{Action, Ending, Event, State, Until, Verdict};
+use crate::job::seat::{Seat, Taken};
 use crate::job::work::{self, Outcome, Paused, RunNumber};
 use crate::journal::{Journal, text, unix_ms};
 use crate::timeline::Timeline;
@@ -39,35 +40,6 @@ pub(crate) enum Change {
     Set(Box<Bench>),
     /// A job that is to end: its guest is asked to stop in its grace time, then the lock is given back.
     Remove(Arc<str>),
-}
-
-/// How far a change of a job has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// It is in force.
-    Now,
-    /// The run under way goes on as it began; the change is in force with the next one.
-    NextRun,
-}
-
-/// One job and everything known about it.
-struct Seat {
-    bench: Arc<Bench>,
-    /// What takes its place when this one has ended.
-    next: Option<Box<Bench>>,
-    /// Whether the job goes when it has ended.
-    leaving: bool,
-    machine: Machine,
-    state: State,
-    /// The grant, while no piece of work has it.
-    grant: Option<Box<Grant>>,
-    /// Runs under the current grant so far.
-    sequence: u32,
-    since: SystemTime,
-    last: Option<leasehold_records::Outcome>,
-    detail: String,
-    progress: Option<leasehold_records::Progress>,
-    token: Option<u64>,
 }
 
 /// Whether the host goes on.
@@ -537,58 +509,6 @@ impl Supervisor {
 
     fn wall(&self, at: BootTime) -> u64 {
         unix_ms(SystemTime::now() + at.since(self.clock.now()))
-    }
-}
-
-impl Seat {
-    fn new(bench: Bench) -> Self {
-        Self {
-            machine: Machine::new(rules(&bench)),
-            bench: Arc::new(bench),
-            next: None,
-            leaving: false,
-            state: State::Ended(Ending::Stopped),
-            grant: None,
-            sequence: 0,
-            since: SystemTime::now(),
-            last: None,
-            detail: String::new(),
-            progress: None,
-            token: None,
-        }
-    }
-
-    /// Lets the job end after what it does now. Sleeps, waits and pauses end at once; a guest is not
-    /// asked.
-    fn end(&mut self) {
-        self.machine.stopping = true;
-        self.bench.cancel.cancel();
-    }
-
-    /// Takes a new bench: in place when it waits for the same lock by the same rules, else when the job
-    /// as it was has ended.
-    fn take_bench(&mut self, mut bench: Box<Bench>) -> Taken {
-        let is_ending = self.machine.stopping || matches!(self.state, State::Ended(_));
-        let runs = matches!(self.state, State::Running { .. });
-        if !is_ending && self.bench.job.queues_like(&bench.job) {
-            // Whoever works for this job listens to these.
-            bench.cancel = self.bench.cancel.clone();
-            bench.stop = self.bench.stop.clone();
-            self.bench = Arc::new(*bench);
-        } else {
-            self.leaving = false;
-            self.next = Some(bench);
-            self.end();
-        }
-        if runs { Taken::NextRun } else { Taken::Now }
-    }
-}
-
-fn rules(bench: &Bench) -> Rules {
-    Rules {
-        schedule: bench.job.schedule().clone(),
-        restart: bench.job.restart(),
-        retries: bench.job.retries(),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Jobs: what each should be doing (`machine`), the work that does it (`work`, and `claiming` for ticks), what
-//! that works with (`bench`), and what keeps a tick from being run twice (`tick`).
+//! that works with (`bench`), what is known of a job (`seat`), and what keeps a tick from being run twice (`tick`).
 
 pub(crate) mod bench;
 pub(crate) mod claiming;
 pub(crate) mod machine;
+pub(crate) mod seat;
 pub(crate) mod tick;
 pub(crate) mod work;
 

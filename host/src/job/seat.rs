@@ -1,0 +1,92 @@
+//! A seat: one job of a running host and everything known about it, whatever version of it is in force.
+//!
+//! Plain state, owned by the supervisor. Must never start or await anything.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use leasehold_lock::Grant;
+
+use super::bench::Bench;
+use super::machine::{Ending, Machine, Rules, State};
+
+/// How far a change of a job has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is in force.
+    Now,
+    /// The run under way goes on as it began; the change is in force with the next one.
+    NextRun,
+}
+
+/// One job and everything known about it.
+pub(crate) struct Seat {
+    pub(crate) bench: Arc<Bench>,
+    /// What takes its place when this one has ended.
+    pub(crate) next: Option<Box<Bench>>,
+    /// Whether the job goes when it has ended.
+    pub(crate) leaving: bool,
+    pub(crate) machine: Machine,
+    pub(crate) state: State,
+    /// The grant, while no piece of work has it.
+    pub(crate) grant: Option<Box<Grant>>,
+    /// Runs under the current grant so far.
+    pub(crate) sequence: u32,
+    pub(crate) since: SystemTime,
+    pub(crate) last: Option<leasehold_records::Outcome>,
+    pub(crate) detail: String,
+    pub(crate) progress: Option<leasehold_records::Progress>,
+    pub(crate) token: Option<u64>,
+}
+
+impl Seat {
+    pub(crate) fn new(bench: Bench) -> Self {
+        Self {
+            machine: Machine::new(rules(&bench)),
+            bench: Arc::new(bench),
+            next: None,
+            leaving: false,
+            state: State::Ended(Ending::Stopped),
+            grant: None,
+            sequence: 0,
+            since: SystemTime::now(),
+            last: None,
+            detail: String::new(),
+            progress: None,
+            token: None,
+        }
+    }
+
+    /// Lets the job end after what it does now. Sleeps, waits and pauses end at once; a guest is not
+    /// asked.
+    pub(crate) fn end(&mut self) {
+        self.machine.stopping = true;
+        self.bench.cancel.cancel();
+    }
+
+    /// Takes a new bench: in place when it waits for the same lock by the same rules, else when the job
+    /// as it was has ended.
+    pub(crate) fn take_bench(&mut self, mut bench: Box<Bench>) -> Taken {
+        let is_ending = self.machine.stopping || matches!(self.state, State::Ended(_));
+        let runs = matches!(self.state, State::Running { .. });
+        if !is_ending && self.bench.job.queues_like(&bench.job) {
+            // Whoever works for this job listens to these.
+            bench.cancel = self.bench.cancel.clone();
+            bench.stop = self.bench.stop.clone();
+            self.bench = Arc::new(*bench);
+        } else {
+            self.leaving = false;
+            self.next = Some(bench);
+            self.end();
+        }
+        if runs { Taken::NextRun } else { Taken::Now }
+    }
+}
+
+fn rules(bench: &Bench) -> Rules {
+    Rules {
+        schedule: bench.job.schedule().clone(),
+        restart: bench.job.restart(),
+        retries: bench.job.retries(),
+    }
+}
