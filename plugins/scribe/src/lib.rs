@@ -38,5 +38,7 @@ fn run(ctx: &Context) -> Result<Outcome, Failure> {
     }
     took.sort_unstable();
     let middle = took.get(writes / 2).map_or(0, Duration::as_nanos);
-    Ok(Outcome::done_with(format!("p50 {middle} ns of {writes} writes")))
+    Ok(Outcome::done_with(format!(
+        "p50 {middle} ns of {writes} writes"
+    )))
 }
