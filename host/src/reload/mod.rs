@@ -160,7 +160,7 @@ impl Reloader {
     /// Looks at all files, and starts loading what has changed.
     async fn look(&mut self, asked: bool) {
         self.next_look = Instant::now() + LOOK_EVERY;
-        self.reread(asked);
+        self.reread(asked).await;
         let wanted = self.wanted();
         let gone: Vec<Key> = self
             .items

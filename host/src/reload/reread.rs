@@ -14,7 +14,7 @@ use crate::event::{About, What};
 
 impl Reloader {
     /// Reads the configuration again if it has changed or somebody asked.
-    pub(super) fn reread(&mut self, asked: bool) {
+    pub(super) async fn reread(&mut self, asked: bool) {
         let path = self.config.path().to_owned();
         let seen = Stamp::of(&path);
         if !asked {
@@ -29,7 +29,16 @@ impl Reloader {
             }
         }
         self.config_seen = seen;
-        match (self.reload.read)() {
+        // It looks into every plugin that is named, which is not for a worker that guests run on.
+        let read = self.reload.read.clone();
+        let read = match tokio::task::spawn_blocking(move || read()).await {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::error!(%error, "reading the configuration failed inside");
+                return;
+            }
+        };
+        match read {
             Ok(config) => {
                 if asked || config != *self.config {
                     self.tell_reloaded(&config);
