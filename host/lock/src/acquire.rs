@@ -31,10 +31,10 @@ use crate::error::{AcquireError, Refusal, StoreError};
 use crate::far;
 use crate::grant::Grant;
 use crate::locks::{Locks, Shared};
-use crate::room::RoomClaim;
+use crate::room::{Crowd, RoomClaim};
 use crate::session::Session;
 use crate::tenure::Tenure;
-use crate::wire::{Enqueued, FOLLOW_ALL, Mode, NewEntry};
+use crate::wire::{Enqueued, FOLLOW_ALL, Look, Mode, NewEntry};
 
 /// Sessions to try before giving up: one that ended unnoticed is common, three in a row are not.
 const SESSIONS: u32 = 3;
@@ -229,6 +229,7 @@ impl Attempt {
         }
         let first = !found.truncated && found.lines.first().is_some_and(|l| l.create == create);
         if first {
+            self.claim.found(found.total);
             return self.granted(create, found.as_of);
         }
         if self.request.wait == Wait::Never {
@@ -259,14 +260,14 @@ impl Attempt {
 
     /// Puts our entry, however often it takes to know that it is there.
     async fn enqueue(&mut self) -> Result<Enqueued, AcquireError> {
-        let mut mode = match self.request.wait {
+        let if_not_free = match self.request.wait {
             Wait::Never => Mode::OnlyIfFree,
             Wait::Forever | Wait::AtMost(_) => Mode::Queue,
         };
-        let tail = if self.claim.expects_long() {
-            2
-        } else {
-            FOLLOW_ALL + 1
+        let (mut mode, mut look) = match self.claim.expects() {
+            Crowd::Nobody => (Mode::OnlyIfFree, Look::Nothing),
+            Crowd::Few => (if_not_free, Look::Youngest(FOLLOW_ALL + 1)),
+            Crowd::Many => (if_not_free, Look::Youngest(2)),
         };
         let mut backoff = Backoff::reconnect();
         loop {
@@ -277,10 +278,15 @@ impl Attempt {
                 value: &self.request.value,
                 lease: self.session.lease,
                 mode,
-                tail,
+                look,
             };
             match self.shared.wire.enqueue(&entry).await {
                 Ok(found) if found.create.is_none() => {
+                    if look == Look::Nothing {
+                        // Somebody is there after all, or it is ours, from a request that got no answer.
+                        (mode, look) = (if_not_free, Look::Youngest(FOLLOW_ALL + 1));
+                        continue;
+                    }
                     if mode == Mode::OnlyIfFree && found.lines.is_empty() {
                         // Only keys of deeper locks are there; they are no entries of this one.
                         mode = Mode::Queue;
@@ -384,7 +390,7 @@ impl Attempt {
                     create,
                 };
                 let cancel = self.shared.guard.cancel_token().clone();
-                let follow = follower.run(line.clone(), found.as_of);
+                let follow = follower.run(line.clone());
                 self.shared.guard.spawn(async move {
                     tokio::select! {
                         () = cancel.cancelled() => {}

@@ -2,24 +2,33 @@
 //!
 //! Each hand-off costs the store one message per follower of a lock. In a queue of two hundred, two
 //! hundred followers turn every hand-off into two hundred messages. So an entry that joins a long
-//! queue watches two keys only, its own and its predecessor's, and a hand-off costs a constant number
-//! of messages however long the queue is.
+//! queue watches one key only: its predecessor's while it waits, its own while it holds. A hand-off then
+//! costs a constant number of messages however long the queue is.
 //!
-//! These watches do carry a start revision: the store serves them late at first (see `hub`), which
-//! does not matter this far from the head, and nothing has to be read before they can be trusted.
+//! That an entry was taken out of the middle of the queue is found when its predecessor goes, or at the next
+//! of the readings that are made every few seconds. It was not going to act before either.
 //!
-//! After the predecessor chain of Go's `concurrency.Mutex`, with two differences: our own entry is
-//! watched as well, and being first is proved by reading both at one revision.
+//! After the predecessor chain of Go's `concurrency.Mutex`, with two differences: being first is proved by
+//! reading both ends of the gap at one revision, and the watch has no start revision, because the store
+//! serves one that has late (see `hub`). What happened before it opened is found by a reading.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::hub::{Hub, Range, Subscription, WatchItem, What};
+use tokio::time::sleep;
+
+use crate::hub::{Hub, Range, Subscription, WatchEvent, WatchItem, What};
 use crate::room::Room;
 use crate::wire::{Line, Wire};
 
 /// Pause before a failed reading is tried again. Our session bounds how long that goes on.
 const READ_AGAIN: Duration = Duration::from_millis(200);
+/// A reading is made this long after the last one though nothing was heard. Up to as much again is added at
+/// random, so that the waiters of a long queue do not ask in step.
+const READ_ANYWAY: Duration = Duration::from_secs(3);
+/// A holder's own key is watched when it has held for this long: most that hold for less are spared the watch,
+/// and it is short beside the time that a store takes to tell of a removal.
+const HELD_FOR: Duration = Duration::from_millis(5);
 
 /// Stands for entries ahead that have not been read yet.
 pub(crate) fn unread() -> Line {
@@ -39,56 +48,86 @@ pub(crate) struct Follower {
     pub(crate) create: i64,
 }
 
-/// What ended one look at the two keys.
-enum Look {
-    /// The predecessor is gone, or we could not hear for a while: read.
-    Read,
-    /// Our entry is gone; the claim has been told.
-    Over,
+/// One entry that is watched.
+struct Eye {
+    entry: Line,
+    watch: Subscription,
 }
 
 impl Follower {
-    /// Follows the entry, first of all behind `predecessor`, as a reading at `as_of` showed it.
-    pub(crate) async fn run(self, predecessor: Line, as_of: i64) {
+    /// Follows the entry, first of all behind `predecessor`.
+    pub(crate) async fn run(self, predecessor: Line) {
         tokio::select! {
             biased;
             () = self.room.forgotten(self.claim) => {}
-            () = self.follow(predecessor, as_of) => {}
+            _ = self.follow(predecessor) => {}
         }
     }
 
-    async fn follow(&self, predecessor: Line, as_of: i64) {
-        let mut behind = Some(predecessor);
-        let mut as_of = as_of;
-        let Some(mut own) = self.watch(&self.key, self.create).await else {
-            return;
-        };
-        while let Look::Read = self.look(&mut own, behind.as_ref(), as_of).await {
+    /// Ends when our entry has gone; `None` when the hub has closed.
+    async fn follow(&self, predecessor: Line) -> Option<()> {
+        let mut eye = self.open(predecessor).await?;
+        loop {
+            self.watch(&mut eye).await;
             let (revision, stands, ahead) = self.read().await;
             self.room.read_far(self.claim, revision, stands, &ahead);
             if !stands {
-                return;
+                return Some(());
             }
-            behind = ahead.into_iter().next_back();
-            as_of = revision;
-            if own.is_over() {
-                match self.watch(&self.key, revision).await {
-                    Some(watch) => own = watch,
-                    None => return,
+            let next = ahead.into_iter().next_back();
+            let holding = next.is_none();
+            let next = next.unwrap_or_else(|| Line {
+                key: self.key.clone(),
+                create: self.create,
+            });
+            if next != eye.entry || eye.watch.is_over() {
+                if holding {
+                    sleep(HELD_FOR).await;
                 }
+                eye = self.open(next).await?;
             }
         }
     }
 
-    /// Watches `key` for deletions after `revision`.
-    async fn watch(&self, key: &str, revision: i64) -> Option<Subscription> {
+    async fn open(&self, entry: Line) -> Option<Eye> {
         let range = Range {
-            key: key.to_owned(),
+            key: entry.key.clone(),
             prefix: false,
             puts: false,
-            after: Some(revision),
         };
-        self.hub.subscribe(range).await
+        let watch = self.hub.subscribe(range).await?;
+        Some(Eye { entry, watch })
+    }
+
+    /// Returns when the entry has gone, or may have, or it is time to read anyway.
+    async fn watch(&self, eye: &mut Eye) {
+        let anyway = sleep(READ_ANYWAY.mul_f64(1.0 + fastrand::f64()));
+        tokio::pin!(anyway);
+        loop {
+            tokio::select! {
+                biased;
+                item = eye.watch.next() => match item {
+                    Some(WatchItem::Open { .. }) => {
+                        let Line { key, create } = &eye.entry;
+                        if !self.wire.stands(key, *create).await.unwrap_or(false) {
+                            return;
+                        }
+                    }
+                    Some(WatchItem::Events { events, .. }) => {
+                        let gone = |event: &WatchEvent| {
+                            matches!(event.what, What::Delete) && event.revision > eye.entry.create
+                        };
+                        if events.iter().any(gone) {
+                            return;
+                        }
+                    }
+                    // The hub opens it anew.
+                    Some(WatchItem::Down { .. }) => {}
+                    None => return,
+                },
+                () = &mut anyway => return,
+            }
+        }
     }
 
     /// Reads, at one revision, whether our entry stands and who is ahead.
@@ -102,60 +141,9 @@ impl Follower {
                 Ok(read) => return read,
                 Err(error) => {
                     tracing::debug!(key = %self.key, %error, "cannot read who is ahead");
-                    tokio::time::sleep(READ_AGAIN).await;
+                    sleep(READ_AGAIN).await;
                 }
             }
         }
-    }
-
-    async fn look(&self, own: &mut Subscription, behind: Option<&Line>, as_of: i64) -> Look {
-        let mut other = match behind {
-            Some(line) => match self.watch(&line.key, as_of).await {
-                Some(watch) => Some(watch),
-                None => return Look::Over,
-            },
-            None => None,
-        };
-        loop {
-            let theirs = async {
-                match &mut other {
-                    Some(watch) => watch.next().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                item = own.next() => match deleted_at(item) {
-                    Heard::Deleted(revision) if revision > self.create => {
-                        self.room.deleted(&self.key, revision);
-                        return Look::Over;
-                    }
-                    Heard::Lost => return Look::Read,
-                    Heard::Deleted(_) | Heard::Nothing => {}
-                },
-                item = theirs => match deleted_at(item) {
-                    Heard::Deleted(_) | Heard::Lost => return Look::Read,
-                    Heard::Nothing => {}
-                },
-            }
-        }
-    }
-}
-
-enum Heard {
-    Nothing,
-    Deleted(i64),
-    /// The watch is interrupted.
-    Lost,
-}
-
-fn deleted_at(item: Option<WatchItem>) -> Heard {
-    match item {
-        Some(WatchItem::Open { .. }) => Heard::Nothing,
-        Some(WatchItem::Events { events, .. }) => events
-            .iter()
-            .find(|event| matches!(event.what, What::Delete))
-            .map_or(Heard::Nothing, |event| Heard::Deleted(event.revision)),
-        Some(WatchItem::Down { .. }) | None => Heard::Lost,
     }
 }

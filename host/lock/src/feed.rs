@@ -131,7 +131,6 @@ impl KeyFeed {
                 key: prefix.clone(),
                 prefix: true,
                 puts: true,
-                after: None,
             };
             self.watches.push(self.locks.watch(range).await?);
         }

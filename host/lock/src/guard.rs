@@ -2,10 +2,13 @@
 //!
 //! Guests can keep every worker of the main runtime busy. Renewals and watches must not wait for
 //! them, so they never run there. Nothing on this thread may block or compute for long.
+//!
+//! All clients of a process share the thread: what wakes it often is a message from the store, and one wake
+//! serves all that have arrived. It ends with the last client.
 
 use std::future::Future;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,42 +20,77 @@ use tokio_util::task::TaskTracker;
 /// How long closing waits for the last clean-ups to reach the store.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The thread and everything that runs on it.
+/// The thread, as long as somebody has a guard on it.
+static SHARED: Mutex<Weak<Thread>> = Mutex::new(Weak::new());
+
+#[derive(Debug)]
+struct Thread {
+    handle: Handle,
+    finish: CancellationToken,
+    joined: Option<JoinHandle<()>>,
+}
+
+impl Thread {
+    fn shared() -> io::Result<Arc<Self>> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = shared.upgrade() {
+            return Ok(thread);
+        }
+        let thread = Arc::new(Self::start()?);
+        *shared = Arc::downgrade(&thread);
+        Ok(thread)
+    }
+
+    fn start() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let finish = CancellationToken::new();
+        let finished = finish.clone().cancelled_owned();
+        let joined = std::thread::Builder::new()
+            .name("leasehold-guard".into())
+            .spawn(move || runtime.block_on(finished))?;
+        Ok(Self {
+            handle,
+            finish,
+            joined: Some(joined),
+        })
+    }
+
+    async fn join(mut self) {
+        self.finish.cancel();
+        if let Some(thread) = self.joined.take() {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+impl Drop for Thread {
+    /// Nobody waits here, least of all when it is the thread itself that drops it.
+    fn drop(&mut self) {
+        self.finish.cancel();
+    }
+}
+
+/// One client's share of the thread, and everything of the client that runs there.
 #[derive(Debug)]
 pub(crate) struct Guard {
+    thread: Mutex<Option<Arc<Thread>>>,
     handle: Handle,
     tasks: TaskTracker,
     cancel: CancellationToken,
-    finish: CancellationToken,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Drops what goes on running after `cancel`.
+    abort: CancellationToken,
 }
 
 impl Guard {
     pub(crate) fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
-        let tasks = TaskTracker::new();
-        let cancel = CancellationToken::new();
-        let finish = CancellationToken::new();
-        let thread = std::thread::Builder::new()
-            .name("leasehold-guard".into())
-            .spawn({
-                let (tasks, finish) = (tasks.clone(), finish.clone());
-                move || {
-                    runtime.block_on(async move {
-                        finish.cancelled().await;
-                        tasks.close();
-                        // What is still running after this is dropped with the runtime.
-                        let _ = tokio::time::timeout(CLOSE_PATIENCE, tasks.wait()).await;
-                    });
-                }
-            })?;
+        let thread = Thread::shared()?;
         Ok(Self {
-            handle,
-            tasks,
-            cancel,
-            finish,
+            handle: thread.handle.clone(),
             thread: Mutex::new(Some(thread)),
+            tasks: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+            abort: CancellationToken::new(),
         })
     }
 
@@ -63,6 +101,13 @@ impl Guard {
 
     /// Runs a task here; the guard owns it and ends it when the guard closes.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let abort = self.abort.clone();
+        let task = async move {
+            tokio::select! {
+                () = task => {}
+                () = abort.cancelled_owned() => {}
+            }
+        };
         // The handle belongs to the tracker, which waits for it when the guard closes.
         drop(self.tasks.spawn_on(task, &self.handle));
     }
@@ -81,17 +126,22 @@ impl Guard {
         told.await.ok()
     }
 
-    /// Ends every task, lets clean-ups finish, and joins the thread.
+    /// Ends every task, lets clean-ups finish, and joins the thread if this was the last client.
     pub(crate) async fn close(&self) {
         self.cancel.cancel();
-        self.finish.cancel();
+        self.tasks.close();
+        let finished = tokio::time::timeout(CLOSE_PATIENCE, self.tasks.wait()).await;
+        if finished.is_err() {
+            self.abort.cancel();
+            self.tasks.wait().await;
+        }
         let thread = self
             .thread
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(thread) = thread {
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        if let Some(thread) = thread.and_then(Arc::into_inner) {
+            thread.join().await;
         }
     }
 }
@@ -99,6 +149,6 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.cancel.cancel();
-        self.finish.cancel();
+        self.abort.cancel();
     }
 }

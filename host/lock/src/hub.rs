@@ -1,9 +1,8 @@
 //! The hub: every watch of one client, over one stream.
 //!
-//! Watches near the head of a queue are opened *without* a start revision. etcd serves a watch with a past start revision
-//! from a loop that runs every 100 ms; one without is served at once. The price is that a gap can
-//! lie before the watch opens, so subscribers read after every [`WatchItem::Open`]. A watch *after* a
-//! revision has no gap and ends for good when it is interrupted.
+//! Watches are opened *without* a start revision. etcd serves a watch with a past start revision from a
+//! loop that runs every 100 ms; one without is served at once. The price is that a gap can lie before
+//! the watch opens, so subscribers read after every [`WatchItem::Open`].
 //!
 //! The hub must never wait for a subscriber: one that does not keep up loses its subscription.
 
@@ -43,8 +42,6 @@ pub(crate) struct Range {
     pub(crate) prefix: bool,
     /// Whether puts matter, or only deletions.
     pub(crate) puts: bool,
-    /// Deliver everything after this revision, or everything from when the watch opens.
-    pub(crate) after: Option<i64>,
 }
 
 /// One thing that happened to a key.
@@ -253,17 +250,15 @@ impl Task {
         self.wires.clear();
         self.watches.retain(|_, watch| {
             watch.wire = None;
-            // Its start revision is in the past; only the subscriber knows where to go on from.
-            let once = watch.range.after.is_some();
             let was_open = watch.opened.take().is_some();
-            let told = (!was_open && !once)
+            let told = !was_open
                 || watch
                     .items
                     .try_send(WatchItem::Down {
                         reason: reason.to_owned(),
                     })
                     .is_ok();
-            told && !once && !watch.items.is_closed()
+            told && !watch.items.is_closed()
         });
     }
 
@@ -277,9 +272,6 @@ impl Task {
         let mut options = WatchOptions::new().with_watch_id(wire);
         if watch.range.prefix {
             options = options.with_prefix();
-        }
-        if let Some(revision) = watch.range.after {
-            options = options.with_start_revision(revision + 1);
         }
         if !watch.range.puts {
             options = options.with_filters([WatchFilterType::NoPut]);
@@ -443,18 +435,17 @@ impl Task {
         let Some(watch) = self.watches.get_mut(&id) else {
             return Ok(());
         };
-        let once = watch.range.after.is_some();
         let young = watch
             .opened
             .take()
             .is_none_or(|at| at.elapsed() < Duration::from_millis(100));
-        if young && !once {
+        if young {
             return Err(Broken(format!("the store ended a watch: {reason}")));
         }
         let down = WatchItem::Down {
             reason: format!("the store ended the watch: {reason}"),
         };
-        if watch.items.try_send(down).is_err() || once {
+        if watch.items.try_send(down).is_err() {
             self.watches.remove(&id);
             return Ok(());
         }

@@ -40,13 +40,22 @@ pub(crate) struct Room {
     parting: Notify,
 }
 
+/// Who else was in the queue when we last joined it, which is who to expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crowd {
+    /// Nobody: it need only be put if that is still so.
+    Nobody,
+    /// So few that we follow all of them.
+    Few,
+    /// A long queue: read no more of it than will be used, and close the watch rather than linger.
+    Many,
+}
+
 #[derive(Debug)]
 struct Shared {
     claims: Claims,
     closed: bool,
-    /// The queue was long when we last joined it: read no more of it than will be used, and close the
-    /// watch rather than linger.
-    long: bool,
+    crowd: Crowd,
     /// The watch is open, so the task need not be woken for every claim.
     attended: bool,
     last_use: Instant,
@@ -59,7 +68,7 @@ impl Room {
             shared: Mutex::new(Shared {
                 claims: Claims::new(),
                 closed: false,
-                long: false,
+                crowd: Crowd::Nobody,
                 attended: false,
                 last_use: Instant::now(),
             }),
@@ -109,12 +118,6 @@ impl Room {
         self.lock().claims.read_far(claim, revision, stands, ahead);
     }
 
-    /// A key under this lock was deleted.
-    pub(crate) fn deleted(&self, key: &str, revision: i64) {
-        let gone = std::iter::once((key.to_owned(), revision));
-        self.lock().claims.deleted(gone);
-    }
-
     /// Closes the room if nobody has a claim in it.
     fn close_if_empty(&self) -> bool {
         let mut shared = self.lock();
@@ -130,7 +133,7 @@ impl Shared {
     fn needs_attention(&mut self) -> bool {
         self.last_use = Instant::now();
         if self.attended {
-            self.long || self.claims.want_reading()
+            self.crowd == Crowd::Many || self.claims.want_reading()
         } else {
             self.claims.want_watch()
         }
@@ -171,16 +174,20 @@ impl RoomClaim {
         self.id
     }
 
-    /// Whether the queue was a long one when we last joined it.
-    pub(crate) fn expects_long(&self) -> bool {
-        self.room.lock().long
+    pub(crate) fn expects(&self) -> Crowd {
+        self.room.lock().crowd
+    }
+
+    /// We came first, and there were so many keys under the lock, ours and those of deeper locks included.
+    pub(crate) fn found(&self, keys: usize) {
+        self.room.lock().crowd = if keys == 1 { Crowd::Nobody } else { Crowd::Few };
     }
 
     /// The entry exists at `create`, and a reading at `as_of` showed `lines`.
     pub(crate) fn settle(&self, create: i64, lines: &[Line], as_of: i64) {
         self.change(|shared| {
             shared.claims.settle(self.id, create, lines, as_of);
-            shared.long = false;
+            shared.crowd = Crowd::Few;
         });
     }
 
@@ -188,7 +195,7 @@ impl RoomClaim {
     pub(crate) fn settle_far(&self, create: i64, line: &Line, as_of: i64) {
         self.change(|shared| {
             shared.claims.settle_far(self.id, create, line, as_of);
-            shared.long = true;
+            shared.crowd = Crowd::Many;
         });
     }
 
@@ -244,7 +251,7 @@ impl Visit<'_> {
         } else {
             shared.last_use + LINGER
         };
-        if shared.long && !shared.claims.want_watch() || now >= self.wanted_until {
+        if shared.crowd == Crowd::Many && !shared.claims.want_watch() || now >= self.wanted_until {
             return false;
         }
         shared.attended = true;
@@ -379,7 +386,6 @@ impl RoomTask {
             key: self.room.prefix.clone(),
             prefix: true,
             puts: false,
-            after: None,
         };
         let Some(watch) = self.hub.subscribe(range).await else {
             return false;

@@ -79,8 +79,17 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) value: &'a [u8],
     pub(crate) lease: i64,
     pub(crate) mode: Mode,
-    /// How many of the queue's youngest entries to read along.
-    pub(crate) tail: usize,
+    pub(crate) look: Look,
+}
+
+/// What is read of a queue in the round trip that puts an entry there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Nothing. With [`Mode::OnlyIfFree`] an entry that was put is the only one, and reading that, or merely
+    /// counting it, would cost the store as much again as the transaction costs it more than a plain put.
+    Nothing,
+    /// So many of the youngest entries.
+    Youngest(usize),
 }
 
 /// What enqueueing found.
@@ -110,7 +119,7 @@ pub(crate) struct Wire {
 ///
 /// Each hand-off costs one message per follower: up to here that is cheaper than re-reading, and
 /// beyond it the store's time goes into telling people about places they are not near.
-pub(crate) const FOLLOW_ALL: usize = 64;
+pub(crate) const FOLLOW_ALL: usize = 32;
 
 impl Wire {
     pub(crate) fn new(link: Link, identity: Arc<Identity>, timeout: Duration) -> Self {
@@ -227,13 +236,16 @@ impl Wire {
             }
         };
         let leased = PutOptions::new().with_lease(entry.lease);
-        let txn = Txn::new()
-            .when([unless])
-            .and_then([
-                TxnOp::put(entry.key, entry.value, Some(leased)),
-                tail(entry.prefix, entry.tail),
-            ])
-            .or_else([TxnOp::get(entry.key, None), tail(entry.prefix, entry.tail)]);
+        let put = TxnOp::put(entry.key, entry.value, Some(leased));
+        let txn = Txn::new().when([unless]);
+        let txn = match entry.look {
+            Look::Nothing => txn.and_then([put]),
+            Look::Youngest(limit) => {
+                let youngest = tail(entry.prefix, limit);
+                txn.and_then([put, youngest.clone()])
+                    .or_else([TxnOp::get(entry.key, None), youngest])
+            }
+        };
         let reply = self.txn(txn).await?;
         let create = if reply.succeeded {
             Some(reply.revision)
@@ -245,7 +257,7 @@ impl Wire {
                 .filter(|kv| kv.lease() == entry.lease)
                 .map(etcd_client::KeyValue::create_revision)
         };
-        Ok(reply.enqueued(entry.prefix, create))
+        Ok(reply.enqueued(entry, create))
     }
 
     /// Deletes the entry `(key, create)` and nothing else. `Ok` means it is certainly gone.
@@ -285,6 +297,14 @@ impl Wire {
             .and_then(|range| range.kvs().first())
             .filter(|kv| kv.lease() == lease)
             .map(etcd_client::KeyValue::create_revision))
+    }
+
+    /// Whether the entry `(key, create)` stands.
+    pub(crate) async fn stands(&self, key: &str, create: i64) -> Result<bool, StoreError> {
+        let keys_only = GetOptions::new().with_keys_only();
+        let reply = self.read(key, Some(keys_only)).await?;
+        let found = reply.range(0).and_then(|range| range.kvs().first());
+        Ok(found.is_some_and(|kv| kv.create_revision() == create))
     }
 
     /// Reads, at one revision, whether the entry `(key, create)` stands, and the youngest entries ahead.
@@ -341,14 +361,26 @@ impl Reply {
         }
     }
 
-    fn enqueued(&self, prefix: &str, create: Option<i64>) -> Enqueued {
+    fn enqueued(&self, entry: &NewEntry<'_>, create: Option<i64>) -> Enqueued {
         let range = self.range(1);
+        let alone = create.filter(|_| entry.look == Look::Nothing);
         Enqueued {
             create,
             as_of: self.revision,
-            lines: range.map_or_else(Vec::new, |range| lines_of(range, prefix)),
+            lines: alone.map_or_else(
+                || range.map_or_else(Vec::new, |range| lines_of(range, entry.prefix)),
+                |create| {
+                    vec![Line {
+                        key: entry.key.to_owned(),
+                        create,
+                    }]
+                },
+            ),
             truncated: range.is_some_and(GetResponse::more),
-            total: range.map_or(0, |range| usize::try_from(range.count()).unwrap_or(0)),
+            total: match alone {
+                Some(_) => 1,
+                None => range.map_or(0, |range| usize::try_from(range.count()).unwrap_or(0)),
+            },
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{SLACK, client, granted, queue_of, start};
 const NAME: &str = "/library/crowd";
 
 /// More entries than this are not followed in full by a newcomer (`FOLLOW_ALL` in the library).
-const FOLLOWED: usize = 64;
+const FOLLOWED: usize = 32;
 
 /// Long enough to watch for a grant that must not come.
 const A_WHILE: Duration = Duration::from_millis(500);
