@@ -14,7 +14,7 @@ use crate::core::Core;
 use crate::disk::faulty::FaultyDisk;
 use crate::error::StoreError;
 use crate::keyrange::KeyRange;
-use crate::options::{Data, Options};
+use crate::options::{Data, Media, Options};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -78,22 +78,30 @@ impl Gated {
 
     fn options(&self) -> Options {
         let media = self.clone();
-        Options::new(Data::Media(Box::new(move || Ok(Box::new(media.clone())))))
+        Options::new(Data::Media(Box::new(move || {
+            Ok(Media {
+                data: Box::new(media.clone()),
+                log: Box::new(Self {
+                    disk: media.disk.log(),
+                    ..media.clone()
+                }),
+            })
+        })))
     }
 }
 
 impl StorageBackend for Gated {
     fn len(&self) -> io::Result<u64> {
-        self.disk.media().len()
+        self.disk.len()
     }
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.disk.media().read(offset, out)
+        self.disk.read(offset, out)
     }
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.disk.media().set_len(len)
+        self.disk.set_len(len)
     }
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.disk.media().write(offset, data)
+        self.disk.write(offset, data)
     }
     fn sync_data(&self) -> io::Result<()> {
         let (gate, changed) = &*self.gate;
@@ -103,7 +111,7 @@ impl StorageBackend for Gated {
             closed = changed.wait(closed).unwrap_or_else(PoisonError::into_inner);
         }
         self.is_waiting.store(false, Ordering::SeqCst);
-        self.disk.media().sync_data()
+        self.disk.sync_data()
     }
 }
 
@@ -167,7 +175,7 @@ async fn what_was_acknowledged_is_there_after_a_power_cut() {
     put(&core, "a", "1").await.expect("durable");
     put(&core, "b", "2").await.expect("durable");
     // No close: what the disk holds now is all there is.
-    let after = FaultyDisk::holding(disk.content());
+    let after = disk.copy();
     let again = open(on(&after)).await;
     assert_eq!(
         (get(&again, "a"), get(&again, "b")),

@@ -50,7 +50,7 @@ mod watch;
 mod writer;
 
 pub use disk::DiskError;
-pub use options::{Data, OpenMedia, Options};
+pub use options::{Data, Media, OpenMedia, Options};
 pub use redb::StorageBackend;
 pub use serve::{InProcess, Listen, ListenError};
 pub use store::{OpenError, Store};

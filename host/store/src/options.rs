@@ -7,8 +7,16 @@ use std::sync::Arc;
 use leasehold_lock::clock::{Clock, SystemClock};
 use redb::StorageBackend;
 
-/// Opens a medium that stands in for a file: when the store is opened, and again after a write to it failed.
-pub type OpenMedia = Box<dyn FnMut() -> io::Result<Box<dyn StorageBackend>> + Send>;
+/// What stands in for the store's two files.
+pub struct Media {
+    /// The data.
+    pub data: Box<dyn StorageBackend>,
+    /// The log before it.
+    pub log: Box<dyn StorageBackend>,
+}
+
+/// Opens media that stand in for files: when the store is opened, and again after a write to them failed.
+pub type OpenMedia = Box<dyn FnMut() -> io::Result<Media> + Send>;
 
 /// Where the data lives.
 pub enum Data {

@@ -49,6 +49,17 @@ pub enum DiskError {
         /// What cannot be true.
         what: String,
     },
+    /// The log does not hold what it must, or does not belong to the file beside it. Going on without it would
+    /// bring back revisions, and so fencing tokens, that were given out already.
+    #[error(
+        "{place} is damaged: {what}; keep a copy of the whole directory and check the disk, then restore a backup of the whole directory, or move it away to begin with an empty store"
+    )]
+    LogCorrupt {
+        /// The file with the log.
+        place: String,
+        /// What cannot be true.
+        what: String,
+    },
     /// The disk, a quota or a limit on the size of files is exhausted.
     #[error("no space to {doing} {place}: {cause}; free some space")]
     OutOfSpace {

@@ -11,21 +11,40 @@ use fastrand::Rng;
 use redb::StorageBackend;
 use rustix::io::Errno;
 
+use crate::options::Media;
+
 /// What a disk writes at once: within it, order is kept.
 const SECTOR: usize = 512;
 
-/// The disk; every clone is the same one.
+/// The disk, as it is reached through one of its files; every clone is the same one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct FaultyDisk(Arc<Mutex<State>>);
+pub(crate) struct FaultyDisk {
+    state: Arc<Mutex<State>>,
+    file: Which,
+}
 
-#[derive(Default)]
-struct State {
+/// The files on it.
+#[derive(Debug, Clone, Copy, Default)]
+enum Which {
+    #[default]
+    Data,
+    Log,
+}
+
+/// A file.
+#[derive(Default, Clone)]
+struct Content {
     /// What a crash leaves for sure.
     durable: Vec<u8>,
     /// What is read: as if all had arrived.
     seen: Vec<u8>,
     /// What was done since the last sync, in order.
     volatile: Vec<Op>,
+}
+
+#[derive(Default)]
+struct State {
+    files: [Content; 2],
     /// How many calls tried to change something.
     calls: u64,
     /// How many syncs succeeded.
@@ -44,7 +63,7 @@ struct State {
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
-            .field("length", &self.seen.len())
+            .field("length", &self.files[0].seen.len())
             .field("calls", &self.calls)
             .finish_non_exhaustive()
     }
@@ -87,24 +106,54 @@ impl FaultyDisk {
         Self::default()
     }
 
-    /// One with this content, all of it durable.
+    /// One with this content and no log, all of it durable.
     pub(crate) fn holding(bytes: Vec<u8>) -> Self {
+        Self::with([bytes, Vec::new()])
+    }
+
+    fn with(files: [Vec<u8>; 2]) -> Self {
         let disk = Self::new();
-        let mut state = disk.state();
-        state.seen.clone_from(&bytes);
-        state.durable = bytes;
-        drop(state);
+        disk.state().files = files.map(|bytes| Content {
+            durable: bytes.clone(),
+            seen: bytes,
+            volatile: Vec::new(),
+        });
         disk
     }
 
-    /// As redb and [`super::FileDisk::on`] take it.
-    pub(crate) fn media(&self) -> Box<dyn StorageBackend> {
-        Box::new(self.clone())
+    /// One with the same content, all of it durable.
+    pub(crate) fn copy(&self) -> Self {
+        Self::with(self.state().files.clone().map(|file| file.seen))
     }
 
-    /// What is read from it.
+    /// As [`super::FileDisk::on`] takes it.
+    pub(crate) fn media(&self) -> Media {
+        Media {
+            data: Box::new(self.clone()),
+            log: Box::new(self.log()),
+        }
+    }
+
+    /// The same disk, reached through the log.
+    pub(crate) fn log(&self) -> Self {
+        Self {
+            state: Arc::clone(&self.state),
+            file: Which::Log,
+        }
+    }
+
+    /// What is read from the file.
     pub(crate) fn content(&self) -> Vec<u8> {
-        self.state().seen.clone()
+        self.state().files[self.file as usize].seen.clone()
+    }
+
+    /// Puts something else into the file, all of it durable.
+    pub(crate) fn replace(&self, bytes: Vec<u8>) {
+        self.state().files[self.file as usize] = Content {
+            durable: bytes.clone(),
+            seen: bytes,
+            volatile: Vec::new(),
+        };
     }
 
     /// How many calls tried to change something, syncs included.
@@ -147,11 +196,11 @@ impl FaultyDisk {
     pub(crate) fn crash(&self, crash: Crash, rng: &mut Rng) -> Self {
         let mut state = self.state();
         state.stopped = true;
-        Self::holding(state.survivors(crash, rng))
+        Self::with(state.files.each_ref().map(|file| file.survivors(crash, rng)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a changing call. The last one still has its effect, which a crash may undo or tear, and no answer.
@@ -167,7 +216,7 @@ impl FaultyDisk {
     }
 }
 
-impl State {
+impl Content {
     fn apply(&mut self, op: Op) {
         put(&mut self.seen, &op);
         self.volatile.push(op);
@@ -269,7 +318,7 @@ impl StorageBackend for FaultyDisk {
         if state.stopped || state.reads_fail {
             return Err(Errno::IO.into());
         }
-        Ok(state.seen.len() as u64)
+        Ok(state.files[self.file as usize].seen.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
@@ -278,7 +327,7 @@ impl StorageBackend for FaultyDisk {
             return Err(Errno::IO.into());
         }
         let at = place(offset)?;
-        let found = state
+        let found = state.files[self.file as usize]
             .seen
             .get(at..)
             .and_then(|rest| rest.get(..out.len()))
@@ -289,7 +338,7 @@ impl StorageBackend for FaultyDisk {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         let (mut state, answers) = self.change()?;
-        state.apply(Op::Length(place(length)?));
+        state.files[self.file as usize].apply(Op::Length(place(length)?));
         answers.then_some(()).ok_or(Errno::IO.into())
     }
 
@@ -299,8 +348,9 @@ impl StorageBackend for FaultyDisk {
             return Err(Errno::IO.into());
         }
         state.syncs += 1;
-        for op in std::mem::take(&mut state.volatile) {
-            put(&mut state.durable, &op);
+        let file = &mut state.files[self.file as usize];
+        for op in std::mem::take(&mut file.volatile) {
+            put(&mut file.durable, &op);
         }
         Ok(())
     }
@@ -308,14 +358,14 @@ impl StorageBackend for FaultyDisk {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let (mut state, answers) = self.change()?;
         let at = place(offset)?;
-        if at + data.len() > state.seen.len() {
+        if at + data.len() > state.files[self.file as usize].seen.len() {
             return Err(Errno::INVAL.into());
         }
         let fits = state.space.map_or(data.len(), |left| left.min(data.len()));
         if let Some(left) = &mut state.space {
             *left -= fits;
         }
-        state.apply(Op::Write {
+        state.files[self.file as usize].apply(Op::Write {
             at,
             bytes: data[..fits].to_vec(),
         });

@@ -1,28 +1,35 @@
-//! The durable disk: one redb file, one write transaction and one sync for each batch.
+//! The durable disk: one redb file, and a log before it that takes one write and one sync for each batch.
+//!
+//! A batch that fits goes into the log (see [`super::log`]). What is in the log goes into the file when the log
+//! is full, before a batch that it cannot take, at closing, and at opening when a crash left it there: in one
+//! transaction, which also says up to which record. So the file alone is whole after closing, and the two
+//! together always.
 //!
 //! A transaction is redb's one-phase commit with immediate durability: new pages and the header that names
 //! them go out together, followed by a single sync; checksums tell at the next opening whether all of it
 //! arrived, and if not the header's other half, with the state before, is still whole. Two-phase commit would
 //! sync twice to defend against values crafted to forge those checksums, which whoever can write to the store
 //! gains nothing by; quick repair would sync twice as well, to save reading the file through after a crash,
-//! and it is read through at every opening anyway. A file that has to grow is synced once more for that, each
-//! time to twice its length.
+//! and it is read through at every opening anyway.
 //!
-//! This file must never report a batch durable before redb has synced it, nor write after an error.
+//! This file must never report a batch durable before it is synced, nor write after an error.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::backends::FileBackend;
-use redb::{Database, StorageBackend, Table, WriteTransaction};
+use redb::{Database, ReadableTable, StorageBackend, Table, WriteTransaction};
 
 use super::caught::caught;
-use super::load::{Found, LEASE_BYTES, Loaded, load};
+use super::entry;
+use super::load::{Found, LEASE_BYTES, Loaded, Logged, load, look};
+use super::log::{self, Log};
 use super::medium::{Content, Medium};
 use super::place::{Held, Place, sync};
 use super::tables::{CHANGES, FORMAT, LEASES, META, meta, row};
 use super::{Batch, Disk, DiskError, Image, record};
+use crate::options::Media;
 
 /// How much of the file redb keeps in memory, in bytes. The store's own data is all in memory already; redb
 /// needs the few pages on the way to the newest rows, and room for one transaction.
@@ -34,11 +41,18 @@ const DROPS: usize = 10_000;
 
 const DOING: &str = "write to";
 
-/// A store's file.
+/// A store's files.
 pub(crate) struct FileDisk {
     place: Place,
-    /// Nothing once a commit failed: then nobody knows what is on the disk, and nothing more is written.
+    /// Nothing once a write failed: then nobody knows what is on the disk, and nothing more is written.
     database: Option<Database>,
+    log: Log,
+    /// What is in the log and not in the file.
+    pending: Vec<Batch>,
+    /// Bytes of rows that those make.
+    pending_bytes: u64,
+    /// A batch's bytes, kept to be used again.
+    payload: Vec<u8>,
     /// The file's length in bytes.
     length: Arc<AtomicU64>,
     /// Bytes of rows in the file.
@@ -54,25 +68,28 @@ impl FileDisk {
     /// It is in use, is no store, is damaged or of a newer format, or the system fails.
     pub(crate) fn open(directory: &Path) -> Result<(Self, Image), DiskError> {
         let place = Place::Directory(directory.to_owned());
-        let (file, named_in) = Held::take(directory)?.split();
-        let backend =
-            FileBackend::new(file).map_err(|error| DiskError::redb(&place, "open", error))?;
-        let opened = Self::at(place, Box::new(backend))?;
+        let (file, log, named_in) = Held::take(directory)?.split();
+        let failed = |error| DiskError::redb(&place, "open", error);
+        let media = Media {
+            data: Box::new(FileBackend::new(file).map_err(failed)?),
+            log: Box::new(FileBackend::new(log).map_err(failed)?),
+        };
+        let opened = Self::at(place, media)?;
         sync(&named_in)?;
         Ok(opened)
     }
 
-    /// Opens the data on a given medium. Unless the medium locks itself, nobody else may use it meanwhile.
+    /// Opens the data on given media. Unless they lock themselves, nobody else may use them meanwhile.
     ///
     /// # Errors
     /// As for [`FileDisk::open`].
-    pub(crate) fn on(media: Box<dyn StorageBackend>) -> Result<(Self, Image), DiskError> {
+    pub(crate) fn on(media: Media) -> Result<(Self, Image), DiskError> {
         Self::at(Place::Medium, media)
     }
 
-    fn at(place: Place, backend: Box<dyn StorageBackend>) -> Result<(Self, Image), DiskError> {
+    fn at(place: Place, media: Media) -> Result<(Self, Image), DiskError> {
         let (medium, content) =
-            Medium::take(backend).map_err(|cause| DiskError::io(&place.file(), "read", cause))?;
+            Medium::take(media.data).map_err(|cause| DiskError::io(&place.file(), "read", cause))?;
         if content == Content::Foreign {
             return Err(DiskError::NotAStore {
                 place: place.file(),
@@ -85,19 +102,35 @@ impl FileDisk {
                 .set_cache_size(CACHE)
                 .create_with_backend(medium)
                 .map_err(|error| DiskError::redb(&place, "open", error))?;
-            let found = load(&database, &place)?;
+            let found = look(&database, &place)?;
             Ok((database, found))
         })?;
+        let logged = match &found {
+            Found::Store(Some(logged)) => Some(logged),
+            Found::New | Found::Store(None) => None,
+        };
+        let pending = match logged {
+            Some(logged) => read_log(&place, &*media.log, logged)?,
+            None => {
+                lay_out(&place, &*media.log)?;
+                Vec::new()
+            }
+        };
+        let (id, last) = logged.map_or_else(|| (fastrand::u64(1..), 0), |l| (l.log, l.last));
         let mut disk = Self {
             place,
             database: Some(database),
+            log: Log::new(media.log, id, last + pending.len() as u64),
+            pending,
+            pending_bytes: 0,
+            payload: Vec::new(),
             length,
             used: 0,
             drops: DROPS,
         };
         let image = match found {
             Found::New => disk.begin()?,
-            Found::Store(loaded) => disk.resume(loaded)?,
+            Found::Store(_) => disk.resume()?,
         };
         Ok((disk, image))
     }
@@ -105,6 +138,7 @@ impl FileDisk {
     /// Makes a new store durable.
     fn begin(&mut self) -> Result<Image, DiskError> {
         let image = Image::fresh();
+        let log = self.log.id();
         self.transact(|transaction| {
             transaction.open_table(CHANGES)?;
             transaction.open_table(LEASES)?;
@@ -115,27 +149,110 @@ impl FileDisk {
             numbers.insert(meta::TERM, image.term)?;
             numbers.insert(meta::REVISION, image.revision.cast_unsigned())?;
             numbers.insert(meta::COMPACTED, image.compacted.cast_unsigned())?;
+            numbers.insert(meta::LOG, log)?;
+            numbers.insert(meta::LOGGED, 0)?;
+            numbers.insert(meta::OPEN, 1)?;
             Ok(0)
         })?;
         Ok(image)
     }
 
-    /// Counts one more opening, and drops what the last compaction could not.
-    fn resume(&mut self, loaded: Loaded) -> Result<Image, DiskError> {
+    /// Takes in what a crash left in the log, counts one more opening, and drops what the last compaction could
+    /// not.
+    fn resume(&mut self) -> Result<Image, DiskError> {
+        let log = self.log.id();
+        self.take_in(|numbers| {
+            let term = numbers.get(meta::TERM)?.map_or(0, |term| term.value());
+            numbers.insert(meta::TERM, term.saturating_add(1))?;
+            numbers.insert(meta::FORMAT, FORMAT)?;
+            numbers.insert(meta::LOG, log)?;
+            numbers.insert(meta::OPEN, 1)?;
+            Ok(())
+        })?;
+        let Some(database) = self.database.take() else {
+            return Err(self.stopped());
+        };
+        let (database, loaded) = caught(&self.place, || {
+            load(&database, &self.place).map(|loaded| (database, loaded))
+        })?;
+        self.database = Some(database);
         let Loaded {
-            mut image,
+            image,
             superfluous,
             used,
         } = loaded;
         self.used = used;
-        image.term = image.term.saturating_add(1);
-        self.transact(|transaction| {
-            let mut numbers = transaction.open_table(META)?;
-            numbers.insert(meta::TERM, image.term)?;
-            Ok(0)
-        })?;
         self.drop_rows(&superfluous)?;
         Ok(image)
+    }
+
+    /// Gives redb what is in the log, which then begins anew. `also` is done in the same transaction.
+    fn take_in(
+        &mut self,
+        also: impl FnOnce(&mut Table<'_, &'static str, u64>) -> Result<(), redb::Error>,
+    ) -> Result<(), DiskError> {
+        let pending = std::mem::take(&mut self.pending);
+        self.pending_bytes = 0;
+        let last = self.log.last();
+        self.transact(|transaction| {
+            let grown = write(transaction, &pending, &[])?;
+            let mut numbers = transaction.open_table(META)?;
+            numbers.insert(meta::LOGGED, last)?;
+            also(&mut numbers)?;
+            Ok(grown)
+        })?;
+        self.log.rewind();
+        Ok(())
+    }
+
+    /// Commits through the log. False when it has no room for that, ever.
+    fn append(&mut self, batch: &Batch) -> Result<bool, DiskError> {
+        self.payload.clear();
+        entry::encode(batch, &mut self.payload);
+        if !Log::could_take(self.payload.len()) {
+            return Ok(false);
+        }
+        if !self.log.has_room(self.payload.len()) {
+            self.take_in(|_| Ok(()))?;
+        }
+        if let Err(cause) = self.log.append(&self.payload) {
+            // Nobody knows whether the record is on the disk, so nothing may follow it.
+            self.close();
+            return Err(DiskError::io(&self.place.log(), DOING, cause));
+        }
+        self.pending_bytes += bytes_of(batch);
+        self.pending.push(batch.clone());
+        Ok(true)
+    }
+
+    /// Commits to redb, after all that is in the log.
+    fn settle(&mut self, batch: &Batch) -> Result<(), DiskError> {
+        if !self.pending.is_empty() {
+            self.take_in(|_| Ok(()))?;
+        }
+        let mut dropped = batch.dropped.clone();
+        dropped.sort_unstable();
+        let (now, later) = dropped
+            .split_at_checked(self.drops)
+            .unwrap_or((&dropped, &[]));
+        let batch = std::slice::from_ref(batch);
+        self.transact(|transaction| write(transaction, batch, now))?;
+        self.drop_rows(later)
+    }
+
+    /// Closes the file. What redb writes then only spares the next opening a repair.
+    fn close(&mut self) {
+        let database = self.database.take();
+        let _ = caught(&self.place, || {
+            drop(database);
+            Ok(())
+        });
+    }
+
+    fn stopped(&self) -> DiskError {
+        DiskError::Stopped {
+            place: self.place.file(),
+        }
     }
 
     /// Drops rows, oldest first: of a key that was put and then deleted the delete must go last, or a crash
@@ -153,9 +270,7 @@ impl FileDisk {
         work: impl FnOnce(&WriteTransaction) -> Result<i64, redb::Error>,
     ) -> Result<(), DiskError> {
         let Some(database) = self.database.take() else {
-            return Err(DiskError::Stopped {
-                place: self.place.file(),
-            });
+            return Err(self.stopped());
         };
         // On an error the database is closed with the closure: nothing of the batch is written after that.
         let (database, grown) = caught(&self.place, || {
@@ -180,49 +295,93 @@ fn durably(
     Ok(grown)
 }
 
-/// Closing writes what spares the next opening a repair; it does not matter whether that succeeds.
+/// Closing takes in what is in the log. It does not matter whether that succeeds.
 impl Drop for FileDisk {
     fn drop(&mut self) {
-        let database = self.database.take();
-        let _ = caught(&self.place, || {
-            drop(database);
-            Ok(())
-        });
+        if self.database.is_some() {
+            let _ = self.take_in(|numbers| numbers.insert(meta::OPEN, 0).map(drop).map_err(Into::into));
+        }
+        self.close();
     }
 }
 
 impl Disk for FileDisk {
-    /// Commits in one transaction, except that more rows to drop than fit in it follow in others. The
-    /// compaction itself is in the first: rows that a crash leaves behind are ignored when the file is read,
-    /// and dropped then.
+    /// Commits in one record of the log, or in one transaction of redb's; except that more rows to drop than fit
+    /// in a transaction follow in others. The compaction itself is in the first: rows that a crash leaves behind
+    /// are ignored when the file is read, and dropped then.
     fn commit(&mut self, batch: &Batch) -> Result<(), DiskError> {
-        if batch.is_empty() && batch.dropped.is_empty() && self.database.is_some() {
+        if self.database.is_none() {
+            return Err(self.stopped());
+        }
+        if batch.is_empty() && batch.dropped.is_empty() {
             return Ok(());
         }
-        let mut dropped = batch.dropped.clone();
-        dropped.sort_unstable();
-        let (now, later) = dropped
-            .split_at_checked(self.drops)
-            .unwrap_or((&dropped, &[]));
-        self.transact(|transaction| write(transaction, batch, now))?;
-        self.drop_rows(later)
+        if entry::has_form(batch) && self.append(batch)? {
+            return Ok(());
+        }
+        self.settle(batch)
     }
 
     fn size(&self) -> (u64, u64) {
-        (self.length.load(Ordering::Relaxed), self.used)
+        (
+            self.length.load(Ordering::Relaxed) + log::LENGTH,
+            self.used + self.pending_bytes,
+        )
     }
 }
 
-/// Writes a batch, dropping these rows only. Gives the bytes by which the rows grew.
+fn lay_out(place: &Place, log: &dyn StorageBackend) -> Result<(), DiskError> {
+    Log::lay_out(log).map_err(|cause| DiskError::io(&place.log(), DOING, cause))
+}
+
+/// What a crash left in the log. One that was closed in order may be missing: then nothing is missing with it.
+fn read_log(
+    place: &Place,
+    log: &dyn StorageBackend,
+    logged: &Logged,
+) -> Result<Vec<Batch>, DiskError> {
+    let damaged = |what| DiskError::LogCorrupt {
+        place: place.log(),
+        what,
+    };
+    let found = Log::read(log, logged.log, logged.last)
+        .map_err(|cause| DiskError::io(&place.log(), "read", cause))?;
+    match found {
+        log::Found::Records(records) => records
+            .iter()
+            .map(|record| entry::decode(record).ok_or_else(|| damaged("a record has no form".into())))
+            .collect(),
+        log::Found::Missing if !logged.open => {
+            lay_out(place, log)?;
+            Ok(Vec::new())
+        }
+        log::Found::Missing => Err(damaged(
+            "the store was not closed in order, and this is not the log with its last writes"
+                .into(),
+        )),
+        log::Found::Damaged(what) => Err(damaged(what)),
+    }
+}
+
+/// The bytes of rows that a batch makes.
+fn bytes_of(batch: &Batch) -> u64 {
+    let changes = batch.revisions.iter().flat_map(|revision| &*revision.changes);
+    let rows: u64 = changes.map(|change| row(record::length(change))).sum();
+    rows + batch.granted.len() as u64 * LEASE_BYTES
+}
+
+/// Writes batches, dropping these rows only. Gives the bytes by which the rows grew.
 fn write(
     transaction: &WriteTransaction,
-    batch: &Batch,
+    batches: &[Batch],
     dropped: &[(i64, u32)],
 ) -> Result<i64, redb::Error> {
     let mut grown = 0;
-    if !batch.revisions.is_empty() || !dropped.is_empty() {
-        let mut changes = transaction.open_table(CHANGES)?;
-        let mut bytes = Vec::new();
+    let mut changes = transaction.open_table(CHANGES)?;
+    let mut leases = transaction.open_table(LEASES)?;
+    let mut numbers = transaction.open_table(META)?;
+    let mut bytes = Vec::new();
+    for batch in batches {
         for change in batch
             .revisions
             .iter()
@@ -234,10 +393,6 @@ fn write(
             debug_assert!(replaced.is_none(), "a revision is committed once");
             grown += row(bytes.len()).cast_signed();
         }
-        grown += remove(&mut changes, dropped)?;
-    }
-    if !batch.granted.is_empty() || !batch.ended.is_empty() {
-        let mut leases = transaction.open_table(LEASES)?;
         for (id, ttl) in &batch.granted {
             if leases.insert(id, ttl)?.is_none() {
                 grown += LEASE_BYTES.cast_signed();
@@ -248,14 +403,15 @@ fn write(
                 grown -= LEASE_BYTES.cast_signed();
             }
         }
+        if let Some(compacted) = batch.compacted {
+            numbers.insert(meta::COMPACTED, compacted.cast_unsigned())?;
+        }
     }
-    let mut numbers = transaction.open_table(META)?;
-    if let Some(last) = batch.revisions.last() {
+    let last = batches.iter().rev().find_map(|batch| batch.revisions.last());
+    if let Some(last) = last {
         numbers.insert(meta::REVISION, last.number.cast_unsigned())?;
     }
-    if let Some(compacted) = batch.compacted {
-        numbers.insert(meta::COMPACTED, compacted.cast_unsigned())?;
-    }
+    grown += remove(&mut changes, dropped)?;
     Ok(grown)
 }
 

@@ -19,7 +19,17 @@ pub(super) enum Found {
     /// Nothing was ever committed to it.
     New,
     /// A store.
-    Store(Loaded),
+    Store(Option<Logged>),
+}
+
+/// How far the log has been taken into the file. A file of format 1 says nothing about that: it had none.
+pub(super) struct Logged {
+    /// The log's number.
+    pub(super) log: u64,
+    /// The last record that was taken in.
+    pub(super) last: u64,
+    /// Whether the log may hold more.
+    pub(super) open: bool,
 }
 
 /// What is in a store's file.
@@ -32,27 +42,32 @@ pub(super) struct Loaded {
     pub(super) used: u64,
 }
 
-/// Reads everything.
-pub(super) fn load(database: &Database, place: &Place) -> Result<Found, DiskError> {
-    let reader = Reader {
-        place,
-        transaction: database
-            .begin_read()
-            .map_err(|error| DiskError::redb(place, DOING, error))?,
-    };
+/// Tells what it is.
+pub(super) fn look(database: &Database, place: &Place) -> Result<Found, DiskError> {
+    let reader = Reader::of(database, place)?;
     if !reader.is_store()? {
         return Ok(Found::New);
     }
     // Before anything else is read: a newer format may have changed all the rest.
     let format = reader.number(meta::FORMAT)?;
-    if format > FORMAT {
-        return Err(DiskError::NewerFormat {
+    match format {
+        1 => Ok(Found::Store(None)),
+        ..=FORMAT => Ok(Found::Store(Some(Logged {
+            log: reader.number(meta::LOG)?,
+            last: reader.number(meta::LOGGED)?,
+            open: reader.number(meta::OPEN)? != 0,
+        }))),
+        _ => Err(DiskError::NewerFormat {
             place: place.file(),
             found: format,
             known: FORMAT,
-        });
+        }),
     }
-    reader.store().map(Found::Store)
+}
+
+/// Reads everything a store's file has.
+pub(super) fn load(database: &Database, place: &Place) -> Result<Loaded, DiskError> {
+    Reader::of(database, place)?.store()
 }
 
 const DOING: &str = "read";
@@ -62,7 +77,14 @@ struct Reader<'a> {
     transaction: ReadTransaction,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn of(database: &Database, place: &'a Place) -> Result<Self, DiskError> {
+        let transaction = database
+            .begin_read()
+            .map_err(|error| DiskError::redb(place, DOING, error))?;
+        Ok(Self { place, transaction })
+    }
+
     /// Whether it is a store, rather than empty.
     fn is_store(&self) -> Result<bool, DiskError> {
         let tables: Vec<String> = self

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use crate::change::{Change, Revision};
 
 mod caught;
+mod entry;
 mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod file;
 mod load;
+mod log;
 mod medium;
 mod place;
 mod record;
@@ -25,7 +27,7 @@ pub(crate) use file::FileDisk;
 pub(crate) use place::Claim;
 
 /// What one commit makes durable: all of it, or nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Batch {
     /// Revisions, ascending and without gaps, following the last one committed.
     pub(crate) revisions: Vec<Arc<Revision>>,

@@ -14,6 +14,9 @@ use super::DiskError;
 /// The store's file in its directory.
 const FILE: &str = "store.redb";
 
+/// The log before it.
+const LOG: &str = "store.log";
+
 /// What a disk is called in messages.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
@@ -29,6 +32,14 @@ impl Place {
         match self {
             Self::Directory(path) => path.join(FILE).display().to_string(),
             Self::Medium => self.whole(),
+        }
+    }
+
+    /// The file with the log.
+    pub(super) fn log(&self) -> String {
+        match self {
+            Self::Directory(path) => path.join(LOG).display().to_string(),
+            Self::Medium => "the store's log".to_owned(),
         }
     }
 
@@ -69,50 +80,61 @@ impl Claim {
     }
 }
 
-/// The open file, and what has to be made durable besides it.
+/// The open files, and what has to be made durable besides them.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// Locked until it is closed.
+    /// Locked until they are closed.
     pub(super) file: File,
+    pub(super) log: File,
     /// Directories in which something may have been made.
     named_in: Vec<PathBuf>,
 }
 
 impl Held {
-    /// Makes the directory (0700) and an empty file (0600) unless they are there, and locks the file.
+    /// Makes the directory (0700) and empty files (0600) unless they are there, and locks the files.
     pub(super) fn take(directory: &Path) -> Result<Self, DiskError> {
         let named_in = make(directory)?;
-        let path = directory.join(FILE);
-        let failed = |cause| DiskError::io(&path.display().to_string(), "open", cause);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
-        // redb locks it as well, but only when it begins to read; what is looked at before that must not be
-        // another process's work in progress. A file system without locks is left to redb to judge.
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                return Err(DiskError::InUse {
-                    place: Place::Directory(directory.to_owned()).whole(),
-                });
-            }
-            Ok(()) | Err(TryLockError::Error(_)) => {}
-        }
-        // After a failed write the system's cache may hold, as if it were on the disk, what never got there.
-        // Whoever reads it back builds on nothing; so what is read now comes from the disk itself.
-        file.sync_data().map_err(failed)?;
-        let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
-        Ok(Self { file, named_in })
+        let file = open(directory, FILE)?;
+        let log = open(directory, LOG)?;
+        Ok(Self {
+            file,
+            log,
+            named_in,
+        })
     }
 
-    /// The directories whose entries must be synced once the file has its content.
-    pub(super) fn split(self) -> (File, Vec<PathBuf>) {
-        (self.file, self.named_in)
+    /// The files, and the directories whose entries must be synced once the files have their content.
+    pub(super) fn split(self) -> (File, File, Vec<PathBuf>) {
+        (self.file, self.log, self.named_in)
     }
+}
+
+fn open(directory: &Path, name: &str) -> Result<File, DiskError> {
+    let path = directory.join(name);
+    let failed = |cause| DiskError::io(&path.display().to_string(), "open", cause);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    // redb locks it as well, but only when it begins to read; what is looked at before that must not be
+    // another process's work in progress. A file system without locks is left to redb to judge.
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            return Err(DiskError::InUse {
+                place: Place::Directory(directory.to_owned()).whole(),
+            });
+        }
+        Ok(()) | Err(TryLockError::Error(_)) => {}
+    }
+    // After a failed write the system's cache may hold, as if it were on the disk, what never got there.
+    // Whoever reads it back builds on nothing; so what is read now comes from the disk itself.
+    file.sync_data().map_err(failed)?;
+    let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+    Ok(file)
 }
 
 /// Makes a directory and what is missing above it. Returns it and every directory that got a new entry.

@@ -43,6 +43,15 @@ pub(super) fn encode(change: &Change, into: &mut Vec<u8>) {
     }
 }
 
+/// How many bytes that are.
+pub(super) fn length(change: &Change) -> usize {
+    let head = match &change.what {
+        What::Put { value, .. } => 3 * size_of::<i64>() + size_of::<u32>() + value.len(),
+        What::Delete => 0,
+    };
+    1 + head + change.key.len()
+}
+
 /// Reads the change of a row; `key` turns bytes into a key that others may share. Nothing, when the bytes
 /// are no change.
 pub(super) fn decode(

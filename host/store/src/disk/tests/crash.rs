@@ -202,19 +202,41 @@ fn of_what_was_acknowledged_not_a_byte_is_left_in_the_cache() {
 }
 
 #[test]
-fn a_batch_takes_one_sync_and_one_more_when_the_file_has_to_grow() {
+fn a_batch_that_the_log_takes_is_one_write_and_one_sync() {
+    let disk = FaultyDisk::new();
+    let (mut file, _) = FileDisk::on(disk.media()).unwrap();
+    for number in 2..1_000 {
+        let (calls, syncs) = (disk.calls(), disk.syncs());
+        let change = model::put("key", number, 0, &[7; 64]);
+        file.commit(&model::batch(vec![model::revision(number, [change])]))
+            .unwrap();
+        assert_eq!((disk.calls() - calls, disk.syncs() - syncs), (2, 1));
+    }
+}
+
+/// Fails when what is in the log is forgotten at its end, or taken in twice.
+#[test]
+fn a_log_that_is_full_is_given_to_the_file_and_written_again() {
     let disk = FaultyDisk::new();
     let (mut file, image) = FileDisk::on(disk.media()).unwrap();
-    let mut rng = Rng::with_seed(3);
     let mut model = Model::of(&image);
-    for _ in 0..50 {
-        let batch = model::random(&model, &mut rng);
-        let (before, (length, _)) = (disk.syncs(), file.size());
+    for number in 2..300 {
+        let change = model::put("key", number, 0, &[7; 20_000]);
+        let batch = model::batch(vec![model::revision(number, [change])]);
         file.commit(&batch).unwrap();
-        let due = u64::from(!batch.is_empty()) + u64::from(file.size().0 > length);
-        assert_eq!(disk.syncs() - before, due);
         model = model.after(&batch);
+        if number % 20 == 0 {
+            let (again, image) = FileDisk::on(disk.copy().media()).unwrap();
+            assert!(Model::of(&image) == model, "after {number}");
+            assert_eq!(again.size().1, file.size().1);
+        }
     }
+    // A batch that no log could take goes to the file at once, after what is in the log.
+    let change = model::put("key", 300, 0, &[7; 2_000_000]);
+    let batch = model::batch(vec![model::revision(300, [change])]);
+    file.commit(&batch).unwrap();
+    let (_, image) = FileDisk::on(disk.copy().media()).unwrap();
+    assert!(Model::of(&image) == model.after(&batch));
 }
 
 #[test]
@@ -250,7 +272,8 @@ fn rows_that_an_interrupted_compaction_left_are_not_shown_and_dropped_at_the_nex
     );
     let (length, used) = file.size();
     assert!(used < full / 50, "{used} of {full} bytes");
-    assert_eq!(length, disk.content().len() as u64);
+    let files = disk.content().len() + disk.log().content().len();
+    assert_eq!(length, files as u64);
     drop(file);
     let (file, _) = FileDisk::on(disk.media()).unwrap();
     assert_eq!(

@@ -149,3 +149,108 @@ fn bytes_that_rot_are_refused_or_harmless_and_never_end_the_process() {
     }
     assert!(refused > 50, "{refused}");
 }
+
+/// What a crash left: the last batches are in the log alone.
+fn crashed() -> (FaultyDisk, Model) {
+    let disk = FaultyDisk::new();
+    let (mut file, image) = FileDisk::on(disk.media()).unwrap();
+    let mut model = Model::of(&image);
+    for number in 2..50 {
+        let change = model::put("key", number, 0, &[7; 600]);
+        let batch = model::batch(vec![model::revision(number, [change])]);
+        file.commit(&batch).unwrap();
+        model = model.after(&batch);
+    }
+    (disk.copy(), model)
+}
+
+/// Fails when a bad record is taken for the end of the log whatever follows it.
+#[test]
+fn a_record_of_the_log_that_rots_is_damage_unless_it_is_the_last() {
+    let (disk, model) = crashed();
+    let log = disk.log().content();
+    let mut refused = 0;
+    for seed in 0..200 {
+        let mut rng = Rng::with_seed(seed);
+        let mut bytes = log.clone();
+        let at = rng.usize(..60_000);
+        let before = bytes[at];
+        bytes[at] = rng.u8(..);
+        let rotten = disk.copy();
+        rotten.log().replace(bytes);
+        match FileDisk::on(rotten.media()) {
+            Ok((_, image)) => {
+                let found = Model::of(&image);
+                let last = at >= 47 * 1024;
+                let harmless = before == rotten.log().content()[at] || found == model;
+                assert!(harmless || last && found.revision == 48, "byte {at}");
+            }
+            Err(DiskError::LogCorrupt { place, .. }) => {
+                assert_eq!(place, "the store's log");
+                refused += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(refused > 60, "{refused}");
+}
+
+#[test]
+fn a_log_that_is_missing_after_a_crash_is_damage_and_after_closing_it_is_not() {
+    let (disk, model) = crashed();
+    let log = disk.log().content();
+    for bytes in [Vec::new(), log[..4096].to_vec()] {
+        disk.log().replace(bytes);
+        let error = refusal(&disk);
+        assert!(matches!(error, DiskError::LogCorrupt { .. }), "{error}");
+        insta::allow_duplicates!(insta::assert_snapshot!(error.to_string()));
+    }
+    disk.log().replace(log);
+    drop(FileDisk::on(disk.media()).unwrap());
+    let (_, image) = FileDisk::on(FaultyDisk::holding(disk.content()).media()).unwrap();
+    assert!(Model::of(&image) == model);
+}
+
+/// As when a backup of one of the two files is put beside the other.
+#[test]
+fn a_file_and_a_log_of_different_times_or_stores_are_not_put_together() {
+    let disk = FaultyDisk::new();
+    let (mut file, _) = FileDisk::on(disk.media()).unwrap();
+    let old = disk.content();
+    for number in 2..80 {
+        let change = model::put("key", number, 0, &[7; 20_000]);
+        file.commit(&model::batch(vec![model::revision(number, [change])]))
+            .unwrap();
+    }
+    let mixed = disk.copy();
+    mixed.replace(old);
+    let error = refusal(&mixed);
+    assert!(matches!(error, DiskError::LogCorrupt { .. }), "{error}");
+    insta::assert_snapshot!(error.to_string());
+
+    // Of another store's log not a record is taken.
+    let (other, model) = crashed();
+    drop(FileDisk::on(other.media()).unwrap());
+    other.log().replace(disk.log().content());
+    let (_, image) = FileDisk::on(other.media()).unwrap();
+    assert!(Model::of(&image) == model);
+}
+
+#[test]
+fn a_store_of_the_first_format_is_read_and_gets_a_log() {
+    let (disk, model) = filled();
+    edit(&disk, |transaction| {
+        let mut numbers = transaction.open_table(META).unwrap();
+        numbers.insert(meta::FORMAT, 1).unwrap();
+        for name in [meta::LOG, meta::LOGGED, meta::OPEN] {
+            numbers.remove(name).unwrap();
+        }
+    });
+    let disk = FaultyDisk::holding(disk.content());
+    let (mut file, image) = FileDisk::on(disk.media()).unwrap();
+    assert!(Model::of(&image) == model);
+    let batch = model::random(&model, &mut Rng::with_seed(3));
+    file.commit(&batch).unwrap();
+    let (_, image) = FileDisk::on(disk.copy().media()).unwrap();
+    assert!(Model::of(&image) == model.after(&batch));
+}

@@ -27,6 +27,10 @@ fn every_message_says_what_failed_where_and_what_to_do() {
         },
         redb(redb::Error::Corrupted("all roots are corrupted".to_owned())),
         redb(redb::Error::Io(io::ErrorKind::UnexpectedEof.into())),
+        DiskError::LogCorrupt {
+            place: place.log(),
+            what: "record 7 is whole, and record 6 before it is not".to_owned(),
+        },
         io(Errno::NOSPC),
         io(Errno::DQUOT),
         io(Errno::FBIG),

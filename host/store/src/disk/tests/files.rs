@@ -29,15 +29,18 @@ fn a_missing_directory_is_made_for_its_owner_alone_and_found_again() {
     let (mut file, first) = FileDisk::open(&directory).unwrap();
     assert_eq!(mode(&directory), 0o700);
     assert_eq!(mode(&root.path().join("a")), 0o700);
-    assert_eq!(mode(&directory.join("store.redb")), 0o600);
+    let files = ["store.redb", "store.log"].map(|name| directory.join(name));
+    for file in &files {
+        assert_eq!(mode(file), 0o600);
+    }
     let batch = model::batch(vec![model::revision(
         2,
         [model::put("key", 2, 0, b"value")],
     )]);
     file.commit(&batch).unwrap();
     let (length, used) = file.size();
-    let on_disk = fs::metadata(directory.join("store.redb")).unwrap().len();
-    assert_eq!(length, on_disk);
+    let on_disk = files.map(|file| fs::metadata(file).unwrap().len());
+    assert_eq!(length, on_disk.iter().sum());
     assert!(used > 0 && used < length);
     drop(file);
 
