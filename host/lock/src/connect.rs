@@ -177,7 +177,7 @@ impl ConnectOptions {
     }
 
     /// Connects to the first endpoint that answers. Each link has a connection of its own, living on the
-    /// calling runtime.
+    /// calling runtime; to a store in this process there is none.
     pub(crate) async fn link(&self, identity: &Identity) -> Result<Link, ConnectError> {
         self.check()?;
         if let Some(dial) = self.dial() {
@@ -206,7 +206,7 @@ impl ConnectOptions {
         }
     }
 
-    /// How to open a stream to the store, when it is not by TCP.
+    /// How to reach the store, when it is not by TCP.
     fn dial(&self) -> Option<Dial> {
         if let Some(store) = &self.in_process {
             return Some(Dial::InProcess(Arc::clone(store)));

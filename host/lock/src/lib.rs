@@ -31,7 +31,7 @@
 //! - [`acquire`], [`grant`], [`kv`]: taking a lock, holding it, writing under it.
 //! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
 //!   store is; what an operator may do to the entries of others.
-//! - `session`, `guard`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `entry`: how it is done; private.
+//! - `session`, `guard`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `entry`, `cuttable`: how it is done; private.
 //!
 //! # What this crate must never do
 //!
@@ -54,6 +54,7 @@ pub mod tenure;
 pub mod view;
 
 mod claims;
+mod cuttable;
 mod entry;
 mod far;
 mod guard;
@@ -67,7 +68,8 @@ pub use acquire::{Acquire, Place, Wait};
 pub use backoff::Backoff;
 pub use clock::{BootTime, Clock, ManualClock, SystemClock};
 pub use connect::{ConnectOptions, Tls};
-pub use connector::Connector;
+pub use connector::{Connector, Service};
+pub use cuttable::cuttable;
 pub use error::{AcquireError, ConnectError, Refusal, StoreError};
 pub use feed::{FeedItem, KeyChange, KeyFeed};
 pub use grant::Grant;

@@ -272,3 +272,31 @@ async fn a_directory_has_one_store_at_a_time() {
     assert_eq!(get(&next, "a").as_deref(), Some("1"));
     next.close().await;
 }
+
+/// Whoever asks from another runtime of this process has guests, or the renewal of leases, to go on with.
+#[test]
+fn only_the_stores_own_threads_wait_for_the_disk() {
+    let several = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).enable_all().build().unwrap()
+    };
+    let gated = Gated::default();
+    let (home, other) = (several(), several());
+    let core = home.block_on(open(gated.options()));
+    gated.close_gate(true);
+    let (tell, told) = std::sync::mpsc::channel();
+    let writer = Arc::clone(&core);
+    let asking = std::thread::spawn(move || {
+        other.block_on(async {
+            let mut writing = std::pin::pin!(put(&writer, "a", "1"));
+            tell.send(futures_util::poll!(&mut writing).is_pending())
+                .unwrap();
+            writing.await.unwrap();
+        });
+    });
+    let pending = told.recv_timeout(PATIENCE);
+    gated.close_gate(false);
+    asking.join().unwrap();
+    assert_eq!(pending, Ok(true));
+    home.block_on(core.close());
+}

@@ -32,7 +32,8 @@ const THREADS: usize = 4;
 
 /// An open store. Dropping it without [`Store::close`] loses nothing that was acknowledged.
 ///
-/// It lives on threads of its own: whatever else the process does, leases are renewed and locks handed on.
+/// It lives on threads of its own: whatever else the process does, leases are counted down and other processes
+/// served. What clients in this process ask is worked out where they ask it; only the disk is waited for here.
 pub struct Store {
     core: Arc<Core>,
     server: Arc<Server>,
@@ -70,7 +71,7 @@ impl Store {
         listening.await.unwrap_or(Err(ListenError::Closed))
     }
 
-    /// The way in for clients in this process, without a socket.
+    /// The way in for clients in this process, without a socket: requests are carried out on their tasks.
     pub fn connector(&self) -> InProcess {
         self.server.connector()
     }

@@ -2,15 +2,16 @@
 //!
 //! While the disk is busy, writes queue up; a thread then gathers them and commits them at once, so that one
 //! wait for the disk serves every writer (group commit). A write that finds the disk idle is carried out
-//! where it was asked for: waking a thread and being woken by it costs as much as a fast disk. So is every
-//! write without a disk. Nothing is acknowledged, read or watched before it is durable.
+//! where it was asked for, if that is on a thread of the store's: waking a thread and being woken by it costs
+//! as much as a fast disk. So is every write without a disk, wherever it was asked for. Nothing is acknowledged,
+//! read or watched before it is durable.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Id};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::disk::{Batch, Disk, DiskError, Image};
@@ -39,6 +40,7 @@ pub(crate) enum Writer {
         /// How many writes are queued, or taken from the queue and not yet carried out.
         in_line: Arc<AtomicUsize>,
         thread: Mutex<Option<JoinHandle<()>>>,
+        home: Home,
     },
 }
 
@@ -76,6 +78,7 @@ impl Writer {
             queue,
             in_line,
             thread: Mutex::new(Some(thread)),
+            home: Home::here(),
         })
     }
 
@@ -100,11 +103,12 @@ impl Writer {
                 keeper,
                 queue,
                 in_line,
+                home,
                 ..
             } => {
                 // Nobody who stands in line is passed by.
                 if in_line.load(Ordering::Acquire) == 0
-                    && may_block()
+                    && home.may_block()
                     && let Ok(mut keeper) = keeper.try_lock()
                 {
                     return keeper.carry_out_one(command);
@@ -131,11 +135,26 @@ impl Writer {
     }
 }
 
-/// Whether this task may make its thread wait for the disk: there is a second one, which goes on with
-/// everything else. Only one can wait, the one that has the keeper. Handing the thread's work over first, as
-/// `block_in_place` does, costs more than it saves: the reply then has to be handed back.
-fn may_block() -> bool {
-    Handle::try_current().is_ok_and(|runtime| runtime.metrics().num_workers() > 1)
+/// The store's own runtime, as far as its threads may wait for the disk.
+pub(crate) struct Home(Option<Id>);
+
+impl Home {
+    /// The calling runtime, if it has a second thread, which goes on with everything else while one waits. Only
+    /// one can wait, the one that has the keeper. Handing the thread's work over first, as `block_in_place` does,
+    /// costs more than it saves: the reply then has to be handed back.
+    fn here() -> Self {
+        let here = Handle::try_current().ok();
+        Self(
+            here.filter(|here| here.metrics().num_workers() > 1)
+                .map(|here| here.id()),
+        )
+    }
+
+    /// Whether this task may make its thread wait. Requests from inside this process are carried out where they
+    /// were asked, among guests or on the one thread that renews leases, and those never wait for a disk.
+    fn may_block(&self) -> bool {
+        self.0.is_some() && self.0 == Handle::try_current().ok().map(|here| here.id())
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

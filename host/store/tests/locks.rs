@@ -1,15 +1,13 @@
 //! `leasehold-lock` over the embedded store, without TCP: in this process, and over a socket. What it promises
 //! over a network it must keep here, so its connections are broken too.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use leasehold_lock::{Acquire, ConnectOptions, Connector, Locks, Wait};
+use leasehold_lock::{Acquire, ConnectOptions, Connector, Locks, Service, Wait, cuttable};
 use leasehold_store::{InProcess, Listen, Options, Store};
-use tokio::io::DuplexStream;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 /// Longer than anything here takes, on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -82,38 +80,30 @@ async fn locks_work_over_a_socket_and_beside_clients_in_the_process() {
 /// A way in whose streams can be broken, all at once.
 struct Breakable {
     way: InProcess,
-    broken: std::sync::Mutex<CancellationToken>,
+    broken: Arc<std::sync::Mutex<CancellationToken>>,
 }
 
 impl Breakable {
     fn new(store: &Store) -> Arc<Self> {
         Arc::new(Self {
             way: store.connector(),
-            broken: std::sync::Mutex::default(),
+            broken: Arc::default(),
         })
     }
 
-    /// Ends every stream there is; later ones are whole.
+    /// Ends every request and stream there is; later ones are whole.
     fn cut(&self) {
         std::mem::take(&mut *self.broken.lock().expect("no panic")).cancel();
     }
 }
 
 impl Connector for Breakable {
-    fn connect(&self) -> BoxFuture<'static, io::Result<DuplexStream>> {
-        let opening = self.way.connect();
-        let broken = self.broken.lock().expect("no panic").clone();
-        Box::pin(async move {
-            let mut inner = opening.await?;
-            let (ours, mut outer) = tokio::io::duplex(64 * 1024);
-            tokio::spawn(async move {
-                tokio::select! {
-                    _ = tokio::io::copy_bidirectional(&mut inner, &mut outer) => {}
-                    () = broken.cancelled() => {}
-                }
-            });
-            Ok(ours)
-        })
+    fn service(&self) -> Service {
+        let (way, broken) = (self.way.service(), Arc::clone(&self.broken));
+        Service::new(tower::service_fn(move |request| {
+            let broken = broken.lock().expect("no panic").clone();
+            cuttable(way.clone(), broken, "broken").oneshot(request)
+        }))
     }
 
     fn describe(&self) -> String {

@@ -12,14 +12,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use etcd_client::{LeaseGrantOptions, PutOptions};
-use leasehold_lock::{Acquire, ConnectOptions, Locks};
+use leasehold_lock::{Acquire, Locks};
 use leasehold_tests::binaries::{self, Version};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
+use reach::Reach;
 use round::{Round, median};
-use server::{Kind, Server, connect};
+use server::{Inside, Kind, Server};
 
+mod reach;
 mod round;
 mod server;
 
@@ -42,12 +44,16 @@ fn main() -> Result<()> {
             Server::start(&runtime, Kind::Etcd)?,
             Server::start(&runtime, Kind::Durable)?,
         );
-        return rows(&runtime, &theirs, &ours, &what);
+        return rows(&runtime, &theirs.reach, &ours.reach, &what);
     }
     println!("durable: every write waits for the disk (target/, the disk this was built on)\n");
     versus(&runtime, Kind::Etcd, Kind::Durable)?;
     println!("\nin memory, against etcd on the disk\n");
     versus(&runtime, Kind::Etcd, Kind::Memory)?;
+    println!("\nin memory, in the same process, against etcd on the disk\n");
+    versus_inside(&runtime, Kind::Memory)?;
+    println!("\ndurable, in the same process\n");
+    versus_inside(&runtime, Kind::Durable)?;
     println!();
     cold_start()?;
     weight(&runtime)?;
@@ -59,11 +65,20 @@ fn versus(runtime: &Runtime, theirs: Kind, ours: Kind) -> Result<()> {
         Server::start(runtime, theirs)?,
         Server::start(runtime, ours)?,
     );
-    rows(runtime, &theirs, &ours, "")
+    rows(runtime, &theirs.reach, &ours.reach, "")
+}
+
+/// The store as hosts have it that embed it: a part of this process.
+fn versus_inside(runtime: &Runtime, ours: Kind) -> Result<()> {
+    let theirs = Server::start(runtime, Kind::Etcd)?;
+    let ours = Inside::open(runtime, ours)?;
+    rows(runtime, &theirs.reach, &ours.reach, "")?;
+    ours.close(runtime);
+    Ok(())
 }
 
 /// Every row whose name begins like this, as `put 1` does.
-fn rows(runtime: &Runtime, theirs: &Server, ours: &Server, only: &str) -> Result<()> {
+fn rows(runtime: &Runtime, theirs: &Reach, ours: &Reach, only: &str) -> Result<()> {
     println!(
         "                     etcd 3.5.1                            ours                                 ours/etcd"
     );
@@ -72,14 +87,14 @@ fn rows(runtime: &Runtime, theirs: &Server, ours: &Server, only: &str) -> Result
         .into_iter()
         .filter(|clients| wanted("put", *clients))
     {
-        row(runtime, theirs, ours, "put", clients, |endpoint| {
-            puts(endpoint, clients)
+        row(runtime, theirs, ours, "put", clients, |reach| {
+            puts(reach, clients)
         })?;
     }
     let cycling = |clients: &usize| wanted("lock cycle", *clients);
     for clients in CLIENTS.into_iter().filter(cycling) {
-        row(runtime, theirs, ours, "lock cycle", clients, |endpoint| {
-            cycles(endpoint, clients)
+        row(runtime, theirs, ours, "lock cycle", clients, |reach| {
+            cycles(reach, clients)
         })?;
     }
     if wanted("hand-off", 10) {
@@ -90,16 +105,16 @@ fn rows(runtime: &Runtime, theirs: &Server, ours: &Server, only: &str) -> Result
 
 fn row<F: Future<Output = Result<Round>>>(
     runtime: &Runtime,
-    theirs: &Server,
-    ours: &Server,
+    theirs: &Reach,
+    ours: &Reach,
     what: &str,
     clients: usize,
-    measure: impl Fn(String) -> F,
+    measure: impl Fn(Reach) -> F,
 ) -> Result<()> {
     let (mut of_theirs, mut of_ours) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        of_theirs.push(runtime.block_on(measure(theirs.endpoint.clone()))?);
-        of_ours.push(runtime.block_on(measure(ours.endpoint.clone()))?);
+        of_theirs.push(runtime.block_on(measure(theirs.clone()))?);
+        of_ours.push(runtime.block_on(measure(ours.clone()))?);
     }
     let (theirs, ours) = (median(of_theirs), median(of_ours));
     println!(
@@ -121,10 +136,10 @@ const fn turns(clients: usize) -> usize {
 }
 
 /// Each client puts 64 bytes, one after the other.
-async fn puts(endpoint: String, clients: usize) -> Result<Round> {
+async fn puts(reach: Reach, clients: usize) -> Result<Round> {
     let mut connected = Vec::new();
     for _ in 0..clients {
-        connected.push(connect(&endpoint).await?);
+        connected.push(reach.client().await?);
     }
     let began = Instant::now();
     let mut tasks = JoinSet::new();
@@ -144,10 +159,10 @@ async fn puts(endpoint: String, clients: usize) -> Result<Round> {
 }
 
 /// Each client takes and gives back a lock of its own.
-async fn cycles(endpoint: String, clients: usize) -> Result<Round> {
+async fn cycles(reach: Reach, clients: usize) -> Result<Round> {
     let mut connected = Vec::new();
     for _ in 0..clients {
-        connected.push(Locks::connect(ConnectOptions::new([&endpoint])).await?);
+        connected.push(Locks::connect(reach.options()).await?);
     }
     let began = Instant::now();
     let mut tasks = JoinSet::new();
@@ -171,10 +186,10 @@ async fn cycles(endpoint: String, clients: usize) -> Result<Round> {
 }
 
 /// Ten clients hand one lock around; the times are from one holder to the next.
-async fn handoffs(endpoint: String) -> Result<Round> {
+async fn handoffs(reach: Reach) -> Result<Round> {
     let mut connected = Vec::new();
     for _ in 0..10 {
-        connected.push(Locks::connect(ConnectOptions::new([&endpoint])).await?);
+        connected.push(Locks::connect(reach.options()).await?);
     }
     let inside = Arc::new(AtomicUsize::new(0));
     let began = Instant::now();
@@ -269,9 +284,9 @@ fn weight(runtime: &Runtime) -> Result<()> {
     for kind in [Kind::Etcd, Kind::Durable, Kind::Memory] {
         let server = Server::start(runtime, kind)?;
         let empty = server.resident()?;
-        runtime.block_on(fill(&server.endpoint, KEYS))?;
+        runtime.block_on(fill(&server.reach, KEYS))?;
         let keys = server.resident()?;
-        runtime.block_on(lease(&server.endpoint, LEASES))?;
+        runtime.block_on(lease(&server.reach, LEASES))?;
         let leases = server.resident()?;
         println!("  {kind:<20?} {empty:6.0}   {keys:17.0}   {leases:16.0}");
     }
@@ -279,8 +294,8 @@ fn weight(runtime: &Runtime) -> Result<()> {
 }
 
 /// Many at a time over one connection, or a slow disk would take minutes.
-async fn fill(endpoint: &str, count: usize) -> Result<()> {
-    let client = connect(endpoint).await?;
+async fn fill(reach: &Reach, count: usize) -> Result<()> {
+    let client = reach.client().await?;
     let mut tasks = JoinSet::new();
     for worker in 0..500 {
         let mut client = client.clone();
@@ -298,8 +313,8 @@ async fn fill(endpoint: &str, count: usize) -> Result<()> {
     Ok(())
 }
 
-async fn lease(endpoint: &str, count: usize) -> Result<()> {
-    let client = connect(endpoint).await?;
+async fn lease(reach: &Reach, count: usize) -> Result<()> {
+    let client = reach.client().await?;
     let mut tasks = JoinSet::new();
     for worker in 0..200 {
         let mut client = client.clone();

@@ -1,14 +1,17 @@
-//! What is measured: a server process with its data on the disk. Nothing here measures.
+//! What is measured: a server process with its data on the disk, or a store in this process. Nothing here
+//! measures.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use etcd_client::Client;
+use anyhow::{Context as _, Result, bail, ensure};
+use leasehold_store::{Options, Store};
 use leasehold_tests::binaries::{self, Version};
 use leasehold_tests::ports::Port;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+
+use crate::reach::Reach;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,16 +24,14 @@ pub(super) enum Kind {
 /// A server process with data of its own on the disk; killed when dropped.
 pub(super) struct Server {
     process: Child,
-    pub(super) endpoint: String,
+    pub(super) reach: Reach,
     _ports: Vec<Port>,
     _dir: TempDir,
 }
 
 impl Server {
     pub(super) fn start(runtime: &Runtime, kind: Kind) -> Result<Self> {
-        let dir = tempfile::Builder::new()
-            .prefix("bench-store-")
-            .tempdir_in(binaries::workspace().join("target"))?;
+        let dir = directory()?;
         let ports = vec![Port::claim()?, Port::claim()?];
         let address = ports[0].address();
         let endpoint = format!("http://{address}");
@@ -62,12 +63,12 @@ impl Server {
             .with_context(|| format!("starting {kind:?}"))?;
         let server = Self {
             process,
-            endpoint,
+            reach: Reach::Endpoint(endpoint),
             _ports: ports,
             _dir: dir,
         };
         let patience = Instant::now();
-        while runtime.block_on(connect(&server.endpoint)).is_err() {
+        while runtime.block_on(server.reach.client()).is_err() {
             ensure!(
                 patience.elapsed() < Duration::from_secs(30),
                 "{kind:?} does not answer"
@@ -96,9 +97,38 @@ impl Drop for Server {
     }
 }
 
-/// Connects, and reads once: connecting alone proves nothing.
-pub(super) async fn connect(endpoint: &str) -> Result<Client> {
-    let mut client = Client::connect([endpoint], None).await?;
-    client.get("/bench/greeting", None).await?;
-    Ok(client)
+/// A store in this process, as hosts embed it.
+pub(super) struct Inside {
+    store: Store,
+    pub(super) reach: Reach,
+    _dir: TempDir,
+}
+
+impl Inside {
+    pub(super) fn open(runtime: &Runtime, kind: Kind) -> Result<Self> {
+        let dir = directory()?;
+        let options = match kind {
+            Kind::Memory => Options::memory(),
+            Kind::Durable => Options::directory(dir.path().join("data")),
+            Kind::Etcd => bail!("etcd is a process of its own"),
+        };
+        let store = runtime.block_on(Store::open(options))?;
+        Ok(Self {
+            reach: Reach::Inside(store.connector()),
+            store,
+            _dir: dir,
+        })
+    }
+
+    pub(super) fn close(self, runtime: &Runtime) {
+        runtime.block_on(self.store.close());
+    }
+}
+
+/// On the disk that this was built on.
+fn directory() -> Result<TempDir> {
+    let dir = tempfile::Builder::new()
+        .prefix("bench-store-")
+        .tempdir_in(binaries::workspace().join("target"))?;
+    Ok(dir)
 }

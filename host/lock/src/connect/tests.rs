@@ -1,6 +1,7 @@
 //! What is refused before a byte is sent, and what a failure says.
 
 use super::*;
+use crate::connector::Service;
 
 fn check(endpoint: &str) -> Result<(), ConnectError> {
     ConnectOptions::new([endpoint]).check()
@@ -71,10 +72,8 @@ async fn a_socket_that_nobody_listens_at_is_named() {
 struct Closed;
 
 impl Connector for Closed {
-    fn connect(
-        &self,
-    ) -> futures_util::future::BoxFuture<'static, std::io::Result<tokio::io::DuplexStream>> {
-        Box::pin(std::future::ready(Err(std::io::Error::other("closed"))))
+    fn service(&self) -> Service {
+        Service::new(tower::service_fn(async |_| Err("closed".into())))
     }
 
     fn describe(&self) -> String {

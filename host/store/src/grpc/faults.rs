@@ -7,8 +7,8 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::task::{Context, Poll};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream, StreamExt};
 use http::{HeaderMap, Request, Response, Uri};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -56,6 +56,22 @@ where
             Ok(answer)
         })
     }
+}
+
+/// A stream that a panic ends as an error would. Who asked from inside this process goes on with it on a task of
+/// their own, which has other things to do.
+pub(super) fn caught<T>(
+    answers: impl Stream<Item = Result<T, Status>>,
+) -> impl Stream<Item = Result<T, Status>> {
+    let caught = AssertUnwindSafe(answers).catch_unwind();
+    caught.map(|answer| {
+        answer.unwrap_or_else(|_| {
+            tracing::error!("a stream made the store panic");
+            Err(Status::internal(
+                "leasehold: a bug in the embedded store ended this stream",
+            ))
+        })
+    })
 }
 
 fn panicked(uri: &Uri) -> Status {
@@ -113,6 +129,16 @@ mod tests {
         let status = answer("/etcdserverpb.KV/Put", None);
         assert_eq!(status.code(), Code::Internal);
         insta::assert_snapshot!(status.message(), @"leasehold: a bug in the embedded store ended /etcdserverpb.KV/Put; whether it was carried out is unknown");
+    }
+
+    #[test]
+    fn a_panic_in_a_stream_is_its_last_answer() {
+        let answers = futures_util::stream::iter([1, 2]).map(|at| {
+            assert!(at < 2, "a bug");
+            Ok(at)
+        });
+        let heard: Vec<_> = caught(answers).collect().now_or_never().unwrap();
+        assert!(matches!(heard.as_slice(), [Ok(1), Err(_)]), "{heard:?}");
     }
 
     #[test]

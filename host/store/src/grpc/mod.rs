@@ -8,6 +8,7 @@ use std::sync::Arc;
 use etcd_client::proto::{
     PbClusterServer, PbKvServer, PbLeaseServer, PbMaintenanceServer, PbWatchServer,
 };
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
@@ -40,7 +41,7 @@ const MAX_REQUEST_BYTES: usize = 1536 * 1024;
 /// that one which is a little too large is refused in etcd's words and not by the transport.
 const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_BYTES + 512 * 1024;
 
-/// What every connection talks to.
+/// What every client talks to.
 pub(crate) type Api = Faults<Routes>;
 
 /// What the services share.
@@ -54,6 +55,8 @@ pub(crate) struct Context {
     pub(crate) cancel: CancellationToken,
     /// What goes on behind requests.
     pub(crate) tasks: TaskTracker,
+    /// Where that goes on: a request from inside this process may come from a runtime that ends before it.
+    pub(crate) runtime: Handle,
 }
 
 /// All services over one store.

@@ -87,7 +87,7 @@ where
     let gone = context.cancel.child_token();
     let _tells_when_the_request_goes = gone.clone().drop_guard();
     let (core, closing) = (Arc::clone(&context.core), context.cancel.clone());
-    let standing = context.tasks.spawn(async move {
+    let standing = async move {
         let entered = Entry::enter(&core, &name, lease, value).await?;
         let place = entered.entry.clone();
         let turn = async {
@@ -101,8 +101,10 @@ where
             let _ = place.leave(&core).await;
         }
         outcome
-    });
-    standing
+    };
+    context
+        .tasks
+        .spawn_on(standing, &context.runtime)
         .await
         .unwrap_or_else(|error| Err(Status::internal(format!("leasehold: a bug: {error}"))))
 }

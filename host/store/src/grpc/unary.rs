@@ -13,6 +13,7 @@ use tonic::server::Grpc;
 use tonic_prost::ProstCodec;
 
 use super::MAX_MESSAGE_BYTES;
+use super::faults::caught;
 
 fn grpc<M, R>() -> Grpc<ProstCodec<R, M>>
 where
@@ -47,7 +48,8 @@ where
     S: Stream<Item = Result<R, Status>> + Send + 'static,
 {
     let service = tower::service_fn(move |request: tonic::Request<M>| {
-        std::future::ready(Ok(tonic::Response::new(answer(request.into_inner()))))
+        let answers = caught(answer(request.into_inner()));
+        std::future::ready(Ok(tonic::Response::new(answers)))
     });
     grpc::<M, R>().server_streaming(service, request).await
 }

@@ -1,6 +1,7 @@
 //! etcd's watches: one stream of responses for many watches.
 //!
-//! There is no task and no queue behind a stream: it goes on when the connection asks for the next response,
+//! There is no task and no queue behind a stream: it goes on when its connection (or, in this process, its
+//! client) asks for the next response,
 //! so what a client does not read is not read from the history either, nor are its requests. This file
 //! must never hold up whoever writes, nor answer a client that is not listening.
 
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::watches::Watches;
+use super::faults::caught;
 use crate::core::Core;
 use crate::watch::{History, Registry};
 
@@ -111,7 +113,8 @@ impl PbWatchService for WatchService {
         &self,
         request: Request<Streaming<PbWatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        Ok(Response::new(Box::pin(self.stream(request.into_inner()))))
+        let responses = self.stream(request.into_inner());
+        Ok(Response::new(Box::pin(caught(responses))))
     }
 }
 

@@ -1,50 +1,83 @@
-//! The way in for clients of the same process: no socket, the same services.
+//! The way in for clients of the same process: the same services, called directly.
+//!
+//! A request is carried out on the task that asked, so this file must never let one make a thread wait that is
+//! not the store's. None does: reads and the writes of a store in memory only compute, writes to a disk are
+//! handed to the writer's thread by anybody who is not on the store's runtime (see [`crate::writer`]), and what
+//! has to outlive its request is a task of the store's runtime (see [`crate::grpc::Context`]).
 
-use std::io;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Weak};
 
-use futures_util::future::BoxFuture;
-use futures_util::stream;
-use leasehold_lock::Connector;
-use tokio::io::DuplexStream;
-use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::Stream;
+use http::{Request, Response};
+use leasehold_lock::{Connector, Service};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::Status;
+use tonic::body::Body;
+use tower::{BoxError, Service as _};
 
-use super::connection::Arrived;
+use crate::grpc::Api;
 
-/// How many bytes one side may write ahead of the other.
-const BUFFER_BYTES: usize = 256 * 1024;
+/// What requests from inside need of the server, which owns it.
+pub(super) struct Inside {
+    pub(super) api: Api,
+    /// No more requests are let in.
+    pub(super) cancel: CancellationToken,
+    /// Ends requests in the middle of whatever they do.
+    pub(super) cut: CancellationToken,
+    /// The requests that have not been answered. A stream counts as answered when it begins: it ends by itself
+    /// when its client next looks at it, and a client that never looks must not hold up the end.
+    pub(super) under_way: TaskTracker,
+}
 
-/// How many clients may be about to be let in.
-const ARRIVING: usize = 16;
+impl Inside {
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        // Counted before it looks: closing waits for all who saw it open.
+        let _under_way = self.under_way.token();
+        if self.cancel.is_cancelled() {
+            return Ok(closed());
+        }
+        // Most requests never wait. A task that asks and asks must let others run all the same.
+        tokio::task::coop::consume_budget().await;
+        let mut api = self.api.clone();
+        tokio::select! {
+            biased;
+            answer = api.call(request) => Ok(answer?),
+            () = self.cut.cancelled() => Ok(closed()),
+        }
+    }
+}
 
-/// The way in for clients in this process. Cheap to clone; every connection is one of its own, and lives on
-/// the runtime of whoever uses it.
-#[derive(Debug, Clone)]
+fn closed() -> Response<Body> {
+    Status::unavailable("the embedded store is closed").into_http()
+}
+
+/// The way in for clients in this process. Cheap to clone. It does not keep the store open.
+#[derive(Clone)]
 pub struct InProcess {
-    arriving: mpsc::Sender<DuplexStream>,
+    inside: Weak<Inside>,
 }
 
 impl InProcess {
-    pub(super) fn new() -> (Self, mpsc::Receiver<DuplexStream>) {
-        let (arriving, arrived) = mpsc::channel(ARRIVING);
-        (Self { arriving }, arrived)
+    pub(super) fn new(inside: &Arc<Inside>) -> Self {
+        Self {
+            inside: Arc::downgrade(inside),
+        }
     }
 }
 
 impl Connector for InProcess {
-    fn connect(&self) -> BoxFuture<'static, io::Result<DuplexStream>> {
-        let arriving = self.arriving.clone();
-        Box::pin(async move {
-            let (ours, theirs) = tokio::io::duplex(BUFFER_BYTES);
-            arriving.send(theirs).await.map_err(|_| {
-                io::Error::new(
-                    io::ErrorKind::ConnectionRefused,
-                    "the embedded store is closed",
-                )
-            })?;
-            Ok(ours)
-        })
+    fn service(&self) -> Service {
+        let inside = self.inside.clone();
+        Service::new(tower::service_fn(move |request| {
+            let inside = inside.upgrade();
+            async move {
+                match inside {
+                    Some(inside) => inside.answer(request).await,
+                    None => Ok(closed()),
+                }
+            }
+        }))
     }
 
     fn describe(&self) -> String {
@@ -52,14 +85,8 @@ impl Connector for InProcess {
     }
 }
 
-/// Who comes, each when there is a place for them.
-pub(super) fn incoming(
-    arrived: mpsc::Receiver<DuplexStream>,
-    places: Arc<Semaphore>,
-) -> impl Stream<Item = io::Result<Arrived<DuplexStream>>> + Send {
-    stream::unfold((arrived, places), async |(mut arrived, places)| {
-        let place = Arc::clone(&places).acquire_owned().await.ok()?;
-        let io = arrived.recv().await?;
-        Some((Ok(Arrived { io, place }), (arrived, places)))
-    })
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InProcess")
+    }
 }

@@ -8,14 +8,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::core::Core;
-use crate::grpc::{self, Api, Context, Endpoints};
+use crate::grpc::{self, Context, Endpoints};
 
 mod authority;
 mod connection;
@@ -25,6 +27,7 @@ mod tcp;
 
 use connection::Connection;
 pub use inprocess::InProcess;
+use inprocess::Inside;
 
 /// Where to listen.
 #[derive(Debug, Clone)]
@@ -114,7 +117,6 @@ const HEADERS: u32 = 16 << 10;
 pub(crate) struct Server {
     #[cfg(test)]
     pub(crate) core: Arc<Core>,
-    api: Api,
     limits: Limits,
     endpoints: Arc<Endpoints>,
     /// Ends accepting, streams and waits.
@@ -124,11 +126,12 @@ pub(crate) struct Server {
     tasks: TaskTracker,
     /// Those through sockets; ways in without one are not shut out by them.
     places: Arc<Semaphore>,
-    in_process: InProcess,
+    inside: Arc<Inside>,
 }
 
 impl Server {
-    /// A server that is reachable in this process only, until it listens.
+    /// A server that is reachable in this process only, until it listens. What goes on in it does so on the
+    /// calling runtime.
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self::with_limits(core, Limits::default())
     }
@@ -143,23 +146,26 @@ impl Server {
             endpoints: Arc::clone(&endpoints),
             cancel: cancel.clone(),
             tasks: tasks.clone(),
+            runtime: Handle::current(),
         });
-        let (in_process, arriving) = InProcess::new();
-        let server = Self {
+        let cut = CancellationToken::new();
+        let inside = Inside {
+            api,
+            cancel: cancel.clone(),
+            cut: cut.clone(),
+            under_way: TaskTracker::new(),
+        };
+        Self {
             #[cfg(test)]
             core: shared,
-            api,
             limits,
             endpoints,
             cancel,
-            cut: CancellationToken::new(),
+            cut,
             tasks,
             places: Arc::new(Semaphore::new(limits.connections)),
-            in_process,
-        };
-        let inside = Arc::new(Semaphore::new(limits.connections));
-        server.serve(inprocess::incoming(arriving, inside));
-        server
+            inside: Arc::new(inside),
+        }
     }
 
     /// Listens until closed, and gives the endpoint as clients write it.
@@ -183,19 +189,22 @@ impl Server {
 
     /// The way in for clients in this process.
     pub(crate) fn connector(&self) -> InProcess {
-        self.in_process.clone()
+        InProcess::new(&self.inside)
     }
 
     /// Stops listening, tells every client, and returns when the last connection is gone.
     pub(crate) async fn close(&self) {
         self.cancel.cancel();
         self.tasks.close();
-        let ending = self.tasks.wait();
+        self.inside.under_way.close();
+        let ending = future::join(self.tasks.wait(), self.inside.under_way.wait());
         if tokio::time::timeout(self.limits.grace, ending)
             .await
             .is_err()
         {
             self.cut.cancel();
+            // Requests from inside are their clients' to end, who may have forgotten them: nothing of the
+            // server's is behind them.
             self.tasks.wait().await;
         }
     }
@@ -221,7 +230,7 @@ impl Server {
             .http2_keepalive_interval(Some(limits.ping_every))
             .http2_keepalive_timeout(Some(limits.ping_timeout))
             .serve_with_incoming_shutdown(
-                self.api.clone(),
+                self.inside.api.clone(),
                 connections,
                 self.cancel.clone().cancelled_owned(),
             );

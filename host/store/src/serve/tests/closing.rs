@@ -1,8 +1,9 @@
 //! Closing tells every client and waits for none of them for long.
 
-use etcd_client::Client;
-use leasehold_lock::Connector;
+use etcd_client::{Client, Error};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 
 use super::*;
 
@@ -17,7 +18,7 @@ async fn closing_ends_streams_and_returns_though_clients_stay() {
     let mut watch = client.watch("x", None).await.unwrap();
 
     // Somebody who neither reads nor writes any more.
-    let mut frozen = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let mut frozen = TcpStream::connect(&address).await.unwrap();
     frozen
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
         .await
@@ -32,15 +33,14 @@ async fn closing_ends_streams_and_returns_though_clients_stay() {
         last = watch.message().await;
     }
     assert!(!matches!(last, Ok(Some(_))), "{last:?}");
-    assert!(tokio::net::TcpStream::connect(&address).await.is_err());
+    assert!(TcpStream::connect(&address).await.is_err());
     assert!(client.get("x", None).await.is_err());
 }
 
 /// A way in that stops delivering replies when the second token is cancelled.
-async fn unread(way: &InProcess, stop: CancellationToken) -> Client {
-    let way = way.clone();
+async fn unread(address: String, stop: CancellationToken) -> Client {
     over(move || {
-        let (opening, stop) = (way.connect(), stop.clone());
+        let (opening, stop) = (TcpStream::connect(address.clone()), stop.clone());
         async move {
             let (from, mut to) = tokio::io::split(opening.await?);
             let (ours, theirs) = tokio::io::duplex(1024);
@@ -62,9 +62,9 @@ async fn unread(way: &InProcess, stop: CancellationToken) -> Client {
 
 #[tokio::test]
 async fn closing_does_not_wait_for_who_does_not_read() {
-    let server = server(Limits::default()).await;
+    let (server, address) = on_tcp(Limits::default()).await;
     let stop = CancellationToken::new();
-    let mut client = unread(&server.connector(), stop.clone()).await;
+    let mut client = unread(address, stop.clone()).await;
     client.put("large", vec![7; 1 << 20], None).await.unwrap();
     assert!(client.get("large", None).await.is_ok());
     stop.cancel();
@@ -90,9 +90,13 @@ async fn a_closed_store_lets_nobody_in() {
     let mut client = in_process(&way).await;
     assert!(answers(&mut client).await);
     server.close().await;
-    let refused = way.connect().await.unwrap_err();
-    assert_eq!(refused.to_string(), "the embedded store is closed");
-    assert!(client.get("x", None).await.is_err());
+    for mut client in [client, in_process(&way).await] {
+        let Err(Error::GRpcStatus(refused)) = client.get("x", None).await else {
+            panic!("it is closed");
+        };
+        assert_eq!(refused.code(), Code::Unavailable);
+        assert_eq!(refused.message(), "the embedded store is closed");
+    }
 }
 
 #[tokio::test]
@@ -102,7 +106,7 @@ async fn a_server_that_is_dropped_ends_its_connections() {
     assert!(answers(&mut client).await);
     drop(server);
     until("nobody listens", async || {
-        tokio::net::TcpStream::connect(&address).await.is_err()
+        TcpStream::connect(&address).await.is_err()
     })
     .await;
 }
