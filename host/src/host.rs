@@ -99,9 +99,12 @@ impl Host {
         let stays = config.plugins().is_some();
         let reloader = Reloader::new(self.prepared, self.reload, record, maker, changes);
         let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run()));
-        let exit = supervisor
-            .run(ending.orders, progress_box, change_box, stays)
-            .await;
+        // Among the runtime's workers, where its tasks are: from another thread it would have to be woken for
+        // every grant, and a worker for the guest.
+        let running = supervisor.run(ending.orders, progress_box, change_box, stays);
+        let exit = AbortOnDropHandle::new(tokio::spawn(running))
+            .await
+            .map_err(|error| Failure::internal(&error))?;
         // It has a way into the journal, which ends when nobody has one.
         reloading.abort();
         let _ = reloading.await;

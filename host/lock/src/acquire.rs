@@ -6,7 +6,7 @@
 //! slot ─▶ enqueue ─▶ first? ──yes──▶ Grant
 //!            ▲         │ no
 //!            │         ├─ short queue: follow the lock's watch until first
-//!            │         └─ long queue: follow our own entry and the one ahead of it
+//!            │         └─ long queue: follow the entry ahead of ours
 //!            └── unknown outcome: ask again (the entry is made at most once)
 //! ```
 //!

@@ -12,6 +12,8 @@ pub enum Trigger {
     Bytes(u64),
     /// The one that contains these bytes, in one connection's stream.
     Contains(Vec<u8>),
+    /// The one with which these bytes have come so many times, over all connections.
+    Times(Vec<u8>, usize),
 }
 
 #[derive(Debug, Default)]
@@ -38,12 +40,10 @@ impl Trap {
                 *left = left.saturating_sub(chunk.len() as u64);
                 *left == 0
             }
-            Trigger::Contains(text) => {
-                let overlap = before.len().min(text.len().saturating_sub(1));
-                let stream = [&before[before.len() - overlap..], chunk].concat();
-                stream
-                    .windows(text.len().max(1))
-                    .any(|window| window == text.as_slice())
+            Trigger::Contains(text) => occurrences(text, before, chunk) > 0,
+            Trigger::Times(text, left) => {
+                *left = left.saturating_sub(occurrences(text, before, chunk));
+                *left == 0
             }
         };
         if sprung {
@@ -65,6 +65,16 @@ impl Trap {
     fn lock(&self) -> MutexGuard<'_, Option<(Trigger, Mode)>> {
         self.armed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How often the text ends in `chunk`.
+fn occurrences(text: &[u8], before: &[u8], chunk: &[u8]) -> usize {
+    let overlap = before.len().min(text.len().saturating_sub(1));
+    let stream = [&before[before.len() - overlap..], chunk].concat();
+    stream
+        .windows(text.len().max(1))
+        .filter(|window| *window == text)
+        .count()
 }
 
 #[cfg(test)]
@@ -89,6 +99,13 @@ mod tests {
     fn a_text_that_was_sent_before_the_trap_was_armed_does_not_spring_it() {
         let trap = armed(Trigger::Contains(b"lock".to_vec()));
         assert_eq!(trap.spring(b"lock", b" and more"), None);
+    }
+
+    #[test]
+    fn a_text_that_must_come_twice_is_counted_over_chunks() {
+        let trap = armed(Trigger::Times(b"lock".to_vec(), 2));
+        assert_eq!(trap.spring(b"", b"a lock, a lo"), None);
+        assert_eq!(trap.spring(b"a lock, a lo", b"ck"), Some(Mode::DropBoth));
     }
 
     #[test]

@@ -167,7 +167,8 @@ async fn fill(server: &Server, written: &mut Written) -> Result<()> {
         for part in [
             "disk failed",
             "no space to write to ",
-            "store.redb",
+            // The log or the file, whichever was written to first.
+            "/store.",
             "free some space",
         ] {
             ensure!(refusal.contains(part), "{part} in {refusal}");
@@ -191,7 +192,7 @@ async fn live_without_a_disk(server: &Server, written: &mut Written) -> Result<(
         let [error] = status.errors() else {
             bail!("{:?}", status.errors());
         };
-        for part in ["nothing can be written", "store.redb", "free some space"] {
+        for part in ["nothing can be written", "/store.", "free some space"] {
             ensure!(error.contains(part), "{part} in {error}");
         }
         let revision = status.header().context("no header")?.revision();

@@ -7,7 +7,7 @@ use leasehold_tests::checks::Circumstances;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
-use leasehold_tests::proxy::{FaultProxy, Mode};
+use leasehold_tests::proxy::{FaultProxy, Mode, Trigger};
 
 use crate::scene::{
     PULSE, SLACK, TTL, create_revision, end_host, judge, lease_of, lock_prefix, next, one_job,
@@ -23,10 +23,13 @@ on_every_store!(
 /// What only the request that makes the entry of host `a` contains: how its value begins.
 const ENTRY_OF_A: &str = r#"{"host":"a","job":"pulse""#;
 
-/// Starts host `a` behind a proxy that passes the entry on and loses the answer.
-fn lose_the_answer(etcd: &Etcd) -> Result<(FaultProxy, HostProcess)> {
+/// Starts host `a` behind a proxy that passes the so many-th request with its entry on and loses the answer.
+///
+/// The first takes the lock if it is free, and does nothing if it is not; the second then joins the queue.
+fn lose_the_answer(etcd: &Etcd, request: usize) -> Result<(FaultProxy, HostProcess)> {
     let proxy = FaultProxy::start(&etcd.endpoint())?;
-    proxy.cut_after_request_with(ENTRY_OF_A);
+    let entry = ENTRY_OF_A.as_bytes().to_vec();
+    proxy.arm(Trigger::Times(entry, request), Mode::DropResponses);
     let a = HostProcess::start(&one_job("a", &proxy.endpoint())?)?;
     proxy.wait_fired(SLACK)?;
     Ok((proxy, a))
@@ -40,7 +43,7 @@ fn heal(proxy: &FaultProxy) {
 
 fn an_acquisition_whose_answer_is_lost_is_recognised_and_made_once(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (proxy, mut a) = lose_the_answer(&etcd)?;
+    let (proxy, mut a) = lose_the_answer(&etcd, 1)?;
     let key = wait_queue(&etcd, PULSE, "one entry", |queue| queue.len() == 1)?.remove(0);
     let made_at = create_revision(&etcd, &key)?;
     ensure!(
@@ -66,7 +69,7 @@ fn a_place_in_the_queue_whose_answer_is_lost_is_recognised_and_taken_once(
     let etcd = Etcd::start(version)?;
     let mut b = HostProcess::start(&one_job("b", &etcd.endpoint())?)?;
     runs(&b, 0, PULSE)?;
-    let (proxy, mut a) = lose_the_answer(&etcd)?;
+    let (proxy, mut a) = lose_the_answer(&etcd, 2)?;
     let queue = wait_queue(&etcd, PULSE, "two entries", |queue| queue.len() == 2)?;
     let made_at = create_revision(&etcd, &queue[1])?;
     heal(&proxy);
@@ -88,7 +91,7 @@ fn an_acquisition_whose_session_ends_before_the_network_heals_leaves_nothing_beh
     version: Version,
 ) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let (proxy, mut a) = lose_the_answer(&etcd)?;
+    let (proxy, mut a) = lose_the_answer(&etcd, 1)?;
     let first = wait_queue(&etcd, PULSE, "one entry", |queue| queue.len() == 1)?.remove(0);
     std::thread::sleep(TTL + Duration::from_millis(500));
     heal(&proxy);

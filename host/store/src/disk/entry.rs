@@ -63,7 +63,9 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Batch> {
             let length = usize::try_from(number(from)?).ok()?;
             let (change, rest) = from.split_at_checked(length)?;
             *from = rest;
-            changes.push(Arc::new(record::decode((revision, sub), change, |key| key.into())?));
+            changes.push(Arc::new(record::decode((revision, sub), change, |key| {
+                key.into()
+            })?));
         }
         batch.revisions.push(Arc::new(Revision {
             number: revision,

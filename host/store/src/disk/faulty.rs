@@ -196,7 +196,12 @@ impl FaultyDisk {
     pub(crate) fn crash(&self, crash: Crash, rng: &mut Rng) -> Self {
         let mut state = self.state();
         state.stopped = true;
-        Self::with(state.files.each_ref().map(|file| file.survivors(crash, rng)))
+        Self::with(
+            state
+                .files
+                .each_ref()
+                .map(|file| file.survivors(crash, rng)),
+        )
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

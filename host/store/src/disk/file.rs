@@ -88,8 +88,8 @@ impl FileDisk {
     }
 
     fn at(place: Place, media: Media) -> Result<(Self, Image), DiskError> {
-        let (medium, content) =
-            Medium::take(media.data).map_err(|cause| DiskError::io(&place.file(), "read", cause))?;
+        let (medium, content) = Medium::take(media.data)
+            .map_err(|cause| DiskError::io(&place.file(), "read", cause))?;
         if content == Content::Foreign {
             return Err(DiskError::NotAStore {
                 place: place.file(),
@@ -299,7 +299,8 @@ fn durably(
 impl Drop for FileDisk {
     fn drop(&mut self) {
         if self.database.is_some() {
-            let _ = self.take_in(|numbers| numbers.insert(meta::OPEN, 0).map(drop).map_err(Into::into));
+            let _ =
+                self.take_in(|numbers| numbers.insert(meta::OPEN, 0).map(drop).map_err(Into::into));
         }
         self.close();
     }
@@ -349,7 +350,9 @@ fn read_log(
     match found {
         log::Found::Records(records) => records
             .iter()
-            .map(|record| entry::decode(record).ok_or_else(|| damaged("a record has no form".into())))
+            .map(|record| {
+                entry::decode(record).ok_or_else(|| damaged("a record has no form".into()))
+            })
             .collect(),
         log::Found::Missing if !logged.open => {
             lay_out(place, log)?;
@@ -365,7 +368,10 @@ fn read_log(
 
 /// The bytes of rows that a batch makes.
 fn bytes_of(batch: &Batch) -> u64 {
-    let changes = batch.revisions.iter().flat_map(|revision| &*revision.changes);
+    let changes = batch
+        .revisions
+        .iter()
+        .flat_map(|revision| &*revision.changes);
     let rows: u64 = changes.map(|change| row(record::length(change))).sum();
     rows + batch.granted.len() as u64 * LEASE_BYTES
 }
@@ -407,7 +413,10 @@ fn write(
             numbers.insert(meta::COMPACTED, compacted.cast_unsigned())?;
         }
     }
-    let last = batches.iter().rev().find_map(|batch| batch.revisions.last());
+    let last = batches
+        .iter()
+        .rev()
+        .find_map(|batch| batch.revisions.last());
     if let Some(last) = last {
         numbers.insert(meta::REVISION, last.number.cast_unsigned())?;
     }

@@ -41,7 +41,10 @@ fn the_form_in_the_log_stays_what_it_is() {
 
 #[test]
 fn the_length_of_a_change_is_what_its_bytes_take() {
-    for change in [model::put("key", 2, 0, &[1; 70]), model::delete("key", 3, 1)] {
+    for change in [
+        model::put("key", 2, 0, &[1; 70]),
+        model::delete("key", 3, 1),
+    ] {
         let mut bytes = Vec::new();
         record::encode(&change, &mut bytes);
         assert_eq!(record::length(&change), bytes.len());
