@@ -109,12 +109,11 @@ impl FileDisk {
             Found::Store(Some(logged)) => Some(logged),
             Found::New | Found::Store(None) => None,
         };
-        let pending = match logged {
-            Some(logged) => read_log(&place, &*media.log, logged)?,
-            None => {
-                lay_out(&place, &*media.log)?;
-                Vec::new()
-            }
+        let pending = if let Some(logged) = logged {
+            read_log(&place, &*media.log, logged)?
+        } else {
+            lay_out(&place, &*media.log)?;
+            Vec::new()
         };
         let (id, last) = logged.map_or_else(|| (fastrand::u64(1..), 0), |l| (l.log, l.last));
         let mut disk = Self {

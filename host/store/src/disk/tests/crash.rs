@@ -221,7 +221,7 @@ fn a_log_that_is_full_is_given_to_the_file_and_written_again() {
     let (mut file, image) = FileDisk::on(disk.media()).unwrap();
     let mut model = Model::of(&image);
     for number in 2..300 {
-        let change = model::put("key", number, 0, &[7; 20_000]);
+        let change = model::put("key", number, 0, &vec![7; 20_000]);
         let batch = model::batch(vec![model::revision(number, [change])]);
         file.commit(&batch).unwrap();
         model = model.after(&batch);
@@ -232,7 +232,7 @@ fn a_log_that_is_full_is_given_to_the_file_and_written_again() {
         }
     }
     // A batch that no log could take goes to the file at once, after what is in the log.
-    let change = model::put("key", 300, 0, &[7; 2_000_000]);
+    let change = model::put("key", 300, 0, &vec![7; 2_000_000]);
     let batch = model::batch(vec![model::revision(300, [change])]);
     file.commit(&batch).unwrap();
     let (_, image) = FileDisk::on(disk.copy().media()).unwrap();

@@ -218,7 +218,7 @@ fn a_file_and_a_log_of_different_times_or_stores_are_not_put_together() {
     let (mut file, _) = FileDisk::on(disk.media()).unwrap();
     let old = disk.content();
     for number in 2..80 {
-        let change = model::put("key", number, 0, &[7; 20_000]);
+        let change = model::put("key", number, 0, &vec![7; 20_000]);
         file.commit(&model::batch(vec![model::revision(number, [change])]))
             .unwrap();
     }
