@@ -229,7 +229,11 @@ impl Attempt {
         }
         let first = !found.truncated && found.lines.first().is_some_and(|l| l.create == create);
         if first {
-            self.claim.found(found.total);
+            // Keys of deeper locks are in the way of the quick path as well.
+            self.claim.met(match found.total {
+                1 => Crowd::Nobody,
+                _ => Crowd::Few,
+            });
             return self.granted(create, found.as_of);
         }
         if self.request.wait == Wait::Never {
@@ -284,6 +288,7 @@ impl Attempt {
                 Ok(found) if found.create.is_none() => {
                     if look == Look::Nothing {
                         // Somebody is there after all, or it is ours, from a request that got no answer.
+                        self.claim.met(Crowd::Few);
                         (mode, look) = (if_not_free, Look::Youngest(FOLLOW_ALL + 1));
                         continue;
                     }

@@ -178,9 +178,9 @@ impl RoomClaim {
         self.room.lock().crowd
     }
 
-    /// We came first, and there were so many keys under the lock, ours and those of deeper locks included.
-    pub(crate) fn found(&self, keys: usize) {
-        self.room.lock().crowd = if keys == 1 { Crowd::Nobody } else { Crowd::Few };
+    /// Who was in the queue, where our entry does not settle behind them.
+    pub(crate) fn met(&self, crowd: Crowd) {
+        self.room.lock().crowd = crowd;
     }
 
     /// The entry exists at `create`, and a reading at `as_of` showed `lines`.

@@ -10,7 +10,7 @@ use leasehold_tests::host::HostProcess;
 use leasehold_tests::wait::eventually;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::{SLACK, embedded, end, first};
+use crate::{SLACK, embedded, end};
 
 /// Lets no file of the process grow, or be written, beyond this many bytes; `None` lifts that.
 fn limit_files(host: &HostProcess, bytes: Option<u64>) -> Result<()> {
@@ -34,18 +34,21 @@ fn a_disk_that_fails_is_said_nothing_is_pretended_and_work_goes_on_when_it_is_ba
     fs::set_permissions(&program, fs::Permissions::from_mode(0o700))?;
     let hello = guests::c_hello()?;
     let config = embedded("host-a", dir.path())?.job("hello", |job| {
-        job.plugin(&hello).every("100ms").restart("100ms", "500ms")
+        job.plugin(&hello).every("1s").restart("100ms", "500ms")
     });
     let host = HostProcess::start_program(&program, &config)?;
-    first(&host, "acquired")?;
+    // Between two ticks: one that had run would first have to be noted down, for as long as that takes.
+    host.wait_after(0, SLACK, |event| {
+        event.is("released") && event.job() == Some("hello")
+    })?;
 
     let mark = host.mark();
     limit_files(&host, Some(4096))?;
-    // One of the jobs waits for its lock then; the other may have to note down that it ran.
     let backoff = host.wait_after(mark, SLACK, |event| {
-        let reason = event.reason().unwrap_or_default();
-        event.is("backoff") && reason.contains("disk failed")
+        event.is("backoff") && event.job() == Some("hello")
     })?;
+    let reason = backoff.reason().unwrap_or_default();
+    ensure!(reason.contains("disk failed"), "{backoff}");
     eventually(SLACK, "the failure in the log", || {
         let said = host.stderr();
         ensure!(

@@ -30,6 +30,7 @@ on_every_store!(
     far_waiters_that_go_away_in_the_middle_of_reading_do_the_store_no_harm,
     a_far_waiter_whose_key_is_deleted_is_told_and_never_granted,
     a_near_waiter_whose_key_is_deleted_is_told_and_never_granted,
+    a_far_waiter_that_is_removed_alone_is_told_and_so_is_one_that_holds,
 );
 
 /// What contenders share: whether one of them holds, and where each says that it does.
@@ -274,4 +275,29 @@ async fn a_near_waiter_whose_key_is_deleted_is_told_and_never_granted(
     version: Version,
 ) -> Result<()> {
     told_and_never_granted(&Etcd::start(version)?, false).await
+}
+
+/// Nothing but a far waiter's own key goes: nobody ahead of it who would make it look, and no watch of the lock.
+async fn a_far_waiter_that_is_removed_alone_is_told_and_so_is_one_that_holds(
+    version: Version,
+) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let (locks, operator) = (client(&etcd).await?, client(&etcd).await?);
+    fill(&operator).await?;
+    let waiting = start(&locks, Acquire::new(NAME));
+    let queue = queue_of(&operator, NAME, FOLLOWED + 2).await?;
+    ensure!(operator.kv().delete(&queue[FOLLOWED + 1]).await?);
+    match tokio::time::timeout(SLACK, waiting).await?? {
+        Err(AcquireError::Removed { .. }) => {}
+        other => bail!("not told that it was removed: {other:?}"),
+    }
+
+    let waiting = start(&locks, Acquire::new(NAME));
+    queue_of(&operator, NAME, FOLLOWED + 2).await?;
+    clear(&operator).await?;
+    let grant = granted(waiting).await?;
+    ensure!(operator.kv().delete(grant.key()).await?);
+    tokio::time::timeout(SLACK, grant.tenure().ended()).await?;
+    ensure!(!grant.tenure().admits());
+    Ok(())
 }

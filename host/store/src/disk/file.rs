@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::backends::FileBackend;
-use redb::{Database, ReadableTable, StorageBackend, Table, WriteTransaction};
+use redb::{Database, StorageBackend, Table, WriteTransaction};
 
 use super::caught::caught;
 use super::entry;
@@ -157,17 +157,34 @@ impl FileDisk {
     }
 
     /// Takes in what a crash left in the log, counts one more opening, and drops what the last compaction could
-    /// not.
+    /// not. Nothing is written before the file was read through: what is damaged stays as it is.
     fn resume(&mut self) -> Result<Image, DiskError> {
+        let mut loaded = self.load()?;
+        let term = loaded.image.term.saturating_add(1);
         let log = self.log.id();
+        let left = !self.pending.is_empty();
         self.take_in(|numbers| {
-            let term = numbers.get(meta::TERM)?.map_or(0, |term| term.value());
-            numbers.insert(meta::TERM, term.saturating_add(1))?;
+            numbers.insert(meta::TERM, term)?;
             numbers.insert(meta::FORMAT, FORMAT)?;
             numbers.insert(meta::LOG, log)?;
             numbers.insert(meta::OPEN, 1)?;
             Ok(())
         })?;
+        if left {
+            loaded = self.load()?;
+        }
+        let Loaded {
+            mut image,
+            superfluous,
+            used,
+        } = loaded;
+        image.term = term;
+        self.used = used;
+        self.drop_rows(&superfluous)?;
+        Ok(image)
+    }
+
+    fn load(&mut self) -> Result<Loaded, DiskError> {
         let Some(database) = self.database.take() else {
             return Err(self.stopped());
         };
@@ -175,14 +192,7 @@ impl FileDisk {
             load(&database, &self.place).map(|loaded| (database, loaded))
         })?;
         self.database = Some(database);
-        let Loaded {
-            image,
-            superfluous,
-            used,
-        } = loaded;
-        self.used = used;
-        self.drop_rows(&superfluous)?;
-        Ok(image)
+        Ok(loaded)
     }
 
     /// Gives redb what is in the log, which then begins anew. `also` is done in the same transaction.

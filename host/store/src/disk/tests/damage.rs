@@ -104,9 +104,24 @@ fn numbers_that_cannot_be_true_are_damage() {
             let mut numbers = transaction.open_table(META).unwrap();
             numbers.insert(name, number).unwrap();
         });
+        let before = meta_of(&disk);
         let error = refusal(&disk);
         assert!(matches!(error, DiskError::Corrupt { .. }), "{error}");
+        assert_eq!(meta_of(&disk), before, "a refused opening writes nothing");
     }
+}
+
+/// The numbers that an opening writes.
+fn meta_of(disk: &FaultyDisk) -> [u64; 2] {
+    let mut found = [0; 2];
+    edit(disk, |transaction| {
+        let numbers = transaction.open_table(META).unwrap();
+        found = [meta::TERM, meta::OPEN].map(|name| {
+            let number = redb::ReadableTable::get(&numbers, name).unwrap();
+            number.unwrap().value()
+        });
+    });
+    found
 }
 
 #[test]
