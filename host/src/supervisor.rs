@@ -19,9 +19,11 @@ use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::job::bench::Bench;
 use crate::job::claiming;
+use crate::job::closing;
 use crate::job::machine::{Action, Ending, Event, State, Until, Verdict};
+use crate::job::run::{self, RunNumber};
 use crate::job::seat::{Seat, Taken};
-use crate::job::work::{self, Outcome, Paused, RunNumber};
+use crate::job::work::{self, Outcome, Paused};
 use crate::journal::{Journal, text, unix_ms};
 use crate::timeline::Timeline;
 
@@ -306,7 +308,8 @@ impl Supervisor {
             Outcome::Slept { cancelled: false } => Event::Woke,
             Outcome::Slept { cancelled: true } => Event::Cancelled,
             Outcome::Looked(look) => Event::Looked(look),
-            Outcome::Acquired(grant) => {
+            Outcome::Acquired(grant, at) => {
+                seat.acquired = Some(at);
                 seat.token = Some(grant.token());
                 seat.sequence = 0;
                 seat.grant = Some(grant);
@@ -320,7 +323,7 @@ impl Supervisor {
             Outcome::Ran(grant, verdict, report) => {
                 seat.grant = Some(grant);
                 seat.sequence += 1;
-                seat.last = Some(work::outcome(&report.end));
+                seat.last = Some(closing::outcome(&report.end));
                 seat.progress = None;
                 if let Verdict::Failed(reason) | Verdict::Fatal(reason) = &verdict {
                     seat.detail.clone_from(reason);
@@ -373,6 +376,12 @@ impl Supervisor {
             return;
         };
         let bench = seat.bench.clone();
+        // A run says so itself, when its guest has begun.
+        if !matches!(action, Action::Run(_))
+            && let (Some(acquired), Some(grant)) = (seat.acquired.take(), &seat.grant)
+        {
+            work::tell_acquired(&bench, grant, acquired);
+        }
         match action {
             Action::Sleep { until } => self.spawn(at, work::sleep(bench, until)),
             Action::Look { tick } => self.spawn(at, claiming::look(bench, tick)),
@@ -391,9 +400,10 @@ impl Supervisor {
                     sequence: seat.sequence,
                     turn,
                     cause: seat.machine.rules.cause(),
+                    acquired: seat.acquired.take(),
                 };
                 match seat.grant.take() {
-                    Some(grant) => self.spawn(at, work::run(bench, grant, number)),
+                    Some(grant) => self.spawn(at, run::run(bench, grant, number)),
                     None => self.broken(at, "a run without a grant"),
                 }
             }

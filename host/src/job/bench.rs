@@ -10,7 +10,9 @@ use leasehold_records::Root;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::machine::Now;
 use crate::config::Job;
+use crate::event::About;
 use crate::journal::Journal;
 use crate::runtime::{Plugin, Runtime, StopSignal};
 use crate::timeline::Timeline;
@@ -70,6 +72,37 @@ impl BenchMaker {
             progress: self.progress.clone(),
             cancel: CancellationToken::new(),
             stop: StopSignal::new(self.grace),
+        }
+    }
+}
+
+impl Bench {
+    /// This moment, on both clocks.
+    pub(crate) fn now(&self) -> Now {
+        Now {
+            boot: self.clock.now(),
+            wall: self.wall.now(),
+        }
+    }
+
+    /// The id of a run: which host, under which token, and which under that.
+    pub(crate) fn run_id(&self, token: u64, sequence: u32) -> String {
+        format!("{}-{token}-{sequence}", self.host)
+    }
+
+    pub(crate) fn about(&self) -> About {
+        About {
+            job: Some(self.name.clone()),
+            lock: Some(self.lock.clone()),
+            token: None,
+            run: None,
+        }
+    }
+
+    pub(crate) fn about_token(&self, token: u64) -> About {
+        About {
+            token: Some(token),
+            ..self.about()
         }
     }
 }

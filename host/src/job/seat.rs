@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_lock::Grant;
+use leasehold_lock::{BootTime, Grant};
 
 use super::bench::Bench;
 use super::machine::{Ending, Machine, Rules, State};
@@ -30,6 +30,8 @@ pub(crate) struct Seat {
     pub(crate) state: State,
     /// The grant, while no piece of work has it.
     pub(crate) grant: Option<Box<Grant>>,
+    /// When the grant came, until somebody has said so.
+    pub(crate) acquired: Option<BootTime>,
     /// Runs under the current grant so far.
     pub(crate) sequence: u32,
     pub(crate) since: SystemTime,
@@ -48,6 +50,7 @@ impl Seat {
             leaving: false,
             state: State::Ended(Ending::Stopped),
             grant: None,
+            acquired: None,
             sequence: 0,
             since: SystemTime::now(),
             last: None,

@@ -14,7 +14,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{WasiCtx, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiView};
 
 use super::authority::Authority;
 use super::event::Stream;
@@ -40,7 +40,6 @@ pub(crate) fn context(
     builder
         .arg(&spec.job)
         .args(&spec.args)
-        .envs(&environment(spec, authority))
         .stdout(Captured::new(output, Stream::Stdout))
         .stderr(Captured::new(output, Stream::Stderr))
         .max_random_size(limits.random_bytes)
@@ -48,6 +47,7 @@ pub(crate) fn context(
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .allow_blocking_current_thread(false);
+    environment(&mut builder, spec, authority);
     for dir in &grants.dirs {
         files::grant(&mut builder, dir)?;
     }
@@ -58,9 +58,9 @@ pub(crate) fn context(
 
 /// What is configured, and the facts of the lock, which no configured variable may forge: a guest
 /// would see the first of two with one name.
-fn environment(spec: &RunSpec, authority: &Authority) -> Vec<(String, String)> {
+fn environment(builder: &mut WasiCtxBuilder, spec: &RunSpec, authority: &Authority) {
     let token = authority.token.to_string();
-    let ours = [
+    let ours: [(&str, &str); 7] = [
         ("LEASEHOLD_JOB", &spec.job),
         ("LEASEHOLD_LOCK", &authority.lock),
         ("LEASEHOLD_TOKEN", &token),
@@ -69,20 +69,17 @@ fn environment(spec: &RunSpec, authority: &Authority) -> Vec<(String, String)> {
         ("ETCD_LOCK_KEY", &authority.lock_key),
         ("ETCD_LOCK_REV", &token),
     ];
-    let theirs = spec
-        .env
-        .iter()
-        .filter(|(name, _)| ours.iter().all(|(taken, _)| name != taken))
-        .cloned();
-    let secret = spec.env_secrets.iter().filter_map(|(name, secret)| {
-        let value = spec.secrets.get(secret)?;
-        Some((name.clone(), value.to_owned()))
-    });
-    let secret = secret.filter(|(name, _)| ours.iter().all(|(taken, _)| name != taken));
-    let ours = ours
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).clone()));
-    theirs.chain(secret).chain(ours).collect()
+    let texts = spec.env.iter().map(|(name, text)| (name, text.as_str()));
+    let secrets = spec.env_secrets.iter();
+    let secrets = secrets.filter_map(|(name, secret)| Some((name, spec.secrets.get(secret)?)));
+    for (name, value) in texts.chain(secrets) {
+        if ours.iter().all(|(taken, _)| name != taken) {
+            builder.env(name, value);
+        }
+    }
+    for (name, value) in ours {
+        builder.env(name, value);
+    }
 }
 
 /// A standard stream that ends in [`Output`].

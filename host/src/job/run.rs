@@ -1,0 +1,291 @@
+//! One run of a job: from the grant to the guest, and what is said and written down of it.
+//!
+//! Between grant and guest nothing is said: waking the thread that writes the log costs more than making
+//! the guest. This file must never hand the grant back before the guest is gone.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use leasehold_lock::{BootTime, EndReason, Grant};
+use leasehold_records::{RunRecord, printable};
+use tokio::sync::mpsc;
+
+use super::bench::Bench;
+use super::closing;
+use super::machine::{Cause, Turn};
+use super::work::{Outcome, tell_acquired};
+use crate::event::{About, What};
+use crate::fenced::FencedKv;
+use crate::journal::{text, unix_ms};
+use crate::runtime::{Authority, GuestEvent, RunEnd, RunReport, RunSpec, Trigger};
+use crate::secrets::{self, Secrets};
+use crate::wall::UnixMs;
+
+/// Events of one guest that may wait to be logged.
+const GUEST_EVENTS: usize = 512;
+
+/// Which run this is of all runs of the host.
+pub(crate) struct RunNumber {
+    pub(crate) sequence: u32,
+    pub(crate) turn: Turn,
+    pub(crate) cause: Cause,
+    /// When the lock was acquired, if nobody has said so yet.
+    pub(crate) acquired: Option<BootTime>,
+}
+
+/// Runs the guest.
+pub(crate) async fn run(bench: Arc<Bench>, grant: Box<Grant>, number: RunNumber) -> Outcome {
+    let run = Run {
+        id: bench.run_id(grant.token(), number.sequence),
+        started: (bench.clock.now(), SystemTime::now()),
+        bench: &bench,
+        grant: &grant,
+        number: &number,
+    };
+    let report = run.guest().await;
+    let detail = closing::detail_of(&bench, &grant, &report.end).await;
+    run.tell_end(&report, &detail);
+    let verdict = closing::verdict(&report.end, &bench.job);
+    Outcome::Ran(grant, verdict, Box::new(report))
+}
+
+/// A run under way.
+struct Run<'a> {
+    bench: &'a Bench,
+    grant: &'a Grant,
+    number: &'a RunNumber,
+    id: String,
+    started: (BootTime, SystemTime),
+}
+
+impl Run<'_> {
+    /// Runs the guest and passes on what it says.
+    async fn guest(&self) -> RunReport {
+        let (bench, grant) = (self.bench, self.grant);
+        // Secrets may lie where reading takes long, and nobody should have to guess what goes on.
+        let is_told = !bench.job.secrets().is_empty();
+        if is_told {
+            self.tell_start();
+        }
+        let secrets = match read_secrets(bench).await {
+            Ok(secrets) => secrets,
+            Err(why) => {
+                let now = bench.clock.now();
+                let deadline = grant.tenure().last_deadline();
+                return RunReport::of_nothing(RunEnd::Retry(printable::line(&why)), now, deadline);
+            }
+        };
+        let kv = FencedKv::new(bench.locks.kv(), grant, bench.root.kv());
+        let authority = Authority {
+            lock: text(&bench.lock),
+            lock_key: grant.key().to_owned(),
+            token: grant.token(),
+            holder: format!("{:x}", grant.lease()),
+            tenure: grant.tenure().clone(),
+            kv: Arc::new(kv),
+        };
+        let (events, mut heard) = mpsc::channel(GUEST_EVENTS);
+        // Polled after the guest, which must not be delayed by what is said of its start; a guest that spins
+        // yields at its next tick.
+        let tell = async {
+            if !is_told {
+                self.tell_start();
+            }
+            let about = self.about();
+            let mut told_loss = false;
+            loop {
+                tokio::select! {
+                    biased;
+                    event = heard.recv() => match event {
+                        Some(event) => pass_on(bench, &about, event),
+                        None => break told_loss,
+                    },
+                    reason = grant.tenure().ended(), if !told_loss => {
+                        told_loss = true;
+                        self.tell_loss(&reason);
+                    }
+                }
+            }
+        };
+        let run = bench
+            .runtime
+            .run(&bench.plugin, authority, self.spec(secrets), events);
+        let (report, told_loss) = tokio::join!(run, tell);
+        // A guest that was stopped first has closed its events before the loss was heard here.
+        if let (RunEnd::Lost(reason), false) = (&report.end, told_loss) {
+            self.tell_loss(reason);
+        }
+        report
+    }
+
+    fn spec(&self, secrets: Secrets) -> RunSpec {
+        let bench = self.bench;
+        let (env, env_secrets) = secrets::environment(bench.job.env());
+        RunSpec {
+            job: text(&bench.name),
+            run_id: self.id.clone(),
+            attempt: self.number.turn.attempt,
+            trigger: trigger(self.number.cause),
+            scheduled_at_unix_ms: self.number.turn.tick.map(UnixMs::as_u64),
+            args: bench.job.args().to_vec(),
+            env,
+            env_secrets,
+            secrets,
+            config_json: bench.job.config_json().to_owned(),
+            timeout: bench.job.timeout(),
+            stop: bench.stop.clone(),
+        }
+    }
+
+    fn about(&self) -> About {
+        About {
+            run: Some(self.id.as_str().into()),
+            ..self.bench.about_token(self.grant.token())
+        }
+    }
+
+    /// Says and writes down that it has begun.
+    fn tell_start(&self) {
+        let bench = self.bench;
+        if let Some(at) = self.number.acquired {
+            tell_acquired(bench, self.grant, at);
+        }
+        let (at, _) = self.started;
+        bench.timeline.say_at(
+            at,
+            self.about(),
+            What::RunStarted {
+                attempt: self.number.turn.attempt,
+                trigger: trigger_word(trigger(self.number.cause)),
+                tick: self.number.turn.tick.map(|tick| tick.to_string()),
+                plugin_sha256: bench.plugin.facts().sha256.clone(),
+            },
+        );
+        bench.journal.run_started(self.record());
+    }
+
+    /// Says when and why the lock was lost.
+    fn tell_loss(&self, reason: &EndReason) {
+        let at = self.grant.tenure().ended_at();
+        let at = at.unwrap_or_else(|| self.bench.clock.now());
+        let reason = reason.to_string();
+        let lost = What::LockLost { reason };
+        self.bench.timeline.say_at(at, self.about(), lost);
+    }
+
+    /// Says and writes down how it has ended.
+    fn tell_end(&self, report: &RunReport, detail: &str) {
+        self.bench.timeline.say(
+            self.about(),
+            What::RunEnded {
+                outcome: report.end.outcome(),
+                detail: detail.to_owned(),
+                admitted: report.admitted,
+                refused: report.refused,
+                started_ns: report.started_at.as_nanos(),
+                first_admitted_ns: report.first_admitted.map(BootTime::as_nanos),
+                last_admitted_ns: report.last_admitted.map(BootTime::as_nanos),
+                stopped_ns: report.stopped_at.as_nanos(),
+                deadline_ns: report.deadline.as_nanos(),
+            },
+        );
+        let mut record = self.record();
+        record.ended_unix_ms = Some(unix_ms(SystemTime::now()));
+        closing::fill(&mut record, report);
+        detail.clone_into(&mut record.detail);
+        self.bench.journal.run_ended(record);
+    }
+
+    /// Its record, as long as it runs.
+    fn record(&self) -> RunRecord {
+        let (_, started) = self.started;
+        RunRecord {
+            job: text(&self.bench.name),
+            host: text(&self.bench.host),
+            lock: text(&self.bench.lock),
+            lock_key: self.grant.key().to_owned(),
+            token: self.grant.token(),
+            sequence: self.number.sequence,
+            run_id: self.id.clone(),
+            attempt: self.number.turn.attempt,
+            tick_unix_ms: self.number.turn.tick.map(UnixMs::as_u64),
+            plugin_sha256: self.bench.plugin.facts().sha256.clone(),
+            started_unix_ms: unix_ms(started),
+            ended_unix_ms: None,
+            outcome: leasehold_records::Outcome::Running,
+            detail: String::new(),
+            calls_admitted: 0,
+            calls_refused: 0,
+            peak_memory_bytes: 0,
+            output: String::new(),
+            output_truncated_bytes: 0,
+        }
+    }
+}
+
+/// The job's secrets as they are now; the error says which one cannot be used.
+async fn read_secrets(bench: &Bench) -> Result<Secrets, String> {
+    let references = bench.job.secrets().clone();
+    if references.is_empty() {
+        return Ok(Secrets::default());
+    }
+    match tokio::task::spawn_blocking(move || Secrets::read(&references)).await {
+        Ok(read) => read.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn pass_on(bench: &Bench, about: &About, event: GuestEvent) {
+    match event {
+        GuestEvent::Line(line) => bench.timeline.say_at(
+            line.at,
+            about.clone(),
+            What::Guest {
+                stream: line.stream.as_str(),
+                level: line.level.map(crate::runtime::Level::as_str),
+                text: line.text,
+                fields: line.fields,
+            },
+        ),
+        GuestEvent::Progress {
+            done,
+            total,
+            message,
+            at,
+        } => {
+            let progress = leasehold_records::Progress {
+                done,
+                total,
+                message: message.clone(),
+            };
+            // The newest progress is what matters; one that finds no room is replaced by the next.
+            let _ = bench.progress.try_send((bench.name.clone(), progress));
+            bench.timeline.say_at(
+                at,
+                about.clone(),
+                What::Progress {
+                    done,
+                    total,
+                    message,
+                },
+            );
+        }
+    }
+}
+
+const fn trigger(cause: Cause) -> Trigger {
+    match cause {
+        Cause::Continuous => Trigger::Continuous,
+        Cause::Schedule => Trigger::Schedule,
+        Cause::Once => Trigger::Manual,
+    }
+}
+
+const fn trigger_word(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Schedule => "schedule",
+        Trigger::Manual => "once",
+        Trigger::Watch => "watch",
+        Trigger::Continuous => "continuous",
+    }
+}
