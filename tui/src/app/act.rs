@@ -48,7 +48,7 @@ pub(super) fn order(app: &App, deed: Deed, now: u64) -> Result<Order, String> {
             return Err(format!("{whom} has no lease: remove the entry instead"));
         }
         Deed::RevokeLease => {
-            let sessions = app.model.sessions(app.shown(now));
+            let sessions = app.model.sessions_of(app.shown(now), &[entry.lease]);
             let carried = sessions.iter().find(|row| row.lease == entry.lease);
             let (holds, waits) = carried.map_or((0, 0), |row| (row.holds.len(), row.waits.len()));
             format!("{whom} loses its lease: {holds} held lock(s) and {waits} place(s) in queues")
@@ -100,7 +100,7 @@ fn target(app: &App, deed: Deed, now: u64) -> Result<Target, String> {
 }
 
 fn revoke_session(app: &App, lease: i64, now: u64) -> Result<Order, String> {
-    let sessions = app.model.sessions(app.shown(now));
+    let sessions = app.model.sessions_of(app.shown(now), &[lease]);
     let row = sessions
         .into_iter()
         .find(|row| row.lease == lease)

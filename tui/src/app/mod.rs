@@ -34,7 +34,7 @@ pub(crate) use update::Input;
 use crate::fact::Fact;
 use crate::filter::Filter;
 use crate::keymap::Keymap;
-use crate::model::{Blame, Model, Shown, Who};
+use crate::model::{Model, Shown, Who};
 use crate::theme::Theme;
 
 /// What the screen can be about.
@@ -150,7 +150,6 @@ pub(crate) struct App {
     stamp: rows::Stamp,
     /// When they were, in Unix milliseconds.
     refreshed: u64,
-    blame: Blame,
     counts: Counts,
     /// Where things were drawn, for the mouse; whoever draws says so.
     pub(crate) spots: Spots,
@@ -175,7 +174,6 @@ impl App {
             hold_until: 0,
             stamp: rows::Stamp::default(),
             refreshed: 0,
-            blame: Blame::default(),
             counts: Counts::default(),
             spots: Spots::default(),
             playing: None,
@@ -206,10 +204,6 @@ impl App {
 
     pub(crate) fn sort(&self) -> Sort {
         self.sorts[self.view.at()]
-    }
-
-    pub(crate) const fn blame(&self) -> &Blame {
-        &self.blame
     }
 
     /// The lock that the selected row is about, by its full name.

@@ -1,10 +1,11 @@
 //! Which rows each view has: filtered, sorted, and made anew only when something has changed.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{App, Overlay, RowKey, Sort, View, tree};
-use crate::model::{Blame, LockRow, State};
+use super::{App, RowKey, Sort, View, tree};
+use crate::model::{Brief, Lock, LockRow, Model, State};
 
 /// What is sorted by time is sorted anew this often, in milliseconds.
 const RESORT: u64 = 1_000;
@@ -61,22 +62,15 @@ impl App {
         let is_large = shown.world.locks.len() > SMALL;
         let is_soon = now.saturating_sub(self.refreshed) < PAUSE;
         let may_wait = is_large && is_soon && stamp.asked == self.stamp.asked;
-        // Only these show who blocks whom.
-        let shows_blame = matches!(self.view, View::Locks | View::Queue)
-            || matches!(self.overlay, Some(Overlay::Describe { .. }));
-        let is_other = self.blame.version != shown.world.version
-            || self.stamp.asked.moment != stamp.asked.moment;
-        if shows_blame && is_other && !may_wait {
-            self.blame = Blame::of(shown.world);
-        }
         if stamp == self.stamp || may_wait {
             return;
         }
         self.stamp = stamp;
         self.refreshed = now;
-        self.counts = self.count(now);
+        let (locks, counts) = self.lock_rows(now);
+        self.counts = counts;
         let rows = match self.view {
-            View::Locks | View::Heatmap => self.lock_rows(now),
+            View::Locks | View::Heatmap => locks,
             View::Queue => self.queue_rows(now),
             View::Sessions => self.session_rows(now),
             View::Jobs => self.job_rows(now),
@@ -86,33 +80,44 @@ impl App {
         self.list_mut().set(rows, hold);
     }
 
-    fn lock_rows(&self, now: u64) -> Vec<RowKey> {
+    /// The rows of the Locks view, if that is looked at, and how many locks are in which state.
+    fn lock_rows(&self, now: u64) -> (Vec<RowKey>, Counts) {
         let shown = self.shown(now);
-        let mut rows: Vec<LockRow> = Vec::new();
+        let is_shown = matches!(self.view, View::Locks | View::Heatmap);
+        let (sort, column) = (self.sort(), self.sort().name(self.view));
+        let mut counts = Counts::default();
+        let mut rows: Vec<(u64, &Lock)> = Vec::new();
         for lock in shown.world.locks.values() {
+            let is_free = lock.queue.is_empty();
             // A lock that has always been free, as far as this moment knows, is none yet.
-            if lock.queue.is_empty() && lock.tenancy.since.is_none() {
+            if is_free && lock.tenancy.since.is_none() {
                 continue;
             }
             let row = self.model.row(shown, lock);
-            if self.filter.is_empty() || self.passes(&row) {
-                rows.push(row);
+            if !is_free {
+                counts.add(&row);
+            }
+            if is_shown && (self.filter.is_empty() || self.passes(&row)) {
+                rows.push((rank(column, &row), lock));
             }
         }
-        let (sort, name) = (self.sort(), self.sort().name(self.view));
-        rows.sort_by(|a, b| {
-            let order = compare(name, a, b);
-            let order = if sort.reverse { order.reverse() } else { order };
-            order.then_with(|| a.label.cmp(&b.label))
-        });
-        rows.into_iter().map(|row| RowKey::Lock(row.name)).collect()
+        // By what they are called, which is almost the order in which they come; rows of the same rank stay so.
+        rows.sort_by(|(_, a), (_, b)| a.label.cmp(&b.label));
+        match (column, sort.reverse) {
+            ("LOCK", false) => {}
+            ("LOCK", true) => rows.reverse(),
+            (_, false) => rows.sort_by_key(|(rank, _)| *rank),
+            (_, true) => rows.sort_by_key(|(rank, _)| Reverse(*rank)),
+        }
+        let keys = rows.into_iter();
+        let keys = keys.map(|(_, lock)| RowKey::Lock(lock.name.clone()));
+        (keys.collect(), counts)
     }
 
-    fn passes(&self, row: &LockRow) -> bool {
+    fn passes(&self, row: &LockRow<'_>) -> bool {
         let holder = row.holder.as_ref().map(|holder| holder.who.label());
         let holder = holder.as_deref().unwrap_or("");
-        self.filter
-            .matches(&[&*row.label, holder, row.state.word()])
+        self.filter.matches(&[row.label, holder, row.state.word()])
     }
 
     fn queue_rows(&self, now: u64) -> Vec<RowKey> {
@@ -120,7 +125,7 @@ impl App {
         let Some(lock) = &self.lock else {
             return Vec::new();
         };
-        tree(shown.world, &self.blame, lock)
+        tree(shown.world, lock)
             .into_iter()
             .filter(|branch| {
                 let label = branch.entry.who.label();
@@ -132,30 +137,47 @@ impl App {
     }
 
     fn session_rows(&self, now: u64) -> Vec<RowKey> {
-        let mut rows = self.model.sessions(self.shown(now));
-        rows.retain(|row| {
+        let shown = self.shown(now);
+        let mut rows = Model::briefs(shown);
+        if !self.filter.is_empty() {
+            let passing: HashSet<i64> = self.passing_sessions(now).collect();
+            rows.retain(|row| passing.contains(&row.lease));
+        }
+        let (sort, name) = (self.sort(), self.sort().name(self.view));
+        let rank = |row: &Brief| match name {
+            "TTL" => {
+                let ttl = self.model.leases.ttl(row.lease, shown.now);
+                ttl.map_or(0, |ttl| ttl.left.saturating_add(1))
+            }
+            "HOLDS" => row.holds as u64,
+            "WAITS" => row.waits as u64,
+            _ => 0,
+        };
+        if name == "SESSION" {
+            if sort.reverse {
+                rows.reverse();
+            }
+        } else if sort.reverse {
+            rows.sort_by_cached_key(|row| Reverse(rank(row)));
+        } else {
+            rows.sort_by_cached_key(rank);
+        }
+        rows.into_iter()
+            .map(|row| RowKey::Session(row.lease))
+            .collect()
+    }
+
+    /// The sessions that the filter lets pass.
+    fn passing_sessions(&self, now: u64) -> impl Iterator<Item = i64> {
+        let rows = self.model.sessions(self.shown(now)).into_iter();
+        rows.filter(|row| {
             let lease = format!("{:x}", row.lease);
             let mut fields = vec![row.whose.as_str(), lease.as_str()];
             fields.extend(row.holds.iter().map(|(lock, _)| &**lock));
             fields.extend(row.waits.iter().map(|(lock, ..)| &**lock));
             self.filter.matches(&fields)
-        });
-        let (sort, name) = (self.sort(), self.sort().name(self.view));
-        rows.sort_by(|a, b| {
-            let order = match name {
-                "TTL" => a.ttl.map(|ttl| ttl.left).cmp(&b.ttl.map(|ttl| ttl.left)),
-                "HOLDS" => a.holds.len().cmp(&b.holds.len()),
-                "WAITS" => a.waits.len().cmp(&b.waits.len()),
-                _ => Ordering::Equal,
-            };
-            if sort.reverse { order.reverse() } else { order }
-        });
-        if name == "SESSION" && sort.reverse {
-            rows.reverse();
-        }
-        rows.into_iter()
-            .map(|row| RowKey::Session(row.lease))
-            .collect()
+        })
+        .map(|row| row.lease)
     }
 
     fn job_rows(&self, now: u64) -> Vec<RowKey> {
@@ -205,18 +227,17 @@ impl App {
     }
 }
 
-fn compare(column: &str, a: &LockRow, b: &LockRow) -> Ordering {
+/// Where a lock comes in the order by this column: the smallest first.
+fn rank(column: &str, row: &LockRow<'_>) -> u64 {
+    let or_least = |span: Option<u64>| span.map_or(0, |span| span.saturating_add(1));
     match column {
-        "STATE" => a.state.cmp(&b.state),
-        "HELD" => a.held.cmp(&b.held),
-        "TTL" => {
-            let left = |row: &LockRow| row.ttl.map_or(u64::MAX, |ttl| ttl.left);
-            left(a).cmp(&left(b))
-        }
-        "WAIT" => a.waiters.cmp(&b.waiters),
-        "OLDEST" => a.oldest.cmp(&b.oldest),
-        "FENCE" => a.token().cmp(&b.token()),
-        _ => a.label.cmp(&b.label),
+        "STATE" => row.state as u64,
+        "HELD" => or_least(row.held()),
+        "TTL" => row.ttl.map_or(u64::MAX, |ttl| ttl.left),
+        "WAIT" => row.waiters as u64,
+        "OLDEST" => or_least(row.oldest()),
+        "FENCE" => or_least(row.token().and_then(|token| u64::try_from(token).ok())),
+        _ => 0,
     }
 }
 
@@ -289,21 +310,15 @@ impl App {
     pub(crate) const fn counts(&self) -> Counts {
         self.counts
     }
+}
 
-    fn count(&self, now: u64) -> Counts {
-        let shown = self.shown(now);
-        let mut counts = Counts::default();
-        for lock in shown.world.locks.values() {
-            if lock.queue.is_empty() {
-                continue;
-            }
-            let row = self.model.row(shown, lock);
-            counts.locks += 1;
-            counts.held += 1;
-            counts.waiting += row.waiters;
-            counts.expiring += usize::from(row.state == State::Expiring);
-            counts.takeover += usize::from(row.state == State::Takeover);
-        }
-        counts
+impl Counts {
+    /// Counts one that somebody holds.
+    fn add(&mut self, row: &LockRow<'_>) {
+        self.locks += 1;
+        self.held += 1;
+        self.waiting += row.waiters;
+        self.expiring += usize::from(row.state == State::Expiring);
+        self.takeover += usize::from(row.state == State::Takeover);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::model::{Blame, Entry, World};
+use crate::model::{Entry, World};
 
 /// Lines that a tree may have; a longer one ends with what was left out.
 const MOST: usize = 5_000;
@@ -21,16 +21,15 @@ pub(crate) struct Branch {
 }
 
 /// The tree of `lock`.
-pub(crate) fn tree(world: &World, blame: &Blame, lock: &str) -> Vec<Branch> {
+pub(crate) fn tree(world: &World, lock: &str) -> Vec<Branch> {
     let mut out = Vec::new();
     let mut seen = HashSet::new();
-    grow(world, blame, lock, 0, &mut seen, &mut out);
+    grow(world, lock, 0, &mut seen, &mut out);
     out
 }
 
 fn grow(
     world: &World,
-    blame: &Blame,
     name: &str,
     depth: usize,
     seen: &mut HashSet<Arc<str>>,
@@ -47,7 +46,7 @@ fn grow(
         if out.len() >= MOST {
             return;
         }
-        let held = blame.holds(&entry.who);
+        let held = world.blame.holds(&entry.who);
         out.push(Branch {
             depth,
             lock: lock.name.clone(),
@@ -57,7 +56,7 @@ fn grow(
         // The holder's other locks are no concern of those who wait here.
         if place > 0 {
             for held in held.iter().filter(|held| **held != lock.name) {
-                grow(world, blame, held, depth + 1, seen, out);
+                grow(world, held, depth + 1, seen, out);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Who blocks whom, across locks: a waiter may itself hold what others wait for.
 //!
-//! An actor is what [`Who`] names: a job of ours on a host, or another client's lease. Made anew from a
-//! world; whoever shows it keeps it until the world's version changes.
+//! An actor is what [`Who`] names: a job of ours on a host, or another client's lease. The world keeps it as
+//! holders come and go: of many locks it would take longer than a frame to make it anew.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,10 +12,9 @@ use super::{Who, World};
 const FOLLOWED: usize = 10_000;
 
 /// Who holds what.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Blame {
-    /// The version of the world that it was made from.
-    pub(crate) version: u64,
+    /// Each list in order.
     holds: HashMap<Who, Vec<Arc<str>>>,
 }
 
@@ -32,17 +31,24 @@ pub(crate) struct Blocked {
 }
 
 impl Blame {
-    pub(crate) fn of(world: &World) -> Self {
-        let mut holds: HashMap<Who, Vec<Arc<str>>> = HashMap::new();
-        for lock in world.locks.values() {
-            if let Some(holder) = lock.holder() {
-                let held = holds.entry(holder.who.clone()).or_default();
-                held.push(lock.name.clone());
+    /// The lock has passed from one holder to another; or there was none, or there is none.
+    pub(super) fn passes(&mut self, lock: &Arc<str>, from: Option<&Who>, to: Option<&Who>) {
+        if from == to {
+            return;
+        }
+        if let Some(who) = from
+            && let Some(held) = self.holds.get_mut(who)
+        {
+            held.retain(|name| name != lock);
+            if held.is_empty() {
+                self.holds.remove(who);
             }
         }
-        Self {
-            version: world.version,
-            holds,
+        if let Some(who) = to {
+            let held = self.holds.entry(who.clone()).or_default();
+            if let Err(at) = held.binary_search(lock) {
+                held.insert(at, lock.clone());
+            }
         }
     }
 

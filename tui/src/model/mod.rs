@@ -4,6 +4,7 @@
 //! shown may be the present or a moment of the past ([`Model::shown`]); facts are taken in either way.
 
 mod blame;
+mod carried;
 mod entry;
 mod event;
 mod history;
@@ -29,7 +30,6 @@ use std::sync::Arc;
 
 use leasehold_lock::Health;
 
-pub(crate) use blame::Blame;
 pub(crate) use entry::Entry;
 pub(crate) use event::{Event, Events, What};
 pub(crate) use history::History;
@@ -39,7 +39,7 @@ pub(crate) use lease::{Leases, Ttl};
 pub(crate) use lock::{Lock, Parting};
 pub(crate) use row::{LockRow, State};
 pub(crate) use scope::{Place, Scope};
-pub(crate) use session::SessionRow;
+pub(crate) use session::{Brief, SessionRow};
 pub(crate) use who::Who;
 pub(crate) use world::World;
 

@@ -57,38 +57,46 @@ impl State {
 
 /// One lock in a line. Spans are in milliseconds.
 #[derive(Clone, Debug)]
-pub(crate) struct LockRow {
+pub(crate) struct LockRow<'a> {
     /// The full name, by which it is selected.
-    pub(crate) name: Arc<str>,
+    pub(crate) name: &'a Arc<str>,
     /// What it is called on the screen.
-    pub(crate) label: Arc<str>,
+    pub(crate) label: &'a str,
     pub(crate) state: State,
-    pub(crate) holder: Option<Arc<Entry>>,
+    pub(crate) holder: Option<&'a Arc<Entry>>,
     /// Who was taken over from, while that is shown.
-    pub(crate) was: Option<Arc<Entry>>,
-    /// How long it has been held; absent when that began before we looked and nobody says when.
-    pub(crate) held: Option<u64>,
+    pub(crate) was: Option<&'a Arc<Entry>>,
     pub(crate) ttl: Option<Ttl>,
     pub(crate) waiters: usize,
-    /// How long the first waiter has waited.
-    pub(crate) oldest: Option<u64>,
+    lock: &'a Lock,
+    shown: Shown<'a>,
 }
 
-impl LockRow {
+impl LockRow<'_> {
     /// The fencing token of the holder.
     pub(crate) fn token(&self) -> Option<i64> {
-        self.holder.as_ref().map(|holder| holder.create)
+        self.holder.map(|holder| holder.create)
+    }
+
+    /// How long it has been held; absent when that began before we looked and nobody says when.
+    pub(crate) fn held(&self) -> Option<u64> {
+        let since = held_since(self.shown, self.lock, self.holder?)?;
+        Some(self.shown.now.saturating_sub(since))
+    }
+
+    /// How long the first waiter has waited.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        let mut waiters = self.lock.waiters().iter();
+        waiters.find_map(|entry| Some(self.shown.now.saturating_sub(entry.since?)))
     }
 }
 
 impl Model {
     /// The line about `lock` at the moment that is shown.
-    pub(crate) fn row(&self, shown: Shown<'_>, lock: &Lock) -> LockRow {
+    pub(crate) fn row<'a>(&self, shown: Shown<'a>, lock: &'a Lock) -> LockRow<'a> {
         let now = shown.now;
-        let holder = lock.holder().cloned();
-        let ttl = holder
-            .as_ref()
-            .and_then(|entry| self.leases.ttl(entry.lease, now));
+        let holder = lock.holder();
+        let ttl = holder.and_then(|entry| self.leases.ttl(entry.lease, now));
         let was = match &lock.tenancy.before {
             Some((who, Parting::Expired | Parting::Forced))
                 if holder.is_some()
@@ -97,12 +105,12 @@ impl Model {
                         .since
                         .is_some_and(|since| now.saturating_sub(since) < TAKEOVER_SHOWN) =>
             {
-                Some(who.clone())
+                Some(who)
             }
             _ => None,
         };
         let waiters = lock.waiters().len();
-        let state = match &holder {
+        let state = match holder {
             None => State::Free,
             Some(holder) if holder.lease == 0 => State::AdminHold,
             Some(_) if ttl.is_some_and(|ttl| ttl.is_running_out()) => State::Expiring,
@@ -110,23 +118,16 @@ impl Model {
             Some(_) if waiters > 0 => State::Contend,
             Some(_) => State::Held,
         };
-        let oldest = lock
-            .waiters()
-            .iter()
-            .find_map(|entry| Some(now.saturating_sub(entry.since?)));
         LockRow {
-            name: lock.name.clone(),
-            label: lock.label.clone(),
+            name: &lock.name,
+            label: &lock.label,
             state,
-            held: holder
-                .as_ref()
-                .and_then(|holder| held_since(shown, lock, holder))
-                .map(|since| now.saturating_sub(since)),
             holder,
             was,
             ttl,
             waiters,
-            oldest,
+            lock,
+            shown,
         }
     }
 }

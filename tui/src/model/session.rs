@@ -1,10 +1,11 @@
 //! One line about one session: a lease, whose it is, and what it carries.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::lease::Ttl;
-use super::{Entry, Host, Model, Shown};
+use super::{Entry, Host, Lock, Model, Shown, Who};
 
 /// A lease and what it carries.
 #[derive(Clone, Debug)]
@@ -21,52 +22,177 @@ pub(crate) struct SessionRow {
     pub(crate) ttl: Option<Ttl>,
 }
 
+/// A session in short: enough to put many of them in order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brief {
+    pub(crate) lease: i64,
+    pub(crate) holds: usize,
+    pub(crate) waits: usize,
+    /// Whether it carries no host's record.
+    is_client: bool,
+    /// The number of its name among all names.
+    whose: usize,
+}
+
 impl Model {
     /// Every lease that carries something, at the moment that is shown: hosts first, then others, by name.
     pub(crate) fn sessions(&self, shown: Shown<'_>) -> Vec<SessionRow> {
-        self.sessions_of(shown, |_| true)
+        let mut rows = Rows::new(self, shown);
+        for lock in shown.world.locks.values() {
+            rows.add(lock, |_| true);
+        }
+        rows.in_order()
     }
 
-    /// As [`Model::sessions`], of leases that are `wanted` alone: a screen shows few of many.
-    pub(crate) fn sessions_of(
-        &self,
-        shown: Shown<'_>,
-        wanted: impl Fn(i64) -> bool,
-    ) -> Vec<SessionRow> {
-        let mut rows: BTreeMap<i64, SessionRow> = BTreeMap::new();
-        let new = |lease| SessionRow {
+    /// As [`Model::sessions`], of these leases alone: a screen shows few of many.
+    pub(crate) fn sessions_of(&self, shown: Shown<'_>, leases: &[i64]) -> Vec<SessionRow> {
+        let mut rows = Rows::new(self, shown);
+        rows.by_lease.retain(|lease, _| leases.contains(lease));
+        for lease in leases {
+            let mut last = None;
+            for name in shown.world.carried.of(*lease) {
+                if last.replace(name) != Some(name)
+                    && let Some(lock) = shown.world.locks.get(name)
+                {
+                    rows.add(lock, |other| other == *lease);
+                }
+            }
+        }
+        rows.in_order()
+    }
+
+    /// All sessions in short, in the order of [`Model::sessions`].
+    pub(crate) fn briefs(shown: Shown<'_>) -> Vec<Brief> {
+        let mut briefs: Vec<Brief> = Vec::new();
+        let mut names = Names::default();
+        let mut places: HashMap<i64, usize> = HashMap::new();
+        let mut place = |briefs: &mut Vec<Brief>, lease, is_client, whose| {
+            *places.entry(lease).or_insert_with(|| {
+                briefs.push(Brief {
+                    lease,
+                    holds: 0,
+                    waits: 0,
+                    is_client,
+                    whose,
+                });
+                briefs.len() - 1
+            })
+        };
+        for host in shown.world.hosts.values() {
+            let name = names.number(Cow::Borrowed(&host.record.host));
+            place(&mut briefs, host.lease, false, name);
+        }
+        for lock in shown.world.locks.values() {
+            for (at, entry) in lock.queue.iter().enumerate() {
+                if entry.lease == 0 {
+                    continue;
+                }
+                let name = names.number(whose(&entry.who));
+                let place = place(&mut briefs, entry.lease, true, name);
+                if let Some(brief) = briefs.get_mut(place) {
+                    if at == 0 {
+                        brief.holds += 1;
+                    } else {
+                        brief.waits += 1;
+                    }
+                }
+            }
+        }
+        let ranks = names.ranks();
+        let rank = |brief: &Brief| ranks.get(brief.whose).copied();
+        briefs.sort_unstable_by_key(|brief| (brief.is_client, rank(brief), brief.lease));
+        briefs
+    }
+}
+
+/// Names, each with the number under which it came first: many sessions have few names, and comparing numbers
+/// is faster.
+#[derive(Default)]
+struct Names<'a>(HashMap<Cow<'a, str>, usize>);
+
+impl<'a> Names<'a> {
+    fn number(&mut self, name: Cow<'a, str>) -> usize {
+        let next = self.0.len();
+        *self.0.entry(name).or_insert(next)
+    }
+
+    /// The place of each number in the order of the names.
+    fn ranks(self) -> Vec<usize> {
+        let mut names: Vec<(Cow<'a, str>, usize)> = self.0.into_iter().collect();
+        names.sort_unstable();
+        let mut ranks = vec![0; names.len()];
+        for (rank, (_, number)) in names.into_iter().enumerate() {
+            if let Some(place) = ranks.get_mut(number) {
+                *place = rank;
+            }
+        }
+        ranks
+    }
+}
+
+/// Whose an entry is: of one of our hosts, or of a client.
+fn whose(who: &Who) -> Cow<'_, str> {
+    match who.host() {
+        Some(host) => Cow::Borrowed(host),
+        None => Cow::Owned(who.label()),
+    }
+}
+
+/// Sessions in the making.
+struct Rows<'a> {
+    model: &'a Model,
+    now: u64,
+    by_lease: BTreeMap<i64, SessionRow>,
+}
+
+impl<'a> Rows<'a> {
+    /// Those of hosts, which carry nothing yet.
+    fn new(model: &'a Model, shown: Shown<'_>) -> Self {
+        let mut rows = Self {
+            model,
+            now: shown.now,
+            by_lease: BTreeMap::new(),
+        };
+        for host in shown.world.hosts.values() {
+            let row = rows.row(host.lease);
+            row.whose.clone_from(&host.record.host);
+            row.host = Some(host.clone());
+        }
+        rows
+    }
+
+    fn row(&mut self, lease: i64) -> &mut SessionRow {
+        let (leases, now) = (&self.model.leases, self.now);
+        self.by_lease.entry(lease).or_insert_with(|| SessionRow {
             lease,
             host: None,
             whose: String::new(),
             holds: Vec::new(),
             waits: Vec::new(),
-            ttl: self.leases.ttl(lease, shown.now),
-        };
-        for host in shown.world.hosts.values().filter(|host| wanted(host.lease)) {
-            let row = rows.entry(host.lease).or_insert_with(|| new(host.lease));
-            row.whose.clone_from(&host.record.host);
-            row.host = Some(host.clone());
-        }
-        for lock in shown.world.locks.values() {
-            for (place, entry) in lock.queue.iter().enumerate() {
-                if entry.lease == 0 || !wanted(entry.lease) {
-                    continue;
-                }
-                let row = rows.entry(entry.lease).or_insert_with(|| new(entry.lease));
-                if row.whose.is_empty() {
-                    row.whose = match entry.who.host() {
-                        Some(host) => host.to_owned(),
-                        None => entry.who.label(),
-                    };
-                }
-                if place == 0 {
-                    row.holds.push((lock.label.clone(), entry.clone()));
-                } else {
-                    row.waits.push((lock.label.clone(), entry.clone(), place));
-                }
+            ttl: leases.ttl(lease, now),
+        })
+    }
+
+    /// Adds what is in the queue of this lock under `wanted` leases.
+    fn add(&mut self, lock: &Lock, wanted: impl Fn(i64) -> bool) {
+        for (place, entry) in lock.queue.iter().enumerate() {
+            if entry.lease == 0 || !wanted(entry.lease) {
+                continue;
+            }
+            let row = self.row(entry.lease);
+            if row.whose.is_empty() {
+                row.whose = whose(&entry.who).into_owned();
+            }
+            if place == 0 {
+                row.holds.push((lock.label.clone(), entry.clone()));
+            } else {
+                row.waits.push((lock.label.clone(), entry.clone(), place));
             }
         }
-        let mut rows: Vec<SessionRow> = rows.into_values().collect();
+    }
+
+    fn in_order(self) -> Vec<SessionRow> {
+        let mut rows: Vec<SessionRow> = self.by_lease.into_values().collect();
         rows.sort_by_cached_key(|row| (row.host.is_none(), row.whose.clone(), row.lease));
         rows
     }

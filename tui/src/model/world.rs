@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use leasehold_records::{DeedRecord, JobRecord, RunKey, RunRecord};
 
+use super::blame::Blame;
+use super::carried::Carried;
 use super::item::{Host, Item};
 use super::lock::{Lock, Tenancy};
 use super::scope::{Place, Scope};
@@ -21,6 +23,10 @@ pub(crate) struct World {
     pub(crate) runs: BTreeMap<RunKey, Arc<RunRecord>>,
     /// By key.
     pub(crate) deeds: BTreeMap<String, Arc<DeedRecord>>,
+    /// Who blocks whom.
+    pub(crate) blame: Blame,
+    /// What goes with a lease.
+    pub(crate) carried: Carried,
     /// Counts changes, so that what is derived from it can be kept.
     pub(crate) version: u64,
 }
@@ -81,10 +87,21 @@ impl World {
             .locks
             .entry(lock.clone())
             .or_insert_with(|| Lock::new(scope, lock));
+        let before = found.holder().cloned();
         let was = found.take(key);
+        if let Some(was) = &was {
+            self.carried.take(was.lease, &found.name);
+        }
         if let Some(entry) = now {
+            self.carried.put(entry.lease, &found.name);
             found.put(entry);
         }
+        let (from, to) = (before.as_ref(), found.holder());
+        self.blame.passes(
+            &found.name,
+            from.map(|entry| &entry.who),
+            to.map(|entry| &entry.who),
+        );
         was
     }
 

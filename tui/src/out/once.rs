@@ -61,7 +61,7 @@ struct Stand {
 pub(crate) fn once(model: &Model, filter: &Filter, now: u64, form: Form) -> String {
     let shown = model.shown(now);
     let locks = shown.world.locks.values();
-    let rows: Vec<(LockRow, One)> = locks
+    let rows: Vec<(LockRow<'_>, One)> = locks
         .filter(|lock| !lock.queue.is_empty())
         .map(|lock| {
             let row = model.row(shown, lock);
@@ -80,7 +80,7 @@ pub(crate) fn once(model: &Model, filter: &Filter, now: u64, form: Form) -> Stri
     }
 }
 
-fn describe(row: &LockRow, queue: &[std::sync::Arc<crate::model::Entry>]) -> One {
+fn describe(row: &LockRow<'_>, queue: &[std::sync::Arc<crate::model::Entry>]) -> One {
     let place = |(place, entry): (usize, &std::sync::Arc<crate::model::Entry>)| {
         let (job, host) = match &entry.who {
             Who::Job { job, host } => (Some(job.to_string()), Some(host.to_string())),
@@ -102,15 +102,15 @@ fn describe(row: &LockRow, queue: &[std::sync::Arc<crate::model::Entry>]) -> One
         name: row.name.to_string(),
         state: row.state.as_str(),
         waiters: row.waiters,
-        held_ms: row.held,
-        oldest_wait_ms: row.oldest,
+        held_ms: row.held(),
+        oldest_wait_ms: row.oldest(),
         ttl_ms: row.ttl.map(|ttl| ttl.left),
         ttl_granted_ms: row.ttl.map(|ttl| ttl.granted),
         queue: queue.iter().enumerate().map(place).collect(),
     }
 }
 
-fn json(model: &Model, shown: Shown<'_>, rows: Vec<(LockRow, One)>) -> String {
+fn json(model: &Model, shown: Shown<'_>, rows: Vec<(LockRow<'_>, One)>) -> String {
     let all = All {
         at_unix_ms: shown.now,
         revision: shown.revision,
@@ -123,7 +123,7 @@ fn json(model: &Model, shown: Shown<'_>, rows: Vec<(LockRow, One)>) -> String {
     text
 }
 
-fn csv(rows: &[(LockRow, One)]) -> String {
+fn csv(rows: &[(LockRow<'_>, One)]) -> String {
     let head = "lock,state,holder,held_ms,ttl_ms,waiters,oldest_wait_ms,token,lease";
     let mut text = format!("{head}\r\n");
     for (_, one) in rows {
@@ -161,7 +161,7 @@ fn field(text: &str) -> String {
     }
 }
 
-fn table(rows: &[(LockRow, One)]) -> String {
+fn table(rows: &[(LockRow<'_>, One)]) -> String {
     if rows.is_empty() {
         return "no lock is held\n".into();
     }

@@ -129,17 +129,17 @@ fn cells_of(scene: &Scene<'_>, table: &Table, lock: &Lock) -> [Cell; COLUMNS.len
         (row.label.to_string(), or_dim(row.holder.is_some())),
         (row.state.word().to_owned(), state),
         (holder, or_dim(row.holder.is_some())),
-        (cells::span(row.held), or_dim(row.held.is_some())),
+        (cells::span(row.held()), or_dim(row.held().is_some())),
         ttl,
         (row.waiters.to_string(), or_dim(row.waiters > 0)),
-        (cells::span(row.oldest), or_dim(row.oldest.is_some())),
+        (cells::span(row.oldest()), or_dim(row.oldest().is_some())),
         (fence, or_dim(row.holder.is_some())),
         (spark(scene, &row, table.width("60s")), theme.spark),
     ]
 }
 
 /// Who holds it, and from whom it was taken over.
-fn holder(row: &LockRow, width: usize) -> String {
+fn holder(row: &LockRow<'_>, width: usize) -> String {
     let Some(holder) = &row.holder else {
         return "-".into();
     };
@@ -155,7 +155,7 @@ fn holder(row: &LockRow, width: usize) -> String {
     }
 }
 
-fn spark(scene: &Scene<'_>, row: &LockRow, width: usize) -> String {
+fn spark(scene: &Scene<'_>, row: &LockRow<'_>, width: usize) -> String {
     let Some(history) = scene.app.model.history(&row.name).filter(|_| width > 0) else {
         return String::new();
     };

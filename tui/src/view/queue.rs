@@ -87,7 +87,7 @@ fn branches<'a>(scene: &Scene<'_>, visible: &'a [RowKey]) -> HashMap<&'a RowKey,
     let Some(lock) = &scene.app.lock else {
         return HashMap::new();
     };
-    tree(scene.shown.world, scene.app.blame(), lock)
+    tree(scene.shown.world, lock)
         .into_iter()
         .filter_map(|branch| {
             let key = wanted.get(&(&branch.lock, &branch.entry.key))?;
@@ -105,7 +105,7 @@ fn about_lock(scene: &Scene<'_>, lock: &Lock) -> Parts {
     parts.add(0, row.state.word(), cells::state_style(theme, row.state));
     if let Some(holder) = &row.holder {
         let held = row
-            .held
+            .held()
             .map_or_else(String::new, |held| format!(" for {}", text::age(held)));
         let holder = paint::cut(&holder.who.label(), 40);
         parts.add(1, format!("held by {holder}{held}"), theme.text);
@@ -114,7 +114,7 @@ fn about_lock(scene: &Scene<'_>, lock: &Lock) -> Parts {
         let was = paint::cut(&was.who.label(), 40);
         parts.add(2, format!("taken over from {was}"), theme.takeover);
     }
-    match (row.waiters, row.oldest) {
+    match (row.waiters, row.oldest()) {
         (0, _) => parts.add(3, "nobody waits", theme.dim),
         (waiters, Some(oldest)) => {
             let text = format!("{waiters} wait, the first for {}", text::age(oldest));
@@ -130,7 +130,7 @@ fn cells_of(scene: &Scene<'_>, table: &Table, branch: &Branch) -> [Cell; COLUMNS
     let entry = &branch.entry;
     let lock = scene.shown.world.locks.get(&branch.lock);
     let (style, since) = if branch.place == 0 {
-        let held = lock.and_then(|lock| scene.app.model.row(scene.shown, lock).held);
+        let held = lock.and_then(|lock| scene.app.model.row(scene.shown, lock).held());
         (theme.good, held)
     } else {
         (theme.contend, entry.since.map(|since| scene.ago(since)))

@@ -95,7 +95,7 @@ fn entry_line(
     let theme = scene.theme;
     let (mark, since) = if place == 0 {
         let row = scene.app.model.row(scene.shown, lock);
-        ("HOLD".to_owned(), row.held)
+        ("HOLD".to_owned(), row.held())
     } else {
         (
             format!("#{place}"),
@@ -153,7 +153,7 @@ pub(super) fn also_holds(
     if place == 0 {
         return None;
     }
-    let held = scene.app.blame().holds(&entry.who);
+    let held = scene.shown.world.blame.holds(&entry.who);
     let others: Vec<&Arc<str>> = held.iter().filter(|held| **held != lock.name).collect();
     let first = others.first()?;
     let locks = &scene.shown.world.locks;
@@ -177,7 +177,8 @@ pub(super) fn also_holds(
 /// What hangs on the holder of a lock.
 pub(super) fn blast(scene: &Scene<'_>, lock: &str) -> Vec<Piece> {
     let theme = scene.theme;
-    let blocked = scene.app.blame().blocked(scene.shown.world, lock);
+    let world = scene.shown.world;
+    let blocked = world.blame.blocked(world, lock);
     let waiters = text::count(blocked.waiters as u64);
     let locks = text::count(blocked.locks as u64);
     let s = |count: usize| if count == 1 { "" } else { "s" };

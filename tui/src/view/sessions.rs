@@ -56,8 +56,8 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
         .filter_map(lease_of)
         .collect();
     wanted.sort_unstable();
-    let is_wanted = |lease| wanted.binary_search(&lease).is_ok();
-    let sessions = app.model.sessions_of(scene.shown, is_wanted);
+    wanted.dedup();
+    let sessions = app.model.sessions_of(scene.shown, &wanted);
     let find = |key: &RowKey| sessions.iter().find(|row| Some(row.lease) == lease_of(key));
     let first = range.start;
     for (at, key) in list.rows().iter().enumerate().take(range.end).skip(first) {

@@ -90,8 +90,7 @@ fn tell(story: &mut Story<'_>, row: &RowKey) -> String {
             }
         }
         RowKey::Session(lease) => {
-            let of_this = |other| other == *lease;
-            let sessions = scene.app.model.sessions_of(scene.shown, of_this);
+            let sessions = scene.app.model.sessions_of(scene.shown, &[*lease]);
             match sessions.iter().find(|session| session.lease == *lease) {
                 Some(session) => {
                     let lines = sessions::story(scene, session);
