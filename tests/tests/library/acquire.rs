@@ -28,6 +28,7 @@ fn try_it() -> Acquire {
     Acquire::new(NAME).wait(Wait::Never)
 }
 
+/// Promise P1. Fails on the mutant "a free lock is taken without asking whether it is free", see scripts/mutants.
 async fn a_try_leaves_no_trace_when_contended_and_takes_a_free_lock(
     version: Version,
 ) -> Result<()> {

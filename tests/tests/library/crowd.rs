@@ -111,6 +111,7 @@ async fn serve(etcd: &Etcd, clients: &[Locks], each: usize) -> Result<()> {
     queue_of(&clients[0], NAME, 0).await.map(drop)
 }
 
+/// Promise P5. Fails on the mutant "a waiter is served before its turn", see scripts/mutants.
 async fn twenty_contenders_of_one_client_are_served_in_order(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     serve(&etcd, &[client(&etcd).await?], 20).await
@@ -163,6 +164,8 @@ async fn a_far_waiter_comes_first_in_the_end(version: Version) -> Result<()> {
 }
 
 /// Other waiters of the same client hear of the same deletions, and may not take them for an answer.
+///
+/// Promise P1. Fails on the mutant "a far waiter is first when the one before it goes", see scripts/mutants.
 async fn a_far_waiter_is_not_first_because_one_that_its_client_follows_has_gone(
     version: Version,
 ) -> Result<()> {
@@ -271,6 +274,7 @@ async fn a_far_waiter_whose_key_is_deleted_is_told_and_never_granted(
     told_and_never_granted(&Etcd::start(version)?, true).await
 }
 
+/// Promise P5. Fails on the mutant "a waiter does not look whether its own entry stands", see scripts/mutants.
 async fn a_near_waiter_whose_key_is_deleted_is_told_and_never_granted(
     version: Version,
 ) -> Result<()> {

@@ -148,6 +148,7 @@ fn a_holder_whose_lease_is_revoked_is_stopped_at_once(version: Version) -> Resul
     forced_out(version, By::RevokingItsLease)
 }
 
+/// Promise P6. Fails on the mutant "a lost run is not written down", see scripts/mutants.
 fn a_holder_whose_key_is_deleted_is_stopped_at_once(version: Version) -> Result<()> {
     forced_out(version, By::DeletingItsKey)
 }
