@@ -64,6 +64,12 @@ pub(crate) enum What {
         #[serde(skip_serializing_if = "Option::is_none")]
         holder: Option<String>,
     },
+    /// It has waited for a while.
+    Blocked {
+        /// The job and the host that hold the lock.
+        by: String,
+        holder: String,
+    },
     Acquired {
         wait_ms: u64,
     },

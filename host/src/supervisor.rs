@@ -23,6 +23,7 @@ use crate::job::closing;
 use crate::job::machine::{Action, Ending, Event, State, Until, Verdict};
 use crate::job::run::{self, RunNumber};
 use crate::job::seat::{Seat, Taken};
+use crate::job::waiting;
 use crate::job::work::{self, Outcome, Paused};
 use crate::journal::{Journal, text, unix_ms};
 use crate::timeline::Timeline;
@@ -385,7 +386,7 @@ impl Supervisor {
         match action {
             Action::Sleep { until } => self.spawn(at, work::sleep(bench, until)),
             Action::Look { tick } => self.spawn(at, claiming::look(bench, tick)),
-            Action::Acquire => self.spawn(at, work::acquire(bench)),
+            Action::Acquire => self.spawn(at, waiting::acquire(bench)),
             Action::Claim { tick, newest } => {
                 let sequence = seat.sequence;
                 match seat.grant.take() {

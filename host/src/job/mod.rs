@@ -1,6 +1,6 @@
-//! Jobs: what each should be doing (`machine`), the work that does it (`work`, and `claiming` for ticks), what
-//! that works with (`bench`), one run (`run`) and what its end means (`closing`), what is known of a job (`seat`),
-//! and what keeps a tick from being run twice (`tick`).
+//! Jobs: what each should be doing (`machine`), the work that does it (`work`, `waiting` for the lock, `claiming`
+//! for ticks, `run`), what that works with (`bench`), what the end of a run means (`closing`), what is known of a
+//! job (`seat`), and what keeps a tick from being run twice (`tick`).
 
 pub(crate) mod bench;
 pub(crate) mod claiming;
@@ -9,6 +9,7 @@ pub(crate) mod machine;
 pub(crate) mod run;
 pub(crate) mod seat;
 pub(crate) mod tick;
+pub(crate) mod waiting;
 pub(crate) mod work;
 
 #[cfg(test)]

@@ -4,17 +4,14 @@
 //! can use it and none can forget it. A panic drops it, which gives the lock back.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use leasehold_lock::{Acquire, AcquireError, BootTime, Clock, Grant, Wait as LockWait};
-use leasehold_records::HolderRecord;
+use leasehold_lock::{BootTime, Clock, Grant};
 
 use super::bench::Bench;
 use super::machine::{Claim, Look, Missed, Now, Until, Verdict};
-use crate::config::Wait;
 use crate::event::What;
 use crate::host::cut_short;
-use crate::journal::{text, unix_ms};
 use crate::runtime::RunReport;
 use crate::wall::UnixMs;
 
@@ -88,53 +85,6 @@ async fn sleep_until(clock: &dyn Clock, until: BootTime) {
         }
         // tokio's timers do not count suspend; looking now and then does.
         tokio::time::sleep(left.min(NAP)).await;
-    }
-}
-
-/// Waits for the lock.
-pub(crate) async fn acquire(bench: Arc<Bench>) -> Outcome {
-    let holder = HolderRecord {
-        host: text(&bench.host),
-        job: text(&bench.name),
-        pid: std::process::id(),
-        since_unix_ms: unix_ms(SystemTime::now()),
-    };
-    let request = Acquire::new(bench.root.lock(&bench.lock))
-        .value(holder.to_json())
-        .ttl(bench.job.ttl())
-        .stop_margin(bench.job.stop_margin())
-        .wait(match bench.job.wait() {
-            Wait::Forever => LockWait::Forever,
-            Wait::AtMost(most) => LockWait::AtMost(most),
-            Wait::Never => LockWait::Never,
-        });
-    let about = bench.about();
-    let waiting = bench.locks.acquire_telling(request, |place| {
-        bench.timeline.say(
-            about.clone(),
-            What::Waiting {
-                place: place.ahead,
-                holder: place.holder,
-            },
-        );
-    });
-    let acquired = tokio::select! {
-        () = bench.cancel.cancelled() => return Outcome::Missed(Missed::Cancelled),
-        acquired = waiting => acquired,
-    };
-    match acquired {
-        Ok(grant) => Outcome::Acquired(Box::new(grant), bench.clock.now()),
-        Err(error @ AcquireError::Contended { .. }) => {
-            Outcome::Missed(Missed::Contended(error.to_string()))
-        }
-        Err(AcquireError::Closed) => Outcome::Missed(Missed::Cancelled),
-        Err(error) => {
-            let text = match std::error::Error::source(&error) {
-                Some(source) => format!("{error}: {source}"),
-                None => error.to_string(),
-            };
-            Outcome::Missed(Missed::Trouble(text))
-        }
     }
 }
 

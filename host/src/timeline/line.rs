@@ -63,7 +63,10 @@ fn text(event: &Event) -> String {
 
 fn story(event: &Event, began: BootTime, colours: bool) -> String {
     // Said already by the line before.
-    if matches!(event.what, What::RunStarted { .. } | What::Progress { .. }) {
+    if matches!(
+        event.what,
+        What::RunStarted { .. } | What::Progress { .. } | What::Blocked { .. }
+    ) {
         return String::new();
     }
     let paint = |code: u8, text: String| {
@@ -127,6 +130,7 @@ fn sentence(what: &What) -> String {
             Some(holder) => format!("WAITING    {place} ahead, held by {holder}"),
             None => format!("WAITING    {place} ahead"),
         },
+        What::Blocked { by, .. } => format!("BLOCKED    by {by}, who holds the lock"),
         What::Acquired { wait_ms } => format!("ACQUIRED   after {wait_ms} ms"),
         What::RunStarted {
             attempt,
@@ -294,6 +298,15 @@ mod tests {
         insta::assert_snapshot!(
             text,
             @"1970-01-01T00:00:01.500Z dev-1      ledger         info| moved 5 token=7"
+        );
+        let blocked = What::Blocked {
+            by: "ledger@dev-2".into(),
+            holder: "/leasehold/locks/ledger/7".into(),
+        };
+        let text = of(&event("dev-1", None, blocked), Form::Text);
+        insta::assert_snapshot!(
+            text,
+            @"1970-01-01T00:00:01.500Z dev-1      ledger         BLOCKED    by ledger@dev-2, who holds the lock"
         );
         let json = of(&event("dev-1", Some(7), guest()), Form::Json);
         let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");

@@ -156,7 +156,7 @@ fn holder(row: &LockRow<'_>, width: usize) -> String {
 }
 
 fn spark(scene: &Scene<'_>, row: &LockRow<'_>, width: usize) -> String {
-    let Some(history) = scene.app.model.history(&row.name).filter(|_| width > 0) else {
+    let Some(history) = scene.app.model.history(row.name).filter(|_| width > 0) else {
         return String::new();
     };
     let bucket = (SPARK / width as u64).max(1);

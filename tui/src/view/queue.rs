@@ -101,7 +101,7 @@ fn about_lock(scene: &Scene<'_>, lock: &Lock) -> Parts {
     let theme = scene.theme;
     let row = scene.app.model.row(scene.shown, lock);
     let mut parts = Parts::default();
-    parts.add(0, format!(" {}", paint::cut(&row.label, 40)), theme.title);
+    parts.add(0, format!(" {}", paint::cut(row.label, 40)), theme.title);
     parts.add(0, row.state.word(), cells::state_style(theme, row.state));
     if let Some(holder) = &row.holder {
         let held = row

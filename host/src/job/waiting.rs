@@ -1,0 +1,128 @@
+//! Waiting for the lock, and saying who has it.
+//!
+//! The lock tells the key of whoever holds it; people want a name. It is asked for only when the wait is long
+//! or over, so that a lock is handed on no later for it. This file must never keep a grant.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use leasehold_lock::{Acquire, AcquireError, Place, Wait as LockWait};
+use leasehold_records::{HolderRecord, printable};
+use tokio::sync::watch;
+
+use super::bench::Bench;
+use super::machine::Missed;
+use super::work::Outcome;
+use crate::config::Wait;
+use crate::event::What;
+use crate::journal::{text, unix_ms};
+
+/// Who waits longer than this behind the same holder wants to know who that is.
+const LONG: Duration = Duration::from_secs(1);
+/// How long to ask the store who holds a lock.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Waits for the lock.
+pub(crate) async fn acquire(bench: Arc<Bench>) -> Outcome {
+    let holder = HolderRecord {
+        host: text(&bench.host),
+        job: text(&bench.name),
+        pid: std::process::id(),
+        since_unix_ms: unix_ms(SystemTime::now()),
+    };
+    let request = Acquire::new(bench.root.lock(&bench.lock))
+        .value(holder.to_json())
+        .ttl(bench.job.ttl())
+        .stop_margin(bench.job.stop_margin())
+        .wait(match bench.job.wait() {
+            Wait::Forever => LockWait::Forever,
+            Wait::AtMost(most) => LockWait::AtMost(most),
+            Wait::Never => LockWait::Never,
+        });
+    let (places, place) = watch::channel(None);
+    let about = bench.about();
+    let waiting = bench.locks.acquire_telling(request, |place| {
+        let waits = What::Waiting {
+            place: place.ahead,
+            holder: place.holder.clone(),
+        };
+        bench.timeline.say(about.clone(), waits);
+        places.send_replace(Some(place));
+    });
+    let acquired = tokio::select! {
+        () = bench.cancel.cancelled() => return Outcome::Missed(Missed::Cancelled),
+        acquired = waiting => acquired,
+        never = tell_holders(&bench, place) => match never {},
+    };
+    match acquired {
+        Ok(grant) => Outcome::Acquired(Box::new(grant), bench.clock.now()),
+        Err(error @ AcquireError::Contended { .. }) => {
+            Outcome::Missed(Missed::Contended(contended(&bench, &error).await))
+        }
+        Err(AcquireError::Closed) => Outcome::Missed(Missed::Cancelled),
+        Err(error) => {
+            let text = match std::error::Error::source(&error) {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            };
+            Outcome::Missed(Missed::Trouble(text))
+        }
+    }
+}
+
+/// Says who holds the lock, of each holder that is waited for long.
+async fn tell_holders(bench: &Bench, mut place: watch::Receiver<Option<Place>>) -> Infallible {
+    let mut told = None;
+    loop {
+        let holder = place.borrow_and_update().clone();
+        let holder = holder.and_then(|place| place.holder);
+        let long = async {
+            match holder {
+                // Many may have begun to wait at once, and should not ask at once.
+                Some(holder) if told.as_ref() != Some(&holder) => {
+                    tokio::time::sleep(LONG.mul_f64(1.0 + fastrand::f64())).await;
+                    holder
+                }
+                _ => std::future::pending().await,
+            }
+        };
+        let holder = tokio::select! {
+            changed = place.changed() => match changed {
+                Ok(()) => continue,
+                // Nothing more will be told.
+                Err(_) => std::future::pending().await,
+            },
+            holder = long => holder,
+        };
+        if let Some(by) = name_of(bench, &holder).await {
+            let blocked = What::Blocked {
+                by,
+                holder: holder.clone(),
+            };
+            bench.timeline.say(bench.about(), blocked);
+        }
+        told = Some(holder);
+    }
+}
+
+/// Why the lock was not acquired, with the name of who has it.
+async fn contended(bench: &Bench, error: &AcquireError) -> String {
+    let said = error.to_string();
+    let AcquireError::Contended { holder, .. } = error else {
+        return said;
+    };
+    match name_of(bench, holder).await {
+        Some(name) => said.replacen(holder, &format!("{name} ({holder})"), 1),
+        None => said,
+    }
+}
+
+/// The job and the host that an entry is of, if it stands and one of ours made it.
+async fn name_of(bench: &Bench, entry: &str) -> Option<String> {
+    // Boxed, for it is seldom needed, and what waits is moved about.
+    let asked = Box::pin(async { bench.locks.kv().get(entry).await });
+    let found = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()??;
+    let record = HolderRecord::from_json(&found.value).ok()?;
+    Some(printable::line(&format!("{}@{}", record.job, record.host)))
+}
