@@ -112,7 +112,12 @@ async fn contended(bench: &Bench, error: &AcquireError) -> String {
     let AcquireError::Contended { holder, .. } = error else {
         return said;
     };
-    match name_of(bench, holder).await {
+    let name = tokio::select! {
+        // A host that stops does not wait for a name.
+        () = bench.cancel.cancelled() => None,
+        name = name_of(bench, holder) => name,
+    };
+    match name {
         Some(name) => said.replacen(holder, &format!("{name} ({holder})"), 1),
         None => said,
     }
