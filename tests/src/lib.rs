@@ -4,6 +4,7 @@
 //!
 //! - [`etcd`], [`etcdctl`], [`certs`]: a private server of any kind, its operator, its certificates;
 //! - [`proxy`]: a network in front of it that delays, holds and cuts;
+//! - [`cluster`]: members that are paused, killed, cut off from one another and restored from a copy;
 //! - [`host`], [`guests`]: a host process with a config and plugins;
 //! - [`terminal`]: a terminal with a shell in it, and what a person sees there;
 //! - [`events`], [`checks`]: what hosts say, and whether they kept the promises;
@@ -17,6 +18,7 @@
 pub mod binaries;
 pub mod certs;
 pub mod checks;
+pub mod cluster;
 pub mod etcd;
 pub mod etcdctl;
 pub mod events;
