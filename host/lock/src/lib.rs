@@ -27,11 +27,12 @@
 //! # Layout
 //!
 //! - [`clock`], [`tenure`]: time, and the answer to "may I still act?".
-//! - [`connect`], [`connector`], [`error`], [`backoff`]: reaching the store.
+//! - [`connect`], [`connector`], [`credentials`], [`error`], [`backoff`]: reaching the store.
 //! - [`acquire`], [`grant`], [`kv`]: taking a lock, holding it, writing under it.
 //! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
 //!   store is; what an operator may do to the entries of others.
-//! - `session`, `guard`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `entry`, `cuttable`: how it is done; private.
+//! - `session`, `guard`, `dialer`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `entry`, `cuttable`:
+//!   how it is done; private.
 //!
 //! # What this crate must never do
 //!
@@ -43,6 +44,7 @@ pub mod backoff;
 pub mod clock;
 pub mod connect;
 pub mod connector;
+pub mod credentials;
 pub mod error;
 pub mod feed;
 pub mod grant;
@@ -55,6 +57,7 @@ pub mod view;
 
 mod claims;
 mod cuttable;
+mod dialer;
 mod entry;
 mod far;
 mod guard;
@@ -67,8 +70,9 @@ mod wire;
 pub use acquire::{Acquire, Place, Wait};
 pub use backoff::Backoff;
 pub use clock::{BootTime, Clock, ManualClock, SystemClock};
-pub use connect::{ConnectOptions, Tls};
+pub use connect::ConnectOptions;
 pub use connector::{Connector, Service};
+pub use credentials::{CredentialError, Source, Tls};
 pub use cuttable::cuttable;
 pub use error::{AcquireError, ConnectError, Refusal, StoreError};
 pub use feed::{FeedItem, KeyChange, KeyFeed};

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
 use crate::connect::ConnectOptions;
+use crate::credentials::Credentials;
 use crate::error::{ConnectError, StoreError};
 use crate::guard::Guard;
 use crate::hub::{Hub, Range, Subscription};
@@ -17,6 +20,9 @@ use crate::wire::{Identity, Wire};
 
 /// Default clock rate error allowed for, as a fraction of the TTL.
 pub const DEFAULT_DRIFT: f64 = 0.01;
+
+/// Between two looks at how long the client certificate holds.
+const REVIEW_CERTIFICATE_EVERY: Duration = Duration::from_hours(12);
 
 /// A client of the store that takes locks. Clones share everything.
 ///
@@ -37,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Arc<dyn Clock>,
     options: ConnectOptions,
+    credentials: Arc<Credentials>,
     drift: f64,
     sessions: tokio::sync::Mutex<HashMap<Duration, Vec<Arc<Session>>>>,
     rooms: Mutex<HashMap<String, Arc<Room>>>,
@@ -67,16 +74,23 @@ impl Locks {
     ) -> Result<Self, ConnectError> {
         let identity = Arc::new(Identity::default());
         let timeout = options.request_timeout_value();
-        let wire = Wire::new(options.link(&identity).await?, identity.clone(), timeout);
+        let credentials = Arc::new(options.credentials());
+        let link = options.link(&identity, &credentials).await?;
+        let wire = Wire::new(link, identity.clone(), timeout);
         let guard = Guard::start().map_err(ConnectError::Guard)?;
         let (guard_options, known) = (options.clone(), identity.clone());
+        let same = credentials.clone();
         let link = guard
-            .run(async move { guard_options.link(&known).await })
+            .run(async move { guard_options.link(&known, &same).await })
             .await
             .ok_or_else(|| ConnectError::Setup("the guard thread ended".into()))??;
         let guard_wire = Wire::new(link, identity, timeout);
         let (hub, task) = Hub::new(guard_wire.clone(), guard.cancel_token().clone());
         guard.spawn(task);
+        if credentials.has_certificate() {
+            let cancel = guard.cancel_token().clone();
+            guard.spawn(review_certificate(credentials.clone(), cancel));
+        }
         Ok(Self(Arc::new(Shared {
             wire,
             guard_wire,
@@ -84,6 +98,7 @@ impl Locks {
             hub: Arc::new(hub),
             clock,
             options,
+            credentials,
             drift,
             sessions: tokio::sync::Mutex::default(),
             rooms: Mutex::default(),
@@ -109,6 +124,11 @@ impl Locks {
     /// Plain and fenced access to keys.
     pub fn kv(&self) -> Kv {
         Kv::new(self.0.wire.clone())
+    }
+
+    /// The end of the client certificate that was used last; `None` without one.
+    pub fn certificate_until(&self) -> Option<SystemTime> {
+        self.0.credentials.certificate_until()
     }
 
     /// The lease of the session for `ttl`, opened if need be, for keys that should go when this
@@ -256,6 +276,16 @@ impl Shared {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         if rooms.get(prefix).is_some_and(|room| room.is_closed()) {
             rooms.remove(prefix);
+        }
+    }
+}
+
+/// Warns when the client certificate on disk is about to end. Connections may last longer than certificates.
+async fn review_certificate(credentials: Arc<Credentials>, cancel: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(REVIEW_CERTIFICATE_EVERY) => credentials.review().await,
         }
     }
 }

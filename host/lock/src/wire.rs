@@ -3,6 +3,7 @@
 //! Every request that decides ownership is a transaction or a linearizable read. The server-side
 //! Lock RPC is never used: etcd 3.4 grants it to waiters whose lease has expired.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -12,6 +13,8 @@ use etcd_client::{
     Client, Compare, CompareOp, GetOptions, GetResponse, PutOptions, ResponseHeader, SortOrder,
     SortTarget, Txn, TxnOp, TxnOpResponse,
 };
+
+use tokio::time::Instant;
 
 use crate::error::StoreError;
 use crate::link::Link;
@@ -115,6 +118,9 @@ pub(crate) struct Wire {
     timeout: Duration,
 }
 
+/// A reply is late after this fraction of the time it may take.
+const LATE: u32 = 4;
+
 /// More entries than this and a newcomer does not follow every change, only those next to it.
 ///
 /// Each hand-off costs one message per follower: up to here that is cheaper than re-reading, and
@@ -130,7 +136,7 @@ impl Wire {
         }
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> Arc<Client> {
         self.link.client()
     }
 
@@ -148,15 +154,17 @@ impl Wire {
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
-        match self.ask_once(request()).await {
-            Err(error) if error.is_stale_login() => {}
+        let at = self.link.at();
+        match self.ask_once(at, request()).await {
+            Err(error) if error.is_stale_login() || error.is_wrong_password() => {}
             reply => return reply,
         }
-        // The client logs in again when a token has expired, but not when users have changed since it was
-        // given. The store looks at that before it does anything, so nothing was done.
-        let login = self.client().refresh_token();
+        // The client logs in again when a token has expired, with the password that it had then, but not when
+        // users have changed since. The store looks at that before it does anything, so nothing was done.
+        let login = self.link.log_in();
         let _ = tokio::time::timeout(self.timeout, login).await;
-        match self.ask_once(request()).await {
+        let at = self.link.at();
+        match self.ask_once(at, request()).await {
             Err(error) if error.is_stale_login() => {
                 Err(StoreError::Unknown(format!("{error} (logged in again)")))
             }
@@ -164,17 +172,32 @@ impl Wire {
         }
     }
 
+    /// Waits for one reply to a request that goes to the endpoint in use at `at`. While it is late, the other
+    /// endpoints are asked whether they work, so that the next request goes to one that does.
     async fn ask_once<T>(
         &self,
+        at: usize,
         request: impl Future<Output = Result<T, etcd_client::Error>>,
     ) -> Result<T, StoreError> {
-        let at = self.link.at();
-        let reply = match tokio::time::timeout(self.timeout, request).await {
+        let sent = Instant::now();
+        let look_elsewhere = async {
+            if self.link.has_others() {
+                tokio::time::sleep(self.timeout / LATE).await;
+                self.link.look_elsewhere(at).await;
+            }
+            std::future::pending::<Infallible>().await
+        };
+        let reply = tokio::select! {
+            biased;
+            reply = tokio::time::timeout(self.timeout, request) => reply,
+            never = look_elsewhere => match never {},
+        };
+        let reply = match reply {
             Ok(reply) => reply.map_err(StoreError::from),
             Err(_) => Err(StoreError::timed_out(self.timeout)),
         };
         if reply.as_ref().is_err_and(StoreError::is_unknown) {
-            self.link.move_on(at).await;
+            self.link.leave(at, sent).await;
         }
         reply
     }
