@@ -31,7 +31,7 @@
 //! - [`acquire`], [`grant`], [`kv`]: taking a lock, holding it, writing under it.
 //! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
 //!   store is; what an operator may do to the entries of others.
-//! - `session`, `guard`, `dialer`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `entry`, `cuttable`:
+//! - `session`, `pool`, `uses`, `guard`, `dialer`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `entry`, `cuttable`:
 //!   how it is done; private.
 //!
 //! # What this crate must never do
@@ -63,8 +63,10 @@ mod far;
 mod guard;
 mod hub;
 mod link;
+mod pool;
 mod room;
 mod session;
+mod uses;
 mod wire;
 
 pub use acquire::{Acquire, Place, Wait};

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
@@ -14,12 +15,17 @@ use crate::error::{ConnectError, StoreError};
 use crate::guard::Guard;
 use crate::hub::{Hub, Range, Subscription};
 use crate::kv::Kv;
+use crate::pool::{Pool, Slot};
 use crate::room::{Room, RoomClaim, RoomTask};
-use crate::session::{Session, Slot, Terms, renew};
+use crate::session::{Session, Terms, renew};
 use crate::wire::{Identity, Wire};
 
 /// Default clock rate error allowed for, as a fraction of the TTL.
 pub const DEFAULT_DRIFT: f64 = 0.01;
+
+/// Looks for entries of unanswered puts that may be under way at once. A network that loses the answers of
+/// thousands of puts must not be followed by thousands of readings.
+const LOOKS_AT_ONCE: usize = 4;
 
 /// Between two looks at how long the client certificate holds.
 const REVIEW_CERTIFICATE_EVERY: Duration = Duration::from_hours(12);
@@ -42,10 +48,12 @@ pub(crate) struct Shared {
     pub(crate) guard: Guard,
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Turns at looking for entries of unanswered puts.
+    pub(crate) looks: Semaphore,
     options: ConnectOptions,
     credentials: Arc<Credentials>,
     drift: f64,
-    sessions: tokio::sync::Mutex<HashMap<Duration, Vec<Arc<Session>>>>,
+    pool: Arc<Pool>,
     rooms: Mutex<HashMap<String, Arc<Room>>>,
     closed: AtomicBool,
 }
@@ -87,6 +95,11 @@ impl Locks {
         let guard_wire = Wire::new(link, identity, timeout);
         let (hub, task) = Hub::new(guard_wire.clone(), guard.cancel_token().clone());
         guard.spawn(task);
+        let pool = Pool::new(clock.clone());
+        guard.spawn(
+            pool.clone()
+                .tend(guard_wire.clone(), guard.cancel_token().clone()),
+        );
         if credentials.has_certificate() {
             let cancel = guard.cancel_token().clone();
             guard.spawn(review_certificate(credentials.clone(), cancel));
@@ -97,10 +110,11 @@ impl Locks {
             guard,
             hub: Arc::new(hub),
             clock,
+            looks: Semaphore::new(LOOKS_AT_ONCE),
             options,
             credentials,
             drift,
-            sessions: tokio::sync::Mutex::default(),
+            pool,
             rooms: Mutex::default(),
             closed: AtomicBool::new(false),
         })))
@@ -131,14 +145,15 @@ impl Locks {
         self.0.credentials.certificate_until()
     }
 
-    /// The lease of the session for `ttl`, opened if need be, for keys that should go when this
-    /// client goes. It is shared with the locks of that TTL.
+    /// The lease for keys that should go when this client goes, granted for `ttl` and renewed like those of
+    /// locks. It carries no lock: a lock's lease may have to end before the client does.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store grants no lease.
     pub async fn lease(&self, ttl: Duration) -> Result<i64, StoreError> {
-        Ok(self.0.session(ttl).await?.lease)
+        let open = || self.0.open(ttl);
+        Ok(self.0.pool.records(ttl, open).await?.lease)
     }
 
     /// The time to live that the store still gives `lease`, and what was granted, in seconds;
@@ -172,18 +187,7 @@ impl Locks {
         if self.0.closed.swap(true, Ordering::SeqCst) {
             return;
         }
-        let sessions = std::mem::take(&mut *self.0.sessions.lock().await);
-        for session in sessions.into_values().flatten() {
-            session.end(crate::tenure::EndReason::Released);
-            let lease = session.lease;
-            let revoke = || {
-                let mut leases = self.0.wire.client().lease_client();
-                async move { leases.revoke(lease).await }
-            };
-            if let Err(error) = self.0.wire.ask(revoke).await {
-                tracing::debug!(lease = session.lease, %error, "lease left to expire");
-            }
-        }
+        self.0.pool.close(&self.0.wire).await;
         self.0.guard.close().await;
     }
 }
@@ -193,37 +197,9 @@ impl Shared {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Makes a slot for one entry of `name`, on the first session of that TTL without one.
+    /// Makes a slot for one entry of `name`, on the first session of that TTL that can carry it.
     pub(crate) async fn slot(&self, ttl: Duration, name: &str) -> Result<Slot, StoreError> {
-        let mut sessions = self.sessions.lock().await;
-        let pool = sessions.entry(ttl).or_default();
-        Self::prune(pool);
-        for session in pool.iter() {
-            if let Some(slot) = Slot::take(session, name) {
-                return Ok(slot);
-            }
-        }
-        let session = self.open(ttl).await?;
-        pool.push(session.clone());
-        Slot::take(&session, name)
-            .ok_or_else(|| StoreError::Unknown("a new session was taken at once".into()))
-    }
-
-    async fn session(&self, ttl: Duration) -> Result<Arc<Session>, StoreError> {
-        let mut sessions = self.sessions.lock().await;
-        let pool = sessions.entry(ttl).or_default();
-        Self::prune(pool);
-        if let Some(session) = pool.first() {
-            return Ok(session.clone());
-        }
-        let session = self.open(ttl).await?;
-        pool.push(session.clone());
-        Ok(session)
-    }
-
-    /// Drops sessions that have ended. Slots still out keep theirs alive on their own.
-    fn prune(pool: &mut Vec<Arc<Session>>) {
-        pool.retain(|session| session.is_alive());
+        self.pool.slot(ttl, name, || self.open(ttl)).await
     }
 
     async fn open(&self, ttl: Duration) -> Result<Arc<Session>, StoreError> {

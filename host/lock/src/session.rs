@@ -18,8 +18,7 @@
 //!
 //! The lease discipline follows Gray and Cheriton, "Leases" (SOSP 1989).
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{LeaseKeepAliveStream, LeaseKeeper};
@@ -48,14 +47,13 @@ impl Terms {
     }
 }
 
-/// A lease of ours and the names it is used for.
+/// A lease of ours and its deadline.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) lease: i64,
     pub(crate) terms: Terms,
     deadline: Arc<Deadline>,
     clock: Arc<dyn Clock>,
-    names: Mutex<HashSet<String>>,
 }
 
 impl std::fmt::Debug for dyn Clock {
@@ -89,7 +87,6 @@ impl Session {
             terms,
             deadline: Deadline::new(terms.deadline(sent, granted)),
             clock,
-            names: Mutex::default(),
         }))
     }
 
@@ -109,55 +106,9 @@ impl Session {
             .unwrap_or(EndReason::DeadlinePassed)
     }
 
-    /// Takes `name` for one entry; false when this session already has an entry for it.
-    ///
-    /// Two entries under one lease would be one key, and so one holder twice.
-    fn take(&self, name: &str) -> bool {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.insert(name.to_owned())
-    }
-
-    fn free(&self, name: &str) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.remove(name);
-    }
-
     /// Ends the session here. What the server does with the lease is another matter.
     pub(crate) fn end(&self, reason: EndReason) {
         self.deadline.end(reason, || self.clock.now());
-    }
-}
-
-/// The right to have the one entry of `name` under `session`. Freed on drop, so it must be kept
-/// until the entry is certainly gone from the store.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    session: Arc<Session>,
-    name: String,
-}
-
-impl Slot {
-    pub(crate) fn take(session: &Arc<Session>, name: &str) -> Option<Self> {
-        session.take(name).then(|| Self {
-            session: session.clone(),
-            name: name.to_owned(),
-        })
-    }
-
-    pub(crate) const fn session(&self) -> &Arc<Session> {
-        &self.session
-    }
-
-    /// Leaves the name taken for as long as the session lives: a stranger stands under its key.
-    pub(crate) fn set_aside(mut self) {
-        // Freed in place of the name; no entry has an empty one.
-        self.name.clear();
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.session.free(&self.name);
     }
 }
 

@@ -100,6 +100,8 @@ pub(crate) enum Look {
 pub(crate) struct Enqueued {
     /// Our entry's create revision, if our entry now exists.
     pub(crate) create: Option<i64>,
+    /// Whether this very request made it, and not an earlier one whose answer was lost.
+    pub(crate) made: bool,
     /// The revision at which all this was true.
     pub(crate) as_of: i64,
     /// Entries of the lock known from this reply, oldest first, ours included.
@@ -238,7 +240,7 @@ impl Wire {
     }
 
     /// The revision of a reply, unless another cluster sent it.
-    fn revision(&self, header: Option<&ResponseHeader>) -> Result<i64, StoreError> {
+    pub(crate) fn revision(&self, header: Option<&ResponseHeader>) -> Result<i64, StoreError> {
         if self.identity.is_same_cluster(header) {
             Ok(header.map_or(0, ResponseHeader::revision))
         } else {
@@ -402,6 +404,7 @@ impl Reply {
         };
         Enqueued {
             create,
+            made: self.succeeded,
             as_of: self.revision,
             lines,
             truncated: range.is_some_and(GetResponse::more),
