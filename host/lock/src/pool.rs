@@ -31,6 +31,9 @@ const IDLE: Duration = Duration::from_mins(1);
 const FIRST_IDLE: Duration = Duration::from_mins(30);
 /// Between two looks for idle sessions.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
+/// Sessions to open for one slot: the first may be taken by another acquisition of the same name. A store
+/// whose leases have ended when they are granted is not asked for ever more of them.
+const OPENINGS: u32 = 3;
 /// How long closing waits for the store to confirm that the leases are revoked.
 const REVOKE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -232,7 +235,7 @@ impl PerTtl {
         }
         let asked = Instant::now();
         let _one_at_a_time = self.opening.lock().await;
-        loop {
+        for _ in 0..OPENINGS {
             if let Some(found) = find() {
                 return Ok(found);
             }
@@ -248,6 +251,8 @@ impl PerTtl {
                 }
             }
         }
+        let ended = "the leases it grants have ended when they arrive".to_owned();
+        find().ok_or(StoreError::Unknown(ended))
     }
 }
 

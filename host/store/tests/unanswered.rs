@@ -50,6 +50,8 @@ struct Way {
     landed: watch::Sender<bool>,
     /// Requests about leases are not answered while it is true.
     silent: Arc<AtomicBool>,
+    /// Leases are granted for no time.
+    ends_leases: Arc<AtomicBool>,
     grants: Arc<AtomicUsize>,
     revokes: Arc<AtomicUsize>,
 }
@@ -64,6 +66,7 @@ impl Way {
             gate: watch::Sender::new(false),
             landed: watch::Sender::new(false),
             silent: Arc::default(),
+            ends_leases: Arc::default(),
             grants: Arc::default(),
             revokes: Arc::default(),
         })
@@ -107,6 +110,7 @@ impl Connector for Way {
         let (away, gate) = (self.away.clone(), self.gate.clone());
         let (grants, revokes) = (self.grants.clone(), self.revokes.clone());
         let (landed, silent) = (self.landed.clone(), self.silent.clone());
+        let ends_leases = self.ends_leases.clone();
         Service::new(tower::service_fn(move |request: http::Request<Body>| {
             let path = request.uri().path().to_owned();
             let is_silent =
@@ -130,12 +134,17 @@ impl Connector for Way {
                 }
                 _ => None,
             };
+            let is_ended = path == GRANT && ends_leases.load(Ordering::SeqCst);
             let inner = inner.clone();
             let is_away = *away.borrow();
             let (mut gate, landed) = (gate.subscribe(), landed.clone());
             async move {
                 if is_silent {
                     std::future::pending::<()>().await;
+                }
+                if is_ended {
+                    // The lease 7, for 0 seconds.
+                    return Ok(answer(&[0x10, 7]));
                 }
                 if is_away {
                     return Err(Status::unavailable("away").into());
@@ -174,16 +183,19 @@ impl Connector for Way {
 fn foreign() -> http::Response<Body> {
     let key_value = [&[0x0a, 4][..], b"/l/f", &[0x10, 5]].concat();
     let range = [&[0x12, 8][..], &key_value, &[0x20, 1]].concat();
-    let message = [&[0x1a, 2, 0x0a, 0, 0x1a, 14, 0x0a, 12][..], &range].concat();
+    answer(&[&[0x1a, 2, 0x0a, 0, 0x1a, 14, 0x0a, 12][..], &range].concat())
+}
+
+/// The answer with this message.
+fn answer(message: &[u8]) -> http::Response<Body> {
     let length = u8::try_from(message.len()).expect("a short message");
-    let frame = [&[0, 0, 0, 0, length][..], &message].concat();
+    let frame = [&[0, 0, 0, 0, length][..], message].concat();
     let body = Full::new(bytes::Bytes::from(frame));
     let mut response = http::Response::new(Body::new(body));
+    let headers = response.headers_mut();
     let grpc = http::HeaderValue::from_static("application/grpc");
-    response.headers_mut().insert("content-type", grpc);
-    response
-        .headers_mut()
-        .insert("grpc-status", http::HeaderValue::from_static("0"));
+    headers.insert("content-type", grpc);
+    headers.insert("grpc-status", http::HeaderValue::from_static("0"));
     response
 }
 
@@ -330,10 +342,15 @@ async fn unheard_put_is_undone_however_long_the_store_was_away() {
     let (way, observer) = (Way::new(&store, false), observer(&store).await);
     let client = way.client().await;
     way.next([Fault::Unheard]);
-    let acquiring = client.acquire(lock("/l"));
-    let dropped = tokio::time::timeout(REPLY / 2, acquiring).await;
-    assert!(dropped.is_err());
+    let theirs = client.clone();
+    let acquiring = tokio::spawn(async move { theirs.acquire(lock("/l")).await });
+    until("the put is carried out", async || {
+        entries(&observer, "/l").await.len() == 1
+    })
+    .await;
     way.away.send_replace(true);
+    acquiring.abort();
+    assert!(acquiring.await.is_err());
     tokio::time::sleep(Duration::from_secs(14)).await;
     assert_eq!(entries(&observer, "/l").await.len(), 1);
     way.away.send_replace(false);
@@ -409,5 +426,22 @@ async fn session_that_opens_slowly_holds_up_no_other_lock() {
     assert_eq!(other.lease(), held.lease());
     way.silent.store(false, Ordering::SeqCst);
     opening.abort();
+    client.close().await;
+}
+
+/// Fails when a session that has ended on arrival is replaced at once, for ever.
+#[tokio::test]
+async fn leases_granted_for_no_time_are_not_asked_for_without_end() {
+    let store = store().await;
+    let way = Way::new(&store, false);
+    let client = way.client().await;
+    way.ends_leases.store(true, Ordering::SeqCst);
+    let acquiring = client.acquire(lock("/l"));
+    let refused = tokio::time::timeout(PATIENCE, acquiring).await.unwrap();
+    assert!(
+        matches!(&refused, Err(AcquireError::Store { source, .. }) if source.to_string().contains("have ended")),
+        "{refused:?}"
+    );
+    assert!(way.grants.load(Ordering::SeqCst) <= 3);
     client.close().await;
 }
