@@ -115,7 +115,7 @@ pub enum CredentialError {
     Unusable {
         /// The file, or the role of a fixed value.
         name: String,
-        /// What is wrong with it.
+        /// The reason, for a person.
         reason: String,
     },
 }
@@ -128,7 +128,7 @@ pub(crate) struct Credentials {
     known: Mutex<Known>,
 }
 
-/// What worked before.
+/// Credentials that worked before.
 #[derive(Default)]
 struct Known {
     tls: Option<Loaded>,
@@ -220,7 +220,7 @@ impl Credentials {
         self.known().tls.as_ref().and_then(|tls| tls.until)
     }
 
-    /// Whether there is a client certificate, whose end has to be watched.
+    /// True with a client certificate, whose end has to be watched.
     pub(crate) fn has_certificate(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.identity.is_some())
     }

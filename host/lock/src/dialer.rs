@@ -58,7 +58,7 @@ impl Dialer {
         self.dials.len()
     }
 
-    /// Whether any endpoint is reached with TLS.
+    /// True if any endpoint is reached with TLS.
     pub(crate) fn is_encrypted(&self) -> bool {
         let encrypted = |dial: &Dial| matches!(dial, Dial::Encrypted(..));
         self.dials.iter().any(encrypted)

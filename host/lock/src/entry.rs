@@ -29,10 +29,10 @@ const RETIRE_AFTER: Duration = Duration::from_secs(1);
 /// Least and most pause between two looks. An entry that appears late blocks its lock for the latter at most.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// What is known of an entry in the store. Pure.
+/// Knowledge about an entry in the store. Pure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Standing {
-    /// The create revision, once the store has told it.
+    /// The create revision, once a reply has shown it.
     create: Option<i64>,
     /// Puts that were sent and may still be carried out.
     unanswered: u32,
@@ -112,7 +112,7 @@ impl Entry {
         self.standing.create = None;
     }
 
-    /// Gives the key up to the foreign one that stands under it: this session has no entry of that name again.
+    /// Leaves the key to the foreign one that exists under it: this session has no entry of that name again.
     pub(crate) fn set_aside(mut self) {
         if self.standing.unanswered == 0
             && let Some(slot) = self.slot.take()
@@ -159,7 +159,7 @@ struct CleanUp {
 }
 
 impl CleanUp {
-    /// Runs until nothing of ours stands or can appear under the key.
+    /// Runs until no entry of ours exists or can appear under the key.
     async fn run(mut self) {
         let began = Instant::now();
         let (mut look, mut delete) = (
@@ -179,7 +179,7 @@ impl CleanUp {
                 is_retired = true;
                 self.slot.unanswered();
             }
-            // An entry that is known to stand keeps others waiting.
+            // An entry that is known to exist keeps others waiting.
             let pause = match self.standing.create {
                 Some(_) => delete.next(),
                 None => look.next(),
@@ -193,7 +193,7 @@ impl CleanUp {
         }
     }
 
-    /// Deletes what is known to stand, or else looks for what may have appeared.
+    /// Deletes an entry that is known to exist, or else looks for one that may have appeared.
     async fn step(&mut self) -> Result<(), StoreError> {
         let wire = &self.shared.guard_wire;
         if self.standing.create.is_none() && self.standing.unanswered > 0 {

@@ -49,7 +49,7 @@ impl StoreError {
             || message.contains("invalid auth token")
     }
 
-    /// Whether the store knows another password, or no such user.
+    /// True if the store knows another password, or does not know the user.
     pub(crate) fn is_wrong_password(&self) -> bool {
         let (Self::Refused { message, .. } | Self::Unknown(message)) = self;
         message.contains("invalid user ID or password")

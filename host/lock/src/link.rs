@@ -15,7 +15,7 @@ use crate::dialer::{Dialer, Race};
 use crate::error::StoreError;
 
 /// How long the other endpoints have to answer. A lease is running out meanwhile, and an endpoint that
-/// needs longer for a connection, a login and a read is no improvement.
+/// needs longer for a connection, a login and a read is not an improvement.
 const RACE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A client on one of several endpoints.
@@ -62,7 +62,7 @@ impl Link {
         self.read(|current| current.moves)
     }
 
-    /// Whether there is another endpoint to move to.
+    /// True if there is another endpoint to move to.
     pub(crate) fn has_others(&self) -> bool {
         self.dialer.len() > 1
     }

@@ -187,8 +187,8 @@ impl Pool {
         locked(&self.leaving).retain(|other| !Arc::ptr_eq(other, &pooled));
     }
 
-    /// Ends every session and revokes the leases, all at once and within one bound. What the store does not
-    /// confirm by then expires.
+    /// Ends every session and revokes the leases, all at once and within one bound. Leases that the
+    /// store does not confirm by then expire.
     pub(crate) async fn close(&self, wire: &Wire) {
         let mut sessions: Vec<Arc<Session>> = Vec::new();
         for per_ttl in locked(&self.ttls).values() {
@@ -219,8 +219,8 @@ impl Pool {
 }
 
 impl PerTtl {
-    /// What `find` gives, after opening a session if need be. One session is opened at a time; whoever waited
-    /// for it looks again before opening another, and shares its failure.
+    /// Result of `find`, after opening a session if need be. One session is opened at a time; a caller that
+    /// waited for it looks again before opening another, and shares the failure.
     async fn find_or_open<T, F>(
         &self,
         find: impl Fn() -> Option<T>,
@@ -285,7 +285,7 @@ impl Slot {
         &self.pooled.session
     }
 
-    /// Leaves the name taken for as long as the session lives: a foreign key stands under the entry's.
+    /// Leaves the name taken for as long as the session lives: a foreign key exists under the entry's.
     pub(crate) fn set_aside(self) {
         let now = self.pool.clock.now();
         self.pooled.uses().set_aside(&self.name, now);

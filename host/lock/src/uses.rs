@@ -22,7 +22,7 @@ enum Use {
     Entry,
     /// A put without an answer may still make an entry; the name stays taken until the lease has ended.
     Unanswered,
-    /// A key that is not ours stands under the entry's key.
+    /// A foreign key exists under the entry's key.
     SetAside,
 }
 
@@ -57,7 +57,7 @@ impl Uses {
         self.idle_since = now;
     }
 
-    /// A foreign key stands where the entry of `name` would be. A lease without any entry is retired then:
+    /// A foreign key exists where the entry of `name` would be. A lease without any entry is retired then:
     /// it may have been opened for this one.
     pub(crate) fn set_aside(&mut self, name: &str, now: BootTime) {
         self.names.insert(name.to_owned(), Use::SetAside);
@@ -69,7 +69,7 @@ impl Uses {
         self.names.values().any(|used| *used == Use::Entry)
     }
 
-    /// Whether the lease has served: it takes no more entries, and has none.
+    /// True if the lease has served: it takes no more entries, and has none.
     pub(crate) fn is_spent(&self) -> bool {
         self.retired && !self.has_entries()
     }

@@ -100,7 +100,7 @@ pub(crate) enum Look {
 pub(crate) struct Enqueued {
     /// Our entry's create revision, if our entry now exists.
     pub(crate) create: Option<i64>,
-    /// Whether this very request made it, and not an earlier one whose answer was lost.
+    /// True if this very request made it, not an earlier one whose answer was lost.
     pub(crate) made: bool,
     /// The revision at which all this was true.
     pub(crate) as_of: i64,

@@ -1,5 +1,5 @@
 //! Requests of `leasehold-lock` whose answers are lost, late or refused, over a way into the embedded store that a
-//! test controls. However the store behaves, no entry may stay that belongs to nobody, and no lease be asked for in
+//! test controls. However the store behaves, no entry may stay without an owner, and no lease may be asked for in
 //! a loop.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -76,7 +76,7 @@ impl Way {
         *self.faults.lock().expect("no panic") = faults.into_iter().collect();
     }
 
-    /// Lets the late request through. Whether it made an entry shows in the store's revision.
+    /// Lets the late request through. The store's revision shows if it made an entry.
     async fn opened_gate_makes_an_entry(&self, observer: &Locks) -> bool {
         let before = observer
             .kv()

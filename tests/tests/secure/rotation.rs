@@ -73,9 +73,9 @@ fn certificate_that_cannot_be_read_leaves_the_previous_one(version: Version) -> 
     end(host)
 }
 
-/// The file first, then the store, as the manual says.
+/// The file changes first, then the store.
 fn changed_password_is_not_noticed(version: Version) -> Result<()> {
-    const NEXT: &str = "a longer password than before";
+    const NEXT: &str = "a-longer-password-than-before";
     let etcd = Etcd::builder(version).users().start()?;
     let host = HostProcess::start(&config(&etcd)?)?;
     works(&host)?;
