@@ -120,6 +120,10 @@ impl ConnectOptions {
         &self.endpoints
     }
 
+    pub(crate) fn greet_key_value(&self) -> &str {
+        &self.greet_key
+    }
+
     pub(crate) const fn request_timeout_value(&self) -> Duration {
         self.request_timeout
     }

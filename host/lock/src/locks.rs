@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::{Clock, SystemClock};
 use crate::connect::ConnectOptions;
+use crate::connectivity::{Connectivity, StoreState, observe};
 use crate::error::{ConnectError, StoreError};
 use crate::guard::Guard;
 use crate::hub::{Hub, Range, Subscription};
@@ -67,14 +68,19 @@ impl Locks {
     ) -> Result<Self, ConnectError> {
         let identity = Arc::new(Identity::default());
         let timeout = options.request_timeout_value();
-        let wire = Wire::new(options.link(&identity).await?, identity.clone(), timeout);
+        let link = options.link(&identity).await?;
+        let connectivity = Connectivity::new(clock.clone(), timeout);
+        let wire = Wire::new(link, identity.clone(), connectivity.clone(), timeout);
         let guard = Guard::start().map_err(ConnectError::Guard)?;
         let (guard_options, known) = (options.clone(), identity.clone());
         let link = guard
             .run(async move { guard_options.link(&known).await })
             .await
             .ok_or_else(|| ConnectError::Setup("the guard thread ended".into()))??;
-        let guard_wire = Wire::new(link, identity, timeout);
+        let guard_wire = Wire::new(link, identity, connectivity, timeout);
+        let greet_key = options.greet_key_value().to_owned();
+        let cancel = guard.cancel_token().clone();
+        guard.spawn(observe(guard_wire.clone(), greet_key, cancel));
         let (hub, task) = Hub::new(guard_wire.clone(), guard.cancel_token().clone());
         guard.spawn(task);
         Ok(Self(Arc::new(Shared {
@@ -104,6 +110,12 @@ impl Locks {
     /// The cluster's id, 0 until a reply has shown it.
     pub fn cluster_id(&self) -> u64 {
         self.0.wire.identity().cluster()
+    }
+
+    /// Whether the store answers, as it changes. For people and for work that waits for the store; a lock is
+    /// held as long as its [`Tenure`](crate::Tenure) admits, whatever this shows.
+    pub fn connectivity(&self) -> tokio::sync::watch::Receiver<StoreState> {
+        self.0.wire.connectivity().state()
     }
 
     /// Plain and fenced access to keys.

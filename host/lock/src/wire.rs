@@ -13,6 +13,7 @@ use etcd_client::{
     SortTarget, Txn, TxnOp, TxnOpResponse,
 };
 
+use crate::connectivity::Connectivity;
 use crate::error::StoreError;
 use crate::link::Link;
 
@@ -112,6 +113,7 @@ pub(crate) struct Enqueued {
 pub(crate) struct Wire {
     link: Arc<Link>,
     identity: Arc<Identity>,
+    connectivity: Arc<Connectivity>,
     timeout: Duration,
 }
 
@@ -122,10 +124,16 @@ pub(crate) struct Wire {
 pub(crate) const FOLLOW_ALL: usize = 32;
 
 impl Wire {
-    pub(crate) fn new(link: Link, identity: Arc<Identity>, timeout: Duration) -> Self {
+    pub(crate) fn new(
+        link: Link,
+        identity: Arc<Identity>,
+        connectivity: Arc<Connectivity>,
+        timeout: Duration,
+    ) -> Self {
         Self {
             link: Arc::new(link),
             identity,
+            connectivity,
             timeout,
         }
     }
@@ -140,6 +148,11 @@ impl Wire {
 
     pub(crate) const fn identity(&self) -> &Arc<Identity> {
         &self.identity
+    }
+
+    /// The observer that every outcome is reported to.
+    pub(crate) const fn connectivity(&self) -> &Arc<Connectivity> {
+        &self.connectivity
     }
 
     /// Waits for one reply, for as long as a reply may take. Asks a second time, after logging in again,
@@ -169,12 +182,16 @@ impl Wire {
         request: impl Future<Output = Result<T, etcd_client::Error>>,
     ) -> Result<T, StoreError> {
         let at = self.link.at();
+        self.connectivity.asked();
         let reply = match tokio::time::timeout(self.timeout, request).await {
             Ok(reply) => reply.map_err(StoreError::from),
             Err(_) => Err(StoreError::timed_out(self.timeout)),
         };
         if reply.as_ref().is_err_and(StoreError::is_unknown) {
+            self.connectivity.failed();
             self.link.move_on(at).await;
+        } else {
+            self.connectivity.answered();
         }
         reply
     }
