@@ -58,6 +58,14 @@ pub(crate) enum What {
     StoreTrouble {
         error: String,
     },
+    /// An outage: nothing was answered for this long.
+    StoreLost {
+        silent_ms: u64,
+    },
+    /// The end of an outage, and how long it took in all.
+    StoreBack {
+        away_ms: u64,
+    },
     Waiting {
         /// Entries ahead of ours.
         place: usize,

@@ -101,7 +101,8 @@ impl Host {
         let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run()));
         // Among the runtime's workers, where its tasks are: from another thread it would have to be woken for
         // every grant, and a worker for the guest.
-        let running = supervisor.run(ending.orders, progress_box, change_box, stays);
+        let store = locks.connectivity();
+        let running = supervisor.run(ending.orders, progress_box, change_box, store, stays);
         let exit = AbortOnDropHandle::new(tokio::spawn(running))
             .await
             .map_err(|error| Failure::internal(&error))?;

@@ -113,19 +113,12 @@ fn sentence(what: &What) -> String {
         What::HostStarted { pid, version, jobs } => {
             format!("HOST       leasehold {version} started, pid {pid}, {jobs} job(s)")
         }
-        What::StoreConnected {
-            endpoint,
-            cluster_id,
-        } => format!("STORE      connected to {endpoint}, cluster {cluster_id}"),
-        What::StoreOpened { data, endpoints } => {
-            let mut line = format!("STORE      {data}; endpoints = {endpoints:?}");
-            if let Some(address) = endpoints.iter().find(|at| at.starts_with("http")) {
-                let _ = write!(line, "; etcdctl --endpoints {address}");
-            }
-            line
-        }
-        What::StoreClosed => "STORE      closed".into(),
-        What::StoreTrouble { error } => format!("STORE      trouble: {error}"),
+        What::StoreConnected { .. }
+        | What::StoreOpened { .. }
+        | What::StoreClosed
+        | What::StoreTrouble { .. }
+        | What::StoreLost { .. }
+        | What::StoreBack { .. } => store(what),
         What::Waiting { place, holder } => match holder {
             Some(holder) => format!("WAITING    {place} ahead, held by {holder}"),
             None => format!("WAITING    {place} ahead"),
@@ -206,6 +199,30 @@ fn sentence(what: &What) -> String {
         What::LinesDropped { count } => {
             format!("LOG        {count} line(s) dropped because nobody read this log")
         }
+    }
+}
+
+/// The store, as the host reaches it.
+fn store(what: &What) -> String {
+    match what {
+        What::StoreConnected {
+            endpoint,
+            cluster_id,
+        } => format!("STORE      connected to {endpoint}, cluster {cluster_id}"),
+        What::StoreOpened { data, endpoints } => {
+            let mut line = format!("STORE      {data}; endpoints = {endpoints:?}");
+            if let Some(address) = endpoints.iter().find(|at| at.starts_with("http")) {
+                let _ = write!(line, "; etcdctl --endpoints {address}");
+            }
+            line
+        }
+        What::StoreClosed => "STORE      closed".into(),
+        What::StoreTrouble { error } => format!("STORE      trouble: {error}"),
+        What::StoreLost { silent_ms } => format!(
+            "STORE      lost: no answer for {silent_ms} ms; runs go on until their locks' deadlines"
+        ),
+        What::StoreBack { away_ms } => format!("STORE      back after {away_ms} ms"),
+        _ => String::new(),
     }
 }
 

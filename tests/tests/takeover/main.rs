@@ -12,6 +12,7 @@ mod freeze;
 mod leader;
 mod lost_reply;
 mod network;
+mod outage;
 mod scene;
 mod shutdown;
 mod store_paused;
