@@ -119,6 +119,10 @@ fn sentence(what: &What) -> String {
         | What::StoreTrouble { .. }
         | What::StoreLost { .. }
         | What::StoreBack { .. } => store(what),
+        What::IdBusy { .. }
+        | What::IdTaken { .. }
+        | What::IdLost { .. }
+        | What::IdRegained { .. } => host_id(what),
         What::Waiting { place, holder } => match holder {
             Some(holder) => format!("WAITING    {place} ahead, held by {holder}"),
             None => format!("WAITING    {place} ahead"),
@@ -222,6 +226,24 @@ fn store(what: &What) -> String {
             "STORE      lost: no answer for {silent_ms} ms; runs go on until their locks' deadlines"
         ),
         What::StoreBack { away_ms } => format!("STORE      back after {away_ms} ms"),
+        _ => String::new(),
+    }
+}
+
+/// The host's id, as others have it too.
+fn host_id(what: &What) -> String {
+    match what {
+        What::IdBusy { id, holder } => {
+            format!("HOST       waiting to see whether {holder}, which has the id {id}, is alive")
+        }
+        What::IdTaken { id, name, holder } => {
+            format!("HOST       the id {id} belongs to {holder}; this process is {name}")
+        }
+        What::IdLost { id, holder } => format!(
+            "HOST       the id {id} was taken by {holder} while this host could not renew it; the records of \
+             both overwrite each other: stop one of them"
+        ),
+        What::IdRegained { id } => format!("HOST       has the id {id} again"),
         _ => String::new(),
     }
 }

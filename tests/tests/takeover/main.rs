@@ -9,6 +9,7 @@ mod compaction;
 mod contention;
 mod deadline;
 mod freeze;
+mod identity;
 mod leader;
 mod lost_reply;
 mod network;
