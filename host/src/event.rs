@@ -61,6 +61,34 @@ pub(crate) enum What {
     StoreTrouble {
         error: String,
     },
+    /// An outage: nothing was answered for this long.
+    StoreLost {
+        silent_ms: u64,
+    },
+    /// The end of an outage, and how long it took in all.
+    StoreBack {
+        away_ms: u64,
+    },
+    /// The host's id is held, perhaps by a host that has crashed: its lease tells.
+    IdBusy {
+        id: String,
+        holder: String,
+    },
+    /// The host's id is held by another process on the same data directory, so this one has another.
+    IdTaken {
+        id: String,
+        name: String,
+        holder: String,
+    },
+    /// Another host took the id while the lease was gone.
+    IdLost {
+        id: String,
+        holder: String,
+    },
+    /// The id is held again.
+    IdRegained {
+        id: String,
+    },
     Waiting {
         /// Entries ahead of ours.
         place: usize,

@@ -19,6 +19,8 @@ pub enum Exit {
     Store = 5,
     /// A `once` job did not get its lock in the time it was given.
     NotAcquired = 6,
+    /// Another host has the id of this one; nothing was started.
+    IdHeld = 7,
     /// A fault of ours or of the machine.
     Internal = 70,
     /// A second signal cut the shutdown short.

@@ -12,12 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::check::Prepared;
+use crate::claim::IdClaim;
 use crate::config::{Config, Job};
 use crate::connect::connect;
 use crate::ending::Ending;
 use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::identity::HostIdentity;
 use crate::job::bench::BenchMaker;
 use crate::journal::{Journal, unix_ms};
 use crate::reload::{Reload, Reloader};
@@ -49,9 +51,8 @@ pub(crate) struct Host {
 impl Host {
     /// Runs its jobs until they have ended or it is asked to end. By then every guest has stopped and,
     /// unless it was cut short, every lock has been given back.
-    pub(crate) async fn run(self, ending: Ending) -> Result<Exit, Failure> {
-        let timeline = self.timeline.clone();
-        timeline.say(
+    pub(crate) async fn run(mut self, ending: Ending) -> Result<Exit, Failure> {
+        self.timeline.say(
             About::default(),
             What::HostStarted {
                 pid: std::process::id(),
@@ -59,18 +60,75 @@ impl Host {
                 jobs: self.prepared.plugins.len(),
             },
         );
-        let ended = Box::pin(self.work(ending)).await;
+        let begun = Box::pin(self.begin(&ending.stopping)).await;
+        // It may have another name now.
+        let timeline = self.timeline.clone();
+        let ended = match begun {
+            Ok(Some(begun)) => Box::pin(self.work(begun, ending)).await,
+            Ok(None) => Ok(Exit::Ok),
+            Err(failure) => Err(failure),
+        };
         timeline.say(About::default(), What::HostStopped);
         ended
     }
 
-    async fn work(self, ending: Ending) -> Result<Exit, Failure> {
-        let Some(locks) = self.reach_store(&ending.stopping).await? else {
-            return Ok(Exit::Ok);
+    /// Connects and takes the host's id. `None` when told to stop meanwhile.
+    async fn begin(&mut self, stopping: &CancellationToken) -> Result<Option<Begun>, Failure> {
+        let Some(locks) = self.reach_store(stopping).await? else {
+            return Ok(None);
         };
         let config = &self.prepared.config;
         let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
-        let records_ttl = config.jobs().first().map_or(RECORDS_TTL, Job::ttl);
+        let ttl = config.jobs().first().map_or(RECORDS_TTL, Job::ttl);
+        let id = config.host().id().to_owned();
+        let data_dir = config.host().data_dir().to_owned();
+        let identity = tokio::task::spawn_blocking(move || HostIdentity::take(&data_dir));
+        let mut claim = IdClaim {
+            locks: locks.clone(),
+            root: root.clone(),
+            identity: Arc::new(identity.await.map_err(|error| Failure::internal(&error))?),
+            ttl,
+            timeline: self.timeline.clone(),
+        };
+        let taken = tokio::select! {
+            () = stopping.cancelled() => Ok(None),
+            taken = claim.take(&id) => taken.map(Some),
+        };
+        let name = match taken {
+            Ok(Some(name)) => name,
+            not_taken => {
+                locks.close().await;
+                return not_taken.map(|_| None);
+            }
+        };
+        if name != id {
+            self.rename(&name);
+            claim.timeline = self.timeline.clone();
+        }
+        Ok(Some(Begun {
+            locks,
+            root,
+            records_ttl: ttl,
+            claim: claim.keep(name),
+        }))
+    }
+
+    /// Goes on under another name, also where the configuration is read again.
+    fn rename(&mut self, name: &str) {
+        self.timeline = self.timeline.of(name);
+        self.prepared.config = self.prepared.config.for_host(name);
+        let (read, name) = (self.reload.read.clone(), name.to_owned());
+        self.reload.read = Arc::new(move || read().map(|config| config.for_host(&name)));
+    }
+
+    async fn work(self, begun: Begun, ending: Ending) -> Result<Exit, Failure> {
+        let Begun {
+            locks,
+            root,
+            records_ttl,
+            claim,
+        } = begun;
+        let config = &self.prepared.config;
         let (journal, writer) = Journal::start(locks.clone(), root.clone(), records_ttl);
         let record = host_record(config);
         journal.host(record.clone());
@@ -101,13 +159,16 @@ impl Host {
         let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run()));
         // Among the runtime's workers, where its tasks are: from another thread it would have to be woken for
         // every grant, and a worker for the guest.
-        let running = supervisor.run(ending.orders, progress_box, change_box, stays);
+        let store = locks.connectivity();
+        let running = supervisor.run(ending.orders, progress_box, change_box, store, stays);
         let exit = AbortOnDropHandle::new(tokio::spawn(running))
             .await
             .map_err(|error| Failure::internal(&error))?;
         // It has a way into the journal, which ends when nobody has one.
         reloading.abort();
         let _ = reloading.await;
+        claim.abort();
+        let _ = claim.await;
         // Every guest has stopped and every lock has been given back; only now may leases go.
         let farewell = async {
             if ending.cut_off.is_cancelled() {
@@ -164,6 +225,14 @@ impl Host {
             }
         }
     }
+}
+
+/// A host that has reached its store and has its id.
+struct Begun {
+    locks: Locks,
+    root: Root,
+    records_ttl: Duration,
+    claim: AbortOnDropHandle<()>,
 }
 
 /// Resolves when a second signal has cut the shutdown short and the store has had its last chance.

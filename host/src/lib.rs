@@ -6,7 +6,8 @@
 //! - [`secrets`]: what a job is given to keep.
 //! - `checkup`, `serve`, `dev`, `store`, `show`, `top`, `plugin`, `cli`: the commands.
 //! - `check`, `found`, `applied`: what comes before a start, what lies in files, what a host has applied.
-//! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring.
+//! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring. `identity`,
+//!   `claim`: which process it is, and its id, which one process has.
 //! - `supervisor`, `job`: which job should be doing what, and the work that does it.
 //! - [`runtime`]: guests. The only module that names wasmtime.
 //! - `wall`: what clocks show, for schedules and people.
@@ -30,6 +31,7 @@ pub mod secrets;
 mod applied;
 mod check;
 mod checkup;
+mod claim;
 mod cli;
 mod dev;
 mod embedded;
@@ -39,6 +41,7 @@ mod failure;
 mod fenced;
 mod found;
 mod host;
+mod identity;
 mod job;
 mod journal;
 mod plugin;

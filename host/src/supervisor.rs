@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use leasehold_lock::{BootTime, Clock};
+use leasehold_lock::{BootTime, Clock, StoreState};
 use leasehold_records::{JobRecord, JobState};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::event::{About, What};
@@ -20,7 +20,7 @@ use crate::exit::Exit;
 use crate::job::bench::Bench;
 use crate::job::claiming;
 use crate::job::closing;
-use crate::job::machine::{Action, Ending, Event, State, Until, Verdict};
+use crate::job::machine::{Action, Claim, Ending, Event, Missed, State, Until, Verdict};
 use crate::job::run::{self, RunNumber};
 use crate::job::seat::{Seat, Taken};
 use crate::job::waiting;
@@ -65,6 +65,8 @@ pub(crate) struct Supervisor {
     journal: Journal,
     exit: Exit,
     stage: Stage,
+    /// When the outage under way began.
+    store_lost: Option<BootTime>,
     /// Jobs whose state has changed since it was last written down.
     unwritten: BTreeSet<usize>,
 }
@@ -86,6 +88,7 @@ impl Supervisor {
             journal,
             exit: Exit::Ok,
             stage: Stage::Running,
+            store_lost: None,
             unwritten: BTreeSet::new(),
         };
         for bench in benches {
@@ -101,6 +104,7 @@ impl Supervisor {
         mut orders: mpsc::Receiver<Order>,
         mut progress: mpsc::Receiver<(Arc<str>, leasehold_records::Progress)>,
         mut changes: mpsc::Receiver<Change>,
+        mut store: watch::Receiver<StoreState>,
         stays: bool,
     ) -> Exit {
         for at in self.seats.keys().copied().collect::<Vec<_>>() {
@@ -114,6 +118,7 @@ impl Supervisor {
                 Some(joined) = self.tasks.join_next_with_id(), if !is_idle => self.joined(joined),
                 Some((job, made)) = progress.recv() => self.progressed(&job, made),
                 Some(change) = changes.recv(), if self.stage == Stage::Running => self.change(change),
+                Ok(()) = store.changed() => self.store_changed(*store.borrow_and_update()),
                 // After the tasks that were just started: a guest must not wait for its record.
                 () = tokio::task::yield_now(), if !self.unwritten.is_empty() => self.write_down(),
                 else => break,
@@ -185,6 +190,26 @@ impl Supervisor {
             seat.progress = Some(made);
             self.unwritten.insert(at);
         }
+    }
+
+    /// Logs the begin and the end of an outage. Jobs that wait for the store wake by themselves.
+    fn store_changed(&mut self, state: StoreState) {
+        let what = match state {
+            StoreState::Lost { since } => {
+                self.store_lost = Some(since);
+                What::StoreLost {
+                    silent_ms: millis(self.clock.now().since(since)),
+                }
+            }
+            StoreState::Reachable { since } => match self.store_lost.take() {
+                Some(lost) => What::StoreBack {
+                    away_ms: millis(since.since(lost)),
+                },
+                // Over before it was logged.
+                None => return,
+            },
+        };
+        self.timeline.say(About::default(), what);
     }
 
     fn find(&self, job: &str) -> Option<usize> {
@@ -305,15 +330,31 @@ impl Supervisor {
         let Some(seat) = self.seats.get_mut(&at) else {
             return;
         };
+        let awaited_store = seat.awaits_store;
+        seat.awaits_store = match &outcome {
+            Outcome::Missed(Missed::Away(_)) | Outcome::Claimed(_, Claim::Trouble(_)) => true,
+            Outcome::Released => awaited_store,
+            _ => false,
+        };
+        if awaited_store && !seat.awaits_store {
+            // It is asked again, and the last error may be over.
+            seat.detail.clear();
+        }
         let event = match outcome {
             Outcome::Slept { cancelled: false } => Event::Woke,
             Outcome::Slept { cancelled: true } => Event::Cancelled,
+            Outcome::StoreBack => {
+                // The outage is no failure of the job's, and is over.
+                seat.machine.failures = 0;
+                Event::Woke
+            }
             Outcome::Looked(look) => Event::Looked(look),
             Outcome::Acquired(grant, at) => {
                 seat.acquired = Some(at);
                 seat.token = Some(grant.token());
                 seat.sequence = 0;
                 seat.grant = Some(grant);
+                seat.detail.clear();
                 Event::Acquired
             }
             Outcome::Missed(missed) => Event::Missed(missed),
@@ -383,7 +424,14 @@ impl Supervisor {
         {
             work::tell_acquired(&bench, grant, acquired);
         }
+        if matches!(action, Action::Acquire | Action::Claim { .. }) {
+            seat.asked = self.clock.now();
+        }
         match action {
+            Action::Sleep { until } if seat.awaits_store => {
+                let asked = seat.asked;
+                self.spawn(at, work::sleep_or_back(bench, until, asked));
+            }
             Action::Sleep { until } => self.spawn(at, work::sleep(bench, until)),
             Action::Look { tick } => self.spawn(at, claiming::look(bench, tick)),
             Action::Acquire => self.spawn(at, waiting::acquire(bench)),

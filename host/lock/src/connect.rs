@@ -119,6 +119,10 @@ impl ConnectOptions {
         &self.endpoints
     }
 
+    pub(crate) fn greet_key_value(&self) -> &str {
+        &self.greet_key
+    }
+
     pub(crate) const fn request_timeout_value(&self) -> Duration {
         self.request_timeout
     }
@@ -233,10 +237,6 @@ impl ConnectOptions {
 
     pub(crate) const fn connect_timeout_value(&self) -> Duration {
         self.connect_timeout
-    }
-
-    pub(crate) fn greet_key_value(&self) -> &str {
-        &self.greet_key
     }
 
     /// How long a new connection may take to bring its first reply.

@@ -116,6 +116,24 @@ impl Kv {
         Ok(self.wire.txn(txn).await?.succeeded)
     }
 
+    /// As [`Kv::compare_and_put`], under `lease`. `expected` is 0 for a key that does not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; an unknown one may have been carried out.
+    pub async fn compare_and_put_leased(
+        &self,
+        key: &str,
+        expected: i64,
+        value: &[u8],
+        lease: i64,
+    ) -> Result<bool, StoreError> {
+        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
+        let write = put(key, value, lease);
+        let txn = Txn::new().when([unchanged]).and_then([write]);
+        Ok(self.wire.txn(txn).await?.succeeded)
+    }
+
     /// Reads every key that begins with one of `prefixes` and with none of `except`, all at one revision,
     /// page by page: a store may hold more than fits one message.
     pub(crate) async fn read_all(

@@ -27,7 +27,7 @@
 //! # Layout
 //!
 //! - [`clock`], [`tenure`]: time, and the answer to "may I still act?".
-//! - [`connect`], [`connector`], [`credentials`], [`error`], [`backoff`]: reaching the store.
+//! - [`connect`], [`connector`], [`connectivity`], [`credentials`], [`error`], [`backoff`]: reaching the store.
 //! - [`acquire`], [`grant`], [`kv`]: taking a lock, holding it, writing under it.
 //! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
 //!   store is; what an operator may do to the entries of others.
@@ -43,6 +43,7 @@ pub mod acquire;
 pub mod backoff;
 pub mod clock;
 pub mod connect;
+pub mod connectivity;
 pub mod connector;
 pub mod credentials;
 pub mod error;
@@ -79,6 +80,7 @@ pub use acquire::{Acquire, Place, Wait};
 pub use backoff::Backoff;
 pub use clock::{BootTime, Clock, ManualClock, SystemClock};
 pub use connect::ConnectOptions;
+pub use connectivity::StoreState;
 pub use connector::{Connector, Service};
 pub use credentials::{CredentialError, Source, Tls};
 pub use cuttable::cuttable;

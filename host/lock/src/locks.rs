@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
 use crate::connect::ConnectOptions;
+use crate::connectivity::{Connectivity, StoreState, observe};
 use crate::credentials::Credentials;
 use crate::error::{ConnectError, StoreError};
 use crate::guard::Guard;
@@ -88,7 +89,14 @@ impl Locks {
         let probe_key = options.greet_key_value().to_owned();
         let credentials = Arc::new(options.credentials());
         let link = options.link(&identity, &credentials).await?;
-        let wire = Wire::new(link, identity.clone(), timeout, &probe_key);
+        let connectivity = Connectivity::new(clock.clone(), timeout);
+        let wire = Wire::new(
+            link,
+            identity.clone(),
+            connectivity.clone(),
+            timeout,
+            &probe_key,
+        );
         let guard = Guard::start().map_err(ConnectError::Guard)?;
         let (guard_options, known) = (options.clone(), identity.clone());
         let same = credentials.clone();
@@ -96,7 +104,9 @@ impl Locks {
             .run(async move { guard_options.link(&known, &same).await })
             .await
             .ok_or_else(|| ConnectError::Setup("the guard thread ended".into()))??;
-        let guard_wire = Wire::new(link, identity, timeout, &probe_key);
+        let guard_wire = Wire::new(link, identity, connectivity, timeout, &probe_key);
+        let cancel = guard.cancel_token().clone();
+        guard.spawn(observe(guard_wire.clone(), probe_key, cancel));
         let (hub, task) = Hub::new(guard_wire.clone(), guard.cancel_token().clone());
         guard.spawn(task);
         let pool = Pool::new(clock.clone());
@@ -146,6 +156,12 @@ impl Locks {
     /// The cluster's id, 0 until a reply has shown it.
     pub fn cluster_id(&self) -> u64 {
         self.0.wire.identity().cluster()
+    }
+
+    /// Whether the store answers, as it changes. For people and for work that waits for the store; a lock is
+    /// held as long as its [`Tenure`](crate::Tenure) admits, whatever this shows.
+    pub fn connectivity(&self) -> tokio::sync::watch::Receiver<StoreState> {
+        self.0.wire.connectivity().state()
     }
 
     /// Plain and fenced access to keys.

@@ -15,6 +15,7 @@ use etcd_client::{
 
 use tokio::time::Instant;
 
+use crate::connectivity::Connectivity;
 use crate::error::StoreError;
 use crate::identity::{Identity, Seen};
 use crate::link::Link;
@@ -78,6 +79,7 @@ pub(crate) struct Enqueued {
 pub(crate) struct Wire {
     link: Arc<Link>,
     identity: Arc<Identity>,
+    connectivity: Arc<Connectivity>,
     timeout: Duration,
     /// A key that may be read, to find out whether the store answers.
     probe_key: Arc<str>,
@@ -96,12 +98,14 @@ impl Wire {
     pub(crate) fn new(
         link: Link,
         identity: Arc<Identity>,
+        connectivity: Arc<Connectivity>,
         timeout: Duration,
         probe_key: &str,
     ) -> Self {
         Self {
             link: Arc::new(link),
             identity,
+            connectivity,
             timeout,
             probe_key: probe_key.into(),
         }
@@ -121,6 +125,11 @@ impl Wire {
 
     pub(crate) const fn identity(&self) -> &Arc<Identity> {
         &self.identity
+    }
+
+    /// The observer that every outcome is reported to.
+    pub(crate) const fn connectivity(&self) -> &Arc<Connectivity> {
+        &self.connectivity
     }
 
     /// Waits for one reply, for as long as a reply may take. Asks a second time, after logging in again,
@@ -155,6 +164,7 @@ impl Wire {
         request: impl Future<Output = Result<T, etcd_client::Error>>,
     ) -> Result<T, StoreError> {
         let sent = Instant::now();
+        self.connectivity.asked();
         let look_elsewhere = async {
             if self.link.has_others() {
                 tokio::time::sleep(self.timeout / LATE).await;
@@ -172,7 +182,10 @@ impl Wire {
             Err(_) => Err(StoreError::timed_out(self.timeout)),
         };
         if reply.as_ref().is_err_and(StoreError::is_unknown) {
+            self.connectivity.failed();
             self.link.leave(at, sent).await;
+        } else {
+            self.connectivity.answered();
         }
         reply
     }

@@ -80,6 +80,16 @@ impl Root {
         format!("{}hosts/{host}", self.0)
     }
 
+    /// The prefix of the claims on hosts' ids.
+    pub fn ids(&self) -> String {
+        format!("{}ids/", self.0)
+    }
+
+    /// The claim on one host's id.
+    pub fn id(&self, host: &str) -> String {
+        format!("{}ids/{host}", self.0)
+    }
+
     /// The prefix of all jobs.
     pub fn jobs(&self) -> String {
         format!("{}jobs/", self.0)
@@ -182,7 +192,8 @@ mod tests {
         let root = Root::default();
         let locks = root.locks();
         let (hosts, jobs, runs) = (root.hosts(), root.jobs(), root.runs());
-        for prefix in [hosts, jobs, runs, root.ticks(), root.deeds(), root.kv()] {
+        let (ids, ticks) = (root.ids(), root.ticks());
+        for prefix in [hosts, ids, jobs, runs, ticks, root.deeds(), root.kv()] {
             assert!(!prefix.starts_with(&locks) && !locks.starts_with(&prefix));
         }
         assert_eq!(root.lock_name(&root.lock("a/b")), Some("a/b"));

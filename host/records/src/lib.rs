@@ -5,7 +5,8 @@
 //! field, once here, keeps its name and meaning; readers ignore fields they do not know.
 //!
 //! - [`Root`]: the layout of keys.
-//! - [`HolderRecord`], [`HostRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`DeedRecord`]: the JSON under them.
+//! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`DeedRecord`]: the
+//!   JSON under them.
 //! - [`printable`]: any text as one line that a terminal may be given.
 
 mod keys;
@@ -14,6 +15,6 @@ mod record;
 
 pub use keys::{Root, RootError, RunKey};
 pub use record::{
-    Deed, DeedRecord, HolderRecord, HostRecord, JobRecord, JobState, Outcome, Progress,
+    Deed, DeedRecord, HolderRecord, HostRecord, IdRecord, JobRecord, JobState, Outcome, Progress,
     RecordError, RunRecord, TickRecord, TickState,
 };

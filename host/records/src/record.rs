@@ -37,6 +37,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
 json!(
     HolderRecord,
     HostRecord,
+    IdRecord,
     JobRecord,
     RunRecord,
     TickRecord,
@@ -69,6 +70,23 @@ pub struct HostRecord {
     pub started_unix_ms: u64,
     /// The jobs it has.
     pub jobs: Vec<String>,
+}
+
+/// The claim of one process on a host's id: it goes with its lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdRecord {
+    /// The host's id.
+    pub host: String,
+    /// The data directory, by the random text in it: a restart has the same.
+    pub instance: String,
+    /// The process, by a random text: a restart has another.
+    pub life: String,
+    /// The machine's name.
+    pub machine: String,
+    /// The process id on that machine.
+    pub pid: u32,
+    /// When the process took the id.
+    pub since_unix_ms: u64,
 }
 
 /// What a job is doing on one host.

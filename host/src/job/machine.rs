@@ -141,6 +141,8 @@ pub(crate) enum Missed {
     Contended(String),
     /// Something that may be better in a moment.
     Trouble(String),
+    /// The store did not answer.
+    Away(String),
     /// The host asked to stop.
     Cancelled,
 }
@@ -529,7 +531,9 @@ impl Machine {
                 }
                 Schedule::KeepRunning => self.try_again(turn, reason, now, jitter),
             },
-            Missed::Trouble(reason) => self.try_again(turn, reason, now, jitter),
+            Missed::Trouble(reason) | Missed::Away(reason) => {
+                self.try_again(turn, reason, now, jitter)
+            }
         }
     }
 

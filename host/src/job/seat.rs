@@ -37,6 +37,10 @@ pub(crate) struct Seat {
     pub(crate) since: SystemTime,
     pub(crate) last: Option<leasehold_records::Outcome>,
     pub(crate) detail: String,
+    /// Whether what follows waits for the store, which did not answer.
+    pub(crate) awaits_store: bool,
+    /// When the last request that a failure is judged by was sent.
+    pub(crate) asked: BootTime,
     pub(crate) progress: Option<leasehold_records::Progress>,
     pub(crate) token: Option<u64>,
 }
@@ -55,6 +59,8 @@ impl Seat {
             since: SystemTime::now(),
             last: None,
             detail: String::new(),
+            awaits_store: false,
+            asked: BootTime::BOOT,
             progress: None,
             token: None,
         }

@@ -61,13 +61,21 @@ pub(crate) async fn acquire(bench: Arc<Bench>) -> Outcome {
             Outcome::Missed(Missed::Contended(contended(&bench, &error).await))
         }
         Err(AcquireError::Closed) => Outcome::Missed(Missed::Cancelled),
-        Err(error) => {
-            let text = match std::error::Error::source(&error) {
-                Some(source) => format!("{error}: {source}"),
-                None => error.to_string(),
-            };
-            Outcome::Missed(Missed::Trouble(text))
-        }
+        Err(error) if is_away(&error) => Outcome::Missed(Missed::Away(error.to_string())),
+        Err(error) => Outcome::Missed(Missed::Trouble(error.to_string())),
+    }
+}
+
+/// Whether the failure is over once the store answers: it did not, or the session ended meanwhile.
+const fn is_away(error: &AcquireError) -> bool {
+    match error {
+        AcquireError::Store { source, .. } => source.is_unknown(),
+        AcquireError::SessionLost { .. } => true,
+        AcquireError::BadName { .. }
+        | AcquireError::Contended { .. }
+        | AcquireError::Removed { .. }
+        | AcquireError::StoreWentBack { .. }
+        | AcquireError::Closed => false,
     }
 }
 
@@ -130,4 +138,36 @@ async fn name_of(bench: &Bench, entry: &str) -> Option<String> {
     let found = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()??;
     let record = HolderRecord::from_json(&found.value).ok()?;
     Some(printable::line(&format!("{}@{}", record.job, record.host)))
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_lock::{Refusal, StoreError};
+
+    use super::*;
+
+    fn failed(source: StoreError) -> AcquireError {
+        AcquireError::Store {
+            name: "ledger".into(),
+            source,
+        }
+    }
+
+    /// Fails when the source is appended to a message that contains it.
+    #[test]
+    fn an_error_is_told_once_with_its_source() {
+        let error = failed(StoreError::Unknown("no reply within 5s".into()));
+        let text = error.to_string();
+        assert_eq!(text.matches("no reply within 5s").count(), 1, "{text}");
+        assert!(is_away(&error));
+    }
+
+    #[test]
+    fn a_refusal_does_not_wait_for_the_store_to_return() {
+        let refused = failed(StoreError::Refused {
+            kind: Refusal::NoSpace,
+            message: "etcdserver: mvcc: database space exceeded".into(),
+        });
+        assert!(!is_away(&refused));
+    }
 }

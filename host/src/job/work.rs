@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_lock::{BootTime, Clock, Grant};
+use leasehold_lock::{BootTime, Clock, Grant, StoreState};
+use tokio::sync::watch;
 
 use super::bench::Bench;
 use super::machine::{Claim, Look, Missed, Now, Until, Verdict};
@@ -21,11 +22,17 @@ const NAP: Duration = Duration::from_mins(1);
 /// small steps take half an hour for it, and then a job plans anew what it had planned.
 const SET: Duration = Duration::from_secs(1);
 
+/// Longest pause between the store's return and the start of a job that waited for it. Jobs of many hosts come
+/// back at once, and should not all ask at once.
+const SPREAD: Duration = Duration::from_millis(300);
+
 /// How a piece of work ended.
 pub(crate) enum Outcome {
     Slept {
         cancelled: bool,
     },
+    /// The sleep ended early: the store answers again.
+    StoreBack,
     Looked(Look),
     /// The lock, and when it came. Nobody has said so yet: see [`tell_acquired`].
     Acquired(Box<Grant>, BootTime),
@@ -56,6 +63,29 @@ pub(crate) async fn sleep(bench: Arc<Bench>, until: Until) -> Outcome {
     tokio::select! {
         () = bench.cancel.cancelled() => Outcome::Slept { cancelled: true },
         () = over => Outcome::Slept { cancelled: false },
+    }
+}
+
+/// As [`sleep`], for a job that failed because the store did not answer a request sent at `asked`: it ends early
+/// when the store has come back since.
+pub(crate) async fn sleep_or_back(bench: Arc<Bench>, until: Until, asked: BootTime) -> Outcome {
+    let back = async {
+        back_since(bench.locks.connectivity(), asked).await;
+        tokio::time::sleep(SPREAD.mul_f64(fastrand::f64())).await;
+    };
+    tokio::select! {
+        slept = sleep(bench.clone(), until) => slept,
+        () = back => Outcome::StoreBack,
+    }
+}
+
+/// Resolves when the store answers after an outage that ended later than `asked`.
+async fn back_since(mut store: watch::Receiver<StoreState>, asked: BootTime) {
+    let is_back =
+        |state: &StoreState| matches!(state, StoreState::Reachable { since } if *since > asked);
+    if store.wait_for(is_back).await.is_err() {
+        // The client has closed: no news will come.
+        std::future::pending::<()>().await;
     }
 }
 
@@ -139,7 +169,36 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    fn boot(seconds: u64) -> BootTime {
+        BootTime::from_nanos(seconds * 1_000_000_000)
+    }
+
+    fn reachable(seconds: u64) -> StoreState {
+        StoreState::Reachable {
+            since: boot(seconds),
+        }
+    }
+
+    /// Fails when a job that failed while the store was reachable is woken at once, again and again, and when a
+    /// return between the failed request and the sleep is missed.
+    #[test]
+    fn a_return_wakes_only_what_was_asked_before_it() {
+        let (state, store) = watch::channel(reachable(5));
+        let is_woken = |asked| back_since(store.clone(), asked).now_or_never().is_some();
+        assert!(is_woken(boot(4)));
+        assert!(!is_woken(boot(6)));
+
+        let mut waits = std::pin::pin!(back_since(store.clone(), boot(6)));
+        assert!(waits.as_mut().now_or_never().is_none());
+        state.send_replace(StoreState::Lost { since: boot(6) });
+        assert!(waits.as_mut().now_or_never().is_none());
+        state.send_replace(reachable(30));
+        assert!(waits.now_or_never().is_some());
+    }
 
     /// As long as nobody touches the clock it sleeps until it is time, and looks up once a minute.
     #[test]

@@ -113,26 +113,16 @@ fn sentence(what: &What) -> String {
         What::HostStarted { pid, version, jobs } => {
             format!("HOST       leasehold {version} started, pid {pid}, {jobs} job(s)")
         }
-        What::StoreConnected {
-            endpoint,
-            cluster_id,
-            certificate_until,
-        } => {
-            let mut line = format!("STORE      connected to {endpoint}, cluster {cluster_id}");
-            if let Some(until) = certificate_until {
-                let _ = write!(line, "; our certificate holds until {until}");
-            }
-            line
-        }
-        What::StoreOpened { data, endpoints } => {
-            let mut line = format!("STORE      {data}; endpoints = {endpoints:?}");
-            if let Some(address) = endpoints.iter().find(|at| at.starts_with("http")) {
-                let _ = write!(line, "; etcdctl --endpoints {address}");
-            }
-            line
-        }
-        What::StoreClosed => "STORE      closed".into(),
-        What::StoreTrouble { error } => format!("STORE      trouble: {error}"),
+        What::StoreConnected { .. }
+        | What::StoreOpened { .. }
+        | What::StoreClosed
+        | What::StoreTrouble { .. }
+        | What::StoreLost { .. }
+        | What::StoreBack { .. } => store(what),
+        What::IdBusy { .. }
+        | What::IdTaken { .. }
+        | What::IdLost { .. }
+        | What::IdRegained { .. } => host_id(what),
         What::Waiting { place, holder } => match holder {
             Some(holder) => format!("WAITING    {place} ahead, held by {holder}"),
             None => format!("WAITING    {place} ahead"),
@@ -213,6 +203,55 @@ fn sentence(what: &What) -> String {
         What::LinesDropped { count } => {
             format!("LOG        {count} line(s) dropped because nobody read this log")
         }
+    }
+}
+
+/// The store, as the host reaches it.
+fn store(what: &What) -> String {
+    match what {
+        What::StoreConnected {
+            endpoint,
+            cluster_id,
+            certificate_until,
+        } => {
+            let mut line = format!("STORE      connected to {endpoint}, cluster {cluster_id}");
+            if let Some(until) = certificate_until {
+                let _ = write!(line, "; our certificate holds until {until}");
+            }
+            line
+        }
+        What::StoreOpened { data, endpoints } => {
+            let mut line = format!("STORE      {data}; endpoints = {endpoints:?}");
+            if let Some(address) = endpoints.iter().find(|at| at.starts_with("http")) {
+                let _ = write!(line, "; etcdctl --endpoints {address}");
+            }
+            line
+        }
+        What::StoreClosed => "STORE      closed".into(),
+        What::StoreTrouble { error } => format!("STORE      trouble: {error}"),
+        What::StoreLost { silent_ms } => format!(
+            "STORE      lost: no answer for {silent_ms} ms; runs go on until their locks' deadlines"
+        ),
+        What::StoreBack { away_ms } => format!("STORE      back after {away_ms} ms"),
+        _ => String::new(),
+    }
+}
+
+/// The host's id, as others have it too.
+fn host_id(what: &What) -> String {
+    match what {
+        What::IdBusy { id, holder } => {
+            format!("HOST       waiting to see whether {holder}, which has the id {id}, is alive")
+        }
+        What::IdTaken { id, name, holder } => {
+            format!("HOST       the id {id} belongs to {holder}; this process is {name}")
+        }
+        What::IdLost { id, holder } => format!(
+            "HOST       the id {id} was taken by {holder} while this host could not renew it; the records of \
+             both overwrite each other: stop one of them"
+        ),
+        What::IdRegained { id } => format!("HOST       has the id {id} again"),
+        _ => String::new(),
     }
 }
 

@@ -41,7 +41,7 @@ pub enum DiskError {
     },
     /// It was a store, and what is on it cannot be true.
     #[error(
-        "{place} is damaged: {what}; keep a copy and check the disk, then restore a backup, or move the file away to begin with an empty store"
+        "{place} is damaged: {what}; keep a copy and check the disk, then restore a backup of the whole directory, or move it away to begin with an empty store"
     )]
     Corrupt {
         /// The file.
@@ -59,6 +59,18 @@ pub enum DiskError {
         place: String,
         /// What cannot be true.
         what: String,
+    },
+    /// The file and the log are of different times or stores. Going on would drop writes that were acknowledged.
+    #[error("{file} and {log} do not belong together: {what}; no data was changed: {remedy}")]
+    Mismatch {
+        /// The file.
+        file: String,
+        /// The log.
+        log: String,
+        /// How the two differ.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// The disk, a quota or a limit on the size of files is exhausted.
     #[error("no space to {doing} {place}: {cause}; free some space")]

@@ -3,7 +3,8 @@
 //! A batch that fits goes into the log (see [`super::log`]). What is in the log goes into the file when the log
 //! is full, before a batch that it cannot take, at closing, and at opening when a crash left it there: in one
 //! transaction, which also says up to which record. So the file alone is whole after closing, and the two
-//! together always.
+//! together always. Both carry the generation of that transaction, so that an older one of the two, put beside a
+//! newer one, is refused.
 //!
 //! A transaction is redb's one-phase commit with immediate durability: new pages and the header that names
 //! them go out together, followed by a single sync; checksums tell at the next opening whether all of it
@@ -14,6 +15,7 @@
 //!
 //! This file must never report a batch durable before it is synced, nor write after an error.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +26,7 @@ use redb::{Database, StorageBackend, Table, WriteTransaction};
 use super::caught::caught;
 use super::entry;
 use super::load::{Found, LEASE_BYTES, Loaded, Logged, load, look};
-use super::log::{self, Log};
+use super::log::{self, Log, Mark, Stamp};
 use super::medium::{Content, Medium};
 use super::place::{Held, Place, sync};
 use super::tables::{CHANGES, FORMAT, LEASES, META, meta, row};
@@ -109,17 +111,22 @@ impl FileDisk {
             Found::Store(Some(logged)) => Some(logged),
             Found::New | Found::Store(None) => None,
         };
+        let stamp = Log::stamp_of(&*media.log)
+            .map_err(|cause| DiskError::io(&place.log(), "read", cause))?;
         let pending = if let Some(logged) = logged {
-            read_log(&place, &*media.log, logged)?
+            read_log(&place, &*media.log, logged, stamp)?
         } else {
+            if let Some(stamp) = stamp.filter(|stamp| !stamp.is_first()) {
+                return Err(mismatch(&place, None, stamp));
+            }
             lay_out(&place, &*media.log)?;
             Vec::new()
         };
-        let (id, last) = logged.map_or_else(|| (fastrand::u64(1..), 0), |l| (l.log, l.last));
+        let (mark, last) = logged.map_or((Mark::NONE, 0), |logged| (logged.mark, logged.last));
         let mut disk = Self {
             place,
             database: Some(database),
-            log: Log::new(media.log, id, last + pending.len() as u64),
+            log: Log::new(media.log, mark, stamp, last + pending.len() as u64),
             pending,
             pending_bytes: 0,
             payload: Vec::new(),
@@ -137,8 +144,7 @@ impl FileDisk {
     /// Makes a new store durable.
     fn begin(&mut self) -> Result<Image, DiskError> {
         let image = Image::fresh();
-        let log = self.log.id();
-        self.transact(|transaction| {
+        self.advance(|transaction| {
             transaction.open_table(CHANGES)?;
             transaction.open_table(LEASES)?;
             let mut numbers = transaction.open_table(META)?;
@@ -148,7 +154,6 @@ impl FileDisk {
             numbers.insert(meta::TERM, image.term)?;
             numbers.insert(meta::REVISION, image.revision.cast_unsigned())?;
             numbers.insert(meta::COMPACTED, image.compacted.cast_unsigned())?;
-            numbers.insert(meta::LOG, log)?;
             numbers.insert(meta::LOGGED, 0)?;
             numbers.insert(meta::OPEN, 1)?;
             Ok(0)
@@ -161,12 +166,10 @@ impl FileDisk {
     fn resume(&mut self) -> Result<Image, DiskError> {
         let mut loaded = self.load()?;
         let term = loaded.image.term.saturating_add(1);
-        let log = self.log.id();
         let left = !self.pending.is_empty();
         self.take_in(|numbers| {
             numbers.insert(meta::TERM, term)?;
             numbers.insert(meta::FORMAT, FORMAT)?;
-            numbers.insert(meta::LOG, log)?;
             numbers.insert(meta::OPEN, 1)?;
             Ok(())
         })?;
@@ -203,15 +206,42 @@ impl FileDisk {
         let pending = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         let last = self.log.last();
-        self.transact(|transaction| {
+        self.advance(|transaction| {
             let grown = write(transaction, &pending, &[])?;
             let mut numbers = transaction.open_table(META)?;
             numbers.insert(meta::LOGGED, last)?;
             also(&mut numbers)?;
             Ok(grown)
+        })
+    }
+
+    /// Runs one transaction that begins a generation. Its mark is in the log before and after it is in the file.
+    fn advance(
+        &mut self,
+        work: impl FnOnce(&WriteTransaction) -> Result<i64, redb::Error>,
+    ) -> Result<(), DiskError> {
+        if self.database.is_none() {
+            return Err(self.stopped());
+        }
+        let announced = self.log.announce();
+        let mark = self.or_close(announced)?;
+        self.transact(|transaction| {
+            let grown = work(transaction)?;
+            let mut numbers = transaction.open_table(META)?;
+            numbers.insert(meta::LOG, mark.id)?;
+            numbers.insert(meta::GENERATION, mark.generation)?;
+            Ok(grown)
         })?;
-        self.log.rewind();
-        Ok(())
+        let confirmed = self.log.confirm();
+        self.or_close(confirmed)
+    }
+
+    /// After a failed write to the log its content is unknown, so nothing may follow.
+    fn or_close<T>(&mut self, written: io::Result<T>) -> Result<T, DiskError> {
+        written.map_err(|cause| {
+            self.close();
+            DiskError::io(&self.place.log(), DOING, cause)
+        })
     }
 
     /// Commits through the log. False when it has no room for that, ever.
@@ -224,11 +254,8 @@ impl FileDisk {
         if !self.log.has_room(self.payload.len()) {
             self.take_in(|_| Ok(()))?;
         }
-        if let Err(cause) = self.log.append(&self.payload) {
-            // Nobody knows whether the record is on the disk, so nothing may follow it.
-            self.close();
-            return Err(DiskError::io(&self.place.log(), DOING, cause));
-        }
+        let appended = self.log.append(&self.payload);
+        self.or_close(appended)?;
         self.pending_bytes += bytes_of(batch);
         self.pending.push(batch.clone());
         Ok(true)
@@ -245,7 +272,7 @@ impl FileDisk {
             .split_at_checked(self.drops)
             .unwrap_or((&dropped, &[]));
         let batch = std::slice::from_ref(batch);
-        self.transact(|transaction| write(transaction, batch, now))?;
+        self.advance(|transaction| write(transaction, batch, now))?;
         self.drop_rows(later)
     }
 
@@ -349,13 +376,21 @@ fn read_log(
     place: &Place,
     log: &dyn StorageBackend,
     logged: &Logged,
+    stamp: Option<Stamp>,
 ) -> Result<Vec<Batch>, DiskError> {
     let damaged = |what| DiskError::LogCorrupt {
         place: place.log(),
         what,
     };
-    let found = Log::read(log, logged.log, logged.last)
-        .map_err(|cause| DiskError::io(&place.log(), "read", cause))?;
+    let has_stamps = logged.mark.generation > 0;
+    let found = match stamp {
+        Some(stamp) if !stamp.fits(logged.mark.id) => {
+            return Err(mismatch(place, Some(logged), stamp));
+        }
+        None if has_stamps => log::Found::Missing,
+        _ => Log::read(log, logged.mark.id, logged.last)
+            .map_err(|cause| DiskError::io(&place.log(), "read", cause))?,
+    };
     match found {
         log::Found::Records(records) => records
             .iter()
@@ -372,6 +407,33 @@ fn read_log(
                 .into(),
         )),
         log::Found::Damaged(what) => Err(damaged(what)),
+    }
+}
+
+/// A file and a log of different generations, the file's being unknown in a new store and in format 2.
+fn mismatch(place: &Place, logged: Option<&Logged>, stamp: Stamp) -> DiskError {
+    let of_log = stamp.mark.generation;
+    let what = match logged.map(|logged| logged.mark.generation) {
+        None => format!("the file is empty or of format 1, and the log has generation {of_log}"),
+        Some(0) => format!("the file is of format 2, and the log has generation {of_log}"),
+        Some(of_file) if of_file == of_log => format!(
+            "both have generation {of_log}, of two different stores or of two lives after one backup"
+        ),
+        Some(of_file) => format!(
+            "the file has generation {of_file} and the log has generation {of_log}, so one of them is older"
+        ),
+    };
+    let closed = logged.is_some_and(|logged| !logged.open);
+    DiskError::Mismatch {
+        file: place.file(),
+        log: place.log(),
+        what,
+        remedy: if closed {
+            "restore both files from one backup; or, as the file was closed in order and is whole by itself, \
+             move the log away to go on from the moment it was closed"
+        } else {
+            "restore both files from one backup, or move both away to begin with an empty store"
+        },
     }
 }
 

@@ -9,6 +9,7 @@ use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableHandle,
 };
 
+use super::log::Mark;
 use super::place::Place;
 use super::tables::{CHANGES, FORMAT, LEASES, META, meta, row};
 use super::{DiskError, Image, record};
@@ -24,8 +25,8 @@ pub(super) enum Found {
 
 /// How far the log has been taken into the file. A file of format 1 says nothing about that: it had none.
 pub(super) struct Logged {
-    /// The log's number.
-    pub(super) log: u64,
+    /// The generation; its number is 0 in format 2, which had none.
+    pub(super) mark: Mark,
     /// The last record that was taken in.
     pub(super) last: u64,
     /// Whether the log may hold more.
@@ -53,7 +54,13 @@ pub(super) fn look(database: &Database, place: &Place) -> Result<Found, DiskErro
     match format {
         1 => Ok(Found::Store(None)),
         ..=FORMAT => Ok(Found::Store(Some(Logged {
-            log: reader.number(meta::LOG)?,
+            mark: Mark {
+                id: reader.number(meta::LOG)?,
+                generation: match format {
+                    2 => 0,
+                    _ => reader.number(meta::GENERATION)?,
+                },
+            },
             last: reader.number(meta::LOGGED)?,
             open: reader.number(meta::OPEN)? != 0,
         }))),

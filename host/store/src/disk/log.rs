@@ -14,8 +14,8 @@
 //! log u64  sequence u64  length u32  checksum u32  payload
 //! ```
 //!
-//! - `log` is drawn at random when the log is made, and kept in redb's file. Records of another store are none,
-//!   and neither are bytes that a client put into a value.
+//! - `log` is the mark of the generation, drawn at random and kept in redb's file. Records of another store or
+//!   generation are none, and neither are bytes that a client put into a value.
 //! - `sequence` is one more than that of the record before, over all laps: what an earlier lap left behind is
 //!   never taken for the next record.
 //! - `checksum` is CRC-32 over all the rest. A record that a crash cut off does not have it.
@@ -23,19 +23,123 @@
 //! One record is synced before the next is written, so only the last can be cut off. A good one after a bad one
 //! means that something acknowledged is gone, which is damage and not a crash.
 //!
+//! # Generations
+//!
+//! Every transaction that gives redb new data begins a generation, with a mark that both files carry. Behind the
+//! records are two sectors with stamps, written in turn so that a crash leaves one of them whole:
+//!
+//! ```text
+//! magic u64  turn u64  mark u64  generation u64  before u64  confirmed u64  checksum u32
+//! ```
+//!
+//! The mark is announced before the transaction and confirmed after it; records of the generation follow only
+//! then. So the file beside a log has the stamp's mark, or, while the stamp is unconfirmed, the mark `before` it.
+//! Any other pair was put together from different times, and part of what was acknowledged is missing.
+//!
+//! A log of format 2 of the file ends with the records and has no stamps.
+//!
 //! This file must never know what a payload means.
 
 use std::io;
 
 use redb::StorageBackend;
 
-/// The log's length in bytes. A thousand small commits fit; giving those to redb takes some milliseconds.
-pub(super) const LENGTH: u64 = 512 << 10;
+/// The room for records in bytes. A thousand small commits fit; giving those to redb takes some milliseconds.
+const RECORDS: u64 = 512 << 10;
+
+/// The log's length in bytes: records, and two stamps.
+pub(super) const LENGTH: u64 = RECORDS + 2 * SECTOR as u64;
 
 /// What a disk writes at once.
 pub(super) const SECTOR: usize = 512;
 
 const HEADER: usize = 24;
+
+/// The first bytes of a stamp.
+const MAGIC: u64 = u64::from_le_bytes(*b"lh-stamp");
+
+/// A generation of the two files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Drawn at random: two histories that began with one backup never share it.
+    pub(super) id: u64,
+    /// Counts up; for messages.
+    pub(super) generation: u64,
+}
+
+impl Mark {
+    /// The mark that precedes the first.
+    pub(super) const NONE: Self = Self {
+        id: 0,
+        generation: 0,
+    };
+
+    fn next(self) -> Self {
+        Self {
+            id: fastrand::u64(1..),
+            generation: self.generation.saturating_add(1),
+        }
+    }
+}
+
+/// Newest generation that a log knows of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    turn: u64,
+    pub(super) mark: Mark,
+    /// The mark of the generation before.
+    pub(super) before: u64,
+    /// Whether the file is known to have the mark.
+    pub(super) confirmed: bool,
+}
+
+impl Stamp {
+    /// Whether a file with this mark belongs beside the log.
+    pub(super) const fn fits(&self, mark: u64) -> bool {
+        self.mark.id == mark || (!self.confirmed && self.before == mark)
+    }
+
+    /// Whether the log may be that of a store whose file was never written.
+    pub(super) const fn is_first(&self) -> bool {
+        !self.confirmed && self.before == Mark::NONE.id
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(SECTOR);
+        for number in [
+            MAGIC,
+            self.turn,
+            self.mark.id,
+            self.mark.generation,
+            self.before,
+            u64::from(self.confirmed),
+        ] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        let sum = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        bytes.resize(SECTOR, 0);
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (numbers, rest) = bytes.split_at_checked(6 * size_of::<u64>())?;
+        let (sum, _) = rest.split_first_chunk()?;
+        if crc32fast::hash(numbers) != u32::from_le_bytes(*sum) {
+            return None;
+        }
+        let (numbers, _) = numbers.as_chunks();
+        let numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));
+        let [magic, turn, id, generation, before, confirmed] =
+            numbers.collect::<Vec<u64>>().try_into().ok()?;
+        (magic == MAGIC).then_some(Self {
+            turn,
+            mark: Mark { id, generation },
+            before,
+            confirmed: confirmed != 0,
+        })
+    }
+}
 
 /// What was found in a log.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,7 +156,7 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct Log {
     medium: Box<dyn StorageBackend>,
-    id: u64,
+    stamp: Stamp,
     /// The sequence of the last record.
     last: u64,
     /// Where the next record goes.
@@ -65,18 +169,30 @@ impl Log {
     pub(super) fn lay_out(medium: &dyn StorageBackend) -> io::Result<()> {
         medium.set_len(LENGTH)?;
         let zeros = vec![0; 64 * 1024];
-        for at in (0..LENGTH).step_by(zeros.len()) {
+        for at in (0..RECORDS).step_by(zeros.len()) {
             medium.write(at, &zeros)?;
         }
+        medium.write(RECORDS, &zeros[..2 * SECTOR])?;
         medium.sync_data()
+    }
+
+    /// Reads the newest whole stamp. Nothing in a log of format 2, or in what is no log.
+    pub(super) fn stamp_of(medium: &dyn StorageBackend) -> io::Result<Option<Stamp>> {
+        if medium.len()? != LENGTH {
+            return Ok(None);
+        }
+        let mut bytes = [0; 2 * SECTOR];
+        medium.read(RECORDS, &mut bytes)?;
+        let stamps = bytes.chunks(SECTOR).filter_map(Stamp::decode);
+        Ok(stamps.max_by_key(|stamp| stamp.turn))
     }
 
     /// Reads what follows the record `after`, the last that redb was given.
     pub(super) fn read(medium: &dyn StorageBackend, id: u64, after: u64) -> io::Result<Found> {
-        if medium.len()? != LENGTH {
+        if ![RECORDS, LENGTH].contains(&medium.len()?) {
             return Ok(Found::Missing);
         }
-        let mut bytes = vec![0; usize::try_from(LENGTH).map_err(io::Error::other)?];
+        let mut bytes = vec![0; usize::try_from(RECORDS).map_err(io::Error::other)?];
         medium.read(0, &mut bytes)?;
         let mut records = Vec::new();
         let (mut at, mut last) = (0, None);
@@ -113,19 +229,55 @@ impl Log {
         ))
     }
 
-    /// Goes on after the record `last`, from the beginning: redb has all that is in there.
-    pub(super) const fn new(medium: Box<dyn StorageBackend>, id: u64, last: u64) -> Self {
+    /// Goes on after the record `last` of the generation `mark`, with the stamp that the medium has.
+    pub(super) fn new(
+        medium: Box<dyn StorageBackend>,
+        mark: Mark,
+        stamp: Option<Stamp>,
+        last: u64,
+    ) -> Self {
         Self {
             medium,
-            id,
+            stamp: Stamp {
+                turn: stamp.map_or(0, |stamp| stamp.turn),
+                mark,
+                before: Mark::NONE.id,
+                confirmed: true,
+            },
             last,
             at: 0,
             buffer: Vec::new(),
         }
     }
 
-    pub(super) const fn id(&self) -> u64 {
-        self.id
+    /// Makes the next generation's mark durable here, before redb gets it. What is in the log stays.
+    pub(super) fn announce(&mut self) -> io::Result<Mark> {
+        // A log of format 2 has no room for stamps yet.
+        if self.medium.len()? < LENGTH {
+            self.medium.set_len(LENGTH)?;
+        }
+        let before = self.stamp.mark;
+        self.put_stamp(before.next(), before.id, false)?;
+        Ok(self.stamp.mark)
+    }
+
+    /// Begins the announced generation from the log's beginning: redb has everything, and the mark.
+    pub(super) fn confirm(&mut self) -> io::Result<()> {
+        self.put_stamp(self.stamp.mark, self.stamp.before, true)?;
+        self.at = 0;
+        Ok(())
+    }
+
+    fn put_stamp(&mut self, mark: Mark, before: u64, confirmed: bool) -> io::Result<()> {
+        self.stamp = Stamp {
+            turn: self.stamp.turn + 1,
+            mark,
+            before,
+            confirmed,
+        };
+        let at = RECORDS + (self.stamp.turn % 2) * SECTOR as u64;
+        self.medium.write(at, &self.stamp.encode())?;
+        self.medium.sync_data()
     }
 
     /// The sequence of the last record.
@@ -135,12 +287,12 @@ impl Log {
 
     /// Whether a payload fits into an empty log.
     pub(super) const fn could_take(length: usize) -> bool {
-        padded(length) as u64 <= LENGTH
+        padded(length) as u64 <= RECORDS
     }
 
     /// Whether a payload fits into what is left of it.
     pub(super) const fn has_room(&self, length: usize) -> bool {
-        self.at + padded(length) as u64 <= LENGTH
+        self.at + padded(length) as u64 <= RECORDS
     }
 
     /// Makes a payload durable. There must be room for it.
@@ -148,7 +300,8 @@ impl Log {
         let sequence = self.last + 1;
         let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
         self.buffer.clear();
-        self.buffer.extend_from_slice(&self.id.to_le_bytes());
+        self.buffer
+            .extend_from_slice(&self.stamp.mark.id.to_le_bytes());
         self.buffer.extend_from_slice(&sequence.to_le_bytes());
         self.buffer.extend_from_slice(&length.to_le_bytes());
         let sum = checksum(&self.buffer, payload);
@@ -160,11 +313,6 @@ impl Log {
         self.at += self.buffer.len() as u64;
         self.last = sequence;
         Ok(())
-    }
-
-    /// Begins a new lap: redb has everything.
-    pub(super) const fn rewind(&mut self) {
-        self.at = 0;
     }
 }
 

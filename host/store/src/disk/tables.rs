@@ -7,8 +7,9 @@ use redb::TableDefinition;
 /// The layout described here. A program refuses any higher number, and so can a later one change everything
 /// but the table [`META`] and the name [`meta::FORMAT`].
 ///
-/// Format 1 had no log beside the file. It is read, and becomes 2 at the next opening.
-pub(super) const FORMAT: u64 = 2;
+/// Format 1 had no log beside the file; in format 2 the two did not carry one another's generation. Both are read,
+/// and become 3 at the next opening.
+pub(super) const FORMAT: u64 = 3;
 
 /// Changes by revision and place, as [`super::record`] writes them.
 pub(super) const CHANGES: TableDefinition<(i64, u32), &[u8]> = TableDefinition::new("changes");
@@ -33,8 +34,10 @@ pub(super) mod meta {
     pub(in super::super) const REVISION: &str = "revision";
     /// The last compaction.
     pub(in super::super) const COMPACTED: &str = "compacted";
-    /// The log's number, which its records bear.
+    /// The mark of the generation, which the log and its records bear.
     pub(in super::super) const LOG: &str = "log";
+    /// The number of the generation.
+    pub(in super::super) const GENERATION: &str = "generation";
     /// The sequence of the last record of the log that is in here.
     pub(in super::super) const LOGGED: &str = "logged";
     /// 1 while records may be in the log that are not in here, 0 after it was closed in order.

@@ -3,9 +3,9 @@
 use fastrand::Rng;
 
 use super::model::{self, Model};
-use crate::disk::faulty::FaultyDisk;
+use crate::disk::faulty::{Crash, FaultyDisk};
 use crate::disk::tables::{FORMAT, META, meta};
-use crate::disk::{Disk, DiskError, FileDisk};
+use crate::disk::{Batch, Disk, DiskError, FileDisk};
 
 fn refusal(disk: &FaultyDisk) -> DiskError {
     FileDisk::on(disk.media()).map(|_| ()).unwrap_err()
@@ -239,16 +239,177 @@ fn a_file_and_a_log_of_different_times_or_stores_are_not_put_together() {
     }
     let mixed = disk.copy();
     mixed.replace(old);
-    let error = refusal(&mixed);
-    assert!(matches!(error, DiskError::LogCorrupt { .. }), "{error}");
-    insta::assert_snapshot!(error.to_string());
+    let older_file = refusal(&mixed);
 
-    // Of another store's log not a record is taken.
+    // The log of another store, beside a file that was closed in order.
     let (other, model) = crashed();
     drop(FileDisk::on(other.media()).unwrap());
+    let whole = other.content();
     other.log().replace(disk.log().content());
-    let (_, image) = FileDisk::on(other.media()).unwrap();
+    let other_log = refusal(&other);
+
+    // No file at all beside a log.
+    let lone = disk.copy();
+    lone.replace(Vec::new());
+    let no_file = refusal(&lone);
+
+    let errors = [older_file, other_log, no_file];
+    for error in &errors {
+        assert!(matches!(error, DiskError::Mismatch { .. }), "{error}");
+    }
+    insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
+
+    // The remedy that the second names.
+    let (_, image) = FileDisk::on(FaultyDisk::holding(whole).media()).unwrap();
     assert!(Model::of(&image) == model);
+}
+
+/// The two files and what was acknowledged, at one moment.
+struct Moment {
+    file: Vec<u8>,
+    log: Vec<u8>,
+    model: Model,
+}
+
+impl Moment {
+    fn of(disk: &FaultyDisk, model: &Model) -> Self {
+        Self {
+            file: disk.content(),
+            log: disk.log().content(),
+            model: model.clone(),
+        }
+    }
+}
+
+/// Moments of a life with three openings, small and large batches, a compaction and a log that was full twice.
+fn moments() -> Vec<Moment> {
+    let disk = FaultyDisk::new();
+    let mut moments = Vec::new();
+    let mut model = Model::new();
+    for life in 0..3 {
+        let (mut file, image) = FileDisk::on(disk.media()).unwrap();
+        assert!(Model::of(&image) == model);
+        moments.push(Moment::of(&disk, &model));
+        let sizes: &[usize] = match life {
+            0 => &[10, 10, 300_000, 300_000, 10, 600_000, 10],
+            1 => &[10, 600_000, 600_000],
+            _ => &[300_000, 300_000],
+        };
+        for size in sizes {
+            let number = model.revision + 1;
+            let change = model::put("key", number, 0, &vec![7; *size]);
+            let batch = model::batch(vec![model::revision(number, [change])]);
+            file.commit(&batch).unwrap();
+            model = model.after(&batch);
+            moments.push(Moment::of(&disk, &model));
+        }
+        let batch = Batch {
+            compacted: Some(model.revision),
+            dropped: model.superfluous(model.revision),
+            ..Batch::default()
+        };
+        file.commit(&batch).unwrap();
+        model = model.after(&batch);
+        moments.push(Moment::of(&disk, &model));
+        if life < 2 {
+            drop(file);
+            moments.push(Moment::of(&disk, &model));
+        }
+    }
+    moments
+}
+
+/// Fails when the log is not compared with the file, or is marked only before or only after the file is.
+#[test]
+fn a_file_and_a_log_of_two_moments_are_refused_or_lose_nothing() {
+    let moments = moments();
+    let (mut older_log, mut older_file) = (0, 0);
+    for (at, file) in moments.iter().enumerate() {
+        for (log_at, log) in moments.iter().enumerate() {
+            let disk = FaultyDisk::holding(file.file.clone());
+            disk.log().replace(log.log.clone());
+            let newest = &moments[at.max(log_at)].model;
+            match FileDisk::on(disk.media()) {
+                Ok((_, image)) => {
+                    // An older log beside the same file is what both were at that moment.
+                    let is_whole_backup = file.file == moments[log_at].file;
+                    let found = Model::of(&image);
+                    assert!(
+                        found == *newest || is_whole_backup && found == log.model,
+                        "file of moment {at} and log of moment {log_at}: {}",
+                        found.summary()
+                    );
+                }
+                Err(DiskError::Mismatch { .. }) if at > log_at => older_log += 1,
+                Err(DiskError::Mismatch { .. }) if at < log_at => older_file += 1,
+                Err(error) => panic!("file of {at}, log of {log_at}: {error}"),
+            }
+        }
+    }
+    let pairs = moments.len() * (moments.len() - 1) / 2;
+    assert!(older_log > pairs / 2, "{older_log} of {pairs}");
+    assert!(older_file > pairs / 2, "{older_file} of {pairs}");
+}
+
+/// Fails when the generation is a number alone.
+#[test]
+fn two_lives_after_one_backup_are_not_put_together() {
+    let (disk, model) = crashed();
+    let [one, two] = [disk.copy(), disk.copy()].map(|disk| {
+        let (mut file, _) = FileDisk::on(disk.media()).unwrap();
+        let number = model.revision + 1;
+        let change = model::put("key", number, 0, b"one of two lives");
+        file.commit(&model::batch(vec![model::revision(number, [change])]))
+            .unwrap();
+        disk.copy()
+    });
+    one.log().replace(two.log().content());
+    let error = refusal(&one);
+    assert!(matches!(error, DiskError::Mismatch { .. }), "{error}");
+    insta::assert_snapshot!(error.to_string());
+}
+
+/// Format 2: no generation in the file, no stamps in the log.
+fn of_format_2((disk, model): (FaultyDisk, Model)) -> (FaultyDisk, Model) {
+    edit(&disk, |transaction| {
+        let mut numbers = transaction.open_table(META).unwrap();
+        numbers.insert(meta::FORMAT, 2).unwrap();
+        numbers.remove(meta::GENERATION).unwrap();
+    });
+    let mut log = disk.log().content();
+    log.truncate(512 << 10);
+    disk.log().replace(log);
+    (disk.copy(), model)
+}
+
+#[test]
+fn a_store_of_the_second_format_is_taken_over_with_what_is_in_its_log_whenever_it_stops() {
+    let mut stopped = 0;
+    for call in 1.. {
+        let (disk, model) = of_format_2(crashed());
+        disk.stop_at(call);
+        let opened = FileDisk::on(disk.media()).map(|_| ());
+        if !disk.has_stopped() {
+            opened.unwrap();
+            break;
+        }
+        stopped += 1;
+        for seed in 0..4 {
+            let mut rng = Rng::with_seed(seed);
+            let again = disk.crash(Crash::any(&mut rng), &mut rng);
+            let (_, image) = FileDisk::on(again.media()).unwrap();
+            assert!(Model::of(&image) == model, "stopped in call {call}");
+        }
+    }
+    assert!(stopped > 10, "{stopped}");
+
+    // An older file of that format beside the log as it is now.
+    let (disk, _) = of_format_2(crashed());
+    let old = disk.content();
+    drop(FileDisk::on(disk.media()).unwrap());
+    disk.replace(old);
+    let error = refusal(&disk);
+    assert!(matches!(error, DiskError::Mismatch { .. }), "{error}");
 }
 
 #[test]
@@ -257,7 +418,7 @@ fn a_store_of_the_first_format_is_read_and_gets_a_log() {
     edit(&disk, |transaction| {
         let mut numbers = transaction.open_table(META).unwrap();
         numbers.insert(meta::FORMAT, 1).unwrap();
-        for name in [meta::LOG, meta::LOGGED, meta::OPEN] {
+        for name in [meta::LOG, meta::GENERATION, meta::LOGGED, meta::OPEN] {
             numbers.remove(name).unwrap();
         }
     });

@@ -31,6 +31,13 @@ fn every_message_says_what_failed_where_and_what_to_do() {
             place: place.log(),
             what: "record 7 is whole, and record 6 before it is not".to_owned(),
         },
+        DiskError::Mismatch {
+            file: place.file(),
+            log: place.log(),
+            what: "the file has generation 9 and the log has generation 7, so one of them is older"
+                .to_owned(),
+            remedy: "restore both files from one backup",
+        },
         io(Errno::NOSPC),
         io(Errno::DQUOT),
         io(Errno::FBIG),
