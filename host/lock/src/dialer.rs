@@ -53,6 +53,18 @@ impl Dialer {
         })
     }
 
+    /// For ways of a test's own.
+    #[cfg(test)]
+    pub(crate) fn over(options: ConnectOptions, dials: Vec<Dial>) -> Self {
+        Self {
+            options,
+            credentials: Arc::default(),
+            identity: Arc::default(),
+            dials,
+            runtime: Handle::current(),
+        }
+    }
+
     /// How many endpoints there are.
     pub(crate) fn len(&self) -> usize {
         self.dials.len()

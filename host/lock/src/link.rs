@@ -137,3 +137,6 @@ impl Link {
         self.dialer.log_in(&self.client()).await
     }
 }
+
+#[cfg(test)]
+mod tests;

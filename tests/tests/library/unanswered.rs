@@ -9,11 +9,12 @@ use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
 use leasehold_tests::wait::eventually_async;
 
-use crate::{SLACK, client, queue_of};
+use crate::{SLACK, client, queue_of, start};
 
 on_every_store!(
     async put_delayed_beyond_its_lock_s_release_leaves_no_entry,
     put_delayed_beyond_its_lock_s_release_finds_its_lease_revoked,
+    entry_of_a_cancelled_acquisition_goes_when_the_network_is_back,
     closing_is_bounded_while_the_store_is_frozen,
 );
 
@@ -110,6 +111,32 @@ async fn put_delayed_beyond_its_lock_s_release_finds_its_lease_revoked(
     ensure!(again.lease() != late.lease);
     again.release().await?;
     late.locks.close().await;
+    observer.close().await;
+    Ok(())
+}
+
+/// The network is away for longer than a number of looks would last, and the lease lives on for minutes.
+async fn entry_of_a_cancelled_acquisition_goes_when_the_network_is_back(
+    version: Version,
+) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let proxy = FaultProxy::start(&etcd.endpoint())?;
+    let locks = Locks::connect(ConnectOptions::new([proxy.endpoint()])).await?;
+    let warm = locks.acquire(Acquire::new(NAME).ttl(TTL)).await?;
+    warm.release().await?;
+    proxy.cut_after_request_with(&format!("{NAME}/"));
+    let acquiring = start(&locks, Acquire::new(NAME).ttl(TTL));
+    proxy.wait_fired(SLACK)?;
+    let observer = client(&etcd).await?;
+    queue_of(&observer, NAME, 1).await?;
+    proxy.set(Mode::Refuse);
+    proxy.reset();
+    acquiring.abort();
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    queue_of(&observer, NAME, 1).await?;
+    proxy.set(Mode::Pass);
+    queue_of(&observer, NAME, 0).await?;
+    locks.close().await;
     observer.close().await;
     Ok(())
 }
