@@ -333,7 +333,7 @@ mod tests {
         };
         let text = holder(Some(&record));
         assert!(text.starts_with("pid 4711 on machine db"), "{text}");
-        assert!(text.ends_with("since 2026-09-21T13:33:20Z"), "{text}");
+        assert!(text.ends_with("since 2026-09-21T14:13:20Z"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
     }
 }
