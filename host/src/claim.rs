@@ -28,7 +28,7 @@ use crate::timeline::Timeline;
 const MOST_NAMES: u32 = 100;
 /// Pause between two looks at a lease that may end.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Time after which a lease that nobody renews has ended, beyond its TTL.
+/// Time beyond its TTL after which a lease that is not renewed has ended.
 const OVERDUE: Duration = Duration::from_secs(2);
 
 /// Next step towards an id.
@@ -246,7 +246,7 @@ impl IdClaim {
             left_before = left;
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        // No lease, and still there: a record that somebody wrote by hand.
+        // A record without a lease stays: an operator wrote it by hand.
         Ok(self.read(name).await?.revision() != read.revision())
     }
 
@@ -333,7 +333,7 @@ mod tests {
         };
         let text = holder(Some(&record));
         assert!(text.starts_with("pid 4711 on machine db"), "{text}");
-        assert!(text.ends_with("since 2026-09-21T13:33:20Z"), "{text}");
+        assert!(text.ends_with("since 2026-09-21T14:13:20Z"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
     }
 }

@@ -79,6 +79,8 @@ pub(crate) struct Deadline {
     at: AtomicU64,
     /// Where `at` last stood before the end, for reports.
     last: AtomicU64,
+    /// When the last renewal was confirmed, for reports; 0 before the first.
+    renewed: AtomicU64,
     ended: End,
     bell: CancellationToken,
 }
@@ -105,6 +107,7 @@ impl Deadline {
         Arc::new(Self {
             at: AtomicU64::new(at.as_nanos()),
             last: AtomicU64::new(at.as_nanos()),
+            renewed: AtomicU64::new(0),
             ended: End::default(),
             bell: CancellationToken::new(),
         })
@@ -129,6 +132,7 @@ impl Deadline {
         match moved {
             Ok(_) => {
                 self.last.fetch_max(to.as_nanos(), Ordering::AcqRel);
+                self.renewed.fetch_max(now.as_nanos(), Ordering::AcqRel);
             }
             Err(passed) => self.end(EndReason::DeadlinePassed, || BootTime::from_nanos(passed)),
         }
@@ -218,6 +222,12 @@ impl Tenure {
     /// that was ended early no longer admits, whatever this says.
     pub fn last_deadline(&self) -> BootTime {
         self.0.deadline.last().before(self.0.margin)
+    }
+
+    /// When the last renewal of the lease was confirmed; nothing before the first. For reports.
+    pub fn last_renewal(&self) -> Option<BootTime> {
+        let renewed = self.0.deadline.renewed.load(Ordering::Acquire);
+        (renewed > 0).then(|| BootTime::from_nanos(renewed))
     }
 
     /// Time left until the deadline as it stands now; zero when ended.
@@ -347,6 +357,19 @@ mod tests {
         deadline.end(EndReason::LeaseGone, || clock.now());
         assert_eq!(tenure.deadline(), BootTime::BOOT);
         assert_eq!(tenure.last_deadline(), renewed);
+    }
+
+    #[test]
+    fn the_last_renewal_is_the_last_that_moved_the_deadline() {
+        let (clock, deadline, tenure) = ten_seconds();
+        assert_eq!(tenure.last_renewal(), None);
+        clock.advance(Duration::from_secs(3));
+        let at = clock.now();
+        deadline.extend(at.after(Duration::from_secs(10)), at);
+        clock.advance(Duration::from_secs(11));
+        let late = clock.now();
+        deadline.extend(late.after(Duration::from_secs(10)), late);
+        assert_eq!(tenure.last_renewal(), Some(at));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_lock::{EndReason, Grant};
+use leasehold_lock::{EndReason, Grant, Tenure};
 use leasehold_records::RunRecord;
 
 use super::bench::Bench;
@@ -42,21 +42,82 @@ pub(super) fn fill(record: &mut RunRecord, report: &RunReport) {
     record.output_truncated_bytes = report.output_truncated_bytes + cut;
 }
 
-/// Says who or what took the lock away, as far as the store can tell.
+/// The loss as it is logged at once, before the store can be asked about it.
+pub(super) fn loss(tenure: &Tenure, reason: &EndReason) -> String {
+    match cause(tenure, reason, LeaseState::Unknown) {
+        Some(cause) if *reason == EndReason::LeaseGone => format!("{reason}; {cause}"),
+        _ => reason.to_string(),
+    }
+}
+
+/// What the store knows of the lease of a lost lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LeaseState {
+    Lives,
+    Ended,
+    Unknown,
+}
+
+/// Describes what took the lock away, as far as the store can tell.
 async fn explain(bench: &Bench, grant: &Grant, reason: &EndReason) -> String {
     let entry = format!("entry {} of {}", grant.key(), bench.host);
     let asked = tokio::time::timeout(EXPLAIN_PATIENCE, bench.locks.lease_ttl(grant.lease())).await;
     let lease = match asked {
-        Ok(Ok(Some(_))) => "its lease lives on, so somebody removed the entry by hand",
-        Ok(Ok(None)) => "its lease is gone: revoked by somebody, or expired",
-        Ok(Err(_)) | Err(_) => "the store could not be asked why",
+        Ok(Ok(Some(_))) => LeaseState::Lives,
+        Ok(Ok(None)) => LeaseState::Ended,
+        Ok(Err(_)) | Err(_) => LeaseState::Unknown,
     };
-    match reason {
-        EndReason::Removed { .. } | EndReason::Replaced { .. } | EndReason::TokenStale => {
-            format!("{reason}: {entry}; {lease}")
-        }
-        _ => format!("{reason}: {entry}"),
+    match cause(grant.tenure(), reason, lease) {
+        Some(cause) => format!("{reason}: {entry}; {cause}"),
+        None => format!("{reason}: {entry}"),
     }
+}
+
+/// Cause of a loss that the store brought about.
+fn cause(tenure: &Tenure, reason: &EndReason, lease: LeaseState) -> Option<String> {
+    let is_gone = match reason {
+        EndReason::LeaseGone => true,
+        EndReason::Removed { .. } | EndReason::Replaced { .. } | EndReason::TokenStale => {
+            lease == LeaseState::Ended
+        }
+        EndReason::Released
+        | EndReason::DeadlinePassed
+        | EndReason::Unverified
+        | EndReason::StoreChanged { .. } => return None,
+    };
+    if is_gone && let Some(renewed) = renewed_in_time(tenure) {
+        return Some(format!(
+            "the server ended its lease although it was {renewed}: an operator revoked it, or a leader of etcd \
+             that had been paused did (etcd issue 15247, mended in 3.4.31, 3.5.13 and 3.6.0)"
+        ));
+    }
+    let known = match lease {
+        LeaseState::Lives => "its lease lives on, so somebody removed the entry by hand",
+        LeaseState::Ended => "its lease is gone: revoked by somebody, or expired",
+        LeaseState::Unknown => "the store could not be asked why",
+    };
+    (*reason != EndReason::LeaseGone).then(|| known.to_owned())
+}
+
+/// The last confirmation of a lease that had time left when the tenure ended.
+fn renewed_in_time(tenure: &Tenure) -> Option<String> {
+    let ended = tenure.ended_at()?;
+    if ended >= tenure.last_deadline() {
+        return None;
+    }
+    let left = tenure.last_deadline().since(ended);
+    let left = format!("{}.{} s", left.as_secs(), left.subsec_millis() / 100);
+    Some(match tenure.last_renewal() {
+        Some(renewed) => {
+            let ago = ended.since(renewed);
+            format!(
+                "renewed {}.{} s before and had {left} left",
+                ago.as_secs(),
+                ago.subsec_millis() / 100
+            )
+        }
+        None => format!("granted with {left} left"),
+    })
 }
 
 fn verdict_of(end: &RunEnd) -> Verdict {
@@ -113,7 +174,44 @@ fn last_bytes(text: &str, most: usize) -> (&str, u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use leasehold_lock::{BootTime, Clock as _, ManualClock};
+
     use super::*;
+
+    /// A tenure with ten seconds left that ends for this reason after so many seconds.
+    fn ended(reason: &EndReason, after: u64) -> Tenure {
+        let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1_000)));
+        let deadline = clock.now().after(Duration::from_secs(10));
+        let tenure = Tenure::detached(clock.clone(), deadline);
+        clock.advance(Duration::from_secs(after));
+        tenure.end(reason.clone());
+        tenure
+    }
+
+    /// Fails when a loss that is the server's own reads like a missed renewal.
+    #[test]
+    fn a_lease_that_ends_before_its_time_is_told_as_the_servers_doing() {
+        let removed = EndReason::Removed { revision: 9 };
+        for (reason, lease) in [
+            (&EndReason::LeaseGone, LeaseState::Unknown),
+            (&removed, LeaseState::Ended),
+        ] {
+            let said = cause(&ended(reason, 4), reason, lease).unwrap();
+            insta::allow_duplicates!(insta::assert_snapshot!(
+                said,
+                @"the server ended its lease although it was granted with 6.0 s left: an operator revoked it, or a leader of etcd that had been paused did (etcd issue 15247, mended in 3.4.31, 3.5.13 and 3.6.0)"
+            ));
+        }
+        let logged = loss(&ended(&EndReason::LeaseGone, 4), &EndReason::LeaseGone);
+        assert!(logged.contains("15247"), "{logged}");
+        assert_eq!(loss(&ended(&removed, 4), &removed), removed.to_string());
+        let late = ended(&EndReason::LeaseGone, 11);
+        assert_eq!(cause(&late, &EndReason::LeaseGone, LeaseState::Ended), None);
+        let by_hand = cause(&ended(&removed, 4), &removed, LeaseState::Lives).unwrap();
+        assert!(by_hand.contains("by hand"), "{by_hand}");
+    }
 
     #[test]
     fn output_in_a_record_is_cut_between_characters() {

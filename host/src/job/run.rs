@@ -168,7 +168,7 @@ impl Run<'_> {
     fn tell_loss(&self, reason: &EndReason) {
         let at = self.grant.tenure().ended_at();
         let at = at.unwrap_or_else(|| self.bench.clock.now());
-        let reason = reason.to_string();
+        let reason = closing::loss(self.grant.tenure(), reason);
         let lost = What::LockLost { reason };
         self.bench.timeline.say_at(at, self.about(), lost);
     }

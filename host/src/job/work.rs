@@ -10,6 +10,7 @@ use leasehold_lock::{BootTime, Clock, Grant, StoreState};
 use tokio::sync::watch;
 
 use super::bench::Bench;
+use super::closing;
 use super::machine::{Claim, Look, Missed, Now, Until, Verdict};
 use crate::event::What;
 use crate::host::cut_short;
@@ -155,7 +156,7 @@ pub(crate) async fn pause(bench: Arc<Bench>, grant: Box<Grant>, pause: Duration)
         let reason = grant
             .tenure()
             .end_reason()
-            .map_or_else(String::new, |r| r.to_string());
+            .map_or_else(String::new, |reason| closing::loss(grant.tenure(), &reason));
         bench
             .timeline
             .say(bench.about_token(grant.token()), What::LockLost { reason });

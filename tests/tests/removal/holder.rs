@@ -50,7 +50,7 @@ impl By {
     /// What the run's record must say about how it went.
     const fn told(self) -> &'static str {
         match self {
-            Self::RevokingItsLease => "revoked",
+            Self::RevokingItsLease => "the server ended its lease although it was",
             _ => "by hand",
         }
     }
