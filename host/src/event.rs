@@ -122,6 +122,10 @@ pub(crate) enum What {
         tick: String,
         error: String,
     },
+    /// Something that the job needs is lacking on this host; its locks are left to other hosts.
+    StandingBack {
+        reason: String,
+    },
     Backoff {
         delay_ms: u64,
         reason: String,

@@ -79,6 +79,8 @@ pub enum JobState {
     Sleeping,
     /// In the queue of its lock.
     Waiting,
+    /// Not in the queue of its lock, because this host lacks what a run needs.
+    StandingBack,
     /// Its guest runs and the lock is held.
     Running,
     /// Between two runs under the same grant.
@@ -95,6 +97,7 @@ impl JobState {
         match self {
             Self::Sleeping => "sleeping",
             Self::Waiting => "waiting",
+            Self::StandingBack => "standing-back",
             Self::Running => "running",
             Self::Pausing => "pausing",
             Self::Finished => "finished",

@@ -20,6 +20,15 @@
 //!      └────────────────┘                                       └───────────────────────────────────────────────┘
 //! ```
 //!
+//! A run needs more than its lock: a slot, secrets, directories, a clock that agrees with those of other hosts.
+//! What is lacking shows before the lock is had or while it is; either way the job gives back what it has,
+//! marks nothing, and stands back until there may be what it lacks. Its tick stays open for other hosts.
+//!
+//! ```text
+//!  Looking, Waiting ──────────────lacks──────────────▶ StandingBack ──ready──▶ Looking, Waiting
+//!  Claiming, Pausing, Running ──lacks──▶ Releasing ──▶      ↺ lacks
+//! ```
+//!
 //! One piece of work is under way for a job at any time, and every piece ends in exactly one event.
 //! That is why there is nothing to lock and nothing to race.
 
@@ -80,8 +89,11 @@ pub(crate) enum State {
     Sleeping { until: Until, next: Turn },
     /// Whether its tick is done already is being read. A `late` one only counts if it was begun.
     Looking { turn: Turn, late: bool },
-    /// In the queue of its lock.
+    /// Having what the run needs on this host, and then in the queue of its lock.
     Waiting { turn: Turn },
+    /// Without lock and queue entry, for want of something on this host. It is looked for again at `until`,
+    /// or is a slot, which is waited for.
+    StandingBack { turn: Turn, until: Option<BootTime> },
     /// The lock is held, and the tick is being claimed.
     Claiming { turn: Turn },
     /// The guest runs.
@@ -101,7 +113,31 @@ pub(crate) enum State {
 pub(crate) enum Then {
     Wait(Turn),
     Sleep { until: Until, next: Turn },
+    StandBack { turn: Turn, until: Option<BootTime> },
     End(Ending),
+}
+
+/// Something that a run needs and does not have on this host now. The sentence is for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// As many guests run here as may.
+    Slot(String),
+    /// A secret, a directory, memory or the right time: it may be there after a pause.
+    Other(String),
+}
+
+impl Lack {
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Slot(reason) | Self::Other(reason) => reason,
+        }
+    }
+
+    pub(crate) fn into_reason(self) -> String {
+        match self {
+            Self::Slot(reason) | Self::Other(reason) => reason,
+        }
+    }
 }
 
 /// How a job ended for good.
@@ -132,6 +168,8 @@ pub(crate) enum Verdict {
     Lost,
     /// The host asked it to stop.
     Stopped,
+    /// The guest was never started.
+    Lacks(Lack),
 }
 
 /// Why there was no grant.
@@ -141,6 +179,8 @@ pub(crate) enum Missed {
     Contended(String),
     /// Something that may be better in a moment.
     Trouble(String),
+    /// The lock was not asked for, or was given back at once.
+    Lacks(Lack),
     /// The host asked to stop.
     Cancelled,
 }
@@ -154,6 +194,8 @@ pub(crate) enum Look {
     Begun,
     /// It is done, or a later one is begun.
     Over { known: UnixMs, reason: String },
+    /// This host is not one to run it now.
+    Lacks(Lack),
 }
 
 /// What has become of claiming a tick.
@@ -165,6 +207,8 @@ pub(crate) enum Claim {
     Over { known: UnixMs, reason: String },
     /// It has failed, and its next attempt is not due yet.
     NotYet { wait: Duration, reason: String },
+    /// This host is not one to run it now.
+    Lacks(Lack),
     /// The lock was lost before it was claimed.
     Lost,
     /// Something that may be better in a moment.
@@ -188,6 +232,10 @@ pub(crate) enum Event {
     /// The sleep was cut short because the host stops.
     Cancelled,
     Looked(Look),
+    /// What was lacking may be had now: it is reserved, but for the lock.
+    Ready,
+    /// The run that was to come next lacks something, still or again.
+    Lacks(Lack),
     Acquired,
     Missed(Missed),
     Claimed(Claim),
@@ -206,8 +254,10 @@ pub(crate) enum Action {
     Sleep { until: Until },
     /// Read what has become of this tick.
     Look { tick: UnixMs },
-    /// Join the queue.
+    /// Have what the run needs on this host, and join the queue.
     Acquire,
+    /// Wait for a slot, or until this moment; then have what the run needs on this host.
+    StandBack { until: Option<BootTime> },
     /// Claim this tick, or, if nobody has begun it and a newer one is due, that one.
     Claim { tick: UnixMs, newest: UnixMs },
     /// Run the guest under the grant that was just acquired or is still held.
@@ -220,6 +270,8 @@ pub(crate) enum Action {
     Release,
     /// Tell people that a run is skipped.
     TellSkipped(String),
+    /// Tell people that other hosts have to run the job for now.
+    TellStandingBack(Lack),
     /// Tell people that the job is tried again after a pause.
     TellBackoff { delay: Duration, reason: String },
     /// Tell people that it is over.
@@ -268,6 +320,15 @@ impl Machine {
             (State::Looking { turn, late }, Event::Looked(look)) if !self.stopping => {
                 self.looked(turn, late, look, now, jitter)
             }
+            (State::StandingBack { turn, .. }, Event::Ready) if !self.stopping => {
+                self.ready(turn, now, jitter)
+            }
+            (State::StandingBack { turn, .. }, Event::Lacks(lack)) => {
+                self.lacks(turn, lack, now, jitter)
+            }
+            (State::Pausing { turn }, Event::Lacks(lack)) => {
+                self.lacks_with_lock(turn, lack, now, jitter)
+            }
             (State::Waiting { turn }, Event::Acquired) if !self.stopping => {
                 self.acquired(turn, now)
             }
@@ -290,9 +351,13 @@ impl Machine {
             }
             (State::Marking { then }, Event::Marked) => release(self.or_stop(then)),
             (State::Releasing { then }, Event::Released) => then_enter(self.or_stop(then)),
-            (State::Sleeping { .. } | State::Looking { .. } | State::Waiting { .. }, _) => {
-                ended(Ending::Stopped)
-            }
+            (
+                State::Sleeping { .. }
+                | State::Looking { .. }
+                | State::Waiting { .. }
+                | State::StandingBack { .. },
+                _,
+            ) => ended(Ending::Stopped),
             // An event that its state does not expect is a fault of ours. Ending the job is safe and
             // visible; going on would be neither.
             (state @ State::Ended(_), _) => (state, vec![]),
@@ -366,6 +431,7 @@ impl Machine {
             // It was not this host's business; what comes next is planned from now on.
             Look::Open if late => then_enter(self.plan(now, jitter)),
             Look::Open | Look::Begun => (State::Waiting { turn }, vec![Action::Acquire]),
+            Look::Lacks(lack) => self.lacks(turn, lack, now, jitter),
             Look::Over { known, reason } => {
                 self.handle_known(turn.tick, known, now);
                 let (state, mut actions) = then_enter(self.plan(now, jitter));
@@ -375,6 +441,58 @@ impl Machine {
                 (state, actions)
             }
         }
+    }
+
+    /// There is what was lacking, and maybe a newer tick.
+    fn ready(&self, turn: Turn, now: Now, jitter: f64) -> (State, Vec<Action>) {
+        let (Some(tick), Schedule::Ticks(ticks)) = (turn.tick, &self.rules.schedule) else {
+            return (State::Waiting { turn }, vec![Action::Acquire]);
+        };
+        if tick > now.wall {
+            // The clock was set, and it never came.
+            return then_enter(self.plan(now, jitter));
+        }
+        let newest = ticks.beat().newest(now.wall).unwrap_or(tick).max(tick);
+        if newest == tick {
+            return look(turn, false);
+        }
+        let (state, mut actions) = look(Turn::of(newest), false);
+        actions.insert(0, Action::TellSkipped(passed(tick)));
+        (state, actions)
+    }
+
+    /// Stands back from a lock that is not held.
+    fn lacks(&mut self, turn: Turn, lack: Lack, now: Now, jitter: f64) -> (State, Vec<Action>) {
+        let then = self.stand_back(turn, &lack, now, jitter);
+        let (state, mut actions) = then_enter(then);
+        if !self.stopping {
+            actions.insert(0, Action::TellStandingBack(lack));
+        }
+        (state, actions)
+    }
+
+    /// Stands back from a lock that is held: it goes back first, and nothing is marked.
+    fn lacks_with_lock(
+        &mut self,
+        turn: Turn,
+        lack: Lack,
+        now: Now,
+        jitter: f64,
+    ) -> (State, Vec<Action>) {
+        let then = self.stand_back(turn, &lack, now, jitter);
+        let (state, mut actions) = release(then);
+        if !self.stopping {
+            actions.push(Action::TellStandingBack(lack));
+        }
+        (state, actions)
+    }
+
+    fn stand_back(&mut self, turn: Turn, lack: &Lack, now: Now, jitter: f64) -> Then {
+        let until = match lack {
+            Lack::Slot(_) => None,
+            Lack::Other(_) => Some(now.boot.after(self.backoff(jitter))),
+        };
+        self.or_stop(Then::StandBack { turn, until })
     }
 
     fn acquired(&self, turn: Turn, now: Now) -> (State, Vec<Action>) {
@@ -418,6 +536,7 @@ impl Machine {
                 let delay = wait.min(self.rules.restart.max());
                 self.release_and_pause(turn, delay, reason, now)
             }
+            Claim::Lacks(lack) => self.lacks_with_lock(turn, lack, now, jitter),
             Claim::Lost => release(self.or_stop(Then::Wait(turn))),
             Claim::Trouble(reason) => {
                 let delay = self.backoff(jitter);
@@ -459,6 +578,8 @@ impl Machine {
                 attempt: turn.attempt + 1,
                 ..turn
             }))),
+            // The tick stays begun, for another host to take over.
+            Verdict::Lacks(lack) => self.lacks_with_lock(turn, lack, now, jitter),
             Verdict::Fatal(reason) => mark(turn, Mark::Done, Then::End(Ending::Failed(reason))),
             Verdict::Failed(reason) => self.failed(turn, reason, now, jitter),
         }
@@ -530,6 +651,7 @@ impl Machine {
                 Schedule::KeepRunning => self.try_again(turn, reason, now, jitter),
             },
             Missed::Trouble(reason) => self.try_again(turn, reason, now, jitter),
+            Missed::Lacks(lack) => self.lacks(turn, lack, now, jitter),
         }
     }
 
@@ -623,7 +745,9 @@ impl Machine {
 
     fn or_stop(&self, then: Then) -> Then {
         match then {
-            Then::Wait(_) | Then::Sleep { .. } if self.stopping => Then::End(Ending::Stopped),
+            Then::Wait(_) | Then::Sleep { .. } | Then::StandBack { .. } if self.stopping => {
+                Then::End(Ending::Stopped)
+            }
             then => then,
         }
     }
@@ -673,6 +797,10 @@ fn then_enter(then: Then) -> (State, Vec<Action>) {
         Then::Sleep { until, next } => (
             State::Sleeping { until, next },
             vec![Action::Sleep { until }],
+        ),
+        Then::StandBack { turn, until } => (
+            State::StandingBack { turn, until },
+            vec![Action::StandBack { until }],
         ),
         Then::End(ending) => ended(ending),
     }

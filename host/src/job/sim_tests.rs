@@ -17,7 +17,8 @@ use leasehold_lock::{BootTime, FencedError, StoreError};
 use leasehold_records::{Outcome, TickRecord, TickState};
 
 use super::machine::{
-    Action, Claim, Ending, Event, Look, Machine, Mark, Missed, Now, Rules, State, Until, Verdict,
+    Action, Claim, Ending, Event, Lack, Look, Machine, Mark, Missed, Now, Rules, State, Until,
+    Verdict,
 };
 use super::tick::{Ask, Claimant, Ended, Found, TickStore, claim, look, mark};
 use crate::config::Config;
@@ -141,6 +142,8 @@ enum What {
     Looks(UnixMs),
     Queues,
     Gets,
+    /// Has looked whether there is what a run needs.
+    Provides,
     Claims {
         tick: UnixMs,
         newest: UnixMs,
@@ -191,6 +194,8 @@ struct Host {
     runs: u32,
     restart: u64,
     outcome: Outcome,
+    /// From when until when it lacks what a run needs.
+    lacking: (u64, u64),
 }
 
 /// One run of a guest.
@@ -217,6 +222,7 @@ struct World {
     rng: fastrand::Rng,
     runs: Vec<Run>,
     skipped: u32,
+    stood_back: u32,
     fault: Option<(Moment, Fault)>,
     faults: u32,
     duration: (u64, u64),
@@ -260,6 +266,7 @@ impl World {
             runs: 0,
             restart: 0,
             outcome: Outcome::Done,
+            lacking: (0, 0),
         };
         let mut world = Self {
             now: 0,
@@ -272,6 +279,7 @@ impl World {
             rng: fastrand::Rng::with_seed(!seed),
             runs: vec![],
             skipped: 0,
+            stood_back: 0,
             fault: None,
             faults: 0,
             duration: (1_000, 15_000),
@@ -365,6 +373,10 @@ impl World {
             }
             What::Queues => {
                 let is_waiting = matches!(self.hosts[host].state, State::Waiting { .. });
+                if let Some(lack) = self.lack(host) {
+                    self.deliver(host, Event::Missed(Missed::Lacks(lack)));
+                    return;
+                }
                 let own = self.hosts[host].token;
                 let mut store = self.store();
                 // It has seen twice that its entry was gone, and joined again already.
@@ -387,7 +399,12 @@ impl World {
                 if !is_waiting {
                     return;
                 }
-                if self.holds(host) {
+                if self.holds(host)
+                    && let Some(lack) = self.lack(host)
+                {
+                    self.leave(host);
+                    self.deliver(host, Event::Missed(Missed::Lacks(lack)));
+                } else if self.holds(host) {
                     self.hosts[host].lost = false;
                     self.hosts[host].sequence = 0;
                     self.deliver(host, Event::Acquired);
@@ -396,6 +413,10 @@ impl World {
                     let trip = self.trip();
                     self.plan(host, trip, What::Queues);
                 }
+            }
+            What::Provides => {
+                let event = self.lack(host).map_or(Event::Ready, Event::Lacks);
+                self.deliver(host, event);
             }
             What::Claims { tick, newest } => {
                 let claimed = self.claim(host, tick, newest);
@@ -432,6 +453,26 @@ impl World {
             What::LeaseEnds(create) => self.remove(create),
             What::Faults(fault) => self.strike(host, fault),
         }
+    }
+
+    /// What a run lacks on this host, which has no secret or no slot between these moments.
+    fn lack(&self, host: usize) -> Option<Lack> {
+        let (from, until) = self.hosts[host].lacking;
+        let is_lacking = (from..until).contains(&self.now);
+        is_lacking.then(|| match host % 2 {
+            0 => Lack::Other("no secret".into()),
+            _ => Lack::Slot("no slot".into()),
+        })
+    }
+
+    /// A slot is had when one is free, and anything else is looked for again after a pause.
+    fn plan_readiness(&mut self, host: usize, until: Option<BootTime>) {
+        let free = self.hosts[host].lacking.1.saturating_sub(self.now);
+        let left = until.map_or(free, |until| {
+            let left = until.since(self.now_of(host).boot);
+            u64::try_from(left.as_millis()).expect("short")
+        });
+        self.plan(host, left, What::Provides);
     }
 
     fn claim(&mut self, host: usize, tick: UnixMs, newest: UnixMs) -> Claim {
@@ -567,8 +608,10 @@ impl World {
                 self.plan(host, trip, What::Marks { tick, mark });
             }
             Action::Release => self.plan(host, trip, What::Releases),
+            Action::StandBack { until } => self.plan_readiness(host, until),
             Action::TellSkipped(_) => self.skipped += 1,
             Action::TellBackoff { .. } => {}
+            Action::TellStandingBack(_) => self.stood_back += 1,
             Action::TellEnded(ending) => {
                 assert_eq!(ending, Ending::Stopped, "host {host}");
                 let restart = self.hosts[host].restart;
@@ -648,7 +691,9 @@ impl World {
                 me.machine.stopping = true;
                 me.restart = restart;
                 match me.state {
-                    State::Sleeping { .. } => self.deliver(host, Event::Cancelled),
+                    State::Sleeping { .. } | State::StandingBack { .. } => {
+                        self.deliver(host, Event::Cancelled);
+                    }
                     State::Waiting { .. } => {
                         let cancelled = Missed::Cancelled;
                         self.deliver(host, Event::Missed(cancelled));
@@ -872,4 +917,28 @@ fn a_host_that_is_asked_to_stop_in_the_middle_leaves_its_tick_to_another_at_once
     );
     let record = world.record();
     assert_eq!((record.attempt, record.state), (2, TickState::Done));
+}
+
+/// Each host in turn lacks something for three ticks, two of them at times: the others run every tick in time.
+#[test]
+fn a_host_that_cannot_start_a_run_leaves_its_ticks_to_the_others() {
+    let job = "cron = \"* * * * *\"\nrestart = { min = \"1s\", max = \"10s\" }";
+    let mut world = World::new(job, &[0, 0, 0], 11, Mutant::None);
+    for minute in 0..120 {
+        if minute % 2 == 0 {
+            let host = usize::try_from(minute / 2 % 3).expect("small");
+            let from = minute * MINUTE - minute.min(1) * 30_000;
+            world.hosts[host].lacking = (from, from + 3 * MINUTE);
+        }
+        world.run_until((minute + 1) * MINUTE);
+    }
+    for (tick, count) in world.ends(1..=119) {
+        assert_eq!(count, 1, "{}", UnixMs::new(tick));
+    }
+    for run in &world.runs {
+        assert!(run.from + START - run.tick < 30_000, "late: {run:?}");
+    }
+    let hosts = [0, 1, 2].map(|host| world.runs.iter().filter(|run| run.host == host).count());
+    assert!(hosts.iter().all(|runs| *runs > 5), "{hosts:?}");
+    assert!(world.stood_back > 30, "{}", world.stood_back);
 }

@@ -189,6 +189,9 @@ fn sentence(what: &What) -> String {
         What::TickUnmarked { tick, error } => {
             format!("UNMARKED   the tick of {tick} may be run again: {error}")
         }
+        What::StandingBack { reason } => {
+            format!("STANDBACK  other hosts may run it meanwhile: {reason}")
+        }
         What::Backoff { delay_ms, reason } => {
             format!("BACKOFF    again in {delay_ms} ms: {reason}")
         }
