@@ -126,6 +126,13 @@ pub(crate) enum What {
     StandingBack {
         reason: String,
     },
+    /// A tick that a host with a wrong clock had claimed; it was written over.
+    TickDisbelieved {
+        tick: String,
+        by: String,
+        its_clock: String,
+        our_clock: String,
+    },
     Backoff {
         delay_ms: u64,
         reason: String,

@@ -36,6 +36,7 @@ use std::time::Duration;
 
 use leasehold_lock::BootTime;
 
+use super::clocks::SKEW;
 use crate::config::{MissedTicks, Restart, Schedule, Ticks};
 use crate::wall::UnixMs;
 
@@ -330,7 +331,7 @@ impl Machine {
                 self.lacks_with_lock(turn, lack, now, jitter)
             }
             (State::Waiting { turn }, Event::Acquired) if !self.stopping => {
-                self.acquired(turn, now)
+                self.acquired(turn, now, jitter)
             }
             (State::Waiting { turn }, Event::Missed(missed)) => {
                 self.missed(turn, missed, now, jitter)
@@ -403,6 +404,10 @@ impl Machine {
             return (State::Waiting { turn }, vec![Action::Acquire]);
         };
         let Until::Wall(due) = until else {
+            if tick > now.wall.after(SKEW) {
+                // The clock was put right meanwhile.
+                return then_enter(self.plan(now, jitter));
+            }
             // After a pause: still the same tick.
             return look(turn, false);
         };
@@ -495,10 +500,14 @@ impl Machine {
         self.or_stop(Then::StandBack { turn, until })
     }
 
-    fn acquired(&self, turn: Turn, now: Now) -> (State, Vec<Action>) {
+    fn acquired(&self, turn: Turn, now: Now, jitter: f64) -> (State, Vec<Action>) {
         let (Some(tick), Schedule::Ticks(ticks)) = (turn.tick, &self.rules.schedule) else {
             return run(turn, now);
         };
+        if tick > now.wall.after(SKEW) {
+            // The clock was put right meanwhile.
+            return release(self.plan(now, jitter));
+        }
         let newest = ticks.beat().newest(now.wall).unwrap_or(tick).max(tick);
         (
             State::Claiming { turn },
@@ -625,7 +634,7 @@ impl Machine {
     }
 
     fn mark_done(&mut self, turn: Turn, now: Now, jitter: f64) -> (State, Vec<Action>) {
-        self.handle(turn.tick);
+        self.handle(turn.tick, now);
         let then = self.plan(now, jitter);
         mark(turn, Mark::Done, then)
     }
@@ -642,7 +651,7 @@ impl Machine {
             Missed::Contended(reason) => match &self.rules.schedule {
                 Schedule::Once => ended(Ending::NotAcquired(reason)),
                 Schedule::Ticks(_) => {
-                    self.handle(turn.tick);
+                    self.handle(turn.tick, now);
                     let then = self.plan(now, jitter);
                     let (state, mut actions) = then_enter(self.or_stop(then));
                     actions.insert(0, Action::TellSkipped(reason));
@@ -693,15 +702,15 @@ impl Machine {
             .mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
     }
 
-    fn handle(&mut self, tick: Option<UnixMs>) {
-        self.handled = self.handled.max(tick);
+    fn handle(&mut self, tick: Option<UnixMs>, now: Now) {
+        self.handled = self.handled(now).max(tick);
     }
 
     /// Leaves behind what the store knows to be over; but not what a host whose clock is ahead has run.
     fn handle_known(&mut self, tick: Option<UnixMs>, known: UnixMs, now: Now) {
-        self.handle(tick);
+        self.handle(tick, now);
         if known <= now.wall {
-            self.handle(Some(known));
+            self.handle(Some(known), now);
         }
     }
 
@@ -711,7 +720,8 @@ impl Machine {
         let Schedule::Ticks(ticks) = &self.rules.schedule else {
             return Then::End(Ending::Failed("internal: a tick of a job without".into()));
         };
-        let is_new = |tick: &UnixMs| self.handled.is_none_or(|handled| *tick > handled);
+        let handled = self.handled(now);
+        let is_new = |tick: &UnixMs| handled.is_none_or(|handled| *tick > handled);
         let newest = match ticks.missed() {
             MissedTicks::Skip => None,
             MissedTicks::CatchUp => ticks.beat().newest(now.wall).filter(is_new),
@@ -726,9 +736,17 @@ impl Machine {
     }
 
     fn next_tick(&self, ticks: &Ticks, now: Now) -> Option<UnixMs> {
-        let is_new = |tick: &UnixMs| self.handled.is_none_or(|handled| *tick > handled);
+        let handled = self.handled(now);
+        let is_new = |tick: &UnixMs| handled.is_none_or(|handled| *tick > handled);
         let first = ticks.beat().first(now.wall).filter(is_new);
-        first.or_else(|| self.handled.and_then(|handled| ticks.beat().next(handled)))
+        first.or_else(|| handled.and_then(|handled| ticks.beat().next(handled)))
+    }
+
+    /// The latest tick that is no longer this host's business. What a clock brought that was far ahead, and has
+    /// been put right since, is not that tick.
+    fn handled(&self, now: Now) -> Option<UnixMs> {
+        self.handled
+            .filter(|handled| *handled <= now.wall.after(SKEW))
     }
 
     /// The clock was set while this tick was waited for: another may come first now.

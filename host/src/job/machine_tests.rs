@@ -371,6 +371,38 @@ fn a_clock_that_was_put_right_before_its_tick_brings_the_tick_that_is_next_now()
     assert_eq!(actions, [Action::Sleep { until }]);
 }
 
+/// Its clock was four years ahead, and it had run a tick by it when it was put right.
+#[test]
+fn a_clock_that_was_years_ahead_does_not_keep_a_job_from_its_ticks() {
+    let mut machine = machine("every = \"10s\"");
+    let years = 4 * 365 * 24 * 3_600;
+    let state = to_the_lock(&mut machine, years);
+    let state = to_the_run(&mut machine, state, years);
+    let (state, _) = machine.step(state, Event::RunEnded(Verdict::Done), at(years + 1), 0.0);
+    let right = Now {
+        wall: second(101),
+        ..at(years + 2)
+    };
+    let (state, _) = released(&mut machine, state, years + 2);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, years + 10)));
+    let (state, actions) = machine.step(state, Event::Woke, right, 0.0);
+    let until = Until::Wall(second(110));
+    assert_eq!(actions, [Action::Sleep { until }]);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 110)));
+
+    // Put right while it waits for the lock, or for the next attempt.
+    let turn = attempt(1, years);
+    let waiting = State::Waiting { turn };
+    let (_, actions) = machine.step(waiting, Event::Acquired, right, 0.0);
+    assert_eq!(actions, [Action::Release]);
+    let sleeping = State::Sleeping {
+        until: Until::Boot(right.boot),
+        next: turn,
+    };
+    let (state, _) = machine.step(sleeping, Event::Woke, right, 0.0);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 110)));
+}
+
 #[test]
 fn a_machine_that_was_suspended_leaves_out_what_passed_and_one_that_was_busy_does_not() {
     let mut machine = machine("every = \"10s\"");
@@ -708,7 +740,8 @@ fn any_order_of_events_leaves_one_piece_of_work_and_brings_no_tick_that_is_done(
                     assert!(holds && Some(tick) == claimed, "seed {seed}: {work:?}");
                     if mark == Mark::Done {
                         marked += 1;
-                        done = done.max(Some(tick));
+                        let believed = |done: &UnixMs| *done <= now.wall.after(SKEW);
+                        done = done.max(Some(tick)).filter(believed);
                     }
                 }
                 Action::Release => {
@@ -724,6 +757,8 @@ fn any_order_of_events_leaves_one_piece_of_work_and_brings_no_tick_that_is_done(
                 1 => now.wall.after(SECOND * rng.u32(0..500)),
                 _ => now.wall.after(passed),
             };
+            // What a clock brought that was put back by more than this may come again.
+            done = done.filter(|done| *done <= now.wall.after(SKEW));
             let event = any_end(&work, &mut rng, now);
             holds |= event == Event::Acquired;
             if let Event::Claimed(Claim::Ours { tick, .. }) = &event {

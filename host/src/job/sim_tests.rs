@@ -16,11 +16,11 @@ use futures_util::FutureExt as _;
 use leasehold_lock::{BootTime, FencedError, StoreError};
 use leasehold_records::{Outcome, TickRecord, TickState};
 
+use super::clocks::LivingHost;
 use super::machine::{
-    Action, Claim, Ending, Event, Lack, Look, Machine, Mark, Missed, Now, Rules, State, Until,
-    Verdict,
+    Action, Claim, Ending, Event, Lack, Machine, Mark, Missed, Now, Rules, State, Until, Verdict,
 };
-use super::tick::{Ask, Claimant, Ended, Found, TickStore, claim, look, mark};
+use super::tick::{Ask, Claimant, Ended, Found, TickReader, TickStore, claim, look, mark};
 use crate::config::Config;
 use crate::wall::UnixMs;
 
@@ -46,6 +46,7 @@ struct Store {
     record: Option<Found>,
     /// Create revisions, in order; the first holds the lock.
     queue: Vec<i64>,
+    hosts: BTreeMap<usize, LivingHost>,
     mutant: Mutant,
     /// Of a hundred requests, how many get no answer.
     unknown: u32,
@@ -85,7 +86,7 @@ fn no_answer() -> StoreError {
     StoreError::Unknown("no answer".into())
 }
 
-impl TickStore for Way {
+impl TickReader for Way {
     async fn read(&self) -> Result<Option<Found>, StoreError> {
         let mut store = self.store();
         if store.is_lost() {
@@ -94,6 +95,16 @@ impl TickStore for Way {
         Ok(store.record.clone())
     }
 
+    async fn hosts(&self) -> Result<Vec<LivingHost>, StoreError> {
+        let mut store = self.store();
+        if store.is_lost() {
+            return Err(no_answer());
+        }
+        Ok(store.hosts.values().cloned().collect())
+    }
+}
+
+impl TickStore for Way {
     async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
         let mut store = self.store();
         if !store.queue.contains(&self.token) && store.mutant != Mutant::NoFence {
@@ -223,6 +234,7 @@ struct World {
     runs: Vec<Run>,
     skipped: u32,
     stood_back: u32,
+    overruled: u32,
     fault: Option<(Moment, Fault)>,
     faults: u32,
     duration: (u64, u64),
@@ -249,6 +261,7 @@ impl World {
             revision: 1,
             record: None,
             queue: vec![],
+            hosts: BTreeMap::new(),
             mutant,
             unknown: 0,
             rng: fastrand::Rng::with_seed(seed),
@@ -280,6 +293,7 @@ impl World {
             runs: vec![],
             skipped: 0,
             stood_back: 0,
+            overruled: 0,
             fault: None,
             faults: 0,
             duration: (1_000, 15_000),
@@ -345,6 +359,17 @@ impl World {
             What::Starts => {
                 self.hosts[host].machine = Machine::new(self.rules.clone());
                 let (now, jitter) = (self.now_of(host), self.rng.f64());
+                let mut store = self.store();
+                store.revision += 1;
+                let came = store.revision;
+                let living = LivingHost {
+                    host: format!("host-{host}"),
+                    started: now.wall,
+                    written: came,
+                    came,
+                };
+                store.hosts.insert(host, living);
+                drop(store);
                 let (state, actions) = self.hosts[host].machine.start(now, jitter);
                 self.enter(host, state, actions);
             }
@@ -367,8 +392,10 @@ impl World {
                 self.deliver(host, Event::Woke);
             }
             What::Looks(tick) => {
-                let found = self.store().record.clone();
-                let seen = found.map_or(Look::Open, |found| look(&found.json, tick));
+                let (way, own) = (self.way(host), format!("host-{host}"));
+                let now = self.now_of(host).wall;
+                let seen = look(&way, &own, tick, now).now_or_never();
+                let seen = seen.expect("it waits for nobody");
                 self.deliver(host, Event::Looked(seen));
             }
             What::Queues => {
@@ -497,9 +524,10 @@ impl World {
         let now = self.now_of(host).wall;
         let ask = Ask { tick, newest, now };
         let way = self.way(host);
-        claim(&way, &who, ask)
-            .now_or_never()
-            .expect("it waits for nobody")
+        let claimed = claim(&way, &who, ask).now_or_never();
+        let (claim, overruled) = claimed.expect("it waits for nobody");
+        self.overruled += u32::from(overruled.is_some());
+        claim
     }
 
     fn way(&self, host: usize) -> Way {
@@ -616,6 +644,7 @@ impl World {
                 assert_eq!(ending, Ending::Stopped, "host {host}");
                 let restart = self.hosts[host].restart;
                 self.leave(host);
+                self.store().hosts.remove(&host);
                 self.hosts[host].life += 1;
                 self.plan(host, restart, What::Starts);
             }
@@ -661,6 +690,7 @@ impl World {
                 if let Some(token) = token {
                     self.plan(host, TTL, What::LeaseEnds(token));
                 }
+                self.store().hosts.remove(&host);
                 let me = &mut self.hosts[host];
                 me.life += 1;
                 me.token = None;
@@ -732,7 +762,11 @@ impl World {
 /// The whole of the promise, but for the mutant: two hosts half a minute apart and a third, faults in the
 /// middle of runs and of claims. Returns what went wrong.
 fn a_thousand_ticks(seed: u64, mutant: Mutant) -> Result<World, String> {
-    let mut world = World::new("cron = \"* * * * *\"", &[0, 30_000, -200], seed, mutant);
+    a_thousand_ticks_of(&[0, 30_000, -200], seed, mutant)
+}
+
+fn a_thousand_ticks_of(ahead: &[i64], seed: u64, mutant: Mutant) -> Result<World, String> {
+    let mut world = World::new("cron = \"* * * * *\"", ahead, seed, mutant);
     let mut faults = [
         (Moment::Running, Fault::Dies(20_000)),
         (Moment::Running, Fault::Freezes(25_000)),
@@ -941,4 +975,49 @@ fn a_host_that_cannot_start_a_run_leaves_its_ticks_to_the_others() {
     let hosts = [0, 1, 2].map(|host| world.runs.iter().filter(|run| run.host == host).count());
     assert!(hosts.iter().all(|runs| *runs > 5), "{hosts:?}");
     assert!(world.stood_back > 30, "{}", world.stood_back);
+}
+
+/// In milliseconds.
+const DAYS_1500: i64 = 1_500 * 24 * 3_600_000;
+
+/// A fourth host whose clock is four years off: each tick still runs once, and it is the odd one that gives way.
+#[test]
+fn a_thousand_ticks_run_once_beside_a_host_whose_clock_is_years_off() {
+    for odd in [DAYS_1500, -DAYS_1500] {
+        for seed in 0..4 {
+            let ahead = [0, 30_000, -200, odd];
+            let world = a_thousand_ticks_of(&ahead, seed, Mutant::None);
+            let world = world.unwrap_or_else(|error| panic!("{error}"));
+            let odd_runs = world.runs.iter().filter(|run| run.host == 3).count();
+            assert!(
+                odd_runs < 100,
+                "seed {seed}: {odd_runs} runs of the odd one"
+            );
+            assert!(world.stood_back > 50, "seed {seed}: {}", world.stood_back);
+        }
+    }
+}
+
+/// One host after another, on one record, as in a fleet whose other hosts have ended.
+#[test]
+fn a_host_repairs_what_one_with_a_wrong_clock_left_behind() {
+    for odd in [DAYS_1500, -DAYS_1500] {
+        let mut world = World::new("cron = \"* * * * *\"", &[0, odd], 5, Mutant::None);
+        // Long gone, both of them, but for the turns that follow.
+        for host in [0, 1] {
+            world.strike(host, Fault::Dies(1_000 * MINUTE));
+        }
+        for (turn, host) in [0, 1, 0, 1, 0].into_iter().enumerate() {
+            let turn = u64::try_from(turn).expect("small");
+            world.plan(host, 20_000, What::Starts);
+            world.run_until((turn + 1) * 6 * MINUTE);
+            let runs = world.runs.iter();
+            let runs = runs.filter(|run| run.from > turn * 6 * MINUTE && run.done.is_some());
+            let runs: Vec<usize> = runs.map(|run| run.host).collect();
+            assert!(runs.len() >= 4, "turn {turn}: {runs:?}");
+            assert!(runs.iter().all(|ran| *ran == host), "turn {turn}: {runs:?}");
+            world.strike(host, Fault::Dies(1_000 * MINUTE));
+        }
+        assert_eq!(world.overruled, 2);
+    }
 }

@@ -189,6 +189,15 @@ fn sentence(what: &What) -> String {
         What::TickUnmarked { tick, error } => {
             format!("UNMARKED   the tick of {tick} may be run again: {error}")
         }
+        What::TickDisbelieved {
+            tick,
+            by,
+            its_clock,
+            our_clock,
+        } => format!(
+            "CLOCK      {by} claimed the tick of {tick} when its clock showed {its_clock}, and ours shows {our_clock}: \
+             it is not believed and written over; set the clock of {by}, and keep it right with chrony or ntpd"
+        ),
         What::StandingBack { reason } => {
             format!("STANDBACK  other hosts may run it meanwhile: {reason}")
         }
