@@ -356,23 +356,7 @@ impl World {
 
     fn happen(&mut self, host: usize, what: What) {
         match what {
-            What::Starts => {
-                self.hosts[host].machine = Machine::new(self.rules.clone());
-                let (now, jitter) = (self.now_of(host), self.rng.f64());
-                let mut store = self.store();
-                store.revision += 1;
-                let came = store.revision;
-                let living = LivingHost {
-                    host: format!("host-{host}"),
-                    started: now.wall,
-                    written: came,
-                    came,
-                };
-                store.hosts.insert(host, living);
-                drop(store);
-                let (state, actions) = self.hosts[host].machine.start(now, jitter);
-                self.enter(host, state, actions);
-            }
+            What::Starts => self.start(host),
             What::Wakes => {
                 // As the real sleep: never before the clock says so.
                 if let State::Sleeping {
@@ -454,25 +438,7 @@ impl World {
             }
             // It was stopped before.
             What::Ends(_) => {}
-            What::Marks { tick, mark: how } => {
-                let token = self.hosts[host].token.unwrap_or(0);
-                let ended = Ended {
-                    tick,
-                    token: token.unsigned_abs(),
-                    mark: how,
-                    outcome: self.hosts[host].outcome,
-                    now: self.now_of(host).wall,
-                };
-                let way = self.way(host);
-                let marked = mark(&way, ended)
-                    .now_or_never()
-                    .expect("it waits for nobody");
-                if marked.is_err_and(|unmarked| unmarked.may_pass) && self.holds(host) {
-                    self.plan(host, 200, What::Marks { tick, mark: how });
-                    return;
-                }
-                self.deliver(host, Event::Marked);
-            }
+            What::Marks { tick, mark } => self.mark(host, tick, mark),
             What::Releases => {
                 self.leave(host);
                 self.deliver(host, Event::Released);
@@ -480,6 +446,44 @@ impl World {
             What::LeaseEnds(create) => self.remove(create),
             What::Faults(fault) => self.strike(host, fault),
         }
+    }
+
+    fn start(&mut self, host: usize) {
+        self.hosts[host].machine = Machine::new(self.rules.clone());
+        let (now, jitter) = (self.now_of(host), self.rng.f64());
+        let mut store = self.store();
+        store.revision += 1;
+        let came = store.revision;
+        let living = LivingHost {
+            host: format!("host-{host}"),
+            started: now.wall,
+            written: came,
+            came,
+        };
+        store.hosts.insert(host, living);
+        drop(store);
+        let (state, actions) = self.hosts[host].machine.start(now, jitter);
+        self.enter(host, state, actions);
+    }
+
+    fn mark(&mut self, host: usize, tick: UnixMs, how: Mark) {
+        let token = self.hosts[host].token.unwrap_or(0);
+        let ended = Ended {
+            tick,
+            token: token.unsigned_abs(),
+            mark: how,
+            outcome: self.hosts[host].outcome,
+            now: self.now_of(host).wall,
+        };
+        let way = self.way(host);
+        let marked = mark(&way, ended)
+            .now_or_never()
+            .expect("it waits for nobody");
+        if marked.is_err_and(|unmarked| unmarked.may_pass) && self.holds(host) {
+            self.plan(host, 200, What::Marks { tick, mark: how });
+            return;
+        }
+        self.deliver(host, Event::Marked);
     }
 
     /// What a run lacks on this host, which has no secret or no slot between these moments.

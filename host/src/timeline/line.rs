@@ -185,6 +185,31 @@ fn sentence(what: &What) -> String {
             "RELEASED   not confirmed by the store yet; the entry goes with its lease at the latest"
                 .into()
         }
+        What::Skipped { .. }
+        | What::TickUnmarked { .. }
+        | What::TickDisbelieved { .. }
+        | What::StandingBack { .. }
+        | What::Backoff { .. } => no_run(what),
+        What::JobFailed { error } => format!("FAILED     {error}"),
+        What::JobFinished => "FINISHED".into(),
+        What::JobAdded { .. }
+        | What::JobChanged { .. }
+        | What::JobRemoved
+        | What::PluginRefused { .. }
+        | What::ConfigRefused { .. }
+        | What::ConfigReloaded { .. } => change(what),
+        What::HostStopping { reason } => format!("STOPPING   {reason}"),
+        What::HostStopped => "STOPPED".into(),
+        What::Note { text } => format!("NOTE       {text}"),
+        What::LinesDropped { count } => {
+            format!("LOG        {count} line(s) dropped because nobody read this log")
+        }
+    }
+}
+
+/// Why there is no run, or may be a second one.
+fn no_run(what: &What) -> String {
+    match what {
         What::Skipped { reason } => format!("SKIPPED    {reason}"),
         What::TickUnmarked { tick, error } => {
             format!("UNMARKED   the tick of {tick} may be run again: {error}")
@@ -204,20 +229,7 @@ fn sentence(what: &What) -> String {
         What::Backoff { delay_ms, reason } => {
             format!("BACKOFF    again in {delay_ms} ms: {reason}")
         }
-        What::JobFailed { error } => format!("FAILED     {error}"),
-        What::JobFinished => "FINISHED".into(),
-        What::JobAdded { .. }
-        | What::JobChanged { .. }
-        | What::JobRemoved
-        | What::PluginRefused { .. }
-        | What::ConfigRefused { .. }
-        | What::ConfigReloaded { .. } => change(what),
-        What::HostStopping { reason } => format!("STOPPING   {reason}"),
-        What::HostStopped => "STOPPED".into(),
-        What::Note { text } => format!("NOTE       {text}"),
-        What::LinesDropped { count } => {
-            format!("LOG        {count} line(s) dropped because nobody read this log")
-        }
+        _ => String::new(),
     }
 }
 
