@@ -342,6 +342,27 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_clock_and_a_lack_are_told_with_host_cause_and_remedy() {
+        let disbelieved = What::TickDisbelieved {
+            tick: "2031-01-08T00:00:00Z".into(),
+            by: "web3".into(),
+            its_clock: "2031-01-08T00:00:01Z".into(),
+            our_clock: "2026-11-30T00:00:02Z".into(),
+        };
+        insta::assert_snapshot!(
+            sentence(&disbelieved),
+            @"CLOCK      web3 claimed the tick of 2031-01-08T00:00:00Z when its clock showed 2031-01-08T00:00:01Z, and ours shows 2026-11-30T00:00:02Z: it is not believed and written over; set the clock of web3, and keep it right with chrony or ntpd"
+        );
+        let lacking = What::StandingBack {
+            reason: "no free slot on this host (max_runs = 32)".into(),
+        };
+        insta::assert_snapshot!(
+            sentence(&lacking),
+            @"STANDBACK  other hosts may run it meanwhile: no free slot on this host (max_runs = 32)"
+        );
+    }
+
+    #[test]
     fn a_story_has_seconds_and_bold_acquisitions_and_leaves_out_what_repeats() {
         let story = |colours| Form::Story {
             began: BootTime::from_nanos(1_000_000_000),
