@@ -402,6 +402,10 @@ mod tests {
             let json = serde_json::to_string(&state).expect("a word");
             assert_eq!(json, format!("\"{}\"", state.as_str()));
         }
+        for state in [JobState::Waiting, JobState::StandingBack] {
+            let json = serde_json::to_string(&state).expect("a word");
+            assert_eq!(json, format!("\"{}\"", state.as_str()));
+        }
         for outcome in [Outcome::Done, Outcome::Abandoned, Outcome::Limit] {
             let json = serde_json::to_string(&outcome).expect("a word");
             assert_eq!(json, format!("\"{}\"", outcome.as_str()));

@@ -123,20 +123,30 @@ pub(crate) enum Then {
 pub(crate) enum Lack {
     /// As many guests run here as may.
     Slot(String),
-    /// A secret, a directory, memory or the right time: it may be there after a pause.
+    /// A clock that agrees with those of other hosts; it may be set during a pause.
+    Clock(String),
+    /// A secret, a directory or memory; it may be there after a pause.
     Other(String),
 }
 
 impl Lack {
     pub(crate) fn reason(&self) -> &str {
         match self {
-            Self::Slot(reason) | Self::Other(reason) => reason,
+            Self::Slot(reason) | Self::Clock(reason) | Self::Other(reason) => reason,
+        }
+    }
+
+    /// Whether it is the same for people: what clocks show in a sentence changes all the time.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Slot(_), Self::Slot(_)) | (Self::Clock(_), Self::Clock(_)) => true,
+            (this, other) => this == other,
         }
     }
 
     pub(crate) fn into_reason(self) -> String {
         match self {
-            Self::Slot(reason) | Self::Other(reason) => reason,
+            Self::Slot(reason) | Self::Clock(reason) | Self::Other(reason) => reason,
         }
     }
 }
@@ -495,7 +505,7 @@ impl Machine {
     fn stand_back(&mut self, turn: Turn, lack: &Lack, now: Now, jitter: f64) -> Then {
         let until = match lack {
             Lack::Slot(_) => None,
-            Lack::Other(_) => Some(now.boot.after(self.backoff(jitter))),
+            Lack::Clock(_) | Lack::Other(_) => Some(now.boot.after(self.backoff(jitter))),
         };
         self.or_stop(Then::StandBack { turn, until })
     }

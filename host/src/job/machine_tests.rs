@@ -548,6 +548,15 @@ fn a_job_without_a_slot_waits_for_one_outside_the_queue() {
 }
 
 #[test]
+fn a_lack_is_news_when_it_is_another_and_not_when_a_clock_has_gone_on() {
+    let clock = |shown: &str| Lack::Clock(shown.into());
+    assert!(clock("09:00").is_like(&clock("09:01")));
+    assert!(no_secret().is_like(&no_secret()));
+    assert!(!no_secret().is_like(&Lack::Other("no directory".into())));
+    assert!(!no_slot().is_like(&no_secret()));
+}
+
+#[test]
 fn a_lack_that_stays_is_looked_for_in_growing_pauses() {
     let mut machine = machine("restart = { min = \"1s\", max = \"4s\" }");
     let (mut state, _) = machine.start(at(100), 0.0);

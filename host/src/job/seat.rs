@@ -93,9 +93,10 @@ impl Seat {
 
     /// Takes in why the job stands back. Returns whether that is news.
     pub(crate) fn stand_back(&mut self, lack: &Lack) -> bool {
-        let is_news = self.lack.as_ref().is_none_or(|(known, _)| known != lack);
+        let known = self.lack.as_ref().map(|(known, _)| known);
+        let is_news = known.is_none_or(|known| !known.is_like(lack));
+        lack.reason().clone_into(&mut self.detail);
         if is_news {
-            lack.reason().clone_into(&mut self.detail);
             self.lack = Some((lack.clone(), self.since));
         }
         self.settle();

@@ -277,7 +277,7 @@ pub(crate) async fn look(store: &impl TickReader, own: &str, tick: UnixMs, now: 
     if is_strange(&record, own, now) {
         let living = store.hosts().await.unwrap_or_default();
         if let Some(why) = doubt(&record, found.revision, own, now, &living) {
-            return Look::Lacks(Lack::Other(why));
+            return Look::Lacks(Lack::Clock(why));
         }
     }
     believed(record, now).map_or(Look::Open, |record| look_at(&record, tick))
@@ -363,7 +363,7 @@ async fn try_claim(
                 Err(error) => return Claim::Trouble(format!("the records of hosts: {error}")),
             };
             if let Some(why) = doubt(record, expected, &who.host, ask.now, &living) {
-                return Claim::Lacks(Lack::Other(why));
+                return Claim::Lacks(Lack::Clock(why));
             }
             *overruled = is_ahead(record.tick_unix_ms, ask.now).then(|| Overruled {
                 tick: UnixMs::new(record.tick_unix_ms),

@@ -378,11 +378,11 @@ fn a_host_whose_clock_is_outvoted_neither_claims_nor_skips() {
     // Two hosts are years ahead of us: then we are behind.
     let seen = far_ahead(Some(tick_before(5 + YEARS, TickState::Done)));
     let store = Scripted::new(Some(&seen), &[]);
-    let Look::Lacks(Lack::Other(why)) = looked(&store) else {
+    let Look::Lacks(Lack::Clock(why)) = looked(&store) else {
         panic!("{:?}", looked(&store));
     };
     assert!(why.contains("mad") && why.contains("chrony"), "{why}");
-    assert_eq!(claimed(&store), Claim::Lacks(Lack::Other(why)));
+    assert_eq!(claimed(&store), Claim::Lacks(Lack::Clock(why)));
     assert_eq!(store.record(), seen);
     // One that is behind us, and wrote after we came: of two, the later to come gives way.
     let behind = TickRecord {

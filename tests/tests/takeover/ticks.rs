@@ -210,6 +210,8 @@ fn a_clock_that_is_years_off_stands_back_beside_two_that_agree(version: Version)
         let events = odd.events();
         let ran = events.iter().skip(mark).find(|event| event.is("acquired"));
         ensure!(ran.is_none(), "{ran:?}");
+        let told = events.iter().filter(|event| event.is("standing-back"));
+        ensure!(told.count() == 1, "it was told more than once");
         for host in [&mut odd, &mut first, &mut second] {
             end_host(host)?;
         }
