@@ -153,6 +153,17 @@ pub(crate) enum What {
         tick: String,
         error: String,
     },
+    /// Something that the job needs is lacking on this host; its locks are left to other hosts.
+    StandingBack {
+        reason: String,
+    },
+    /// A tick that a host with a wrong clock had claimed; it was written over.
+    TickDisbelieved {
+        tick: String,
+        by: String,
+        its_clock: String,
+        our_clock: String,
+    },
     Backoff {
         delay_ms: u64,
         reason: String,

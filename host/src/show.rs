@@ -451,6 +451,7 @@ mod tests {
             claimed_unix_ms: 3_600_010,
             ended_unix_ms: None,
             outcome,
+            before: None,
             retry_unix_ms: None,
         };
         let status = Status {

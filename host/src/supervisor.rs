@@ -20,7 +20,7 @@ use crate::exit::Exit;
 use crate::job::bench::Bench;
 use crate::job::claiming;
 use crate::job::closing;
-use crate::job::machine::{Action, Claim, Ending, Event, Missed, State, Until, Verdict};
+use crate::job::machine::{Action, Claim, Ending, Event, Lack, Missed, State, Until, Verdict};
 use crate::job::run::{self, RunNumber};
 use crate::job::seat::{Seat, Taken};
 use crate::job::waiting;
@@ -349,7 +349,13 @@ impl Supervisor {
                 Event::Woke
             }
             Outcome::Looked(look) => Event::Looked(look),
-            Outcome::Acquired(grant, at) => {
+            Outcome::Ready(provisions) => {
+                seat.provisions = Some(provisions);
+                Event::Ready
+            }
+            Outcome::Lacks(lack) => Event::Lacks(lack),
+            Outcome::Acquired(grant, at, provisions) => {
+                seat.provisions = Some(provisions);
                 seat.acquired = Some(at);
                 seat.token = Some(grant.token());
                 seat.sequence = 0;
@@ -377,7 +383,11 @@ impl Supervisor {
             Outcome::Paused(grant, paused) => {
                 seat.grant = Some(grant);
                 match paused {
-                    Paused::Over => Event::Woke,
+                    Paused::Over(provisions) => {
+                        seat.provisions = Some(provisions);
+                        Event::Woke
+                    }
+                    Paused::Lacks(lack) => Event::Lacks(lack),
                     Paused::Lost => Event::LostWhilePausing,
                     Paused::Cancelled => Event::Cancelled,
                 }
@@ -403,6 +413,7 @@ impl Supervisor {
         };
         seat.state = state;
         seat.since = SystemTime::now();
+        seat.settle();
         let is_over = matches!(seat.state, State::Ended(_));
         self.unwritten.insert(at);
         for action in actions {
@@ -434,7 +445,11 @@ impl Supervisor {
             }
             Action::Sleep { until } => self.spawn(at, work::sleep(bench, until)),
             Action::Look { tick } => self.spawn(at, claiming::look(bench, tick)),
-            Action::Acquire => self.spawn(at, waiting::acquire(bench)),
+            Action::Acquire => {
+                let provisions = seat.provisions.take();
+                self.spawn(at, waiting::acquire(bench, provisions));
+            }
+            Action::StandBack { until } => self.spawn(at, work::stand_back(bench, until)),
             Action::Claim { tick, newest } => {
                 let sequence = seat.sequence;
                 match seat.grant.take() {
@@ -451,9 +466,11 @@ impl Supervisor {
                     cause: seat.machine.rules.cause(),
                     acquired: seat.acquired.take(),
                 };
-                match seat.grant.take() {
-                    Some(grant) => self.spawn(at, run::run(bench, grant, number)),
-                    None => self.broken(at, "a run without a grant"),
+                match (seat.grant.take(), seat.provisions.take()) {
+                    (Some(grant), Some(provisions)) => {
+                        self.spawn(at, run::run(bench, grant, provisions, number));
+                    }
+                    _ => self.broken(at, "a run without a grant or a slot"),
                 }
             }
             Action::Pause(pause) => match seat.grant.take() {
@@ -476,6 +493,7 @@ impl Supervisor {
             Action::TellSkipped(reason) => {
                 self.timeline.say(bench.about(), What::Skipped { reason });
             }
+            Action::TellStandingBack(lack) => self.tell_standing_back(at, &lack),
             Action::TellBackoff { delay, reason } => {
                 seat.detail.clone_from(&reason);
                 let delay_ms = millis(delay);
@@ -483,6 +501,20 @@ impl Supervisor {
                     .say(bench.about(), What::Backoff { delay_ms, reason });
             }
             Action::TellEnded(ending) => self.tell_ended(at, ending),
+        }
+    }
+
+    /// Says that a job stands back, once for each reason; of all jobs that wait for a slot, the first says so.
+    fn tell_standing_back(&mut self, at: usize, lack: &Lack) {
+        let mut others = self.seats.iter().filter(|(other, _)| **other != at);
+        let is_told = matches!(lack, Lack::Slot(_)) && others.any(|(_, seat)| seat.lacks_slot());
+        let Some(seat) = self.seats.get_mut(&at) else {
+            return;
+        };
+        if seat.stand_back(lack) && !is_told {
+            let reason = lack.reason().to_owned();
+            let about = seat.bench.about();
+            self.timeline.say(about, What::StandingBack { reason });
         }
     }
 
@@ -541,6 +573,9 @@ impl Supervisor {
                 (JobState::Sleeping, Some(next))
             }
             State::Waiting { .. } => (JobState::Waiting, None),
+            State::StandingBack { until, .. } => {
+                (JobState::StandingBack, until.map(|until| self.wall(until)))
+            }
             State::Running { .. } => (JobState::Running, None),
             State::Pausing { .. } => (JobState::Pausing, None),
             State::Ended(Ending::Finished) => (JobState::Finished, None),

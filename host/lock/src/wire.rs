@@ -242,17 +242,24 @@ impl Wire {
         };
         let twice = async {
             match read().await {
-                Err(error) if error.is_stale_login() => {
+                Err(error) if error.is_stale_login() || error.is_wrong_password() => {
                     self.link.log_in().await?;
                     read().await
                 }
                 reply => reply,
             }
         };
-        match tokio::time::timeout(patience, twice).await {
-            Ok(reply) => self.read_reply(reply?, before),
+        self.connectivity.asked();
+        let reply = match tokio::time::timeout(patience, twice).await {
+            Ok(reply) => reply,
             Err(_) => Err(StoreError::timed_out(patience)),
+        };
+        if reply.as_ref().is_err_and(StoreError::is_unknown) {
+            self.connectivity.failed();
+        } else {
+            self.connectivity.answered();
         }
+        self.read_reply(reply?, before)
     }
 
     fn read_reply(&self, reply: GetResponse, before: Seen) -> Result<Reply, StoreError> {

@@ -16,5 +16,5 @@ mod record;
 pub use keys::{Root, RootError, RunKey};
 pub use record::{
     Deed, DeedRecord, HolderRecord, HostRecord, IdRecord, JobRecord, JobState, Outcome, Progress,
-    RecordError, RunRecord, TickRecord, TickState,
+    RecordError, RunRecord, TickBefore, TickRecord, TickState,
 };

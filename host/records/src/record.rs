@@ -1,5 +1,6 @@
 //! The records themselves, as JSON. Times are Unix milliseconds, for people: nothing is decided by
-//! them, but for the tick of a [`TickRecord`], which is a name and no time that any clock showed.
+//! them, but for the tick of a [`TickRecord`], which is a name and no time that any clock showed, and
+//! for the question which of two hosts has a clock that is wrong.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,8 @@ pub enum JobState {
     Sleeping,
     /// In the queue of its lock.
     Waiting,
+    /// Not in the queue of its lock, because this host lacks what a run needs.
+    StandingBack,
     /// Its guest runs and the lock is held.
     Running,
     /// Between two runs under the same grant.
@@ -113,6 +116,7 @@ impl JobState {
         match self {
             Self::Sleeping => "sleeping",
             Self::Waiting => "waiting",
+            Self::StandingBack => "standing-back",
             Self::Running => "running",
             Self::Pausing => "pausing",
             Self::Finished => "finished",
@@ -287,8 +291,26 @@ impl TickState {
     }
 }
 
+/// The latest tick that another host had begun, as it was when a host wrote over its record. It counts where
+/// the clock of the host that wrote over it is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TickBefore {
+    /// The host that had begun it.
+    pub host: String,
+    /// The tick.
+    pub tick_unix_ms: u64,
+    /// What had become of it.
+    pub state: TickState,
+    /// Which attempt at this tick that was, from 1.
+    pub attempt: u32,
+    /// The time that the host's clock showed when it last wrote the record.
+    pub clock_unix_ms: u64,
+    /// The revision of the store at which it did.
+    pub revision: i64,
+}
+
 /// The latest tick of a job that anybody has begun. Its tick decides who runs what; its other times are for
-/// people.
+/// people, and show whether the clock of its host can be believed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TickRecord {
     /// The job.
@@ -318,6 +340,16 @@ pub struct TickRecord {
     /// When it may be tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_unix_ms: Option<u64>,
+    /// The latest tick of another host before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<TickBefore>,
+}
+
+impl TickRecord {
+    /// The time that the clock of its host showed when the record was last written.
+    pub fn clock_unix_ms(&self) -> u64 {
+        self.ended_unix_ms.unwrap_or(0).max(self.claimed_unix_ms)
+    }
 }
 
 /// What an operator can do to others.
@@ -385,6 +417,10 @@ mod tests {
     #[test]
     fn words_in_tables_are_the_words_in_json() {
         for state in [TickState::Claimed, TickState::Retry, TickState::Done] {
+            let json = serde_json::to_string(&state).expect("a word");
+            assert_eq!(json, format!("\"{}\"", state.as_str()));
+        }
+        for state in [JobState::Waiting, JobState::StandingBack] {
             let json = serde_json::to_string(&state).expect("a word");
             assert_eq!(json, format!("\"{}\"", state.as_str()));
         }

@@ -9,7 +9,7 @@ use leasehold_records::Outcome as Word;
 
 use super::bench::Bench;
 use super::machine::{Claim, Look, Mark};
-use super::tick::{self, Ask, Claimant, Ended, Held};
+use super::tick::{self, Ask, Claimant, Ended, Held, Stored};
 use super::work::Outcome;
 use crate::event::What;
 use crate::host::cut_short;
@@ -21,13 +21,11 @@ const MARK_PAUSE: Duration = Duration::from_millis(200);
 
 /// Reads what has become of a tick, without the lock.
 pub(crate) async fn look(bench: Arc<Bench>, tick: UnixMs) -> Outcome {
-    let (kv, key) = (bench.locks.kv(), bench.root.tick(&bench.name));
-    let found = tokio::select! {
-        () = bench.cancel.cancelled() => None,
-        found = kv.get(&key) => found.ok().flatten(),
+    let (store, now) = (stored(&bench), bench.now().wall);
+    let look = tokio::select! {
+        () = bench.cancel.cancelled() => Look::Open,
+        look = tick::look(&store, &bench.host, tick, now) => look,
     };
-    // What cannot be read is taken for open: whoever claims it will see.
-    let look = found.map_or(Look::Open, |found| tick::look(&found.value, tick));
     Outcome::Looked(look)
 }
 
@@ -49,12 +47,22 @@ pub(crate) async fn claim(
     let now = bench.now().wall;
     let ask = Ask { tick, newest, now };
     let store = held(&bench, &grant);
-    let claim = tokio::select! {
+    let (claim, overruled) = tokio::select! {
         biased;
-        claim = tick::claim(&store, &who, ask) => claim,
-        _ = grant.tenure().ended() => Claim::Lost,
-        () = cut_short(&bench.stop.abort) => Claim::Lost,
+        claimed = tick::claim(&store, &who, ask) => claimed,
+        _ = grant.tenure().ended() => (Claim::Lost, None),
+        () = cut_short(&bench.stop.abort) => (Claim::Lost, None),
     };
+    if let Some(overruled) = overruled {
+        let disbelieved = What::TickDisbelieved {
+            tick: overruled.tick.to_string(),
+            by: overruled.host,
+            its_clock: overruled.shown.to_string(),
+            our_clock: now.to_string(),
+        };
+        let about = bench.about_token(grant.token());
+        bench.timeline.say(about, disbelieved);
+    }
     if claim == Claim::Lost && !bench.stop.abort.is_cancelled() {
         // If it was the store that said so, it has spoken before the watch did.
         grant.tenure().end(EndReason::TokenStale);
@@ -107,10 +115,17 @@ pub(crate) async fn mark(
     Outcome::Marked(grant)
 }
 
-fn held(bench: &Bench, grant: &Grant) -> Held {
-    Held {
+fn stored(bench: &Bench) -> Stored {
+    Stored {
         kv: bench.locks.kv(),
         key: bench.root.tick(&bench.name),
+        hosts: bench.root.hosts(),
+    }
+}
+
+fn held(bench: &Bench, grant: &Grant) -> Held {
+    Held {
+        stored: stored(bench),
         fence: grant.fence(),
     }
 }

@@ -6,7 +6,7 @@ use leasehold_lock::{EndReason, Grant, Tenure};
 use leasehold_records::RunRecord;
 
 use super::bench::Bench;
-use super::machine::Verdict;
+use super::machine::{Lack, Verdict};
 use crate::config::Job;
 use crate::runtime::{RunEnd, RunReport};
 
@@ -19,6 +19,7 @@ const RECORD_OUTPUT: usize = 16 * 1024;
 pub(super) fn verdict(end: &RunEnd, job: &Job) -> Verdict {
     match verdict_of(end) {
         Verdict::Failed(reason) => Verdict::Failed(job.at_home(&reason)),
+        Verdict::Lacks(Lack::Other(reason)) => Verdict::Lacks(Lack::Other(job.at_home(&reason))),
         verdict => verdict,
     }
 }
@@ -127,6 +128,7 @@ fn verdict_of(end: &RunEnd) -> Verdict {
         RunEnd::Fatal(reason) => Verdict::Fatal(reason.clone()),
         RunEnd::Lost(_) => Verdict::Lost,
         RunEnd::Stopped => Verdict::Stopped,
+        RunEnd::Unstarted(reason) => Verdict::Lacks(Lack::Other(reason.clone())),
         RunEnd::Retry(_)
         | RunEnd::Exit(_)
         | RunEnd::Trap { .. }
@@ -138,7 +140,10 @@ fn verdict_of(end: &RunEnd) -> Verdict {
 fn detail(end: &RunEnd) -> String {
     match end {
         RunEnd::Done(None) | RunEnd::Stopped => String::new(),
-        RunEnd::Done(Some(text)) | RunEnd::Retry(text) | RunEnd::Fatal(text) => text.clone(),
+        RunEnd::Done(Some(text))
+        | RunEnd::Retry(text)
+        | RunEnd::Fatal(text)
+        | RunEnd::Unstarted(text) => text.clone(),
         RunEnd::Again(pause) => format!("again in {}", humantime::format_duration(*pause)),
         RunEnd::Exit(code) => format!("exit code {code}"),
         RunEnd::Trap { message, .. } | RunEnd::Limit { message, .. } => message.clone(),
@@ -152,7 +157,7 @@ pub(crate) const fn outcome(end: &RunEnd) -> leasehold_records::Outcome {
     match end {
         RunEnd::Done(_) | RunEnd::Exit(0) => Word::Done,
         RunEnd::Again(_) => Word::Again,
-        RunEnd::Retry(_) => Word::Retry,
+        RunEnd::Retry(_) | RunEnd::Unstarted(_) => Word::Retry,
         RunEnd::Fatal(_) => Word::Fatal,
         RunEnd::Exit(_) => Word::Exit,
         RunEnd::Trap { .. } => Word::Trap,

@@ -20,6 +20,15 @@
 //!      └────────────────┘                                       └───────────────────────────────────────────────┘
 //! ```
 //!
+//! A run needs more than its lock: a slot, secrets, directories, a clock that agrees with those of other hosts.
+//! What is lacking shows before the lock is had or while it is; either way the job gives back what it has,
+//! marks nothing, and stands back until there may be what it lacks. Its tick stays open for other hosts.
+//!
+//! ```text
+//!  Looking, Waiting ──────────────lacks──────────────▶ StandingBack ──ready──▶ Looking, Waiting
+//!  Claiming, Pausing, Running ──lacks──▶ Releasing ──▶      ↺ lacks
+//! ```
+//!
 //! One piece of work is under way for a job at any time, and every piece ends in exactly one event.
 //! That is why there is nothing to lock and nothing to race.
 
@@ -27,6 +36,7 @@ use std::time::Duration;
 
 use leasehold_lock::BootTime;
 
+use super::clocks::SKEW;
 use crate::config::{MissedTicks, Restart, Schedule, Ticks};
 use crate::wall::UnixMs;
 
@@ -80,8 +90,11 @@ pub(crate) enum State {
     Sleeping { until: Until, next: Turn },
     /// Whether its tick is done already is being read. A `late` one only counts if it was begun.
     Looking { turn: Turn, late: bool },
-    /// In the queue of its lock.
+    /// Having what the run needs on this host, and then in the queue of its lock.
     Waiting { turn: Turn },
+    /// Without lock and queue entry, for want of something on this host. It is looked for again at `until`,
+    /// or is a slot, which is waited for.
+    StandingBack { turn: Turn, until: Option<BootTime> },
     /// The lock is held, and the tick is being claimed.
     Claiming { turn: Turn },
     /// The guest runs.
@@ -101,7 +114,41 @@ pub(crate) enum State {
 pub(crate) enum Then {
     Wait(Turn),
     Sleep { until: Until, next: Turn },
+    StandBack { turn: Turn, until: Option<BootTime> },
     End(Ending),
+}
+
+/// Something that a run needs and does not have on this host now. The sentence is for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// As many guests run here as may.
+    Slot(String),
+    /// A clock that agrees with those of other hosts; it may be set during a pause.
+    Clock(String),
+    /// A secret, a directory or memory; it may be there after a pause.
+    Other(String),
+}
+
+impl Lack {
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Slot(reason) | Self::Clock(reason) | Self::Other(reason) => reason,
+        }
+    }
+
+    /// Whether it is the same for people: what clocks show in a sentence changes all the time.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Slot(_), Self::Slot(_)) | (Self::Clock(_), Self::Clock(_)) => true,
+            (this, other) => this == other,
+        }
+    }
+
+    pub(crate) fn into_reason(self) -> String {
+        match self {
+            Self::Slot(reason) | Self::Clock(reason) | Self::Other(reason) => reason,
+        }
+    }
 }
 
 /// How a job ended for good.
@@ -132,6 +179,8 @@ pub(crate) enum Verdict {
     Lost,
     /// The host asked it to stop.
     Stopped,
+    /// The guest was never started.
+    Lacks(Lack),
 }
 
 /// Why there was no grant.
@@ -143,6 +192,8 @@ pub(crate) enum Missed {
     Trouble(String),
     /// The store did not answer.
     Away(String),
+    /// The lock was not asked for, or was given back at once.
+    Lacks(Lack),
     /// The host asked to stop.
     Cancelled,
 }
@@ -156,6 +207,8 @@ pub(crate) enum Look {
     Begun,
     /// It is done, or a later one is begun.
     Over { known: UnixMs, reason: String },
+    /// This host is not one to run it now.
+    Lacks(Lack),
 }
 
 /// What has become of claiming a tick.
@@ -167,6 +220,8 @@ pub(crate) enum Claim {
     Over { known: UnixMs, reason: String },
     /// It has failed, and its next attempt is not due yet.
     NotYet { wait: Duration, reason: String },
+    /// This host is not one to run it now.
+    Lacks(Lack),
     /// The lock was lost before it was claimed.
     Lost,
     /// Something that may be better in a moment.
@@ -190,6 +245,10 @@ pub(crate) enum Event {
     /// The sleep was cut short because the host stops.
     Cancelled,
     Looked(Look),
+    /// What was lacking may be had now: it is reserved, but for the lock.
+    Ready,
+    /// The run that was to come next lacks something, still or again.
+    Lacks(Lack),
     Acquired,
     Missed(Missed),
     Claimed(Claim),
@@ -208,8 +267,10 @@ pub(crate) enum Action {
     Sleep { until: Until },
     /// Read what has become of this tick.
     Look { tick: UnixMs },
-    /// Join the queue.
+    /// Have what the run needs on this host, and join the queue.
     Acquire,
+    /// Wait for a slot, or until this moment; then have what the run needs on this host.
+    StandBack { until: Option<BootTime> },
     /// Claim this tick, or, if nobody has begun it and a newer one is due, that one.
     Claim { tick: UnixMs, newest: UnixMs },
     /// Run the guest under the grant that was just acquired or is still held.
@@ -222,6 +283,8 @@ pub(crate) enum Action {
     Release,
     /// Tell people that a run is skipped.
     TellSkipped(String),
+    /// Tell people that other hosts have to run the job for now.
+    TellStandingBack(Lack),
     /// Tell people that the job is tried again after a pause.
     TellBackoff { delay: Duration, reason: String },
     /// Tell people that it is over.
@@ -270,8 +333,17 @@ impl Machine {
             (State::Looking { turn, late }, Event::Looked(look)) if !self.stopping => {
                 self.looked(turn, late, look, now, jitter)
             }
+            (State::StandingBack { turn, .. }, Event::Ready) if !self.stopping => {
+                self.ready(turn, now, jitter)
+            }
+            (State::StandingBack { turn, .. }, Event::Lacks(lack)) => {
+                self.lacks(turn, lack, now, jitter)
+            }
+            (State::Pausing { turn }, Event::Lacks(lack)) => {
+                self.lacks_with_lock(turn, lack, now, jitter)
+            }
             (State::Waiting { turn }, Event::Acquired) if !self.stopping => {
-                self.acquired(turn, now)
+                self.acquired(turn, now, jitter)
             }
             (State::Waiting { turn }, Event::Missed(missed)) => {
                 self.missed(turn, missed, now, jitter)
@@ -292,9 +364,13 @@ impl Machine {
             }
             (State::Marking { then }, Event::Marked) => release(self.or_stop(then)),
             (State::Releasing { then }, Event::Released) => then_enter(self.or_stop(then)),
-            (State::Sleeping { .. } | State::Looking { .. } | State::Waiting { .. }, _) => {
-                ended(Ending::Stopped)
-            }
+            (
+                State::Sleeping { .. }
+                | State::Looking { .. }
+                | State::Waiting { .. }
+                | State::StandingBack { .. },
+                _,
+            ) => ended(Ending::Stopped),
             // An event that its state does not expect is a fault of ours. Ending the job is safe and
             // visible; going on would be neither.
             (state @ State::Ended(_), _) => (state, vec![]),
@@ -340,6 +416,10 @@ impl Machine {
             return (State::Waiting { turn }, vec![Action::Acquire]);
         };
         let Until::Wall(due) = until else {
+            if tick > now.wall.after(SKEW) {
+                // The clock was put right meanwhile.
+                return then_enter(self.plan(now, jitter));
+            }
             // After a pause: still the same tick.
             return look(turn, false);
         };
@@ -368,6 +448,7 @@ impl Machine {
             // It was not this host's business; what comes next is planned from now on.
             Look::Open if late => then_enter(self.plan(now, jitter)),
             Look::Open | Look::Begun => (State::Waiting { turn }, vec![Action::Acquire]),
+            Look::Lacks(lack) => self.lacks(turn, lack, now, jitter),
             Look::Over { known, reason } => {
                 self.handle_known(turn.tick, known, now);
                 let (state, mut actions) = then_enter(self.plan(now, jitter));
@@ -379,10 +460,66 @@ impl Machine {
         }
     }
 
-    fn acquired(&self, turn: Turn, now: Now) -> (State, Vec<Action>) {
+    /// There is what was lacking, and maybe a newer tick.
+    fn ready(&self, turn: Turn, now: Now, jitter: f64) -> (State, Vec<Action>) {
+        let (Some(tick), Schedule::Ticks(ticks)) = (turn.tick, &self.rules.schedule) else {
+            return (State::Waiting { turn }, vec![Action::Acquire]);
+        };
+        if tick > now.wall {
+            // The clock was set, and it never came.
+            return then_enter(self.plan(now, jitter));
+        }
+        let newest = ticks.beat().newest(now.wall).unwrap_or(tick).max(tick);
+        if newest == tick {
+            return look(turn, false);
+        }
+        let (state, mut actions) = look(Turn::of(newest), false);
+        actions.insert(0, Action::TellSkipped(passed(tick)));
+        (state, actions)
+    }
+
+    /// Stands back from a lock that is not held.
+    fn lacks(&mut self, turn: Turn, lack: Lack, now: Now, jitter: f64) -> (State, Vec<Action>) {
+        let then = self.stand_back(turn, &lack, now, jitter);
+        let (state, mut actions) = then_enter(then);
+        if !self.stopping {
+            actions.insert(0, Action::TellStandingBack(lack));
+        }
+        (state, actions)
+    }
+
+    /// Stands back from a lock that is held: it goes back first, and nothing is marked.
+    fn lacks_with_lock(
+        &mut self,
+        turn: Turn,
+        lack: Lack,
+        now: Now,
+        jitter: f64,
+    ) -> (State, Vec<Action>) {
+        let then = self.stand_back(turn, &lack, now, jitter);
+        let (state, mut actions) = release(then);
+        if !self.stopping {
+            actions.push(Action::TellStandingBack(lack));
+        }
+        (state, actions)
+    }
+
+    fn stand_back(&mut self, turn: Turn, lack: &Lack, now: Now, jitter: f64) -> Then {
+        let until = match lack {
+            Lack::Slot(_) => None,
+            Lack::Clock(_) | Lack::Other(_) => Some(now.boot.after(self.backoff(jitter))),
+        };
+        self.or_stop(Then::StandBack { turn, until })
+    }
+
+    fn acquired(&self, turn: Turn, now: Now, jitter: f64) -> (State, Vec<Action>) {
         let (Some(tick), Schedule::Ticks(ticks)) = (turn.tick, &self.rules.schedule) else {
             return run(turn, now);
         };
+        if tick > now.wall.after(SKEW) {
+            // The clock was put right meanwhile.
+            return release(self.plan(now, jitter));
+        }
         let newest = ticks.beat().newest(now.wall).unwrap_or(tick).max(tick);
         (
             State::Claiming { turn },
@@ -420,6 +557,7 @@ impl Machine {
                 let delay = wait.min(self.rules.restart.max());
                 self.release_and_pause(turn, delay, reason, now)
             }
+            Claim::Lacks(lack) => self.lacks_with_lock(turn, lack, now, jitter),
             Claim::Lost => release(self.or_stop(Then::Wait(turn))),
             Claim::Trouble(reason) => {
                 let delay = self.backoff(jitter);
@@ -461,6 +599,8 @@ impl Machine {
                 attempt: turn.attempt + 1,
                 ..turn
             }))),
+            // The tick stays begun, for another host to take over.
+            Verdict::Lacks(lack) => self.lacks_with_lock(turn, lack, now, jitter),
             Verdict::Fatal(reason) => mark(turn, Mark::Done, Then::End(Ending::Failed(reason))),
             Verdict::Failed(reason) => self.failed(turn, reason, now, jitter),
         }
@@ -506,7 +646,7 @@ impl Machine {
     }
 
     fn mark_done(&mut self, turn: Turn, now: Now, jitter: f64) -> (State, Vec<Action>) {
-        self.handle(turn.tick);
+        self.handle(turn.tick, now);
         let then = self.plan(now, jitter);
         mark(turn, Mark::Done, then)
     }
@@ -523,7 +663,7 @@ impl Machine {
             Missed::Contended(reason) => match &self.rules.schedule {
                 Schedule::Once => ended(Ending::NotAcquired(reason)),
                 Schedule::Ticks(_) => {
-                    self.handle(turn.tick);
+                    self.handle(turn.tick, now);
                     let then = self.plan(now, jitter);
                     let (state, mut actions) = then_enter(self.or_stop(then));
                     actions.insert(0, Action::TellSkipped(reason));
@@ -534,6 +674,7 @@ impl Machine {
             Missed::Trouble(reason) | Missed::Away(reason) => {
                 self.try_again(turn, reason, now, jitter)
             }
+            Missed::Lacks(lack) => self.lacks(turn, lack, now, jitter),
         }
     }
 
@@ -575,15 +716,15 @@ impl Machine {
             .mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
     }
 
-    fn handle(&mut self, tick: Option<UnixMs>) {
-        self.handled = self.handled.max(tick);
+    fn handle(&mut self, tick: Option<UnixMs>, now: Now) {
+        self.handled = self.handled(now).max(tick);
     }
 
     /// Leaves behind what the store knows to be over; but not what a host whose clock is ahead has run.
     fn handle_known(&mut self, tick: Option<UnixMs>, known: UnixMs, now: Now) {
-        self.handle(tick);
+        self.handle(tick, now);
         if known <= now.wall {
-            self.handle(Some(known));
+            self.handle(Some(known), now);
         }
     }
 
@@ -593,7 +734,8 @@ impl Machine {
         let Schedule::Ticks(ticks) = &self.rules.schedule else {
             return Then::End(Ending::Failed("internal: a tick of a job without".into()));
         };
-        let is_new = |tick: &UnixMs| self.handled.is_none_or(|handled| *tick > handled);
+        let handled = self.handled(now);
+        let is_new = |tick: &UnixMs| handled.is_none_or(|handled| *tick > handled);
         let newest = match ticks.missed() {
             MissedTicks::Skip => None,
             MissedTicks::CatchUp => ticks.beat().newest(now.wall).filter(is_new),
@@ -608,9 +750,17 @@ impl Machine {
     }
 
     fn next_tick(&self, ticks: &Ticks, now: Now) -> Option<UnixMs> {
-        let is_new = |tick: &UnixMs| self.handled.is_none_or(|handled| *tick > handled);
+        let handled = self.handled(now);
+        let is_new = |tick: &UnixMs| handled.is_none_or(|handled| *tick > handled);
         let first = ticks.beat().first(now.wall).filter(is_new);
-        first.or_else(|| self.handled.and_then(|handled| ticks.beat().next(handled)))
+        first.or_else(|| handled.and_then(|handled| ticks.beat().next(handled)))
+    }
+
+    /// The latest tick that is no longer this host's business. What a clock brought that was far ahead, and has
+    /// been put right since, is not that tick.
+    fn handled(&self, now: Now) -> Option<UnixMs> {
+        self.handled
+            .filter(|handled| *handled <= now.wall.after(SKEW))
     }
 
     /// The clock was set while this tick was waited for: another may come first now.
@@ -627,7 +777,9 @@ impl Machine {
 
     fn or_stop(&self, then: Then) -> Then {
         match then {
-            Then::Wait(_) | Then::Sleep { .. } if self.stopping => Then::End(Ending::Stopped),
+            Then::Wait(_) | Then::Sleep { .. } | Then::StandBack { .. } if self.stopping => {
+                Then::End(Ending::Stopped)
+            }
             then => then,
         }
     }
@@ -677,6 +829,10 @@ fn then_enter(then: Then) -> (State, Vec<Action>) {
         Then::Sleep { until, next } => (
             State::Sleeping { until, next },
             vec![Action::Sleep { until }],
+        ),
+        Then::StandBack { turn, until } => (
+            State::StandingBack { turn, until },
+            vec![Action::StandBack { until }],
         ),
         Then::End(ending) => ended(ending),
     }

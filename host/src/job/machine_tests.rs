@@ -371,6 +371,38 @@ fn a_clock_that_was_put_right_before_its_tick_brings_the_tick_that_is_next_now()
     assert_eq!(actions, [Action::Sleep { until }]);
 }
 
+/// Its clock was four years ahead, and it had run a tick by it when it was put right.
+#[test]
+fn a_clock_that_was_years_ahead_does_not_keep_a_job_from_its_ticks() {
+    let mut machine = machine("every = \"10s\"");
+    let years = 4 * 365 * 24 * 3_600;
+    let state = to_the_lock(&mut machine, years);
+    let state = to_the_run(&mut machine, state, years);
+    let (state, _) = machine.step(state, Event::RunEnded(Verdict::Done), at(years + 1), 0.0);
+    let right = Now {
+        wall: second(101),
+        ..at(years + 2)
+    };
+    let (state, _) = released(&mut machine, state, years + 2);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, years + 10)));
+    let (state, actions) = machine.step(state, Event::Woke, right, 0.0);
+    let until = Until::Wall(second(110));
+    assert_eq!(actions, [Action::Sleep { until }]);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 110)));
+
+    // Put right while it waits for the lock, or for the next attempt.
+    let turn = attempt(1, years);
+    let waiting = State::Waiting { turn };
+    let (_, actions) = machine.step(waiting, Event::Acquired, right, 0.0);
+    assert_eq!(actions, [Action::Release]);
+    let sleeping = State::Sleeping {
+        until: Until::Boot(right.boot),
+        next: turn,
+    };
+    let (state, _) = machine.step(sleeping, Event::Woke, right, 0.0);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 110)));
+}
+
 #[test]
 fn a_machine_that_was_suspended_leaves_out_what_passed_and_one_that_was_busy_does_not() {
     let mut machine = machine("every = \"10s\"");
@@ -492,11 +524,137 @@ fn trouble_with_the_store_is_not_an_attempt_of_the_guest() {
     assert!(matches!(state, State::Sleeping { next, .. } if next.attempt == 1));
 }
 
+fn no_slot() -> Lack {
+    Lack::Slot("no free slot".into())
+}
+
+fn no_secret() -> Lack {
+    Lack::Other("no secret".into())
+}
+
+#[test]
+fn a_job_without_a_slot_waits_for_one_outside_the_queue() {
+    let mut machine = machine("");
+    let (state, _) = machine.start(at(1), 0.0);
+    let missed = Event::Missed(Missed::Lacks(no_slot()));
+    let (state, actions) = machine.step(state, missed, at(1), 1.0);
+    let until = None;
+    let told = Action::TellStandingBack(no_slot());
+    assert_eq!(actions, [told, Action::StandBack { until }]);
+    assert!(matches!(&state, State::StandingBack { turn, .. } if turn.attempt == 1));
+    let (state, actions) = machine.step(state, Event::Ready, at(9), 1.0);
+    assert_eq!(actions, [Action::Acquire]);
+    assert!(matches!(state, State::Waiting { turn } if turn.attempt == 1));
+}
+
+#[test]
+fn a_lack_is_news_when_it_is_another_and_not_when_a_clock_has_gone_on() {
+    let clock = |shown: &str| Lack::Clock(shown.into());
+    assert!(clock("09:00").is_like(&clock("09:01")));
+    assert!(no_secret().is_like(&no_secret()));
+    assert!(!no_secret().is_like(&Lack::Other("no directory".into())));
+    assert!(!no_slot().is_like(&no_secret()));
+}
+
+#[test]
+fn a_lack_that_stays_is_looked_for_in_growing_pauses() {
+    let mut machine = machine("restart = { min = \"1s\", max = \"4s\" }");
+    let (mut state, _) = machine.start(at(100), 0.0);
+    let mut event = Event::Missed(Missed::Lacks(no_secret()));
+    let mut pauses = vec![];
+    for _ in 0..4 {
+        let (next, actions) = machine.step(state, event, at(100), 1.0);
+        let [
+            Action::TellStandingBack(_),
+            Action::StandBack { until: Some(until) },
+        ] = actions[..]
+        else {
+            panic!("{actions:?}");
+        };
+        pauses.push(until.since(at(100).boot).as_secs());
+        (state, event) = (next, Event::Lacks(no_secret()));
+    }
+    assert_eq!(pauses, [1, 2, 4, 4]);
+}
+
+/// A lack is not an attempt, and what is not started is not marked: the tick stays for other hosts.
+#[test]
+fn a_tick_that_cannot_be_started_is_given_back_unmarked() {
+    for lack in [no_slot(), no_secret()] {
+        let mut claiming = machine("every = \"10s\"");
+        let state = to_the_lock(&mut claiming, 100);
+        let (state, _) = claiming.step(state, Event::Acquired, at(100), 0.0);
+        let lacks = Event::Claimed(Claim::Lacks(lack.clone()));
+        let (state, actions) = claiming.step(state, lacks, at(100), 0.0);
+        let told = Action::TellStandingBack(lack.clone());
+        assert_eq!(actions, [Action::Release, told.clone()]);
+        let (state, _) = released(&mut claiming, state, 100);
+        assert!(matches!(state, State::StandingBack { turn, .. } if turn == attempt(1, 100)));
+
+        let mut running = machine("every = \"10s\"");
+        let lacks = Verdict::Lacks(lack.clone());
+        let (state, actions) = run(&mut running, 100, lacks);
+        assert_eq!(actions, [Action::Release, told]);
+        let (state, _) = released(&mut running, state, 100);
+        assert!(matches!(state, State::StandingBack { turn, .. } if turn == attempt(1, 100)));
+    }
+}
+
+#[test]
+fn a_job_that_is_ready_again_looks_at_the_newest_tick_first() {
+    let mut machine = machine("every = \"10s\"");
+    let state = to_the_lock(&mut machine, 100);
+    let missed = Event::Missed(Missed::Lacks(no_slot()));
+    let (state, _) = machine.step(state, missed, at(100), 0.0);
+    let (same, actions) = machine.step(state.clone(), Event::Ready, at(109), 0.0);
+    assert!(matches!(same, State::Looking { turn, late: false } if turn == attempt(1, 100)));
+    let tick = second(100);
+    assert_eq!(actions, [Action::Look { tick }]);
+    let (newer, actions) = machine.step(state.clone(), Event::Ready, at(135), 0.0);
+    assert!(matches!(newer, State::Looking { turn, late: false } if turn == attempt(1, 130)));
+    assert!(matches!(&actions[0], Action::TellSkipped(told) if told.contains("00:01:40Z")));
+    // Its clock was put back meanwhile: no tick comes early.
+    let (early, _) = machine.step(state, Event::Ready, at(95), 0.0);
+    assert!(matches!(early, State::Sleeping { next, .. } if next == attempt(1, 100)));
+}
+
+#[test]
+fn a_pause_that_ends_without_a_slot_gives_the_lock_back() {
+    let mut machine = machine("every = \"10s\"");
+    let (state, _) = run(&mut machine, 101, Verdict::Again(SECOND));
+    let (state, actions) = machine.step(state, Event::Lacks(no_slot()), at(102), 0.0);
+    let told = Action::TellStandingBack(no_slot());
+    assert_eq!(actions, [Action::Release, told]);
+    let (state, actions) = released(&mut machine, state, 102);
+    assert!(matches!(state, State::StandingBack { turn, .. } if turn == attempt(1, 100)));
+    let until = None;
+    assert_eq!(actions, [Action::StandBack { until }]);
+}
+
+#[test]
+fn a_host_that_stops_ends_what_stands_back_and_says_no_more_of_it() {
+    let mut machine = machine("");
+    let (state, _) = machine.start(at(1), 0.0);
+    let missed = Event::Missed(Missed::Lacks(no_slot()));
+    let (standing, _) = machine.step(state.clone(), missed.clone(), at(1), 0.0);
+    machine.stopping = true;
+    for event in [Event::Cancelled, Event::Ready, Event::Lacks(no_slot())] {
+        let (state, actions) = machine.step(standing.clone(), event, at(2), 0.0);
+        assert_eq!(state, State::Ended(Ending::Stopped));
+        assert_eq!(actions, [Action::TellEnded(Ending::Stopped)]);
+    }
+    let (state, _) = machine.step(state, missed, at(2), 0.0);
+    assert_eq!(state, State::Ended(Ending::Stopped));
+}
+
 /// Whether this action is a piece of work, which ends in one event; the others are words to people.
 fn is_work(action: &Action) -> bool {
     !matches!(
         action,
-        Action::TellSkipped(_) | Action::TellBackoff { .. } | Action::TellEnded(_)
+        Action::TellSkipped(_)
+            | Action::TellStandingBack(_)
+            | Action::TellBackoff { .. }
+            | Action::TellEnded(_)
     )
 }
 
@@ -504,9 +662,11 @@ fn is_work(action: &Action) -> bool {
 fn any_end(work: &Action, rng: &mut fastrand::Rng, now: Now) -> Event {
     let reason = || "because".to_owned();
     let pick = rng.u32(0..10);
+    let lack = if rng.bool() { no_slot() } else { no_secret() };
     match *work {
         Action::Look { tick } => Event::Looked(match pick {
-            0..6 => Look::Open,
+            0..5 => Look::Open,
+            5 => Look::Lacks(lack),
             6..8 => Look::Begun,
             _ => Look::Over {
                 known: tick.after(SECOND * rng.u32(0..300)),
@@ -516,10 +676,12 @@ fn any_end(work: &Action, rng: &mut fastrand::Rng, now: Now) -> Event {
         Action::Acquire => match pick {
             0 => Event::Missed(Missed::Contended(reason())),
             1 => Event::Missed(Missed::Trouble(reason())),
+            2 => Event::Missed(Missed::Lacks(lack)),
             _ => Event::Acquired,
         },
         Action::Claim { tick, newest } => Event::Claimed(match pick {
-            0 => Claim::Lost,
+            0 if rng.bool() => Claim::Lost,
+            0 => Claim::Lacks(lack),
             1 => Claim::Trouble(reason()),
             2 => Claim::NotYet {
                 wait: SECOND * rng.u32(0..100),
@@ -538,9 +700,12 @@ fn any_end(work: &Action, rng: &mut fastrand::Rng, now: Now) -> Event {
             0 => Verdict::Again(SECOND),
             1 | 2 => Verdict::Failed(reason()),
             3 => Verdict::Lost,
+            4 => Verdict::Lacks(lack),
             _ => Verdict::Done,
         }),
-        Action::Pause(_) if pick < 3 => Event::LostWhilePausing,
+        Action::Pause(_) if pick < 2 => Event::LostWhilePausing,
+        Action::Pause(_) | Action::StandBack { .. } if pick < 4 => Event::Lacks(lack),
+        Action::StandBack { .. } => Event::Ready,
         Action::Sleep { .. } | Action::Pause(_) => Event::Woke,
         Action::Mark { .. } => Event::Marked,
         Action::Release => Event::Released,
@@ -548,7 +713,7 @@ fn any_end(work: &Action, rng: &mut fastrand::Rng, now: Now) -> Event {
     }
 }
 
-/// Whatever happens in whatever order, and however the clock is set: one piece of work at a time, nothing of a
+/// Whatever happens in whatever order, and however the clock is set within the skew: one piece of work at a time, nothing of a
 /// tick without the lock, no run without a claim, and no tick after it was done.
 #[test]
 fn any_order_of_events_leaves_one_piece_of_work_and_brings_no_tick_that_is_done() {
@@ -565,6 +730,7 @@ fn any_order_of_events_leaves_one_piece_of_work_and_brings_no_tick_that_is_done(
         let mut now = at(1_000_000);
         let (mut state, mut actions) = machine.start(now, rng.f64());
         let (mut holds, mut claimed, mut done) = (false, None, None);
+        let mut highest = now.wall;
         for _ in 0..300 {
             let mut works = actions.iter().filter(|action| is_work(action));
             let Some(work) = works.next().cloned() else {
@@ -599,6 +765,9 @@ fn any_order_of_events_leaves_one_piece_of_work_and_brings_no_tick_that_is_done(
                 1 => now.wall.after(SECOND * rng.u32(0..500)),
                 _ => now.wall.after(passed),
             };
+            // Put back by more than this, a clock may bring again what it brought.
+            now.wall = now.wall.max(highest.before(SKEW));
+            highest = highest.max(now.wall);
             let event = any_end(&work, &mut rng, now);
             holds |= event == Event::Acquired;
             if let Event::Claimed(Claim::Ours { tick, .. }) = &event {

@@ -1,18 +1,19 @@
 //! One run of a job: from the grant to the guest, and what is said and written down of it.
 //!
-//! Between grant and guest nothing is said, unless secrets have to be read: waking the thread that writes the
-//! log would make the guest wait. This file must never hand the grant back before the guest is gone.
+//! Between grant and guest nothing is said: waking the thread that writes the log would make the guest wait.
+//! This file must never hand the grant back before the guest is gone.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use leasehold_lock::{BootTime, EndReason, Grant};
-use leasehold_records::{RunRecord, printable};
+use leasehold_records::RunRecord;
 use tokio::sync::mpsc;
 
 use super::bench::Bench;
 use super::closing;
 use super::machine::{Cause, Turn};
+use super::provision::Provisions;
 use super::work::{Outcome, tell_acquired};
 use crate::event::{About, What};
 use crate::fenced::FencedKv;
@@ -34,7 +35,12 @@ pub(crate) struct RunNumber {
 }
 
 /// Runs the guest.
-pub(crate) async fn run(bench: Arc<Bench>, grant: Box<Grant>, number: RunNumber) -> Outcome {
+pub(crate) async fn run(
+    bench: Arc<Bench>,
+    grant: Box<Grant>,
+    provisions: Provisions,
+    number: RunNumber,
+) -> Outcome {
     let run = Run {
         id: bench.run_id(grant.token(), number.sequence),
         started: (bench.clock.now(), SystemTime::now()),
@@ -42,7 +48,7 @@ pub(crate) async fn run(bench: Arc<Bench>, grant: Box<Grant>, number: RunNumber)
         grant: &grant,
         number: &number,
     };
-    let report = run.guest().await;
+    let report = run.guest(provisions).await;
     let detail = closing::detail_of(&bench, &grant, &report.end).await;
     run.tell_end(&report, &detail);
     let verdict = closing::verdict(&report.end, &bench.job);
@@ -51,7 +57,7 @@ pub(crate) async fn run(bench: Arc<Bench>, grant: Box<Grant>, number: RunNumber)
 
 /// A run under way.
 struct Run<'a> {
-    bench: &'a Bench,
+    bench: &'a Arc<Bench>,
     grant: &'a Grant,
     number: &'a RunNumber,
     id: String,
@@ -60,19 +66,16 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Runs the guest and passes on what it says.
-    async fn guest(&self) -> RunReport {
+    async fn guest(&self, provisions: Provisions) -> RunReport {
         let (bench, grant) = (self.bench, self.grant);
-        // Secrets may lie where reading takes long, and nobody should have to guess what goes on.
-        let is_told = !bench.job.secrets().is_empty();
-        if is_told {
-            self.tell_start();
-        }
-        let secrets = match read_secrets(bench).await {
-            Ok(secrets) => secrets,
-            Err(why) => {
+        // The job may have changed since; a run is of one version.
+        let Provisions { slot, secrets, .. } = match provisions.renewed(bench).await {
+            Ok(provisions) => provisions,
+            Err(lack) => {
                 let now = bench.clock.now();
                 let deadline = grant.tenure().last_deadline();
-                return RunReport::of_nothing(RunEnd::Retry(printable::line(&why)), now, deadline);
+                let end = RunEnd::Unstarted(lack.into_reason());
+                return RunReport::of_nothing(end, now, deadline);
             }
         };
         let kv = FencedKv::new(bench.locks.kv(), grant, bench.root.kv());
@@ -88,9 +91,7 @@ impl Run<'_> {
         // Polled after the guest, which must not be delayed by what is said of its start; a guest that spins
         // yields at its next tick.
         let tell = async {
-            if !is_told {
-                self.tell_start();
-            }
+            self.tell_start();
             let about = self.about();
             let mut told_loss = false;
             loop {
@@ -107,9 +108,10 @@ impl Run<'_> {
                 }
             }
         };
+        let spec = self.spec(secrets);
         let run = bench
             .runtime
-            .run(&bench.plugin, authority, self.spec(secrets), events);
+            .run(&bench.plugin, authority, spec, events, slot);
         let (report, told_loss) = tokio::join!(run, tell);
         // A guest that was stopped first has closed its events before the loss was heard here.
         if let (RunEnd::Lost(reason), false) = (&report.end, told_loss) {
@@ -220,18 +222,6 @@ impl Run<'_> {
             output: String::new(),
             output_truncated_bytes: 0,
         }
-    }
-}
-
-/// The job's secrets as they are now; the error says which one cannot be used.
-async fn read_secrets(bench: &Bench) -> Result<Secrets, String> {
-    let references = bench.job.secrets().clone();
-    if references.is_empty() {
-        return Ok(Secrets::default());
-    }
-    match tokio::task::spawn_blocking(move || Secrets::read(&references)).await {
-        Ok(read) => read.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use leasehold_lock::{BootTime, Grant};
 
 use super::bench::Bench;
-use super::machine::{Ending, Machine, Rules, State};
+use super::machine::{Ending, Lack, Machine, Rules, State};
+use super::provision::Provisions;
 
 /// How far a change of a job has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,10 @@ pub(crate) struct Seat {
     pub(crate) state: State,
     /// The grant, while no piece of work has it.
     pub(crate) grant: Option<Box<Grant>>,
+    /// What the next run needs, while it is on its way and no piece of work has it.
+    pub(crate) provisions: Option<Provisions>,
+    /// Why the job stands back, and since when.
+    pub(crate) lack: Option<(Lack, SystemTime)>,
     /// When the grant came, until somebody has said so.
     pub(crate) acquired: Option<BootTime>,
     /// Runs under the current grant so far.
@@ -54,6 +59,8 @@ impl Seat {
             leaving: false,
             state: State::Ended(Ending::Stopped),
             grant: None,
+            provisions: None,
+            lack: None,
             acquired: None,
             sequence: 0,
             since: SystemTime::now(),
@@ -64,6 +71,47 @@ impl Seat {
             progress: None,
             token: None,
         }
+    }
+
+    /// Settles what is told and kept of a job that has come to its present state: what a run needs is kept on
+    /// the way to one, and a reason to stand back is over when the way is free.
+    pub(crate) fn settle(&mut self) {
+        let (on_its_way, may_lack) = match &self.state {
+            State::StandingBack { .. } | State::Releasing { .. } => (false, true),
+            State::Looking { .. } => (true, true),
+            State::Waiting { .. } => (true, self.provisions.is_none()),
+            State::Claiming { .. } | State::Running { .. } => (true, false),
+            State::Sleeping { .. }
+            | State::Pausing { .. }
+            | State::Marking { .. }
+            | State::Ended(_) => (false, false),
+        };
+        if !on_its_way {
+            self.provisions = None;
+        }
+        if !may_lack && self.lack.take().is_some() {
+            self.detail.clear();
+        }
+        if let (State::StandingBack { .. }, Some((_, since))) = (&self.state, &self.lack) {
+            self.since = *since;
+        }
+    }
+
+    /// Takes in why the job stands back. Returns whether that is news.
+    pub(crate) fn stand_back(&mut self, lack: &Lack) -> bool {
+        let known = self.lack.as_ref().map(|(known, _)| known);
+        let is_news = known.is_none_or(|known| !known.is_like(lack));
+        lack.reason().clone_into(&mut self.detail);
+        if is_news {
+            self.lack = Some((lack.clone(), self.since));
+        }
+        self.settle();
+        is_news
+    }
+
+    /// Whether it stands back for want of a slot.
+    pub(crate) const fn lacks_slot(&self) -> bool {
+        matches!(self.lack, Some((Lack::Slot(_), _)))
     }
 
     /// Lets the job end after what it does now. Sleeps, waits and pauses end at once; a guest is not

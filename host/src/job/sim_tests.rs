@@ -16,10 +16,11 @@ use futures_util::FutureExt as _;
 use leasehold_lock::{BootTime, FencedError, StoreError};
 use leasehold_records::{Outcome, TickRecord, TickState};
 
+use super::clocks::LivingHost;
 use super::machine::{
-    Action, Claim, Ending, Event, Look, Machine, Mark, Missed, Now, Rules, State, Until, Verdict,
+    Action, Claim, Ending, Event, Lack, Machine, Mark, Missed, Now, Rules, State, Until, Verdict,
 };
-use super::tick::{Ask, Claimant, Ended, Found, TickStore, claim, look, mark};
+use super::tick::{Ask, Claimant, Ended, Found, TickReader, TickStore, claim, look, mark};
 use crate::config::Config;
 use crate::wall::UnixMs;
 
@@ -45,6 +46,7 @@ struct Store {
     record: Option<Found>,
     /// Create revisions, in order; the first holds the lock.
     queue: Vec<i64>,
+    hosts: BTreeMap<usize, LivingHost>,
     mutant: Mutant,
     /// Of a hundred requests, how many get no answer.
     unknown: u32,
@@ -84,7 +86,7 @@ fn no_answer() -> StoreError {
     StoreError::Unknown("no answer".into())
 }
 
-impl TickStore for Way {
+impl TickReader for Way {
     async fn read(&self) -> Result<Option<Found>, StoreError> {
         let mut store = self.store();
         if store.is_lost() {
@@ -93,6 +95,16 @@ impl TickStore for Way {
         Ok(store.record.clone())
     }
 
+    async fn hosts(&self) -> Result<Vec<LivingHost>, StoreError> {
+        let mut store = self.store();
+        if store.is_lost() {
+            return Err(no_answer());
+        }
+        Ok(store.hosts.values().cloned().collect())
+    }
+}
+
+impl TickStore for Way {
     async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
         let mut store = self.store();
         if !store.queue.contains(&self.token) && store.mutant != Mutant::NoFence {
@@ -141,6 +153,8 @@ enum What {
     Looks(UnixMs),
     Queues,
     Gets,
+    /// Has looked whether there is what a run needs.
+    Provides,
     Claims {
         tick: UnixMs,
         newest: UnixMs,
@@ -191,6 +205,8 @@ struct Host {
     runs: u32,
     restart: u64,
     outcome: Outcome,
+    /// From when until when it lacks what a run needs.
+    lacking: (u64, u64),
 }
 
 /// One run of a guest.
@@ -217,6 +233,8 @@ struct World {
     rng: fastrand::Rng,
     runs: Vec<Run>,
     skipped: u32,
+    stood_back: u32,
+    overruled: u32,
     fault: Option<(Moment, Fault)>,
     faults: u32,
     duration: (u64, u64),
@@ -243,6 +261,7 @@ impl World {
             revision: 1,
             record: None,
             queue: vec![],
+            hosts: BTreeMap::new(),
             mutant,
             unknown: 0,
             rng: fastrand::Rng::with_seed(seed),
@@ -260,6 +279,7 @@ impl World {
             runs: 0,
             restart: 0,
             outcome: Outcome::Done,
+            lacking: (0, 0),
         };
         let mut world = Self {
             now: 0,
@@ -272,6 +292,8 @@ impl World {
             rng: fastrand::Rng::with_seed(!seed),
             runs: vec![],
             skipped: 0,
+            stood_back: 0,
+            overruled: 0,
             fault: None,
             faults: 0,
             duration: (1_000, 15_000),
@@ -334,12 +356,7 @@ impl World {
 
     fn happen(&mut self, host: usize, what: What) {
         match what {
-            What::Starts => {
-                self.hosts[host].machine = Machine::new(self.rules.clone());
-                let (now, jitter) = (self.now_of(host), self.rng.f64());
-                let (state, actions) = self.hosts[host].machine.start(now, jitter);
-                self.enter(host, state, actions);
-            }
+            What::Starts => self.start(host),
             What::Wakes => {
                 // As the real sleep: never before the clock says so.
                 if let State::Sleeping {
@@ -359,12 +376,18 @@ impl World {
                 self.deliver(host, Event::Woke);
             }
             What::Looks(tick) => {
-                let found = self.store().record.clone();
-                let seen = found.map_or(Look::Open, |found| look(&found.json, tick));
+                let (way, own) = (self.way(host), format!("host-{host}"));
+                let now = self.now_of(host).wall;
+                let seen = look(&way, &own, tick, now).now_or_never();
+                let seen = seen.expect("it waits for nobody");
                 self.deliver(host, Event::Looked(seen));
             }
             What::Queues => {
                 let is_waiting = matches!(self.hosts[host].state, State::Waiting { .. });
+                if let Some(lack) = self.lack(host) {
+                    self.deliver(host, Event::Missed(Missed::Lacks(lack)));
+                    return;
+                }
                 let own = self.hosts[host].token;
                 let mut store = self.store();
                 // It has seen twice that its entry was gone, and joined again already.
@@ -387,7 +410,12 @@ impl World {
                 if !is_waiting {
                     return;
                 }
-                if self.holds(host) {
+                if self.holds(host)
+                    && let Some(lack) = self.lack(host)
+                {
+                    self.leave(host);
+                    self.deliver(host, Event::Missed(Missed::Lacks(lack)));
+                } else if self.holds(host) {
                     self.hosts[host].lost = false;
                     self.hosts[host].sequence = 0;
                     self.deliver(host, Event::Acquired);
@@ -396,6 +424,10 @@ impl World {
                     let trip = self.trip();
                     self.plan(host, trip, What::Queues);
                 }
+            }
+            What::Provides => {
+                let event = self.lack(host).map_or(Event::Ready, Event::Lacks);
+                self.deliver(host, event);
             }
             What::Claims { tick, newest } => {
                 let claimed = self.claim(host, tick, newest);
@@ -406,25 +438,7 @@ impl World {
             }
             // It was stopped before.
             What::Ends(_) => {}
-            What::Marks { tick, mark: how } => {
-                let token = self.hosts[host].token.unwrap_or(0);
-                let ended = Ended {
-                    tick,
-                    token: token.unsigned_abs(),
-                    mark: how,
-                    outcome: self.hosts[host].outcome,
-                    now: self.now_of(host).wall,
-                };
-                let way = self.way(host);
-                let marked = mark(&way, ended)
-                    .now_or_never()
-                    .expect("it waits for nobody");
-                if marked.is_err_and(|unmarked| unmarked.may_pass) && self.holds(host) {
-                    self.plan(host, 200, What::Marks { tick, mark: how });
-                    return;
-                }
-                self.deliver(host, Event::Marked);
-            }
+            What::Marks { tick, mark } => self.mark(host, tick, mark),
             What::Releases => {
                 self.leave(host);
                 self.deliver(host, Event::Released);
@@ -432,6 +446,64 @@ impl World {
             What::LeaseEnds(create) => self.remove(create),
             What::Faults(fault) => self.strike(host, fault),
         }
+    }
+
+    fn start(&mut self, host: usize) {
+        self.hosts[host].machine = Machine::new(self.rules.clone());
+        let (now, jitter) = (self.now_of(host), self.rng.f64());
+        let mut store = self.store();
+        store.revision += 1;
+        let came = store.revision;
+        let living = LivingHost {
+            host: format!("host-{host}"),
+            started: now.wall,
+            written: came,
+            came,
+        };
+        store.hosts.insert(host, living);
+        drop(store);
+        let (state, actions) = self.hosts[host].machine.start(now, jitter);
+        self.enter(host, state, actions);
+    }
+
+    fn mark(&mut self, host: usize, tick: UnixMs, how: Mark) {
+        let token = self.hosts[host].token.unwrap_or(0);
+        let ended = Ended {
+            tick,
+            token: token.unsigned_abs(),
+            mark: how,
+            outcome: self.hosts[host].outcome,
+            now: self.now_of(host).wall,
+        };
+        let way = self.way(host);
+        let marked = mark(&way, ended)
+            .now_or_never()
+            .expect("it waits for nobody");
+        if marked.is_err_and(|unmarked| unmarked.may_pass) && self.holds(host) {
+            self.plan(host, 200, What::Marks { tick, mark: how });
+            return;
+        }
+        self.deliver(host, Event::Marked);
+    }
+
+    /// What a run lacks on this host, which has no secret or no slot between these moments.
+    fn lack(&self, host: usize) -> Option<Lack> {
+        let (from, until) = self.hosts[host].lacking;
+        let is_lacking = (from..until).contains(&self.now);
+        is_lacking.then(|| match host % 2 {
+            0 => Lack::Other("no secret".into()),
+            _ => Lack::Slot("no slot".into()),
+        })
+    }
+
+    /// A slot is had when one is free, and anything else is looked for again after a pause.
+    fn plan_readiness(&mut self, host: usize, until: Option<BootTime>) {
+        let free = self.hosts[host].lacking.1.saturating_sub(self.now);
+        let left = until.map_or(free, |until| {
+            let left = until.since(self.now_of(host).boot);
+            u64::try_from(left.as_millis()).expect("short")
+        });
+        self.plan(host, left, What::Provides);
     }
 
     fn claim(&mut self, host: usize, tick: UnixMs, newest: UnixMs) -> Claim {
@@ -456,9 +528,10 @@ impl World {
         let now = self.now_of(host).wall;
         let ask = Ask { tick, newest, now };
         let way = self.way(host);
-        claim(&way, &who, ask)
-            .now_or_never()
-            .expect("it waits for nobody")
+        let claimed = claim(&way, &who, ask).now_or_never();
+        let (claim, overruled) = claimed.expect("it waits for nobody");
+        self.overruled += u32::from(overruled.is_some());
+        claim
     }
 
     fn way(&self, host: usize) -> Way {
@@ -567,12 +640,15 @@ impl World {
                 self.plan(host, trip, What::Marks { tick, mark });
             }
             Action::Release => self.plan(host, trip, What::Releases),
+            Action::StandBack { until } => self.plan_readiness(host, until),
             Action::TellSkipped(_) => self.skipped += 1,
             Action::TellBackoff { .. } => {}
+            Action::TellStandingBack(_) => self.stood_back += 1,
             Action::TellEnded(ending) => {
                 assert_eq!(ending, Ending::Stopped, "host {host}");
                 let restart = self.hosts[host].restart;
                 self.leave(host);
+                self.store().hosts.remove(&host);
                 self.hosts[host].life += 1;
                 self.plan(host, restart, What::Starts);
             }
@@ -618,6 +694,7 @@ impl World {
                 if let Some(token) = token {
                     self.plan(host, TTL, What::LeaseEnds(token));
                 }
+                self.store().hosts.remove(&host);
                 let me = &mut self.hosts[host];
                 me.life += 1;
                 me.token = None;
@@ -648,7 +725,9 @@ impl World {
                 me.machine.stopping = true;
                 me.restart = restart;
                 match me.state {
-                    State::Sleeping { .. } => self.deliver(host, Event::Cancelled),
+                    State::Sleeping { .. } | State::StandingBack { .. } => {
+                        self.deliver(host, Event::Cancelled);
+                    }
                     State::Waiting { .. } => {
                         let cancelled = Missed::Cancelled;
                         self.deliver(host, Event::Missed(cancelled));
@@ -687,7 +766,11 @@ impl World {
 /// The whole of the promise, but for the mutant: two hosts half a minute apart and a third, faults in the
 /// middle of runs and of claims. Returns what went wrong.
 fn a_thousand_ticks(seed: u64, mutant: Mutant) -> Result<World, String> {
-    let mut world = World::new("cron = \"* * * * *\"", &[0, 30_000, -200], seed, mutant);
+    a_thousand_ticks_of(&[0, 30_000, -200], seed, mutant)
+}
+
+fn a_thousand_ticks_of(ahead: &[i64], seed: u64, mutant: Mutant) -> Result<World, String> {
+    let mut world = World::new("cron = \"* * * * *\"", ahead, seed, mutant);
     let mut faults = [
         (Moment::Running, Fault::Dies(20_000)),
         (Moment::Running, Fault::Freezes(25_000)),
@@ -872,4 +955,73 @@ fn a_host_that_is_asked_to_stop_in_the_middle_leaves_its_tick_to_another_at_once
     );
     let record = world.record();
     assert_eq!((record.attempt, record.state), (2, TickState::Done));
+}
+
+/// Each host in turn lacks something for three ticks, two of them at times: the others run every tick in time.
+#[test]
+fn a_host_that_cannot_start_a_run_leaves_its_ticks_to_the_others() {
+    let job = "cron = \"* * * * *\"\nrestart = { min = \"1s\", max = \"10s\" }";
+    let mut world = World::new(job, &[0, 0, 0], 11, Mutant::None);
+    for minute in 0..120 {
+        if minute % 2 == 0 {
+            let host = usize::try_from(minute / 2 % 3).expect("small");
+            let from = minute * MINUTE - minute.min(1) * 30_000;
+            world.hosts[host].lacking = (from, from + 3 * MINUTE);
+        }
+        world.run_until((minute + 1) * MINUTE);
+    }
+    for (tick, count) in world.ends(1..=119) {
+        assert_eq!(count, 1, "{}", UnixMs::new(tick));
+    }
+    for run in &world.runs {
+        assert!(run.from + START - run.tick < 30_000, "late: {run:?}");
+    }
+    let hosts = [0, 1, 2].map(|host| world.runs.iter().filter(|run| run.host == host).count());
+    assert!(hosts.iter().all(|runs| *runs > 5), "{hosts:?}");
+    assert!(world.stood_back > 30, "{}", world.stood_back);
+}
+
+/// In milliseconds.
+const DAYS_1500: i64 = 1_500 * 24 * 3_600_000;
+
+/// A fourth host whose clock is four years off: each tick still runs once, and it is the odd one that gives way.
+#[test]
+fn a_thousand_ticks_run_once_beside_a_host_whose_clock_is_years_off() {
+    for odd in [DAYS_1500, -DAYS_1500] {
+        for seed in 0..4 {
+            let ahead = [0, 30_000, -200, odd];
+            let world = a_thousand_ticks_of(&ahead, seed, Mutant::None);
+            let world = world.unwrap_or_else(|error| panic!("{error}"));
+            let odd_runs = world.runs.iter().filter(|run| run.host == 3).count();
+            assert!(
+                odd_runs < 100,
+                "seed {seed}: {odd_runs} runs of the odd one"
+            );
+            assert!(world.stood_back > 50, "seed {seed}: {}", world.stood_back);
+        }
+    }
+}
+
+/// One host after another, on one record, as in a fleet whose other hosts have ended.
+#[test]
+fn a_host_repairs_what_one_with_a_wrong_clock_left_behind() {
+    for odd in [DAYS_1500, -DAYS_1500] {
+        let mut world = World::new("cron = \"* * * * *\"", &[0, odd], 5, Mutant::None);
+        // Long gone, both of them, but for the turns that follow.
+        for host in [0, 1] {
+            world.strike(host, Fault::Dies(1_000 * MINUTE));
+        }
+        for (turn, host) in [0, 1, 0, 1, 0].into_iter().enumerate() {
+            let turn = u64::try_from(turn).expect("small");
+            world.plan(host, 20_000, What::Starts);
+            world.run_until((turn + 1) * 6 * MINUTE);
+            let runs = world.runs.iter();
+            let runs = runs.filter(|run| run.from > turn * 6 * MINUTE && run.done.is_some());
+            let runs: Vec<usize> = runs.map(|run| run.host).collect();
+            assert!(runs.len() >= 4, "turn {turn}: {runs:?}");
+            assert!(runs.iter().all(|ran| *ran == host), "turn {turn}: {runs:?}");
+            world.strike(host, Fault::Dies(1_000 * MINUTE));
+        }
+        assert_eq!(world.overruled, 2);
+    }
 }

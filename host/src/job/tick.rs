@@ -16,7 +16,14 @@
 //! - Marking compares the revision of the claim alone: whoever takes a tick over writes the record anew, so
 //!   a mark that comes late can only say the truth about a tick that nobody has taken over.
 //!
+//! - A tick later than any honest clock can know ([`SKEW`]) is not believed: whoever holds the lock claims as if
+//!   the record were the one before it, of another host, which every claim keeps. Who may not believe its own
+//!   clock ([`clocks`]) neither claims nor skips, but stands back.
+//!
 //! # Assumptions
+//!
+//! Of two hosts that follow each other no two have clocks that are wrong: what the first of them wrote over is
+//! lost with the second, and a tick may be run twice.
 //!
 //! Guests whose effects are not fenced may have got some way before their host died; a tick taken over is begun
 //! anew.
@@ -24,9 +31,10 @@
 use std::time::Duration;
 
 use leasehold_lock::{Fence, FencedError, Kv, StoreError};
-use leasehold_records::{Outcome, TickRecord, TickState};
+use leasehold_records::{HostRecord, Outcome, TickBefore, TickRecord, TickState};
 
-use super::machine::{Claim, Look, Mark};
+use super::clocks::{self, LivingHost, Reading, SKEW};
+use super::machine::{Claim, Lack, Look, Mark};
 use crate::wall::UnixMs;
 
 /// How often a claim is tried again before the lock is given back: each attempt has read the record anew, and
@@ -36,9 +44,15 @@ const TRIES: u32 = 5;
 const ELSEWHERE: Duration = Duration::from_secs(5);
 
 /// The record of one job, as far as ticks need it. A model of the store stands in for tests.
-pub(crate) trait TickStore {
+pub(crate) trait TickReader {
     /// The record as it is.
     fn read(&self) -> impl Future<Output = Result<Option<Found>, StoreError>> + Send;
+    /// The hosts that live, as they wrote themselves down.
+    fn hosts(&self) -> impl Future<Output = Result<Vec<LivingHost>, StoreError>> + Send;
+}
+
+/// As [`TickReader`], for a holder of the lock.
+pub(crate) trait TickStore: TickReader {
     /// Writes the record if the lock is ours and the record's last change was at `expected`.
     fn write_fenced(
         &self,
@@ -66,10 +80,17 @@ pub(crate) struct Found {
     pub(crate) revision: i64,
 }
 
-/// The record in the store, for whoever holds the lock.
-pub(crate) struct Held {
+/// The record in the store.
+pub(crate) struct Stored {
     pub(crate) kv: Kv,
     pub(crate) key: String,
+    /// The prefix of all hosts.
+    pub(crate) hosts: String,
+}
+
+/// The record in the store, for whoever holds the lock.
+pub(crate) struct Held {
+    pub(crate) stored: Stored,
     pub(crate) fence: Fence,
 }
 
@@ -92,6 +113,15 @@ pub(crate) struct Ask {
     pub(crate) tick: UnixMs,
     pub(crate) newest: UnixMs,
     pub(crate) now: UnixMs,
+}
+
+/// A tick that was not believed, and written over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Overruled {
+    pub(crate) tick: UnixMs,
+    /// The host that had claimed it, and what its clock showed then.
+    pub(crate) host: String,
+    pub(crate) shown: UnixMs,
 }
 
 /// What follows from a record for somebody who holds the lock.
@@ -166,28 +196,128 @@ fn waits(record: &TickRecord, not_before: UnixMs) -> String {
     )
 }
 
-/// What a record says to somebody who only looks, without the lock.
-pub(crate) fn look(json: &[u8], tick: UnixMs) -> Look {
-    let Ok(record) = TickRecord::from_json(json) else {
+/// Whether nobody with this clock could have written it, or, if it is another host's, it may be old.
+fn is_strange(record: &TickRecord, own: &str, now: UnixMs) -> bool {
+    let shown = UnixMs::new(record.clock_unix_ms());
+    let is_past = record.host != own && shown.after(SKEW) < now;
+    is_past || is_ahead(record.tick_unix_ms, now) || is_ahead(record.clock_unix_ms(), now)
+}
+
+fn is_ahead(moment: u64, now: UnixMs) -> bool {
+    UnixMs::new(moment) > now.after(SKEW)
+}
+
+/// Why the clock of `own` is not to be believed, by this record, last changed at `revision`, and by the hosts
+/// that live.
+fn doubt(
+    record: &TickRecord,
+    revision: i64,
+    own: &str,
+    now: UnixMs,
+    living: &[LivingHost],
+) -> Option<String> {
+    let shown = UnixMs::new(record.clock_unix_ms());
+    let mut fresh = vec![Reading {
+        host: &record.host,
+        shown,
+        revision,
+    }];
+    fresh.extend(record.before.as_ref().map(|before| Reading {
+        host: &before.host,
+        shown: UnixMs::new(before.clock_unix_ms),
+        revision: before.revision,
+    }));
+    clocks::doubt(own, now, &fresh, living)
+}
+
+/// What of a record is to be believed at this time: of a tick too far ahead, the one before it; of a clock too far
+/// ahead, not when a failed attempt is due again.
+fn believed(mut record: TickRecord, now: UnixMs) -> Option<TickRecord> {
+    if is_ahead(record.clock_unix_ms(), now) {
+        record.retry_unix_ms = None;
+    }
+    if !is_ahead(record.tick_unix_ms, now) {
+        return Some(record);
+    }
+    let before = record.before.take()?;
+    (!is_ahead(before.tick_unix_ms, now)).then_some(TickRecord {
+        host: before.host,
+        tick_unix_ms: before.tick_unix_ms,
+        state: before.state,
+        attempt: before.attempt,
+        retry_unix_ms: None,
+        ..record
+    })
+}
+
+/// The latest tick of another host than `own`, once a record takes the place of this one.
+fn before(record: &TickRecord, revision: i64, own: &str) -> Option<TickBefore> {
+    if record.host == own {
+        return record.before.clone();
+    }
+    Some(TickBefore {
+        host: record.host.clone(),
+        tick_unix_ms: record.tick_unix_ms,
+        state: record.state,
+        attempt: record.attempt,
+        clock_unix_ms: record.clock_unix_ms(),
+        revision,
+    })
+}
+
+/// Looks, without the lock, at what has become of a tick. What cannot be read is taken for open: whoever claims
+/// it will see.
+pub(crate) async fn look(store: &impl TickReader, own: &str, tick: UnixMs, now: UnixMs) -> Look {
+    let Ok(Some(found)) = store.read().await else {
         return Look::Open;
     };
+    let Ok(record) = TickRecord::from_json(&found.json) else {
+        return Look::Open;
+    };
+    if is_strange(&record, own, now) {
+        let living = store.hosts().await.unwrap_or_default();
+        if let Some(why) = doubt(&record, found.revision, own, now, &living) {
+            return Look::Lacks(Lack::Clock(why));
+        }
+    }
+    believed(record, now).map_or(Look::Open, |record| look_at(&record, tick))
+}
+
+/// What a record says to somebody who only looks.
+fn look_at(record: &TickRecord, tick: UnixMs) -> Look {
     let known = UnixMs::new(record.tick_unix_ms);
     match record.state {
         _ if known < tick => Look::Open,
         TickState::Done if known == tick => Look::Over {
             known,
-            reason: done(&record),
+            reason: done(record),
         },
         _ if known > tick => Look::Over {
             known,
-            reason: ahead(&record),
+            reason: ahead(record),
         },
         _ => Look::Begun,
     }
 }
 
-/// Claims a tick for a holder of the lock.
-pub(crate) async fn claim(store: &impl TickStore, who: &Claimant, ask: Ask) -> Claim {
+/// Claims a tick for a holder of the lock. Also returns a tick that was overruled by that.
+pub(crate) async fn claim(
+    store: &impl TickStore,
+    who: &Claimant,
+    ask: Ask,
+) -> (Claim, Option<Overruled>) {
+    let mut overruled = None;
+    let claim = try_claim(store, who, ask, &mut overruled).await;
+    let is_ours = matches!(claim, Claim::Ours { .. });
+    (claim, overruled.filter(|_| is_ours))
+}
+
+async fn try_claim(
+    store: &impl TickStore,
+    who: &Claimant,
+    ask: Ask,
+    overruled: &mut Option<Overruled>,
+) -> Claim {
     for _ in 0..TRIES {
         let found = match store.read().await {
             Ok(found) => found,
@@ -223,6 +353,28 @@ pub(crate) async fn claim(store: &impl TickStore, who: &Claimant, ask: Ask) -> C
                 Err(error) => return Claim::Trouble(format!("the record of ticks: {error}")),
             }
         }
+        let expected = found.map_or(0, |found| found.revision);
+        if let Some(record) = record
+            .as_ref()
+            .filter(|record| is_strange(record, &who.host, ask.now))
+        {
+            let living = match store.hosts().await {
+                Ok(living) => living,
+                Err(error) => return Claim::Trouble(format!("the records of hosts: {error}")),
+            };
+            if let Some(why) = doubt(record, expected, &who.host, ask.now, &living) {
+                return Claim::Lacks(Lack::Clock(why));
+            }
+            *overruled = is_ahead(record.tick_unix_ms, ask.now).then(|| Overruled {
+                tick: UnixMs::new(record.tick_unix_ms),
+                host: record.host.clone(),
+                shown: UnixMs::new(record.clock_unix_ms()),
+            });
+        }
+        let replaced = record
+            .as_ref()
+            .and_then(|record| before(record, expected, &who.host));
+        let record = record.and_then(|record| believed(record, ask.now));
         let (tick, attempt) = match decide(record.as_ref(), ask) {
             Decision::Run { tick, attempt } => (tick, attempt),
             Decision::Over { known, reason } => return Claim::Over { known, reason },
@@ -241,8 +393,8 @@ pub(crate) async fn claim(store: &impl TickStore, who: &Claimant, ask: Ask) -> C
             ended_unix_ms: None,
             outcome: None,
             retry_unix_ms: None,
+            before: replaced,
         };
-        let expected = found.map_or(0, |found| found.revision);
         match store.write_fenced(expected, claimed.to_json()).await {
             Ok(()) => return Claim::Ours { tick, attempt },
             Err(FencedError::Stale) => return Claim::Lost,
@@ -344,7 +496,7 @@ pub(crate) async fn mark(store: &impl TickStore, ended: Ended) -> Result<(), Unm
     }
 }
 
-impl TickStore for Held {
+impl TickReader for Stored {
     async fn read(&self) -> Result<Option<Found>, StoreError> {
         let found = self.kv.get(&self.key).await?;
         Ok(found.map(|found| Found {
@@ -353,20 +505,46 @@ impl TickStore for Held {
         }))
     }
 
+    async fn hosts(&self) -> Result<Vec<LivingHost>, StoreError> {
+        let found = self.kv.list(&self.hosts, 0).await?;
+        let hosts = found.iter().filter_map(|found| {
+            let record = HostRecord::from_json(&found.value).ok()?;
+            Some(LivingHost {
+                host: record.host,
+                started: UnixMs::new(record.started_unix_ms),
+                written: found.mod_revision,
+                came: found.create_revision,
+            })
+        });
+        Ok(hosts.collect())
+    }
+}
+
+impl TickReader for Held {
+    async fn read(&self) -> Result<Option<Found>, StoreError> {
+        self.stored.read().await
+    }
+
+    async fn hosts(&self) -> Result<Vec<LivingHost>, StoreError> {
+        self.stored.hosts().await
+    }
+}
+
+impl TickStore for Held {
     async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
-        let put = self
-            .kv
-            .compare_and_put_fenced(&self.fence, &self.key, expected, &json);
+        let Stored { kv, key, .. } = &self.stored;
+        let put = kv.compare_and_put_fenced(&self.fence, key, expected, &json);
         put.await.map(drop)
     }
 
     async fn stands(&self, entry: &str, create: u64) -> Result<bool, StoreError> {
-        let found = self.kv.get(entry).await?;
+        let found = self.stored.kv.get(entry).await?;
         Ok(found.is_some_and(|found| u64::try_from(found.create_revision) == Ok(create)))
     }
 
     async fn write(&self, expected: i64, json: Vec<u8>) -> Result<bool, StoreError> {
-        self.kv.compare_and_put(&self.key, expected, &json).await
+        let Stored { kv, key, .. } = &self.stored;
+        kv.compare_and_put(key, expected, &json).await
     }
 }
 

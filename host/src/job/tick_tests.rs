@@ -23,10 +23,11 @@ fn record(tick: u64, state: TickState) -> TickRecord {
         token: 7,
         attempt: 1,
         run_id: "b-7-0".into(),
-        claimed_unix_ms: 1,
+        claimed_unix_ms: tick * MINUTE,
         ended_unix_ms: None,
         outcome: None,
         retry_unix_ms: None,
+        before: None,
     }
 }
 
@@ -116,13 +117,17 @@ fn a_failed_attempt_is_repeated_when_it_is_due_and_only_until_the_next_tick() {
 
 #[test]
 fn what_a_record_says_to_somebody_without_the_lock() {
-    let seen = |tick, state| look(&record(tick, state).to_json(), minute(5));
+    let seen = |tick, state| look_at(&record(tick, state), minute(5));
     assert_eq!(seen(4, TickState::Claimed), Look::Open);
     assert_eq!(seen(5, TickState::Claimed), Look::Begun);
     assert_eq!(seen(5, TickState::Retry), Look::Begun);
     assert!(matches!(seen(5, TickState::Done), Look::Over { .. }));
     assert!(matches!(seen(6, TickState::Claimed), Look::Over { .. }));
-    assert_eq!(look(b"no record", minute(5)), Look::Open);
+    let store = Scripted::new(None, &[]);
+    assert_eq!(looked(&store), Look::Open);
+    let (json, revision) = (b"no record".to_vec(), 4);
+    *store.found.lock().unwrap() = Some(Found { json, revision });
+    assert_eq!(looked(&store), Look::Open);
 }
 
 #[test]
@@ -151,6 +156,7 @@ struct Scripted {
     holds: bool,
     /// The entry that stands besides.
     other: Option<(&'static str, u64)>,
+    living: Vec<LivingHost>,
 }
 
 impl Scripted {
@@ -165,6 +171,7 @@ impl Scripted {
             readable: true,
             holds: true,
             other: None,
+            living: vec![lives("a", 5, 2)],
         }
     }
 
@@ -200,7 +207,7 @@ impl Scripted {
     }
 }
 
-impl TickStore for Scripted {
+impl TickReader for Scripted {
     async fn read(&self) -> Result<Option<Found>, StoreError> {
         if !self.readable {
             return Err(StoreError::Unknown("nobody there".into()));
@@ -208,6 +215,22 @@ impl TickStore for Scripted {
         Ok(self.found.lock().unwrap().clone())
     }
 
+    async fn hosts(&self) -> Result<Vec<LivingHost>, StoreError> {
+        Ok(self.living.clone())
+    }
+}
+
+/// A host that lives and started in this minute.
+fn lives(host: &str, started: u64, came: i64) -> LivingHost {
+    LivingHost {
+        host: host.into(),
+        started: minute(started),
+        written: came,
+        came,
+    }
+}
+
+impl TickStore for Scripted {
     async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
         if !self.holds {
             return Err(FencedError::Stale);
@@ -229,8 +252,153 @@ impl TickStore for Scripted {
 }
 
 fn claimed(store: &Scripted) -> Claim {
+    claimed_over(store).0
+}
+
+fn claimed_over(store: &Scripted) -> (Claim, Option<Overruled>) {
     let claim = claim(store, &me(), ask(5, 5)).now_or_never();
     claim.expect("it waits for nobody")
+}
+
+fn looked(store: &Scripted) -> Look {
+    let now = ask(5, 5).now;
+    let look = look(store, "a", minute(5), now).now_or_never();
+    look.expect("it waits for nobody")
+}
+
+/// In minutes, as all times here.
+const YEARS: u64 = 4 * 365 * 24 * 60;
+
+/// As one host, whose clock is years ahead, leaves it.
+fn far_ahead(before: Option<TickBefore>) -> TickRecord {
+    TickRecord {
+        host: "mad".into(),
+        before,
+        ..record(5 + YEARS, TickState::Done)
+    }
+}
+
+fn tick_before(tick: u64, state: TickState) -> TickBefore {
+    TickBefore {
+        host: "b".into(),
+        tick_unix_ms: tick * MINUTE,
+        state,
+        attempt: 1,
+        clock_unix_ms: tick * MINUTE,
+        revision: 2,
+    }
+}
+
+#[test]
+fn a_tick_that_is_years_ahead_is_written_over_and_named() {
+    for before in [None, Some(tick_before(4, TickState::Done))] {
+        let store = Scripted::new(Some(&far_ahead(before)), &[]);
+        assert_eq!(looked(&store), Look::Open);
+        let (claim, overruled) = claimed_over(&store);
+        let (tick, attempt) = (minute(5), 1);
+        assert_eq!(claim, Claim::Ours { tick, attempt });
+        let overruled = overruled.expect("it is told");
+        assert_eq!(
+            (overruled.host.as_str(), overruled.tick, overruled.shown),
+            ("mad", minute(5 + YEARS), minute(5 + YEARS))
+        );
+        let written = store.record();
+        assert_eq!(written.tick_unix_ms, 5 * MINUTE);
+        assert_eq!(written.before.expect("kept").host, "mad");
+    }
+}
+
+/// A clock that is wrong hides no tick that was done before it came, nor one that was cut off.
+#[test]
+fn what_a_wrong_clock_wrote_over_still_counts() {
+    use TickState::{Claimed, Done, Retry};
+    let done = Scripted::new(Some(&far_ahead(Some(tick_before(5, Done)))), &[]);
+    assert!(matches!(looked(&done), Look::Over { .. }));
+    assert!(matches!(claimed(&done), Claim::Over { .. }));
+    assert_eq!(done.record().host, "mad");
+    for state in [Claimed, Retry] {
+        let cut_off = Scripted::new(Some(&far_ahead(Some(tick_before(5, state)))), &[]);
+        assert_eq!(looked(&cut_off), Look::Begun);
+        let (tick, attempt) = (minute(5), 2);
+        assert_eq!(claimed(&cut_off), Claim::Ours { tick, attempt });
+    }
+    // What is as far ahead counts no more than what replaced it.
+    let twice = far_ahead(Some(tick_before(6 + YEARS, Done)));
+    let mut store = Scripted::new(Some(&twice), &[]);
+    store.living.push(lives("c", 5, 9));
+    assert_eq!(looked(&store), Look::Open);
+}
+
+#[test]
+fn a_claim_keeps_the_latest_tick_of_another_host() {
+    let store = Scripted::new(Some(&record(4, TickState::Done)), &[]);
+    claimed(&store);
+    let kept = store.record().before.expect("kept");
+    assert_eq!((kept.host.as_str(), kept.revision), ("b", 3));
+    assert_eq!(kept.tick_unix_ms, 4 * MINUTE);
+    // Of its own it keeps what it kept.
+    let own = TickRecord {
+        host: "a".into(),
+        before: Some(tick_before(3, TickState::Done)),
+        ..record(4, TickState::Done)
+    };
+    let store = Scripted::new(Some(&own), &[]);
+    claimed(&store);
+    assert_eq!(store.record().before, own.before);
+}
+
+#[test]
+fn a_tick_just_ahead_is_believed_as_before() {
+    let ahead = TickRecord {
+        host: "b".into(),
+        ..record(9, TickState::Claimed)
+    };
+    let store = Scripted::new(Some(&ahead), &[]);
+    assert!(matches!(looked(&store), Look::Over { .. }));
+    assert!(matches!(claimed(&store), Claim::Over { .. }));
+    assert_eq!(store.record(), ahead);
+}
+
+/// A tick may last for a year, and a host may be wrong by less.
+#[test]
+fn a_retry_is_due_when_the_clock_that_put_it_off_is_not_believed() {
+    let put_off = TickRecord {
+        host: "mad".into(),
+        claimed_unix_ms: 500 * MINUTE,
+        retry_unix_ms: Some(501 * MINUTE),
+        ..record(5, TickState::Retry)
+    };
+    let store = Scripted::new(Some(&put_off), &[]);
+    let (tick, attempt) = (minute(5), 2);
+    assert_eq!(claimed(&store), Claim::Ours { tick, attempt });
+}
+
+#[test]
+fn a_host_whose_clock_is_outvoted_neither_claims_nor_skips() {
+    // Two hosts are years ahead of us: then we are behind.
+    let seen = far_ahead(Some(tick_before(5 + YEARS, TickState::Done)));
+    let store = Scripted::new(Some(&seen), &[]);
+    let Look::Lacks(Lack::Clock(why)) = looked(&store) else {
+        panic!("{:?}", looked(&store));
+    };
+    assert!(why.contains("mad") && why.contains("chrony"), "{why}");
+    assert_eq!(claimed(&store), Claim::Lacks(Lack::Clock(why)));
+    assert_eq!(store.record(), seen);
+    // One that is behind us, and wrote after we came: of two, the later to come gives way.
+    let behind = TickRecord {
+        host: "b".into(),
+        ..record(5, TickState::Done)
+    };
+    let mut store = Scripted::new(Some(&behind), &[]);
+    let now = minute(5 + YEARS);
+    let look_now = |store: &Scripted| {
+        let look = look(store, "a", now, now).now_or_never();
+        look.expect("it waits for nobody")
+    };
+    store.living = vec![lives("b", 4, 1), lives("a", 5 + YEARS, 2)];
+    assert!(matches!(look_now(&store), Look::Lacks(_)));
+    store.living = vec![lives("b", 4, 2), lives("a", 5 + YEARS, 1)];
+    assert_eq!(look_now(&store), Look::Open);
 }
 
 #[test]

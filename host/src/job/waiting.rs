@@ -1,4 +1,4 @@
-//! Waiting for the lock, and saying who has it.
+//! Waiting for the lock, with all that a run needs on this host, and saying who has it.
 //!
 //! The lock tells the key of whoever holds it; people want a name. It is asked for only when the wait is long
 //! or over, so that a lock is handed on no later for it. This file must never keep a grant.
@@ -7,13 +7,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use leasehold_lock::{Acquire, AcquireError, Place, Wait as LockWait};
+use leasehold_lock::{Acquire, AcquireError, Grant, Place, Wait as LockWait};
 use leasehold_records::{HolderRecord, printable};
 use tokio::sync::watch;
 
 use super::bench::Bench;
 use super::machine::Missed;
-use super::work::Outcome;
+use super::provision::{Provisions, Reserve};
+use super::work::{self, Outcome};
 use crate::config::Wait;
 use crate::event::What;
 use crate::journal::{text, unix_ms};
@@ -23,8 +24,22 @@ const LONG: Duration = Duration::from_secs(1);
 /// How long to ask the store who holds a lock.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Waits for the lock.
-pub(crate) async fn acquire(bench: Arc<Bench>) -> Outcome {
+/// Has what a run needs, and then waits for the lock.
+pub(crate) async fn acquire(bench: Arc<Bench>, had: Option<Provisions>) -> Outcome {
+    let provisions = async {
+        match had {
+            Some(had) => had.renewed(&bench).await,
+            None => Provisions::soon(&bench).await,
+        }
+    };
+    let provisions = tokio::select! {
+        () = bench.cancel.cancelled() => return Outcome::Missed(Missed::Cancelled),
+        provisions = provisions => provisions,
+    };
+    let reserve = match provisions {
+        Ok(provisions) => Reserve::new(provisions),
+        Err(lack) => return Outcome::Missed(Missed::Lacks(lack)),
+    };
     let holder = HolderRecord {
         host: text(&bench.host),
         job: text(&bench.name),
@@ -48,15 +63,18 @@ pub(crate) async fn acquire(bench: Arc<Bench>) -> Outcome {
             holder: place.holder.clone(),
         };
         bench.timeline.say(about.clone(), waits);
+        // In the queue now, for however long.
+        drop(reserve.take());
         places.send_replace(Some(place));
     });
     let acquired = tokio::select! {
         () = bench.cancel.cancelled() => return Outcome::Missed(Missed::Cancelled),
         acquired = waiting => acquired,
         never = tell_holders(&bench, place) => match never {},
+        never = reserve.expire() => match never {},
     };
     match acquired {
-        Ok(grant) => Outcome::Acquired(Box::new(grant), bench.clock.now()),
+        Ok(grant) => provided(&bench, grant, reserve.take()).await,
         Err(error @ AcquireError::Contended { .. }) => {
             Outcome::Missed(Missed::Contended(contended(&bench, &error).await))
         }
@@ -76,6 +94,22 @@ const fn is_away(error: &AcquireError) -> bool {
         | AcquireError::Removed { .. }
         | AcquireError::StoreWentBack { .. }
         | AcquireError::Closed => false,
+    }
+}
+
+/// The lock with what its run needs. If that is not to be had now, the lock goes to the next in the queue.
+async fn provided(bench: &Arc<Bench>, grant: Grant, reserved: Option<Provisions>) -> Outcome {
+    let at = bench.clock.now();
+    let provisions = match reserved {
+        Some(provisions) => Ok(provisions),
+        None => Provisions::now(bench).await,
+    };
+    match provisions {
+        Ok(provisions) => Outcome::Acquired(Box::new(grant), at, provisions),
+        Err(lack) => {
+            work::give_back(bench, grant).await;
+            Outcome::Missed(Missed::Lacks(lack))
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 
 use super::bench::Bench;
 use super::closing;
-use super::machine::{Claim, Look, Missed, Now, Until, Verdict};
+use super::machine::{Claim, Lack, Look, Missed, Now, Until, Verdict};
+use super::provision::Provisions;
 use crate::event::What;
 use crate::host::cut_short;
 use crate::runtime::RunReport;
@@ -35,9 +36,12 @@ pub(crate) enum Outcome {
     /// The sleep ended early: the store answers again.
     StoreBack,
     Looked(Look),
-    /// The lock, and when it came. Nobody has said so yet: see [`tell_acquired`].
-    Acquired(Box<Grant>, BootTime),
+    /// The lock, when it came, and what its run needs. Nobody has said so yet: see [`tell_acquired`].
+    Acquired(Box<Grant>, BootTime, Provisions),
     Missed(Missed),
+    /// Of a job that stood back.
+    Ready(Provisions),
+    Lacks(Lack),
     Claimed(Box<Grant>, Claim),
     Ran(Box<Grant>, Verdict, Box<RunReport>),
     Paused(Box<Grant>, Paused),
@@ -46,9 +50,10 @@ pub(crate) enum Outcome {
 }
 
 /// How a pause under a kept lock ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Paused {
-    Over,
+    Over(Provisions),
+    /// Over, and the next run lacks something.
+    Lacks(Lack),
     Lost,
     Cancelled,
 }
@@ -131,10 +136,7 @@ pub(crate) fn tell_acquired(bench: &Bench, grant: &Grant, at: BootTime) {
 pub(crate) async fn release(bench: Arc<Bench>, grant: Grant) -> Outcome {
     let token = grant.token();
     let lost = !grant.tenure().admits();
-    let confirmed = tokio::select! {
-        released = grant.release() => released.is_ok(),
-        () = cut_short(&bench.stop.abort) => false,
-    };
+    let confirmed = give_back(&bench, grant).await;
     if !lost {
         bench
             .timeline
@@ -143,16 +145,53 @@ pub(crate) async fn release(bench: Arc<Bench>, grant: Grant) -> Outcome {
     Outcome::Released
 }
 
-/// Keeps the lock for a while without running.
+/// Gives the lock back without a word. Returns whether the store has confirmed it.
+pub(crate) async fn give_back(bench: &Bench, grant: Grant) -> bool {
+    tokio::select! {
+        released = grant.release() => released.is_ok(),
+        () = cut_short(&bench.stop.abort) => false,
+    }
+}
+
+/// Stands back until there may be what was lacking: until it is this job's turn to have a slot, or until a
+/// moment at which it is looked for again.
+pub(crate) async fn stand_back(bench: Arc<Bench>, until: Option<BootTime>) -> Outcome {
+    let provisions = async {
+        match until {
+            Some(until) => {
+                sleep_until(&*bench.clock, until).await;
+                Provisions::soon(&bench).await
+            }
+            None => Provisions::in_turn(&bench).await,
+        }
+    };
+    tokio::select! {
+        () = bench.cancel.cancelled() => Outcome::Slept { cancelled: true },
+        provisions = provisions => match provisions {
+            Ok(provisions) => Outcome::Ready(provisions),
+            Err(lack) => Outcome::Lacks(lack),
+        },
+    }
+}
+
+/// Keeps the lock for a while without running. The slot is free meanwhile, for other jobs; without one at the
+/// end of the pause there is no next run here.
 pub(crate) async fn pause(bench: Arc<Bench>, grant: Box<Grant>, pause: Duration) -> Outcome {
     let until = bench.clock.now().after(pause);
+    let over = async {
+        sleep_until(&*bench.clock, until).await;
+        Provisions::soon(&bench).await
+    };
     let paused = tokio::select! {
         biased;
         () = bench.cancel.cancelled() => Paused::Cancelled,
         _ = grant.tenure().ended() => Paused::Lost,
-        () = sleep_until(&*bench.clock, until) => Paused::Over,
+        provisions = over => match provisions {
+            Ok(provisions) => Paused::Over(provisions),
+            Err(lack) => Paused::Lacks(lack),
+        },
     };
-    if paused == Paused::Lost {
+    if matches!(paused, Paused::Lost) {
         let reason = grant
             .tenure()
             .end_reason()

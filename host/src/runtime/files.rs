@@ -40,6 +40,12 @@ pub(crate) fn grant(builder: &mut WasiCtxBuilder, dir: &Dir) -> Result<(), Strin
     })
 }
 
+/// Opens every directory and closes it again; the error names the first that cannot be opened.
+pub(super) fn check(dirs: &[Dir]) -> Result<(), String> {
+    let mut builder = WasiCtxBuilder::new();
+    dirs.iter().try_for_each(|dir| grant(&mut builder, dir))
+}
+
 type OpenAt = (
     Resource<Descriptor>,
     PathFlags,

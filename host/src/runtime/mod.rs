@@ -44,6 +44,7 @@ mod redact;
 mod report;
 mod run;
 mod shelf;
+mod slot;
 mod spec;
 mod survey;
 mod tail;
@@ -57,7 +58,7 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 pub use authority::Authority;
 pub use cache::CacheError;
@@ -71,6 +72,7 @@ pub use limit::Limit;
 pub use options::RuntimeOptions;
 pub use plugin::{Facts, Plugin};
 pub use report::{RunEnd, RunReport};
+pub use slot::{Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};
 
 /// What a job is granted beyond what every plugin may do.
@@ -80,11 +82,11 @@ use engine::Engines;
 use load::{Loader, Order};
 use watchdog::Watchdog;
 
-/// Engines, watchdog and places for guests. One per host process.
+/// Engines, watchdog and slots for guests. One per host process.
 pub struct Runtime {
     watchdog: Arc<Watchdog>,
     loader: Loader,
-    places: Semaphore,
+    slots: Slots,
 }
 
 impl Runtime {
@@ -103,7 +105,7 @@ impl Runtime {
         Ok(Self {
             watchdog,
             loader: Loader::new(engines, resolver),
-            places: Semaphore::new(options.max_runs as usize),
+            slots: Slots::new(options.max_runs),
         })
     }
 
@@ -158,8 +160,24 @@ impl Runtime {
         self.loader.load(order).await
     }
 
+    /// The slots of this host; a run takes one of them.
+    pub const fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// Opens the directories of these grants as a run does, and closes them again. Blocks for as long as
+    /// the file system does.
+    ///
+    /// # Errors
+    ///
+    /// The first directory that cannot be opened, and why.
+    pub fn check_dirs(grants: &Grants) -> Result<(), String> {
+        files::check(&grants.dirs)
+    }
+
     /// Runs a plugin under an authority until it ends, its tenure ends, its timeout passes or it is
-    /// stopped. Never panics. Dropping the future stops the guest as well.
+    /// stopped. Never panics. Dropping the future stops the guest as well. The slot is given back when the
+    /// guest is gone.
     ///
     /// Events are sent without waiting; those that do not fit the channel are dropped and counted.
     pub async fn run(
@@ -168,9 +186,10 @@ impl Runtime {
         authority: Authority,
         spec: RunSpec,
         events: mpsc::Sender<GuestEvent>,
+        slot: Slot,
     ) -> RunReport {
         let _ticking = self.watchdog.watch();
-        run::run(plugin, authority, spec, events, &self.places).await
+        run::run(plugin, authority, spec, events, slot).await
     }
 
     /// Loads answered by the compile cache since the start.

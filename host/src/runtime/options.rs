@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub struct RuntimeOptions {
     /// Directory of the compile cache; `None` compiles every plugin at every start.
     pub cache_dir: Option<PathBuf>,
-    /// The most guests at once; further runs wait for a place, under their own deadline.
+    /// The most guests at once: the number of slots.
     pub max_runs: u32,
     /// Address space reserved for each pooled memory, in bytes; `None` takes the engine's own
     /// choice, which makes bounds checks free. When the whole pool cannot be reserved, guests are

@@ -39,6 +39,8 @@ pub enum RunEnd {
     Lost(EndReason),
     /// The run took longer than its timeout.
     TimedOut,
+    /// The guest was never made: something on this host was lacking. Nothing of it has run.
+    Unstarted(String),
     /// The supervisor stopped it: aborted, or still running when the grace was over.
     Stopped,
 }
@@ -49,7 +51,7 @@ impl RunEnd {
         match self {
             Self::Done(_) => "done",
             Self::Again(_) => "again",
-            Self::Retry(_) => "retry",
+            Self::Retry(_) | Self::Unstarted(_) => "retry",
             Self::Fatal(_) => "fatal",
             Self::Exit(_) => "exit",
             Self::Trap { .. } => "trap",

@@ -11,9 +11,10 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use wasmtime::Store;
 
 use super::authority::Authority;
@@ -28,6 +29,7 @@ use super::output::Output;
 use super::plugin::{Plugin, Ready};
 use super::redact::Redactor;
 use super::report::{RunEnd, RunReport};
+use super::slot::Slot;
 use super::spec::RunSpec;
 use super::verdict::{self, Returned};
 use super::wasi;
@@ -50,7 +52,7 @@ pub(crate) async fn run(
     authority: Authority,
     spec: RunSpec,
     events: mpsc::Sender<GuestEvent>,
-    places: &Semaphore,
+    slot: Slot,
 ) -> RunReport {
     let tenure = authority.tenure.clone();
     let clock = tenure.clock().clone();
@@ -73,7 +75,7 @@ pub(crate) async fn run(
         reading: Arc::new(Reading::default()),
     };
     // The store is inside this future; it is gone when the future is, also after a panic.
-    let (end, backtrace) = AssertUnwindSafe(run.guest(places))
+    let (end, backtrace) = AssertUnwindSafe(run.guest(slot))
         .catch_unwind()
         .await
         .unwrap_or_else(|_| (panicked(), None));
@@ -106,23 +108,23 @@ fn panicked() -> RunEnd {
 }
 
 impl Run<'_> {
-    async fn guest(&self, places: &Semaphore) -> (RunEnd, Option<String>) {
+    async fn guest(&self, slot: Slot) -> (RunEnd, Option<String>) {
         let tenure = &self.authority.tenure;
-        // Declared before the store, so freed after it.
-        let place = guarded(&self.leash, async {}, places.acquire()).await;
-        let _place = match place {
-            Ok(place) => place,
-            Err(cause) => return (verdict::of_cause(cause, tenure), None),
-        };
+        // Bound before the store, so freed after it.
+        let _slot = slot;
         let host = match self.host() {
             Ok(host) => host,
-            // What is wrong may be put right before the next attempt.
-            Err(why) => return (RunEnd::Retry(self.output.clean(&why)), None),
+            Err(why) => return (RunEnd::Unstarted(self.output.clean(&why)), None),
         };
         let mut store = host::store(&self.plugin.workshop().engine, host);
-        let guest = drive(&mut store, self.plugin.ready());
+        let made = AtomicBool::new(false);
+        let guest = drive(&mut store, self.plugin.ready(), &made);
         match guarded(&self.leash, self.output.errand(), guest).await {
             Ok(Ok(returned)) => (verdict::of_return(returned, self.clean()), None),
+            Ok(Err(error)) if !made.load(Ordering::Relaxed) && verdict::is_of_host(&error) => {
+                let why = format!("there is no room for the guest on this host: {error:#}");
+                (RunEnd::Unstarted(self.output.clean(&why)), None)
+            }
             Ok(Err(error)) => {
                 let backtrace = verdict::backtrace_of(&error, self.clean());
                 (self.broke_off(&error), backtrace)
@@ -175,21 +177,28 @@ impl Run<'_> {
     }
 }
 
-/// Instantiates the guest and calls its entry.
-async fn drive(store: &mut Store<Host>, ready: &Ready) -> wasmtime::Result<Returned> {
+/// Instantiates the guest, sets `made` when that is done, and calls its entry.
+async fn drive(
+    store: &mut Store<Host>,
+    ready: &Ready,
+    made: &AtomicBool,
+) -> wasmtime::Result<Returned> {
     match ready {
         Ready::Job(pre) => {
             let job = pre.instantiate_async(&mut *store).await?;
+            made.store(true, Ordering::Relaxed);
             let outcome = job.leasehold_job_guest().call_run(store).await?;
             Ok(Returned::Job(outcome))
         }
         Ready::Command(pre) => {
             let command = pre.instantiate_async(&mut *store).await?;
+            made.store(true, Ordering::Relaxed);
             let status = command.wasi_cli_run().call_run(store).await?;
             Ok(Returned::Command(status))
         }
         Ready::CoreCommand(pre) => {
             let instance = pre.instantiate_async(&mut *store).await?;
+            made.store(true, Ordering::Relaxed);
             let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
             start.call_async(store, ()).await?;
             Ok(Returned::Command(Ok(())))

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use leasehold_lock::{EndReason, Tenure};
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::contract::bindings::exports::leasehold::job::guest::{Failure, Outcome};
@@ -96,6 +96,15 @@ pub(crate) fn of_error(
     }
 }
 
+/// Whether a guest could not be made because this host had no memory or no room in its pool.
+pub(crate) fn is_of_host(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<std::io::Error>()
+            || cause.is::<rustix::io::Errno>()
+            || cause.is::<PoolConcurrencyLimitError>()
+    })
+}
+
 /// Where the guest was: names of functions, innermost first, a line each.
 pub(crate) fn backtrace_of(
     error: &wasmtime::Error,
@@ -162,5 +171,22 @@ fn kind_of(trap: Option<Trap>) -> &'static str {
         ) => "arithmetic",
         Some(_) => "trap",
         None => "host-call",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn want_of_memory_is_a_fault_of_the_host_and_a_trap_is_not() {
+        let no_memory = std::io::Error::from_raw_os_error(12);
+        let no_memory = wasmtime::Error::from(no_memory).context("mmap failed to reserve");
+        assert!(is_of_host(&no_memory));
+        assert!(is_of_host(&rustix::io::Errno::NOMEM.into()));
+        assert!(!is_of_host(&Trap::UnreachableCodeReached.into()));
+        assert!(!is_of_host(&wasmtime::Error::msg(
+            "resource limit exceeded"
+        )));
     }
 }

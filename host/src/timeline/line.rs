@@ -182,13 +182,11 @@ fn sentence(what: &What) -> String {
             "RELEASED   not confirmed by the store yet; the entry goes with its lease at the latest"
                 .into()
         }
-        What::Skipped { reason } => format!("SKIPPED    {reason}"),
-        What::TickUnmarked { tick, error } => {
-            format!("UNMARKED   the tick of {tick} may be run again: {error}")
-        }
-        What::Backoff { delay_ms, reason } => {
-            format!("BACKOFF    again in {delay_ms} ms: {reason}")
-        }
+        What::Skipped { .. }
+        | What::TickUnmarked { .. }
+        | What::TickDisbelieved { .. }
+        | What::StandingBack { .. }
+        | What::Backoff { .. } => no_run(what),
         What::JobFailed { error } => format!("FAILED     {error}"),
         What::JobFinished => "FINISHED".into(),
         What::JobAdded { .. }
@@ -251,6 +249,32 @@ fn host_id(what: &What) -> String {
              both overwrite each other: stop one of them"
         ),
         What::IdRegained { id } => format!("HOST       has the id {id} again"),
+        _ => String::new(),
+    }
+}
+
+/// Why there is no run, or may be a second one.
+fn no_run(what: &What) -> String {
+    match what {
+        What::Skipped { reason } => format!("SKIPPED    {reason}"),
+        What::TickUnmarked { tick, error } => {
+            format!("UNMARKED   the tick of {tick} may be run again: {error}")
+        }
+        What::TickDisbelieved {
+            tick,
+            by,
+            its_clock,
+            our_clock,
+        } => format!(
+            "CLOCK      {by} claimed the tick of {tick} when its clock showed {its_clock}, and ours shows {our_clock}: \
+             it is not believed and written over; set the clock of {by}, and keep it right with chrony or ntpd"
+        ),
+        What::StandingBack { reason } => {
+            format!("STANDBACK  other hosts may run it meanwhile: {reason}")
+        }
+        What::Backoff { delay_ms, reason } => {
+            format!("BACKOFF    again in {delay_ms} ms: {reason}")
+        }
         _ => String::new(),
     }
 }
@@ -361,6 +385,27 @@ mod tests {
             (&"dev-1".into(), &"guest".into())
         );
         assert_eq!(json["boot_ns"], 5_250_000_000_u64);
+    }
+
+    #[test]
+    fn a_wrong_clock_and_a_lack_are_told_with_host_cause_and_remedy() {
+        let disbelieved = What::TickDisbelieved {
+            tick: "2031-01-08T00:00:00Z".into(),
+            by: "web3".into(),
+            its_clock: "2031-01-08T00:00:01Z".into(),
+            our_clock: "2026-11-30T00:00:02Z".into(),
+        };
+        insta::assert_snapshot!(
+            sentence(&disbelieved),
+            @"CLOCK      web3 claimed the tick of 2031-01-08T00:00:00Z when its clock showed 2031-01-08T00:00:01Z, and ours shows 2026-11-30T00:00:02Z: it is not believed and written over; set the clock of web3, and keep it right with chrony or ntpd"
+        );
+        let lacking = What::StandingBack {
+            reason: "no free slot on this host (max_runs = 32)".into(),
+        };
+        insta::assert_snapshot!(
+            sentence(&lacking),
+            @"STANDBACK  other hosts may run it meanwhile: no free slot on this host (max_runs = 32)"
+        );
     }
 
     #[test]

@@ -35,12 +35,13 @@ fn a_late_answer_to_a_renewal_does_not_move_the_deadline(version: Version) -> Re
     proxy.wait_fired(SLACK)?;
     std::thread::sleep(Duration::from_millis(300));
     let armed_ns = boot_ns();
-    proxy.arm(Trigger::Contains(renewal), Mode::DropResponses);
+    proxy.arm(Trigger::Contains(renewal.clone()), Mode::DropResponses);
     proxy.wait_fired(SLACK)?;
     let sent_before_ns = boot_ns();
     std::thread::sleep(LATE);
-    // The answer comes; the next renewal never arrives.
-    proxy.set(Mode::DropRequests);
+    // The answer comes, and its proof can be asked for. No later renewal is answered.
+    proxy.arm(Trigger::Contains(renewal), Mode::DropBoth);
+    proxy.set(Mode::Pass);
 
     let lease = LONG_TTL.mul_f64(0.99).saturating_sub(MARGIN);
     for job in [PULSE, LEDGER] {

@@ -5,6 +5,7 @@
 //! share. No scenario may pass without guest effects to look at: [`scene::Duel::end`] sees to that.
 
 mod bank;
+mod capacity;
 mod compaction;
 mod contention;
 mod deadline;

@@ -19,12 +19,16 @@ use crate::scene::{SLACK, end_host, kept_running, next, runs, token};
 on_every_store!(
     no_tick_runs_twice_on_hosts_half_a_minute_apart_through_kills_in_mid_run,
     a_tick_that_was_cut_off_is_finished_by_the_next_host_and_then_run_by_nobody,
+    a_clock_that_is_years_ahead_stops_no_schedule,
+    a_clock_that_is_years_off_stands_back_beside_two_that_agree,
 );
 
 const JOB: &str = "tick";
 const TTL: std::time::Duration = std::time::Duration::from_secs(2);
 /// How far the clocks are apart, in seconds.
 const BEHIND: i64 = -30;
+/// A clock that is years off, in seconds.
+const YEARS: i64 = 1_500 * 24 * 3_600;
 
 fn host(name: &str, etcd: &Etcd, schedule: impl Fn(Job) -> Job) -> Result<Config> {
     let heartbeat = guests::heartbeat()?;
@@ -131,6 +135,90 @@ fn a_tick_that_was_cut_off_is_finished_by_the_next_host_and_then_run_by_nobody(
     once_each(&etcd, &merged(&hosts))?;
     let killed = Circumstances::default().killed("first");
     checks::all(&merged(&hosts), &killed).map_err(anyhow::Error::msg)
+}
+
+/// A short run every second.
+fn brief(job: Job) -> Job {
+    job.every("1s").args(&["2", "20"])
+}
+
+/// Waits until `host` has run a tick to its end, after `mark`.
+fn runs_a_tick(host: &HostProcess, mark: usize) -> Result<Event> {
+    let done = |event: &Event| event.is("run-ended") && event.outcome() == Some("done");
+    host.wait_after(mark, SLACK, done)
+}
+
+fn a_clock_that_is_years_ahead_stops_no_schedule(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let mut good = HostProcess::start(&host("good", &etcd, brief)?)?;
+    runs_a_tick(&good, 0)?;
+    end_host(&mut good)?;
+    let mut odd = HostProcess::start_at(YEARS, &host("odd", &etcd, brief)?)?;
+    runs_a_tick(&odd, 0)?;
+    end_host(&mut odd)?;
+    let left = record(&etcd)?;
+    ensure!(left.host == "odd", "{left:?}");
+    // The next honest host does not believe it, says so once, and runs its own ticks.
+    let mut next = HostProcess::start(&host("good", &etcd, brief)?)?;
+    let told = next.wait_for(SLACK, |event| event.is("tick-disbelieved"))?;
+    ensure!(told.str("by") == Some("odd"), "{told}");
+    ensure!(told.str("its_clock") > told.str("our_clock"), "{told}");
+    for _ in 0..2 {
+        let mark = next.mark();
+        runs_a_tick(&next, mark)?;
+    }
+    let told = next.events();
+    let told = told.iter().filter(|event| event.is("tick-disbelieved"));
+    ensure!(told.count() == 1, "it was told more than once");
+    let repaired = record(&etcd)?;
+    ensure!(
+        repaired.host == "good" && repaired.tick_unix_ms < left.tick_unix_ms,
+        "{repaired:?} after {left:?}"
+    );
+    // The clock of the other is right again.
+    let mut mended = HostProcess::start(&host("odd", &etcd, brief)?)?;
+    end_host(&mut next)?;
+    let mark = mended.mark();
+    runs_a_tick(&mended, mark)?;
+    end_host(&mut mended)?;
+    let hosts = [&good, &odd, &next, &mended];
+    checks::all(&merged(&hosts), &Circumstances::default()).map_err(anyhow::Error::msg)
+}
+
+fn a_clock_that_is_years_off_stands_back_beside_two_that_agree(version: Version) -> Result<()> {
+    for off in [YEARS, -YEARS] {
+        let etcd = Etcd::start(version)?;
+        let mut first = HostProcess::start(&host("first", &etcd, brief)?)?;
+        let mut second = HostProcess::start(&host("second", &etcd, brief)?)?;
+        for host in [&first, &second] {
+            host.wait_for(SLACK, |event| event.is("run-ended") || event.is("skipped"))?;
+        }
+        let mut odd = HostProcess::start_at(off, &host("odd", &etcd, brief)?)?;
+        let stands = odd.wait_for(SLACK, |event| event.is("standing-back"))?;
+        let reason = stands.str("reason").unwrap_or_default();
+        ensure!(
+            reason.contains("the clock of this host seems wrong") && reason.contains("chrony"),
+            "{stands}"
+        );
+        // From then on it runs nothing, and the others run what they ran before.
+        let (mark, ours) = (odd.mark(), record(&etcd)?);
+        eventually(SLACK, "three more ticks are run", || {
+            let now = record(&etcd)?;
+            ensure!(now.tick_unix_ms >= ours.tick_unix_ms + 3_000, "{now:?}");
+            Ok(())
+        })?;
+        let events = odd.events();
+        let ran = events.iter().skip(mark).find(|event| event.is("acquired"));
+        ensure!(ran.is_none(), "{ran:?}");
+        let told = events.iter().filter(|event| event.is("standing-back"));
+        ensure!(told.count() == 1, "it was told more than once");
+        for host in [&mut odd, &mut first, &mut second] {
+            end_host(host)?;
+        }
+        let hosts = [&first, &second, &odd];
+        checks::all(&merged(&hosts), &Circumstances::default()).map_err(anyhow::Error::msg)?;
+    }
+    Ok(())
 }
 
 fn record(etcd: &Etcd) -> Result<TickRecord> {

@@ -52,6 +52,7 @@ pub(super) const fn job_style(theme: &Theme, state: JobState) -> Style {
     match state {
         JobState::Running => theme.good,
         JobState::Waiting => theme.contend,
+        JobState::StandingBack => theme.warn,
         JobState::Failed => theme.bad,
         JobState::Sleeping | JobState::Pausing | JobState::Finished => theme.dim,
     }

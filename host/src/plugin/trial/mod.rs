@@ -163,11 +163,13 @@ impl Trial<'_> {
     async fn once(&self, interrupts: &mut Signal) -> (RunReport, Option<BootTime>) {
         let (events, mut box_) = mpsc::channel::<GuestEvent>(EVENTS);
         let stop = self.spec.stop.clone();
+        let slot = self.runtime.slots().take().await;
         let run = self.runtime.run(
             self.plugin,
             self.authority.clone(),
             self.spec.clone(),
             events,
+            slot,
         );
         let mut asked = None;
         let listen = async {

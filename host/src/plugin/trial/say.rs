@@ -128,6 +128,7 @@ fn ending(report: &RunReport) -> Vec<String> {
         RunEnd::Done(Some(note)) => format!("done: {note}"),
         RunEnd::Again(pause) => format!("done for now; again in {}", seconds(*pause)),
         RunEnd::Retry(why) => format!("failed, and may be tried again: {why}"),
+        RunEnd::Unstarted(why) => format!("not started: {why}"),
         RunEnd::Fatal(why) => format!("failed for good: {why}"),
         RunEnd::Exit(code) => format!("failed: exit code {code}"),
         RunEnd::Trap { kind, message } => format!("failed: {message} ({kind})"),

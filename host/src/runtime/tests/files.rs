@@ -118,13 +118,17 @@ async fn pipes_sockets_and_devices_are_not_opened_and_a_person_is_told() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_gone_ends_the_run_with_its_name() {
+async fn a_directory_that_is_gone_keeps_a_run_from_starting_and_is_named() {
     let (rig, inside) = rig(false);
+    assert_eq!(Runtime::check_dirs(&rig.grants), Ok(()));
     fs::remove_dir_all(&inside).unwrap();
-    let end = rig.run(&opens("file", READ, 0)).await.report.end;
-    let RunEnd::Retry(why) = &end else {
+    let ran = rig.run(&opens("file", READ, 0)).await.report;
+    assert_eq!(ran.admitted, 0);
+    let end = ran.end;
+    let RunEnd::Unstarted(why) = &end else {
         panic!("{end:?}")
     };
+    assert_eq!(Runtime::check_dirs(&rig.grants).as_ref(), Err(why));
     assert!(
         why.contains("inside") && why.contains("cannot be opened"),
         "{why}"

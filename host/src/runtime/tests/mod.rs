@@ -106,7 +106,8 @@ impl Rig {
         spec: RunSpec,
     ) -> Ran {
         let (send, mut receive) = mpsc::channel(10_000);
-        let run = sendable(self.runtime.run(plugin, authority, spec, send));
+        let slot = self.runtime.slots().take().await;
+        let run = sendable(self.runtime.run(plugin, authority, spec, send, slot));
         let report = run.await;
         let mut events = Vec::new();
         while let Ok(event) = receive.try_recv() {

@@ -51,7 +51,8 @@ async fn a_log_that_nobody_reads_stops_no_guest() {
     let plugin = rig.load(&ten).await;
     let (send, _unread) = mpsc::channel(1);
     let long = authority(lasting(Duration::from_mins(1)));
-    let report = rig.runtime.run(&plugin, long, spec(), send).await;
+    let slot = rig.runtime.slots().take().await;
+    let report = rig.runtime.run(&plugin, long, spec(), send, slot).await;
     assert_eq!(report.end, RunEnd::Done(None));
     assert_eq!(report.lines_dropped, 4);
 }
@@ -105,6 +106,8 @@ async fn held_progress_arrives_while_the_guest_is_busy_with_something_else() {
         }
         requested.cancel();
     };
-    let (report, ()) = tokio::join!(rig.runtime.run(&plugin, long, spec, send), listen);
+    let slot = rig.runtime.slots().take().await;
+    let run = rig.runtime.run(&plugin, long, spec, send, slot);
+    let (report, ()) = tokio::join!(run, listen);
     assert_eq!(report.end, RunEnd::Done(None));
 }

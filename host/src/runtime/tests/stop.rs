@@ -199,9 +199,10 @@ async fn a_guest_frozen_while_it_talks_says_nothing_after_the_thaw() {
         assert!(receive.recv().await.is_some());
         clock.advance(hour);
     });
+    let slot = rig.runtime.slots().take().await;
     let report = rig
         .runtime
-        .run(&plugin, authority(tenure), spec(), send)
+        .run(&plugin, authority(tenure), spec(), send, slot)
         .await;
     freeze.await.unwrap();
     let events = Vec::new();
@@ -287,17 +288,27 @@ async fn a_guest_that_heeds_the_request_finishes_by_itself() {
 }
 
 #[tokio::test]
-async fn more_runs_than_places_wait_under_their_own_deadline() {
+async fn a_slot_is_taken_by_a_guest_and_free_again_when_it_is_gone() {
     let rig = Rig::with(&RuntimeOptions {
         max_runs: 1,
         ..RuntimeOptions::default()
     });
     let plugin = rig.load(&guests::bare("", SPIN)).await;
-    let first = rig.run_plugin(&plugin, authority(lasting(4 * SHORT)), spec());
-    let second = rig.run_plugin(&plugin, authority(lasting(SHORT)), spec());
-    let (first, second) = tokio::join!(first, second);
-    assert_eq!((first.report.end, second.report.end), (lost(), lost()));
-    assert!(second.report.stopped_at < first.report.stopped_at);
+    let slots = rig.runtime.slots();
+    let (send, _unread) = mpsc::channel(1);
+    let slot = slots.take().await;
+    let run = rig
+        .runtime
+        .run(&plugin, authority(lasting(SHORT)), spec(), send, slot);
+    let (report, second) = tokio::join!(run, async {
+        assert!(slots.try_take().is_none());
+        slots.take().await
+    });
+    assert_eq!(report.end, lost());
+    // The waiter had it, so no other caller could take it meanwhile.
+    assert!(slots.try_take().is_none());
+    drop(second);
+    assert!(slots.try_take().is_some());
     rig.still_works().await;
 }
 

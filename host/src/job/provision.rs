@@ -1,0 +1,117 @@
+//! Provisions: everything that a run needs on this host, had before its lock is asked for. That is a slot, the
+//! values of its secrets and its directories; the plugin came with the bench.
+//!
+//! A slot is never held while a job waits in a queue: a thousand queues may be followed by a host with 32
+//! slots. Nor is a lock held by a job that waits for a slot: it would keep idle hosts from the work. So a slot
+//! is reserved for a moment on the way to the lock, given up once the job has to queue, and taken again at the
+//! grant. If none is free then, the lock goes back at once and the job stands back until it has a slot; that
+//! one it keeps on its way back, so that a host that is always full starves none of its jobs.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use leasehold_records::printable;
+
+use super::bench::Bench;
+use super::machine::Lack;
+use crate::runtime::{Runtime, Slot};
+use crate::secrets::Secrets;
+
+/// The longest that a job waits for a slot before it stands back, that a slot is reserved for a job whose
+/// lock has not come, and that a pause may last longer for want of a slot.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// What one run is started with.
+pub(crate) struct Provisions {
+    pub(crate) slot: Slot,
+    pub(crate) secrets: Secrets,
+    /// The version of the job that these secrets are of.
+    of: Arc<Bench>,
+}
+
+impl Provisions {
+    /// Before the lock is asked for, and at the end of a pause: waits for a slot, but not for long.
+    pub(crate) async fn soon(bench: &Arc<Bench>) -> Result<Self, Lack> {
+        let secrets = local(bench).await?;
+        let slots = bench.runtime.slots();
+        let slot = match slots.try_take() {
+            Some(slot) => Some(slot),
+            None => tokio::time::timeout(MOMENT, slots.take()).await.ok(),
+        };
+        Self::of(bench, slot, secrets)
+    }
+
+    /// Under a lock that others wait for: now or not at all.
+    pub(crate) async fn now(bench: &Arc<Bench>) -> Result<Self, Lack> {
+        let slot = bench.runtime.slots().try_take();
+        if slot.is_none() {
+            return Err(no_slot(bench));
+        }
+        Self::of(bench, slot, local(bench).await?)
+    }
+
+    /// For a job that stands back: when it is its turn to have a slot.
+    pub(crate) async fn in_turn(bench: &Arc<Bench>) -> Result<Self, Lack> {
+        let slot = bench.runtime.slots().take().await;
+        Self::of(bench, Some(slot), local(bench).await?)
+    }
+
+    /// The same for this version of the job, which may have other secrets.
+    pub(crate) async fn renewed(self, bench: &Arc<Bench>) -> Result<Self, Lack> {
+        if Arc::ptr_eq(&self.of, bench) {
+            return Ok(self);
+        }
+        Self::of(bench, Some(self.slot), local(bench).await?)
+    }
+
+    fn of(bench: &Arc<Bench>, slot: Option<Slot>, secrets: Secrets) -> Result<Self, Lack> {
+        let slot = slot.ok_or_else(|| no_slot(bench))?;
+        let of = bench.clone();
+        Ok(Self { slot, secrets, of })
+    }
+}
+
+fn no_slot(bench: &Bench) -> Lack {
+    let most = bench.runtime.slots().most();
+    Lack::Slot(format!("no free slot on this host (max_runs = {most})"))
+}
+
+/// The job's secrets as they are now, if its directories are there as well.
+async fn local(bench: &Bench) -> Result<Secrets, Lack> {
+    let (references, grants) = (bench.job.secrets(), bench.job.allow());
+    if references.is_empty() && grants.dirs.is_empty() {
+        return Ok(Secrets::default());
+    }
+    let (references, grants) = (references.clone(), grants.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        Runtime::check_dirs(&grants)?;
+        Secrets::read(&references).map_err(|error| error.to_string())
+    });
+    match read.await {
+        Ok(Ok(secrets)) => Ok(secrets),
+        Ok(Err(why)) => Err(Lack::Other(bench.job.at_home(&printable::line(&why)))),
+        Err(error) => Err(Lack::Other(error.to_string())),
+    }
+}
+
+/// Provisions that are given up when the lock does not come soon.
+pub(crate) struct Reserve(Mutex<Option<Provisions>>);
+
+impl Reserve {
+    pub(crate) const fn new(provisions: Provisions) -> Self {
+        Self(Mutex::new(Some(provisions)))
+    }
+
+    /// What is still reserved.
+    pub(crate) fn take(&self) -> Option<Provisions> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Gives up what is reserved when a moment has passed.
+    pub(crate) async fn expire(&self) -> Infallible {
+        tokio::time::sleep(MOMENT).await;
+        drop(self.take());
+        std::future::pending().await
+    }
+}
