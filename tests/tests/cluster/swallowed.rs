@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use leasehold_lock::{EndReason, Locks};
 use leasehold_tests::fake_etcd::FakeEtcd;
 
-use crate::{client, end, end_of, one_verification, queue_of, request, start};
+use crate::{client, end, end_of, one_verification, queue_of, request, start, watched};
 
 const NAME: &str = "/cluster/swallowed";
 const TTL: Duration = Duration::from_secs(4);
@@ -30,6 +30,7 @@ async fn a_holder_whose_deletion_was_swallowed_ends() -> Result<()> {
     let fake = FakeEtcd::start()?;
     let (locks, operator) = (client([fake.endpoint()]).await?, fake.operator().await?);
     let grant = locks.acquire(request(NAME, TTL)).await?;
+    watched(&fake).await?;
     fake.script(|script| script.swallow_deletions = true);
     ensure!(operator.kv().delete(grant.key()).await?);
     let reason = end(grant.tenure(), one_verification(TTL)).await?;
@@ -57,8 +58,7 @@ async fn waits_behind(count: usize) -> Result<()> {
     put_entries(&operator, count).await?;
     let waiting = start(&locks, request(NAME, TTL));
     queue_of(&operator, NAME, count + 1).await?;
-    // Its watch is open and its first reading done, so that only an event could change its mind.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    watched(&fake).await?;
     fake.script(|script| script.swallow_deletions = true);
     let admin = format!("{NAME}/admin-");
     operator
@@ -77,6 +77,7 @@ async fn a_waiter_whose_own_deletion_was_swallowed_ends() -> Result<()> {
     put_entries(&operator, 1).await?;
     let waiting = start(&locks, request(NAME, TTL));
     let queue = queue_of(&operator, NAME, 2).await?;
+    watched(&fake).await?;
     fake.script(|script| script.swallow_deletions = true);
     ensure!(operator.kv().delete(&queue[1]).await?);
     let ended = end_of(waiting, one_verification(TTL)).await?;
