@@ -262,13 +262,13 @@ impl Claims {
     pub(crate) fn reading_failed(&mut self, reading: Reading) {
         if self.reading == Some(reading) {
             self.reading_given_up();
+            self.verify = true;
         }
     }
 
     /// The answer to a reading under way will not be waited for.
     pub(crate) fn reading_given_up(&mut self) {
         self.reading = None;
-        self.verify = true;
         self.forget_recent();
     }
 

@@ -192,7 +192,7 @@ impl Shared {
         let mut sessions = self.sessions.lock().await;
         let pool = sessions.entry(ttl).or_default();
         Self::prune(pool);
-        for session in pool.iter() {
+        for session in pool.iter().filter(|session| session.has_time()) {
             if let Some(slot) = Slot::take(session, name) {
                 return Ok(slot);
             }

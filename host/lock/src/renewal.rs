@@ -84,6 +84,8 @@ pub(crate) struct Renewals {
     /// The term of each member, and since when it is known.
     members: HashMap<u64, (u64, Order)>,
     answers: Vec<Answer>,
+    /// The latest read that was sent.
+    last_read_sent: Option<Order>,
     /// The latest read that came back, by when it was sent.
     last_read: Option<Order>,
 }
@@ -103,6 +105,22 @@ impl Renewals {
     pub(crate) const fn sending(&mut self, at: BootTime) -> Sent {
         let order = self.tick();
         Sent { at, order }
+    }
+
+    /// Notes that a linearizable read is sent now.
+    pub(crate) const fn reading(&mut self, at: BootTime) -> Sent {
+        let sent = self.sending(at);
+        self.last_read_sent = Some(sent.order);
+        sent
+    }
+
+    /// Whether a read is under way that will prove every answer, unless it fails.
+    pub(crate) fn is_proof_under_way(&self) -> bool {
+        self.last_read_sent > self.last_read
+            && self
+                .answers
+                .iter()
+                .all(|answer| Some(answer.read_after) < self.last_read_sent)
     }
 
     /// Notes that a renewal is sent now on the stream.
@@ -225,7 +243,7 @@ mod tests {
     }
 
     fn read(renewals: &mut Renewals, origin: Origin) -> Option<Proven> {
-        let sent = renewals.sending(at(0));
+        let sent = renewals.reading(at(0));
         renewals.read(sent, origin)
     }
 
@@ -283,7 +301,7 @@ mod tests {
     #[test]
     fn a_read_sent_before_the_renewal_proves_nothing() {
         let mut renewals = known();
-        let early = renewals.sending(at(4));
+        let early = renewals.reading(at(4));
         renewals.renewing(at(5));
         answered(&mut renewals, from(1, 2));
         assert_eq!(renewals.read(early, from(1, 2)), None);
@@ -308,7 +326,8 @@ mod tests {
         for (ttl, proves) in [(TTL, true), (CHECKPOINT * 2, false)] {
             let mut renewals = known();
             renewals.renewing(at(5));
-            let beside = renewals.sending(at(5));
+            let beside = renewals.reading(at(5));
+            assert!(renewals.is_proof_under_way());
             let sent = renewals.replied().unwrap();
             renewals.answered(sent, ttl, from(1, 2));
             assert_eq!(renewals.read(beside, from(1, 2)).is_some(), proves);

@@ -28,7 +28,7 @@ use crate::tenure::EndReason;
 use crate::wire::{Reply, Wire, origin};
 
 /// Reads and questions under way at once.
-const MOST_CHECKS: usize = 4;
+const MOST_CHECKS: usize = 16;
 /// The longest pause before a new session's first renewal.
 const FIRST: Duration = Duration::from_secs(1);
 
@@ -152,16 +152,16 @@ impl Renewer {
         self.session.terms.ttl / 20
     }
 
-    /// The pause before the next renewal: shorter the later replies are, so that one arrives before the deadline.
+    /// The pause before the next renewal. Replies that are late may become later: renewals are then sent so often
+    /// that one arrives before the deadline though it takes most of the TTL.
     fn pause(&self) -> Duration {
         let oldest = self.renewals.oldest();
         let waited = oldest.map_or(Duration::ZERO, |sent| self.now().since(sent.at));
-        let spare = self
-            .session
-            .terms
-            .ttl
-            .saturating_sub(self.latency.max(waited));
-        (spare.mul_f64(1.0 - self.session.terms.drift) / 3).clamp(self.least(), self.every())
+        if self.latency.max(waited) >= self.least() {
+            self.least() * 2
+        } else {
+            self.every()
+        }
     }
 
     fn now(&self) -> BootTime {
@@ -202,6 +202,7 @@ impl Renewer {
                 && waited >= self.every() + self.late()
                 && self.renewals.was_read_after(oldest)
                 && self.now().since(self.read_back) < self.late()
+                && !self.session.has_time()
             {
                 // The store is there and has dropped the renewal.
                 return Err(StoreError::timed_out(waited).into());
@@ -292,7 +293,7 @@ impl Renewer {
     async fn send(&mut self, keeper: &mut LeaseKeeper, waited: Duration) -> Result<(), StoreError> {
         self.renewals.renewing(self.now());
         keeper.keep_alive().await?;
-        if waited.max(self.latency) >= self.least() * 2 {
+        if waited.max(self.latency) >= self.least() {
             // Replies are late: the proof must be under way before the reply is there.
             self.read();
         }
@@ -332,7 +333,7 @@ impl Renewer {
         }
         let ttl = Duration::from_secs(ttl);
         let standing = self.renewals.answered(sent, ttl, origin(reply.header()));
-        self.read();
+        self.prove();
         Ok(standing)
     }
 
@@ -382,7 +383,7 @@ impl Renewer {
                 result: Ok((left, origin)),
             } => {
                 let standing = self.renewals.answered(sent, left, origin);
-                self.read();
+                self.prove();
                 Ok(standing == Standing::NewTerm)
             }
             Check::Remaining {
@@ -409,6 +410,13 @@ impl Renewer {
         }
     }
 
+    /// Sends the read that proves the answers so far, unless it is under way.
+    fn prove(&mut self) {
+        if !self.renewals.is_proof_under_way() {
+            self.read();
+        }
+    }
+
     /// Sends a linearizable read of a key that we may read.
     fn read(&mut self) {
         if self.checks.len() >= MOST_CHECKS {
@@ -416,7 +424,7 @@ impl Renewer {
         }
         let own = self.session.some_key().filter(|_| self.probe_denied);
         let key = own.unwrap_or_else(|| self.wire.probe_key().to_owned());
-        let sent = self.renewals.sending(self.now());
+        let sent = self.renewals.reading(self.now());
         let (wire, patience) = (self.wire.clone(), self.session.left());
         self.checks.push(Box::pin(async move {
             let result = wire.read_patiently(key.clone(), patience).await;

@@ -25,6 +25,9 @@ const LINGER: Duration = Duration::from_secs(30);
 /// Up to as much again is added at random, so that a thousand locks do not ask in step.
 const READ_AGAIN: Duration = Duration::from_millis(250);
 
+/// How long a watch may take to open before readings stand in for it.
+const OPENS_WITHIN: Duration = Duration::from_secs(1);
+
 fn read_again() -> Instant {
     Instant::now() + READ_AGAIN.mul_f64(1.0 + fastrand::f64())
 }
@@ -450,7 +453,8 @@ impl RoomTask {
             seen: self.wire.identity().seen(),
             verified: self.clock.now(),
             reading: None,
-            read_at: None,
+            // Readings stand in for a watch that does not open.
+            read_at: Some(Instant::now() + OPENS_WITHIN),
             wanted_until: Instant::now() + LINGER,
         };
         while visit.plan() {

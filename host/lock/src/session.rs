@@ -27,6 +27,9 @@ use crate::error::StoreError;
 use crate::tenure::{Deadline, EndReason, Tenure};
 use crate::wire::Wire;
 
+/// etcd grants no lease for less.
+const LEAST_TTL: Duration = Duration::from_secs(2);
+
 /// How a lease's end is computed from its last renewal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
@@ -37,8 +40,10 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// The deadline that a reply granting `ttl` earns a request sent at `sent`.
+    /// The deadline that a reply granting `ttl` earns a request sent at `sent`. A store that grants more than was
+    /// asked for is believed only as far as its own least TTL goes.
     pub(crate) fn deadline(&self, sent: BootTime, ttl: Duration) -> BootTime {
+        let ttl = ttl.min(self.ttl.max(LEAST_TTL));
         sent.after(ttl.mul_f64(1.0 - self.drift))
     }
 }
@@ -110,6 +115,12 @@ impl Session {
 
     pub(crate) fn is_alive(&self) -> bool {
         self.deadline.ended().is_none() && self.clock.now() < self.deadline.at()
+    }
+
+    /// Whether enough of the lease is left to begin something under it. Less than a quarter is left only where
+    /// renewals fail.
+    pub(crate) fn has_time(&self) -> bool {
+        self.is_alive() && self.left() >= self.terms.ttl / 4
     }
 
     pub(crate) fn end_reason(&self) -> EndReason {
@@ -234,5 +245,19 @@ mod tests {
         let sent = BootTime::from_nanos(0);
         let granted = Duration::from_secs(3);
         assert_eq!(terms.deadline(sent, granted).since(sent), granted);
+    }
+
+    /// Fails when a store that answers nonsense once keeps a guest running for ever.
+    #[test]
+    fn no_lease_is_believed_for_longer_than_asked() {
+        let terms = Terms {
+            ttl: Duration::from_secs(10),
+            drift: 0.0,
+        };
+        let sent = BootTime::from_nanos(0);
+        for granted in [11, 1 << 40, u64::MAX] {
+            let deadline = terms.deadline(sent, Duration::from_secs(granted));
+            assert_eq!(deadline.since(sent), terms.ttl);
+        }
     }
 }
