@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use leasehold_lock::{AcquireError, EndReason, Locks, Wait};
-use leasehold_tests::fake_etcd::{FakeEtcd, Fault, Method, Script};
+use leasehold_tests::fake_etcd::{FakeEtcd, Fault, Method, Quirk, Script};
 use leasehold_tests::wait::eventually_async;
 use tokio::time::{Instant, timeout};
 
@@ -102,17 +102,19 @@ async fn oversized_replies_end_the_lock_at_a_bounded_rate() -> Result<()> {
 /// Readings stand in for a watch that cannot be had.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watches_that_fail_cost_no_lock_and_are_retried_at_a_bounded_rate() -> Result<()> {
+    let fail = |fault| move |script: &mut Script| script.fail(&[Method::Watch], fault);
     tokio::try_join!(
-        watches_fail(Fault::Unavailable),
-        watches_fail(Fault::Malformed)
+        watches_fail(fail(Fault::Unavailable)),
+        watches_fail(fail(Fault::Malformed)),
+        watches_fail(|script| script.quirk(Quirk::RefuseWatches)),
     )
     .map(drop)
 }
 
-async fn watches_fail(fault: Fault) -> Result<()> {
+async fn watches_fail(how: impl FnOnce(&mut Script)) -> Result<()> {
     let fake = FakeEtcd::start()?;
     let (locks, operator) = (client([fake.endpoint()]).await?, fake.operator().await?);
-    fake.script(|script| script.fail(&[Method::Watch], fault));
+    fake.script(how);
     let grant = locks.acquire(request(NAME, TTL)).await?;
     let (before, since) = (fake.load(), Instant::now());
     is_kept(grant.tenure(), TTL * 2).await?;
@@ -187,12 +189,26 @@ async fn a_renewal_of_another_lease_moves_no_deadline() -> Result<()> {
     is_bounded(&fake, before, since)
 }
 
+/// Surplus replies must not be kept for renewals that are sent later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn surplus_replies_answer_no_later_renewal() -> Result<()> {
+    let fake = FakeEtcd::start()?;
+    let locks = client([fake.endpoint()]).await?;
+    let grant = locks.acquire(request(NAME, TTL)).await?;
+    fake.script(|script| script.surplus_renewals = 1);
+    for _ in 0..3 {
+        renewed(grant.tenure()).await?;
+    }
+    fake.script(|script| script.fail(&[Method::Renew], Fault::Silent));
+    ends_unrenewed(grant.tenure(), TTL).await.map(drop)
+}
+
 /// A transaction that fails without a reason: no entry of ours, and none of others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_that_cannot_be_put_costs_few_leases() -> Result<()> {
     let fake = FakeEtcd::start()?;
     let locks = client([fake.endpoint()]).await?;
-    fake.script(|script| script.refuse_transactions = true);
+    fake.script(|script| script.quirk(Quirk::RefuseTransactions));
     let (before, since) = (fake.load(), Instant::now());
     gives_up(&locks, NAME).await?;
     is_bounded(&fake, before, since)?;

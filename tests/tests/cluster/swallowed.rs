@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use leasehold_lock::{EndReason, Locks};
-use leasehold_tests::fake_etcd::FakeEtcd;
+use leasehold_tests::fake_etcd::{FakeEtcd, Quirk};
 
 use crate::{client, end, end_of, one_verification, queue_of, request, start, watched};
 
@@ -31,7 +31,7 @@ async fn a_holder_whose_deletion_was_swallowed_ends() -> Result<()> {
     let (locks, operator) = (client([fake.endpoint()]).await?, fake.operator().await?);
     let grant = locks.acquire(request(NAME, TTL)).await?;
     watched(&fake).await?;
-    fake.script(|script| script.swallow_deletions = true);
+    fake.script(|script| script.quirk(Quirk::SwallowDeletions));
     ensure!(operator.kv().delete(grant.key()).await?);
     let reason = end(grant.tenure(), one_verification(TTL)).await?;
     // Its lease is alive and renewed: only the entry can show it.
@@ -59,7 +59,7 @@ async fn waits_behind(count: usize) -> Result<()> {
     let waiting = start(&locks, request(NAME, TTL));
     queue_of(&operator, NAME, count + 1).await?;
     watched(&fake).await?;
-    fake.script(|script| script.swallow_deletions = true);
+    fake.script(|script| script.quirk(Quirk::SwallowDeletions));
     let admin = format!("{NAME}/admin-");
     operator
         .kv()
@@ -78,7 +78,7 @@ async fn a_waiter_whose_own_deletion_was_swallowed_ends() -> Result<()> {
     let waiting = start(&locks, request(NAME, TTL));
     let queue = queue_of(&operator, NAME, 2).await?;
     watched(&fake).await?;
-    fake.script(|script| script.swallow_deletions = true);
+    fake.script(|script| script.quirk(Quirk::SwallowDeletions));
     ensure!(operator.kv().delete(&queue[1]).await?);
     let ended = end_of(waiting, one_verification(TTL)).await?;
     ensure!(ended.is_err(), "granted without an entry: {ended:?}");
