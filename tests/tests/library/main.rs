@@ -9,6 +9,7 @@ mod deadline;
 mod endpoints;
 mod feed;
 mod reading;
+mod unanswered;
 mod view;
 
 use std::time::Duration;
