@@ -84,3 +84,39 @@ async fn a_waiter_whose_own_deletion_was_swallowed_ends() -> Result<()> {
     ensure!(ended.is_err(), "granted without an entry: {ended:?}");
     Ok(())
 }
+
+/// Locks that one client holds at once: enough that their queues are read together.
+const LOCKS: usize = 8;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_locks_those_whose_deletion_was_swallowed_end() -> Result<()> {
+    tokio::try_join!(many_locks(0), many_locks(400)).map(drop)
+}
+
+/// `foreign` keys lie between the first queues and the others, more than one reading of all of them covers.
+async fn many_locks(foreign: usize) -> Result<()> {
+    let fake = FakeEtcd::start()?;
+    let (locks, operator) = (client([fake.endpoint()]).await?, fake.operator().await?);
+    for at in 0..foreign {
+        let key = format!("{NAME}/lock-2/deeper/{at:03}");
+        operator.kv().put(&key, b"", 0).await?;
+    }
+    let mut grants = Vec::new();
+    for at in 0..LOCKS {
+        let name = format!("{NAME}/lock-{at}");
+        grants.push(locks.acquire(request(&name, TTL)).await?);
+    }
+    watched(&fake).await?;
+    fake.script(|script| script.quirk(Quirk::SwallowDeletions));
+    let (gone, kept): (Vec<_>, Vec<_>) = (0..LOCKS).partition(|at| at % 3 == 1);
+    for at in &gone {
+        ensure!(operator.kv().delete(grants[*at].key()).await?);
+    }
+    for at in &gone {
+        end(grants[*at].tenure(), one_verification(TTL)).await?;
+    }
+    for at in &kept {
+        ensure!(grants[*at].tenure().admits(), "{:?}", grants[*at]);
+    }
+    Ok(())
+}
