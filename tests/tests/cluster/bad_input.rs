@@ -66,7 +66,7 @@ async fn nothing_is_answered(fault: Fault) -> Result<()> {
     );
     ensure!(
         !grant.verify().await.unwrap_or(false),
-        "confirmed by nobody"
+        "confirmed without the store"
     );
     is_bounded(&fake, before, since)?;
     // Well again, as soon as the store is.
@@ -190,7 +190,7 @@ async fn a_renewal_of_another_lease_moves_no_deadline() -> Result<()> {
 }
 
 /// Surplus replies must not be kept for renewals that are sent later. A client may as well give the lock up for
-/// them: it cannot tell which renewal a reply belongs to.
+/// them: no reply shows which renewal it belongs to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn surplus_replies_answer_no_later_renewal() -> Result<()> {
     let fake = FakeEtcd::start()?;

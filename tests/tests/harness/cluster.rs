@@ -23,7 +23,7 @@ fn an_isolated_leader_is_replaced_and_comes_back_as_a_follower(version: Version)
     let new = cluster.leader_among(&others)?;
     ensure!(new != old);
     cluster.ctl(&others)?.run(&["put", "key", "new"])?;
-    // Clients reach it, and it has nobody to agree with.
+    // Clients reach it, and it has no quorum.
     let alone = cluster.ctl(&[old])?;
     let local = alone.run(&["get", "key", "--consistency=s"])?;
     ensure!(local.is_empty(), "the write came through: {local}");

@@ -1,4 +1,4 @@
-//! The fake etcd: a store that works until its script says otherwise.
+//! The fake etcd: a store that works until its script changes an answer.
 
 use std::time::{Duration, Instant};
 
