@@ -28,7 +28,7 @@ use tower::{BoxError, ServiceExt};
 
 use super::Shared;
 use super::reply::Reply;
-use super::script::{Fault, Method};
+use super::script::{Fault, Method, Quirk};
 
 /// Replies of one stream that may be delayed at one time.
 const DELAYED: usize = 1024;
@@ -108,7 +108,7 @@ impl Front {
                 self.one::<PbDeleteRequest, PbDeleteResponse>(method, request)
                     .await
             }
-            Method::Txn if self.shared.script.borrow().refuse_transactions => {
+            Method::Txn if self.shared.script.borrow().has(Quirk::RefuseTransactions) => {
                 self.refuse(request).await
             }
             Method::Txn => {
@@ -139,7 +139,7 @@ impl Front {
                 let shared = Arc::clone(&self.shared);
                 let passes = move |request: &PbWatchRequest| match request.request_union {
                     Some(PbWatchRequestUnion::ProgressRequest(_)) => {
-                        !shared.script.borrow().ignore_progress
+                        !shared.script.borrow().has(Quirk::IgnoreProgress)
                     }
                     _ => true,
                 };
@@ -249,11 +249,14 @@ impl Front {
             })
             .buffered(DELAYED);
         let shared = Arc::clone(&self.shared);
-        let edited = delayed.filter_map(move |reply| {
+        let edited = delayed.flat_map(move |reply| {
             let script = shared.script.borrow();
-            future::ready(match reply {
-                Ok(reply) => reply.edit(&script).map(Ok),
-                Err(status) => Some(Err(status)),
+            stream::iter(match reply {
+                Ok(reply) => {
+                    let edited = reply.edit(&script);
+                    edited.map_or_else(Vec::new, |reply| vec![Ok(reply); R::copies(&script)])
+                }
+                Err(status) => vec![Err(status)],
             })
         });
         let shared = Arc::clone(&self.shared);

@@ -23,7 +23,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use front::Front;
-pub use script::{Fault, Method, Script};
+pub use script::{Fault, Method, Quirk, Script};
 
 /// The server; it ends when dropped.
 #[derive(Debug)]

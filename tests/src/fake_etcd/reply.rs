@@ -5,15 +5,20 @@ use etcd_client::proto::{
     PbLeaseTimeToLiveResponse, PbPutResponse, PbRangeResponse, PbTxnResponse, PbWatchResponse,
 };
 
-use super::script::{Method, Script};
+use super::script::{Method, Quirk, Script};
 
 /// Type number of a deletion in a watch's events.
 const DELETE: i32 = 1;
 
 /// Reply that a script can change.
-pub(super) trait Reply: prost::Message + Default + 'static {
+pub(super) trait Reply: prost::Message + Default + Clone + 'static {
     /// Changes the reply; `None` when it is not sent at all.
     fn edit(self, script: &Script) -> Option<Self>;
+
+    /// How often the reply is sent.
+    fn copies(_: &Script) -> usize {
+        1
+    }
 }
 
 /// Replies of which a script changes the header alone.
@@ -52,12 +57,20 @@ impl Reply for PbLeaseKeepAliveResponse {
         self.id = script.renewed_lease.unwrap_or(self.id);
         Some(self)
     }
+
+    fn copies(script: &Script) -> usize {
+        1 + script.surplus_renewals
+    }
 }
 
 impl Reply for PbWatchResponse {
     fn edit(mut self, script: &Script) -> Option<Self> {
         script.edit_header(Method::Watch, &mut self.header);
-        if script.swallow_deletions && !self.events.is_empty() {
+        if script.has(Quirk::RefuseWatches) && self.created {
+            self.canceled = true;
+            "etcdserver: the script refuses watches".clone_into(&mut self.cancel_reason);
+        }
+        if script.has(Quirk::SwallowDeletions) && !self.events.is_empty() {
             self.events.retain(|event| event.r#type != DELETE);
             if self.events.is_empty() {
                 return None;

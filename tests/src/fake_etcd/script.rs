@@ -1,6 +1,6 @@
 //! Script of a fake etcd: which answers differ from those of a store that works. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use etcd_client::proto::PbResponseHeader;
@@ -72,6 +72,19 @@ pub enum Fault {
     Oversized,
 }
 
+/// Ways to answer wrongly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quirk {
+    /// Every watch is refused when it is created.
+    RefuseWatches,
+    /// Deletions reach no watch.
+    SwallowDeletions,
+    /// Requests for a watch's progress are not answered.
+    IgnoreProgress,
+    /// Transactions change nothing and return that their condition failed, without any further result.
+    RefuseTransactions,
+}
+
 /// Differences from a store that works. The default has none.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
@@ -79,18 +92,15 @@ pub struct Script {
     terms: BTreeMap<Method, u64>,
     revisions: BTreeMap<Method, i64>,
     delays: BTreeMap<Method, Vec<Duration>>,
+    quirks: BTreeSet<Quirk>,
     /// TTL in replies to new leases, in place of the one asked for.
     pub granted_ttl: Option<i64>,
     /// TTL in replies to renewals, in place of the lease's own.
     pub renewed_ttl: Option<i64>,
     /// Lease in replies to renewals, in place of the one renewed.
     pub renewed_lease: Option<i64>,
-    /// Deletions reach no watch.
-    pub swallow_deletions: bool,
-    /// Requests for a watch's progress are not answered.
-    pub ignore_progress: bool,
-    /// Transactions change nothing and return that their condition failed, without any further result.
-    pub refuse_transactions: bool,
+    /// Replies to each renewal beyond the one that it should have.
+    pub surplus_renewals: usize,
 }
 
 impl Script {
@@ -103,6 +113,11 @@ impl Script {
     /// Ends all faults.
     pub fn recover(&mut self) {
         self.faults.clear();
+    }
+
+    /// Answers wrongly in this way too.
+    pub fn quirk(&mut self, quirk: Quirk) {
+        self.quirks.insert(quirk);
     }
 
     /// Puts this `raft_term` into replies of one kind.
@@ -122,6 +137,10 @@ impl Script {
 
     pub(super) fn fault(&self, method: Method) -> Option<Fault> {
         self.faults.get(&method).copied()
+    }
+
+    pub(super) fn has(&self, quirk: Quirk) -> bool {
+        self.quirks.contains(&quirk)
     }
 
     /// The delay of the n-th reply of a kind.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use leasehold_lock::{ConnectOptions, Locks};
+use leasehold_lock::{AcquireError, ConnectOptions, Locks, Wait};
 use leasehold_tests::cluster::Cluster;
 use leasehold_tests::etcd::Version;
 use leasehold_tests::on_etcd;
+use leasehold_tests::wait::eventually_async;
 use tokio::time::Instant;
 
-use crate::{SLACK, end, request};
+use crate::{SLACK, client, end, is_kept, renewed, request};
 
 const NAME: &str = "/cluster/isolated";
 
@@ -19,7 +20,13 @@ const TTL: Duration = Duration::from_secs(30);
 /// Time to go on asking: an isolated follower notices the loss of its leader after one to two seconds.
 const ASK_FOR: Duration = Duration::from_secs(4);
 
-on_etcd!(async an_isolated_follower_confirms_no_deleted_entry);
+/// TTL of a lock that must survive the isolation of a leader: longer than an election and a move.
+const SHORT_TTL: Duration = Duration::from_secs(8);
+
+on_etcd!(
+    async an_isolated_follower_confirms_no_deleted_entry,
+    a_holder_on_an_isolated_leader_moves_to_another_member,
+);
 
 async fn an_isolated_follower_confirms_no_deleted_entry(version: Version) -> Result<()> {
     let cluster = Cluster::start(version, 3)?;
@@ -49,4 +56,33 @@ async fn an_isolated_follower_confirms_no_deleted_entry(version: Version) -> Res
     }
     cluster.heal();
     end(grant.tenure(), SLACK).await.map(drop)
+}
+
+/// The leader accepts connections and can confirm nothing. A client that knows the other members needs them.
+async fn a_holder_on_an_isolated_leader_moves_to_another_member(version: Version) -> Result<()> {
+    let cluster = Cluster::start(version, 3)?;
+    let leader = cluster.leader()?;
+    let others = cluster.others(leader);
+    let endpoints = cluster.via(&[leader, others[0], others[1]]);
+    let locks = client(endpoints).await?;
+    let grant = locks.acquire(request(NAME, SHORT_TTL)).await?;
+    renewed(grant.tenure()).await?;
+    cluster.isolate(leader)?;
+    is_kept(grant.tenure(), SHORT_TTL + SHORT_TTL / 2).await?;
+    // On the other members too the lock is held.
+    let (rival, never) = (
+        client(cluster.via(&others)).await?,
+        request(NAME, SHORT_TTL),
+    );
+    let refused = rival.acquire(never.wait(Wait::Never)).await;
+    ensure!(
+        matches!(refused, Err(AcquireError::Contended { .. })),
+        "{refused:?}"
+    );
+    // The first question may go to the leader still, which refuses it: then the next goes elsewhere.
+    eventually_async(SLACK, "a confirmation", || async {
+        ensure!(grant.verify().await?, "the holder lost its entry");
+        Ok(())
+    })
+    .await
 }

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod deposed;
+mod hosts;
 mod isolated;
 mod late;
 mod restored;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use leasehold_lock::{Acquire, AcquireError, ConnectOptions, EndReason, Grant, Locks, Tenure};
+use leasehold_tests::fake_etcd::{FakeEtcd, Method};
 use leasehold_tests::wait::eventually_async;
 use tokio::task::JoinHandle;
 
@@ -25,6 +27,9 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// Stop margin of every lock here.
 const MARGIN: Duration = Duration::from_millis(250);
+
+/// Time without readings after which the opening of a watch is over: less than lies between two renewals.
+const QUIET: Duration = Duration::from_millis(300);
 
 /// Pause between two looks at a tenure.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -89,6 +94,19 @@ async fn is_kept(tenure: &Tenure, time: Duration) -> Result<()> {
         Ok(reason) => anyhow::bail!("lost within {time:?}: {reason}"),
         Err(_) => Ok(()),
     }
+}
+
+/// Waits until the watch of a lock is open on the fake, and the reading after it has been answered: from here
+/// on a client learns of a change by an event or by its own verification.
+async fn watched(fake: &FakeEtcd) -> Result<()> {
+    eventually_async(SLACK, "a watch and the reading after it", || async {
+        ensure!(fake.requests(Method::Watch) > 0, "no watch was created");
+        let before = fake.requests(Method::Range);
+        tokio::time::sleep(QUIET).await;
+        ensure!(fake.requests(Method::Range) == before, "it still reads");
+        Ok(())
+    })
+    .await
 }
 
 /// Waits until the store has renewed the session of this tenure at least once more.

@@ -135,6 +135,6 @@ async fn readings_that_are_overtaken_end_nothing() -> Result<()> {
     };
     tokio::select! {
         failed = writes => failed,
-        kept = is_kept(grant.tenure(), TTL * 2) => kept,
+        kept = is_kept(grant.tenure(), TTL.mul_f64(1.5)) => kept,
     }
 }
