@@ -118,6 +118,13 @@ impl Node {
             .with_context(|| format!("etcd {} does not run", self.name))
     }
 
+    /// Whether it was started, has not ended, and is not paused.
+    pub(super) fn runs(&mut self) -> bool {
+        let process = self.process.as_mut();
+        process
+            .is_some_and(|process| matches!(process.try_exit(), Ok(None)) && !process.is_stopped())
+    }
+
     /// Kills the node without notice; data and ports stay.
     ///
     /// # Errors

@@ -150,6 +150,7 @@ async fn two_acquisitions_of_one_client_exclude_each_other(version: Version) -> 
     Ok(())
 }
 
+/// Promise P1. Fails on the mutant "a release deletes by name", see scripts/mutants.
 async fn a_stranger_under_our_own_key_is_waited_for(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let locks = client(&etcd).await?;

@@ -3,12 +3,14 @@
 //! Waits are bounded and events are waited for; no test here asserts how fast something is.
 
 mod acquire;
+mod clock;
 mod compared;
 mod crowd;
 mod deadline;
 mod endpoints;
 mod feed;
 mod reading;
+mod unread;
 mod view;
 
 use std::time::Duration;
