@@ -4,6 +4,8 @@
 //!
 //! - [`etcd`], [`etcdctl`], [`certs`]: a private server of any kind, its operator, its certificates;
 //! - [`proxy`]: a network in front of it that delays, holds and cuts;
+//! - [`cluster`]: members that are paused, killed, cut off from one another and restored from a copy;
+//! - [`fake_etcd`]: a store in memory whose answers a test scripts;
 //! - [`host`], [`guests`]: a host process with a config and plugins;
 //! - [`terminal`]: a terminal with a shell in it, and what a person sees there;
 //! - [`events`], [`checks`]: what hosts say, and whether they kept the promises;
@@ -18,10 +20,12 @@
 pub mod binaries;
 pub mod certs;
 pub mod checks;
+pub mod cluster;
 pub mod etcd;
 pub mod etcdctl;
 pub mod events;
 pub mod every;
+pub mod fake_etcd;
 pub mod guests;
 pub mod host;
 mod leash;

@@ -12,6 +12,7 @@ use super::node::{Node, NodePorts};
 use super::{Etcd, ROOT, RUNNER, START_TIMEOUT, Security};
 use crate::binaries::Version;
 use crate::certs::{self, Certs};
+use crate::cluster::peers::PeerNetwork;
 use crate::wait::unique;
 
 /// Starts that may lose a port to a stranger before something else must be wrong.
@@ -29,6 +30,7 @@ pub struct EtcdBuilder {
     security: Security,
     token_ttl: Option<Duration>,
     extra: Vec<String>,
+    peer_network: bool,
 }
 
 impl EtcdBuilder {
@@ -39,6 +41,7 @@ impl EtcdBuilder {
             security: Security::default(),
             token_ttl: None,
             extra: Vec::new(),
+            peer_network: false,
         }
     }
 
@@ -66,6 +69,12 @@ impl EtcdBuilder {
     /// As a cluster of this many nodes.
     pub fn nodes(mut self, count: usize) -> Self {
         self.nodes = count;
+        self
+    }
+
+    /// With a network between members that can isolate one of them; see [`Cluster`](crate::cluster::Cluster).
+    pub fn peer_network(mut self) -> Self {
+        self.peer_network = true;
         self
     }
 
@@ -104,21 +113,30 @@ impl EtcdBuilder {
 
     fn spawn(&self, binary: &Path) -> Result<Etcd> {
         let dir = scratch_dir(self.nodes)?;
-        let ports = (0..self.nodes)
+        let mut ports = (0..self.nodes)
             .map(|_| NodePorts::claim())
             .collect::<Result<Vec<_>>>()?;
+        let peers = if self.peer_network {
+            let network = PeerNetwork::start(ports.iter().map(NodePorts::member).collect())?;
+            for (ports, front) in ports.iter_mut().zip(network.fronts()) {
+                ports.behind(*front);
+            }
+            Some(network)
+        } else {
+            None
+        };
         let mut flags = if self.version == Version::Embedded {
             self.flags_of_embedded()?
         } else {
             self.common_flags(dir.path())?
         };
         if self.version != Version::Embedded {
-            let peers: Vec<_> = ports
+            let members: Vec<_> = ports
                 .iter()
                 .enumerate()
                 .map(|(i, ports)| format!("n{i}={}", ports.peer_url()))
                 .collect();
-            flags.push(format!("--initial-cluster={}", peers.join(",")));
+            flags.push(format!("--initial-cluster={}", members.join(",")));
         }
         let tls = self.security.certs.is_some();
         let token = unique("cluster");
@@ -132,6 +150,7 @@ impl EtcdBuilder {
         nodes.iter_mut().try_for_each(Node::spawn)?;
         Ok(Etcd {
             nodes,
+            peers,
             version: self.version,
             security: self.security.clone(),
             dir,

@@ -19,6 +19,7 @@ pub use node::Node;
 
 pub use crate::binaries::Version;
 use crate::certs::Certs;
+use crate::cluster::peers::PeerNetwork;
 use crate::etcdctl::{Etcdctl, RunningEtcdctl};
 use crate::suite;
 use crate::wait::{eventually, unique};
@@ -37,6 +38,7 @@ pub const RUNNER: (&str, &str) = ("runner", "runner-password");
 pub struct Etcd {
     // The nodes die before their directory goes.
     nodes: Vec<Node>,
+    peers: Option<PeerNetwork>,
     version: Version,
     security: Security,
     dir: TempDir,
@@ -209,6 +211,11 @@ impl Etcd {
         self.nodes
             .get_mut(index)
             .with_context(|| format!("there is no node {index} among {count}"))
+    }
+
+    /// The network between members, when it was asked for.
+    pub(crate) fn peers(&self) -> Option<&PeerNetwork> {
+        self.peers.as_ref()
     }
 
     /// The number of the node that leads.

@@ -6,14 +6,17 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
 
 use crate::binaries::Version;
+use crate::cluster::peers::MemberPid;
 use crate::ports::Port;
 use crate::process::Process;
 use crate::wait::eventually;
@@ -30,6 +33,9 @@ pub(super) struct NodePorts {
     client: Port,
     peer: Port,
     plain: Port,
+    /// Address that other members connect to, when it is not the peer port itself.
+    front: Option<SocketAddr>,
+    pid: MemberPid,
 }
 
 impl NodePorts {
@@ -38,11 +44,25 @@ impl NodePorts {
             client: Port::claim()?,
             peer: Port::claim()?,
             plain: Port::claim()?,
+            front: None,
+            pid: MemberPid::default(),
         })
     }
 
+    /// The URL that other members connect to.
     pub(super) fn peer_url(&self) -> String {
-        format!("http://{}", self.peer.address())
+        let address = self.front.unwrap_or(self.peer.address());
+        format!("http://{address}")
+    }
+
+    /// The member's own port for peers, and its pid, for the network between members.
+    pub(super) fn member(&self) -> (SocketAddr, MemberPid) {
+        (self.peer.address(), self.pid.clone())
+    }
+
+    /// Makes other members connect to `front`.
+    pub(super) fn behind(&mut self, front: SocketAddr) {
+        self.front = Some(front);
     }
 }
 
@@ -92,7 +112,7 @@ impl Node {
             format!("--data-dir={}", node.data_dir().display()),
             format!("--listen-client-urls={}", node.client_url()),
             format!("--advertise-client-urls={}", node.client_url()),
-            format!("--listen-peer-urls={}", node.ports.peer_url()),
+            format!("--listen-peer-urls=http://{}", node.ports.peer.address()),
             format!("--initial-advertise-peer-urls={}", node.ports.peer_url()),
             format!(
                 "--listen-metrics-urls=http://{}",
@@ -130,10 +150,44 @@ impl Node {
     /// # Errors
     /// It could not be waited for.
     pub fn kill(&mut self) -> Result<()> {
+        self.ports.pid.store(0, Ordering::SeqCst);
         match self.process.take() {
             Some(mut process) => process.kill().map(drop),
             None => Ok(()),
         }
+    }
+
+    /// Stops the node in order (SIGTERM) and waits until it has ended; data and ports stay.
+    ///
+    /// # Errors
+    /// It does not run, or does not end in time.
+    pub fn terminate(&mut self, timeout: Duration) -> Result<()> {
+        self.process()?.signal(Signal::TERM)?;
+        if let Some(process) = &mut self.process {
+            process.wait_exit(timeout)?;
+        }
+        self.kill()
+    }
+
+    /// Copies the data of a node that is down into an empty folder.
+    pub(crate) fn copy_data(&self, to: &Path) -> Result<()> {
+        ensure!(
+            self.process.is_none(),
+            "etcd {} runs: a copy of its data now would be torn",
+            self.name
+        );
+        copy_folder(&self.data_dir(), to)
+    }
+
+    /// Puts a copy in place of the data of a node that is down.
+    pub(crate) fn restore_data(&self, from: &Path) -> Result<()> {
+        ensure!(
+            self.process.is_none(),
+            "etcd {} runs: stop it before its data is replaced",
+            self.name
+        );
+        self.wipe()?;
+        copy_folder(from, &self.data_dir())
     }
 
     /// Starts the node with the data it has, without waiting for it.
@@ -156,12 +210,9 @@ impl Node {
             command.env("ETCD_UNSUPPORTED_ARCH", "arm64");
         }
         let name = format!("etcd {}", self.name);
-        self.process = Some(Process::start(
-            name,
-            &mut command,
-            Stdio::null(),
-            Some(&self.scratch),
-        )?);
+        let process = Process::start(name, &mut command, Stdio::null(), Some(&self.scratch))?;
+        self.ports.pid.store(process.pid(), Ordering::SeqCst);
+        self.process = Some(process);
         Ok(())
     }
 
@@ -271,6 +322,27 @@ impl Node {
     fn log_path(&self) -> PathBuf {
         self.scratch.join(format!("{}.log", self.name))
     }
+}
+
+/// Copies a folder with everything in it, its mode included. Sockets are left out: they end with their server.
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    let copying = || format!("copying {} to {}", from.display(), to.display());
+    std::fs::create_dir_all(to).with_context(copying)?;
+    let mode = std::fs::metadata(from).with_context(copying)?.permissions();
+    std::fs::set_permissions(to, mode).with_context(copying)?;
+    for entry in std::fs::read_dir(from).with_context(copying)? {
+        let entry = entry.with_context(copying)?;
+        let (kind, target) = (
+            entry.file_type().with_context(copying)?,
+            to.join(entry.file_name()),
+        );
+        if kind.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else if kind.is_file() {
+            std::fs::copy(entry.path(), &target).with_context(copying)?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Node {
