@@ -19,6 +19,7 @@ use crate::binaries::Version;
 use crate::cluster::peers::MemberPid;
 use crate::ports::Port;
 use crate::process::Process;
+use crate::suite;
 use crate::wait::eventually;
 
 /// How long one question on the plain port may take; a paused node never answers.
@@ -186,6 +187,7 @@ impl Node {
             "etcd {} runs: stop it before its data is replaced",
             self.name
         );
+        suite::store_may_forget();
         self.wipe()?;
         copy_folder(from, &self.data_dir())
     }
