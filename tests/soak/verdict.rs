@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use leasehold_records::{Outcome, RunRecord};
+use leasehold_records::{Outcome, RunRecord, TickRecord, TickState};
 use leasehold_tests::checks::history::{self, Acknowledged};
 use leasehold_tests::checks::{self, Circumstances, Log, StoreHistory, Tenancy};
 use leasehold_tests::events::{Event, merge};
@@ -66,7 +66,11 @@ pub(crate) fn judge(evidence: &Evidence) -> Result<Verdict, String> {
             first(checks::every_run_ends(&events, &circumstances)),
         ),
         ("runs without a record", unrecorded(&log, history)),
-        ("ticks done twice", ticks_done_twice(&events)),
+        ("ticks begun after done", ticks_after_done(history)),
+        (
+            "ticks repeated in silence",
+            repeated_in_silence(&events, &circumstances),
+        ),
         (
             "grants without an entry",
             first(history::grants_have_entries(history, &locks, &log)),
@@ -180,26 +184,81 @@ fn unrecorded(log: &Log, history: &StoreHistory) -> Vec<String> {
     found
 }
 
-/// Every tick with more than one run that ended as done.
-fn ticks_done_twice(events: &[Event]) -> Vec<String> {
-    let done: BTreeSet<(Option<&str>, Option<&str>)> = events
-        .iter()
-        .filter(|event| event.is("run-ended") && event.outcome() == Some("done"))
-        .map(|event| (event.host(), event.run()))
-        .collect();
-    let mut ticks: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
-    for start in events.iter().filter(|event| event.is("run-started")) {
-        if let (Some(job), Some(tick)) = (start.job(), start.str("tick"))
-            && done.contains(&(start.host(), start.run()))
+/// Every tick that was begun, or done, after the store had taken it as done.
+fn ticks_after_done(history: &StoreHistory) -> Vec<String> {
+    let prefix = format!("{ROOT}ticks/");
+    let mut done: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut found = Vec::new();
+    for change in &history.changes {
+        let (Some(job), Some((_, json))) = (change.key.strip_prefix(&prefix), &change.put) else {
+            continue;
+        };
+        let Ok(record) = TickRecord::from_json(json.as_bytes()) else {
+            found.push(format!(
+                "{job} at revision {} cannot be read",
+                change.revision
+            ));
+            continue;
+        };
+        if done
+            .get(job)
+            .is_some_and(|done| record.tick_unix_ms <= *done)
         {
-            let run = format!("{:?} on {:?}", start.run(), start.host());
-            ticks.entry((job, tick)).or_default().push(run);
+            found.push(format!(
+                "{job} at {}: {} on {} at revision {}, after it was done",
+                record.tick_unix_ms,
+                record.state.as_str(),
+                record.host,
+                change.revision
+            ));
+        }
+        if record.state == TickState::Done {
+            done.insert(job, record.tick_unix_ms);
+        }
+    }
+    found
+}
+
+/// Runs that ended as done and are of one tick, by job and tick, in order.
+fn ticks_done_twice(events: &[Event]) -> Vec<(String, Vec<&Event>)> {
+    let mut ticks: BTreeMap<(&str, &str), Vec<&Event>> = BTreeMap::new();
+    let starts = events.iter().filter(|event| event.is("run-started"));
+    let starts: BTreeMap<_, _> = starts
+        .map(|start| ((start.host(), start.run()), start))
+        .collect();
+    for end in events.iter().filter(|event| event.is("run-ended")) {
+        let start = starts.get(&(end.host(), end.run()));
+        if let Some((job, tick)) = start.and_then(|start| Some((start.job()?, start.str("tick")?)))
+            && end.outcome() == Some("done")
+        {
+            ticks.entry((job, tick)).or_default().push(end);
         }
     }
     let twice = ticks.into_iter().filter(|(_, runs)| runs.len() > 1);
     twice
-        .map(|((job, tick), runs)| format!("{job} at {tick}: {}", runs.join(", ")))
+        .map(|((job, tick), runs)| (format!("{job} at {tick}"), runs))
         .collect()
+}
+
+/// Ticks that were run again although no host knew that they might be: an end that could not be marked is logged,
+/// unless its host was killed.
+fn repeated_in_silence(events: &[Event], circumstances: &Circumstances) -> Vec<String> {
+    let mut found = Vec::new();
+    for (what, runs) in ticks_done_twice(events) {
+        let (_, earlier) = runs.split_last().unwrap_or((&runs[0], &[]));
+        let silent = earlier.iter().find(|end| {
+            let unmarked = events.iter().any(|event| {
+                event.is("tick-unmarked")
+                    && (event.host(), event.token()) == (end.host(), end.token())
+            });
+            let host = end.host().unwrap_or_default();
+            !unmarked && !circumstances.killed.iter().any(|killed| killed == host)
+        });
+        if let Some(silent) = silent {
+            found.push(format!("{what}: run again after {silent}"));
+        }
+    }
+    found
 }
 
 fn died(lives: &[Life]) -> Vec<String> {
@@ -246,6 +305,10 @@ fn counts(
         ("effects", effects.to_string()),
         ("losses", log.losses.len().to_string()),
         ("ticks", ticks.len().to_string()),
+        (
+            "ticks run again, unmarked",
+            ticks_done_twice(events).len().to_string(),
+        ),
         ("acknowledged writes", writes.to_string()),
         ("revisions", history.until().to_string()),
     ]
@@ -265,3 +328,6 @@ impl fmt::Display for Verdict {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
