@@ -200,7 +200,7 @@ impl Attempt {
     }
 
     async fn run(mut self, mut tell: impl FnMut(Place) + Send) -> Result<Grant, AcquireError> {
-        let seen = self.shared.wire.identity().seen();
+        let seen = self.shared.wire.identity().highest();
         let mut sessions = 1;
         let found = loop {
             let found = match self.enqueue().await {

@@ -35,6 +35,10 @@ enum Reach {
     Since(i64),
 }
 
+/// One reading of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reading(u64);
+
 #[derive(Debug)]
 enum Stage {
     /// The entry is being put; its revision is not known yet.
@@ -49,6 +53,8 @@ enum Stage {
         tenure: Tenure,
         as_of: i64,
     },
+    /// The entry was seen to be deleted, at this revision, before the claim held.
+    Gone { create: i64, revision: i64 },
 }
 
 #[derive(Debug)]
@@ -66,7 +72,11 @@ pub(crate) struct Claims {
     next: u64,
     by_id: HashMap<u64, Claim>,
     reach: Reach,
-    reading: bool,
+    /// The reading under way.
+    reading: Option<Reading>,
+    next_reading: u64,
+    /// A reading is wanted whatever is known: nothing was verified for long, or the store may have gone back.
+    verify: bool,
     /// Deletions that a claim still in the making, or a reading under way, may have missed.
     recent: Vec<(String, i64)>,
 }
@@ -77,7 +87,9 @@ impl Claims {
             next: 0,
             by_id: HashMap::new(),
             reach: Reach::Down,
-            reading: false,
+            reading: None,
+            next_reading: 0,
+            verify: false,
             recent: Vec::new(),
         }
     }
@@ -148,10 +160,15 @@ impl Claims {
     pub(crate) fn hold(&mut self, id: u64, create: i64, as_of: i64, tenure: Tenure) {
         let recent = std::mem::take(&mut self.recent);
         if let Some(claim) = self.by_id.get_mut(&id) {
-            // What the wait has verified since stays verified.
             let as_of = match claim.stage {
+                // Between being first and holding, the entry was lost.
+                Stage::Gone { revision, .. } => {
+                    tenure.end(EndReason::Removed { revision });
+                    return self.put_back(recent);
+                }
+                // What the wait has verified since stays verified.
                 Stage::Waiting { as_of: known, .. } => as_of.max(known),
-                _ => as_of,
+                Stage::Pending | Stage::Held { .. } => as_of,
             };
             claim.stage = Stage::Held {
                 create,
@@ -162,6 +179,10 @@ impl Claims {
                 claim.deleted(key, *revision);
             }
         }
+        self.put_back(recent);
+    }
+
+    fn put_back(&mut self, recent: Vec<(String, i64)>) {
         self.recent = recent;
         self.forget_recent();
     }
@@ -179,21 +200,27 @@ impl Claims {
     pub(crate) fn want_watch(&self) -> bool {
         self.by_id
             .values()
-            .any(|claim| !claim.far && !matches!(claim.stage, Stage::Pending))
+            .any(|claim| !claim.far && claim.is_followed())
     }
 
-    /// Whether some claim rests on a reading from before the watch opened.
+    /// Asks for a reading though nothing seems to be missing.
+    pub(crate) fn verify(&mut self) {
+        self.verify = true;
+    }
+
+    /// Whether some claim rests on a reading from before the watch opened, or must be verified.
     pub(crate) fn want_reading(&self) -> bool {
         let Reach::Since(since) = self.reach else {
             return false;
         };
-        !self.reading
-            && self.by_id.values().any(|claim| match claim.stage {
-                Stage::Waiting { as_of, .. } | Stage::Held { as_of, .. } => {
-                    !claim.far && as_of < since
-                }
-                Stage::Pending => false,
-            })
+        self.reading.is_none() && (self.verify && self.want_watch() || self.rests_on_older(since))
+    }
+
+    fn rests_on_older(&self, since: i64) -> bool {
+        self.by_id.values().any(|claim| match claim.stage {
+            Stage::Waiting { as_of, .. } | Stage::Held { as_of, .. } => !claim.far && as_of < since,
+            Stage::Pending | Stage::Gone { .. } => false,
+        })
     }
 
     /// The youngest entry of ours: a reading needs to go no further.
@@ -220,18 +247,44 @@ impl Claims {
         self.reach = Reach::Down;
     }
 
-    pub(crate) fn reading_began(&mut self) {
-        self.reading = true;
+    /// Begins a reading, unless one is under way already. Deletions are kept until it ends.
+    pub(crate) fn reading_began(&mut self) -> Option<Reading> {
+        if self.reading.is_some() {
+            return None;
+        }
+        self.verify = false;
+        self.next_reading += 1;
+        self.reading = Some(Reading(self.next_reading));
+        self.reading
     }
 
-    pub(crate) fn reading_failed(&mut self) {
-        self.reading = false;
+    /// A reading has found nothing out, and another is wanted.
+    pub(crate) fn reading_failed(&mut self, reading: Reading) {
+        if self.reading == Some(reading) {
+            self.reading_given_up();
+            self.verify = true;
+        }
+    }
+
+    /// The answer to a reading under way will not be waited for.
+    pub(crate) fn reading_given_up(&mut self) {
+        self.reading = None;
         self.forget_recent();
     }
 
-    /// A reading, at `revision`, of the queue up to the entry born at `youngest`.
-    pub(crate) fn reading_done(&mut self, revision: i64, youngest: i64, lines: &[Line]) {
-        self.reading = false;
+    /// A reading found, at `revision`, these entries up to the one created at `youngest`.
+    pub(crate) fn reading_done(
+        &mut self,
+        reading: Reading,
+        revision: i64,
+        youngest: i64,
+        lines: &[Line],
+    ) {
+        // Deletions since it began were not kept when it was given up.
+        if self.reading != Some(reading) {
+            return;
+        }
+        self.reading = None;
         let recent = std::mem::take(&mut self.recent);
         for claim in self.by_id.values_mut().filter(|claim| !claim.far) {
             claim.read(revision, youngest, lines);
@@ -240,8 +293,7 @@ impl Claims {
             }
             claim.publish();
         }
-        self.recent = recent;
-        self.forget_recent();
+        self.put_back(recent);
     }
 
     /// Keys deleted at these revisions, in order.
@@ -261,7 +313,7 @@ impl Claims {
     }
 
     fn keeps_recent(&self) -> bool {
-        self.reading
+        self.reading.is_some()
             || self
                 .by_id
                 .values()
@@ -278,17 +330,31 @@ impl Claims {
 impl Claim {
     const fn create(&self) -> i64 {
         match self.stage {
-            Stage::Waiting { create, .. } | Stage::Held { create, .. } => create,
+            Stage::Waiting { create, .. }
+            | Stage::Held { create, .. }
+            | Stage::Gone { create, .. } => create,
             Stage::Pending => 0,
         }
     }
 
+    /// Whether changes of the queue matter to it.
+    const fn is_followed(&self) -> bool {
+        matches!(self.stage, Stage::Waiting { .. } | Stage::Held { .. })
+    }
+
+    /// The entry was deleted while it waited.
+    fn lose(&mut self, revision: i64) {
+        let create = self.create();
+        self.stage = Stage::Gone { create, revision };
+        self.standing.send_replace(Standing::Gone { revision });
+    }
+
     fn deleted(&mut self, deleted: &str, revision: i64) {
         match &mut self.stage {
-            Stage::Pending => {}
+            Stage::Pending | Stage::Gone { .. } => {}
             Stage::Waiting { create, ahead, .. } => {
                 if self.key == deleted && revision > *create {
-                    self.standing.send_replace(Standing::Gone { revision });
+                    self.lose(revision);
                 } else if !self.far {
                     // Of those ahead of a far claim only one is known: that one's end makes nobody first.
                     ahead.retain(|born, key| key != deleted || *born >= revision);
@@ -306,7 +372,7 @@ impl Claim {
     fn read(&mut self, revision: i64, youngest: i64, lines: &[Line]) {
         let own = lines.iter().find(|line| line.key == self.key);
         match &mut self.stage {
-            Stage::Pending => {}
+            Stage::Pending | Stage::Gone { .. } => {}
             Stage::Waiting { create, .. } | Stage::Held { create, .. } if *create > youngest => {}
             // A reading older than what we already know tells nothing.
             Stage::Waiting { as_of, .. } | Stage::Held { as_of, .. } if *as_of > revision => {}
@@ -319,7 +385,7 @@ impl Claim {
                 if own.is_some_and(|line| line.create == *create) {
                     *ahead = ahead_of(*create, lines);
                 } else {
-                    self.standing.send_replace(Standing::Gone { revision });
+                    self.lose(revision);
                 }
             }
             Stage::Held {
@@ -470,9 +536,14 @@ mod tests {
         claims.settle(id, 10, &lines(&[("a", 3), ("b", 4), ("me", 10)]), 10);
         claims.opened(20);
         assert!(claims.want_reading());
-        claims.reading_began();
+        let reading = claims.reading_began().unwrap();
         del(&mut claims, "b", 25);
-        claims.reading_done(22, claims.youngest(), &lines(&[("b", 4), ("me", 10)]));
+        claims.reading_done(
+            reading,
+            22,
+            claims.youngest(),
+            &lines(&[("b", 4), ("me", 10)]),
+        );
         assert_eq!(*standing.borrow(), Standing::First);
         assert!(!claims.want_reading());
     }
@@ -507,10 +578,66 @@ mod tests {
         );
 
         let tenure = held(&mut claims);
-        claims.reading_done(30, 10, &lines(&[("me", 21)]));
+        let reading = claims.reading_began().unwrap();
+        claims.reading_done(reading, 30, 10, &lines(&[("me", 21)]));
         assert_eq!(
             tenure.end_reason(),
             Some(EndReason::Replaced { revision: 21 })
         );
+    }
+
+    /// Promise P1. Fails when the deletion of our own entry is forgotten once we were first.
+    #[test]
+    fn an_entry_deleted_between_being_first_and_holding_is_never_held() {
+        let mut claims = Claims::new();
+        let (id, standing) = claims.announce("me");
+        claims.settle(id, 10, &lines(&[("a", 3), ("me", 10)]), 10);
+        claims.opened(10);
+        del(&mut claims, "a", 11);
+        assert_eq!(*standing.borrow(), Standing::First);
+        del(&mut claims, "me", 12);
+        let tenure = Tenure::detached(Arc::new(SystemClock), BootTime::from_nanos(u64::MAX));
+        claims.hold(id, 10, 10, tenure.clone());
+        assert!(!tenure.admits());
+        assert_eq!(
+            tenure.end_reason(),
+            Some(EndReason::Removed { revision: 12 })
+        );
+    }
+
+    /// A server may lose the event of a deletion; only a reading finds it then.
+    #[test]
+    fn a_reading_asked_for_is_wanted_though_nothing_seems_to_be_missing() {
+        let mut claims = Claims::new();
+        let tenure = held(&mut claims);
+        claims.opened(10);
+        assert!(!claims.want_reading());
+        claims.verify();
+        assert!(claims.want_reading());
+        let reading = claims.reading_began().unwrap();
+        assert!(!claims.want_reading());
+        claims.reading_done(reading, 30, 30, &[]);
+        assert_eq!(
+            tenure.end_reason(),
+            Some(EndReason::Removed { revision: 30 })
+        );
+    }
+
+    /// Fails when the answer to a reading that was given up is taken for the one under way: deletions in
+    /// between were not kept for it.
+    #[test]
+    fn the_answer_to_a_reading_given_up_changes_nothing() {
+        let mut claims = Claims::new();
+        let (id, standing) = claims.announce("me");
+        claims.settle(id, 10, &lines(&[("a", 3), ("me", 10)]), 10);
+        let early = claims.reading_began().unwrap();
+        claims.reading_given_up();
+        del(&mut claims, "a", 12);
+        let late = claims.reading_began().unwrap();
+        claims.reading_done(early, 11, 11, &lines(&[("a", 3), ("me", 10)]));
+        assert_eq!(*standing.borrow(), Standing::First);
+        assert_eq!(claims.reading_began(), None, "the later one is under way");
+        claims.reading_done(late, 13, 13, &lines(&[("me", 10)]));
+        assert_eq!(*standing.borrow(), Standing::First);
     }
 }

@@ -11,8 +11,8 @@ use etcd_client::{Certificate, Client, TlsOptions};
 
 use crate::connector::{Connector, Dial, UNIX_SCHEME};
 use crate::error::{ConnectError, StoreError};
+use crate::identity::Identity;
 use crate::link::Link;
-use crate::wire::Identity;
 
 /// Ping an idle connection this often. etcd answers pings more frequent than every 5 s by closing.
 pub(crate) const PING_EVERY: Duration = Duration::from_secs(6);
@@ -118,6 +118,10 @@ impl ConnectOptions {
     /// The endpoints, for messages; of a store in this process, what it is called.
     pub fn endpoints(&self) -> &[String] {
         &self.endpoints
+    }
+
+    pub(crate) fn greet_key_value(&self) -> &str {
+        &self.greet_key
     }
 
     pub(crate) const fn request_timeout_value(&self) -> Duration {

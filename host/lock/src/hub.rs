@@ -21,16 +21,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::error::StoreError;
+use crate::silence::Silence;
+use crate::watch_ids::{Create, WatchIds};
 use crate::wire::Wire;
 
 /// Items that may wait for one subscriber.
 const SUBSCRIBER_DEPTH: usize = 1024;
 /// Commands that may wait for the hub.
 const COMMAND_DEPTH: usize = 1024;
-/// A silent stream is asked for its progress after this long, and given up after three of them.
+/// How often a stream is looked at. See [`Silence`].
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// Unanswered probes after which a stream counts as dead.
-const PROBES_UNANSWERED: u32 = 3;
 /// How long opening a stream, or pushing one request into it, may take.
 const STREAM_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -137,8 +137,7 @@ impl Hub {
             wire,
             inbox,
             watches: HashMap::new(),
-            wires: HashMap::new(),
-            next_wire: 1,
+            ids: WatchIds::new(),
         };
         let run = async move {
             tokio::select! {
@@ -166,21 +165,18 @@ impl Hub {
 struct Watch {
     range: Range,
     items: mpsc::Sender<WatchItem>,
-    /// The id under which the server knows it on the current stream.
-    wire: Option<i64>,
     /// When the server accepted it, to tell a stumble from a refusal.
     opened: Option<Instant>,
 }
 
-/// Why a stream is given up.
-struct Broken(String);
+/// The reason why a stream is given up.
+pub(crate) struct Broken(pub(crate) String);
 
 struct Task {
     wire: Wire,
     inbox: mpsc::Receiver<Command>,
     watches: HashMap<u64, Watch>,
-    wires: HashMap<i64, u64>,
-    next_wire: i64,
+    ids: WatchIds,
 }
 
 impl Task {
@@ -221,7 +217,6 @@ impl Task {
                 let watch = Watch {
                     range,
                     items,
-                    wire: None,
                     opened: None,
                 };
                 self.watches.insert(id, watch);
@@ -247,9 +242,7 @@ impl Task {
     }
 
     fn all_down(&mut self, reason: &str) {
-        self.wires.clear();
         self.watches.retain(|_, watch| {
-            watch.wire = None;
             let was_open = watch.opened.take().is_some();
             let told = !was_open
                 || watch
@@ -262,14 +255,10 @@ impl Task {
         });
     }
 
-    fn options(&mut self, id: u64) -> Option<(String, WatchOptions)> {
-        let wire = self.next_wire;
-        self.next_wire += 1;
-        let watch = self.watches.get_mut(&id)?;
-        watch.wire = Some(wire);
+    fn options(&mut self, create: Create) -> Option<(String, WatchOptions)> {
+        let watch = self.watches.get_mut(&create.watch)?;
         watch.opened = None;
-        self.wires.insert(wire, id);
-        let mut options = WatchOptions::new().with_watch_id(wire);
+        let mut options = WatchOptions::new().with_watch_id(create.id);
         if watch.range.prefix {
             options = options.with_prefix();
         }
@@ -279,12 +268,14 @@ impl Task {
         Some((watch.range.key.clone(), options))
     }
 
-    /// Opens a stream with the first watch in it and adds the others.
+    /// Opens a stream with the first watch in it and asks for the others.
     async fn open(&mut self) -> Result<(WatchRequestSender, WatchResponseStream), Broken> {
+        self.ids.reopened();
         let mut ids: Vec<u64> = self.watches.keys().copied().collect();
         ids.sort_unstable();
         let mut ids = ids.into_iter();
-        let Some((key, options)) = ids.next().and_then(|id| self.options(id)) else {
+        let create = ids.next().and_then(|id| self.ids.create(id));
+        let Some((key, options)) = create.and_then(|create| self.options(create)) else {
             return Err(Broken("nothing to watch".into()));
         };
         let mut client = self.wire.client().watch_client();
@@ -302,7 +293,18 @@ impl Task {
     }
 
     async fn create(&mut self, sender: &mut WatchRequestSender, id: u64) -> Result<(), Broken> {
-        match self.options(id) {
+        match self.ids.create(id) {
+            Some(create) => self.send_create(sender, create).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn send_create(
+        &mut self,
+        sender: &mut WatchRequestSender,
+        create: Create,
+    ) -> Result<(), Broken> {
+        match self.options(create) {
             Some((key, options)) => push(sender.watch(key, Some(options))).await,
             None => Ok(()),
         }
@@ -313,32 +315,31 @@ impl Task {
         mut sender: WatchRequestSender,
         mut stream: WatchResponseStream,
     ) -> Broken {
+        let at = self.wire.link().at();
         let mut probe = interval(PROBE_EVERY);
         probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut unanswered = 0;
+        let mut silence = Silence::default();
         loop {
             let step = tokio::select! {
                 biased;
-                message = stream.message() => {
-                    unanswered = 0;
-                    match message {
-                        Ok(Some(response)) => self.response(&mut sender, &response).await,
-                        Ok(None) => Err(Broken("the store closed the watch stream".into())),
-                        Err(error) => Err(Broken(StoreError::from(error).to_string())),
+                message = stream.message() => match message {
+                    Ok(Some(response)) => {
+                        silence.message(&response);
+                        self.response(&mut sender, &response).await
                     }
-                }
+                    Ok(None) => Err(Broken("the store closed the watch stream".into())),
+                    Err(error) => Err(Broken(StoreError::from(error).to_string())),
+                },
                 command = self.inbox.recv() => match command {
                     Some(command) => self.command(&mut sender, command).await,
                     None => return Broken("closed".into()),
                 },
+                read = silence.read() => silence.was_read(read),
                 _ = probe.tick() => {
-                    unanswered += 1;
-                    if unanswered > PROBES_UNANSWERED {
-                        Err(Broken(format!("the watch stream was silent for {:?}", PROBE_EVERY * unanswered)))
-                    } else if unanswered > 1 {
-                        push(sender.request_progress()).await
+                    if self.wire.link().at() == at {
+                        silence.tick(&mut sender, &self.wire).await
                     } else {
-                        Ok(())
+                        Err(Broken("the client has moved to another endpoint".into()))
                     }
                 }
             };
@@ -363,12 +364,9 @@ impl Task {
     }
 
     async fn cancel(&mut self, sender: &mut WatchRequestSender, id: u64) -> Result<(), Broken> {
-        let wire = self.watches.remove(&id).and_then(|watch| watch.wire);
-        match wire {
-            Some(wire) => {
-                self.wires.remove(&wire);
-                push(sender.cancel(wire)).await
-            }
+        self.watches.remove(&id);
+        match self.ids.remove(id) {
+            Some(id) => push(sender.cancel(id)).await,
             None => Ok(()),
         }
     }
@@ -384,7 +382,16 @@ impl Task {
         if response.canceled() {
             return self.refused(sender, response).await;
         }
-        let Some(&id) = self.wires.get(&response.watch_id()) else {
+        let id = if response.created() {
+            let (id, creates) = self.ids.created(response.watch_id());
+            for create in creates {
+                self.send_create(sender, create).await?;
+            }
+            id
+        } else {
+            self.ids.watch(response.watch_id())
+        };
+        let Some(id) = id else {
             // Progress of the whole stream, or a watch that was cancelled a moment ago.
             return Ok(());
         };
@@ -400,7 +407,8 @@ impl Task {
             }
         };
         let Some(watch) = self.watches.get_mut(&id) else {
-            return Ok(());
+            // Given up while it was created.
+            return self.cancel(sender, id).await;
         };
         if response.created() {
             watch.opened = Some(Instant::now());
@@ -429,7 +437,7 @@ impl Task {
             }
             return Err(Broken(format!("the store refused a watch: {reason}")));
         }
-        let Some(id) = self.wires.remove(&response.watch_id()) else {
+        let Some(id) = self.ids.ended(response.watch_id()) else {
             return Ok(()); // The answer to our own cancel.
         };
         let Some(watch) = self.watches.get_mut(&id) else {
@@ -453,7 +461,9 @@ impl Task {
     }
 }
 
-async fn push(request: impl Future<Output = Result<(), etcd_client::Error>>) -> Result<(), Broken> {
+pub(crate) async fn push(
+    request: impl Future<Output = Result<(), etcd_client::Error>>,
+) -> Result<(), Broken> {
     match timeout(STREAM_PATIENCE, request).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Broken(error.to_string())),

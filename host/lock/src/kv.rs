@@ -186,14 +186,14 @@ impl Kv {
         Ok(self.wire.txn(txn).await?.deleted(0))
     }
 
-    /// Asks whether the entry behind `fence` stands.
+    /// Reads, linearizably, whether the entry behind `fence` exists.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store does not say.
     pub async fn stands(&self, fence: &Fence) -> Result<bool, StoreError> {
-        let txn = Txn::new().when([fence.compare()]);
-        Ok(self.wire.txn(txn).await?.succeeded)
+        // A range: etcd answers a transaction without writes from the member's own memory.
+        self.wire.stands(&fence.key, fence.create).await
     }
 
     /// Writes one key if the fence stands. Returns the revision of the write.
@@ -320,7 +320,7 @@ fn ranges(prefixes: &[String], except: &[String]) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 /// The first key after all that begin with `prefix`, as etcd counts: its last byte that can grow, grown.
 /// No text ends in a byte that cannot, so only the empty prefix has none, and `\0` stands for the end.
-fn after_all(prefix: &str) -> Vec<u8> {
+pub(crate) fn after_all(prefix: &str) -> Vec<u8> {
     let mut end = prefix.as_bytes().to_vec();
     match end.last_mut() {
         Some(last) => *last = last.saturating_add(1),

@@ -31,7 +31,8 @@
 //! - [`acquire`], [`grant`], [`kv`]: taking a lock, holding it, writing under it.
 //! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
 //!   store is; what an operator may do to the entries of others.
-//! - `session`, `guard`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `entry`, `cuttable`: how it is done; private.
+//! - `session`, `renewal`, `renewer`, `identity`, `guard`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `verify`, `entry`,
+//!   `watch_ids`, `silence`, `cuttable`: how it is done; private.
 //!
 //! # What this crate must never do
 //!
@@ -59,9 +60,15 @@ mod entry;
 mod far;
 mod guard;
 mod hub;
+mod identity;
 mod link;
+mod renewal;
+mod renewer;
 mod room;
 mod session;
+mod silence;
+mod verify;
+mod watch_ids;
 mod wire;
 
 pub use acquire::{Acquire, Place, Wait};

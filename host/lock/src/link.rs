@@ -37,6 +37,12 @@ impl Link {
         self.current.load(Ordering::Acquire)
     }
 
+    /// Moves to another endpoint while the one at `from` is only late. Returns whether the link has moved.
+    pub(crate) async fn look_elsewhere(&self, from: usize) -> bool {
+        self.move_on(from).await;
+        self.at() != from
+    }
+
     /// Moves to the next endpoint, unless somebody has moved on from `from` already. Requests under way
     /// end where they are; new ones, and streams that are opened anew, go to the next.
     pub(crate) async fn move_on(&self, from: usize) {

@@ -10,10 +10,13 @@ use crate::connect::ConnectOptions;
 use crate::error::{ConnectError, StoreError};
 use crate::guard::Guard;
 use crate::hub::{Hub, Range, Subscription};
+use crate::identity::Identity;
 use crate::kv::Kv;
+use crate::renewer::Renewer;
 use crate::room::{Room, RoomClaim, RoomTask};
-use crate::session::{Session, Slot, Terms, renew};
-use crate::wire::{Identity, Wire};
+use crate::session::{Session, Slot, Terms};
+use crate::verify;
+use crate::wire::Wire;
 
 /// Default clock rate error allowed for, as a fraction of the TTL.
 pub const DEFAULT_DRIFT: f64 = 0.01;
@@ -67,17 +70,19 @@ impl Locks {
     ) -> Result<Self, ConnectError> {
         let identity = Arc::new(Identity::default());
         let timeout = options.request_timeout_value();
-        let wire = Wire::new(options.link(&identity).await?, identity.clone(), timeout);
+        let probe_key = options.greet_key_value().to_owned();
+        let link = options.link(&identity).await?;
+        let wire = Wire::new(link, identity.clone(), timeout, &probe_key);
         let guard = Guard::start().map_err(ConnectError::Guard)?;
         let (guard_options, known) = (options.clone(), identity.clone());
         let link = guard
             .run(async move { guard_options.link(&known).await })
             .await
             .ok_or_else(|| ConnectError::Setup("the guard thread ended".into()))??;
-        let guard_wire = Wire::new(link, identity, timeout);
+        let guard_wire = Wire::new(link, identity, timeout, &probe_key);
         let (hub, task) = Hub::new(guard_wire.clone(), guard.cancel_token().clone());
         guard.spawn(task);
-        Ok(Self(Arc::new(Shared {
+        let locks = Self(Arc::new(Shared {
             wire,
             guard_wire,
             guard,
@@ -88,7 +93,16 @@ impl Locks {
             sessions: tokio::sync::Mutex::default(),
             rooms: Mutex::default(),
             closed: AtomicBool::new(false),
-        })))
+        }));
+        let cancel = locks.0.guard.cancel_token().clone();
+        let verify = verify::run(Arc::downgrade(&locks.0));
+        locks.0.guard.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = verify => {}
+            }
+        });
+        Ok(locks)
     }
 
     /// The clock that deadlines are read from.
@@ -178,7 +192,7 @@ impl Shared {
         let mut sessions = self.sessions.lock().await;
         let pool = sessions.entry(ttl).or_default();
         Self::prune(pool);
-        for session in pool.iter() {
+        for session in pool.iter().filter(|session| session.has_time()) {
             if let Some(slot) = Slot::take(session, name) {
                 return Ok(slot);
             }
@@ -213,8 +227,8 @@ impl Shared {
         };
         let session = Session::open(&self.wire, terms, self.clock.clone()).await?;
         let cancel = self.guard.cancel_token().clone();
-        self.guard
-            .spawn(renew(session.clone(), self.guard_wire.clone(), cancel));
+        let renewer = Renewer::new(session.clone(), self.guard_wire.clone());
+        self.guard.spawn(renewer.run(cancel));
         Ok(session)
     }
 
@@ -225,14 +239,13 @@ impl Shared {
             return claim;
         }
         loop {
-            let room = Room::new(prefix.to_owned());
+            let room = Room::new(prefix.to_owned(), ttl);
             rooms.insert(prefix.to_owned(), room.clone());
             let task = RoomTask {
                 room: room.clone(),
                 hub: self.hub.clone(),
                 wire: self.guard_wire.clone(),
                 clock: self.clock.clone(),
-                unverified_after: ttl,
             };
             let cancel = self.guard.cancel_token().clone();
             let owner = Arc::downgrade(self);
@@ -250,6 +263,21 @@ impl Shared {
                 return claim;
             }
         }
+    }
+
+    /// The shortest TTL that a room's locks are taken with.
+    pub(crate) fn shortest_room_ttl(&self) -> Option<Duration> {
+        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.values().map(|room| room.ttl).min()
+    }
+
+    /// The rooms whose queues no reading has confirmed for the better part of their TTL.
+    pub(crate) fn rooms_unread(&self) -> Vec<Arc<Room>> {
+        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let unread = rooms
+            .values()
+            .filter(|room| room.is_unread_for(room.ttl / 2));
+        unread.cloned().collect()
     }
 
     fn forget_closed_room(&self, prefix: &str) {

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::claims::{Claims, Standing};
+use crate::claims::{Claims, Reading, Standing};
 use crate::clock::{BootTime, Clock};
 use crate::error::StoreError;
 use crate::hub::{Hub, Range, Subscription, WatchItem, What};
@@ -25,6 +25,9 @@ const LINGER: Duration = Duration::from_secs(30);
 /// Up to as much again is added at random, so that a thousand locks do not ask in step.
 const READ_AGAIN: Duration = Duration::from_millis(250);
 
+/// How long a watch may take to open before readings stand in for it.
+const OPENS_WITHIN: Duration = Duration::from_secs(1);
+
 fn read_again() -> Instant {
     Instant::now() + READ_AGAIN.mul_f64(1.0 + fastrand::f64())
 }
@@ -33,6 +36,7 @@ fn read_again() -> Instant {
 #[derive(Debug)]
 pub(crate) struct Room {
     pub(crate) prefix: String,
+    pub(crate) ttl: Duration,
     shared: Mutex<Shared>,
     /// Rung when the task has something to do.
     bell: Notify,
@@ -59,18 +63,23 @@ struct Shared {
     /// The watch is open, so the task need not be woken for every claim.
     attended: bool,
     last_use: Instant,
+    /// When a reading of the queue last came back.
+    read_back: Instant,
 }
 
 impl Room {
-    pub(crate) fn new(prefix: String) -> Arc<Self> {
+    /// The room of the lock whose entries begin with `prefix`. Ownership there is confirmed once per `ttl`.
+    pub(crate) fn new(prefix: String, ttl: Duration) -> Arc<Self> {
         Arc::new(Self {
             prefix,
+            ttl,
             shared: Mutex::new(Shared {
                 claims: Claims::new(),
                 closed: false,
                 crowd: Crowd::Nobody,
                 attended: false,
                 last_use: Instant::now(),
+                read_back: Instant::now(),
             }),
             bell: Notify::new(),
             parting: Notify::new(),
@@ -118,6 +127,40 @@ impl Room {
         self.lock().claims.read_far(claim, revision, stands, ahead);
     }
 
+    /// Whether claims here rest on a reading that is older than `age` and on nothing but events since.
+    pub(crate) fn is_unread_for(&self, age: Duration) -> bool {
+        let shared = self.lock();
+        shared.attended && shared.claims.want_watch() && shared.read_back.elapsed() >= age
+    }
+
+    /// Asks the task for a reading.
+    pub(crate) fn verify(&self) {
+        self.lock().claims.verify();
+        self.bell.notify_one();
+    }
+
+    /// Begins a reading that is made together with those of other rooms, unless one is under way.
+    pub(crate) fn reading_began(&self) -> Option<Reading> {
+        self.lock().claims.reading_began()
+    }
+
+    /// Takes in what such a reading has found; `None` when it found nothing out.
+    pub(crate) fn reading_done(&self, reading: Reading, found: Option<(i64, &[Line])>) {
+        let mut shared = self.lock();
+        match found {
+            // Entries younger than the reading cannot be in it.
+            Some((revision, lines)) => {
+                shared
+                    .claims
+                    .reading_done(reading, revision, revision, lines);
+                shared.read_back = Instant::now();
+            }
+            None => shared.claims.reading_failed(reading),
+        }
+        drop(shared);
+        self.bell.notify_one();
+    }
+
     /// Closes the room if nobody has a claim in it.
     fn close_if_empty(&self) -> bool {
         let mut shared = self.lock();
@@ -143,7 +186,7 @@ impl Shared {
     fn unattended(&mut self) {
         self.attended = false;
         self.claims.down();
-        self.claims.reading_failed();
+        self.claims.reading_given_up();
     }
 }
 
@@ -221,12 +264,10 @@ pub(crate) struct RoomTask {
     pub(crate) hub: Arc<Hub>,
     pub(crate) wire: Wire,
     pub(crate) clock: Arc<dyn Clock>,
-    /// How long a holder may go without ownership being confirmed.
-    pub(crate) unverified_after: Duration,
 }
 
 /// What a reading of the queue says: as of which revision, up to which entry, and the entries.
-type Read = Result<(i64, i64, Vec<Line>), StoreError>;
+type Read = (Reading, Result<(i64, i64, Vec<Line>), StoreError>);
 
 /// One stretch of time during which the watch of a room is open.
 struct Visit<'a> {
@@ -234,6 +275,9 @@ struct Visit<'a> {
     watch: Subscription,
     /// Whether the watch delivers.
     live: bool,
+    /// The highest revision seen when the watch was asked for. One that opens below it may be of a store that
+    /// went back.
+    seen: i64,
     /// When ownership was last confirmed, by an event or a reading.
     verified: BootTime,
     reading: Option<BoxFuture<'a, Read>>,
@@ -256,11 +300,15 @@ impl Visit<'_> {
         }
         shared.attended = true;
         let due = self.read_at.is_some_and(|at| at <= now);
-        if self.reading.is_none() && (due || shared.claims.want_reading()) {
-            shared.claims.reading_began();
+        // A failed reading is tried again when it is due, not at once.
+        let wanted = due || self.read_at.is_none() && shared.claims.want_reading();
+        if self.reading.is_none()
+            && wanted
+            && let Some(reading) = shared.claims.reading_began()
+        {
             self.read_at = None;
             let youngest = shared.claims.youngest();
-            self.reading = Some(Box::pin(self.task.read(youngest)));
+            self.reading = Some(Box::pin(self.task.read(reading, youngest)));
         }
         true
     }
@@ -291,6 +339,9 @@ impl Visit<'_> {
                 self.live = true;
                 self.read_at = None;
                 shared.claims.opened(revision);
+                if revision < self.seen {
+                    shared.claims.verify();
+                }
             }
             Wake::Item(Some(WatchItem::Events { events, .. })) => {
                 let gone = events.into_iter().filter_map(|event| match event.what {
@@ -302,6 +353,7 @@ impl Visit<'_> {
             Wake::Item(Some(WatchItem::Down { reason })) => {
                 tracing::debug!(lock = %self.task.room.prefix, %reason, "lock watch down");
                 self.live = false;
+                self.seen = self.task.wire.identity().seen();
                 self.verified = self.task.clock.now();
                 self.read_at = Some(read_again());
                 shared.claims.down();
@@ -310,29 +362,32 @@ impl Visit<'_> {
             Wake::Item(None) => return false,
             Wake::Read(result) => {
                 self.reading = None;
-                self.read(&mut shared.claims, result);
+                self.read(&mut shared, result);
             }
             Wake::Bell | Wake::Timer => {}
         }
         true
     }
 
-    fn read(&mut self, claims: &mut Claims, result: Read) {
+    fn read(&mut self, shared: &mut Shared, (reading, result): Read) {
         let again = read_again();
         match result {
             Ok((revision, youngest, lines)) => {
-                claims.reading_done(revision, youngest, &lines);
+                shared
+                    .claims
+                    .reading_done(reading, revision, youngest, &lines);
+                shared.read_back = Instant::now();
                 self.verified = self.task.clock.now();
                 // Without a watch, readings are all we have.
                 self.read_at = (!self.live).then_some(again);
             }
             Err(error) => {
                 tracing::debug!(lock = %self.task.room.prefix, %error, "cannot read the queue");
-                claims.reading_failed();
+                shared.claims.reading_failed(reading);
                 self.read_at = Some(again);
                 let unknown_for = self.task.clock.now().since(self.verified);
-                if unknown_for > self.task.unverified_after {
-                    for tenure in claims.tenures() {
+                if unknown_for > self.task.room.ttl {
+                    for tenure in shared.claims.tenures() {
                         tenure.end(EndReason::Unverified);
                     }
                 }
@@ -375,9 +430,10 @@ impl RoomTask {
         }
     }
 
-    async fn read(&self, youngest: i64) -> Read {
-        let (revision, lines) = self.wire.queue(&self.room.prefix, youngest).await?;
-        Ok((revision, youngest, lines))
+    async fn read(&self, reading: Reading, youngest: i64) -> Read {
+        let found = self.wire.queue(&self.room.prefix, youngest).await;
+        let found = found.map(|(revision, lines)| (revision, youngest, lines));
+        (reading, found)
     }
 
     /// Keeps the watch open while it is wanted and for a while after. False when the hub has closed.
@@ -394,9 +450,11 @@ impl RoomTask {
             task: self,
             watch,
             live: false,
+            seen: self.wire.identity().seen(),
             verified: self.clock.now(),
             reading: None,
-            read_at: None,
+            // Readings stand in for a watch that does not open.
+            read_at: Some(Instant::now() + OPENS_WITHIN),
             wanted_until: Instant::now() + LINGER,
         };
         while visit.plan() {
@@ -419,7 +477,7 @@ mod tests {
     /// of what happened before the next watch opened.
     #[test]
     fn a_reading_given_up_with_its_watch_is_wanted_by_the_next() {
-        let room = Room::new("/l/".into());
+        let room = Room::new("/l/".into(), Duration::from_secs(10));
         let claim = room.claim("/l/me").expect("an open room");
         let line = |key: &str, create| Line {
             key: key.into(),

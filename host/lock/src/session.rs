@@ -7,8 +7,8 @@
 //!   *before* the renewal is queued and TTL is the one in the reply. The server starts counting at
 //!   the earliest when it receives the renewal, which is after `t_send`. Each tenure takes its stop
 //!   margin off D as well.
-//! - A reply extends D only if it answers the one renewal in flight on its stream. A stream that is
-//!   reset drops what was pending.
+//! - A reply extends D only once it is proven to come from the leader; see the `renewal` module. Renewals without
+//!   a reply are counted, and replies are matched in order. A stream that is reset drops what was pending.
 //! - A session whose deadline has passed is over, though its lease may live on the server.
 //!
 //! # Assumptions
@@ -19,18 +19,16 @@
 //! The lease discipline follows Gray and Cheriton, "Leases" (SOSP 1989).
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use etcd_client::{LeaseKeepAliveStream, LeaseKeeper};
-use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
-
-use crate::backoff::Backoff;
 use crate::clock::{BootTime, Clock};
 use crate::error::StoreError;
 use crate::tenure::{Deadline, EndReason, Tenure};
 use crate::wire::Wire;
+
+/// etcd grants no lease for less.
+const LEAST_TTL: Duration = Duration::from_secs(2);
 
 /// How a lease's end is computed from its last renewal.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +40,10 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// The deadline that a reply granting `ttl` earns a request sent at `sent`.
+    /// The deadline that a reply granting `ttl` earns a request sent at `sent`. A store that grants more than was
+    /// asked for is believed only as far as its own least TTL goes.
     pub(crate) fn deadline(&self, sent: BootTime, ttl: Duration) -> BootTime {
+        let ttl = ttl.min(self.ttl.max(LEAST_TTL));
         sent.after(ttl.mul_f64(1.0 - self.drift))
     }
 }
@@ -55,7 +55,15 @@ pub(crate) struct Session {
     pub(crate) terms: Terms,
     deadline: Arc<Deadline>,
     clock: Arc<dyn Clock>,
-    names: Mutex<HashSet<String>>,
+    entries: Mutex<Entries>,
+}
+
+/// The entries of a session.
+#[derive(Debug)]
+struct Entries {
+    names: HashSet<String>,
+    /// Whether the deadline rests on renewals that were proven. Entries need one that does.
+    proven: bool,
 }
 
 impl std::fmt::Debug for dyn Clock {
@@ -65,7 +73,7 @@ impl std::fmt::Debug for dyn Clock {
 }
 
 impl Session {
-    /// Asks the store for a lease. The caller must run [`renew`] for it.
+    /// Asks the store for a lease. The caller must run a [`Renewer`](crate::renewer::Renewer) for it.
     pub(crate) async fn open(
         wire: &Wire,
         terms: Terms,
@@ -76,6 +84,7 @@ impl Session {
             let mut leases = wire.client().lease_client();
             async move { leases.grant(seconds, None).await }
         };
+        let before = wire.identity().before_sending();
         let sent = clock.now();
         let reply = wire.ask(ask).await?;
         if !wire.identity().is_same_cluster(reply.header()) {
@@ -84,12 +93,18 @@ impl Session {
             ));
         }
         let granted = Duration::from_secs(u64::try_from(reply.ttl()).unwrap_or(0));
+        let deadline = Deadline::new(terms.deadline(sent, granted));
+        wire.identity().guard(&deadline, &clock, before);
+        let entries = Entries {
+            names: HashSet::new(),
+            proven: true,
+        };
         Ok(Arc::new(Self {
             lease: reply.id(),
             terms,
-            deadline: Deadline::new(terms.deadline(sent, granted)),
+            deadline,
             clock,
-            names: Mutex::default(),
+            entries: Mutex::new(entries),
         }))
     }
 
@@ -100,6 +115,12 @@ impl Session {
 
     pub(crate) fn is_alive(&self) -> bool {
         self.deadline.ended().is_none() && self.clock.now() < self.deadline.at()
+    }
+
+    /// Whether enough of the lease is left to begin something under it. Less than a quarter is left only where
+    /// renewals fail.
+    pub(crate) fn has_time(&self) -> bool {
+        self.is_alive() && self.left() >= self.terms.ttl / 4
     }
 
     pub(crate) fn end_reason(&self) -> EndReason {
@@ -113,13 +134,51 @@ impl Session {
     ///
     /// Two entries under one lease would be one key, and so one holder twice.
     fn take(&self, name: &str) -> bool {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.insert(name.to_owned())
+        let mut entries = self.entries();
+        entries.proven && entries.names.insert(name.to_owned())
     }
 
     fn free(&self, name: &str) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.remove(name);
+        self.entries().names.remove(name);
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key of one of its entries, if it has any.
+    pub(crate) fn some_key(&self) -> Option<String> {
+        let entries = self.entries();
+        let name = entries.names.iter().find(|name| !name.is_empty())?;
+        Some(format!("{name}/{:x}", self.lease))
+    }
+
+    /// Moves the deadline to what a proven renewal has earned. False when the session has ended.
+    pub(crate) fn extend(&self, sent: BootTime, ttl: Duration) -> bool {
+        self.entries().proven = true;
+        let to = self.terms.deadline(sent, ttl);
+        self.deadline.extend(to, self.clock.now())
+    }
+
+    /// As [`Session::extend`], with a renewal that cannot be proven. Refused while there are entries, and no entry
+    /// is taken from then on until a renewal is proven. False when the session has ended.
+    pub(crate) fn extend_without_proof(&self, sent: BootTime, ttl: Duration) -> bool {
+        let mut entries = self.entries();
+        if !entries.names.is_empty() {
+            return true;
+        }
+        entries.proven = false;
+        let to = self.terms.deadline(sent, ttl);
+        self.deadline.extend(to, self.clock.now())
+    }
+
+    pub(crate) const fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Time left until the lease can end on the server, as far as it is proven.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.at().since(self.clock.now())
     }
 
     /// Ends the session here. What the server does with the lease is another matter.
@@ -161,102 +220,6 @@ impl Drop for Slot {
     }
 }
 
-/// Renews the lease of `session` until it is lost or `cancel` is called. Runs on the guard.
-pub(crate) async fn renew(session: Arc<Session>, wire: Wire, cancel: CancellationToken) {
-    let every = session.terms.ttl / 3;
-    let mut backoff = Backoff::reconnect();
-    let first = every.min(Duration::from_secs(1));
-    let work = async {
-        sleep(first).await;
-        while session.is_alive() {
-            let at = wire.link().at();
-            match stream(&session, &wire, every, &mut backoff).await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::debug!(lease = session.lease, %error, "renewal stream down");
-                    wire.link().move_on(at).await;
-                    sleep(backoff.next()).await;
-                }
-            }
-        }
-        session.end(EndReason::DeadlinePassed);
-    };
-    let whole = session.tenure(Duration::ZERO);
-    tokio::select! {
-        () = cancel.cancelled() => {}
-        // Whatever the stream is waiting for, a lost session is lost at its deadline.
-        _ = whole.ended() => {
-            session.end(EndReason::DeadlinePassed);
-        }
-        () = work => {}
-    }
-}
-
-/// Renews over one stream. `Ok` when the session has ended, `Err` when the stream must be reopened.
-async fn stream(
-    session: &Session,
-    wire: &Wire,
-    every: Duration,
-    backoff: &mut Backoff,
-) -> Result<(), StoreError> {
-    let mut client = wire.client().lease_client();
-    // The client sends the first renewal while opening and swallows its reply's TTL, so opening
-    // extends nothing; it does tell whether the lease exists.
-    let (mut keeper, mut replies) = match timeout(every, client.keep_alive(session.lease)).await {
-        Err(_) => return Err(StoreError::timed_out(every)),
-        Ok(Err(etcd_client::Error::LeaseKeepAliveError(text))) if text.contains("not found") => {
-            session.end(EndReason::LeaseGone);
-            return Ok(());
-        }
-        Ok(Err(error)) => return Err(error.into()),
-        Ok(Ok(open)) => open,
-    };
-    loop {
-        let sent = session.clock.now();
-        if !renew_once(session, wire, (&mut keeper, &mut replies), sent, every).await? {
-            return Ok(());
-        }
-        backoff.reset();
-        sleep(every.saturating_sub(session.clock.now().since(sent))).await;
-    }
-}
-
-/// Sends one renewal and takes the one reply to it. False when the session has ended.
-async fn renew_once(
-    session: &Session,
-    wire: &Wire,
-    (keeper, replies): (&mut LeaseKeeper, &mut LeaseKeepAliveStream),
-    sent: BootTime,
-    patience: Duration,
-) -> Result<bool, StoreError> {
-    let exchange = async {
-        keeper.keep_alive().await?;
-        replies.message().await
-    };
-    let reply = match timeout(patience, exchange).await {
-        // Giving up on the reply means giving up the stream: a late one could not be matched.
-        Err(_) => return Err(StoreError::timed_out(patience)),
-        Ok(Err(error)) => return Err(error.into()),
-        Ok(Ok(None)) => return Err(StoreError::Unknown("the stream was closed".into())),
-        Ok(Ok(Some(reply))) => reply,
-    };
-    if !wire.identity().is_same_cluster(reply.header()) {
-        session.end(EndReason::StoreChanged {
-            detail: "another cluster answered a renewal".into(),
-        });
-        return Ok(false);
-    }
-    if reply.id() != session.lease {
-        return Err(StoreError::Unknown("a reply for another lease".into()));
-    }
-    let Ok(ttl @ 1..) = u64::try_from(reply.ttl()) else {
-        session.end(EndReason::LeaseGone);
-        return Ok(false);
-    };
-    let deadline = session.terms.deadline(sent, Duration::from_secs(ttl));
-    Ok(session.deadline.extend(deadline, session.clock.now()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,5 +245,19 @@ mod tests {
         let sent = BootTime::from_nanos(0);
         let granted = Duration::from_secs(3);
         assert_eq!(terms.deadline(sent, granted).since(sent), granted);
+    }
+
+    /// Fails when a store that answers nonsense once keeps a guest running for ever.
+    #[test]
+    fn no_lease_is_believed_for_longer_than_asked() {
+        let terms = Terms {
+            ttl: Duration::from_secs(10),
+            drift: 0.0,
+        };
+        let sent = BootTime::from_nanos(0);
+        for granted in [11, 1 << 40, u64::MAX] {
+            let deadline = terms.deadline(sent, Duration::from_secs(granted));
+            assert_eq!(deadline.since(sent), terms.ttl);
+        }
     }
 }

@@ -5,7 +5,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use etcd_client::{
@@ -14,47 +13,9 @@ use etcd_client::{
 };
 
 use crate::error::StoreError;
+use crate::identity::{Identity, Seen};
 use crate::link::Link;
-
-/// Which store this is and how far it has come, as far as this client has seen.
-#[derive(Debug, Default)]
-pub(crate) struct Identity {
-    cluster: AtomicU64,
-    seen: AtomicI64,
-}
-
-impl Identity {
-    /// The highest revision that any reply has shown: transactions, renewals and watches alike. A reply
-    /// may lag behind the store, never run ahead of it.
-    pub(crate) fn seen(&self) -> i64 {
-        self.seen.load(Ordering::Acquire)
-    }
-
-    fn saw(&self, revision: i64) {
-        self.seen.fetch_max(revision, Ordering::AcqRel);
-    }
-
-    /// Remembers the first cluster it meets, and the revision of every reply that comes from it. False
-    /// for a reply of another cluster.
-    pub(crate) fn is_same_cluster(&self, header: Option<&ResponseHeader>) -> bool {
-        let Some(header) = header.filter(|header| header.cluster_id() != 0) else {
-            return true;
-        };
-        let id = header.cluster_id();
-        let known = self
-            .cluster
-            .compare_exchange(0, id, Ordering::AcqRel, Ordering::Acquire);
-        let is_ours = known.is_ok() || known == Err(id);
-        if is_ours {
-            self.saw(header.revision());
-        }
-        is_ours
-    }
-
-    pub(crate) fn cluster(&self) -> u64 {
-        self.cluster.load(Ordering::Acquire)
-    }
-}
+use crate::renewal::Origin;
 
 /// One entry of a queue as a read shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +74,8 @@ pub(crate) struct Wire {
     link: Arc<Link>,
     identity: Arc<Identity>,
     timeout: Duration,
+    /// A key that may be read, to find out whether the store answers.
+    probe_key: Arc<str>,
 }
 
 /// More entries than this and a newcomer does not follow every change, only those next to it.
@@ -122,12 +85,22 @@ pub(crate) struct Wire {
 pub(crate) const FOLLOW_ALL: usize = 32;
 
 impl Wire {
-    pub(crate) fn new(link: Link, identity: Arc<Identity>, timeout: Duration) -> Self {
+    pub(crate) fn new(
+        link: Link,
+        identity: Arc<Identity>,
+        timeout: Duration,
+        probe_key: &str,
+    ) -> Self {
         Self {
             link: Arc::new(link),
             identity,
             timeout,
+            probe_key: probe_key.into(),
         }
+    }
+
+    pub(crate) fn probe_key(&self) -> &str {
+        &self.probe_key
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -184,10 +157,14 @@ impl Wire {
             let (mut kv, txn) = (self.client().kv_client(), txn.clone());
             async move { kv.txn(txn).await }
         };
+        let before = self.identity.before_sending();
         let reply = self.ask(ask).await?;
+        let revision = self.revision(reply.header())?;
+        self.identity.judge(revision, before);
         Ok(Reply {
             succeeded: reply.succeeded(),
-            revision: self.revision(reply.header())?,
+            revision,
+            origin: origin(reply.header()),
             parts: reply.op_responses(),
         })
     }
@@ -206,12 +183,66 @@ impl Wire {
             let (mut kv, key, options) = (self.client().kv_client(), key.clone(), options.clone());
             async move { kv.get(key, options).await }
         };
+        let before = self.identity.before_sending();
         let reply = self.ask(ask).await?;
+        self.read_reply(reply, before)
+    }
+
+    /// Reads one key as [`Wire::read`] does, but waits for the reply as long as `patience`, and leaves the link
+    /// where it is: the caller decides what a late reply means.
+    pub(crate) async fn read_patiently(
+        &self,
+        key: String,
+        patience: Duration,
+    ) -> Result<Reply, StoreError> {
+        let before = self.identity.before_sending();
+        let read = async || {
+            let keys_only = GetOptions::new().with_keys_only().with_limit(1);
+            let mut kv = self.client().kv_client();
+            let reply = kv.get(key.as_str(), Some(keys_only)).await;
+            reply.map_err(StoreError::from)
+        };
+        let twice = async {
+            match read().await {
+                Err(error) if error.is_stale_login() => {
+                    self.client().refresh_token().await?;
+                    read().await
+                }
+                reply => reply,
+            }
+        };
+        match tokio::time::timeout(patience, twice).await {
+            Ok(reply) => self.read_reply(reply?, before),
+            Err(_) => Err(StoreError::timed_out(patience)),
+        }
+    }
+
+    fn read_reply(&self, reply: GetResponse, before: Seen) -> Result<Reply, StoreError> {
+        let revision = self.revision(reply.header())?;
+        self.identity.judge(revision, before);
         Ok(Reply {
             succeeded: true,
-            revision: self.revision(reply.header())?,
+            revision,
+            origin: origin(reply.header()),
             parts: vec![TxnOpResponse::Get(reply)],
         })
+    }
+
+    /// The time that the store still gives `lease`, rounded down to whole seconds, and the member that answered.
+    /// Zero when the lease does not exist there.
+    pub(crate) async fn remaining(
+        &self,
+        lease: i64,
+        patience: Duration,
+    ) -> Result<(Duration, Origin), StoreError> {
+        let mut leases = self.client().lease_client();
+        let reply = match tokio::time::timeout(patience, leases.time_to_live(lease, None)).await {
+            Ok(reply) => reply?,
+            Err(_) => return Err(StoreError::timed_out(patience)),
+        };
+        self.revision(reply.header())?;
+        let left = Duration::from_secs(u64::try_from(reply.ttl()).unwrap_or(0));
+        Ok((left, origin(reply.header())))
     }
 
     /// The revision of a reply, unless another cluster sent it.
@@ -266,6 +297,31 @@ impl Wire {
             .when([Compare::create_revision(key, CompareOp::Equal, create)])
             .and_then([TxnOp::delete(key, None)]);
         self.txn(txn).await.map(drop)
+    }
+
+    /// Reads the names and create revisions of up to `limit` keys from `from` up to but not including `end`, in
+    /// key order: the revision of the reading, the keys, and whether there are more.
+    pub(crate) async fn keys_between(
+        &self,
+        from: &str,
+        end: Vec<u8>,
+        limit: usize,
+    ) -> Result<(i64, Vec<Line>, bool), StoreError> {
+        let options = GetOptions::new()
+            .with_range(end)
+            .with_keys_only()
+            .with_limit(i64::try_from(limit).unwrap_or(i64::MAX));
+        let reply = self.read(from, Some(options)).await?;
+        let Some(range) = reply.range(0) else {
+            return Err(StoreError::Unknown("the reply was incomplete".into()));
+        };
+        let lines = range.kvs().iter().filter_map(|kv| {
+            Some(Line {
+                key: kv.key_str().ok()?.to_owned(),
+                create: kv.create_revision(),
+            })
+        });
+        Ok((reply.revision, lines.collect(), range.more()))
     }
 
     /// Reads the queue up to the entry born at `youngest`, oldest first.
@@ -343,6 +399,7 @@ impl Wire {
 pub(crate) struct Reply {
     pub(crate) succeeded: bool,
     pub(crate) revision: i64,
+    pub(crate) origin: Origin,
     parts: Vec<TxnOpResponse>,
 }
 
@@ -385,6 +442,14 @@ impl Reply {
             total,
         }
     }
+}
+
+/// The member and the term that a header names.
+pub(crate) fn origin(header: Option<&ResponseHeader>) -> Origin {
+    header.map_or(Origin { member: 0, term: 0 }, |header| Origin {
+        member: header.member_id(),
+        term: header.raft_term(),
+    })
 }
 
 /// Reads the youngest entries of a queue.

@@ -3,6 +3,7 @@
 //! Clients have one proxy a member, and members have a network of their own, so a member can be isolated from
 //! the others while clients reach it, and the reverse. A cluster of one may be the embedded store.
 
+mod grpc_proxy;
 pub(crate) mod peers;
 
 use std::path::Path;
@@ -11,6 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub use grpc_proxy::GrpcProxy;
 
 use crate::etcd::{Etcd, Node, Version};
 use crate::etcdctl::Etcdctl;

@@ -214,11 +214,11 @@ impl Front {
             async move {
                 let shared = Arc::clone(&front.shared);
                 let requests = request.into_inner().filter_map(move |message| {
-                    let passed = message.ok().filter(&passes);
-                    if passed.is_some() {
+                    let kept = message.ok().filter(&passes);
+                    if kept.is_some() {
                         shared.count_request(method);
                     }
-                    future::ready(passed)
+                    future::ready(kept)
                 });
                 let mut grpc = tonic::client::Grpc::new(front.store.clone());
                 grpc.ready().await?;

@@ -11,6 +11,8 @@ pub enum Mode {
     Delay(Duration),
     /// Every chunk arrives up to this much later, at random, in order, in each direction.
     Jitter(Duration),
+    /// Requests arrive at once; every chunk of a response arrives after a random while between these, in order.
+    LateResponses(Duration, Duration),
     /// Nothing arrives, either way; connections stay open, new ones are accepted and lead nowhere.
     DropBoth,
     /// Requests arrive and are carried out; nothing comes back.
@@ -35,8 +37,8 @@ pub(super) enum Direction {
 pub(super) enum Flow {
     /// Delivered after a while, which may be zero.
     After(Duration),
-    /// Delivered after a random while up to this.
-    Within(Duration),
+    /// Delivered after a random while between these.
+    Within(Duration, Duration),
     /// Delivered a few at a time.
     Drip(usize),
     /// Kept until the mode changes.
@@ -47,10 +49,11 @@ impl Mode {
     pub(super) fn flow(self, direction: Direction) -> Flow {
         match (self, direction) {
             (Self::Pass | Self::Refuse, _)
-            | (Self::DropResponses, Direction::Requests)
+            | (Self::DropResponses | Self::LateResponses(..), Direction::Requests)
             | (Self::DropRequests, Direction::Responses) => Flow::After(Duration::ZERO),
             (Self::Delay(delay), _) => Flow::After(delay),
-            (Self::Jitter(most), _) => Flow::Within(most),
+            (Self::Jitter(most), _) => Flow::Within(Duration::ZERO, most),
+            (Self::LateResponses(least, most), Direction::Responses) => Flow::Within(least, most),
             (Self::Drip(bytes), _) => Flow::Drip(bytes.max(1)),
             (Self::DropBoth, _)
             | (Self::DropResponses, Direction::Responses)

@@ -138,7 +138,9 @@ impl<'a> Pump<'a> {
         let now = Instant::now();
         let due = match flow {
             Flow::After(delay) => now + delay,
-            Flow::Within(most) => now + most.mul_f64(fastrand::f64()),
+            Flow::Within(least, most) => {
+                now + least + most.saturating_sub(least).mul_f64(fastrand::f64())
+            }
             Flow::Drip(_) => now.max(self.last_due + DRIP_EVERY),
             Flow::Held => now,
         };

@@ -1,7 +1,9 @@
 //! The harness itself against every store: what it claims to do to a server, a network or a host is
 //! observed from outside. A scenario that rests on a fault that never happened proves nothing.
 
+mod cluster;
 mod etcd;
+mod fake_etcd;
 mod host;
 mod network;
 mod security;

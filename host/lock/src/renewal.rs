@@ -1,0 +1,345 @@
+//! Renewals under way on one session, and the proof that each reached the leader.
+//!
+//! Pure state: no I/O, no await, no clock.
+//!
+//! # Guarantees
+//!
+//! A renewal's reply proves nothing by itself: a deposed leader answers from memory, with the full TTL. A reply
+//! counts when all of this holds, where T is the `raft_term` in its header:
+//!
+//! - The member that answered was known to be at T before the renewal was sent. It then forwarded the renewal to
+//!   no leader of an older term.
+//! - A linearizable read that was sent after the renewal came back at T: a quorum confirmed the leader of T
+//!   after the renewal was sent.
+//!
+//! Either that leader then took the renewal in, or a newer one was elected after the renewal was sent. A new
+//! leader gives every lease its full TTL. In both cases the lease lives for its TTL from the sending on.
+//!
+//! # Assumptions
+//!
+//! Replies on one stream come in the order of the renewals. A new leader gives a lease less than its TTL only
+//! where checkpoints are on, which are made for leases above [`CHECKPOINT`]; for these the read must have been
+//! sent after the reply.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use crate::clock::BootTime;
+
+/// Leases above this may have been checkpointed by the store. etcd does it every 5 minutes.
+pub(crate) const CHECKPOINT: Duration = Duration::from_mins(4);
+/// Renewals without a reply before no more are sent.
+pub(crate) const MOST_OUTSTANDING: usize = 32;
+/// Members remembered. A cluster has at most seven or so; a store that shows more is not believed.
+const MOST_MEMBERS: usize = 64;
+
+/// A place in the order in which requests were sent and replies arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Order(u64);
+
+/// A request that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(crate) at: BootTime,
+    order: Order,
+}
+
+/// The member that answered and the term it was in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) member: u64,
+    pub(crate) term: u64,
+}
+
+/// Whether a reply can be proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It counts once a read confirms the leader of its term.
+    Provable,
+    /// The member's term was not known before the renewal was sent. The next renewal can be proven.
+    NewTerm,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    sent: BootTime,
+    ttl: Duration,
+    term: u64,
+    /// A read proves it when it was sent after this.
+    read_after: Order,
+}
+
+/// The extension that a read has proven: a lease of `ttl`, counted from `sent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Proven {
+    pub(crate) sent: BootTime,
+    pub(crate) ttl: Duration,
+}
+
+/// All renewals of one session that are under way or not proven yet.
+#[derive(Debug, Default)]
+pub(crate) struct Renewals {
+    order: u64,
+    outstanding: VecDeque<Sent>,
+    /// The term of each member, and since when it is known.
+    members: HashMap<u64, (u64, Order)>,
+    answers: Vec<Answer>,
+    /// The latest read that was sent.
+    last_read_sent: Option<Order>,
+    /// The latest read that came back, by when it was sent.
+    last_read: Option<Order>,
+}
+
+impl Renewals {
+    const fn tick(&mut self) -> Order {
+        self.order += 1;
+        Order(self.order)
+    }
+
+    /// A new stream carries the renewals from here on; replies to earlier ones can no longer be matched.
+    pub(crate) fn reopened(&mut self) {
+        self.outstanding.clear();
+    }
+
+    /// Notes that a request is sent now.
+    pub(crate) const fn sending(&mut self, at: BootTime) -> Sent {
+        let order = self.tick();
+        Sent { at, order }
+    }
+
+    /// Notes that a linearizable read is sent now.
+    pub(crate) const fn reading(&mut self, at: BootTime) -> Sent {
+        let sent = self.sending(at);
+        self.last_read_sent = Some(sent.order);
+        sent
+    }
+
+    /// Whether a read is under way that will prove every answer, unless it fails.
+    pub(crate) fn is_proof_under_way(&self) -> bool {
+        self.last_read_sent > self.last_read
+            && self
+                .answers
+                .iter()
+                .all(|answer| Some(answer.read_after) < self.last_read_sent)
+    }
+
+    /// Notes that a renewal is sent now on the stream.
+    pub(crate) fn renewing(&mut self, at: BootTime) {
+        let sent = self.sending(at);
+        self.outstanding.push_back(sent);
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.outstanding.len() >= MOST_OUTSTANDING
+    }
+
+    /// The oldest renewal without a reply.
+    pub(crate) fn oldest(&self) -> Option<Sent> {
+        self.outstanding.front().copied()
+    }
+
+    /// Whether a read that was sent after `sent` has come back.
+    pub(crate) fn was_read_after(&self, sent: Sent) -> bool {
+        self.last_read.is_some_and(|read| read > sent.order)
+    }
+
+    /// Takes the oldest renewal off the stream: its reply has arrived. `None` when none was asked for.
+    pub(crate) fn replied(&mut self) -> Option<Sent> {
+        self.outstanding.pop_front()
+    }
+
+    /// Takes in an answer that the lease lives for `ttl` from `sent` on.
+    pub(crate) fn answered(&mut self, sent: Sent, ttl: Duration, origin: Origin) -> Standing {
+        let is_known = self
+            .members
+            .get(&origin.member)
+            .is_some_and(|&(term, since)| term == origin.term && since < sent.order);
+        self.note(origin);
+        if !is_known {
+            return Standing::NewTerm;
+        }
+        let read_after = if ttl > CHECKPOINT {
+            self.tick()
+        } else {
+            sent.order
+        };
+        if self.answers.len() < MOST_OUTSTANDING {
+            self.answers.push(Answer {
+                sent: sent.at,
+                ttl,
+                term: origin.term,
+                read_after,
+            });
+        }
+        Standing::Provable
+    }
+
+    /// Takes in a linearizable read that was sent at `sent`: the best extension that it proves.
+    pub(crate) fn read(&mut self, sent: Sent, origin: Origin) -> Option<Proven> {
+        self.note(origin);
+        self.last_read = self.last_read.max(Some(sent.order));
+        let end = |answer: &Answer| answer.sent.after(answer.ttl);
+        let proven = self
+            .answers
+            .iter()
+            .filter(|answer| answer.term == origin.term && answer.read_after < sent.order)
+            .max_by_key(|answer| end(answer))
+            .copied();
+        // What is proven is done with, and an answer of another term will never be proven.
+        self.answers
+            .retain(|answer| answer.read_after >= sent.order);
+        proven.map(|answer| Proven {
+            sent: answer.sent,
+            ttl: answer.ttl,
+        })
+    }
+
+    /// The best extension that a read sent at `sent` would have proven, had the store answered it.
+    pub(crate) fn unproven(&mut self, sent: Sent) -> Option<Proven> {
+        let answers = self
+            .answers
+            .extract_if(.., |answer| answer.read_after < sent.order);
+        answers
+            .max_by_key(|answer| answer.sent.after(answer.ttl))
+            .map(|answer| Proven {
+                sent: answer.sent,
+                ttl: answer.ttl,
+            })
+    }
+
+    /// Remembers the term that a member has shown.
+    fn note(&mut self, origin: Origin) {
+        let now = self.tick();
+        if self.members.len() >= MOST_MEMBERS && !self.members.contains_key(&origin.member) {
+            self.members.clear();
+        }
+        let known = self
+            .members
+            .entry(origin.member)
+            .or_insert((origin.term, now));
+        if known.0 != origin.term {
+            *known = (origin.term, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> BootTime {
+        BootTime::from_nanos(seconds * 1_000_000_000)
+    }
+
+    const fn from(member: u64, term: u64) -> Origin {
+        Origin { member, term }
+    }
+
+    fn answered(renewals: &mut Renewals, origin: Origin) -> Standing {
+        let sent = renewals.replied().unwrap();
+        renewals.answered(sent, TTL, origin)
+    }
+
+    fn read(renewals: &mut Renewals, origin: Origin) -> Option<Proven> {
+        let sent = renewals.reading(at(0));
+        renewals.read(sent, origin)
+    }
+
+    /// A session whose member 1 is known to be at term 2.
+    fn known() -> Renewals {
+        let mut renewals = Renewals::default();
+        assert_eq!(read(&mut renewals, from(1, 2)), None);
+        renewals
+    }
+
+    /// Promise P1. Fails when a reply extends by itself.
+    #[test]
+    fn a_reply_counts_only_when_a_later_read_shows_its_term() {
+        let mut renewals = known();
+        renewals.renewing(at(5));
+        assert_eq!(answered(&mut renewals, from(1, 2)), Standing::Provable);
+        let proven = read(&mut renewals, from(3, 2));
+        let (sent, ttl) = (at(5), TTL);
+        assert_eq!(proven, Some(Proven { sent, ttl }));
+        assert_eq!(read(&mut renewals, from(1, 2)), None, "it counts once");
+    }
+
+    /// Promise P1. A leader that was stopped answers from memory when it goes on.
+    #[test]
+    fn a_reply_of_a_deposed_leader_never_counts() {
+        let mut renewals = known();
+        renewals.renewing(at(5));
+        assert_eq!(answered(&mut renewals, from(1, 2)), Standing::Provable);
+        assert_eq!(read(&mut renewals, from(1, 3)), None);
+        assert_eq!(read(&mut renewals, from(1, 2)), None);
+    }
+
+    /// Promise P1. A follower may have handed the renewal to a leader that was deposed meanwhile.
+    #[test]
+    fn a_reply_of_a_member_that_changed_its_term_meanwhile_never_counts() {
+        let mut renewals = known();
+        renewals.renewing(at(5));
+        assert_eq!(answered(&mut renewals, from(1, 3)), Standing::NewTerm);
+        assert_eq!(read(&mut renewals, from(1, 3)), None);
+        renewals.renewing(at(6));
+        assert_eq!(answered(&mut renewals, from(1, 3)), Standing::Provable);
+        let (sent, ttl) = (at(6), TTL);
+        assert_eq!(read(&mut renewals, from(1, 3)), Some(Proven { sent, ttl }));
+    }
+
+    #[test]
+    fn a_reply_of_a_member_seen_for_the_first_time_never_counts() {
+        let mut renewals = known();
+        renewals.renewing(at(5));
+        assert_eq!(answered(&mut renewals, from(7, 2)), Standing::NewTerm);
+        assert_eq!(read(&mut renewals, from(7, 2)), None);
+    }
+
+    /// Promise P1. Fails when a read that was under way before the renewal counts.
+    #[test]
+    fn a_read_sent_before_the_renewal_proves_nothing() {
+        let mut renewals = known();
+        let early = renewals.reading(at(4));
+        renewals.renewing(at(5));
+        answered(&mut renewals, from(1, 2));
+        assert_eq!(renewals.read(early, from(1, 2)), None);
+        assert!(read(&mut renewals, from(1, 2)).is_some());
+    }
+
+    #[test]
+    fn replies_in_order_belong_to_the_renewals_in_order() {
+        let mut renewals = known();
+        for second in [5, 6, 7] {
+            renewals.renewing(at(second));
+        }
+        answered(&mut renewals, from(1, 2));
+        answered(&mut renewals, from(1, 2));
+        let proven = read(&mut renewals, from(1, 2)).unwrap();
+        assert_eq!(proven.sent, at(6), "the last reply that has arrived");
+        assert_eq!(renewals.oldest().unwrap().at, at(7));
+    }
+
+    #[test]
+    fn a_read_sent_with_the_renewal_proves_it_unless_leases_are_checkpointed() {
+        for (ttl, proves) in [(TTL, true), (CHECKPOINT * 2, false)] {
+            let mut renewals = known();
+            renewals.renewing(at(5));
+            let beside = renewals.reading(at(5));
+            assert!(renewals.is_proof_under_way());
+            let sent = renewals.replied().unwrap();
+            renewals.answered(sent, ttl, from(1, 2));
+            assert_eq!(renewals.read(beside, from(1, 2)).is_some(), proves);
+            assert_eq!(read(&mut renewals, from(1, 2)).is_some(), !proves);
+        }
+    }
+
+    #[test]
+    fn a_reply_that_was_not_asked_for_is_noticed() {
+        let mut renewals = known();
+        renewals.renewing(at(5));
+        assert!(renewals.replied().is_some());
+        assert!(renewals.replied().is_none());
+    }
+}

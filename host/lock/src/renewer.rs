@@ -1,0 +1,448 @@
+//! Renewer: the task that keeps the lease of one session alive. Runs on the guard.
+//!
+//! It sends renewals on one stream and counts those without a reply. A linearizable read behind each reply brings
+//! the proof that [`Renewals`] asks for. Replies that are late do not cost the stream: renewals are then sent
+//! more often, each with a read beside it, and another endpoint is looked for meanwhile.
+//!
+//! # Proxies
+//!
+//! `etcd grpc-proxy` renews at its own beat and answers with what its last renewal brought, which may be older
+//! than ours. A reply that arrives well after a read that was sent later shows this. From then on the lease is
+//! dated by the time that the store says is left, counted from the sending of that question.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd_client::{LeaseKeepAliveResponse, LeaseKeepAliveStream, LeaseKeeper};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::Backoff;
+use crate::clock::BootTime;
+use crate::error::{Refusal, StoreError};
+use crate::renewal::{Origin, Renewals, Sent, Standing};
+use crate::session::Session;
+use crate::tenure::EndReason;
+use crate::wire::{Reply, Wire, origin};
+
+/// Reads and questions under way at once.
+const MOST_CHECKS: usize = 16;
+/// The longest pause before a new session's first renewal.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// What a lease's end is counted from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dating {
+    /// The sending of the renewal.
+    Renewal,
+    /// The sending of the question how much time is left: renewals go through a proxy.
+    Remaining,
+}
+
+/// The answer to a read, or to the question how much time is left.
+enum Check {
+    Read {
+        sent: Sent,
+        key: String,
+        result: Result<Reply, StoreError>,
+    },
+    Remaining {
+        sent: Sent,
+        result: Result<(Duration, Origin), StoreError>,
+    },
+}
+
+/// How a stream ended.
+enum StreamEnd {
+    /// The session has ended.
+    Session,
+    /// The stream must be opened again.
+    Broken(StoreError),
+}
+
+impl From<StoreError> for StreamEnd {
+    fn from(error: StoreError) -> Self {
+        Self::Broken(error)
+    }
+}
+
+fn moved() -> StreamEnd {
+    StoreError::Unknown("another endpoint answers sooner".into()).into()
+}
+
+/// Waits for the search for another endpoint, if one is under way.
+async fn found(elsewhere: &mut Option<BoxFuture<'_, bool>>) -> bool {
+    match elsewhere {
+        Some(search) => search.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Renews one session.
+pub(crate) struct Renewer {
+    session: Arc<Session>,
+    wire: Wire,
+    /// Whether the store denies reading the key that may always be read. One of our entries serves then.
+    probe_denied: bool,
+    renewals: Renewals,
+    /// How long the last reply took.
+    latency: Duration,
+    /// When a read last came back.
+    read_back: BootTime,
+    dating: Dating,
+    checks: FuturesUnordered<BoxFuture<'static, Check>>,
+}
+
+impl Renewer {
+    pub(crate) fn new(session: Arc<Session>, wire: Wire) -> Self {
+        Self {
+            session,
+            wire,
+            probe_denied: false,
+            renewals: Renewals::default(),
+            latency: Duration::ZERO,
+            read_back: BootTime::BOOT,
+            dating: Dating::Renewal,
+            checks: FuturesUnordered::new(),
+        }
+    }
+
+    /// Renews until the session has ended or `cancel` is called.
+    pub(crate) async fn run(mut self, cancel: CancellationToken) {
+        let session = self.session.clone();
+        let whole = session.tenure(Duration::ZERO);
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            // Whatever the stream is waiting for, a lost session is lost at its deadline.
+            _ = whole.ended() => session.end(EndReason::DeadlinePassed),
+            () = self.renew() => {}
+        }
+    }
+
+    async fn renew(&mut self) {
+        let mut backoff = Backoff::reconnect();
+        sleep(self.every().min(FIRST)).await;
+        loop {
+            let at = self.wire.link().at();
+            match self.stream(at, &mut backoff).await {
+                StreamEnd::Session => return,
+                StreamEnd::Broken(error) => {
+                    tracing::debug!(lease = self.session.lease, %error, "renewal stream down");
+                    self.wire.link().move_on(at).await;
+                    sleep(backoff.next()).await;
+                }
+            }
+        }
+    }
+
+    /// The pause between renewals while replies come at once.
+    fn every(&self) -> Duration {
+        self.session.terms.ttl / 3
+    }
+
+    /// A renewal, or the opening of a stream, without a reply for this long is late.
+    fn late(&self) -> Duration {
+        self.session.terms.ttl / 6
+    }
+
+    /// The least pause between renewals.
+    fn least(&self) -> Duration {
+        self.session.terms.ttl / 20
+    }
+
+    /// The pause before the next renewal. Replies that are late may become later: renewals are then sent so often
+    /// that one arrives before the deadline though it takes most of the TTL.
+    fn pause(&self) -> Duration {
+        let oldest = self.renewals.oldest();
+        let waited = oldest.map_or(Duration::ZERO, |sent| self.now().since(sent.at));
+        if self.latency.max(waited) >= self.least() {
+            self.least() * 2
+        } else {
+            self.every()
+        }
+    }
+
+    fn now(&self) -> BootTime {
+        self.session.clock().now()
+    }
+
+    /// Renews over one stream to the endpoint `at`.
+    async fn stream(&mut self, at: usize, backoff: &mut Backoff) -> StreamEnd {
+        match self.serve(at, backoff).await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        at: usize,
+        backoff: &mut Backoff,
+    ) -> Result<std::convert::Infallible, StreamEnd> {
+        let (mut keeper, mut replies) = self.open(at, backoff).await?;
+        self.renewals.reopened();
+        self.dating = Dating::Renewal;
+        let wire = self.wire.clone();
+        let mut next = Instant::now();
+        let mut elsewhere: Option<BoxFuture<'_, bool>> = None;
+        let mut look_at = None;
+        loop {
+            let oldest = self.renewals.oldest();
+            let waited = oldest.map_or(Duration::ZERO, |sent| self.now().since(sent.at));
+            if waited >= self.late()
+                && elsewhere.is_none()
+                && look_at.is_none_or(|at| at <= Instant::now())
+            {
+                elsewhere = Some(Box::pin(wire.link().look_elsewhere(at)));
+                look_at = Some(Instant::now() + self.late());
+            }
+            if let Some(oldest) = oldest
+                && waited >= self.every() + self.late()
+                && self.renewals.was_read_after(oldest)
+                && self.now().since(self.read_back) < self.late()
+                && !self.session.has_time()
+            {
+                // The store is there and has dropped the renewal.
+                return Err(StoreError::timed_out(waited).into());
+            }
+            let timer = if self.renewals.is_full() {
+                Instant::now() + self.late()
+            } else {
+                next
+            };
+            tokio::select! {
+                biased;
+                reply = replies.message() => {
+                    let reply = reply.map_err(StoreError::from)?;
+                    let Some(reply) = reply else {
+                        return Err(StoreError::Unknown("the stream was closed".into()).into());
+                    };
+                    if self.reply(&reply)? == Standing::NewTerm {
+                        next = next.min(Instant::now() + self.least());
+                    }
+                }
+                Some(check) = self.checks.next(), if !self.checks.is_empty() => {
+                    if self.checked(check, backoff)? {
+                        next = next.min(Instant::now() + self.least());
+                    }
+                }
+                has_moved = found(&mut elsewhere) => {
+                    elsewhere = None;
+                    if has_moved {
+                        return Err(moved());
+                    }
+                }
+                () = sleep_until(timer) => {
+                    if !self.renewals.is_full() {
+                        self.send(&mut keeper, waited).await?;
+                    }
+                    next = Instant::now() + self.pause();
+                }
+            }
+        }
+    }
+
+    /// Opens a stream. The client sends a renewal with it and keeps the reply to itself, so opening extends
+    /// nothing; it shows whether the lease exists. A read beside it shows the member's term.
+    async fn open(
+        &mut self,
+        at: usize,
+        backoff: &mut Backoff,
+    ) -> Result<(LeaseKeeper, LeaseKeepAliveStream), StreamEnd> {
+        self.checks.clear();
+        self.read();
+        let began = self.now();
+        let wire = self.wire.clone();
+        let mut client = wire.client().lease_client();
+        let (late, patience) = (self.late(), self.every() + self.late());
+        let elsewhere = async {
+            loop {
+                sleep(late).await;
+                if wire.link().look_elsewhere(at).await {
+                    return;
+                }
+            }
+        };
+        let opening = timeout(patience, client.keep_alive(self.session.lease));
+        tokio::pin!(elsewhere, opening);
+        let opened = loop {
+            tokio::select! {
+                opened = &mut opening => break opened,
+                Some(check) = self.checks.next(), if !self.checks.is_empty() => {
+                    self.checked(check, backoff)?;
+                }
+                () = &mut elsewhere => return Err(moved()),
+            }
+        };
+        self.latency = self.now().since(began);
+        match opened {
+            Err(_) => Err(StoreError::timed_out(patience).into()),
+            Ok(Err(etcd_client::Error::LeaseKeepAliveError(text)))
+                if text.contains("not found") =>
+            {
+                self.session.end(EndReason::LeaseGone);
+                Err(StreamEnd::Session)
+            }
+            Ok(Err(error)) => Err(StoreError::from(error).into()),
+            Ok(Ok(open)) => Ok(open),
+        }
+    }
+
+    async fn send(&mut self, keeper: &mut LeaseKeeper, waited: Duration) -> Result<(), StoreError> {
+        self.renewals.renewing(self.now());
+        keeper.keep_alive().await?;
+        if waited.max(self.latency) >= self.least() {
+            // Replies are late: the proof must be under way before the reply is there.
+            self.read();
+        }
+        Ok(())
+    }
+
+    /// Takes in the reply to the oldest renewal.
+    fn reply(&mut self, reply: &LeaseKeepAliveResponse) -> Result<Standing, StreamEnd> {
+        if !self.wire.identity().is_same_cluster(reply.header()) {
+            self.session.end(EndReason::StoreChanged {
+                detail: "another cluster answered a renewal".into(),
+            });
+            return Err(StreamEnd::Session);
+        }
+        if reply.id() != self.session.lease {
+            return Err(StoreError::Unknown("a reply for another lease".into()).into());
+        }
+        let Some(sent) = self.renewals.replied() else {
+            return Err(StoreError::Unknown("a reply that was not asked for".into()).into());
+        };
+        let Ok(ttl @ 1..) = u64::try_from(reply.ttl()) else {
+            self.session.end(EndReason::LeaseGone);
+            return Err(StreamEnd::Session);
+        };
+        let now = self.now();
+        self.latency = now.since(sent.at);
+        let overtaken = now.since(self.read_back.max(sent.at));
+        if self.renewals.was_read_after(sent) && overtaken >= self.least() {
+            if self.dating == Dating::Renewal {
+                tracing::debug!(lease = self.session.lease, "renewals go through a proxy");
+            }
+            self.dating = Dating::Remaining;
+        }
+        if self.dating == Dating::Remaining {
+            self.ask_remaining();
+            return Ok(Standing::Provable);
+        }
+        let ttl = Duration::from_secs(ttl);
+        let standing = self.renewals.answered(sent, ttl, origin(reply.header()));
+        self.prove();
+        Ok(standing)
+    }
+
+    /// Takes in a check. True when a renewal should follow soon.
+    fn checked(&mut self, check: Check, backoff: &mut Backoff) -> Result<bool, StreamEnd> {
+        match check {
+            Check::Read {
+                sent,
+                result: Ok(reply),
+                ..
+            } => {
+                self.read_back = self.now();
+                let Some(proven) = self.renewals.read(sent, reply.origin) else {
+                    return Ok(false);
+                };
+                backoff.reset();
+                if self.session.extend(proven.sent, proven.ttl) {
+                    Ok(false)
+                } else {
+                    Err(StreamEnd::Session)
+                }
+            }
+            Check::Read {
+                sent,
+                key,
+                result: Err(error),
+            } => {
+                tracing::debug!(lease = self.session.lease, %error, "a renewal is not proven");
+                let denied = matches!(
+                    error,
+                    StoreError::Refused {
+                        kind: Refusal::Denied,
+                        ..
+                    }
+                );
+                if denied && key == self.wire.probe_key() {
+                    self.probe_denied = true;
+                    if self.session.some_key().is_none() {
+                        return self.without_proof(sent);
+                    }
+                    self.read();
+                }
+                Ok(true)
+            }
+            Check::Remaining {
+                sent,
+                result: Ok((left, origin)),
+            } => {
+                let standing = self.renewals.answered(sent, left, origin);
+                self.prove();
+                Ok(standing == Standing::NewTerm)
+            }
+            Check::Remaining {
+                result: Err(error), ..
+            } => {
+                tracing::debug!(lease = self.session.lease, %error, "the time left is not known");
+                Ok(true)
+            }
+        }
+    }
+
+    /// The store denies every read that could prove a renewal. Such a session carries no entries.
+    fn without_proof(&mut self, sent: Sent) -> Result<bool, StreamEnd> {
+        let Some(unproven) = self.renewals.unproven(sent) else {
+            return Ok(false);
+        };
+        if self
+            .session
+            .extend_without_proof(unproven.sent, unproven.ttl)
+        {
+            Ok(false)
+        } else {
+            Err(StreamEnd::Session)
+        }
+    }
+
+    /// Sends the read that proves the answers so far, unless it is under way.
+    fn prove(&mut self) {
+        if !self.renewals.is_proof_under_way() {
+            self.read();
+        }
+    }
+
+    /// Sends a linearizable read of a key that we may read.
+    fn read(&mut self) {
+        if self.checks.len() >= MOST_CHECKS {
+            return;
+        }
+        let own = self.session.some_key().filter(|_| self.probe_denied);
+        let key = own.unwrap_or_else(|| self.wire.probe_key().to_owned());
+        let sent = self.renewals.reading(self.now());
+        let (wire, patience) = (self.wire.clone(), self.session.left());
+        self.checks.push(Box::pin(async move {
+            let result = wire.read_patiently(key.clone(), patience).await;
+            Check::Read { sent, key, result }
+        }));
+    }
+
+    /// Asks how much time the store gives the lease.
+    fn ask_remaining(&mut self) {
+        if self.checks.len() >= MOST_CHECKS {
+            return;
+        }
+        let sent = self.renewals.sending(self.now());
+        let (wire, patience) = (self.wire.clone(), self.session.left());
+        let lease = self.session.lease;
+        self.checks.push(Box::pin(async move {
+            let result = wire.remaining(lease, patience).await;
+            Check::Remaining { sent, result }
+        }));
+    }
+}

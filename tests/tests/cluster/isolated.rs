@@ -1,0 +1,52 @@
+//! A member without the others must not confirm what they have deleted.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use leasehold_lock::{ConnectOptions, Locks};
+use leasehold_tests::cluster::Cluster;
+use leasehold_tests::etcd::Version;
+use leasehold_tests::on_etcd;
+use tokio::time::Instant;
+
+use crate::{SLACK, end, request};
+
+const NAME: &str = "/cluster/isolated";
+
+/// TTL that outlives the isolation.
+const TTL: Duration = Duration::from_secs(30);
+
+/// Time to go on asking: an isolated follower notices the loss of its leader after one to two seconds.
+const ASK_FOR: Duration = Duration::from_secs(4);
+
+on_etcd!(async an_isolated_follower_confirms_no_deleted_entry);
+
+async fn an_isolated_follower_confirms_no_deleted_entry(version: Version) -> Result<()> {
+    let cluster = Cluster::start(version, 3)?;
+    let leader = cluster.leader()?;
+    let followers = cluster.others(leader);
+    let (follower, connected) = (followers[0], [leader, followers[1]]);
+    // Short, so that many questions fit the time in which a wrong answer can come.
+    let options = ConnectOptions::new(cluster.via(&[follower]));
+    let options = options.request_timeout(Duration::from_millis(500));
+    let locks = Locks::connect(options).await?;
+    let grant = locks.acquire(request(NAME, TTL)).await?;
+    ensure!(grant.verify().await?, "a grant that is not confirmed");
+
+    let operator = cluster.ctl(&connected)?;
+    cluster.isolate(follower)?;
+    let deleted = operator.run(&["del", grant.key()])?;
+    ensure!(deleted == "1", "etcdctl deleted {deleted:?} keys");
+    let began = Instant::now();
+    while began.elapsed() < ASK_FOR {
+        // No answer is as good as a no here.
+        if grant.verify().await.unwrap_or(false) {
+            bail!(
+                "the entry was confirmed {:?} after its deletion was acknowledged",
+                began.elapsed()
+            );
+        }
+    }
+    cluster.heal();
+    end(grant.tenure(), SLACK).await.map(drop)
+}
