@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::world::{HOSTS, MEMBERS, TTL};
+use crate::world::{HOSTS, LONG_TTL, MEMBERS, TTL};
 
 /// One fault. Members and hosts go by their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,9 +66,10 @@ impl Fault {
         match rng.u32(..100) {
             0..15 => Self::LeaderPaused(span(rng, 500, most)),
             15..25 => Self::LeaderDeposed {
-                paused: span(rng, 1_500, most),
+                // Past an election, and less than a client's patience with one member.
+                paused: span(rng, 2_000, LONG_TTL / 3),
                 host,
-                cut: span(rng, 500, most),
+                cut: span(rng, 14_000, LONG_TTL + TTL),
             },
             25..33 => Self::AllMembersPaused(span(rng, 500, TTL.mul_f64(1.5))),
             33..45 => Self::MemberKilled {

@@ -23,11 +23,15 @@ use crate::fault::{Fault, Way};
 pub(crate) const MEMBERS: usize = 3;
 pub(crate) const HOSTS: usize = 3;
 
-/// The leases' time to live.
+/// The time to live of most leases.
 pub(crate) const TTL: Duration = Duration::from_secs(5);
 
+/// The time to live of the others, which outlast an election with renewals under way.
+pub(crate) const LONG_TTL: Duration = Duration::from_secs(15);
+
 /// Jobs that run on and on, by name.
-const BEATS: [&str; 4] = ["beat-0", "beat-1", "beat-2", "beat-3"];
+const BEATS: [&str; 2] = ["beat-0", "beat-1"];
+const LONG_BEATS: [&str; 2] = ["long-0", "long-1"];
 const LEDGERS: [&str; 2] = ["ledger-0", "ledger-1"];
 
 /// Jobs with ticks, by name.
@@ -118,7 +122,7 @@ impl World {
     /// One had none in time.
     pub(crate) fn wait_all_run(&self) -> Result<()> {
         let now = boot_ns();
-        for job in [&BEATS[..], &LEDGERS, &TICKS].concat() {
+        for job in [&BEATS[..], &LONG_BEATS, &LEDGERS, &TICKS].concat() {
             eventually(RECOVERY, &format!("an effect of {job}"), || {
                 let mut hosts = self.hosts.iter();
                 let had = hosts.any(|host| {
@@ -326,8 +330,15 @@ fn jobs(config: Config) -> Result<Config> {
         job.ttl(&format!("{}s", TTL.as_secs()))
             .restart("100ms", "1s")
     };
-    let config = BEATS.iter().fold(config, |config, name| {
-        config.job(name, |job| kept(job).plugin(&heartbeat).args(&["0", "100"]))
+    let beats = BEATS.map(|name| (name, TTL));
+    let beats = beats
+        .into_iter()
+        .chain(LONG_BEATS.map(|name| (name, LONG_TTL)));
+    let config = beats.fold(config, |config, (name, ttl)| {
+        config.job(name, |job| {
+            let job = kept(job).ttl(&format!("{}s", ttl.as_secs()));
+            job.plugin(&heartbeat).args(&["0", "100"])
+        })
     });
     let config = LEDGERS.iter().fold(config, |config, name| {
         let prefix = format!("ledger/{name}/");
