@@ -1,9 +1,12 @@
-//! From the `[store]` table to a connection. The only place that reads what is inside secret files.
+//! From the `[store]` table to a connection.
+//!
+//! Secret files are named here and looked into by `leasehold-lock`, at each connection and each login.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use leasehold_lock::{Clock, ConnectError, ConnectOptions, Connector, Locks, Tls};
+use leasehold_lock::{Clock, ConnectError, ConnectOptions, Connector, Locks, Source, Tls};
 
 use crate::config::{Drift, Endpoint, Place, Store};
 
@@ -31,11 +34,13 @@ impl StoreSetupError {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, StoreSetupError> {
-    std::fs::read(path).map_err(|source| StoreSetupError::File {
+/// A file that can be read now, and is read anew whenever it is needed.
+fn source(path: &Path) -> Result<Source, StoreSetupError> {
+    File::open(path).map_err(|source| StoreSetupError::File {
         file: path.display().to_string(),
         source,
-    })
+    })?;
+    Ok(Source::file(path))
 }
 
 /// The options for a store that is not in this process. An embedded one is looked into through the
@@ -59,18 +64,15 @@ pub fn options(store: &Store) -> Result<ConnectOptions, StoreSetupError> {
     let mut options =
         timed(ConnectOptions::new(endpoints), store).allow_plaintext(remote.allow_plaintext());
     if let Some(login) = remote.login() {
-        let password = read(login.password_file())?;
-        let password = String::from_utf8_lossy(&password);
-        // Editors end files with a line end that is no part of the password.
-        options = options.user(login.user(), password.trim_end_matches(['\r', '\n']));
+        options = options.user_from(login.user(), source(login.password_file())?);
     }
     if let Some(tls) = remote.tls() {
         let identity = match tls.identity() {
-            Some((cert, key)) => Some((read(cert)?, read(key)?)),
+            Some((cert, key)) => Some((source(cert)?, source(key)?)),
             None => None,
         };
         options = options.tls(Tls {
-            ca: Some(read(tls.ca())?),
+            ca: Some(source(tls.ca())?),
             identity,
         });
     }

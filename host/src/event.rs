@@ -48,6 +48,9 @@ pub(crate) enum What {
     StoreConnected {
         endpoint: String,
         cluster_id: String,
+        /// The end of our client certificate.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        certificate_until: Option<String>,
     },
     /// The embedded store is open; `data` says where its data is.
     StoreOpened {

@@ -140,6 +140,9 @@ impl Host {
                         What::StoreConnected {
                             endpoint: locks.endpoints().join(", "),
                             cluster_id: format!("{:x}", locks.cluster_id()),
+                            certificate_until: locks
+                                .certificate_until()
+                                .map(|until| humantime::format_rfc3339_seconds(until).to_string()),
                         },
                     );
                     return Ok(Some(locks));

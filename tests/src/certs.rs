@@ -68,14 +68,21 @@ impl Certs {
             wrong: Authority::make("wrong")?,
         };
         let dir = shared.dir.path();
-        write(&dir.join("ca.crt"), &shared.right.pem)?;
-        shared.right.sign(dir, "server", VALID)?;
-        shared.right.sign(dir, "client", VALID)?;
+        shared.right.write_and_sign(dir)?;
         // Trusts the right server, yet is signed by an authority that the server does not know.
         shared.wrong.sign(dir, "stranger", VALID)?;
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// Replaces the authority and the certificates of server and client, in the same files, as a rotation does.
+    /// Nothing made before is trusted by what is made now.
+    ///
+    /// # Errors
+    /// A key could not be made or a file not written.
+    pub fn rotate(&self) -> Result<()> {
+        Authority::make("next")?.write_and_sign(self.shared.dir.path())
     }
 
     /// For the server.
@@ -128,6 +135,12 @@ impl Authority {
             pem,
             issuer: Issuer::new(params, key),
         })
+    }
+
+    fn write_and_sign(&self, dir: &Path) -> Result<()> {
+        write(&dir.join("ca.crt"), &self.pem)?;
+        self.sign(dir, "server", VALID)?;
+        self.sign(dir, "client", VALID)
     }
 
     fn sign(&self, dir: &Path, name: &str, valid: Duration) -> Result<()> {

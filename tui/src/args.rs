@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use leasehold_lock::{ConnectOptions, Tls};
+use leasehold_lock::{ConnectOptions, Source, Tls};
 use leasehold_records::Root;
 
 use crate::app::View;
@@ -114,25 +114,25 @@ impl StoreArgs {
             .greet_key(self.root.as_str())
             .allow_plaintext(self.allow_plaintext);
         if let (Some(user), Some(file)) = (&self.user, &self.password_file) {
-            let password = read(file)?;
-            let password = String::from_utf8_lossy(&password);
-            options = options.user(user, password.trim_end_matches(['\r', '\n']));
+            options = options.user_from(user, source(file)?);
         }
         if self.ca.is_some() || self.cert.is_some() {
             let identity = match (&self.cert, &self.key) {
-                (Some(cert), Some(key)) => Some((read(cert)?, read(key)?)),
+                (Some(cert), Some(key)) => Some((source(cert)?, source(key)?)),
                 _ => None,
             };
-            let ca = self.ca.as_deref().map(read).transpose()?;
+            let ca = self.ca.as_deref().map(source).transpose()?;
             options = options.tls(Tls { ca, identity });
         }
         Ok(options)
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, TopError> {
-    std::fs::read(file)
-        .map_err(|error| TopError::Usage(format!("cannot read {}: {error}", file.display())))
+/// A file that can be read now, and is read anew at each connection and login.
+fn source(file: &Path) -> Result<Source, TopError> {
+    std::fs::File::open(file)
+        .map_err(|error| TopError::Usage(format!("cannot read {}: {error}", file.display())))?;
+    Ok(Source::file(file))
 }
 
 fn root(text: &str) -> Result<Root, String> {

@@ -202,11 +202,13 @@ impl Attempt {
     async fn run(mut self, mut tell: impl FnMut(Place) + Send) -> Result<Grant, AcquireError> {
         let seen = self.shared.wire.identity().highest();
         let mut sessions = 1;
+        let mut backoff = Backoff::reconnect();
         let found = loop {
             let found = match self.enqueue().await {
                 // We had no place yet that could be lost, so another session serves as well.
                 Err(AcquireError::SessionLost { .. }) if sessions < SESSIONS => {
                     sessions += 1;
+                    tokio::time::sleep(backoff.next()).await;
                     self = self.under_another_session().await?;
                     continue;
                 }
@@ -215,6 +217,12 @@ impl Attempt {
             if found.create.is_some() || self.request.wait == Wait::Never {
                 break found;
             }
+            if self.time_left().is_some_and(|left| left.is_zero()) {
+                return Err(self.contended(&found.lines, None));
+            }
+            // A store that shows foreign keys under one lease after the other is not asked for leases without
+            // a pause.
+            tokio::time::sleep(backoff.next()).await;
             self = self.under_another_lease().await?;
         };
         let Some(create) = found.create else {
@@ -275,7 +283,7 @@ impl Attempt {
         };
         let mut backoff = Backoff::reconnect();
         loop {
-            self.entry.may_exist();
+            self.entry.sending();
             let entry = NewEntry {
                 prefix: &self.prefix,
                 key: self.entry.key(),
@@ -286,6 +294,7 @@ impl Attempt {
             };
             match self.shared.wire.enqueue(&entry).await {
                 Ok(found) if found.create.is_none() => {
+                    self.entry.answered();
                     if look == Look::Nothing {
                         // Somebody is there after all, or it is ours, from a request that got no answer.
                         self.claim.met(Crowd::Few);
@@ -297,12 +306,17 @@ impl Attempt {
                         mode = Mode::Queue;
                         continue;
                     }
-                    self.entry.is_absent();
                     return Ok(found);
                 }
-                Ok(found) => return Ok(found),
+                Ok(found) => {
+                    match found.create {
+                        Some(create) if !found.made => self.entry.found_at(create),
+                        _ => self.entry.answered(),
+                    }
+                    return Ok(found);
+                }
                 Err(source @ StoreError::Refused { kind, .. }) => {
-                    self.entry.is_absent();
+                    self.entry.answered();
                     if kind == Refusal::LeaseNotFound {
                         self.session.end(crate::tenure::EndReason::LeaseGone);
                         return Err(self.session_lost());
@@ -355,7 +369,7 @@ impl Attempt {
         match arrived {
             Some(Ok(())) => self.granted(create, create),
             Some(Err(revision)) => {
-                self.entry.is_absent();
+                self.entry.is_gone();
                 if !self.session.is_alive() {
                     return Err(self.session_lost());
                 }

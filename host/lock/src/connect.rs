@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Certificate, Client, TlsOptions};
-
 use crate::connector::{Connector, Dial, UNIX_SCHEME};
+use crate::credentials::{CredentialError, Credentials, Login, Source, Tls};
+use crate::dialer::{Dialer, Race};
 use crate::error::{ConnectError, StoreError};
 use crate::identity::Identity;
 use crate::link::Link;
@@ -30,21 +30,12 @@ pub struct ConnectOptions {
     /// As given; of a store in this process, what it is called.
     endpoints: Vec<String>,
     in_process: Option<Arc<dyn Connector>>,
-    user: Option<(String, String)>,
+    login: Option<Login>,
     tls: Option<Tls>,
     allow_plaintext: bool,
     connect_timeout: Duration,
     request_timeout: Duration,
     greet_key: String,
-}
-
-/// PEM texts for TLS.
-#[derive(Clone, Default)]
-pub struct Tls {
-    /// Certificates that the server's must chain to. The system's are not used.
-    pub ca: Option<Vec<u8>>,
-    /// Our certificate and its key, when the server asks for one.
-    pub identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl ConnectOptions {
@@ -54,7 +45,7 @@ impl ConnectOptions {
         Self {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
             in_process: None,
-            user: None,
+            login: None,
             tls: None,
             allow_plaintext: false,
             connect_timeout: Duration::from_secs(3),
@@ -72,14 +63,22 @@ impl ConnectOptions {
         }
     }
 
-    /// Logs in with a user and password, and again whenever the store forgets the login.
+    /// Logs in with a user and a fixed password, and again whenever the store forgets the login.
     #[must_use]
-    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
-        self.user = Some((name.into(), password.into()));
+    pub fn user(self, name: impl Into<String>, password: impl AsRef<str>) -> Self {
+        self.user_from(name, Source::value(password.as_ref()))
+    }
+
+    /// Logs in with a user and the password that its source holds at each login. A line end after the
+    /// password is not part of it.
+    #[must_use]
+    pub fn user_from(mut self, name: impl Into<String>, password: Source) -> Self {
+        let user = name.into();
+        self.login = Some(Login { user, password });
         self
     }
 
-    /// Uses TLS.
+    /// Uses TLS, with what its sources hold at each connection.
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
@@ -118,10 +117,6 @@ impl ConnectOptions {
     /// The endpoints, for messages; of a store in this process, what it is called.
     pub fn endpoints(&self) -> &[String] {
         &self.endpoints
-    }
-
-    pub(crate) fn greet_key_value(&self) -> &str {
-        &self.greet_key
     }
 
     pub(crate) const fn request_timeout_value(&self) -> Duration {
@@ -180,25 +175,51 @@ impl ConnectOptions {
         }
     }
 
+    pub(crate) fn credentials(&self) -> Credentials {
+        Credentials::new(self.tls.clone(), self.login.clone())
+    }
+
     /// Connects to the first endpoint that answers. Each link has a connection of its own, living on the
     /// calling runtime; to a store in this process there is none.
-    pub(crate) async fn link(&self, identity: &Identity) -> Result<Link, ConnectError> {
+    pub(crate) async fn link(
+        &self,
+        identity: &Arc<Identity>,
+        credentials: &Arc<Credentials>,
+    ) -> Result<Link, ConnectError> {
         self.check()?;
-        if let Some(dial) = self.dial() {
-            let client = self.dialled(dial, identity).await?;
-            return Ok(Link::new(client, self.endpoints.clone(), 0));
+        let dialer = Dialer::new(self.clone(), credentials.clone(), identity.clone())?;
+        if dialer.is_encrypted() {
+            // Unusable files are named at once; later on, the previous ones stay in use.
+            let unusable = |error: CredentialError| ConnectError::Setup(error.to_string());
+            credentials.tls_config().await.map_err(unusable)?;
         }
-        let endpoints: Vec<String> = self.endpoints.iter().map(|e| self.address(e)).collect();
-        let mut failed = ConnectError::NoEndpoints;
-        for (at, endpoint) in endpoints.iter().enumerate() {
-            match self.client(endpoint, identity).await {
-                Ok(client) => return Ok(Link::new(client, endpoints, at)),
-                // Whoever answers with a no speaks for all of them.
-                Err(error @ ConnectError::Unreachable { .. }) => failed = error,
-                Err(error) => return Err(error),
+        let all: Vec<usize> = (0..dialer.len()).collect();
+        let (at, client) = dialer.race(&all, Race::InOrder).await?;
+        Ok(Link::new(dialer, client, at))
+    }
+
+    /// One way for each endpoint.
+    pub(crate) fn dials(&self, credentials: &Arc<Credentials>) -> Result<Vec<Dial>, ConnectError> {
+        if let Some(store) = &self.in_process {
+            return Ok(vec![Dial::InProcess(Arc::clone(store))]);
+        }
+        let dial = |endpoint: &String| {
+            if let Some(socket) = Dial::unix(endpoint) {
+                return Ok(socket);
             }
-        }
-        Err(failed)
+            let address = self.address(endpoint);
+            let uri: http::Uri = address.parse().map_err(|error: http::uri::InvalidUri| {
+                ConnectError::BadEndpoint {
+                    endpoint: endpoint.clone(),
+                    reason: error.to_string(),
+                }
+            })?;
+            Ok(match uri.scheme_str() {
+                Some("https") => Dial::Encrypted(uri, credentials.clone()),
+                _ => Dial::Plain(uri),
+            })
+        };
+        self.endpoints.iter().map(dial).collect()
     }
 
     /// The endpoint with its scheme.
@@ -210,94 +231,20 @@ impl ConnectOptions {
         }
     }
 
-    /// How to reach the store, when it is not by TCP.
-    fn dial(&self) -> Option<Dial> {
-        if let Some(store) = &self.in_process {
-            return Some(Dial::InProcess(Arc::clone(store)));
-        }
-        Dial::unix(self.endpoints.first()?)
+    pub(crate) const fn connect_timeout_value(&self) -> Duration {
+        self.connect_timeout
     }
 
-    async fn dialled(&self, dial: Dial, identity: &Identity) -> Result<Client, ConnectError> {
-        let channel = dial.channel(self.connect_timeout);
-        let connecting = Client::from_channel(channel, Some(self.client_options()));
-        self.greeted(Box::pin(connecting), identity).await
+    pub(crate) fn greet_key_value(&self) -> &str {
+        &self.greet_key
     }
 
-    async fn client(&self, endpoint: &str, identity: &Identity) -> Result<Client, ConnectError> {
-        let connecting = Client::connect([endpoint], Some(self.client_options()));
-        self.greeted(Box::pin(connecting), identity).await
+    /// How long a new connection may take to bring its first reply.
+    pub(crate) fn first_reply_patience(&self) -> Duration {
+        self.connect_timeout + self.request_timeout
     }
 
-    fn client_options(&self) -> etcd_client::ConnectOptions {
-        let mut options = etcd_client::ConnectOptions::new()
-            .with_connect_timeout(self.connect_timeout)
-            .with_keep_alive(PING_EVERY, PING_TIMEOUT)
-            .with_keep_alive_while_idle(false)
-            .with_require_leader(true)
-            .with_auto_token_refresh(true);
-        if let Some((name, password)) = &self.user {
-            options = options.with_user(name, password);
-        }
-        if let Some(tls) = &self.tls {
-            let mut with = TlsOptions::new();
-            if let Some(ca) = &tls.ca {
-                with = with.ca_certificate(Certificate::from_pem(ca));
-            }
-            if let Some((cert, key)) = &tls.identity {
-                with = with.identity(etcd_client::Identity::from_pem(cert, key));
-            }
-            options = options.with_tls(with);
-        }
-        options
-    }
-
-    async fn greeted(
-        &self,
-        connecting: impl Future<Output = Result<Client, etcd_client::Error>> + Unpin,
-        identity: &Identity,
-    ) -> Result<Client, ConnectError> {
-        let patience = self.connect_timeout + self.request_timeout;
-        let client = tokio::time::timeout(patience, connecting)
-            .await
-            .map_err(|_| self.unreachable(format!("no login within {patience:?}")))?
-            .map_err(|error| match error {
-                error @ etcd_client::Error::GRpcStatus(_) => self.failed(&error.into()),
-                other => ConnectError::Setup(other.to_string()),
-            })?;
-        self.greet(client, identity).await
-    }
-
-    /// One small read, so that a wrong address, certificate or password shows now and not at the
-    /// first lock. A store that denies the read has answered, which is all we ask.
-    async fn greet(&self, client: Client, identity: &Identity) -> Result<Client, ConnectError> {
-        let mut kv = client.kv_client();
-        let read = etcd_client::GetOptions::new().with_count_only();
-        let reply = tokio::time::timeout(
-            self.connect_timeout + self.request_timeout,
-            kv.get(self.greet_key.as_str(), Some(read)),
-        )
-        .await;
-        match reply {
-            Err(_) => Err(self.unreachable(format!(
-                "no reply within {:?}",
-                self.connect_timeout + self.request_timeout
-            ))),
-            Ok(Ok(reply)) if !identity.is_same_cluster(reply.header()) => {
-                Err(self.unreachable("another cluster answered at this address".into()))
-            }
-            Ok(Ok(_)) => Ok(client),
-            Ok(Err(error)) => {
-                let text = error.to_string();
-                match StoreError::from(error) {
-                    StoreError::Refused { .. } if text.contains("permission denied") => Ok(client),
-                    other => Err(self.failed(&other)),
-                }
-            }
-        }
-    }
-
-    fn failed(&self, error: &StoreError) -> ConnectError {
+    pub(crate) fn failed(&self, error: &StoreError) -> ConnectError {
         match error {
             StoreError::Refused { message, .. } => ConnectError::Refused {
                 endpoints: self.endpoints.join(", "),
@@ -324,7 +271,7 @@ impl ConnectOptions {
         }
     }
 
-    fn unreachable(&self, reason: String) -> ConnectError {
+    pub(crate) fn unreachable(&self, reason: String) -> ConnectError {
         ConnectError::Unreachable {
             endpoints: self.endpoints.join(", "),
             reason,
@@ -337,7 +284,7 @@ impl fmt::Debug for ConnectOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectOptions")
             .field("endpoints", &self.endpoints)
-            .field("user", &self.user.as_ref().map(|(name, _)| name))
+            .field("user", &self.login.as_ref().map(|login| &login.user))
             .field("tls", &self.tls.is_some())
             .field("allow_plaintext", &self.allow_plaintext)
             .finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! Ways to the store other than TCP: calls inside this process, and sockets in the file system.
+//! Ways to the store: calls inside this process, sockets in the file system, and TCP with or without TLS.
 //!
 //! This file makes channels. It must never decide whom to trust or when to give up.
 
@@ -7,15 +7,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
 use tonic::body::Body;
 use tonic::transport::Endpoint;
-use tower::BoxError;
 use tower::util::BoxCloneSyncService;
+use tower::{BoxError, ServiceExt as _};
 
 use crate::connect::{PING_EVERY, PING_TIMEOUT};
+use crate::credentials::Credentials;
 
 /// What an endpoint that is a socket in the file system begins with.
 pub(crate) const UNIX_SCHEME: &str = "unix://";
@@ -34,11 +39,13 @@ pub trait Connector: Send + Sync + 'static {
     fn describe(&self) -> String;
 }
 
-/// How to reach the store when it is not by TCP.
+/// One way to reach the store.
 #[derive(Clone)]
 pub(crate) enum Dial {
     InProcess(Arc<dyn Connector>),
     Unix(PathBuf),
+    Plain(Uri),
+    Encrypted(Uri, Arc<Credentials>),
 }
 
 impl Dial {
@@ -49,26 +56,69 @@ impl Dial {
             .map(|path| Self::Unix(path.into()))
     }
 
-    /// A channel to the store; over a socket it opens a stream when it is first used, and another when that
-    /// one has broken.
-    pub(crate) fn channel(self, connect_timeout: Duration) -> etcd_client::Channel {
-        let path = match self {
+    /// A channel to the store. Except within this process, it opens a connection when it is first used, and
+    /// another when that one has broken. Its connections live on the calling runtime.
+    pub(crate) fn channel(&self, connect_timeout: Duration) -> etcd_client::Channel {
+        let channel = match self {
             Self::InProcess(store) => return etcd_client::Channel::Custom(store.service()),
-            Self::Unix(path) => path,
+            Self::Unix(path) => {
+                let path = path.clone();
+                let connector = tower::service_fn(move |_| {
+                    let path = path.clone();
+                    async move { UnixStream::connect(path).await.map(TokioIo::new) }
+                });
+                // The address is only what requests are addressed to; nothing looks it up.
+                let socket = Endpoint::from_static("http://localhost");
+                timed(socket, connect_timeout).connect_with_connector_lazy(connector)
+            }
+            Self::Plain(address) => {
+                timed(Endpoint::from(address.clone()), connect_timeout).connect_lazy()
+            }
+            Self::Encrypted(address, credentials) => {
+                // tonic would set TLS up once; ours reads the credentials at each connect. For tonic the
+                // connection is therefore a plain one, while requests name the real address.
+                let endpoint = Endpoint::from(without_tls(address)).origin(address.clone());
+                let mut tcp = HttpConnector::new();
+                tcp.set_nodelay(true);
+                tcp.set_connect_timeout(Some(connect_timeout));
+                let credentials = Arc::clone(credentials);
+                let connector = tower::service_fn(move |address| {
+                    encrypted(address, tcp.clone(), Arc::clone(&credentials))
+                });
+                timed(endpoint, connect_timeout).connect_with_connector_lazy(connector)
+            }
         };
-        let connector = tower::service_fn(move |_| {
-            let path = path.clone();
-            async move { UnixStream::connect(path).await.map(TokioIo::new) }
-        });
-        // The address is only what requests are addressed to; nothing looks it up.
-        let channel = Endpoint::from_static("http://localhost")
-            .connect_timeout(connect_timeout)
-            .http2_keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(false)
-            .connect_with_connector_lazy(connector);
         etcd_client::Channel::Tonic(channel)
     }
+}
+
+fn timed(endpoint: Endpoint, connect_timeout: Duration) -> Endpoint {
+    endpoint
+        .connect_timeout(connect_timeout)
+        .http2_keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(false)
+}
+
+fn without_tls(address: &Uri) -> Uri {
+    let mut parts = address.clone().into_parts();
+    parts.scheme = Some(http::uri::Scheme::HTTP);
+    // Only the scheme differs, so the parts still fit together.
+    Uri::from_parts(parts).unwrap_or_else(|_| address.clone())
+}
+
+/// Connects with the credentials of this moment.
+async fn encrypted(
+    address: Uri,
+    tcp: HttpConnector,
+    credentials: Arc<Credentials>,
+) -> Result<TokioIo<TlsStream<TcpStream>>, BoxError> {
+    let host = address.host().unwrap_or_default().trim_matches(['[', ']']);
+    let name = ServerName::try_from(host.to_owned())?;
+    let config = credentials.tls_config().await?;
+    let stream = tcp.oneshot(address).await?.into_inner();
+    let stream = TlsConnector::from(config).connect(name, stream).await?;
+    Ok(TokioIo::new(stream))
 }
 
 impl fmt::Debug for Dial {
@@ -76,6 +126,7 @@ impl fmt::Debug for Dial {
         match self {
             Self::InProcess(connector) => f.write_str(&connector.describe()),
             Self::Unix(path) => write!(f, "{UNIX_SCHEME}{}", path.display()),
+            Self::Plain(address) | Self::Encrypted(address, _) => write!(f, "{address}"),
         }
     }
 }

@@ -1,48 +1,77 @@
 //! Our entry in a queue, and the promise that it does not stay there by accident.
 //!
 //! Whatever happens to the future or the grant that owns it, an entry is deleted by its create
-//! revision (never by its name alone: a retried delete by name can remove somebody's newer lock), and
+//! revision (never by its name alone: a retried delete by name can remove a newer lock of another), and
 //! its slot is freed only when the store has confirmed that it is gone.
+//!
+//! # Puts without an answer
+//!
+//! A put that was not answered may be carried out at any later moment: after a repeated one was answered,
+//! after a refusal, after the lock was given back. It is a put under our lease, so only the end of the lease
+//! rules it out. Such puts are counted past success and refusal. When the owner of the entry is done with it,
+//! the key is looked for until each of them was found or the lease has ended; and after the first looks in
+//! vain the lease is retired, so that it ends as soon as no other entry lives on it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout};
+
 use crate::backoff::Backoff;
 use crate::error::StoreError;
 use crate::locks::Shared;
-use crate::session::Slot;
+use crate::pool::Slot;
 
-/// When to look again for an entry whose making was never confirmed. etcd gives up on a proposal
-/// after about 7 s, so one that has not appeared by the last look will not appear.
-const LOOKS: [Duration; 4] = [
-    Duration::ZERO,
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-    Duration::from_secs(8),
-];
+/// How long a put without an answer is looked for before its lease is retired. Most are found at once: only
+/// their answer was lost.
+const RETIRE_AFTER: Duration = Duration::from_secs(1);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Absent,
-    /// A put was sent and not answered.
-    MayExist,
-    At(i64),
+/// Least and most pause between two looks. An entry that appears late blocks its lock for the latter at most.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Knowledge about an entry in the store. Pure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Standing {
+    /// The create revision, once a reply has shown it.
+    create: Option<i64>,
+    /// Puts that were sent and may still be carried out.
+    unanswered: u32,
+}
+
+impl Standing {
+    const fn sending(&mut self) {
+        self.unanswered += 1;
+    }
+
+    const fn answered(&mut self) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+    }
+
+    /// The entry was found at `create`, made by a put whose answer was lost: each put makes it at most once.
+    const fn found(&mut self, create: i64) {
+        self.create = Some(create);
+        self.answered();
+    }
+
+    const fn is_clear(&self) -> bool {
+        self.create.is_none() && self.unanswered == 0
+    }
 }
 
 pub(crate) struct Entry {
     shared: Arc<Shared>,
     slot: Option<Slot>,
     key: String,
-    state: State,
+    standing: Standing,
 }
 
 impl Entry {
-    pub(crate) const fn new(shared: Arc<Shared>, slot: Slot, key: String) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, slot: Slot, key: String) -> Self {
         Self {
             shared,
             slot: Some(slot),
             key,
-            state: State::Absent,
+            standing: Standing::default(),
         }
     }
 
@@ -58,31 +87,47 @@ impl Entry {
         self.slot.as_ref().map_or(0, |slot| slot.session().lease)
     }
 
-    pub(crate) const fn may_exist(&mut self) {
-        self.state = State::MayExist;
+    /// A put is about to be sent. It counts as unanswered from now on, also if this future is dropped.
+    pub(crate) const fn sending(&mut self) {
+        self.standing.sending();
     }
 
-    pub(crate) const fn is_absent(&mut self) {
-        self.state = State::Absent;
+    /// The put that was sent last was answered, with yes or no.
+    pub(crate) const fn answered(&mut self) {
+        self.standing.answered();
     }
 
-    /// Gives the key up to the stranger who stands under it: this session has no entry of that name again.
-    pub(crate) fn set_aside(mut self) {
-        if let Some(slot) = self.slot.take() {
-            slot.set_aside();
-        }
+    /// The put that was sent last was answered: the entry stood already, from an earlier one.
+    pub(crate) const fn found_at(&mut self, create: i64) {
+        self.standing.answered();
+        self.standing.found(create);
     }
 
     pub(crate) const fn stands_at(&mut self, create: i64) {
-        self.state = State::At(create);
+        self.standing.create = Some(create);
+    }
+
+    /// The entry that stood is gone from the store.
+    pub(crate) const fn is_gone(&mut self) {
+        self.standing.create = None;
+    }
+
+    /// Leaves the key to the foreign one that exists under it: this session has no entry of that name again.
+    pub(crate) fn set_aside(mut self) {
+        if self.standing.unanswered == 0
+            && let Some(slot) = self.slot.take()
+        {
+            slot.set_aside();
+        }
+        // Else the name stays taken until every put was found, or the lease has ended.
     }
 
     /// Deletes the entry, on the caller's connection. When this fails, a clean-up goes on behind.
     pub(crate) async fn remove(&mut self) -> Result<(), StoreError> {
-        if let State::At(create) = self.state {
+        if let Some(create) = self.standing.create {
             self.shared.wire.delete_entry(&self.key, create).await?;
         }
-        self.state = State::Absent;
+        self.is_gone();
         Ok(())
     }
 }
@@ -92,51 +137,118 @@ impl Drop for Entry {
         let Some(slot) = self.slot.take() else {
             return;
         };
+        if self.standing.is_clear() {
+            return;
+        }
         let clean_up = CleanUp {
             shared: self.shared.clone(),
             slot,
             key: std::mem::take(&mut self.key),
+            standing: self.standing,
         };
-        match self.state {
-            State::Absent => {}
-            State::At(create) => self.shared.guard.spawn(clean_up.delete(create)),
-            State::MayExist => self.shared.guard.spawn(clean_up.find_and_delete()),
-        }
+        self.shared.guard.spawn(clean_up.run());
     }
 }
 
-/// Removes an entry from the guard, after its owner is gone.
+/// Removes an entry from the guard, after its owner is done with it.
 struct CleanUp {
     shared: Arc<Shared>,
     slot: Slot,
     key: String,
+    standing: Standing,
 }
 
 impl CleanUp {
-    async fn delete(self, create: i64) {
-        let mut backoff = Backoff::reconnect();
+    /// Runs until no entry of ours exists or can appear under the key.
+    async fn run(mut self) {
+        let began = Instant::now();
+        let (mut look, mut delete) = (
+            Backoff::new(LOOK_AGAIN.0, LOOK_AGAIN.1),
+            Backoff::reconnect(),
+        );
+        let mut is_retired = false;
+        // The session's end is the lease's: nothing renews it any more.
         while self.slot.session().is_alive() {
-            match self.shared.guard_wire.delete_entry(&self.key, create).await {
-                Ok(()) => return,
-                Err(error) => {
-                    tracing::debug!(key = %self.key, %error, "cannot remove our entry yet");
-                    tokio::time::sleep(backoff.next()).await;
-                }
+            if let Err(error) = self.step().await {
+                tracing::debug!(key = %self.key, %error, "cannot remove our entry yet");
             }
-        }
-        // The session has ended, and the entry ends with its lease.
-    }
-
-    async fn find_and_delete(self) {
-        for pause in LOOKS {
-            tokio::time::sleep(pause).await;
-            if !self.slot.session().is_alive() {
+            if self.standing.is_clear() {
                 return;
             }
-            let lease = self.slot.session().lease;
-            if let Ok(Some(create)) = self.shared.guard_wire.own_create(&self.key, lease).await {
-                return self.delete(create).await;
+            if !is_retired && self.standing.unanswered > 0 && began.elapsed() >= RETIRE_AFTER {
+                is_retired = true;
+                self.slot.unanswered();
+            }
+            // An entry that is known to exist keeps others waiting.
+            let pause = match self.standing.create {
+                Some(_) => delete.next(),
+                None => look.next(),
+            };
+            let closing = self.shared.guard.cancel_token().cancelled();
+            // Closing revokes the lease; one more step is for a store that refuses that.
+            if timeout(pause, closing).await.is_ok() {
+                let _ = self.step().await;
+                return;
             }
         }
+    }
+
+    /// Deletes an entry that is known to exist, or else looks for one that may have appeared.
+    async fn step(&mut self) -> Result<(), StoreError> {
+        let wire = &self.shared.guard_wire;
+        if self.standing.create.is_none() && self.standing.unanswered > 0 {
+            let _turn = self.shared.looks.acquire().await;
+            let lease = self.slot.session().lease;
+            if let Some(create) = wire.own_create(&self.key, lease).await? {
+                self.standing.found(create);
+            }
+        }
+        if let Some(create) = self.standing.create {
+            wire.delete_entry(&self.key, create).await?;
+            self.standing.create = None;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The order of events is that of a put delayed beyond its lock's release.
+    #[test]
+    fn unanswered_put_outlives_success_and_release() {
+        let mut standing = Standing::default();
+        standing.sending(); // never answered
+        standing.sending();
+        standing.answered();
+        standing.create = Some(7);
+        standing.create = None; // given back
+        assert!(!standing.is_clear(), "the first put may still arrive");
+        standing.found(9);
+        standing.create = None;
+        assert!(standing.is_clear());
+    }
+
+    #[test]
+    fn unanswered_put_outlives_a_refusal() {
+        let mut standing = Standing::default();
+        standing.sending();
+        standing.sending();
+        standing.answered(); // refused
+        assert_eq!(standing.unanswered, 1);
+        assert!(!standing.is_clear());
+    }
+
+    #[test]
+    fn put_whose_entry_was_found_is_accounted_for() {
+        let mut standing = Standing::default();
+        standing.sending();
+        standing.sending();
+        standing.answered();
+        standing.found(7);
+        assert_eq!(standing.unanswered, 0);
+        standing.create = None;
+        assert!(standing.is_clear());
     }
 }

@@ -49,6 +49,12 @@ impl StoreError {
             || message.contains("invalid auth token")
     }
 
+    /// True if the store knows another password, or does not know the user.
+    pub(crate) fn is_wrong_password(&self) -> bool {
+        let (Self::Refused { message, .. } | Self::Unknown(message)) = self;
+        message.contains("invalid user ID or password")
+    }
+
     pub(crate) fn timed_out(after: Duration) -> Self {
         Self::Unknown(format!("no reply within {after:?}"))
     }

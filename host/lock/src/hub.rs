@@ -282,7 +282,13 @@ impl Task {
         let opening = timeout(STREAM_PATIENCE, client.watch(key, Some(options))).await;
         let stream = match opening {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(Broken(StoreError::from(error).to_string())),
+            Ok(Err(error)) => {
+                let error = StoreError::from(error);
+                if error.is_wrong_password() {
+                    let _ = timeout(STREAM_PATIENCE, self.wire.link().log_in()).await;
+                }
+                return Err(Broken(error.to_string()));
+            }
             Err(_) => return Err(Broken("the store did not open a watch stream".into())),
         };
         let (mut sender, stream) = stream.split();
@@ -432,8 +438,8 @@ impl Task {
             // Refused at birth. A token that has expired since the stream opened shows this way, and
             // only a new login on a new stream helps.
             if reason.to_ascii_lowercase().contains("permission") || reason.contains("token") {
-                let client = self.wire.client().clone();
-                let _ = timeout(STREAM_PATIENCE, client.refresh_token()).await;
+                let login = self.wire.link().log_in();
+                let _ = timeout(STREAM_PATIENCE, login).await;
             }
             return Err(Broken(format!("the store refused a watch: {reason}")));
         }

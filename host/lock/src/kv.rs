@@ -160,9 +160,7 @@ impl Kv {
             async move { kv.put(key, value, options).await }
         };
         let reply = self.wire.ask(put).await?;
-        Ok(reply
-            .header()
-            .map_or(0, etcd_client::ResponseHeader::revision))
+        self.wire.revision(reply.header())
     }
 
     /// Deletes one key. Returns whether it was there.

@@ -27,12 +27,12 @@
 //! # Layout
 //!
 //! - [`clock`], [`tenure`]: time, and the answer to "may I still act?".
-//! - [`connect`], [`connector`], [`error`], [`backoff`]: reaching the store.
+//! - [`connect`], [`connector`], [`credentials`], [`error`], [`backoff`]: reaching the store.
 //! - [`acquire`], [`grant`], [`kv`]: taking a lock, holding it, writing under it.
 //! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
 //!   store is; what an operator may do to the entries of others.
-//! - `session`, `renewal`, `renewer`, `identity`, `guard`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `verify`, `entry`,
-//!   `watch_ids`, `silence`, `cuttable`: how it is done; private.
+//! - `session`, `renewal`, `renewer`, `pool`, `uses`, `identity`, `guard`, `dialer`, `link`, `hub`, `wire`, `room`,
+//!   `claims`, `far`, `verify`, `entry`, `watch_ids`, `silence`, `cuttable`: how it is done; private.
 //!
 //! # What this crate must never do
 //!
@@ -44,6 +44,7 @@ pub mod backoff;
 pub mod clock;
 pub mod connect;
 pub mod connector;
+pub mod credentials;
 pub mod error;
 pub mod feed;
 pub mod grant;
@@ -56,17 +57,20 @@ pub mod view;
 
 mod claims;
 mod cuttable;
+mod dialer;
 mod entry;
 mod far;
 mod guard;
 mod hub;
 mod identity;
 mod link;
+mod pool;
 mod renewal;
 mod renewer;
 mod room;
 mod session;
 mod silence;
+mod uses;
 mod verify;
 mod watch_ids;
 mod wire;
@@ -74,8 +78,9 @@ mod wire;
 pub use acquire::{Acquire, Place, Wait};
 pub use backoff::Backoff;
 pub use clock::{BootTime, Clock, ManualClock, SystemClock};
-pub use connect::{ConnectOptions, Tls};
+pub use connect::ConnectOptions;
 pub use connector::{Connector, Service};
+pub use credentials::{CredentialError, Source, Tls};
 pub use cuttable::cuttable;
 pub use error::{AcquireError, ConnectError, Refusal, StoreError};
 pub use feed::{FeedItem, KeyChange, KeyFeed};

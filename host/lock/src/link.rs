@@ -2,65 +2,138 @@
 //!
 //! Exactly one endpoint is used at a time. Spreading requests over all of them, as the client would,
 //! sends every other request to an endpoint that is down; and a lease, its watch and its writes are
-//! better off on one member that works. When that one stops answering, everything moves on together.
+//! better off on one member that works. When that one stops answering, all others are asked at once,
+//! and everything moves to the first that answers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use etcd_client::Client;
-use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::dialer::{Dialer, Race};
+use crate::error::StoreError;
+
+/// How long the other endpoints have to answer. A lease is running out meanwhile, and an endpoint that
+/// needs longer for a connection, a login and a read is not an improvement.
+const RACE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A client on one of several endpoints.
 pub(crate) struct Link {
-    client: Client,
-    /// Full addresses, scheme included: the client knows them by these.
-    endpoints: Vec<String>,
-    current: AtomicUsize,
-    moving: Mutex<()>,
+    dialer: Dialer,
+    current: RwLock<Current>,
+    moving: tokio::sync::Mutex<()>,
+    /// The last race that no endpoint won: where it began, and when it ended.
+    lost_race: Mutex<Option<(usize, Instant)>>,
+}
+
+struct Current {
+    client: Arc<Client>,
+    endpoint: usize,
+    /// Counts moves, so that a return to an endpoint is a place of its own.
+    moves: usize,
 }
 
 impl Link {
-    pub(crate) fn new(client: Client, endpoints: Vec<String>, current: usize) -> Self {
+    pub(crate) fn new(dialer: Dialer, client: Client, endpoint: usize) -> Self {
         Self {
-            client,
-            endpoints,
-            current: AtomicUsize::new(current),
-            moving: Mutex::new(()),
+            dialer,
+            current: RwLock::new(Current {
+                client: Arc::new(client),
+                endpoint,
+                moves: 0,
+            }),
+            moving: tokio::sync::Mutex::new(()),
+            lost_race: Mutex::new(None),
         }
     }
 
-    pub(crate) const fn client(&self) -> &Client {
-        &self.client
+    fn read<T>(&self, read: impl FnOnce(&Current) -> T) -> T {
+        read(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Which endpoint is in use, for [`Link::move_on`].
+    /// The client in use now. Keep it for one request or stream at most, or a move would not be noticed.
+    pub(crate) fn client(&self) -> Arc<Client> {
+        self.read(|current| Arc::clone(&current.client))
+    }
+
+    /// The place in use, for [`Link::move_on`] and [`Link::look_elsewhere`]. It differs after each move.
     pub(crate) fn at(&self) -> usize {
-        self.current.load(Ordering::Acquire)
+        self.read(|current| current.moves)
     }
 
-    /// Moves to another endpoint while the one at `from` is only late. Returns whether the link has moved.
+    /// True if there is another endpoint to move to.
+    pub(crate) fn has_others(&self) -> bool {
+        self.dialer.len() > 1
+    }
+
+    /// Moves to another endpoint because the one in use at `from` failed. False when none answered.
+    ///
+    /// Requests under way end where they are; new ones, and streams that are opened anew, go to the
+    /// endpoint that is in use then. Callers that ask at the same time share one race.
+    pub(crate) async fn move_on(&self, from: usize) -> bool {
+        self.leave(from, Instant::now()).await
+    }
+
+    /// As [`Link::move_on`], while the endpoint in use is only late: nothing that is under way is disturbed,
+    /// and dropping the future leaves everything where it is.
     pub(crate) async fn look_elsewhere(&self, from: usize) -> bool {
-        self.move_on(from).await;
-        self.at() != from
+        self.leave(from, Instant::now()).await
     }
 
-    /// Moves to the next endpoint, unless somebody has moved on from `from` already. Requests under way
-    /// end where they are; new ones, and streams that are opened anew, go to the next.
-    pub(crate) async fn move_on(&self, from: usize) {
-        if self.endpoints.len() < 2 {
-            return;
+    /// Leaves the place `from`, unless a race that ended after `since` has shown that no other endpoint answers.
+    pub(crate) async fn leave(&self, from: usize, since: Instant) -> bool {
+        if !self.has_others() {
+            return false;
         }
         let _one_at_a_time = self.moving.lock().await;
         if self.at() != from {
-            return;
+            return true;
         }
-        let next = (from + 1) % self.endpoints.len();
-        let (Some(old), Some(new)) = (self.endpoints.get(from), self.endpoints.get(next)) else {
-            return;
-        };
-        tracing::info!(%old, %new, "the store did not answer; moving to the next endpoint");
-        if self.client.add_endpoint(new).await.is_ok() {
-            let _ = self.client.remove_endpoint(old).await;
-            self.current.store(next, Ordering::Release);
+        if self.lost_since(from, since) {
+            return false;
         }
+        let old = self.read(|current| current.endpoint);
+        let others: Vec<usize> = (1..self.dialer.len())
+            .map(|step| (old + step) % self.dialer.len())
+            .collect();
+        match timeout(RACE_PATIENCE, self.dialer.race(&others, Race::AllAtOnce)).await {
+            Ok(Ok((new, client))) => {
+                let (old, new_name) = (self.dialer.name(old), self.dialer.name(new));
+                tracing::info!(%old, new = %new_name, "the store did not answer; moving to another endpoint");
+                let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+                *current = Current {
+                    client: Arc::new(client),
+                    endpoint: new,
+                    moves: from + 1,
+                };
+                true
+            }
+            lost => {
+                let reason = match lost {
+                    Ok(Err(error)) => error.to_string(),
+                    _ => format!("no reply within {RACE_PATIENCE:?}"),
+                };
+                tracing::debug!(%reason, "no other endpoint answers");
+                *self.race_lost() = Some((from, Instant::now()));
+                false
+            }
+        }
+    }
+
+    fn race_lost(&self) -> std::sync::MutexGuard<'_, Option<(usize, Instant)>> {
+        self.lost_race
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lost_since(&self, from: usize, since: Instant) -> bool {
+        self.race_lost()
+            .is_some_and(|(place, ended)| place == from && ended >= since)
+    }
+
+    /// Logs in again, with the password that its source holds now.
+    pub(crate) async fn log_in(&self) -> Result<(), StoreError> {
+        self.dialer.log_in(&self.client()).await
     }
 }

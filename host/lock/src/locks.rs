@@ -3,23 +3,35 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
 use crate::connect::ConnectOptions;
+use crate::credentials::Credentials;
 use crate::error::{ConnectError, StoreError};
 use crate::guard::Guard;
 use crate::hub::{Hub, Range, Subscription};
 use crate::identity::Identity;
 use crate::kv::Kv;
+use crate::pool::{Pool, Slot};
 use crate::renewer::Renewer;
 use crate::room::{Room, RoomClaim, RoomTask};
-use crate::session::{Session, Slot, Terms};
+use crate::session::{Carries, Session, Terms};
 use crate::verify;
 use crate::wire::Wire;
 
 /// Default clock rate error allowed for, as a fraction of the TTL.
 pub const DEFAULT_DRIFT: f64 = 0.01;
+
+/// Looks for entries of unanswered puts that may be under way at once. A network that loses the answers of
+/// thousands of puts must not be followed by thousands of readings.
+const LOOKS_AT_ONCE: usize = 4;
+
+/// Between two looks at how long the client certificate holds.
+const REVIEW_CERTIFICATE_EVERY: Duration = Duration::from_hours(12);
 
 /// A client of the store that takes locks. Clones share everything.
 ///
@@ -39,9 +51,12 @@ pub(crate) struct Shared {
     pub(crate) guard: Guard,
     pub(crate) hub: Arc<Hub>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Turns at looking for entries of unanswered puts.
+    pub(crate) looks: Semaphore,
     options: ConnectOptions,
+    credentials: Arc<Credentials>,
     drift: f64,
-    sessions: tokio::sync::Mutex<HashMap<Duration, Vec<Arc<Session>>>>,
+    pool: Arc<Pool>,
     rooms: Mutex<HashMap<String, Arc<Room>>>,
     closed: AtomicBool,
 }
@@ -71,26 +86,39 @@ impl Locks {
         let identity = Arc::new(Identity::default());
         let timeout = options.request_timeout_value();
         let probe_key = options.greet_key_value().to_owned();
-        let link = options.link(&identity).await?;
+        let credentials = Arc::new(options.credentials());
+        let link = options.link(&identity, &credentials).await?;
         let wire = Wire::new(link, identity.clone(), timeout, &probe_key);
         let guard = Guard::start().map_err(ConnectError::Guard)?;
         let (guard_options, known) = (options.clone(), identity.clone());
+        let same = credentials.clone();
         let link = guard
-            .run(async move { guard_options.link(&known).await })
+            .run(async move { guard_options.link(&known, &same).await })
             .await
             .ok_or_else(|| ConnectError::Setup("the guard thread ended".into()))??;
         let guard_wire = Wire::new(link, identity, timeout, &probe_key);
         let (hub, task) = Hub::new(guard_wire.clone(), guard.cancel_token().clone());
         guard.spawn(task);
+        let pool = Pool::new(clock.clone());
+        guard.spawn(
+            pool.clone()
+                .tend(guard_wire.clone(), guard.cancel_token().clone()),
+        );
+        if credentials.has_certificate() {
+            let cancel = guard.cancel_token().clone();
+            guard.spawn(review_certificate(credentials.clone(), cancel));
+        }
         let locks = Self(Arc::new(Shared {
             wire,
             guard_wire,
             guard,
             hub: Arc::new(hub),
             clock,
+            looks: Semaphore::new(LOOKS_AT_ONCE),
             options,
+            credentials,
             drift,
-            sessions: tokio::sync::Mutex::default(),
+            pool,
             rooms: Mutex::default(),
             closed: AtomicBool::new(false),
         }));
@@ -125,14 +153,20 @@ impl Locks {
         Kv::new(self.0.wire.clone())
     }
 
-    /// The lease of the session for `ttl`, opened if need be, for keys that should go when this
-    /// client goes. It is shared with the locks of that TTL.
+    /// The end of the client certificate that was used last; `None` without one.
+    pub fn certificate_until(&self) -> Option<SystemTime> {
+        self.0.credentials.certificate_until()
+    }
+
+    /// The lease for keys that should go when this client goes, granted for `ttl` and renewed like those of
+    /// locks. It carries no lock: a lock's lease may have to end before the client does.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the store grants no lease.
     pub async fn lease(&self, ttl: Duration) -> Result<i64, StoreError> {
-        Ok(self.0.session(ttl).await?.lease)
+        let open = || self.0.open(ttl, Carries::Records);
+        Ok(self.0.pool.records(ttl, open).await?.lease)
     }
 
     /// The time to live that the store still gives `lease`, and what was granted, in seconds;
@@ -166,18 +200,7 @@ impl Locks {
         if self.0.closed.swap(true, Ordering::SeqCst) {
             return;
         }
-        let sessions = std::mem::take(&mut *self.0.sessions.lock().await);
-        for session in sessions.into_values().flatten() {
-            session.end(crate::tenure::EndReason::Released);
-            let lease = session.lease;
-            let revoke = || {
-                let mut leases = self.0.wire.client().lease_client();
-                async move { leases.revoke(lease).await }
-            };
-            if let Err(error) = self.0.wire.ask(revoke).await {
-                tracing::debug!(lease = session.lease, %error, "lease left to expire");
-            }
-        }
+        self.0.pool.close(&self.0.wire).await;
         self.0.guard.close().await;
     }
 }
@@ -187,45 +210,18 @@ impl Shared {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// Makes a slot for one entry of `name`, on the first session of that TTL without one.
+    /// Makes a slot for one entry of `name`, on the first session of that TTL that can carry it.
     pub(crate) async fn slot(&self, ttl: Duration, name: &str) -> Result<Slot, StoreError> {
-        let mut sessions = self.sessions.lock().await;
-        let pool = sessions.entry(ttl).or_default();
-        Self::prune(pool);
-        for session in pool.iter().filter(|session| session.has_time()) {
-            if let Some(slot) = Slot::take(session, name) {
-                return Ok(slot);
-            }
-        }
-        let session = self.open(ttl).await?;
-        pool.push(session.clone());
-        Slot::take(&session, name)
-            .ok_or_else(|| StoreError::Unknown("a new session was taken at once".into()))
+        let open = || self.open(ttl, Carries::Entries);
+        self.pool.slot(ttl, name, open).await
     }
 
-    async fn session(&self, ttl: Duration) -> Result<Arc<Session>, StoreError> {
-        let mut sessions = self.sessions.lock().await;
-        let pool = sessions.entry(ttl).or_default();
-        Self::prune(pool);
-        if let Some(session) = pool.first() {
-            return Ok(session.clone());
-        }
-        let session = self.open(ttl).await?;
-        pool.push(session.clone());
-        Ok(session)
-    }
-
-    /// Drops sessions that have ended. Slots still out keep theirs alive on their own.
-    fn prune(pool: &mut Vec<Arc<Session>>) {
-        pool.retain(|session| session.is_alive());
-    }
-
-    async fn open(&self, ttl: Duration) -> Result<Arc<Session>, StoreError> {
+    async fn open(&self, ttl: Duration, carries: Carries) -> Result<Arc<Session>, StoreError> {
         let terms = Terms {
             ttl,
             drift: self.drift,
         };
-        let session = Session::open(&self.wire, terms, self.clock.clone()).await?;
+        let session = Session::open(&self.wire, terms, carries, self.clock.clone()).await?;
         let cancel = self.guard.cancel_token().clone();
         let renewer = Renewer::new(session.clone(), self.guard_wire.clone());
         self.guard.spawn(renewer.run(cancel));
@@ -284,6 +280,16 @@ impl Shared {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         if rooms.get(prefix).is_some_and(|room| room.is_closed()) {
             rooms.remove(prefix);
+        }
+    }
+}
+
+/// Warns when the client certificate on disk is about to end. Connections may last longer than certificates.
+async fn review_certificate(credentials: Arc<Credentials>, cancel: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(REVIEW_CERTIFICATE_EVERY) => credentials.review().await,
         }
     }
 }

@@ -194,19 +194,6 @@ impl Renewals {
         })
     }
 
-    /// The best extension that a read sent at `sent` would have proven, had the store answered it.
-    pub(crate) fn unproven(&mut self, sent: Sent) -> Option<Proven> {
-        let answers = self
-            .answers
-            .extract_if(.., |answer| answer.read_after < sent.order);
-        answers
-            .max_by_key(|answer| answer.sent.after(answer.ttl))
-            .map(|answer| Proven {
-                sent: answer.sent,
-                ttl: answer.ttl,
-            })
-    }
-
     /// Remembers the term that a member has shown.
     fn note(&mut self, origin: Origin) {
         let now = self.tick();

@@ -318,8 +318,16 @@ impl Renewer {
             self.session.end(EndReason::LeaseGone);
             return Err(StreamEnd::Session);
         };
+        let ttl = Duration::from_secs(ttl);
         let now = self.now();
         self.latency = now.since(sent.at);
+        if !self.session.needs_proof() {
+            return if self.session.extend(sent.at, ttl) {
+                Ok(Standing::Provable)
+            } else {
+                Err(StreamEnd::Session)
+            };
+        }
         let overtaken = now.since(self.read_back.max(sent.at));
         if self.renewals.was_read_after(sent) && overtaken >= self.least() {
             if self.dating == Dating::Renewal {
@@ -331,7 +339,6 @@ impl Renewer {
             self.ask_remaining();
             return Ok(Standing::Provable);
         }
-        let ttl = Duration::from_secs(ttl);
         let standing = self.renewals.answered(sent, ttl, origin(reply.header()));
         self.prove();
         Ok(standing)
@@ -357,9 +364,9 @@ impl Renewer {
                 }
             }
             Check::Read {
-                sent,
                 key,
                 result: Err(error),
+                ..
             } => {
                 tracing::debug!(lease = self.session.lease, %error, "a renewal is not proven");
                 let denied = matches!(
@@ -371,9 +378,6 @@ impl Renewer {
                 );
                 if denied && key == self.wire.probe_key() {
                     self.probe_denied = true;
-                    if self.session.some_key().is_none() {
-                        return self.without_proof(sent);
-                    }
                     self.read();
                 }
                 Ok(true)
@@ -395,21 +399,6 @@ impl Renewer {
         }
     }
 
-    /// The store denies every read that could prove a renewal. Such a session carries no entries.
-    fn without_proof(&mut self, sent: Sent) -> Result<bool, StreamEnd> {
-        let Some(unproven) = self.renewals.unproven(sent) else {
-            return Ok(false);
-        };
-        if self
-            .session
-            .extend_without_proof(unproven.sent, unproven.ttl)
-        {
-            Ok(false)
-        } else {
-            Err(StreamEnd::Session)
-        }
-    }
-
     /// Sends the read that proves the answers so far, unless it is under way.
     fn prove(&mut self) {
         if !self.renewals.is_proof_under_way() {
@@ -419,7 +408,7 @@ impl Renewer {
 
     /// Sends a linearizable read of a key that we may read.
     fn read(&mut self) {
-        if self.checks.len() >= MOST_CHECKS {
+        if !self.session.needs_proof() || self.checks.len() >= MOST_CHECKS {
             return;
         }
         let own = self.session.some_key().filter(|_| self.probe_denied);

@@ -18,7 +18,6 @@
 //!
 //! The lease discipline follows Gray and Cheriton, "Leases" (SOSP 1989).
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,22 +47,25 @@ impl Terms {
     }
 }
 
-/// A lease of ours and the names it is used for.
+/// The keys that a lease is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// Entries of locks: tenures rest on its deadline.
+    Entries,
+    /// Records, which are written again when the lease is lost. Nothing acts because it lives.
+    Records,
+}
+
+/// A lease of ours and its deadline.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) lease: i64,
     pub(crate) terms: Terms,
     deadline: Arc<Deadline>,
     clock: Arc<dyn Clock>,
-    entries: Mutex<Entries>,
-}
-
-/// The entries of a session.
-#[derive(Debug)]
-struct Entries {
-    names: HashSet<String>,
-    /// Whether the deadline rests on renewals that were proven. Entries need one that does.
-    proven: bool,
+    carries: Carries,
+    /// A key that we may read: that of the entry taken last.
+    own_key: Mutex<Option<String>>,
 }
 
 impl std::fmt::Debug for dyn Clock {
@@ -77,6 +79,7 @@ impl Session {
     pub(crate) async fn open(
         wire: &Wire,
         terms: Terms,
+        carries: Carries,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, StoreError> {
         let seconds = i64::try_from(terms.ttl.as_secs()).unwrap_or(i64::MAX);
@@ -95,16 +98,13 @@ impl Session {
         let granted = Duration::from_secs(u64::try_from(reply.ttl()).unwrap_or(0));
         let deadline = Deadline::new(terms.deadline(sent, granted));
         wire.identity().guard(&deadline, &clock, before);
-        let entries = Entries {
-            names: HashSet::new(),
-            proven: true,
-        };
         Ok(Arc::new(Self {
             lease: reply.id(),
             terms,
             deadline,
             clock,
-            entries: Mutex::new(entries),
+            carries,
+            own_key: Mutex::default(),
         }))
     }
 
@@ -130,44 +130,28 @@ impl Session {
             .unwrap_or(EndReason::DeadlinePassed)
     }
 
-    /// Takes `name` for one entry; false when this session already has an entry for it.
-    ///
-    /// Two entries under one lease would be one key, and so one holder twice.
-    fn take(&self, name: &str) -> bool {
-        let mut entries = self.entries();
-        entries.proven && entries.names.insert(name.to_owned())
+    /// Remembers that an entry of `name` is put under this session: its key is one that we may read.
+    pub(crate) fn carries(&self, name: &str) {
+        let key = format!("{name}/{:x}", self.lease);
+        *self.own_key() = Some(key);
     }
 
-    fn free(&self, name: &str) {
-        self.entries().names.remove(name);
-    }
-
-    fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The key of one of its entries, if it has any.
+    /// The key of the entry taken last.
     pub(crate) fn some_key(&self) -> Option<String> {
-        let entries = self.entries();
-        let name = entries.names.iter().find(|name| !name.is_empty())?;
-        Some(format!("{name}/{:x}", self.lease))
+        self.own_key().clone()
+    }
+
+    fn own_key(&self) -> MutexGuard<'_, Option<String>> {
+        self.own_key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether its renewals must be proven.
+    pub(crate) const fn needs_proof(&self) -> bool {
+        matches!(self.carries, Carries::Entries)
     }
 
     /// Moves the deadline to what a proven renewal has earned. False when the session has ended.
     pub(crate) fn extend(&self, sent: BootTime, ttl: Duration) -> bool {
-        self.entries().proven = true;
-        let to = self.terms.deadline(sent, ttl);
-        self.deadline.extend(to, self.clock.now())
-    }
-
-    /// As [`Session::extend`], with a renewal that cannot be proven. Refused while there are entries, and no entry
-    /// is taken from then on until a renewal is proven. False when the session has ended.
-    pub(crate) fn extend_without_proof(&self, sent: BootTime, ttl: Duration) -> bool {
-        let mut entries = self.entries();
-        if !entries.names.is_empty() {
-            return true;
-        }
-        entries.proven = false;
         let to = self.terms.deadline(sent, ttl);
         self.deadline.extend(to, self.clock.now())
     }
@@ -184,39 +168,6 @@ impl Session {
     /// Ends the session here. What the server does with the lease is another matter.
     pub(crate) fn end(&self, reason: EndReason) {
         self.deadline.end(reason, || self.clock.now());
-    }
-}
-
-/// The right to have the one entry of `name` under `session`. Freed on drop, so it must be kept
-/// until the entry is certainly gone from the store.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    session: Arc<Session>,
-    name: String,
-}
-
-impl Slot {
-    pub(crate) fn take(session: &Arc<Session>, name: &str) -> Option<Self> {
-        session.take(name).then(|| Self {
-            session: session.clone(),
-            name: name.to_owned(),
-        })
-    }
-
-    pub(crate) const fn session(&self) -> &Arc<Session> {
-        &self.session
-    }
-
-    /// Leaves the name taken for as long as the session lives: a stranger stands under its key.
-    pub(crate) fn set_aside(mut self) {
-        // Freed in place of the name; no entry has an empty one.
-        self.name.clear();
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.session.free(&self.name);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every request that decides ownership is a transaction or a linearizable read. The server-side
 //! Lock RPC is never used: etcd 3.4 grants it to waiters whose lease has expired.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use etcd_client::{
     Client, Compare, CompareOp, GetOptions, GetResponse, PutOptions, ResponseHeader, SortOrder,
     SortTarget, Txn, TxnOp, TxnOpResponse,
 };
+
+use tokio::time::Instant;
 
 use crate::error::StoreError;
 use crate::identity::{Identity, Seen};
@@ -58,6 +61,8 @@ pub(crate) enum Look {
 pub(crate) struct Enqueued {
     /// Our entry's create revision, if our entry now exists.
     pub(crate) create: Option<i64>,
+    /// True if this very request made it, not an earlier one whose answer was lost.
+    pub(crate) made: bool,
     /// The revision at which all this was true.
     pub(crate) as_of: i64,
     /// Entries of the lock known from this reply, oldest first, ours included.
@@ -77,6 +82,9 @@ pub(crate) struct Wire {
     /// A key that may be read, to find out whether the store answers.
     probe_key: Arc<str>,
 }
+
+/// A reply is late after this fraction of the time it may take.
+const LATE: u32 = 4;
 
 /// More entries than this and a newcomer does not follow every change, only those next to it.
 ///
@@ -103,7 +111,7 @@ impl Wire {
         &self.probe_key
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> Arc<Client> {
         self.link.client()
     }
 
@@ -121,15 +129,17 @@ impl Wire {
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
-        match self.ask_once(request()).await {
-            Err(error) if error.is_stale_login() => {}
+        let at = self.link.at();
+        match self.ask_once(at, request()).await {
+            Err(error) if error.is_stale_login() || error.is_wrong_password() => {}
             reply => return reply,
         }
-        // The client logs in again when a token has expired, but not when users have changed since it was
-        // given. The store looks at that before it does anything, so nothing was done.
-        let login = self.client().refresh_token();
+        // The client logs in again when a token has expired, with the password that it had then, but not when
+        // users have changed since. The store looks at that before it does anything, so nothing was done.
+        let login = self.link.log_in();
         let _ = tokio::time::timeout(self.timeout, login).await;
-        match self.ask_once(request()).await {
+        let at = self.link.at();
+        match self.ask_once(at, request()).await {
             Err(error) if error.is_stale_login() => {
                 Err(StoreError::Unknown(format!("{error} (logged in again)")))
             }
@@ -137,17 +147,32 @@ impl Wire {
         }
     }
 
+    /// Waits for one reply to a request that goes to the endpoint in use at `at`. While it is late, the other
+    /// endpoints are asked whether they work, so that the next request goes to one that does.
     async fn ask_once<T>(
         &self,
+        at: usize,
         request: impl Future<Output = Result<T, etcd_client::Error>>,
     ) -> Result<T, StoreError> {
-        let at = self.link.at();
-        let reply = match tokio::time::timeout(self.timeout, request).await {
+        let sent = Instant::now();
+        let look_elsewhere = async {
+            if self.link.has_others() {
+                tokio::time::sleep(self.timeout / LATE).await;
+                self.link.look_elsewhere(at).await;
+            }
+            std::future::pending::<Infallible>().await
+        };
+        let reply = tokio::select! {
+            biased;
+            reply = tokio::time::timeout(self.timeout, request) => reply,
+            never = look_elsewhere => match never {},
+        };
+        let reply = match reply {
             Ok(reply) => reply.map_err(StoreError::from),
             Err(_) => Err(StoreError::timed_out(self.timeout)),
         };
         if reply.as_ref().is_err_and(StoreError::is_unknown) {
-            self.link.move_on(at).await;
+            self.link.leave(at, sent).await;
         }
         reply
     }
@@ -205,7 +230,7 @@ impl Wire {
         let twice = async {
             match read().await {
                 Err(error) if error.is_stale_login() => {
-                    self.client().refresh_token().await?;
+                    self.link.log_in().await?;
                     read().await
                 }
                 reply => reply,
@@ -246,7 +271,7 @@ impl Wire {
     }
 
     /// The revision of a reply, unless another cluster sent it.
-    fn revision(&self, header: Option<&ResponseHeader>) -> Result<i64, StoreError> {
+    pub(crate) fn revision(&self, header: Option<&ResponseHeader>) -> Result<i64, StoreError> {
         if self.identity.is_same_cluster(header) {
             Ok(header.map_or(0, ResponseHeader::revision))
         } else {
@@ -436,6 +461,7 @@ impl Reply {
         };
         Enqueued {
             create,
+            made: self.succeeded,
             as_of: self.revision,
             lines,
             truncated: range.is_some_and(GetResponse::more),

@@ -116,7 +116,14 @@ fn sentence(what: &What) -> String {
         What::StoreConnected {
             endpoint,
             cluster_id,
-        } => format!("STORE      connected to {endpoint}, cluster {cluster_id}"),
+            certificate_until,
+        } => {
+            let mut line = format!("STORE      connected to {endpoint}, cluster {cluster_id}");
+            if let Some(until) = certificate_until {
+                let _ = write!(line, "; our certificate holds until {until}");
+            }
+            line
+        }
         What::StoreOpened { data, endpoints } => {
             let mut line = format!("STORE      {data}; endpoints = {endpoints:?}");
             if let Some(address) = endpoints.iter().find(|at| at.starts_with("http")) {

@@ -8,6 +8,8 @@ use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
 
+use crate::queue_of;
+
 /// Nobody listens there: a port below those that anything is given.
 const DOWN: &str = "http://127.0.0.1:9";
 const TTL: Duration = Duration::from_secs(6);
@@ -16,6 +18,9 @@ on_every_store!(
     async an_endpoint_that_is_down_is_passed_over_wherever_it_stands,
     a_lock_outlives_the_endpoint_it_was_taken_on_when_that_refuses,
     a_lock_outlives_the_endpoint_it_was_taken_on_when_that_falls_silent,
+    lock_outlives_two_of_three_endpoints_that_fall_silent,
+    request_is_answered_elsewhere_soon_after_its_endpoint_falls_silent,
+    silent_endpoints_before_the_one_that_works_do_not_stop_a_client_from_connecting,
 );
 
 async fn an_endpoint_that_is_down_is_passed_over_wherever_it_stands(
@@ -96,4 +101,80 @@ async fn a_lock_outlives_the_endpoint_it_was_taken_on_when_that_falls_silent(
     let ways = TwoWays::start(version).await?;
     ways.first.set(Mode::DropBoth);
     ways.stays_held().await
+}
+
+/// Three ways to one store.
+fn three_ways(etcd: &Etcd) -> Result<[FaultProxy; 3]> {
+    let way = || FaultProxy::start(&etcd.endpoint());
+    Ok([way()?, way()?, way()?])
+}
+
+/// Fails when endpoints are tried one after the other, with a third of the TTL for each.
+async fn lock_outlives_two_of_three_endpoints_that_fall_silent(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let ways = three_ways(&etcd)?;
+    let endpoints = ways.each_ref().map(FaultProxy::endpoint);
+    let locks = Locks::connect(ConnectOptions::new(endpoints)).await?;
+    let ttl = Duration::from_secs(10);
+    let request = Acquire::new("/library/three").ttl(ttl);
+    let grant = locks.acquire(request).await?;
+    // A good part of the lease is used up when the silence begins.
+    tokio::time::sleep(ttl.mul_f64(0.7)).await;
+    ways[0].set(Mode::DropBoth);
+    ways[1].set(Mode::DropBoth);
+    let lost = tokio::time::timeout(ttl * 3 / 2, grant.tenure().ended()).await;
+    ensure!(lost.is_err() && grant.tenure().admits(), "lost: {lost:?}");
+    ensure!(ways[2].accepted() > 0);
+    // The first request of our own may be the one that finds the way closed; the removal goes on behind it.
+    let _ = grant.release().await;
+    queue_of(&locks, "/library/three", 0).await?;
+    locks.close().await;
+    Ok(())
+}
+
+/// The first request may be lost with its endpoint, but it finds out where the next one goes, long before its
+/// own time is over.
+async fn request_is_answered_elsewhere_soon_after_its_endpoint_falls_silent(
+    version: Version,
+) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let ways = three_ways(&etcd)?;
+    let endpoints = ways.each_ref().map(FaultProxy::endpoint);
+    let options = ConnectOptions::new(endpoints).request_timeout(Duration::from_secs(20));
+    let locks = Locks::connect(options).await?;
+    ways[0].set(Mode::DropBoth);
+    ways[1].set(Mode::DropBoth);
+    let kv = locks.kv();
+    let lost = tokio::spawn(async move { kv.get("/library/lost").await });
+    let answered = async {
+        loop {
+            let kv = locks.kv();
+            let asked = tokio::time::timeout(Duration::from_secs(1), kv.get("/library/x")).await;
+            if let Ok(answer) = asked {
+                return answer;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(15), answered).await??;
+    ensure!(!lost.is_finished(), "the first request was given up");
+    // The request under way was not disturbed: when its way is well again, so is its answer.
+    ways[0].set(Mode::Pass);
+    ensure!(lost.await??.is_none());
+    locks.close().await;
+    Ok(())
+}
+
+async fn silent_endpoints_before_the_one_that_works_do_not_stop_a_client_from_connecting(
+    version: Version,
+) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let ways = three_ways(&etcd)?;
+    ways[0].set(Mode::DropBoth);
+    ways[1].set(Mode::DropBoth);
+    let endpoints = ways.each_ref().map(FaultProxy::endpoint);
+    let options = ConnectOptions::new(endpoints).request_timeout(Duration::from_mins(1));
+    let connecting = Locks::connect(options);
+    let locks = tokio::time::timeout(Duration::from_secs(30), connecting).await??;
+    locks.close().await;
+    Ok(())
 }

@@ -10,6 +10,7 @@ mod deadline;
 mod endpoints;
 mod feed;
 mod reading;
+mod unanswered;
 mod unread;
 mod view;
 

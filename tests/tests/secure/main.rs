@@ -6,6 +6,7 @@ mod certificates;
 #[path = "../commands/cli.rs"]
 mod cli;
 mod library;
+mod rotation;
 mod tokens;
 
 use std::time::Duration;

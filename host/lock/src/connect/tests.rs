@@ -60,7 +60,7 @@ fn a_socket_is_this_machine_and_stands_alone() {
 #[tokio::test]
 async fn a_socket_that_nobody_listens_at_is_named() {
     let options = ConnectOptions::new(["unix:///nowhere/leasehold.sock"]);
-    let refused = options.link(&Identity::default()).await.err();
+    let refused = options.link(&Arc::default(), &Arc::default()).await.err();
     let Some(ConnectError::Unreachable { endpoints, reason }) = refused else {
         panic!("{refused:?}");
     };
@@ -86,7 +86,7 @@ async fn a_store_in_this_process_is_called_by_its_name() {
     let options = ConnectOptions::in_process(Arc::new(Closed));
     assert!(options.check().is_ok());
     assert_eq!(options.endpoints(), ["the embedded store"]);
-    let error = options.link(&Identity::default()).await.err();
+    let error = options.link(&Arc::default(), &Arc::default()).await.err();
     assert!(
         matches!(&error, Some(ConnectError::Unreachable { endpoints, reason })
             if endpoints == "the embedded store" && reason.contains("closed")),
@@ -102,7 +102,7 @@ fn debug_shows_no_secret() {
         .user("runner", "hunter2")
         .tls(Tls {
             ca: None,
-            identity: Some((b"cert".to_vec(), b"privatekey".to_vec())),
+            identity: Some((Source::value("cert"), Source::value("privatekey"))),
         });
     let text = format!("{options:?}");
     assert!(!text.contains("hunter2") && !text.contains("privatekey"));

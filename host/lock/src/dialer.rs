@@ -1,0 +1,182 @@
+//! Making clients: a channel, a login and a first reply, for one endpoint or for the first of several.
+//!
+//! A client counts as made only when the store has answered a linearizable read over it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd_client::Client;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::runtime::Handle;
+
+use crate::connect::ConnectOptions;
+use crate::connector::Dial;
+use crate::credentials::Credentials;
+use crate::error::{ConnectError, StoreError};
+use crate::identity::Identity;
+
+/// Head start of each endpoint over the next one when a client connects for the first time.
+const STAGGER: Duration = Duration::from_secs(1);
+
+/// How several endpoints are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Race {
+    /// In order: the next one when one has failed, or has not answered for a while. A refusal ends it.
+    InOrder,
+    /// All together; only an answer ends it.
+    AllAtOnce,
+}
+
+/// Makes the clients of one link.
+pub(crate) struct Dialer {
+    options: ConnectOptions,
+    credentials: Arc<Credentials>,
+    identity: Arc<Identity>,
+    dials: Vec<Dial>,
+    /// Where connections live.
+    runtime: Handle,
+}
+
+impl Dialer {
+    /// For connections on the calling runtime.
+    pub(crate) fn new(
+        options: ConnectOptions,
+        credentials: Arc<Credentials>,
+        identity: Arc<Identity>,
+    ) -> Result<Self, ConnectError> {
+        Ok(Self {
+            dials: options.dials(&credentials)?,
+            options,
+            credentials,
+            identity,
+            runtime: Handle::current(),
+        })
+    }
+
+    /// How many endpoints there are.
+    pub(crate) fn len(&self) -> usize {
+        self.dials.len()
+    }
+
+    /// True if any endpoint is reached with TLS.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        let encrypted = |dial: &Dial| matches!(dial, Dial::Encrypted(..));
+        self.dials.iter().any(encrypted)
+    }
+
+    /// An endpoint as messages show it.
+    pub(crate) fn name(&self, at: usize) -> String {
+        self.dials
+            .get(at)
+            .map_or_else(String::new, |dial| format!("{dial:?}"))
+    }
+
+    /// Asks these endpoints, and gives the first that answers with its client.
+    pub(crate) async fn race(
+        &self,
+        endpoints: &[usize],
+        race: Race,
+    ) -> Result<(usize, Client), ConnectError> {
+        let mut left = endpoints.iter().copied();
+        let mut asked = FuturesUnordered::new();
+        let ask = |at| async move { (at, self.client(at).await) };
+        let mut failed = ConnectError::NoEndpoints;
+        loop {
+            match race {
+                Race::AllAtOnce => asked.extend(left.by_ref().map(ask)),
+                Race::InOrder => asked.extend(left.next().map(ask)),
+            }
+            if asked.is_empty() {
+                return Err(failed);
+            }
+            let answered = tokio::select! {
+                answered = asked.next() => answered,
+                () = tokio::time::sleep(STAGGER), if left.len() > 0 => None,
+            };
+            match answered {
+                Some((at, Ok(client))) => return Ok((at, client)),
+                // An endpoint that answers with a no speaks for all of them.
+                Some((_, Err(error)))
+                    if race == Race::InOrder
+                        && !matches!(error, ConnectError::Unreachable { .. }) =>
+                {
+                    return Err(error);
+                }
+                Some((_, Err(error))) => failed = error,
+                None => {}
+            }
+        }
+    }
+
+    async fn client(&self, at: usize) -> Result<Client, ConnectError> {
+        let dial = self.dials.get(at).ok_or(ConnectError::NoEndpoints)?;
+        let channel = {
+            let _here = self.runtime.enter();
+            dial.channel(self.options.connect_timeout_value())
+        };
+        let options = etcd_client::ConnectOptions::new()
+            .with_require_leader(true)
+            .with_auto_token_refresh(true);
+        let client = Client::from_channel(channel, Some(options))
+            .await
+            .map_err(|error| ConnectError::Setup(error.to_string()))?;
+        let patience = self.options.first_reply_patience();
+        match tokio::time::timeout(patience, self.log_in(&client)).await {
+            Err(_) => {
+                let reason = format!("no login within {patience:?}");
+                return Err(self.options.unreachable(reason));
+            }
+            Ok(Err(error)) => return Err(self.options.failed(&error)),
+            Ok(Ok(())) => {}
+        }
+        self.greet(client).await
+    }
+
+    /// Logs in, where there is a user.
+    pub(crate) async fn log_in(&self, client: &Client) -> Result<(), StoreError> {
+        let found = self.credentials.passwords().await;
+        let found = found.map_err(|error| StoreError::Unknown(error.to_string()))?;
+        let Some((user, passwords)) = found else {
+            return Ok(());
+        };
+        let mut refused = None;
+        for password in passwords {
+            let login = (user.to_owned(), password.clone());
+            let Err(error) = client.clone().update_user(Some(login)).await else {
+                self.credentials.password_worked(password);
+                return Ok(());
+            };
+            let error = StoreError::from(error);
+            if !error.is_wrong_password() {
+                return Err(error);
+            }
+            refused.get_or_insert(error);
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// One small read, so that a wrong address, certificate or password shows now and not at the
+    /// first lock. A store that denies the read has answered, which is all we ask.
+    async fn greet(&self, client: Client) -> Result<Client, ConnectError> {
+        let mut kv = client.kv_client();
+        let read = etcd_client::GetOptions::new().with_count_only();
+        let patience = self.options.first_reply_patience();
+        let reading = kv.get(self.options.greet_key_value(), Some(read));
+        match tokio::time::timeout(patience, reading).await {
+            Err(_) => Err(self
+                .options
+                .unreachable(format!("no reply within {patience:?}"))),
+            Ok(Ok(reply)) if !self.identity.is_same_cluster(reply.header()) => Err(self
+                .options
+                .unreachable("another cluster answered at this address".into())),
+            Ok(Ok(_)) => Ok(client),
+            Ok(Err(error)) => {
+                let text = error.to_string();
+                match StoreError::from(error) {
+                    StoreError::Refused { .. } if text.contains("permission denied") => Ok(client),
+                    other => Err(self.options.failed(&other)),
+                }
+            }
+        }
+    }
+}

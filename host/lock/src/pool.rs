@@ -1,0 +1,319 @@
+//! The sessions of one client: which lease carries which entry, and when a lease is given back.
+//!
+//! # Guarantees
+//!
+//! - Opening one session holds up only acquisitions that need a new lease of the same TTL.
+//! - A lease under which a put was never answered takes no further entry, and is revoked when its last entry
+//!   has gone. Nothing but the lease's end rules out that the put arrives.
+//! - Leases of records ([`Pool::records`]) carry no entries, so revoking one never takes a record along.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff::Backoff;
+use crate::clock::Clock;
+use crate::error::{Refusal, StoreError};
+use crate::session::Session;
+use crate::tenure::EndReason;
+use crate::uses::Uses;
+use crate::wire::Wire;
+
+/// A session without entries is given back after this long, unless it is the first of its TTL.
+const IDLE: Duration = Duration::from_mins(1);
+/// The first of its TTL is kept for jobs that come back; after this long none uses the TTL any more.
+const FIRST_IDLE: Duration = Duration::from_mins(30);
+/// Between two looks for idle sessions.
+const SWEEP_EVERY: Duration = Duration::from_secs(15);
+/// Sessions to open for one slot: the first may be taken by another acquisition of the same name. A store
+/// whose leases have ended when they are granted is not asked for ever more of them.
+const OPENINGS: u32 = 3;
+/// How long closing waits for the store to confirm that the leases are revoked.
+const REVOKE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The sessions of one client.
+pub(crate) struct Pool {
+    clock: Arc<dyn Clock>,
+    ttls: Mutex<HashMap<Duration, Arc<PerTtl>>>,
+    /// Sessions that are being revoked.
+    leaving: Mutex<Vec<Arc<Pooled>>>,
+    /// Rung when a session may have served.
+    bell: Notify,
+}
+
+/// The sessions of one TTL.
+#[derive(Default)]
+struct PerTtl {
+    entries: Mutex<Vec<Arc<Pooled>>>,
+    records: Mutex<Option<Arc<Session>>>,
+    opening: tokio::sync::Mutex<()>,
+    /// When opening failed last, and how.
+    failed: Mutex<Option<(Instant, StoreError)>>,
+}
+
+/// A session and the names that are used under it.
+pub(crate) struct Pooled {
+    session: Arc<Session>,
+    uses: Mutex<Uses>,
+}
+
+impl Pooled {
+    fn uses(&self) -> MutexGuard<'_, Uses> {
+        locked(&self.uses)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            ttls: Mutex::default(),
+            leaving: Mutex::default(),
+            bell: Notify::new(),
+        })
+    }
+
+    fn per_ttl(&self, ttl: Duration) -> Arc<PerTtl> {
+        locked(&self.ttls).entry(ttl).or_default().clone()
+    }
+
+    /// A slot for one entry of `name`, on the first session of that TTL that can carry it.
+    pub(crate) async fn slot<F>(
+        self: &Arc<Self>,
+        ttl: Duration,
+        name: &str,
+        open: impl Fn() -> F,
+    ) -> Result<Slot, StoreError>
+    where
+        F: Future<Output = Result<Arc<Session>, StoreError>>,
+    {
+        let per_ttl = self.per_ttl(ttl);
+        let find = || self.find(&per_ttl, name);
+        let add = |session| {
+            let uses = Mutex::new(Uses::new(self.clock.now()));
+            locked(&per_ttl.entries).push(Arc::new(Pooled { session, uses }));
+        };
+        per_ttl.find_or_open(find, open, add).await
+    }
+
+    fn find(self: &Arc<Self>, per_ttl: &PerTtl, name: &str) -> Option<Slot> {
+        let mut entries = locked(&per_ttl.entries);
+        // Slots still out keep sessions that have ended alive on their own.
+        entries.retain(|pooled| pooled.session.is_alive());
+        let mut usable = entries.iter().filter(|pooled| pooled.session.has_time());
+        let pooled = usable.find(|pooled| pooled.uses().take(name))?;
+        pooled.session.carries(name);
+        Some(Slot {
+            pool: Arc::clone(self),
+            pooled: Arc::clone(pooled),
+            name: name.to_owned(),
+        })
+    }
+
+    /// The session for keys that shall go when this client goes.
+    pub(crate) async fn records<F>(
+        &self,
+        ttl: Duration,
+        open: impl Fn() -> F,
+    ) -> Result<Arc<Session>, StoreError>
+    where
+        F: Future<Output = Result<Arc<Session>, StoreError>>,
+    {
+        let per_ttl = self.per_ttl(ttl);
+        let find = || {
+            locked(&per_ttl.records)
+                .clone()
+                .filter(|session| session.is_alive())
+        };
+        let add = |session| *locked(&per_ttl.records) = Some(session);
+        per_ttl.find_or_open(find, open, add).await
+    }
+
+    /// Takes the sessions that have served out of the pool.
+    fn sweep(&self) -> Vec<Arc<Pooled>> {
+        let now = self.clock.now();
+        let mut spent = Vec::new();
+        for per_ttl in locked(&self.ttls).values() {
+            let mut entries = locked(&per_ttl.entries);
+            entries.retain(|pooled| pooled.session.is_alive());
+            for (at, pooled) in entries.iter().enumerate() {
+                let long = if at == 0 { FIRST_IDLE } else { IDLE };
+                pooled.uses().retire_if_idle(now, long);
+            }
+            spent.extend(entries.extract_if(.., |pooled| pooled.uses().is_spent()));
+        }
+        spent
+    }
+
+    /// Gives sessions back when they have served, until `cancel` is called. Runs on the guard.
+    pub(crate) async fn tend(self: Arc<Self>, wire: Wire, cancel: CancellationToken) {
+        let mut leaving = FuturesUnordered::new();
+        loop {
+            for pooled in self.sweep() {
+                // Nothing lives on it, and no renewal shall keep it from ending.
+                pooled.session.end(EndReason::Released);
+                locked(&self.leaving).push(Arc::clone(&pooled));
+                leaving.push(self.give_back(&wire, pooled));
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = self.bell.notified() => {}
+                Some(()) = leaving.next(), if !leaving.is_empty() => {}
+                () = sleep(SWEEP_EVERY) => {}
+            }
+        }
+    }
+
+    /// Revokes the lease, for as long as the store may still have it.
+    async fn give_back(&self, wire: &Wire, pooled: Arc<Pooled>) {
+        let session = &pooled.session;
+        let revoking = async {
+            let mut backoff = Backoff::reconnect();
+            while let Err(error) = revoke(wire, session.lease).await {
+                tracing::debug!(lease = session.lease, %error, "cannot revoke a lease yet");
+                sleep(backoff.next()).await;
+            }
+        };
+        // After one TTL without renewals the store has ended it by itself.
+        let _ = timeout(session.terms.ttl, revoking).await;
+        locked(&self.leaving).retain(|other| !Arc::ptr_eq(other, &pooled));
+    }
+
+    /// Ends every session and revokes the leases, all at once and within one bound. Leases that the
+    /// store does not confirm by then expire.
+    pub(crate) async fn close(&self, wire: &Wire) {
+        let mut sessions: Vec<Arc<Session>> = Vec::new();
+        for per_ttl in locked(&self.ttls).values() {
+            let entries = std::mem::take(&mut *locked(&per_ttl.entries));
+            sessions.extend(entries.iter().map(|pooled| pooled.session.clone()));
+            sessions.extend(locked(&per_ttl.records).take());
+        }
+        let leaving = std::mem::take(&mut *locked(&self.leaving));
+        sessions.extend(leaving.iter().map(|pooled| pooled.session.clone()));
+        for session in &sessions {
+            session.end(EndReason::Released);
+        }
+        let mut revoking: FuturesUnordered<_> = sessions
+            .iter()
+            .map(|session| async { (session.lease, revoke(wire, session.lease).await) })
+            .collect();
+        let all = async {
+            while let Some((lease, revoked)) = revoking.next().await {
+                if let Err(error) = revoked {
+                    tracing::debug!(lease, %error, "lease left to expire");
+                }
+            }
+        };
+        if timeout(REVOKE_PATIENCE, all).await.is_err() {
+            tracing::debug!("leases left to expire: the store did not confirm in time");
+        }
+    }
+}
+
+impl PerTtl {
+    /// Result of `find`, after opening a session if need be. One session is opened at a time; a caller that
+    /// waited for it looks again before opening another, and shares the failure.
+    async fn find_or_open<T, F>(
+        &self,
+        find: impl Fn() -> Option<T>,
+        open: impl Fn() -> F,
+        add: impl Fn(Arc<Session>),
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<Arc<Session>, StoreError>>,
+    {
+        if let Some(found) = find() {
+            return Ok(found);
+        }
+        let asked = Instant::now();
+        let _one_at_a_time = self.opening.lock().await;
+        for _ in 0..OPENINGS {
+            if let Some(found) = find() {
+                return Ok(found);
+            }
+            let failed = locked(&self.failed).clone();
+            if let Some((_, error)) = failed.filter(|(when, _)| *when >= asked) {
+                return Err(error);
+            }
+            match open().await {
+                Ok(session) => add(session),
+                Err(error) => {
+                    *locked(&self.failed) = Some((Instant::now(), error.clone()));
+                    return Err(error);
+                }
+            }
+        }
+        let ended = "the leases it grants have ended when they arrive".to_owned();
+        find().ok_or(StoreError::Unknown(ended))
+    }
+}
+
+/// `Ok` when the lease is certainly gone.
+async fn revoke(wire: &Wire, lease: i64) -> Result<(), StoreError> {
+    let revoke = || {
+        let mut leases = wire.client().lease_client();
+        async move { leases.revoke(lease).await }
+    };
+    match wire.ask(revoke).await {
+        Ok(_)
+        | Err(StoreError::Refused {
+            kind: Refusal::LeaseNotFound,
+            ..
+        }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The right to have the one entry of a name under a session. Freed on drop, so it must be kept until the
+/// entry is certainly gone from the store.
+pub(crate) struct Slot {
+    pool: Arc<Pool>,
+    pooled: Arc<Pooled>,
+    name: String,
+}
+
+impl Slot {
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.pooled.session
+    }
+
+    /// Leaves the name taken for as long as the session lives: a foreign key exists under the entry's.
+    pub(crate) fn set_aside(self) {
+        let now = self.pool.clock.now();
+        self.pooled.uses().set_aside(&self.name, now);
+        self.pool.bell.notify_one();
+        // Freed in place of the name; no entry has an empty one.
+        let mut freed = self;
+        freed.name.clear();
+    }
+
+    /// Retires the session: a put of this entry may arrive for as long as the lease lives.
+    pub(crate) fn unanswered(&self) {
+        let now = self.pool.clock.now();
+        self.pooled.uses().unanswered(&self.name, now);
+        self.pool.bell.notify_one();
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let now = self.pool.clock.now();
+        let mut uses = self.pooled.uses();
+        uses.free(&self.name, now);
+        let is_spent = uses.is_spent();
+        drop(uses);
+        if is_spent {
+            self.pool.bell.notify_one();
+        }
+    }
+}
