@@ -122,6 +122,7 @@ async fn a_dropped_grant_frees_the_lock(version: Version) -> Result<()> {
     Ok(())
 }
 
+/// Promise P5. Fails on the mutant "the clean-up is dropped", see scripts/mutants.
 async fn an_acquisition_dropped_in_the_queue_frees_its_place(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (holder, other) = (client(&etcd).await?, client(&etcd).await?);
