@@ -38,7 +38,7 @@ const LEDGERS: [&str; 2] = ["ledger-0", "ledger-1"];
 const TICKS: [&str; 2] = ["tick-0", "tick-1"];
 
 /// The bound of everything that happens once the faults are over.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = Duration::from_mins(1);
 
 /// The bound of reading the whole history of the store.
 const READ_TIMEOUT: Duration = Duration::from_mins(2);

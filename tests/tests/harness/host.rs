@@ -180,7 +180,7 @@ fn granted(host: &str, cluster: u64, token: u64) -> String {
 /// What the end of a host or of a store says when it fails.
 fn verdict_of(ends: impl FnOnce()) -> String {
     let ended = catch_unwind(AssertUnwindSafe(ends));
-    match ended.err().map(|payload| payload.downcast::<String>()) {
+    match ended.err().map(Box::downcast::<String>) {
         Some(Ok(text)) => *text,
         Some(Err(_)) => "another panic".to_owned(),
         None => String::new(),
