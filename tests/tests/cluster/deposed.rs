@@ -57,7 +57,6 @@ async fn a_resumed_leader_cannot_keep_a_lock_beyond_its_lease(version: Version) 
     Ok(())
 }
 
-/// Promise P1. Fails on the mutant "a deadline moves without the leader's proof", see scripts/mutants.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renewal_in_an_older_term_moves_no_deadline() -> Result<()> {
     let fake = FakeEtcd::start()?;

@@ -179,12 +179,12 @@ fn granted(host: &str, cluster: u64, token: u64) -> String {
 
 /// What the end of a host or of a store says when it fails.
 fn verdict_of(ends: impl FnOnce()) -> String {
-    let ended = catch_unwind(AssertUnwindSafe(ends));
-    match ended.err().map(Box::downcast::<String>) {
-        Some(Ok(text)) => *text,
-        Some(Err(_)) => "another panic".to_owned(),
-        None => String::new(),
-    }
+    let Err(payload) = catch_unwind(AssertUnwindSafe(ends)) else {
+        return String::new();
+    };
+    payload
+        .downcast::<String>()
+        .map_or_else(|_| "another panic".to_owned(), |text| *text)
 }
 
 /// Nothing is asked of the scenario: the hosts end, and their history is judged.
