@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::binaries::Version;
 use crate::certs::TlsFiles;
 use crate::process::Process;
+use crate::suite;
 use crate::tail::{NoLine, Tail};
 
 /// Longer than etcdctl's own 5 s for a request and 2 s for a connection, on a busy machine.
@@ -120,6 +121,9 @@ impl Etcdctl {
     }
 
     fn start(&self, args: &[&str], stdin: Stdio) -> Result<RunningEtcdctl> {
+        if args.contains(&"del") || args.contains(&"revoke") {
+            suite::operator_acts();
+        }
         let mut command = self.command();
         command
             .args(args)

@@ -103,6 +103,16 @@ impl Event {
         self.0[field].as_u64()
     }
 
+    /// The same event with its host named after the number of its process as well, as `host#3`.
+    #[must_use]
+    pub fn of_process(&self, number: usize) -> Self {
+        let mut value = Value::clone(&self.0);
+        if let Some(host) = self.host() {
+            value["host"] = format!("{host}#{number}").into();
+        }
+        Self(Arc::new(value))
+    }
+
     /// The whole line.
     pub fn value(&self) -> &Value {
         &self.0

@@ -4,8 +4,9 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -16,6 +17,7 @@ use crate::binaries;
 use crate::certs;
 use crate::events::{Event, last_lines, merge};
 use crate::process::Process;
+use crate::suite::{self, Ended};
 use crate::tail::{NoLine, Tail};
 
 /// A host's config, in the directory it runs in.
@@ -30,7 +32,7 @@ const SHOWN: usize = 40;
 /// For the rest of a dead host's output to arrive.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One running host; killed, stopped or not, when dropped.
+/// One running host; killed, stopped or not, when dropped. Its log is judged then, see [`suite`].
 #[derive(Debug)]
 pub struct HostProcess {
     // Before the tails, which end only with it.
@@ -38,6 +40,37 @@ pub struct HostProcess {
     events: Tail<Event>,
     stderr: Tail<String>,
     dir: TempDir,
+    config: String,
+    killed: bool,
+    frozen: AtomicBool,
+    judged: bool,
+}
+
+/// The wall clock of one host, as libfaketime reads it at each look.
+#[derive(Debug)]
+pub struct WallClock(TempDir);
+
+impl WallClock {
+    fn new() -> Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("leasehold-clock-")
+            .tempdir();
+        dir.map(Self).context("making a directory for a clock")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("clock")
+    }
+
+    /// Sets it so many seconds ahead of the machine's, or behind it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn set(&self, ahead: i64) -> Result<()> {
+        let new = self.0.path().join("new");
+        certs::write(&new, &format!("{ahead:+}"))?;
+        std::fs::rename(&new, self.file()).context("setting a clock")
+    }
 }
 
 impl HostProcess {
@@ -61,6 +94,23 @@ impl HostProcess {
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
         ];
         Self::start_in(&binaries::leasehold()?, &RUN, config, &clock, |_| Ok(()))
+    }
+
+    /// As [`HostProcess::start_at`], with a wall clock that can jump while the host runs.
+    ///
+    /// # Errors
+    /// It has not been built or could not be started, or libfaketime is not installed.
+    pub fn start_on_clock(ahead: i64, config: &impl Display) -> Result<(Self, WallClock)> {
+        let clock = WallClock::new()?;
+        clock.set(ahead)?;
+        let env = [
+            ("LD_PRELOAD", binaries::faketime()?.into_os_string()),
+            ("FAKETIME_TIMESTAMP_FILE", clock.file().into_os_string()),
+            ("FAKETIME_NO_CACHE", "1".into()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+        ];
+        let host = Self::start_in(&binaries::leasehold()?, &RUN, config, &env, |_| Ok(()))?;
+        Ok((host, clock))
     }
 
     /// Starts another program that takes a host's arguments.
@@ -133,7 +183,24 @@ impl HostProcess {
             events,
             stderr,
             dir,
+            config: config.to_string(),
+            // A command that runs several hosts may cut one of them off.
+            killed: !args.starts_with(&["run"]),
+            frozen: AtomicBool::new(false),
+            judged: true,
         })
+    }
+
+    /// The same host, whose log its owner judges.
+    #[must_use]
+    pub fn unjudged(mut self) -> Self {
+        self.judged = false;
+        self
+    }
+
+    /// Whether any event so far is one that `wanted` accepts.
+    pub fn has(&self, wanted: impl FnMut(&Event) -> bool) -> bool {
+        self.events.wait_from(0, Duration::ZERO, wanted).is_ok()
     }
 
     /// The directory it runs in, with its config.
@@ -193,6 +260,7 @@ impl HostProcess {
     /// # Errors
     /// It has ended.
     pub fn stop(&self) -> Result<()> {
+        self.frozen.store(true, Ordering::Relaxed);
         self.process.stop().with_context(|| self.said())
     }
 
@@ -250,6 +318,7 @@ impl HostProcess {
     /// # Errors
     /// It could not be waited for.
     pub fn kill(&mut self) -> Result<()> {
+        self.killed = true;
         self.process.kill()?;
         self.drain()
     }
@@ -281,6 +350,27 @@ impl HostProcess {
             last_lines(&self.events(), SHOWN),
             self.stderr()
         )
+    }
+}
+
+impl Drop for HostProcess {
+    /// # Panics
+    /// The history check found a violation, and no panic is under way.
+    fn drop(&mut self) {
+        let ended_by_itself =
+            matches!(self.process.try_exit(), Ok(Some(status)) if status.code().is_some());
+        if self.process.kill().is_err() || self.drain().is_err() {
+            return;
+        }
+        if !self.judged {
+            return;
+        }
+        let ended = Ended {
+            killed: self.killed || !ended_by_itself,
+            frozen: self.frozen.load(Ordering::Relaxed),
+        };
+        let verdict = suite::host_ended(&self.config, &self.events(), ended);
+        suite::demand(verdict.map_err(anyhow::Error::msg));
     }
 }
 

@@ -9,6 +9,7 @@
 //! - [`host`], [`guests`]: a host process with a config and plugins;
 //! - [`terminal`]: a terminal with a shell in it, and what a person sees there;
 //! - [`events`], [`checks`]: what hosts say, and whether they kept the promises;
+//! - [`suite`]: the history check that runs over every scenario with hosts;
 //! - [`every`]: one scenario, one test a store;
 //! - [`process`], [`tail`], [`ports`], [`binaries`], [`wait`]: what these stand on.
 //!
@@ -32,6 +33,7 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod says;
+pub mod suite;
 pub mod tail;
 pub mod terminal;
 pub mod wait;

@@ -127,6 +127,12 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// Whether the child is stopped at this moment.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        stat.is_ok_and(|stat| stat.contains(") T "))
+    }
+
     /// Kills the child and its process group, and waits until it is gone. Killing the dead is no error.
     ///
     /// # Errors

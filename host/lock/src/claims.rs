@@ -529,6 +529,7 @@ mod tests {
         assert_eq!(*standing.borrow(), Standing::Gone { revision: 12 });
     }
 
+    /// Promise P5. Fails on the mutant "no reading once the watch is open", see scripts/mutants.
     #[test]
     fn a_reading_after_a_gap_finds_what_the_watch_missed() {
         let mut claims = Claims::new();
@@ -587,6 +588,7 @@ mod tests {
     }
 
     /// Promise P1. Fails when the deletion of our own entry is forgotten once we were first.
+    /// Promise P1. Fails on the mutant "hold ignores a lost entry", see scripts/mutants.
     #[test]
     fn an_entry_deleted_between_being_first_and_holding_is_never_held() {
         let mut claims = Claims::new();

@@ -230,6 +230,7 @@ mod tests {
         assert!(standing.is_clear());
     }
 
+    /// Promise P5. Fails on the mutant "a put without an answer is forgotten", see scripts/mutants.
     #[test]
     fn unanswered_put_outlives_a_refusal() {
         let mut standing = Standing::default();

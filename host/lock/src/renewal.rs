@@ -254,6 +254,8 @@ mod tests {
     }
 
     /// Promise P1. A leader that was stopped answers from memory when it goes on.
+    ///
+    /// Fails on the mutant "a deadline moves without the leader's proof", see scripts/mutants.
     #[test]
     fn a_reply_of_a_deposed_leader_never_counts() {
         let mut renewals = known();

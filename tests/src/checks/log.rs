@@ -38,14 +38,14 @@ pub struct End {
     pub last_admitted_ns: Option<u64>,
 }
 
-/// A lock released, or lost, by its holder.
+/// A lock acquired, released or lost by its holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
     /// The holder.
     pub host: String,
     /// The lock.
     pub lock: String,
-    /// The token that ended.
+    /// The token it was held under.
     pub token: u64,
     /// When it was said.
     pub at_ns: u64,
@@ -54,6 +54,8 @@ pub struct Release {
 /// What the checks look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Log {
+    /// Every `acquired`.
+    pub grants: Vec<Release>,
     /// Every `run-started`, in order.
     pub attempts: Vec<Attempt>,
     /// Every `released`.
@@ -74,6 +76,7 @@ impl Log {
         for event in events {
             match event.name() {
                 MALFORMED => return Err(format!("a host wrote a line that is no event: {event}")),
+                "acquired" => log.grants.push(Release::read(event)?),
                 "run-started" => log.start(event)?,
                 "guest" => log.effect(event)?,
                 "run-ended" => log.end(event)?,
@@ -157,7 +160,7 @@ impl Log {
 }
 
 impl Release {
-    fn read(event: &Event) -> Result<Self, String> {
+    pub(super) fn read(event: &Event) -> Result<Self, String> {
         Ok(Self {
             host: text(event, "host")?,
             lock: text(event, "lock")?,
@@ -166,7 +169,7 @@ impl Release {
         })
     }
 
-    /// Whether the attempt ran under what was released or lost.
+    /// Whether the attempt ran under this grant.
     pub fn is_of(&self, attempt: &Attempt) -> bool {
         self.host == attempt.host && self.lock == attempt.lock && self.token == attempt.token
     }

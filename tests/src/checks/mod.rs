@@ -3,6 +3,7 @@
 //! A check never passes for want of evidence: an event that lacks what it needs fails it, and [`all`] fails
 //! on a log without a single guest effect. Each `Err` is a sentence that says who did what when.
 
+pub mod history;
 mod log;
 mod tenancy;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use history::StoreHistory;
 pub use log::{Attempt, End, Log, Release};
 pub use tenancy::{Tenancy, tenancies};
 

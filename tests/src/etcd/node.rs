@@ -19,6 +19,7 @@ use crate::binaries::Version;
 use crate::cluster::peers::MemberPid;
 use crate::ports::Port;
 use crate::process::Process;
+use crate::suite;
 use crate::wait::eventually;
 
 /// How long one question on the plain port may take; a paused node never answers.
@@ -138,6 +139,13 @@ impl Node {
             .with_context(|| format!("etcd {} does not run", self.name))
     }
 
+    /// Whether it was started, has not ended, and is not paused.
+    pub(super) fn runs(&mut self) -> bool {
+        let process = self.process.as_mut();
+        process
+            .is_some_and(|process| matches!(process.try_exit(), Ok(None)) && !process.is_stopped())
+    }
+
     /// Kills the node without notice; data and ports stay.
     ///
     /// # Errors
@@ -179,6 +187,7 @@ impl Node {
             "etcd {} runs: stop it before its data is replaced",
             self.name
         );
+        suite::store_may_forget();
         self.wipe()?;
         copy_folder(from, &self.data_dir())
     }

@@ -17,6 +17,7 @@ pub use screen::Screen;
 
 use crate::binaries;
 use crate::process::Process;
+use crate::suite;
 use crate::wait::eventually;
 
 /// For what is waited for on a screen, and for a shell to answer.
@@ -50,6 +51,8 @@ impl Terminal {
     /// tmux is missing or does not start, or our programs have not been built.
     pub fn start(columns: u16, lines: u16) -> Result<Self> {
         let tmux = binaries::tmux()?;
+        // A person at a dashboard can stop runs.
+        suite::operator_acts();
         let programs = binaries::leasehold_tui()?;
         let programs = programs.parent().context("a program in no directory")?;
         let dir = tempfile::Builder::new()

@@ -9,6 +9,7 @@ mod hosts;
 mod isolated;
 mod late;
 mod restored;
+mod revoked;
 mod swallowed;
 
 use std::time::Duration;

@@ -100,6 +100,7 @@ async fn a_waiter_on_a_restored_store_ends_with_an_error(version: Version) -> Re
     Ok(())
 }
 
+/// Promise P1. Fails on the mutant "an older reading is ignored", see scripts/mutants.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reading_below_an_earlier_one_ends_every_tenure() -> Result<()> {
     let fake = FakeEtcd::start()?;

@@ -1,5 +1,6 @@
 //! A host process: a stand-in plays the host, so that what is tested is the harness alone.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -160,5 +161,59 @@ fn a_config_for_a_server_says_what_the_server_wants() -> Result<()> {
             .to_string()
             .contains("user")
     );
+    Ok(())
+}
+
+/// The lines of a host that was connected to this store and was granted a lock under this token.
+fn granted(host: &str, cluster: u64, token: u64) -> String {
+    let lines = [
+        format!(
+            r#"{{"event":"store-connected","host":"{host}","cluster_id":"{cluster:x}","boot_ns":1}}"#
+        ),
+        format!(
+            r#"{{"event":"acquired","host":"{host}","job":"j","lock":"l","token":{token},"boot_ns":2}}"#
+        ),
+    ];
+    format!("cat <<END\n{}\nEND\n", lines.join("\n"))
+}
+
+/// What the end of a host or of a store says when it fails.
+fn verdict_of(ends: impl FnOnce()) -> String {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(ends)) else {
+        return String::new();
+    };
+    payload
+        .downcast::<String>()
+        .map_or_else(|_| "another panic".to_owned(), |text| *text)
+}
+
+/// Nothing is asked of the scenario: the hosts end, and their history is judged.
+#[test]
+fn hosts_that_overlap_fail_the_scenario_that_drops_them() -> Result<()> {
+    let mut a = play(&(granted("a", 1, 5) + &run("a", 5, 100)))?;
+    let mut b = play(&(granted("b", 1, 9) + &run("b", 9, 101)))?;
+    for host in [&mut a, &mut b] {
+        host.wait_exit(SLACK)?;
+    }
+    ensure!(verdict_of(|| drop(a)).is_empty());
+    let verdict = verdict_of(|| drop(b));
+    for part in ["history check: C1", "token 9", "b#"] {
+        ensure!(verdict.contains(part), "{part:?} is not in {verdict:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_token_that_the_store_never_gave_fails_the_scenario_that_drops_the_store() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    etcd.etcdctl(&["put", "/leasehold/locks/l/other", ""])?;
+    let mut host = play(&granted("a", etcd.cluster_id()?, 7))?;
+    host.wait_exit(SLACK)?;
+    drop(host);
+    etcd.etcdctl(&["put", "/elsewhere", ""])?;
+    let verdict = verdict_of(|| drop(etcd));
+    for part in ["history check: H1", "a#", "token 7"] {
+        ensure!(verdict.contains(part), "{part:?} is not in {verdict:?}");
+    }
     Ok(())
 }

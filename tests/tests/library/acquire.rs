@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use leasehold_lock::{Acquire, AcquireError, EndReason, Wait};
+use leasehold_lock::{Acquire, AcquireError, ConnectOptions, EndReason, Locks, Wait};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_every_store;
+use leasehold_tests::proxy::{FaultProxy, Mode};
 
-use crate::{client, granted, queue_of, start};
+use crate::{SLACK, client, granted, queue_of, start};
 
 const NAME: &str = "/library/acquire";
 
@@ -16,6 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 on_every_store!(
     async a_try_leaves_no_trace_when_contended_and_takes_a_free_lock,
+    a_try_whose_answer_is_lost_is_granted_or_leaves_nothing,
     a_bounded_wait_ends_contended_and_leaves_nothing,
     a_dropped_grant_frees_the_lock,
     an_acquisition_dropped_in_the_queue_frees_its_place,
@@ -53,6 +55,33 @@ async fn a_try_leaves_no_trace_when_contended_and_takes_a_free_lock(
     Ok(())
 }
 
+/// The store takes the entry and the client never hears of it: it recognises the entry as its own, or removes it.
+async fn a_try_whose_answer_is_lost_is_granted_or_leaves_nothing(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let proxy = FaultProxy::start(&etcd.endpoint())?;
+    let options = ConnectOptions::new([proxy.endpoint()]).request_timeout(PATIENCE);
+    let (locks, operator) = (Locks::connect(options).await?, client(&etcd).await?);
+    // The session is there already, so the next request with the lock's name is the entry's.
+    let first = locks.acquire(Acquire::new("/library/first")).await?;
+    proxy.cut_after_request_with(NAME);
+    let trying = start(&locks, try_it());
+    let entry = queue_of(&operator, NAME, 1).await?;
+    proxy.wait_fired(SLACK)?;
+    tokio::time::sleep(PATIENCE * 2).await;
+    proxy.reset();
+    proxy.set(Mode::Pass);
+    match tokio::time::timeout(SLACK, trying).await?? {
+        Ok(grant) => {
+            ensure!(grant.key() == entry[0] && grant.tenure().admits());
+            grant.release().await?;
+        }
+        Err(error) => println!("{version:?}: {error}"),
+    }
+    queue_of(&operator, NAME, 0).await?;
+    ensure!(first.tenure().admits(), "{:?}", first.tenure().end_reason());
+    Ok(())
+}
+
 async fn a_bounded_wait_ends_contended_and_leaves_nothing(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (holder, other) = (client(&etcd).await?, client(&etcd).await?);
@@ -73,7 +102,7 @@ async fn a_bounded_wait_ends_contended_and_leaves_nothing(version: Version) -> R
     let queue = queue_of(&other, NAME, 1).await?;
     ensure!(queue == [grant.key()] && grant.tenure().admits());
     // A lock that comes free within the time is taken.
-    let waiting = start(&other, request.wait(Wait::AtMost(crate::SLACK)));
+    let waiting = start(&other, request.wait(Wait::AtMost(SLACK)));
     queue_of(&other, NAME, 2).await?;
     grant.release().await?;
     granted(waiting).await.map(drop)
@@ -93,6 +122,7 @@ async fn a_dropped_grant_frees_the_lock(version: Version) -> Result<()> {
     Ok(())
 }
 
+/// Promise P5. Fails on the mutant "the clean-up is dropped", see scripts/mutants.
 async fn an_acquisition_dropped_in_the_queue_frees_its_place(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (holder, other) = (client(&etcd).await?, client(&etcd).await?);
@@ -150,6 +180,7 @@ async fn two_acquisitions_of_one_client_exclude_each_other(version: Version) -> 
     Ok(())
 }
 
+/// Promise P1. Fails on the mutant "a release deletes by name", see scripts/mutants.
 async fn a_stranger_under_our_own_key_is_waited_for(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let locks = client(&etcd).await?;

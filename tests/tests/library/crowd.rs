@@ -25,6 +25,7 @@ const A_WHILE: Duration = Duration::from_millis(500);
 on_every_store!(
     async twenty_contenders_of_one_client_are_served_in_order,
     a_hundred_contenders_of_four_clients_are_served_in_order_one_at_a_time,
+    two_hundred_contenders_of_eight_clients_are_served_in_order_and_none_is_left_out,
     a_far_waiter_comes_first_in_the_end,
     a_far_waiter_is_not_first_because_one_that_its_client_follows_has_gone,
     far_waiters_that_go_away_in_the_middle_of_reading_do_the_store_no_harm,
@@ -120,12 +121,23 @@ async fn twenty_contenders_of_one_client_are_served_in_order(version: Version) -
 async fn a_hundred_contenders_of_four_clients_are_served_in_order_one_at_a_time(
     version: Version,
 ) -> Result<()> {
+    serve_all(version, 4, 25).await
+}
+
+/// Six times as many as a newcomer follows: most of them move up from far behind.
+async fn two_hundred_contenders_of_eight_clients_are_served_in_order_and_none_is_left_out(
+    version: Version,
+) -> Result<()> {
+    serve_all(version, 8, 25).await
+}
+
+async fn serve_all(version: Version, clients: usize, each: usize) -> Result<()> {
     let etcd = Etcd::start(version)?;
-    let mut clients = Vec::new();
-    for _ in 0..4 {
-        clients.push(client(&etcd).await?);
+    let mut connected = Vec::new();
+    for _ in 0..clients {
+        connected.push(client(&etcd).await?);
     }
-    serve(&etcd, &clients, 25).await
+    serve(&etcd, &connected, each).await
 }
 
 /// Fills the lock with entries that no client follows, so that the next one in is far from the head.

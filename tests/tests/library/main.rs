@@ -3,6 +3,7 @@
 //! Waits are bounded and events are waited for; no test here asserts how fast something is.
 
 mod acquire;
+mod clock;
 mod compared;
 mod crowd;
 mod deadline;
@@ -10,6 +11,7 @@ mod endpoints;
 mod feed;
 mod reading;
 mod unanswered;
+mod unread;
 mod view;
 
 use std::time::Duration;

@@ -1,18 +1,26 @@
 //! Mutual TLS: the right certificate runs jobs; any other, or none, reads a message that says what to look at.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::certs::{Certs, TlsFiles};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, Config, config, config_for};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_etcd;
+use leasehold_tests::proxy::FaultProxy;
+use leasehold_tests::wait::boot_ns;
 
-use crate::SLACK;
 use crate::cli::leasehold;
+use crate::{SLACK, end};
+
+/// Validity of a certificate that is to expire: a start of two hosts, and no more.
+const CERTIFICATE: Duration = Duration::from_secs(8);
 
 on_etcd!(
     the_right_certificate_runs_jobs_also_with_users,
     any_other_certificate_is_turned_away_readably,
+    a_certificate_that_expires_while_held_costs_the_lock_only_when_a_connection_is_lost,
 );
 
 fn hello(config: Config) -> Result<Config> {
@@ -80,4 +88,55 @@ fn any_other_certificate_is_turned_away_readably(version: Version) -> Result<()>
         ensure!(host.wait_exit(SLACK)?.code() == Some(0));
     }
     Ok(())
+}
+
+/// TLS looks at a certificate when a connection begins. So a lock outlives it, until the network is broken once.
+fn a_certificate_that_expires_while_held_costs_the_lock_only_when_a_connection_is_lost(
+    version: Version,
+) -> Result<()> {
+    let certs = Certs::make()?;
+    let etcd = Etcd::builder(version).tls(&certs).start()?;
+    let proxy = FaultProxy::start(&etcd.endpoint())?;
+    let short = certs.client_valid_for("short", CERTIFICATE)?;
+    let expires = Instant::now() + CERTIFICATE;
+    let heartbeat = guests::heartbeat()?;
+    let beats = |host: &str, endpoint: &str, files: &TlsFiles| {
+        let config = config(host, endpoint).tls(files).grace("300ms");
+        config.job("beat", |job| {
+            let job = job.plugin(&heartbeat).args(&["0", "50"]);
+            job.ttl("3s").restart("50ms", "500ms")
+        })
+    };
+    let host_a = HostProcess::start(&beats("host-a", &proxy.endpoint(), &short))?;
+    let first = host_a.wait_for(SLACK, |event| event.is("run-started"))?;
+    let host_b = HostProcess::start(&beats("host-b", &etcd.endpoint(), &certs.client()))?;
+    host_b.wait_for(SLACK, |event| event.is("waiting"))?;
+
+    // Beyond the certificate's end, and beyond the end of every lease granted before that.
+    std::thread::sleep(expires.saturating_duration_since(Instant::now()));
+    let later_ns = boot_ns() + 4_000_000_000;
+    host_a.wait_for(SLACK, |event| {
+        event.is("guest") && event.boot_ns() > Some(later_ns)
+    })?;
+    let events = host_a.events();
+    let bad = ["lock-lost", "run-ended", "backoff", "released"];
+    let noticed = events.iter().find(|event| bad.contains(&event.name()));
+    ensure!(noticed.is_none(), "the holder noticed: {noticed:?}");
+
+    // A new connection is refused: the guest stops by its deadline, and the reason is told.
+    proxy.reset();
+    let ended = host_a.wait_for(SLACK, |event| event.is("run-ended"))?;
+    let next = host_b.wait_for(SLACK, |event| event.is("run-started"))?;
+    ensure!(
+        ended.outcome() == Some("lost") && ended.stopped_ns() < next.boot_ns(),
+        "{ended}, {next}"
+    );
+    ensure!(next.token() > first.token(), "{next}");
+    let told = host_a.wait_for(SLACK, |event| {
+        let words = event.value().to_string().to_lowercase();
+        event.boot_ns() > ended.boot_ns() && words.contains("certificate")
+    })?;
+    println!("{version:?}: {told}");
+    end(host_a)?;
+    end(host_b)
 }

@@ -17,6 +17,7 @@ use crate::scene::{
 on_every_store!(
     a_holder_cut_off_both_ways_stops_before_the_other_host_starts,
     a_holder_that_hears_no_answers_stops_before_the_other_host_starts,
+    a_holder_whose_store_stops_reading_stops_before_the_other_host_starts,
     a_holder_that_is_refused_connections_stops_before_the_other_host_starts_and_comes_back,
     a_holder_whose_connections_are_reset_keeps_its_lock_and_token,
 );
@@ -43,6 +44,16 @@ fn a_holder_that_hears_no_answers_stops_before_the_other_host_starts(
     let (proxy, duel) = behind_a_proxy(version)?;
     // Renewals go on arriving and being carried out: only the holder does not know.
     proxy.set(Mode::DropResponses);
+    taken_over_after_the_stop(&duel)?;
+    heal_and_queue_again(&proxy, duel)
+}
+
+/// The windows fill up while the guest goes on writing; watch events and answers to what was read still arrive.
+fn a_holder_whose_store_stops_reading_stops_before_the_other_host_starts(
+    version: Version,
+) -> Result<()> {
+    let (proxy, duel) = behind_a_proxy(version)?;
+    proxy.set(Mode::DropRequests);
     taken_over_after_the_stop(&duel)?;
     heal_and_queue_again(&proxy, duel)
 }

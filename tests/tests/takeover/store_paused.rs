@@ -3,13 +3,14 @@
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::checks::Circumstances;
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::guests::{self, config};
 use leasehold_tests::host::merged;
 use leasehold_tests::on_every_store;
 use leasehold_tests::wait::boot_ns;
 
 use crate::scene::{
-    Duel, LEDGER, MARGIN, PULSE, SLACK, STUBBORN, TTL, at, ended_lost, goes_on, next, ns, runs,
-    since, stubborn, token,
+    Duel, LEDGER, MARGIN, PULSE, SLACK, STUBBORN, TTL, at, ended_lost, goes_on, kept_running, next,
+    ns, runs, since, stubborn, token,
 };
 
 on_every_store!(
@@ -100,6 +101,30 @@ fn a_guest_that_spins_is_stopped_before_its_lease_can_end(version: Version) -> R
     let duel = Duel::with(etcd, &a, &b, &[STUBBORN])?;
     duel.etcd.pause()?;
     ended_lost(&next(&duel.a, 0, STUBBORN, "run-ended")?)?;
+    let mark = (duel.a.mark(), duel.b.mark());
+    duel.etcd.resume()?;
+    either(&duel, mark, STUBBORN)?;
+    duel.end(&Circumstances::default()).map(drop)
+}
+
+/// A fill of 64 MiB takes longer than a tick and cannot be interrupted. It is under way at the deadline, whenever
+/// that is, since the guest does nothing else. The store's version has no part in it.
+#[test]
+fn a_guest_that_fills_memory_is_stopped_before_its_lease_can_end() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let plugin = guests::stubborn()?;
+    let config = |host| {
+        config(host, &etcd.endpoint()).job(STUBBORN, |job| {
+            let job = kept_running(job, TTL).plugin(&plugin);
+            let job = job.config("mode", "fill").config("after_beats", 3);
+            job.config("mib", 64).limit("memory", "96MiB")
+        })
+    };
+    let (a, b) = (config("a"), config("b"));
+    let duel = Duel::with(etcd, &a, &b, &[STUBBORN])?;
+    duel.etcd.pause()?;
+    let ended = next(&duel.a, 0, STUBBORN, "run-ended")?;
+    ended_lost(&ended)?;
     let mark = (duel.a.mark(), duel.b.mark());
     duel.etcd.resume()?;
     either(&duel, mark, STUBBORN)?;

@@ -13,11 +13,12 @@ use leasehold_tests::{on_etcd, on_every_store};
 use crate::bank;
 use crate::scene::{
     Duel, LEDGER, PULSE, SLACK, at, create_revision, end_host, ended_without_the_store, goes_on,
-    judge, next, ns, since, token, two_jobs_for,
+    judge, next, ns, one_job_for, since, token, two_jobs_for,
 };
 
 on_every_store!(
     a_store_that_is_back_before_the_deadline_keeps_the_holder_and_its_token,
+    a_store_killed_again_and_again_keeps_the_holder_and_its_token,
     a_store_that_is_back_too_late_finds_the_guest_stopped_and_somebody_runs_again,
 );
 
@@ -62,6 +63,30 @@ fn a_store_that_is_back_before_the_deadline_keeps_the_holder_and_its_token(
         ensure!(now > transfers, "{now} transfers, as before");
         Ok(())
     })?;
+    duel.end(&Circumstances::default()).map(drop)
+}
+
+/// Each restart gives the lease its whole TTL again, and takes the watches and the renewals' stream away. A crash of
+/// 3.5.1 may forget the entry; then the run ends as after any loss.
+fn a_store_killed_again_and_again_keeps_the_holder_and_its_token(version: Version) -> Result<()> {
+    let etcd = Etcd::start(version)?;
+    let config = |host| one_job_for(host, &etcd.endpoint(), OUTLASTS_RESTART);
+    let (a, b) = (config("a")?, config("b")?);
+    let mut duel = Duel::with(etcd, &a, &b, &[PULSE])?;
+    let first = duel.first_run(PULSE)?;
+    for _ in 0..2 {
+        duel.etcd.restart()?;
+        // Beyond a renewal, so that the deadline has moved since.
+        let went_on = goes_on(&duel.a, &first, boot_ns() + ns(OUTLASTS_RESTART / 2));
+        if may_forget(version) && went_on.is_err() {
+            ended_without_the_store(&next(&duel.a, 0, PULSE, "run-ended")?)?;
+            return duel.end(&Circumstances::default()).map(drop);
+        }
+        went_on?;
+        let held = create_revision(&duel.etcd, &duel.holder(PULSE)?)?;
+        ensure!(held == token(&first)?, "{held} is held, not {first}");
+    }
+    ensure!(since(&duel.b, 0, PULSE, "acquired").is_empty());
     duel.end(&Circumstances::default()).map(drop)
 }
 

@@ -186,6 +186,7 @@ fn a_crash_during_the_opening_after_a_crash_loses_nothing() {
     }
 }
 
+/// Promise P4. Fails on the mutant "a write is acknowledged before it is synced", see scripts/mutants.
 #[test]
 fn of_what_was_acknowledged_not_a_byte_is_left_in_the_cache() {
     let mut rng = Rng::with_seed(1);

@@ -1,0 +1,333 @@
+//! The verdict over a whole soak: how often each promise was broken, and the first cases. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use leasehold_records::{Outcome, RunRecord, TickRecord, TickState};
+use leasehold_tests::checks::history::{self, Acknowledged};
+use leasehold_tests::checks::{self, Circumstances, Log, StoreHistory, Tenancy};
+use leasehold_tests::events::{Event, merge};
+
+use crate::world::{Evidence, Life};
+
+/// Cases of each kind that are printed.
+const SHOWN: usize = 5;
+
+/// Where everything lies in the store.
+const ROOT: &str = "/leasehold/";
+
+/// What was counted, and what was broken.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    counts: Vec<(&'static str, String)>,
+    promises: Vec<(&'static str, Vec<String>)>,
+}
+
+impl Verdict {
+    /// Whether nothing was broken.
+    pub(crate) fn holds(&self) -> bool {
+        self.promises.iter().all(|(_, broken)| broken.is_empty())
+    }
+}
+
+/// Judges what hosts logged and what the store went through.
+///
+/// # Errors
+/// The evidence cannot be read.
+pub(crate) fn judge(evidence: &Evidence) -> Result<Verdict, String> {
+    let Evidence { lives, history } = evidence;
+    let events = merge(lives.iter().map(|life| life.events.clone()));
+    let log = Log::read(&events)?;
+    let circumstances = lives.iter().fold(Circumstances::default(), |all, life| {
+        let all = if life.killed {
+            all.killed(&life.name)
+        } else {
+            all
+        };
+        if life.frozen {
+            all.frozen(&life.name)
+        } else {
+            all
+        }
+    });
+    let tenancies = checks::tenancies(&log, &circumstances)?;
+    let writes = Acknowledged::read(&events, &journals(&events))?;
+    let locks = format!("{ROOT}locks/");
+    let mut broken: Vec<(&'static str, Vec<String>)> = vec![
+        ("overlaps", overlaps(&tenancies)),
+        ("tokens out of order", tokens_out_of_order(&tenancies)),
+        ("late calls", late_calls(&log)),
+        (
+            "released before the end",
+            first(checks::released_only_after_the_run(&events)),
+        ),
+        (
+            "runs without an end",
+            first(checks::every_run_ends(&events, &circumstances)),
+        ),
+        ("runs without a record", unrecorded(&log, history)),
+        ("ticks begun after done", ticks_after_done(history)),
+        (
+            "ticks repeated in silence",
+            repeated_in_silence(&events, &circumstances),
+        ),
+        (
+            "grants without an entry",
+            first(history::grants_have_entries(history, &locks, &log)),
+        ),
+        (
+            "waiters overtaken",
+            first(history::no_waiter_is_overtaken(history, &locks, &log)),
+        ),
+        (
+            "acknowledged writes lost",
+            first(history::acknowledged_writes_stand_once(
+                history, &locks, &writes,
+            )),
+        ),
+        ("hosts that died", died(lives)),
+    ];
+    let dropped = events.iter().filter(|event| event.is("lines-dropped"));
+    broken.push((
+        "logs with dropped lines",
+        dropped.map(Event::to_string).collect(),
+    ));
+    Ok(Verdict {
+        counts: counts(&events, &log, history, writes.len()),
+        promises: broken,
+    })
+}
+
+/// The journal of each ledger: its prefix is the job's name.
+fn journals(events: &[Event]) -> BTreeMap<String, String> {
+    let jobs: BTreeSet<&str> = events.iter().filter_map(Event::job).collect();
+    let ledgers = jobs.into_iter().filter(|job| job.starts_with("ledger"));
+    ledgers
+        .map(|job| (job.to_owned(), format!("{ROOT}kv/ledger/{job}/journal")))
+        .collect()
+}
+
+fn first(verdict: Result<(), String>) -> Vec<String> {
+    verdict.err().into_iter().collect()
+}
+
+/// Every tenancy that began before an earlier one of its lock had ended.
+fn overlaps(tenancies: &[Tenancy]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut longest: Option<&Tenancy> = None;
+    for next in tenancies {
+        if let Some(before) = longest.filter(|before| before.lock == next.lock) {
+            if before.until_ns > next.from_ns {
+                let ms = (before.until_ns - next.from_ns) / 1_000_000;
+                found.push(format!("{next} began {ms} ms before the end of {before}"));
+            }
+            if before.until_ns >= next.until_ns {
+                continue;
+            }
+        }
+        longest = Some(next);
+    }
+    found
+}
+
+fn tokens_out_of_order(tenancies: &[Tenancy]) -> Vec<String> {
+    let mut by_effect: Vec<_> = tenancies.iter().collect();
+    by_effect.sort_by(|a, b| (&a.lock, a.first_effect_ns).cmp(&(&b.lock, b.first_effect_ns)));
+    let pairs = by_effect.windows(2);
+    let wrong = pairs.filter(|pair| pair[0].lock == pair[1].lock && pair[0].token >= pair[1].token);
+    wrong
+        .map(|pair| format!("{} before {}", pair[0], pair[1]))
+        .collect()
+}
+
+/// Every run with a call that was admitted after its deadline, its stop or the loss of its lock.
+fn late_calls(log: &Log) -> Vec<String> {
+    let mut found = Vec::new();
+    for attempt in &log.attempts {
+        let ends = attempt
+            .end
+            .iter()
+            .map(|end| end.deadline_ns.min(end.stopped_ns));
+        let losses = log.losses.iter().filter(|loss| loss.is_of(attempt));
+        let Some(limit) = ends.chain(losses.map(|loss| loss.at_ns)).min() else {
+            continue;
+        };
+        let admitted = attempt.end.iter().filter_map(|end| end.last_admitted_ns);
+        let last = attempt.effects.iter().copied().chain(admitted).max();
+        if let Some(last) = last.filter(|last| *last > limit) {
+            let us = (last - limit) / 1_000;
+            found.push(format!("{attempt} had a call {us} µs after its end"));
+        }
+    }
+    found
+}
+
+/// Every run that started and whose record does not name its outcome in the end.
+fn unrecorded(log: &Log, history: &StoreHistory) -> Vec<String> {
+    let runs = format!("{ROOT}runs/");
+    let mut outcomes: BTreeMap<String, Outcome> = BTreeMap::new();
+    for change in &history.changes {
+        if let (true, Some((_, json))) = (change.key.starts_with(&runs), &change.put)
+            && let Ok(record) = RunRecord::from_json(json.as_bytes())
+        {
+            outcomes.insert(record.run_id, record.outcome);
+        }
+    }
+    let mut found = Vec::new();
+    for attempt in &log.attempts {
+        match outcomes.get(&attempt.run) {
+            None => found.push(format!("{attempt} has no record")),
+            Some(Outcome::Running) => found.push(format!("{attempt} is recorded as running")),
+            Some(_) => {}
+        }
+    }
+    found
+}
+
+/// Every tick that was begun, or done, after the store had taken it as done.
+fn ticks_after_done(history: &StoreHistory) -> Vec<String> {
+    let prefix = format!("{ROOT}ticks/");
+    let mut done: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut found = Vec::new();
+    for change in &history.changes {
+        let (Some(job), Some((_, json))) = (change.key.strip_prefix(&prefix), &change.put) else {
+            continue;
+        };
+        let Ok(record) = TickRecord::from_json(json.as_bytes()) else {
+            found.push(format!(
+                "{job} at revision {} cannot be read",
+                change.revision
+            ));
+            continue;
+        };
+        if done
+            .get(job)
+            .is_some_and(|done| record.tick_unix_ms <= *done)
+        {
+            found.push(format!(
+                "{job} at {}: {} on {} at revision {}, after it was done",
+                record.tick_unix_ms,
+                record.state.as_str(),
+                record.host,
+                change.revision
+            ));
+        }
+        if record.state == TickState::Done {
+            done.insert(job, record.tick_unix_ms);
+        }
+    }
+    found
+}
+
+/// Runs that ended as done and are of one tick, by job and tick, in order.
+fn ticks_done_twice(events: &[Event]) -> Vec<(String, Vec<&Event>)> {
+    let mut ticks: BTreeMap<(&str, &str), Vec<&Event>> = BTreeMap::new();
+    let starts = events.iter().filter(|event| event.is("run-started"));
+    let starts: BTreeMap<_, _> = starts
+        .map(|start| ((start.host(), start.run()), start))
+        .collect();
+    for end in events.iter().filter(|event| event.is("run-ended")) {
+        let start = starts.get(&(end.host(), end.run()));
+        if let Some((job, tick)) = start.and_then(|start| Some((start.job()?, start.str("tick")?)))
+            && end.outcome() == Some("done")
+        {
+            ticks.entry((job, tick)).or_default().push(end);
+        }
+    }
+    let twice = ticks.into_iter().filter(|(_, runs)| runs.len() > 1);
+    twice
+        .map(|((job, tick), runs)| (format!("{job} at {tick}"), runs))
+        .collect()
+}
+
+/// Ticks that were run again although no host knew that they might be: an end that could not be marked is logged,
+/// unless its host was killed.
+fn repeated_in_silence(events: &[Event], circumstances: &Circumstances) -> Vec<String> {
+    let mut found = Vec::new();
+    for (what, runs) in ticks_done_twice(events) {
+        let (_, earlier) = runs.split_last().unwrap_or((&runs[0], &[]));
+        let silent = earlier.iter().find(|end| {
+            let unmarked = events.iter().any(|event| {
+                event.is("tick-unmarked")
+                    && (event.host(), event.token()) == (end.host(), end.token())
+            });
+            let host = end.host().unwrap_or_default();
+            !unmarked && !circumstances.killed.iter().any(|killed| killed == host)
+        });
+        if let Some(silent) = silent {
+            found.push(format!("{what}: run again after {silent}"));
+        }
+    }
+    found
+}
+
+fn died(lives: &[Life]) -> Vec<String> {
+    let died = lives.iter().filter_map(|life| {
+        let why = life.died.as_ref()?;
+        Some(format!("{}: {why}", life.name))
+    });
+    died.collect()
+}
+
+/// What happened at all, since nothing broken in nothing done proves nothing.
+fn counts(
+    events: &[Event],
+    log: &Log,
+    history: &StoreHistory,
+    writes: usize,
+) -> Vec<(&'static str, String)> {
+    let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
+    for attempt in &log.attempts {
+        let outcome = attempt.end.as_ref().map_or("killed", |end| &end.outcome);
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    let outcomes: Vec<_> = outcomes
+        .iter()
+        .map(|(outcome, count)| format!("{count} {outcome}"))
+        .collect();
+    let effects: usize = log
+        .attempts
+        .iter()
+        .map(|attempt| attempt.effects.len())
+        .sum();
+    let ticks: BTreeSet<_> = events
+        .iter()
+        .filter(|event| event.is("run-started"))
+        .filter_map(|event| Some((event.job()?, event.str("tick")?)))
+        .collect();
+    vec![
+        ("events", events.len().to_string()),
+        ("grants", log.grants.len().to_string()),
+        (
+            "runs",
+            format!("{} ({})", log.attempts.len(), outcomes.join(", ")),
+        ),
+        ("effects", effects.to_string()),
+        ("losses", log.losses.len().to_string()),
+        ("ticks", ticks.len().to_string()),
+        (
+            "ticks run again, unmarked",
+            ticks_done_twice(events).len().to_string(),
+        ),
+        ("acknowledged writes", writes.to_string()),
+        ("revisions", history.until().to_string()),
+    ]
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, count) in &self.counts {
+            writeln!(f, "{name:<26} {count}")?;
+        }
+        for (name, broken) in &self.promises {
+            writeln!(f, "{name:<26} {}", broken.len())?;
+            for case in broken.iter().take(SHOWN) {
+                writeln!(f, "    {case}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
