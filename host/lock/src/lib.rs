@@ -28,10 +28,11 @@
 //!
 //! - [`clock`], [`tenure`]: time, and the answer to "may I still act?".
 //! - [`connect`], [`connector`], [`error`], [`backoff`]: reaching the store.
-//! - [`acquire`], [`grant`], [`kv`]: taking a lock, holding it, writing under it.
+//! - [`acquire`], [`grant`], [`kv`], [`batch`]: taking a lock, holding it, writing under it; several writes at once.
 //! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
 //!   store is; what an operator may do to the entries of others.
-//! - `session`, `guard`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `entry`, `cuttable`: how it is done; private.
+//! - `pages`, `session`, `guard`, `link`, `hub`, `wire`, `room`, `claims`, `far`, `entry`, `cuttable`: how it is
+//!   done; private.
 //!
 //! # What this crate must never do
 //!
@@ -40,6 +41,7 @@
 
 pub mod acquire;
 pub mod backoff;
+pub mod batch;
 pub mod clock;
 pub mod connect;
 pub mod connector;
@@ -60,12 +62,14 @@ mod far;
 mod guard;
 mod hub;
 mod link;
+mod pages;
 mod room;
 mod session;
 mod wire;
 
 pub use acquire::{Acquire, Place, Wait};
 pub use backoff::Backoff;
+pub use batch::Batch;
 pub use clock::{BootTime, Clock, ManualClock, SystemClock};
 pub use connect::{ConnectOptions, Tls};
 pub use connector::{Connector, Service};
@@ -74,7 +78,7 @@ pub use error::{AcquireError, ConnectError, Refusal, StoreError};
 pub use feed::{FeedItem, KeyChange, KeyFeed};
 pub use grant::Grant;
 pub use health::Health;
-pub use kv::{Fence, FencedError, KeyValue, Kv};
+pub use kv::{Fence, FencedError, KeyValue, Kv, Scan};
 pub use locks::Locks;
 pub use operator::Trace;
 pub use tenure::{EndReason, Tenure};

@@ -121,6 +121,19 @@ impl Locks {
         Ok(self.0.session(ttl).await?.lease)
     }
 
+    /// Ends the session of a lease that the store does not know, and with it every tenure on it.
+    /// The next call of [`Locks::lease`] opens another.
+    pub async fn end_session(&self, lease: i64) {
+        let sessions = self.0.sessions.lock().await;
+        let known = sessions
+            .values()
+            .flatten()
+            .find(|session| session.lease == lease);
+        if let Some(session) = known {
+            session.end(crate::tenure::EndReason::LeaseGone);
+        }
+    }
+
     /// The time to live that the store still gives `lease`, and what was granted, in seconds;
     /// `None` when the lease does not exist.
     ///
