@@ -106,7 +106,7 @@ impl Load {
         self.items.len() == 1
     }
 
-    /// The keys, for a message.
+    /// Its first key, for a message.
     pub(super) fn first_key(&self) -> &str {
         self.items.first().map_or("", |item| &item.key)
     }
