@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_lock::{Freshness, Locks, StoreError, SystemClock};
+use leasehold_lock::{Freshness, KeyValue, Kv, Locks, StoreError, SystemClock};
 use leasehold_records::printable::line as printable;
 use leasehold_records::{HolderRecord, HostRecord, JobRecord, Root, RunRecord, TickRecord};
 use serde::Serialize;
@@ -64,18 +64,64 @@ pub(crate) async fn runs(
 ) -> Result<Exit, Failure> {
     let reader = Reader::open(config).await?;
     let prefix = job.map_or_else(|| reader.root.runs(), |job| reader.root.runs_of(job));
-    let found = reader.locks.kv().list(&prefix, 0).await;
+    let kv = reader.locks.kv();
+    let fresh = || Newest::new(limit);
+    let scan = kv.scan(&prefix, fresh, |newest, kv| newest.take(&kv)).await;
     reader.locks.close().await;
-    let found = found.map_err(|error| unread(&error))?;
-    let mut runs: Vec<RunRecord> = found
-        .iter()
-        .filter_map(|kv| RunRecord::from_json(&kv.value).ok())
-        .collect();
-    runs.sort_by_key(|run| std::cmp::Reverse((run.token, run.sequence)));
-    runs.truncate(limit);
+    let scan = scan.map_err(|error| unread(&error))?;
+    let runs = scan.found.into_runs();
+    tell_unreadable(&scan.unreadable);
     match format {
         ShowFormat::Json => print_json(&runs),
         ShowFormat::Table => print(&runs_table(&runs, unix_ms(SystemTime::now()))),
+    }
+}
+
+/// The newest of many runs, without keeping all of them.
+struct Newest {
+    limit: usize,
+    runs: Vec<RunRecord>,
+}
+
+impl Newest {
+    const fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            runs: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, kv: &KeyValue) {
+        if let Ok(run) = RunRecord::from_json(&kv.value) {
+            self.runs.push(run);
+            // Sorting now and then costs less than keeping them in order.
+            if self.runs.len() >= self.limit.saturating_mul(2).max(1000) {
+                self.shorten();
+            }
+        }
+    }
+
+    fn shorten(&mut self) {
+        self.runs
+            .sort_by_key(|run| std::cmp::Reverse((run.token, run.sequence)));
+        self.runs.truncate(self.limit);
+    }
+
+    fn into_runs(mut self) -> Vec<RunRecord> {
+        self.shorten();
+        self.runs
+    }
+}
+
+/// Names records that are left out because their values are too large to be read.
+fn tell_unreadable(keys: &[String]) {
+    for key in keys {
+        let key = printable(key);
+        // A closed standard error is no reason to fail.
+        let _ = writeln!(
+            std::io::stderr().lock(),
+            "leasehold: {key} is left out: its value is too large to be read; see it with etcdctl"
+        );
     }
 }
 
@@ -155,11 +201,18 @@ pub(crate) async fn status(config: &Path, format: ShowFormat) -> Result<Exit, Fa
     }
 }
 
+/// Everything under `prefix`; what is too large to be read is named.
+async fn records(kv: &Kv, prefix: &str) -> Result<Vec<KeyValue>, StoreError> {
+    let scan = kv.scan(prefix, Vec::new, Vec::push).await?;
+    tell_unreadable(&scan.unreadable);
+    Ok(scan.found)
+}
+
 async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
     let kv = reader.locks.kv();
-    let hosts = kv.list(&reader.root.hosts(), 0).await?;
-    let jobs = kv.list(&reader.root.jobs(), 0).await?;
-    let ticks = kv.list(&reader.root.ticks(), 0).await?;
+    let hosts = records(&kv, &reader.root.hosts()).await?;
+    let jobs = records(&kv, &reader.root.jobs()).await?;
+    let ticks = records(&kv, &reader.root.ticks()).await?;
     let mut view = reader.locks.view(reader.root.locks());
     while *view.freshness() != Freshness::Live {
         if view.next().await.is_none() {

@@ -30,7 +30,59 @@ fn main() -> Result<()> {
     println!("\nloss known to last guest instruction (a guest that spins)");
     loss_to_stop(&runtime, &etcd, "idle", 0, 200)?;
     loss_to_stop(&runtime, &etcd, "4 CPU hogs", 4, 200)?;
+    for version in [Version::V3_5, Version::V3_4, Version::Embedded] {
+        recorded(&runtime, version)?;
+    }
     waiting_jobs(&runtime, &etcd)
+}
+
+/// Jobs whose runs follow one another as fast as the host can: how many of the last runs have a record, and how
+/// many revisions of the store a run costs.
+fn recorded(runtime: &tokio::runtime::Runtime, version: Version) -> Result<()> {
+    const JOBS: usize = 40;
+    const RUNS: usize = 10_000;
+    const LOOKED_AT: usize = 60;
+    let etcd = Etcd::start(version)?;
+    let plugin = guests::heartbeat()?;
+    let mut config = guests::config_for("bench", &etcd).host("max_runs", 200);
+    for n in 0..JOBS {
+        config = config.job(&format!("beat-{n:02}"), |job| {
+            job.plugin(&plugin).restart("10ms", "10ms").args(&["1"])
+        });
+    }
+    let mut host = HostProcess::start(&config)?;
+    host.wait_for(PATIENCE, |event| event.is("run-ended"))?;
+    let (began, before, mut ended) = (Instant::now(), etcd.revision()?, 0);
+    host.wait_for(PATIENCE, |event| {
+        ended += usize::from(event.is("run-ended"));
+        ended >= RUNS
+    })?;
+    let (took, after) = (began.elapsed(), etcd.revision()?);
+    host.term()?;
+    host.wait_exit(PATIENCE)?;
+    let locks = runtime.block_on(Locks::connect(ConnectOptions::new([etcd.endpoint()])))?;
+    let keys = runtime.block_on(locks.kv().keys("/leasehold/runs/"))?;
+    runtime.block_on(locks.close());
+    let mut by_job: HashMap<String, Vec<u64>> = HashMap::new();
+    for event in host.events().iter().filter(|event| event.is("run-ended")) {
+        let (job, token) = event.job().zip(event.token()).context("whose run?")?;
+        by_job.entry(job.to_owned()).or_default().push(token);
+    }
+    let newest = by_job.iter().flat_map(|(job, tokens)| {
+        let tokens = tokens.iter().rev().take(LOOKED_AT);
+        tokens.map(move |token| format!("/leasehold/runs/{job}/{token:020}"))
+    });
+    let keys: std::collections::HashSet<String> = keys.into_iter().collect();
+    let (found, missing): (Vec<String>, Vec<String>) = newest.partition(|key| keys.contains(key));
+    let (runs, revisions) = (f64::from(u32::try_from(ended)?), after - before);
+    println!(
+        "\nrecords of {JOBS} jobs on {version:?}: {:.0} runs/s, {:.2} revisions a run; of {} runs looked at {} without a record",
+        runs / took.as_secs_f64(),
+        f64::from(u32::try_from(revisions)?) / runs,
+        found.len() + missing.len(),
+        missing.len()
+    );
+    Ok(())
 }
 
 /// From the moment the lock is ours to the guest's first call into the host. Jobs of one lock keep the

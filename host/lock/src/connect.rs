@@ -250,7 +250,9 @@ impl ConnectOptions {
                 endpoints: self.endpoints.join(", "),
                 reason: message.clone(),
             },
-            StoreError::Unknown(reason) => self.unreachable(self.explained(reason)),
+            StoreError::Unknown(reason) | StoreError::TooLarge(reason) => {
+                self.unreachable(self.explained(reason))
+            }
         }
     }
 

@@ -19,6 +19,11 @@ pub enum StoreError {
     /// No answer, or one that does not tell: the request may or may not have been carried out.
     #[error("the store did not answer: {0}")]
     Unknown(String),
+    /// The store answered, and its reply is larger than this client reads. A request to write was carried out.
+    #[error(
+        "the store's reply is too large for one message, so too much was asked for at once: {0}"
+    )]
+    TooLarge(String),
 }
 
 /// The refusals that callers treat differently.
@@ -37,13 +42,24 @@ pub enum Refusal {
 impl StoreError {
     /// Whether the request may have been carried out all the same.
     pub const fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown(_) | Self::TooLarge(_))
+    }
+
+    /// True when the endpoint may be at fault and another is worth a try.
+    pub(crate) const fn blames_endpoint(&self) -> bool {
         matches!(self, Self::Unknown(_))
+    }
+
+    /// True when a reading was refused because its revision has been compacted.
+    pub(crate) fn is_compacted(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.contains("has been compacted"))
     }
 
     /// Whether the store turned us away because users or roles have changed since we logged in.
     /// etcd 3.4 and 3.5 word and number it differently.
     pub(crate) fn is_stale_login(&self) -> bool {
-        let (Self::Refused { message, .. } | Self::Unknown(message)) = self;
+        let (Self::Refused { message, .. } | Self::Unknown(message) | Self::TooLarge(message)) =
+            self;
         message.contains("auth store is old")
             || message.contains("revision in header is old")
             || message.contains("invalid auth token")
@@ -51,7 +67,8 @@ impl StoreError {
 
     /// True if the store knows another password, or does not know the user.
     pub(crate) fn is_wrong_password(&self) -> bool {
-        let (Self::Refused { message, .. } | Self::Unknown(message)) = self;
+        let (Self::Refused { message, .. } | Self::Unknown(message) | Self::TooLarge(message)) =
+            self;
         message.contains("invalid user ID or password")
     }
 
@@ -73,6 +90,8 @@ impl From<etcd_client::Error> for StoreError {
             message: message.clone(),
         };
         match code {
+            // OUT_OF_RANGE by our own decoder. The store knows that code too, as for a compacted revision.
+            11 if message.contains("message length too large") => Self::TooLarge(message),
             // INVALID_ARGUMENT, ALREADY_EXISTS, FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED
             3 | 6 | 9 | 11 | 12 => refused(Refusal::Invalid),
             // NOT_FOUND: the only thing we name that can be missing is a lease.

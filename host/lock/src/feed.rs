@@ -31,9 +31,9 @@ pub struct KeyChange {
 pub enum FeedItem {
     /// Everything there is, at one revision. Whatever is not in here does not exist.
     Reading {
-        /// The revision.
+        /// The revision. Keys may be newer when compactions overtook the reading; their changes follow.
         revision: i64,
-        /// The keys, in order.
+        /// The keys, in order. A value that is too large to be read is empty.
         keys: Vec<KeyValue>,
     },
     /// Changes since, in order for each prefix, complete up to the revision for the prefix they are of.
@@ -175,7 +175,8 @@ impl KeyFeed {
 
     async fn read(&mut self) -> Result<FeedItem, StoreError> {
         let kv = Kv::new(self.locks.0.wire.clone());
-        let (revision, keys) = kv.read_all(&self.prefixes, &self.except).await?;
+        let scan = kv.read_all(&self.prefixes, &self.except).await?;
+        let (revision, keys) = (scan.revision, scan.found);
         // What has happened since waits in the watches' queues.
         self.stage = Stage::Live(revision);
         self.told_down = false;

@@ -3,15 +3,11 @@
 //! A fenced write is one transaction that also compares the create revision of the lock's entry. The
 //! store itself refuses it when the token is stale, whatever any clock says.
 
-use etcd_client::{
-    Compare, CompareOp, DeleteOptions, GetOptions, GetResponse, PutOptions, Txn, TxnOp,
-};
+use etcd_client::{Compare, CompareOp, DeleteOptions, GetResponse, PutOptions, Txn, TxnOp};
 
 use crate::error::StoreError;
+use crate::pages::{KeyRange, PageFacts, Pages, Retry, Taken, Wanted};
 use crate::wire::{Reply, Wire};
-
-/// Keys to a page of a long reading: of records of some kilobytes, less than a message may have.
-const PAGE: i64 = 200;
 
 /// The proof that a write carries: this entry, born at this revision, stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +55,18 @@ pub enum FencedError {
     Store(#[from] StoreError),
 }
 
+/// The result of reading many keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scan<T> {
+    /// The keys, or what was made of them.
+    pub found: T,
+    /// The revision they were read at. Where compactions kept overtaking the reading, the one it began at:
+    /// some keys are then newer.
+    pub revision: i64,
+    /// Keys whose values are too large to be read. They were found with an empty value.
+    pub unreadable: Vec<String>,
+}
+
 /// Access to keys. Cheap to clone.
 #[derive(Clone)]
 pub struct Kv {
@@ -68,6 +76,10 @@ pub struct Kv {
 impl Kv {
     pub(crate) const fn new(wire: Wire) -> Self {
         Self { wire }
+    }
+
+    pub(crate) const fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     /// Reads one key, linearizably.
@@ -83,10 +95,54 @@ impl Kv {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store does not answer or refuses.
+    /// [`StoreError`] when the store does not answer or refuses, or a value is too large to be read.
     pub async fn list(&self, prefix: &str, limit: u32) -> Result<Vec<KeyValue>, StoreError> {
-        let options = GetOptions::new().with_prefix().with_limit(i64::from(limit));
-        Ok(entries(&self.wire.read(prefix, Some(options)).await?, 0))
+        let most = if limit == 0 {
+            u64::MAX
+        } else {
+            u64::from(limit)
+        };
+        let pages = Pages::new(ranges(&[prefix.to_owned()], &[]), Wanted::Values, most);
+        let scan = self.scan_pages(pages, Vec::new, Vec::push).await?;
+        match scan.unreadable.first() {
+            None => Ok(scan.found),
+            Some(key) => Err(StoreError::TooLarge(format!("the value of {key}"))),
+        }
+    }
+
+    /// Reads every key that begins with `prefix`, in key order and at one revision, without keeping more than
+    /// `take` does. `fresh` makes the empty result; it is called again when the reading starts over.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not answer or refuses.
+    pub async fn scan<T>(
+        &self,
+        prefix: &str,
+        fresh: impl Fn() -> T + Send,
+        take: impl FnMut(&mut T, KeyValue) + Send,
+    ) -> Result<Scan<T>, StoreError>
+    where
+        T: Send,
+    {
+        let ranges = ranges(&[prefix.to_owned()], &[]);
+        let pages = Pages::new(ranges, Wanted::Values, u64::MAX);
+        self.scan_pages(pages, fresh, take).await
+    }
+
+    /// Reads every key from `from` up to but not including `end`, as [`Kv::scan`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not answer or refuses.
+    pub async fn scan_range(
+        &self,
+        from: &str,
+        end: &str,
+    ) -> Result<Scan<Vec<KeyValue>>, StoreError> {
+        let range = (from.as_bytes().to_vec(), end.as_bytes().to_vec());
+        let pages = Pages::new(vec![range], Wanted::Values, u64::MAX);
+        self.scan_pages(pages, Vec::new, Vec::push).await
     }
 
     /// Reads the names of all keys that begin with `prefix`, in key order.
@@ -95,9 +151,9 @@ impl Kv {
     ///
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let options = GetOptions::new().with_prefix().with_keys_only();
-        let found = entries(&self.wire.read(prefix, Some(options)).await?, 0);
-        Ok(found.into_iter().map(|entry| entry.key).collect())
+        let pages = Pages::new(ranges(&[prefix.to_owned()], &[]), Wanted::Names, u64::MAX);
+        let take = |keys: &mut Vec<String>, entry: KeyValue| keys.push(entry.key);
+        Ok(self.scan_pages(pages, Vec::new, take).await?.found)
     }
 
     /// Writes one key if its last change was at `expected`. Returns whether it was.
@@ -134,36 +190,52 @@ impl Kv {
         Ok(self.wire.txn(txn).await?.succeeded)
     }
 
-    /// Reads every key that begins with one of `prefixes` and with none of `except`, all at one revision,
-    /// page by page: a store may hold more than fits one message.
+    /// Reads every key that begins with one of `prefixes` and with none of `except`, all at one revision.
     pub(crate) async fn read_all(
         &self,
         prefixes: &[String],
         except: &[String],
-    ) -> Result<(i64, Vec<KeyValue>), StoreError> {
-        let (mut at, mut keys) = (0, Vec::new());
-        for (mut from, end) in ranges(prefixes, except) {
-            loop {
-                let options = GetOptions::new()
-                    .with_range(end.clone())
-                    .with_limit(PAGE)
-                    .with_revision(at);
-                let reply = self.wire.read(from, Some(options)).await?;
-                if at == 0 {
-                    at = reply.revision;
+    ) -> Result<Scan<Vec<KeyValue>>, StoreError> {
+        let pages = Pages::new(ranges(prefixes, except), Wanted::Values, u64::MAX);
+        self.scan_pages(pages, Vec::new, Vec::push).await
+    }
+
+    /// Every reading of more than one key comes through here: a store may hold more than fits one message.
+    async fn scan_pages<T: Send>(
+        &self,
+        mut pages: Pages,
+        fresh: impl Fn() -> T + Send,
+        mut take: impl FnMut(&mut T, KeyValue) + Send,
+    ) -> Result<Scan<T>, StoreError> {
+        let (mut found, mut unreadable) = (fresh(), Vec::new());
+        while let Some(page) = pages.request() {
+            match self
+                .wire
+                .read(page.from.clone(), Some(page.options()))
+                .await
+            {
+                Ok(reply) => {
+                    let is_unreadable = pages.took(facts(&reply)) == Taken::Unreadable;
+                    for entry in entries(&reply, 0) {
+                        if is_unreadable {
+                            tracing::debug!(key = entry.key, "a value is too large to be read");
+                            unreadable.push(entry.key.clone());
+                        }
+                        take(&mut found, entry);
+                    }
                 }
-                let range = reply.range(0);
-                let last = range.and_then(|range| range.kvs().last());
-                let next = last.filter(|_| range.is_some_and(GetResponse::more));
-                let next = next.map(|kv| [kv.key(), b"\0"].concat());
-                keys.extend(entries(&reply, 0));
-                match next {
-                    Some(next) => from = next,
-                    None => break,
-                }
+                Err(error) => match pages.failed(&error) {
+                    Retry::Again => {}
+                    Retry::FromTheStart => (found, unreadable) = (fresh(), Vec::new()),
+                    Retry::Never => return Err(error),
+                },
             }
         }
-        Ok((at, keys))
+        Ok(Scan {
+            found,
+            revision: pages.revision(),
+            unreadable,
+        })
     }
 
     /// Writes one key, under `lease` unless that is 0. Returns the revision of the write.
@@ -312,7 +384,7 @@ impl Kv {
 }
 
 /// What begins with one of `prefixes` and none of `except`, as ranges of keys.
-fn ranges(prefixes: &[String], except: &[String]) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn ranges(prefixes: &[String], except: &[String]) -> Vec<KeyRange> {
     let mut except: Vec<&String> = except.iter().collect();
     except.sort();
     let mut ranges = Vec::new();
@@ -329,8 +401,8 @@ fn ranges(prefixes: &[String], except: &[String]) -> Vec<(Vec<u8>, Vec<u8>)> {
         }
         ranges.push((from, after_all(prefix)));
     }
-    // The same key at both ends would ask for that key alone.
-    ranges.retain(|(from, end)| from != end);
+    // The same key at both ends would ask for that key alone, but for `\0`, which is all keys there are.
+    ranges.retain(|(from, end)| from != end || end.as_slice() == b"\0");
     ranges
 }
 
@@ -348,6 +420,19 @@ pub(crate) fn after_all(prefix: &str) -> Vec<u8> {
 fn put(key: &str, value: &[u8], lease: i64) -> TxnOp {
     let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
     TxnOp::put(key, value, options)
+}
+
+/// Facts about a page, keys that are not text included.
+fn facts(reply: &Reply) -> PageFacts {
+    let range = reply.range(0);
+    let kvs = range.map_or(&[][..], GetResponse::kvs);
+    PageFacts {
+        revision: reply.revision,
+        keys: u64::try_from(kvs.len()).unwrap_or(u64::MAX),
+        bytes: kvs.iter().map(|kv| kv.key().len() + kv.value().len()).sum(),
+        last: kvs.last().map(|kv| kv.key().to_vec()),
+        more: range.is_some_and(GetResponse::more),
+    }
 }
 
 fn entries(reply: &Reply, at: usize) -> Vec<KeyValue> {
@@ -385,6 +470,11 @@ mod tests {
             .collect();
         let expected = [("/l/", "/l/kv/"), ("/l/kv0", "/l0")];
         assert_eq!(texts, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
+
+    #[test]
+    fn an_empty_prefix_is_every_key() {
+        assert_eq!(ranges(&[String::new()], &[]), [(vec![0], vec![0])]);
     }
 
     #[test]

@@ -28,10 +28,10 @@
 //!
 //! - [`clock`], [`tenure`]: time, and the answer to "may I still act?".
 //! - [`connect`], [`connector`], [`connectivity`], [`credentials`], [`error`], [`backoff`]: reaching the store.
-//! - [`acquire`], [`grant`], [`kv`]: taking a lock, holding it, writing under it.
+//! - [`acquire`], [`grant`], [`kv`], [`batch`]: taking a lock, holding it, writing under it; several writes at once.
 //! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
 //!   store is; what an operator may do to the entries of others.
-//! - `session`, `renewal`, `renewer`, `pool`, `uses`, `identity`, `guard`, `dialer`, `link`, `hub`, `wire`, `room`,
+//! - `session`, `renewal`, `renewer`, `pool`, `uses`, `pages`, `identity`, `guard`, `dialer`, `link`, `hub`, `wire`, `room`,
 //!   `claims`, `far`, `verify`, `entry`, `watch_ids`, `silence`, `cuttable`: how it is done; private.
 //!
 //! # What this crate must never do
@@ -41,6 +41,7 @@
 
 pub mod acquire;
 pub mod backoff;
+pub mod batch;
 pub mod clock;
 pub mod connect;
 pub mod connectivity;
@@ -65,6 +66,7 @@ mod guard;
 mod hub;
 mod identity;
 mod link;
+mod pages;
 mod pool;
 mod renewal;
 mod renewer;
@@ -78,6 +80,7 @@ mod wire;
 
 pub use acquire::{Acquire, Place, Wait};
 pub use backoff::Backoff;
+pub use batch::Batch;
 pub use clock::{BootTime, Clock, ManualClock, SystemClock};
 pub use connect::ConnectOptions;
 pub use connectivity::StoreState;
@@ -88,7 +91,7 @@ pub use error::{AcquireError, ConnectError, Refusal, StoreError};
 pub use feed::{FeedItem, KeyChange, KeyFeed};
 pub use grant::Grant;
 pub use health::Health;
-pub use kv::{Fence, FencedError, KeyValue, Kv};
+pub use kv::{Fence, FencedError, KeyValue, Kv, Scan};
 pub use locks::Locks;
 pub use operator::Trace;
 pub use tenure::{EndReason, Tenure};

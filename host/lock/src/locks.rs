@@ -185,6 +185,12 @@ impl Locks {
         Ok(self.0.pool.records(ttl, open).await?.lease)
     }
 
+    /// Ends the session of a lease for records that the store does not know. The next call of [`Locks::lease`]
+    /// opens another.
+    pub fn end_session(&self, lease: i64) {
+        self.0.pool.end_records(lease);
+    }
+
     /// The time to live that the store still gives `lease`, and what was granted, in seconds;
     /// `None` when the lease does not exist.
     ///

@@ -139,6 +139,16 @@ impl Pool {
         per_ttl.find_or_open(find, open, add).await
     }
 
+    /// Ends the session for records whose lease the store does not know.
+    pub(crate) fn end_records(&self, lease: i64) {
+        for per_ttl in locked(&self.ttls).values() {
+            let records = locked(&per_ttl.records);
+            if let Some(session) = records.as_ref().filter(|session| session.lease == lease) {
+                session.end(EndReason::LeaseGone);
+            }
+        }
+    }
+
     /// Takes the sessions that have served out of the pool.
     fn sweep(&self) -> Vec<Arc<Pooled>> {
         let now = self.clock.now();

@@ -181,7 +181,7 @@ impl Wire {
             Ok(reply) => reply.map_err(StoreError::from),
             Err(_) => Err(StoreError::timed_out(self.timeout)),
         };
-        if reply.as_ref().is_err_and(StoreError::is_unknown) {
+        if reply.as_ref().is_err_and(StoreError::blames_endpoint) {
             self.connectivity.failed();
             self.link.leave(at, sent).await;
         } else {

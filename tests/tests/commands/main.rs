@@ -7,13 +7,16 @@ mod cli;
 mod config;
 mod diff;
 mod exits;
+mod large_records;
 mod late_store;
 mod pipes;
 mod plugin;
+mod recorded;
 mod room;
 mod schedule;
 mod show;
 mod signals;
+mod standing;
 
 use std::time::Duration;
 

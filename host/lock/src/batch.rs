@@ -1,0 +1,65 @@
+//! [`Batch`]: several writes that happen together or not at all, in one revision of the store.
+
+use etcd_client::{DeleteOptions, PutOptions, Txn, TxnOp};
+
+use crate::error::StoreError;
+use crate::kv::Kv;
+
+/// Writes of one transaction. No key may be in it twice.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    ops: Vec<TxnOp>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Operations that a store takes in one transaction unless it was started with another limit.
+    pub const MOST_OPS: usize = 128;
+
+    /// Writes a key, under `lease` unless that is 0.
+    pub fn put(&mut self, key: &str, value: &[u8], lease: i64) {
+        let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
+        self.bytes += key.len() + value.len();
+        self.ops.push(TxnOp::put(key, value, options));
+    }
+
+    /// Deletes a key, if it is there.
+    pub fn delete(&mut self, key: &str) {
+        self.bytes += key.len();
+        self.ops.push(TxnOp::delete(key, None));
+    }
+
+    /// Deletes every key from `from` up to but not including `end`.
+    pub fn delete_range(&mut self, from: &str, end: &str) {
+        self.bytes += from.len() + end.len();
+        let options = DeleteOptions::new().with_range(end);
+        self.ops.push(TxnOp::delete(from, Some(options)));
+    }
+
+    /// How many operations it has.
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// True when it has none.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// The length of its keys and values.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Kv {
+    /// Carries out a batch. Returns the revision of the writes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; an unknown one may have been carried out, as a whole.
+    pub async fn commit(&self, batch: Batch) -> Result<i64, StoreError> {
+        let reply = self.wire().txn(Txn::new().and_then(batch.ops)).await?;
+        Ok(reply.revision)
+    }
+}

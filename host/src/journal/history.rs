@@ -1,0 +1,357 @@
+//! The history of each job: kept bounded, and with no run in it that never ends.
+//!
+//! A run that begins holds the job's lock, so an earlier run under that lock is over, whether its host wrote
+//! its end or vanished. Reading the history at every start would cost more than the records do: it is read at
+//! the first run, and then after so many runs or so much time.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::iter;
+use leasehold_lock::{Batch, Kv, StoreError};
+use leasehold_records::{Outcome, Root, RunRecord};
+use tokio::time::Instant;
+
+use super::outbox::RunMark;
+
+/// Runs kept for each job.
+const KEPT: usize = 100;
+/// Runs beyond [`KEPT`] that wait to be deleted together.
+const SURPLUS: usize = 10;
+/// Earlier runs looked at for ones whose host vanished, at the first visit.
+const LOOK_BACK: usize = 5;
+/// Time between two visits of one job.
+const VISIT_EVERY: Duration = Duration::from_secs(10);
+/// Runs after which a job is visited earlier.
+const VISIT_AFTER: u32 = 25;
+/// Time until a visit that failed is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Jobs visited together.
+const VISITS: usize = 32;
+/// Readings under way at once.
+const AT_ONCE: usize = 4;
+
+/// State of one job's history.
+#[derive(Debug, Default)]
+struct Known {
+    visited: Option<Instant>,
+    runs_since: u32,
+    /// The runs that the last two visits were made for. The next one looks from the older of them on: a start
+    /// that was written late has a lower token than runs already seen.
+    looked_from: [Option<Arc<str>>; 2],
+    /// The newest run since the last visit, and when it is to be visited for it.
+    waiting: Option<(Arc<str>, RunMark, Instant)>,
+}
+
+/// A visit of one job's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Visit {
+    pub(super) own: Arc<str>,
+    pub(super) mark: RunMark,
+    pub(super) from: Option<Arc<str>>,
+}
+
+/// Changes that a history needs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Findings {
+    /// The oldest runs, from the first key up to but not including the second.
+    surplus: Option<(String, String)>,
+    /// Runs without an end: key, revision of the last change, record.
+    unended: Vec<(String, i64, RunRecord)>,
+}
+
+/// The histories of all jobs that have run here.
+#[derive(Debug, Default)]
+pub(super) struct Histories {
+    jobs: HashMap<String, Known>,
+    queue: BTreeSet<(Instant, String)>,
+}
+
+impl Histories {
+    /// Takes in that a run was recorded for the first time.
+    pub(super) fn ran(&mut self, own: Arc<str>, mark: RunMark, now: Instant) {
+        let known = self.jobs.entry(mark.job.clone()).or_default();
+        known.runs_since += 1;
+        let due = match known.visited {
+            Some(visited) if known.runs_since < VISIT_AFTER => (visited + VISIT_EVERY).max(now),
+            _ => now,
+        };
+        let due = match known.waiting.take() {
+            Some((_, _, before)) => {
+                self.queue.remove(&(before, mark.job.clone()));
+                due.min(before)
+            }
+            None => due,
+        };
+        self.queue.insert((due, mark.job.clone()));
+        known.waiting = Some((own, mark, due));
+    }
+
+    /// Forgets a removed job.
+    pub(super) fn forget(&mut self, job: &str) {
+        if let Some(Known {
+            waiting: Some((_, _, due)),
+            ..
+        }) = self.jobs.remove(job)
+        {
+            self.queue.remove(&(due, job.to_owned()));
+        }
+    }
+
+    /// When the next visit is due.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        self.queue.first().map(|(due, _)| *due)
+    }
+
+    /// The visits that are due.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<Visit> {
+        let mut visits = Vec::new();
+        while visits.len() < VISITS
+            && let Some((due, job)) = self.queue.first().cloned()
+            && due <= now
+        {
+            self.queue.pop_first();
+            let Some(known) = self.jobs.get_mut(&job) else {
+                continue;
+            };
+            let Some((own, mark, _)) = known.waiting.take() else {
+                continue;
+            };
+            known.visited = Some(now);
+            known.runs_since = 0;
+            let [older, newer] = std::mem::take(&mut known.looked_from);
+            visits.push(Visit {
+                from: older.clone().or_else(|| newer.clone()),
+                own: own.clone(),
+                mark,
+            });
+            known.looked_from = [newer.or(older), Some(own)];
+        }
+        visits
+    }
+
+    /// Takes in that a visit came to nothing.
+    pub(super) fn failed(&mut self, visit: Visit, now: Instant) {
+        let Some(known) = self.jobs.get_mut(&visit.mark.job) else {
+            return;
+        };
+        known.looked_from = [visit.from, Some(visit.own.clone())];
+        if known.waiting.is_none() {
+            let due = now + AGAIN_AFTER;
+            self.queue.insert((due, visit.mark.job.clone()));
+            known.waiting = Some((visit.own, visit.mark, due));
+        }
+    }
+}
+
+/// Reads the histories of some jobs.
+pub(super) async fn look(
+    kv: Kv,
+    root: Root,
+    visits: Vec<Visit>,
+) -> Vec<(Visit, Result<Findings, StoreError>)> {
+    let looks = visits.into_iter().map(|visit| {
+        let (kv, root) = (&kv, &root);
+        async move {
+            let found = look_at(kv, root, &visit).await;
+            (visit, found)
+        }
+    });
+    iter(looks).buffer_unordered(AT_ONCE).collect().await
+}
+
+async fn look_at(kv: &Kv, root: &Root, visit: &Visit) -> Result<Findings, StoreError> {
+    let keys = kv.keys(&root.runs_of(&visit.mark.job)).await?;
+    let mut findings = Findings {
+        surplus: surplus(&keys),
+        unended: Vec::new(),
+    };
+    if let Some(from) = looked_from(&keys, visit) {
+        for entry in kv.scan_range(from, &visit.own).await?.found {
+            if let Ok(record) = RunRecord::from_json(&entry.value)
+                && is_abandoned(&record, &visit.mark)
+            {
+                findings
+                    .unended
+                    .push((entry.key, entry.mod_revision, record));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// The first of the earlier runs to look at; `None` when there is none.
+fn looked_from<'a>(keys: &'a [String], visit: &Visit) -> Option<&'a str> {
+    let earlier = keys.partition_point(|key| **key < *visit.own);
+    let seen = visit.from.as_ref();
+    let seen = seen.map_or(0, |from| keys.partition_point(|key| **key < **from));
+    let at = match seen {
+        0 => earlier.saturating_sub(LOOK_BACK),
+        seen => seen.min(earlier.saturating_sub(1)),
+    };
+    (earlier > 0).then(|| keys.get(at).map(String::as_str))?
+}
+
+/// The oldest runs, when there are many more than are kept.
+fn surplus(keys: &[String]) -> Option<(String, String)> {
+    if keys.len() <= KEPT + SURPLUS {
+        return None;
+    }
+    let end = keys.get(keys.len() - KEPT)?;
+    Some((keys.first()?.clone(), end.clone()))
+}
+
+fn is_abandoned(record: &RunRecord, by: &RunMark) -> bool {
+    record.outcome == Outcome::Running && record.lock == by.lock && record.token < by.token
+}
+
+/// Deletes the oldest runs of some histories, and ends the runs whose host vanished.
+pub(super) async fn mend(kv: Kv, findings: Vec<Findings>) -> Result<(), StoreError> {
+    let mut deletes = Batch::default();
+    for found in findings {
+        if let Some((first, end)) = &found.surplus {
+            deletes.delete_range(first, end);
+        }
+        for (key, revision, mut record) in found.unended {
+            record.outcome = Outcome::Abandoned;
+            record.detail = format!(
+                "no end was recorded; host {} vanished or could not reach the store",
+                record.host
+            );
+            // One that has ended meanwhile has another revision, and stays as it is.
+            kv.compare_and_put(&key, revision, &record.to_json())
+                .await?;
+        }
+    }
+    if !deletes.is_empty() {
+        kv.commit(deletes).await?;
+    }
+    Ok(())
+}
+
+impl Findings {
+    /// Leaves out runs whose end is about to be written.
+    pub(super) fn without(mut self, is_known: impl Fn(&str) -> bool) -> Self {
+        self.unended.retain(|(key, _, _)| !is_known(key));
+        self
+    }
+
+    /// True when there is nothing to change.
+    pub(super) fn is_empty(&self) -> bool {
+        self.surplus.is_none() && self.unended.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u32) -> String {
+        format!("/leasehold/runs/j/{n:020}")
+    }
+
+    fn mark(token: u64) -> RunMark {
+        RunMark {
+            job: "j".into(),
+            lock: "l".into(),
+            token,
+            is_first: true,
+        }
+    }
+
+    fn run(histories: &mut Histories, n: u32, now: Instant) {
+        histories.ran(key(n).into(), mark(u64::from(n)), now);
+    }
+
+    #[test]
+    fn a_job_is_visited_at_its_first_run_then_after_time_or_many_runs() {
+        let mut histories = Histories::default();
+        let start = Instant::now();
+        run(&mut histories, 1, start);
+        assert_eq!(histories.due(start).len(), 1);
+        assert_eq!(histories.due(start), []);
+        run(&mut histories, 2, start);
+        assert_eq!(histories.due(start + VISIT_EVERY / 2), []);
+        // Though no other run came, the one that did is looked at.
+        assert_eq!(histories.due(start + VISIT_EVERY).len(), 1);
+        let later = start + VISIT_EVERY;
+        for n in 0..VISIT_AFTER - 1 {
+            run(&mut histories, 10 + n, later);
+        }
+        assert_eq!(histories.due(later), []);
+        run(&mut histories, 90, later);
+        let visits = histories.due(later);
+        assert_eq!(visits.len(), 1);
+        assert_eq!(&*visits[0].own, key(90).as_str());
+    }
+
+    #[test]
+    fn each_visit_looks_at_what_the_one_before_has_seen() {
+        let mut histories = Histories::default();
+        let mut now = Instant::now();
+        let mut from = Vec::new();
+        for n in 1..=4 {
+            run(&mut histories, n, now);
+            from.extend(histories.due(now).into_iter().map(|visit| visit.from));
+            now += VISIT_EVERY;
+        }
+        let expected = [None, Some(key(1)), Some(key(1)), Some(key(2))];
+        assert_eq!(from, expected.map(|key| key.map(Arc::from)));
+    }
+
+    #[test]
+    fn a_visit_that_failed_is_made_again_from_where_it_began() {
+        let mut histories = Histories::default();
+        let now = Instant::now();
+        run(&mut histories, 1, now);
+        let visit = histories.due(now).remove(0);
+        histories.failed(visit.clone(), now);
+        assert_eq!(histories.due(now), []);
+        let again = histories.due(now + AGAIN_AFTER);
+        assert_eq!(again.len(), 1);
+        assert_eq!(again[0].own, visit.own);
+        histories.failed(visit.clone(), now);
+        histories.forget("j");
+        assert_eq!(histories.wake(), None);
+    }
+
+    #[test]
+    fn the_runs_between_the_last_look_and_ones_own_are_looked_at() {
+        let keys: Vec<String> = (1..=50).map(key).collect();
+        let visit = |own, from: Option<u32>| Visit {
+            own: key(own).into(),
+            mark: mark(u64::from(own)),
+            from: from.map(|from| key(from).into()),
+        };
+        let at = |own, from| looked_from(&keys, &visit(own, from)).map(str::to_owned);
+        assert_eq!(at(50, None), Some(key(45)));
+        assert_eq!(at(50, Some(20)), Some(key(20)));
+        // What was looked from has been deleted since.
+        assert_eq!(at(3, None), Some(key(1)));
+        assert_eq!(at(1, None), None);
+        assert_eq!(at(50, Some(50)), Some(key(49)));
+    }
+
+    #[test]
+    fn the_newest_hundred_are_kept_and_the_rest_goes_together() {
+        let keys = |count| (1..=count).map(key).collect::<Vec<_>>();
+        assert_eq!(surplus(&keys(110)), None);
+        assert_eq!(surplus(&keys(111)), Some((key(1), key(12))));
+    }
+
+    #[test]
+    fn only_an_earlier_run_under_the_same_lock_is_over() {
+        let record = |outcome, lock: &str, token| RunRecord {
+            outcome,
+            lock: lock.into(),
+            token,
+            ..super::super::sample(token)
+        };
+        assert!(is_abandoned(&record(Outcome::Running, "l", 3), &mark(4)));
+        assert!(!is_abandoned(&record(Outcome::Running, "l", 4), &mark(4)));
+        assert!(!is_abandoned(&record(Outcome::Running, "m", 3), &mark(4)));
+        assert!(!is_abandoned(&record(Outcome::Done, "l", 3), &mark(4)));
+    }
+}

@@ -1,0 +1,363 @@
+//! The outbox, by a clock of the test's own.
+
+use leasehold_records::Outcome;
+
+use super::*;
+
+/// A run's key, of a job named like its token.
+fn key(token: u64) -> String {
+    format!("/runs/{token:04}")
+}
+
+fn started(token: u64) -> RunRecord {
+    super::super::sample(token)
+}
+
+fn ended(token: u64, after_ms: u64) -> RunRecord {
+    RunRecord {
+        ended_unix_ms: Some(1_000 + after_ms),
+        outcome: Outcome::Done,
+        ..started(token)
+    }
+}
+
+fn job(state: JobState, since_unix_ms: u64) -> JobRecord {
+    JobRecord {
+        job: "j".into(),
+        host: "h".into(),
+        lock: "l".into(),
+        state,
+        since_unix_ms,
+        token: None,
+        next_unix_ms: None,
+        last: None,
+        detail: String::new(),
+        progress: None,
+    }
+}
+
+const JOB: &str = "/jobs/j/h";
+
+fn keys(load: &Load) -> Vec<&str> {
+    load.items.iter().map(|item| &*item.key).collect()
+}
+
+/// The record of a run that `load` writes.
+fn record(load: &Load, at: usize) -> RunRecord {
+    match &load.items[at].content {
+        Content::Run { json, .. } => RunRecord::from_json(json).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Everything that leaves until `until`, each at its moment, all of it written at once.
+fn loads(outbox: &mut Outbox, until: Instant) -> Vec<Vec<String>> {
+    let mut loads = Vec::new();
+    while let Some(wake) = outbox.wake(true, false)
+        && wake <= until
+    {
+        let load = outbox.depart(wake, true, false).expect("it was due");
+        loads.push(keys(&load).into_iter().map(str::to_owned).collect());
+        outbox.written(load);
+    }
+    loads
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+#[test]
+fn a_quick_run_and_its_states_are_one_transaction() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    // The first run of a job is written from its start on: how long it takes is not known.
+    outbox.run_started(key(1), &started(1), start);
+    outbox.run_ended(key(1), &ended(1, 2), start + ms(2));
+    loads(&mut outbox, start + ms(500));
+    let start = start + ms(1000);
+    outbox.job(JOB.into(), &job(JobState::Waiting, 1), start);
+    outbox.run_started(key(2), &started(2), start + ms(2));
+    outbox.job(JOB.into(), &job(JobState::Running, 2), start + ms(2));
+    assert_eq!(loads(&mut outbox, start + ms(8)), [[""; 0]; 0]);
+    outbox.run_ended(key(2), &ended(2, 8), start + ms(10));
+    outbox.job(JOB.into(), &job(JobState::Sleeping, 3), start + ms(14));
+    let sent = loads(&mut outbox, start + ms(500));
+    assert_eq!(sent, [[key(2), JOB.to_owned()]]);
+}
+
+#[test]
+fn a_run_that_takes_longer_is_two_transactions() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    outbox.run_started(key(1), &started(1), start);
+    outbox.job(JOB.into(), &job(JobState::Running, 1), start + ms(1));
+    // Before anything else could end it: a host that dies leaves a record of the run.
+    assert_eq!(
+        loads(&mut outbox, start + START_LINGER),
+        [[key(1), JOB.to_owned()]]
+    );
+    outbox.run_ended(key(1), &ended(1, 900), start + ms(900));
+    outbox.job(JOB.into(), &job(JobState::Sleeping, 2), start + ms(906));
+    assert_eq!(
+        loads(&mut outbox, start + ms(2000)),
+        [[key(1), JOB.to_owned()]]
+    );
+}
+
+#[test]
+fn a_quick_run_on_a_slow_store_is_written_once_too() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    outbox.run_ended(key(1), &ended(1, 2), start);
+    loads(&mut outbox, start + ms(500));
+    let start = start + ms(1000);
+    outbox.job(JOB.into(), &job(JobState::Waiting, 1), start);
+    outbox.run_started(key(2), &started(2), start + ms(60));
+    outbox.job(JOB.into(), &job(JobState::Running, 2), start + ms(60));
+    outbox.run_ended(key(2), &ended(2, 8), start + ms(66));
+    let mut sent = loads(&mut outbox, start + ms(150));
+    outbox.job(JOB.into(), &job(JobState::Sleeping, 3), start + ms(150));
+    sent.extend(loads(&mut outbox, start + ms(500)));
+    assert_eq!(sent, [[key(2)], [JOB.to_owned()]]);
+    // A wait that lasts is shown.
+    outbox.job(JOB.into(), &job(JobState::Waiting, 4), start + ms(1000));
+    assert_eq!(loads(&mut outbox, start + ms(2000)), [[JOB]]);
+}
+
+#[test]
+fn a_quick_job_that_runs_long_for_once_is_written_while_it_runs() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    outbox.run_ended(key(1), &ended(1, 3), start);
+    loads(&mut outbox, start + ms(500));
+    let start = start + ms(1000);
+    outbox.run_started(key(2), &started(2), start);
+    assert_eq!(loads(&mut outbox, start + LINGER), [[key(2)]]);
+}
+
+#[test]
+fn progress_is_written_twice_a_second_at_most() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    outbox.job(JOB.into(), &job(JobState::Running, 1), start);
+    loads(&mut outbox, start + ms(100));
+    let mut sent = 0;
+    for n in 0..100 {
+        let now = start + ms(1000 + n * 20);
+        outbox.job(JOB.into(), &job(JobState::Running, 1), now);
+        sent += loads(&mut outbox, now).len();
+    }
+    assert!((2..=4).contains(&sent), "{sent} writes in two seconds");
+}
+
+#[test]
+fn writes_of_one_key_never_overtake_one_another() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    outbox.run_started(key(1), &started(1), start);
+    let first = outbox.depart(start + ms(3), true, false).unwrap();
+    outbox.run_ended(key(1), &ended(1, 60), start + ms(60));
+    outbox.run_started(key(2), &started(2), start + ms(61));
+    let second = outbox.depart(start + ms(90), true, false).unwrap();
+    assert_eq!(keys(&second), [key(2)], "the end waits for the start");
+    assert_eq!(outbox.wake(true, false), None);
+    assert!(outbox.has(&key(1)));
+    outbox.written(first);
+    let third = outbox.depart(start + ms(95), true, false).unwrap();
+    assert_eq!(record(&third, 0).outcome, Outcome::Done);
+    outbox.written(second);
+    outbox.written(third);
+    assert!(outbox.is_empty());
+}
+
+#[test]
+fn what_was_not_carried_out_is_written_again_with_what_came_meanwhile() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    outbox.run_started(key(1), &started(1), start);
+    outbox.run_started(key(2), &started(2), start);
+    let load = outbox.depart(start + ms(3), true, false).unwrap();
+    outbox.run_ended(key(1), &ended(1, 60), start + ms(60));
+    outbox.failed(load);
+    let again = outbox.depart(start + ms(60), true, false).unwrap();
+    assert_eq!(keys(&again), [key(1), key(2)]);
+    assert_eq!(record(&again, 0).outcome, Outcome::Done);
+    // The end is the first that was written of the run, so its history is looked after now.
+    let first = outbox.written(again);
+    assert_eq!(first.len(), 2);
+}
+
+#[test]
+fn a_transaction_keeps_to_the_bounds_of_a_store() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    for token in 0..1000 {
+        outbox.run_ended(key(token), &ended(token, 1), start);
+    }
+    let mut seen = 0;
+    while let Some(load) = outbox.depart(start + LINGER, true, false) {
+        let batch = load.batch(0);
+        assert_eq!(batch.len(), Batch::MOST_OPS, "a full one does not wait");
+        seen += batch.len();
+    }
+    let rest = outbox.depart(start + LINGER + PACE, true, false).unwrap();
+    assert_eq!(seen + rest.batch(0).len(), 1000);
+    for token in 0..64 {
+        let loud = RunRecord {
+            output: "x".repeat(100 << 10),
+            ..ended(2000 + token, 1)
+        };
+        outbox.run_ended(key(2000 + token), &loud, start);
+    }
+    let mut loads = 0;
+    for n in 2..100 {
+        if let Some(load) = outbox.depart(start + LINGER + PACE * n, true, false) {
+            assert!(load.batch(0).bytes() <= LOAD_BYTES);
+            loads += 1;
+        }
+    }
+    assert!(loads >= 7, "{loads} transactions for 6.4 MiB");
+}
+
+#[test]
+fn a_record_beyond_all_measure_is_written_without_its_texts() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    let huge = RunRecord {
+        detail: "x".repeat(3 << 20),
+        output: "abc".into(),
+        ..ended(1, 1)
+    };
+    outbox.run_ended(key(1), &huge, start);
+    let load = outbox.depart(start + LINGER, true, false).unwrap();
+    let record = record(&load, 0);
+    assert_eq!(
+        (record.outcome, record.output_truncated_bytes),
+        (Outcome::Done, 3)
+    );
+}
+
+#[test]
+fn a_refusal_is_narrowed_down_to_the_one_record() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    for token in 0..3 {
+        outbox.run_ended(key(token), &ended(token, 1), start);
+    }
+    let load = outbox.depart(start + LINGER, true, false).unwrap();
+    assert!(!load.is_single());
+    outbox.refused(load);
+    let mut alone = Vec::new();
+    for n in 1..4 {
+        let load = outbox
+            .depart(start + LINGER + PACE * n, true, false)
+            .unwrap();
+        assert!(load.is_single());
+        alone.push(load.first_key().to_owned());
+        if n == 2 {
+            outbox.give_up(load);
+        } else {
+            outbox.written(load);
+        }
+    }
+    assert_eq!(alone, [key(0), key(1), key(2)]);
+    assert!(outbox.is_empty());
+    assert_eq!(outbox.take_dropped(), 1);
+}
+
+#[test]
+fn without_a_lease_only_runs_are_written() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    outbox.job(JOB.into(), &job(JobState::Waiting, 1), start);
+    assert_eq!(outbox.wake(false, false), None);
+    outbox.run_ended(key(1), &ended(1, 1), start);
+    let load = outbox.depart(start + LINGER, false, false).unwrap();
+    assert_eq!(keys(&load), [key(1)]);
+    assert!(!load.is_leased());
+    let load = outbox.depart(start + LINGER + PACE, true, false).unwrap();
+    assert!(load.is_leased());
+}
+
+#[test]
+fn a_new_lease_gets_everything_that_stands_and_nothing_that_went() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    outbox.host("/hosts/h".into(), b"{}".to_vec(), start);
+    outbox.job(JOB.into(), &job(JobState::Waiting, 1), start);
+    outbox.job("/jobs/k/h".into(), &job(JobState::Waiting, 1), start);
+    loads(&mut outbox, start + ms(100));
+    outbox.job_removed("/jobs/k/h".into(), "k", start + ms(200));
+    loads(&mut outbox, start + ms(300));
+    outbox.rewrite_standing(start + ms(400));
+    let sent = loads(&mut outbox, start + ms(400));
+    assert_eq!(sent, [["/hosts/h", JOB]]);
+}
+
+#[test]
+fn more_runs_than_may_wait_are_counted_and_the_newest_are_kept() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    let count = u64::try_from(MOST_RUNS).unwrap() + 10;
+    for token in 0..count {
+        outbox.run_ended(format!("/runs/{token:08}"), &ended(token, 1), start);
+    }
+    assert_eq!(outbox.take_dropped(), 10);
+    assert_eq!(outbox.take_dropped(), 0);
+    let load = outbox.depart(start + LINGER, true, false).unwrap();
+    assert_eq!(load.first_key(), "/runs/00000010");
+}
+
+#[test]
+fn at_the_end_all_runs_go_at_once_and_what_stands_does_not() {
+    let (mut outbox, start) = (Outbox::default(), Instant::now());
+    outbox.run_ended(key(1), &ended(1, 1), start);
+    outbox.job(JOB.into(), &job(JobState::Sleeping, 1), start);
+    outbox.forget_standing();
+    let load = outbox.depart(start, true, true).unwrap();
+    assert_eq!(keys(&load), [key(1)]);
+    outbox.written(load);
+    assert!(outbox.is_empty());
+}
+
+/// Seeded: whatever comes in and whatever fails, the last state of each key is written last, and none is lost.
+#[test]
+fn the_last_state_of_each_run_is_the_last_that_is_written() {
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (mut outbox, mut now) = (Outbox::default(), Instant::now());
+        let mut store: HashMap<Arc<str>, Outcome> = HashMap::new();
+        let mut in_flight: Vec<Load> = Vec::new();
+        let (mut begun, mut over) = (Vec::new(), 0);
+        let mut settle = |outbox: &mut Outbox, load: Load, fate: u8| {
+            // A transaction whose answer is lost may have been carried out.
+            if fate != 1 {
+                for (at, item) in load.items.iter().enumerate() {
+                    store.insert(item.key.clone(), record(&load, at).outcome);
+                }
+            }
+            match fate {
+                0 => drop(outbox.written(load)),
+                1 | 2 => outbox.failed(load),
+                _ => outbox.refused(load),
+            }
+        };
+        for step in 0..400_u64 {
+            now += ms(random.u64(0..8));
+            match random.u8(0..5) {
+                0 | 1 => {
+                    outbox.run_started(key(step), &started(step), now);
+                    begun.push(step);
+                }
+                2 if !begun.is_empty() => {
+                    let token = begun.swap_remove(random.usize(0..begun.len()));
+                    outbox.run_ended(key(token), &ended(token, random.u64(0..50)), now);
+                    over += 1;
+                }
+                3 if !in_flight.is_empty() => {
+                    let load = in_flight.swap_remove(random.usize(0..in_flight.len()));
+                    settle(&mut outbox, load, random.u8(0..3));
+                }
+                _ => in_flight.extend(outbox.depart(now, true, false)),
+            }
+        }
+        while !outbox.is_empty() {
+            now += ms(30);
+            in_flight.extend(outbox.depart(now, true, true));
+            for load in std::mem::take(&mut in_flight) {
+                settle(&mut outbox, load, 0);
+            }
+        }
+        let done = store.values().filter(|outcome| **outcome == Outcome::Done);
+        assert_eq!(done.count(), over, "seed {seed}");
+        assert_eq!(store.len(), over + begun.len(), "seed {seed}");
+    }
+}
