@@ -147,7 +147,7 @@ impl IdClaim {
             match self.try_name(id, name).await {
                 Ok(Some(taken)) => return taken,
                 Ok(None) => {}
-                Err(error @ StoreError::Unknown(_)) => {
+                Err(error @ (StoreError::Unknown(_) | StoreError::TooLarge(_))) => {
                     tracing::debug!(%error, name, "the host's id is not taken yet");
                     tokio::time::sleep(backoff.next()).await;
                 }

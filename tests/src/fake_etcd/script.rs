@@ -110,9 +110,10 @@ impl Script {
             .extend(methods.iter().map(|method| (*method, fault)));
     }
 
-    /// Ends all faults.
+    /// Ends all faults and quirks.
     pub fn recover(&mut self) {
         self.faults.clear();
+        self.quirks.clear();
     }
 
     /// Answers wrongly in this way too.

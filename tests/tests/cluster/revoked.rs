@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use leasehold_tests::binaries::Version;
 use leasehold_tests::etcdctl::Etcdctl;
-use leasehold_tests::fake_etcd::FakeEtcd;
+use leasehold_tests::fake_etcd::{FakeEtcd, Quirk};
 
 use crate::{SLACK, client, end, end_of, one_verification, queue_of, request, start, watched};
 
@@ -27,7 +27,9 @@ async fn revoked(swallow: bool, within: Duration) -> Result<()> {
     watched(&fake).await?;
     fake.script(|script| {
         script.renewed_ttl = i64::try_from(TTL.as_secs()).ok();
-        script.swallow_deletions = swallow;
+        if swallow {
+            script.quirk(Quirk::SwallowDeletions);
+        }
     });
     let ctl = Etcdctl::new(Version::Embedded, &[fake.endpoint()])?;
     ctl.run(&["lease", "revoke", &format!("{:x}", grant.lease())])?;
@@ -37,7 +39,10 @@ async fn revoked(swallow: bool, within: Duration) -> Result<()> {
     ensure!(next.token() > grant.token() && !grant.tenure().admits());
 
     // The dead lease is renewed on and on by its own account, and serves for nothing more.
-    fake.script(|script| script.swallow_deletions = false);
+    fake.script(|script| {
+        script.recover();
+        script.renewed_ttl = i64::try_from(TTL.as_secs()).ok();
+    });
     drop(grant);
     let again = start(&locks, request(NAME, TTL));
     queue_of(&operator, NAME, 2).await?;
