@@ -1,5 +1,6 @@
 //! [`Grant`]: the proof that a lock is held.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::entry::Entry;
@@ -25,6 +26,8 @@ pub struct Grant {
     claim: RoomClaim,
     entry: Entry,
     waited: Duration,
+    /// True if the store has confirmed that our entry is gone.
+    left: AtomicBool,
 }
 
 impl Grant {
@@ -43,6 +46,7 @@ impl Grant {
             claim,
             entry,
             waited,
+            left: AtomicBool::new(false),
         }
     }
 
@@ -97,6 +101,31 @@ impl Grant {
         Ok(stands && self.tenure.admits())
     }
 
+    /// Writes one key and gives the lock back, in one transaction: if the key's last change was at `expected` and
+    /// our entry exists. Returns whether it did; otherwise nothing was changed. Stop the work, and see it stopped,
+    /// *before* calling this: the tenure ends in any case. [`Grant::release`] must still be called.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; an unknown one may have been carried out.
+    pub async fn put_and_release(
+        &self,
+        key: &str,
+        expected: i64,
+        value: &[u8],
+    ) -> Result<bool, StoreError> {
+        self.tenure.end(EndReason::Released);
+        let kv = Kv::new(self.entry.shared().wire.clone());
+        let fence = self.fence();
+        let is_done = kv
+            .compare_and_put_leaving(&fence, key, expected, value)
+            .await?;
+        if is_done {
+            self.left.store(true, Ordering::Release);
+        }
+        Ok(is_done)
+    }
+
     /// Gives the lock back. Stop the work, and see it stopped, *before* calling this.
     ///
     /// # Errors
@@ -105,6 +134,9 @@ impl Grant {
     /// removal goes on in the background until it is confirmed or the lease has ended.
     pub async fn release(mut self) -> Result<(), StoreError> {
         self.tenure.end(EndReason::Released);
+        if self.left.load(Ordering::Acquire) {
+            return Ok(());
+        }
         self.entry.remove().await
     }
 }
@@ -112,6 +144,9 @@ impl Grant {
 impl Drop for Grant {
     fn drop(&mut self) {
         self.tenure.end(EndReason::Released);
+        if self.left.load(Ordering::Acquire) {
+            self.entry.is_gone();
+        }
     }
 }
 

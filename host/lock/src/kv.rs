@@ -354,6 +354,22 @@ impl Kv {
         self.compared(fence, key, expected, delete).await.map(drop)
     }
 
+    /// Writes one key and deletes the entry behind the fence, if the key's last change was at `expected` and the
+    /// entry exists. Returns whether it did.
+    pub(crate) async fn compare_and_put_leaving(
+        &self,
+        fence: &Fence,
+        key: &str,
+        expected: i64,
+        value: &[u8],
+    ) -> Result<bool, StoreError> {
+        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
+        let txn = Txn::new()
+            .when([fence.compare(), unchanged])
+            .and_then([put(key, value, 0), TxnOp::delete(fence.key.as_str(), None)]);
+        Ok(self.wire.txn(txn).await?.succeeded)
+    }
+
     /// Carries out `write` of `key` under both compares, and tells which of them failed if one did.
     async fn compared(
         &self,

@@ -74,8 +74,8 @@ pub(crate) async fn claim(
     Outcome::Claimed(grant, claim)
 }
 
-/// Marks the tick of a run that has ended. As long as the lock is held it is tried again; a tick that stays
-/// unmarked is run again by whoever gets the lock next.
+/// Marks the tick of a run that has ended, and gives the lock back with the same transaction. Until the deadline
+/// it is tried again; a tick that stays unmarked is run again by the next holder.
 pub(crate) async fn mark(
     bench: Arc<Bench>,
     grant: Box<Grant>,
@@ -89,10 +89,15 @@ pub(crate) async fn mark(
         outcome,
         now: bench.now().wall,
     };
-    let store = held(&bench, &grant);
+    let is_held = grant.tenure().admits();
+    let until = grant.tenure().last_deadline();
+    let store = Held {
+        leaves: is_held.then_some(&*grant),
+        ..held(&bench, &grant)
+    };
     let marked = async {
         loop {
-            let is_last = !grant.tenure().admits();
+            let is_last = !is_held || bench.clock.now() >= until;
             match tick::mark(&store, ended).await {
                 Err(unmarked) if unmarked.may_pass && !is_last => {
                     tokio::time::sleep(MARK_PAUSE).await;
@@ -123,8 +128,9 @@ fn stored(bench: &Bench) -> Stored {
     }
 }
 
-fn held(bench: &Bench, grant: &Grant) -> Held {
+fn held(bench: &Bench, grant: &Grant) -> Held<'static> {
     Held {
+        leaves: None,
         stored: stored(bench),
         fence: grant.fence(),
     }

@@ -16,7 +16,7 @@
 //! - Marking compares the revision of the claim alone: whoever takes a tick over writes the record anew, so
 //!   a mark that comes late can only say the truth about a tick that nobody has taken over.
 //!
-//! - A tick later than any honest clock can know ([`SKEW`]) is not believed: whoever holds the lock claims as if
+//! - A tick later than any honest clock can know ([`SKEW`]) is not believed: the holder of the lock claims as if
 //!   the record were the one before it, of another host, which every claim keeps. Who may not believe its own
 //!   clock ([`clocks`]) neither claims nor skips, but stands back.
 //!
@@ -30,7 +30,7 @@
 
 use std::time::Duration;
 
-use leasehold_lock::{Fence, FencedError, Kv, StoreError};
+use leasehold_lock::{Fence, FencedError, Grant, Kv, StoreError};
 use leasehold_records::{HostRecord, Outcome, TickBefore, TickRecord, TickState};
 
 use super::clocks::{self, LivingHost, Reading, SKEW};
@@ -88,10 +88,12 @@ pub(crate) struct Stored {
     pub(crate) hosts: String,
 }
 
-/// The record in the store, for whoever holds the lock.
-pub(crate) struct Held {
+/// The record in the store, for a holder of the lock.
+pub(crate) struct Held<'a> {
     pub(crate) stored: Stored,
     pub(crate) fence: Fence,
+    /// The lock to give back with the write of a mark, in one transaction.
+    pub(crate) leaves: Option<&'a Grant>,
 }
 
 /// Who claims.
@@ -196,7 +198,7 @@ fn waits(record: &TickRecord, not_before: UnixMs) -> String {
     )
 }
 
-/// Whether nobody with this clock could have written it, or, if it is another host's, it may be old.
+/// True if no host with this clock could have written it, or, if it is another host's, it may be old.
 fn is_strange(record: &TickRecord, own: &str, now: UnixMs) -> bool {
     let shown = UnixMs::new(record.clock_unix_ms());
     let is_past = record.host != own && shown.after(SKEW) < now;
@@ -230,7 +232,7 @@ fn doubt(
     clocks::doubt(own, now, &fresh, living)
 }
 
-/// What of a record is to be believed at this time: of a tick too far ahead, the one before it; of a clock too far
+/// The part of a record to be believed at this time: of a tick too far ahead, the one before it; of a clock too far
 /// ahead, not when a failed attempt is due again.
 fn believed(mut record: TickRecord, now: UnixMs) -> Option<TickRecord> {
     if is_ahead(record.clock_unix_ms(), now) {
@@ -265,7 +267,7 @@ fn before(record: &TickRecord, revision: i64, own: &str) -> Option<TickBefore> {
     })
 }
 
-/// Looks, without the lock, at what has become of a tick. What cannot be read is taken for open: whoever claims
+/// Looks, without the lock, at what has become of a tick. What cannot be read is taken for open: a host that claims
 /// it will see.
 pub(crate) async fn look(store: &impl TickReader, own: &str, tick: UnixMs, now: UnixMs) -> Look {
     let Ok(Some(found)) = store.read().await else {
@@ -283,7 +285,7 @@ pub(crate) async fn look(store: &impl TickReader, own: &str, tick: UnixMs, now: 
     believed(record, now).map_or(Look::Open, |record| look_at(&record, tick))
 }
 
-/// What a record says to somebody who only looks.
+/// The state of a tick for a host that only looks.
 fn look_at(record: &TickRecord, tick: UnixMs) -> Look {
     let known = UnixMs::new(record.tick_unix_ms);
     match record.state {
@@ -530,7 +532,7 @@ impl TickReader for Held {
     }
 }
 
-impl TickStore for Held {
+impl TickStore for Held<'_> {
     async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
         let Stored { kv, key, .. } = &self.stored;
         let put = kv.compare_and_put_fenced(&self.fence, key, expected, &json);
@@ -544,6 +546,12 @@ impl TickStore for Held {
 
     async fn write(&self, expected: i64, json: Vec<u8>) -> Result<bool, StoreError> {
         let Stored { kv, key, .. } = &self.stored;
+        if let Some(grant) = self.leaves
+            && grant.put_and_release(key, expected, &json).await?
+        {
+            return Ok(true);
+        }
+        // The lock is lost, or the record has changed: marking compares the record alone.
         kv.compare_and_put(key, expected, &json).await
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_lock::{BootTime, Clock, Grant, StoreState};
+use leasehold_lock::{BootTime, Clock, EndReason, Grant, StoreState};
 use tokio::sync::watch;
 
 use super::bench::Bench;
@@ -36,7 +36,7 @@ pub(crate) enum Outcome {
     /// The sleep ended early: the store answers again.
     StoreBack,
     Looked(Look),
-    /// The lock, when it came, and what its run needs. Nobody has said so yet: see [`tell_acquired`].
+    /// The lock, when it came, and what its run needs. It is not logged yet: see [`tell_acquired`].
     Acquired(Box<Grant>, BootTime, Provisions),
     Missed(Missed),
     /// Of a job that stood back.
@@ -135,7 +135,9 @@ pub(crate) fn tell_acquired(bench: &Bench, grant: &Grant, at: BootTime) {
 /// Gives the lock back.
 pub(crate) async fn release(bench: Arc<Bench>, grant: Grant) -> Outcome {
     let token = grant.token();
-    let lost = !grant.tenure().admits();
+    // It was given back already where its tick was marked.
+    let left = grant.tenure().end_reason() == Some(EndReason::Released);
+    let lost = !left && !grant.tenure().admits();
     let confirmed = give_back(&bench, grant).await;
     if !lost {
         bench
