@@ -308,7 +308,8 @@ fn at_the_end_all_runs_go_at_once_and_what_stands_does_not() {
     assert!(outbox.is_empty());
 }
 
-/// Seeded: whatever comes in and whatever fails, the last state of each key is written last, and none is lost.
+/// Promise P6. Seeded: whatever comes in and whatever fails, the last state of each key is written last, and none
+/// is lost. Fails on the mutant "a record is dropped", see scripts/mutants.
 #[test]
 fn the_last_state_of_each_run_is_the_last_that_is_written() {
     for seed in 0..300 {
