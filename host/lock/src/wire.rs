@@ -197,8 +197,7 @@ impl Wire {
         };
         let before = self.identity.before_sending();
         let reply = self.ask(ask).await?;
-        let revision = self.revision(reply.header())?;
-        self.identity.judge(revision, before);
+        let revision = self.linearizable(reply.header(), before)?;
         Ok(Reply {
             succeeded: reply.succeeded(),
             revision,
@@ -263,14 +262,27 @@ impl Wire {
     }
 
     fn read_reply(&self, reply: GetResponse, before: Seen) -> Result<Reply, StoreError> {
-        let revision = self.revision(reply.header())?;
-        self.identity.judge(revision, before);
+        let revision = self.linearizable(reply.header(), before)?;
         Ok(Reply {
             succeeded: true,
             revision,
             origin: origin(reply.header()),
             parts: vec![TxnOpResponse::Get(reply)],
         })
+    }
+
+    /// The revision of a linearizable reply to a request that was sent when `before` was known. A header that
+    /// names no cluster is no store's, and shows nothing.
+    fn linearizable(
+        &self,
+        header: Option<&ResponseHeader>,
+        before: Seen,
+    ) -> Result<i64, StoreError> {
+        let revision = self.revision(header)?;
+        if header.is_some_and(|header| header.cluster_id() != 0) {
+            self.identity.judge(revision, before);
+        }
+        Ok(revision)
     }
 
     /// The time that the store still gives `lease`, rounded down to whole seconds, and the member that answered.
