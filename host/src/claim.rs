@@ -78,7 +78,7 @@ fn holder(record: Option<&IdRecord>) -> String {
     )
 }
 
-/// What a claim needs.
+/// Access to the store, as a claim needs it.
 #[derive(Clone)]
 pub(crate) struct IdClaim {
     pub(crate) locks: Locks,

@@ -72,7 +72,7 @@ impl Host {
         ended
     }
 
-    /// Connects and takes the host's id. `None` when told to stop meanwhile.
+    /// Connects and takes the host's id. `None` when asked to stop meanwhile.
     async fn begin(&mut self, stopping: &CancellationToken) -> Result<Option<Begun>, Failure> {
         let Some(locks) = self.reach_store(stopping).await? else {
             return Ok(None);

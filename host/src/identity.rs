@@ -91,7 +91,7 @@ impl HostIdentity {
         }
     }
 
-    /// Whether the process of this directory with that text is alive. True when that cannot be seen.
+    /// True if the process of this directory with that text is alive. True when that cannot be seen.
     fn is_alive(&self, life: &str) -> bool {
         // It comes from the store and becomes part of a path.
         if !is_text(life) {
@@ -146,7 +146,7 @@ impl Drop for Alive {
     }
 }
 
-/// Whether a process has this file locked. True when that cannot be seen.
+/// True if a process has this file locked. True when that cannot be seen.
 fn is_locked(path: &Path) -> bool {
     match File::open(path) {
         Ok(file) => match file.try_lock() {

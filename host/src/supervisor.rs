@@ -504,7 +504,7 @@ impl Supervisor {
         }
     }
 
-    /// Says that a job stands back, once for each reason; of all jobs that wait for a slot, the first says so.
+    /// Logs that a job stands back, once for each reason; of all jobs that wait for a slot, only for the first.
     fn tell_standing_back(&mut self, at: usize, lack: &Lack) {
         let mut others = self.seats.iter().filter(|(other, _)| **other != at);
         let is_told = matches!(lack, Lack::Slot(_)) && others.any(|(_, seat)| seat.lacks_slot());

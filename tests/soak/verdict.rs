@@ -16,7 +16,7 @@ const SHOWN: usize = 5;
 /// Where everything lies in the store.
 const ROOT: &str = "/leasehold/";
 
-/// What was counted, and what was broken.
+/// Counts, and broken promises.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     counts: Vec<(&'static str, String)>,
@@ -24,7 +24,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Whether nothing was broken.
+    /// True if nothing was broken.
     pub(crate) fn holds(&self) -> bool {
         self.promises.iter().all(|(_, broken)| broken.is_empty())
     }
@@ -269,7 +269,7 @@ fn died(lives: &[Life]) -> Vec<String> {
     died.collect()
 }
 
-/// What happened at all, since nothing broken in nothing done proves nothing.
+/// Activity of the run, since nothing broken in nothing done proves nothing.
 fn counts(
     events: &[Event],
     log: &Log,

@@ -198,7 +198,7 @@ impl HostProcess {
         self
     }
 
-    /// Whether any event so far is one that `wanted` accepts.
+    /// True if any event so far is one that `wanted` accepts.
     pub fn has(&self, wanted: impl FnMut(&Event) -> bool) -> bool {
         self.events.wait_from(0, Duration::ZERO, wanted).is_ok()
     }

@@ -127,7 +127,7 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
-    /// Whether the child is stopped at this moment.
+    /// True if the child is stopped at this moment.
     pub fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
         stat.is_ok_and(|stat| stat.contains(") T "))

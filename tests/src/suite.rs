@@ -28,10 +28,10 @@ const SHOWN: usize = 60;
 /// Everything that the hosts of this process logged, by host process.
 static LOGS: Mutex<Vec<HostLog>> = Mutex::new(Vec::new());
 
-/// Whether an operator's command may have removed a holder.
+/// True if an operator's command may have removed a holder.
 static OPERATED: AtomicBool = AtomicBool::new(false);
 
-/// Whether a store may have lost acknowledged writes, or all of them.
+/// True if a store may have lost acknowledged writes, or all of them.
 static FORGOT: AtomicBool = AtomicBool::new(false);
 
 /// The whole log of one host process, and what the scenario did to it.
@@ -173,7 +173,7 @@ pub fn read_history(etcd: &Etcd, timeout: Duration) -> Result<Option<StoreHistor
     Ok(Some(history))
 }
 
-/// What injected faults leave unproven.
+/// Checks that injected faults leave unproven.
 #[derive(Debug, Clone, Copy, Default)]
 struct Suspended {
     /// A holder may overlap its successor for the time of one delivery.

@@ -208,7 +208,7 @@ impl Claims {
         self.verify = true;
     }
 
-    /// Whether some claim rests on a reading from before the watch opened, or must be verified.
+    /// True if some claim rests on a reading from before the watch opened, or must be verified.
     pub(crate) fn want_reading(&self) -> bool {
         let Reach::Since(since) = self.reach else {
             return false;
@@ -337,7 +337,7 @@ impl Claim {
         }
     }
 
-    /// Whether changes of the queue matter to it.
+    /// True if changes of the queue matter to it.
     const fn is_followed(&self) -> bool {
         matches!(self.stage, Stage::Waiting { .. } | Stage::Held { .. })
     }

@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Bound for requests that fail at once, as where no server listens: a leader's election is no outage.
 const BROKEN_FOR: Duration = Duration::from_secs(2);
 
-/// Whether the store answers.
+/// Reachability of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreState {
     /// Requests are answered.
@@ -42,7 +42,7 @@ pub enum StoreState {
 struct Silence {
     /// When the first of them was sent, or, if that was earlier, when the last answer came.
     since: BootTime,
-    /// Whether one of them failed, rather than having no reply yet.
+    /// True if one of them failed, rather than having no reply yet.
     is_broken: bool,
 }
 
@@ -57,7 +57,7 @@ enum Verdict {
     Lost { since: BootTime },
 }
 
-/// What the requests have shown. Pure: the caller brings the time.
+/// Outcomes of the requests so far. Pure: the caller brings the time.
 #[derive(Debug)]
 struct Seen {
     silence: Option<Silence>,

@@ -40,7 +40,7 @@ struct Session {
     clock: Arc<dyn Clock>,
 }
 
-/// What was known of the store when a request was sent.
+/// Knowledge of the store at the moment a request was sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     revision: i64,

@@ -158,7 +158,7 @@ impl Locks {
         self.0.wire.identity().cluster()
     }
 
-    /// Whether the store answers, as it changes. For people and for work that waits for the store; a lock is
+    /// Reachability of the store, as it changes. For people and for work that waits for the store; a lock is
     /// held as long as its [`Tenure`](crate::Tenure) admits, whatever this shows.
     pub fn connectivity(&self) -> tokio::sync::watch::Receiver<StoreState> {
         self.0.wire.connectivity().state()

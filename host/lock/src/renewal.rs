@@ -51,7 +51,7 @@ pub(crate) struct Origin {
     pub(crate) term: u64,
 }
 
-/// Whether a reply can be proven.
+/// Prospects of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// It counts once a read confirms the leader of its term.
@@ -114,7 +114,7 @@ impl Renewals {
         sent
     }
 
-    /// Whether a read is under way that will prove every answer, unless it fails.
+    /// True if a read is under way that will prove every answer, unless it fails.
     pub(crate) fn is_proof_under_way(&self) -> bool {
         self.last_read_sent > self.last_read
             && self
@@ -138,7 +138,7 @@ impl Renewals {
         self.outstanding.front().copied()
     }
 
-    /// Whether a read that was sent after `sent` has come back.
+    /// True if a read that was sent after `sent` has come back.
     pub(crate) fn was_read_after(&self, sent: Sent) -> bool {
         self.last_read.is_some_and(|read| read > sent.order)
     }

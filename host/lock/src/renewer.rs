@@ -8,7 +8,7 @@
 //!
 //! `etcd grpc-proxy` renews at its own beat and answers with what its last renewal brought, which may be older
 //! than ours. A reply that arrives well after a read that was sent later shows this. From then on the lease is
-//! dated by the time that the store says is left, counted from the sending of that question.
+//! dated by the time that the store reports as left, counted from the sending of that question.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ const MOST_CHECKS: usize = 16;
 /// The longest pause before a new session's first renewal.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// What a lease's end is counted from.
+/// The moment that a lease's end is counted from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dating {
     /// The sending of the renewal.
@@ -84,7 +84,7 @@ async fn found(elsewhere: &mut Option<BoxFuture<'_, bool>>) -> bool {
 pub(crate) struct Renewer {
     session: Arc<Session>,
     wire: Wire,
-    /// Whether the store denies reading the key that may always be read. One of our entries serves then.
+    /// True if the store denies reading the key that may always be read. One of our entries serves then.
     probe_denied: bool,
     renewals: Renewals,
     /// How long the last reply took.

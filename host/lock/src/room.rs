@@ -127,7 +127,7 @@ impl Room {
         self.lock().claims.read_far(claim, revision, stands, ahead);
     }
 
-    /// Whether claims here rest on a reading that is older than `age` and on nothing but events since.
+    /// True if claims here rest on a reading that is older than `age` and on nothing but events since.
     pub(crate) fn is_unread_for(&self, age: Duration) -> bool {
         let shared = self.lock();
         shared.attended && shared.claims.want_watch() && shared.read_back.elapsed() >= age

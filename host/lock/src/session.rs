@@ -117,7 +117,7 @@ impl Session {
         self.deadline.ended().is_none() && self.clock.now() < self.deadline.at()
     }
 
-    /// Whether enough of the lease is left to begin something under it. Less than a quarter is left only where
+    /// True if enough of the lease is left to begin something under it. Less than a quarter is left only where
     /// renewals fail.
     pub(crate) fn has_time(&self) -> bool {
         self.is_alive() && self.left() >= self.terms.ttl / 4
@@ -145,7 +145,7 @@ impl Session {
         self.own_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether its renewals must be proven.
+    /// True if its renewals must be proven.
     pub(crate) const fn needs_proof(&self) -> bool {
         matches!(self.carries, Carries::Entries)
     }

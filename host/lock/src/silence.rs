@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(crate) struct Silence {
     ticks: u32,
-    /// Whether this stream has answered a question for its progress.
+    /// True if this stream has answered a question for its progress.
     answers: bool,
     read: Option<BoxFuture<'static, Result<(), StoreError>>>,
 }

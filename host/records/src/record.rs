@@ -299,7 +299,7 @@ pub struct TickBefore {
     pub host: String,
     /// The tick.
     pub tick_unix_ms: u64,
-    /// What had become of it.
+    /// The state it was in.
     pub state: TickState,
     /// Which attempt at this tick that was, from 1.
     pub attempt: u32,

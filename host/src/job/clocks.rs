@@ -92,7 +92,7 @@ pub(crate) fn doubt(
     outvoted(&earlier, for_us, us, living).then(|| odd(now, &earlier))
 }
 
-/// Whether the hosts of these readings outnumber ours and those for us, or came before us where they do not.
+/// True if the hosts of these readings outnumber ours and those for us, or came before us where they do not.
 fn outvoted<'a>(
     against: &[Reading<'_>],
     for_us: impl Iterator<Item = Reading<'a>>,

@@ -51,7 +51,7 @@ pub(super) fn loss(tenure: &Tenure, reason: &EndReason) -> String {
     }
 }
 
-/// What the store knows of the lease of a lost lock.
+/// The store's knowledge of the lease of a lost lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseState {
     Lives,

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! A run needs more than its lock: a slot, secrets, directories, a clock that agrees with those of other hosts.
-//! What is lacking shows before the lock is had or while it is; either way the job gives back what it has,
+//! A lack shows before the lock is had or while it is; either way the job gives back what it has,
 //! marks nothing, and stands back until there may be what it lacks. Its tick stays open for other hosts.
 //!
 //! ```text
@@ -136,7 +136,7 @@ impl Lack {
         }
     }
 
-    /// Whether it is the same for people: what clocks show in a sentence changes all the time.
+    /// True if it is the same for people: what clocks show in a sentence changes all the time.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Slot(_), Self::Slot(_)) | (Self::Clock(_), Self::Clock(_)) => true,
@@ -245,7 +245,7 @@ pub(crate) enum Event {
     /// The sleep was cut short because the host stops.
     Cancelled,
     Looked(Look),
-    /// What was lacking may be had now: it is reserved, but for the lock.
+    /// The resource that was lacking may be had now: it is reserved, but for the lock.
     Ready,
     /// The run that was to come next lacks something, still or again.
     Lacks(Lack),

@@ -22,7 +22,7 @@ use crate::secrets::Secrets;
 /// lock has not come, and that a pause may last longer for want of a slot.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// What one run is started with.
+/// Everything that one run is started with.
 pub(crate) struct Provisions {
     pub(crate) slot: Slot,
     pub(crate) secrets: Secrets,
@@ -103,7 +103,7 @@ impl Reserve {
         Self(Mutex::new(Some(provisions)))
     }
 
-    /// What is still reserved.
+    /// Resources that are still reserved.
     pub(crate) fn take(&self) -> Option<Provisions> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

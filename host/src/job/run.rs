@@ -1,6 +1,6 @@
 //! One run of a job: from the grant to the guest, and what is said and written down of it.
 //!
-//! Between grant and guest nothing is said: waking the thread that writes the log would make the guest wait.
+//! Between grant and guest nothing is logged: waking the thread that writes the log would make the guest wait.
 //! This file must never hand the grant back before the guest is gone.
 
 use std::sync::Arc;

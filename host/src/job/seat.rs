@@ -31,7 +31,7 @@ pub(crate) struct Seat {
     pub(crate) state: State,
     /// The grant, while no piece of work has it.
     pub(crate) grant: Option<Box<Grant>>,
-    /// What the next run needs, while it is on its way and no piece of work has it.
+    /// Resources of the next run, while it is on its way and no piece of work has them.
     pub(crate) provisions: Option<Provisions>,
     /// Why the job stands back, and since when.
     pub(crate) lack: Option<(Lack, SystemTime)>,
@@ -42,7 +42,7 @@ pub(crate) struct Seat {
     pub(crate) since: SystemTime,
     pub(crate) last: Option<leasehold_records::Outcome>,
     pub(crate) detail: String,
-    /// Whether what follows waits for the store, which did not answer.
+    /// True if what follows waits for the store, which did not answer.
     pub(crate) awaits_store: bool,
     /// When the last request that a failure is judged by was sent.
     pub(crate) asked: BootTime,
@@ -109,7 +109,7 @@ impl Seat {
         is_news
     }
 
-    /// Whether it stands back for want of a slot.
+    /// True if it stands back for want of a slot.
     pub(crate) const fn lacks_slot(&self) -> bool {
         matches!(self.lack, Some((Lack::Slot(_), _)))
     }

@@ -486,7 +486,7 @@ impl World {
         self.deliver(host, Event::Marked);
     }
 
-    /// What a run lacks on this host, which has no secret or no slot between these moments.
+    /// The resource that a run lacks on this host, which has no secret or no slot between these moments.
     fn lack(&self, host: usize) -> Option<Lack> {
         let (from, until) = self.hosts[host].lacking;
         let is_lacking = (from..until).contains(&self.now);

@@ -84,7 +84,7 @@ pub(crate) async fn acquire(bench: Arc<Bench>, had: Option<Provisions>) -> Outco
     }
 }
 
-/// Whether the failure is over once the store answers: it did not, or the session ended meanwhile.
+/// True if the failure is over once the store answers: it did not, or the session ended meanwhile.
 const fn is_away(error: &AcquireError) -> bool {
     match error {
         AcquireError::Store { source, .. } => source.is_unknown(),

@@ -96,7 +96,7 @@ pub(crate) fn of_error(
     }
 }
 
-/// Whether a guest could not be made because this host had no memory or no room in its pool.
+/// True if a guest could not be made because this host had no memory or no room in its pool.
 pub(crate) fn is_of_host(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<std::io::Error>()

@@ -243,8 +243,8 @@ async fn put_that_arrives_after_the_release_is_undone() {
     let grant = client.acquire(lock("/l")).await.unwrap();
     assert_eq!(grant.lease(), other.lease(), "they share a lease");
     grant.release().await.unwrap();
-    // Beyond the first looks, which are in vain.
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    // Beyond the looks before the lease is retired, which are in vain.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(way.opened_gate_makes_an_entry(&observer).await);
     until("the late entry is deleted", async || {
         entries(&observer, "/l").await.is_empty()

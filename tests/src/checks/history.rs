@@ -179,7 +179,7 @@ pub fn grants_have_entries(history: &StoreHistory, locks: &str, log: &Log) -> Re
     Ok(())
 }
 
-/// H2: an entry that was granted outlived every entry before it, whoever's they were.
+/// H2: an entry that was granted outlived every entry before it, foreign ones included.
 ///
 /// # Errors
 /// The first grant that passed an earlier entry.

@@ -169,7 +169,7 @@ impl Release {
         })
     }
 
-    /// Whether the attempt ran under this grant.
+    /// True if the attempt ran under this grant.
     pub fn is_of(&self, attempt: &Attempt) -> bool {
         self.host == attempt.host && self.lock == attempt.lock && self.token == attempt.token
     }

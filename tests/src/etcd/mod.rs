@@ -270,7 +270,7 @@ impl Etcd {
         self.header("cluster_id")
     }
 
-    /// Whether a node runs and is not paused.
+    /// True if a node runs and is not paused.
     fn answers(&mut self) -> bool {
         self.nodes.iter_mut().any(Node::runs)
     }

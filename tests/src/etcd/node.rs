@@ -139,7 +139,7 @@ impl Node {
             .with_context(|| format!("etcd {} does not run", self.name))
     }
 
-    /// Whether it was started, has not ended, and is not paused.
+    /// True if it was started, has not ended, and is not paused.
     pub(super) fn runs(&mut self) -> bool {
         let process = self.process.as_mut();
         process

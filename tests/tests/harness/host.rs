@@ -177,7 +177,7 @@ fn granted(host: &str, cluster: u64, token: u64) -> String {
     format!("cat <<END\n{}\nEND\n", lines.join("\n"))
 }
 
-/// What the end of a host or of a store says when it fails.
+/// The message of a host's or a store's end that fails.
 fn verdict_of(ends: impl FnOnce()) -> String {
     let Err(payload) = catch_unwind(AssertUnwindSafe(ends)) else {
         return String::new();

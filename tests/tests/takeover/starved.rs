@@ -1,6 +1,6 @@
 //! A holder with a twentieth of a processor, beside programs that take all the rest.
 //!
-//! What a host does without time has nothing to do with the store's version, so all of this runs on one.
+//! A host without time behaves the same on every store, so all of this runs on one.
 //! The quota is made of stops and goes, as the kernel's own is, since a test may not be allowed to use that one.
 
 use std::sync::atomic::{AtomicBool, Ordering};

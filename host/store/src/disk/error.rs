@@ -69,7 +69,7 @@ pub enum DiskError {
         log: String,
         /// How the two differ.
         what: String,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
     /// The disk, a quota or a limit on the size of files is exhausted.

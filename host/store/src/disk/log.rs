@@ -89,17 +89,17 @@ pub(super) struct Stamp {
     pub(super) mark: Mark,
     /// The mark of the generation before.
     pub(super) before: u64,
-    /// Whether the file is known to have the mark.
+    /// True if the file is known to have the mark.
     pub(super) confirmed: bool,
 }
 
 impl Stamp {
-    /// Whether a file with this mark belongs beside the log.
+    /// True if a file with this mark belongs beside the log.
     pub(super) const fn fits(&self, mark: u64) -> bool {
         self.mark.id == mark || (!self.confirmed && self.before == mark)
     }
 
-    /// Whether the log may be that of a store whose file was never written.
+    /// True if the log may be that of a store whose file was never written.
     pub(super) const fn is_first(&self) -> bool {
         !self.confirmed && self.before == Mark::NONE.id
     }
