@@ -522,7 +522,7 @@ impl TickReader for Stored {
     }
 }
 
-impl TickReader for Held {
+impl TickReader for Held<'_> {
     async fn read(&self) -> Result<Option<Found>, StoreError> {
         self.stored.read().await
     }
