@@ -123,6 +123,13 @@ impl Renewals {
                 .all(|answer| Some(answer.read_after) < self.last_read_sent)
     }
 
+    /// A read came back without an answer.
+    pub(crate) fn read_failed(&mut self, sent: Sent) {
+        if self.last_read_sent == Some(sent.order) {
+            self.last_read_sent = self.last_read;
+        }
+    }
+
     /// Notes that a renewal is sent now on the stream.
     pub(crate) fn renewing(&mut self, at: BootTime) {
         let sent = self.sending(at);
@@ -322,6 +329,17 @@ mod tests {
             assert_eq!(renewals.read(beside, from(1, 2)).is_some(), proves);
             assert_eq!(read(&mut renewals, from(1, 2)).is_some(), !proves);
         }
+    }
+
+    #[test]
+    fn a_read_that_failed_is_not_waited_for() {
+        let mut renewals = known();
+        renewals.renewing(at(5));
+        let beside = renewals.reading(at(5));
+        answered(&mut renewals, from(1, 2));
+        assert!(renewals.is_proof_under_way());
+        renewals.read_failed(beside);
+        assert!(!renewals.is_proof_under_way());
     }
 
     #[test]

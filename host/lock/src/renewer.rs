@@ -29,6 +29,9 @@ use crate::wire::{Reply, Wire, origin};
 
 /// Reads and questions under way at once.
 const MOST_CHECKS: usize = 16;
+/// A reply that arrives this long after a read that was sent later comes from a proxy: members of a cluster
+/// pass renewals on, which takes less.
+const OVERTAKEN: Duration = Duration::from_millis(300);
 /// The longest pause before a new session's first renewal.
 const FIRST: Duration = Duration::from_secs(1);
 
@@ -209,6 +212,9 @@ impl Renewer {
             }
             let timer = if self.renewals.is_full() {
                 Instant::now() + self.late()
+            } else if oldest.is_some() && waited < self.late() {
+                // A reply that is late by then is a reason to send another.
+                next.min(Instant::now() + self.late().saturating_sub(waited))
             } else {
                 next
             };
@@ -329,7 +335,7 @@ impl Renewer {
             };
         }
         let overtaken = now.since(self.read_back.max(sent.at));
-        if self.renewals.was_read_after(sent) && overtaken >= self.least() {
+        if self.renewals.was_read_after(sent) && overtaken >= self.least().max(OVERTAKEN) {
             if self.dating == Dating::Renewal {
                 tracing::debug!(lease = self.session.lease, "renewals go through a proxy");
             }
@@ -364,10 +370,11 @@ impl Renewer {
                 }
             }
             Check::Read {
+                sent,
                 key,
                 result: Err(error),
-                ..
             } => {
+                self.renewals.read_failed(sent);
                 tracing::debug!(lease = self.session.lease, %error, "a renewal is not proven");
                 let denied = matches!(
                     error,
