@@ -6,7 +6,7 @@
 //!
 //! - a time later than ours: its clock is ahead, or ours is behind;
 //! - a time earlier than our own start, written after we had written down that start: its clock is behind, or
-//!   ours is ahead.
+//!   ours is ahead. A start that is written again with a lost record may be old, and counts from months on.
 //!
 //! A contradiction alone proves one of two clocks wrong. Clocks that agree count together, and odd ones that
 //! contradict each other do not. The host whose clock has fewer voices stands back; where they are equal, the
@@ -28,6 +28,9 @@ pub(crate) const SKEW: Duration = Duration::from_mins(5);
 
 /// How long a host that has come waits for those that came before it to write, if what they wrote last is old.
 const SETTLING: Duration = Duration::from_mins(1);
+
+/// How long a host runs at most: one that came after ours and started longer ago than this has a wrong clock.
+const LIFETIME: Duration = Duration::from_hours(100 * 24);
 
 /// By this factor a reading must be nearer to a clock than that clock is to the one it contradicts, to count for
 /// it: the host may have started long ago and written nothing since.
@@ -57,7 +60,7 @@ impl LivingHost {
         Reading {
             host: &self.host,
             shown: self.started,
-            revision: self.written,
+            revision: self.came,
         }
     }
 }
@@ -75,8 +78,14 @@ pub(crate) fn doubt(
     // A start that was shown by a clock which has been put back since is no evidence.
     let start = us.filter(|us| us.started <= now.after(SKEW));
     let contradicts = |reading: &&Reading<'_>| {
+        // A host that lost its record may have come again long after its start.
+        let slack = if fresh.contains(reading) {
+            SKEW
+        } else {
+            LIFETIME
+        };
         let is_earlier = start.is_some_and(|start| {
-            reading.revision > start.written && reading.shown.after(SKEW) < start.started
+            reading.revision > start.written && reading.shown.after(slack) < start.started
         });
         reading.shown > now.after(SKEW) || is_earlier
     };
@@ -323,6 +332,19 @@ mod tests {
     }
 
     #[test]
+    fn a_start_that_is_written_again_with_a_lost_record_is_no_contradiction() {
+        let month = 30 * 24 * 3_600_000;
+        let mut again = [lives("a", NOW - month, 20), lives("b", NOW - month, 21)].to_vec();
+        again.push(lives("us", NOW, 9));
+        assert!(!is_odd(NOW + MINUTE, &[], &again));
+        // Nor one that is written again because the configuration has changed.
+        for host in &mut again[..2] {
+            (host.started, host.came, host.written) = (at(NOW - YEAR), 3, 30);
+        }
+        assert!(!is_odd(NOW + MINUTE, &[], &again));
+    }
+
+    #[test]
     fn a_host_that_has_just_come_waits_for_a_living_one_to_write() {
         let a = lives("a", NOW - YEAR, 3);
         let fleet = [a.clone(), lives("us", NOW, 9)];
@@ -348,6 +370,13 @@ mod tests {
             &[],
             &[a, lives("b", NOW, 8), lives("us", NOW, 9)]
         ));
+    }
+
+    #[test]
+    fn a_host_that_waits_names_the_one_it_waits_for() {
+        let fleet = [lives("a", NOW - YEAR, 3), lives("us", NOW, 9)];
+        let why = doubt("us", at(NOW), &[], &fleet);
+        insta::assert_snapshot!(why.expect("it waits"), @"the clock of this host is not compared yet: it shows 2026-09-21T14:13:20Z, but a wrote 2025-09-21T14:13:20Z; the job waits until other hosts write again, at most 60 s from its start");
     }
 
     #[test]
