@@ -1025,3 +1025,138 @@ fn a_host_repairs_what_one_with_a_wrong_clock_left_behind() {
         assert_eq!(world.overruled, 2);
     }
 }
+
+/// Every order in which hosts with these numbers can come.
+fn orders(hosts: &[usize]) -> Vec<Vec<usize>> {
+    if hosts.is_empty() {
+        return vec![vec![]];
+    }
+    let mut orders = vec![];
+    for first in hosts {
+        let rest: Vec<usize> = hosts.iter().copied().filter(|host| host != first).collect();
+        orders.extend(orders_after(*first, &rest));
+    }
+    orders
+}
+
+fn orders_after(first: usize, rest: &[usize]) -> Vec<Vec<usize>> {
+    let with_first = |mut order: Vec<usize>| {
+        order.insert(0, first);
+        order
+    };
+    orders(rest).into_iter().map(with_first).collect()
+}
+
+/// A world in which nobody has come yet.
+fn empty_world(ahead: &[i64], seed: u64) -> World {
+    let job = "every = \"2s\"\nrestart = { min = \"1s\", max = \"5s\" }";
+    let mut world = World::new(job, ahead, seed, Mutant::None);
+    world.duration = (50, 300);
+    for host in 0..ahead.len() {
+        // What is planned for this life does not happen.
+        world.hosts[host].life += 1;
+    }
+    world
+}
+
+/// The ticks that `hosts` ran to their end from a moment on.
+fn ticks_since(world: &World, from: u64, hosts: &[usize]) -> Vec<u64> {
+    let runs = world.runs.iter();
+    let runs = runs.filter(|run| run.from >= from && hosts.contains(&run.host));
+    runs.filter(|run| run.done.is_some())
+        .map(|run| run.tick)
+        .collect()
+}
+
+/// Each tick from the first of them to the last came once.
+fn assert_once_each(ticks: &[u64], context: &str) {
+    let steps = ticks.windows(2).map(|pair| pair[1].abs_diff(pair[0]));
+    assert!(
+        steps.into_iter().all(|step| step == 2_000),
+        "{context}: {ticks:?}"
+    );
+}
+
+const FOUR_CLOCKS: [i64; 4] = [DAYS_1500, 0, 200_000, -DAYS_1500];
+
+#[test]
+fn odd_clocks_run_nothing_beside_two_honest_hosts_in_any_order() {
+    for (order, seed) in orders(&[0, 1, 2, 3])
+        .into_iter()
+        .zip(0_u64..)
+        .flat_map(|(order, at)| (0..4).map(move |seed| (order.clone(), at * 4 + seed)))
+    {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut world = empty_world(&FOUR_CLOCKS, seed);
+        let mut came = 0;
+        let mut both = 0;
+        for host in &order {
+            came += [500, 3_000, 7_000, 70_000, 2_000_000][rng.usize(0..5)];
+            world.plan(*host, came, What::Starts);
+            if [1, 2].contains(host) {
+                both = came;
+            }
+        }
+        let context = format!("seed {seed}, order {order:?}");
+        world.run_until(came + 120_000);
+        // A run that had begun before both were there ends.
+        let odd = ticks_since(&world, both + 500, &[0, 3]);
+        assert!(odd.is_empty(), "{context}: {odd:?}");
+        let honest = ticks_since(&world, came + 15_000, &[1, 2]);
+        assert!(honest.len() > 45, "{context}: {} ticks", honest.len());
+        assert_once_each(&honest, &context);
+    }
+}
+
+/// The host with the wrong clock was first, was killed, and comes again together with two others.
+#[test]
+fn an_odd_clock_that_comes_again_with_others_runs_nothing() {
+    for order in orders(&[0, 2, 3]) {
+        for seed in 0..4 {
+            let mut world = empty_world(&FOUR_CLOCKS, seed);
+            world.plan(0, 500, What::Starts);
+            world.plan(1, 3_500, What::Starts);
+            world.run_until(10_000);
+            world.strike(0, Fault::Dies(1_000_000_000));
+            let killed = world.now;
+            for (host, after) in order.iter().zip([24_000, 24_020, 24_040]) {
+                world.plan(*host, after, What::Starts);
+            }
+            world.run_until(killed + 150_000);
+            let context = format!("seed {seed}, order {order:?}");
+            let odd = ticks_since(&world, killed, &[0, 3]);
+            assert!(odd.is_empty(), "{context}: {odd:?}");
+            let honest = ticks_since(&world, killed + 40_000, &[1, 2]);
+            assert!(honest.len() > 45, "{context}: {} ticks", honest.len());
+            assert_once_each(&honest, &context);
+        }
+    }
+}
+
+/// However often it starts, and whichever of the two is wrong.
+#[test]
+fn of_two_hosts_the_later_one_judges_before_its_first_claim() {
+    for clocks in [
+        [0, DAYS_1500],
+        [DAYS_1500, 0],
+        [0, -DAYS_1500],
+        [-DAYS_1500, 0],
+    ] {
+        for seed in 0..4 {
+            let mut world = empty_world(&clocks, seed);
+            world.plan(0, 500, What::Starts);
+            for start in [10_000, 400_000, 800_000] {
+                world.plan(1, start - world.now, What::Starts);
+                world.run_until(start + 100_000);
+                world.strike(1, Fault::Dies(1_000_000_000));
+                world.run_until(start + 130_000);
+            }
+            let context = format!("seed {seed}, clocks {clocks:?}");
+            let later = world.runs.iter().filter(|run| run.host == 1).count();
+            assert_eq!(later, 0, "{context}");
+            let first = ticks_since(&world, 10_000, &[0]);
+            assert!(first.len() > 400, "{context}: {} ticks", first.len());
+            assert_once_each(&first, &context);
+        }
+    }
+}
