@@ -29,7 +29,7 @@ use crate::wire::{Reply, Wire, origin};
 
 /// Reads and questions under way at once.
 const MOST_CHECKS: usize = 16;
-/// A reply that arrives this long after a read that was sent later comes from a proxy: members of a cluster
+/// A reply that takes so much longer than a read that was sent later comes from a proxy: members of a cluster
 /// pass renewals on, which takes less.
 const OVERTAKEN: Duration = Duration::from_millis(300);
 /// The longest pause before a new session's first renewal.
@@ -92,8 +92,11 @@ pub(crate) struct Renewer {
     renewals: Renewals,
     /// How long the last reply took.
     latency: Duration,
-    /// When a read last came back.
+    /// When the last reply arrived.
+    replied: BootTime,
+    /// When a read last came back, and how long it took.
     read_back: BootTime,
+    read_latency: Duration,
     dating: Dating,
     checks: FuturesUnordered<BoxFuture<'static, Check>>,
 }
@@ -106,7 +109,9 @@ impl Renewer {
             probe_denied: false,
             renewals: Renewals::default(),
             latency: Duration::ZERO,
+            replied: BootTime::BOOT,
             read_back: BootTime::BOOT,
+            read_latency: Duration::ZERO,
             dating: Dating::Renewal,
             checks: FuturesUnordered::new(),
         }
@@ -202,7 +207,7 @@ impl Renewer {
                 look_at = Some(Instant::now() + self.late());
             }
             if let Some(oldest) = oldest
-                && waited >= self.every() + self.late()
+                && self.now().since(self.replied.max(oldest.at)) >= self.every() + self.late()
                 && self.renewals.was_read_after(oldest)
                 && self.now().since(self.read_back) < self.late()
                 && !self.session.has_time()
@@ -326,6 +331,7 @@ impl Renewer {
         };
         let ttl = Duration::from_secs(ttl);
         let now = self.now();
+        self.replied = now;
         self.latency = now.since(sent.at);
         if !self.session.needs_proof() {
             return if self.session.extend(sent.at, ttl) {
@@ -334,7 +340,7 @@ impl Renewer {
                 Err(StreamEnd::Session)
             };
         }
-        let overtaken = now.since(self.read_back.max(sent.at));
+        let overtaken = self.latency.saturating_sub(self.read_latency);
         if self.renewals.was_read_after(sent) && overtaken >= self.least().max(OVERTAKEN) {
             if self.dating == Dating::Renewal {
                 tracing::debug!(lease = self.session.lease, "renewals go through a proxy");
@@ -359,6 +365,7 @@ impl Renewer {
                 ..
             } => {
                 self.read_back = self.now();
+                self.read_latency = self.read_back.since(sent.at);
                 let Some(proven) = self.renewals.read(sent, reply.origin) else {
                     return Ok(false);
                 };
