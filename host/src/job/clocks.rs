@@ -6,21 +6,38 @@
 //!
 //! - a time later than ours: its clock is ahead, or ours is behind;
 //! - a time earlier than our own start, written after we had written down that start: its clock is behind, or
-//!   ours is ahead. Only times that were read just before they were written count here.
+//!   ours is ahead. A start that is written again with a lost record may be old, and counts from months on.
 //!
-//! A contradiction alone proves one of two clocks wrong. The host that is outnumbered is taken for the odd one
-//! and stands back; where it is one against one, the host that came later does, while the other is alive. So
-//! one odd clock moves no fleet, and two that agree move one that does not.
+//! A contradiction alone proves one of two clocks wrong. Clocks that agree count together, and odd ones that
+//! contradict each other do not. The host whose clock has fewer voices stands back; where they are equal, the
+//! host that came later does, while the other is alive. So one odd clock moves no fleet, and two that agree move
+//! those that do not.
+//!
+//! A time from before our start may be old, and contradicts nothing. A host that has just come therefore waits for
+//! a living host of that kind to write again, before it claims its first tick.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::machine::Lack;
+use crate::config::Beat;
 use crate::wall::UnixMs;
 
 /// How far clocks may be apart, and a tick ahead of the time, to be believed. Hosts that ask a time server are
 /// within a second; a quartz left alone takes about two months to get this far. What is further off has not
 /// been set, or not to the right zone, and is for a person to mend.
 pub(crate) const SKEW: Duration = Duration::from_mins(5);
+
+/// How long a host that has come waits for those that came before it to write, if what they wrote last is old:
+/// for their next tick and a little more, but never longer than the second.
+const SETTLING: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(1));
+
+/// How long a host runs at most: one that came after ours and started longer ago than this has a wrong clock.
+const LIFETIME: Duration = Duration::from_hours(100 * 24);
+
+/// By this factor a reading must be nearer to a clock than that clock is to the one it contradicts, to count for
+/// it: the host may have started long ago and written nothing since.
+const NEARER: u32 = 4;
 
 /// A time that a host wrote down.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,87 +63,147 @@ impl LivingHost {
         Reading {
             host: &self.host,
             shown: self.started,
-            revision: self.written,
+            revision: self.came,
         }
     }
+}
+
+/// How long a host that has come waits for others to write, for a job with these ticks.
+pub(crate) fn settling(beat: &Beat, now: UnixMs) -> Duration {
+    let (least, most) = SETTLING;
+    let next = beat.next(now);
+    let after = next.and_then(|next| beat.next(next));
+    let period = next
+        .zip(after)
+        .map_or(most, |(next, after)| after.since(next));
+    least.saturating_add(period).min(most)
 }
 
 /// Why the clock of `own`, which shows `now`, is not to be believed; `None` if it is. `fresh` are times that were
-/// read just before they were written.
+/// read just before they were written; `settling` is how long a host that has come waits for others to write.
 pub(crate) fn doubt(
     own: &str,
     now: UnixMs,
+    settling: Duration,
     fresh: &[Reading<'_>],
     living: &[LivingHost],
-) -> Option<String> {
+) -> Option<Lack> {
     let us = living.iter().find(|host| host.host == own);
-    let others = || {
-        let started = living.iter().map(LivingHost::reading);
-        let all = fresh.iter().cloned().chain(started);
-        all.filter(|reading| reading.host != own)
-    };
-    let later: Vec<Reading<'_>> = others()
-        .filter(|reading| reading.shown > now.after(SKEW))
-        .collect();
-    if !later.is_empty() {
-        let behind = |reading: &Reading<'_>| {
-            later.iter().any(|late| {
-                reading.revision > late.revision && reading.shown.after(SKEW) < late.shown
-            })
+    let readings = latest(own, fresh, living);
+    // A start that was shown by a clock which has been put back since is no evidence.
+    let start = us.filter(|us| us.started <= now.after(SKEW));
+    let contradicts = |reading: &&Reading<'_>| {
+        // A host that lost its record may have come again long after its start.
+        let slack = if fresh.contains(reading) {
+            SKEW
+        } else {
+            LIFETIME
         };
-        let for_us = others().filter(behind);
-        return outvoted(&later, for_us, us, living).then(|| odd(now, &later));
-    }
-    // What a clock showed that has been put back since is no evidence.
-    let start = us.filter(|us| us.started <= now.after(SKEW))?;
-    let is_earlier = |reading: &&Reading<'_>| {
-        reading.host != own
-            && reading.revision > start.written
-            && reading.shown.after(SKEW) < start.started
+        let is_earlier = start.is_some_and(|start| {
+            reading.revision > start.written && reading.shown.after(slack) < start.started
+        });
+        reading.shown > now.after(SKEW) || is_earlier
     };
-    let earlier: Vec<Reading<'_>> = fresh.iter().filter(is_earlier).cloned().collect();
-    if earlier.is_empty() {
-        return None;
-    }
-    let for_us = others().filter(|reading| reading.shown.after(SKEW) >= start.started);
-    outvoted(&earlier, for_us, us, living).then(|| odd(now, &earlier))
-}
-
-/// True if the hosts of these readings outnumber ours and those for us, or came before us where they do not.
-fn outvoted<'a>(
-    against: &[Reading<'_>],
-    for_us: impl Iterator<Item = Reading<'a>>,
-    us: Option<&LivingHost>,
-    living: &[LivingHost],
-) -> bool {
-    let against: BTreeSet<&str> = against.iter().map(|reading| reading.host).collect();
-    let for_us: BTreeSet<&str> = for_us
-        .map(|reading| reading.host)
-        .filter(|host| !against.contains(host))
-        .collect();
-    let ours = 1 + for_us.len();
-    let came_before_us = |host: &LivingHost| us.is_none_or(|us| host.came < us.came);
-    let is_senior = || {
-        let mut voices = living
+    let (against, rest): (Vec<_>, Vec<_>) = readings.iter().partition(contradicts);
+    let gap = against
+        .iter()
+        .map(|reading| apart(reading.shown, now))
+        .min();
+    let is_with_us = |reading: &Reading<'_>| {
+        let is_since_start = start.is_some_and(|start| {
+            reading.revision > start.written && reading.shown.after(SKEW) >= start.started
+        });
+        is_since_start || is_near(apart(reading.shown, now), gap.unwrap_or_default())
+    };
+    let ours = 1 + rest.iter().filter(|reading| is_with_us(reading)).count();
+    let came_before_us = |reading: &&Reading<'_>| {
+        let host = living.iter().find(|host| host.host == reading.host);
+        host.is_some_and(|host| us.is_none_or(|us| host.came < us.came))
+    };
+    for reading in &against {
+        let gap = apart(reading.shown, now);
+        let agreeing: Vec<&Reading<'_>> = readings
             .iter()
-            .filter(|host| against.contains(host.host.as_str()));
-        voices.any(came_before_us)
-    };
-    against.len() > ours || (against.len() == ours && is_senior())
-}
-
-fn odd(now: UnixMs, against: &[Reading<'_>]) -> String {
-    let mut told: Vec<String> = Vec::new();
-    let mut hosts = BTreeSet::new();
-    for reading in against {
-        if hosts.insert(reading.host) {
-            told.push(format!("{} wrote {}", reading.host, reading.shown));
+            .filter(|other| !(rest.contains(other) && is_with_us(other)))
+            .filter(|other| other.host == reading.host || agree(reading, other, gap))
+            .collect();
+        let is_outvoted = agreeing.len() > ours
+            || (agreeing.len() == ours && agreeing.iter().any(came_before_us));
+        if is_outvoted {
+            return Some(Lack::Clock(odd(now, &agreeing)));
         }
     }
+    let is_new = us.is_none_or(|us| us.started <= now && us.started.after(settling) > now);
+    // Compared as we came: a reading ages, and a host that leaves the ticks to us writes none.
+    let came = us.map_or(now, |us| us.started);
+    let silent: Vec<&Reading<'_>> = rest
+        .iter()
+        .copied()
+        .filter(|reading| !is_with_us(reading) && came_before_us(reading))
+        .filter(|reading| reading.shown.after(SKEW) < came)
+        .filter(|reading| living.iter().any(|host| host.host == reading.host))
+        .collect();
+    (is_new && silent.len() >= ours).then(|| Lack::Other(unsettled(settling, &silent)))
+}
+
+/// The reading of each other host that counts: of its present life the last fresh one, else its start.
+fn latest<'a>(own: &str, fresh: &[Reading<'a>], living: &'a [LivingHost]) -> Vec<Reading<'a>> {
+    let mut latest: BTreeMap<&str, Reading<'a>> = BTreeMap::new();
+    for host in living {
+        latest.insert(&host.host, host.reading());
+    }
+    let mut by_revision: Vec<&Reading<'a>> = fresh.iter().collect();
+    by_revision.sort_by_key(|reading| reading.revision);
+    for reading in by_revision {
+        let life = living.iter().find(|host| host.host == reading.host);
+        if life.is_none_or(|life| reading.revision > life.came) {
+            latest.insert(reading.host, reading.clone());
+        }
+    }
+    latest.remove(own);
+    latest.into_values().collect()
+}
+
+/// True if one clock may have shown both, the one written first being not much older.
+fn agree(one: &Reading<'_>, other: &Reading<'_>, gap: Duration) -> bool {
+    let (old, new) = if one.revision < other.revision {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    old.shown <= new.shown.after(SKEW) && is_near(apart(old.shown, new.shown), gap)
+}
+
+/// True if this much between two readings is better explained by the age of one than by the gap between clocks.
+fn is_near(apart: Duration, gap: Duration) -> bool {
+    apart <= SKEW.max(gap / NEARER)
+}
+
+fn apart(one: UnixMs, other: UnixMs) -> Duration {
+    one.since(other).max(other.since(one))
+}
+
+fn unsettled(settling: Duration, silent: &[&Reading<'_>]) -> String {
+    format!(
+        "the clock of this host is not compared yet: {}; \
+         the job waits until other hosts write again, at most {} s from its start",
+        told(silent),
+        settling.as_secs()
+    )
+}
+
+fn odd(now: UnixMs, against: &[&Reading<'_>]) -> String {
     format!(
         "the clock of this host seems wrong: it shows {now}, but {}; set it, and keep it right with chrony or ntpd",
-        told.join(" and ")
+        told(against)
     )
+}
+
+fn told(readings: &[&Reading<'_>]) -> String {
+    let told = readings
+        .iter()
+        .map(|reading| format!("{} wrote {}", reading.host, reading.shown));
+    told.collect::<Vec<_>>().join(" and ")
 }
 
 #[cfg(test)]
@@ -134,6 +211,8 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1_790_000_000_000;
+    const MINUTE: u64 = 60_000;
+    const A_MINUTE: Duration = Duration::from_mins(1);
     const YEAR: u64 = 365 * 24 * 3_600_000;
 
     fn at(millis: u64) -> UnixMs {
@@ -159,7 +238,7 @@ mod tests {
     }
 
     fn is_odd(now: u64, fresh: &[Reading<'_>], living: &[LivingHost]) -> bool {
-        doubt("us", at(now), fresh, living).is_some()
+        doubt("us", at(now), A_MINUTE, fresh, living).is_some()
     }
 
     #[test]
@@ -216,16 +295,19 @@ mod tests {
     fn a_host_that_is_ahead_sees_it_by_what_is_written_after_its_start() {
         let ahead = NOW + 4 * YEAR;
         let us = lives("us", ahead, 20);
-        // Written before we came, it may well be years old.
+        // Written before we came, it may well be years old: it is waited for, but not for long.
         let old = [reading("a", NOW, 10)];
         let fleet = [us.clone(), lives("a", NOW - 9, 3)];
-        assert!(!is_odd(ahead + 9, &old, &fleet));
+        assert!(is_odd(ahead + 9, &old, &fleet));
+        assert!(!is_odd(ahead + MINUTE, &old, &fleet));
         let new = [reading("a", NOW, 21)];
         assert!(is_odd(ahead + 9, &new, &fleet));
         // The first to come gives way to two.
         let first = lives("us", ahead, 1);
+        let one = [first.clone(), lives("a", NOW - 9, 3)];
+        assert!(!is_odd(ahead + 9, &new, &one));
         let fleet = [first, lives("a", NOW - 9, 3), lives("b", NOW - 9, 4)];
-        assert!(!is_odd(ahead + 9, &new, &fleet));
+        assert!(is_odd(ahead + 9, &new, &fleet));
         let both = [reading("a", NOW, 21), reading("b", NOW, 20)];
         assert!(is_odd(ahead + 9, &both, &fleet));
         // Its clock is right again, and what it showed at its start is no evidence against it.
@@ -243,10 +325,83 @@ mod tests {
         assert!(!is_odd(NOW, &behind, &fleet));
     }
 
+    /// One host that is behind counts neither for those that are ahead nor for those that are right.
+    #[test]
+    fn two_that_agree_outvote_odd_ones_on_both_sides() {
+        let (ahead, behind) = (NOW + 4 * YEAR, NOW - 4 * YEAR);
+        let fleet = |own: &str| {
+            let all = [
+                ("r", NOW, 3),
+                ("w", ahead, 5),
+                ("m", NOW + 9, 6),
+                ("n", behind, 7),
+            ];
+            all.map(|(host, started, came)| {
+                lives(if host == own { "us" } else { host }, started, came)
+            })
+        };
+        let wrote = |host: &'static str, shown| [reading(host, shown, 30)];
+        assert!(is_odd(ahead + 9, &wrote("m", NOW + 99), &fleet("w")));
+        assert!(is_odd(behind + 9, &wrote("m", NOW + 99), &fleet("n")));
+        for (host, own) in [("m", "r"), ("r", "m")] {
+            assert!(!is_odd(NOW + 99, &wrote("w", ahead + 9), &fleet(own)));
+            assert!(!is_odd(NOW + 99, &wrote("n", behind + 9), &fleet(own)));
+            assert!(!is_odd(NOW + 99, &wrote(host, NOW + 98), &fleet(own)));
+        }
+    }
+
+    #[test]
+    fn a_start_that_is_written_again_with_a_lost_record_is_no_contradiction() {
+        let month = 30 * 24 * 3_600_000;
+        let mut again = [lives("a", NOW - month, 20), lives("b", NOW - month, 21)].to_vec();
+        again.push(lives("us", NOW, 9));
+        assert!(!is_odd(NOW + MINUTE, &[], &again));
+        // Nor one that is written again because the configuration has changed.
+        for host in &mut again[..2] {
+            (host.started, host.came, host.written) = (at(NOW - YEAR), 3, 30);
+        }
+        assert!(!is_odd(NOW + MINUTE, &[], &again));
+    }
+
+    #[test]
+    fn a_host_that_has_just_come_waits_for_a_living_one_to_write() {
+        let a = lives("a", NOW - YEAR, 3);
+        let fleet = [a.clone(), lives("us", NOW, 9)];
+        assert!(is_odd(NOW + 9, &[], &fleet));
+        assert!(is_odd(NOW + 9, &[], std::slice::from_ref(&a)));
+        // It has written since, or it wrote just before.
+        for revision in [8, 10] {
+            assert!(!is_odd(NOW + 9, &[reading("a", NOW, revision)], &fleet));
+        }
+        // It has ended, it came later, or a third host agrees with us.
+        assert!(!is_odd(
+            NOW + 9,
+            &[reading("a", NOW - YEAR, 4)],
+            &fleet[1..]
+        ));
+        assert!(!is_odd(
+            NOW + 9,
+            &[],
+            &[lives("a", NOW - YEAR, 10), lives("us", NOW, 9)]
+        ));
+        assert!(!is_odd(
+            NOW + 9,
+            &[],
+            &[a, lives("b", NOW, 8), lives("us", NOW, 9)]
+        ));
+    }
+
+    #[test]
+    fn a_host_that_waits_names_the_one_it_waits_for() {
+        let fleet = [lives("a", NOW - YEAR, 3), lives("us", NOW, 9)];
+        let why = doubt("us", at(NOW), A_MINUTE, &[], &fleet);
+        insta::assert_snapshot!(why.expect("it waits").reason(), @"the clock of this host is not compared yet: a wrote 2025-09-21T14:13:20Z; the job waits until other hosts write again, at most 60 s from its start");
+    }
+
     #[test]
     fn the_reason_names_hosts_clocks_and_a_remedy() {
         let fresh = [reading("a", NOW, 30), reading("b", NOW - 1_000, 29)];
-        let why = doubt("us", at(NOW - YEAR), &fresh, &[]);
-        insta::assert_snapshot!(why.expect("it is odd"), @"the clock of this host seems wrong: it shows 2025-09-21T14:13:20Z, but a wrote 2026-09-21T14:13:20Z and b wrote 2026-09-21T14:13:19Z; set it, and keep it right with chrony or ntpd");
+        let why = doubt("us", at(NOW - YEAR), A_MINUTE, &fresh, &[]);
+        insta::assert_snapshot!(why.expect("it is odd").reason(), @"the clock of this host seems wrong: it shows 2025-09-21T14:13:20Z, but a wrote 2026-09-21T14:13:20Z and b wrote 2026-09-21T14:13:19Z; set it, and keep it right with chrony or ntpd");
     }
 }

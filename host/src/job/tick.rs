@@ -18,7 +18,7 @@
 //!
 //! - A tick later than any honest clock can know ([`SKEW`]) is not believed: the holder of the lock claims as if
 //!   the record were the one before it, of another host, which every claim keeps. Who may not believe its own
-//!   clock ([`clocks`]) neither claims nor skips, but stands back.
+//!   clock ([`clocks`]) neither claims nor skips, but stands back. That is judged before every claim.
 //!
 //! # Assumptions
 //!
@@ -115,6 +115,8 @@ pub(crate) struct Ask {
     pub(crate) tick: UnixMs,
     pub(crate) newest: UnixMs,
     pub(crate) now: UnixMs,
+    /// How long a host that has come waits for others to write.
+    pub(crate) settling: Duration,
 }
 
 /// A tick that was not believed, and written over.
@@ -198,38 +200,32 @@ fn waits(record: &TickRecord, not_before: UnixMs) -> String {
     )
 }
 
-/// True if no host with this clock could have written it, or, if it is another host's, it may be old.
-fn is_strange(record: &TickRecord, own: &str, now: UnixMs) -> bool {
-    let shown = UnixMs::new(record.clock_unix_ms());
-    let is_past = record.host != own && shown.after(SKEW) < now;
-    is_past || is_ahead(record.tick_unix_ms, now) || is_ahead(record.clock_unix_ms(), now)
-}
-
 fn is_ahead(moment: u64, now: UnixMs) -> bool {
     UnixMs::new(moment) > now.after(SKEW)
 }
 
-/// Why the clock of `own` is not to be believed, by this record, last changed at `revision`, and by the hosts
-/// that live.
+/// Why the clock of `own` is not to be believed, by the record and the revision of its last change, and by the
+/// hosts that live.
 fn doubt(
-    record: &TickRecord,
-    revision: i64,
+    record: Option<(&TickRecord, i64)>,
     own: &str,
-    now: UnixMs,
+    (now, settling): (UnixMs, Duration),
     living: &[LivingHost],
-) -> Option<String> {
-    let shown = UnixMs::new(record.clock_unix_ms());
-    let mut fresh = vec![Reading {
-        host: &record.host,
-        shown,
-        revision,
-    }];
-    fresh.extend(record.before.as_ref().map(|before| Reading {
-        host: &before.host,
-        shown: UnixMs::new(before.clock_unix_ms),
-        revision: before.revision,
-    }));
-    clocks::doubt(own, now, &fresh, living)
+) -> Option<Lack> {
+    let mut fresh = Vec::new();
+    if let Some((record, revision)) = record {
+        fresh.push(Reading {
+            host: &record.host,
+            shown: UnixMs::new(record.clock_unix_ms()),
+            revision,
+        });
+        fresh.extend(record.before.as_ref().map(|before| Reading {
+            host: &before.host,
+            shown: UnixMs::new(before.clock_unix_ms),
+            revision: before.revision,
+        }));
+    }
+    clocks::doubt(own, now, settling, &fresh, living)
 }
 
 /// The part of a record to be believed at this time: of a tick too far ahead, the one before it; of a clock too far
@@ -269,20 +265,32 @@ fn before(record: &TickRecord, revision: i64, own: &str) -> Option<TickBefore> {
 
 /// Looks, without the lock, at what has become of a tick. What cannot be read is taken for open: a host that claims
 /// it will see.
-pub(crate) async fn look(store: &impl TickReader, own: &str, tick: UnixMs, now: UnixMs) -> Look {
-    let Ok(Some(found)) = store.read().await else {
+pub(crate) async fn look(store: &impl TickReader, own: &str, ask: Ask) -> Look {
+    let Ask {
+        tick,
+        now,
+        settling,
+        ..
+    } = ask;
+    let Ok(found) = store.read().await else {
         return Look::Open;
     };
-    let Ok(record) = TickRecord::from_json(&found.json) else {
-        return Look::Open;
+    let record = match found
+        .as_ref()
+        .map(|found| TickRecord::from_json(&found.json))
+    {
+        None => None,
+        Some(Ok(record)) => Some(record),
+        Some(Err(_)) => return Look::Open,
     };
-    if is_strange(&record, own, now) {
-        let living = store.hosts().await.unwrap_or_default();
-        if let Some(why) = doubt(&record, found.revision, own, now, &living) {
-            return Look::Lacks(Lack::Clock(why));
-        }
+    let revision = found.map_or(0, |found| found.revision);
+    let living = store.hosts().await.unwrap_or_default();
+    let known = record.as_ref().map(|record| (record, revision));
+    if let Some(lack) = doubt(known, own, (now, settling), &living) {
+        return Look::Lacks(lack);
     }
-    believed(record, now).map_or(Look::Open, |record| look_at(&record, tick))
+    let record = record.and_then(|record| believed(record, now));
+    record.map_or(Look::Open, |record| look_at(&record, tick))
 }
 
 /// The state of a tick for a host that only looks.
@@ -356,23 +364,23 @@ async fn try_claim(
             }
         }
         let expected = found.map_or(0, |found| found.revision);
-        if let Some(record) = record
+        // Before the first claim too: a host that has just come may be the one whose clock is wrong.
+        let living = match store.hosts().await {
+            Ok(living) => living,
+            Err(error) => return Claim::Trouble(format!("the records of hosts: {error}")),
+        };
+        let known = record.as_ref().map(|record| (record, expected));
+        if let Some(lack) = doubt(known, &who.host, (ask.now, ask.settling), &living) {
+            return Claim::Lacks(lack);
+        }
+        *overruled = record
             .as_ref()
-            .filter(|record| is_strange(record, &who.host, ask.now))
-        {
-            let living = match store.hosts().await {
-                Ok(living) => living,
-                Err(error) => return Claim::Trouble(format!("the records of hosts: {error}")),
-            };
-            if let Some(why) = doubt(record, expected, &who.host, ask.now, &living) {
-                return Claim::Lacks(Lack::Clock(why));
-            }
-            *overruled = is_ahead(record.tick_unix_ms, ask.now).then(|| Overruled {
+            .filter(|record| is_ahead(record.tick_unix_ms, ask.now))
+            .map(|record| Overruled {
                 tick: UnixMs::new(record.tick_unix_ms),
                 host: record.host.clone(),
                 shown: UnixMs::new(record.clock_unix_ms()),
             });
-        }
         let replaced = record
             .as_ref()
             .and_then(|record| before(record, expected, &who.host));
