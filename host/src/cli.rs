@@ -20,7 +20,7 @@ use crate::top::TopArgs;
 ///
 /// Exit codes: 0 done or stopped as asked; 1 a `once` job, or a plugin that was tried, failed; 2 usage; 3 configuration;
 /// 4 plugin refused; 5 store refused, unreachable, in use or not to be opened; 6 a `once` job did not get its lock in time;
-/// 70 internal; 130 cut short by a second signal.
+/// 7 another host has this host's id; 70 internal; 130 cut short by a second signal.
 #[derive(Parser)]
 #[command(name = "leasehold", version, max_term_width = 100)]
 struct Cli {

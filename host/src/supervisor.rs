@@ -446,6 +446,8 @@ impl Supervisor {
             Action::Sleep { until } => self.spawn(at, work::sleep(bench, until)),
             Action::Look { tick } => self.spawn(at, claiming::look(bench, tick)),
             Action::Acquire => {
+                // The last error may be over: what is true now is that it waits.
+                seat.detail.clear();
                 let provisions = seat.provisions.take();
                 self.spawn(at, waiting::acquire(bench, provisions));
             }

@@ -10,10 +10,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
+
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use crate::error::StoreError;
 
 /// How long reading one file may take. A directory on a network that hangs must not stop a reconnect.
 const READ_PATIENCE: Duration = Duration::from_secs(1);
@@ -128,13 +132,24 @@ pub(crate) struct Credentials {
     known: Mutex<Known>,
 }
 
-/// Credentials that worked before.
+/// Pause before passwords that the store refused are tried again.
+const LOGIN_PAUSE: Duration = Duration::from_secs(3);
+
+/// Credentials that worked before, and those that did not.
 #[derive(Default)]
 struct Known {
     tls: Option<Loaded>,
     password: Option<String>,
     /// The last warning, so that a reconnect per second does not repeat it.
     warned: Option<String>,
+    refused: Option<RefusedLogin>,
+}
+
+/// A login that the store refused.
+struct RefusedLogin {
+    at: Instant,
+    passwords: Vec<String>,
+    error: StoreError,
 }
 
 impl fmt::Debug for Known {
@@ -273,7 +288,31 @@ impl Credentials {
     }
 
     pub(crate) fn password_worked(&self, password: String) {
-        self.known().password = Some(password);
+        let mut known = self.known();
+        known.password = Some(password);
+        known.refused = None;
+    }
+
+    /// The store refused these passwords. They are not tried again for a while: a login costs the store much more
+    /// than a request, and every request of every client would make one.
+    pub(crate) fn login_refused(&self, passwords: &[String], error: &StoreError) {
+        let user = self.login.as_ref().map_or("", |login| &login.user);
+        self.warn(format!(
+            "the store refuses the password of user {user}: {error}; correct its file or the user in the store"
+        ));
+        self.known().refused = Some(RefusedLogin {
+            at: Instant::now(),
+            passwords: passwords.to_vec(),
+            error: error.clone(),
+        });
+    }
+
+    /// The refusal of these passwords, if it is recent.
+    pub(crate) fn recent_refusal(&self, passwords: &[String]) -> Option<StoreError> {
+        let known = self.known();
+        let refused = known.refused.as_ref()?;
+        let is_same = refused.passwords == passwords && refused.at.elapsed() < LOGIN_PAUSE;
+        is_same.then(|| refused.error.clone())
     }
 }
 

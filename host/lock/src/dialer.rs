@@ -151,11 +151,14 @@ impl Dialer {
         let Some((user, passwords)) = found else {
             return Ok(());
         };
+        if let Some(error) = self.credentials.recent_refusal(&passwords) {
+            return Err(error);
+        }
         let mut refused = None;
-        for password in passwords {
+        for password in &passwords {
             let login = (user.to_owned(), password.clone());
             let Err(error) = client.clone().update_user(Some(login)).await else {
-                self.credentials.password_worked(password);
+                self.credentials.password_worked(password.clone());
                 return Ok(());
             };
             let error = StoreError::from(error);
@@ -164,7 +167,11 @@ impl Dialer {
             }
             refused.get_or_insert(error);
         }
-        refused.map_or(Ok(()), Err)
+        let Some(error) = refused else {
+            return Ok(());
+        };
+        self.credentials.login_refused(&passwords, &error);
+        Err(error)
     }
 
     /// One small read, so that a wrong address, certificate or password shows now and not at the

@@ -21,6 +21,7 @@ use crate::backoff::Backoff;
 use crate::error::StoreError;
 use crate::locks::Shared;
 use crate::pool::Slot;
+use crate::tenure::EndReason;
 
 /// How long a put without an answer is looked for before its lease is retired. Most are found at once: only
 /// their answer was lost.
@@ -28,6 +29,9 @@ const RETIRE_AFTER: Duration = Duration::from_secs(1);
 
 /// Least and most pause between two looks. An entry that appears late blocks its lock for the latter at most.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How long the entry of a session that ended here is looked for. An outage of the store may last.
+const OUTAGE: Duration = Duration::from_mins(10);
 
 /// Knowledge about an entry in the store. Pure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,6 +192,42 @@ impl CleanUp {
             // Closing revokes the lease; one more step is for a store that refuses that.
             if timeout(pause, closing).await.is_ok() {
                 let _ = self.step().await;
+                return;
+            }
+        }
+        if self.slot.session().end_reason() == EndReason::DeadlinePassed {
+            self.after_the_session().await;
+        }
+    }
+
+    /// Removes the entry of a session that ended here alone. Its lease may live on: a store that was restarted gives
+    /// leases their full TTL again, and ours would be waited for.
+    async fn after_the_session(self) {
+        let began = Instant::now();
+        let mut pause = Backoff::new(LOOK_AGAIN.0, LOOK_AGAIN.1);
+        let shared = self.shared.clone();
+        while began.elapsed() < OUTAGE {
+            let turn = shared.looks.acquire().await;
+            let wire = &shared.guard_wire;
+            let lease = self.slot.session().lease;
+            // One answer is enough: a put that arrives later ends with its lease, which nothing renews.
+            let removed = match self.standing.create {
+                Some(create) => wire.delete_entry(&self.key, create).await,
+                None => match wire.own_create(&self.key, lease).await {
+                    Ok(Some(create)) => wire.delete_entry(&self.key, create).await,
+                    Ok(None) => Ok(()),
+                    Err(error) => Err(error),
+                },
+            };
+            drop(turn);
+            match removed {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::debug!(key = %self.key, %error, "cannot remove the entry of an ended session yet");
+                }
+            }
+            let closing = shared.guard.cancel_token().cancelled();
+            if timeout(pause.next(), closing).await.is_ok() {
                 return;
             }
         }

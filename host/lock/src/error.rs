@@ -212,7 +212,8 @@ pub enum AcquireError {
     /// The store's revisions went backwards: tokens would repeat.
     #[error(
         "the store went back from revision {seen} to {now} (restored or wiped): \
-         no lock is taken until it is past {seen}, because fencing tokens would repeat"
+         no lock is taken until it is past {seen}, because fencing tokens would repeat; to go on at once, see that \
+         nothing remembers tokens up to {seen}, then restart every host"
     )]
     StoreWentBack {
         /// The highest revision this client has seen.

@@ -278,8 +278,8 @@ struct Visit<'a> {
     /// The highest revision seen when the watch was asked for. One that opens below it may be of a store that
     /// went back.
     seen: i64,
-    /// When ownership was last confirmed, by an event or a reading.
-    verified: BootTime,
+    /// Since when readings fail, and nothing confirms ownership.
+    unknown_since: Option<BootTime>,
     reading: Option<BoxFuture<'a, Read>>,
     read_at: Option<Instant>,
     wanted_until: Instant,
@@ -354,7 +354,6 @@ impl Visit<'_> {
                 tracing::debug!(lock = %self.task.room.prefix, %reason, "lock watch down");
                 self.live = false;
                 self.seen = self.task.wire.identity().seen();
-                self.verified = self.task.clock.now();
                 self.read_at = Some(read_again());
                 shared.claims.down();
             }
@@ -377,7 +376,7 @@ impl Visit<'_> {
                     .claims
                     .reading_done(reading, revision, youngest, &lines);
                 shared.read_back = Instant::now();
-                self.verified = self.task.clock.now();
+                self.unknown_since = None;
                 // Without a watch, readings are all we have.
                 self.read_at = (!self.live).then_some(again);
             }
@@ -385,7 +384,8 @@ impl Visit<'_> {
                 tracing::debug!(lock = %self.task.room.prefix, %error, "cannot read the queue");
                 shared.claims.reading_failed(reading);
                 self.read_at = Some(again);
-                let unknown_for = self.task.clock.now().since(self.verified);
+                let now = self.task.clock.now();
+                let unknown_for = now.since(*self.unknown_since.get_or_insert(now));
                 if unknown_for > self.task.room.ttl {
                     for tenure in shared.claims.tenures() {
                         tenure.end(EndReason::Unverified);
@@ -451,7 +451,7 @@ impl RoomTask {
             watch,
             live: false,
             seen: self.wire.identity().seen(),
-            verified: self.clock.now(),
+            unknown_since: None,
             reading: None,
             // Readings stand in for a watch that does not open.
             read_at: Some(Instant::now() + OPENS_WITHIN),

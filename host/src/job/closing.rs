@@ -88,8 +88,9 @@ fn cause(tenure: &Tenure, reason: &EndReason, lease: LeaseState) -> Option<Strin
     };
     if is_gone && let Some(renewed) = renewed_in_time(tenure) {
         return Some(format!(
-            "the server ended its lease although it was {renewed}: an operator revoked it, or a leader of etcd \
-             that had been paused did (etcd issue 15247, mended in 3.4.31, 3.5.13 and 3.6.0)"
+            "the server ended its lease although it was {renewed}: an operator revoked it, the store was restored \
+             from an older copy, or a leader of etcd that had been paused did (etcd issue 15247, mended in 3.4.31, \
+             3.5.13 and 3.6.0)"
         ));
     }
     let known = match lease {
@@ -206,7 +207,7 @@ mod tests {
             let said = cause(&ended(reason, 4), reason, lease).unwrap();
             insta::allow_duplicates!(insta::assert_snapshot!(
                 said,
-                @"the server ended its lease although it was granted with 6.0 s left: an operator revoked it, or a leader of etcd that had been paused did (etcd issue 15247, mended in 3.4.31, 3.5.13 and 3.6.0)"
+                @"the server ended its lease although it was granted with 6.0 s left: an operator revoked it, the store was restored from an older copy, or a leader of etcd that had been paused did (etcd issue 15247, mended in 3.4.31, 3.5.13 and 3.6.0)"
             ));
         }
         let logged = loss(&ended(&EndReason::LeaseGone, 4), &EndReason::LeaseGone);

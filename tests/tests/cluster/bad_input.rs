@@ -124,6 +124,23 @@ async fn watches_fail(how: impl FnOnce(&mut Script)) -> Result<()> {
     Ok(())
 }
 
+/// As while a leader is elected: a reading that fails now and then takes nothing from a lock whose renewals are
+/// proven and whose watch delivers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readings_that_fail_now_and_then_cost_no_lock() -> Result<()> {
+    let fake = FakeEtcd::start()?;
+    let locks = client([fake.endpoint()]).await?;
+    let grant = locks.acquire(request(NAME, TTL)).await?;
+    is_kept(grant.tenure(), TTL * 2).await?;
+    for _ in 0..6 {
+        fake.script(|script| script.fail(&[Method::Range], Fault::Unavailable));
+        is_kept(grant.tenure(), TTL / 4).await?;
+        fake.script(Script::recover);
+        is_kept(grant.tenure(), TTL / 4).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renewal_without_time_to_live_ends_the_lock() -> Result<()> {
     for ttl in [0, -5, i64::MIN] {

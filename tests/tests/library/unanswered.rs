@@ -16,6 +16,7 @@ on_every_store!(
     put_delayed_beyond_its_lock_s_release_finds_its_lease_revoked,
     entry_of_a_cancelled_acquisition_goes_when_the_network_is_back,
     closing_is_bounded_while_the_store_is_frozen,
+    entry_of_a_session_lost_in_an_outage_goes_when_the_store_is_back,
 );
 
 const NAME: &str = "/library/late";
@@ -153,4 +154,35 @@ async fn closing_is_bounded_while_the_store_is_frozen(version: Version) -> Resul
     let closed = tokio::time::timeout(Duration::from_secs(12), locks.close()).await;
     etcd.resume()?;
     closed.context("closing took longer than 12 s")
+}
+
+/// A store that was restarted gives leases their full TTL again, also those whose holders gave up meanwhile.
+async fn entry_of_a_session_lost_in_an_outage_goes_when_the_store_is_back(
+    version: Version,
+) -> Result<()> {
+    const TTL: Duration = Duration::from_secs(10);
+    let mut etcd = Etcd::start(version)?;
+    let proxy = FaultProxy::start(&etcd.endpoint())?;
+    let options = ConnectOptions::new([proxy.endpoint()]).request_timeout(Duration::from_secs(1));
+    let locks = Locks::connect(options).await?;
+    let grant = locks.acquire(Acquire::new(NAME).ttl(TTL)).await?;
+    proxy.set(Mode::DropBoth);
+    tokio::time::sleep(TTL * 3 / 4).await;
+    // Before the lease can end: it lives for the whole TTL from here on.
+    etcd.restart()?;
+    grant.tenure().ended().await;
+    drop(grant);
+    let observer = client(&etcd).await?;
+    ensure!(!observer.kv().keys(&format!("{NAME}/")).await?.is_empty());
+    proxy.reset();
+    proxy.set(Mode::Pass);
+    // Well before the lease ends.
+    eventually_async(TTL / 2, "the entry goes", || async {
+        let left = observer.kv().keys(&format!("{NAME}/")).await?;
+        ensure!(left.is_empty(), "{left:?}");
+        Ok(())
+    })
+    .await?;
+    locks.close().await;
+    Ok(())
 }

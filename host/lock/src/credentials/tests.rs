@@ -130,6 +130,24 @@ async fn password_of_the_file_comes_first_and_the_last_good_one_next() {
     assert_eq!(passwords(&credentials).await, ["two"]);
 }
 
+/// Fails when every request of every client logs in with a password that was refused a moment ago.
+#[tokio::test]
+async fn refused_password_is_not_tried_again_at_once_and_another_is() {
+    let files = Files::new();
+    std::fs::write(files.path("password"), "one").unwrap();
+    let credentials = files.credentials();
+    let one = passwords(&credentials).await;
+    assert!(credentials.recent_refusal(&one).is_none());
+    let refusal = StoreError::Unknown("invalid user ID or password".into());
+    credentials.login_refused(&one, &refusal);
+    assert!(credentials.recent_refusal(&one).is_some());
+    std::fs::write(files.path("password"), "two").unwrap();
+    let two = passwords(&credentials).await;
+    assert!(credentials.recent_refusal(&two).is_none());
+    credentials.password_worked("two".into());
+    assert!(credentials.recent_refusal(&one).is_none());
+}
+
 #[test]
 fn certificate_is_warned_about_in_its_last_week() {
     let until = SystemTime::UNIX_EPOCH + Duration::from_hours(1000 * 24);
