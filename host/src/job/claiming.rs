@@ -8,9 +8,11 @@ use leasehold_lock::{EndReason, Grant};
 use leasehold_records::Outcome as Word;
 
 use super::bench::Bench;
+use super::clocks;
 use super::machine::{Claim, Look, Mark};
 use super::tick::{self, Ask, Claimant, Ended, Held, Stored};
 use super::work::Outcome;
+use crate::config::Schedule;
 use crate::event::What;
 use crate::host::cut_short;
 use crate::journal::text;
@@ -21,10 +23,10 @@ const MARK_PAUSE: Duration = Duration::from_millis(200);
 
 /// Reads what has become of a tick, without the lock.
 pub(crate) async fn look(bench: Arc<Bench>, tick: UnixMs) -> Outcome {
-    let (store, now) = (stored(&bench), bench.now().wall);
+    let (store, ask) = (stored(&bench), ask(&bench, tick, tick));
     let look = tokio::select! {
         () = bench.cancel.cancelled() => Look::Open,
-        look = tick::look(&store, &bench.host, tick, now) => look,
+        look = tick::look(&store, &bench.host, ask) => look,
     };
     Outcome::Looked(look)
 }
@@ -44,8 +46,7 @@ pub(crate) async fn claim(
         token: grant.token(),
         run_id: bench.run_id(grant.token(), sequence),
     };
-    let now = bench.now().wall;
-    let ask = Ask { tick, newest, now };
+    let ask = ask(&bench, tick, newest);
     let store = held(&bench, &grant);
     let (claim, overruled) = tokio::select! {
         biased;
@@ -58,7 +59,7 @@ pub(crate) async fn claim(
             tick: overruled.tick.to_string(),
             by: overruled.host,
             its_clock: overruled.shown.to_string(),
-            our_clock: now.to_string(),
+            our_clock: ask.now.to_string(),
         };
         let about = bench.about_token(grant.token());
         bench.timeline.say(about, disbelieved);
@@ -118,6 +119,20 @@ pub(crate) async fn mark(
             .say(bench.about_token(grant.token()), unmarked);
     }
     Outcome::Marked(grant)
+}
+
+fn ask(bench: &Bench, tick: UnixMs, newest: UnixMs) -> Ask {
+    let now = bench.now().wall;
+    let settling = match bench.job.schedule() {
+        Schedule::Ticks(ticks) => clocks::settling(ticks.beat(), now),
+        Schedule::KeepRunning | Schedule::Once => Duration::ZERO,
+    };
+    Ask {
+        tick,
+        newest,
+        now,
+        settling,
+    }
 }
 
 fn stored(bench: &Bench) -> Stored {

@@ -19,6 +19,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::machine::Lack;
+use crate::config::Beat;
 use crate::wall::UnixMs;
 
 /// How far clocks may be apart, and a tick ahead of the time, to be believed. Hosts that ask a time server are
@@ -26,8 +28,9 @@ use crate::wall::UnixMs;
 /// been set, or not to the right zone, and is for a person to mend.
 pub(crate) const SKEW: Duration = Duration::from_mins(5);
 
-/// How long a host that has come waits for those that came before it to write, if what they wrote last is old.
-const SETTLING: Duration = Duration::from_mins(1);
+/// How long a host that has come waits for those that came before it to write, if what they wrote last is old:
+/// for their next tick and a little more, but never longer than the second.
+const SETTLING: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(1));
 
 /// How long a host runs at most: one that came after ours and started longer ago than this has a wrong clock.
 const LIFETIME: Duration = Duration::from_hours(100 * 24);
@@ -65,14 +68,26 @@ impl LivingHost {
     }
 }
 
+/// How long a host that has come waits for others to write, for a job with these ticks.
+pub(crate) fn settling(beat: &Beat, now: UnixMs) -> Duration {
+    let (least, most) = SETTLING;
+    let next = beat.next(now);
+    let after = next.and_then(|next| beat.next(next));
+    let period = next
+        .zip(after)
+        .map_or(most, |(next, after)| after.since(next));
+    least.saturating_add(period).min(most)
+}
+
 /// Why the clock of `own`, which shows `now`, is not to be believed; `None` if it is. `fresh` are times that were
-/// read just before they were written.
+/// read just before they were written; `settling` is how long a host that has come waits for others to write.
 pub(crate) fn doubt(
     own: &str,
     now: UnixMs,
+    settling: Duration,
     fresh: &[Reading<'_>],
     living: &[LivingHost],
-) -> Option<String> {
+) -> Option<Lack> {
     let us = living.iter().find(|host| host.host == own);
     let readings = latest(own, fresh, living);
     // A start that was shown by a clock which has been put back since is no evidence.
@@ -115,17 +130,20 @@ pub(crate) fn doubt(
         let is_outvoted = agreeing.len() > ours
             || (agreeing.len() == ours && agreeing.iter().any(came_before_us));
         if is_outvoted {
-            return Some(odd(now, &agreeing));
+            return Some(Lack::Clock(odd(now, &agreeing)));
         }
     }
-    let is_new = us.is_none_or(|us| us.started <= now && us.started.after(SETTLING) > now);
+    let is_new = us.is_none_or(|us| us.started <= now && us.started.after(settling) > now);
+    // Compared as we came: a reading ages, and a host that leaves the ticks to us writes none.
+    let came = us.map_or(now, |us| us.started);
     let silent: Vec<&Reading<'_>> = rest
         .iter()
         .copied()
         .filter(|reading| !is_with_us(reading) && came_before_us(reading))
+        .filter(|reading| reading.shown.after(SKEW) < came)
         .filter(|reading| living.iter().any(|host| host.host == reading.host))
         .collect();
-    (is_new && silent.len() >= ours).then(|| unsettled(now, &silent))
+    (is_new && silent.len() >= ours).then(|| Lack::Other(unsettled(settling, &silent)))
 }
 
 /// The reading of each other host that counts: of its present life the last fresh one, else its start.
@@ -165,12 +183,12 @@ fn apart(one: UnixMs, other: UnixMs) -> Duration {
     one.since(other).max(other.since(one))
 }
 
-fn unsettled(now: UnixMs, silent: &[&Reading<'_>]) -> String {
+fn unsettled(settling: Duration, silent: &[&Reading<'_>]) -> String {
     format!(
-        "the clock of this host is not compared yet: it shows {now}, but {}; \
+        "the clock of this host is not compared yet: {}; \
          the job waits until other hosts write again, at most {} s from its start",
         told(silent),
-        SETTLING.as_secs()
+        settling.as_secs()
     )
 }
 
@@ -194,6 +212,7 @@ mod tests {
 
     const NOW: u64 = 1_790_000_000_000;
     const MINUTE: u64 = 60_000;
+    const A_MINUTE: Duration = Duration::from_mins(1);
     const YEAR: u64 = 365 * 24 * 3_600_000;
 
     fn at(millis: u64) -> UnixMs {
@@ -219,7 +238,7 @@ mod tests {
     }
 
     fn is_odd(now: u64, fresh: &[Reading<'_>], living: &[LivingHost]) -> bool {
-        doubt("us", at(now), fresh, living).is_some()
+        doubt("us", at(now), A_MINUTE, fresh, living).is_some()
     }
 
     #[test]
@@ -375,14 +394,14 @@ mod tests {
     #[test]
     fn a_host_that_waits_names_the_one_it_waits_for() {
         let fleet = [lives("a", NOW - YEAR, 3), lives("us", NOW, 9)];
-        let why = doubt("us", at(NOW), &[], &fleet);
-        insta::assert_snapshot!(why.expect("it waits"), @"the clock of this host is not compared yet: it shows 2026-09-21T14:13:20Z, but a wrote 2025-09-21T14:13:20Z; the job waits until other hosts write again, at most 60 s from its start");
+        let why = doubt("us", at(NOW), A_MINUTE, &[], &fleet);
+        insta::assert_snapshot!(why.expect("it waits").reason(), @"the clock of this host is not compared yet: a wrote 2025-09-21T14:13:20Z; the job waits until other hosts write again, at most 60 s from its start");
     }
 
     #[test]
     fn the_reason_names_hosts_clocks_and_a_remedy() {
         let fresh = [reading("a", NOW, 30), reading("b", NOW - 1_000, 29)];
-        let why = doubt("us", at(NOW - YEAR), &fresh, &[]);
-        insta::assert_snapshot!(why.expect("it is odd"), @"the clock of this host seems wrong: it shows 2025-09-21T14:13:20Z, but a wrote 2026-09-21T14:13:20Z and b wrote 2026-09-21T14:13:19Z; set it, and keep it right with chrony or ntpd");
+        let why = doubt("us", at(NOW - YEAR), A_MINUTE, &fresh, &[]);
+        insta::assert_snapshot!(why.expect("it is odd").reason(), @"the clock of this host seems wrong: it shows 2025-09-21T14:13:20Z, but a wrote 2026-09-21T14:13:20Z and b wrote 2026-09-21T14:13:19Z; set it, and keep it right with chrony or ntpd");
     }
 }

@@ -16,12 +16,12 @@ use futures_util::FutureExt as _;
 use leasehold_lock::{BootTime, FencedError, StoreError};
 use leasehold_records::{Outcome, TickRecord, TickState};
 
-use super::clocks::LivingHost;
+use super::clocks::{LivingHost, settling};
 use super::machine::{
     Action, Claim, Ending, Event, Lack, Machine, Mark, Missed, Now, Rules, State, Until, Verdict,
 };
 use super::tick::{Ask, Claimant, Ended, Found, TickReader, TickStore, claim, look, mark};
-use crate::config::Config;
+use crate::config::{Config, Schedule};
 use crate::wall::UnixMs;
 
 /// Where wall time stands when a simulation begins: on a full minute.
@@ -377,8 +377,8 @@ impl World {
             }
             What::Looks(tick) => {
                 let (way, own) = (self.way(host), format!("host-{host}"));
-                let now = self.now_of(host).wall;
-                let seen = look(&way, &own, tick, now).now_or_never();
+                let ask = self.ask(host, tick, tick);
+                let seen = look(&way, &own, ask).now_or_never();
                 let seen = seen.expect("it waits for nobody");
                 self.deliver(host, Event::Looked(seen));
             }
@@ -525,13 +525,26 @@ impl World {
             token: token.unsigned_abs(),
             run_id: format!("host-{host}-{token}-{}", me.sequence),
         };
-        let now = self.now_of(host).wall;
-        let ask = Ask { tick, newest, now };
+        let ask = self.ask(host, tick, newest);
         let way = self.way(host);
         let claimed = claim(&way, &who, ask).now_or_never();
         let (claim, overruled) = claimed.expect("it waits for nobody");
         self.overruled += u32::from(overruled.is_some());
         claim
+    }
+
+    fn ask(&self, host: usize, tick: UnixMs, newest: UnixMs) -> Ask {
+        let now = self.now_of(host).wall;
+        let Schedule::Ticks(ticks) = &self.rules.schedule else {
+            panic!("all jobs here have ticks");
+        };
+        let settling = settling(ticks.beat(), now);
+        Ask {
+            tick,
+            newest,
+            now,
+            settling,
+        }
     }
 
     fn way(&self, host: usize) -> Way {
@@ -1048,9 +1061,9 @@ fn orders_after(first: usize, rest: &[usize]) -> Vec<Vec<usize>> {
 }
 
 /// A world in which nobody has come yet.
-fn empty_world(ahead: &[i64], seed: u64) -> World {
-    let job = "every = \"2s\"\nrestart = { min = \"1s\", max = \"5s\" }";
-    let mut world = World::new(job, ahead, seed, Mutant::None);
+fn empty_world(every: u64, ahead: &[i64], seed: u64) -> World {
+    let job = format!("every = \"{every}s\"\nrestart = {{ min = \"1s\", max = \"5s\" }}");
+    let mut world = World::new(&job, ahead, seed, Mutant::None);
     world.duration = (50, 300);
     for host in 0..ahead.len() {
         // What is planned for this life does not happen.
@@ -1069,10 +1082,10 @@ fn ticks_since(world: &World, from: u64, hosts: &[usize]) -> Vec<u64> {
 }
 
 /// Each tick from the first of them to the last came once.
-fn assert_once_each(ticks: &[u64], context: &str) {
+fn assert_once_each(ticks: &[u64], every: u64, context: &str) {
     let steps = ticks.windows(2).map(|pair| pair[1].abs_diff(pair[0]));
     assert!(
-        steps.into_iter().all(|step| step == 2_000),
+        steps.into_iter().all(|step| step == every * 1_000),
         "{context}: {ticks:?}"
     );
 }
@@ -1087,7 +1100,7 @@ fn odd_clocks_run_nothing_beside_two_honest_hosts_in_any_order() {
         .flat_map(|(order, at)| (0..4).map(move |seed| (order.clone(), at * 4 + seed)))
     {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut world = empty_world(&FOUR_CLOCKS, seed);
+        let mut world = empty_world(2, &FOUR_CLOCKS, seed);
         let mut came = 0;
         let mut both = 0;
         for host in &order {
@@ -1104,7 +1117,7 @@ fn odd_clocks_run_nothing_beside_two_honest_hosts_in_any_order() {
         assert!(odd.is_empty(), "{context}: {odd:?}");
         let honest = ticks_since(&world, came + 15_000, &[1, 2]);
         assert!(honest.len() > 45, "{context}: {} ticks", honest.len());
-        assert_once_each(&honest, &context);
+        assert_once_each(&honest, 2, &context);
     }
 }
 
@@ -1113,7 +1126,7 @@ fn odd_clocks_run_nothing_beside_two_honest_hosts_in_any_order() {
 fn an_odd_clock_that_comes_again_with_others_runs_nothing() {
     for order in orders(&[0, 2, 3]) {
         for seed in 0..4 {
-            let mut world = empty_world(&FOUR_CLOCKS, seed);
+            let mut world = empty_world(2, &FOUR_CLOCKS, seed);
             world.plan(0, 500, What::Starts);
             world.plan(1, 3_500, What::Starts);
             world.run_until(10_000);
@@ -1128,35 +1141,70 @@ fn an_odd_clock_that_comes_again_with_others_runs_nothing() {
             assert!(odd.is_empty(), "{context}: {odd:?}");
             let honest = ticks_since(&world, killed + 40_000, &[1, 2]);
             assert!(honest.len() > 45, "{context}: {} ticks", honest.len());
-            assert_once_each(&honest, &context);
+            assert_once_each(&honest, 2, &context);
         }
     }
 }
 
-/// However often it starts, and whichever of the two is wrong.
+/// However often it starts, whichever of the two is wrong, and however rare ticks are.
 #[test]
 fn of_two_hosts_the_later_one_judges_before_its_first_claim() {
-    for clocks in [
-        [0, DAYS_1500],
-        [DAYS_1500, 0],
-        [0, -DAYS_1500],
-        [-DAYS_1500, 0],
-    ] {
-        for seed in 0..4 {
-            let mut world = empty_world(&clocks, seed);
+    let pairs = [DAYS_1500, -DAYS_1500].map(|odd| [[0, odd], [odd, 0]]);
+    for (seed, clocks) in pairs.into_iter().flatten().cycle().take(16).enumerate() {
+        let seed = u64::try_from(seed).expect("small");
+        for every in [2, 600] {
+            let period = every * 1_000;
+            let mut world = empty_world(every, &clocks, seed);
             world.plan(0, 500, What::Starts);
-            for start in [10_000, 400_000, 800_000] {
+            for start in [10_000, 4_000_000, 8_000_000] {
+                let start = start + 10 * period;
                 world.plan(1, start - world.now, What::Starts);
-                world.run_until(start + 100_000);
+                world.run_until(start + 100_000 + 3 * period);
                 world.strike(1, Fault::Dies(1_000_000_000));
-                world.run_until(start + 130_000);
+                world.run_until(world.now + 30_000);
             }
-            let context = format!("seed {seed}, clocks {clocks:?}");
+            let context = format!("seed {seed}, clocks {clocks:?}, every {every} s");
             let later = world.runs.iter().filter(|run| run.host == 1).count();
             assert_eq!(later, 0, "{context}");
             let first = ticks_since(&world, 10_000, &[0]);
-            assert!(first.len() > 400, "{context}: {} ticks", first.len());
-            assert_once_each(&first, &context);
+            assert!(first.len() > 10, "{context}: {} ticks", first.len());
+            assert_once_each(&first, every, &context);
         }
+    }
+}
+
+/// Hosts die and come again at random, those with odd clocks too.
+#[test]
+fn odd_clocks_run_nothing_while_two_honest_hosts_live_through_kills() {
+    for seed in 0..12 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut world = empty_world(2, &FOUR_CLOCKS, seed);
+        let mut lives = [false; 4];
+        let mut honest_ran = 0;
+        for _ in 0..40 {
+            let host = rng.usize(0..4);
+            lives[host] = !lives[host];
+            if lives[host] {
+                world.plan(host, 20, What::Starts);
+            } else {
+                world.strike(host, Fault::Dies(1_000_000_000));
+            }
+            let since = world.now + 500;
+            let long = [4_000, 20_000, 90_000, 900_000][rng.usize(0..4)];
+            world.run_until(world.now + long);
+            if lives[1] && lives[2] {
+                let context = format!("seed {seed}, {lives:?} for {long}");
+                let odd = ticks_since(&world, since, &[0, 3]);
+                assert!(odd.is_empty(), "{context}: {odd:?}");
+                let honest = ticks_since(&world, since + 15_000, &[1, 2]);
+                assert_once_each(&honest, 2, &context);
+                honest_ran += honest.len();
+                assert!(
+                    long < 900_000 || honest.len() > 200,
+                    "{context}: {honest:?}"
+                );
+            }
+        }
+        assert!(honest_ran > 0, "seed {seed}: the two never lived together");
     }
 }

@@ -18,7 +18,7 @@
 //!
 //! - A tick later than any honest clock can know ([`SKEW`]) is not believed: the holder of the lock claims as if
 //!   the record were the one before it, of another host, which every claim keeps. Who may not believe its own
-//!   clock ([`clocks`]) neither claims nor skips, but stands back.
+//!   clock ([`clocks`]) neither claims nor skips, but stands back. That is judged before every claim.
 //!
 //! # Assumptions
 //!
@@ -115,6 +115,8 @@ pub(crate) struct Ask {
     pub(crate) tick: UnixMs,
     pub(crate) newest: UnixMs,
     pub(crate) now: UnixMs,
+    /// How long a host that has come waits for others to write.
+    pub(crate) settling: Duration,
 }
 
 /// A tick that was not believed, and written over.
@@ -207,9 +209,9 @@ fn is_ahead(moment: u64, now: UnixMs) -> bool {
 fn doubt(
     record: Option<(&TickRecord, i64)>,
     own: &str,
-    now: UnixMs,
+    (now, settling): (UnixMs, Duration),
     living: &[LivingHost],
-) -> Option<String> {
+) -> Option<Lack> {
     let mut fresh = Vec::new();
     if let Some((record, revision)) = record {
         fresh.push(Reading {
@@ -223,7 +225,7 @@ fn doubt(
             revision: before.revision,
         }));
     }
-    clocks::doubt(own, now, &fresh, living)
+    clocks::doubt(own, now, settling, &fresh, living)
 }
 
 /// The part of a record to be believed at this time: of a tick too far ahead, the one before it; of a clock too far
@@ -263,7 +265,13 @@ fn before(record: &TickRecord, revision: i64, own: &str) -> Option<TickBefore> {
 
 /// Looks, without the lock, at what has become of a tick. What cannot be read is taken for open: a host that claims
 /// it will see.
-pub(crate) async fn look(store: &impl TickReader, own: &str, tick: UnixMs, now: UnixMs) -> Look {
+pub(crate) async fn look(store: &impl TickReader, own: &str, ask: Ask) -> Look {
+    let Ask {
+        tick,
+        now,
+        settling,
+        ..
+    } = ask;
     let Ok(found) = store.read().await else {
         return Look::Open;
     };
@@ -278,8 +286,8 @@ pub(crate) async fn look(store: &impl TickReader, own: &str, tick: UnixMs, now: 
     let revision = found.map_or(0, |found| found.revision);
     let living = store.hosts().await.unwrap_or_default();
     let known = record.as_ref().map(|record| (record, revision));
-    if let Some(why) = doubt(known, own, now, &living) {
-        return Look::Lacks(Lack::Clock(why));
+    if let Some(lack) = doubt(known, own, (now, settling), &living) {
+        return Look::Lacks(lack);
     }
     let record = record.and_then(|record| believed(record, now));
     record.map_or(Look::Open, |record| look_at(&record, tick))
@@ -362,8 +370,8 @@ async fn try_claim(
             Err(error) => return Claim::Trouble(format!("the records of hosts: {error}")),
         };
         let known = record.as_ref().map(|record| (record, expected));
-        if let Some(why) = doubt(known, &who.host, ask.now, &living) {
-            return Claim::Lacks(Lack::Clock(why));
+        if let Some(lack) = doubt(known, &who.host, (ask.now, ask.settling), &living) {
+            return Claim::Lacks(lack);
         }
         *overruled = record
             .as_ref()

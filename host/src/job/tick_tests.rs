@@ -36,6 +36,7 @@ fn ask(tick: u64, newest: u64) -> Ask {
         tick: minute(tick),
         newest: minute(newest),
         now: UnixMs::new(newest * MINUTE + 1_000),
+        settling: Duration::from_mins(1),
     }
 }
 
@@ -261,8 +262,7 @@ fn claimed_over(store: &Scripted) -> (Claim, Option<Overruled>) {
 }
 
 fn looked(store: &Scripted) -> Look {
-    let now = ask(5, 5).now;
-    let look = look(store, "a", minute(5), now).now_or_never();
+    let look = look(store, "a", ask(5, 5)).now_or_never();
     look.expect("it waits for nobody")
 }
 
@@ -392,13 +392,46 @@ fn a_host_whose_clock_is_outvoted_neither_claims_nor_skips() {
     let mut store = Scripted::new(Some(&behind), &[]);
     let now = minute(5 + YEARS);
     let look_now = |store: &Scripted| {
-        let look = look(store, "a", now, now).now_or_never();
+        let ask = Ask {
+            now,
+            ..ask(5 + YEARS, 5 + YEARS)
+        };
+        let look = look(store, "a", ask).now_or_never();
         look.expect("it waits for nobody")
     };
     store.living = vec![lives("b", 4, 1), lives("a", 5 + YEARS, 2)];
     assert!(matches!(look_now(&store), Look::Lacks(_)));
     store.living = vec![lives("b", 4, 2), lives("a", 5 + YEARS, 1)];
     assert_eq!(look_now(&store), Look::Open);
+}
+
+/// Also where there is no record yet, or its own is the last one.
+#[test]
+fn a_host_that_has_just_come_judges_its_clock_before_its_first_claim() {
+    let own = TickRecord {
+        host: "a".into(),
+        ..record(4 + YEARS, TickState::Done)
+    };
+    let now = minute(5 + YEARS);
+    let ask = Ask {
+        now,
+        ..ask(5 + YEARS, 5 + YEARS)
+    };
+    for left in [None, Some(own), Some(record(5, TickState::Done))] {
+        let mut store = Scripted::new(left.as_ref(), &[]);
+        store.living = vec![lives("b", 4, 4), lives("a", 5 + YEARS, 5)];
+        let look = look(&store, "a", ask).now_or_never();
+        let look = look.expect("it waits for nobody");
+        assert!(matches!(look, Look::Lacks(Lack::Other(_))), "{look:?}");
+        let claim = claim(&store, &me(), ask).now_or_never();
+        let (claim, _) = claim.expect("it waits for nobody");
+        assert!(matches!(claim, Claim::Lacks(Lack::Other(_))), "{claim:?}");
+        let found = store.found.lock().unwrap().clone();
+        assert_eq!(
+            found.map(|found| found.json),
+            left.map(|left| left.to_json())
+        );
+    }
 }
 
 #[test]
