@@ -587,8 +587,8 @@ mod tests {
         );
     }
 
-    /// Promise P1. Fails when the deletion of our own entry is forgotten once we were first.
-    /// Promise P1. Fails on the mutant "hold ignores a lost entry", see scripts/mutants.
+    /// Promise P1. Fails when the deletion of our own entry is forgotten once we were first: on the
+    /// mutant "hold ignores a lost entry", see scripts/mutants.
     #[test]
     fn an_entry_deleted_between_being_first_and_holding_is_never_held() {
         let mut claims = Claims::new();
