@@ -13,7 +13,7 @@
 //! - `load`: file → `survey` → `form` → compiled `plugin`, on the `engine` that fits
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
-//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out
+//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out; `current`: what libraries log for it
 //!
 //! Architecture Invariant: this module is the only one that names `wasmtime`, and no type of
 //! `wasmtime` appears in its public interface.
@@ -21,6 +21,7 @@
 mod authority;
 mod cache;
 mod contract;
+pub(crate) mod current;
 mod engine;
 mod error;
 mod event;
