@@ -3,9 +3,13 @@
 //! `files/` holds small modules that once ended a host process.
 
 mod dropped_in;
+mod forged;
 mod neighbour;
+mod shown;
+mod slow_calls;
+mod unread;
 
 use std::time::Duration;
 
 /// For things that will happen.
-const SLACK: Duration = Duration::from_secs(60);
+const SLACK: Duration = Duration::from_mins(1);
