@@ -84,7 +84,7 @@ pub use ticks::{Beat, MissedTicks, Ticks};
 pub use values::Setting;
 
 pub(crate) use embedded::{Unfit, parse_loopback};
-pub(crate) use files::{Refusal, open_regular};
+pub(crate) use files::{Refusal, open_regular, shown_path};
 pub(crate) use read::{format_size, parse_size};
 pub(crate) use values::hex;
 
