@@ -5,7 +5,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use leasehold_lock::{Clock, ConnectError, ConnectOptions, Connector, Locks, Source, Tls, open_regular};
+use leasehold_lock::{
+    Clock, ConnectError, ConnectOptions, Connector, Locks, Source, Tls, open_regular,
+};
 
 use crate::config::{Drift, Endpoint, Place, Store};
 

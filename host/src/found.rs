@@ -46,7 +46,8 @@ impl Found {
     ///
     /// As [`Found::read`].
     pub(crate) fn read_dropped(path: &Path, most: u64) -> Result<Self, Unread> {
-        let folder = Folder::open(parent(path)).map_err(|refusal| unread(parent(path), &refusal))?;
+        let folder =
+            Folder::open(parent(path)).map_err(|refusal| unread(parent(path), &refusal))?;
         let file = folder.file(path.file_name().unwrap_or_default());
         Self::of(path, most, file, Ok(folder))
     }

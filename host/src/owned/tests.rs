@@ -102,14 +102,8 @@ fn a_group_may_write_where_it_is_ours_or_roots() {
     assert_eq!(walk::writers(0o775, 7, 7), None);
     assert_eq!(walk::writers(0o775, 0, 7), None);
     assert_eq!(walk::writers(0o755, 9, 7), None);
-    assert_eq!(
-        walk::writers(0o775, 9, 7),
-        Some(Writers::Group(9, 0o775))
-    );
-    assert_eq!(
-        walk::writers(0o777, 7, 7),
-        Some(Writers::Everybody(0o777))
-    );
+    assert_eq!(walk::writers(0o775, 9, 7), Some(Writers::Group(9, 0o775)));
+    assert_eq!(walk::writers(0o777, 7, 7), Some(Writers::Everybody(0o777)));
 }
 
 #[test]
@@ -160,7 +154,10 @@ fn a_link_that_the_operator_named_is_followed_but_shows_no_lines_of_a_private_fi
     open(&outside).unwrap();
     let said = fault(open_shown(&outside));
     assert!(said.contains("not every user may read"), "{said}");
-    assert!(said.ends_with(&format!("name {} itself", file.display())), "{said}");
+    assert!(
+        said.ends_with(&format!("name {} itself", file.display())),
+        "{said}"
+    );
     // A link of another user is theirs to change, wherever it leads.
     let theirs = data.join("theirs.toml");
     symlink(&file, &theirs).unwrap();
@@ -178,7 +175,10 @@ fn links_that_lead_in_a_circle_and_special_files_end_at_once() {
     let fifo = data.join("fifo");
     mkfifoat(CWD, &fifo, Mode::RWXU).unwrap();
     assert!(matches!(open(&fifo), Err(Refusal::Special)));
-    assert!(matches!(open(Path::new("/dev/null")), Err(Refusal::Special)));
+    assert!(matches!(
+        open(Path::new("/dev/null")),
+        Err(Refusal::Special)
+    ));
     assert!(matches!(open(&data), Err(Refusal::Directory)));
     assert!(matches!(Folder::open(&fifo), Err(Refusal::NotADirectory)));
 }

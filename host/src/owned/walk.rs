@@ -98,13 +98,7 @@ impl<'a> Walk<'a> {
         Self::from(folder, path, rule, todo, 1).go()
     }
 
-    fn from(
-        start: Place,
-        asked: &'a Path,
-        rule: Rule,
-        todo: VecDeque<Part>,
-        floor: usize,
-    ) -> Self {
+    fn from(start: Place, asked: &'a Path, rule: Rule, todo: VecDeque<Part>, floor: usize) -> Self {
         Self {
             asked,
             rule,
@@ -255,11 +249,8 @@ impl Entry {
     pub(super) fn open(self) -> Result<File, Refusal> {
         // Opening a device can have effects.
         require_regular(&self.stat)?;
-        let flags = OFlags::RDONLY
-            | OFlags::NONBLOCK
-            | OFlags::NOFOLLOW
-            | OFlags::NOCTTY
-            | OFlags::CLOEXEC;
+        let flags =
+            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(&self.folder.fd, &self.name, flags, Mode::empty())
             .map_err(unreadable)?;
         // Another file may have the name by now.
