@@ -6,6 +6,7 @@
 //! - [`secrets`]: what a job is given to keep.
 //! - `checkup`, `serve`, `dev`, `store`, `show`, `top`, `plugin`, `cli`: the commands.
 //! - `check`, `found`, `applied`: what comes before a start, what lies in files, what a host has applied.
+//! - `owned`: opening files that only this user and root can change.
 //! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring. `identity`,
 //!   `claim`: which process it is, and its id, which one process has.
 //! - `supervisor`, `job`: which job should be doing what, and the work that does it.
@@ -45,6 +46,7 @@ mod host;
 mod identity;
 mod job;
 mod journal;
+mod owned;
 mod plugin;
 mod reload;
 mod serve;

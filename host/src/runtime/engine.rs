@@ -19,7 +19,7 @@ use wasmtime::{
     PoolingAllocationConfig,
 };
 
-use super::cache;
+use super::cache::{self, CacheError};
 use super::contract;
 use super::error::RuntimeError;
 use super::files;
@@ -113,6 +113,12 @@ impl Engines {
             Some(pooled) if fits_pool(limits) => vec![pooled.clone(), on_demand],
             _ => vec![on_demand],
         })
+    }
+
+    /// Checks again that no other user can put machine code into the cache.
+    pub(crate) fn check_cache(&self) -> Result<(), CacheError> {
+        let directory = self.cache.as_ref().map(Cache::directory);
+        directory.map_or(Ok(()), |path| cache::check(path))
     }
 
     /// Compilations that were not needed, since the start.

@@ -64,6 +64,9 @@ pub enum LoadProblem {
     /// It is a directory, a pipe or a device.
     #[error("is a {0}, not a file: name the .wasm file")]
     NotAFile(&'static str),
+    /// Other users can change it. The text reads on after its name, and has the remedy.
+    #[error("{0}")]
+    Exposed(String),
     /// It is over the size limit.
     #[error("is larger than {most} bytes: {}", Limit::PluginSize.remedy(.job))]
     TooBig {
