@@ -5,6 +5,7 @@
 mod dropped_in;
 mod forged;
 mod neighbour;
+mod proposals;
 mod shown;
 mod slow_calls;
 mod unread;
