@@ -211,6 +211,7 @@ fn every_key_of_a_job_arrives() {
             .map(|text| Network::parse(text).expect("it is one"))
             .into(),
         http_token: Some("X-Fencing-Token".into()),
+        http_tokens_always: Vec::new(),
         http_ca: Some("ca.pem".into()),
         dirs: vec![dir("in", "/in", false), dir("/srv/out", "/out", true)],
     };
