@@ -3,7 +3,10 @@
 //! `files/` holds small modules that once ended a host process.
 
 mod dropped_in;
+mod links;
+mod names;
 mod neighbour;
+mod owners;
 
 use std::time::Duration;
 

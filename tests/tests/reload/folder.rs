@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::events::Event;
 use leasehold_tests::guests;
+use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
 use leasehold_tests::says::{says, says_with};
 
@@ -113,17 +115,29 @@ fn what_stands_beside_a_plugin_overrides_what_is_in_it() -> Result<()> {
     end(host).map(drop)
 }
 
+fn heard_of(host: &HostProcess, name: &str) -> Result<Event> {
+    host.wait_after(0, SLACK, |event| event.is(name))
+}
+
 #[test]
 fn a_typed_plugin_gets_its_own_keys_and_no_others() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd))?;
     let ledger = std::fs::read(guests::ledger()?)?;
+    put(&folder(&host), "ledger.wasm", &ledger)?;
+    // Its manifest asks for a prefix that it chose, which is not its own here.
+    let refused = heard_of(&host, "plugin-refused")?;
+    let said = refused.str("error").unwrap_or_default();
+    ensure!(
+        said.contains("asks for fenced data under `ledger/`"),
+        "{said}"
+    );
     put(
         &folder(&host),
         "ledger.toml",
-        b"config = { prefix = \"dropped.ledger/\", transfers = 3, pause_ms = 1 }\nonce = true\n",
+        b"config = { prefix = \"dropped.ledger/\", transfers = 3, pause_ms = 1 }\nonce = true\n\
+          [allow]\nkv = [\"{job}/\"]\n",
     )?;
-    put(&folder(&host), "ledger.wasm", &ledger)?;
     let ended = heard(&host, 0, "run-ended", &dropped("ledger"))?;
     ensure!(ended.outcome() == Some("done"), "{ended}");
     end(host).map(drop)
