@@ -12,7 +12,7 @@
 //! - `supervisor`, `job`: which job should be doing what, and the work that does it.
 //! - [`runtime`]: guests. The only module that names wasmtime.
 //! - `wall`: what clocks show, for schedules and people.
-//! - `fenced`, `connect`: the store, through `leasehold-lock` alone.
+//! - `fenced`, `connect`: the store, through `leasehold-lock` alone. `budget`: how much guests keep there.
 //! - `event`, `timeline`, `journal`: what happened, for people and for the store.
 //!
 //! How one run flows, with no way back: configuration → supervisor → lock → [`Grant`] → runtime →
@@ -30,6 +30,7 @@ pub mod runtime;
 pub mod secrets;
 
 mod applied;
+mod budget;
 mod check;
 mod checkup;
 mod claim;

@@ -121,6 +121,18 @@ const SHARED: &[(&str, &str, [&str; 3])] = &[
         ["\"1KiB\"", "\"2KiB\"", "\"3KiB\""],
     ),
     (
+        "limits.kv_total",
+        "limits.kv_total",
+        ["\"5KiB\"", "\"6KiB\"", "\"7KiB\""],
+    ),
+    (
+        "limits.disk",
+        "limits.disk",
+        ["\"5KiB\"", "\"6KiB\"", "\"7KiB\""],
+    ),
+    ("limits.disk_files", "limits.disk_files", ["1", "2", "3"]),
+    ("limits.open_files", "limits.open_files", ["1", "2", "3"]),
+    (
         "limits.http_body",
         "limits.http_body",
         ["\"1KiB\"", "\"2KiB\"", "\"3KiB\""],
@@ -409,6 +421,8 @@ fn for_every_shared_key_the_sidecar_wins_over_the_manifest_and_that_over_the_def
                 | "limits.instances"
                 | "limits.log_rate"
                 | "limits.handles"
+                | "limits.disk_files"
+                | "limits.open_files"
                 | "limits.http_requests" => "99",
                 "limits.compile_time" | "limits.http_timeout" => "\"99s\"",
                 "limits.kv_value" | "limits.http_fields" => "\"1MiB\"",

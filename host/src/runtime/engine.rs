@@ -8,7 +8,7 @@
 //! - one on demand per stack size, for every other job, and for all when the pool's address space
 //!   cannot be reserved.
 //!
-//! This file must never turn on threads, 64-bit memories or shared memories: they escape the meter.
+//! This file must never choose a WebAssembly feature by itself: [`proposals`] has the list.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +26,7 @@ use super::files;
 use super::host::Host;
 use super::http;
 use super::options::RuntimeOptions;
+use super::proposals;
 use super::shelf::Shelf;
 use super::watchdog::Watchdog;
 use crate::allow::Allow;
@@ -201,20 +202,25 @@ impl Engines {
     }
 
     fn config(&self, stack_bytes: u64) -> Config {
-        let stack = bytes(stack_bytes);
-        let mut config = Config::new();
-        config
-            .epoch_interruption(true)
-            .concurrency_support(false)
-            .max_wasm_stack(stack)
-            .async_stack_size(stack + bytes(HOST_STACK_BYTES))
-            // A guest must not find another's secrets on a reused stack.
-            .async_stack_zeroing(true)
-            .wasm_memory64(false)
-            .shared_memory(false)
-            .cache(self.cache.clone());
+        let mut config = config(stack_bytes);
+        config.cache(self.cache.clone());
         config
     }
+}
+
+/// The configuration of every engine, of those that only compile too: what one compiles, all others accept.
+pub(crate) fn config(stack_bytes: u64) -> Config {
+    let stack = bytes(stack_bytes);
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .max_wasm_stack(stack)
+        .async_stack_size(stack + bytes(HOST_STACK_BYTES))
+        // A guest must not find another's secrets on a reused stack.
+        .async_stack_zeroing(true);
+    proposals::configure(&mut config);
+    config
 }
 
 fn open_cache(options: &RuntimeOptions) -> Result<Option<Cache>, RuntimeError> {

@@ -22,6 +22,7 @@ use super::error::{LoadError, LoadProblem};
 use super::form::{self, Form};
 use super::http::{Net, Resolve};
 use super::plugin::{Facts, Plugin, Ready};
+use super::proposals;
 use super::shelf::Make;
 use super::survey::{Survey, survey};
 use crate::allow::Allow;
@@ -169,8 +170,8 @@ fn load(
     form::check_imports(&found, &order.job, &order.grants)?;
     check_memory(order, &found)?;
     let net = Net::of(&order.grants, resolver).map_err(LoadProblem::Certificates)?;
-    let (ready, workshop) =
-        compile(engines, order, form, &bytes).map_err(|problem| form::explain(problem, &found))?;
+    let (ready, workshop) = compile(engines, order, form, &bytes)
+        .map_err(|problem| proposals::name_proposal(form::explain(problem, &found), &bytes))?;
     Ok(Plugin::new(
         Facts {
             job: order.job.clone(),
@@ -272,8 +273,9 @@ pub(crate) fn componentize(core: &[u8]) -> Result<Vec<u8>, LoadProblem> {
             )
         })
         .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| LoadProblem::Invalid {
-            reason: LoadProblem::name(&format!("{error:#}")),
+        .map_err(|error| {
+            let reason = LoadProblem::name(&format!("{error:#}"));
+            proposals::name_proposal(LoadProblem::Invalid { reason }, core)
         })
 }
 

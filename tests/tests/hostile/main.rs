@@ -7,6 +7,7 @@ mod links;
 mod names;
 mod neighbour;
 mod owners;
+mod proposals;
 
 use std::time::Duration;
 

@@ -28,6 +28,10 @@ host_call = "256MiB"
 handles = 1000000
 random = "16MiB"
 kv_value = "1MiB"
+kv_total = "1GiB"
+disk = "1024GiB"
+disk_files = 10000000
+open_files = 100000
 plugin_size = "1GiB"
 compile_time = "10m"
 "#;
