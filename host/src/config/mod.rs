@@ -71,7 +71,7 @@ use std::sync::Arc;
 pub use cron::Cron;
 pub use drift::Drift;
 pub use dropped::{Clash, DropIn, clash};
-pub use embedded::{Data, Embedded};
+pub use embedded::{Data, Embedded, History};
 pub use endpoint::Endpoint;
 pub use host::Host;
 pub use job::Job;

@@ -12,14 +12,16 @@ use etcd_client::proto::{
     PbLeaseTimeToLiveResponse, PbPutRequest, PbPutResponse, PbRangeRequest, PbRangeResponse,
     PbResponseHeader, PbTxnRequest, PbTxnResponse,
 };
+use prost::Message as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::budget;
 use crate::change::Revision;
 use crate::disk::{Claim, Disk, DiskError, FileDisk, Image};
 use crate::error::StoreError;
 use crate::lease;
-use crate::mvcc::{Command, Reply, check, txn};
+use crate::mvcc::{Command, Reply, Retention, check, txn};
 use crate::options::{Data, Options};
 use crate::shared::Shared;
 use crate::store::OpenError;
@@ -66,8 +68,13 @@ impl Core {
             data,
             quota,
             keep_revisions,
+            keep_bytes,
             clock,
         } = options;
+        let keep = Retention {
+            revisions: keep_revisions,
+            bytes: keep_bytes.unwrap_or(quota / 2),
+        };
         let opener: Option<Opener> = match data {
             Data::Memory => None,
             Data::Directory(path) => {
@@ -84,14 +91,14 @@ impl Core {
         };
         let (shared, writer) = match opener {
             None => {
-                let shared = Shared::new(&Image::fresh(), clock, quota, keep_revisions);
+                let shared = Shared::new(&Image::fresh(), clock, quota, keep);
                 (Arc::new(shared), Writer::in_memory())
             }
             Some(mut opener) => {
                 // Reading a large file would hold up everything else on this thread.
                 let reading = tokio::task::spawn_blocking(move || opener().map(|o| (o, opener)));
                 let ((disk, image), opener) = reading.await.map_err(OpenError::failed)??;
-                let shared = Shared::new(&image, clock, quota, keep_revisions);
+                let shared = Shared::new(&image, clock, quota, keep);
                 shared.set_size(disk.size());
                 let shared = Arc::new(shared);
                 let writer = Writer::start(Arc::clone(&shared), disk, opener);
@@ -126,8 +133,15 @@ impl Core {
     /// Reads keys at the last durable revision, or at the one asked for.
     pub(crate) fn range(&self, request: &PbRangeRequest) -> Result<PbRangeResponse, StoreError> {
         check::range(request)?;
+        let ticket = budget::ticket();
+        if let Some(ticket) = &ticket {
+            ticket.may_answer()?;
+        }
         let mut reply = self.shared.state().view().range(request)?;
         self.complete(&mut reply.header);
+        if let Some(ticket) = ticket {
+            ticket.answer(reply.encoded_len() as u64);
+        }
         Ok(reply)
     }
 
@@ -167,7 +181,15 @@ impl Core {
                 other => return Err(mismatch(&other)),
             }
         } else {
-            txn::read_only(self.shared.state().view(), &request)?
+            let ticket = budget::ticket();
+            if let Some(ticket) = &ticket {
+                ticket.may_answer()?;
+            }
+            let reply = txn::read_only(self.shared.state().view(), &request)?;
+            if let Some(ticket) = ticket {
+                ticket.answer(reply.encoded_len() as u64);
+            }
+            reply
         };
         self.complete(&mut reply.header);
         Ok(reply)
@@ -302,8 +324,20 @@ impl Core {
         before.map(|change| change.key_value(false))
     }
 
+    /// Ends the alarm about too little room, until the next write that is refused. Tells whether there was one.
+    pub(crate) fn disarm(&self) -> bool {
+        self.shared.disarm()
+    }
+
+    /// Gives the disk back what the data does not need. Writes wait meanwhile.
+    pub(crate) async fn defragment(&self) -> Result<(), StoreError> {
+        self.writer.defragment().await
+    }
+
     async fn write(&self, command: Command) -> Result<Reply, StoreError> {
-        self.writer.write(&self.shared, command).await
+        self.writer
+            .write(&self.shared, command, budget::ticket())
+            .await
     }
 
     /// Adds to a header what every reply has, whatever it is about.

@@ -4,6 +4,7 @@
 
 mod dropped_in;
 mod neighbour;
+mod store_clients;
 
 use std::time::Duration;
 

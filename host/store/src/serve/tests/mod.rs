@@ -16,6 +16,7 @@ use crate::options::Options;
 mod closing;
 mod hostile;
 mod inside;
+mod methods;
 mod reach;
 
 /// Longer than anything here takes, on a machine that is busy with other things.
