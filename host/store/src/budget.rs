@@ -48,6 +48,14 @@ impl Budget {
     }
 }
 
+#[cfg(test)]
+impl Budget {
+    /// The bytes held at the moment.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
 /// The bytes held by one connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Account(Arc<Connection>);

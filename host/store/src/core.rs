@@ -12,7 +12,7 @@ use etcd_client::proto::{
     PbLeaseTimeToLiveResponse, PbPutRequest, PbPutResponse, PbRangeRequest, PbRangeResponse,
     PbResponseHeader, PbTxnRequest, PbTxnResponse,
 };
-use prost::Message as _;
+use prost::Message;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,7 @@ use crate::change::Revision;
 use crate::disk::{Claim, Disk, DiskError, FileDisk, Image};
 use crate::error::StoreError;
 use crate::lease;
-use crate::mvcc::{Command, Reply, Retention, check, txn};
+use crate::mvcc::{Command, Reply, Retention, answer_fits, check, txn};
 use crate::options::{Data, Options};
 use crate::shared::Shared;
 use crate::store::OpenError;
@@ -133,16 +133,11 @@ impl Core {
     /// Reads keys at the last durable revision, or at the one asked for.
     pub(crate) fn range(&self, request: &PbRangeRequest) -> Result<PbRangeResponse, StoreError> {
         check::range(request)?;
-        let ticket = budget::ticket();
-        if let Some(ticket) = &ticket {
-            ticket.may_answer()?;
-        }
-        let mut reply = self.shared.state().view().range(request)?;
-        self.complete(&mut reply.header);
-        if let Some(ticket) = ticket {
-            ticket.answer(reply.encoded_len() as u64);
-        }
-        Ok(reply)
+        counted(|| {
+            let mut reply = self.shared.state().view().range(request)?;
+            self.complete(&mut reply.header);
+            Ok(reply)
+        })
     }
 
     /// Puts one key. Returns when the write is durable.
@@ -181,15 +176,7 @@ impl Core {
                 other => return Err(mismatch(&other)),
             }
         } else {
-            let ticket = budget::ticket();
-            if let Some(ticket) = &ticket {
-                ticket.may_answer()?;
-            }
-            let reply = txn::read_only(self.shared.state().view(), &request)?;
-            if let Some(ticket) = ticket {
-                ticket.answer(reply.encoded_len() as u64);
-            }
-            reply
+            counted(|| txn::read_only(self.shared.state().view(), &request))?
         };
         self.complete(&mut reply.header);
         Ok(reply)
@@ -249,11 +236,17 @@ impl Core {
     pub(crate) fn lease_time_to_live(
         &self,
         request: &PbLeaseTimeToLiveRequest,
-    ) -> PbLeaseTimeToLiveResponse {
+    ) -> Result<PbLeaseTimeToLiveResponse, StoreError> {
         let now = self.shared.now();
-        let mut reply = self.shared.state().time_to_live(request, now);
-        self.complete(&mut reply.header);
-        reply
+        counted(|| {
+            let state = self.shared.state();
+            if request.keys {
+                answer_fits(state.lease_keys_bytes(request.id))?;
+            }
+            let mut reply = state.time_to_live(request, now);
+            self.complete(&mut reply.header);
+            Ok(reply)
+        })
     }
 
     /// Every lease.
@@ -346,6 +339,17 @@ impl Core {
             *header = self.shared.header(header.revision);
         }
     }
+}
+
+/// Makes an answer, if its connection may have another, and counts it for the request that it is of.
+fn counted<R: Message>(answer: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
+    let Some(ticket) = budget::ticket() else {
+        return answer();
+    };
+    ticket.may_answer()?;
+    let reply = answer()?;
+    ticket.answer(reply.encoded_len() as u64);
+    Ok(reply)
 }
 
 fn boxed(

@@ -125,8 +125,8 @@ async fn defragmenting_gives_the_disk_back() -> Result<()> {
     for number in 0..300 {
         client.put(format!("k{number}"), value(), None).await?;
     }
-    let all = etcd_client::DeleteOptions::new().with_range("k3");
-    client.delete("k0", Some(all)).await?;
+    let all = etcd_client::DeleteOptions::new().with_prefix();
+    client.delete("k", Some(all)).await?;
     let revision = client.put("end", "1", None).await?;
     let revision = revision.header().context("no header")?.revision();
     client.compact(revision, None).await?;

@@ -24,5 +24,6 @@ mod versions;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use read::answer_fits;
 pub(crate) use room::Retention;
 pub(crate) use state::{Command, Reply, State};

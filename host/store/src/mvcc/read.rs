@@ -156,7 +156,7 @@ pub(crate) const MOST_ANSWER: u64 = 64 << 20;
 const SHOWN_OVERHEAD: u64 = 64;
 
 /// Refuses an answer that would be too large.
-pub(super) const fn answer_fits(bytes: u64) -> Result<(), StoreError> {
+pub(crate) const fn answer_fits(bytes: u64) -> Result<(), StoreError> {
     if bytes > MOST_ANSWER {
         return Err(StoreError::AnswerTooLarge(MOST_ANSWER >> 20));
     }

@@ -22,10 +22,20 @@ impl State {
     pub(super) const fn has_room(&mut self, growth: u64) -> Result<(), StoreError> {
         if growth > 0 && self.bytes.saturating_add(growth) > self.quota {
             // A large write that does not fit while small ones do is no alarm.
-            self.is_full = self.bytes > self.quota / 10 * 9;
+            self.is_full |= self.is_nearly_full();
             return Err(StoreError::NoSpace);
         }
         Ok(())
+    }
+
+    /// Whether little would be free with all history given up.
+    pub(super) const fn is_nearly_full(&self) -> bool {
+        self.live > self.quota / 10 * 9
+    }
+
+    /// Ends the alarm about too little room, until the next write that is refused. Tells whether there was one.
+    pub(crate) const fn disarm(&mut self) -> bool {
+        std::mem::replace(&mut self.is_full, false)
     }
 
     /// By how many bytes a command may pass the quota.

@@ -168,11 +168,6 @@ impl State {
         (self.bytes, self.is_full)
     }
 
-    /// Ends the alarm about too little room, until the next write that is refused. Tells whether there was one.
-    pub(crate) const fn disarm(&mut self) -> bool {
-        std::mem::replace(&mut self.is_full, false)
-    }
-
     /// Carries a write out. What is refused has changed nothing.
     pub(crate) fn apply(&mut self, command: Command, now: BootTime) -> Result<Reply, StoreError> {
         match command {
@@ -199,7 +194,7 @@ impl State {
         if let Some(compacted) = batch.compacted {
             self.forget_before(compacted);
         }
-        self.is_full &= self.bytes > self.quota / 10 * 9;
+        self.is_full &= self.is_nearly_full();
     }
 
     /// The durable revisions from `from` on, at most `limit`; below the compaction there are none.
@@ -350,6 +345,12 @@ impl State {
             }
         }
         reply
+    }
+
+    /// The bytes of the keys that go with a lease.
+    pub(crate) fn lease_keys_bytes(&self, id: i64) -> u64 {
+        let keys = self.leases.get(id).map(|lease| lease.keys.iter());
+        keys.into_iter().flatten().map(|key| key.len() as u64).sum()
     }
 
     /// Every lease, those that end first in front.

@@ -8,10 +8,12 @@ use etcd_client::proto::{
 };
 use leasehold_lock::clock::BootTime;
 
-use super::{Command, Reply, Retention, State, check};
+use super::{Command, Reply, State, check};
 use crate::change::What;
 use crate::disk::{Batch, Image};
 use crate::error::StoreError;
+
+mod room;
 
 struct Bench {
     state: State,
@@ -450,84 +452,25 @@ fn memory_shrinks_with_the_history_and_a_full_store_takes_deletes() {
         Err(StoreError::NoSpace),
         "leases take room"
     );
-    assert!(bench.state.weight().1, "the alarm is raised");
+    assert!(!bench.state.weight().1, "history is no alarm");
     bench.delete("a", "");
     let now = bench.state.published();
     bench.run(Command::Compact(now)).expect("compacts");
     assert!(bench.state.weight().0 < 1_000);
-    assert!(!bench.state.weight().1, "the alarm has ended");
-    bench.put("a", &big);
-}
-
-#[test]
-fn nothing_passes_the_quota_not_even_a_transaction_that_keeps_values() {
-    let mut bench = Bench::with_quota(10_000);
-    let big = "x".repeat(3_000);
-    bench.put("a", &big);
-    bench.put("b", &big);
-    let keep = |key: &str| {
-        op(PbTxnOpRequest::RequestPut(PbPutRequest {
-            ignore_value: true,
-            value: Vec::new(),
-            ..put(key, "", 0)
-        }))
-    };
-    let both = PbTxnRequest {
-        success: vec![keep("a"), keep("b")],
-        ..PbTxnRequest::default()
-    };
-    let before = bench.state.weight();
-    assert_eq!(bench.txn(both), Err(StoreError::NoSpace));
-    assert_eq!(bench.state.weight(), before);
-    // The branch that does not run takes no room.
-    let one = PbTxnRequest {
-        success: vec![keep("a")],
-        failure: vec![keep("a"), keep("b")],
-        ..PbTxnRequest::default()
-    };
-    assert_eq!(bench.txn(one), Ok(true));
-    assert!(bench.state.weight().0 <= 10_000);
-}
-
-#[test]
-fn history_is_freed_no_further_than_is_wanted_and_what_is_live_stays() {
-    let mut bench = Bench::with_quota(100_000);
-    let value = "x".repeat(1_000);
-    for turn in 0..50 {
-        bench.put(&format!("k{}", turn % 5), &value);
-        if turn % 10 == 9 {
-            bench.delete("k4", "");
+    for number in 0.. {
+        assert!(!bench.state.weight().1, "nothing was refused");
+        if bench.put_with(&format!("k{number}"), "small", 0).is_err() {
+            break;
         }
     }
-    let live = bench.at(0).expect("readable");
-    let (before, _) = bench.state.weight();
-    for wanted in [1, 5_000, 20_000] {
-        let mut image = bench.image.clone();
-        image.leases.clear();
-        let mut copy = State::new(&image, 100_000, bench.now);
-        let at = copy.room_at(wanted).expect("there is enough history");
-        copy.apply(Command::Compact(at), bench.now)
-            .expect("compacts");
-        let batch = copy.take_batch();
-        copy.publish(&batch);
-        let freed = before - copy.weight().0;
-        assert!(freed >= wanted, "{freed} of {wanted}");
-        assert!(freed <= wanted + 10_000, "{freed} for {wanted}");
+    assert!(bench.state.weight().1, "the alarm is raised");
+    for number in 0..20 {
+        bench.delete(&format!("k{number}"), "");
     }
-    assert_eq!(bench.state.room_at(before), None, "more than all history");
-    assert_eq!(bench.state.room_at(0), None);
-    let all = Retention {
-        revisions: None,
-        bytes: 0,
-    };
-    let at = bench.state.overdue(all).expect("all of it is too much");
-    bench.run(Command::Compact(at)).expect("compacts");
-    assert_eq!(bench.at(0).expect("readable"), live);
-    let few = Retention {
-        revisions: None,
-        bytes: 10_000,
-    };
-    assert_eq!(bench.state.overdue(few), None);
+    assert!(
+        !bench.state.weight().1,
+        "the alarm ends with what was deleted"
+    );
 }
 
 #[test]

@@ -18,7 +18,10 @@ fn emptied(disk: &FaultyDisk) -> (FileDisk, Model) {
         model = model.after(&batch);
     }
     let number = model.revision + 1;
-    let puts = ["a", "b", "c", "d", "e", "f"].map(|key| model::put(key, number, 0, b"small"));
+    let keys = (0..).zip(["a", "b", "c", "d", "e", "f"]);
+    let puts: Vec<_> = keys
+        .map(|(sub, key)| model::put(key, number, sub, b"small"))
+        .collect();
     let batch = Batch {
         compacted: Some(number),
         dropped: (2..number).map(|revision| (revision, 0)).collect(),

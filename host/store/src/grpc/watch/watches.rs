@@ -129,13 +129,34 @@ impl Watches {
                 self.outbox.pop_front();
                 Some(reply)
             }
-            Outgoing::Events(batch) => {
-                let (response, done) = batch.next(&*self.history, self.history.header());
-                if done {
-                    self.outbox.pop_front();
+            Outgoing::Events(batch) => match batch.next(&*self.history, self.history.header()) {
+                Ok((response, done)) => {
+                    if done {
+                        self.outbox.pop_front();
+                    }
+                    Some(response)
                 }
-                Some(response)
-            }
+                Err(too_large) => {
+                    let watch = Arc::clone(batch.watch());
+                    self.outbox.pop_front();
+                    Some(self.end_too_large(&watch, &too_large))
+                }
+            },
+        }
+    }
+
+    /// Ends a watch that did not ask for fragments and would need them.
+    fn end_too_large(&mut self, watch: &Watch, reason: &StoreError) -> PbWatchResponse {
+        // Its id may be another watch's by now, which then goes on.
+        if self.is_there(watch) {
+            self.forget(watch.id);
+            self.live.members.remove(&watch.range, watch.serial);
+        }
+        PbWatchResponse {
+            watch_id: watch.id,
+            canceled: true,
+            cancel_reason: format!("{reason}, or watch with fragments"),
+            ..of(self.history.header())
         }
     }
 

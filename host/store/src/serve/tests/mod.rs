@@ -13,6 +13,7 @@ use super::{InProcess, Limits, Listen, Server};
 use crate::core::Core;
 use crate::options::Options;
 
+mod bounds;
 mod closing;
 mod hostile;
 mod inside;
