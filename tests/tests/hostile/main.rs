@@ -8,6 +8,7 @@ mod names;
 mod neighbour;
 mod owners;
 mod proposals;
+mod store_clients;
 
 use std::time::Duration;
 
