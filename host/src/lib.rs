@@ -8,6 +8,7 @@
 //! - `check`, `found`, `applied`: what comes before a start, what lies in files, what a host has applied.
 //! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring. `identity`,
 //!   `claim`: which process it is, and its id, which one process has.
+//! - `quarantine`: plugins that brought the process down in their first run.
 //! - `supervisor`, `job`: which job should be doing what, and the work that does it.
 //! - [`runtime`]: guests. The only module that names wasmtime.
 //! - `wall`: what clocks show, for schedules and people.
@@ -46,6 +47,7 @@ mod identity;
 mod job;
 mod journal;
 mod plugin;
+mod quarantine;
 mod reload;
 mod serve;
 mod show;

@@ -4,8 +4,9 @@
 
 mod dropped_in;
 mod neighbour;
+mod quarantine;
 
 use std::time::Duration;
 
 /// For things that will happen.
-const SLACK: Duration = Duration::from_secs(60);
+const SLACK: Duration = Duration::from_mins(1);
