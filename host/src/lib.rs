@@ -6,6 +6,7 @@
 //! - [`secrets`]: what a job is given to keep.
 //! - `checkup`, `serve`, `dev`, `store`, `show`, `top`, `plugin`, `cli`: the commands.
 //! - `check`, `found`, `applied`: what comes before a start, what lies in files, what a host has applied.
+//! - `owned`: opening files that only this user and root can change.
 //! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring. `identity`,
 //!   `claim`: which process it is, and its id, which one process has.
 //! - `quarantine`: plugins that brought the process down in their first run.
@@ -46,6 +47,7 @@ mod host;
 mod identity;
 mod job;
 mod journal;
+mod owned;
 mod plugin;
 mod quarantine;
 mod reload;

@@ -4,6 +4,7 @@
 
 mod dropped_in;
 mod neighbour;
+mod proposals;
 mod quarantine;
 
 use std::time::Duration;

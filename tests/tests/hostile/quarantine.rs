@@ -43,7 +43,7 @@ impl Place {
             .plugins("dir", text("plugins"))
             .job("ledger", |job| {
                 let job = job.plugin(&ledger).ttl("2s").allow_kv(&["ledger/"]);
-                job.config("pause_ms", 20)
+                job.config("pause_ms", 20).config("forever", true)
             }))
     }
 

@@ -88,7 +88,7 @@ fn lenient(found: &Found) -> Result<Config, Failure> {
     let parse = |kv: &[String]| {
         let text = format!(
             "[host]\nid = \"trial\"\n[store]\nendpoints = [\"localhost:2379\"]\n\
-             [plugins]\ndir = \"plugins\"\n[plugins.allow]\nkv = {}\n{LIMITS}",
+             [plugins]\ndir = \"plugins\"\nnames = [\"*\"]\nlocks = [\"*\"]\nmax_ttl = \"1h\"\n[plugins.allow]\nkv = {}\n{LIMITS}",
             Value::from(kv)
         );
         Config::parse(&text, Path::new("(no configuration)"))
