@@ -10,6 +10,7 @@ use leasehold_lock::{BootTime, Clock};
 use tokio::sync::{Notify, mpsc};
 
 use super::event::{GuestEvent, Level, Line, Stream};
+use super::fault;
 use super::gate::Gate;
 use super::lines::LineBuffer;
 use super::redact::Redactor;
@@ -203,6 +204,7 @@ impl State {
     }
 
     fn line(&mut self, line: Line) {
+        fault::abort_on(&line.text);
         self.tail.push(&line.text);
         if self.rate.rolls_over(line.at) {
             self.say_what_was_held_back(line.at);

@@ -24,6 +24,7 @@ use super::guard::guarded;
 use super::host::{self, Host};
 use super::http::{Carried, Courier, Flights, Http};
 use super::leash::Leash;
+use super::mark::marked;
 use super::meter::{Meter, Reading};
 use super::output::Output;
 use super::plugin::{Plugin, Ready};
@@ -119,6 +120,7 @@ impl Run<'_> {
         let mut store = host::store(&self.plugin.workshop().engine, host);
         let made = AtomicBool::new(false);
         let guest = drive(&mut store, self.plugin.ready(), &made);
+        let guest = marked(self.spec.mark.as_ref(), guest);
         match guarded(&self.leash, self.output.errand(), guest).await {
             Ok(Ok(returned)) => (verdict::of_return(returned, self.clean()), None),
             Ok(Err(error)) if !made.load(Ordering::Relaxed) && verdict::is_of_host(&error) => {

@@ -9,8 +9,9 @@ mod neighbour;
 mod owners;
 mod proposals;
 mod store_clients;
+mod quarantine;
 
 use std::time::Duration;
 
 /// For things that will happen.
-const SLACK: Duration = Duration::from_secs(60);
+const SLACK: Duration = Duration::from_mins(1);
