@@ -14,7 +14,8 @@
 //! - [`runtime`]: guests. The only module that names wasmtime.
 //! - `wall`: what clocks show, for schedules and people.
 //! - `fenced`, `connect`: the store, through `leasehold-lock` alone. `budget`: how much guests keep there.
-//! - `event`, `timeline`, `journal`: what happened, for people and for the store.
+//! - `event`, `timeline`, `journal`: what happened, for people and for the store. `diagnostics`: what libraries log.
+//!   `rate`, `last_words`: bounds on lines and on waiting for their reader.
 //!
 //! How one run flows, with no way back: configuration → supervisor → lock → [`Grant`] → runtime →
 //! outcome → record. A guest runs only where a grant is at hand.
@@ -37,6 +38,7 @@ mod checkup;
 mod claim;
 mod cli;
 mod dev;
+mod diagnostics;
 mod embedded;
 mod ending;
 mod event;
@@ -47,12 +49,15 @@ mod host;
 mod identity;
 mod job;
 mod journal;
+mod last_words;
 mod owned;
 mod plugin;
 mod quarantine;
+mod rate;
 mod reload;
 mod serve;
 mod show;
+mod sink;
 mod store;
 mod supervisor;
 mod table;

@@ -14,7 +14,7 @@
 //! - `proposals`: the WebAssembly features that guests may use
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
-//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out
+//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out; `current`: what libraries log for it
 //!
 //! Architecture Invariant: this module is the only one that names `wasmtime`, and no type of
 //! `wasmtime` appears in its public interface.
@@ -23,6 +23,7 @@ mod authority;
 mod cache;
 mod caps;
 mod contract;
+pub(crate) mod current;
 mod engine;
 mod entry;
 mod error;

@@ -6,6 +6,7 @@ mod contract;
 mod files;
 mod forms;
 mod guests;
+mod host_calls;
 mod limits;
 mod load;
 mod output;
