@@ -6,6 +6,7 @@ use crate::check::PrepareError;
 use crate::config::Report;
 use crate::connect::StoreSetupError;
 use crate::exit::Exit;
+use crate::runtime::RuntimeError;
 
 /// A message for a person and a code for a script. The message may have several lines; `cli` makes it printable.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ impl From<StoreSetupError> for Failure {
 impl From<PrepareError> for Failure {
     fn from(error: PrepareError) -> Self {
         let exit = match error {
+            // What leads to the data_dir is for the operator to mend.
+            PrepareError::Runtime(RuntimeError::CacheDir(_)) => Exit::Config,
             PrepareError::Runtime(_) => Exit::Internal,
             PrepareError::Plugins(_) => Exit::Plugin,
         };

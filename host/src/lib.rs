@@ -9,6 +9,7 @@
 //! - `owned`: opening files that only this user and root can change.
 //! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring. `identity`,
 //!   `claim`: which process it is, and its id, which one process has.
+//! - `quarantine`: plugins that brought the process down in their first run.
 //! - `supervisor`, `job`: which job should be doing what, and the work that does it.
 //! - [`runtime`]: guests. The only module that names wasmtime.
 //! - `wall`: what clocks show, for schedules and people.
@@ -51,6 +52,7 @@ mod journal;
 mod last_words;
 mod owned;
 mod plugin;
+mod quarantine;
 mod rate;
 mod reload;
 mod serve;

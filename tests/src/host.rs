@@ -142,6 +142,14 @@ impl HostProcess {
         Self::start_in(&binaries::leasehold()?, &RUN, config, &[], prepare)
     }
 
+    /// Starts the built host with this config and these variables in its environment.
+    ///
+    /// # Errors
+    /// It has not been built or could not be started.
+    pub fn start_with_env(config: &impl Display, env: &[(&str, OsString)]) -> Result<Self> {
+        Self::start_in(&binaries::leasehold()?, &RUN, config, env, |_| Ok(()))
+    }
+
     /// As [`HostProcess::start_in_prepared`], with its standard error written to `stderr`, and none of it kept.
     ///
     /// # Errors

@@ -77,7 +77,7 @@ pub use clash::{Clash, clash};
 pub use cron::Cron;
 pub use drift::Drift;
 pub use dropped::DropIn;
-pub use embedded::{Data, Embedded};
+pub use embedded::{Data, Embedded, History};
 pub use endpoint::Endpoint;
 pub use host::Host;
 pub use job::Job;
@@ -301,7 +301,7 @@ fn read_document(
     let host = host::read(&root);
     let store = store::read(&root, host.host.as_ref().map(Host::data_dir));
     let defaults = Defaults::read(&root);
-    let plugins = plugins::read(&root, &defaults.policy);
+    let plugins = plugins::read(&root, &defaults);
     let jobs = read_jobs(&root, &defaults, plugins.is_said, host.drift);
     Some(Config {
         path: path.to_owned(),

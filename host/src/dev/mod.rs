@@ -17,14 +17,14 @@ use std::time::Duration;
 
 use leasehold_lock::{Clock, Locks, SystemClock};
 use leasehold_records::Root;
-use leasehold_store::{Listen, Options};
+use leasehold_store::Listen;
 use leasehold_tui::LookArgs;
 use tokio_util::sync::CancellationToken;
 
 use crate::check::prepare;
-use crate::config::{Config, Data, Embedded, Place};
+use crate::config::{Config, Embedded, Place};
 use crate::connect::{connect, inside};
-use crate::embedded::EmbeddedStore;
+use crate::embedded::{EmbeddedStore, options};
 use crate::ending::Signals;
 use crate::event::{About, What};
 use crate::exit::Exit;
@@ -260,11 +260,7 @@ fn find(file: Option<&Path>) -> Result<PathBuf, Failure> {
 async fn open(embedded: &Embedded, listen: Option<SocketAddr>) -> Result<EmbeddedStore, Failure> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let address = listen.or(embedded.listen()).unwrap_or(free);
-    let options = match embedded.data() {
-        Data::Memory => Options::memory(),
-        Data::Directory(dir) => Options::directory(dir),
-    };
-    EmbeddedStore::open_with(embedded, options, [Listen::Tcp(address)]).await
+    EmbeddedStore::open_with(embedded, options(embedded), [Listen::Tcp(address)]).await
 }
 
 /// Says something that this command did or saw.

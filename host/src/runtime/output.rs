@@ -11,6 +11,7 @@ use leasehold_lock::{BootTime, Clock};
 use tokio::sync::{Notify, mpsc};
 
 use super::event::{GuestEvent, Level, Line, Stream};
+use super::fault;
 use super::gate::Gate;
 use super::lines::LineBuffer;
 use super::redact::Redactor;
@@ -219,6 +220,7 @@ impl State {
     }
 
     fn line(&mut self, line: Line) {
+        fault::abort_on(&line.text);
         self.tail.push(&line.text);
         if self.admits(line.at) {
             self.send(GuestEvent::Line(line));

@@ -25,6 +25,7 @@ use super::guard::guarded;
 use super::host::{self, Host};
 use super::http::{Carried, Courier, Flights, Http};
 use super::leash::Leash;
+use super::mark::marked;
 use super::meter::{Meter, Reading};
 use super::output::Output;
 use super::plugin::{Plugin, Ready};
@@ -120,6 +121,7 @@ impl Run<'_> {
         let mut store = host::store(&self.plugin.workshop().engine, host);
         let made = AtomicBool::new(false);
         let guest = drive(&mut store, self.plugin.ready(), &made);
+        let guest = marked(self.spec.mark.as_ref(), guest);
         let guest = current::within(self.output.clone(), guest);
         match guarded(&self.leash, self.output.errand(), guest).await {
             Ok(Ok(returned)) => (verdict::of_return(returned, self.clean()), None),

@@ -187,6 +187,7 @@ fn sentence(what: &What) -> String {
         | What::TickUnmarked { .. }
         | What::TickDisbelieved { .. }
         | What::StandingBack { .. }
+        | What::Quarantined { .. }
         | What::Backoff { .. } => no_run(what),
         What::JobFailed { error } => format!("FAILED     {error}"),
         What::JobFinished => "FINISHED".into(),
@@ -273,6 +274,15 @@ fn no_run(what: &What) -> String {
         What::StandingBack { reason } => {
             format!("STANDBACK  other hosts may run it meanwhile: {reason}")
         }
+        What::Quarantined {
+            sha256,
+            until,
+            file,
+        } => format!(
+            "QUARANTINE this host's process died while plugin sha256 {} was in its first run: it is not run before \
+             {until}, unless its file is replaced or {file} removed",
+            short(sha256)
+        ),
         What::Backoff { delay_ms, reason } => {
             format!("BACKOFF    again in {delay_ms} ms: {reason}")
         }

@@ -3,9 +3,14 @@
 //! `files/` holds small modules that once ended a host process.
 
 mod dropped_in;
+mod links;
+mod names;
 mod forged;
 mod neighbour;
+mod owners;
 mod proposals;
+mod store_clients;
+mod quarantine;
 mod shown;
 mod slow_calls;
 mod unread;

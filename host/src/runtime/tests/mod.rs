@@ -169,6 +169,7 @@ pub(super) fn spec() -> RunSpec {
         config_json: r#"{"a":1}"#.to_owned(),
         timeout: None,
         stop: StopSignal::new(Duration::from_mins(1)),
+        mark: None,
     }
 }
 
