@@ -2,10 +2,12 @@
 //!
 //! `files/` holds small modules that once ended a host process.
 
+mod again;
 mod dropped_in;
 mod neighbour;
+mod shown;
 
 use std::time::Duration;
 
 /// For things that will happen.
-const SLACK: Duration = Duration::from_secs(60);
+const SLACK: Duration = Duration::from_mins(1);
