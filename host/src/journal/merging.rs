@@ -89,7 +89,8 @@ impl Merging {
             | Outcome::Fatal
             | Outcome::Lost
             | Outcome::Stopped
-            | Outcome::Abandoned => false,
+            | Outcome::Abandoned
+            | Outcome::Crashed => false,
         }
     }
 

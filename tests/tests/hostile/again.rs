@@ -1,10 +1,12 @@
 //! Jobs that ask to run again at once, fail at once, and write all they may: the store stays small and readable.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use leasehold_lock::{ConnectOptions, Locks};
 use leasehold_records::{Outcome, Root, RunKey, RunRecord, run_id};
+use leasehold_tests::binaries;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{Config, Job, config_for};
 use leasehold_tests::host::HostProcess;
@@ -14,7 +16,6 @@ use serde_json::Value;
 
 use crate::SLACK;
 use crate::neighbour::Neighbour;
-use crate::shown::shown;
 
 /// Runs of each hostile job that are waited for: what an unbounded one did in a tenth of a second.
 const RUNS: usize = 60;
@@ -93,6 +94,23 @@ fn ends(host: &HostProcess, job: &str, count: usize) -> Result<()> {
         seen >= count
     })
     .map(drop)
+}
+
+/// Standard output of a command that must succeed without a word on standard error.
+fn shown(host: &HostProcess, args: &[&str]) -> Result<String> {
+    let output = Command::new(binaries::leasehold()?)
+        .args(args)
+        .arg("-c")
+        .arg(host.dir().join("leasehold.toml"))
+        .output()
+        .context("running leasehold")?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success() && error.is_empty(),
+        "{args:?} ended with {:?}: {error}",
+        output.status.code()
+    );
+    String::from_utf8(output.stdout).context("what it printed is not UTF-8")
 }
 
 /// Fails when a job without any grant fills the store by running, with output, as often as it likes.

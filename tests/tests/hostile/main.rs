@@ -4,8 +4,17 @@
 
 mod again;
 mod dropped_in;
+mod links;
+mod names;
+mod forged;
 mod neighbour;
+mod owners;
+mod proposals;
+mod store_clients;
+mod quarantine;
 mod shown;
+mod slow_calls;
+mod unread;
 
 use std::time::Duration;
 
