@@ -198,6 +198,7 @@ impl Told<'_> {
         let found = self.found;
         let mut text = String::new();
         let mut row = |key: &str, value: &str| {
+            let value = printable::line(value);
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{key:<10}  {value}");
         };
