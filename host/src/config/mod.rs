@@ -77,7 +77,7 @@ pub use clash::{Clash, clash};
 pub use cron::Cron;
 pub use drift::Drift;
 pub use dropped::DropIn;
-pub use embedded::{Data, Embedded};
+pub use embedded::{Data, Embedded, History};
 pub use endpoint::Endpoint;
 pub use host::Host;
 pub use job::Job;

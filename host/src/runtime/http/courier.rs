@@ -29,6 +29,7 @@ use wasmtime_wasi_http::{
     WasiHttpHooks,
 };
 
+use super::super::current;
 use super::super::gate::Gate;
 use super::super::leash::Leash;
 use super::super::limit::Limit;
@@ -253,6 +254,7 @@ impl Courier {
             }
         };
         let run = self.run();
+        let driving = current::within(run.output.clone(), driving);
         let driving = Flight::new(&run.flights, run.leash.clone(), driving);
         let budget = self.budget();
         let answer =
@@ -413,6 +415,7 @@ impl WasiHttpHooks for Courier {
     ) -> Box<dyn Future<Output = Result<Answered, Error>> + Send> {
         let run = self.run();
         let carried = self.clone().carry(request, options);
+        let carried = current::within(run.output.clone(), carried);
         Box::new(Flight::new(&run.flights, run.leash.clone(), carried))
     }
 
