@@ -4,6 +4,7 @@
 
 mod dropped_in;
 mod neighbour;
+mod nested_types;
 mod proposals;
 
 use std::time::Duration;
