@@ -10,4 +10,4 @@ mod proposals;
 use std::time::Duration;
 
 /// For things that will happen.
-const SLACK: Duration = Duration::from_secs(60);
+const SLACK: Duration = Duration::from_mins(1);
