@@ -10,7 +10,7 @@
 //!
 //! # Layout
 //!
-//! - `load`: file → `survey` (`caps`, `entry`) → `form` → compiled `plugin`, on the `engine` that fits
+//! - `load`: file → `survey` (`caps`, `type_nesting`, `entry`) → `form` → compiled `plugin`, on the `engine` that fits
 //! - `proposals`: the WebAssembly features that guests may use
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
@@ -55,6 +55,7 @@ mod slot;
 mod spec;
 mod survey;
 mod tail;
+mod type_nesting;
 mod verdict;
 mod wasi;
 mod watchdog;

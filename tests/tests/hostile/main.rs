@@ -9,6 +9,7 @@ mod names;
 mod forged;
 mod neighbour;
 mod owners;
+mod nested_types;
 mod proposals;
 mod store_clients;
 mod quarantine;
