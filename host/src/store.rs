@@ -48,6 +48,13 @@ pub(crate) struct ServeArgs {
     log_format: LogFormat,
 }
 
+impl ServeArgs {
+    /// The form of what is logged beside the events.
+    pub(crate) const fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+}
+
 fn listen(text: &str) -> Result<Listen, String> {
     if let Some(path) = text.strip_prefix("unix://") {
         return if path.starts_with('/') && !path.ends_with('/') {

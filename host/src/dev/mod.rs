@@ -29,7 +29,9 @@ use crate::ending::Signals;
 use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::last_words;
 use crate::reload::Stamp;
+use crate::sink;
 use crate::store::loopback;
 use crate::timeline::{Form, LogFormat, Out, Timeline};
 use crew::{Crew, Plan};
@@ -73,6 +75,11 @@ impl DevArgs {
     /// Whether the terminal is taken for the dashboard, so that nothing else may be written to it.
     pub(crate) fn takes_terminal(&self) -> bool {
         self.log_format.is_none() && io::stdin().is_terminal() && io::stdout().is_terminal()
+    }
+
+    /// The form of what is logged beside the events.
+    pub(crate) fn log_format(&self) -> LogFormat {
+        self.log_format.unwrap_or(LogFormat::Text)
     }
 
     fn form(&self, clock: &dyn Clock) -> Form {
@@ -164,7 +171,8 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     timeline.finish();
     let (exit, summary) = ended?;
     if args.log_format != Some(LogFormat::Json) && !summary.is_empty() {
-        crate::show::print(&format!("\n{summary}"))?;
+        // After a signal, a pipe that is never read must not keep the process.
+        last_words::write(io::stdout(), sink::printable(&format!("\n{summary}")));
     }
     Ok(exit)
 }

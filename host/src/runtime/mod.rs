@@ -10,20 +10,25 @@
 //!
 //! # Layout
 //!
-//! - `load`: file → `survey` → `form` → compiled `plugin`, on the `engine` that fits
+//! - `load`: file → `survey` (`caps`, `entry`) → `form` → compiled `plugin`, on the `engine` that fits
+//! - `proposals`: the WebAssembly features that guests may use
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
-//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out
+//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out; `current`: what libraries log for it
 //!
 //! Architecture Invariant: this module is the only one that names `wasmtime`, and no type of
 //! `wasmtime` appears in its public interface.
 
 mod authority;
 mod cache;
+mod caps;
 mod contract;
+pub(crate) mod current;
 mod engine;
+mod entry;
 mod error;
 mod event;
+mod fault;
 mod files;
 mod form;
 mod gate;
@@ -36,10 +41,12 @@ mod leash;
 mod limit;
 mod lines;
 mod load;
+mod mark;
 mod meter;
 mod options;
 mod output;
 mod plugin;
+mod proposals;
 mod redact;
 mod report;
 mod run;
@@ -69,8 +76,10 @@ pub use form::Form;
 pub use inspect::{ImportState, Inspection, inspect};
 pub use kv::{Entry, GuestKv, KvError};
 pub use limit::Limit;
+pub use mark::PollMark;
 pub use options::RuntimeOptions;
 pub use plugin::{Facts, Plugin};
+pub(crate) use proposals::validate;
 pub use report::{RunEnd, RunReport};
 pub use slot::{Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};

@@ -6,10 +6,13 @@ mod contract;
 mod files;
 mod forms;
 mod guests;
+mod host_calls;
 mod limits;
 mod load;
 mod output;
+mod proposals;
 mod secrets;
+mod shapes;
 mod stop;
 mod storage;
 mod versions;
@@ -166,6 +169,7 @@ pub(super) fn spec() -> RunSpec {
         config_json: r#"{"a":1}"#.to_owned(),
         timeout: None,
         stop: StopSignal::new(Duration::from_mins(1)),
+        mark: None,
     }
 }
 
