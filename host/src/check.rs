@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::config::{Config, Job};
 use crate::reload::Stamp;
-use crate::runtime::{LoadError, LoadProblem, Plugin, Runtime, RuntimeError, RuntimeOptions};
+use crate::runtime::{
+    LoadError, LoadProblem, Plugin, Preparing, Runtime, RuntimeError, RuntimeOptions,
+};
 use crate::secrets::Secrets;
 
 /// What `run` needs before it can start.
@@ -82,6 +84,7 @@ pub(crate) fn runtime_for(config: &Config) -> Result<Runtime, RuntimeError> {
     Runtime::new(&RuntimeOptions {
         cache_dir: Some(config.host().data_dir().join("compiled")),
         max_runs: config.host().max_runs(),
+        preparing: Preparing::in_children(),
         ..RuntimeOptions::default()
     })
 }

@@ -114,6 +114,9 @@ enum StoreCommand {
 
 /// Runs the program and says how it ended.
 pub fn main() -> ExitCode {
+    if let Some(ended) = crate::runtime::run_if_asked() {
+        return ended;
+    }
     let cli = Cli::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

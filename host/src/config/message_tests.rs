@@ -395,6 +395,7 @@ random = -1
 kv_value = "2MiB"
 plugin_size = "99999999999999999999GiB"
 compile_time = "1h"
+compile_memory = "1MiB"
 http_body = "1B"
 http_requests = 0
 http_fields = "2MiB"

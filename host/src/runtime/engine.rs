@@ -26,6 +26,7 @@ use super::files;
 use super::host::Host;
 use super::http;
 use super::options::RuntimeOptions;
+use super::prepare::CODE;
 use super::shelf::Shelf;
 use super::watchdog::Watchdog;
 use crate::allow::Allow;
@@ -114,9 +115,9 @@ impl Engines {
         })
     }
 
-    /// Compilations that were not needed, since the start.
-    pub(crate) fn cache_hits(&self) -> usize {
-        self.cache.as_ref().map_or(0, Cache::cache_hits)
+    /// Compilations in this process, since the start: of plugins that the cache should have had.
+    pub(crate) fn cache_misses(&self) -> usize {
+        self.cache.as_ref().map_or(0, Cache::cache_misses)
     }
 
     #[cfg(test)]
@@ -195,20 +196,26 @@ impl Engines {
     }
 
     fn config(&self, stack_bytes: u64) -> Config {
-        let stack = bytes(stack_bytes);
-        let mut config = Config::new();
-        config
-            .epoch_interruption(true)
-            .concurrency_support(false)
-            .max_wasm_stack(stack)
-            .async_stack_size(stack + bytes(HOST_STACK_BYTES))
-            // A guest must not find another's secrets on a reused stack.
-            .async_stack_zeroing(true)
-            .wasm_memory64(false)
-            .shared_memory(false)
-            .cache(self.cache.clone());
+        let mut config = compiler_config(stack_bytes);
+        config.cache(self.cache.clone());
         config
     }
+}
+
+/// The settings of every engine, here and where plugins are compiled: code is exchanged between them.
+pub(super) fn compiler_config(stack_bytes: u64) -> Config {
+    let stack = bytes(stack_bytes);
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .max_wasm_stack(stack)
+        .async_stack_size(stack + bytes(HOST_STACK_BYTES))
+        // A guest must not find another's secrets on a reused stack.
+        .async_stack_zeroing(true)
+        .wasm_memory64(false)
+        .shared_memory(false);
+    config
 }
 
 fn open_cache(options: &RuntimeOptions) -> Result<Option<Cache>, RuntimeError> {
@@ -217,7 +224,10 @@ fn open_cache(options: &RuntimeOptions) -> Result<Option<Cache>, RuntimeError> {
     };
     let path = cache::prepare(path)?;
     let mut config = CacheConfig::new();
-    config.with_directory(&path);
+    config
+        .with_directory(path.join(CODE))
+        // Entries are sealed as they are.
+        .with_optimized_compression_usage_counter_threshold(u64::MAX);
     let cache = Cache::new(config).map_err(|error| RuntimeError::Cache {
         path,
         reason: format!("{error:#}"),

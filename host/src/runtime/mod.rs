@@ -10,7 +10,8 @@
 //!
 //! # Layout
 //!
-//! - `load`: file → `survey` → `form` → compiled `plugin`, on the `engine` that fits
+//! - `load`: file → `prepare` (in a child process: `survey`, machine code) → `form` → `plugin`, on the `engine`
+//!   that fits
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
 //! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out
@@ -40,6 +41,7 @@ mod meter;
 mod options;
 mod output;
 mod plugin;
+mod prepare;
 mod redact;
 mod report;
 mod run;
@@ -71,6 +73,7 @@ pub use kv::{Entry, GuestKv, KvError};
 pub use limit::Limit;
 pub use options::RuntimeOptions;
 pub use plugin::{Facts, Plugin};
+pub use prepare::{Preparing, run_if_asked};
 pub use report::{RunEnd, RunReport};
 pub use slot::{Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};
@@ -104,7 +107,7 @@ impl Runtime {
         let engines = Arc::new(Engines::new(options, watchdog.clone())?);
         Ok(Self {
             watchdog,
-            loader: Loader::new(engines, resolver),
+            loader: Loader::new(engines, resolver, options)?,
             slots: Slots::new(options.max_runs),
         })
     }
@@ -194,7 +197,7 @@ impl Runtime {
 
     /// Loads answered by the compile cache since the start.
     pub fn cache_hits(&self) -> usize {
-        self.loader.engines().cache_hits()
+        self.loader.cache_hits()
     }
 
     /// Stops and joins the watchdog thread. All runs must have been reported.

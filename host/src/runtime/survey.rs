@@ -3,6 +3,7 @@
 //! The look is shallow on purpose: the engine validates every instruction later. This file must
 //! never run or compile anything, and never trust a length it has not checked.
 
+use serde::{Deserialize, Serialize};
 use wasmparser::{BinaryReaderError, Encoding, MemoryType, Parser, Payload, TypeRef};
 use wasmtime::Engine;
 
@@ -14,7 +15,7 @@ const PAGE_BYTES: u64 = 64 * 1024;
 const COMPONENT_TYPE: &str = "component-type";
 
 /// What kind of binary it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
     /// A core module.
     Core,
@@ -23,7 +24,7 @@ pub(crate) enum Kind {
 }
 
 /// What the look found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Survey {
     pub(crate) kind: Kind,
     /// Top-level imports: interface names of components, `module` names of core modules.

@@ -30,6 +30,7 @@ random = "16MiB"
 kv_value = "1MiB"
 plugin_size = "1GiB"
 compile_time = "10m"
+compile_memory = "64GiB"
 "#;
 
 /// What a run is made of.
