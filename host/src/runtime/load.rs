@@ -417,10 +417,10 @@ fn link(
     let mut refusal = LoadProblem::Host("no engine for these limits".to_owned());
     let links = Links::of(&order.grants);
     for workshop in choice {
-        let made = workshop
+        let found = workshop
             .shelf
             .get_or(Make::of(file.digest, links), || make(&workshop, links));
-        match made {
+        match found {
             Ok(ready) => return Ok((ready, workshop)),
             Err(problem) => refusal = problem,
         }

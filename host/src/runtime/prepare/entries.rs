@@ -124,7 +124,7 @@ impl EntryStore {
         let text = match read(&path, MOST_ANSWER_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            Err(_) => return self.refuse(&path),
+            Err(_) => return refuse(&path),
         };
         let sealed = text.split_at_checked(64).filter(|(seal, record)| {
             let seal = std::str::from_utf8(seal).unwrap_or_default();
@@ -132,7 +132,7 @@ impl EntryStore {
         });
         let entry = sealed.and_then(|(_, record)| serde_json::from_slice(record).ok());
         if entry.is_none() {
-            return self.refuse(&path);
+            return refuse(&path);
         }
         self.hits.fetch_add(1, Ordering::Relaxed);
         entry
@@ -160,12 +160,12 @@ impl EntryStore {
                     return EntryState::Missing;
                 }
                 Ok((path, None)) => {
-                    self.refuse::<()>(&path);
+                    refuse::<()>(&path);
                     let _ = fs::remove_file(self.record(&id));
                     return EntryState::Broken;
                 }
                 Err(_) => {
-                    self.refuse::<()>(&self.root.join(&file.path));
+                    refuse::<()>(&self.root.join(&file.path));
                     let _ = fs::remove_file(self.record(&id));
                     return EntryState::Broken;
                 }
@@ -223,19 +223,6 @@ impl EntryStore {
         self.root.join(KNOWN).join(format!("{id}.json"))
     }
 
-    /// Removes a file that is not as we left it.
-    fn refuse<T>(&self, path: &Path) -> Option<T> {
-        let outcome = match fs::remove_file(path) {
-            Ok(()) => "it was removed".to_owned(),
-            Err(error) => format!("it cannot be removed: {error}"),
-        };
-        tracing::warn!(
-            file = %path.display(),
-            "an entry of the compile cache was changed by another program: {outcome}, and its plugin is compiled again"
-        );
-        None
-    }
-
     /// Removes the files that were used longest ago, until the rest fits.
     fn sweep(&self, most: u64) {
         let mut files = Vec::new();
@@ -267,6 +254,19 @@ impl EntryStore {
         }
         Ok(())
     }
+}
+
+/// Removes a file that is not as we left it.
+fn refuse<T>(path: &Path) -> Option<T> {
+    let outcome = match fs::remove_file(path) {
+        Ok(()) => "it was removed".to_owned(),
+        Err(error) => format!("it cannot be removed: {error}"),
+    };
+    tracing::warn!(
+        file = %path.display(),
+        "an entry of the compile cache was changed by another program: {outcome}, and its plugin is compiled again"
+    );
+    None
 }
 
 /// One file of the cache.

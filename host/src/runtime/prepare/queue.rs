@@ -25,6 +25,7 @@ pub(super) struct Queue {
     all: Arc<Semaphore>,
     big: Arc<Semaphore>,
     slow: Arc<Semaphore>,
+    slow_after: Duration,
 }
 
 /// A taken place.
@@ -32,19 +33,21 @@ pub(super) struct Place {
     /// Dropped while it is held by a preparation that turned out slow.
     permits: Vec<OwnedSemaphorePermit>,
     slow: Arc<Semaphore>,
+    slow_after: Duration,
 }
 
 impl Queue {
     pub(super) fn for_this_machine() -> Self {
         let cores = available_parallelism().map_or(2, usize::from);
-        Self::of(cores.clamp(2, MOST_PLACES))
+        Self::of(cores.clamp(2, MOST_PLACES), SLOW_AFTER)
     }
 
-    fn of(places: usize) -> Self {
+    fn of(places: usize, slow_after: Duration) -> Self {
         Self {
             all: Arc::new(Semaphore::new(places)),
             big: Arc::new(Semaphore::new(places - 1)),
             slow: Arc::new(Semaphore::new(places / 2)),
+            slow_after,
         }
     }
 
@@ -58,6 +61,7 @@ impl Queue {
         Place {
             permits,
             slow: self.slow.clone(),
+            slow_after: self.slow_after,
         }
     }
 }
@@ -66,7 +70,7 @@ impl Place {
     /// Holds the place while `work` goes on.
     pub(super) async fn hold_for<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
-        if let Ok(done) = timeout(SLOW_AFTER, &mut work).await {
+        if let Ok(done) = timeout(self.slow_after, &mut work).await {
             return done;
         }
         if let Ok(permit) = self.slow.clone().try_acquire_owned() {
@@ -81,38 +85,33 @@ mod tests {
     use super::*;
 
     const BIG: usize = SMALL_BYTES + 1;
+    /// For what must not happen.
+    const MOMENT: Duration = Duration::from_millis(20);
 
     async fn is_free(queue: &Queue, bytes: usize) -> bool {
-        timeout(Duration::from_millis(1), queue.place(bytes))
-            .await
-            .is_ok()
+        timeout(MOMENT, queue.place(bytes)).await.is_ok()
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_small_file_finds_a_place_while_big_ones_wait() {
-        let queue = Queue::of(2);
+        let queue = Queue::of(2, SLOW_AFTER);
         let _compiled = queue.place(BIG).await;
-        let waiting = tokio::spawn({
-            let queue = queue.clone();
-            async move { queue.place(BIG).await }
-        });
-        tokio::task::yield_now().await;
-        assert!(!is_free(&queue, BIG).await);
+        let mut waiting = pin!(queue.place(BIG));
+        assert!(timeout(MOMENT, &mut waiting).await.is_err());
         assert!(is_free(&queue, 10).await);
-        waiting.abort();
+        assert!(!is_free(&queue, BIG).await);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_small_file_that_takes_long_gives_its_place_up_and_a_second_one_does_not() {
-        let queue = Queue::of(2);
+        let queue = Queue::of(2, MOMENT);
         let (mut first, mut second) = (queue.place(10).await, queue.place(10).await);
         assert!(!is_free(&queue, 10).await);
-        let long = Duration::from_secs(60);
-        let mut held = pin!(first.hold_for(tokio::time::sleep(long)));
-        let mut also = pin!(second.hold_for(tokio::time::sleep(long)));
-        assert!(timeout(SLOW_AFTER * 2, &mut held).await.is_err());
-        assert!(timeout(SLOW_AFTER * 2, &mut also).await.is_err());
-        let third = timeout(Duration::from_millis(1), queue.place(10)).await;
+        let mut held = pin!(first.hold_for(std::future::pending::<()>()));
+        let mut also = pin!(second.hold_for(std::future::pending::<()>()));
+        assert!(timeout(MOMENT * 2, &mut held).await.is_err());
+        assert!(timeout(MOMENT * 2, &mut also).await.is_err());
+        let third = timeout(MOMENT, queue.place(10)).await;
         assert!(third.is_ok());
         assert!(!is_free(&queue, 10).await, "two are held and one is slow");
     }

@@ -89,7 +89,7 @@ fn read(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
     let meta = file.metadata()?;
     let is_ours = meta.uid() == rustix::process::geteuid().as_raw()
         && meta.nlink() == 1
-        && meta.mode() & 0o077 == 0;
+        && meta.mode() & 0o7777 == 0o600;
     if !meta.is_file() || !is_ours || meta.len() != KEY_BYTES as u64 {
         return Ok(None);
     }

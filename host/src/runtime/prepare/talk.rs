@@ -12,6 +12,7 @@ use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
 use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::child::ChildLimits;
@@ -54,17 +55,16 @@ impl Request<'_> {
         let both = async {
             let work = async {
                 let told = self.talk(stdin, stdout, admit).await;
-                if !matches!(told, Told::Ended(_)) && self.is_done_with(&told) {
-                    // Nothing more is wanted of it.
-                    let _ = child.start_kill();
+                if self.is_done_with(&told) {
+                    end(&child);
                 }
                 (told, child.wait().await)
             };
             tokio::join!(work, last_words(stderr))
         };
         let Ok(((told, status), stderr)) = timeout(self.limits.time, both).await else {
-            // Both are refused only if it has ended by itself.
-            let _ = child.start_kill();
+            end(&child);
+            // It fails only where nobody waits for processes, and then there is nothing to wait for.
             let _ = child.wait().await;
             return Err(self.limits.late());
         };
@@ -98,7 +98,7 @@ impl Request<'_> {
             })
     }
 
-    /// Whether the process may be killed: it has nothing left to write.
+    /// Whether the process may be killed: nothing more is wanted of it, or it is ending, which stays as it is.
     fn is_done_with(&self, told: &Told) -> bool {
         match told {
             Told::Ready(_) => self.task.dir.is_none(),
@@ -112,8 +112,29 @@ impl Request<'_> {
         stdout: impl AsyncRead + Unpin,
         admit: Admit<'_>,
     ) -> Told {
-        // A process that ended meanwhile reads nothing; its end says why.
-        let _ = self.feed(&mut stdin).await;
+        let (go_on, is_asked) = oneshot::channel();
+        let write = async {
+            // A process that ended meanwhile reads nothing; its end says why.
+            let _ = self.feed(&mut stdin).await;
+            if is_asked.await.is_ok() {
+                let _ = stdin.write_all(GO_ON.as_bytes()).await;
+                let _ = stdin.flush().await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            told = self.answers(stdout, admit, go_on) => told,
+            told = write => told,
+        }
+    }
+
+    async fn answers(
+        &self,
+        stdout: impl AsyncRead + Unpin,
+        admit: Admit<'_>,
+        go_on: oneshot::Sender<()>,
+    ) -> Told {
+        let mut go_on = Some(go_on);
         let mut answers = BufReader::new(stdout.take(MOST_ANSWER_BYTES));
         let (mut stage, mut surveyed) = (PrepareStage::Start, None);
         let mut line = Vec::new();
@@ -137,8 +158,8 @@ impl Request<'_> {
                         return Told::Ready(plugin);
                     }
                     surveyed = Some(plugin);
-                    let _ = stdin.write_all(GO_ON.as_bytes()).await;
-                    let _ = stdin.flush().await;
+                    // The other end is there as long as this is polled.
+                    let _ = go_on.take().map(|go_on| go_on.send(()));
                 }
                 PrepareAnswer::Compiled => {
                     return match surveyed {
@@ -187,6 +208,15 @@ impl Request<'_> {
             Told::Ended(_) if status.success() => Err(garbage("it ended without an answer")),
             Told::Ended(stage) => Err(death::explain(status, stage, stderr, self.limits)),
         }
+    }
+}
+
+/// Kills the process and all of its group, which it leads. It was not waited for, so its number is its own.
+fn end(child: &Child) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+    if let Some(group) = pid.and_then(rustix::process::Pid::from_raw) {
+        // It is refused only if the group has ended by itself.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) fn read(
 
 impl SurveyedPlugin<'_> {
     /// Compiles it with the compiler of this id. The engine leaves its cache entry in `dir`.
-    pub(super) fn compile(&self, dir: &Path, compiler: &str) -> Result<(), LoadProblem> {
+    pub(super) fn compile(&self, dir: &Path, id: &str) -> Result<(), LoadProblem> {
         let host = |error: &dyn std::fmt::Display| {
             LoadProblem::Host(format!("{}: {error}", dir.display()))
         };
@@ -72,7 +72,7 @@ impl SurveyedPlugin<'_> {
         let cache = Cache::new(cache).map_err(|error| host(&error))?;
         let mut config = compiler_config(Limits::default().stack_bytes);
         let engine = Engine::new(config.cache(Some(cache))).map_err(|error| host(&error))?;
-        if id_of(&engine) != compiler {
+        if id_of(&engine) != id {
             return Err(host(&"the compiler is not the host's own"));
         }
         let compiled = match self.plugin.survey.kind {
