@@ -2,6 +2,8 @@
 //!
 //! `files/` holds small modules that once ended a host process.
 
+mod bombs;
+mod compiling;
 mod dropped_in;
 mod neighbour;
 
