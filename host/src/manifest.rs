@@ -89,7 +89,7 @@ fn sections(bytes: &[u8]) -> Option<Vec<&[u8]>> {
         let (number, content);
         (number, content, rest) = split_section(rest)?;
         match number {
-            CUSTOM => found.extend(manifest_in(content)?),
+            CUSTOM => add_manifest(content, &mut found)?,
             // A module's own sections; what lies deeper is the affair of what it belongs to.
             CORE_MODULE => collect(content.strip_prefix(MODULE)?, &mut found)?,
             _ => {}
@@ -104,17 +104,20 @@ fn collect<'a>(mut module: &'a [u8], found: &mut Vec<&'a [u8]>) -> Option<()> {
         let (number, content);
         (number, content, module) = split_section(module)?;
         if number == CUSTOM {
-            found.extend(manifest_in(content)?);
+            add_manifest(content, found)?;
         }
     }
     Some(())
 }
 
-/// The content of a custom section after its name, if that is the manifest's.
-fn manifest_in(content: &[u8]) -> Option<Option<&[u8]>> {
+/// Adds the content of a custom section after its name, if that is the manifest's.
+fn add_manifest<'a>(content: &'a [u8], found: &mut Vec<&'a [u8]>) -> Option<()> {
     let (length, rest) = split_length(content)?;
     let (name, data) = rest.split_at_checked(length)?;
-    Some((name == SECTION.as_bytes()).then_some(data))
+    if name == SECTION.as_bytes() {
+        found.push(data);
+    }
+    Some(())
 }
 
 /// The number and the content of the first section, and what follows it.
@@ -214,7 +217,7 @@ mod tests {
     #[test]
     fn lengths_that_reach_too_far_or_never_end_are_no_manifest() {
         for tail in [
-            &b"\0\xff\xff\xff\xff\x0f" as &[u8],
+            b"\0\xff\xff\xff\xff\x0f" as &[u8],
             b"\0\xff\xff\xff\xff\xff\xff",
             b"\0\x80",
             b"\0\x02\x05a",

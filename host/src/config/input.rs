@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::context::Finding;
-use super::files::open_regular;
+use crate::owned::open_shown;
 
 /// The largest configuration file, in bytes. Ten thousand jobs fit; a wrong file does not.
 const LARGEST: u64 = 1024 * 1024;
@@ -22,7 +22,7 @@ pub(super) struct Input {
 
 /// Reads the file at `path`; a finding if there is nothing to read as text.
 pub(super) fn read(path: &Path) -> Result<Input, Finding> {
-    let file = open_regular(path).map_err(|refusal| {
+    let file = open_shown(path).map_err(|refusal| {
         let (what, help) = refusal.explain();
         Finding::whole(format!("the configuration file {what}")).help(help)
     })?;

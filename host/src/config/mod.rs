@@ -15,6 +15,8 @@
 
 mod allow;
 mod aside;
+mod bounds;
+mod clash;
 mod context;
 mod cron;
 mod drift;
@@ -43,6 +45,7 @@ mod schema;
 mod secrets;
 mod section;
 mod settle;
+mod sharing;
 mod source;
 mod store;
 mod surroundings;
@@ -55,6 +58,8 @@ mod words;
 
 #[cfg(test)]
 mod layers_tests;
+#[cfg(test)]
+mod sharing_tests;
 
 #[cfg(test)]
 mod loading_tests;
@@ -68,9 +73,10 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use clash::{Clash, clash};
 pub use cron::Cron;
 pub use drift::Drift;
-pub use dropped::{Clash, DropIn, clash};
+pub use dropped::DropIn;
 pub use embedded::{Data, Embedded};
 pub use endpoint::Endpoint;
 pub use host::Host;
@@ -84,8 +90,9 @@ pub use ticks::{Beat, MissedTicks, Ticks};
 pub use values::Setting;
 
 pub(crate) use embedded::{Unfit, parse_loopback};
-pub(crate) use files::{Refusal, open_regular};
+pub(crate) use files::{Refusal, open_regular, shown_path};
 pub(crate) use read::{format_size, parse_size};
+pub(crate) use sharing::overlaps_any;
 pub(crate) use values::hex;
 
 use aside::Aside;
@@ -294,7 +301,7 @@ fn read_document(
     let host = host::read(&root);
     let store = store::read(&root, host.host.as_ref().map(Host::data_dir));
     let defaults = Defaults::read(&root);
-    let plugins = plugins::read(&root, &defaults.policy.limits);
+    let plugins = plugins::read(&root, &defaults.policy);
     let jobs = read_jobs(&root, &defaults, plugins.is_said, host.drift);
     Some(Config {
         path: path.to_owned(),

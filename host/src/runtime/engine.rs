@@ -8,7 +8,7 @@
 //! - one on demand per stack size, for every other job, and for all when the pool's address space
 //!   cannot be reserved.
 //!
-//! This file must never turn on threads, 64-bit memories or shared memories: they escape the meter.
+//! This file must never choose a WebAssembly feature by itself: [`proposals`] has the list.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ use wasmtime::{
     PoolingAllocationConfig,
 };
 
-use super::cache;
+use super::cache::{self, CacheError};
 use super::contract;
 use super::error::RuntimeError;
 use super::files;
@@ -27,6 +27,7 @@ use super::host::Host;
 use super::http;
 use super::options::RuntimeOptions;
 use super::prepare::CODE;
+use super::proposals;
 use super::shelf::Shelf;
 use super::watchdog::Watchdog;
 use crate::allow::Allow;
@@ -120,6 +121,12 @@ impl Engines {
         self.cache.as_ref().map_or(0, Cache::cache_misses)
     }
 
+    /// Checks again that no other user can put machine code into the cache.
+    pub(crate) fn check_cache(&self) -> Result<(), CacheError> {
+        let directory = self.cache.as_ref().map(Cache::directory);
+        directory.map_or(Ok(()), |path| cache::check(path))
+    }
+
     #[cfg(test)]
     pub(crate) fn precompile(&self, bytes: &[u8]) -> Vec<u8> {
         let engine = self.pooled.as_ref().map(|pooled| &pooled.engine);
@@ -196,14 +203,14 @@ impl Engines {
     }
 
     fn config(&self, stack_bytes: u64) -> Config {
-        let mut config = compiler_config(stack_bytes);
+        let mut config = config(stack_bytes);
         config.cache(self.cache.clone());
         config
     }
 }
 
-/// The settings of every engine, here and where plugins are compiled: code is exchanged between them.
-pub(super) fn compiler_config(stack_bytes: u64) -> Config {
+/// The configuration of every engine, of those that only compile too: what one compiles, all others accept.
+pub(crate) fn config(stack_bytes: u64) -> Config {
     let stack = bytes(stack_bytes);
     let mut config = Config::new();
     config
@@ -212,9 +219,8 @@ pub(super) fn compiler_config(stack_bytes: u64) -> Config {
         .max_wasm_stack(stack)
         .async_stack_size(stack + bytes(HOST_STACK_BYTES))
         // A guest must not find another's secrets on a reused stack.
-        .async_stack_zeroing(true)
-        .wasm_memory64(false)
-        .shared_memory(false);
+        .async_stack_zeroing(true);
+    proposals::configure(&mut config);
     config
 }
 

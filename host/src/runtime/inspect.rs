@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::error::LoadProblem;
 use super::form::{self, Form};
-use super::prepare::{PrepareLimits, Preparer, Preparing};
+use super::prepare::{PrepareLimits, PreparedPlugin, Preparer, Preparing};
 use crate::allow::Allow;
 use crate::limits::Limits;
 
@@ -51,7 +51,10 @@ pub async fn inspect(
     limits: &Limits,
 ) -> Result<Inspection, LoadProblem> {
     let limits = PrepareLimits::of(job, limits);
-    let read = Preparer::new(preparing).survey(&bytes, &limits).await?;
+    let admit = |plugin: &PreparedPlugin| form::form_of(&plugin.survey).map(drop);
+    let read = Preparer::new(preparing)
+        .validate(&bytes, &limits, &admit)
+        .await?;
     let (found, is_componentized) = (read.plugin.survey, read.plugin.is_componentized);
     let (form, contract) = form::form_of(&found)?;
     let nothing = Allow::default();

@@ -6,7 +6,6 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,11 +23,13 @@ use super::http::{Net, Resolve};
 use super::options::RuntimeOptions;
 use super::plugin::{Facts, Plugin, Ready};
 use super::prepare::{CacheEntry, EntryState, EntryStore, PrepareLimits, PreparedPlugin, Preparer};
+use super::proposals;
 use super::shelf::Make;
 use super::survey::Survey;
 use crate::allow::Allow;
 use crate::config::hex;
 use crate::limits::Limits;
+use crate::owned::{Refusal, open};
 
 /// Plugins read, or loaded from the cache, at once.
 const LOADERS: usize = 4;
@@ -189,7 +190,10 @@ impl Loader {
     async fn prepare(&self, order: &Order, file: &PluginFile) -> Result<Prepared, LoadProblem> {
         let limits = PrepareLimits::of(&order.job, &order.limits);
         let Some(entries) = self.entries.clone() else {
-            let done = self.preparer.survey(&file.bytes, &limits).await?;
+            let done = self
+                .preparer
+                .validate(&file.bytes, &limits, &|_| Ok(()))
+                .await?;
             let bytes = done.bytes.unwrap_or_else(|| file.bytes.clone());
             return Ok(Prepared {
                 plugin: done.plugin,
@@ -302,7 +306,13 @@ fn finish(
     });
     let (ready, workshop) = match loaded {
         Err(_) if is_entry_gone => return Ok(Finished::EntryGone),
-        other => other.map_err(|problem| form::explain(problem, &survey))?,
+        other => other.map_err(|problem| {
+            let problem = form::explain(problem, &survey);
+            match &prepared.code {
+                Code::Bytes(bytes) => proposals::name_proposal(problem, bytes),
+                Code::Entry(..) => problem,
+            }
+        })?,
     };
     Ok(Finished::Loaded(Box::new(Plugin::new(
         Facts {
@@ -338,17 +348,16 @@ fn report_miss(order: &Order) {
 /// Reads at most the limit, from nothing but a regular file.
 fn read(path: &Path, order: &Order) -> Result<Vec<u8>, LoadProblem> {
     let most = order.limits.plugin_bytes;
-    // Opening a pipe would wait for a writer; this flag makes it return.
-    let no_wait = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options()
-        .read(true)
-        .custom_flags(no_wait)
-        .open(path)
-        .map_err(LoadProblem::Unreadable)?;
+    let file = open(path).map_err(|refusal| match refusal {
+        Refusal::Unreadable(error) => LoadProblem::Unreadable(error),
+        Refusal::Directory => LoadProblem::NotAFile("directory"),
+        Refusal::Special => LoadProblem::NotAFile("pipe, socket or device"),
+        other => {
+            let (what, help) = other.explain();
+            LoadProblem::Exposed(format!("{what}: {help}"))
+        }
+    })?;
     let meta = file.metadata().map_err(LoadProblem::Unreadable)?;
-    if !meta.is_file() {
-        return Err(LoadProblem::NotAFile(kind_of_file(meta.file_type())));
-    }
     let too_big = || LoadProblem::TooBig {
         job: order.job.clone(),
         most,
@@ -367,18 +376,6 @@ fn read(path: &Path, order: &Order) -> Result<Vec<u8>, LoadProblem> {
 
 fn read_at_most(file: File, most: u64, into: &mut Vec<u8>) -> io::Result<usize> {
     file.take(most).read_to_end(into)
-}
-
-fn kind_of_file(kind: std::fs::FileType) -> &'static str {
-    if kind.is_dir() {
-        "directory"
-    } else if kind.is_fifo() {
-        "pipe"
-    } else if kind.is_socket() {
-        "socket"
-    } else {
-        "device"
-    }
 }
 
 fn check_digest(order: &Order, found: &[u8; 32]) -> Result<(), LoadProblem> {
@@ -417,9 +414,11 @@ fn link(
     let mut refusal = LoadProblem::Host("no engine for these limits".to_owned());
     let links = Links::of(&order.grants);
     for workshop in choice {
-        let found = workshop
-            .shelf
-            .get_or(Make::of(file.digest, links), || make(&workshop, links));
+        let found = workshop.shelf.get_or(Make::of(file.digest, links), || {
+            let checked = engines.check_cache();
+            checked.map_err(|error| LoadProblem::Host(error.to_string()))?;
+            make(&workshop, links)
+        });
         match found {
             Ok(ready) => return Ok((ready, workshop)),
             Err(problem) => refusal = problem,

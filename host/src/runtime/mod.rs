@@ -10,8 +10,9 @@
 //!
 //! # Layout
 //!
-//! - `load`: file → `prepare` (in a child process: `survey`, machine code) → `form` → `plugin`, on the `engine`
-//!   that fits
+//! - `load`: file → `prepare` (in a child process: `survey` with `caps` and `entry`, machine code) → `form` →
+//!   `plugin`, on the `engine` that fits
+//! - `proposals`: the WebAssembly features that guests may use
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
 //! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out
@@ -21,8 +22,10 @@
 
 mod authority;
 mod cache;
+mod caps;
 mod contract;
 mod engine;
+mod entry;
 mod error;
 mod event;
 mod files;
@@ -42,6 +45,7 @@ mod options;
 mod output;
 mod plugin;
 mod prepare;
+mod proposals;
 mod redact;
 mod report;
 mod run;
@@ -74,6 +78,7 @@ pub use limit::Limit;
 pub use options::RuntimeOptions;
 pub use plugin::{Facts, Plugin};
 pub use prepare::{Preparing, run_if_asked};
+pub(crate) use proposals::validate;
 pub use report::{RunEnd, RunReport};
 pub use slot::{Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};

@@ -6,6 +6,7 @@ mod bombs;
 mod compiling;
 mod dropped_in;
 mod neighbour;
+mod proposals;
 
 use std::time::Duration;
 

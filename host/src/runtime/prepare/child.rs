@@ -11,6 +11,7 @@ use super::confine;
 use super::wire::{GO_ON, PrepareAnswer, PrepareStage, PrepareTask};
 use super::work;
 use crate::runtime::error::LoadProblem;
+use crate::runtime::proposals;
 
 /// The stack for reading a plugin: as much as a program's first thread has.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
@@ -110,15 +111,18 @@ fn work() -> io::Result<()> {
         }
     };
     answer(&PrepareAnswer::Surveyed(read.plugin.clone()));
-    let Some(dir) = &task.dir else { return Ok(()) };
     line.clear();
     input.take(MOST_TASK_BYTES).read_line(&mut line)?;
     if line != GO_ON {
         return Ok(());
     }
     answer(&PrepareAnswer::Begins(PrepareStage::Compile));
-    answer(&match read.compile(dir, &task.compiler) {
-        Ok(()) => PrepareAnswer::Compiled,
+    let worked = match &task.dir {
+        Some(dir) => read.compile(dir, &task.compiler),
+        None => proposals::validate(&read.bytes),
+    };
+    answer(&match worked {
+        Ok(()) => PrepareAnswer::Done,
         Err(problem) => refusal(&problem),
     });
     Ok(())

@@ -106,7 +106,7 @@ impl EntryStore {
 
     /// Checks again that the directory is ours alone.
     pub(crate) fn check_dir(&self) -> Result<(), crate::runtime::CacheError> {
-        crate::runtime::cache::prepare(&self.root).map(drop)
+        crate::runtime::cache::check(&self.root)
     }
 
     /// A new directory for one preparation.

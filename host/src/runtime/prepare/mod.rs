@@ -111,13 +111,14 @@ impl Preparer {
         matches!(self.preparing, Preparing::Child { .. })
     }
 
-    /// Surveys a plugin and compiles nothing.
-    pub(crate) async fn survey(
+    /// Surveys a plugin and, if `admit` lets it, validates it. Compiles nothing.
+    pub(crate) async fn validate(
         &self,
         bytes: &Arc<[u8]>,
         limits: &PrepareLimits,
+        admit: Admit<'_>,
     ) -> Result<Preparation, LoadProblem> {
-        self.run(bytes, limits, None, &|_| Ok(())).await
+        self.run(bytes, limits, None, admit).await
     }
 
     /// Surveys a plugin and, if `admit` lets it, compiles it into `dir`.

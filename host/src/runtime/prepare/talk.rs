@@ -35,7 +35,7 @@ pub(super) struct Request<'a> {
 
 /// The outcome of the answers.
 enum Told {
-    /// The plugin is ready, or surveyed if that was all.
+    /// The plugin is ready.
     Ready(PreparedPlugin),
     /// The plugin, or the task, is refused.
     Refused(LoadProblem),
@@ -55,7 +55,8 @@ impl Request<'_> {
         let both = async {
             let work = async {
                 let told = self.talk(stdin, stdout, admit).await;
-                if self.is_done_with(&told) {
+                if !matches!(told, Told::Ready(_)) {
+                    // Nothing more is wanted of it; or it is ending, which this does not change.
                     end(&child);
                 }
                 (told, child.wait().await)
@@ -96,14 +97,6 @@ impl Request<'_> {
                 let program = self.program.display();
                 LoadProblem::Host(format!("no process to compile in: {program}: {error}"))
             })
-    }
-
-    /// Whether the process may be killed: nothing more is wanted of it, or it is ending, which stays as it is.
-    fn is_done_with(&self, told: &Told) -> bool {
-        match told {
-            Told::Ready(_) => self.task.dir.is_none(),
-            Told::Refused(_) | Told::Ended(_) => true,
-        }
     }
 
     async fn talk(
@@ -154,17 +147,14 @@ impl Request<'_> {
                     if let Err(problem) = admit(&plugin) {
                         return Told::Refused(problem);
                     }
-                    if self.task.dir.is_none() {
-                        return Told::Ready(plugin);
-                    }
                     surveyed = Some(plugin);
                     // The other end is there as long as this is polled.
                     let _ = go_on.take().map(|go_on| go_on.send(()));
                 }
-                PrepareAnswer::Compiled => {
+                PrepareAnswer::Done => {
                     return match surveyed {
                         Some(plugin) => Told::Ready(plugin),
-                        None => Told::Refused(garbage("it compiled before it was asked to")),
+                        None => Told::Refused(garbage("it was done before it was asked to go on")),
                     };
                 }
                 PrepareAnswer::Empty => return Told::Refused(LoadProblem::Empty),
@@ -199,7 +189,7 @@ impl Request<'_> {
         stderr: &str,
     ) -> Result<PreparedPlugin, LoadProblem> {
         match told {
-            Told::Ready(plugin) if status.success() || self.task.dir.is_none() => Ok(plugin),
+            Told::Ready(plugin) if status.success() => Ok(plugin),
             Told::Ready(_) => {
                 let stage = PrepareStage::Compile;
                 Err(death::explain(status, stage, stderr, self.limits))

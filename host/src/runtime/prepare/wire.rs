@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::survey::Survey;
 
-/// The line that lets a surveyed plugin be compiled.
-pub(super) const GO_ON: &str = "compile\n";
+/// The line that lets a surveyed plugin be compiled, or only validated.
+pub(super) const GO_ON: &str = "go on\n";
 /// The most bytes of all answers. A survey is far smaller: its names are capped.
 pub(super) const MOST_ANSWER_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -19,7 +19,7 @@ pub(super) const MOST_ANSWER_BYTES: u64 = 8 * 1024 * 1024;
 pub(super) struct PrepareTask {
     /// How many bytes of the plugin follow the line.
     pub(super) size_bytes: usize,
-    /// The directory for its machine code; none if it is only surveyed.
+    /// The directory for its machine code; none if it is only validated.
     pub(super) dir: Option<PathBuf>,
     /// The compiler that the host can load code of.
     pub(super) compiler: String,
@@ -57,8 +57,8 @@ pub(super) enum PrepareAnswer {
     Begins(PrepareStage),
     /// The survey is done.
     Surveyed(PreparedPlugin),
-    /// The machine code is in the directory.
-    Compiled,
+    /// The plugin is valid, and its machine code is in the directory if there is one.
+    Done,
     /// There are no bytes.
     Empty,
     /// The bytes end too early.

@@ -16,8 +16,9 @@ use super::Preparation;
 use super::wire::{PrepareStage, PreparedPlugin};
 use crate::config::hex;
 use crate::limits::Limits;
-use crate::runtime::engine::compiler_config;
+use crate::runtime::engine;
 use crate::runtime::error::LoadProblem;
+use crate::runtime::proposals;
 use crate::runtime::survey::{Kind, survey};
 
 /// The file with the component that a module became.
@@ -70,7 +71,7 @@ impl SurveyedPlugin<'_> {
         let mut cache = CacheConfig::new();
         cache.with_directory(dir);
         let cache = Cache::new(cache).map_err(|error| host(&error))?;
-        let mut config = compiler_config(Limits::default().stack_bytes);
+        let mut config = engine::config(Limits::default().stack_bytes);
         let engine = Engine::new(config.cache(Some(cache))).map_err(|error| host(&error))?;
         if id_of(&engine) != id {
             return Err(host(&"the compiler is not the host's own"));
@@ -79,8 +80,9 @@ impl SurveyedPlugin<'_> {
             Kind::Core => Module::from_binary(&engine, &self.bytes).map(drop),
             Kind::Component => Component::from_binary(&engine, &self.bytes).map(drop),
         };
-        compiled.map_err(|error| LoadProblem::Invalid {
-            reason: LoadProblem::name(&format!("{error:#}")),
+        compiled.map_err(|error| {
+            let reason = LoadProblem::name(&format!("{error:#}"));
+            proposals::name_proposal(LoadProblem::Invalid { reason }, &self.bytes)
         })
     }
 }
@@ -104,7 +106,7 @@ pub(super) fn here(bytes: &Arc<[u8]>, dir: Option<&Path>) -> Result<Preparation,
 pub(crate) fn compiler_id() -> &'static str {
     static ID: OnceLock<String> = OnceLock::new();
     ID.get_or_init(|| {
-        Engine::new(&compiler_config(Limits::default().stack_bytes))
+        Engine::new(&engine::config(Limits::default().stack_bytes))
             .as_ref()
             .map_or_else(|error| format!("none: {error:#}"), id_of)
     })
@@ -145,7 +147,8 @@ fn componentize(core: &[u8]) -> Result<Vec<u8>, LoadProblem> {
             )
         })
         .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| LoadProblem::Invalid {
-            reason: LoadProblem::name(&format!("{error:#}")),
+        .map_err(|error| {
+            let reason = LoadProblem::name(&format!("{error:#}"));
+            proposals::name_proposal(LoadProblem::Invalid { reason }, core)
         })
 }

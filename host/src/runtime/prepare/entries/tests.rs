@@ -12,6 +12,8 @@ fn plugin(is_componentized: bool) -> PreparedPlugin {
             imports: vec!["wasi_snapshot_preview1".to_owned()],
             exports: vec!["_start".to_owned()],
             carries_component_type: false,
+            start: None,
+            exports_memory: false,
             memory_minimum: 65_536,
         },
         is_componentized,

@@ -56,6 +56,8 @@ fn surveyed() -> String {
             imports: Vec::new(),
             exports: vec!["_start".to_owned()],
             carries_component_type: false,
+            start: None,
+            exports_memory: false,
             memory_minimum: 0,
         },
         is_componentized: false,
@@ -90,13 +92,10 @@ async fn the_end_of_a_process_is_told_in_words_about_the_plugin() {
         ("nothing", "exit 0".to_owned()),
         ("garbage", "echo 'what is this'; sleep 100".to_owned()),
         ("endless garbage", "yes".to_owned()),
-        ("too early", r#"echo '"Compiled"'; sleep 100"#.to_owned()),
+        ("too early", r#"echo '"Done"'; sleep 100"#.to_owned()),
         (
             "died after its answer",
-            format!(
-                "{}; echo '\"Compiled\"'; exec >&-; kill -SEGV $$",
-                surveyed()
-            ),
+            format!("{}; echo '\"Done\"'; exec >&-; kill -SEGV $$", surveyed()),
         ),
     ] {
         let refusal = FakeProgram::new(&script).refusal().await;
@@ -109,7 +108,7 @@ async fn the_end_of_a_process_is_told_in_words_about_the_plugin() {
 async fn a_process_that_reads_all_and_answers_is_believed() {
     // It takes the line and the bytes, and goes on only when it is asked to.
     let script = format!(
-        "read -r task; head -c 300000 >/dev/null; {}; read -r go; [ $go = compile ] && echo '\"Compiled\"'",
+        "read -r task; head -c 300000 >/dev/null; {}; read -r go; [ \"$go\" = \"go on\" ] && echo '\"Done\"'",
         surveyed()
     );
     let plugin = FakeProgram::new(&script).compile().await.unwrap();
@@ -140,7 +139,7 @@ async fn a_process_that_never_ends_is_killed_when_its_time_is_up() {
 #[tokio::test]
 async fn a_process_inherits_nothing() {
     let script = format!(
-        "{}; {{ env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= -e ^OLDPWD=; pwd; ls -l /proc/$$/fd; }} >$(dirname $0)/seen; echo '\"Compiled\"'",
+        "{}; {{ env | grep -v -e ^PWD= -e ^SHLVL= -e ^_= -e ^OLDPWD=; pwd; ls -l /proc/$$/fd; }} >$(dirname $0)/seen; echo '\"Done\"'",
         surveyed()
     );
     let program = FakeProgram::new(&script);
