@@ -228,10 +228,10 @@ fn open_cache(options: &RuntimeOptions) -> Result<Option<Cache>, RuntimeError> {
     let Some(path) = &options.cache_dir else {
         return Ok(None);
     };
-    let path = cache::prepare(path)?;
+    let path = cache::prepare(&cache::prepare(path)?.join(CODE))?;
     let mut config = CacheConfig::new();
     config
-        .with_directory(path.join(CODE))
+        .with_directory(&path)
         // Entries are sealed as they are.
         .with_optimized_compression_usage_counter_threshold(u64::MAX);
     let cache = Cache::new(config).map_err(|error| RuntimeError::Cache {
