@@ -131,6 +131,15 @@ pub(crate) struct Overruled {
     pub(crate) shown: UnixMs,
 }
 
+/// What a claim was written over.
+#[derive(Debug, Default)]
+pub(crate) struct Replaced {
+    /// A tick that was not believed.
+    pub(crate) overruled: Option<Overruled>,
+    /// A claim whose run was cut off: its host is gone, or has lost the lock.
+    pub(crate) cut_off: Option<TickRecord>,
+}
+
 /// What follows from a record for somebody who holds the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Decision {
@@ -318,24 +327,17 @@ fn look_at(record: &TickRecord, tick: UnixMs) -> Look {
     }
 }
 
-/// Claims a tick for a holder of the lock. Also returns a tick that was overruled by that.
-pub(crate) async fn claim(
-    store: &impl TickStore,
-    who: &Claimant,
-    ask: Ask,
-) -> (Claim, Option<Overruled>) {
-    let mut overruled = None;
-    let claim = try_claim(store, who, ask, &mut overruled).await;
-    let is_ours = matches!(claim, Claim::Ours { .. });
-    (claim, overruled.filter(|_| is_ours))
+/// Claims a tick for a holder of the lock. Also returns the record that the claim was written over.
+pub(crate) async fn claim(store: &impl TickStore, who: &Claimant, ask: Ask) -> (Claim, Replaced) {
+    let mut replaced = Replaced::default();
+    let claim = try_claim(store, who, ask, &mut replaced).await;
+    if !matches!(claim, Claim::Ours { .. }) {
+        replaced = Replaced::default();
+    }
+    (claim, replaced)
 }
 
-async fn try_claim(
-    store: &impl TickStore,
-    who: &Claimant,
-    ask: Ask,
-    overruled: &mut Option<Overruled>,
-) -> Claim {
+async fn try_claim(store: &impl TickStore, who: &Claimant, ask: Ask, over: &mut Replaced) -> Claim {
     for _ in 0..TRIES {
         let found = match store.read().await {
             Ok(found) => found,
@@ -385,7 +387,7 @@ async fn try_claim(
         if let Some(lack) = doubt(known, &who.host, (ask.now, ask.settling), &living) {
             return Claim::Lacks(lack);
         }
-        *overruled = record
+        over.overruled = record
             .as_ref()
             .filter(|record| is_ahead(record.tick_unix_ms, ask.now))
             .map(|record| Overruled {
@@ -393,6 +395,9 @@ async fn try_claim(
                 host: record.host.clone(),
                 shown: UnixMs::new(record.clock_unix_ms()),
             });
+        over.cut_off = record
+            .clone()
+            .filter(|record| record.state == TickState::Claimed);
         let replaced = record
             .as_ref()
             .and_then(|record| before(record, expected, &who.host));

@@ -258,7 +258,7 @@ fn claimed(store: &Scripted) -> Claim {
     claimed_over(store).0
 }
 
-fn claimed_over(store: &Scripted) -> (Claim, Option<Overruled>) {
+fn claimed_over(store: &Scripted) -> (Claim, Replaced) {
     let claim = claim(store, &me(), ask(5, 5)).now_or_never();
     claim.expect("it waits for nobody")
 }
@@ -296,10 +296,10 @@ fn a_tick_that_is_years_ahead_is_written_over_and_named() {
     for before in [None, Some(tick_before(4, TickState::Done))] {
         let store = Scripted::new(Some(&far_ahead(before)), &[]);
         assert_eq!(looked(&store), Look::Open);
-        let (claim, overruled) = claimed_over(&store);
+        let (claim, over) = claimed_over(&store);
         let (tick, attempt) = (minute(5), 1);
         assert_eq!(claim, Claim::Ours { tick, attempt });
-        let overruled = overruled.expect("it is told");
+        let overruled = over.overruled.expect("it is told");
         assert_eq!(
             (overruled.host.as_str(), overruled.tick, overruled.shown),
             ("mad", minute(5 + YEARS), minute(5 + YEARS))
@@ -329,6 +329,22 @@ fn what_a_wrong_clock_wrote_over_still_counts() {
     let mut store = Scripted::new(Some(&twice), &[]);
     store.living.push(lives("c", 5, 9));
     assert_eq!(looked(&store), Look::Open);
+}
+
+#[test]
+fn a_claim_names_the_run_that_it_cuts_off() {
+    use TickState::{Claimed, Done, Retry};
+    for (tick, state) in [(5, Claimed), (4, Claimed), (4, Done), (5, Retry)] {
+        let store = Scripted::new(Some(&record(tick, state)), &[]);
+        let (claim, over) = claimed_over(&store);
+        assert!(matches!(claim, Claim::Ours { .. }));
+        let named = over.cut_off.map(|record| record.run_id);
+        let expected = (state == Claimed).then(|| "b-7-0".to_owned());
+        assert_eq!(named, expected, "{tick} {state:?}");
+    }
+    // Named also where the answer to the claim is lost.
+    let store = Scripted::new(Some(&record(5, Claimed)), &[Fate::AnswerLost]);
+    assert!(claimed_over(&store).1.cut_off.is_some());
 }
 
 #[test]
@@ -573,7 +589,7 @@ fn ticks_of_a_dropped_in_job_are_none_of_a_configured_ones() {
     };
     let look = look(&store, "b", asked).now_or_never();
     let claim = claim(&store, &me(), asked).now_or_never();
-    let (Some(Look::Lacks(seen)), Some((Claim::Lacks(met), None))) = (look, claim) else {
+    let (Some(Look::Lacks(seen)), Some((Claim::Lacks(met), _))) = (look, claim) else {
         panic!("it must stand back");
     };
     assert_eq!(seen, met);
