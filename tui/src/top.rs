@@ -15,10 +15,10 @@ use crate::error::TopError;
 use crate::fact::{Fact, Told};
 use crate::filter::Filter;
 use crate::keymap::Settings;
-use crate::model::{Model, Scope};
+use crate::model::{Link, Model, Scope};
 use crate::out::{Form, Line, once};
 use crate::screen::{Ended, Feed, run};
-use crate::source::{Live, Recorder, now, read};
+use crate::source::{self, Live, Recorder, now, read};
 use crate::theme::{Theme, ThemeName};
 
 /// How long `--once` waits for what there is.
@@ -195,24 +195,33 @@ async fn print_once(
     filter: &Filter,
     form: Form,
 ) -> Result<(), TopError> {
-    let mut feed = locks.feed(scope.watched()).except(scope.root().kv());
+    let mut feed = source::feed(locks, &scope);
     let mut model = Model::new(scope);
     let slow = || StoreError::Unknown(format!("nothing was read within {PATIENCE:?}"));
-    let first = tokio::time::timeout(PATIENCE, feed.next()).await;
-    match first.map_err(|_| slow())?.ok_or_else(slow)? {
-        FeedItem::Down { reason } => return Err(StoreError::Unknown(reason).into()),
-        item => model.take(Fact {
-            at: now(),
-            told: Told::Keys(item),
-        }),
+    let until = tokio::time::Instant::now() + PATIENCE;
+    while model.link != Link::Live {
+        let next = tokio::time::timeout_at(until, feed.next()).await;
+        match next.map_err(|_| slow())?.ok_or_else(slow)? {
+            FeedItem::Down { reason } => return Err(TopError::Unread(reason)),
+            item => model.take(Fact {
+                at: now(),
+                told: Told::Keys(item),
+            }),
+        }
     }
+    tell_denied(&model.denied);
     let leases = holders(&model, now());
     let asked = leases
         .into_iter()
         .map(|lease| async move { (lease, locks.lease_ttl(lease).await) });
     let mut answers = iter(asked).buffer_unordered(AT_ONCE);
     while let Some((lease, answer)) = answers.next().await {
-        let told = Told::Ttl(lease, answer?);
+        let told = match answer {
+            Ok(answer) => Told::Ttl(lease, answer),
+            // A right that is lacking hides the time that is left, and nothing else.
+            Err(StoreError::Refused { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
         model.take(Fact { at: now(), told });
     }
     print(&once(&model, filter, now(), form)).map(drop)
@@ -236,7 +245,11 @@ async fn print_on(
                 live.want(holders(&model, fact.at));
             }
         }
+        let before = model.denied.len();
         model.take(fact);
+        if model.denied.len() != before {
+            tell_denied(&model.denied);
+        }
         let mut lines = String::new();
         for number in printed..model.events.total() {
             if let Some(event) = model.events.get(number) {
@@ -266,6 +279,18 @@ fn holders(model: &Model, now: u64) -> Vec<i64> {
     leases.sort_unstable();
     leases.dedup();
     leases
+}
+
+/// Names what is left out, where a program that reads the output does not see it.
+fn tell_denied(denied: &[String]) {
+    for prefix in denied {
+        let prefix = leasehold_records::printable::line(prefix);
+        // A closed standard error is no reason to fail.
+        let _ = writeln!(
+            io::stderr().lock(),
+            "warning: not permitted to read {prefix}: it is left out"
+        );
+    }
 }
 
 /// Prints; false when nobody reads any more.
