@@ -30,12 +30,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the jobs of a configuration file.
+    /// Run the jobs of a configuration.
     ///
     /// SIGTERM or SIGINT stops guests within their grace time and then gives the locks back. A second
-    /// signal stops guests at once.
+    /// signal, or SIGQUIT, stops guests at once. SIGHUP reads the configuration again. SIGUSR1, SIGUSR2, SIGALRM
+    /// and others that would end the process are ignored and logged.
     Run {
-        /// The configuration.
+        /// The configuration: a file, or a folder whose .toml files are read as one.
         #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
         config: PathBuf,
         /// How events are written to standard output.
@@ -62,7 +63,7 @@ enum Command {
     },
     /// Show hosts, jobs and locks as they are now.
     Status {
-        /// The configuration, for its [store].
+        /// The configuration, a file or a folder, for its [store].
         #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
         config: PathBuf,
         /// How to print.
@@ -79,7 +80,7 @@ enum Command {
     Runs {
         /// Only the runs of this job.
         job: Option<String>,
-        /// The configuration, for its [store].
+        /// The configuration, a file or a folder, for its [store].
         #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
         config: PathBuf,
         /// How many to show.
@@ -122,6 +123,9 @@ pub fn main() -> ExitCode {
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(cli.command.log_level())),
         )
         .init();
+    if let Err(error) = crate::threads::try_all() {
+        return end(Err(Failure::internal(&error)));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("leasehold")

@@ -29,8 +29,10 @@ use crate::ending::Signals;
 use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::reload::Stamp;
+use crate::reload::ConfigStamp;
+use crate::serve::report_strays;
 use crate::store::loopback;
+use crate::stray::StraySignals;
 use crate::timeline::{Form, LogFormat, Out, Timeline};
 use crew::{Crew, Plan};
 
@@ -110,8 +112,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Runs the hosts until they have ended or a signal or the time ends them.
 pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
+    let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let file = find(args.file.as_deref())?;
-    let stamp = Stamp::of(&file);
+    let stamp = ConfigStamp::of(&file);
     let said = Config::load_for_development(&file)?;
     let embedded = match said.store().place() {
         Place::Embedded(embedded) => embedded.clone(),
@@ -122,12 +125,13 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let mut prepared = Vec::new();
     for name in names {
         // One after the other: all but the first find their plugins compiled.
-        prepared.push(prepare(config.for_host(&name), stamp).await?);
+        prepared.push(prepare(config.for_host(&name), stamp.clone()).await?);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (form, out) = (args.form(&*clock), args.out()?);
     let timeline = Timeline::start(clock.clone(), form, "dev", out)
         .map_err(|error| Failure::internal(&error))?;
+    let strays = report_strays(strays, &timeline);
     if let Place::Remote(remote) = said.store().place() {
         let endpoints: Vec<String> = remote.endpoints().iter().map(ToString::to_string).collect();
         note(
@@ -161,6 +165,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     };
     store.close().await;
     timeline.say(About::default(), What::StoreClosed);
+    drop(strays);
     timeline.finish();
     let (exit, summary) = ended?;
     if args.log_format != Some(LogFormat::Json) && !summary.is_empty() {

@@ -1,9 +1,10 @@
-//! One event as one line, in each form. Nothing here may break a line in two: what guests say comes in
-//! sanitized, one line at a time.
+//! One event as one line, in each form; a report takes a line for each of its own. Nothing here may break a
+//! line in two: what guests say comes in sanitized, one line at a time.
 
 use std::fmt::Write as _;
 
 use leasehold_lock::BootTime;
+use leasehold_records::printable;
 use serde::Serialize;
 
 use super::Form;
@@ -13,7 +14,7 @@ use crate::event::{About, Event, What};
 /// dark and light ground.
 const COLOURS: [u8; 5] = [34, 32, 35, 36, 33];
 
-/// The line, with its end; empty when this form leaves the event out.
+/// The line, or lines, with their ends; empty when this form leaves the event out.
 pub(super) fn of(event: &Event, form: Form) -> String {
     match form {
         Form::Json => json(event),
@@ -51,13 +52,17 @@ fn text(event: &Event) -> String {
     let host = &event.host;
     let time = humantime::format_rfc3339_millis(event.wall);
     let job = event.about.job.as_deref().unwrap_or("-");
-    let mut line = format!("{time} {host:<10} {job:<14} {}", sentence(&event.what));
+    let head = format!("{time} {host:<10} {job:<14}");
+    let mut line = format!("{head} {}", sentence(&event.what));
     if let Some(token) = event.about.token
         && !matches!(event.what, What::Guest { .. } | What::Progress { .. })
     {
         let _ = write!(line, "  (token {token})");
     }
     line.push('\n');
+    for further in more(&event.what) {
+        let _ = writeln!(line, "{}", format!("{head}  | {further}").trim_end());
+    }
     line
 }
 
@@ -105,7 +110,12 @@ fn story(event: &Event, began: BootTime, colours: bool) -> String {
         format!("{:<7}", event.host),
     );
     let job = event.about.job.as_deref().unwrap_or("-");
-    format!("{seconds:8.3} {host} {job:<10} {what}\n")
+    let head = format!("{seconds:8.3} {host} {job:<10}");
+    let mut line = format!("{head} {what}\n");
+    for further in more(&event.what) {
+        let _ = writeln!(line, "{}", format!("{head}  | {further}").trim_end());
+    }
+    line
 }
 
 fn sentence(what: &What) -> String {
@@ -194,7 +204,11 @@ fn sentence(what: &What) -> String {
         | What::JobRemoved
         | What::PluginRefused { .. }
         | What::ConfigRefused { .. }
+        | What::ConfigGone { .. }
         | What::ConfigReloaded { .. } => change(what),
+        What::SignalIgnored { signal } => format!(
+            "SIGNAL     {signal} is ignored, now and later; SIGTERM stops the host, SIGHUP reloads"
+        ),
         What::HostStopping { reason } => format!("STOPPING   {reason}"),
         What::HostStopped => "STOPPED".into(),
         What::Note { text } => format!("NOTE       {text}"),
@@ -285,8 +299,17 @@ fn change(what: &What) -> String {
         What::JobAdded { plugin, sha256 } => {
             format!("ADDED      {plugin}, sha256 {}", short(sha256))
         }
-        What::JobChanged { sha256, from } => {
-            format!("CHANGED    {from}; plugin sha256 {}", short(sha256))
+        What::JobChanged {
+            plugin,
+            sha256,
+            from,
+            why,
+        } => {
+            let mut line = format!("CHANGED    {from}; {plugin}, sha256 {}", short(sha256));
+            if let Some(why) = why {
+                let _ = write!(line, ": {why}");
+            }
+            line
         }
         What::JobRemoved => "REMOVED".into(),
         What::PluginRefused { file, error, kept } => {
@@ -295,12 +318,17 @@ fn change(what: &What) -> String {
             } else {
                 ""
             };
-            format!("REFUSED    {file}: {}{goes_on}", one_line(error))
+            match error.trim_end().contains('\n') {
+                true => format!("REFUSED    {file}{goes_on}:"),
+                false => format!("REFUSED    {file}: {}{goes_on}", error.trim_end()),
+            }
         }
-        What::ConfigRefused { error } => format!(
-            "REFUSED    the configuration; everything goes on as before: {}",
-            one_line(error)
-        ),
+        What::ConfigRefused { .. } => {
+            "REFUSED    the configuration; everything goes on as before:".into()
+        }
+        What::ConfigGone { file } => {
+            format!("CONFIG     {file} is gone; everything goes on as before, until a restart")
+        }
         What::ConfigReloaded {
             added,
             changed,
@@ -323,14 +351,14 @@ fn short(sha256: &str) -> &str {
     sha256.get(..12).unwrap_or(sha256)
 }
 
-/// Several lines as one, for a log that has one line an event.
-fn one_line(text: &str) -> String {
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    lines.join(" | ")
+/// Further lines of an event: a report that a person reads line by line.
+fn more(what: &What) -> impl Iterator<Item = String> {
+    let report = match what {
+        What::ConfigRefused { error } => error.as_str(),
+        What::PluginRefused { error, .. } if error.trim_end().contains('\n') => error,
+        _ => "",
+    };
+    report.lines().map(printable::line)
 }
 
 #[cfg(test)]
