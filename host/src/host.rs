@@ -143,6 +143,7 @@ impl Host {
             wall: Arc::new(SystemWall),
             timeline: self.timeline.clone(),
             journal: journal.clone(),
+            budgets: Arc::default(),
             progress,
             grace: config.host().grace(),
         };

@@ -6,12 +6,13 @@
 //! - [`secrets`]: what a job is given to keep.
 //! - `checkup`, `serve`, `dev`, `store`, `show`, `top`, `plugin`, `cli`: the commands.
 //! - `check`, `found`, `applied`: what comes before a start, what lies in files, what a host has applied.
+//! - `owned`: opening files that only this user and root can change.
 //! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring. `identity`,
 //!   `claim`: which process it is, and its id, which one process has.
 //! - `supervisor`, `job`: which job should be doing what, and the work that does it.
 //! - [`runtime`]: guests. The only module that names wasmtime.
 //! - `wall`: what clocks show, for schedules and people.
-//! - `fenced`, `connect`: the store, through `leasehold-lock` alone.
+//! - `fenced`, `connect`: the store, through `leasehold-lock` alone. `budget`: how much guests keep there.
 //! - `event`, `timeline`, `journal`: what happened, for people and for the store.
 //!
 //! How one run flows, with no way back: configuration → supervisor → lock → [`Grant`] → runtime →
@@ -29,6 +30,7 @@ pub mod runtime;
 pub mod secrets;
 
 mod applied;
+mod budget;
 mod check;
 mod checkup;
 mod claim;
@@ -45,6 +47,7 @@ mod identity;
 mod job;
 mod journal;
 mod known_jobs;
+mod owned;
 mod plugin;
 mod reload;
 mod serve;

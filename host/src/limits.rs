@@ -35,6 +35,14 @@ pub struct Limits {
     pub random_bytes: u64,
     /// Size of one value written through `fenced-kv`, in bytes.
     pub kv_value_bytes: u64,
+    /// Size of all keys below the granted prefixes together, in bytes, with 256 for each key.
+    pub kv_total_bytes: u64,
+    /// Bytes by which one run may make files grow in writable directories.
+    pub disk_bytes: u64,
+    /// Files, links and directories that one run may make in writable directories.
+    pub disk_files: u32,
+    /// Files and directories open at once.
+    pub open_files: u32,
     /// Size of the body of one request, and of one response, in bytes.
     pub http_body_bytes: u64,
     /// Requests open at once: sent, and neither answered in full nor given up.
@@ -63,6 +71,12 @@ impl Default for Limits {
             handles: 1_000,
             random_bytes: 64 * KIB,
             kv_value_bytes: 512 * KIB,
+            // etcd's default quota is 2 GiB, for the data of all jobs with its history, and for locks.
+            kv_total_bytes: 64 * MIB,
+            disk_bytes: 1024 * MIB,
+            disk_files: 10_000,
+            // A process has 1,024 descriptors in many an environment.
+            open_files: 128,
             http_body_bytes: 4 * MIB,
             http_requests: 16,
             http_field_bytes: 64 * KIB,

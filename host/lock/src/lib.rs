@@ -1,29 +1,4 @@
-//! Locks on etcd that stop counting before they are lost.
-//!
-//! etcd sessions, fair exclusive locks with fencing tokens, and live views of their queues. The
-//! layout of keys is etcd's own convention, so `etcdctl lock` and Go's `concurrency.Mutex` contend
-//! for the same locks.
-//!
-//! The same as a program: `cargo run -p leasehold-lock --example hold`.
-//!
-//! ```no_run
-//! use leasehold_lock::{Acquire, ConnectOptions, Locks};
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let locks = Locks::connect(ConnectOptions::new(["http://127.0.0.1:2379"])).await?;
-//! let grant = locks.acquire(Acquire::new("/jobs/billing")).await?;
-//!
-//! // Ask before every effect; it costs a clock read.
-//! while grant.tenure().admits() {
-//!     // A write that the store itself refuses once the lock is no longer ours.
-//!     locks.kv().put_fenced(&grant.fence(), "/billing/last", b"42").await?;
-//! #   break;
-//! }
-//! grant.release().await?;
-//! locks.close().await;
-//! # Ok(())
-//! # }
-//! ```
-//!
+#![doc = include_str!("../README.md")]
 //! # Layout
 //!
 //! - [`clock`], [`tenure`]: time, and the answer to "may I still act?".
@@ -69,6 +44,7 @@ mod link;
 mod pages;
 mod permitted;
 mod pool;
+mod regular;
 mod renewal;
 mod renewer;
 mod room;
@@ -95,5 +71,6 @@ pub use health::Health;
 pub use kv::{Fence, FencedError, KeyValue, Kv, Scan};
 pub use locks::Locks;
 pub use operator::Trace;
+pub use regular::open_regular;
 pub use tenure::{EndReason, Tenure};
 pub use view::{Freshness, QueueEntry, QueueView, ViewChange};

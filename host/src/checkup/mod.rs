@@ -140,10 +140,7 @@ fn files(config: &Config, refused: &mut Vec<String>) -> Vec<PathBuf> {
         return Vec::new();
     };
     list(plugins.dir()).unwrap_or_else(|error| {
-        let folder = plugins.dir().display();
-        refused.push(format!(
-            "error: plugin folder {folder} cannot be read: {error}"
-        ));
+        refused.push(format!("error: {error}"));
         Vec::new()
     })
 }
@@ -153,7 +150,7 @@ fn drop_in(config: &Config, path: &Path) -> Result<Job, String> {
     let most = config
         .plugins()
         .map_or(0, |plugins| plugins.limits().plugin_bytes);
-    let found = Found::read(path, most).map_err(|why| format!("error: plugin {why}"))?;
+    let found = Found::read_dropped(path, most).map_err(|why| format!("error: plugin {why}"))?;
     let drop_in = found
         .drop_in()
         .map_err(|why| format!("error: plugin {} {why}", path.display()))?;

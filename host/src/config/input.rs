@@ -7,8 +7,8 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::context::Finding;
-use super::files::open_regular;
 use super::pipe;
+use crate::owned::open_shown;
 
 /// The largest configuration in bytes, over all its files.
 ///
@@ -41,7 +41,7 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Input, Finding> {
             ..input
         });
     }
-    let file = open_regular(path).map_err(|refusal| {
+    let file = open_shown(path).map_err(|refusal| {
         let (what, help) = refusal.explain();
         Finding::whole(format!("the configuration file {what}")).help(help)
     })?;

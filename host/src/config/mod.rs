@@ -15,6 +15,8 @@
 
 mod allow;
 mod aside;
+mod bounds;
+mod clash;
 mod context;
 mod cron;
 mod drift;
@@ -46,6 +48,7 @@ mod schema;
 mod secrets;
 mod section;
 mod settle;
+mod sharing;
 mod source;
 mod store;
 mod surroundings;
@@ -60,6 +63,8 @@ mod words;
 mod folder_tests;
 #[cfg(test)]
 mod layers_tests;
+#[cfg(test)]
+mod sharing_tests;
 
 #[cfg(test)]
 mod loading_tests;
@@ -75,9 +80,10 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
+pub use clash::{Clash, clash};
 pub use cron::Cron;
 pub use drift::Drift;
-pub use dropped::{Clash, DropIn, clash};
+pub use dropped::DropIn;
 pub use embedded::{Data, Embedded};
 pub use endpoint::Endpoint;
 pub use host::Host;
@@ -92,10 +98,11 @@ pub use ticks::{Beat, MissedTicks, Ticks};
 pub use values::Setting;
 
 pub(crate) use embedded::{Unfit, parse_loopback};
-pub(crate) use files::{Refusal, open_regular};
+pub(crate) use files::{Refusal, open_regular, shown_path};
 pub(crate) use nearest::nearest;
 pub(crate) use parts::files_of;
 pub(crate) use read::{format_size, parse_size};
+pub(crate) use sharing::overlaps_any;
 pub(crate) use values::hex;
 
 use aside::Aside;
@@ -329,7 +336,7 @@ fn read_rest(roots: &[Section<'_>], drift: Option<Drift>) -> Rest {
         root.report_unknown_keys();
     }
     let defaults = Defaults::read(parts::holder(roots, "defaults"));
-    let plugins = plugins::read(parts::holder(roots, "plugins"), &defaults.policy.limits);
+    let plugins = plugins::read(parts::holder(roots, "plugins"), &defaults.policy);
     let tables = parts::job_tables(roots);
     let mut names: Vec<String> = tables
         .iter()

@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use super::allow::{SaidAllow, for_job};
 use super::files::{self, Kind};
 use super::limits::SaidLimits;
+use super::policy::Policy;
 use super::schema;
 use super::secrets;
 use super::section::{Said, Section};
+use super::sharing::Sharing;
 use crate::allow::{Allow, SecretRef};
 use crate::limits::Limits;
 
@@ -26,6 +28,7 @@ pub struct Plugins {
     allow: Allow,
     secrets: BTreeMap<String, SecretRef>,
     limits: Limits,
+    sharing: Sharing,
 }
 
 impl Plugins {
@@ -54,6 +57,11 @@ impl Plugins {
         &self.secrets
     }
 
+    /// Names, locks and leases of dropped-in jobs. Default: a namespace of their own.
+    pub(super) const fn sharing(&self) -> &Sharing {
+        &self.sharing
+    }
+
     /// The most that a dropped-in plugin may ask for. Default: `[defaults.limits]`.
     pub const fn limits(&self) -> &Limits {
         &self.limits
@@ -78,7 +86,7 @@ pub(super) struct SaidPlugins {
 }
 
 /// Reads `[plugins]`.
-pub(super) fn read(root: &Section<'_>, defaults: &SaidLimits) -> SaidPlugins {
+pub(super) fn read(root: &Section<'_>, defaults: &Policy) -> SaidPlugins {
     let section = root.table("plugins", "plugins", schema::PLUGINS);
     let dir = section.require(
         "dir",
@@ -87,7 +95,8 @@ pub(super) fn read(root: &Section<'_>, defaults: &SaidLimits) -> SaidPlugins {
     );
     let said = SaidAllow::read_policy(&section);
     let secrets = section.take("secrets", secrets::secrets);
-    let limits = SaidLimits::read(&section).or(defaults);
+    let limits = SaidLimits::read(&section).or(&defaults.limits);
+    let sharing = Sharing::read(&section, &defaults.ttl);
     let speaks_of_kv = !matches!(said.kv, Said::Nothing);
     let allow = said.clone().settle().map(|mut allow| {
         if !speaks_of_kv {
@@ -109,6 +118,11 @@ pub(super) fn read(root: &Section<'_>, defaults: &SaidLimits) -> SaidPlugins {
             allow: allow?,
             secrets: secrets.or_default(BTreeMap::new())?,
             limits: most?,
+            sharing: if is_said {
+                sharing?
+            } else {
+                Sharing::unbounded()
+            },
         })
     };
     SaidPlugins {

@@ -60,7 +60,9 @@ pub(super) const JOB: &[&str] = &[
     "limits",
 ];
 /// `[plugins]`
-pub(super) const PLUGINS: &[&str] = &["dir", "allow", "secrets", "limits"];
+pub(super) const PLUGINS: &[&str] = &[
+    "dir", "names", "locks", "max_ttl", "allow", "secrets", "limits",
+];
 /// The file beside a dropped-in plugin: a job's table, but what to run and what may be done is not its
 /// to say.
 pub(super) const SIDECAR: &[&str] = &[
@@ -140,6 +142,10 @@ pub(super) const LIMITS: &[&str] = &[
     "handles",
     "random",
     "kv_value",
+    "kv_total",
+    "disk",
+    "disk_files",
+    "open_files",
     "http_body",
     "http_requests",
     "http_fields",

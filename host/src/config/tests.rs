@@ -173,7 +173,7 @@ fn every_key_of_a_job_arrives() {
             dirs = [{ host = "in", guest = "/in/" }, { host = "/srv/out", guest = "/out", write = true }] }
         limits = { memory = "1MiB", table_elements = 7, instances = 8, stack = "64KiB", output = 2048,
             log_rate = 9, host_call = "8KiB", handles = 16, random = "64B", kv_value = "1KiB",
-            http_body = "2KiB", http_requests = 3, http_fields = "4KiB", http_timeout = "5s",
+            kv_total = "2MiB", disk = "3MiB", disk_files = 5, open_files = 6, http_body = "2KiB", http_requests = 3, http_fields = "4KiB", http_timeout = "5s",
             plugin_size = "1MiB", compile_time = "1s" }
         "#,
     ));
@@ -231,6 +231,10 @@ fn every_key_of_a_job_arrives() {
         handles: 16,
         random_bytes: 64,
         kv_value_bytes: KIB,
+        kv_total_bytes: 2 * MIB,
+        disk_bytes: 3 * MIB,
+        disk_files: 5,
+        open_files: 6,
         http_body_bytes: 2 * KIB,
         http_requests: 3,
         http_field_bytes: 4 * KIB,

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::machine::Now;
+use crate::budget::{Budgets, SharedBudget};
 use crate::config::Job;
 use crate::event::About;
 use crate::journal::Journal;
@@ -32,6 +33,7 @@ pub(crate) struct Bench {
     pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) timeline: Timeline,
     pub(crate) journal: Journal,
+    pub(crate) budget: SharedBudget,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
     /// Ends waits, sleeps and pauses when the host stops.
     pub(crate) cancel: CancellationToken,
@@ -49,6 +51,7 @@ pub(crate) struct BenchMaker {
     pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) timeline: Timeline,
     pub(crate) journal: Journal,
+    pub(crate) budgets: Arc<Budgets>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
     pub(crate) grace: Duration,
 }
@@ -56,9 +59,11 @@ pub(crate) struct BenchMaker {
 impl BenchMaker {
     /// A bench for this job, which nobody has asked to stop yet.
     pub(crate) fn bench(&self, job: Job, plugin: Plugin) -> Bench {
+        let name = job.name().into();
+        let budget = self.budgets.of(&name, job.limits().kv_total_bytes);
         Bench {
             host: self.host.clone(),
-            name: job.name().into(),
+            name,
             lock: job.lock().into(),
             job,
             plugin,
@@ -69,6 +74,7 @@ impl BenchMaker {
             wall: self.wall.clone(),
             timeline: self.timeline.clone(),
             journal: self.journal.clone(),
+            budget,
             progress: self.progress.clone(),
             cancel: CancellationToken::new(),
             stop: StopSignal::new(self.grace),

@@ -16,9 +16,9 @@ use super::machine::{Cause, Turn};
 use super::provision::Provisions;
 use super::work::{Outcome, tell_acquired};
 use crate::event::{About, What};
-use crate::fenced::FencedKv;
+use crate::fenced::{Allotted, FencedKv};
 use crate::journal::{text, unix_ms};
-use crate::runtime::{Authority, GuestEvent, RunEnd, RunReport, RunSpec, Trigger};
+use crate::runtime::{Authority, GuestEvent, Limit, RunEnd, RunReport, RunSpec, Trigger};
 use crate::secrets::{self, Secrets};
 use crate::wall::UnixMs;
 
@@ -78,7 +78,7 @@ impl Run<'_> {
                 return RunReport::of_nothing(end, now, deadline);
             }
         };
-        let kv = FencedKv::new(bench.locks.kv(), grant, bench.root.kv());
+        let kv = FencedKv::new(bench.locks.kv(), grant, bench.root.kv(), self.allotted());
         let authority = Authority {
             lock: text(&bench.lock),
             lock_key: grant.key().to_owned(),
@@ -118,6 +118,16 @@ impl Run<'_> {
             self.tell_loss(reason);
         }
         report
+    }
+
+    fn allotted(&self) -> Allotted {
+        let bench = self.bench;
+        Allotted {
+            budget: bench.budget.clone(),
+            granted: bench.job.allow().kv.clone(),
+            most: bench.job.limits().kv_total_bytes,
+            remedy: bench.job.at_home(&Limit::KvTotal.remedy(&bench.name)),
+        }
     }
 
     fn spec(&self, secrets: Secrets) -> RunSpec {

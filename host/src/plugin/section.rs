@@ -2,7 +2,7 @@
 //!
 //! It must never change anything else in a plugin, and never leave one that is not valid.
 
-use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{Encoding, Parser, Payload};
 
 /// The name of the manifest's section; `plugins/MANIFEST.md` says what is in it.
 const MANIFEST: &str = "leasehold:manifest";
@@ -89,11 +89,7 @@ fn put_length(into: &mut Vec<u8>, mut length: usize) {
 
 /// What a host would say of it, as far as that can be said without compiling.
 fn valid(plugin: &[u8]) -> Result<(), String> {
-    let mut validator = Validator::new_with_features(WasmFeatures::all());
-    validator
-        .validate_all(plugin)
-        .map_err(|error| invalid(&error))?;
-    Ok(())
+    crate::runtime::validate(plugin).map_err(|problem| format!("what the compiler made {problem}"))
 }
 
 fn invalid(error: &wasmparser::BinaryReaderError) -> String {

@@ -85,6 +85,8 @@ pub(crate) struct Reloader {
     next_look: Instant,
     /// Whether something is in force that `check --diff` does not know of.
     unwritten: bool,
+    /// The last fault of the plugins' folder that was logged.
+    folder_fault: Option<String>,
 }
 
 impl Reloader {
@@ -130,6 +132,7 @@ impl Reloader {
             watch: None,
             next_look: Instant::now(),
             unwritten: false,
+            folder_fault: None,
         }
     }
 
@@ -292,18 +295,19 @@ impl Reloader {
     }
 
     /// All sources of jobs that there should be.
-    fn wanted(&self) -> BTreeMap<Key, Source> {
+    fn wanted(&mut self) -> BTreeMap<Key, Source> {
         let configured = self.config.jobs().iter().map(|job| {
             let key = Key::Configured(job.name().to_owned());
             (key, Source::Configured(Box::new(job.clone())))
         });
         let mut wanted: BTreeMap<Key, Source> = configured.collect();
+        let read = self.config.plugins().map(|plugins| list(plugins.dir()));
+        let fault = read.as_ref().and_then(|read| read.as_ref().err()).cloned();
         // A folder that cannot be read right now changes nothing.
-        let files = match self.config.plugins().map(|plugins| list(plugins.dir())) {
+        let files = match read {
             None => Vec::new(),
             Some(Ok(files)) => files,
-            Some(Err(error)) => {
-                tracing::debug!(%error, "the plugins' folder cannot be read");
+            Some(Err(_)) => {
                 let known = self.items.keys();
                 known
                     .filter_map(|key| match key {
@@ -317,7 +321,23 @@ impl Reloader {
             let source = Source::Dropped(self.config.clone(), path.clone());
             wanted.insert(Key::Dropped(path), source);
         }
+        self.note_folder(fault);
         wanted
+    }
+
+    /// Logs a fault of the plugins' folder when it is another than before.
+    fn note_folder(&mut self, fault: Option<String>) {
+        if let (Some(error), Some(plugins)) = (&fault, self.config.plugins())
+            && self.folder_fault != fault
+        {
+            let refused = What::PluginRefused {
+                file: plugins.dir().display().to_string(),
+                error: error.clone(),
+                kept: true,
+            };
+            self.maker.timeline.say(About::default(), refused);
+        }
+        self.folder_fault = fault;
     }
 
     /// Decides which versions are in force, and has the supervisor follow.

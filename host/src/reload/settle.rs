@@ -7,7 +7,7 @@ use std::ops::Bound;
 
 use super::item::{Item, Key};
 use super::version::Version;
-use crate::config::clash;
+use crate::config::{clash, overlaps_any};
 
 /// One thing for the supervisor to do.
 #[derive(Debug)]
@@ -60,10 +60,14 @@ impl Settled {
     pub(super) fn step(&mut self, items: &BTreeMap<Key, Item>) -> (Vec<Step>, Vec<(Key, String)>) {
         let mut chosen: BTreeMap<&str, (&Key, &Version)> = BTreeMap::new();
         let mut locks: BTreeSet<&str> = BTreeSet::new();
+        let mut keys: BTreeSet<&str> = BTreeSet::new();
         let mut refused = Vec::new();
         for (key, version) in self.in_turn(items) {
             let (name, lock) = (version.job.name(), version.job.lock());
-            if chosen.contains_key(name) || is_nested(&locks, lock) {
+            let own = version.job.own();
+            let is_shared = own.lock && locks.contains(lock)
+                || own.keys.iter().any(|prefix| overlaps_any(&keys, prefix));
+            if chosen.contains_key(name) || is_nested(&locks, lock) || is_shared {
                 let present = chosen.values().map(|(_, version)| &version.job);
                 if let Some(clash) = clash(present, &version.job) {
                     refused.push((key.clone(), clash.to_string()));
@@ -72,6 +76,7 @@ impl Settled {
             }
             chosen.insert(name, (key, version));
             locks.insert(lock);
+            keys.extend(version.job.allow().kv.iter().map(String::as_str));
         }
         let gone: Vec<String> = self
             .0

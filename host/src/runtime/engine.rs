@@ -8,7 +8,7 @@
 //! - one on demand per stack size, for every other job, and for all when the pool's address space
 //!   cannot be reserved.
 //!
-//! This file must never turn on threads, 64-bit memories or shared memories: they escape the meter.
+//! This file must never choose a WebAssembly feature by itself: [`proposals`] has the list.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,13 +19,14 @@ use wasmtime::{
     PoolingAllocationConfig,
 };
 
-use super::cache;
+use super::cache::{self, CacheError};
 use super::contract;
 use super::error::RuntimeError;
 use super::files;
 use super::host::Host;
 use super::http;
 use super::options::RuntimeOptions;
+use super::proposals;
 use super::shelf::Shelf;
 use super::watchdog::Watchdog;
 use crate::allow::Allow;
@@ -114,6 +115,12 @@ impl Engines {
         })
     }
 
+    /// Checks again that no other user can put machine code into the cache.
+    pub(crate) fn check_cache(&self) -> Result<(), CacheError> {
+        let directory = self.cache.as_ref().map(Cache::directory);
+        directory.map_or(Ok(()), |path| cache::check(path))
+    }
+
     /// Compilations that were not needed, since the start.
     pub(crate) fn cache_hits(&self) -> usize {
         self.cache.as_ref().map_or(0, Cache::cache_hits)
@@ -195,20 +202,25 @@ impl Engines {
     }
 
     fn config(&self, stack_bytes: u64) -> Config {
-        let stack = bytes(stack_bytes);
-        let mut config = Config::new();
-        config
-            .epoch_interruption(true)
-            .concurrency_support(false)
-            .max_wasm_stack(stack)
-            .async_stack_size(stack + bytes(HOST_STACK_BYTES))
-            // A guest must not find another's secrets on a reused stack.
-            .async_stack_zeroing(true)
-            .wasm_memory64(false)
-            .shared_memory(false)
-            .cache(self.cache.clone());
+        let mut config = config(stack_bytes);
+        config.cache(self.cache.clone());
         config
     }
+}
+
+/// The configuration of every engine, of those that only compile too: what one compiles, all others accept.
+pub(crate) fn config(stack_bytes: u64) -> Config {
+    let stack = bytes(stack_bytes);
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .max_wasm_stack(stack)
+        .async_stack_size(stack + bytes(HOST_STACK_BYTES))
+        // A guest must not find another's secrets on a reused stack.
+        .async_stack_zeroing(true);
+    proposals::configure(&mut config);
+    config
 }
 
 fn open_cache(options: &RuntimeOptions) -> Result<Option<Cache>, RuntimeError> {

@@ -64,6 +64,9 @@ pub enum LoadProblem {
     /// It is a directory, a pipe or a device.
     #[error("is a {0}, not a file: name the .wasm file")]
     NotAFile(&'static str),
+    /// Other users can change it. The text reads on after its name, and has the remedy.
+    #[error("{0}")]
+    Exposed(String),
     /// It is over the size limit.
     #[error("is larger than {most} bytes: {}", Limit::PluginSize.remedy(.job))]
     TooBig {
@@ -122,6 +125,39 @@ pub enum LoadProblem {
         /// What to do.
         remedy: &'static str,
     },
+    /// It needs a WebAssembly proposal that this host leaves off.
+    #[error("uses the WebAssembly proposal \"{name}\", which this host leaves off: {remedy}")]
+    Proposal {
+        /// The proposal.
+        name: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// It has more of something than any toolchain makes.
+    #[error(
+        "has {found} {unit}, and a host takes at most {most}: build it without what it does not use, or split it into several plugins"
+    )]
+    OverCap {
+        /// What there is too much of.
+        unit: &'static str,
+        /// The number at which the look ended: there may be more.
+        found: u64,
+        /// The cap.
+        most: u64,
+    },
+    /// Its `_start` cannot be called without arguments.
+    #[error(
+        "exports `_start` as {found}, and a command's is a function without parameters and results: build it as a program, not as a library"
+    )]
+    Start {
+        /// The kind or type of the export.
+        found: String,
+    },
+    /// Its calls to WASI would have no memory to work on.
+    #[error(
+        "imports wasi_snapshot_preview1 and exports no memory of the name `memory`: link it as a program, as wasm32-wasip1 toolchains do"
+    )]
+    NoMemory,
     /// It was built for another version of the contract.
     #[error("was built for {found}; this host speaks {package}@{ours} (major versions: {major}): rebuild it with a matching SDK or use a matching host", package = super::contract::PACKAGE, ours = super::contract::VERSION, major = super::contract::MAJOR)]
     Contract {

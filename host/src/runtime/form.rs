@@ -4,6 +4,7 @@
 //! would change it. This file must never let a name through that it does not know.
 
 use super::contract;
+use super::entry::Start;
 use super::error::LoadProblem;
 use super::survey::{Kind, Survey};
 use crate::allow::Allow as Grants;
@@ -98,11 +99,27 @@ impl<'a> Name<'a> {
 /// Tells the form and, for jobs, the version of the contract the plugin was built for.
 pub(crate) fn form_of(survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
     match survey.kind {
-        Kind::Core if survey.exports.iter().any(|name| name == "_start") => {
+        Kind::Core => {
+            check_core_entry(survey)?;
             Ok((Form::CoreCommand, None))
         }
-        Kind::Core => Err(no_entry(survey)),
         Kind::Component => form_of_component(survey),
+    }
+}
+
+/// Checks what the engine finds out only when it calls `_start`, under the lock.
+fn check_core_entry(survey: &Survey) -> Result<(), LoadProblem> {
+    match &survey.start {
+        None => Err(no_entry(survey)),
+        Some(Start::Other(found)) => Err(LoadProblem::Start {
+            found: found.clone(),
+        }),
+        Some(Start::Callable)
+            if !survey.exports_memory && survey.imports.iter().any(|name| name == PREVIEW1) =>
+        {
+            Err(LoadProblem::NoMemory)
+        }
+        Some(Start::Callable) => Ok(()),
     }
 }
 

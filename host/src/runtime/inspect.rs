@@ -5,6 +5,7 @@
 use super::error::LoadProblem;
 use super::form::{self, Form};
 use super::load::componentize;
+use super::proposals;
 use super::survey::survey;
 use crate::allow::Allow;
 
@@ -48,6 +49,7 @@ pub fn inspect(bytes: &[u8], job: &str, allow: &Allow) -> Result<Inspection, Loa
         found = survey(&componentize(bytes)?)?;
     }
     let (form, contract) = form::form_of(&found)?;
+    proposals::validate(bytes)?;
     let nothing = Allow::default();
     let state = |import: &String| {
         if form::check_import(found.kind, import, job, &nothing).is_ok() {

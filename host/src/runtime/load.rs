@@ -8,7 +8,6 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,10 +22,12 @@ use super::error::{LoadError, LoadProblem};
 use super::form::{self, Form};
 use super::http::{Net, Resolve};
 use super::plugin::{Facts, Plugin, Ready};
+use super::proposals;
 use super::shelf::Make;
 use super::survey::{Survey, survey};
 use crate::allow::Allow;
 use crate::limits::Limits;
+use crate::owned::{Refusal, open};
 
 /// Plugins compiled at once. One compilation already uses all cores.
 const COMPILERS: usize = 2;
@@ -169,8 +170,8 @@ fn load(
     form::check_imports(&found, &order.job, &order.grants)?;
     check_memory(order, &found)?;
     let net = Net::of(&order.grants, resolver).map_err(LoadProblem::Certificates)?;
-    let (ready, workshop) =
-        compile(engines, order, form, &bytes).map_err(|problem| form::explain(problem, &found))?;
+    let (ready, workshop) = compile(engines, order, form, &bytes)
+        .map_err(|problem| proposals::name_proposal(form::explain(problem, &found), &bytes))?;
     Ok(Plugin::new(
         Facts {
             job: order.job.clone(),
@@ -194,17 +195,16 @@ fn load(
 /// Reads at most the limit, from nothing but a regular file.
 fn read(path: &Path, order: &Order) -> Result<Vec<u8>, LoadProblem> {
     let most = order.limits.plugin_bytes;
-    // Opening a pipe would wait for a writer; this flag makes it return.
-    let no_wait = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = File::options()
-        .read(true)
-        .custom_flags(no_wait)
-        .open(path)
-        .map_err(LoadProblem::Unreadable)?;
+    let file = open(path).map_err(|refusal| match refusal {
+        Refusal::Unreadable(error) => LoadProblem::Unreadable(error),
+        Refusal::Directory => LoadProblem::NotAFile("directory"),
+        Refusal::Special => LoadProblem::NotAFile("pipe, socket or device"),
+        other => {
+            let (what, help) = other.explain();
+            LoadProblem::Exposed(format!("{what}: {help}"))
+        }
+    })?;
     let meta = file.metadata().map_err(LoadProblem::Unreadable)?;
-    if !meta.is_file() {
-        return Err(LoadProblem::NotAFile(kind_of_file(meta.file_type())));
-    }
     let too_big = || LoadProblem::TooBig {
         job: order.job.clone(),
         most,
@@ -223,18 +223,6 @@ fn read(path: &Path, order: &Order) -> Result<Vec<u8>, LoadProblem> {
 
 fn read_at_most(file: File, most: u64, into: &mut Vec<u8>) -> io::Result<usize> {
     file.take(most).read_to_end(into)
-}
-
-fn kind_of_file(kind: std::fs::FileType) -> &'static str {
-    if kind.is_dir() {
-        "directory"
-    } else if kind.is_fifo() {
-        "pipe"
-    } else if kind.is_socket() {
-        "socket"
-    } else {
-        "device"
-    }
 }
 
 fn check_digest(order: &Order, found: &[u8; 32]) -> Result<(), LoadProblem> {
@@ -285,8 +273,9 @@ pub(crate) fn componentize(core: &[u8]) -> Result<Vec<u8>, LoadProblem> {
             )
         })
         .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| LoadProblem::Invalid {
-            reason: LoadProblem::name(&format!("{error:#}")),
+        .map_err(|error| {
+            let reason = LoadProblem::name(&format!("{error:#}"));
+            proposals::name_proposal(LoadProblem::Invalid { reason }, core)
         })
 }
 
@@ -304,7 +293,11 @@ fn compile(
     let links = Links::of(&order.grants);
     let make = Make::of(bytes, links);
     for workshop in choice {
-        let compile = || Ready::make(&workshop, form, bytes, links);
+        let compile = || {
+            let checked = engines.check_cache();
+            checked.map_err(|error| LoadProblem::Host(error.to_string()))?;
+            Ready::make(&workshop, form, bytes, links)
+        };
         match workshop.shelf.get_or(make, compile) {
             Ok(ready) => return Ok((ready, workshop)),
             Err(problem) => refusal = problem,

@@ -10,7 +10,8 @@
 //!
 //! # Layout
 //!
-//! - `load`: file → `survey` → `form` → compiled `plugin`, on the `engine` that fits
+//! - `load`: file → `survey` (`caps`, `entry`) → `form` → compiled `plugin`, on the `engine` that fits
+//! - `proposals`: the WebAssembly features that guests may use
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
 //! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out
@@ -20,8 +21,10 @@
 
 mod authority;
 mod cache;
+mod caps;
 mod contract;
 mod engine;
+mod entry;
 mod error;
 mod event;
 mod files;
@@ -40,6 +43,7 @@ mod meter;
 mod options;
 mod output;
 mod plugin;
+mod proposals;
 mod redact;
 mod report;
 mod run;
@@ -71,6 +75,7 @@ pub use kv::{Entry, GuestKv, KvError};
 pub use limit::Limit;
 pub use options::RuntimeOptions;
 pub use plugin::{Facts, Plugin};
+pub(crate) use proposals::validate;
 pub use report::{RunEnd, RunReport};
 pub use slot::{Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};

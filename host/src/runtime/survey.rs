@@ -3,15 +3,22 @@
 //! The look is shallow on purpose: the engine validates every instruction later. This file must
 //! never run or compile anything, and never trust a length it has not checked.
 
-use wasmparser::{BinaryReaderError, Encoding, MemoryType, Parser, Payload, TypeRef};
-use wasmtime::Engine;
+use std::collections::HashSet;
 
+use wasmparser::{BinaryReaderError, Encoding, MemoryType, Parser, Payload, TypeRef};
+
+use super::caps::Tally;
+use super::entry::{CoreEntry, Start};
 use super::error::LoadProblem;
 
 /// Bytes per page of linear memory.
 const PAGE_BYTES: u64 = 64 * 1024;
 /// Prefix of the custom sections that say of which component a core module is the heart.
 const COMPONENT_TYPE: &str = "component-type";
+/// The first bytes of an ELF file.
+const ELF: &[u8] = b"\x7fELF";
+/// Where an ELF file names the system it is for, and the value of the engine's own.
+const ELF_SYSTEM: (usize, u8) = (7, 200);
 
 /// What kind of binary it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,82 +41,154 @@ pub(crate) struct Survey {
     pub(crate) carries_component_type: bool,
     /// Sum of the declared minimums of all memories, in bytes.
     pub(crate) memory_minimum: u64,
+    /// The export `_start` of a core module.
+    pub(crate) start: Option<Start>,
+    /// A core module whose calls to preview 1 find a memory.
+    pub(crate) exports_memory: bool,
 }
 
-/// Looks at `bytes`.
+/// Looks at `bytes`, once from front to back.
 pub(crate) fn survey(bytes: &[u8]) -> Result<Survey, LoadProblem> {
     let kind = kind_of(bytes)?;
-    let mut survey = Survey {
+    let mut look = Look {
         kind,
-        imports: Vec::new(),
-        exports: Vec::new(),
+        len: bytes.len(),
+        tally: Tally::default(),
+        entry: CoreEntry::default(),
+        imports: Names::default(),
+        exports: Names::default(),
         carries_component_type: false,
         memory_minimum: 0,
     };
-    // Imports and exports of nested modules and components are their own affair.
-    let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| broken(&error, bytes.len()))? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            payload => survey
-                .note(payload, depth)
-                .map_err(|error| broken(&error, bytes.len()))??,
-        }
+        look.note(payload.map_err(|error| broken(&error, bytes.len()))?)?;
     }
-    Ok(survey)
+    look.end()
 }
 
-impl Survey {
-    fn note(
-        &mut self,
-        payload: Payload<'_>,
-        depth: u32,
-    ) -> Result<Result<(), LoadProblem>, BinaryReaderError> {
-        let top = depth == 0;
+/// Distinct names in the order of their first use.
+#[derive(Default)]
+struct Names<'a> {
+    seen: HashSet<&'a str>,
+    in_order: Vec<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn add(&mut self, name: &'a str) {
+        if self.seen.insert(name) {
+            self.in_order.push(name);
+        }
+    }
+
+    fn printable(self) -> Vec<String> {
+        self.in_order.into_iter().map(LoadProblem::name).collect()
+    }
+}
+
+/// A look under way.
+struct Look<'a> {
+    kind: Kind,
+    len: usize,
+    tally: Tally,
+    entry: CoreEntry<'a>,
+    imports: Names<'a>,
+    exports: Names<'a>,
+    carries_component_type: bool,
+    memory_minimum: u64,
+}
+
+impl<'a> Look<'a> {
+    fn note(&mut self, payload: Payload<'a>) -> Result<(), LoadProblem> {
+        // Bodies of functions have no names and are not sections.
+        if matches!(payload, Payload::CodeSectionEntry(_)) {
+            return Ok(());
+        }
+        self.tally.section()?;
+        // Imports and exports of nested modules and components are their own affair, but they count.
+        let top = self.tally.is_at_top();
+        if top && self.kind == Kind::Core {
+            self.entry.note(&payload);
+        }
+        let len = self.len;
+        let broken = |error: BinaryReaderError| broken(&error, len);
         match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                self.tally.enter()?;
+            }
+            Payload::End(_) => self.tally.leave(),
             Payload::MemorySection(memories) => {
                 for memory in memories {
-                    if let Err(problem) = self.note_memory(memory?) {
-                        return Ok(Err(problem));
-                    }
+                    self.note_memory(memory.map_err(broken)?)?;
                 }
             }
             Payload::ImportSection(imports) => {
+                self.tally.imports(imports.count())?;
                 for import in imports.into_imports() {
-                    let import = import?;
-                    if let (TypeRef::Memory(memory), true) = (import.ty, top)
-                        && let Err(problem) = self.note_memory(memory)
-                    {
-                        return Ok(Err(problem));
-                    }
+                    let import = import.map_err(broken)?;
+                    self.tally.name(import.module)?;
+                    self.tally.name(import.name)?;
                     if top {
-                        add(&mut self.imports, import.module);
+                        if let TypeRef::Memory(memory) = import.ty {
+                            self.note_memory(memory)?;
+                        }
+                        self.imports.add(import.module);
                     }
                 }
             }
-            Payload::ExportSection(exports) if top => {
+            Payload::ExportSection(exports) => {
+                self.tally.exports(exports.count())?;
                 for export in exports {
-                    add(&mut self.exports, export?.name);
+                    let export = export.map_err(broken)?;
+                    self.tally.name(export.name)?;
+                    if top {
+                        self.entry
+                            .note_export(export.name, export.kind, export.index);
+                        self.exports.add(export.name);
+                    }
                 }
             }
-            Payload::ComponentImportSection(imports) if top => {
+            Payload::ComponentImportSection(imports) => {
+                self.tally.imports(imports.count())?;
                 for import in imports {
-                    add(&mut self.imports, import?.name.name);
+                    let name = import.map_err(broken)?.name.name;
+                    self.tally.name(name)?;
+                    if top {
+                        self.imports.add(name);
+                    }
                 }
             }
-            Payload::ComponentExportSection(exports) if top => {
+            Payload::ComponentExportSection(exports) => {
+                self.tally.exports(exports.count())?;
                 for export in exports {
-                    add(&mut self.exports, export?.name.name);
+                    let name = export.map_err(broken)?.name.name;
+                    self.tally.name(name)?;
+                    if top {
+                        self.exports.add(name);
+                    }
                 }
             }
-            Payload::CustomSection(section) if top => {
+            Payload::CustomSection(section) => {
+                self.tally.custom_section()?;
+                self.tally.name(section.name())?;
                 self.carries_component_type |=
-                    self.kind == Kind::Core && section.name().starts_with(COMPONENT_TYPE);
+                    top && self.kind == Kind::Core && section.name().starts_with(COMPONENT_TYPE);
             }
             _ => {}
         }
-        Ok(Ok(()))
+        Ok(())
+    }
+
+    fn end(self) -> Result<Survey, LoadProblem> {
+        let len = self.len;
+        Ok(Survey {
+            kind: self.kind,
+            imports: self.imports.printable(),
+            exports: self.exports.printable(),
+            carries_component_type: self.carries_component_type,
+            memory_minimum: self.memory_minimum,
+            exports_memory: self.entry.exports_memory(),
+            start: self.entry.start().map_err(|error| broken(&error, len))?,
+        })
     }
 
     fn note_memory(&mut self, memory: MemoryType) -> Result<(), LoadProblem> {
@@ -131,18 +210,12 @@ impl Survey {
     }
 }
 
-fn add(names: &mut Vec<String>, name: &str) {
-    let name = LoadProblem::name(name);
-    if !names.contains(&name) {
-        names.push(name);
-    }
-}
-
 fn kind_of(bytes: &[u8]) -> Result<Kind, LoadProblem> {
     if bytes.is_empty() {
         return Err(LoadProblem::Empty);
     }
-    if Engine::detect_precompiled(bytes).is_some() {
+    let (at, system) = ELF_SYSTEM;
+    if bytes.starts_with(ELF) && bytes.get(at) == Some(&system) {
         return Err(LoadProblem::Precompiled);
     }
     let magic: &[u8] = b"\0asm";
@@ -166,7 +239,7 @@ fn not_wasm(bytes: &[u8]) -> LoadProblem {
     let trimmed = bytes.trim_ascii_start();
     let remedy = if trimmed.starts_with(b"(module") || trimmed.starts_with(b"(component") {
         "this is the text format: translate it with wat2wasm or wasm-tools parse"
-    } else if bytes.starts_with(b"\x7fELF") {
+    } else if bytes.starts_with(ELF) {
         "this is a program for this machine: build it for wasm32-wasip1 or wasm32-wasip2"
     } else {
         "name the .wasm file that the build made"

@@ -4,6 +4,7 @@
 
 mod dropped_in;
 mod neighbour;
+mod proposals;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use leasehold_tests::bank;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config, config_for};
@@ -57,7 +58,7 @@ impl Neighbour {
         std::fs::rename(&new, folder.join(name)).context("moving a file into place")
     }
 
-    /// Asserts that the ledger's first run still holds its lock and writes, then ends the host with code 0.
+    /// Asserts that the ledger's first run still holds its lock and writes, and that its accounts add up; then ends the host with code 0.
     pub(crate) fn untouched(mut self) -> Result<Vec<Event>> {
         let revision = self.balance_revision()?;
         leasehold_tests::wait::eventually(SLACK, "the ledger to write again", || {
@@ -65,6 +66,7 @@ impl Neighbour {
             ensure!(now > revision, "still at revision {now}");
             Ok(())
         })?;
+        bank::audit(&self.etcd)?;
         let events = self.host.events();
         let hurt: Vec<_> = events
             .iter()

@@ -1,7 +1,5 @@
 //! Every limit of a run, reached by a guest. The loader's limits are in `load.rs`.
 
-use std::fmt::Write;
-
 use super::*;
 
 async fn dies_of(rig: &Rig, wat: &str, limit: Limit) -> RunReport {
@@ -21,16 +19,40 @@ async fn dies_of(rig: &Rig, wat: &str, limit: Limit) -> RunReport {
 }
 
 /// Grows memory `m` by a page at a time and breaks off when refused.
-fn memory_bomb(memories: u32) -> String {
-    let (mut all, mut grow) = (String::new(), String::new());
-    for n in 0..memories {
-        let _ = write!(all, "(memory $m{n} 1)");
-        let full = "(br_if $full (i32.eq (i32.const -1)";
-        let _ = write!(grow, "{full} (memory.grow $m{n} (i32.const 1))))");
-    }
+fn memory_bomb() -> String {
     guests::bare(
-        &all,
-        &format!("(block $full (loop $more {grow} (br $more))) unreachable"),
+        "(memory $m 1)",
+        "(loop $more (br_if $more (i32.ne (i32.const -1) (memory.grow $m (i32.const 1))))) unreachable",
+    )
+}
+
+/// As [`memory_bomb`], with modules of one memory each, grown in turns.
+fn memories_bomb(memories: u32) -> String {
+    let (mut instances, mut with, mut imports, mut grow) = Default::default();
+    let all: &mut [&mut String] = &mut [&mut instances, &mut with, &mut imports, &mut grow];
+    for n in 0..memories {
+        let parts = [
+            format!("(core instance $i{n} (instantiate $m))"),
+            format!(r#"(with "m{n}" (instance $i{n}))"#),
+            format!(r#"(import "m{n}" "grow" (func $grow{n} (result i32)))"#),
+            format!("(br_if $full (i32.eq (i32.const -1) (call $grow{n})))"),
+        ];
+        for (text, part) in all.iter_mut().zip(parts) {
+            text.push_str(&part);
+        }
+    }
+    format!(
+        r#"(component
+        (core module $m (memory 1)
+            (func (export "grow") (result i32) (memory.grow (i32.const 1))))
+        {instances}
+        (core module $r {imports}
+            (func (export "run") (result i32)
+                (block $full (loop $more {grow} (br $more))) unreachable))
+        (core instance $i (instantiate $r {with}))
+        (func $run (result (result)) (canon lift (core func $i "run")))
+        (instance $cli (export "run" (func $run)))
+        (export "wasi:cli/run@0.2.0" (instance $cli)))"#
     )
 }
 
@@ -38,7 +60,7 @@ fn memory_bomb(memories: u32) -> String {
 async fn memory_is_capped_and_the_death_is_explained() {
     let mut rig = Rig::new();
     rig.limits.memory_bytes = 1 << 20;
-    let report = dies_of(&rig, &memory_bomb(1), Limit::Memory).await;
+    let report = dies_of(&rig, &memory_bomb(), Limit::Memory).await;
     assert_eq!(report.peak_memory_bytes, 1 << 20);
 }
 
@@ -46,9 +68,9 @@ async fn memory_is_capped_and_the_death_is_explained() {
 async fn many_memories_share_one_cap() {
     let mut rig = Rig::new();
     rig.limits.memory_bytes = 1 << 20;
-    let report = dies_of(&rig, &memory_bomb(4), Limit::Memory).await;
+    let report = dies_of(&rig, &memories_bomb(4), Limit::Memory).await;
     // The pool has no room for four memories, so this guest came from the engine on demand.
-    assert!(!rig.load(&memory_bomb(4)).await.facts().pooled);
+    assert!(!rig.load(&memories_bomb(4)).await.facts().pooled);
     assert!(report.peak_memory_bytes <= 1 << 20);
 }
 

@@ -1,0 +1,100 @@
+//! Caps on the shape of a plugin's file, far above what any toolchain makes, and the count against them.
+//!
+//! The file's size is no measure of the work it causes: 35 KB of nesting once took 0.3 GiB to compile. Measured on the
+//! largest plugin at hand, an interpreter of 18 MB with its libraries, and given at least 20 times that:
+//!
+//! | | Python | cap |
+//! |---|---|---|
+//! | imports, exports of all its modules | 2,334, 4,223 | 100,000 each |
+//! | longest name, all names together | 162 bytes, 150 KB | 4 KiB, 8 MiB |
+//! | nesting: a component that is composed of others adds a level or two | 1 | 16 |
+//! | modules and components inside | 16 | 1,000 |
+//! | sections, custom ones among them | 700, 25 | 20,000, 2,000 |
+//!
+//! A look over a file at all of the caps takes milliseconds. This file must never grow with what it counts.
+
+use super::error::LoadProblem;
+
+const MOST_IMPORTS: u64 = 100_000;
+const MOST_EXPORTS: u64 = 100_000;
+const MOST_NAME_BYTES: u64 = 4 * 1024;
+const MOST_NAMES_BYTES: u64 = 8 * 1024 * 1024;
+const MOST_NESTING: u64 = 16;
+const MOST_NESTED: u64 = 1_000;
+const MOST_SECTIONS: u64 = 20_000;
+const MOST_CUSTOM_SECTIONS: u64 = 2_000;
+
+/// Counts of what the look has passed.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    imports: u64,
+    exports: u64,
+    name_bytes: u64,
+    depth: u64,
+    nested: u64,
+    sections: u64,
+    custom_sections: u64,
+}
+
+impl Tally {
+    /// Counts a section that says how many imports it has, before they are read.
+    pub(crate) fn imports(&mut self, count: u32) -> Result<(), LoadProblem> {
+        self.imports += u64::from(count);
+        within("imports", self.imports, MOST_IMPORTS)
+    }
+
+    /// Counts a section that says how many exports it has, before they are read.
+    pub(crate) fn exports(&mut self, count: u32) -> Result<(), LoadProblem> {
+        self.exports += u64::from(count);
+        within("exports", self.exports, MOST_EXPORTS)
+    }
+
+    /// Counts the name of an import, an export or a custom section.
+    pub(crate) fn name(&mut self, name: &str) -> Result<(), LoadProblem> {
+        let bytes = name.len() as u64;
+        within("bytes in one name", bytes, MOST_NAME_BYTES)?;
+        self.name_bytes += bytes;
+        within("bytes of names", self.name_bytes, MOST_NAMES_BYTES)
+    }
+
+    /// Counts a section.
+    pub(crate) fn section(&mut self) -> Result<(), LoadProblem> {
+        self.sections += 1;
+        within("sections", self.sections, MOST_SECTIONS)
+    }
+
+    /// Counts a custom section, which [`Tally::section`] counts too.
+    pub(crate) fn custom_section(&mut self) -> Result<(), LoadProblem> {
+        self.custom_sections += 1;
+        within(
+            "custom sections",
+            self.custom_sections,
+            MOST_CUSTOM_SECTIONS,
+        )
+    }
+
+    /// Enters a module or component inside another one.
+    pub(crate) fn enter(&mut self) -> Result<(), LoadProblem> {
+        self.depth += 1;
+        self.nested += 1;
+        within("levels of nesting", self.depth, MOST_NESTING)?;
+        within("modules and components inside", self.nested, MOST_NESTED)
+    }
+
+    /// Leaves the innermost module or component.
+    pub(crate) fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// Whether the look is at the outermost module or component.
+    pub(crate) fn is_at_top(&self) -> bool {
+        self.depth == 0
+    }
+}
+
+fn within(unit: &'static str, found: u64, most: u64) -> Result<(), LoadProblem> {
+    if found > most {
+        return Err(LoadProblem::OverCap { unit, found, most });
+    }
+    Ok(())
+}
