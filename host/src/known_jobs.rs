@@ -1,6 +1,7 @@
 //! A job's name that nothing knows: neither the configuration nor any record.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use leasehold_lock::{Kv, StoreError};
 use leasehold_records::Root;
@@ -40,7 +41,7 @@ fn message(job: &str, known: &BTreeSet<String>) -> String {
     let mut text = format!("there is no job `{}`", printable(job));
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
     if let Some(near) = nearest(job, &names) {
-        text.push_str(&format!("\n  = help: did you mean `{}`?", printable(near)));
+        let _ = write!(text, "\n  = help: did you mean `{}`?", printable(near));
     }
     let listed: Vec<String> = names
         .iter()
@@ -48,13 +49,20 @@ fn message(job: &str, known: &BTreeSet<String>) -> String {
         .map(|name| printable(name))
         .collect();
     let listed = listed.join(", ");
-    text.push_str(&match names.len() {
-        0 => "\n  = help: neither the configuration nor the store knows any job".to_owned(),
+    // Writing to a string cannot fail.
+    let _ = match names.len() {
+        0 => write!(
+            text,
+            "\n  = help: neither the configuration nor the store knows any job"
+        ),
         count if count > MOST_LISTED => {
-            format!("\n  = help: {count} jobs are known, the first of them: {listed}")
+            write!(
+                text,
+                "\n  = help: {count} jobs are known, the first of them: {listed}"
+            )
         }
-        _ => format!("\n  = help: the jobs are: {listed}"),
-    });
+        _ => write!(text, "\n  = help: the jobs are: {listed}"),
+    };
     text
 }
 

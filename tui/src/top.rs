@@ -138,14 +138,25 @@ async fn on_screen(
 }
 
 fn check_terminal(look: &LookArgs) -> Result<(), TopError> {
-    let is_there = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if look.needs_terminal() && !is_there {
-        return Err(TopError::Usage(
-            "there is no terminal to draw on\n  = help: --once prints every lock, --stream prints what happens"
-                .into(),
-        ));
+    if !look.needs_terminal() {
+        return Ok(());
     }
-    Ok(())
+    let is_there = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let lack = if !is_there {
+        "there is no terminal to draw on"
+    } else if !can_draw() {
+        "this terminal cannot be drawn on: TERM is `dumb`; set TERM to what it is, as in TERM=xterm-256color"
+    } else {
+        return Ok(());
+    };
+    Err(TopError::Usage(format!(
+        "{lack}\n  = help: --once prints every lock, --stream prints what happens"
+    )))
+}
+
+/// Whether the terminal can move its cursor, by the name that it gives itself.
+pub fn can_draw() -> bool {
+    std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
 fn filter(look: &LookArgs) -> Result<Filter, TopError> {
@@ -177,8 +188,15 @@ fn setup(look: &LookArgs, source: Source) -> Result<Setup, TopError> {
         mouse: !look.no_mouse && settings.mouse.unwrap_or(true),
         allow_write: look.allow_write,
         source,
-        operator: format!("{}@{machine}", user.as_deref().unwrap_or("somebody")),
+        operator: operator(user, &machine),
     })
+}
+
+/// The person at this terminal, as the audit names them: by number where the environment has no name.
+fn operator(user: Option<String>, machine: &str) -> String {
+    let user = user.filter(|name| !name.is_empty());
+    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    format!("{user}@{machine}")
 }
 
 fn prepared(mut app: App, look: &LookArgs) -> Result<App, TopError> {
@@ -300,5 +318,18 @@ fn print(text: &str) -> Result<bool, TopError> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(TopError::Terminal(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operator_without_a_name_is_a_number_and_never_somebody() {
+        assert_eq!(operator(Some("ann".into()), "vm"), "ann@vm");
+        let own = format!("uid {}@vm", rustix::process::getuid().as_raw());
+        assert_eq!(operator(None, "vm"), own);
+        assert_eq!(operator(Some(String::new()), "vm"), own);
     }
 }

@@ -74,7 +74,10 @@ pub(crate) struct DevArgs {
 impl DevArgs {
     /// Whether the terminal is taken for the dashboard, so that nothing else may be written to it.
     pub(crate) fn takes_terminal(&self) -> bool {
-        self.log_format.is_none() && io::stdin().is_terminal() && io::stdout().is_terminal()
+        self.log_format.is_none()
+            && io::stdin().is_terminal()
+            && io::stdout().is_terminal()
+            && leasehold_tui::can_draw()
     }
 
     fn form(&self, clock: &dyn Clock) -> Form {

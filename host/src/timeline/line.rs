@@ -318,9 +318,10 @@ fn change(what: &What) -> String {
             } else {
                 ""
             };
-            match error.trim_end().contains('\n') {
-                true => format!("REFUSED    {file}{goes_on}:"),
-                false => format!("REFUSED    {file}: {}{goes_on}", error.trim_end()),
+            if error.trim_end().contains('\n') {
+                format!("REFUSED    {file}{goes_on}:")
+            } else {
+                format!("REFUSED    {file}: {}{goes_on}", error.trim_end())
             }
         }
         What::ConfigRefused { .. } => {
