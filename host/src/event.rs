@@ -157,6 +157,13 @@ pub(crate) enum What {
     StandingBack {
         reason: String,
     },
+    /// The process died in the first run of a plugin, which is not run again before `until` or the removal of
+    /// `file`.
+    Quarantined {
+        sha256: String,
+        until: String,
+        file: String,
+    },
     /// A tick that a host with a wrong clock had claimed; it was written over.
     TickDisbelieved {
         tick: String,

@@ -142,7 +142,7 @@ mod tests;
 
 /// A run that has begun, for tests.
 #[cfg(test)]
-fn sample(token: u64) -> RunRecord {
+pub(crate) fn sample(token: u64) -> RunRecord {
     RunRecord {
         job: "j".into(),
         host: "h".into(),

@@ -2,13 +2,12 @@
 //!
 //! Reads only. Times are shown as ages, because that is what one asks at night.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use leasehold_lock::{Freshness, KeyValue, Kv, Locks, Refusal, StoreError, SystemClock};
-use leasehold_records::printable::line as printable;
+use leasehold_records::printable;
 use leasehold_records::{HolderRecord, HostRecord, JobRecord, Root, RunRecord, TickRecord};
 use serde::Serialize;
 
@@ -19,6 +18,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::journal::unix_ms;
 use crate::known_jobs::unknown_job;
+use crate::sink;
 use crate::table::Table;
 use crate::wall::UnixMs;
 
@@ -61,13 +61,12 @@ impl Reader {
 /// Prints that the configuration has mistakes which are nothing to this command.
 pub(crate) fn warn(config: &Reading) {
     if let Some(warning) = config.warning() {
-        // A closed standard error is no reason to fail.
-        let _ = writeln!(std::io::stderr().lock(), "{warning}");
+        sink::tell(&format!("{warning}\n"));
     }
 }
 
 fn unread(error: &StoreError) -> Failure {
-    Failure::new(Exit::Store, format!("cannot read the records: {error}"))
+    Failure::of_line(Exit::Store, &format!("cannot read the records: {error}"))
 }
 
 /// Prints the runs of one job, or of all, newest first.
@@ -147,12 +146,10 @@ impl Newest {
 /// Names records that are left out because their values are too large to be read.
 fn tell_unreadable(keys: &[String]) {
     for key in keys {
-        let key = printable(key);
-        // A closed standard error is no reason to fail.
-        let _ = writeln!(
-            std::io::stderr().lock(),
-            "leasehold: {key} is left out: its value is too large to be read; see it with etcdctl"
-        );
+        let key = printable::line(key);
+        sink::tell(&format!(
+            "leasehold: {key} is left out: its value is too large to be read; see it with etcdctl\n"
+        ));
     }
 }
 
@@ -179,16 +176,16 @@ fn runs_table(runs: &[RunRecord], now: u64) -> String {
             |ended| age(ended.saturating_sub(run.started_unix_ms)),
         );
         table.row([
-            printable(&run.job),
+            run.job.clone(),
             format!("{}{}", run.token, sequence(run.sequence)),
-            printable(&run.host),
+            run.host.clone(),
             format!("{} ago", age(now.saturating_sub(run.started_unix_ms))),
             took,
             run.outcome.as_str().into(),
             // Calls are counted at a run's end.
             run.ended_unix_ms
                 .map_or_else(|| "-".into(), |_| run.calls_refused.to_string()),
-            printable(&run.detail),
+            run.detail.clone(),
         ]);
     }
     table.render_or("no runs are recorded\n")
@@ -247,11 +244,10 @@ pub(crate) async fn status(config: &Path, format: ShowFormat) -> Result<Exit, Fa
     reader.locks.close().await;
     let status = read.map_err(|error| unread(&error))?;
     for prefix in &status.not_permitted {
-        let _ = writeln!(
-            std::io::stderr().lock(),
-            "warning: not permitted to read {}: it is left out",
-            printable(prefix)
-        );
+        let prefix = printable::line(prefix);
+        sink::tell(&format!(
+            "warning: not permitted to read {prefix}: it is left out\n"
+        ));
     }
     match format {
         ShowFormat::Json => print_json(&status),
@@ -379,10 +375,10 @@ fn status_table(status: &Status, now: u64) -> String {
     let mut hosts = Table::new(["HOST", "PID", "UP", "VERSION", "JOBS"]);
     for host in &status.hosts {
         hosts.row([
-            printable(&host.host),
+            host.host.clone(),
             host.pid.to_string(),
             age(now.saturating_sub(host.started_unix_ms)),
-            printable(&host.version),
+            host.version.clone(),
             host.jobs.len().to_string(),
         ]);
     }
@@ -391,11 +387,11 @@ fn status_table(status: &Status, now: u64) -> String {
     ]);
     for job in &status.jobs {
         jobs.row([
-            printable(&job.job),
-            printable(&job.host),
+            job.job.clone(),
+            job.host.clone(),
             job.state.as_str().into(),
             age(now.saturating_sub(job.since_unix_ms)),
-            printable(&job.lock),
+            job.lock.clone(),
             job.token
                 .map_or_else(|| "-".into(), |token| token.to_string()),
             job.last
@@ -403,7 +399,7 @@ fn status_table(status: &Status, now: u64) -> String {
                 .into(),
             job.next_unix_ms
                 .map_or_else(|| "-".into(), |next| until(next, now)),
-            printable(&job.detail),
+            job.detail.clone(),
         ]);
     }
     let mut ticks = Table::new([
@@ -411,10 +407,10 @@ fn status_table(status: &Status, now: u64) -> String {
     ]);
     for tick in &status.ticks {
         ticks.row([
-            printable(&tick.job),
+            tick.job.clone(),
             UnixMs::new(tick.tick_unix_ms).to_string(),
             tick.state.as_str().into(),
-            printable(&tick.host),
+            tick.host.clone(),
             tick.attempt.to_string(),
             tick.token.to_string(),
             tick.outcome
@@ -426,7 +422,7 @@ fn status_table(status: &Status, now: u64) -> String {
     for lock in &status.locks {
         for (place, entry) in lock.entries.iter().enumerate() {
             locks.row([
-                printable(&lock.lock),
+                lock.lock.clone(),
                 if place == 0 {
                     "holds".into()
                 } else {
@@ -458,10 +454,10 @@ fn status_table(status: &Status, now: u64) -> String {
 
 fn who(entry: &EntryStatus) -> String {
     match (&entry.job, &entry.host) {
-        (Some(job), Some(host)) => printable(&format!("{job}@{host}")),
+        (Some(job), Some(host)) => format!("{job}@{host}"),
         _ if entry.administrative => {
             let name = entry.key.rsplit('/').next().unwrap_or_default();
-            format!("administrative hold: {}", printable(name))
+            format!("administrative hold: {name}")
         }
         _ => "another client".into(),
     }
@@ -488,19 +484,15 @@ fn age(millis: u64) -> String {
 }
 
 fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
-    let mut text = serde_json::to_string_pretty(value).map_err(|e| Failure::internal(&e))?;
-    text.push('\n');
-    print(&text)
+    print(&sink::json_pretty(value))
 }
 
 /// Prints, and takes a reader that has gone away for a satisfied one.
 pub(crate) fn print(text: &str) -> Result<Exit, Failure> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::internal(&error))
-        }
-        _ => Ok(Exit::Ok),
-    }
+    let printed = sink::print(text);
+    printed
+        .map_err(|error| Failure::internal(&error))
+        .map(|()| Exit::Ok)
 }
 
 #[cfg(test)]

@@ -357,6 +357,7 @@ impl Supervisor {
                 seat.provisions = Some(provisions);
                 Event::Ready
             }
+            Outcome::Superseded => Event::Ready,
             Outcome::Lacks(lack) => Event::Lacks(lack),
             Outcome::Acquired(grant, at, provisions) => {
                 seat.provisions = Some(provisions);

@@ -78,6 +78,11 @@ impl From<TopError> for Failure {
             5 => Exit::Store,
             _ => Exit::Internal,
         };
-        Self::new(exit, error.to_string())
+        match error {
+            TopError::Connect(_) | TopError::Store(_) | TopError::Recording(_) => {
+                Self::of_line(exit, &error.to_string())
+            }
+            _ => Self::new(exit, error.to_string()),
+        }
     }
 }

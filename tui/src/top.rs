@@ -313,6 +313,7 @@ fn tell_denied(denied: &[String]) {
 
 /// Prints; false when nobody reads any more.
 fn print(text: &str) -> Result<bool, TopError> {
+    let text = leasehold_records::printable::lines(text);
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),

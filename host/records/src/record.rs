@@ -195,6 +195,8 @@ pub enum Outcome {
     Stopped,
     /// Its host vanished; written by the next holder of the lock.
     Abandoned,
+    /// Its host's process died while the guest was at work; written by that host when it came back.
+    Crashed,
 }
 
 impl Outcome {
@@ -213,6 +215,7 @@ impl Outcome {
             Self::Timeout => "timeout",
             Self::Stopped => "stopped",
             Self::Abandoned => "abandoned",
+            Self::Crashed => "crashed",
         }
     }
 }
@@ -424,7 +427,7 @@ mod tests {
             let json = serde_json::to_string(&state).expect("a word");
             assert_eq!(json, format!("\"{}\"", state.as_str()));
         }
-        for outcome in [Outcome::Done, Outcome::Abandoned, Outcome::Limit] {
+        for outcome in [Outcome::Abandoned, Outcome::Crashed, Outcome::Limit] {
             let json = serde_json::to_string(&outcome).expect("a word");
             assert_eq!(json, format!("\"{}\"", outcome.as_str()));
         }

@@ -191,7 +191,7 @@ pub(super) fn json(
             whole
         }
     };
-    format!("{whole:#}\n")
+    crate::sink::json_pretty(&whole)
 }
 
 #[cfg(test)]

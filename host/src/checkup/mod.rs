@@ -73,7 +73,7 @@ pub(crate) async fn run(args: CheckArgs) -> Result<Exit, Failure> {
             CheckFormat::Json => table::json(&args.file, &jobs, args.all),
         }
     };
-    crate::table::print(&text);
+    let _ = crate::sink::print(&text);
     Ok(Exit::Ok)
 }
 

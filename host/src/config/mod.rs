@@ -84,7 +84,7 @@ pub use clash::{Clash, clash};
 pub use cron::Cron;
 pub use drift::Drift;
 pub use dropped::DropIn;
-pub use embedded::{Data, Embedded};
+pub use embedded::{Data, Embedded, History};
 pub use endpoint::Endpoint;
 pub use host::Host;
 pub use job::Job;
@@ -336,7 +336,7 @@ fn read_rest(roots: &[Section<'_>], drift: Option<Drift>) -> Rest {
         root.report_unknown_keys();
     }
     let defaults = Defaults::read(parts::holder(roots, "defaults"));
-    let plugins = plugins::read(parts::holder(roots, "plugins"), &defaults.policy);
+    let plugins = plugins::read(parts::holder(roots, "plugins"), &defaults);
     let tables = parts::job_tables(roots);
     let mut names: Vec<String> = tables
         .iter()

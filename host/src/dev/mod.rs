@@ -17,20 +17,22 @@ use std::time::Duration;
 
 use leasehold_lock::{Clock, Locks, SystemClock};
 use leasehold_records::Root;
-use leasehold_store::{Listen, Options};
+use leasehold_store::Listen;
 use leasehold_tui::LookArgs;
 use tokio_util::sync::CancellationToken;
 
 use crate::check::prepare;
-use crate::config::{Config, Data, Embedded, Place};
+use crate::config::{Config, Embedded, Place};
 use crate::connect::{connect, inside};
-use crate::embedded::EmbeddedStore;
+use crate::embedded::{EmbeddedStore, options};
 use crate::ending::Signals;
 use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::last_words;
 use crate::reload::ConfigStamp;
 use crate::serve::report_strays;
+use crate::sink;
 use crate::store::loopback;
 use crate::stray::StraySignals;
 use crate::timeline::{Form, LogFormat, Out, Timeline};
@@ -78,6 +80,11 @@ impl DevArgs {
             && io::stdin().is_terminal()
             && io::stdout().is_terminal()
             && leasehold_tui::can_draw()
+    }
+
+    /// The form of what is logged beside the events.
+    pub(crate) fn log_format(&self) -> LogFormat {
+        self.log_format.unwrap_or(LogFormat::Text)
     }
 
     fn form(&self, clock: &dyn Clock) -> Form {
@@ -172,7 +179,8 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     timeline.finish();
     let (exit, summary) = ended?;
     if args.log_format != Some(LogFormat::Json) && !summary.is_empty() {
-        crate::show::print(&format!("\n{summary}"))?;
+        // After a signal, a pipe that is never read must not keep the process.
+        last_words::write(io::stdout(), sink::printable(&format!("\n{summary}")));
     }
     Ok(exit)
 }
@@ -260,11 +268,7 @@ fn find(file: Option<&Path>) -> Result<PathBuf, Failure> {
 async fn open(embedded: &Embedded, listen: Option<SocketAddr>) -> Result<EmbeddedStore, Failure> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let address = listen.or(embedded.listen()).unwrap_or(free);
-    let options = match embedded.data() {
-        Data::Memory => Options::memory(),
-        Data::Directory(dir) => Options::directory(dir),
-    };
-    EmbeddedStore::open_with(embedded, options, [Listen::Tcp(address)]).await
+    EmbeddedStore::open_with(embedded, options(embedded), [Listen::Tcp(address)]).await
 }
 
 /// Says something that this command did or saw.

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_lock::KeyValue;
 use leasehold_records::RunRecord;
-use leasehold_records::printable::line as printable;
 
 use crate::table::Table;
 
@@ -37,12 +36,12 @@ fn table(mut runs: Vec<RunRecord>) -> String {
             continue;
         };
         table.row([
-            printable(job),
+            job.to_owned(),
             runs.len().to_string(),
-            printable(&hosts.into_iter().collect::<Vec<_>>().join(" ")),
+            hosts.into_iter().collect::<Vec<_>>().join(" "),
             format!("{} to {}", first.token, last.token),
             outcomes.join(", "),
-            printable(&last.detail),
+            last.detail.clone(),
         ]);
     }
     table.render_or("")

@@ -138,7 +138,8 @@ impl Seat {
             // Whoever works for this job listens to these.
             bench.cancel = self.bench.cancel.clone();
             bench.stop = self.bench.stop.clone();
-            self.bench = Arc::new(*bench);
+            let old = std::mem::replace(&mut self.bench, Arc::new(*bench));
+            old.superseded.cancel();
         } else {
             self.leaving = false;
             self.next = Some(bench);

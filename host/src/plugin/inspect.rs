@@ -138,7 +138,7 @@ pub(crate) async fn run(args: InspectArgs) -> Result<Exit, Failure> {
         InspectFormat::Text => told.text(),
         InspectFormat::Json => told.json(),
     };
-    crate::table::print(&text);
+    let _ = crate::sink::print(&text);
     Ok(if told.can_run() {
         Exit::Ok
     } else {
@@ -361,7 +361,7 @@ impl Told<'_> {
                 json!({ "job": job.name(), "values": Value::Object(pairs.collect()) })
             }
         };
-        let whole = json!({
+        crate::sink::json_pretty(&json!({
             "file": found.path.display().to_string(),
             "size_bytes": found.bytes.len(),
             "sha256": hex(&found.digest),
@@ -372,8 +372,7 @@ impl Told<'_> {
             "manifest": manifest,
             "compiled": self.cache,
             "dropped_in": drop_in,
-        });
-        format!("{whole:#}\n")
+        }))
     }
 }
 

@@ -14,7 +14,7 @@
 //! - `proposals`: the WebAssembly features that guests may use
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
-//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out
+//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out; `current`: what libraries log for it
 //!
 //! Architecture Invariant: this module is the only one that names `wasmtime`, and no type of
 //! `wasmtime` appears in its public interface.
@@ -23,11 +23,13 @@ mod authority;
 mod cache;
 mod caps;
 mod contract;
+pub(crate) mod current;
 mod engine;
 mod entry;
 mod error;
 mod event;
 mod exit;
+mod fault;
 mod files;
 mod form;
 mod gate;
@@ -40,6 +42,7 @@ mod leash;
 mod limit;
 mod lines;
 mod load;
+mod mark;
 mod meter;
 mod options;
 mod output;
@@ -75,6 +78,7 @@ pub use form::Form;
 pub use inspect::{ImportState, Inspection, inspect};
 pub use kv::{Entry, GuestKv, KvError};
 pub use limit::Limit;
+pub use mark::PollMark;
 pub use options::RuntimeOptions;
 pub use passed::RawOutput;
 pub use plugin::{Facts, Plugin};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::mark::PollMark;
 use super::passed::RawOutput;
 use crate::secrets::Secrets;
 
@@ -52,6 +53,8 @@ pub struct RunSpec {
     pub timeout: Option<Duration>,
     /// How the supervisor stops the run.
     pub stop: StopSignal,
+    /// Shows while the guest is polled, for a plugin that has not proven itself.
+    pub mark: Option<PollMark>,
 }
 
 /// The supervisor's end of stopping a run. Clones share the tokens.

@@ -12,7 +12,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::contract::bindings::exports::leasehold::job::guest::{Failure, Outcome};
 use super::gate::Refused;
-use super::leash::{Cause, Leash};
+use super::leash::{Cause, Leash, Pulled};
 use super::limit::Limit;
 use super::meter::Reading;
 use super::report::RunEnd;
@@ -70,6 +70,9 @@ pub(crate) fn of_error(
 ) -> RunEnd {
     if error.is::<Refused>() {
         return of_cause(Cause::Lost, tenure);
+    }
+    if let Some(Pulled(cause)) = error.downcast_ref::<Pulled>() {
+        return of_cause(*cause, tenure);
     }
     if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
         return match status {

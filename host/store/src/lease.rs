@@ -30,7 +30,7 @@ pub(crate) async fn keep_ending(
             .map_or(LONGEST_NAP, |next| next.since(now))
             .clamp(SHORTEST_NAP, LONGEST_NAP);
         if !due.is_empty() {
-            match writer.write(&shared, Command::Expire(due)).await {
+            match writer.write(&shared, Command::Expire(due), None).await {
                 Ok(Reply::Expire(count)) => tracing::debug!(count, "leases have run out"),
                 Ok(_) => {}
                 Err(error) => {

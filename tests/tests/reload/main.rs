@@ -42,6 +42,11 @@ fn folder(host: &HostProcess) -> std::path::PathBuf {
     host.dir().join("plugins")
 }
 
+/// The name of the job that a file in the folder makes.
+fn dropped(name: &str) -> String {
+    format!("dropped.{name}")
+}
+
 /// Puts a file there as a whole, as `mv` does.
 fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let new = folder.join(format!(".{name}.new"));

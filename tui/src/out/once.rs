@@ -122,7 +122,8 @@ fn json(model: &Model, shown: Shown<'_>, rows: Vec<(LockRow<'_>, One)>) -> Strin
         locks: rows.into_iter().map(|(_, one)| one).collect(),
     };
     // Strings, numbers and lists of them always serialize.
-    let mut text = serde_json::to_string_pretty(&all).unwrap_or_default();
+    let mut text =
+        leasehold_records::printable::json(serde_json::to_string_pretty(&all).unwrap_or_default());
     text.push('\n');
     text
 }

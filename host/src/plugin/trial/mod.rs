@@ -109,6 +109,7 @@ pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
         config_json: given.config_json,
         timeout: job.timeout(),
         stop: StopSignal::new(given.config.host().grace()),
+        mark: None,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let began = clock.now();

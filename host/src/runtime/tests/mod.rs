@@ -6,6 +6,7 @@ mod contract;
 mod files;
 mod forms;
 mod guests;
+mod host_calls;
 mod limits;
 mod load;
 mod output;
@@ -169,6 +170,7 @@ pub(super) fn spec() -> RunSpec {
         config_json: r#"{"a":1}"#.to_owned(),
         timeout: None,
         stop: StopSignal::new(Duration::from_mins(1)),
+        mark: None,
     }
 }
 
