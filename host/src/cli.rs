@@ -137,7 +137,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Err(error) = crate::threads::try_all() {
         // Written from here: what writes otherwise is a thread too.
-        crate::sink::tell(&format!("error: {error}\n"));
+        sink::tell(&format!("error: {error}\n"));
         return Exit::Internal.into();
     }
     let diagnostics = Diagnostics::install(cli.command.log_level(), cli.command.log_format());

@@ -486,6 +486,34 @@ mod tests {
     }
 
     #[test]
+    fn refused_configuration_is_a_report_with_a_log_line_for_each_line() {
+        let error = "error: unknown key `x\u{1b}`\n --> one.toml:1:1\n\n1 error in one.toml";
+        let refused = What::ConfigRefused {
+            error: error.into(),
+        };
+        let text = of(&event("dev-1", None, refused.clone()), Form::Text);
+        let head = "1970-01-01T00:00:01.500Z dev-1      ledger        ";
+        let lines: Vec<&str> = text
+            .lines()
+            .map(|line| line.strip_prefix(head).unwrap())
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                " REFUSED    the configuration; everything goes on as before:",
+                "  | error: unknown key `x\u{fffd}`",
+                "  |  --> one.toml:1:1",
+                "  |",
+                "  | 1 error in one.toml",
+            ]
+        );
+        let json = of(&event("dev-1", None, refused), Form::Json);
+        assert_eq!(json.lines().count(), 1);
+        let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+        assert_eq!(json["error"], error);
+    }
+
+    #[test]
     fn a_wrong_clock_and_a_lack_are_told_with_host_cause_and_remedy() {
         let disbelieved = What::TickDisbelieved {
             tick: "2031-01-08T00:00:00Z".into(),
