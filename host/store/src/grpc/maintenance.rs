@@ -165,6 +165,7 @@ impl PbMaintenanceService for MaintenanceService {
 
 #[cfg(test)]
 mod tests {
+    use AlarmAction::{Activate, Deactivate, Get};
     use etcd_client::{AlarmAction, AlarmType, Client, ConnectOptions, Error};
 
     use super::API_VERSION;
@@ -217,7 +218,6 @@ mod tests {
             let alarms = client.alarm(action, about, None).await.unwrap();
             alarms.alarms().len()
         };
-        use AlarmAction::{Activate, Deactivate, Get};
         assert_eq!(list(&mut client, Get, AlarmType::None).await, 0);
         raise(&mut client, &mut number).await;
         assert_eq!(list(&mut client, Get, AlarmType::None).await, 1);
