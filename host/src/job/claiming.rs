@@ -132,6 +132,7 @@ fn ask(bench: &Bench, tick: UnixMs, newest: UnixMs) -> Ask {
         newest,
         now,
         settling,
+        is_dropped: bench.job.is_dropped(),
     }
 }
 

@@ -544,6 +544,7 @@ impl World {
             newest,
             now,
             settling,
+            is_dropped: false,
         }
     }
 

@@ -35,6 +35,7 @@ use leasehold_records::{HostRecord, Outcome, TickBefore, TickRecord, TickState};
 
 use super::clocks::{self, LivingHost, Reading, SKEW};
 use super::machine::{Claim, Lack, Look, Mark};
+use super::whose::counting;
 use crate::wall::UnixMs;
 
 /// How often a claim is tried again before the lock is given back: each attempt has read the record anew, and
@@ -117,6 +118,8 @@ pub(crate) struct Ask {
     pub(crate) now: UnixMs,
     /// How long a host that has come waits for others to write.
     pub(crate) settling: Duration,
+    /// Whether the job was dropped into a folder.
+    pub(crate) is_dropped: bool,
 }
 
 /// A tick that was not believed, and written over.
@@ -270,6 +273,7 @@ pub(crate) async fn look(store: &impl TickReader, own: &str, ask: Ask) -> Look {
         tick,
         now,
         settling,
+        is_dropped,
         ..
     } = ask;
     let Ok(found) = store.read().await else {
@@ -282,6 +286,10 @@ pub(crate) async fn look(store: &impl TickReader, own: &str, ask: Ask) -> Look {
         None => None,
         Some(Ok(record)) => Some(record),
         Some(Err(_)) => return Look::Open,
+    };
+    let record = match counting(record, is_dropped) {
+        Ok(record) => record,
+        Err(lack) => return Look::Lacks(lack),
     };
     let revision = found.map_or(0, |found| found.revision);
     let living = store.hosts().await.unwrap_or_default();
@@ -346,6 +354,10 @@ async fn try_claim(
                 ));
             }
         };
+        let record = match counting(record, ask.is_dropped) {
+            Ok(record) => record,
+            Err(lack) => return Claim::Lacks(lack),
+        };
         if let Some(own) = record.as_ref().filter(|record| is_own(record, who)) {
             // A write of ours whose answer did not arrive.
             return Claim::Ours {
@@ -404,6 +416,7 @@ async fn try_claim(
             outcome: None,
             retry_unix_ms: None,
             before: replaced,
+            dropped: ask.is_dropped,
         };
         match store.write_fenced(expected, claimed.to_json()).await {
             Ok(()) => return Claim::Ours { tick, attempt },
