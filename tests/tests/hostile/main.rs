@@ -4,16 +4,16 @@
 
 mod again;
 mod dropped_in;
+mod forged;
 mod links;
 mod names;
-mod forged;
 mod neighbour;
 mod owners;
 mod proposals;
-mod store_clients;
 mod quarantine;
 mod shown;
 mod slow_calls;
+mod store_clients;
 mod unread;
 
 use std::time::Duration;
