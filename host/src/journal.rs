@@ -9,9 +9,11 @@
 //! - `fit`: records cut to their largest size; pure.
 //! - `history`: the runs of a job kept bounded, and those that never ended.
 //! - `sizes`: how many of a job's records fit their bytes; pure.
+//! - `cut_off`: runs of hosts that are gone, known from the claims of their ticks.
 //! - `losses`: what was dropped, and how it is reported; pure.
 //! - `writer`: the task.
 
+mod cut_off;
 mod fit;
 mod history;
 mod losses;
@@ -51,6 +53,7 @@ enum Note {
     JobGone { job: String, host: String },
     RunStarted(RunRecord),
     RunEnded(RunRecord),
+    RunCutOff(RunRecord),
 }
 
 /// The way into the journal. Cheap to clone.
@@ -105,6 +108,11 @@ impl Journal {
 
     pub(crate) fn run_ended(&self, record: RunRecord) {
         self.note(Note::RunEnded(record));
+    }
+
+    /// Records a run of a host that is gone, unless that host recorded it.
+    pub(crate) fn run_cut_off(&self, record: RunRecord) {
+        self.note(Note::RunCutOff(record));
     }
 }
 

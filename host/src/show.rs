@@ -520,6 +520,7 @@ mod tests {
             ended_unix_ms: None,
             outcome,
             before: None,
+            dropped: false,
             retry_unix_ms: None,
         };
         let status = Status {

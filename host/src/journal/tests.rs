@@ -281,3 +281,28 @@ async fn the_last_records_are_written_before_the_end_and_the_job_is_looked_after
     scene.locks.close().await;
     scene.store.close().await;
 }
+
+#[tokio::test]
+async fn a_run_that_was_cut_off_is_recorded_unless_its_host_recorded_it() {
+    let scene = Scene::new().await;
+    let (journal, task) = scene.journal();
+    journal.run_ended(ended("j", 7));
+    scene
+        .wait("the first run", async |scene| scene.runs("j").await.pop())
+        .await;
+    let cut_off = |token| RunRecord {
+        outcome: Outcome::Abandoned,
+        ..started("j", token)
+    };
+    journal.run_cut_off(cut_off(7));
+    journal.run_cut_off(cut_off(8));
+    let runs = scene
+        .wait("both runs", async |scene| {
+            let runs = scene.runs("j").await;
+            (runs.len() == 2).then_some(runs)
+        })
+        .await;
+    let outcomes: Vec<_> = runs.iter().map(|run| (run.token, run.outcome)).collect();
+    assert_eq!(outcomes, [(7, Outcome::Done), (8, Outcome::Abandoned)]);
+    scene.end(journal, task).await;
+}

@@ -14,6 +14,7 @@ use leasehold_records::Root;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::cut_off::{CutOff, CutOffRun};
 use super::history::{self, Findings, Histories, Visit};
 use super::losses::Losses;
 use super::outbox::{Load, Outbox};
@@ -57,6 +58,7 @@ enum Done {
     Lease(Result<LeaseFacts, StoreError>),
     Looked(Vec<(Visit, Result<Findings, StoreError>)>),
     Mended(Vec<Visit>, Result<(), StoreError>),
+    CutOff(CutOffRun, Result<bool, StoreError>),
 }
 
 /// Writes records until every sender has been dropped and all are written.
@@ -68,6 +70,8 @@ pub(super) struct Writer {
     counts: Arc<Counts>,
     outbox: Outbox,
     histories: Histories,
+    /// Runs of hosts that are gone.
+    cut_off: CutOff,
     losses: Losses,
     lease: Lease,
     /// The host's own record, which shows whether standing records are still there.
@@ -97,6 +101,7 @@ impl Writer {
             counts,
             outbox: Outbox::default(),
             histories: Histories::default(),
+            cut_off: CutOff::default(),
             losses: Losses::default(),
             lease: Lease {
                 current: None,
@@ -173,6 +178,7 @@ impl Writer {
                 let key = self.root.run(&run_key(&record));
                 self.outbox.run_ended(key, &record, now);
             }
+            Note::RunCutOff(record) => self.cut_off.note(&self.root, &record),
         }
     }
 
@@ -186,7 +192,11 @@ impl Writer {
     fn is_done(&self) -> bool {
         // A history that is not due is left to the next host that runs the job.
         let is_visited = self.histories.wake().is_none_or(|due| due > Instant::now());
-        self.is_closing && self.outbox.is_empty() && self.under_way.is_empty() && is_visited
+        self.is_closing
+            && self.outbox.is_empty()
+            && self.cut_off.is_empty()
+            && self.under_way.is_empty()
+            && is_visited
     }
 
     /// Counts what was dropped, and reports it when a burst is over.
@@ -214,6 +224,7 @@ impl Writer {
         let wakes = [
             write,
             merged.map(|at| at.max(self.not_before)),
+            self.cut_off.is_waiting().then_some(self.not_before),
             visit.map(|at| at.max(self.not_before)),
             look,
             self.losses.wake(),
@@ -246,6 +257,13 @@ impl Writer {
             self.begin(async move {
                 let written = kv.commit(batch).await;
                 Done::Load(load, lease, written)
+            });
+        }
+        if let Some(run) = self.cut_off.begin() {
+            let kv = self.kv.clone();
+            self.begin(async move {
+                let written = kv.compare_and_put(&run.key, 0, &run.json).await;
+                Done::CutOff(run, written)
             });
         }
         if !self.is_visiting {
@@ -301,6 +319,14 @@ impl Writer {
                 }
             }
             Done::Looked(looks) => self.looked(looks, now),
+            Done::CutOff(run, written) => {
+                let failed = written.err().filter(|_| !self.is_closing);
+                self.cut_off.ended(failed.as_ref().map(|_| run));
+                if let Some(error) = failed {
+                    tracing::debug!(%error, "cannot record a run of a host that is gone");
+                    self.not_before = now + self.backoff.next();
+                }
+            }
             Done::Mended(visits, mended) => {
                 self.is_visiting = false;
                 if let Err(error) = mended {
