@@ -133,6 +133,9 @@ enum StoreCommand {
 
 /// Runs the program and says how it ended.
 pub fn main() -> ExitCode {
+    if let Some(ended) = crate::runtime::run_if_asked() {
+        return ended;
+    }
     let cli = Cli::parse();
     let diagnostics = Diagnostics::install(cli.command.log_level(), cli.command.log_format());
     let goes_on = cli.command.goes_on();

@@ -5,13 +5,19 @@
 //! because of it.
 //!
 //! - `outbox`: the records that wait, and which of them share a transaction; pure.
+//! - `merging`: runs that come too fast for one record each; pure.
+//! - `fit`: records cut to their largest size; pure.
 //! - `history`: the runs of a job kept bounded, and those that never ended.
+//! - `sizes`: how many of a job's records fit their bytes; pure.
 //! - `losses`: what was dropped, and how it is reported; pure.
 //! - `writer`: the task.
 
+mod fit;
 mod history;
 mod losses;
+mod merging;
 mod outbox;
+mod sizes;
 mod writer;
 
 use std::sync::Arc;
@@ -19,7 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use leasehold_lock::Locks;
-use leasehold_records::{HostRecord, JobRecord, Root, RunRecord};
+use leasehold_records::{HostRecord, JobRecord, Root, RunKey, RunRecord};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -124,6 +130,14 @@ impl JournalTask {
     }
 }
 
+fn run_key(record: &RunRecord) -> RunKey {
+    RunKey {
+        job: record.job.clone(),
+        token: record.token,
+        sequence: record.sequence,
+    }
+}
+
 /// Milliseconds since 1970, for people.
 pub(crate) fn unix_ms(time: std::time::SystemTime) -> u64 {
     time.duration_since(std::time::UNIX_EPOCH)
@@ -163,5 +177,6 @@ pub(crate) fn sample(token: u64) -> RunRecord {
         peak_memory_bytes: 0,
         output: String::new(),
         output_truncated_bytes: 0,
+        merged: None,
     }
 }

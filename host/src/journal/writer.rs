@@ -10,14 +10,14 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use leasehold_lock::{Backoff, Kv, Locks, Refusal, StoreError};
-use leasehold_records::{Root, RunKey, RunRecord};
+use leasehold_records::Root;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::history::{self, Findings, Histories, Visit};
 use super::losses::Losses;
 use super::outbox::{Load, Outbox};
-use super::{Counts, Note};
+use super::{Counts, Note, run_key};
 
 /// Transactions under way at once. Two keep the store busy; more bridge a slow disk or a far store.
 const LANES: usize = 4;
@@ -163,7 +163,7 @@ impl Writer {
             Note::JobGone { job, host } => {
                 let key = self.root.job(&job, &host);
                 self.histories.forget(&job);
-                self.outbox.job_removed(key, &job, now);
+                self.outbox.job_removed(&self.root, key, &job, now);
             }
             Note::RunStarted(record) => {
                 let key = self.root.run(&run_key(&record));
@@ -179,6 +179,7 @@ impl Writer {
     /// Every sender has been dropped: the records of runs are written at once, and the rest goes with the lease.
     fn close(&mut self) {
         self.is_closing = true;
+        self.outbox.line_up_all(&self.root, Instant::now());
         self.outbox.forget_standing();
     }
 
@@ -209,8 +210,10 @@ impl Writer {
         let write = write.filter(|_| has_lane).map(|at| at.max(self.not_before));
         let visit = self.histories.wake().filter(|_| !self.is_visiting);
         let look = (!self.lease.is_asked && !self.is_closing).then_some(self.lease.look_at);
+        let merged = self.outbox.merged_due();
         let wakes = [
             write,
+            merged.map(|at| at.max(self.not_before)),
             visit.map(|at| at.max(self.not_before)),
             look,
             self.losses.wake(),
@@ -232,6 +235,7 @@ impl Writer {
         if now < self.not_before {
             return;
         }
+        self.outbox.line_up(&self.root, now);
         let lease = self.lease.current;
         while self.lanes < self.most_lanes()
             && let Some(load) = self.outbox.depart(now, lease.is_some(), self.is_closing)
@@ -319,8 +323,11 @@ impl Writer {
         let Err(error) = written else {
             self.backoff.reset();
             self.failure = None;
-            for (key, mark) in self.outbox.written(load) {
-                self.histories.ran(key, mark, now);
+            for (key, mark, bytes) in self.outbox.written(load) {
+                self.histories.wrote(&mark.job, key.clone(), bytes);
+                if mark.is_first {
+                    self.histories.ran(key, mark, now);
+                }
             }
             return;
         };
@@ -416,13 +423,5 @@ impl Writer {
             let kv = self.kv.clone();
             self.begin(async move { Done::Mended(visits, history::mend(kv, findings).await) });
         }
-    }
-}
-
-fn run_key(record: &RunRecord) -> RunKey {
-    RunKey {
-        job: record.job.clone(),
-        token: record.token,
-        sequence: record.sequence,
     }
 }

@@ -35,7 +35,7 @@ impl Embedded {
             .grace("500ms")
             .job(LEDGER, |job| {
                 let job = job.plugin(&ledger).ttl("6s").allow_kv(&["ledger/"]);
-                job.config("pause_ms", 20)
+                job.config("pause_ms", 20).config("transfers", 1_000_000)
             });
         let host = HostProcess::start(&config)?;
         let opened = host.wait_for(SLACK, |event| event.is("store-opened"))?;

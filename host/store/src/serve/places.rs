@@ -56,7 +56,7 @@ impl Accept for Socket {
     }
 }
 
-/// The places of all listeners.
+/// The places of all listeners of one kind.
 pub(super) struct Places {
     free: Arc<Semaphore>,
     most: usize,

@@ -57,7 +57,7 @@ async fn an_answer_beyond_the_share_is_given_and_the_next_once_it_is_read() {
 
 #[tokio::test]
 async fn a_watch_beyond_the_share_is_cancelled_with_the_reason_and_the_others_go_on() {
-    let (server, address) = with_share(100).await;
+    let (server, address) = with_share(150).await;
     let mut client = Client::connect([&address], None).await.unwrap();
     let mut stream = client.watch("a", None).await.unwrap();
     assert!(stream.message().await.unwrap().unwrap().created());
