@@ -13,6 +13,8 @@ pub(super) const STORE: &[&str] = &[
     "dir",
     "memory",
     "listen",
+    "history",
+    "history_size",
     "endpoints",
     "root",
     "user",

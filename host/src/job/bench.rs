@@ -15,6 +15,7 @@ use crate::budget::{Budgets, SharedBudget};
 use crate::config::Job;
 use crate::event::About;
 use crate::journal::Journal;
+use crate::quarantine::Quarantine;
 use crate::runtime::{Plugin, Runtime, StopSignal};
 use crate::timeline::Timeline;
 use crate::wall::WallClock;
@@ -34,7 +35,10 @@ pub(crate) struct Bench {
     pub(crate) timeline: Timeline,
     pub(crate) journal: Journal,
     pub(crate) budget: SharedBudget,
+    pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
+    /// Cancelled when a new version of the job has taken this one's place.
+    pub(crate) superseded: CancellationToken,
     /// Ends waits, sleeps and pauses when the host stops.
     pub(crate) cancel: CancellationToken,
     pub(crate) stop: StopSignal,
@@ -52,6 +56,7 @@ pub(crate) struct BenchMaker {
     pub(crate) timeline: Timeline,
     pub(crate) journal: Journal,
     pub(crate) budgets: Arc<Budgets>,
+    pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
     pub(crate) grace: Duration,
 }
@@ -75,7 +80,9 @@ impl BenchMaker {
             timeline: self.timeline.clone(),
             journal: self.journal.clone(),
             budget,
+            quarantine: self.quarantine.clone(),
             progress: self.progress.clone(),
+            superseded: CancellationToken::new(),
             cancel: CancellationToken::new(),
             stop: StopSignal::new(self.grace),
         }
@@ -93,7 +100,7 @@ impl Bench {
 
     /// The id of a run: which host, under which token, and which under that.
     pub(crate) fn run_id(&self, token: u64, sequence: u32) -> String {
-        format!("{}-{token}-{sequence}", self.host)
+        leasehold_records::run_id(&self.host, token, sequence)
     }
 
     pub(crate) fn about(&self) -> About {

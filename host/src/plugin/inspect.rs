@@ -140,7 +140,7 @@ pub(crate) async fn run(args: InspectArgs) -> Result<Exit, Failure> {
         InspectFormat::Text => told.text(),
         InspectFormat::Json => told.json(),
     };
-    crate::table::print(&text);
+    let _ = crate::sink::print(&text);
     Ok(if told.can_run() {
         Exit::Ok
     } else {
@@ -200,6 +200,7 @@ impl Told<'_> {
         let found = self.found;
         let mut text = String::new();
         let mut row = |key: &str, value: &str| {
+            let value = printable::line(value);
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{key:<10}  {value}");
         };
@@ -363,7 +364,7 @@ impl Told<'_> {
                 json!({ "job": job.name(), "values": Value::Object(pairs.collect()) })
             }
         };
-        let whole = json!({
+        crate::sink::json_pretty(&json!({
             "file": found.path.display().to_string(),
             "size_bytes": found.bytes.len(),
             "sha256": hex(&found.digest),
@@ -374,8 +375,7 @@ impl Told<'_> {
             "manifest": manifest,
             "compiled": self.cache,
             "dropped_in": drop_in,
-        });
-        format!("{whole:#}\n")
+        }))
     }
 }
 

@@ -5,7 +5,7 @@
 //! one pass [`printable`] first.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use leasehold_records::printable;
@@ -48,7 +48,7 @@ pub enum RuntimeError {
 
 /// A plugin that was refused.
 #[derive(Debug, thiserror::Error)]
-#[error("job {job}: plugin {}: {problem}", .path.display())]
+#[error("job {job}: plugin {}: {problem}", shown(.path))]
 pub struct LoadError {
     /// The job whose plugin it is.
     pub job: String,
@@ -57,6 +57,11 @@ pub struct LoadError {
     /// What is wrong with it.
     #[source]
     pub problem: LoadProblem,
+}
+
+/// A path as a part of a message of several lines: a file's name may hold a line end.
+fn shown(path: &Path) -> String {
+    printable::line(&path.display().to_string())
 }
 
 /// What is wrong with a plugin.

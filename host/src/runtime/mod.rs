@@ -10,12 +10,12 @@
 //!
 //! # Layout
 //!
-//! - `load`: file → `prepare` (in a child process: `survey` with `caps` and `entry`, machine code) → `form` →
+//! - `load`: file → `prepare` (in a child process: `survey` with `caps`, `type_nesting` and `entry`, machine code) → `form` →
 //!   `plugin`, on the `engine` that fits
 //! - `proposals`: the WebAssembly features that guests may use
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
-//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out
+//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out; `current`: what libraries log for it
 //!
 //! Architecture Invariant: this module is the only one that names `wasmtime`, and no type of
 //! `wasmtime` appears in its public interface.
@@ -24,10 +24,13 @@ mod authority;
 mod cache;
 mod caps;
 mod contract;
+pub(crate) mod current;
 mod engine;
 mod entry;
 mod error;
 mod event;
+mod exit;
+mod fault;
 mod files;
 mod form;
 mod gate;
@@ -40,9 +43,11 @@ mod leash;
 mod limit;
 mod lines;
 mod load;
+mod mark;
 mod meter;
 mod options;
 mod output;
+mod passed;
 mod plugin;
 mod prepare;
 mod proposals;
@@ -54,6 +59,7 @@ mod slot;
 mod spec;
 mod survey;
 mod tail;
+mod type_nesting;
 mod verdict;
 mod wasi;
 mod watchdog;
@@ -75,7 +81,9 @@ pub use form::Form;
 pub use inspect::{ImportState, Inspection, inspect};
 pub use kv::{Entry, GuestKv, KvError};
 pub use limit::Limit;
+pub use mark::PollMark;
 pub use options::RuntimeOptions;
+pub use passed::RawOutput;
 pub use plugin::{Facts, Plugin};
 pub use prepare::{Preparing, run_if_asked};
 pub(crate) use proposals::validate;
