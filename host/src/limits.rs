@@ -88,7 +88,7 @@ impl Default for Limits {
             // A JavaScript or Python guest takes half a minute of one core, once; on a small machine
             // two may be compiled at once, beside other work.
             compile_time: Duration::from_mins(2),
-            // The largest guests at hand, JavaScript's and Python's, take a third of it.
+            // The largest guests at hand, JavaScript's and Python's, take half of it on two cores.
             compile_memory_bytes: 1024 * MIB,
         }
     }

@@ -72,6 +72,7 @@ fn run(limits: &ChildLimits) -> ExitCode {
         // The host ended before this process asked to end with it.
         return ExitCode::from(NOT_SET_UP);
     }
+    confine::share_cores();
     if let Err(why) = confine::forbid_calls() {
         answer(&PrepareAnswer::Unconfined(why));
     }

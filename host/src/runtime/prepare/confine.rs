@@ -12,6 +12,7 @@ use landlock::{
     RulesetCreatedAttr as _, RulesetStatus,
 };
 use rustix::process::{Resource, Rlimit, Signal};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule,
@@ -19,6 +20,8 @@ use seccompiler::{
 
 /// Files open at once: three pipes, a handful of the compiler's.
 const MOST_FILES: u64 = 64;
+/// Cores that one preparation uses at most: memory grows with them, and the host needs some too.
+pub(super) const MOST_CORES: usize = 4;
 /// The rights that the rules below know; a kernel that knows fewer gives what it has.
 const RIGHTS: ABI = ABI::V5;
 
@@ -77,6 +80,25 @@ pub(super) fn limit(memory_bytes: u64, processor_seconds: u64) -> io::Result<()>
     // If the machine itself runs out of memory, this process goes first. It may be refused.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     Ok(())
+}
+
+/// Keeps this process to a few of its cores; which ones differs between processes. It may be refused.
+pub(super) fn share_cores() {
+    let Ok(all) = sched_getaffinity(None) else {
+        return;
+    };
+    let cores: Vec<usize> = (0..CpuSet::MAX_CPU)
+        .filter(|core| all.is_set(*core))
+        .collect();
+    if cores.len() <= MOST_CORES {
+        return;
+    }
+    let first = usize::try_from(std::process::id()).unwrap_or(0) * MOST_CORES % cores.len();
+    let mut some = CpuSet::new();
+    for core in cores.iter().cycle().skip(first).take(MOST_CORES) {
+        some.set(*core);
+    }
+    let _ = sched_setaffinity(None, &some);
 }
 
 /// Forbids system calls that reach out of the process, to this thread and those it starts.

@@ -2,11 +2,13 @@
 //!
 //! No worker blocks on it. A process that is given up on is killed and waited for before the answer.
 
+use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
 
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
@@ -16,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::child::ChildLimits;
+use super::confine::MOST_CORES;
 use super::wire::{
     GO_ON, MOST_ANSWER_BYTES, PrepareAnswer, PrepareStage, PrepareTask, PreparedPlugin,
 };
@@ -24,6 +27,8 @@ use crate::runtime::error::LoadProblem;
 
 /// The most that is kept of a process's standard error.
 const MOST_STDERR_BYTES: u64 = 16 * 1024;
+/// The time for which a system without room for another process is asked again.
+const CROWDED_FOR: Duration = Duration::from_secs(3);
 
 /// One plugin to be prepared by a process of its own.
 pub(super) struct Request<'a> {
@@ -46,7 +51,7 @@ enum Told {
 impl Request<'_> {
     /// Lets a process prepare the plugin, within the limits.
     pub(super) async fn send(self, admit: Admit<'_>) -> Result<PreparedPlugin, LoadProblem> {
-        let mut child = self.start()?;
+        let mut child = self.start().await?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -73,11 +78,33 @@ impl Request<'_> {
         self.judge(told, status, &stderr)
     }
 
-    fn start(&self) -> Result<Child, LoadProblem> {
+    /// Starts the process. Where the system has no room for it at this moment, it is asked again.
+    async fn start(&self) -> Result<Child, LoadProblem> {
+        let began = Instant::now();
+        loop {
+            let error = match self.spawn() {
+                Ok(child) => return Ok(child),
+                Err(error) => error,
+            };
+            let is_crowded = matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory
+            );
+            if !is_crowded || began.elapsed() > CROWDED_FOR {
+                let program = self.program.display();
+                let text = format!("no process to compile in: {program}: {error}");
+                return Err(LoadProblem::Host(text));
+            }
+            tokio::time::sleep(CROWDED_FOR / 10).await;
+        }
+    }
+
+    fn spawn(&self) -> io::Result<Child> {
         let cores = available_parallelism().map_or(1, usize::from);
+        let cores = cores.min(MOST_CORES);
         let limits = ChildLimits {
             memory_bytes: self.limits.memory_bytes,
-            // All cores may be used for all of the time; a second more, so that the time is up first.
+            // All of its cores may be used for all of the time; a second more, so that the time is up first.
             processor_seconds: (self.limits.time.as_secs() + 1).saturating_mul(cores as u64),
             parent: std::process::id(),
         };
@@ -93,10 +120,6 @@ impl Request<'_> {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| {
-                let program = self.program.display();
-                LoadProblem::Host(format!("no process to compile in: {program}: {error}"))
-            })
     }
 
     async fn talk(
@@ -174,7 +197,7 @@ impl Request<'_> {
         }
     }
 
-    async fn feed(&self, stdin: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
+    async fn feed(&self, stdin: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
         let mut line = serde_json::to_vec(&self.task)?;
         line.push(b'\n');
         stdin.write_all(&line).await?;
