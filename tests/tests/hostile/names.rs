@@ -32,16 +32,20 @@ fn a_drop_in_called_like_a_configured_job_cannot_touch_its_keys_or_its_lock() ->
     ] {
         ensure!(said.contains(part), "{said}");
     }
-    // It asks for its own corner, and writes to the other's all the same.
-    let mark = beside.host.mark();
-    beside.drop_in(
-        "ledger.toml",
-        b"every = \"1h\"\n[allow]\nkv = [\"{job}/\"]\n",
-    )?;
-    let ended = beside.host.wait_after(mark, SLACK, |event| {
+    // On another host it asks for its own corner, and writes to the other's all the same.
+    let config = config_for("host-b", &beside.etcd).plugins("dir", "plugins");
+    let mut other = HostProcess::start_in_prepared(&config, |dir| {
+        let folder = dir.join("plugins");
+        std::fs::create_dir(&folder)?;
+        std::fs::write(folder.join("ledger.toml"), "[allow]\nkv = [\"{job}/\"]\n")?;
+        Ok(std::fs::write(folder.join("ledger.wasm"), &ledger)?)
+    })?;
+    let ended = other.wait_for(SLACK, |event| {
         event.is("run-ended") && event.job() == Some("dropped.ledger")
     })?;
     ensure!(ended.outcome() != Some("done"), "{ended}");
+    other.term()?;
+    ensure!(other.wait_exit(SLACK)?.code() == Some(1), "its job failed");
     // It names the other's lock, for an hour.
     let mark = beside.host.mark();
     beside.drop_in("ledger.toml", b"lock = \"ledger\"\nttl = \"1h\"\n[allow]\n")?;
