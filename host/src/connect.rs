@@ -2,11 +2,12 @@
 //!
 //! Secret files are named here and looked into by `leasehold-lock`, at each connection and each login.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use leasehold_lock::{Clock, ConnectError, ConnectOptions, Connector, Locks, Source, Tls};
+use leasehold_lock::{
+    Clock, ConnectError, ConnectOptions, Connector, Locks, Source, Tls, open_regular,
+};
 
 use crate::config::{Drift, Endpoint, Place, Store};
 
@@ -36,7 +37,7 @@ impl StoreSetupError {
 
 /// A file that can be read now, and is read anew whenever it is needed.
 fn source(path: &Path) -> Result<Source, StoreSetupError> {
-    File::open(path).map_err(|source| StoreSetupError::File {
+    open_regular(path).map_err(|source| StoreSetupError::File {
         file: path.display().to_string(),
         source,
     })?;

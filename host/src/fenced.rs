@@ -2,9 +2,12 @@
 //!
 //! Which keys a guest may use is decided before this file is reached; this file must never widen it.
 
+use std::sync::{MutexGuard, PoisonError};
+
 use futures_util::future::BoxFuture;
 use leasehold_lock::{EndReason, Fence, FencedError, Grant, Kv, StoreError, Tenure};
 
+use crate::budget::{Admission, Budget, Charge, KEY_COST, Settled, SharedBudget, Tally};
 use crate::runtime::{Entry, GuestKv, KvError};
 
 /// Fenced access for one run.
@@ -14,16 +17,117 @@ pub(crate) struct FencedKv {
     tenure: Tenure,
     /// `<root>kv/`; the guest's keys begin after it.
     prefix: String,
+    allotted: Allotted,
+}
+
+/// Room for the keys of one job.
+pub(crate) struct Allotted {
+    pub(crate) budget: SharedBudget,
+    /// The prefixes that were granted, as the guest names them.
+    pub(crate) granted: Vec<String>,
+    pub(crate) most: u64,
+    /// The line of the configuration to change.
+    pub(crate) remedy: String,
+}
+
+impl Allotted {
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The granted prefixes of which none begins with another.
+    fn outermost(&self) -> impl Iterator<Item = &String> {
+        let granted = &self.granted;
+        granted.iter().enumerate().filter_map(|(at, prefix)| {
+            let mut others = granted.iter().enumerate();
+            let is_inner = others.any(|(other, outer)| {
+                other != at && prefix.starts_with(outer) && (prefix != outer || other < at)
+            });
+            (!is_inner).then_some(prefix)
+        })
+    }
 }
 
 impl FencedKv {
-    pub(crate) fn new(kv: Kv, grant: &Grant, prefix: String) -> Self {
+    pub(crate) fn new(kv: Kv, grant: &Grant, prefix: String, allotted: Allotted) -> Self {
+        allotted.budget().enter(grant.token(), allotted.most);
         Self {
             kv,
             fence: grant.fence(),
             tenure: grant.tenure().clone(),
             prefix,
+            allotted,
         }
+    }
+
+    /// Room for a value of this length, after a count where one is due.
+    async fn charge(&self, key: &str, value: usize) -> Result<Charge, KvError> {
+        let ask = || {
+            let now = self.tenure.clock().now();
+            self.allotted.budget().ask(key, value, now)
+        };
+        let mut answer = ask();
+        if answer == Admission::Count {
+            let tally = self.count().await.map_err(|error| failed(&error))?;
+            let now = self.tenure.clock().now();
+            self.allotted.budget().take(tally, now);
+            answer = ask();
+        }
+        match answer {
+            Admission::Granted(charge) => Ok(charge),
+            Admission::Full { used } => Err(self.full_of(used)),
+            Admission::Count => Err(self.full_of(self.allotted.most)),
+        }
+    }
+
+    /// Reads the sizes of all keys below the granted prefixes, and stops beyond the limit.
+    async fn count(&self) -> Result<Tally, StoreError> {
+        let mut tally = self.allotted.budget().tally();
+        for prefix in self.allotted.outermost() {
+            let room = self.allotted.most.saturating_sub(tally.used());
+            let most_keys = room / KEY_COST + 1;
+            let most_bytes = usize::try_from(room).unwrap_or(usize::MAX);
+            let prefix = self.full(prefix);
+            let scan = self.kv.scan_within(
+                &prefix,
+                most_keys,
+                most_bytes,
+                Vec::new,
+                |sizes: &mut Vec<(String, usize)>, kv| sizes.push((kv.key, kv.value.len())),
+            );
+            match scan.await {
+                Ok(scan) => {
+                    if scan.found.len() as u64 == most_keys {
+                        tally.exceed();
+                    }
+                    for (key, value) in scan.found {
+                        tally.add(&key, value);
+                    }
+                }
+                Err(StoreError::TooLarge(_)) => tally.exceed(),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(tally)
+    }
+
+    fn full_of(&self, used: u64) -> KvError {
+        let Allotted {
+            granted,
+            most,
+            remedy,
+            ..
+        } = &self.allotted;
+        KvError::Full(format!(
+            "the keys below {granted:?} take {used} of the {most} bytes that they may, and this write needs more: \
+             delete some, or {remedy}"
+        ))
+    }
+
+    /// Takes in the end of a write, and passes it on.
+    fn settle<T>(&self, charge: Charge, end: Result<T, FencedError>) -> Result<T, KvError> {
+        self.allotted.budget().settle(charge, settled(&end));
+        end.map_err(|error| self.refused(error))
     }
 
     fn full(&self, key: &str) -> String {
@@ -54,6 +158,15 @@ impl FencedKv {
     }
 }
 
+/// The end of a write for the budget.
+const fn settled<T>(end: &Result<T, FencedError>) -> Settled {
+    match end {
+        Ok(_) => Settled::Written,
+        Err(FencedError::Store(error)) if error.is_unknown() => Settled::Unknown,
+        Err(_) => Settled::Refused,
+    }
+}
+
 fn failed(error: &StoreError) -> KvError {
     KvError::Unavailable(error.to_string())
 }
@@ -76,27 +189,37 @@ impl GuestKv for FencedKv {
         &'a self,
         prefix: &'a str,
         limit: u32,
+        most_bytes: u64,
     ) -> BoxFuture<'a, Result<Vec<Entry>, KvError>> {
         Box::pin(async move {
-            let found = self.kv.list(&self.full(prefix), limit).await;
-            let found = found.map_err(|error| failed(&error))?;
-            Ok(found.into_iter().map(|kv| self.entry(kv)).collect())
+            if limit == 0 {
+                return Ok(Vec::new());
+            }
+            let (prefix, most) = (self.full(prefix), usize::try_from(most_bytes));
+            let most = most.unwrap_or(usize::MAX);
+            match self.kv.list_within(&prefix, limit, most).await {
+                Ok(found) => Ok(found.into_iter().map(|kv| self.entry(kv)).collect()),
+                Err(StoreError::TooLarge(_)) => Err(KvError::TooLarge),
+                Err(error) => Err(failed(&error)),
+            }
         })
     }
 
     fn put<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<u64, KvError>> {
         Box::pin(async move {
             let key = self.full(key);
+            let charge = self.charge(&key, value.len()).await?;
             let put = self.kv.put_fenced(&self.fence, &key, &value);
-            put.await.map(revision).map_err(|error| self.refused(error))
+            self.settle(charge, put.await).map(revision)
         })
     }
 
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<bool, KvError>> {
         Box::pin(async move {
             let key = self.full(key);
-            let delete = self.kv.delete_fenced(&self.fence, &key);
-            delete.await.map_err(|error| self.refused(error))
+            let end = self.kv.delete_fenced(&self.fence, &key).await;
+            self.allotted.budget().deleted(&key, settled(&end));
+            end.map_err(|error| self.refused(error))
         })
     }
 
@@ -112,10 +235,11 @@ impl GuestKv for FencedKv {
                 return Err(KvError::Conflict);
             };
             let key = self.full(key);
+            let charge = self.charge(&key, value.len()).await?;
             let put = self
                 .kv
                 .compare_and_put_fenced(&self.fence, &key, expected, &value);
-            put.await.map(revision).map_err(|error| self.refused(error))
+            self.settle(charge, put.await).map(revision)
         })
     }
 
@@ -132,7 +256,9 @@ impl GuestKv for FencedKv {
             let delete = self
                 .kv
                 .compare_and_delete_fenced(&self.fence, &key, expected);
-            delete.await.map_err(|error| self.refused(error))
+            let end = delete.await;
+            self.allotted.budget().deleted(&key, settled(&end));
+            end.map_err(|error| self.refused(error))
         })
     }
 

@@ -3,13 +3,16 @@
 //! What is hashed, checked and compiled are the same bytes. This file must never wait for a file, and never
 //! compile one.
 
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{DropIn, open_regular};
+use crate::config::{DropIn, shown_path};
 use crate::manifest::{Manifest, ManifestError};
+use crate::owned::{Folder, Refusal, open_any};
 use crate::reload::Stamp;
 
 /// The largest file beside a plugin, in bytes.
@@ -26,20 +29,45 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// Reads the plugin at `path`, of at most `most` bytes, and what lies beside it.
+    /// Reads the plugin that a person named, of at most `most` bytes, and what lies beside it.
     ///
     /// # Errors
     ///
     /// Why one of them cannot be read, with a remedy.
     pub(crate) fn read(path: &Path, most: u64) -> Result<Self, Unread> {
-        let bytes = read(path, most)?;
+        let folder = Folder::open_any(parent(path));
+        Self::of(path, most, open_any(path), folder)
+    }
+
+    /// Reads the plugin at `path` in the folder for plugins, as [`Found::read`] does. Only we and root may be
+    /// able to change it, and no link leads out of the folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`Found::read`].
+    pub(crate) fn read_dropped(path: &Path, most: u64) -> Result<Self, Unread> {
+        let folder =
+            Folder::open(parent(path)).map_err(|refusal| unread(parent(path), &refusal))?;
+        let file = folder.file(path.file_name().unwrap_or_default());
+        Self::of(path, most, file, Ok(folder))
+    }
+
+    fn of(
+        path: &Path,
+        most: u64,
+        file: Result<File, Refusal>,
+        folder: Result<Folder, Refusal>,
+    ) -> Result<Self, Unread> {
+        let bytes = read(path, file, most)?;
         let beside = sidecar(path);
-        let sidecar = if beside.exists() {
-            let text = String::from_utf8(read(&beside, LARGEST_SIDECAR)?)
-                .map_err(|_| Unread::bad(&beside, "is not UTF-8: save it as UTF-8"))?;
-            Some((beside, text))
-        } else {
-            None
+        let name = beside.file_name().unwrap_or_default();
+        let sidecar = match folder.and_then(|folder| folder.file(name)) {
+            Err(refusal) if refusal.is_absence() && !is_there(&beside) => None,
+            file => {
+                let text = String::from_utf8(read(&beside, file, LARGEST_SIDECAR)?)
+                    .map_err(|_| Unread::bad(&beside, "is not UTF-8: save it as UTF-8"))?;
+                Some((beside, text))
+            }
         };
         Ok(Self {
             path: path.to_owned(),
@@ -88,13 +116,10 @@ pub(crate) fn sidecar(plugin: &Path) -> PathBuf {
     plugin.with_extension("toml")
 }
 
-/// The bytes of a regular file, if it did not change meanwhile.
-fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
+/// The bytes of an open file, if it did not change meanwhile.
+fn read(path: &Path, file: Result<File, Refusal>, most: u64) -> Result<Vec<u8>, Unread> {
     let unreadable = |error: io::Error| Unread::bad(path, &format!("cannot be read: {error}"));
-    let file = open_regular(path).map_err(|refusal| {
-        let (what, help) = refusal.explain();
-        Unread::bad(path, &format!("{what}: {help}"))
-    })?;
+    let file = file.map_err(|refusal| unread(path, &refusal))?;
     let before = Stamp::of_file(&file).map_err(unreadable)?;
     let mut bytes = Vec::new();
     let mut limited = file.take(most.saturating_add(1));
@@ -113,17 +138,37 @@ fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
     Ok(bytes)
 }
 
+fn unread(path: &Path, refusal: &Refusal) -> Unread {
+    let (what, help) = refusal.explain();
+    Unread::bad(path, &format!("{what}: {help}"))
+}
+
+/// True for a link too, wherever it leads.
+fn is_there(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
 /// The plugins in a folder, in the order of their names. Hidden files are none.
-pub(crate) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default();
+///
+/// # Errors
+///
+/// The fault of the folder with a remedy, after its name.
+pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let names = Folder::open(folder).and_then(|folder| folder.names());
+    let names = names.map_err(|refusal| {
+        let (what, help) = refusal.explain();
+        format!("plugin folder `{}` {what}: {help}", shown_path(folder))
+    })?;
+    let is_plugin = |name: &OsString| {
         let is_hidden = name.as_encoded_bytes().starts_with(b".");
-        if path.extension().is_some_and(|end| end == "wasm") && !is_hidden {
-            found.push(path);
-        }
-    }
+        Path::new(name).extension() == Some(OsStr::new("wasm")) && !is_hidden
+    };
+    let plugins = names.into_iter().filter(is_plugin);
+    let mut found: Vec<PathBuf> = plugins.map(|name| folder.join(name)).collect();
     found.sort();
     Ok(found)
 }

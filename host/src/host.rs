@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use leasehold_lock::{Backoff, Clock, ConnectOptions, Locks};
-use leasehold_records::{HostRecord, Root};
+use leasehold_records::{HostRecord, Root, printable};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -22,10 +22,11 @@ use crate::failure::Failure;
 use crate::identity::HostIdentity;
 use crate::job::bench::BenchMaker;
 use crate::journal::{Journal, unix_ms};
+use crate::quarantine::{Crash, Quarantine};
 use crate::reload::{Reload, Reloader};
 use crate::supervisor::Supervisor;
 use crate::timeline::Timeline;
-use crate::wall::SystemWall;
+use crate::wall::{SystemWall, WallClock as _};
 
 /// How long a shutdown that was cut short still waits for the store. What is not given back by then goes
 /// with its lease; guests have stopped before, however long that took.
@@ -82,11 +83,18 @@ impl Host {
         let ttl = config.jobs().first().map_or(RECORDS_TTL, Job::ttl);
         let id = config.host().id().to_owned();
         let data_dir = config.host().data_dir().to_owned();
-        let identity = tokio::task::spawn_blocking(move || HostIdentity::take(&data_dir));
+        let now = SystemWall.now();
+        let identity = tokio::task::spawn_blocking(move || {
+            let identity = HostIdentity::take(&data_dir);
+            let (quarantine, crashes) = Quarantine::open(&data_dir, &identity, now);
+            (identity, quarantine, crashes)
+        });
+        let (identity, quarantine, crashes) =
+            identity.await.map_err(|error| Failure::internal(&error))?;
         let mut claim = IdClaim {
             locks: locks.clone(),
             root: root.clone(),
-            identity: Arc::new(identity.await.map_err(|error| Failure::internal(&error))?),
+            identity: Arc::new(identity),
             ttl,
             timeline: self.timeline.clone(),
         };
@@ -110,6 +118,8 @@ impl Host {
             root,
             records_ttl: ttl,
             claim: claim.keep(name),
+            quarantine: Arc::new(quarantine),
+            crashes,
         }))
     }
 
@@ -127,11 +137,16 @@ impl Host {
             root,
             records_ttl,
             claim,
+            quarantine,
+            crashes,
         } = begun;
         let config = &self.prepared.config;
         let (journal, writer) = Journal::start(locks.clone(), root.clone(), records_ttl);
         let record = host_record(config);
         journal.host(record.clone());
+        for crash in crashes {
+            tell_crash(&self.timeline, &journal, crash);
+        }
         let (progress, progress_box) = mpsc::channel(256);
         let (changes, change_box) = mpsc::channel(CHANGES);
         let maker = BenchMaker {
@@ -143,6 +158,8 @@ impl Host {
             wall: Arc::new(SystemWall),
             timeline: self.timeline.clone(),
             journal: journal.clone(),
+            budgets: Arc::default(),
+            quarantine,
             progress,
             grace: config.host().grace(),
         };
@@ -233,6 +250,30 @@ struct Begun {
     root: Root,
     records_ttl: Duration,
     claim: AbortOnDropHandle<()>,
+    quarantine: Arc<Quarantine>,
+    crashes: Vec<Crash>,
+}
+
+/// Logs and records a run in which an earlier process of this data directory died.
+fn tell_crash(timeline: &Timeline, journal: &Journal, crash: Crash) {
+    let Crash {
+        record,
+        until,
+        file,
+    } = crash;
+    let about = About {
+        job: Some(printable::line(&record.job).into()),
+        lock: Some(printable::line(&record.lock).into()),
+        token: Some(record.token),
+        run: Some(printable::line(&record.run_id).into()),
+    };
+    let quarantined = What::Quarantined {
+        sha256: record.plugin_sha256.clone(),
+        until: until.to_string(),
+        file: file.display().to_string(),
+    };
+    timeline.say(about, quarantined);
+    journal.run_ended(record);
 }
 
 /// Resolves when a second signal has cut the shutdown short and the store has had its last chance.

@@ -91,6 +91,16 @@ impl HostIdentity {
         }
     }
 
+    /// The text of this process, if it is the name of a file in the data directory.
+    pub(crate) fn life_on_disk(&self) -> Option<&str> {
+        self.alive.as_ref().map(|_| self.life.as_str())
+    }
+
+    /// True if the process of this directory with that text has ended.
+    pub(crate) fn has_ended(&self, life: &str) -> bool {
+        !self.is_alive(life)
+    }
+
     /// True if the process of this directory with that text is alive. True when that cannot be seen.
     fn is_alive(&self, life: &str) -> bool {
         // It comes from the store and becomes part of a path.

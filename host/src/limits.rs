@@ -23,7 +23,8 @@ pub struct Limits {
     pub instances: u32,
     /// Guest stack, in bytes.
     pub stack_bytes: u64,
-    /// Captured standard output, standard error and log text kept for the record, in bytes.
+    /// Bytes of a run's standard output, standard error and log text that are held until it ends: the newest. The
+    /// last 16 KiB of them are kept in its record; `log_lines_per_second` bounds what is passed on meanwhile.
     pub output_bytes: u64,
     /// Lines per second, of output and log together, that are passed on; the rest is counted.
     pub log_lines_per_second: u32,
@@ -35,6 +36,14 @@ pub struct Limits {
     pub random_bytes: u64,
     /// Size of one value written through `fenced-kv`, in bytes.
     pub kv_value_bytes: u64,
+    /// Size of all keys below the granted prefixes together, in bytes, with 256 for each key.
+    pub kv_total_bytes: u64,
+    /// Bytes by which one run may make files grow in writable directories.
+    pub disk_bytes: u64,
+    /// Files, links and directories that one run may make in writable directories.
+    pub disk_files: u32,
+    /// Files and directories open at once.
+    pub open_files: u32,
     /// Size of the body of one request, and of one response, in bytes.
     pub http_body_bytes: u64,
     /// Requests open at once: sent, and neither answered in full nor given up.
@@ -48,6 +57,8 @@ pub struct Limits {
     pub plugin_bytes: u64,
     /// Time to compile the plugin.
     pub compile_time: Duration,
+    /// Memory of the process that reads and compiles the plugin, in bytes.
+    pub compile_memory_bytes: u64,
 }
 
 impl Default for Limits {
@@ -63,6 +74,12 @@ impl Default for Limits {
             handles: 1_000,
             random_bytes: 64 * KIB,
             kv_value_bytes: 512 * KIB,
+            // etcd's default quota is 2 GiB, for the data of all jobs with its history, and for locks.
+            kv_total_bytes: 64 * MIB,
+            disk_bytes: 1024 * MIB,
+            disk_files: 10_000,
+            // A process has 1,024 descriptors in many an environment.
+            open_files: 128,
             http_body_bytes: 4 * MIB,
             http_requests: 16,
             http_field_bytes: 64 * KIB,
@@ -71,6 +88,8 @@ impl Default for Limits {
             // A JavaScript or Python guest takes half a minute of one core, once; on a small machine
             // two may be compiled at once, beside other work.
             compile_time: Duration::from_mins(2),
+            // The largest guests at hand, JavaScript's and Python's, take a third of it.
+            compile_memory_bytes: 1024 * MIB,
         }
     }
 }

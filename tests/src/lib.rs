@@ -9,6 +9,7 @@
 //! - [`host`], [`guests`]: a host process with a config and plugins;
 //! - [`terminal`]: a terminal with a shell in it, and what a person sees there;
 //! - [`events`], [`checks`]: what hosts say, and whether they kept the promises;
+//! - [`bank`]: the ledger plugin's accounts, added up;
 //! - [`suite`]: the history check that runs over every scenario with hosts;
 //! - [`every`]: one scenario, one test a store;
 //! - [`process`], [`tail`], [`ports`], [`binaries`], [`wait`]: what these stand on.
@@ -17,6 +18,7 @@
 //! Time is real: bounds have slack, and nothing here asserts speed. What is missing on the machine
 //! fails loudly and names the command that brings it; no test is ever skipped.
 
+pub mod bank;
 pub mod binaries;
 pub mod certs;
 pub mod checks;

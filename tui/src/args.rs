@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use leasehold_lock::{ConnectOptions, Source, Tls};
+use leasehold_lock::{ConnectOptions, Source, Tls, open_regular};
 use leasehold_records::Root;
 
 use crate::app::View;
@@ -130,7 +130,7 @@ impl StoreArgs {
 
 /// A file that can be read now, and is read anew at each connection and login.
 fn source(file: &Path) -> Result<Source, TopError> {
-    std::fs::File::open(file)
+    open_regular(file)
         .map_err(|error| TopError::Usage(format!("cannot read {}: {error}", file.display())))?;
     Ok(Source::file(file))
 }

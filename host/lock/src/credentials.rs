@@ -18,6 +18,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::error::StoreError;
+use crate::regular;
 
 /// How long reading one file may take. A directory on a network that hangs must not stop a reconnect.
 const READ_PATIENCE: Duration = Duration::from_secs(1);
@@ -57,10 +58,12 @@ impl Source {
             Origin::Value(content) => return Ok(content.to_vec()),
             Origin::File(path) => path,
         };
-        let reading = tokio::time::timeout(READ_PATIENCE, tokio::fs::read(path));
-        let read = reading
-            .await
-            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let file = path.clone();
+        let reading = tokio::task::spawn_blocking(move || regular::read(&file));
+        let read = match tokio::time::timeout(READ_PATIENCE, reading).await {
+            Ok(read) => read.unwrap_or_else(|error| Err(std::io::Error::other(error))),
+            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+        };
         read.map_err(|source| CredentialError::Unreadable {
             file: path.display().to_string(),
             source,

@@ -97,12 +97,27 @@ impl Kv {
     ///
     /// [`StoreError`] when the store does not answer or refuses, or a value is too large to be read.
     pub async fn list(&self, prefix: &str, limit: u32) -> Result<Vec<KeyValue>, StoreError> {
+        self.list_within(prefix, limit, usize::MAX).await
+    }
+
+    /// As [`Kv::list`], up to `most_bytes` of names and values.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kv::list`], and [`StoreError::TooLarge`] when there is more.
+    pub async fn list_within(
+        &self,
+        prefix: &str,
+        limit: u32,
+        most_bytes: usize,
+    ) -> Result<Vec<KeyValue>, StoreError> {
         let most = if limit == 0 {
             u64::MAX
         } else {
             u64::from(limit)
         };
         let pages = Pages::new(ranges(&[prefix.to_owned()], &[]), Wanted::Values, most);
+        let pages = pages.within(most_bytes);
         let scan = self.scan_pages(pages, Vec::new, Vec::push).await?;
         match scan.unreadable.first() {
             None => Ok(scan.found),
@@ -145,6 +160,27 @@ impl Kv {
         self.scan_pages(pages, Vec::new, Vec::push).await
     }
 
+    /// As [`Kv::scan`], up to `most_keys` keys and `most_bytes` of names and values.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kv::scan`], and [`StoreError::TooLarge`] when there are more bytes.
+    pub async fn scan_within<T>(
+        &self,
+        prefix: &str,
+        most_keys: u64,
+        most_bytes: usize,
+        fresh: impl Fn() -> T + Send,
+        take: impl FnMut(&mut T, KeyValue) + Send,
+    ) -> Result<Scan<T>, StoreError>
+    where
+        T: Send,
+    {
+        let ranges = ranges(&[prefix.to_owned()], &[]);
+        let pages = Pages::new(ranges, Wanted::Values, most_keys).within(most_bytes);
+        self.scan_pages(pages, fresh, take).await
+    }
+
     /// Reads the names of all keys that begin with `prefix`, in key order.
     ///
     /// # Errors
@@ -154,6 +190,17 @@ impl Kv {
         let pages = Pages::new(ranges(&[prefix.to_owned()], &[]), Wanted::Names, u64::MAX);
         let take = |keys: &mut Vec<String>, entry: KeyValue| keys.push(entry.key);
         Ok(self.scan_pages(pages, Vec::new, take).await?.found)
+    }
+
+    /// Reads the name of the first key that begins with `prefix`, which also tells whether it may be read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not answer or refuses.
+    pub async fn first_key(&self, prefix: &str) -> Result<Option<String>, StoreError> {
+        let pages = Pages::new(ranges(&[prefix.to_owned()], &[]), Wanted::Names, 1);
+        let take = |keys: &mut Vec<String>, entry: KeyValue| keys.push(entry.key);
+        Ok(self.scan_pages(pages, Vec::new, take).await?.found.pop())
     }
 
     /// Writes one key if its last change was at `expected`. Returns whether it was.
@@ -222,6 +269,10 @@ impl Kv {
                             unreadable.push(entry.key.clone());
                         }
                         take(&mut found, entry);
+                    }
+                    if pages.is_over() {
+                        let read = "more than may be read at once";
+                        return Err(StoreError::TooLarge(read.to_owned()));
                     }
                 }
                 Err(error) => match pages.failed(&error) {

@@ -1,29 +1,4 @@
-//! Locks on etcd that stop counting before they are lost.
-//!
-//! etcd sessions, fair exclusive locks with fencing tokens, and live views of their queues. The
-//! layout of keys is etcd's own convention, so `etcdctl lock` and Go's `concurrency.Mutex` contend
-//! for the same locks.
-//!
-//! The same as a program: `cargo run -p leasehold-lock --example hold`.
-//!
-//! ```no_run
-//! use leasehold_lock::{Acquire, ConnectOptions, Locks};
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let locks = Locks::connect(ConnectOptions::new(["http://127.0.0.1:2379"])).await?;
-//! let grant = locks.acquire(Acquire::new("/jobs/billing")).await?;
-//!
-//! // Ask before every effect; it costs a clock read.
-//! while grant.tenure().admits() {
-//!     // A write that the store itself refuses once the lock is no longer ours.
-//!     locks.kv().put_fenced(&grant.fence(), "/billing/last", b"42").await?;
-//! #   break;
-//! }
-//! grant.release().await?;
-//! locks.close().await;
-//! # Ok(())
-//! # }
-//! ```
-//!
+#![doc = include_str!("../README.md")]
 //! # Layout
 //!
 //! - [`clock`], [`tenure`]: time, and the answer to "may I still act?".
@@ -31,7 +6,7 @@
 //! - [`acquire`], [`grant`], [`kv`], [`batch`]: taking a lock, holding it, writing under it; several writes at once.
 //! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
 //!   store is; what an operator may do to the entries of others.
-//! - `session`, `renewal`, `renewer`, `pool`, `uses`, `pages`, `identity`, `guard`, `dialer`, `link`, `hub`, `wire`, `room`,
+//! - `session`, `renewal`, `renewer`, `pool`, `uses`, `pages`, `permitted`, `identity`, `guard`, `dialer`, `link`, `hub`, `wire`, `room`,
 //!   `claims`, `far`, `verify`, `entry`, `watch_ids`, `silence`, `cuttable`: how it is done; private.
 //!
 //! # What this crate must never do
@@ -67,7 +42,9 @@ mod hub;
 mod identity;
 mod link;
 mod pages;
+mod permitted;
 mod pool;
+mod regular;
 mod renewal;
 mod renewer;
 mod room;
@@ -94,5 +71,6 @@ pub use health::Health;
 pub use kv::{Fence, FencedError, KeyValue, Kv, Scan};
 pub use locks::Locks;
 pub use operator::Trace;
+pub use regular::open_regular;
 pub use tenure::{EndReason, Tenure};
 pub use view::{Freshness, QueueEntry, QueueView, ViewChange};

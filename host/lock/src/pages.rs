@@ -116,6 +116,9 @@ pub(crate) struct Pages {
     /// Keys in all, and how many have been read.
     most: u64,
     read: u64,
+    /// Bytes of names and values in all, and how many have been read.
+    most_bytes: usize,
+    read_bytes: usize,
     pinned: Pinned,
     /// The revision of the first page since the last restart.
     revision: i64,
@@ -137,11 +140,24 @@ impl Pages {
             },
             most,
             read: 0,
+            most_bytes: usize::MAX,
+            read_bytes: 0,
             pinned: Pinned::No,
             revision: 0,
             restarts: 0,
             stepping_over: false,
         }
+    }
+
+    /// The same, up to `most` bytes of names and values.
+    pub(crate) const fn within(mut self, most: usize) -> Self {
+        self.most_bytes = most;
+        self
+    }
+
+    /// True when more bytes were read than may be.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.read_bytes > self.most_bytes
     }
 
     /// The page to ask for; `None` when everything has been read.
@@ -180,6 +196,7 @@ impl Pages {
             self.revision = page.revision;
         }
         self.read += page.keys;
+        self.read_bytes = self.read_bytes.saturating_add(page.bytes);
         match page.last.filter(|_| page.more) {
             Some(mut last) => {
                 last.push(0);
@@ -222,6 +239,7 @@ impl Pages {
             self.restarts += 1;
             self.left = self.ranges.iter().cloned().collect();
             self.read = 0;
+            self.read_bytes = 0;
             self.pinned = Pinned::No;
             self.stepping_over = false;
             return Retry::FromTheStart;
@@ -376,6 +394,22 @@ mod tests {
         assert_eq!(found.len(), 77);
         let (none, _) = read(&mut store, Pages::new(all(), Wanted::Values, 0));
         assert!(none.is_empty());
+    }
+
+    #[test]
+    fn a_limit_of_bytes_is_passed_by_one_page_at_most() {
+        let mut store = values(500, 100_000);
+        let mut pages = Pages::new(all(), Wanted::Values, u64::MAX).within(4 << 20);
+        let mut read = 0;
+        while let Some(page) = pages.request()
+            && !pages.is_over()
+        {
+            let (_, facts) = store.answer(&page).unwrap();
+            read += facts.bytes;
+            pages.took(facts);
+        }
+        assert!(pages.is_over());
+        assert!(read <= (4 << 20) + (4 << 20), "{read} bytes");
     }
 
     #[test]

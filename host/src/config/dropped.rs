@@ -5,21 +5,21 @@
 //! `[plugins]` in the configuration, and whatever goes beyond is refused with the line that would allow
 //! it. This file must never read a file.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::allow::{self, plain};
+use super::bounds::Bounds;
 use super::context::{Blind, Context, Finding, Purpose};
 use super::drift::Drift;
 use super::files::shown_path;
 use super::guest::Known;
 use super::inner::{self, SaidManifest};
+use super::job::Own;
 use super::limits::{SaidLimits, amounts, least};
-use super::needs::{Given as Grants, SaidNeeds};
+use super::needs::SaidNeeds;
 use super::origin::{Layer, origins};
-use super::plugins::{OWN_PREFIX, Plugins, SaidPlugins};
+use super::plugins::SaidPlugins;
 use super::policy::Policy;
 use super::read;
 use super::report::Report;
@@ -30,8 +30,7 @@ use super::source::shown;
 use super::surroundings::Surroundings;
 use super::texts::Role;
 use super::words::SaidJob;
-use super::{Config, Job, lockname};
-use crate::allow::{Allow, SecretRef};
+use super::{Config, Job};
 use crate::limits::Limits;
 use crate::manifest::Manifest;
 
@@ -51,7 +50,8 @@ pub struct DropIn<'a> {
 /// What a configuration keeps for the jobs that are made later.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
-    pub(super) text: Arc<str>,
+    /// The configuration's files, in the order in which their positions follow each other.
+    pub(super) texts: Vec<(PathBuf, Arc<str>)>,
     pub(super) defaults: Policy,
     pub(super) plugins: SaidPlugins,
     pub(super) drift: Drift,
@@ -73,7 +73,9 @@ impl Config {
         let kept = &self.kept.0;
         let around = Surroundings::default();
         let context = Context::new(&self.path, Purpose::Run, &around, &Blind);
-        context.texts().add(Role::Main, &self.path, &kept.text);
+        for (path, text) in &kept.texts {
+            context.texts().add(Role::Main, path, text);
+        }
         let job = self.drop_in(found, &context);
         let texts = context.texts().clone();
         let (findings, _) = context.into_parts();
@@ -119,21 +121,35 @@ impl Config {
             remedy: "ask for it, as in `secrets = [\"api_key\"]`",
         };
         let mut said = SaidJob::read(beside, Some(&known));
-        let name = name(found.wasm, manifest.as_ref(), context)?;
+        let called = name(found.wasm, manifest.as_ref(), context)?;
         let mut description = None;
         if let Some(manifest) = manifest {
             description = manifest.description.optional().ok()?;
             said = said.or(&manifest.job);
         }
         let plugins = kept.plugins.plugins.as_ref()?;
+        // The file of the folder that has the policy, where there are several.
+        let policy = kept.plugins.dir_place.as_ref();
+        let policy = policy.and_then(|place| context.texts().at(place.start));
+        let config = policy.map_or_else(|| shown_path(&self.path), |text| text.label.to_string());
+        let name = plugins.sharing().name_for(&called);
         let bounds = Bounds {
             job: &name,
-            config: &shown_path(&self.path),
+            config: &config,
             plugins,
+            present: &self.jobs,
             context,
         };
         bounds.judge_limits(&said.policy.limits);
+        bounds.judge_ttl(&said.policy.ttl);
+        let lock = bounds.judge_lock(&said.lock);
         let granted = bounds.granted(&needs);
+        let own = Own {
+            lock,
+            keys: granted
+                .as_ref()
+                .map_or_else(Vec::new, |(allow, _)| bounds.own_keys(allow)),
+        };
         // What nobody asked for is the defaults', but never more than the policy's.
         let limits = kept.defaults.limits.clone().settle(&Limits::default())?;
         let limits = least(&limits, plugins.limits());
@@ -165,6 +181,7 @@ impl Config {
             manifest_digest: found.digest,
             description,
             is_dropped: true,
+            own,
             secrets,
             allow,
             limits,
@@ -198,96 +215,6 @@ fn name(wasm: &Path, manifest: Option<&SaidManifest>, context: &Context<'_>) -> 
             .help("or set `name` in the plugin's manifest"),
     );
     None
-}
-
-/// What holds for one dropped-in plugin.
-struct Bounds<'a> {
-    job: &'a str,
-    /// The configuration file, for remedies.
-    config: &'a str,
-    plugins: &'a Plugins,
-    context: &'a Context<'a>,
-}
-
-impl Bounds<'_> {
-    /// Objects to every limit that is asked for beyond the policy's.
-    fn judge_limits(&self, asked: &SaidLimits) {
-        let most = amounts(self.plugins.limits());
-        for ((key, asked), (_, most)) in asked.said().into_iter().zip(most) {
-            let Some((place, asked)) = asked.filter(|(_, asked)| *asked > most) else {
-                continue;
-            };
-            let message = format!(
-                "job `{}` asks for `{key} = {asked}`, and what is dropped in may have {most} at most",
-                self.job
-            );
-            let help = format!(
-                "ask for less, {}",
-                self.allowing(&format!("{key} = {asked}"), "limits")
-            );
-            self.context.object(Finding::at(place, message).help(help));
-        }
-    }
-
-    /// What is asked for, once the policy allows all of it.
-    fn granted(&self, needs: &SaidNeeds) -> Option<(Allow, BTreeMap<String, SecretRef>)> {
-        let policy = self.plugins.allow_for(self.job);
-        let given = Grants {
-            allow: &policy,
-            kv_patterns: Some(&self.plugins.allow().kv),
-            secrets: self.plugins.secrets(),
-        };
-        for lack in needs.lacking(self.job, &given) {
-            let message = format!(
-                "job `{}` asks for {}, which no dropped-in plugin may use",
-                self.job, lack.what
-            );
-            let help = format!("ask for less, {}", self.allowing(&lack.line, lack.table));
-            self.context
-                .object(Finding::at(lack.place, message).help(help));
-        }
-        let own = allow::for_job(OWN_PREFIX, self.job);
-        // Whoever says nothing of needs is taken to need a corner of its own.
-        let corner = (!needs.is_said && policy.covers_kv(&own)).then_some(own);
-        let kv = match needs.kv.clone().optional().ok()? {
-            Some(kv) => kv
-                .iter()
-                .map(|pattern| allow::for_job(pattern.get_ref(), self.job))
-                .collect(),
-            None => corner.into_iter().collect(),
-        };
-        let dirs = needs.dirs.clone().or_default(Vec::new())?;
-        let secrets = needs.secrets.clone().or_default(Vec::new())?;
-        let token = needs.http_token.clone().optional().ok()?;
-        let granted = Allow {
-            kv,
-            http: plain(needs.http.clone().or_default(Vec::new())?),
-            http_networks: plain(needs.http_networks.clone().or_default(Vec::new())?),
-            // These are the operator's, and give nobody more than the operator did.
-            http_token: token.or(policy.http_token.clone()),
-            http_ca: policy.http_ca.clone(),
-            dirs: dirs
-                .iter()
-                .filter_map(|need| policy.dir_for(need.get_ref()))
-                .collect(),
-        };
-        let secrets = plain(secrets)
-            .into_iter()
-            .filter_map(|name| {
-                let at = self.plugins.secrets().get(&name)?.clone();
-                Some((name, at))
-            })
-            .collect();
-        Some((granted, secrets))
-    }
-
-    /// The remedy that is the operator's.
-    fn allowing(&self, line: &str, table: &str) -> String {
-        format!(
-            "or allow it: `{line}` under [plugins.{table}] in {}",
-            self.config
-        )
-    }
 }
 
 /// Where each grant was asked for, or where the policy names what comes without asking: the key, the
@@ -329,94 +256,4 @@ fn lowered(
         (asked.is_none() && most < default).then_some((key, place))
     })
     .collect()
-}
-
-/// Why a dropped-in plugin's job cannot join the jobs that are there.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Clash {
-    /// A job of its name is there.
-    #[error(
-        "plugin {newcomer}: there is a job `{name}` already, {other}: rename the file, or set another `name` in the plugin's manifest"
-    )]
-    Name {
-        /// The plugin that was refused.
-        newcomer: String,
-        /// The name of both.
-        name: String,
-        /// Where the other came from.
-        other: String,
-    },
-    /// One lock would lie inside another.
-    #[error(
-        "plugin {newcomer}: its lock `{lock}` and lock `{other_lock}` of job `{other}` lie inside one another: set another `lock` in {sidecar}"
-    )]
-    Lock {
-        /// The plugin that was refused.
-        newcomer: String,
-        /// Its lock.
-        lock: String,
-        /// The job that was there first.
-        other: String,
-        /// That job's lock.
-        other_lock: String,
-        /// The file beside the plugin.
-        sidecar: String,
-    },
-}
-
-/// Whether `newcomer` can join the jobs that are there: no job has its name, and its lock lies inside no
-/// other, nor one inside it. Two jobs may share a lock.
-pub fn clash<'a>(present: impl IntoIterator<Item = &'a Job>, newcomer: &Job) -> Option<Clash> {
-    let file = || shown_path(newcomer.plugin());
-    let lock = newcomer.lock();
-    let mut nested = None;
-    for job in present {
-        if job.name() == newcomer.name() {
-            let other = if job.is_dropped() {
-                format!("from {}", shown_path(job.plugin()))
-            } else {
-                "in the configuration".to_owned()
-            };
-            return Some(Clash::Name {
-                newcomer: file(),
-                name: newcomer.name().to_owned(),
-                other,
-            });
-        }
-        let is_nested = lockname::lies_in(lock, job.lock()) || lockname::lies_in(job.lock(), lock);
-        if is_nested && nested.is_none() {
-            nested = Some(Clash::Lock {
-                newcomer: file(),
-                lock: lock.to_owned(),
-                other: job.name().to_owned(),
-                other_lock: job.lock().to_owned(),
-                sidecar: shown_path(&newcomer.plugin().with_extension("toml")),
-            });
-        }
-    }
-    nested
-}
-
-impl Config {
-    /// The same with these dropped-in jobs besides, and what kept others of them out. The first of two
-    /// that clash stays; the configuration's own always do.
-    #[must_use]
-    pub fn with_dropped(&self, dropped: impl IntoIterator<Item = Job>) -> (Self, Vec<Clash>) {
-        let mut jobs = self.jobs.clone();
-        let mut clashes = Vec::new();
-        for job in dropped {
-            match clash(&jobs, &job) {
-                None => jobs.push(job),
-                Some(clash) => clashes.push(clash),
-            }
-        }
-        jobs.sort_by(|a, b| a.name().cmp(b.name()));
-        (
-            Self {
-                jobs,
-                ..self.clone()
-            },
-            clashes,
-        )
-    }
 }

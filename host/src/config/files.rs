@@ -5,14 +5,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 
 use super::context::{Finding, Peek, Peeked, Purpose};
@@ -20,11 +18,11 @@ use super::node::Node;
 use super::read;
 use super::source::{printable, shown};
 use crate::manifest::Manifest;
+use crate::owned::Folder;
+pub(crate) use crate::owned::{Refusal, open as open_regular};
 
 /// The mode bits of group and world.
 const OTHERS: u32 = 0o077;
-/// The mode bit with which everybody may write.
-const EVERYBODY_WRITES: u32 = 0o002;
 
 /// What a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,58 +118,6 @@ pub(super) fn claim_variable(node: &Node<'_>, name: &str) {
     });
 }
 
-/// Opens without ever waiting, follows symbolic links, and refuses all but regular files.
-pub(crate) fn open_regular(path: &Path) -> Result<File, Refusal> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = rustix::fs::open(path, flags, Mode::empty())
-        .map(File::from)
-        .map_err(|error| Refusal::Unreadable(error.into()))?;
-    let kind = file.metadata().map_err(Refusal::Unreadable)?.file_type();
-    if kind.is_dir() {
-        Err(Refusal::Directory)
-    } else if kind.is_file() {
-        Ok(file)
-    } else {
-        Err(Refusal::Special)
-    }
-}
-
-/// Why a file cannot be used.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// Opening or looking failed.
-    Unreadable(io::Error),
-    /// It is a directory.
-    Directory,
-    /// It is a FIFO, a socket or a device.
-    Special,
-}
-
-impl Refusal {
-    /// What is wrong, after "the file", and what to do.
-    pub(crate) fn explain(&self) -> (String, &'static str) {
-        match self {
-            Self::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => (
-                "does not exist".into(),
-                "correct the path, or make the file",
-            ),
-            Self::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied => (
-                "may not be read by this user".into(),
-                "change its owner or mode, or run as another user",
-            ),
-            Self::Unreadable(error) => (
-                format!("cannot be opened: {error}"),
-                "correct the path, or what it leads to",
-            ),
-            Self::Directory => ("is a directory".into(), "name a file in it"),
-            Self::Special => (
-                "is not a regular file".into(),
-                "FIFOs, sockets and devices cannot be used; name a regular file",
-            ),
-        }
-    }
-}
-
 /// Looks whether what is claimed is there and fit for its use.
 pub(super) fn check(claim: &Claim) -> Option<Finding> {
     match &claim.what {
@@ -195,7 +141,7 @@ fn check_directory(path: &Path, claim: &Claim) -> Option<Finding> {
         Ok(found) if found.is_dir() => return None,
         Ok(_) => (
             "is not a directory".to_owned(),
-            "name the directory it is in",
+            "name the directory it is in".into(),
         ),
         Err(error) => Refusal::Unreadable(error).explain(),
     };
@@ -241,37 +187,19 @@ fn check_file(kind: Kind, path: &Path, claim: &Claim) -> Option<Finding> {
     }
 }
 
-/// Looks whether the folder for plugins is there, and whether somebody else decides what is in it.
+/// Looks whether the folder for plugins is there, and whether other users decide what is in it.
 fn check_folder(path: &Path, claim: &Claim) -> Option<Finding> {
-    let found = std::fs::metadata(path);
+    let refusal = Folder::open(path).err()?;
     let path = shown_path(path);
-    let say = |what: &str| {
-        let noun = Kind::PluginFolder.noun();
-        Finding::at(claim.span.clone(), format!("{noun} `{path}` {what}"))
-    };
-    let found = match found {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Some(
-                say("does not exist")
-                    .help(format!("run `mkdir -m 755 {path}`, or correct the path"))
-                    .help("relative paths start at the folder of the configuration file"),
-            );
-        }
-        Err(error) => {
-            let help = "correct the path, or what it leads to";
-            return Some(say(&format!("cannot be looked at: {error}")).help(help));
-        }
-    };
-    if !found.is_dir() {
-        return Some(say("is no folder").help("name the folder that holds the plugins"));
-    }
-    let mode = found.permissions().mode() & 0o7777;
-    (mode & EVERYBODY_WRITES != 0).then(|| {
-        let what = format!(
-            "may be written by everybody (its mode is {mode:04o}), who could then run jobs"
-        );
-        say(&what).help(format!("run `chmod o-w {path}`"))
+    let (what, help) = refusal.explain();
+    let noun = Kind::PluginFolder.noun();
+    let finding = Finding::at(claim.span.clone(), format!("{noun} `{path}` {what}"));
+    Some(match refusal {
+        Refusal::NotADirectory => finding.help("name the folder that holds the plugins"),
+        _ if refusal.is_absence() => finding
+            .help(format!("run `mkdir -m 755 {path}`, or correct the path"))
+            .help("relative paths start at the folder of the configuration file"),
+        _ => finding.help(help),
     })
 }
 
@@ -325,7 +253,7 @@ fn look_into(path: &Path, most: u64) -> Option<Seen> {
 }
 
 /// A path for messages; its end matters more than its start.
-pub(super) fn shown_path(path: &Path) -> String {
+pub(crate) fn shown_path(path: &Path) -> String {
     const LONGEST: usize = 200;
     let text = path.to_string_lossy();
     let count = text.chars().count();

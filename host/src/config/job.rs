@@ -23,6 +23,7 @@ use super::schema;
 use super::secrets;
 use super::section::{Said, Section, Wrong};
 use super::settle::{Given, lock_of};
+use super::sharing::{NAMESPACE, is_reserved};
 use super::source::shown;
 use super::texts::Texts;
 use super::words::SaidJob;
@@ -37,6 +38,15 @@ pub(super) const LONGEST_TTL: Duration = Duration::from_hours(1);
 pub(super) const DEFAULT_TTL: Duration = Duration::from_secs(10);
 /// Covers the default memory four times over.
 pub(super) const DEFAULT_STOP_MARGIN: Duration = Duration::from_millis(250);
+
+/// What a dropped-in job has by its name alone, so that no other job may have it too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Own {
+    /// Whether its lock is.
+    pub(crate) lock: bool,
+    /// Prefixes of its keys.
+    pub(crate) keys: Vec<String>,
+}
 
 /// One job. All values are valid and fit together.
 ///
@@ -62,6 +72,8 @@ pub struct Job {
     pub(super) limits: Limits,
     pub(super) description: Option<String>,
     pub(super) is_dropped: bool,
+    /// Of a dropped-in job, what no policy shares with others.
+    pub(super) own: Own,
     pub(super) manifest_digest: Option<[u8; 32]>,
     pub(super) origins: Aside<Origins>,
 }
@@ -165,6 +177,11 @@ impl Job {
         self.is_dropped
     }
 
+    /// Of a dropped-in job, what no other job may have too.
+    pub(crate) const fn own(&self) -> &Own {
+        &self.own
+    }
+
     /// The SHA-256 of the bytes in which a manifest was looked for, whether or not there was one; `None`
     /// when the file was not looked into. Bytes with another digest may have another manifest.
     pub const fn manifest_digest(&self) -> Option<&[u8; 32]> {
@@ -257,7 +274,12 @@ pub(super) fn read(
     let mut description = Some(None);
     let context = section.context();
     let texts = context.texts();
-    let granted = allow.clone().settle();
+    let granted = allow.clone().settle().map(|mut allow| {
+        if let Said::This(header) = &defaults.allow.http_token {
+            allow.always_carry(Some(header.get_ref()));
+        }
+        allow
+    });
     if let Ok(Some(manifest)) = manifest {
         said = said.or(&manifest.job);
         description = manifest.description.optional().ok();
@@ -289,6 +311,7 @@ pub(super) fn read(
         manifest_digest,
         description: description.clone().flatten(),
         is_dropped: false,
+        own: Own::default(),
         said,
         secrets,
         allow: granted,
@@ -388,6 +411,17 @@ fn look(plugin: &Spanned<PathBuf>, most: u64, context: &Context<'_>) -> Look {
 }
 
 fn job_name(name: &Spanned<&str>, section: &Section<'_>) -> Option<Spanned<String>> {
+    if is_reserved(name.get_ref()) {
+        let message = format!(
+            "`{}` is a name for what is dropped into the folder of [plugins]",
+            shown(name.get_ref())
+        );
+        let help =
+            format!("name the job otherwise; `{NAMESPACE}` begins the names of dropped-in jobs");
+        let finding = Finding::at(name.span(), message).help(help);
+        section.context().object(finding);
+        return None;
+    }
     if read::is_name(name.get_ref()) {
         return Some(Spanned::new(name.span(), (*name.get_ref()).to_owned()));
     }

@@ -46,7 +46,7 @@ fn with_manifest(text: &str, manifest: &str) -> Result<Config, Report> {
     let input = input::decode(text.as_bytes()).expect("it is text");
     let path = Path::new("jobs.toml");
     Config::check(
-        input,
+        vec![super::Named::new(path.to_owned(), input)],
         path,
         Purpose::Run,
         &around,
@@ -55,7 +55,7 @@ fn with_manifest(text: &str, manifest: &str) -> Result<Config, Report> {
     )
 }
 
-const STORE: &str = "[store]\nendpoints = [\"localhost:2379\"]\n";
+pub(super) const STORE: &str = "[store]\nendpoints = [\"localhost:2379\"]\n";
 
 /// A job `a` with these lines, and `[defaults]` with those, whose plugin has this manifest.
 fn job(lines: &str, manifest: &str, defaults: &str) -> Job {
@@ -121,6 +121,18 @@ const SHARED: &[(&str, &str, [&str; 3])] = &[
         ["\"1KiB\"", "\"2KiB\"", "\"3KiB\""],
     ),
     (
+        "limits.kv_total",
+        "limits.kv_total",
+        ["\"5KiB\"", "\"6KiB\"", "\"7KiB\""],
+    ),
+    (
+        "limits.disk",
+        "limits.disk",
+        ["\"5KiB\"", "\"6KiB\"", "\"7KiB\""],
+    ),
+    ("limits.disk_files", "limits.disk_files", ["1", "2", "3"]),
+    ("limits.open_files", "limits.open_files", ["1", "2", "3"]),
+    (
         "limits.http_body",
         "limits.http_body",
         ["\"1KiB\"", "\"2KiB\"", "\"3KiB\""],
@@ -149,6 +161,11 @@ const SHARED: &[(&str, &str, [&str; 3])] = &[
         "limits.compile_time",
         "limits.compile_time",
         ["\"1s\"", "\"2s\"", "\"3s\""],
+    ),
+    (
+        "limits.compile_memory",
+        "limits.compile_memory",
+        ["\"64MiB\"", "\"65MiB\"", "\"66MiB\""],
     ),
 ];
 
@@ -338,7 +355,7 @@ fn locks_out_of_manifests_may_not_lie_inside_others() {
 }
 
 /// A configuration with this `[plugins]`.
-fn policy(lines: &str) -> Config {
+pub(super) fn policy(lines: &str) -> Config {
     valid(&format!("{STORE}[plugins]\ndir = \"plugins\"\n{lines}\n"))
 }
 
@@ -356,14 +373,14 @@ fn dropped(config: &Config, inner: &str, sidecar: &str) -> Result<Job, Report> {
     config.dropped(&drop_in(manifest.as_ref(), sidecar))
 }
 
-fn joins(config: &Config, inner: &str, sidecar: &str) -> Job {
+pub(super) fn joins(config: &Config, inner: &str, sidecar: &str) -> Job {
     match dropped(config, inner, sidecar) {
         Ok(job) => job,
         Err(report) => panic!("{report}"),
     }
 }
 
-fn refused(config: &Config, inner: &str, sidecar: &str) -> String {
+pub(super) fn refused(config: &Config, inner: &str, sidecar: &str) -> String {
     match dropped(config, inner, sidecar) {
         Ok(job) => panic!("it must be refused: {job:?}"),
         Err(report) => report.to_string(),
@@ -388,9 +405,9 @@ fn a_folder_for_plugins_is_enough_of_a_configuration() {
 #[test]
 fn a_plugin_that_says_nothing_gets_its_name_from_its_file_and_its_own_corner() {
     let job = joins(&policy(""), "", "");
-    assert_eq!((job.name(), job.lock()), ("book", "book"));
+    assert_eq!((job.name(), job.lock()), ("dropped.book", "dropped.book"));
     assert_eq!(job.plugin(), Path::new("plugins/book.wasm"));
-    assert_eq!(job.allow().kv, ["book/"]);
+    assert_eq!(job.allow().kv, ["dropped.book/"]);
     assert_eq!(job.manifest_digest(), Some(&[9; 32]));
     assert!(job.is_dropped());
     let none = policy("allow.kv = [\"shared/\"]");
@@ -409,8 +426,11 @@ fn for_every_shared_key_the_sidecar_wins_over_the_manifest_and_that_over_the_def
                 | "limits.instances"
                 | "limits.log_rate"
                 | "limits.handles"
+                | "limits.disk_files"
+                | "limits.open_files"
                 | "limits.http_requests" => "99",
                 "limits.compile_time" | "limits.http_timeout" => "\"99s\"",
+                "limits.compile_memory" => "\"1GiB\"",
                 "limits.kv_value" | "limits.http_fields" => "\"1MiB\"",
                 _ => "\"4MiB\"",
             };
@@ -451,23 +471,26 @@ fn what_is_needed_and_allowed_is_granted_and_nothing_else() {
     let kv = |inner, sidecar| joins(&config, inner, sidecar).allow().kv.join(" ");
     assert_eq!(
         kv("[needs]\nkv = [\"shared/a/\", \"{job}/\"]", ""),
-        "shared/a/ book/"
+        "shared/a/ dropped.book/"
     );
     // The file beside the plugin has the last word on what to ask for.
     assert_eq!(
-        kv("[needs]\nkv = [\"shared/a/\"]", "allow.kv = [\"book/x/\"]"),
-        "book/x/"
+        kv(
+            "[needs]\nkv = [\"shared/a/\"]",
+            "allow.kv = [\"dropped.book/x/\"]"
+        ),
+        "dropped.book/x/"
     );
     assert_eq!(kv("[needs]\nkv = [\"shared/a/\"]", "allow.kv = []"), "");
     // Nobody speaks of needs: a corner of its own. Whoever speaks of them means it.
-    assert_eq!(kv("ttl = \"5s\"", "retries = 1"), "book/");
+    assert_eq!(kv("ttl = \"5s\"", "retries = 1"), "dropped.book/");
     assert_eq!(kv("[needs]", ""), "");
     assert_eq!(kv("", "[allow]"), "");
     // The grants of configured jobs are not for what is dropped in.
     let defaults = valid(&format!(
         "{STORE}[defaults]\nallow.kv = [\"x/\"]\n[plugins]\ndir = \"plugins\"\n"
     ));
-    assert_eq!(joins(&defaults, "", "").allow().kv, ["book/"]);
+    assert_eq!(joins(&defaults, "", "").allow().kv, ["dropped.book/"]);
 }
 
 #[test]
@@ -530,8 +553,11 @@ fn a_sidecar_is_a_jobs_table_without_what_is_the_operators_to_say() {
 fn a_name_comes_from_the_manifest_else_from_the_file_and_must_be_one() {
     let config = policy("");
     let job = joins(&config, "name = \"ledger\"", "");
-    assert_eq!((job.name(), job.lock()), ("ledger", "ledger"));
-    assert_eq!(job.allow().kv, ["ledger/"]);
+    assert_eq!(
+        (job.name(), job.lock()),
+        ("dropped.ledger", "dropped.ledger")
+    );
+    assert_eq!(job.allow().kv, ["dropped.ledger/"]);
     let odd = DropIn {
         wasm: Path::new("plugins/my job.wasm"),
         digest: None,
@@ -545,7 +571,7 @@ fn a_name_comes_from_the_manifest_else_from_the_file_and_must_be_one() {
 #[test]
 fn the_first_of_two_that_clash_stays_and_configured_jobs_always_do() {
     let config = valid(&format!(
-        "{STORE}[jobs.book]\nplugin = \"a.wasm\"\nlock = \"x/y\"\n[plugins]\ndir = \"plugins\"\n"
+        "{STORE}[jobs.book]\nplugin = \"a.wasm\"\nlock = \"x/y\"\n[plugins]\ndir = \"plugins\"\nnames = [\"*\"]\nlocks = [\"*\"]\n"
     ));
     let job = |name: &str, lock: &str| {
         joins(
@@ -572,7 +598,8 @@ fn the_first_of_two_that_clash_stays_and_configured_jobs_always_do() {
 #[test]
 fn the_table_for_plugins_is_read_with_the_rest() {
     let said = parse(&format!(
-        "{STORE}[plugins]\ndirr = \"x\"\nallow = {{ kv = [\"{{name}}/\", \"x\"] }}\nlimits.mem = 1\nsecrets = 3\n"
+        "{STORE}[plugins]\ndirr = \"x\"\nallow = {{ kv = [\"{{name}}/\", \"x\"] }}\nlimits.mem = 1\nsecrets = 3\n\
+         names = [\"a b\", \"dropped.x\", \"team-*\"]\nlocks = [\"a/../b\", \"team/*\", \"*\"]\nmax_ttl = \"2h\"\n"
     ));
     assert_snapshot!("plugins_values", said.expect_err("it is wrong").to_string());
 }
@@ -673,7 +700,7 @@ fn a_dropped_in_plugin_gets_what_it_asks_for_with_the_hosts_places() {
     for (inner, sidecar) in [(inside.as_str(), ""), ("", beside.as_str())] {
         let job = joins(&config, inner, sidecar);
         let text = |key| told(&job, key).0;
-        assert_eq!(text("allow.kv"), "[\"book/\"]");
+        assert_eq!(text("allow.kv"), "[\"dropped.book/\"]");
         assert_eq!(
             text("allow.http"),
             "[\"https://api.example.com\", \"http://10.0.0.5\"]"

@@ -17,7 +17,7 @@ use crate::limits::{KIB, Limits, MIB};
 const MOST_MEMORY: u64 = 4096 * MIB - 64 * KIB;
 
 /// How many limits there are.
-const KEYS: usize = 16;
+const KEYS: usize = 21;
 
 /// What a table says about limits.
 #[derive(Clone, Debug)]
@@ -33,6 +33,10 @@ pub(super) struct SaidLimits {
     handles: Said<u32>,
     random: Said<u64>,
     kv_value: Said<u64>,
+    kv_total: Said<u64>,
+    disk: Said<u64>,
+    disk_files: Said<u32>,
+    open_files: Said<u32>,
     http_body: Said<u64>,
     http_requests: Said<u32>,
     http_fields: Said<u64>,
@@ -40,6 +44,7 @@ pub(super) struct SaidLimits {
     /// Decides how much of a plugin is looked at.
     pub(super) plugin_size: Said<u64>,
     compile_time: Said<Duration>,
+    compile_memory: Said<u64>,
 }
 
 impl SaidLimits {
@@ -61,6 +66,10 @@ impl SaidLimits {
             random: size("random", 64, 16 * MIB),
             // etcd refuses requests above 1.5 MiB by default, keys and comparisons included.
             kv_value: size("kv_value", 1, MIB),
+            kv_total: size("kv_total", 4 * KIB, 1024 * MIB),
+            disk: size("disk", 4 * KIB, 1024 * 1024 * MIB),
+            disk_files: table.take("disk_files", count(1, 10_000_000)),
+            open_files: table.take("open_files", count(1, 100_000)),
             http_body: size("http_body", KIB, 1024 * MIB),
             http_requests: table.take("http_requests", count(1, 1_000)),
             http_fields: size("http_fields", KIB, MIB),
@@ -71,6 +80,8 @@ impl SaidLimits {
             compile_time: table.take("compile_time", |node| {
                 read::duration(node, Duration::from_millis(100), Duration::from_mins(10))
             }),
+            // The process itself takes some twenty MiB.
+            compile_memory: size("compile_memory", 64 * MIB, 64 * 1024 * MIB),
         }
     }
 
@@ -87,12 +98,17 @@ impl SaidLimits {
             handles: self.handles.or(&fallback.handles),
             random: self.random.or(&fallback.random),
             kv_value: self.kv_value.or(&fallback.kv_value),
+            kv_total: self.kv_total.or(&fallback.kv_total),
+            disk: self.disk.or(&fallback.disk),
+            disk_files: self.disk_files.or(&fallback.disk_files),
+            open_files: self.open_files.or(&fallback.open_files),
             http_body: self.http_body.or(&fallback.http_body),
             http_requests: self.http_requests.or(&fallback.http_requests),
             http_fields: self.http_fields.or(&fallback.http_fields),
             http_timeout: self.http_timeout.or(&fallback.http_timeout),
             plugin_size: self.plugin_size.or(&fallback.plugin_size),
             compile_time: self.compile_time.or(&fallback.compile_time),
+            compile_memory: self.compile_memory.or(&fallback.compile_memory),
         }
     }
 
@@ -115,6 +131,16 @@ impl SaidLimits {
             ("handles", told(&self.handles, |n| Amount::Count(n.into()))),
             ("random", told(&self.random, Amount::Bytes)),
             ("kv_value", told(&self.kv_value, Amount::Bytes)),
+            ("kv_total", told(&self.kv_total, Amount::Bytes)),
+            ("disk", told(&self.disk, Amount::Bytes)),
+            (
+                "disk_files",
+                told(&self.disk_files, |n| Amount::Count(n.into())),
+            ),
+            (
+                "open_files",
+                told(&self.open_files, |n| Amount::Count(n.into())),
+            ),
             ("http_body", told(&self.http_body, Amount::Bytes)),
             (
                 "http_requests",
@@ -124,6 +150,7 @@ impl SaidLimits {
             ("http_timeout", told(&self.http_timeout, Amount::Time)),
             ("plugin_size", told(&self.plugin_size, Amount::Bytes)),
             ("compile_time", told(&self.compile_time, Amount::Time)),
+            ("compile_memory", told(&self.compile_memory, Amount::Bytes)),
         ]
     }
 
@@ -140,12 +167,17 @@ impl SaidLimits {
             handles: self.handles.or_default(else_.handles)?,
             random_bytes: self.random.or_default(else_.random_bytes)?,
             kv_value_bytes: self.kv_value.or_default(else_.kv_value_bytes)?,
+            kv_total_bytes: self.kv_total.or_default(else_.kv_total_bytes)?,
+            disk_bytes: self.disk.or_default(else_.disk_bytes)?,
+            disk_files: self.disk_files.or_default(else_.disk_files)?,
+            open_files: self.open_files.or_default(else_.open_files)?,
             http_body_bytes: self.http_body.or_default(else_.http_body_bytes)?,
             http_requests: self.http_requests.or_default(else_.http_requests)?,
             http_field_bytes: self.http_fields.or_default(else_.http_field_bytes)?,
             http_timeout: self.http_timeout.or_default(else_.http_timeout)?,
             plugin_bytes: self.plugin_size.or_default(else_.plugin_bytes)?,
             compile_time: self.compile_time.or_default(else_.compile_time)?,
+            compile_memory_bytes: self.compile_memory.or_default(else_.compile_memory_bytes)?,
         })
     }
 }
@@ -198,12 +230,17 @@ pub(super) fn amounts(limits: &Limits) -> [(&'static str, Amount); KEYS] {
         ("handles", Amount::Count(limits.handles.into())),
         ("random", Amount::Bytes(limits.random_bytes)),
         ("kv_value", Amount::Bytes(limits.kv_value_bytes)),
+        ("kv_total", Amount::Bytes(limits.kv_total_bytes)),
+        ("disk", Amount::Bytes(limits.disk_bytes)),
+        ("disk_files", Amount::Count(limits.disk_files.into())),
+        ("open_files", Amount::Count(limits.open_files.into())),
         ("http_body", Amount::Bytes(limits.http_body_bytes)),
         ("http_requests", Amount::Count(limits.http_requests.into())),
         ("http_fields", Amount::Bytes(limits.http_field_bytes)),
         ("http_timeout", Amount::Time(limits.http_timeout)),
         ("plugin_size", Amount::Bytes(limits.plugin_bytes)),
         ("compile_time", Amount::Time(limits.compile_time)),
+        ("compile_memory", Amount::Bytes(limits.compile_memory_bytes)),
     ]
 }
 
@@ -220,11 +257,16 @@ pub(super) fn least(a: &Limits, b: &Limits) -> Limits {
         handles: a.handles.min(b.handles),
         random_bytes: a.random_bytes.min(b.random_bytes),
         kv_value_bytes: a.kv_value_bytes.min(b.kv_value_bytes),
+        kv_total_bytes: a.kv_total_bytes.min(b.kv_total_bytes),
+        disk_bytes: a.disk_bytes.min(b.disk_bytes),
+        disk_files: a.disk_files.min(b.disk_files),
+        open_files: a.open_files.min(b.open_files),
         http_body_bytes: a.http_body_bytes.min(b.http_body_bytes),
         http_requests: a.http_requests.min(b.http_requests),
         http_field_bytes: a.http_field_bytes.min(b.http_field_bytes),
         http_timeout: a.http_timeout.min(b.http_timeout),
         plugin_bytes: a.plugin_bytes.min(b.plugin_bytes),
         compile_time: a.compile_time.min(b.compile_time),
+        compile_memory_bytes: a.compile_memory_bytes.min(b.compile_memory_bytes),
     }
 }

@@ -26,6 +26,21 @@ pub(super) fn lock(node: &Node<'_>) -> Option<String> {
     }
 }
 
+/// Reads the name of a lock, or with `*` at its end the beginning of several; `{job}` stands for a job's name.
+pub(super) fn lock_pattern(node: &Node<'_>) -> Option<String> {
+    let pattern = text(node)?;
+    let judged = for_job(&pattern, "job");
+    let begin = judged.strip_suffix('*').unwrap_or(&judged);
+    let begin = begin.strip_suffix('/').unwrap_or(begin);
+    if pattern == "*" {
+        return Some(pattern);
+    }
+    match fault(begin) {
+        None => Some(pattern),
+        Some((what, help)) => node.reject(&what, help),
+    }
+}
+
 /// Reads the prefixes that a job may write under, such as `ledger/`.
 pub(super) fn prefixes(node: &Node<'_>) -> Option<Vec<Spanned<String>>> {
     let items = node.items("prefixes", "[\"ledger/\"]")?;
@@ -73,6 +88,9 @@ fn fault(path: &str) -> Option<(String, &'static str)> {
     } else if path.contains("//") {
         let what = "holds an empty part";
         Some((what.into(), "write one `/` where there are two"))
+    } else if let Some(part) = path.split('/').find(|part| matches!(*part, "." | "..")) {
+        let what = format!("holds the part `{part}`, which reads like a step to another folder");
+        Some((what, "name the folder itself; there are no steps in names"))
     } else {
         path.contains(odd).then(|| {
             let odd: String = path.chars().filter(|c| odd(*c)).take(1).collect();
@@ -134,7 +152,14 @@ mod tests {
 
     #[test]
     fn paths_are_plain_segments() {
-        for good in ["a", "billing/ledger", "a.b/c_d/e-f", "..", &"x".repeat(200)] {
+        for good in [
+            "a",
+            "billing/ledger",
+            "a.b/c_d/e-f",
+            "..a/b..",
+            "...",
+            &"x".repeat(200),
+        ] {
             assert!(fault(good).is_none(), "{good}");
         }
         for bad in [
@@ -147,6 +172,14 @@ mod tests {
             "é",
             "a\\b",
             "a\n",
+            "..",
+            ".",
+            "../a",
+            "a/../b",
+            "a/./b",
+            "a/..",
+            "a\u{7f}",
+            "a\u{0}b",
             &"x".repeat(201),
         ] {
             assert!(fault(bad).is_some(), "{bad}");

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 
 use super::allow::{SaidAllow, for_job};
 use super::files::{self, Kind};
+use super::job::Defaults;
 use super::limits::SaidLimits;
 use super::schema;
 use super::secrets;
 use super::section::{Said, Section};
+use super::sharing::Sharing;
 use crate::allow::{Allow, SecretRef};
 use crate::limits::Limits;
 
@@ -26,6 +28,8 @@ pub struct Plugins {
     allow: Allow,
     secrets: BTreeMap<String, SecretRef>,
     limits: Limits,
+    sharing: Sharing,
+    default_token: Option<String>,
 }
 
 impl Plugins {
@@ -54,6 +58,16 @@ impl Plugins {
         &self.secrets
     }
 
+    /// Headers that carry the token of every dropped-in job: this table's, and that of `[defaults]`.
+    pub(super) fn token_headers(&self) -> impl Iterator<Item = &String> {
+        self.allow.http_token.iter().chain(&self.default_token)
+    }
+
+    /// Names, locks and leases of dropped-in jobs. Default: a namespace of their own.
+    pub(super) const fn sharing(&self) -> &Sharing {
+        &self.sharing
+    }
+
     /// The most that a dropped-in plugin may ask for. Default: `[defaults.limits]`.
     pub const fn limits(&self) -> &Limits {
         &self.limits
@@ -78,7 +92,7 @@ pub(super) struct SaidPlugins {
 }
 
 /// Reads `[plugins]`.
-pub(super) fn read(root: &Section<'_>, defaults: &SaidLimits) -> SaidPlugins {
+pub(super) fn read(root: &Section<'_>, defaults: &Defaults) -> SaidPlugins {
     let section = root.table("plugins", "plugins", schema::PLUGINS);
     let dir = section.require(
         "dir",
@@ -87,7 +101,8 @@ pub(super) fn read(root: &Section<'_>, defaults: &SaidLimits) -> SaidPlugins {
     );
     let said = SaidAllow::read_policy(&section);
     let secrets = section.take("secrets", secrets::secrets);
-    let limits = SaidLimits::read(&section).or(defaults);
+    let limits = SaidLimits::read(&section).or(&defaults.policy.limits);
+    let sharing = Sharing::read(&section, &defaults.policy.ttl);
     let speaks_of_kv = !matches!(said.kv, Said::Nothing);
     let allow = said.clone().settle().map(|mut allow| {
         if !speaks_of_kv {
@@ -109,6 +124,12 @@ pub(super) fn read(root: &Section<'_>, defaults: &SaidLimits) -> SaidPlugins {
             allow: allow?,
             secrets: secrets.or_default(BTreeMap::new())?,
             limits: most?,
+            sharing: if is_said {
+                sharing?
+            } else {
+                Sharing::unbounded()
+            },
+            default_token: defaults.allow.http_token.clone().optional().ok()?,
         })
     };
     SaidPlugins {

@@ -73,7 +73,8 @@ impl Policy {
     }
 }
 
-fn ttl(node: &Node<'_>) -> Option<Duration> {
+/// Reads a lease's time to live.
+pub(super) fn ttl(node: &Node<'_>) -> Option<Duration> {
     let ttl = read::duration(node, SHORTEST_TTL, LONGEST_TTL)?;
     if ttl.subsec_nanos() == 0 {
         return Some(ttl);

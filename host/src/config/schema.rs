@@ -13,6 +13,8 @@ pub(super) const STORE: &[&str] = &[
     "dir",
     "memory",
     "listen",
+    "history",
+    "history_size",
     "endpoints",
     "root",
     "user",
@@ -60,7 +62,9 @@ pub(super) const JOB: &[&str] = &[
     "limits",
 ];
 /// `[plugins]`
-pub(super) const PLUGINS: &[&str] = &["dir", "allow", "secrets", "limits"];
+pub(super) const PLUGINS: &[&str] = &[
+    "dir", "names", "locks", "max_ttl", "allow", "secrets", "limits",
+];
 /// The file beside a dropped-in plugin: a job's table, but what to run and what may be done is not its
 /// to say.
 pub(super) const SIDECAR: &[&str] = &[
@@ -140,12 +144,17 @@ pub(super) const LIMITS: &[&str] = &[
     "handles",
     "random",
     "kv_value",
+    "kv_total",
+    "disk",
+    "disk_files",
+    "open_files",
     "http_body",
     "http_requests",
     "http_fields",
     "http_timeout",
     "plugin_size",
     "compile_time",
+    "compile_memory",
 ];
 
 /// All tables with the keys they may hold. What is allowed in a job's table comes before the same

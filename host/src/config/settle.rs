@@ -14,7 +14,7 @@ use super::aside::Aside;
 use super::context::Finding;
 use super::drift::Drift;
 use super::guest;
-use super::job::{DEFAULT_STOP_MARGIN, DEFAULT_TTL, Job};
+use super::job::{DEFAULT_STOP_MARGIN, DEFAULT_TTL, Job, Own};
 use super::origin::Origins;
 use super::policy::Policy;
 use super::schedule::Wait;
@@ -38,6 +38,8 @@ pub(super) struct Given<'a> {
     pub(super) description: Option<String>,
     /// Whether the plugin lies in the folder for plugins.
     pub(super) is_dropped: bool,
+    /// What it has by its name alone.
+    pub(super) own: Own,
     /// What all layers say together, the uppermost first.
     pub(super) said: SaidJob,
     /// Where its secrets are, if that is right.
@@ -93,6 +95,7 @@ impl Given<'_> {
             limits: limits?,
             description: self.description,
             is_dropped: self.is_dropped,
+            own: self.own,
             manifest_digest: self.manifest_digest,
             origins: Aside(self.origins),
         })

@@ -11,9 +11,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::machine::Now;
+use crate::budget::{Budgets, SharedBudget};
 use crate::config::Job;
 use crate::event::About;
 use crate::journal::Journal;
+use crate::quarantine::Quarantine;
 use crate::runtime::{Plugin, Runtime, StopSignal};
 use crate::timeline::Timeline;
 use crate::wall::WallClock;
@@ -32,7 +34,11 @@ pub(crate) struct Bench {
     pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) timeline: Timeline,
     pub(crate) journal: Journal,
+    pub(crate) budget: SharedBudget,
+    pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
+    /// Cancelled when a new version of the job has taken this one's place.
+    pub(crate) superseded: CancellationToken,
     /// Ends waits, sleeps and pauses when the host stops.
     pub(crate) cancel: CancellationToken,
     pub(crate) stop: StopSignal,
@@ -49,6 +55,8 @@ pub(crate) struct BenchMaker {
     pub(crate) wall: Arc<dyn WallClock>,
     pub(crate) timeline: Timeline,
     pub(crate) journal: Journal,
+    pub(crate) budgets: Arc<Budgets>,
+    pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
     pub(crate) grace: Duration,
 }
@@ -56,9 +64,11 @@ pub(crate) struct BenchMaker {
 impl BenchMaker {
     /// A bench for this job, which nobody has asked to stop yet.
     pub(crate) fn bench(&self, job: Job, plugin: Plugin) -> Bench {
+        let name = job.name().into();
+        let budget = self.budgets.of(&name, job.limits().kv_total_bytes);
         Bench {
             host: self.host.clone(),
-            name: job.name().into(),
+            name,
             lock: job.lock().into(),
             job,
             plugin,
@@ -69,7 +79,10 @@ impl BenchMaker {
             wall: self.wall.clone(),
             timeline: self.timeline.clone(),
             journal: self.journal.clone(),
+            budget,
+            quarantine: self.quarantine.clone(),
             progress: self.progress.clone(),
+            superseded: CancellationToken::new(),
             cancel: CancellationToken::new(),
             stop: StopSignal::new(self.grace),
         }
@@ -87,7 +100,7 @@ impl Bench {
 
     /// The id of a run: which host, under which token, and which under that.
     pub(crate) fn run_id(&self, token: u64, sequence: u32) -> String {
-        format!("{}-{token}-{sequence}", self.host)
+        leasehold_records::run_id(&self.host, token, sequence)
     }
 
     pub(crate) fn about(&self) -> About {

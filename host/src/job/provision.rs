@@ -77,8 +77,12 @@ fn no_slot(bench: &Bench) -> Lack {
     Lack::Slot(format!("no free slot on this host (max_runs = {most})"))
 }
 
-/// The job's secrets as they are now, if its directories are there as well.
+/// The job's secrets as they are now, if its directories are there as well and its plugin may run.
 async fn local(bench: &Bench) -> Result<Secrets, Lack> {
+    let sha256 = &bench.plugin.facts().sha256;
+    if let Some(reason) = bench.quarantine.reason(sha256, bench.wall.now()).await {
+        return Err(Lack::Other(reason));
+    }
     let (references, grants) = (bench.job.secrets(), bench.job.allow());
     if references.is_empty() && grants.dirs.is_empty() {
         return Ok(Secrets::default());

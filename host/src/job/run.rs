@@ -3,6 +3,8 @@
 //! Between grant and guest nothing is logged: waking the thread that writes the log would make the guest wait.
 //! This file must never hand the grant back before the guest is gone.
 
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,9 +18,10 @@ use super::machine::{Cause, Turn};
 use super::provision::Provisions;
 use super::work::{Outcome, tell_acquired};
 use crate::event::{About, What};
-use crate::fenced::FencedKv;
+use crate::fenced::{Allotted, FencedKv};
 use crate::journal::{text, unix_ms};
-use crate::runtime::{Authority, GuestEvent, RunEnd, RunReport, RunSpec, Trigger};
+use crate::quarantine::{FirstRun, PROBATION};
+use crate::runtime::{Authority, GuestEvent, Limit, PollMark, RunEnd, RunReport, RunSpec, Trigger};
 use crate::secrets::{self, Secrets};
 use crate::wall::UnixMs;
 
@@ -78,7 +81,7 @@ impl Run<'_> {
                 return RunReport::of_nothing(end, now, deadline);
             }
         };
-        let kv = FencedKv::new(bench.locks.kv(), grant, bench.root.kv());
+        let kv = FencedKv::new(bench.locks.kv(), grant, bench.root.kv(), self.allotted());
         let authority = Authority {
             lock: text(&bench.lock),
             lock_key: grant.key().to_owned(),
@@ -87,6 +90,7 @@ impl Run<'_> {
             tenure: grant.tenure().clone(),
             kv: Arc::new(kv),
         };
+        let first = bench.quarantine.begin(self.record()).await;
         let (events, mut heard) = mpsc::channel(GUEST_EVENTS);
         // Polled after the guest, which must not be delayed by what is said of its start; a guest that spins
         // yields at its next tick.
@@ -94,6 +98,7 @@ impl Run<'_> {
             self.tell_start();
             let about = self.about();
             let mut told_loss = false;
+            let mut proving = pin!(proves(first.as_ref()));
             loop {
                 tokio::select! {
                     biased;
@@ -105,14 +110,19 @@ impl Run<'_> {
                         told_loss = true;
                         self.tell_loss(&reason);
                     }
+                    never = &mut proving => match never {},
                 }
             }
         };
-        let spec = self.spec(secrets);
+        let mark = first.as_ref().map(FirstRun::mark);
+        let spec = self.spec(secrets, mark);
         let run = bench
             .runtime
             .run(&bench.plugin, authority, spec, events, slot);
         let (report, told_loss) = tokio::join!(run, tell);
+        if let (Some(first), false) = (&first, matches!(report.end, RunEnd::Unstarted(_))) {
+            first.prove().await;
+        }
         // A guest that was stopped first has closed its events before the loss was heard here.
         if let (RunEnd::Lost(reason), false) = (&report.end, told_loss) {
             self.tell_loss(reason);
@@ -120,10 +130,21 @@ impl Run<'_> {
         report
     }
 
-    fn spec(&self, secrets: Secrets) -> RunSpec {
+    fn allotted(&self) -> Allotted {
+        let bench = self.bench;
+        Allotted {
+            budget: bench.budget.clone(),
+            granted: bench.job.allow().kv.clone(),
+            most: bench.job.limits().kv_total_bytes,
+            remedy: bench.job.at_home(&Limit::KvTotal.remedy(&bench.name)),
+        }
+    }
+
+    fn spec(&self, secrets: Secrets, mark: Option<PollMark>) -> RunSpec {
         let bench = self.bench;
         let (env, env_secrets) = secrets::environment(bench.job.env());
         RunSpec {
+            raw_stdout: None,
             job: text(&bench.name),
             run_id: self.id.clone(),
             attempt: self.number.turn.attempt,
@@ -136,6 +157,7 @@ impl Run<'_> {
             config_json: bench.job.config_json().to_owned(),
             timeout: bench.job.timeout(),
             stop: bench.stop.clone(),
+            mark,
         }
     }
 
@@ -221,8 +243,18 @@ impl Run<'_> {
             peak_memory_bytes: 0,
             output: String::new(),
             output_truncated_bytes: 0,
+            merged: None,
         }
     }
+}
+
+/// Lets a plugin prove itself by a run that goes on.
+async fn proves(first: Option<&FirstRun>) -> Infallible {
+    if let Some(first) = first {
+        tokio::time::sleep(PROBATION).await;
+        first.prove().await;
+    }
+    std::future::pending().await
 }
 
 fn pass_on(bench: &Bench, about: &About, event: GuestEvent) {

@@ -73,6 +73,14 @@ impl Seat {
         }
     }
 
+    /// The seat of the same job's next version, which keeps how the last run ended.
+    pub(crate) fn succeeded_by(&self, bench: Bench) -> Self {
+        Self {
+            last: self.last,
+            ..Self::new(bench)
+        }
+    }
+
     /// Settles what is told and kept of a job that has come to its present state: what a run needs is kept on
     /// the way to one, and a reason to stand back is over when the way is free.
     pub(crate) fn settle(&mut self) {
@@ -130,7 +138,8 @@ impl Seat {
             // Whoever works for this job listens to these.
             bench.cancel = self.bench.cancel.clone();
             bench.stop = self.bench.stop.clone();
-            self.bench = Arc::new(*bench);
+            let old = std::mem::replace(&mut self.bench, Arc::new(*bench));
+            old.superseded.cancel();
         } else {
             self.leaving = false;
             self.next = Some(bench);

@@ -41,6 +41,8 @@ pub(crate) enum Outcome {
     Missed(Missed),
     /// Of a job that stood back.
     Ready(Provisions),
+    /// The job stood back in a version that is in force no more.
+    Superseded,
     Lacks(Lack),
     Claimed(Box<Grant>, Claim),
     Ran(Box<Grant>, Verdict, Box<RunReport>),
@@ -167,8 +169,16 @@ pub(crate) async fn stand_back(bench: Arc<Bench>, until: Option<BootTime>) -> Ou
             None => Provisions::in_turn(&bench).await,
         }
     };
+    // A turn for a slot is worth keeping; what else was lacking may not be in another version.
+    let superseded = async {
+        match until {
+            Some(_) => bench.superseded.cancelled().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = bench.cancel.cancelled() => Outcome::Slept { cancelled: true },
+        () = superseded => Outcome::Superseded,
         provisions = provisions => match provisions {
             Ok(provisions) => Outcome::Ready(provisions),
             Err(lack) => Outcome::Lacks(lack),

@@ -42,8 +42,9 @@ use crate::job::bench::BenchMaker;
 use crate::runtime::Runtime;
 use crate::supervisor::Change;
 use item::{Item, Key, Seen, Source};
+use reread::Missing;
 use settle::Settled;
-pub(crate) use stamp::Stamp;
+pub(crate) use stamp::{ConfigStamp, Stamp};
 use version::{Refusal, Version};
 use watch::{Watch, Wholeness};
 
@@ -74,7 +75,9 @@ pub(crate) struct Reloader {
     /// In force, but for [host] and [store], which stay as they were at the start.
     config: Arc<Config>,
     started_with: Arc<Config>,
-    config_seen: Option<Stamp>,
+    config_seen: Option<ConfigStamp>,
+    /// Since when the configuration's files have been missing, and whether that was logged.
+    config_missing: Option<Missing>,
     items: BTreeMap<Key, Item>,
     settled: Settled,
     loads: JoinSet<(Key, Seen, Result<Version, Refusal>)>,
@@ -82,6 +85,8 @@ pub(crate) struct Reloader {
     next_look: Instant,
     /// Whether something is in force that `check --diff` does not know of.
     unwritten: bool,
+    /// The last fault of the plugins' folder that was logged.
+    folder_fault: Option<String>,
 }
 
 impl Reloader {
@@ -118,6 +123,7 @@ impl Reloader {
             runtime: prepared.runtime,
             changes,
             config_seen: prepared.config_stamp,
+            config_missing: None,
             started_with: config.clone(),
             config,
             items,
@@ -126,6 +132,7 @@ impl Reloader {
             watch: None,
             next_look: Instant::now(),
             unwritten: false,
+            folder_fault: None,
         }
     }
 
@@ -172,7 +179,7 @@ impl Reloader {
         for key in gone {
             self.items.remove(&key);
         }
-        let mut folders = BTreeSet::from([folder_of(self.config.path())]);
+        let mut folders: BTreeSet<PathBuf> = config_folder(&self.config).into_iter().collect();
         folders.extend(
             self.config
                 .plugins()
@@ -288,18 +295,19 @@ impl Reloader {
     }
 
     /// All sources of jobs that there should be.
-    fn wanted(&self) -> BTreeMap<Key, Source> {
+    fn wanted(&mut self) -> BTreeMap<Key, Source> {
         let configured = self.config.jobs().iter().map(|job| {
             let key = Key::Configured(job.name().to_owned());
             (key, Source::Configured(Box::new(job.clone())))
         });
         let mut wanted: BTreeMap<Key, Source> = configured.collect();
+        let read = self.config.plugins().map(|plugins| list(plugins.dir()));
+        let fault = read.as_ref().and_then(|read| read.as_ref().err()).cloned();
         // A folder that cannot be read right now changes nothing.
-        let files = match self.config.plugins().map(|plugins| list(plugins.dir())) {
+        let files = match read {
             None => Vec::new(),
             Some(Ok(files)) => files,
-            Some(Err(error)) => {
-                tracing::debug!(%error, "the plugins' folder cannot be read");
+            Some(Err(_)) => {
                 let known = self.items.keys();
                 known
                     .filter_map(|key| match key {
@@ -313,7 +321,23 @@ impl Reloader {
             let source = Source::Dropped(self.config.clone(), path.clone());
             wanted.insert(Key::Dropped(path), source);
         }
+        self.note_folder(fault);
         wanted
+    }
+
+    /// Logs a fault of the plugins' folder when it is another than before.
+    fn note_folder(&mut self, fault: Option<String>) {
+        if let (Some(error), Some(plugins)) = (&fault, self.config.plugins())
+            && self.folder_fault != fault
+        {
+            let refused = What::PluginRefused {
+                file: plugins.dir().display().to_string(),
+                error: error.clone(),
+                kept: true,
+            };
+            self.maker.timeline.say(About::default(), refused);
+        }
+        self.folder_fault = fault;
     }
 
     /// Decides which versions are in force, and has the supervisor follow.
@@ -327,9 +351,9 @@ impl Reloader {
         }
         for step in steps {
             let change = match step {
-                settle::Step::Set(version) => {
+                settle::Step::Set(version, why) => {
                     let bench = self.maker.bench(version.job, version.plugin);
-                    Change::Set(Box::new(bench))
+                    Change::Set(Box::new(bench), why)
                 }
                 settle::Step::Remove(name) => Change::Remove(name.into()),
             };
@@ -341,6 +365,18 @@ impl Reloader {
         self.record.jobs = names;
         self.maker.journal.host(self.record.clone());
         self.unwritten = true;
+    }
+}
+
+/// The folder to watch for changes of the configuration; none for one that came through a pipe.
+fn config_folder(config: &Config) -> Option<PathBuf> {
+    let path = config.path();
+    if config.is_piped() {
+        None
+    } else if path.is_dir() {
+        Some(path.to_owned())
+    } else {
+        Some(folder_of(path))
     }
 }
 

@@ -7,12 +7,13 @@ use std::ops::Bound;
 
 use super::item::{Item, Key};
 use super::version::Version;
-use crate::config::clash;
+use crate::config::{clash, overlaps_any};
 
 /// One thing for the supervisor to do.
 #[derive(Debug)]
 pub(super) enum Step {
-    Set(Box<Version>),
+    /// A version, and why it takes the place of another source's.
+    Set(Box<Version>, Option<String>),
     Remove(String),
 }
 
@@ -59,10 +60,14 @@ impl Settled {
     pub(super) fn step(&mut self, items: &BTreeMap<Key, Item>) -> (Vec<Step>, Vec<(Key, String)>) {
         let mut chosen: BTreeMap<&str, (&Key, &Version)> = BTreeMap::new();
         let mut locks: BTreeSet<&str> = BTreeSet::new();
+        let mut keys: BTreeSet<&str> = BTreeSet::new();
         let mut refused = Vec::new();
         for (key, version) in self.in_turn(items) {
             let (name, lock) = (version.job.name(), version.job.lock());
-            if chosen.contains_key(name) || is_nested(&locks, lock) {
+            let own = version.job.own();
+            let is_shared = own.lock && locks.contains(lock)
+                || own.keys.iter().any(|prefix| overlaps_any(&keys, prefix));
+            if chosen.contains_key(name) || is_nested(&locks, lock) || is_shared {
                 let present = chosen.values().map(|(_, version)| &version.job);
                 if let Some(clash) = clash(present, &version.job) {
                     refused.push((key.clone(), clash.to_string()));
@@ -71,6 +76,7 @@ impl Settled {
             }
             chosen.insert(name, (key, version));
             locks.insert(lock);
+            keys.extend(version.job.allow().kv.iter().map(String::as_str));
         }
         let gone: Vec<String> = self
             .0
@@ -89,7 +95,9 @@ impl Settled {
                 .get(name)
                 .is_none_or(|standing| !is_same(&standing.version, version));
             if is_new {
-                steps.push(Step::Set(Box::new(version.clone())));
+                let before = self.0.get(name).filter(|standing| standing.key != *key);
+                let why = before.map(|standing| why_instead(&standing.key, items));
+                steps.push(Step::Set(Box::new(version.clone()), why));
             }
             if is_new || self.0.get(name).is_none_or(|standing| standing.key != *key) {
                 self.stand(key.clone(), version);
@@ -116,6 +124,18 @@ impl Settled {
             }
         });
         turn
+    }
+}
+
+/// Why a job is made from another source than the one that made it before.
+fn why_instead(before: &Key, items: &BTreeMap<Key, Item>) -> String {
+    let is_there = items.contains_key(before);
+    match before {
+        Key::Configured(_) => "the configuration has no such job any more".to_owned(),
+        Key::Dropped(path) if is_there => {
+            format!("{} makes this job no more", path.display())
+        }
+        Key::Dropped(path) => format!("{} was removed", path.display()),
     }
 }
 

@@ -89,7 +89,7 @@ fn read_dropped(config: &Config, path: &Path) -> Result<(Job, Arc<[u8]>), Refusa
         .plugins()
         .map_or_else(Limits::default, |plugins| plugins.limits().clone())
         .plugin_bytes;
-    let found = Found::read(path, most).map_err(|unread| match unread {
+    let found = Found::read_dropped(path, most).map_err(|unread| match unread {
         Unread::Changing(_) => Refusal::Changing,
         Unread::Bad(text) => Refusal::Bad(format!("plugin {text}")),
     })?;

@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use crate::owned;
+
 /// Why a directory is not used as the compile cache.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
@@ -37,6 +39,16 @@ pub enum CacheError {
         /// Our effective user id.
         us: u32,
     },
+    /// Another user can change which directory it is.
+    #[error("compile cache {}: {fault}, so its code could be replaced: {remedy}", .path.display())]
+    Exposed {
+        /// The cache's directory.
+        path: PathBuf,
+        /// The fault of it, or of one above.
+        fault: String,
+        /// The command to run.
+        remedy: String,
+    },
     /// Others may read or write it.
     #[error("compile cache {}: mode {mode:04o} lets others in: run `chmod 0700` on it", .path.display())]
     OpenToOthers {
@@ -47,13 +59,14 @@ pub enum CacheError {
     },
 }
 
-/// Makes the directory if it is missing, checks it, and answers its absolute path.
+/// Makes the directory if it is missing, checks it and what leads to it, and answers its absolute path.
 pub(crate) fn prepare(path: &Path) -> Result<PathBuf, CacheError> {
     let unusable = |source| CacheError::Unusable {
         path: path.to_owned(),
         source,
     };
     let path = &std::path::absolute(path).map_err(unusable)?;
+    check_ancestors(path)?;
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(unusable)?;
     }
@@ -62,11 +75,32 @@ pub(crate) fn prepare(path: &Path) -> Result<PathBuf, CacheError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(unusable(error)),
     }
-    check(path, &fs::symlink_metadata(path).map_err(unusable)?)?;
+    check(path)?;
     Ok(path.clone())
 }
 
-fn check(path: &Path, found: &fs::Metadata) -> Result<(), CacheError> {
+/// Checks that the directory is still ours alone, and that no other user can put another in its place.
+pub(crate) fn check(path: &Path) -> Result<(), CacheError> {
+    check_ancestors(path)?;
+    let found = fs::symlink_metadata(path).map_err(|source| CacheError::Unusable {
+        path: path.to_owned(),
+        source,
+    })?;
+    judge(path, &found)
+}
+
+fn check_ancestors(path: &Path) -> Result<(), CacheError> {
+    owned::check_ancestors(path).map_err(|refusal| {
+        let (fault, remedy) = refusal.explain();
+        CacheError::Exposed {
+            path: path.to_owned(),
+            fault,
+            remedy: remedy.into_owned(),
+        }
+    })
+}
+
+fn judge(path: &Path, found: &fs::Metadata) -> Result<(), CacheError> {
     let path = path.to_owned();
     if !found.is_dir() {
         let what = if found.is_symlink() {

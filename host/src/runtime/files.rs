@@ -5,6 +5,7 @@
 //! sockets and devices are not opened, because opening a pipe waits for its other end, on a thread that
 //! nobody can stop. This file must never open anything by itself but a granted directory.
 
+use leasehold_records::printable;
 use wasmtime::component::{Linker as ComponentLinker, Resource};
 use wasmtime::{AsContextMut as _, Caller, Extern, Linker, StoreContextMut};
 use wasmtime_wasi::WasiCtxBuilder;
@@ -148,6 +149,7 @@ const fn is_special1(kind: Filetype) -> bool {
 
 impl Host {
     fn say_not_opened(&self, path: &str) {
+        let path = printable::head(path).0;
         self.output.remark(&format!(
             "{path:?} was not opened: it is a pipe, a socket or a device, and a guest gets files only"
         ));

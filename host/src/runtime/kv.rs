@@ -28,6 +28,9 @@ pub enum KvError {
     /// The store refuses a value or a reply of this size.
     #[error("too large for the store")]
     TooLarge,
+    /// The job's keys have used up what they may take: nothing happened. The sentence names the remedy.
+    #[error("{0}")]
+    Full(String),
     /// The store failed; a write may or may not have happened.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
@@ -40,11 +43,13 @@ pub enum KvError {
 pub trait GuestKv: Send + Sync {
     /// Reads one key.
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Entry>, KvError>>;
-    /// Reads at most `limit` keys that start with `prefix`, in key order.
+    /// Reads at most `limit` keys that start with `prefix`, in key order; 0 reads none. Fails with
+    /// [`KvError::TooLarge`], after having read little more, when they have more than `most_bytes`.
     fn list<'a>(
         &'a self,
         prefix: &'a str,
         limit: u32,
+        most_bytes: u64,
     ) -> BoxFuture<'a, Result<Vec<Entry>, KvError>>;
     /// Writes one key; answers the revision of the write.
     fn put<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<u64, KvError>>;

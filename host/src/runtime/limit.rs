@@ -27,6 +27,14 @@ pub enum Limit {
     LogRate,
     /// Size of a fenced value.
     KvValue,
+    /// Size of all fenced keys.
+    KvTotal,
+    /// Growth of files.
+    Disk,
+    /// Files made.
+    DiskFiles,
+    /// Files open at once.
+    OpenFiles,
     /// Size of a request's or response's body.
     HttpBody,
     /// Requests open at once.
@@ -39,6 +47,8 @@ pub enum Limit {
     PluginSize,
     /// Time to compile.
     CompileTime,
+    /// Memory to compile.
+    CompileMemory,
 }
 
 impl Limit {
@@ -55,12 +65,17 @@ impl Limit {
             Self::Output => "output",
             Self::LogRate => "log_rate",
             Self::KvValue => "kv_value",
+            Self::KvTotal => "kv_total",
+            Self::Disk => "disk",
+            Self::DiskFiles => "disk_files",
+            Self::OpenFiles => "open_files",
             Self::HttpBody => "http_body",
             Self::HttpRequests => "http_requests",
             Self::HttpFields => "http_fields",
             Self::HttpTimeout => "http_timeout",
             Self::PluginSize => "plugin_size",
             Self::CompileTime => "compile_time",
+            Self::CompileMemory => "compile_memory",
         }
     }
 

@@ -18,12 +18,14 @@ use tokio::sync::mpsc;
 use wasmtime::Store;
 
 use super::authority::Authority;
+use super::current;
 use super::event::GuestEvent;
 use super::gate::Gate;
 use super::guard::guarded;
 use super::host::{self, Host};
 use super::http::{Carried, Courier, Flights, Http};
 use super::leash::Leash;
+use super::mark::marked;
 use super::meter::{Meter, Reading};
 use super::output::Output;
 use super::plugin::{Plugin, Ready};
@@ -119,6 +121,8 @@ impl Run<'_> {
         let mut store = host::store(&self.plugin.workshop().engine, host);
         let made = AtomicBool::new(false);
         let guest = drive(&mut store, self.plugin.ready(), &made);
+        let guest = marked(self.spec.mark.as_ref(), guest);
+        let guest = current::within(self.output.clone(), guest);
         match guarded(&self.leash, self.output.errand(), guest).await {
             Ok(Ok(returned)) => (verdict::of_return(returned, self.clean()), None),
             Ok(Err(error)) if !made.load(Ordering::Relaxed) && verdict::is_of_host(&error) => {
@@ -149,7 +153,14 @@ impl Run<'_> {
         let limits = self.plugin.limits();
         let grants = self.plugin.grants();
         Ok(Host {
-            wasi: wasi::context(&self.spec, &self.authority, limits, grants, &self.output)?,
+            wasi: wasi::context(
+                &self.spec,
+                &self.authority,
+                limits,
+                grants,
+                &self.output,
+                &self.leash,
+            )?,
             http: self.http(),
             meter: Meter::new(limits, self.reading.clone()),
             gate: self.gate.clone(),

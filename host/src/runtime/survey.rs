@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use wasmparser::{BinaryReaderError, Encoding, MemoryType, Parser, Payload, TypeRef};
 
 use super::caps::{self, Tally};
@@ -21,7 +22,7 @@ const ELF: &[u8] = b"\x7fELF";
 const ELF_SYSTEM: (usize, u8) = (7, 200);
 
 /// What kind of binary it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
     /// A core module.
     Core,
@@ -30,7 +31,7 @@ pub(crate) enum Kind {
 }
 
 /// What the look found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Survey {
     pub(crate) kind: Kind,
     /// Top-level imports: interface names of components, `module` names of core modules.

@@ -2,10 +2,22 @@
 //!
 //! `files/` holds small modules that once ended a host process.
 
+mod again;
+mod bombs;
+mod compiling;
 mod dropped_in;
+mod forged;
+mod links;
+mod names;
 mod neighbour;
 mod nested_types;
+mod owners;
 mod proposals;
+mod quarantine;
+mod shown;
+mod slow_calls;
+mod store_clients;
+mod unread;
 
 use std::time::Duration;
 

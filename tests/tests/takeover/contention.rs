@@ -9,10 +9,10 @@ use leasehold_tests::guests::{Config, config, heartbeat, ledger};
 use leasehold_tests::host::{HostProcess, merged};
 use leasehold_tests::on_every_store;
 
-use crate::bank;
 use crate::scene::{
     LEDGER, PULSE, SLACK, TTL, end_host, judge, kept_running, next, since, wait_queue,
 };
+use leasehold_tests::bank;
 
 on_every_store!(hosts_that_take_turns_never_overlap_and_no_money_is_made_or_lost);
 

@@ -4,7 +4,6 @@
 //! play it. Bounds are how long we are willing to wait; order is judged by the boot-time clock that all processes
 //! share. No scenario may pass without guest effects to look at: [`scene::Duel::end`] sees to that.
 
-mod bank;
 mod capacity;
 mod compaction;
 mod contention;

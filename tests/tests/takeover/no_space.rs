@@ -8,10 +8,10 @@ use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_etcd;
 use leasehold_tests::wait::{boot_ns, eventually};
 
-use crate::bank;
 use crate::scene::{
     Duel, LEDGER, PULSE, SLACK, TTL, create_revision, goes_on, ns, since, two_jobs,
 };
+use leasehold_tests::bank;
 
 on_etcd!(without_space_a_held_lock_is_kept_and_handed_over_and_writes_fail);
 

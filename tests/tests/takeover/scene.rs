@@ -13,7 +13,7 @@ use leasehold_tests::wait::eventually;
 use leasehold_tests::{binaries, guests::config};
 use serde_json::Value;
 
-use crate::bank;
+use leasehold_tests::bank;
 
 /// For things that will happen.
 pub(crate) const SLACK: Duration = Duration::from_secs(30);

@@ -10,11 +10,11 @@ use leasehold_tests::host::merged;
 use leasehold_tests::wait::{boot_ns, eventually};
 use leasehold_tests::{on_etcd, on_every_store};
 
-use crate::bank;
 use crate::scene::{
     Duel, LEDGER, PULSE, SLACK, at, create_revision, end_host, ended_without_the_store, goes_on,
     judge, next, ns, one_job_for, since, token, two_jobs_for,
 };
+use leasehold_tests::bank;
 
 on_every_store!(
     a_store_that_is_back_before_the_deadline_keeps_the_holder_and_its_token,

@@ -87,6 +87,7 @@ impl GuestKv for FakeKv {
         &'a self,
         prefix: &'a str,
         limit: u32,
+        _: u64,
     ) -> BoxFuture<'a, Result<Vec<Entry>, KvError>> {
         let state = self.state();
         let from = state.entries.range(prefix.to_owned()..);
@@ -152,8 +153,8 @@ mod tests {
         assert_eq!(kv.compare_and_put("a/1", 1, b"y".to_vec()).await, Ok(2));
         assert_eq!(kv.compare_and_put("a/2", 0, Vec::new()).await, Ok(3));
         let keys = |found: Vec<Entry>| found.into_iter().map(|e| e.key).collect::<Vec<_>>();
-        assert_eq!(keys(kv.list("a/", 9).await.unwrap()), ["a/1", "a/2"]);
-        assert_eq!(keys(kv.list("a/", 1).await.unwrap()), ["a/1"]);
+        assert_eq!(keys(kv.list("a/", 9, 99).await.unwrap()), ["a/1", "a/2"]);
+        assert_eq!(keys(kv.list("a/", 1, 99).await.unwrap()), ["a/1"]);
         assert_eq!(kv.delete("b").await, Ok(false));
         assert_eq!(kv.delete("a/2").await, Ok(true));
         assert_eq!(kv.check().await, Ok(()));

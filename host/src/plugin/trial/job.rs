@@ -28,8 +28,13 @@ host_call = "256MiB"
 handles = 1000000
 random = "16MiB"
 kv_value = "1MiB"
+kv_total = "1GiB"
+disk = "1024GiB"
+disk_files = 10000000
+open_files = 100000
 plugin_size = "1GiB"
 compile_time = "10m"
+compile_memory = "64GiB"
 "#;
 
 /// What a run is made of.
@@ -84,7 +89,7 @@ fn lenient(found: &Found) -> Result<Config, Failure> {
     let parse = |kv: &[String]| {
         let text = format!(
             "[host]\nid = \"trial\"\n[store]\nendpoints = [\"localhost:2379\"]\n\
-             [plugins]\ndir = \"plugins\"\n[plugins.allow]\nkv = {}\n{LIMITS}",
+             [plugins]\ndir = \"plugins\"\nnames = [\"*\"]\nlocks = [\"*\"]\nmax_ttl = \"1h\"\n[plugins.allow]\nkv = {}\n{LIMITS}",
             Value::from(kv)
         );
         Config::parse(&text, Path::new("(no configuration)"))

@@ -12,7 +12,8 @@ type Answer<T> = wasmtime::Result<Result<T, GuardError>>;
 
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 4 * 1024;
-/// The most entries of one listing.
+/// The most entries of one listing. A guest that asks for more than there may be is answered `too-large` when
+/// there are more: a shorter list would look like all there is.
 const MOST_ENTRIES: u32 = 1_000;
 
 impl fenced_kv::Host for Host {
@@ -31,9 +32,20 @@ impl fenced_kv::Host for Host {
         if let Err(refusal) = self.allowed(&prefix) {
             return Ok(Err(refusal));
         }
-        let limit = limit.min(MOST_ENTRIES);
-        let answer = self.authority.kv.list(&prefix, limit).await;
+        if limit == 0 {
+            return Ok(Ok(Vec::new()));
+        }
+        let asked = limit.min(MOST_ENTRIES + 1);
+        let most_bytes = self.limits.host_call_bytes;
+        let answer = self.authority.kv.list(&prefix, asked, most_bytes).await;
         self.gate.still()?;
+        let most = MOST_ENTRIES as usize;
+        let answer = answer.and_then(|entries| {
+            if entries.len() > most {
+                return Err(KvError::TooLarge);
+            }
+            Ok(entries)
+        });
         let answer = self.fits(answer, |entries| entries.iter().map(size).sum());
         Ok(answer.map(|entries| entries.into_iter().map(lower).collect()))
     }

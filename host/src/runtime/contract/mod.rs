@@ -55,6 +55,7 @@ impl From<KvError> for wit::types::GuardError {
             KvError::Lost => Self::Lost,
             KvError::Conflict => Self::Conflict,
             KvError::TooLarge => Self::TooLarge,
+            KvError::Full(why) => Self::Denied(why),
             KvError::Unavailable(why) => Self::Unavailable(why),
         }
     }

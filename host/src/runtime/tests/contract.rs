@@ -99,3 +99,42 @@ async fn a_key_outside_the_granted_prefix_is_denied_and_a_large_value_is_too_lar
         assert_eq!(shelf.writes(), 0);
     }
 }
+
+/// Lists `demo/` with this limit, expects a result with this tag, and this length or tag of an error in it.
+fn list(limit: u32, tag: u32, load: &str, value: u32) -> String {
+    let body = format!(
+        "(call $list (i32.const 1024) (i32.const 5) (i32.const {limit}) (i32.const 256))
+        (if (i32.ne (i32.load8_u (i32.const 256)) (i32.const {tag})) (then unreachable))
+        (if (i32.ne ({load}) (i32.const {value})) (then unreachable))
+        (i32.const 512)"
+    );
+    guests::kv_job("demo/", &body)
+}
+
+/// Promise of the contract: a list that is shorter than its limit is all there is.
+#[tokio::test]
+async fn a_listing_is_as_long_as_its_limit_or_complete_or_too_large() {
+    const LENGTH: &str = "i32.load (i32.const 264)";
+    const ERROR: &str = "i32.load8_u (i32.const 260)";
+    let mut rig = Rig::new();
+    rig.grants.kv = vec!["demo/".to_owned()];
+    // The lists take more room in the guest than its first pages have.
+    let run = async |rig: &Rig, entries: u32, wat: String| {
+        let shelf = Arc::new(Shelf::default());
+        for n in 0..entries {
+            let mut all = shelf.entries.lock().unwrap();
+            all.insert(format!("demo/{n}"), (Vec::new(), 1));
+        }
+        let plugin = rig
+            .load(&wat.replace("\"memory\") 2)", "\"memory\") 4)"))
+            .await;
+        let long = authority_with(lasting(Duration::from_mins(1)), shelf);
+        rig.run_plugin(&plugin, long, spec()).await.report.end
+    };
+    let done = RunEnd::Done(None);
+    assert_eq!(run(&rig, 3, list(0, 0, LENGTH, 0)).await, done);
+    assert_eq!(run(&rig, 3, list(2, 0, LENGTH, 2)).await, done);
+    assert_eq!(run(&rig, 3, list(u32::MAX, 0, LENGTH, 3)).await, done);
+    assert_eq!(run(&rig, 1_001, list(1_000, 0, LENGTH, 1_000)).await, done);
+    assert_eq!(run(&rig, 1_001, list(5_000, 1, ERROR, 3)).await, done);
+}

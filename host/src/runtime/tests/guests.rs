@@ -76,6 +76,9 @@ const KV: &str = r#"
     (import "leasehold:job/fenced-kv@1.0.0" (instance $kv
         (type $guard' (variant (case "lost") (case "denied" string) (case "conflict") (case "too-large") (case "unavailable" string)))
         (export "guard-error" (type $guard (eq $guard')))
+        (type $entry' (record (field "key" string) (field "value" (list u8)) (field "mod-revision" u64)))
+        (export "entry" (type $entry (eq $entry')))
+        (export "list-prefix" (func (param "prefix" string) (param "limit" u32) (result (result (list $entry) (error $guard)))))
         (export "put" (func (param "key" string) (param "value" (list u8)) (result (result u64 (error $guard)))))))"#;
 
 /// A typed job whose `run` is `body`. It answers an address: 512 holds `done(none)`. `data` is at
@@ -84,13 +87,14 @@ pub(super) fn job(data: &str, body: &str) -> String {
     job_of("1.0.0", "", "", "", data, body)
 }
 
-/// As [`job`], with `$put` of fenced storage.
+/// As [`job`], with `$put` and `$list` of fenced storage.
 pub(super) fn kv_job(data: &str, body: &str) -> String {
     job_of(
         "1.0.0",
         KV,
-        r#"(core func $put (canon lower (func $kv "put") (memory $libc "memory") (realloc (func $libc "realloc"))))"#,
-        r#"(export "put" (func $put))"#,
+        r#"(core func $put (canon lower (func $kv "put") (memory $libc "memory") (realloc (func $libc "realloc"))))
+    (core func $list (canon lower (func $kv "list-prefix") (memory $libc "memory") (realloc (func $libc "realloc"))))"#,
+        r#"(export "put" (func $put)) (export "list" (func $list))"#,
         data,
         body,
     )
@@ -105,7 +109,8 @@ fn job_of(version: &str, import: &str, lower: &str, with: &str, data: &str, body
     let put = if with.is_empty() {
         ""
     } else {
-        r#"(import "host" "put" (func $put (param i32 i32 i32 i32 i32)))"#
+        r#"(import "host" "put" (func $put (param i32 i32 i32 i32 i32)))
+        (import "host" "list" (func $list (param i32 i32 i32 i32)))"#
     };
     format!(
         r#"(component {IMPORTS} {import}

@@ -6,6 +6,7 @@ mod contract;
 mod files;
 mod forms;
 mod guests;
+mod host_calls;
 mod limits;
 mod load;
 mod output;
@@ -59,6 +60,7 @@ impl Rig {
     pub(super) fn new() -> Self {
         Self::with(&RuntimeOptions {
             max_runs: 8,
+            preparing: Preparing::InThisProcess,
             ..RuntimeOptions::default()
         })
     }
@@ -154,6 +156,7 @@ pub(super) fn authority_with(tenure: Tenure, kv: Arc<dyn GuestKv>) -> Authority 
 
 pub(super) fn spec() -> RunSpec {
     RunSpec {
+        raw_stdout: None,
         job: "demo".to_owned(),
         run_id: "run-1".to_owned(),
         attempt: 2,
@@ -169,6 +172,7 @@ pub(super) fn spec() -> RunSpec {
         config_json: r#"{"a":1}"#.to_owned(),
         timeout: None,
         stop: StopSignal::new(Duration::from_mins(1)),
+        mark: None,
     }
 }
 

@@ -66,6 +66,7 @@ impl GuestKv for Shelf {
         &'a self,
         prefix: &'a str,
         limit: u32,
+        _: u64,
     ) -> BoxFuture<'a, Result<Vec<Entry>, KvError>> {
         async move {
             let entries = self.entries.lock().unwrap();

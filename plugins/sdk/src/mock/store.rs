@@ -94,10 +94,14 @@ impl Store {
     pub(super) fn list(&self, prefix: &str, limit: u32) -> Result<Vec<Entry>, GuardError> {
         let below = self.entries.iter();
         let below = below.filter(|(key, _)| key.starts_with(prefix));
-        let below = below.take(limit.min(MOST_ENTRIES) as usize);
+        let below = below.take(limit.min(MOST_ENTRIES + 1) as usize);
         let found: Vec<Entry> = below
             .map(|(key, (value, revision))| entry(key, value, *revision))
             .collect();
+        // A shorter list than was asked for would look like all there is.
+        if found.len() > MOST_ENTRIES as usize {
+            return Err(GuardError::TooLarge);
+        }
         let sizes = found
             .iter()
             .map(|entry| entry.key.len() + entry.value.len());

@@ -1,8 +1,9 @@
 //! The ledger's money, counted from outside. Reads one revision of the store; never writes.
 
 use anyhow::{Context, Result, ensure};
-use leasehold_tests::etcd::Etcd;
 use serde_json::Value;
+
+use crate::etcd::Etcd;
 
 /// Where the plugin keeps its keys: the host's `<root>kv/` and the plugin's default prefix.
 const PREFIX: &str = "/leasehold/kv/ledger/";
@@ -15,7 +16,7 @@ const TOTAL: u64 = 500;
 ///
 /// # Errors
 /// The sum is not what the ledger was founded with, or there is no ledger.
-pub(crate) fn audit(etcd: &Etcd) -> Result<u64> {
+pub fn audit(etcd: &Etcd) -> Result<u64> {
     // One request, and so one revision: a snapshot that no transfer can run through.
     let text = etcd.etcdctl(&["get", PREFIX, "--prefix"])?;
     let lines: Vec<_> = text.lines().collect();
