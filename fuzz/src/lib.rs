@@ -18,6 +18,8 @@ mod config;
 mod limits;
 #[path = "../../host/src/manifest.rs"]
 mod manifest;
+#[path = "../../host/src/owned/mod.rs"]
+mod owned;
 mod runtime;
 #[path = "../../host/src/secrets.rs"]
 mod secrets;
