@@ -1,5 +1,8 @@
-//! What the repository's own tools need of the inside: how long drawing takes, and a panic on the screen.
+//! What the repository's own tools need of the inside: how long drawing takes, a panic on the screen,
+//! and what is made of files.
 //! No part of the interface; nothing else may use it.
+
+use std::path::Path;
 
 use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
 use leasehold_records::{HolderRecord, Root};
@@ -9,8 +12,9 @@ use ratatui::backend::TestBackend;
 use crate::app::{App, Setup, Source, View};
 use crate::fact::{Fact, Told};
 use crate::filter::Filter;
-use crate::keymap::{Command, Keymap};
+use crate::keymap::{Command, Keymap, Settings};
 use crate::model::{Model, Scope};
+use crate::source::read;
 use crate::theme::{Theme, ThemeName};
 use crate::view::draw;
 
@@ -121,23 +125,9 @@ impl Bench {
             let told = Told::Ttl(lease, Some((29, 30)));
             model.take(Fact { at: NOW, told });
         }
-        let setup = Setup {
-            keymap: Keymap::default(),
-            theme: Theme::choose(ThemeName::Dark, &|_| None),
-            mouse: true,
-            allow_write: false,
-            source: Source::Store("memory".into()),
-            operator: "probe".into(),
-            env: |_| None,
-        };
-        let backend = TestBackend::new(SIZE.0, SIZE.1);
-        let terminal = match Terminal::new(backend) {
-            Ok(terminal) => terminal,
-            Err(never) => match never {},
-        };
         Self {
-            app: App::new(model, setup),
-            terminal,
+            app: App::new(model, setup()),
+            terminal: terminal(),
             root,
             now: NOW + 1_000,
             revision,
@@ -195,6 +185,67 @@ impl Bench {
         let told = Told::Keys(FeedItem::Changes { revision, changes });
         self.app.take(Fact { at: self.now, told });
     }
+}
+
+fn setup() -> Setup {
+    Setup {
+        keymap: Keymap::default(),
+        theme: Theme::choose(ThemeName::Dark, &|_| None),
+        mouse: true,
+        allow_write: false,
+        source: Source::Store("memory".into()),
+        operator: "probe".into(),
+        env: |_| None,
+    }
+}
+
+fn terminal() -> Terminal<TestBackend> {
+    match Terminal::new(TestBackend::new(SIZE.0, SIZE.1)) {
+        Ok(terminal) => terminal,
+        Err(never) => match never {},
+    }
+}
+
+/// Reads a file of settings.
+///
+/// # Errors
+///
+/// The report for the person whose file it is.
+pub fn settings(text: &str) -> Result<(), String> {
+    match Settings::from_toml(text, "settings.toml") {
+        Ok(_) => Ok(()),
+        Err(report) => Err(report.to_string()),
+    }
+}
+
+/// Reads a filter and tries it; `None` when it is none.
+pub fn filter(text: &str, field: &str) -> Option<bool> {
+    Some(Filter::parse(text).ok()?.matches(&[field, "HELD", "host"]))
+}
+
+/// Reads a recording, takes every fact and draws every view of its end. Returns the number of facts.
+///
+/// # Errors
+///
+/// It is not a recording that can be shown.
+pub fn recording(file: &Path) -> Result<usize, String> {
+    let recording = read(file).map_err(|error| error.to_string())?;
+    let count = recording.facts.len();
+    let mut app = App::new(Model::new(recording.scope), setup());
+    let mut now = 0;
+    for fact in recording.facts {
+        now = now.max(fact.at);
+        app.take(fact);
+    }
+    let mut terminal = terminal();
+    for view in View::ALL {
+        app.command(command_of(view), now);
+        match terminal.draw(|frame| draw(frame, &mut app, now)) {
+            Ok(_) => {}
+            Err(never) => match never {},
+        }
+    }
+    Ok(count)
 }
 
 /// What this thread has had of a processor, in microseconds: a busy machine makes nothing slower by it.

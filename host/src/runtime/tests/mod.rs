@@ -13,6 +13,7 @@ mod output;
 mod proposals;
 mod secrets;
 mod shapes;
+mod smith;
 mod stop;
 mod storage;
 mod versions;
