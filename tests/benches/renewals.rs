@@ -3,6 +3,7 @@
 //!
 //! `scripts/bench` runs this on a release build. Nothing here asserts.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -90,7 +91,7 @@ async fn measure(etcd: &Etcd, what: &str) -> Result<()> {
     for ((method, before), after) in METHODS.iter().zip(before).zip(after) {
         let rate = (after - before) / took;
         all += rate;
-        text.push_str(&format!(", {method} {rate:.2}/s"));
+        let _ = write!(text, ", {method} {rate:.2}/s");
     }
     println!("{text}, all {all:.2} requests/s");
     Ok(())
@@ -104,7 +105,7 @@ fn cpu_seconds() -> Result<f64> {
         .split_whitespace()
         .map(|field| field.parse().unwrap_or(0.0))
         .collect();
-    let used = fields.get(11).zip(fields.get(12));
-    let (user, system) = used.context("an unknown /proc/self/stat")?;
+    let times = fields.get(11).zip(fields.get(12));
+    let (user, system) = times.context("an unknown /proc/self/stat")?;
     Ok((user + system) / 100.0)
 }
