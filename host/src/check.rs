@@ -1,10 +1,13 @@
 //! Everything that `run` does before it starts.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Config, Job};
 use crate::reload::{ConfigStamp, Stamp};
-use crate::runtime::{LoadError, LoadProblem, Plugin, Runtime, RuntimeError, RuntimeOptions};
+use crate::runtime::{
+    LoadError, LoadProblem, Plugin, Preparing, Runtime, RuntimeError, RuntimeOptions,
+};
 use crate::secrets::Secrets;
 
 /// What `run` needs before it can start.
@@ -79,9 +82,15 @@ pub(crate) async fn prepare(
 
 /// The runtime of a host with this configuration.
 pub(crate) fn runtime_for(config: &Config) -> Result<Runtime, RuntimeError> {
+    runtime_at(config, config.host().data_dir())
+}
+
+/// The same with the compile cache of the host whose data is in `data_dir`.
+pub(crate) fn runtime_at(config: &Config, data_dir: &Path) -> Result<Runtime, RuntimeError> {
     Runtime::new(&RuntimeOptions {
-        cache_dir: Some(config.host().data_dir().join("compiled")),
+        cache_dir: Some(data_dir.join("compiled")),
         max_runs: config.host().max_runs(),
+        preparing: Preparing::in_children(),
         ..RuntimeOptions::default()
     })
 }

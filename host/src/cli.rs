@@ -134,6 +134,9 @@ enum StoreCommand {
 
 /// Runs the program and says how it ended.
 pub fn main() -> ExitCode {
+    if let Some(ended) = crate::runtime::run_if_asked() {
+        return ended;
+    }
     let cli = Cli::parse();
     if let Err(error) = crate::threads::try_all() {
         // Written from here: what writes otherwise is a thread too.

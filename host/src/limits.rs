@@ -57,6 +57,8 @@ pub struct Limits {
     pub plugin_bytes: u64,
     /// Time to compile the plugin.
     pub compile_time: Duration,
+    /// Memory of the process that reads and compiles the plugin, in bytes.
+    pub compile_memory_bytes: u64,
 }
 
 impl Default for Limits {
@@ -86,6 +88,8 @@ impl Default for Limits {
             // A JavaScript or Python guest takes half a minute of one core, once; on a small machine
             // two may be compiled at once, beside other work.
             compile_time: Duration::from_mins(2),
+            // The largest guests at hand, JavaScript's and Python's, take a third of it.
+            compile_memory_bytes: 1024 * MIB,
         }
     }
 }

@@ -181,7 +181,7 @@ fn runs_table(runs: &[RunRecord], now: u64) -> String {
             run.host.clone(),
             format!("{} ago", age(now.saturating_sub(run.started_unix_ms))),
             took,
-            run.outcome.as_str().into(),
+            outcome(run),
             // Calls are counted at a run's end.
             run.ended_unix_ms
                 .map_or_else(|| "-".into(), |_| run.calls_refused.to_string()),
@@ -189,6 +189,15 @@ fn runs_table(runs: &[RunRecord], now: u64) -> String {
         ]);
     }
     table.render_or("no runs are recorded\n")
+}
+
+/// How it ended; of runs that share a record, how many did.
+fn outcome(run: &RunRecord) -> String {
+    let outcome = run.outcome.as_str();
+    match run.runs() {
+        1 => outcome.into(),
+        runs => format!("{outcome} x {runs}"),
+    }
 }
 
 fn sequence(sequence: u32) -> String {
@@ -521,6 +530,7 @@ mod tests {
             peak_memory_bytes: 0,
             output: String::new(),
             output_truncated_bytes: 0,
+            merged: None,
         }
     }
 
@@ -529,6 +539,17 @@ mod tests {
         let runs = [run(1_204, Outcome::Running), run(1_198, Outcome::Lost)];
         insta::assert_snapshot!(runs_table(&runs, 3_700_000));
         insta::assert_snapshot!(runs_table(&[], 0), @"no runs are recorded");
+    }
+
+    #[test]
+    fn runs_that_share_a_record_are_a_row_that_counts_them() {
+        let many = run(1_198, Outcome::Done).after(&run(1_000, Outcome::Done));
+        let table = runs_table(&[many, run(7, Outcome::Exit)], 3_700_000);
+        insta::assert_snapshot!(table, @r"
+        JOB     TOKEN  HOST    STARTED    TOOK   OUTCOME   LATE  DETAIL
+        ledger  1198   host-a  1h01m ago  1m02s  done x 2  0     tricky �[31m detail
+        ledger  7      host-a  1h01m ago  1m02s  exit      0     tricky �[31m detail
+        ");
     }
 
     #[test]
@@ -604,6 +625,7 @@ mod tests {
             ended_unix_ms: None,
             outcome,
             before: None,
+            dropped: false,
             retry_unix_ms: None,
         };
         let status = Status {

@@ -162,6 +162,11 @@ const SHARED: &[(&str, &str, [&str; 3])] = &[
         "limits.compile_time",
         ["\"1s\"", "\"2s\"", "\"3s\""],
     ),
+    (
+        "limits.compile_memory",
+        "limits.compile_memory",
+        ["\"64MiB\"", "\"65MiB\"", "\"66MiB\""],
+    ),
 ];
 
 #[test]
@@ -425,6 +430,7 @@ fn for_every_shared_key_the_sidecar_wins_over_the_manifest_and_that_over_the_def
                 | "limits.open_files"
                 | "limits.http_requests" => "99",
                 "limits.compile_time" | "limits.http_timeout" => "\"99s\"",
+                "limits.compile_memory" => "\"1GiB\"",
                 "limits.kv_value" | "limits.http_fields" => "\"1MiB\"",
                 _ => "\"4MiB\"",
             };

@@ -401,6 +401,7 @@ disk_files = 0
 open_files = 0
 plugin_size = "99999999999999999999GiB"
 compile_time = "1h"
+compile_memory = "1MiB"
 http_body = "1B"
 http_requests = 0
 http_fields = "2MiB"

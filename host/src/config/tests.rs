@@ -185,7 +185,7 @@ fn every_key_of_a_job_arrives() {
         limits = { memory = "1MiB", table_elements = 7, instances = 8, stack = "64KiB", output = 2048,
             log_rate = 9, host_call = "8KiB", handles = 16, random = "64B", kv_value = "1KiB",
             kv_total = "2MiB", disk = "3MiB", disk_files = 5, open_files = 6, http_body = "2KiB", http_requests = 3, http_fields = "4KiB", http_timeout = "5s",
-            plugin_size = "1MiB", compile_time = "1s" }
+            plugin_size = "1MiB", compile_time = "1s", compile_memory = "128MiB" }
         "#,
     ));
     let job = &config.jobs()[0];
@@ -253,6 +253,7 @@ fn every_key_of_a_job_arrives() {
         http_timeout: Duration::from_secs(5),
         plugin_bytes: MIB,
         compile_time: Duration::from_secs(1),
+        compile_memory_bytes: 128 * MIB,
     };
     assert_eq!(job.limits(), &limits);
 }

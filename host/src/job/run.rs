@@ -243,6 +243,7 @@ impl Run<'_> {
             peak_memory_bytes: 0,
             output: String::new(),
             output_truncated_bytes: 0,
+            merged: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use leasehold_records::printable;
 
 use super::cache::CacheError;
 use super::limit::Limit;
+use crate::config::format_size;
 
 /// Why there is no runtime.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum RuntimeError {
         /// What the engine said.
         reason: String,
     },
+    /// Plugins are to be compiled in child processes, which leave their work in the cache.
+    #[error("plugins cannot be compiled without a directory of the compile cache: name one")]
+    NoCacheDir,
     /// The engine refused its configuration.
     #[error(
         "cannot make an engine with a stack of {stack_bytes} bytes: {reason}: change `stack` in the job's limits"
@@ -235,11 +239,28 @@ pub enum LoadProblem {
         /// The limit.
         most: Duration,
     },
-    /// All compilers are busy with plugins that were given up on.
+    /// Compiling took too much memory.
+    #[error("needed more than {} of memory to be compiled: {}", format_size(*.most), Limit::CompileMemory.remedy(.job))]
+    CompileMemory {
+        /// The job, for the remedy.
+        job: String,
+        /// The limit in bytes.
+        most: u64,
+    },
+    /// The process that read or compiled it broke down.
+    #[error("cannot be compiled: {how}: build it with a released toolchain")]
+    Ended {
+        /// The part of the plugin, and what became of the process.
+        how: String,
+    },
+    /// The process that read or compiled it was killed from outside.
     #[error(
-        "cannot be compiled now: plugins that took too long still occupy the compiler: remove them and start the host again"
+        "was not compiled: the process that did it was killed, by the kernel for want of memory or by an operator: load it again when the machine has memory"
     )]
-    CompilersBusy,
+    Killed,
+    /// The process that read it refused it, in these words.
+    #[error("{0}")]
+    Refused(String),
     /// No engine for the job's limits, or no thread for the compiler.
     #[error("cannot be loaded: {0}")]
     Host(String),

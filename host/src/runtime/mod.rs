@@ -10,7 +10,8 @@
 //!
 //! # Layout
 //!
-//! - `load`: file → `survey` (`caps`, `entry`) → `form` → compiled `plugin`, on the `engine` that fits
+//! - `load`: file → `prepare` (in a child process: `survey` with `caps`, `type_nesting` and `entry`, machine code) → `form` →
+//!   `plugin`, on the `engine` that fits
 //! - `proposals`: the WebAssembly features that guests may use
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
@@ -48,6 +49,7 @@ mod options;
 mod output;
 mod passed;
 mod plugin;
+mod prepare;
 mod proposals;
 mod redact;
 mod report;
@@ -57,6 +59,7 @@ mod slot;
 mod spec;
 mod survey;
 mod tail;
+mod type_nesting;
 mod verdict;
 mod wasi;
 mod watchdog;
@@ -82,6 +85,7 @@ pub use mark::PollMark;
 pub use options::RuntimeOptions;
 pub use passed::RawOutput;
 pub use plugin::{Facts, Plugin};
+pub use prepare::{Preparing, run_if_asked};
 pub(crate) use proposals::validate;
 pub use report::{RunEnd, RunReport};
 pub use slot::{Slot, Slots};
@@ -116,7 +120,7 @@ impl Runtime {
         let engines = Arc::new(Engines::new(options, watchdog.clone())?);
         Ok(Self {
             watchdog,
-            loader: Loader::new(engines, resolver),
+            loader: Loader::new(engines, resolver, options)?,
             slots: Slots::new(options.max_runs),
         })
     }
@@ -206,7 +210,7 @@ impl Runtime {
 
     /// Loads answered by the compile cache since the start.
     pub fn cache_hits(&self) -> usize {
-        self.loader.engines().cache_hits()
+        self.loader.cache_hits()
     }
 
     /// Stops and joins the watchdog thread. All runs must have been reported.

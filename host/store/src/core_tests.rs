@@ -238,6 +238,26 @@ async fn a_lease_ends_by_the_clock_and_takes_its_keys_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn leases_without_number_end_in_pieces() {
+    let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1)));
+    let core = open(Options::memory().clock(Arc::clone(&clock) as _)).await;
+    for id in 1..=2_500 {
+        let grant = PbLeaseGrantRequest { ttl: 10, id };
+        core.lease_grant(grant).await.expect("granted");
+        put_with(&core, &format!("k{id}"), "1", id)
+            .await
+            .expect("the lease is there");
+    }
+    clock.advance(Duration::from_secs(10));
+    eventually("all leases end", async || {
+        core.lease_leases().leases.is_empty()
+    })
+    .await;
+    assert_eq!(get(&core, "k2500"), None);
+    core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn history_beyond_what_is_to_be_kept_goes_by_itself() {
     for options in [Options::memory(), on(&FaultyDisk::new())] {
         let core = open(options.keep_revisions(Some(20))).await;

@@ -16,6 +16,7 @@ use crate::shown::{HOSTILE, TextHost, command, is_harmless};
 fn with_heartbeat(etcd: &Etcd) -> Result<Config> {
     let heartbeat = guests::heartbeat()?;
     Ok(config_for("host-a", etcd)
+        .grace("500ms")
         .plugins("dir", "plugins")
         .job("ledger", |job| job.plugin(&heartbeat).ttl("6s")))
 }
@@ -144,7 +145,8 @@ fn a_key_in_a_queue_and_hostile_records_are_shown_without_their_power() -> Resul
 fn the_words_of_a_hostile_server_are_shown_without_their_power() -> Result<()> {
     let fake = FakeEtcd::start()?;
     let heartbeat = guests::heartbeat()?;
-    let config = config("host-a", &fake.endpoint()).job("subject", |job| job.plugin(&heartbeat));
+    let config = config("host-a", &fake.endpoint()).grace("500ms");
+    let config = config.job("subject", |job| job.plugin(&heartbeat));
     fake.script(|script| script.fail(&Method::ALL, Fault::Hostile));
     for args in [["status"].as_slice(), &["runs"], &["top", "--once"]] {
         let shown = command(&config, args)?;

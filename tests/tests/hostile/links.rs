@@ -58,7 +58,7 @@ fn a_link_out_of_the_folder_is_refused_and_nothing_of_its_target_is_shown() -> R
     beside.untouched().map(drop)
 }
 
-/// As Kubernetes lays out a ConfigMap, and swaps it for the next.
+/// As Kubernetes mounts a configuration, and swaps it for the next.
 #[test]
 fn links_within_the_folder_are_followed_as_a_config_map_has_them() -> Result<()> {
     let beside = Neighbour::start(|config| config)?;

@@ -2,11 +2,15 @@
 //!
 //! `files/` holds small modules that once ended a host process.
 
+mod again;
+mod bombs;
+mod compiling;
 mod dropped_in;
 mod forged;
 mod links;
 mod names;
 mod neighbour;
+mod nested_types;
 mod owners;
 mod proposals;
 mod quarantine;

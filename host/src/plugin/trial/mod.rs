@@ -21,9 +21,11 @@ use leasehold_lock::{BootTime, Clock, SystemClock, Tenure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::check::runtime_for;
+use crate::check::{runtime_at, runtime_for};
+use crate::config::Config;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::plugin::inspect::config_for;
 use crate::runtime::{
     Authority, GuestEvent, Plugin, RawOutput, RunEnd, RunReport, RunSpec, Runtime, StopSignal,
     Trigger,
@@ -76,7 +78,7 @@ pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
         &args.values,
     )?;
     let job = &given.job;
-    let runtime = runtime_for(&given.config).map_err(|error| Failure::internal(&error))?;
+    let runtime = runtime(&given.config, args.config.is_none())?;
     let plugin = runtime
         .load(job.name(), &args.file, None, job.limits(), job.allow())
         .await
@@ -127,6 +129,19 @@ pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
     let mut interrupts =
         signal(SignalKind::interrupt()).map_err(|error| Failure::internal(&error))?;
     Ok(Box::pin(trial.work(args.lock, &mut interrupts)).await)
+}
+
+/// The runtime, with the compile cache of the host that will run the plugin, so that it is compiled once.
+///
+/// Without a configuration that is the host of the usual file, if there is one and its cache is ours.
+fn runtime(config: &Config, is_usual: bool) -> Result<Runtime, Failure> {
+    if is_usual && let Ok(usual) = config_for(None) {
+        let shared = runtime_at(config, usual.host().data_dir());
+        if let Ok(runtime) = shared {
+            return Ok(runtime);
+        }
+    }
+    runtime_for(config).map_err(|error| Failure::internal(&error))
 }
 
 fn authority(lock: &str, tenure: Tenure) -> Authority {

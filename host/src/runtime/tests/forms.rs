@@ -139,6 +139,7 @@ async fn guests_run_on_demand_when_the_pool_cannot_be_reserved() {
     let rig = Rig::with(&RuntimeOptions {
         max_runs: 1_000,
         pool_memory_reservation: Some(1 << 42),
+        preparing: Preparing::InThisProcess,
         ..RuntimeOptions::default()
     });
     assert!(!rig.load(guests::EXIT_3).await.facts().pooled);
@@ -159,6 +160,7 @@ async fn a_second_load_is_served_by_the_cache() {
     let options = RuntimeOptions {
         cache_dir: Some(cache.path().join("cache")),
         max_runs: 2,
+        preparing: Preparing::InThisProcess,
         ..RuntimeOptions::default()
     };
     let rig = Rig::with(&options);

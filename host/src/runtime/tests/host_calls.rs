@@ -256,3 +256,44 @@ async fn the_dearest_call_of_the_contract_of_each_kind_ends_within_the_margin() 
     )
     .await;
 }
+
+/// A component whose inner parts pass a string of `units` UTF-16 code units, which the receiver wants as UTF-8.
+fn transcodes(units: usize) -> String {
+    let bytes = units * 2;
+    // Every unit here takes three bytes of the receiver.
+    let (ours, theirs) = (bytes / 65_536 + 1, units * 3 / 65_536 + 1);
+    format!(
+        r#"(component
+    (component $inner
+        (core module $m (memory (export "memory") {theirs})
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8))
+            (func (export "take") (param i32 i32)))
+        (core instance $i (instantiate $m))
+        (func (export "take") (param "text" string)
+            (canon lift (core func $i "take") (memory $i "memory") (realloc (func $i "realloc")))))
+    (component $outer
+        (import "take" (func $take (param "text" string)))
+        (core module $libc (memory (export "memory") {ours}))
+        (core instance $libc (instantiate $libc))
+        (core func $lowered (canon lower (func $take) (memory $libc "memory") string-encoding=utf16))
+        (core module $m (import "libc" "memory" (memory 0)) (import "inner" "take" (func $take (param i32 i32)))
+            (func (export "run") (result i32)
+                (memory.fill (i32.const 0) (i32.const 78) (i32.const {bytes}))
+                (loop (call $take (i32.const 0) (i32.const {units})) (br 0)) (i32.const 0)))
+        (core instance $i (instantiate $m (with "libc" (instance $libc))
+            (with "inner" (instance (export "take" (func $lowered))))))
+        (func (export "run") (result (result)) (canon lift (core func $i "run"))))
+    (instance $inner (instantiate $inner))
+    (instance $outer (instantiate $outer (with "take" (func $inner "take"))))
+    (alias export $outer "run" (func $run))
+    (instance $cli (export "run" (func $run)))
+    (export "wasi:cli/run@0.2.0" (instance $cli)))"#
+    )
+}
+
+#[tokio::test]
+async fn the_longest_text_between_two_parts_of_a_component_ends_within_the_margin() {
+    let rig = Rig::new();
+    let wat = transcodes(12 << 20);
+    is_stopped(&rig, "24 MiB of UTF-16 to UTF-8", &wat, spec()).await;
+}

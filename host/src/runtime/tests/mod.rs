@@ -59,6 +59,7 @@ impl Rig {
     pub(super) fn new() -> Self {
         Self::with(&RuntimeOptions {
             max_runs: 8,
+            preparing: Preparing::InThisProcess,
             ..RuntimeOptions::default()
         })
     }

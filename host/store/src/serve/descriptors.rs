@@ -9,6 +9,15 @@ const MOST: u64 = 4096;
 /// Fewer would not serve a few hosts and their operator.
 const FEWEST: u64 = 16;
 
+/// The connections that may be open at one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Share {
+    /// Over addresses, which every user of the machine can take.
+    pub(super) addresses: usize,
+    /// Over private sockets: the owner's, whatever others do.
+    pub(super) sockets: usize,
+}
+
 /// Raises the soft limit of open files to the hard one, and returns the limit that holds then. Connections to the
 /// store take a share of it that is fixed when the store is opened.
 pub fn raise_descriptor_limit() -> u64 {
@@ -30,14 +39,20 @@ fn soft_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// The connections that may be open at one time.
-pub(super) fn connections() -> usize {
-    usize::try_from(share(soft_limit())).unwrap_or(usize::MAX)
+/// What connections may take of the limit that holds now.
+pub(super) fn connections() -> Share {
+    share(soft_limit())
 }
 
-/// Half of the limit without the reserve: the other half is the host's, for what it runs.
-fn share(limit: u64) -> u64 {
-    (limit.saturating_sub(RESERVE) / 2).clamp(FEWEST, MOST)
+/// Half of the limit without the reserve, a quarter of that for sockets: the other half is the host's, for what it
+/// runs.
+fn share(limit: u64) -> Share {
+    let all = (limit.saturating_sub(RESERVE) / 2).clamp(FEWEST, MOST);
+    let sockets = usize::try_from(all / 4).unwrap_or(usize::MAX);
+    Share {
+        addresses: usize::try_from(all - all / 4).unwrap_or(usize::MAX),
+        sockets,
+    }
 }
 
 #[cfg(test)]
@@ -46,10 +61,14 @@ mod tests {
 
     #[test]
     fn connections_leave_more_than_half_of_the_descriptors_to_others() {
-        assert_eq!(share(256), 96);
-        assert_eq!(share(1024), 480);
-        assert_eq!(share(65_536), MOST);
-        assert_eq!(share(u64::MAX), MOST);
-        assert_eq!(share(0), FEWEST);
+        for (limit, addresses, sockets) in [
+            (0, 12, 4),
+            (256, 72, 24),
+            (1024, 360, 120),
+            (65_536, 3072, 1024),
+            (u64::MAX, 3072, 1024),
+        ] {
+            assert_eq!(share(limit), Share { addresses, sockets }, "{limit}");
+        }
     }
 }

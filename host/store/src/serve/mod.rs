@@ -81,8 +81,10 @@ pub enum ListenError {
 /// What connections are granted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Connections at one time through all sockets. A client needs one or two.
+    /// Connections at one time over addresses. A client needs one or two.
     pub(crate) connections: usize,
+    /// Connections at one time over private sockets.
+    pub(crate) private: usize,
     /// How long one more waits outside before it is turned away.
     pub(crate) outside: Duration,
     /// What requests through sockets may make the store hold.
@@ -99,8 +101,10 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        let share = descriptors::connections();
         Self {
-            connections: descriptors::connections(),
+            connections: share.addresses,
+            private: share.sockets,
             outside: Duration::from_secs(1),
             shares: Shares::DEFAULT,
             greeting: Duration::from_secs(10),
@@ -138,8 +142,10 @@ pub(crate) struct Server {
     /// Ends connections in the middle of whatever they do.
     cut: CancellationToken,
     tasks: TaskTracker,
-    /// Those through sockets; ways in without one are not shut out by them.
+    /// Those of connections over addresses; other ways in are not shut out by them.
     places: Arc<Places>,
+    /// Those of connections over private sockets.
+    private: Arc<Places>,
     budget: Arc<Budget>,
     inside: Arc<Inside>,
 }
@@ -179,6 +185,7 @@ impl Server {
             cut,
             tasks,
             places: Arc::new(Places::new(limits.connections, limits.outside)),
+            private: Arc::new(Places::new(limits.private, limits.outside)),
             budget: Arc::new(Budget::new(limits.shares)),
             inside: Arc::new(inside),
         }
@@ -194,7 +201,7 @@ impl Server {
             }
             Listen::Unix(path) => {
                 let (endpoint, listener) = socket::bind(path).await?;
-                self.serve(self.places.incoming(listener), Reach::PrivateSocket);
+                self.serve(self.private.incoming(listener), Reach::PrivateSocket);
                 endpoint
             }
         };
@@ -233,7 +240,7 @@ impl Server {
         let (limits, cut, budget) = (self.limits, self.cut.clone(), Arc::clone(&self.budget));
         let connections = arriving
             .map(move |arrived| greeting::greet(arrived, limits.greeting))
-            .buffer_unordered(limits.connections)
+            .buffer_unordered(limits.connections.max(limits.private))
             .filter_map(move |greeted| {
                 let connection = greeted.map(|arrived| {
                     let account = Account::new(&budget);

@@ -254,6 +254,15 @@ fn run(story: &mut Story<'_>, run: &RunRecord) {
     story.head("newest run here");
     story.field("run", &printable::line(&run.run_id));
     story.field("outcome", run.outcome.as_str());
+    if let Some(merged) = &run.merged {
+        let runs = text::count(merged.runs);
+        let since = text::clock_time(merged.first_started_unix_ms);
+        let tokens = format!("since {since}, from token {} on", merged.first_token);
+        story.field(
+            "one of",
+            &format!("{runs} like it {tokens}; this is the last"),
+        );
+    }
     if !run.detail.is_empty() {
         story.field("why", &run.detail);
     }
