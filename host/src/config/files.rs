@@ -166,11 +166,12 @@ fn check_file(kind: Kind, path: &Path, claim: &Claim) -> Option<Finding> {
         Ok(file) => file,
         Err(refusal) => {
             let (what, help) = refusal.explain();
-            return Some(
-                say(&what)
-                    .help(help)
-                    .help("relative paths start at the folder of the configuration file"),
-            );
+            let finding = say(&what).help(help);
+            return Some(match refusal {
+                Refusal::Special if kind.is_secret() => finding
+                    .help("it is read again at each use, which a pipe cannot be: write it into a file of mode 600"),
+                _ => finding.help("relative paths start at the folder of the configuration file"),
+            });
         }
     };
     if !kind.is_secret() {

@@ -184,3 +184,22 @@ fn mistakes_in_host_and_store_still_stop_a_reader() {
     }
     assert!(Reading::load(Path::new("/nowhere.toml")).is_err());
 }
+
+#[test]
+fn password_in_a_pipe_is_refused_with_the_reason() {
+    let folder = folder(&[]);
+    let fifo = folder.path().join("password");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let text = format!(
+        "{HEAD}user = \"me\"\npassword_file = \"password\"\n[jobs.a]\nplugin = \"a.wasm\"\n"
+    );
+    fs::write(folder.path().join("one.toml"), text).unwrap();
+    let report = Config::load(&folder.path().join("one.toml")).unwrap_err();
+    let told = told(&report, &folder);
+    assert!(told.contains("is not a regular file"), "{told}");
+    assert!(
+        told.contains("it is read again at each use, which a pipe cannot be"),
+        "{told}"
+    );
+}

@@ -328,7 +328,7 @@ fn change(what: &What) -> String {
             } else {
                 ""
             };
-            if error.trim_end().contains('\n') {
+            if is_report(error) {
                 format!("REFUSED    {file}{goes_on}:")
             } else {
                 format!("REFUSED    {file}: {}{goes_on}", error.trim_end())
@@ -362,11 +362,17 @@ fn short(sha256: &str) -> &str {
     sha256.get(..12).unwrap_or(sha256)
 }
 
+/// True for the report of a configuration or of a file beside a plugin: its own lines are meant. Line ends in any
+/// other text come from elsewhere, such as the name of a file.
+fn is_report(error: &str) -> bool {
+    error.starts_with("error: ") && error.trim_end().contains('\n')
+}
+
 /// Further lines of an event: a report that a person reads line by line.
 fn more(what: &What) -> impl Iterator<Item = String> {
     let report = match what {
         What::ConfigRefused { error } => error.as_str(),
-        What::PluginRefused { error, .. } if error.trim_end().contains('\n') => error,
+        What::PluginRefused { error, .. } if is_report(error) => error,
         _ => "",
     };
     report.lines().map(printable::line)

@@ -40,7 +40,7 @@ fn configuration_is_read_from_a_pipe_and_paths_start_where_the_command_does() ->
         "(cat one.toml; echo nonsense) | $leasehold check /dev/stdin",
     )?;
     ensure!(said.code == Some(3), "{said:?}");
-    ensure!(said.stderr.contains("/dev/stdin:8:1"), "{said:?}");
+    ensure!(said.stderr.contains("/dev/stdin:10:"), "{said:?}");
     // A FIFO that lies somewhere is no pipe of ours, and nothing waits for it.
     let said = shell(dir.path(), "mkfifo fifo && $leasehold check fifo")?;
     ensure!(
