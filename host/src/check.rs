@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Config, Job};
-use crate::reload::Stamp;
+use crate::reload::{ConfigStamp, Stamp};
 use crate::runtime::{
     LoadError, LoadProblem, Plugin, Preparing, Runtime, RuntimeError, RuntimeOptions,
 };
@@ -14,8 +14,8 @@ use crate::secrets::Secrets;
 pub(crate) struct Prepared {
     pub(crate) config: Config,
     pub(crate) runtime: Arc<Runtime>,
-    /// The configuration's file, as it was before it was read.
-    pub(crate) config_stamp: Option<Stamp>,
+    /// The configuration's files, as they were before they were read.
+    pub(crate) config_stamp: Option<ConfigStamp>,
     /// The plugin of each job, in the order of the jobs.
     pub(crate) plugins: Vec<Loaded>,
 }
@@ -54,10 +54,10 @@ fn plugin_errors(errors: &[LoadError]) -> String {
 
 /// Loads and checks every plugin. All refusals are reported, not only the first.
 ///
-/// `config_stamp` is that of the file the configuration was read from, before it was.
+/// `config_stamp` is that of the files the configuration was read from, before they were.
 pub(crate) async fn prepare(
     config: Config,
-    config_stamp: Option<Stamp>,
+    config_stamp: Option<ConfigStamp>,
 ) -> Result<Prepared, PrepareError> {
     let runtime = Arc::new(runtime_for(&config)?);
     let mut plugins = Vec::new();

@@ -32,12 +32,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the jobs of a configuration file.
+    /// Run the jobs of a configuration.
     ///
     /// SIGTERM or SIGINT stops guests within their grace time and then gives the locks back. A second
-    /// signal stops guests at once.
+    /// signal, or SIGQUIT, stops guests at once. SIGHUP reads the configuration again. SIGUSR1, SIGUSR2, SIGALRM
+    /// and others that would end the process are ignored and logged.
     Run {
-        /// The configuration.
+        /// The configuration: a file, or a folder whose .toml files are read as one.
         #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
         config: PathBuf,
         /// How events are written to standard output.
@@ -64,7 +65,7 @@ enum Command {
     },
     /// Show hosts, jobs and locks as they are now.
     Status {
-        /// The configuration, for its [store].
+        /// The configuration, a file or a folder, for its [store].
         #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
         config: PathBuf,
         /// How to print.
@@ -81,7 +82,7 @@ enum Command {
     Runs {
         /// Only the runs of this job.
         job: Option<String>,
-        /// The configuration, for its [store].
+        /// The configuration, a file or a folder, for its [store].
         #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
         config: PathBuf,
         /// How many to show.
@@ -137,6 +138,11 @@ pub fn main() -> ExitCode {
         return ended;
     }
     let cli = Cli::parse();
+    if let Err(error) = crate::threads::try_all() {
+        // Written from here: what writes otherwise is a thread too.
+        sink::tell(&format!("error: {error}\n"));
+        return Exit::Internal.into();
+    }
     let diagnostics = Diagnostics::install(cli.command.log_level(), cli.command.log_format());
     let goes_on = cli.command.goes_on();
     let ended = run_to_end(cli.command);

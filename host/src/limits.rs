@@ -23,7 +23,8 @@ pub struct Limits {
     pub instances: u32,
     /// Guest stack, in bytes.
     pub stack_bytes: u64,
-    /// Captured standard output, standard error and log text kept for the record, in bytes.
+    /// Bytes of a run's standard output, standard error and log text that are held until it ends: the newest. The
+    /// last 16 KiB of them are kept in its record; `log_lines_per_second` bounds what is passed on meanwhile.
     pub output_bytes: u64,
     /// Lines per second, of output and log together, that are passed on; the rest is counted.
     pub log_lines_per_second: u32,

@@ -6,17 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_lock::{Freshness, KeyValue, Kv, Locks, StoreError, SystemClock};
+use leasehold_lock::{Freshness, KeyValue, Kv, Locks, Refusal, StoreError, SystemClock};
 use leasehold_records::printable;
 use leasehold_records::{HolderRecord, HostRecord, JobRecord, Root, RunRecord, TickRecord};
 use serde::Serialize;
 
-use crate::config::{Config, Place};
+use crate::config::{Place, Reading};
 use crate::connect::{connect, options};
 use crate::embedded::nobody_home;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::journal::unix_ms;
+use crate::known_jobs::unknown_job;
 use crate::sink;
 use crate::table::Table;
 use crate::wall::UnixMs;
@@ -34,20 +35,33 @@ pub(crate) enum ShowFormat {
 struct Reader {
     locks: Locks,
     root: Root,
+    config: Reading,
 }
 
 impl Reader {
     async fn open(file: &Path) -> Result<Self, Failure> {
-        let config = Config::load_for_reading(file)?;
+        let config = Reading::load(file)?;
+        warn(&config);
         let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
         let options = options(config.store())?;
         match connect(options, config.host().drift(), Arc::new(SystemClock)).await {
-            Ok(locks) => Ok(Self { locks, root }),
+            Ok(locks) => Ok(Self {
+                locks,
+                root,
+                config,
+            }),
             Err(error) => match config.store().place() {
                 Place::Embedded(embedded) if error.may_pass() => Err(nobody_home(file, embedded)),
                 _ => Err(error.into()),
             },
         }
+    }
+}
+
+/// Prints that the configuration has mistakes which are nothing to this command.
+pub(crate) fn warn(config: &Reading) {
+    if let Some(warning) = config.warning() {
+        sink::tell(&format!("{warning}\n"));
     }
 }
 
@@ -67,12 +81,24 @@ pub(crate) async fn runs(
     let kv = reader.locks.kv();
     let fresh = || Newest::new(limit);
     let scan = kv.scan(&prefix, fresh, |newest, kv| newest.take(&kv)).await;
+    let unknown = match (job, &scan) {
+        (Some(job), Ok(scan)) if scan.found.is_empty() && scan.unreadable.is_empty() => {
+            unknown_job(&kv, &reader.root, reader.config.jobs(), job).await
+        }
+        _ => Ok(None),
+    };
     reader.locks.close().await;
     let scan = scan.map_err(|error| unread(&error))?;
+    if let Some(failure) = unknown.map_err(|error| unread(&error))? {
+        return Err(failure);
+    }
     let runs = scan.found.into_runs();
     tell_unreadable(&scan.unreadable);
     match format {
-        ShowFormat::Json => print_json(&runs),
+        ShowFormat::Json => {
+            let known: Result<Vec<_>, _> = runs.iter().map(known_fields).collect();
+            print_json(&known.map_err(|error| Failure::internal(&error))?)
+        }
         ShowFormat::Table => print(&runs_table(&runs, unix_ms(SystemTime::now()))),
     }
 }
@@ -107,6 +133,10 @@ impl Newest {
         self.runs.truncate(self.limit);
     }
 
+    const fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     fn into_runs(mut self) -> Vec<RunRecord> {
         self.shorten();
         self.runs
@@ -121,6 +151,19 @@ fn tell_unreadable(keys: &[String]) {
             "leasehold: {key} is left out: its value is too large to be read; see it with etcdctl\n"
         ));
     }
+}
+
+/// A run's record without the numbers that are not known before its end.
+fn known_fields(run: &RunRecord) -> Result<serde_json::Value, serde_json::Error> {
+    let mut record = serde_json::to_value(run)?;
+    if let Some(fields) = record.as_object_mut()
+        && run.ended_unix_ms.is_none()
+    {
+        for unknown in ["calls_admitted", "calls_refused", "peak_memory_bytes"] {
+            fields.remove(unknown);
+        }
+    }
+    Ok(record)
 }
 
 fn runs_table(runs: &[RunRecord], now: u64) -> String {
@@ -139,7 +182,9 @@ fn runs_table(runs: &[RunRecord], now: u64) -> String {
             format!("{} ago", age(now.saturating_sub(run.started_unix_ms))),
             took,
             outcome(run),
-            run.calls_refused.to_string(),
+            // Calls are counted at a run's end.
+            run.ended_unix_ms
+                .map_or_else(|| "-".into(), |_| run.calls_refused.to_string()),
             run.detail.clone(),
         ]);
     }
@@ -166,12 +211,17 @@ fn sequence(sequence: u32) -> String {
 /// Everything `status` shows, as JSON has it.
 #[derive(Serialize)]
 struct Status {
-    revision: i64,
+    /// Of the locks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
     hosts: Vec<HostRecord>,
     jobs: Vec<JobRecord>,
     /// Of each job that has ticks the latest that anybody has begun.
     ticks: Vec<TickRecord>,
     locks: Vec<LockStatus>,
+    /// Prefixes that this user of the store may not read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_permitted: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -202,24 +252,93 @@ pub(crate) async fn status(config: &Path, format: ShowFormat) -> Result<Exit, Fa
     let read = read_status(&reader).await;
     reader.locks.close().await;
     let status = read.map_err(|error| unread(&error))?;
+    for prefix in &status.not_permitted {
+        let prefix = printable::line(prefix);
+        sink::tell(&format!(
+            "warning: not permitted to read {prefix}: it is left out\n"
+        ));
+    }
     match format {
         ShowFormat::Json => print_json(&status),
         ShowFormat::Table => print(&status_table(&status, unix_ms(SystemTime::now()))),
     }
 }
 
-/// Everything under `prefix`; what is too large to be read is named.
-async fn records(kv: &Kv, prefix: &str) -> Result<Vec<KeyValue>, StoreError> {
-    let scan = kv.scan(prefix, Vec::new, Vec::push).await?;
+/// Prefixes that `status` reads.
+const PARTS: usize = 4;
+
+const fn is_denied(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Refused {
+            kind: Refusal::Denied,
+            ..
+        }
+    )
+}
+
+/// Everything under `prefix`; what is too large to be read is named. A prefix that may not be read is `denied`.
+async fn records(
+    kv: &Kv,
+    prefix: &str,
+    denied: &mut Vec<String>,
+) -> Result<Vec<KeyValue>, StoreError> {
+    let scan = match kv.scan(prefix, Vec::new, Vec::push).await {
+        Err(error) if is_denied(&error) => {
+            denied.push(prefix.to_owned());
+            return Ok(Vec::new());
+        }
+        scan => scan?,
+    };
     tell_unreadable(&scan.unreadable);
     Ok(scan.found)
 }
 
 async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
     let kv = reader.locks.kv();
-    let hosts = records(&kv, &reader.root.hosts()).await?;
-    let jobs = records(&kv, &reader.root.jobs()).await?;
-    let ticks = records(&kv, &reader.root.ticks()).await?;
+    let root = &reader.root;
+    let mut denied = Vec::new();
+    let hosts = records(&kv, &root.hosts(), &mut denied).await?;
+    let jobs = records(&kv, &root.jobs(), &mut denied).await?;
+    let ticks = records(&kv, &root.ticks(), &mut denied).await?;
+    let (revision, locks) = match kv.first_key(&root.locks()).await {
+        Err(error) if is_denied(&error) => {
+            denied.push(root.locks());
+            (None, Vec::new())
+        }
+        Err(error) => return Err(error),
+        Ok(_) => {
+            let (revision, locks) = read_locks(reader).await?;
+            (Some(revision), locks)
+        }
+    };
+    if denied.len() == PARTS {
+        return Err(StoreError::Refused {
+            kind: Refusal::Denied,
+            message: format!("not permitted to read {}", denied.join(", ")),
+        });
+    }
+    Ok(Status {
+        revision,
+        hosts: hosts
+            .iter()
+            .filter_map(|kv| HostRecord::from_json(&kv.value).ok())
+            .collect(),
+        jobs: jobs
+            .iter()
+            .filter_map(|kv| JobRecord::from_json(&kv.value).ok())
+            .collect(),
+        ticks: ticks
+            .iter()
+            .filter_map(|kv| TickRecord::from_json(&kv.value).ok())
+            .collect(),
+        locks,
+        not_permitted: denied,
+    })
+}
+
+/// Every lock with its queue, and the revision at which they are so.
+async fn read_locks(reader: &Reader) -> Result<(i64, Vec<LockStatus>), StoreError> {
     let mut view = reader.locks.view(reader.root.locks());
     while *view.freshness() != Freshness::Live {
         if view.next().await.is_none() {
@@ -235,11 +354,11 @@ async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
         for (place, entry) in entries.iter().enumerate() {
             let who = HolderRecord::from_json(&entry.value).ok();
             let ttl = if place == 0 && entry.lease != 0 {
-                reader
-                    .locks
-                    .lease_ttl(entry.lease)
-                    .await?
-                    .map(|(left, _)| left)
+                match reader.locks.lease_ttl(entry.lease).await {
+                    // A right that is lacking hides the time that is left, and nothing else.
+                    Err(error) if is_denied(&error) => None,
+                    answer => answer?.map(|(left, _)| left),
+                }
             } else {
                 None
             };
@@ -258,22 +377,7 @@ async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
             entries: shown,
         });
     }
-    Ok(Status {
-        revision: view.revision(),
-        hosts: hosts
-            .iter()
-            .filter_map(|kv| HostRecord::from_json(&kv.value).ok())
-            .collect(),
-        jobs: jobs
-            .iter()
-            .filter_map(|kv| JobRecord::from_json(&kv.value).ok())
-            .collect(),
-        ticks: ticks
-            .iter()
-            .filter_map(|kv| TickRecord::from_json(&kv.value).ok())
-            .collect(),
-        locks,
-    })
+    Ok((view.revision(), locks))
 }
 
 fn status_table(status: &Status, now: u64) -> String {
@@ -460,7 +564,8 @@ mod tests {
             job: job.map(Into::into),
         };
         let status = Status {
-            revision: 12,
+            not_permitted: Vec::new(),
+            revision: Some(12),
             hosts: vec![HostRecord {
                 host: "host-a".into(),
                 pid: 42,
@@ -524,7 +629,8 @@ mod tests {
             retry_unix_ms: None,
         };
         let status = Status {
-            revision: 12,
+            not_permitted: Vec::new(),
+            revision: Some(12),
             hosts: vec![],
             jobs: vec![job("nightly", Some(7_200_000)), job("hourly", Some(1_000))],
             ticks: vec![

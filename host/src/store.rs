@@ -14,6 +14,8 @@ use crate::ending::Signals;
 use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::serve::report_strays;
+use crate::stray::StraySignals;
 use crate::timeline::{LogFormat, Out, Timeline};
 
 /// Below this not even the records of a few hosts fit.
@@ -94,6 +96,7 @@ fn quota(text: &str) -> Result<u64, String> {
 /// Serves until a signal ends it.
 pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::new().map_err(|error| Failure::internal(&error))?;
+    let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let (embedded, options) = if args.memory {
         (Embedded::in_memory(), Options::memory())
     } else {
@@ -113,6 +116,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         Out::Stdout,
     )
     .map_err(|error| Failure::internal(&error))?;
+    let strays = report_strays(strays, &timeline);
     timeline.say(About::default(), store.opened());
     let name = signals.next().await;
     let reason = name.into();
@@ -124,6 +128,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
     if exit == Exit::Ok {
         timeline.say(About::default(), What::StoreClosed);
     }
+    drop(strays);
     timeline.finish();
     Ok(exit)
 }

@@ -163,6 +163,24 @@ impl HostProcess {
         Self::start_at_last(&program, &RUN, config, &[], Some(stderr), prepare)
     }
 
+    /// Starts the built host with a folder of configurations, `conf.d`, whose `host.toml` is `config` and into which
+    /// `prepare` puts the others.
+    ///
+    /// # Errors
+    /// It has not been built or could not be started, or `prepare` failed.
+    pub fn start_folder(
+        config: &impl Display,
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
+        let run = ["run", "--log-format", "json", "-c", "conf.d"];
+        Self::start_in(&binaries::leasehold()?, &run, config, &[], |dir| {
+            let folder = dir.join("conf.d");
+            std::fs::create_dir(&folder).context("making a folder for configurations")?;
+            certs::write(&folder.join("host.toml"), &config.to_string())?;
+            prepare(&folder)
+        })
+    }
+
     fn start_with(program: &Path, args: &[&str], config: &impl Display) -> Result<Self> {
         Self::start_in(program, args, config, &[], |_| Ok(()))
     }
@@ -318,6 +336,14 @@ impl HostProcess {
         self.process
             .signal(Signal::TERM)
             .with_context(|| self.said())
+    }
+
+    /// Sends it any signal.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.signal(signal).with_context(|| self.said())
     }
 
     /// Asks it to end as a terminal does (SIGINT).

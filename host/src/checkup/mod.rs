@@ -23,7 +23,7 @@ use crate::runtime::Plugin;
 /// What `leasehold check` is asked for.
 #[derive(clap::Args)]
 pub(crate) struct CheckArgs {
-    /// The configuration.
+    /// The configuration: a file, or a folder whose .toml files are read as one.
     #[arg(value_name = "FILE", default_value = "leasehold.toml")]
     file: PathBuf,
     /// Show every value, also those that nobody has set.

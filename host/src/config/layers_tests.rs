@@ -46,7 +46,7 @@ fn with_manifest(text: &str, manifest: &str) -> Result<Config, Report> {
     let input = input::decode(text.as_bytes()).expect("it is text");
     let path = Path::new("jobs.toml");
     Config::check(
-        input,
+        vec![super::Named::new(path.to_owned(), input)],
         path,
         Purpose::Run,
         &around,

@@ -97,9 +97,14 @@ fn development_needs_no_store_and_can_replace_one_that_is_elsewhere() {
     let develop = |text: &str| {
         let input = super::input::decode(text.as_bytes()).expect("it is text");
         let path = Path::new("jobs.toml");
-        match Config::check(input, path, Purpose::Develop, &surroundings, &Blind, |_| {
-            None
-        }) {
+        match Config::check(
+            vec![super::Named::new(path.to_owned(), input)],
+            path,
+            Purpose::Develop,
+            &surroundings,
+            &Blind,
+            |_| None,
+        ) {
             Ok(config) => config.for_host("dev-1"),
             Err(report) => panic!("{report}"),
         }

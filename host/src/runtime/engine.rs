@@ -22,6 +22,7 @@ use wasmtime::{
 use super::cache::{self, CacheError};
 use super::contract;
 use super::error::RuntimeError;
+use super::exit;
 use super::files;
 use super::host::Host;
 use super::http;
@@ -192,6 +193,7 @@ impl Engines {
         let mut preview1 = Linker::new(&engine);
         wasmtime_wasi::p1::add_to_linker_async(&mut preview1, Host::called_preview1)?;
         files::link_preview1(&mut preview1)?;
+        exit::link_preview1(&mut preview1)?;
         self.watchdog.add(engine.clone());
         Ok(Arc::new(Workshop {
             engine,

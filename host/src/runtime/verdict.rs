@@ -113,6 +113,10 @@ pub(crate) fn backtrace_of(
     error: &wasmtime::Error,
     clean: impl Fn(&str) -> String,
 ) -> Option<String> {
+    if error.is::<I32Exit>() {
+        // It ended where it wanted to.
+        return None;
+    }
     let trace = error.downcast_ref::<WasmBacktrace>()?.to_string();
     // The engine prints a title, then `index: offset - module!function`, demangled.
     let frames = trace.lines().skip(1).map(|frame| {

@@ -45,13 +45,16 @@ pub(crate) fn context(
     builder
         .arg(&spec.job)
         .args(&spec.args)
-        .stdout(Captured::new(output, leash, Stream::Stdout))
         .stderr(Captured::new(output, leash, Stream::Stderr))
         .max_random_size(limits.random_bytes)
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .allow_blocking_current_thread(false);
+    match &spec.raw_stdout {
+        Some(reader) => builder.stdout(reader.clone()),
+        None => builder.stdout(Captured::new(output, leash, Stream::Stdout)),
+    };
     environment(&mut builder, spec, authority);
     for dir in &grants.dirs {
         files::grant(&mut builder, dir)?;

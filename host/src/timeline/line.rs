@@ -1,5 +1,5 @@
-//! One event as one line, in each form. This is where the log's text becomes printable, whatever it came from: no
-//! event can break a line in two, nor move a terminal's cursor.
+//! One event as one line, in each form; a report takes a line for each of its own. This is where the log's text
+//! becomes printable, whatever it came from: no event can break a line in two, nor move a terminal's cursor.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use crate::sink;
 /// dark and light ground.
 const COLOURS: [u8; 5] = [34, 32, 35, 36, 33];
 
-/// The line, with its end; empty when this form leaves the event out.
+/// The line, or lines, with their ends; empty when this form leaves the event out.
 pub(super) fn of(event: &Event, form: Form) -> String {
     match form {
         Form::Json => json(event),
@@ -50,7 +50,8 @@ fn text(event: &Event) -> String {
     let host = &event.host;
     let time = humantime::format_rfc3339_millis(event.wall);
     let job = event.about.job.as_deref().unwrap_or("-");
-    let mut line = format!("{time} {host:<10} {job:<14} {}", sentence(&event.what));
+    let head = printable::whole(&format!("{time} {host:<10} {job:<14}"));
+    let mut line = format!("{head} {}", sentence(&event.what));
     if let Some(token) = event.about.token
         && !matches!(event.what, What::Guest { .. } | What::Progress { .. })
     {
@@ -58,6 +59,9 @@ fn text(event: &Event) -> String {
     }
     let mut line = printable::whole(&line);
     line.push('\n');
+    for further in more(&event.what) {
+        let _ = writeln!(line, "{}", format!("{head}  | {further}").trim_end());
+    }
     line
 }
 
@@ -106,7 +110,12 @@ fn story(event: &Event, began: BootTime, colours: bool) -> String {
         format!("{:<7}", event.host),
     );
     let job = printable::whole(event.about.job.as_deref().unwrap_or("-"));
-    format!("{seconds:8.3} {host} {job:<10} {what}\n")
+    let head = format!("{seconds:8.3} {host} {job:<10}");
+    let mut line = format!("{head} {what}\n");
+    for further in more(&event.what) {
+        let _ = writeln!(line, "{}", format!("{head}  | {further}").trim_end());
+    }
+    line
 }
 
 fn sentence(what: &What) -> String {
@@ -196,7 +205,11 @@ fn sentence(what: &What) -> String {
         | What::JobRemoved
         | What::PluginRefused { .. }
         | What::ConfigRefused { .. }
+        | What::ConfigGone { .. }
         | What::ConfigReloaded { .. } => change(what),
+        What::SignalIgnored { signal } => format!(
+            "SIGNAL     {signal} is ignored, now and later; SIGTERM stops the host, SIGHUP reloads"
+        ),
         What::HostStopping { reason } => format!("STOPPING   {reason}"),
         What::HostStopped => "STOPPED".into(),
         What::Note { text } => format!("NOTE       {text}"),
@@ -296,8 +309,17 @@ fn change(what: &What) -> String {
         What::JobAdded { plugin, sha256 } => {
             format!("ADDED      {plugin}, sha256 {}", short(sha256))
         }
-        What::JobChanged { sha256, from } => {
-            format!("CHANGED    {from}; plugin sha256 {}", short(sha256))
+        What::JobChanged {
+            plugin,
+            sha256,
+            from,
+            why,
+        } => {
+            let mut line = format!("CHANGED    {from}; {plugin}, sha256 {}", short(sha256));
+            if let Some(why) = why {
+                let _ = write!(line, ": {why}");
+            }
+            line
         }
         What::JobRemoved => "REMOVED".into(),
         What::PluginRefused { file, error, kept } => {
@@ -306,12 +328,18 @@ fn change(what: &What) -> String {
             } else {
                 ""
             };
-            format!("REFUSED    {file}: {}{goes_on}", one_line(error))
+            if error.trim_end().contains('\n') {
+                format!("REFUSED    {file}{goes_on}:")
+            } else {
+                format!("REFUSED    {file}: {}{goes_on}", error.trim_end())
+            }
         }
-        What::ConfigRefused { error } => format!(
-            "REFUSED    the configuration; everything goes on as before: {}",
-            one_line(error)
-        ),
+        What::ConfigRefused { .. } => {
+            "REFUSED    the configuration; everything goes on as before:".into()
+        }
+        What::ConfigGone { file } => {
+            format!("CONFIG     {file} is gone; everything goes on as before, until a restart")
+        }
         What::ConfigReloaded {
             added,
             changed,
@@ -334,14 +362,14 @@ fn short(sha256: &str) -> &str {
     sha256.get(..12).unwrap_or(sha256)
 }
 
-/// Several lines as one, for a log that has one line an event.
-fn one_line(text: &str) -> String {
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    lines.join(" | ")
+/// Further lines of an event: a report that a person reads line by line.
+fn more(what: &What) -> impl Iterator<Item = String> {
+    let report = match what {
+        What::ConfigRefused { error } => error.as_str(),
+        What::PluginRefused { error, .. } if error.trim_end().contains('\n') => error,
+        _ => "",
+    };
+    report.lines().map(printable::line)
 }
 
 #[cfg(test)]
@@ -455,6 +483,34 @@ mod tests {
         }
         let json: serde_json::Value = serde_json::from_str(&of(&events[2], Form::Json)).unwrap();
         assert_eq!(json["error"], HOSTILE);
+    }
+
+    #[test]
+    fn refused_configuration_is_a_report_with_a_log_line_for_each_line() {
+        let error = "error: unknown key `x\u{1b}`\n --> one.toml:1:1\n\n1 error in one.toml";
+        let refused = What::ConfigRefused {
+            error: error.into(),
+        };
+        let text = of(&event("dev-1", None, refused.clone()), Form::Text);
+        let head = "1970-01-01T00:00:01.500Z dev-1      ledger        ";
+        let lines: Vec<&str> = text
+            .lines()
+            .map(|line| line.strip_prefix(head).unwrap())
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                " REFUSED    the configuration; everything goes on as before:",
+                "  | error: unknown key `x\u{fffd}`",
+                "  |  --> one.toml:1:1",
+                "  |",
+                "  | 1 error in one.toml",
+            ]
+        );
+        let json = of(&event("dev-1", None, refused), Form::Json);
+        assert_eq!(json.lines().count(), 1);
+        let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+        assert_eq!(json["error"], error);
     }
 
     #[test]

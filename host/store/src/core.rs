@@ -317,7 +317,7 @@ impl Core {
         before.map(|change| change.key_value(false))
     }
 
-    /// Ends the alarm about too little room, until the next write that is refused. Tells whether there was one.
+    /// Ends the alarm about too little room, until the next write that is refused. Returns whether there was one.
     pub(crate) fn disarm(&self) -> bool {
         self.shared.disarm()
     }

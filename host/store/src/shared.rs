@@ -121,7 +121,7 @@ impl Shared {
         Some(state.take_batch())
     }
 
-    /// Ends the alarm about too little room. Tells whether there was one.
+    /// Ends the alarm about too little room. Returns whether there was one.
     pub(crate) fn disarm(&self) -> bool {
         self.state_mut().disarm()
     }

@@ -289,7 +289,7 @@ impl Keeper {
         self.compact_overdue(&outcome);
     }
 
-    /// Makes what was applied durable, and answers those who asked for it.
+    /// Makes what was applied durable, and answers the requests for it.
     fn answer(&mut self, answers: Vec<Answer>) -> Result<(), StoreError> {
         let outcome = self.commit(&self.shared.take_batch());
         for (reply, answer) in answers {

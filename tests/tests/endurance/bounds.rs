@@ -320,9 +320,9 @@ async fn connections_leave_descriptors_to_the_process_and_those_beyond_are_turne
             open.push(io);
         }
     }
-    let told = "turns connections away";
+    let warning = "turns connections away";
     eventually(SLACK, "the store to turn connections away", || {
-        ensure!(server.said().contains(told), "{}", server.said());
+        ensure!(server.said().contains(warning), "{}", server.said());
         Ok(())
     })?;
     let used = std::fs::read_dir(server.descriptors()?)?.count();
@@ -349,8 +349,8 @@ async fn connections_leave_descriptors_to_the_process_and_those_beyond_are_turne
     })?;
     serves(&mut connect(&server).await?).await?;
     let lines = server.said();
-    let times = lines.matches(told).count();
-    ensure!(times <= 2, "it was told {times} times: {lines}");
+    let times = lines.matches(warning).count();
+    ensure!(times <= 2, "it was logged {times} times: {lines}");
     server.is_well()
 }
 

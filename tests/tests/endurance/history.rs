@@ -1,4 +1,4 @@
-//! History never keeps anybody from writing: it is given up, oldest first, before anything is refused.
+//! History is no reason to refuse a write: it is given up, oldest first.
 
 use anyhow::{Context, Result, ensure};
 use etcd_client::{Client, Txn, TxnOp};
@@ -42,15 +42,15 @@ async fn one_key_is_written_without_end_within_a_quota_also_after_a_restart() ->
         let ctl = Etcdctl::new(Version::V3_5, &[server.endpoint()])?;
         ensure!(ctl.run(&["alarm", "list"])?.is_empty());
         ensure!(ctl.run(&["get", "first", "--print-value-only"])? == "1");
-        // A watch that still has to read what is gone is told, as etcd tells it.
+        // A watch that still has to read what was given up is cancelled, as etcd cancels it.
         let mut late = watch_all(&mut client, 3).await?;
-        let told = loop {
+        let ended = loop {
             match next(&mut late, SLACK).await {
                 Ok(response) => ensure!(response.events().is_empty(), "it is there still"),
                 Err(error) => break error.to_string(),
             }
         };
-        ensure!(told.contains("cancelled"), "{told}");
+        ensure!(ended.contains("cancelled"), "{ended}");
         let mut watching = watch_all(&mut client, 0).await?;
         client.put("first", "2", None).await?;
         while next(&mut watching, SLACK).await?.events().is_empty() {}
@@ -79,13 +79,13 @@ async fn a_slow_watch_is_told_that_history_was_given_up_and_a_quick_one_misses_n
     }
     ensure!(seen == puts, "{seen} of {puts}");
     // More than fits on the way was given up meanwhile.
-    let told = loop {
+    let ended = loop {
         match next(&mut slow, SLACK).await {
             Ok(_) => {}
             Err(error) => break error.to_string(),
         }
     };
-    ensure!(told.contains("cancelled"), "{told}");
+    ensure!(ended.contains("cancelled"), "{ended}");
     server.is_well()
 }
 

@@ -1,6 +1,6 @@
 //! HTTP/2 by hand, for what no client does: requests that never end, answers that are never read.
 //!
-//! It writes what it is told to and must never keep the protocol's limits by itself.
+//! It writes whatever a test wants, and must never keep the protocol's limits by itself.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -46,7 +46,7 @@ pub(crate) fn stream(place: u32) -> u32 {
     2 * place + 1
 }
 
-/// Reads frames until the connection ends or `wanted` is found among them: kind, stream and payload. Tells which.
+/// Reads frames until the connection ends or `wanted` is found among them: kind, stream and payload. Returns whether it was found.
 pub(crate) fn read_until(
     io: &mut TcpStream,
     mut wanted: impl FnMut(u8, u32, &[u8]) -> bool,

@@ -34,7 +34,10 @@ fn a_drop_in_called_like_a_configured_job_cannot_touch_its_keys_or_its_lock() ->
     }
     // It asks for its own corner, and writes to the other's all the same.
     let mark = beside.host.mark();
-    beside.drop_in("ledger.toml", b"[allow]\nkv = [\"{job}/\"]\n")?;
+    beside.drop_in(
+        "ledger.toml",
+        b"every = \"1h\"\n[allow]\nkv = [\"{job}/\"]\n",
+    )?;
     let ended = beside.host.wait_after(mark, SLACK, |event| {
         event.is("run-ended") && event.job() == Some("dropped.ledger")
     })?;

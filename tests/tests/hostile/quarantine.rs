@@ -123,7 +123,7 @@ fn a_plugin_that_aborts_its_host_is_quarantined_while_the_ledger_runs() -> Resul
     // The log of a process that aborts may lack its last lines.
     let job = match &crashed {
         Ok(event) => event.job().context("a run without a job")?.to_owned(),
-        Err(_) => "guest".to_owned(),
+        Err(_) => "dropped.guest".to_owned(),
     };
 
     let host = place.start()?;

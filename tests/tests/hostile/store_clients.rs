@@ -11,6 +11,7 @@ use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::wait::eventually;
+use tempfile::TempDir;
 
 use crate::SLACK;
 
@@ -18,7 +19,9 @@ const LEDGER: &str = "ledger";
 
 /// A host that brings its store, listening for everybody on this machine, with a ledger at work on it.
 struct Embedded {
+    // Before the directory, which it writes to.
     host: HostProcess,
+    data: TempDir,
     address: String,
     mark: usize,
 }
@@ -26,9 +29,10 @@ struct Embedded {
 impl Embedded {
     fn start() -> Result<Self> {
         let ledger = guests::ledger()?;
+        let data = tempfile::tempdir()?;
         let config = Config::default()
             .host("id", "host-a")
-            .host("data_dir", "data")
+            .host("data_dir", data.path().to_string_lossy().into_owned())
             .store("embedded", true)
             .store("listen", "127.0.0.1:0")
             .store("history", 1000)
@@ -48,6 +52,7 @@ impl Embedded {
         let mark = host.mark();
         Ok(Self {
             host,
+            data,
             address,
             mark,
         })
@@ -74,7 +79,7 @@ impl Embedded {
 
     /// The revision of the ledger's latest write, seen past all connections: through the private socket.
     fn written(&self) -> Result<i64> {
-        let socket = self.host.dir().join("data/store/store.sock");
+        let socket = self.data.path().join("store/store.sock");
         let ctl = Etcdctl::new(Version::V3_5, &[format!("unix://{}", socket.display())])?;
         let text = ctl.run(&["get", "/leasehold/kv/ledger/", "--prefix", "-w", "json"])?;
         let read: serde_json::Value = serde_json::from_str(&text)?;

@@ -6,6 +6,7 @@
 mod churn;
 #[path = "../commands/cli.rs"]
 mod cli;
+mod conf_d;
 mod configured;
 mod folder;
 mod refused;

@@ -105,6 +105,13 @@ fn two_that_want_one_name_or_locks_inside_one_another_do_not_both_run() -> Resul
     std::fs::remove_file(folder(&host).join("z-first.wasm"))?;
     host.wait_after(mark, SLACK, |event| event.text() == Some("second"))?;
     host.wait_after(mark, SLACK, |event| event.text() == Some("in"))?;
+    let changed = super::heard(&host, mark, "job-changed", &dropped("one"))?;
+    let told = |field: &str| changed.str(field).unwrap_or_default().to_owned();
+    ensure!(told("plugin").ends_with("a-second.wasm"), "{changed}");
+    ensure!(
+        told("why").ends_with("z-first.wasm was removed"),
+        "{changed}"
+    );
     end(host).map(drop)
 }
 

@@ -22,6 +22,9 @@ struct All<'a> {
     at_unix_ms: u64,
     revision: i64,
     root: &'a str,
+    /// Prefixes that may not be read.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    not_permitted: &'a [String],
     locks: Vec<One>,
 }
 
@@ -115,6 +118,7 @@ fn json(model: &Model, shown: Shown<'_>, rows: Vec<(LockRow<'_>, One)>) -> Strin
         at_unix_ms: shown.now,
         revision: shown.revision,
         root: model.scope.root().as_str(),
+        not_permitted: &model.denied,
         locks: rows.into_iter().map(|(_, one)| one).collect(),
     };
     // Strings, numbers and lists of them always serialize.

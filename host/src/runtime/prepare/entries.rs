@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::seal::SealKey;
 use super::wire::{MOST_ANSWER_BYTES, PreparedPlugin};
-use super::work::{COMPONENT, compiler_id};
+use super::work::{COMPONENT, ENGINE, compiler_id};
 use crate::config::hex;
 
 /// The engine's directory of machine code.
@@ -182,7 +182,8 @@ impl EntryStore {
         work: &WorkDir,
     ) -> io::Result<CacheEntry> {
         let id = id(digest);
-        let left = code_in(work.path())?;
+        let engine = work.path().join(ENGINE);
+        let left = code_in(&engine)?;
         let take = |from: &Path, to: PathBuf| {
             let bytes = read(from, MOST_CODE_BYTES)?;
             let seal = self.key.seal("file", &[id.as_bytes(), &bytes]);
@@ -193,7 +194,7 @@ impl EntryStore {
             fs::rename(from, at)?;
             Ok::<_, io::Error>(SealedFile { path: to, seal })
         };
-        let below = left.strip_prefix(work.path()).map_err(io::Error::other)?;
+        let below = left.strip_prefix(&engine).map_err(io::Error::other)?;
         let entry = CacheEntry {
             code: take(&left, Path::new(CODE).join(below))?,
             component: if plugin.is_componentized {

@@ -23,6 +23,8 @@ use crate::runtime::survey::{Kind, survey};
 
 /// The file with the component that a module became.
 pub(super) const COMPONENT: &str = "component.wasm";
+/// The directory that is the engine's alone: it removes what it does not know.
+pub(super) const ENGINE: &str = "engine";
 /// Changes with all that decides about an entry and is not part of the engine's own key.
 const FORMAT: u8 = 1;
 
@@ -69,7 +71,7 @@ impl SurveyedPlugin<'_> {
             fs::write(dir.join(COMPONENT), &self.bytes).map_err(|error| host(&error))?;
         }
         let mut cache = CacheConfig::new();
-        cache.with_directory(dir);
+        cache.with_directory(dir.join(ENGINE));
         let cache = Cache::new(cache).map_err(|error| host(&error))?;
         let mut config = engine::config(Limits::default().stack_bytes);
         let engine = Engine::new(config.cache(Some(cache))).map_err(|error| host(&error))?;

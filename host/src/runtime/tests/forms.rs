@@ -168,3 +168,18 @@ async fn a_second_load_is_served_by_the_cache() {
     rig.still_works().await;
     assert!(rig.runtime.cache_hits() > 0);
 }
+
+#[tokio::test]
+async fn every_exit_code_of_a_plain_command_is_kept_and_has_no_backtrace() {
+    let rig = Rig::new();
+    for code in [0, 1, 125, 126, 127, 255, 256, -1, i32::MIN] {
+        let text = guests::EXIT_3.replace("i32.const 3)", &format!("i32.const {code})"));
+        let ran = rig.run(&text).await;
+        let expected = match code {
+            0 => RunEnd::Done(None),
+            code => RunEnd::Exit(code),
+        };
+        assert_eq!(ran.report.end, expected);
+        assert_eq!(ran.report.backtrace, None);
+    }
+}

@@ -31,8 +31,8 @@ impl Endpoints {
         all.push(endpoint.to_owned());
     }
 
-    /// Those that a client can use which reached the store in this way. A socket is private to its owner: whoever
-    /// came over one can use all, and others only addresses.
+    /// Endpoints that a client can use, by how it reached the store. A socket is private to its owner: a client that
+    /// came over one can use all, any other only addresses.
     fn usable(&self, reach: Option<Reach>) -> Vec<String> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let usable = |endpoint: &&String| {

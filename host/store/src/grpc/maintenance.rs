@@ -165,7 +165,8 @@ impl PbMaintenanceService for MaintenanceService {
 
 #[cfg(test)]
 mod tests {
-    use etcd_client::{AlarmAction, AlarmType, Client, ConnectOptions, Error};
+    use etcd_client::AlarmAction::{Activate, Deactivate, Get};
+    use etcd_client::{AlarmType, Client, ConnectOptions, Error};
 
     use super::API_VERSION;
     use crate::core::Core;
@@ -190,7 +191,7 @@ mod tests {
         assert_eq!((header.revision(), status.raft_index()), (2, 2));
         assert_eq!(status.raft_term(), header.raft_term());
         assert_eq!(status.errors(), [""; 0]);
-        let alarms = client.alarm(AlarmAction::Get, AlarmType::None, None);
+        let alarms = client.alarm(Get, AlarmType::None, None);
         assert!(alarms.await.unwrap().alarms().is_empty());
         assert!(client.defragment().await.is_ok());
         assert_ne!(client.hash().await.unwrap().hash(), 0);
@@ -217,7 +218,6 @@ mod tests {
             let alarms = client.alarm(action, about, None).await.unwrap();
             alarms.alarms().len()
         };
-        use AlarmAction::{Activate, Deactivate, Get};
         assert_eq!(list(&mut client, Get, AlarmType::None).await, 0);
         raise(&mut client, &mut number).await;
         assert_eq!(list(&mut client, Get, AlarmType::None).await, 1);

@@ -1,7 +1,7 @@
 //! Room for what is written: the quota, and the history that is given up to stay within it.
 //!
-//! What the keys hold now is never given up. A watch that still has to read what is, is told by the one who serves
-//! it, as it is when a client compacts.
+//! The present values of keys are never given up. A watch that still has to read what was given up is cancelled by
+//! its stream, as it is when a client compacts.
 
 use super::size;
 use super::state::{Command, State, weight};
@@ -33,7 +33,7 @@ impl State {
         self.live > self.quota / 10 * 9
     }
 
-    /// Ends the alarm about too little room, until the next write that is refused. Tells whether there was one.
+    /// Ends the alarm about too little room, until the next write that is refused. Returns whether there was one.
     pub(crate) const fn disarm(&mut self) -> bool {
         std::mem::replace(&mut self.is_full, false)
     }

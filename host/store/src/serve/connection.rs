@@ -14,7 +14,7 @@ use tonic::transport::server::Connected;
 use super::greeting::PREFACE;
 use crate::budget::Account;
 
-/// Somebody who came, and the place they take up until they go.
+/// A connection that arrived, and the place it takes until it ends.
 pub(crate) struct Arrived<IO> {
     pub(crate) io: IO,
     pub(crate) place: OwnedSemaphorePermit,

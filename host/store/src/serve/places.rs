@@ -1,4 +1,4 @@
-//! Places for connections: who comes when all are taken waits a moment, and is then turned away.
+//! Places for connections: one that comes when all are taken waits a moment, and is then turned away.
 //!
 //! This file must never read from a connection, nor log once for each of them.
 
@@ -37,7 +37,7 @@ impl Accept for TcpListener {
     type Io = TcpStream;
 
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
-        // Requests are small and somebody waits for each.
+        // Requests are small and a client waits for each.
         Self::poll_accept(self, context).map(|accepted| {
             let (io, _) = accepted?;
             io.set_nodelay(true)?;
@@ -99,7 +99,7 @@ impl Places {
         })
     }
 
-    /// A place; none once there are no more. Whoever comes while all have been taken for long is turned away at
+    /// A place; none once there are no more. A connection that comes while all have been taken for long is closed at
     /// once: a client that sees the end tries again, one that sees nothing waits for ever.
     async fn take<L: Accept>(&self, listener: &L) -> Option<OwnedSemaphorePermit> {
         let free = || Arc::clone(&self.free).acquire_owned();

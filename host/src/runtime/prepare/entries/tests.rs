@@ -23,7 +23,7 @@ fn plugin(is_componentized: bool) -> PreparedPlugin {
 /// What a compiler leaves.
 fn worked(store: &EntryStore, code: &str) -> WorkDir {
     let work = store.work_dir().unwrap();
-    let dir = work.path().join("modules/wasmtime-1.2.3");
+    let dir = work.path().join("engine/modules/wasmtime-1.2.3");
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("HASH"), code).unwrap();
     fs::write(dir.join("HASH.stats"), "used = 1").unwrap();
@@ -144,10 +144,10 @@ fn a_compiler_that_left_nothing_or_too_much_is_not_believed() {
     let nothing = store.work_dir().unwrap();
     assert!(store.keep(&DIGEST, plugin(false), &nothing).is_err());
     let work = worked(&store, "code");
-    fs::write(work.path().join("modules/wasmtime-1.2.3/OTHER"), "x").unwrap();
+    fs::write(work.path().join("engine/modules/wasmtime-1.2.3/OTHER"), "x").unwrap();
     assert!(store.keep(&DIGEST, plugin(false), &work).is_err());
     let link = worked(&store, "code");
-    let code = link.path().join("modules/wasmtime-1.2.3/HASH");
+    let code = link.path().join("engine/modules/wasmtime-1.2.3/HASH");
     fs::remove_file(&code).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", &code).unwrap();
     assert!(store.keep(&DIGEST, plugin(false), &link).is_err());

@@ -12,7 +12,7 @@ fn emptied(disk: &FaultyDisk) -> (FileDisk, Model) {
     let mut model = Model::of(&image);
     for key in ["a", "b", "c", "d", "e", "f"] {
         let number = model.revision + 1;
-        let put = model::put(key, number, 0, &[7; 600_000]);
+        let put = model::put(key, number, 0, &vec![7; 600_000]);
         let batch = model::batch(vec![model::revision(number, [put])]);
         file.commit(&batch).unwrap();
         model = model.after(&batch);

@@ -1,4 +1,4 @@
-//! What a connection may make the store hold, as clients are told of it.
+//! Bounds on what a connection makes the store hold, as clients see them.
 
 use etcd_client::{Client, Error, WatchOptions};
 use tonic::{Code, Status};
@@ -36,7 +36,7 @@ async fn a_message_beyond_a_connections_share_is_refused_in_words_and_the_connec
     assert_eq!(status.code(), Code::ResourceExhausted);
     insta::assert_snapshot!(status.message(), @"leasehold: this connection has 1 MiB of requests, watches and unread answers open, which is all it may; read the answers, or ask for less at a time");
     assert!(answers(&mut client).await);
-    // Whoever is inside has no share.
+    // A client in this process has no share.
     let mut inside = in_process(&server.connector()).await;
     inside.put("large", vec![0; 1_200_000], None).await.unwrap();
     server.close().await;
@@ -129,15 +129,15 @@ async fn a_connection_that_finds_no_place_is_ended_and_one_that_comes_later_is_s
         other.write_all(OPENING).await.unwrap();
         others.push(other);
     }
-    let (mut ended, mut served) = (0, 0);
+    let (mut ended, mut taken) = (0, 0);
     for other in &mut others {
-        // Whoever is served is sent settings.
+        // A connection that is served gets settings.
         match other.read(&mut [0; 9]).await {
-            Ok(9) => served += 1,
+            Ok(9) => taken += 1,
             _ => ended += 1,
         }
     }
-    assert!(served <= 2 && ended >= 8, "{served} served, {ended} ended");
+    assert!(taken <= 2 && ended >= 8, "{taken} taken, {ended} ended");
     assert!(answers(&mut client).await);
     drop(others);
     until("a place is free", async || server.places.free() > 0).await;
@@ -159,15 +159,15 @@ async fn an_older_http_is_answered_and_nothing_else_is() {
         let mut connection = tokio::net::TcpStream::connect(&address).await.unwrap();
         connection.write_all(text.as_bytes()).await.unwrap();
         connection.shutdown().await.unwrap();
-        let mut heard = Vec::new();
-        let _ = connection.read_to_end(&mut heard).await;
-        let heard = String::from_utf8(heard).unwrap();
+        let mut answer = Vec::new();
+        let _ = connection.read_to_end(&mut answer).await;
+        let answer = String::from_utf8(answer).unwrap();
         assert_eq!(
-            heard.starts_with("HTTP/1.1 505 "),
+            answer.starts_with("HTTP/1.1 505 "),
             is_http,
-            "{text}: {heard}"
+            "{text}: {answer}"
         );
-        assert_eq!(heard.is_empty(), !is_http, "{text}: {heard}");
+        assert_eq!(answer.is_empty(), !is_http, "{text}: {answer}");
     }
     server.close().await;
 }

@@ -40,7 +40,7 @@ const METHODS: [(&str, &str); 9] = [
     ("grpc.health.v1.Health", "Check Watch"),
 ];
 
-/// What the document says of each method.
+/// The answer to each method as the document has it.
 fn declared() -> BTreeMap<String, String> {
     let rows = include_str!("../../../DIFFERENCES.md").lines();
     let rows = rows.filter_map(|row| row.strip_prefix("| `")?.strip_suffix(" |"));
@@ -60,7 +60,7 @@ async fn refusal(server: &Server, method: &str) -> Option<Status> {
         )))
         .unwrap();
     let answering = server.connector().service().oneshot(request);
-    // Some wait for ever: an election that nobody has won.
+    // Some wait for ever: an election without a leader.
     let answer = tokio::time::timeout(Duration::from_millis(500), answering).await;
     let answer = answer.ok()?.unwrap();
     Status::from_header_map(answer.headers()).filter(|status| status.code() != Code::Ok)
