@@ -3,7 +3,9 @@
 //! Pure: time comes from outside. A key has at most one write under way, so that writes of one key happen in
 //! order however many transactions are in flight, and at most one waiting, its newest.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod item;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use leasehold_lock::Batch;
 use leasehold_records::{JobRecord, JobState, Root, RunRecord};
 use tokio::time::Instant;
 
+pub(super) use self::item::Load;
+use self::item::{Content, Item, Line};
 use super::merging::Merging;
 use super::{fit, run_key};
 
@@ -47,115 +51,6 @@ pub(super) struct RunMark {
     pub(super) token: u64,
     /// True when nothing has been written of the run before.
     pub(super) is_first: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Content {
-    /// Of a run: stays.
-    Run { json: Vec<u8>, mark: RunMark },
-    /// Of the host or a job: goes with the host's lease.
-    Standing { json: Vec<u8> },
-    /// A standing record to delete.
-    Removed,
-}
-
-impl Content {
-    const fn is_run(&self) -> bool {
-        matches!(self, Self::Run { .. })
-    }
-
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Run { json, .. } | Self::Standing { json } => json.len(),
-            Self::Removed => 0,
-        }
-    }
-}
-
-/// One write that waits or is under way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Item {
-    key: Arc<str>,
-    content: Content,
-    /// Its place among those that wait, kept when it is replaced by something newer.
-    seq: u64,
-    /// When it goes, if nothing takes it along earlier.
-    due: Instant,
-    /// True when it goes with the next transaction; else it waits until it is due, for something newer.
-    rides: bool,
-    /// True when a transaction with it was refused, so that it must go alone.
-    alone: bool,
-    /// True when a transaction with it had no answer: it may be in the store.
-    tried: bool,
-}
-
-/// The writes of one transaction.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Load {
-    items: Vec<Item>,
-}
-
-impl Load {
-    /// The transaction, with standing records under `lease`.
-    pub(super) fn batch(&self, lease: i64) -> Batch {
-        let mut batch = Batch::default();
-        for item in &self.items {
-            match &item.content {
-                Content::Run { json, .. } => batch.put(&item.key, json, 0),
-                Content::Standing { json } => batch.put(&item.key, json, lease),
-                Content::Removed => batch.delete(&item.key),
-            }
-        }
-        batch
-    }
-
-    /// True when it is a single write, so that a refusal is about that one.
-    pub(super) fn is_single(&self) -> bool {
-        self.items.len() == 1
-    }
-
-    /// Its first key, for a message.
-    pub(super) fn first_key(&self) -> &str {
-        self.items.first().map_or("", |item| &item.key)
-    }
-
-    /// True when it needs a lease.
-    pub(super) fn is_leased(&self) -> bool {
-        let mut items = self.items.iter();
-        items.any(|item| matches!(item.content, Content::Standing { .. }))
-    }
-}
-
-/// Writes in the order in which they are due.
-#[derive(Debug, Default)]
-struct Line {
-    riding: BTreeSet<(Instant, u64)>,
-    held: BTreeSet<(Instant, u64)>,
-}
-
-impl Line {
-    fn of(&mut self, item: &Item) -> &mut BTreeSet<(Instant, u64)> {
-        if item.rides {
-            &mut self.riding
-        } else {
-            &mut self.held
-        }
-    }
-
-    fn first_due(&self) -> Option<Instant> {
-        let firsts = [self.riding.first(), self.held.first()];
-        firsts.into_iter().flatten().map(|(due, _)| *due).min()
-    }
-
-    /// Writes that go if a transaction leaves now.
-    fn ready(&self, now: Instant) -> impl Iterator<Item = u64> {
-        let due = self.held.iter().take_while(move |(due, _)| *due <= now);
-        self.riding.iter().chain(due).map(|(_, seq)| *seq)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.riding.is_empty() && self.held.is_empty()
-    }
 }
 
 /// A record that exists while the host lives.
@@ -608,21 +503,6 @@ impl Outbox {
         self.in_flight.remove(key);
         if let Some(newer) = self.unblock(key) {
             self.insert(newer);
-        }
-    }
-}
-
-impl Item {
-    /// Takes the place of an older write of the same key.
-    fn supersede(&mut self, old: &Self) {
-        self.seq = old.seq;
-        self.due = self.due.min(old.due);
-        self.alone |= old.alone;
-        self.tried |= old.tried;
-        if let (Content::Run { mark, .. }, Content::Run { mark: old, .. }) =
-            (&mut self.content, &old.content)
-        {
-            mark.is_first |= old.is_first;
         }
     }
 }
