@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::checkup::CheckArgs;
+use crate::descriptors;
 use crate::dev::DevArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -122,6 +123,7 @@ pub fn main() -> ExitCode {
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(cli.command.log_level())),
         )
         .init();
+    descriptors::raise();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("leasehold")

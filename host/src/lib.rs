@@ -36,6 +36,7 @@ mod check;
 mod checkup;
 mod claim;
 mod cli;
+mod descriptors;
 mod dev;
 mod embedded;
 mod ending;

@@ -23,6 +23,9 @@ mod authority;
 mod cache;
 mod caps;
 mod contract;
+mod disk;
+mod disk_preview1;
+mod disk_wasi;
 mod engine;
 mod entry;
 mod error;
@@ -80,11 +83,12 @@ pub use options::RuntimeOptions;
 pub use plugin::{Facts, Plugin};
 pub(crate) use proposals::validate;
 pub use report::{RunEnd, RunReport};
-pub use slot::{Slot, Slots};
+pub use slot::{Reservation, Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};
 
 /// What a job is granted beyond what every plugin may do.
 pub use crate::allow::Allow as Grants;
+use crate::descriptors::Descriptors;
 use crate::limits::Limits;
 use engine::Engines;
 use load::{Loader, Order};
@@ -95,6 +99,7 @@ pub struct Runtime {
     watchdog: Arc<Watchdog>,
     loader: Loader,
     slots: Slots,
+    descriptors: Arc<Descriptors>,
 }
 
 impl Runtime {
@@ -114,6 +119,7 @@ impl Runtime {
             watchdog,
             loader: Loader::new(engines, resolver),
             slots: Slots::new(options.max_runs),
+            descriptors: Arc::new(Descriptors::of_process()),
         })
     }
 
@@ -197,7 +203,8 @@ impl Runtime {
         slot: Slot,
     ) -> RunReport {
         let _ticking = self.watchdog.watch();
-        run::run(plugin, authority, spec, events, slot).await
+        let descriptors = self.descriptors.clone();
+        run::run(plugin, authority, spec, events, slot, descriptors).await
     }
 
     /// Loads answered by the compile cache since the start.

@@ -4,8 +4,10 @@
 
 mod dropped_in;
 mod neighbour;
+mod places;
 mod proposals;
 mod quarantine;
+mod storage;
 
 use std::time::Duration;
 
