@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, Job};
 use crate::journal::unix_ms;
+use crate::owned;
 
 /// Raised when what is written can no longer be read by an older program.
 const FORMAT: u32 = 1;
@@ -128,21 +129,25 @@ impl Applied {
             path: path.clone(),
             why,
         };
-        let size = match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        let file = match owned::open(&path) {
+            Ok(file) => file,
+            Err(refusal) if refusal.is_absence() => {
                 return Err(NothingApplied::Never {
                     host: config.host().id().to_owned(),
                     path,
                 });
             }
-            Err(error) => return Err(unreadable(error.to_string())),
-            Ok(found) if !found.is_file() => return Err(unreadable("it is no file".to_owned())),
-            Ok(found) => found.len(),
+            Err(refusal) => {
+                let (fault, remedy) = refusal.explain();
+                return Err(unreadable(format!("it {fault}; {remedy}")));
+            }
         };
-        if size > LARGEST {
+        let mut bytes = Vec::new();
+        let read = file.take(LARGEST + 1).read_to_end(&mut bytes);
+        read.map_err(|error| unreadable(error.to_string()))?;
+        if bytes.len() as u64 > LARGEST {
             return Err(unreadable("it is larger than 64 MiB".to_owned()));
         }
-        let bytes = fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
         let applied: Self =
             serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
         if applied.format == FORMAT {

@@ -1,18 +1,21 @@
 //! Everything that `run` does before it starts.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Config, Job};
-use crate::reload::Stamp;
-use crate::runtime::{LoadError, LoadProblem, Plugin, Runtime, RuntimeError, RuntimeOptions};
+use crate::reload::{ConfigStamp, Stamp};
+use crate::runtime::{
+    LoadError, LoadProblem, Plugin, Preparing, Runtime, RuntimeError, RuntimeOptions,
+};
 use crate::secrets::Secrets;
 
 /// What `run` needs before it can start.
 pub(crate) struct Prepared {
     pub(crate) config: Config,
     pub(crate) runtime: Arc<Runtime>,
-    /// The configuration's file, as it was before it was read.
-    pub(crate) config_stamp: Option<Stamp>,
+    /// The configuration's files, as they were before they were read.
+    pub(crate) config_stamp: Option<ConfigStamp>,
     /// The plugin of each job, in the order of the jobs.
     pub(crate) plugins: Vec<Loaded>,
 }
@@ -51,10 +54,10 @@ fn plugin_errors(errors: &[LoadError]) -> String {
 
 /// Loads and checks every plugin. All refusals are reported, not only the first.
 ///
-/// `config_stamp` is that of the file the configuration was read from, before it was.
+/// `config_stamp` is that of the files the configuration was read from, before they were.
 pub(crate) async fn prepare(
     config: Config,
-    config_stamp: Option<Stamp>,
+    config_stamp: Option<ConfigStamp>,
 ) -> Result<Prepared, PrepareError> {
     let runtime = Arc::new(runtime_for(&config)?);
     let mut plugins = Vec::new();
@@ -79,9 +82,15 @@ pub(crate) async fn prepare(
 
 /// The runtime of a host with this configuration.
 pub(crate) fn runtime_for(config: &Config) -> Result<Runtime, RuntimeError> {
+    runtime_at(config, config.host().data_dir())
+}
+
+/// The same with the compile cache of the host whose data is in `data_dir`.
+pub(crate) fn runtime_at(config: &Config, data_dir: &Path) -> Result<Runtime, RuntimeError> {
     Runtime::new(&RuntimeOptions {
-        cache_dir: Some(config.host().data_dir().join("compiled")),
+        cache_dir: Some(data_dir.join("compiled")),
         max_runs: config.host().max_runs(),
+        preparing: Preparing::in_children(),
         ..RuntimeOptions::default()
     })
 }

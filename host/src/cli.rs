@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,10 +8,13 @@ use clap::{Parser, Subcommand};
 use crate::checkup::CheckArgs;
 use crate::descriptors;
 use crate::dev::DevArgs;
+use crate::diagnostics::Diagnostics;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::last_words::{self, LAST_WORDS};
 use crate::plugin::PluginCommand;
 use crate::show::{self, ShowFormat};
+use crate::sink;
 use crate::store::ServeArgs;
 use crate::timeline::LogFormat;
 use crate::top::TopArgs;
@@ -31,12 +33,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the jobs of a configuration file.
+    /// Run the jobs of a configuration.
     ///
     /// SIGTERM or SIGINT stops guests within their grace time and then gives the locks back. A second
-    /// signal stops guests at once.
+    /// signal, or SIGQUIT, stops guests at once. SIGHUP reads the configuration again. SIGUSR1, SIGUSR2, SIGALRM
+    /// and others that would end the process are ignored and logged.
     Run {
-        /// The configuration.
+        /// The configuration: a file, or a folder whose .toml files are read as one.
         #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
         config: PathBuf,
         /// How events are written to standard output.
@@ -63,7 +66,7 @@ enum Command {
     },
     /// Show hosts, jobs and locks as they are now.
     Status {
-        /// The configuration, for its [store].
+        /// The configuration, a file or a folder, for its [store].
         #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
         config: PathBuf,
         /// How to print.
@@ -80,7 +83,7 @@ enum Command {
     Runs {
         /// Only the runs of this job.
         job: Option<String>,
-        /// The configuration, for its [store].
+        /// The configuration, a file or a folder, for its [store].
         #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
         config: PathBuf,
         /// How many to show.
@@ -102,6 +105,23 @@ impl Command {
         };
         if is_taken { "off" } else { "warn" }
     }
+
+    /// The form of what is logged beside the events.
+    fn log_format(&self) -> LogFormat {
+        match self {
+            Self::Run { log_format, .. } => *log_format,
+            Self::Dev(args) => args.log_format(),
+            Self::Store {
+                command: StoreCommand::Serve(args),
+            } => args.log_format(),
+            _ => LogFormat::Text,
+        }
+    }
+
+    /// True for a command that goes on until a signal ends it. No reader may hold up its end.
+    const fn goes_on(&self) -> bool {
+        matches!(self, Self::Run { .. } | Self::Dev(_) | Self::Store { .. })
+    }
 }
 
 #[derive(Subcommand)]
@@ -115,14 +135,23 @@ enum StoreCommand {
 
 /// Runs the program and says how it ended.
 pub fn main() -> ExitCode {
+    if let Some(ended) = crate::runtime::run_if_asked() {
+        return ended;
+    }
     let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("LEASEHOLD_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(cli.command.log_level())),
-        )
-        .init();
+    if let Err(error) = crate::threads::try_all() {
+        // Written from here: what writes otherwise is a thread too.
+        sink::tell(&format!("error: {error}\n"));
+        return Exit::Internal.into();
+    }
+    let diagnostics = Diagnostics::install(cli.command.log_level(), cli.command.log_format());
+    let goes_on = cli.command.goes_on();
+    let ended = run_to_end(cli.command);
+    diagnostics.finish(LAST_WORDS);
+    end(ended, goes_on)
+}
+
+fn run_to_end(command: Command) -> Result<Exit, Failure> {
     descriptors::raise();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -130,16 +159,16 @@ pub fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return end(Err(Failure::internal(&error))),
+        Err(error) => return Err(Failure::internal(&error)),
     };
     // On a worker, next to the tasks it waits for, and not on a thread that has to be woken each time.
-    let work = runtime.spawn(run(cli.command));
+    let work = runtime.spawn(run(command));
     let ended = runtime
         .block_on(work)
         .unwrap_or_else(|error| Err(Failure::internal(&error)));
     // A compilation that was given up on may still occupy a thread; the process need not wait for it.
     runtime.shutdown_background();
-    end(ended)
+    ended
 }
 
 async fn run(command: Command) -> Result<Exit, Failure> {
@@ -164,7 +193,7 @@ async fn run(command: Command) -> Result<Exit, Failure> {
     }
 }
 
-fn end(ended: Result<Exit, Failure>) -> ExitCode {
+fn end(ended: Result<Exit, Failure>, goes_on: bool) -> ExitCode {
     match ended {
         Ok(exit) => exit.into(),
         Err(failure) => {
@@ -174,7 +203,12 @@ fn end(ended: Result<Exit, Failure>) -> ExitCode {
             } else {
                 "error: "
             };
-            let _ = writeln!(std::io::stderr().lock(), "{prefix}{message}");
+            let text = format!("{prefix}{message}\n");
+            if goes_on {
+                last_words::write(std::io::stderr(), sink::printable(&text));
+            } else {
+                sink::tell(&text);
+            }
             failure.exit.into()
         }
     }

@@ -8,7 +8,9 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use leasehold_store::{DiskError, InProcess, Listen, OpenError, Options, Store};
+use leasehold_store::{
+    DiskError, InProcess, Listen, OpenError, Options, Store, raise_descriptor_limit,
+};
 
 use crate::config::{Data, Embedded};
 use crate::event::What;
@@ -28,12 +30,8 @@ pub(crate) struct EmbeddedStore {
 impl EmbeddedStore {
     /// Opens the store of a configuration, and listens where it says.
     pub(crate) async fn open(embedded: &Embedded) -> Result<Self, Failure> {
-        let options = match embedded.data() {
-            Data::Memory => Options::memory(),
-            Data::Directory(dir) => Options::directory(dir),
-        };
         let listen = embedded.listen().map(Listen::Tcp);
-        Self::open_with(embedded, options, listen).await
+        Self::open_with(embedded, options(embedded), listen).await
     }
 
     /// The same with other options, and listening in these places besides its socket.
@@ -42,6 +40,8 @@ impl EmbeddedStore {
         options: Options,
         listen: impl IntoIterator<Item = Listen>,
     ) -> Result<Self, Failure> {
+        // Before the store counts how many connections it may have.
+        raise_descriptor_limit();
         let store = Store::open(options)
             .await
             .map_err(|error| refused(embedded, &error))?;
@@ -94,6 +94,23 @@ impl EmbeddedStore {
     /// Closes it. Nothing that was acknowledged is lost, whether this is waited for or not.
     pub(crate) async fn close(self) {
         self.store.close().await;
+    }
+}
+
+/// How the store of a configuration is opened.
+pub(crate) fn options(embedded: &Embedded) -> Options {
+    let options = match embedded.data() {
+        Data::Memory => Options::memory(),
+        Data::Directory(dir) => Options::directory(dir),
+    };
+    let history = embedded.history();
+    let options = match history.revisions {
+        Some(revisions) => options.keep_revisions(Some(revisions)),
+        None => options,
+    };
+    match history.bytes {
+        Some(bytes) => options.keep_bytes(bytes),
+        None => options,
     }
 }
 

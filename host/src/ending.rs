@@ -75,10 +75,14 @@ impl Asker {
     }
 }
 
+/// The signal that asks a host to stop its guests at once.
+pub(crate) const AT_ONCE: &str = "SIGQUIT";
+
 /// The signals that end a command. While this lives they do not end the process by themselves.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
 }
 
 impl Signals {
@@ -86,6 +90,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
         })
     }
 
@@ -94,15 +99,18 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            _ = self.quit.recv() => AT_ONCE,
         }
     }
 
-    /// Passes the first on as a request to stop and the second as one to stop at once.
+    /// Passes the first on as a request to stop and the second, or SIGQUIT, as one to stop at once.
     pub(crate) fn drive(mut self, asker: Asker) -> AbortOnDropHandle<()> {
         AbortOnDropHandle::new(tokio::spawn(async move {
             let name = self.next().await;
-            asker.stop(name);
-            self.next().await;
+            if name != AT_ONCE {
+                asker.stop(name);
+                self.next().await;
+            }
             asker.abort();
         }))
     }

@@ -186,8 +186,12 @@ pub(crate) enum What {
     },
     /// A job that changed while the host ran; `from` says since when that counts.
     JobChanged {
+        plugin: String,
         sha256: String,
         from: &'static str,
+        /// Why another file makes the job now.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// A job that went while the host ran; what it runs is being stopped.
     JobRemoved,
@@ -201,6 +205,14 @@ pub(crate) enum What {
     /// The configuration was read again and cannot be used. Everything goes on as before.
     ConfigRefused {
         error: String,
+    },
+    /// The configuration is no longer where it was. Everything goes on as before.
+    ConfigGone {
+        file: String,
+    },
+    /// A signal that would have ended the process came and was ignored.
+    SignalIgnored {
+        signal: &'static str,
     },
     /// The configuration was read again.
     ConfigReloaded {

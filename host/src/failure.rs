@@ -1,11 +1,14 @@
 //! Why a command ended without doing what it was asked, and with which exit code.
 
+use leasehold_records::printable;
+
 use crate::check::PrepareError;
 use crate::config::Report;
 use crate::connect::StoreSetupError;
 use crate::exit::Exit;
+use crate::runtime::RuntimeError;
 
-/// A message for a person and a code for a script.
+/// A message for a person and a code for a script. The message may have several lines; `cli` makes it printable.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -17,8 +20,13 @@ impl Failure {
         Self { exit, message }
     }
 
+    /// A message of one line. Line ends in it come from elsewhere, such as a server's message, and are replaced.
+    pub(crate) fn of_line(exit: Exit, message: &str) -> Self {
+        Self::new(exit, printable::whole(message))
+    }
+
     pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
-        Self::new(Exit::Internal, error.to_string())
+        Self::of_line(Exit::Internal, &error.to_string())
     }
 }
 
@@ -30,13 +38,15 @@ impl From<Report> for Failure {
 
 impl From<StoreSetupError> for Failure {
     fn from(error: StoreSetupError) -> Self {
-        Self::new(Exit::Store, error.to_string())
+        Self::of_line(Exit::Store, &error.to_string())
     }
 }
 
 impl From<PrepareError> for Failure {
     fn from(error: PrepareError) -> Self {
         let exit = match error {
+            // What leads to the data_dir is for the operator to mend.
+            PrepareError::Runtime(RuntimeError::CacheDir(_)) => Exit::Config,
             PrepareError::Runtime(_) => Exit::Internal,
             PrepareError::Plugins(_) => Exit::Plugin,
         };

@@ -5,13 +5,21 @@
 //! because of it.
 //!
 //! - `outbox`: the records that wait, and which of them share a transaction; pure.
+//! - `merging`: runs that come too fast for one record each; pure.
+//! - `fit`: records cut to their largest size; pure.
 //! - `history`: the runs of a job kept bounded, and those that never ended.
+//! - `sizes`: how many of a job's records fit their bytes; pure.
+//! - `cut_off`: runs of hosts that are gone, known from the claims of their ticks.
 //! - `losses`: what was dropped, and how it is reported; pure.
 //! - `writer`: the task.
 
+mod cut_off;
+mod fit;
 mod history;
 mod losses;
+mod merging;
 mod outbox;
+mod sizes;
 mod writer;
 
 use std::sync::Arc;
@@ -19,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use leasehold_lock::Locks;
-use leasehold_records::{HostRecord, JobRecord, Root, RunRecord};
+use leasehold_records::{HostRecord, JobRecord, Root, RunKey, RunRecord};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -45,6 +53,7 @@ enum Note {
     JobGone { job: String, host: String },
     RunStarted(RunRecord),
     RunEnded(RunRecord),
+    RunCutOff(RunRecord),
 }
 
 /// The way into the journal. Cheap to clone.
@@ -100,6 +109,11 @@ impl Journal {
     pub(crate) fn run_ended(&self, record: RunRecord) {
         self.note(Note::RunEnded(record));
     }
+
+    /// Records a run of a host that is gone, unless that host recorded it.
+    pub(crate) fn run_cut_off(&self, record: RunRecord) {
+        self.note(Note::RunCutOff(record));
+    }
 }
 
 impl JournalTask {
@@ -121,6 +135,14 @@ impl JournalTask {
                  the event log has these runs"
             );
         }
+    }
+}
+
+fn run_key(record: &RunRecord) -> RunKey {
+    RunKey {
+        job: record.job.clone(),
+        token: record.token,
+        sequence: record.sequence,
     }
 }
 
@@ -163,5 +185,6 @@ pub(crate) fn sample(token: u64) -> RunRecord {
         peak_memory_bytes: 0,
         output: String::new(),
         output_truncated_bytes: 0,
+        merged: None,
     }
 }

@@ -14,7 +14,8 @@
 //! - [`runtime`]: guests. The only module that names wasmtime.
 //! - `wall`: what clocks show, for schedules and people.
 //! - `fenced`, `connect`: the store, through `leasehold-lock` alone. `budget`: how much guests keep there.
-//! - `event`, `timeline`, `journal`: what happened, for people and for the store.
+//! - `event`, `timeline`, `journal`: what happened, for people and for the store. `diagnostics`: what libraries log.
+//!   `rate`, `last_words`: bounds on lines and on waiting for their reader.
 //!
 //! How one run flows, with no way back: configuration → supervisor → lock → [`Grant`] → runtime →
 //! outcome → record. A guest runs only where a grant is at hand.
@@ -38,6 +39,7 @@ mod claim;
 mod cli;
 mod descriptors;
 mod dev;
+mod diagnostics;
 mod embedded;
 mod ending;
 mod event;
@@ -48,15 +50,21 @@ mod host;
 mod identity;
 mod job;
 mod journal;
+mod known_jobs;
+mod last_words;
 mod owned;
 mod plugin;
 mod quarantine;
+mod rate;
 mod reload;
 mod serve;
 mod show;
+mod sink;
 mod store;
+mod stray;
 mod supervisor;
 mod table;
+mod threads;
 mod timeline;
 mod top;
 mod wall;

@@ -23,7 +23,8 @@ pub struct Limits {
     pub instances: u32,
     /// Guest stack, in bytes.
     pub stack_bytes: u64,
-    /// Captured standard output, standard error and log text kept for the record, in bytes.
+    /// Bytes of a run's standard output, standard error and log text that are held until it ends: the newest. The
+    /// last 16 KiB of them are kept in its record; `log_lines_per_second` bounds what is passed on meanwhile.
     pub output_bytes: u64,
     /// Lines per second, of output and log together, that are passed on; the rest is counted.
     pub log_lines_per_second: u32,
@@ -56,6 +57,8 @@ pub struct Limits {
     pub plugin_bytes: u64,
     /// Time to compile the plugin.
     pub compile_time: Duration,
+    /// Memory of the process that reads and compiles the plugin, in bytes.
+    pub compile_memory_bytes: u64,
 }
 
 impl Default for Limits {
@@ -85,6 +88,8 @@ impl Default for Limits {
             // A JavaScript or Python guest takes half a minute of one core, once; on a small machine
             // two may be compiled at once, beside other work.
             compile_time: Duration::from_mins(2),
+            // The largest guests at hand, JavaScript's and Python's, take a third of it.
+            compile_memory_bytes: 1024 * MIB,
         }
     }
 }

@@ -1,11 +1,10 @@
 //! The manifest inside a plugin: the custom section in which its author says what it is and needs.
 //!
-//! Finds the text; what it means is [`config`](crate::config)'s. This file must never run or
-//! compile anything, and never take what a plugin says of itself for what it is allowed.
+//! Finds the text; what it means is [`config`](crate::config)'s. It is found in the host's own process, so
+//! nothing is read but the lengths and names of sections: this file must never parse a plugin, and never take
+//! what a plugin says of itself for what it is allowed.
 
 use std::sync::Arc;
-
-use wasmparser::{Parser, Payload};
 
 /// The name of the section.
 pub const SECTION: &str = "leasehold:manifest";
@@ -69,27 +68,77 @@ impl Manifest {
     }
 }
 
+/// The beginning of a core module.
+const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+/// The beginning of a component.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+/// The number of custom sections, in both.
+const CUSTOM: u8 = 0;
+/// The number of a component's sections that are a core module.
+const CORE_MODULE: u8 = 1;
+
 /// All sections of the name in the places that count; `None` when this cannot be told.
 fn sections(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut found = Vec::new();
-    // What is open around the place we are at, outermost first: whether each is a core module.
-    let mut around = Vec::new();
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.ok()? {
-            Payload::ModuleSection { .. } => around.push(true),
-            Payload::ComponentSection { .. } => around.push(false),
-            Payload::End(_) => {
-                around.pop();
-            }
-            Payload::CustomSection(section) if section.name() == SECTION => {
-                if matches!(around.as_slice(), [] | [true]) {
-                    found.push(section.data());
-                }
-            }
+    if let Some(module) = bytes.strip_prefix(MODULE) {
+        collect(module, &mut found)?;
+        return Some(found);
+    }
+    let mut rest = bytes.strip_prefix(COMPONENT)?;
+    while !rest.is_empty() {
+        let (number, content);
+        (number, content, rest) = split_section(rest)?;
+        match number {
+            CUSTOM => add_manifest(content, &mut found)?,
+            // A module's own sections; what lies deeper is the affair of what it belongs to.
+            CORE_MODULE => collect(content.strip_prefix(MODULE)?, &mut found)?,
             _ => {}
         }
     }
     Some(found)
+}
+
+/// Adds the sections of the name among those of a core module.
+fn collect<'a>(mut module: &'a [u8], found: &mut Vec<&'a [u8]>) -> Option<()> {
+    while !module.is_empty() {
+        let (number, content);
+        (number, content, module) = split_section(module)?;
+        if number == CUSTOM {
+            add_manifest(content, found)?;
+        }
+    }
+    Some(())
+}
+
+/// Adds the content of a custom section after its name, if that is the manifest's.
+fn add_manifest<'a>(content: &'a [u8], found: &mut Vec<&'a [u8]>) -> Option<()> {
+    let (length, rest) = split_length(content)?;
+    let (name, data) = rest.split_at_checked(length)?;
+    if name == SECTION.as_bytes() {
+        found.push(data);
+    }
+    Some(())
+}
+
+/// The number and the content of the first section, and what follows it.
+fn split_section(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (number, rest) = bytes.split_first()?;
+    let (length, rest) = split_length(rest)?;
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((*number, content, rest))
+}
+
+/// A length in LEB128, of 32 bits at most, and what follows it.
+fn split_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut length = 0_u64;
+    for (index, byte) in bytes.iter().take(5).enumerate() {
+        length |= u64::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            let length = u32::try_from(length).ok()?;
+            return Some((usize::try_from(length).ok()?, bytes.get(index + 1..)?));
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -163,5 +212,29 @@ mod tests {
         ] {
             assert_eq!(Manifest::read(bytes), Ok(None));
         }
+    }
+
+    #[test]
+    fn lengths_that_reach_too_far_or_never_end_are_no_manifest() {
+        for tail in [
+            b"\0\xff\xff\xff\xff\x0f" as &[u8],
+            b"\0\xff\xff\xff\xff\xff\xff",
+            b"\0\x80",
+            b"\0\x02\x05a",
+            b"\0\0",
+        ] {
+            for head in [MODULE, COMPONENT] {
+                assert_eq!(Manifest::read(&[head, tail].concat()), Ok(None), "{tail:?}");
+            }
+        }
+        // A nest of components costs as much as its bytes.
+        let mut nest = COMPONENT.to_vec();
+        for _ in 0..1_000 {
+            let length = u32::try_from(nest.len()).unwrap();
+            let low = |shift: u32| u8::try_from(length >> shift & 0x7f).unwrap();
+            let head = [4, low(0) | 0x80, low(7) | 0x80, low(14) | 0x80, low(21)];
+            nest = [COMPONENT, &head, &nest].concat();
+        }
+        assert_eq!(Manifest::read(&nest), Ok(None));
     }
 }

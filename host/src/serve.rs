@@ -17,7 +17,8 @@ use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::host::{Host, cut_short};
-use crate::reload::{Reload, Stamp};
+use crate::reload::{ConfigStamp, Reload};
+use crate::stray::StraySignals;
 use crate::timeline::{LogFormat, Out, Timeline};
 
 /// Runs the jobs of a file until they have ended or a signal ends them.
@@ -25,12 +26,14 @@ pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure>
     let (asker, ending) = ending();
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let listener = signals.drive(asker);
-    let stamp = Stamp::of(path);
+    let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
+    let stamp = ConfigStamp::of(path);
     let prepared = prepare(Config::load(path)?, stamp).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let id = prepared.config.host().id();
     let timeline = Timeline::start(clock.clone(), format.into(), id, Out::Stdout)
         .map_err(|error| Failure::internal(&error))?;
+    let strays = report_strays(strays, &timeline);
     let store = prepared.config.store().clone();
     let again = path.to_owned();
     let reload = Reload {
@@ -60,8 +63,15 @@ pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure>
     };
     timeline.finish();
     drop(listener);
+    drop(strays);
     drop(hangups);
     ended
+}
+
+/// Logs stray signals, each kind once.
+pub(crate) fn report_strays(strays: StraySignals, timeline: &Timeline) -> AbortOnDropHandle<()> {
+    let timeline = timeline.clone();
+    strays.drive(move |signal| timeline.say(About::default(), What::SignalIgnored { signal }))
 }
 
 /// Rings for each SIGHUP.

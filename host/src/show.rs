@@ -2,22 +2,23 @@
 //!
 //! Reads only. Times are shown as ages, because that is what one asks at night.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_lock::{Freshness, KeyValue, Kv, Locks, StoreError, SystemClock};
-use leasehold_records::printable::line as printable;
+use leasehold_lock::{Freshness, KeyValue, Kv, Locks, Refusal, StoreError, SystemClock};
+use leasehold_records::printable;
 use leasehold_records::{HolderRecord, HostRecord, JobRecord, Root, RunRecord, TickRecord};
 use serde::Serialize;
 
-use crate::config::{Config, Place};
+use crate::config::{Place, Reading};
 use crate::connect::{connect, options};
 use crate::embedded::nobody_home;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::journal::unix_ms;
+use crate::known_jobs::unknown_job;
+use crate::sink;
 use crate::table::Table;
 use crate::wall::UnixMs;
 
@@ -34,15 +35,21 @@ pub(crate) enum ShowFormat {
 struct Reader {
     locks: Locks,
     root: Root,
+    config: Reading,
 }
 
 impl Reader {
     async fn open(file: &Path) -> Result<Self, Failure> {
-        let config = Config::load_for_reading(file)?;
+        let config = Reading::load(file)?;
+        warn(&config);
         let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
         let options = options(config.store())?;
         match connect(options, config.host().drift(), Arc::new(SystemClock)).await {
-            Ok(locks) => Ok(Self { locks, root }),
+            Ok(locks) => Ok(Self {
+                locks,
+                root,
+                config,
+            }),
             Err(error) => match config.store().place() {
                 Place::Embedded(embedded) if error.may_pass() => Err(nobody_home(file, embedded)),
                 _ => Err(error.into()),
@@ -51,8 +58,15 @@ impl Reader {
     }
 }
 
+/// Prints that the configuration has mistakes which are nothing to this command.
+pub(crate) fn warn(config: &Reading) {
+    if let Some(warning) = config.warning() {
+        sink::tell(&format!("{warning}\n"));
+    }
+}
+
 fn unread(error: &StoreError) -> Failure {
-    Failure::new(Exit::Store, format!("cannot read the records: {error}"))
+    Failure::of_line(Exit::Store, &format!("cannot read the records: {error}"))
 }
 
 /// Prints the runs of one job, or of all, newest first.
@@ -67,12 +81,24 @@ pub(crate) async fn runs(
     let kv = reader.locks.kv();
     let fresh = || Newest::new(limit);
     let scan = kv.scan(&prefix, fresh, |newest, kv| newest.take(&kv)).await;
+    let unknown = match (job, &scan) {
+        (Some(job), Ok(scan)) if scan.found.is_empty() && scan.unreadable.is_empty() => {
+            unknown_job(&kv, &reader.root, reader.config.jobs(), job).await
+        }
+        _ => Ok(None),
+    };
     reader.locks.close().await;
     let scan = scan.map_err(|error| unread(&error))?;
+    if let Some(failure) = unknown.map_err(|error| unread(&error))? {
+        return Err(failure);
+    }
     let runs = scan.found.into_runs();
     tell_unreadable(&scan.unreadable);
     match format {
-        ShowFormat::Json => print_json(&runs),
+        ShowFormat::Json => {
+            let known: Result<Vec<_>, _> = runs.iter().map(known_fields).collect();
+            print_json(&known.map_err(|error| Failure::internal(&error))?)
+        }
         ShowFormat::Table => print(&runs_table(&runs, unix_ms(SystemTime::now()))),
     }
 }
@@ -107,6 +133,10 @@ impl Newest {
         self.runs.truncate(self.limit);
     }
 
+    const fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     fn into_runs(mut self) -> Vec<RunRecord> {
         self.shorten();
         self.runs
@@ -116,13 +146,24 @@ impl Newest {
 /// Names records that are left out because their values are too large to be read.
 fn tell_unreadable(keys: &[String]) {
     for key in keys {
-        let key = printable(key);
-        // A closed standard error is no reason to fail.
-        let _ = writeln!(
-            std::io::stderr().lock(),
-            "leasehold: {key} is left out: its value is too large to be read; see it with etcdctl"
-        );
+        let key = printable::line(key);
+        sink::tell(&format!(
+            "leasehold: {key} is left out: its value is too large to be read; see it with etcdctl\n"
+        ));
     }
+}
+
+/// A run's record without the numbers that are not known before its end.
+fn known_fields(run: &RunRecord) -> Result<serde_json::Value, serde_json::Error> {
+    let mut record = serde_json::to_value(run)?;
+    if let Some(fields) = record.as_object_mut()
+        && run.ended_unix_ms.is_none()
+    {
+        for unknown in ["calls_admitted", "calls_refused", "peak_memory_bytes"] {
+            fields.remove(unknown);
+        }
+    }
+    Ok(record)
 }
 
 fn runs_table(runs: &[RunRecord], now: u64) -> String {
@@ -135,17 +176,28 @@ fn runs_table(runs: &[RunRecord], now: u64) -> String {
             |ended| age(ended.saturating_sub(run.started_unix_ms)),
         );
         table.row([
-            printable(&run.job),
+            run.job.clone(),
             format!("{}{}", run.token, sequence(run.sequence)),
-            printable(&run.host),
+            run.host.clone(),
             format!("{} ago", age(now.saturating_sub(run.started_unix_ms))),
             took,
-            run.outcome.as_str().into(),
-            run.calls_refused.to_string(),
-            printable(&run.detail),
+            outcome(run),
+            // Calls are counted at a run's end.
+            run.ended_unix_ms
+                .map_or_else(|| "-".into(), |_| run.calls_refused.to_string()),
+            run.detail.clone(),
         ]);
     }
     table.render_or("no runs are recorded\n")
+}
+
+/// How it ended; of runs that share a record, how many did.
+fn outcome(run: &RunRecord) -> String {
+    let outcome = run.outcome.as_str();
+    match run.runs() {
+        1 => outcome.into(),
+        runs => format!("{outcome} x {runs}"),
+    }
 }
 
 fn sequence(sequence: u32) -> String {
@@ -159,12 +211,17 @@ fn sequence(sequence: u32) -> String {
 /// Everything `status` shows, as JSON has it.
 #[derive(Serialize)]
 struct Status {
-    revision: i64,
+    /// Of the locks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<i64>,
     hosts: Vec<HostRecord>,
     jobs: Vec<JobRecord>,
     /// Of each job that has ticks the latest that anybody has begun.
     ticks: Vec<TickRecord>,
     locks: Vec<LockStatus>,
+    /// Prefixes that this user of the store may not read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_permitted: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -195,24 +252,93 @@ pub(crate) async fn status(config: &Path, format: ShowFormat) -> Result<Exit, Fa
     let read = read_status(&reader).await;
     reader.locks.close().await;
     let status = read.map_err(|error| unread(&error))?;
+    for prefix in &status.not_permitted {
+        let prefix = printable::line(prefix);
+        sink::tell(&format!(
+            "warning: not permitted to read {prefix}: it is left out\n"
+        ));
+    }
     match format {
         ShowFormat::Json => print_json(&status),
         ShowFormat::Table => print(&status_table(&status, unix_ms(SystemTime::now()))),
     }
 }
 
-/// Everything under `prefix`; what is too large to be read is named.
-async fn records(kv: &Kv, prefix: &str) -> Result<Vec<KeyValue>, StoreError> {
-    let scan = kv.scan(prefix, Vec::new, Vec::push).await?;
+/// Prefixes that `status` reads.
+const PARTS: usize = 4;
+
+const fn is_denied(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Refused {
+            kind: Refusal::Denied,
+            ..
+        }
+    )
+}
+
+/// Everything under `prefix`; what is too large to be read is named. A prefix that may not be read is `denied`.
+async fn records(
+    kv: &Kv,
+    prefix: &str,
+    denied: &mut Vec<String>,
+) -> Result<Vec<KeyValue>, StoreError> {
+    let scan = match kv.scan(prefix, Vec::new, Vec::push).await {
+        Err(error) if is_denied(&error) => {
+            denied.push(prefix.to_owned());
+            return Ok(Vec::new());
+        }
+        scan => scan?,
+    };
     tell_unreadable(&scan.unreadable);
     Ok(scan.found)
 }
 
 async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
     let kv = reader.locks.kv();
-    let hosts = records(&kv, &reader.root.hosts()).await?;
-    let jobs = records(&kv, &reader.root.jobs()).await?;
-    let ticks = records(&kv, &reader.root.ticks()).await?;
+    let root = &reader.root;
+    let mut denied = Vec::new();
+    let hosts = records(&kv, &root.hosts(), &mut denied).await?;
+    let jobs = records(&kv, &root.jobs(), &mut denied).await?;
+    let ticks = records(&kv, &root.ticks(), &mut denied).await?;
+    let (revision, locks) = match kv.first_key(&root.locks()).await {
+        Err(error) if is_denied(&error) => {
+            denied.push(root.locks());
+            (None, Vec::new())
+        }
+        Err(error) => return Err(error),
+        Ok(_) => {
+            let (revision, locks) = read_locks(reader).await?;
+            (Some(revision), locks)
+        }
+    };
+    if denied.len() == PARTS {
+        return Err(StoreError::Refused {
+            kind: Refusal::Denied,
+            message: format!("not permitted to read {}", denied.join(", ")),
+        });
+    }
+    Ok(Status {
+        revision,
+        hosts: hosts
+            .iter()
+            .filter_map(|kv| HostRecord::from_json(&kv.value).ok())
+            .collect(),
+        jobs: jobs
+            .iter()
+            .filter_map(|kv| JobRecord::from_json(&kv.value).ok())
+            .collect(),
+        ticks: ticks
+            .iter()
+            .filter_map(|kv| TickRecord::from_json(&kv.value).ok())
+            .collect(),
+        locks,
+        not_permitted: denied,
+    })
+}
+
+/// Every lock with its queue, and the revision at which they are so.
+async fn read_locks(reader: &Reader) -> Result<(i64, Vec<LockStatus>), StoreError> {
     let mut view = reader.locks.view(reader.root.locks());
     while *view.freshness() != Freshness::Live {
         if view.next().await.is_none() {
@@ -228,11 +354,11 @@ async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
         for (place, entry) in entries.iter().enumerate() {
             let who = HolderRecord::from_json(&entry.value).ok();
             let ttl = if place == 0 && entry.lease != 0 {
-                reader
-                    .locks
-                    .lease_ttl(entry.lease)
-                    .await?
-                    .map(|(left, _)| left)
+                match reader.locks.lease_ttl(entry.lease).await {
+                    // A right that is lacking hides the time that is left, and nothing else.
+                    Err(error) if is_denied(&error) => None,
+                    answer => answer?.map(|(left, _)| left),
+                }
             } else {
                 None
             };
@@ -251,32 +377,17 @@ async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
             entries: shown,
         });
     }
-    Ok(Status {
-        revision: view.revision(),
-        hosts: hosts
-            .iter()
-            .filter_map(|kv| HostRecord::from_json(&kv.value).ok())
-            .collect(),
-        jobs: jobs
-            .iter()
-            .filter_map(|kv| JobRecord::from_json(&kv.value).ok())
-            .collect(),
-        ticks: ticks
-            .iter()
-            .filter_map(|kv| TickRecord::from_json(&kv.value).ok())
-            .collect(),
-        locks,
-    })
+    Ok((view.revision(), locks))
 }
 
 fn status_table(status: &Status, now: u64) -> String {
     let mut hosts = Table::new(["HOST", "PID", "UP", "VERSION", "JOBS"]);
     for host in &status.hosts {
         hosts.row([
-            printable(&host.host),
+            host.host.clone(),
             host.pid.to_string(),
             age(now.saturating_sub(host.started_unix_ms)),
-            printable(&host.version),
+            host.version.clone(),
             host.jobs.len().to_string(),
         ]);
     }
@@ -285,11 +396,11 @@ fn status_table(status: &Status, now: u64) -> String {
     ]);
     for job in &status.jobs {
         jobs.row([
-            printable(&job.job),
-            printable(&job.host),
+            job.job.clone(),
+            job.host.clone(),
             job.state.as_str().into(),
             age(now.saturating_sub(job.since_unix_ms)),
-            printable(&job.lock),
+            job.lock.clone(),
             job.token
                 .map_or_else(|| "-".into(), |token| token.to_string()),
             job.last
@@ -297,7 +408,7 @@ fn status_table(status: &Status, now: u64) -> String {
                 .into(),
             job.next_unix_ms
                 .map_or_else(|| "-".into(), |next| until(next, now)),
-            printable(&job.detail),
+            job.detail.clone(),
         ]);
     }
     let mut ticks = Table::new([
@@ -305,10 +416,10 @@ fn status_table(status: &Status, now: u64) -> String {
     ]);
     for tick in &status.ticks {
         ticks.row([
-            printable(&tick.job),
+            tick.job.clone(),
             UnixMs::new(tick.tick_unix_ms).to_string(),
             tick.state.as_str().into(),
-            printable(&tick.host),
+            tick.host.clone(),
             tick.attempt.to_string(),
             tick.token.to_string(),
             tick.outcome
@@ -320,7 +431,7 @@ fn status_table(status: &Status, now: u64) -> String {
     for lock in &status.locks {
         for (place, entry) in lock.entries.iter().enumerate() {
             locks.row([
-                printable(&lock.lock),
+                lock.lock.clone(),
                 if place == 0 {
                     "holds".into()
                 } else {
@@ -352,10 +463,10 @@ fn status_table(status: &Status, now: u64) -> String {
 
 fn who(entry: &EntryStatus) -> String {
     match (&entry.job, &entry.host) {
-        (Some(job), Some(host)) => printable(&format!("{job}@{host}")),
+        (Some(job), Some(host)) => format!("{job}@{host}"),
         _ if entry.administrative => {
             let name = entry.key.rsplit('/').next().unwrap_or_default();
-            format!("administrative hold: {}", printable(name))
+            format!("administrative hold: {name}")
         }
         _ => "another client".into(),
     }
@@ -382,19 +493,15 @@ fn age(millis: u64) -> String {
 }
 
 fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
-    let mut text = serde_json::to_string_pretty(value).map_err(|e| Failure::internal(&e))?;
-    text.push('\n');
-    print(&text)
+    print(&sink::json_pretty(value))
 }
 
 /// Prints, and takes a reader that has gone away for a satisfied one.
 pub(crate) fn print(text: &str) -> Result<Exit, Failure> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::internal(&error))
-        }
-        _ => Ok(Exit::Ok),
-    }
+    let printed = sink::print(text);
+    printed
+        .map_err(|error| Failure::internal(&error))
+        .map(|()| Exit::Ok)
 }
 
 #[cfg(test)]
@@ -423,6 +530,7 @@ mod tests {
             peak_memory_bytes: 0,
             output: String::new(),
             output_truncated_bytes: 0,
+            merged: None,
         }
     }
 
@@ -431,6 +539,17 @@ mod tests {
         let runs = [run(1_204, Outcome::Running), run(1_198, Outcome::Lost)];
         insta::assert_snapshot!(runs_table(&runs, 3_700_000));
         insta::assert_snapshot!(runs_table(&[], 0), @"no runs are recorded");
+    }
+
+    #[test]
+    fn runs_that_share_a_record_are_a_row_that_counts_them() {
+        let many = run(1_198, Outcome::Done).after(&run(1_000, Outcome::Done));
+        let table = runs_table(&[many, run(7, Outcome::Exit)], 3_700_000);
+        insta::assert_snapshot!(table, @r"
+        JOB     TOKEN  HOST    STARTED    TOOK   OUTCOME   LATE  DETAIL
+        ledger  1198   host-a  1h01m ago  1m02s  done x 2  0     tricky �[31m detail
+        ledger  7      host-a  1h01m ago  1m02s  exit      0     tricky �[31m detail
+        ");
     }
 
     #[test]
@@ -445,7 +564,8 @@ mod tests {
             job: job.map(Into::into),
         };
         let status = Status {
-            revision: 12,
+            not_permitted: Vec::new(),
+            revision: Some(12),
             hosts: vec![HostRecord {
                 host: "host-a".into(),
                 pid: 42,
@@ -505,10 +625,12 @@ mod tests {
             ended_unix_ms: None,
             outcome,
             before: None,
+            dropped: false,
             retry_unix_ms: None,
         };
         let status = Status {
-            revision: 12,
+            not_permitted: Vec::new(),
+            revision: Some(12),
             hosts: vec![],
             jobs: vec![job("nightly", Some(7_200_000)), job("hourly", Some(1_000))],
             ticks: vec![

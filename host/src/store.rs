@@ -14,6 +14,8 @@ use crate::ending::Signals;
 use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::serve::report_strays;
+use crate::stray::StraySignals;
 use crate::timeline::{LogFormat, Out, Timeline};
 
 /// Below this not even the records of a few hosts fit.
@@ -33,12 +35,26 @@ pub(crate) struct ServeArgs {
     /// Keep nothing: the data goes with the process.
     #[arg(long)]
     memory: bool,
-    /// The most data it holds, history included; all of it is in memory too.
+    /// The most data it holds, history included; all of it is in memory too. What would pass it is refused.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = quota)]
     quota: u64,
+    /// The history it keeps, in revisions; older ones go by themselves.
+    #[arg(long, value_name = "REVISIONS", default_value_t = Options::DEFAULT_KEEP, value_parser = clap::value_parser!(u64).range(100..))]
+    history: u64,
+    /// The most history it keeps, in bytes. All of it may go when a write would not fit otherwise.
+    /// [default: half of the quota]
+    #[arg(long, value_name = "SIZE", value_parser = quota)]
+    history_size: Option<u64>,
     /// How events are written to standard output.
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
+}
+
+impl ServeArgs {
+    /// The form of what is logged beside the events.
+    pub(crate) const fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
 }
 
 fn listen(text: &str) -> Result<Listen, String> {
@@ -80,13 +96,19 @@ fn quota(text: &str) -> Result<u64, String> {
 /// Serves until a signal ends it.
 pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
     let mut signals = Signals::new().map_err(|error| Failure::internal(&error))?;
+    let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let (embedded, options) = if args.memory {
         (Embedded::in_memory(), Options::memory())
     } else {
         let dir = args.dir.unwrap_or_else(default_store_dir);
         (Embedded::in_directory(&dir), Options::directory(dir))
     };
-    let store = EmbeddedStore::open_with(&embedded, options.quota(args.quota), args.listen).await?;
+    let options = options.quota(args.quota).keep_revisions(Some(args.history));
+    let options = match args.history_size {
+        Some(bytes) => options.keep_bytes(bytes),
+        None => options,
+    };
+    let store = EmbeddedStore::open_with(&embedded, options, args.listen).await?;
     let timeline = Timeline::start(
         Arc::new(SystemClock),
         args.log_format.into(),
@@ -94,6 +116,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         Out::Stdout,
     )
     .map_err(|error| Failure::internal(&error))?;
+    let strays = report_strays(strays, &timeline);
     timeline.say(About::default(), store.opened());
     let name = signals.next().await;
     let reason = name.into();
@@ -105,6 +128,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
     if exit == Exit::Ok {
         timeline.say(About::default(), What::StoreClosed);
     }
+    drop(strays);
     timeline.finish();
     Ok(exit)
 }

@@ -40,7 +40,8 @@ pub(crate) enum Order {
 /// What is to change among the jobs of a running host.
 pub(crate) enum Change {
     /// A job that starts now, or one that is there already and takes its new bench at the next turn.
-    Set(Box<Bench>),
+    /// With the reason when another file makes it now.
+    Set(Box<Bench>, Option<String>),
     /// A job that is to end: its guest is asked to stop in its grace time, then the lock is given back.
     Remove(Arc<str>),
 }
@@ -168,7 +169,7 @@ impl Supervisor {
                 self.timeline.say(
                     About::default(),
                     What::HostStopping {
-                        reason: "second signal: guests are stopped at once".into(),
+                        reason: "second signal or SIGQUIT: guests are stopped at once".into(),
                     },
                 );
             }
@@ -220,9 +221,9 @@ impl Supervisor {
     /// Takes a change in. Whoever runs goes on; whoever waits keeps its place if it may.
     fn change(&mut self, change: Change) {
         match change {
-            Change::Set(bench) => {
+            Change::Set(bench, why) => {
                 if let Some(at) = self.find(&bench.name) {
-                    self.replace(at, bench);
+                    self.replace(at, bench, why);
                 } else {
                     self.add(*bench);
                 }
@@ -248,18 +249,21 @@ impl Supervisor {
         self.start(at);
     }
 
-    fn replace(&mut self, at: usize, bench: Box<Bench>) {
+    fn replace(&mut self, at: usize, bench: Box<Bench>, why: Option<String>) {
         let Some(seat) = self.seats.get_mut(&at) else {
             return;
         };
         let about = bench.about();
-        let sha256 = bench.plugin.facts().sha256.clone();
+        let facts = bench.plugin.facts();
+        let (plugin, sha256) = (facts.path.display().to_string(), facts.sha256.clone());
         let taken = seat.take_bench(bench);
         let is_over = matches!(seat.state, State::Ended(_));
         self.timeline.say(
             about,
             What::JobChanged {
+                plugin,
                 sha256,
+                why,
                 from: match taken {
                     Taken::Now => "now",
                     Taken::NextRun => "with the next run",
@@ -293,7 +297,7 @@ impl Supervisor {
             return;
         };
         if let Some(next) = seat.next.take() {
-            *seat = Seat::new(*next);
+            *seat = seat.succeeded_by(*next);
             self.start(at);
         } else if seat.leaving {
             self.journal

@@ -1,10 +1,6 @@
-//! Plain tables: columns as wide as their widest cell, two spaces apart, nothing else.
+//! Plain tables: columns as wide as their widest cell, two spaces apart, nothing else. Cells are made printable here.
 
-/// Writes to standard output; whoever closed the pipe has the exit code.
-pub(crate) fn print(text: &str) {
-    use std::io::Write as _;
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-}
+use leasehold_records::printable;
 
 /// A table under construction.
 pub(crate) struct Table<const N: usize> {
@@ -21,7 +17,7 @@ impl<const N: usize> Table<N> {
     }
 
     pub(crate) fn row(&mut self, row: [String; N]) {
-        self.rows.push(row);
+        self.rows.push(row.map(|cell| printable::line(&cell)));
     }
 
     /// The table as text, or `none` when it has no row.

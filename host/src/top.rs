@@ -6,7 +6,7 @@ use leasehold_lock::ConnectError;
 use leasehold_records::Root;
 use leasehold_tui::{LookArgs, StoreArgs, TopError};
 
-use crate::config::{Config, Place};
+use crate::config::{Place, Reading};
 use crate::connect::options;
 use crate::embedded::nobody_home;
 use crate::exit::Exit;
@@ -18,7 +18,7 @@ const USUAL_FILE: &str = "leasehold.toml";
 /// What `leasehold top` is asked for.
 #[derive(clap::Args)]
 pub(crate) struct TopArgs {
-    /// The configuration, for its [store]. [default: leasehold.toml, if it is there]
+    /// The configuration, a file or a folder, for its [store]. [default: leasehold.toml, if it is there]
     #[arg(short, long, value_name = "FILE", conflicts_with = "endpoint")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -54,7 +54,10 @@ pub(crate) async fn run(args: TopArgs) -> Result<Exit, Failure> {
         leasehold_tui::top(options, args.store.root, args.look).await?;
         return Ok(Exit::Ok);
     };
-    let config = Config::load_for_reading(&file)?;
+    let config = Reading::load(&file)?;
+    if !args.takes_terminal() {
+        crate::show::warn(&config);
+    }
     let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
     let options = options(config.store())?;
     let shown = leasehold_tui::top(options, root, args.look).await;
@@ -75,6 +78,11 @@ impl From<TopError> for Failure {
             5 => Exit::Store,
             _ => Exit::Internal,
         };
-        Self::new(exit, error.to_string())
+        match error {
+            TopError::Connect(_) | TopError::Store(_) | TopError::Recording(_) => {
+                Self::of_line(exit, &error.to_string())
+            }
+            _ => Self::new(exit, error.to_string()),
+        }
     }
 }

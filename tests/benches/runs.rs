@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use leasehold_lock::{Acquire, ConnectOptions, Grant, Locks};
+use leasehold_records::RunRecord;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests;
@@ -61,8 +62,10 @@ fn recorded(runtime: &tokio::runtime::Runtime, version: Version) -> Result<()> {
     host.term()?;
     host.wait_exit(PATIENCE)?;
     let locks = runtime.block_on(Locks::connect(ConnectOptions::new([etcd.endpoint()])))?;
-    let keys = runtime.block_on(locks.kv().keys("/leasehold/runs/"))?;
+    let found = runtime.block_on(locks.kv().list("/leasehold/runs/", 0))?;
     runtime.block_on(locks.close());
+    let records = found.iter().map(|kv| RunRecord::from_json(&kv.value));
+    let records: Vec<RunRecord> = records.collect::<Result<_, _>>()?;
     let mut by_job: HashMap<String, Vec<u64>> = HashMap::new();
     for event in host.events().iter().filter(|event| event.is("run-ended")) {
         let (job, token) = event.job().zip(event.token()).context("whose run?")?;
@@ -70,10 +73,12 @@ fn recorded(runtime: &tokio::runtime::Runtime, version: Version) -> Result<()> {
     }
     let newest = by_job.iter().flat_map(|(job, tokens)| {
         let tokens = tokens.iter().rev().take(LOOKED_AT);
-        tokens.map(move |token| format!("/leasehold/runs/{job}/{token:020}"))
+        tokens.map(move |token| (job, *token))
     });
-    let keys: std::collections::HashSet<String> = keys.into_iter().collect();
-    let (found, missing): (Vec<String>, Vec<String>) = newest.partition(|key| keys.contains(key));
+    let (found, missing): (Vec<_>, Vec<_>) = newest.partition(|(job, token)| {
+        let mut of = records.iter().filter(|run| run.job == **job);
+        of.any(|run| run.covers(*token, 0))
+    });
     let (runs, revisions) = (f64::from(u32::try_from(ended)?), after - before);
     println!(
         "\nrecords of {JOBS} jobs on {version:?}: {:.0} runs/s, {:.2} revisions a run; of {} runs looked at {} without a record",

@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use leasehold_records::{Outcome, RunRecord, TickRecord, TickState};
+use leasehold_records::{Outcome, RunRecord, TickRecord, TickState, run_id};
 use leasehold_tests::checks::history::{self, Acknowledged};
-use leasehold_tests::checks::{self, Circumstances, Log, StoreHistory, Tenancy};
+use leasehold_tests::checks::{self, Attempt, Circumstances, Log, StoreHistory, Tenancy};
 use leasehold_tests::events::{Event, merge};
 
 use crate::world::{Evidence, Life};
 
 /// Cases of each kind that are printed.
 const SHOWN: usize = 5;
+
+/// Time for which a job that runs often may hold back the records of its runs, and a second for the noise.
+const HELD_BACK_NS: u64 = 11_000_000_000;
 
 /// Where everything lies in the store.
 const ROOT: &str = "/leasehold/";
@@ -65,7 +68,10 @@ pub(crate) fn judge(evidence: &Evidence) -> Result<Verdict, String> {
             "runs without an end",
             first(checks::every_run_ends(&events, &circumstances)),
         ),
-        ("runs without a record", unrecorded(&log, history)),
+        (
+            "runs without a record",
+            unrecorded(&log, history, &circumstances),
+        ),
         ("ticks begun after done", ticks_after_done(history)),
         (
             "ticks repeated in silence",
@@ -181,25 +187,51 @@ fn late_calls(log: &Log) -> Vec<String> {
 }
 
 /// Every run that started and whose record does not name its outcome in the end.
-fn unrecorded(log: &Log, history: &StoreHistory) -> Vec<String> {
+fn unrecorded(log: &Log, history: &StoreHistory, circumstances: &Circumstances) -> Vec<String> {
     let runs = format!("{ROOT}runs/");
     let mut outcomes: BTreeMap<String, Outcome> = BTreeMap::new();
+    let mut merged: Vec<RunRecord> = Vec::new();
     for change in &history.changes {
         if let (true, Some((_, json))) = (change.key.starts_with(&runs), &change.put)
             && let Ok(record) = RunRecord::from_json(json.as_bytes())
         {
+            if record.merged.is_some() {
+                merged.push(record.clone());
+            }
             outcomes.insert(record.run_id, record.outcome);
         }
     }
     let mut found = Vec::new();
     for attempt in &log.attempts {
+        let shares = |record: &RunRecord| {
+            record.lock == attempt.lock
+                && record.covers(attempt.token, 0)
+                && attempt.run == run_id(&record.host, attempt.token, 0)
+        };
         match outcomes.get(&attempt.run) {
+            None if merged.iter().any(shares) || is_held_back(attempt, log, circumstances) => {}
             None => found.push(format!("{attempt} has no record")),
             Some(Outcome::Running) => found.push(format!("{attempt} is recorded as running")),
             Some(_) => {}
         }
     }
     found
+}
+
+/// True for a run whose record may have waited to be merged with others when its host was killed.
+fn is_held_back(attempt: &Attempt, log: &Log, circumstances: &Circumstances) -> bool {
+    let Some(end) = attempt.end.as_ref().filter(|end| end.outcome == "done") else {
+        return false;
+    };
+    let same = log
+        .attempts
+        .iter()
+        .filter(|other| other.host == attempt.host);
+    let last = same.map(|other| other.end.as_ref().map_or(other.started_ns, |end| end.at_ns));
+    let is_late = last
+        .max()
+        .is_some_and(|last| end.at_ns + HELD_BACK_NS > last);
+    is_late && circumstances.killed.contains(&attempt.host)
 }
 
 /// Every tick that was begun, or done, after the store had taken it as done.

@@ -150,6 +150,37 @@ impl HostProcess {
         Self::start_in(&binaries::leasehold()?, &RUN, config, env, |_| Ok(()))
     }
 
+    /// As [`HostProcess::start_in_prepared`], with its standard error written to `stderr`, and none of it kept.
+    ///
+    /// # Errors
+    /// As [`HostProcess::start_in_prepared`].
+    pub fn start_heard_by(
+        config: &impl Display,
+        stderr: Stdio,
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
+        let program = binaries::leasehold()?;
+        Self::start_at_last(&program, &RUN, config, &[], Some(stderr), prepare)
+    }
+
+    /// Starts the built host with a folder of configurations, `conf.d`, whose `host.toml` is `config` and into which
+    /// `prepare` puts the others.
+    ///
+    /// # Errors
+    /// It has not been built or could not be started, or `prepare` failed.
+    pub fn start_folder(
+        config: &impl Display,
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
+        let run = ["run", "--log-format", "json", "-c", "conf.d"];
+        Self::start_in(&binaries::leasehold()?, &run, config, &[], |dir| {
+            let folder = dir.join("conf.d");
+            std::fs::create_dir(&folder).context("making a folder for configurations")?;
+            certs::write(&folder.join("host.toml"), &config.to_string())?;
+            prepare(&folder)
+        })
+    }
+
     fn start_with(program: &Path, args: &[&str], config: &impl Display) -> Result<Self> {
         Self::start_in(program, args, config, &[], |_| Ok(()))
     }
@@ -159,6 +190,17 @@ impl HostProcess {
         args: &[&str],
         config: &impl Display,
         env: &[(&str, OsString)],
+        prepare: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
+        Self::start_at_last(program, args, config, env, None, prepare)
+    }
+
+    fn start_at_last(
+        program: &Path,
+        args: &[&str],
+        config: &impl Display,
+        env: &[(&str, OsString)],
+        stderr: Option<Stdio>,
         prepare: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Self> {
         let dir = tempfile::Builder::new()
@@ -171,7 +213,9 @@ impl HostProcess {
         let mut command = Command::new(program);
         command.args(args).current_dir(dir.path());
         command.envs(env.iter().map(|(name, value)| (name, value)));
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let is_kept = stderr.is_none();
+        command.stdout(Stdio::piped());
+        command.stderr(stderr.unwrap_or_else(Stdio::piped));
         let mut process = Process::start(
             "host".to_owned(),
             &mut command,
@@ -181,11 +225,15 @@ impl HostProcess {
         let stdout = process
             .take_stdout()
             .context("a host has no standard output")?;
-        let stderr = process
-            .take_stderr()
-            .context("a host has no standard error")?;
         let events = Tail::read(stdout, Event::parse)?;
-        let stderr = Tail::read(stderr, str::to_owned)?;
+        let stderr = if is_kept {
+            let stderr = process
+                .take_stderr()
+                .context("a host has no standard error")?;
+            Tail::read(stderr, str::to_owned)?
+        } else {
+            Tail::read(std::io::empty(), str::to_owned)?
+        };
         Ok(Self {
             process,
             events,
@@ -288,6 +336,14 @@ impl HostProcess {
         self.process
             .signal(Signal::TERM)
             .with_context(|| self.said())
+    }
+
+    /// Sends it any signal.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.signal(signal).with_context(|| self.said())
     }
 
     /// Asks it to end as a terminal does (SIGINT).

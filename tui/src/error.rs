@@ -21,6 +21,9 @@ pub enum TopError {
     /// The store was reached, but did not tell.
     #[error("cannot read the locks: {0}")]
     Store(#[from] StoreError),
+    /// The store was reached, and nothing that is looked at may or can be read now.
+    #[error("cannot read the locks: {0}")]
+    Unread(String),
     /// The terminal cannot be used.
     #[error("cannot use the terminal: {0}")]
     Terminal(#[source] io::Error),
@@ -35,7 +38,7 @@ impl TopError {
         match self {
             Self::Usage(_) => 2,
             Self::Keys(_) => 3,
-            Self::Connect(_) | Self::Store(_) => 5,
+            Self::Connect(_) | Self::Store(_) | Self::Unread(_) => 5,
             Self::Terminal(_) | Self::Recording(_) => 70,
         }
     }

@@ -40,4 +40,4 @@ pub use error::TopError;
 pub use out::Form;
 pub use source::RecordingError;
 pub use theme::ThemeName;
-pub use top::{top, watch};
+pub use top::{can_draw, top, watch};

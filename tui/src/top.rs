@@ -15,10 +15,10 @@ use crate::error::TopError;
 use crate::fact::{Fact, Told};
 use crate::filter::Filter;
 use crate::keymap::Settings;
-use crate::model::{Model, Scope};
+use crate::model::{Link, Model, Scope};
 use crate::out::{Form, Line, once};
 use crate::screen::{Ended, Feed, run};
-use crate::source::{Live, Recorder, now, read};
+use crate::source::{self, Live, Recorder, now, read};
 use crate::theme::{Theme, ThemeName};
 
 /// How long `--once` waits for what there is.
@@ -138,14 +138,25 @@ async fn on_screen(
 }
 
 fn check_terminal(look: &LookArgs) -> Result<(), TopError> {
-    let is_there = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if look.needs_terminal() && !is_there {
-        return Err(TopError::Usage(
-            "there is no terminal to draw on\n  = help: --once prints every lock, --stream prints what happens"
-                .into(),
-        ));
+    if !look.needs_terminal() {
+        return Ok(());
     }
-    Ok(())
+    let is_there = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let lack = if !is_there {
+        "there is no terminal to draw on"
+    } else if !can_draw() {
+        "this terminal cannot be drawn on: TERM is `dumb`; set TERM to what it is, as in TERM=xterm-256color"
+    } else {
+        return Ok(());
+    };
+    Err(TopError::Usage(format!(
+        "{lack}\n  = help: --once prints every lock, --stream prints what happens"
+    )))
+}
+
+/// Whether the terminal can move its cursor, by the name that it gives itself.
+pub fn can_draw() -> bool {
+    std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
 fn filter(look: &LookArgs) -> Result<Filter, TopError> {
@@ -177,8 +188,15 @@ fn setup(look: &LookArgs, source: Source) -> Result<Setup, TopError> {
         mouse: !look.no_mouse && settings.mouse.unwrap_or(true),
         allow_write: look.allow_write,
         source,
-        operator: format!("{}@{machine}", user.as_deref().unwrap_or("somebody")),
+        operator: operator(user, &machine),
     })
+}
+
+/// The person at this terminal, as the audit names them: by number where the environment has no name.
+fn operator(user: Option<String>, machine: &str) -> String {
+    let user = user.filter(|name| !name.is_empty());
+    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    format!("{user}@{machine}")
 }
 
 fn prepared(mut app: App, look: &LookArgs) -> Result<App, TopError> {
@@ -195,24 +213,33 @@ async fn print_once(
     filter: &Filter,
     form: Form,
 ) -> Result<(), TopError> {
-    let mut feed = locks.feed(scope.watched()).except(scope.root().kv());
+    let mut feed = source::feed(locks, &scope);
     let mut model = Model::new(scope);
     let slow = || StoreError::Unknown(format!("nothing was read within {PATIENCE:?}"));
-    let first = tokio::time::timeout(PATIENCE, feed.next()).await;
-    match first.map_err(|_| slow())?.ok_or_else(slow)? {
-        FeedItem::Down { reason } => return Err(StoreError::Unknown(reason).into()),
-        item => model.take(Fact {
-            at: now(),
-            told: Told::Keys(item),
-        }),
+    let until = tokio::time::Instant::now() + PATIENCE;
+    while model.link != Link::Live {
+        let next = tokio::time::timeout_at(until, feed.next()).await;
+        match next.map_err(|_| slow())?.ok_or_else(slow)? {
+            FeedItem::Down { reason } => return Err(TopError::Unread(reason)),
+            item => model.take(Fact {
+                at: now(),
+                told: Told::Keys(item),
+            }),
+        }
     }
+    tell_denied(&model.denied);
     let leases = holders(&model, now());
     let asked = leases
         .into_iter()
         .map(|lease| async move { (lease, locks.lease_ttl(lease).await) });
     let mut answers = iter(asked).buffer_unordered(AT_ONCE);
     while let Some((lease, answer)) = answers.next().await {
-        let told = Told::Ttl(lease, answer?);
+        let told = match answer {
+            Ok(answer) => Told::Ttl(lease, answer),
+            // A right that is lacking hides the time that is left, and nothing else.
+            Err(StoreError::Refused { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
         model.take(Fact { at: now(), told });
     }
     print(&once(&model, filter, now(), form)).map(drop)
@@ -236,7 +263,11 @@ async fn print_on(
                 live.want(holders(&model, fact.at));
             }
         }
+        let before = model.denied.len();
         model.take(fact);
+        if model.denied.len() != before {
+            tell_denied(&model.denied);
+        }
         let mut lines = String::new();
         for number in printed..model.events.total() {
             if let Some(event) = model.events.get(number) {
@@ -268,12 +299,38 @@ fn holders(model: &Model, now: u64) -> Vec<i64> {
     leases
 }
 
+/// Names what is left out, where a program that reads the output does not see it.
+fn tell_denied(denied: &[String]) {
+    for prefix in denied {
+        let prefix = leasehold_records::printable::line(prefix);
+        // A closed standard error is no reason to fail.
+        let _ = writeln!(
+            io::stderr().lock(),
+            "warning: not permitted to read {prefix}: it is left out"
+        );
+    }
+}
+
 /// Prints; false when nobody reads any more.
 fn print(text: &str) -> Result<bool, TopError> {
+    let text = leasehold_records::printable::lines(text);
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(TopError::Terminal(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operator_without_a_name_is_a_number_and_never_somebody() {
+        assert_eq!(operator(Some("ann".into()), "vm"), "ann@vm");
+        let own = format!("uid {}@vm", rustix::process::getuid().as_raw());
+        assert_eq!(operator(None, "vm"), own);
+        assert_eq!(operator(Some(String::new()), "vm"), own);
     }
 }

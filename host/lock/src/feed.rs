@@ -14,6 +14,7 @@ use crate::error::StoreError;
 use crate::hub::{Range, Subscription, WatchEvent, WatchItem, What};
 use crate::kv::{KeyValue, Kv};
 use crate::locks::Locks;
+use crate::permitted::{Rights, Wanted, not_permitted, rights};
 
 /// One change of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,12 @@ pub enum FeedItem {
         /// The changes.
         changes: Vec<KeyChange>,
     },
+    /// The user may not read these prefixes: what is told is without them. Comes before the next reading, and
+    /// again when the user's rights have changed.
+    Denied {
+        /// The prefixes; none when all may be read again.
+        prefixes: Vec<String>,
+    },
     /// Nothing is heard any more. What was told may be old until the next reading.
     Down {
         /// Why.
@@ -64,7 +71,9 @@ enum Stage {
 /// The keys under some prefixes, told by [`KeyFeed::next`].
 pub struct KeyFeed {
     locks: Locks,
-    prefixes: Vec<String>,
+    wanted: Vec<Wanted>,
+    /// What of that is followed, and what may not be.
+    rights: Rights,
     except: Vec<String>,
     watches: Vec<Subscription>,
     stage: Stage,
@@ -78,7 +87,8 @@ impl Locks {
     pub fn feed<P: Into<String>>(&self, prefixes: impl IntoIterator<Item = P>) -> KeyFeed {
         KeyFeed {
             locks: self.clone(),
-            prefixes: prefixes.into_iter().map(Into::into).collect(),
+            wanted: prefixes.into_iter().map(whole).collect(),
+            rights: Rights::default(),
             except: Vec::new(),
             watches: Vec::new(),
             stage: Stage::Closed,
@@ -96,6 +106,23 @@ impl KeyFeed {
         self
     }
 
+    /// Follows `parts` of `prefix` where the user may not read all of it.
+    #[must_use]
+    pub fn or_parts<P: Into<String>>(
+        mut self,
+        prefix: &str,
+        parts: impl IntoIterator<Item = P>,
+    ) -> Self {
+        if let Some(wanted) = self
+            .wanted
+            .iter_mut()
+            .find(|wanted| wanted.prefix == prefix)
+        {
+            wanted.parts = parts.into_iter().map(Into::into).collect();
+        }
+        self
+    }
+
     /// Waits for the next thing to tell. Safe to cancel, though a reading under way starts over.
     /// `None` when the client has closed.
     pub async fn next(&mut self) -> Option<FeedItem> {
@@ -104,7 +131,16 @@ impl KeyFeed {
                 return None;
             }
             match &mut self.stage {
-                Stage::Closed => self.open().await?,
+                Stage::Closed => match self.choose().await {
+                    Ok(Some(item)) => return Some(item),
+                    Ok(None) => self.open().await?,
+                    Err(reason) => {
+                        if let Some(item) = self.down(reason) {
+                            return Some(item);
+                        }
+                        sleep(self.backoff.next()).await;
+                    }
+                },
                 Stage::Unread => match self.read().await {
                     Ok(item) => return Some(item),
                     Err(error) => {
@@ -124,9 +160,24 @@ impl KeyFeed {
         }
     }
 
+    /// Finds what may be followed. An item when that is not what was told last; else the watches can be opened.
+    async fn choose(&mut self) -> Result<Option<FeedItem>, String> {
+        let kv = Kv::new(self.locks.0.wire.clone());
+        let found = rights(&kv, &self.wanted).await;
+        let rights = found.map_err(|error| error.to_string())?;
+        if rights.permitted.is_empty() && !rights.denied.is_empty() {
+            return Err(not_permitted(&rights.denied));
+        }
+        let is_news = rights.denied != self.rights.denied;
+        self.rights = rights;
+        Ok(is_news.then(|| FeedItem::Denied {
+            prefixes: self.rights.denied.clone(),
+        }))
+    }
+
     async fn open(&mut self) -> Option<()> {
         self.watches.clear();
-        for prefix in &self.prefixes {
+        for prefix in &self.rights.permitted {
             let range = Range {
                 key: prefix.clone(),
                 prefix: true,
@@ -175,7 +226,7 @@ impl KeyFeed {
 
     async fn read(&mut self) -> Result<FeedItem, StoreError> {
         let kv = Kv::new(self.locks.0.wire.clone());
-        let scan = kv.read_all(&self.prefixes, &self.except).await?;
+        let scan = kv.read_all(&self.rights.permitted, &self.except).await?;
         let (revision, keys) = (scan.revision, scan.found);
         // What has happened since waits in the watches' queues.
         self.stage = Stage::Live(revision);
@@ -212,6 +263,13 @@ impl KeyFeed {
             })
         })
         .collect()
+    }
+}
+
+fn whole(prefix: impl Into<String>) -> Wanted {
+    Wanted {
+        prefix: prefix.into(),
+        parts: Vec::new(),
     }
 }
 

@@ -192,6 +192,17 @@ impl Kv {
         Ok(self.scan_pages(pages, Vec::new, take).await?.found)
     }
 
+    /// Reads the name of the first key that begins with `prefix`, which also tells whether it may be read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not answer or refuses.
+    pub async fn first_key(&self, prefix: &str) -> Result<Option<String>, StoreError> {
+        let pages = Pages::new(ranges(&[prefix.to_owned()], &[]), Wanted::Names, 1);
+        let take = |keys: &mut Vec<String>, entry: KeyValue| keys.push(entry.key);
+        Ok(self.scan_pages(pages, Vec::new, take).await?.found.pop())
+    }
+
     /// Writes one key if its last change was at `expected`. Returns whether it was.
     ///
     /// # Errors

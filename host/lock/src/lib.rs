@@ -6,7 +6,7 @@
 //! - [`acquire`], [`grant`], [`kv`], [`batch`]: taking a lock, holding it, writing under it; several writes at once.
 //! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
 //!   store is; what an operator may do to the entries of others.
-//! - `session`, `renewal`, `renewer`, `pool`, `uses`, `pages`, `identity`, `guard`, `dialer`, `link`, `hub`, `wire`, `room`,
+//! - `session`, `renewal`, `renewer`, `pool`, `uses`, `pages`, `permitted`, `identity`, `guard`, `dialer`, `link`, `hub`, `wire`, `room`,
 //!   `claims`, `far`, `verify`, `entry`, `watch_ids`, `silence`, `cuttable`: how it is done; private.
 //!
 //! # What this crate must never do
@@ -42,6 +42,7 @@ mod hub;
 mod identity;
 mod link;
 mod pages;
+mod permitted;
 mod pool;
 mod regular;
 mod renewal;

@@ -115,6 +115,8 @@ impl QueueView {
                         return Some(ViewChange::Locks(changed));
                     }
                 }
+                // There is one prefix, and a feed without any is down.
+                FeedItem::Denied { .. } => {}
                 FeedItem::Down { reason } => {
                     self.freshness = Freshness::Stale { reason };
                     return Some(ViewChange::Freshness);

@@ -10,11 +10,15 @@
 //! - [`printable`]: any text as one line that a terminal may be given.
 
 mod keys;
+mod merged;
 pub mod printable;
 mod record;
+mod stored;
 
 pub use keys::{Root, RootError, RunKey};
+pub use merged::MergedRuns;
 pub use record::{
     Deed, DeedRecord, HolderRecord, HostRecord, IdRecord, JobRecord, JobState, Outcome, Progress,
     RecordError, RunRecord, TickBefore, TickRecord, TickState,
 };
+pub use stored::run_id;

@@ -4,18 +4,29 @@
 //! replaced here, once, so that nobody downstream needs to think of it. This file must never let a
 //! caller choose to skip it, and never touch a letter of any script.
 
+use std::fmt::Write as _;
+
 /// The longest single text that is kept, in bytes.
 pub const LONGEST_TEXT: usize = 8 * 1024;
 
-/// What stands at the end of a text that was cut.
-const CUT: &str = " […]";
+/// The mark at the end of a text that was cut.
+pub const CUT: &str = " […]";
 
 /// Makes one printable line of any text: control and direction marks and hidden characters become `�`,
 /// line ends inside become `⏎`, and what is over [`LONGEST_TEXT`] is cut with a mark.
 pub fn line(text: &str) -> String {
-    let (kept, cut) = head(text, LONGEST_TEXT);
-    let mut out = String::with_capacity(kept.len());
-    let mut chars = kept.chars().peekable();
+    let (kept, cut) = head(text);
+    let mut out = whole(kept);
+    if cut {
+        out.push_str(CUT);
+    }
+    out
+}
+
+/// As [`line()`], without a bound: for what the caller has bounded.
+pub fn whole(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
             '\r' if chars.peek() == Some(&'\n') => {}
@@ -24,8 +35,34 @@ pub fn line(text: &str) -> String {
             c => out.push(c),
         }
     }
-    if cut {
-        out.push_str(CUT);
+    out
+}
+
+/// Makes a message of several lines printable, each line by itself. Line ends stay, so parts of it that come from
+/// elsewhere must have passed [`line()`] before they became a part.
+pub fn lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(whole).collect();
+    lines.join("\n")
+}
+
+/// Makes JSON text printable without a change of its meaning: what [`line()`] would replace is escaped. Line ends stay.
+pub fn json(text: String) -> String {
+    // Beyond white space, such characters stand only inside strings.
+    let hidden = |c| c != '\n' && is_unprintable(c);
+    if !text.contains(hidden) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        if hidden(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
     }
     out
 }
@@ -35,15 +72,15 @@ pub fn bytes(raw: &[u8]) -> String {
     line(&String::from_utf8_lossy(raw))
 }
 
-/// The longest head of `text` within `most` bytes that ends between characters.
-fn head(text: &str, most: usize) -> (&str, bool) {
-    if text.len() <= most {
-        return (text, false);
-    }
-    (&text[..text.floor_char_boundary(most)], true)
+/// The longest head of `text` within [`LONGEST_TEXT`] that ends between characters, and true if more followed.
+pub fn head(text: &str) -> (&str, bool) {
+    let kept = &text[..text.floor_char_boundary(LONGEST_TEXT)];
+    (kept, kept.len() < text.len())
 }
 
-fn is_unprintable(c: char) -> bool {
+/// True for a character that [`line()`] replaces: a control character other than a tab, a direction mark, or one that
+/// hides in a text.
+pub fn is_unprintable(c: char) -> bool {
     // C0, DEL and C1 are control characters, ESC among them.
     c != '\t' && (c.is_control() || reorders(c) || hides(c))
 }
@@ -109,6 +146,25 @@ mod tests {
     #[test]
     fn line_ends_inside_a_text_are_shown_and_cannot_forge_a_line() {
         assert_eq!(line("one\r\ntwo\nthree\rfour"), "one⏎two⏎three�four");
+    }
+
+    #[test]
+    fn a_message_keeps_its_lines_and_nothing_that_forges_one() {
+        assert_eq!(
+            lines("error: a\r\n  = help:\u{1b}[2J b\n"),
+            "error: a�\n  = help:�[2J b\n"
+        );
+    }
+
+    #[test]
+    fn json_means_the_same_and_shows_no_control_character() {
+        let value = "a\u{9b}2J\u{2028}\u{e0041}\u{200b}\nü";
+        let text = format!("{{\n  \"k\": \"{}\"\n}}\n", value.replace('\n', "\\n"));
+        assert_eq!(
+            json(text),
+            "{\n  \"k\": \"a\\u009b2J\\u2028\\udb40\\udc41\\u200b\\nü\"\n}\n"
+        );
+        assert_eq!(json("{}\n".to_owned()), "{}\n");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::merged::MergedRuns;
+
 /// A record that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("this is not a record of ours: {0}")]
@@ -31,19 +33,11 @@ macro_rules! json {
     )* };
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
     Ok(serde_json::from_slice(bytes)?)
 }
 
-json!(
-    HolderRecord,
-    HostRecord,
-    IdRecord,
-    JobRecord,
-    RunRecord,
-    TickRecord,
-    DeedRecord
-);
+json!(HolderRecord, HostRecord, IdRecord, JobRecord, DeedRecord);
 
 /// The value of a queue entry: who waits or holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,13 +223,15 @@ pub struct RunRecord {
     pub host: String,
     /// The short name of the lock.
     pub lock: String,
-    /// The key of the lock entry it ran under.
+    /// The key of the lock entry it runs under; empty once it has ended, when that entry is deleted.
+    #[serde(default)]
     pub lock_key: String,
     /// The fencing token.
     pub token: u64,
     /// Which run under this token.
     pub sequence: u32,
     /// The run's id.
+    #[serde(default)]
     pub run_id: String,
     /// Which attempt this was, from 1.
     pub attempt: u32,
@@ -269,6 +265,9 @@ pub struct RunRecord {
     /// Bytes of output that are not in `output`.
     #[serde(default)]
     pub output_truncated_bytes: u64,
+    /// The earlier runs that share this record, of a job whose runs come too fast for one each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<MergedRuns>,
 }
 
 /// What has become of a tick.
@@ -324,13 +323,15 @@ pub struct TickRecord {
     pub state: TickState,
     /// The host that began it.
     pub host: String,
-    /// The key of the lock entry it was begun under.
+    /// The key of the lock entry it was begun under; empty once its run has ended.
+    #[serde(default)]
     pub lock_key: String,
     /// The fencing token it was begun under: the create revision of that entry.
     pub token: u64,
     /// Which attempt at this tick that was, from 1.
     pub attempt: u32,
     /// The run's id.
+    #[serde(default)]
     pub run_id: String,
     /// When it was begun.
     pub claimed_unix_ms: u64,
@@ -346,6 +347,9 @@ pub struct TickRecord {
     /// The latest tick of another host before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<TickBefore>,
+    /// True if its job was dropped into a folder; false if a configuration names it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dropped: bool,
 }
 
 impl TickRecord {

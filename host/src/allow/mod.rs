@@ -39,6 +39,8 @@ pub struct Allow {
     pub http_networks: Vec<Network>,
     /// The header that carries the fencing token, set by the host on every request.
     pub http_token: Option<String>,
+    /// Further headers of the operator's that carry it, whatever header the job asks for.
+    pub http_tokens_always: Vec<String>,
     /// Certificates to trust besides the system's, as a PEM file.
     pub http_ca: Option<PathBuf>,
     /// Directories.
@@ -49,6 +51,23 @@ impl Allow {
     /// Whether keys below `prefix` may be used.
     pub fn covers_kv(&self, prefix: &str) -> bool {
         self.kv.iter().any(|granted| prefix.starts_with(granted))
+    }
+
+    /// The names of all headers that carry the token.
+    pub fn token_headers(&self) -> impl Iterator<Item = &str> {
+        let all = self.http_token.iter().chain(&self.http_tokens_always);
+        all.map(String::as_str)
+    }
+
+    /// Adds the header of a table that stands over the job, unless the job has it.
+    pub(crate) fn always_carry(&mut self, header: Option<&String>) {
+        if let Some(header) = header
+            && !self
+                .token_headers()
+                .any(|known| known.eq_ignore_ascii_case(header))
+        {
+            self.http_tokens_always.push(header.clone());
+        }
     }
 
     /// Whether requests may go to `origin`.

@@ -116,7 +116,7 @@ impl Diff {
     fn text(&self) -> String {
         let mut lines = Vec::new();
         for (name, file) in &self.added {
-            lines.push(format!("+ {name} is added now ({file})"));
+            lines.push(format!("+ {name} is added now ({})", printable::line(file)));
         }
         for (name, changes) in &self.changed {
             lines.push(format!("~ {name} is changed with the next run"));
@@ -191,7 +191,7 @@ pub(super) fn json(
             whole
         }
     };
-    format!("{whole:#}\n")
+    crate::sink::json_pretty(&whole)
 }
 
 #[cfg(test)]

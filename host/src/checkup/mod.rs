@@ -10,6 +10,8 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
+use leasehold_records::printable;
+
 use crate::applied::{Applied, Standing};
 use crate::check::{PrepareError, load, runtime_for};
 use crate::config::{Config, Job};
@@ -21,7 +23,7 @@ use crate::runtime::Plugin;
 /// What `leasehold check` is asked for.
 #[derive(clap::Args)]
 pub(crate) struct CheckArgs {
-    /// The configuration.
+    /// The configuration: a file, or a folder whose .toml files are read as one.
     #[arg(value_name = "FILE", default_value = "leasehold.toml")]
     file: PathBuf,
     /// Show every value, also those that nobody has set.
@@ -73,7 +75,7 @@ pub(crate) async fn run(args: CheckArgs) -> Result<Exit, Failure> {
             CheckFormat::Json => table::json(&args.file, &jobs, args.all),
         }
     };
-    crate::table::print(&text);
+    let _ = crate::sink::print(&text);
     Ok(Exit::Ok)
 }
 
@@ -150,10 +152,11 @@ fn drop_in(config: &Config, path: &Path) -> Result<Job, String> {
     let most = config
         .plugins()
         .map_or(0, |plugins| plugins.limits().plugin_bytes);
-    let found = Found::read_dropped(path, most).map_err(|why| format!("error: plugin {why}"))?;
+    let found = Found::read_dropped(path, most)
+        .map_err(|why| format!("error: plugin {}", printable::line(&why.to_string())))?;
     let drop_in = found
         .drop_in()
-        .map_err(|why| format!("error: plugin {} {why}", path.display()))?;
+        .map_err(|why| printable::line(&format!("error: plugin {} {why}", path.display())))?;
     config
         .dropped(&drop_in)
         .map_err(|report| report.to_string())

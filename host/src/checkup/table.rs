@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Ready;
 use crate::config::{Layer, Setting};
+use crate::sink;
 
 /// Longer values are cut in text, in characters; JSON has them whole.
 const WIDEST: usize = 72;
@@ -30,7 +31,7 @@ pub(super) fn text(jobs: &[Ready], all: bool) -> String {
             .iter()
             .filter(|value| all || matters(value))
             .map(|value| {
-                // What a manifest says comes from anybody.
+                // A line end in a value of a manifest must not become one of the table.
                 let safe = |text: &str| printable::line(text);
                 let from = safe(&value.origin().to_string());
                 [safe(value.key()), cut(&safe(value.text())), from]
@@ -89,8 +90,7 @@ pub(super) fn json(file: &Path, jobs: &[Ready], all: bool) -> String {
             })
         })
         .collect();
-    let whole = json!({ "file": file.display().to_string(), "jobs": jobs });
-    format!("{whole:#}\n")
+    sink::json_pretty(&json!({ "file": file.display().to_string(), "jobs": jobs }))
 }
 
 fn value(value: &Setting) -> Value {

@@ -102,6 +102,7 @@ impl SaidAllow {
             http: plain(self.http.or_default(Vec::new())?),
             http_networks: plain(self.http_networks.or_default(Vec::new())?),
             http_token: self.http_token.optional().ok()?,
+            http_tokens_always: Vec::new(),
             http_ca: self.http_ca.optional().ok()?,
             dirs: self.dirs.or_default(Vec::new())?,
         })

@@ -162,18 +162,22 @@ impl Bounds<'_> {
         let dirs = needs.dirs.clone().or_default(Vec::new())?;
         let secrets = needs.secrets.clone().or_default(Vec::new())?;
         let token = needs.http_token.clone().optional().ok()?;
-        let granted = Allow {
+        let mut granted = Allow {
             kv,
             http: plain(needs.http.clone().or_default(Vec::new())?),
             http_networks: plain(needs.http_networks.clone().or_default(Vec::new())?),
             // These are the operator's, and give nobody more than the operator did.
             http_token: token.or(policy.http_token.clone()),
+            http_tokens_always: Vec::new(),
             http_ca: policy.http_ca.clone(),
             dirs: dirs
                 .iter()
                 .filter_map(|need| policy.dir_for(need.get_ref()))
                 .collect(),
         };
+        for header in self.plugins.token_headers() {
+            granted.always_carry(Some(header));
+        }
         let secrets = plain(secrets)
             .into_iter()
             .filter_map(|name| {

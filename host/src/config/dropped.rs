@@ -6,7 +6,7 @@
 //! it. This file must never read a file.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bounds::Bounds;
@@ -50,7 +50,8 @@ pub struct DropIn<'a> {
 /// What a configuration keeps for the jobs that are made later.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
-    pub(super) text: Arc<str>,
+    /// The configuration's files, in the order in which their positions follow each other.
+    pub(super) texts: Vec<(PathBuf, Arc<str>)>,
     pub(super) defaults: Policy,
     pub(super) plugins: SaidPlugins,
     pub(super) drift: Drift,
@@ -72,7 +73,9 @@ impl Config {
         let kept = &self.kept.0;
         let around = Surroundings::default();
         let context = Context::new(&self.path, Purpose::Run, &around, &Blind);
-        context.texts().add(Role::Main, &self.path, &kept.text);
+        for (path, text) in &kept.texts {
+            context.texts().add(Role::Main, path, text);
+        }
         let job = self.drop_in(found, &context);
         let texts = context.texts().clone();
         let (findings, _) = context.into_parts();
@@ -125,10 +128,14 @@ impl Config {
             said = said.or(&manifest.job);
         }
         let plugins = kept.plugins.plugins.as_ref()?;
+        // The file of the folder that has the policy, where there are several.
+        let policy = kept.plugins.dir_place.as_ref();
+        let policy = policy.and_then(|place| context.texts().at(place.start));
+        let config = policy.map_or_else(|| shown_path(&self.path), |text| text.label.to_string());
         let name = plugins.sharing().name_for(&called);
         let bounds = Bounds {
             job: &name,
-            config: &shown_path(&self.path),
+            config: &config,
             plugins,
             present: &self.jobs,
             context,

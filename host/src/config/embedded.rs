@@ -9,6 +9,7 @@ use super::context::Finding;
 use super::node::Node;
 use super::read;
 use super::section::{Said, Section};
+use crate::limits::MIB;
 
 /// The socket's name, beside the store's data.
 const SOCKET: &str = "store.sock";
@@ -21,7 +22,13 @@ const REMOTE_KEYS: [&str; 5] = [
     "allow_plaintext",
 ];
 /// Keys of `[store]` that mean the embedded one.
-const EMBEDDED_KEYS: [&str; 3] = ["dir", "memory", "listen"];
+const EMBEDDED_KEYS: [&str; 5] = ["dir", "memory", "listen", "history", "history_size"];
+/// The least history that can be asked for: what a watcher that comes back after a moment reads.
+const LEAST_REVISIONS: u64 = 100;
+const LEAST_SIZE: u64 = MIB;
+/// More than any store holds.
+const MOST_REVISIONS: u64 = 1_000_000_000_000;
+const MOST_SIZE: u64 = 1 << 40;
 
 /// The store inside the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +36,16 @@ pub struct Embedded {
     data: Data,
     socket: Option<PathBuf>,
     listen: Option<SocketAddr>,
+    history: History,
+}
+
+/// How much history the embedded store keeps; where nothing is said, what the store has by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Revisions.
+    pub revisions: Option<u64>,
+    /// Bytes.
+    pub bytes: Option<u64>,
 }
 
 /// Where the embedded store keeps its data.
@@ -57,12 +74,21 @@ impl Embedded {
         self.listen
     }
 
+    /// How much history it keeps.
+    pub const fn history(&self) -> History {
+        self.history
+    }
+
     /// In memory, listening nowhere.
     pub(crate) const fn in_memory() -> Self {
         Self {
             data: Data::Memory,
             socket: None,
             listen: None,
+            history: History {
+                revisions: None,
+                bytes: None,
+            },
         }
     }
 
@@ -72,7 +98,7 @@ impl Embedded {
         Self {
             socket: Some(dir.join(SOCKET)),
             data: Data::Directory(dir),
-            listen: None,
+            ..Self::in_memory()
         }
     }
 }
@@ -105,6 +131,12 @@ pub(super) fn read(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Emb
     let dir = section.take("dir", read::path);
     let memory = section.take("memory", read::boolean);
     let listen = section.take("listen", loopback);
+    let revisions = section.take("history", |node| {
+        read::integer(node, LEAST_REVISIONS, MOST_REVISIONS)
+    });
+    let bytes = section.take("history_size", |node| {
+        read::size(node, LEAST_SIZE, MOST_SIZE)
+    });
     if let (Said::This(dir), Said::This(memory)) = (&dir, &memory)
         && *memory.get_ref()
     {
@@ -117,6 +149,10 @@ pub(super) fn read(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Emb
     let in_memory = memory.or_default(false)?;
     let dir = dir.optional().ok()?;
     let listen = listen.optional().ok()?;
+    let history = History {
+        revisions: revisions.optional().ok()?,
+        bytes: bytes.optional().ok()?,
+    };
     let place = if in_memory {
         Embedded {
             socket: Some(in_full(data_dir?).join(SOCKET)),
@@ -128,7 +164,11 @@ pub(super) fn read(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Emb
             None => default_dir(data_dir?),
         })
     };
-    Some(Embedded { listen, ..place })
+    Some(Embedded {
+        listen,
+        history,
+        ..place
+    })
 }
 
 /// Objects to the keys of an embedded store where there is none.

@@ -1,16 +1,20 @@
 //! From a path to text: what is refused before it is read as TOML.
 //!
-//! Reading must never wait (a FIFO), never take more memory than the cap, and never guess an
+//! Reading must never wait for another user (a FIFO), never take more memory than the cap, and never guess an
 //! encoding.
 
 use std::io::Read as _;
 use std::path::Path;
 
 use super::context::Finding;
+use super::pipe;
 use crate::owned::open_shown;
 
-/// The largest configuration file, in bytes. Ten thousand jobs fit; a wrong file does not.
-const LARGEST: u64 = 1024 * 1024;
+/// The largest configuration in bytes, over all its files.
+///
+/// Ten thousand jobs with a plugin, a lock and a schedule each are 1.5 MB, and with grants, secrets and limits
+/// of their own 6 MB. A wrong file, such as a plugin or a log, is mostly larger.
+pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// A text and what was wrong with its bytes.
 pub(super) struct Input {
@@ -18,29 +22,50 @@ pub(super) struct Input {
     pub(super) text: String,
     /// One finding for each place that was not UTF-8.
     pub(super) findings: Vec<Finding>,
+    /// Its length in bytes, as it was read.
+    pub(super) size: u64,
+    /// Whether it came out of a pipe.
+    pub(super) is_piped: bool,
 }
 
-/// Reads the file at `path`; a finding if there is nothing to read as text.
-pub(super) fn read(path: &Path) -> Result<Input, Finding> {
+/// Reads the file at `path`, of which there may be `most` bytes; a finding if there is nothing to read as text.
+pub(super) fn read(path: &Path, most: u64) -> Result<Input, Finding> {
+    if let Some(pipe) = pipe::open(path) {
+        let bytes = pipe::read(pipe, most).map_err(|error| {
+            Finding::whole(format!("the configuration file {error}"))
+                .help("look at the command that writes into it")
+        })?;
+        let input = capped(&bytes, most)?;
+        return Ok(Input {
+            is_piped: true,
+            ..input
+        });
+    }
     let file = open_shown(path).map_err(|refusal| {
         let (what, help) = refusal.explain();
         Finding::whole(format!("the configuration file {what}")).help(help)
     })?;
     let mut bytes = Vec::new();
     // One byte over the cap tells a file that is too large from one that just fits.
-    file.take(LARGEST + 1)
+    file.take(most + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| {
             Finding::whole(format!("the configuration file cannot be read: {error}"))
                 .help("check the disk it is on")
         })?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(
-            Finding::whole("the configuration file is larger than 1 MiB")
-                .help("check that it is the right file; a job takes about 100 bytes"),
+    capped(&bytes, most)
+}
+
+fn capped(bytes: &[u8], most: u64) -> Result<Input, Finding> {
+    if bytes.len() as u64 > most {
+        let message = format!(
+            "the configuration is larger than {} MiB",
+            LARGEST / 1024 / 1024
         );
+        return Err(Finding::whole(message)
+            .help("check that it is the right file; a job takes 150 to 600 bytes"));
     }
-    decode(&bytes)
+    decode(bytes)
 }
 
 /// Decodes UTF-8, with or without a byte order mark.
@@ -76,5 +101,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Input, Finding> {
                 .map(|span| span.start - mark..span.end - mark);
         }
     }
-    Ok(Input { text, findings })
+    Ok(Input {
+        text,
+        findings,
+        size: bytes.len() as u64,
+        is_piped: false,
+    })
 }

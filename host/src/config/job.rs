@@ -274,7 +274,12 @@ pub(super) fn read(
     let mut description = Some(None);
     let context = section.context();
     let texts = context.texts();
-    let granted = allow.clone().settle();
+    let granted = allow.clone().settle().map(|mut allow| {
+        if let Said::This(header) = &defaults.allow.http_token {
+            allow.always_carry(Some(header.get_ref()));
+        }
+        allow
+    });
     if let Ok(Some(manifest)) = manifest {
         said = said.or(&manifest.job);
         description = manifest.description.optional().ok();

@@ -46,7 +46,7 @@ fn with_manifest(text: &str, manifest: &str) -> Result<Config, Report> {
     let input = input::decode(text.as_bytes()).expect("it is text");
     let path = Path::new("jobs.toml");
     Config::check(
-        input,
+        vec![super::Named::new(path.to_owned(), input)],
         path,
         Purpose::Run,
         &around,
@@ -161,6 +161,11 @@ const SHARED: &[(&str, &str, [&str; 3])] = &[
         "limits.compile_time",
         "limits.compile_time",
         ["\"1s\"", "\"2s\"", "\"3s\""],
+    ),
+    (
+        "limits.compile_memory",
+        "limits.compile_memory",
+        ["\"64MiB\"", "\"65MiB\"", "\"66MiB\""],
     ),
 ];
 
@@ -425,6 +430,7 @@ fn for_every_shared_key_the_sidecar_wins_over_the_manifest_and_that_over_the_def
                 | "limits.open_files"
                 | "limits.http_requests" => "99",
                 "limits.compile_time" | "limits.http_timeout" => "\"99s\"",
+                "limits.compile_memory" => "\"1GiB\"",
                 "limits.kv_value" | "limits.http_fields" => "\"1MiB\"",
                 _ => "\"4MiB\"",
             };

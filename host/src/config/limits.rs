@@ -17,7 +17,7 @@ use crate::limits::{KIB, Limits, MIB};
 const MOST_MEMORY: u64 = 4096 * MIB - 64 * KIB;
 
 /// How many limits there are.
-const KEYS: usize = 20;
+const KEYS: usize = 21;
 
 /// What a table says about limits.
 #[derive(Clone, Debug)]
@@ -44,6 +44,7 @@ pub(super) struct SaidLimits {
     /// Decides how much of a plugin is looked at.
     pub(super) plugin_size: Said<u64>,
     compile_time: Said<Duration>,
+    compile_memory: Said<u64>,
 }
 
 impl SaidLimits {
@@ -79,6 +80,8 @@ impl SaidLimits {
             compile_time: table.take("compile_time", |node| {
                 read::duration(node, Duration::from_millis(100), Duration::from_mins(10))
             }),
+            // The process itself takes some twenty MiB.
+            compile_memory: size("compile_memory", 64 * MIB, 64 * 1024 * MIB),
         }
     }
 
@@ -105,6 +108,7 @@ impl SaidLimits {
             http_timeout: self.http_timeout.or(&fallback.http_timeout),
             plugin_size: self.plugin_size.or(&fallback.plugin_size),
             compile_time: self.compile_time.or(&fallback.compile_time),
+            compile_memory: self.compile_memory.or(&fallback.compile_memory),
         }
     }
 
@@ -146,6 +150,7 @@ impl SaidLimits {
             ("http_timeout", told(&self.http_timeout, Amount::Time)),
             ("plugin_size", told(&self.plugin_size, Amount::Bytes)),
             ("compile_time", told(&self.compile_time, Amount::Time)),
+            ("compile_memory", told(&self.compile_memory, Amount::Bytes)),
         ]
     }
 
@@ -172,6 +177,7 @@ impl SaidLimits {
             http_timeout: self.http_timeout.or_default(else_.http_timeout)?,
             plugin_bytes: self.plugin_size.or_default(else_.plugin_bytes)?,
             compile_time: self.compile_time.or_default(else_.compile_time)?,
+            compile_memory_bytes: self.compile_memory.or_default(else_.compile_memory_bytes)?,
         })
     }
 }
@@ -234,6 +240,7 @@ pub(super) fn amounts(limits: &Limits) -> [(&'static str, Amount); KEYS] {
         ("http_timeout", Amount::Time(limits.http_timeout)),
         ("plugin_size", Amount::Bytes(limits.plugin_bytes)),
         ("compile_time", Amount::Time(limits.compile_time)),
+        ("compile_memory", Amount::Bytes(limits.compile_memory_bytes)),
     ]
 }
 
@@ -260,5 +267,6 @@ pub(super) fn least(a: &Limits, b: &Limits) -> Limits {
         http_timeout: a.http_timeout.min(b.http_timeout),
         plugin_bytes: a.plugin_bytes.min(b.plugin_bytes),
         compile_time: a.compile_time.min(b.compile_time),
+        compile_memory_bytes: a.compile_memory_bytes.min(b.compile_memory_bytes),
     }
 }

@@ -37,7 +37,12 @@ fn a_file_that_cannot_be_read_as_text_says_why() {
     let folder = folder();
     fs::create_dir(folder.path().join("folder.toml")).expect("a folder can be made");
     fifo(&folder.path().join("fifo.toml"));
-    write(&folder, "large.toml", vec![b'#'; 1024 * 1024 + 1], 0o600);
+    write(
+        &folder,
+        "large.toml",
+        vec![b'#'; 16 * 1024 * 1024 + 1],
+        0o600,
+    );
     write(&folder, "utf16.toml", b"\xff\xfe[\0h\0", 0o600);
     symlink("nowhere", folder.path().join("dangling.toml")).expect("a link can be made");
     let names = [
@@ -58,7 +63,7 @@ fn a_file_of_exactly_the_cap_is_read() {
     let mut text = String::from(
         "[host]\nid = \"a\"\n[store]\nendpoints = [\"localhost:1\"]\n[jobs.a]\nplugin = \"p\"\n#",
     );
-    text.push_str(&"x".repeat(1024 * 1024 - text.len()));
+    text.push_str(&"x".repeat(16 * 1024 * 1024 - text.len()));
     write(&folder, "full.toml", text, 0o600);
     write(&folder, "p", "", 0o600);
     assert!(Config::load(&folder.path().join("full.toml")).is_ok());

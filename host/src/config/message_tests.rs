@@ -241,7 +241,7 @@ allow_plaintext = false"#
         "embedded_keys_alone",
         [
             "endpoints = [\"localhost:1\"]\ndir = \"store\"\nmemory = false\nlisten = \"127.0.0.1:1\"",
-            "embedded = false\nmemory = true",
+            "embedded = false\nmemory = true\nhistory = 1000\nhistory_size = \"8MiB\"",
             "root = \"/r/\"",
             "embedded = \"yes\"\ndir = \"store\"",
         ]
@@ -258,6 +258,8 @@ fn an_embedded_store_is_for_this_machine_only() {
             "embedded = true\ndir = \"store\"\nmemory = true\nlisten = \"0.0.0.0:2379\"",
             "embedded = true\ndir = \"~/store\"\nlisten = \"2379\"",
             "embedded = true\ndir = 5\nmemory = \"yes\"\nlisten = [\"127.0.0.1:1\"]",
+            "embedded = true\nhistory = 99\nhistory_size = \"1KiB\"",
+            "embedded = true\nhistory = \"all\"\nhistory_size = \"much\"",
         ]
         .map(refusal_of_store)
         .join("\n\n")
@@ -399,6 +401,7 @@ disk_files = 0
 open_files = 0
 plugin_size = "99999999999999999999GiB"
 compile_time = "1h"
+compile_memory = "1MiB"
 http_body = "1B"
 http_requests = 0
 http_fields = "2MiB"

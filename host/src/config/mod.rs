@@ -1,4 +1,4 @@
-//! The configuration file: TOML in, valid values out, or one report with every error.
+//! The configuration, a file or a folder of files: TOML in, valid values out, or one report with every error.
 //!
 //! [`Config::load`] is what `leasehold check` and `leasehold run` both call. Each error has its
 //! file, line, column, the line itself and a remedy, and with a single one nothing starts.
@@ -7,7 +7,7 @@
 //! A job's values come in layers, of which the first that says anything wins, key by key: its own TOML,
 //! the manifest inside its plugin, `[defaults]`, what is built in. [`Job::origin`] tells which it was.
 //!
-//! In reading order: `input` (bytes), `texts` (where they are), `syntax` (TOML), `section` (one table),
+//! In reading order: `input` (bytes), `parts` (one file or several), `texts` (where they are), `syntax` (TOML), `section` (one table),
 //! `read` (one value), then a file per table; `words` (what one table says of a job), `inner` (manifests
 //! and sidecars), `dropped` (jobs out of a folder), `settle` (from words to a job), and `timing` and
 //! `lockname` for what must fit together. This module must never start anything, and never read what is
@@ -36,9 +36,12 @@ mod nearest;
 mod needs;
 mod node;
 mod origin;
+mod parts;
+mod pipe;
 mod plugins;
 mod policy;
 mod read;
+mod reading;
 mod report;
 mod schedule;
 mod schema;
@@ -57,6 +60,8 @@ mod values;
 mod words;
 
 #[cfg(test)]
+mod folder_tests;
+#[cfg(test)]
 mod layers_tests;
 #[cfg(test)]
 mod sharing_tests;
@@ -73,16 +78,19 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use toml::Spanned;
+
 pub use clash::{Clash, clash};
 pub use cron::Cron;
 pub use drift::Drift;
 pub use dropped::DropIn;
-pub use embedded::{Data, Embedded};
+pub use embedded::{Data, Embedded, History};
 pub use endpoint::Endpoint;
 pub use host::Host;
 pub use job::Job;
 pub use origin::{Layer, Origin};
 pub use plugins::Plugins;
+pub use reading::Reading;
 pub use report::{Diagnostic, Report};
 pub use schedule::{Restart, Schedule, Wait};
 pub use store::{Login, Place, Remote, Store, Tls};
@@ -91,6 +99,8 @@ pub use values::Setting;
 
 pub(crate) use embedded::{Unfit, parse_loopback};
 pub(crate) use files::{Refusal, open_regular, shown_path};
+pub(crate) use nearest::nearest;
+pub(crate) use parts::files_of;
 pub(crate) use read::{format_size, parse_size};
 pub(crate) use sharing::overlaps_any;
 pub(crate) use values::hex;
@@ -99,14 +109,14 @@ use aside::Aside;
 use context::{Blind, Context, Finding, Peek, Purpose};
 use dropped::Kept;
 use files::{Claim, Files};
-use input::Input;
 use job::Defaults;
 use lockname::Claimed;
+use parts::{Judged, Named};
+use plugins::SaidPlugins;
 use section::Section;
 use source::Source;
 use surroundings::Surroundings;
-use syntax::{Document, Repaired};
-use texts::Role;
+use syntax::Repaired;
 
 /// A valid configuration.
 ///
@@ -130,6 +140,7 @@ use texts::Role;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     path: PathBuf,
+    is_piped: bool,
     host: Host,
     store: Store,
     plugins: Option<Plugins>,
@@ -138,26 +149,18 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads and checks the file at `path`, and looks whether the files it names are there.
+    /// Reads and checks the file at `path`, or every `.toml` file of the folder there, and looks whether the
+    /// files that are named are there.
     ///
-    /// Relative paths in the file start at the file's own folder. Never waits: a FIFO is refused.
+    /// Relative paths start at the folder of the file that holds them. A pipe is read to its end, which must
+    /// come soon.
     ///
     /// # Errors
     ///
-    /// A report with every error; the file is larger than 1 MiB, is not UTF-8 or not TOML, a value
+    /// A report with every error; there are more than 16 MiB, a text is not UTF-8 or not TOML, a value
     /// is wrong, values do not fit together, or a named file is absent or open to others.
     pub fn load(path: &Path) -> Result<Self, Report> {
         Self::load_to(Purpose::Run, path)
-    }
-
-    /// Reads and checks the file for somebody who only reads the store: as [`Config::load`], but the
-    /// plugins need not be there.
-    ///
-    /// # Errors
-    ///
-    /// As [`Config::load`].
-    pub fn load_for_reading(path: &Path) -> Result<Self, Report> {
-        Self::load_to(Purpose::Read, path)
     }
 
     /// Reads and checks the file for hosts that bring their own store: as [`Config::load`], but `[store]`
@@ -171,15 +174,10 @@ impl Config {
     }
 
     fn load_to(purpose: Purpose, path: &Path) -> Result<Self, Report> {
-        let input = input::read(path).map_err(|finding| Report::of_file(path, finding))?;
+        let named = parts::read(path)?;
         let around = Surroundings::of_this_process();
         let files = Files::default();
-        // Whoever only reads the store needs no plugin, and none is opened for it.
-        let peek: &dyn Peek = match purpose {
-            Purpose::Read => &Blind,
-            Purpose::Run | Purpose::Develop => &files,
-        };
-        Self::check(input, path, purpose, &around, peek, |claim| {
+        Self::check(named, path, purpose, &around, &files, |claim| {
             claim
                 .is_needed_to(purpose)
                 .then(|| files::check(claim))
@@ -200,44 +198,47 @@ impl Config {
     fn parse_in(text: &str, path: &Path, surroundings: &Surroundings) -> Result<Self, Report> {
         let input =
             input::decode(text.as_bytes()).map_err(|finding| Report::of_file(path, finding))?;
-        Self::check(input, path, Purpose::Run, surroundings, &Blind, |_| None)
+        let named = vec![Named::new(path.to_owned(), input)];
+        Self::check(named, path, Purpose::Run, surroundings, &Blind, |_| None)
     }
 
-    /// Everything but reading the file: `peek` looks into plugins, and `look` judges the files that the
-    /// text names.
+    /// Everything but reading the files: `peek` looks into plugins, and `look` judges the files that the
+    /// texts name.
     fn check(
-        input: Input,
+        mut named: Vec<Named>,
         path: &Path,
         purpose: Purpose,
         surroundings: &Surroundings,
         peek: &dyn Peek,
         look: impl Fn(&Claim) -> Option<Finding>,
     ) -> Result<Self, Report> {
-        let source = Source::new(&input.text);
-        let repaired = Repaired::new(&source);
-        let mut document = Document::parse(&source, &repaired, input.findings);
-        let context = Context::new(path, purpose, surroundings, peek);
-        let text: Arc<str> = input.text.as_str().into();
-        context.texts().add(Role::Main, path, &text);
-        let config = read_document(&document, path, &text, &context);
-        let texts = context.texts().clone();
-        let (mut meant, claims) = context.into_parts();
-        meant.extend(claims.iter().filter_map(look));
-        meant.retain(|finding| {
-            let span = finding.span.as_ref();
-            !texts.is_main(span) || !document.casts_doubt_on(span, &source)
-        });
-        let mut findings = std::mem::take(&mut document.findings);
-        findings.extend(meant);
+        let texts: Vec<Arc<str>> = named.iter().map(|named| named.text.clone()).collect();
+        let sources: Vec<Source<'_>> = texts.iter().map(|text| Source::new(text)).collect();
+        let repaired: Vec<Repaired> = sources.iter().map(Repaired::new).collect();
+        let base = parts::base_of(&named);
+        let outer = Context::new(&base, purpose, surroundings, peek);
+        let mut parts = parts::parse(&mut named, &sources, &repaired, outer.texts());
+        let contexts = parts::contexts(&parts, &outer);
+        let config = read_document(&parts::roots(&parts, &contexts), path, &named);
+        let Judged {
+            syntax: mut findings,
+            meaning,
+        } = parts::judge(&mut parts, contexts, look);
+        findings.extend(meaning);
         match config {
             Some(config) if findings.is_empty() => Ok(config),
-            _ => Err(Report::new(path, &texts, findings)),
+            _ => Err(Report::new(path, outer.texts(), findings)),
         }
     }
 
-    /// The file it came from.
+    /// The file, or the folder of files, that it came from.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it came out of a pipe, so that it cannot be read again.
+    pub const fn is_piped(&self) -> bool {
+        self.is_piped
     }
 
     /// This process.
@@ -289,44 +290,81 @@ pub(crate) fn default_store_dir() -> PathBuf {
     embedded::default_dir(&Surroundings::of_this_process().data_dir())
 }
 
-/// Reads all tables, so that all errors are found; `None` if there is any.
-fn read_document(
-    document: &Document<'_>,
-    path: &Path,
-    text: &Arc<str>,
-    context: &Context<'_>,
-) -> Option<Config> {
-    let root = Section::root(&document.table, schema::ROOT, context);
-    root.report_unknown_keys();
-    let host = host::read(&root);
-    let store = store::read(&root, host.host.as_ref().map(Host::data_dir));
-    let defaults = Defaults::read(&root);
-    let plugins = plugins::read(&root, &defaults.policy);
-    let jobs = read_jobs(&root, &defaults, plugins.is_said, host.drift);
+/// Reads all tables of all files, so that all errors are found; `None` if there is any.
+fn read_document(roots: &[Section<'_>], path: &Path, named: &[Named]) -> Option<Config> {
+    let host = host::read(parts::holder(roots, "host"));
+    let store = store::read(
+        parts::holder(roots, "store"),
+        host.host.as_ref().map(Host::data_dir),
+    );
+    let rest = read_rest(roots, host.drift);
+    let texts = named
+        .iter()
+        .map(|named| (named.path.clone(), named.text.clone()));
     Some(Config {
         path: path.to_owned(),
+        is_piped: named.iter().any(|named| named.is_piped),
         host: host.host?,
         store: store?,
-        plugins: plugins.plugins.clone().filter(|_| plugins.is_said),
-        jobs: jobs?,
+        plugins: rest
+            .plugins
+            .plugins
+            .clone()
+            .filter(|_| rest.plugins.is_said),
+        jobs: rest.jobs?,
         kept: Aside(Arc::new(Kept {
-            text: text.clone(),
-            defaults: defaults.policy,
-            plugins,
+            texts: texts.collect(),
+            defaults: rest.defaults.policy,
+            plugins: rest.plugins,
             drift: host.drift?,
         })),
     })
 }
 
+/// Everything but [host] and [store].
+struct Rest {
+    defaults: Defaults,
+    plugins: SaidPlugins,
+    /// The jobs; `None` if anything in one of them is wrong.
+    jobs: Option<Vec<Job>>,
+    /// The names of their tables, sorted.
+    names: Vec<String>,
+}
+
+fn read_rest(roots: &[Section<'_>], drift: Option<Drift>) -> Rest {
+    for root in roots {
+        root.report_unknown_keys();
+    }
+    let defaults = Defaults::read(parts::holder(roots, "defaults"));
+    let plugins = plugins::read(parts::holder(roots, "plugins"), &defaults);
+    let tables = parts::job_tables(roots);
+    let mut names: Vec<String> = tables
+        .iter()
+        .flatten()
+        .map(|(name, _)| (*name.get_ref()).to_owned())
+        .collect();
+    names.sort();
+    let jobs = tables.and_then(|tables| {
+        let context = roots[0].context();
+        read_jobs(&tables, context, &defaults, plugins.is_said, drift)
+    });
+    Rest {
+        defaults,
+        plugins,
+        jobs,
+        names,
+    }
+}
+
 fn read_jobs(
-    root: &Section<'_>,
+    tables: &[(Spanned<&str>, Section<'_>)],
+    context: &Context<'_>,
     defaults: &Defaults,
     has_plugins: bool,
     drift: Option<Drift>,
 ) -> Option<Vec<Job>> {
-    let tables = root.tables("jobs", schema::JOB).ok()?;
     if tables.is_empty() && !has_plugins {
-        root.context().object(
+        context.object(
             Finding::whole("there is no job: the host would have nothing to do")
                 .help("add a table such as `[jobs.hello]` with `plugin = \"hello.wasm\"`")
                 .help("or name a folder of plugins: `[plugins]` with `dir = \"plugins\"`"),
@@ -347,7 +385,7 @@ fn read_jobs(
             })
         })
         .collect();
-    lockname::refuse_nesting(&locks, root.context());
+    lockname::refuse_nesting(&locks, context);
     let mut jobs: Vec<Job> = read.into_iter().map(|job| job.job).collect::<Option<_>>()?;
     jobs.sort_by(|a, b| a.name().cmp(b.name()));
     Some(jobs)

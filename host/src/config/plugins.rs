@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::allow::{SaidAllow, for_job};
 use super::files::{self, Kind};
+use super::job::Defaults;
 use super::limits::SaidLimits;
-use super::policy::Policy;
 use super::schema;
 use super::secrets;
 use super::section::{Said, Section};
@@ -29,6 +29,7 @@ pub struct Plugins {
     secrets: BTreeMap<String, SecretRef>,
     limits: Limits,
     sharing: Sharing,
+    default_token: Option<String>,
 }
 
 impl Plugins {
@@ -55,6 +56,11 @@ impl Plugins {
     /// The secrets that a dropped-in plugin may ask for by name. Default: none.
     pub const fn secrets(&self) -> &BTreeMap<String, SecretRef> {
         &self.secrets
+    }
+
+    /// Headers that carry the token of every dropped-in job: this table's, and that of `[defaults]`.
+    pub(super) fn token_headers(&self) -> impl Iterator<Item = &String> {
+        self.allow.http_token.iter().chain(&self.default_token)
     }
 
     /// Names, locks and leases of dropped-in jobs. Default: a namespace of their own.
@@ -86,7 +92,7 @@ pub(super) struct SaidPlugins {
 }
 
 /// Reads `[plugins]`.
-pub(super) fn read(root: &Section<'_>, defaults: &Policy) -> SaidPlugins {
+pub(super) fn read(root: &Section<'_>, defaults: &Defaults) -> SaidPlugins {
     let section = root.table("plugins", "plugins", schema::PLUGINS);
     let dir = section.require(
         "dir",
@@ -95,8 +101,8 @@ pub(super) fn read(root: &Section<'_>, defaults: &Policy) -> SaidPlugins {
     );
     let said = SaidAllow::read_policy(&section);
     let secrets = section.take("secrets", secrets::secrets);
-    let limits = SaidLimits::read(&section).or(&defaults.limits);
-    let sharing = Sharing::read(&section, &defaults.ttl);
+    let limits = SaidLimits::read(&section).or(&defaults.policy.limits);
+    let sharing = Sharing::read(&section, &defaults.policy.ttl);
     let speaks_of_kv = !matches!(said.kv, Said::Nothing);
     let allow = said.clone().settle().map(|mut allow| {
         if !speaks_of_kv {
@@ -123,6 +129,7 @@ pub(super) fn read(root: &Section<'_>, defaults: &Policy) -> SaidPlugins {
             } else {
                 Sharing::unbounded()
             },
+            default_token: defaults.allow.http_token.clone().optional().ok()?,
         })
     };
     SaidPlugins {

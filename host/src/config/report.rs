@@ -144,6 +144,31 @@ fn place_of(finding: &Finding) -> Option<(usize, usize)> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.render(f)?;
+        f.write_str(match self.subject {
+            Subject::Config => "; nothing was started.",
+            Subject::Plugin => "; it was refused.",
+        })
+    }
+}
+
+/// A report for a host that runs already, which goes on as before.
+struct WhileRunning<'a>(&'a Report);
+
+impl fmt::Display for WhileRunning<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.render(f)
+    }
+}
+
+impl Report {
+    /// The text of a host that runs already: as `Display`, without the word that nothing was started.
+    pub(crate) fn while_running(&self) -> String {
+        WhileRunning(self).to_string()
+    }
+
+    /// Every error and, as the last line, how many they are.
+    fn render(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = shown_path(&self.path);
         for error in self.errors.iter().take(MOST_PRINTED) {
             error.render(f, &file)?;
@@ -156,8 +181,8 @@ impl fmt::Display for Report {
         let many = if self.count == 1 { "error" } else { "errors" };
         let count = self.count;
         match self.subject {
-            Subject::Config => write!(f, "{count} {many} in {file}; nothing was started."),
-            Subject::Plugin => write!(f, "{count} {many} about {file}; it was refused."),
+            Subject::Config => write!(f, "{count} {many} in {file}"),
+            Subject::Plugin => write!(f, "{count} {many} about {file}"),
         }
     }
 }

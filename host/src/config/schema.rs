@@ -13,6 +13,8 @@ pub(super) const STORE: &[&str] = &[
     "dir",
     "memory",
     "listen",
+    "history",
+    "history_size",
     "endpoints",
     "root",
     "user",
@@ -152,6 +154,7 @@ pub(super) const LIMITS: &[&str] = &[
     "http_timeout",
     "plugin_size",
     "compile_time",
+    "compile_memory",
 ];
 
 /// All tables with the keys they may hold. What is allowed in a job's table comes before the same

@@ -79,3 +79,26 @@ fn a_configured_job_cannot_have_a_name_of_the_namespace() {
         said.expect_err("it is reserved").to_string()
     );
 }
+
+#[test]
+fn the_operators_header_carries_the_token_whatever_header_is_asked_for() {
+    let config = valid(&format!(
+        "{STORE}[defaults]\nallow.http_token = \"X-Default\"\n[jobs.a]\nplugin = \"a.wasm\"\nallow.http_token = \"X-Own\"\n\
+         [plugins]\ndir = \"plugins\"\nallow.http_token = \"X-Fencing-Token\"\n"
+    ));
+    let headers = |job: &Job| job.allow().token_headers().collect::<Vec<_>>().join(" ");
+    let asking = |header| joins(&config, "", &format!("allow.http_token = {header:?}"));
+    assert_eq!(
+        headers(&asking("X-Whatever")),
+        "X-Whatever X-Fencing-Token X-Default"
+    );
+    assert_eq!(
+        headers(&asking("x-fencing-token")),
+        "x-fencing-token X-Default"
+    );
+    assert_eq!(
+        headers(&joins(&config, "", "")),
+        "X-Fencing-Token X-Default"
+    );
+    assert_eq!(headers(&config.jobs()[0]), "X-Own X-Default");
+}

@@ -113,6 +113,21 @@ impl<'t> Document<'t> {
     }
 }
 
+impl Document<'_> {
+    /// Whether these bytes are in a table at the top of the text that has one of these names, or below it.
+    pub(super) fn is_in(&self, span: &Range<usize>, source: &Source<'_>, names: &[&str]) -> bool {
+        let at = if is_header(source, span) {
+            span.start
+        } else {
+            self.doubt.section_of(span.start)
+        };
+        let line = &source.text()[source.line_range(source.line_of(at))];
+        let is_table = line.trim_start().starts_with('[');
+        let name = path_of(line).into_iter().next();
+        is_table && name.is_some_and(|name| names.contains(&name.as_str()))
+    }
+}
+
 impl Doubt {
     fn new(table: &DeTable<'_>, text: &str) -> Self {
         let mut sections = vec![0];

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::context::{Blind, Purpose};
 use super::surroundings::Surroundings;
 use super::{
-    Beat, Config, Data, Embedded, MissedTicks, Place, Remote, Report, Restart, Schedule, Wait,
+    Beat, Config, Data, Embedded, History, MissedTicks, Place, Remote, Report, Restart, Schedule,
+    Wait,
 };
 use crate::allow::{Allow, Dir, EnvValue, Network, Origin, SecretRef};
 use crate::limits::{KIB, Limits, MIB};
@@ -60,6 +61,7 @@ fn an_embedded_store_is_in_the_data_dir_unless_it_is_put_elsewhere() {
     assert_eq!(store.data(), &Data::Directory("/data/store".into()));
     assert_eq!(store.socket(), Some(Path::new("/data/store/store.sock")));
     assert_eq!(store.listen(), None);
+    assert_eq!(store.history(), History::default());
 
     let config = valid(&with_store(
         "embedded = true\ndir = \"/var/x\"\nlisten = \"localhost:2379\"\nroot = \"/r/\"",
@@ -74,6 +76,15 @@ fn an_embedded_store_is_in_the_data_dir_unless_it_is_put_elsewhere() {
     let store = embedded(&config);
     assert_eq!(store.data(), &Data::Memory);
     assert_eq!(store.socket(), Some(Path::new("/data/store.sock")));
+
+    let config = valid(&with_store(
+        "embedded = true\nhistory = 1000\nhistory_size = \"8MiB\"",
+    ));
+    let history = History {
+        revisions: Some(1000),
+        bytes: Some(8 << 20),
+    };
+    assert_eq!(embedded(&config).history(), history);
 }
 
 #[test]
@@ -86,9 +97,14 @@ fn development_needs_no_store_and_can_replace_one_that_is_elsewhere() {
     let develop = |text: &str| {
         let input = super::input::decode(text.as_bytes()).expect("it is text");
         let path = Path::new("jobs.toml");
-        match Config::check(input, path, Purpose::Develop, &surroundings, &Blind, |_| {
-            None
-        }) {
+        match Config::check(
+            vec![super::Named::new(path.to_owned(), input)],
+            path,
+            Purpose::Develop,
+            &surroundings,
+            &Blind,
+            |_| None,
+        ) {
             Ok(config) => config.for_host("dev-1"),
             Err(report) => panic!("{report}"),
         }
@@ -169,7 +185,7 @@ fn every_key_of_a_job_arrives() {
         limits = { memory = "1MiB", table_elements = 7, instances = 8, stack = "64KiB", output = 2048,
             log_rate = 9, host_call = "8KiB", handles = 16, random = "64B", kv_value = "1KiB",
             kv_total = "2MiB", disk = "3MiB", disk_files = 5, open_files = 6, http_body = "2KiB", http_requests = 3, http_fields = "4KiB", http_timeout = "5s",
-            plugin_size = "1MiB", compile_time = "1s" }
+            plugin_size = "1MiB", compile_time = "1s", compile_memory = "128MiB" }
         "#,
     ));
     let job = &config.jobs()[0];
@@ -211,6 +227,7 @@ fn every_key_of_a_job_arrives() {
             .map(|text| Network::parse(text).expect("it is one"))
             .into(),
         http_token: Some("X-Fencing-Token".into()),
+        http_tokens_always: Vec::new(),
         http_ca: Some("ca.pem".into()),
         dirs: vec![dir("in", "/in", false), dir("/srv/out", "/out", true)],
     };
@@ -236,6 +253,7 @@ fn every_key_of_a_job_arrives() {
         http_timeout: Duration::from_secs(5),
         plugin_bytes: MIB,
         compile_time: Duration::from_secs(1),
+        compile_memory_bytes: 128 * MIB,
     };
     assert_eq!(job.limits(), &limits);
 }

@@ -90,12 +90,6 @@ impl Texts {
         texts.get(after.checked_sub(1)?).cloned()
     }
 
-    /// Whether `span` is in the configuration file, or in nothing.
-    pub(super) fn is_main(&self, span: Option<&Range<usize>>) -> bool {
-        span.and_then(|span| self.at(span.start))
-            .is_none_or(|text| text.role == Role::Main)
-    }
-
     /// The place of `span` as people count.
     pub(super) fn place(&self, span: &Range<usize>) -> Place {
         match self.at(span.start) {
@@ -129,7 +123,7 @@ mod tests {
         let (file, line, excerpt) = place(base + 6..base + 7);
         assert_eq!(file, "manifest of p.wasm");
         assert_eq!((line, excerpt.as_str()), (2, "d = 4"));
-        assert!(texts.is_main(None) && texts.is_main(Some(&(3..4))));
-        assert!(!texts.is_main(Some(&(base..base))));
+        assert_eq!(texts.at(3).map(|text| text.role), Some(Role::Main));
+        assert_eq!(texts.at(base).map(|text| text.role), Some(Role::Manifest));
     }
 }

@@ -178,9 +178,13 @@ impl List<'_> {
         self.strings("allow.http", &texts.collect::<Vec<_>>());
         let texts = allow.http_networks.iter().map(ToString::to_string);
         self.strings("allow.http_networks", &texts.collect::<Vec<_>>());
-        if let Some(name) = &allow.http_token {
-            // The name of a header, whatever it sounds like.
-            self.plain("allow.http_token", format!("{name:?}"));
+        let names: Vec<_> = allow
+            .token_headers()
+            .map(|name| format!("{name:?}"))
+            .collect();
+        if !names.is_empty() {
+            // Names of headers, whatever they sound like.
+            self.plain("allow.http_token", names.join(" and "));
         }
         if let Some(path) = &allow.http_ca {
             self.text("allow.http_ca", &path.to_string_lossy());

@@ -19,12 +19,12 @@ use super::note;
 use crate::check::{Prepared, prepare};
 use crate::config::{Config, Place};
 use crate::connect::inside;
-use crate::ending::{Asker, Signals, ending};
+use crate::ending::{AT_ONCE, Asker, Signals, ending};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::host::Host;
 use crate::journal::unix_ms;
-use crate::reload::{Reload, Stamp};
+use crate::reload::{ConfigStamp, Reload};
 use crate::timeline::Timeline;
 
 /// Between a host's end and the start of the next one of its name: long enough to see that it is gone.
@@ -162,7 +162,9 @@ impl Crew {
         // Those that were cut off may still be tidying up; nobody waits for them.
         while !self.members.is_empty() || self.missing.is_some() {
             match self.wait(&mut signals, over, chaos.as_mut()).await {
-                Wake::Signal(name) if self.stage == Stage::Running => self.stop(name),
+                Wake::Signal(name) if self.stage == Stage::Running && name != AT_ONCE => {
+                    self.stop(name);
+                }
                 Wake::Signal(_) => self.abort(),
                 Wake::Over => self.stop("the time is over"),
                 Wake::Quit => self.stop("the dashboard was left"),
@@ -300,7 +302,7 @@ impl Crew {
 
     async fn restart(&mut self, name: &str) {
         self.missing = None;
-        let stamp = Stamp::of(self.plan.config.path());
+        let stamp = ConfigStamp::of(self.plan.config.path());
         match prepare(self.plan.config.for_host(name), stamp).await {
             Ok(prepared) => {
                 note(&self.plan.timeline, format!("another {name} starts"));

@@ -17,20 +17,24 @@ use std::time::Duration;
 
 use leasehold_lock::{Clock, Locks, SystemClock};
 use leasehold_records::Root;
-use leasehold_store::{Listen, Options};
+use leasehold_store::Listen;
 use leasehold_tui::LookArgs;
 use tokio_util::sync::CancellationToken;
 
 use crate::check::prepare;
-use crate::config::{Config, Data, Embedded, Place};
+use crate::config::{Config, Embedded, Place};
 use crate::connect::{connect, inside};
-use crate::embedded::EmbeddedStore;
+use crate::embedded::{EmbeddedStore, options};
 use crate::ending::Signals;
 use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::reload::Stamp;
+use crate::last_words;
+use crate::reload::ConfigStamp;
+use crate::serve::report_strays;
+use crate::sink;
 use crate::store::loopback;
+use crate::stray::StraySignals;
 use crate::timeline::{Form, LogFormat, Out, Timeline};
 use crew::{Crew, Plan};
 
@@ -72,7 +76,15 @@ pub(crate) struct DevArgs {
 impl DevArgs {
     /// Whether the terminal is taken for the dashboard, so that nothing else may be written to it.
     pub(crate) fn takes_terminal(&self) -> bool {
-        self.log_format.is_none() && io::stdin().is_terminal() && io::stdout().is_terminal()
+        self.log_format.is_none()
+            && io::stdin().is_terminal()
+            && io::stdout().is_terminal()
+            && leasehold_tui::can_draw()
+    }
+
+    /// The form of what is logged beside the events.
+    pub(crate) fn log_format(&self) -> LogFormat {
+        self.log_format.unwrap_or(LogFormat::Text)
     }
 
     fn form(&self, clock: &dyn Clock) -> Form {
@@ -110,8 +122,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Runs the hosts until they have ended or a signal or the time ends them.
 pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
+    let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let file = find(args.file.as_deref())?;
-    let stamp = Stamp::of(&file);
+    let stamp = ConfigStamp::of(&file);
     let said = Config::load_for_development(&file)?;
     let embedded = match said.store().place() {
         Place::Embedded(embedded) => embedded.clone(),
@@ -122,12 +135,13 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let mut prepared = Vec::new();
     for name in names {
         // One after the other: all but the first find their plugins compiled.
-        prepared.push(prepare(config.for_host(&name), stamp).await?);
+        prepared.push(prepare(config.for_host(&name), stamp.clone()).await?);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (form, out) = (args.form(&*clock), args.out()?);
     let timeline = Timeline::start(clock.clone(), form, "dev", out)
         .map_err(|error| Failure::internal(&error))?;
+    let strays = report_strays(strays, &timeline);
     if let Place::Remote(remote) = said.store().place() {
         let endpoints: Vec<String> = remote.endpoints().iter().map(ToString::to_string).collect();
         note(
@@ -161,10 +175,12 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     };
     store.close().await;
     timeline.say(About::default(), What::StoreClosed);
+    drop(strays);
     timeline.finish();
     let (exit, summary) = ended?;
     if args.log_format != Some(LogFormat::Json) && !summary.is_empty() {
-        crate::show::print(&format!("\n{summary}"))?;
+        // After a signal, a pipe that is never read must not keep the process.
+        last_words::write(io::stdout(), sink::printable(&format!("\n{summary}")));
     }
     Ok(exit)
 }
@@ -252,11 +268,7 @@ fn find(file: Option<&Path>) -> Result<PathBuf, Failure> {
 async fn open(embedded: &Embedded, listen: Option<SocketAddr>) -> Result<EmbeddedStore, Failure> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let address = listen.or(embedded.listen()).unwrap_or(free);
-    let options = match embedded.data() {
-        Data::Memory => Options::memory(),
-        Data::Directory(dir) => Options::directory(dir),
-    };
-    EmbeddedStore::open_with(embedded, options, [Listen::Tcp(address)]).await
+    EmbeddedStore::open_with(embedded, options(embedded), [Listen::Tcp(address)]).await
 }
 
 /// Says something that this command did or saw.

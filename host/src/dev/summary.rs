@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use leasehold_lock::KeyValue;
 use leasehold_records::RunRecord;
-use leasehold_records::printable::line as printable;
 
 use crate::table::Table;
 
@@ -25,9 +24,9 @@ fn table(mut runs: Vec<RunRecord>) -> String {
     let mut table = Table::new(["JOB", "RUNS", "HOSTS", "TOKENS", "ENDED", "LAST"]);
     for (job, runs) in jobs {
         let hosts: BTreeSet<&str> = runs.iter().map(|run| run.host.as_str()).collect();
-        let mut outcomes: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut outcomes: BTreeMap<&str, u64> = BTreeMap::new();
         for run in &runs {
-            *outcomes.entry(run.outcome.as_str()).or_default() += 1;
+            *outcomes.entry(run.outcome.as_str()).or_default() += run.runs();
         }
         let outcomes: Vec<String> = outcomes
             .iter()
@@ -37,15 +36,20 @@ fn table(mut runs: Vec<RunRecord>) -> String {
             continue;
         };
         table.row([
-            printable(job),
-            runs.len().to_string(),
-            printable(&hosts.into_iter().collect::<Vec<_>>().join(" ")),
-            format!("{} to {}", first.token, last.token),
+            job.to_owned(),
+            runs.iter().map(|run| run.runs()).sum::<u64>().to_string(),
+            hosts.into_iter().collect::<Vec<_>>().join(" "),
+            format!("{} to {}", first_token(first), last.token),
             outcomes.join(", "),
-            printable(&last.detail),
+            last.detail.clone(),
         ]);
     }
     table.render_or("")
+}
+
+/// The token of the first run that a record is of.
+fn first_token(run: &RunRecord) -> u64 {
+    run.merged.map_or(run.token, |merged| merged.first_token)
 }
 
 #[cfg(test)]
@@ -75,6 +79,7 @@ mod tests {
             peak_memory_bytes: 0,
             output: String::new(),
             output_truncated_bytes: 0,
+            merged: None,
         };
         let runs = vec![
             run("dev-2", 31, Outcome::Done, "9 transfers, total 8000"),

@@ -103,7 +103,7 @@ impl Bench {
 
     /// The id of a run: which host, under which token, and which under that.
     pub(crate) fn run_id(&self, token: u64, sequence: u32) -> String {
-        format!("{}-{token}-{sequence}", self.host)
+        leasehold_records::run_id(&self.host, token, sequence)
     }
 
     pub(crate) fn about(&self) -> About {

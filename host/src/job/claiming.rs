@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_lock::{EndReason, Grant};
-use leasehold_records::Outcome as Word;
+use leasehold_records::{Outcome as Word, RunRecord, TickRecord};
 
 use super::bench::Bench;
 use super::clocks;
 use super::machine::{Claim, Look, Mark};
-use super::tick::{self, Ask, Claimant, Ended, Held, Stored};
+use super::tick::{self, Ask, Claimant, Ended, Held, Replaced, Stored};
 use super::work::Outcome;
 use crate::config::Schedule;
 use crate::event::What;
@@ -48,13 +48,16 @@ pub(crate) async fn claim(
     };
     let ask = ask(&bench, tick, newest);
     let store = held(&bench, &grant);
-    let (claim, overruled) = tokio::select! {
+    let (claim, over) = tokio::select! {
         biased;
         claimed = tick::claim(&store, &who, ask) => claimed,
-        _ = grant.tenure().ended() => (Claim::Lost, None),
-        () = cut_short(&bench.stop.abort) => (Claim::Lost, None),
+        _ = grant.tenure().ended() => (Claim::Lost, Replaced::default()),
+        () = cut_short(&bench.stop.abort) => (Claim::Lost, Replaced::default()),
     };
-    if let Some(overruled) = overruled {
+    if let Some(cut_off) = over.cut_off {
+        bench.journal.run_cut_off(unrecorded(&bench, cut_off));
+    }
+    if let Some(overruled) = over.overruled {
         let disbelieved = What::TickDisbelieved {
             tick: overruled.tick.to_string(),
             by: overruled.host,
@@ -73,6 +76,36 @@ pub(crate) async fn claim(
         bench.timeline.say(about, What::LockLost { reason });
     }
     Outcome::Claimed(grant, claim)
+}
+
+/// The record of a run whose host wrote none before it was gone, as far as the claim of its tick shows.
+fn unrecorded(bench: &Bench, claim: TickRecord) -> RunRecord {
+    let sequence = claim.run_id.rsplit('-').next();
+    RunRecord {
+        detail: format!(
+            "host {} claimed its tick and recorded nothing after that; it vanished or could not reach the store",
+            claim.host
+        ),
+        job: claim.job,
+        host: claim.host,
+        lock: text(&bench.lock),
+        lock_key: String::new(),
+        token: claim.token,
+        sequence: sequence.and_then(|text| text.parse().ok()).unwrap_or(0),
+        run_id: claim.run_id,
+        attempt: claim.attempt,
+        tick_unix_ms: Some(claim.tick_unix_ms),
+        plugin_sha256: String::new(),
+        started_unix_ms: claim.claimed_unix_ms,
+        ended_unix_ms: None,
+        outcome: Word::Abandoned,
+        calls_admitted: 0,
+        calls_refused: 0,
+        peak_memory_bytes: 0,
+        output: String::new(),
+        output_truncated_bytes: 0,
+        merged: None,
+    }
 }
 
 /// Marks the tick of a run that has ended, and gives the lock back with the same transaction. Until the deadline
@@ -132,6 +165,7 @@ fn ask(bench: &Bench, tick: UnixMs, newest: UnixMs) -> Ask {
         newest,
         now,
         settling,
+        is_dropped: bench.job.is_dropped(),
     }
 }
 

@@ -295,6 +295,10 @@ pub(crate) enum Action {
 /// first pause. Ten first pauses tell a crash loop from a crash.
 const STABLE_PAUSES: u32 = 10;
 
+/// The least time between the starts of two runs under one grant, but for jobs that may fail faster. A guest chooses
+/// its pause itself, and each run is a grant's worth of work for the host.
+const LEAST_BEAT: Duration = Duration::from_millis(100);
+
 /// Advances a job.
 ///
 /// `failures` counts failures in a row and belongs to the job; `stopping` is whether the host stops;
@@ -581,6 +585,8 @@ impl Machine {
         match verdict {
             Verdict::Again(pause) if !self.stopping => {
                 let turn = Turn { attempt: 1, ..turn };
+                let least = LEAST_BEAT.min(self.rules.restart.min());
+                let pause = pause.max(least.saturating_sub(now.boot.since(since)));
                 (State::Pausing { turn }, vec![Action::Pause(pause)])
             }
             // The tick stays begun, for another host to take over.

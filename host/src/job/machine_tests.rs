@@ -461,6 +461,33 @@ fn again_keeps_the_lock_and_a_loss_in_the_pause_goes_back_to_the_queue() {
     }
 }
 
+/// Fails when a guest that asks to run again at once does so thousands of times a second.
+#[test]
+fn runs_under_one_grant_begin_a_tenth_of_a_second_apart() {
+    let millis = Duration::from_millis;
+    for (restart, took, asked, paused) in [
+        ("", 0, 0, 100),
+        ("", 30, 20, 70),
+        ("", 30, 250, 250),
+        ("", 4_000, 0, 0),
+        ("restart = { min = \"10ms\" }", 0, 0, 10),
+        ("restart = { min = \"30s\" }", 0, 0, 100),
+    ] {
+        let mut machine = machine(restart);
+        let state = to_the_lock(&mut machine, 100);
+        let state = to_the_run(&mut machine, state, 100);
+        let mut now = at(100);
+        now.boot = now.boot.after(millis(took));
+        let ended = Event::RunEnded(Verdict::Again(millis(asked)));
+        let (_, actions) = machine.step(state, ended, now, 1.0);
+        assert_eq!(
+            actions,
+            [Action::Pause(millis(paused))],
+            "{restart} {took} {asked}"
+        );
+    }
+}
+
 #[test]
 fn a_stopping_host_starts_nothing_and_ends_everything() {
     let mut machine = machine("");

@@ -12,6 +12,7 @@ pub(crate) mod run;
 pub(crate) mod seat;
 pub(crate) mod tick;
 pub(crate) mod waiting;
+mod whose;
 pub(crate) mod work;
 
 #[cfg(test)]

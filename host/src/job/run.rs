@@ -144,6 +144,7 @@ impl Run<'_> {
         let bench = self.bench;
         let (env, env_secrets) = secrets::environment(bench.job.env());
         RunSpec {
+            raw_stdout: None,
             job: text(&bench.name),
             run_id: self.id.clone(),
             attempt: self.number.turn.attempt,
@@ -242,6 +243,7 @@ impl Run<'_> {
             peak_memory_bytes: 0,
             output: String::new(),
             output_truncated_bytes: 0,
+            merged: None,
         }
     }
 }

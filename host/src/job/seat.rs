@@ -73,6 +73,14 @@ impl Seat {
         }
     }
 
+    /// The seat of the same job's next version, which keeps how the last run ended.
+    pub(crate) fn succeeded_by(&self, bench: Bench) -> Self {
+        Self {
+            last: self.last,
+            ..Self::new(bench)
+        }
+    }
+
     /// Settles what is told and kept of a job that has come to its present state: what a run needs is kept on
     /// the way to one, and a reason to stand back is over when the way is free.
     pub(crate) fn settle(&mut self) {

@@ -528,8 +528,8 @@ impl World {
         let ask = self.ask(host, tick, newest);
         let way = self.way(host);
         let claimed = claim(&way, &who, ask).now_or_never();
-        let (claim, overruled) = claimed.expect("it waits for nobody");
-        self.overruled += u32::from(overruled.is_some());
+        let (claim, over) = claimed.expect("it waits for nobody");
+        self.overruled += u32::from(over.overruled.is_some());
         claim
     }
 
@@ -544,6 +544,7 @@ impl World {
             newest,
             now,
             settling,
+            is_dropped: false,
         }
     }
 

@@ -35,6 +35,7 @@ use leasehold_records::{HostRecord, Outcome, TickBefore, TickRecord, TickState};
 
 use super::clocks::{self, LivingHost, Reading, SKEW};
 use super::machine::{Claim, Lack, Look, Mark};
+use super::whose::counting;
 use crate::wall::UnixMs;
 
 /// How often a claim is tried again before the lock is given back: each attempt has read the record anew, and
@@ -117,6 +118,8 @@ pub(crate) struct Ask {
     pub(crate) now: UnixMs,
     /// How long a host that has come waits for others to write.
     pub(crate) settling: Duration,
+    /// Whether the job was dropped into a folder.
+    pub(crate) is_dropped: bool,
 }
 
 /// A tick that was not believed, and written over.
@@ -126,6 +129,15 @@ pub(crate) struct Overruled {
     /// The host that had claimed it, and what its clock showed then.
     pub(crate) host: String,
     pub(crate) shown: UnixMs,
+}
+
+/// What a claim was written over.
+#[derive(Debug, Default)]
+pub(crate) struct Replaced {
+    /// A tick that was not believed.
+    pub(crate) overruled: Option<Overruled>,
+    /// A claim whose run was cut off: its host is gone, or has lost the lock.
+    pub(crate) cut_off: Option<TickRecord>,
 }
 
 /// What follows from a record for somebody who holds the lock.
@@ -270,6 +282,7 @@ pub(crate) async fn look(store: &impl TickReader, own: &str, ask: Ask) -> Look {
         tick,
         now,
         settling,
+        is_dropped,
         ..
     } = ask;
     let Ok(found) = store.read().await else {
@@ -282,6 +295,10 @@ pub(crate) async fn look(store: &impl TickReader, own: &str, ask: Ask) -> Look {
         None => None,
         Some(Ok(record)) => Some(record),
         Some(Err(_)) => return Look::Open,
+    };
+    let record = match counting(record, is_dropped) {
+        Ok(record) => record,
+        Err(lack) => return Look::Lacks(lack),
     };
     let revision = found.map_or(0, |found| found.revision);
     let living = store.hosts().await.unwrap_or_default();
@@ -310,24 +327,17 @@ fn look_at(record: &TickRecord, tick: UnixMs) -> Look {
     }
 }
 
-/// Claims a tick for a holder of the lock. Also returns a tick that was overruled by that.
-pub(crate) async fn claim(
-    store: &impl TickStore,
-    who: &Claimant,
-    ask: Ask,
-) -> (Claim, Option<Overruled>) {
-    let mut overruled = None;
-    let claim = try_claim(store, who, ask, &mut overruled).await;
-    let is_ours = matches!(claim, Claim::Ours { .. });
-    (claim, overruled.filter(|_| is_ours))
+/// Claims a tick for a holder of the lock. Also returns the record that the claim was written over.
+pub(crate) async fn claim(store: &impl TickStore, who: &Claimant, ask: Ask) -> (Claim, Replaced) {
+    let mut replaced = Replaced::default();
+    let claim = try_claim(store, who, ask, &mut replaced).await;
+    if !matches!(claim, Claim::Ours { .. }) {
+        replaced = Replaced::default();
+    }
+    (claim, replaced)
 }
 
-async fn try_claim(
-    store: &impl TickStore,
-    who: &Claimant,
-    ask: Ask,
-    overruled: &mut Option<Overruled>,
-) -> Claim {
+async fn try_claim(store: &impl TickStore, who: &Claimant, ask: Ask, over: &mut Replaced) -> Claim {
     for _ in 0..TRIES {
         let found = match store.read().await {
             Ok(found) => found,
@@ -345,6 +355,10 @@ async fn try_claim(
                     who.job
                 ));
             }
+        };
+        let record = match counting(record, ask.is_dropped) {
+            Ok(record) => record,
+            Err(lack) => return Claim::Lacks(lack),
         };
         if let Some(own) = record.as_ref().filter(|record| is_own(record, who)) {
             // A write of ours whose answer did not arrive.
@@ -373,7 +387,7 @@ async fn try_claim(
         if let Some(lack) = doubt(known, &who.host, (ask.now, ask.settling), &living) {
             return Claim::Lacks(lack);
         }
-        *overruled = record
+        over.overruled = record
             .as_ref()
             .filter(|record| is_ahead(record.tick_unix_ms, ask.now))
             .map(|record| Overruled {
@@ -381,6 +395,9 @@ async fn try_claim(
                 host: record.host.clone(),
                 shown: UnixMs::new(record.clock_unix_ms()),
             });
+        over.cut_off = record
+            .clone()
+            .filter(|record| record.state == TickState::Claimed);
         let replaced = record
             .as_ref()
             .and_then(|record| before(record, expected, &who.host));
@@ -404,6 +421,7 @@ async fn try_claim(
             outcome: None,
             retry_unix_ms: None,
             before: replaced,
+            dropped: ask.is_dropped,
         };
         match store.write_fenced(expected, claimed.to_json()).await {
             Ok(()) => return Claim::Ours { tick, attempt },

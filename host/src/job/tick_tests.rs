@@ -28,6 +28,7 @@ fn record(tick: u64, state: TickState) -> TickRecord {
         outcome: None,
         retry_unix_ms: None,
         before: None,
+        dropped: false,
     }
 }
 
@@ -37,6 +38,7 @@ fn ask(tick: u64, newest: u64) -> Ask {
         newest: minute(newest),
         now: UnixMs::new(newest * MINUTE + 1_000),
         settling: Duration::from_mins(1),
+        is_dropped: false,
     }
 }
 
@@ -256,7 +258,7 @@ fn claimed(store: &Scripted) -> Claim {
     claimed_over(store).0
 }
 
-fn claimed_over(store: &Scripted) -> (Claim, Option<Overruled>) {
+fn claimed_over(store: &Scripted) -> (Claim, Replaced) {
     let claim = claim(store, &me(), ask(5, 5)).now_or_never();
     claim.expect("it waits for nobody")
 }
@@ -294,10 +296,10 @@ fn a_tick_that_is_years_ahead_is_written_over_and_named() {
     for before in [None, Some(tick_before(4, TickState::Done))] {
         let store = Scripted::new(Some(&far_ahead(before)), &[]);
         assert_eq!(looked(&store), Look::Open);
-        let (claim, overruled) = claimed_over(&store);
+        let (claim, over) = claimed_over(&store);
         let (tick, attempt) = (minute(5), 1);
         assert_eq!(claim, Claim::Ours { tick, attempt });
-        let overruled = overruled.expect("it is told");
+        let overruled = over.overruled.expect("it is told");
         assert_eq!(
             (overruled.host.as_str(), overruled.tick, overruled.shown),
             ("mad", minute(5 + YEARS), minute(5 + YEARS))
@@ -327,6 +329,22 @@ fn what_a_wrong_clock_wrote_over_still_counts() {
     let mut store = Scripted::new(Some(&twice), &[]);
     store.living.push(lives("c", 5, 9));
     assert_eq!(looked(&store), Look::Open);
+}
+
+#[test]
+fn a_claim_names_the_run_that_it_cuts_off() {
+    use TickState::{Claimed, Done, Retry};
+    for (tick, state) in [(5, Claimed), (4, Claimed), (4, Done), (5, Retry)] {
+        let store = Scripted::new(Some(&record(tick, state)), &[]);
+        let (claim, over) = claimed_over(&store);
+        assert!(matches!(claim, Claim::Ours { .. }));
+        let named = over.cut_off.map(|record| record.run_id);
+        let expected = (state == Claimed).then(|| "b-7-0".to_owned());
+        assert_eq!(named, expected, "{tick} {state:?}");
+    }
+    // Named also where the answer to the claim is lost.
+    let store = Scripted::new(Some(&record(5, Claimed)), &[Fate::AnswerLost]);
+    assert!(claimed_over(&store).1.cut_off.is_some());
 }
 
 #[test]
@@ -383,7 +401,7 @@ fn a_host_whose_clock_is_outvoted_neither_claims_nor_skips() {
     };
     assert!(why.contains("mad") && why.contains("chrony"), "{why}");
     assert_eq!(claimed(&store), Claim::Lacks(Lack::Clock(why)));
-    assert_eq!(store.record(), seen);
+    assert_eq!(store.record().to_json(), seen.to_json());
     // One that is behind us, and wrote after we came: of two, the later to come gives way.
     let behind = TickRecord {
         host: "b".into(),
@@ -547,4 +565,33 @@ fn a_mark_is_for_the_claim_it_belongs_to_and_for_no_other() {
     );
     assert_eq!(store.record(), record(5, TickState::Claimed));
     assert!(marked(&Scripted::new(None, &[]), ended(7, Mark::Done)).is_err());
+}
+
+/// A file on another host has the name by its policy, and is at a later tick than ours.
+#[test]
+fn ticks_of_a_dropped_in_job_are_none_of_a_configured_ones() {
+    let theirs = TickRecord {
+        dropped: true,
+        ..record(6, TickState::Done)
+    };
+    let store = Scripted::new(Some(&theirs), &[]);
+    assert_eq!(looked(&store), Look::Open);
+    let ours = Claim::Ours {
+        tick: minute(5),
+        attempt: 1,
+    };
+    assert_eq!(claimed(&store), ours);
+    assert!(!store.record().dropped);
+    // From now on the other stands back, and says whose ticks these are.
+    let asked = Ask {
+        is_dropped: true,
+        ..ask(5, 5)
+    };
+    let look = look(&store, "b", asked).now_or_never();
+    let claim = claim(&store, &me(), asked).now_or_never();
+    let (Some(Look::Lacks(seen)), Some((Claim::Lacks(met), _))) = (look, claim) else {
+        panic!("it must stand back");
+    };
+    assert_eq!(seen, met);
+    insta::assert_snapshot!(seen.reason(), @"ticks of `j` are those of a configured job, the last one on a: set another `name` in the manifest of the plugin here, or take `j` out of `names` under [plugins]");
 }

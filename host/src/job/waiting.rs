@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use leasehold_lock::{Acquire, AcquireError, Grant, Place, Wait as LockWait};
-use leasehold_records::{HolderRecord, printable};
+use leasehold_records::HolderRecord;
 use tokio::sync::watch;
 
 use super::bench::Bench;
@@ -171,7 +171,7 @@ async fn name_of(bench: &Bench, entry: &str) -> Option<String> {
     let asked = Box::pin(async { bench.locks.kv().get(entry).await });
     let found = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()??;
     let record = HolderRecord::from_json(&found.value).ok()?;
-    Some(printable::line(&format!("{}@{}", record.job, record.host)))
+    Some(format!("{}@{}", record.job, record.host))
 }
 
 #[cfg(test)]

@@ -15,11 +15,16 @@ use leasehold_records::{Outcome, Root, RunRecord};
 use tokio::time::Instant;
 
 use super::outbox::RunMark;
+use super::sizes::Sizes;
 
-/// Runs kept for each job.
+/// Records kept for each job.
 const KEPT: usize = 100;
-/// Runs beyond [`KEPT`] that wait to be deleted together.
-const SURPLUS: usize = 10;
+/// Records kept of a job however large they are.
+const FEWEST: usize = 5;
+/// Bytes of the records kept for each job, beyond [`FEWEST`]: a hundred with 10 kB of output each.
+const JOB_BYTES: usize = 1 << 20;
+/// Bytes of the records of all jobs that have run here: a thirtieth of what etcd holds by default.
+const ALL_BYTES: usize = 64 << 20;
 /// Earlier runs looked at for ones whose host vanished, at the first visit.
 const LOOK_BACK: usize = 5;
 /// Time between two visits of one job.
@@ -41,6 +46,8 @@ struct Known {
     /// The runs that the last two visits were made for. The next one looks from the older of them on: a start
     /// that was written late has a lower token than runs already seen.
     looked_from: [Option<Arc<str>>; 2],
+    /// How large its records are.
+    sizes: Sizes,
     /// The newest run since the last visit, and when it is to be visited for it.
     waiting: Option<(Arc<str>, RunMark, Instant)>,
 }
@@ -51,6 +58,8 @@ pub(super) struct Visit {
     pub(super) own: Arc<str>,
     pub(super) mark: RunMark,
     pub(super) from: Option<Arc<str>>,
+    /// Records to keep.
+    kept: usize,
 }
 
 /// Changes that a history needs.
@@ -70,6 +79,15 @@ pub(super) struct Histories {
 }
 
 impl Histories {
+    /// Takes in how large the record of a run is.
+    pub(super) fn wrote(&mut self, job: &str, key: Arc<str>, bytes: usize) {
+        let known = match self.jobs.get_mut(job) {
+            Some(known) => known,
+            None => self.jobs.entry(job.to_owned()).or_default(),
+        };
+        known.sizes.add(key, bytes, KEPT);
+    }
+
     /// Takes in that a run was recorded for the first time.
     pub(super) fn ran(&mut self, own: Arc<str>, mark: RunMark, now: Instant) {
         let known = self.jobs.entry(mark.job.clone()).or_default();
@@ -108,6 +126,7 @@ impl Histories {
     /// The visits that are due.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Visit> {
         let mut visits = Vec::new();
+        let bytes = JOB_BYTES.min(ALL_BYTES / self.jobs.len().max(1));
         while visits.len() < VISITS
             && let Some((due, job)) = self.queue.first().cloned()
             && due <= now
@@ -126,6 +145,7 @@ impl Histories {
                 from: older.clone().or_else(|| newer.clone()),
                 own: own.clone(),
                 mark,
+                kept: known.sizes.fitting(bytes, KEPT).max(FEWEST),
             });
             known.looked_from = [newer.or(older), Some(own)];
         }
@@ -165,7 +185,7 @@ pub(super) async fn look(
 async fn look_at(kv: &Kv, root: &Root, visit: &Visit) -> Result<Findings, StoreError> {
     let keys = kv.keys(&root.runs_of(&visit.mark.job)).await?;
     let mut findings = Findings {
-        surplus: surplus(&keys),
+        surplus: surplus(&keys, visit.kept),
         unended: Vec::new(),
     };
     if let Some(from) = looked_from(&keys, visit) {
@@ -194,12 +214,12 @@ fn looked_from<'a>(keys: &'a [String], visit: &Visit) -> Option<&'a str> {
     (earlier > 0).then(|| keys.get(at).map(String::as_str))?
 }
 
-/// The oldest runs, when there are many more than are kept.
-fn surplus(keys: &[String]) -> Option<(String, String)> {
-    if keys.len() <= KEPT + SURPLUS {
+/// The oldest runs, when there are a tenth more than are `kept`: they are deleted together.
+fn surplus(keys: &[String], kept: usize) -> Option<(String, String)> {
+    if keys.len() <= kept + kept / 10 {
         return None;
     }
-    let end = keys.get(keys.len() - KEPT)?;
+    let end = keys.get(keys.len() - kept)?;
     Some((keys.first()?.clone(), end.clone()))
 }
 
@@ -324,6 +344,7 @@ mod tests {
             own: key(own).into(),
             mark: mark(u64::from(own)),
             from: from.map(|from| key(from).into()),
+            kept: KEPT,
         };
         let at = |own, from| looked_from(&keys, &visit(own, from)).map(str::to_owned);
         assert_eq!(at(50, None), Some(key(45)));
@@ -337,8 +358,39 @@ mod tests {
     #[test]
     fn the_newest_hundred_are_kept_and_the_rest_goes_together() {
         let keys = |count| (1..=count).map(key).collect::<Vec<_>>();
-        assert_eq!(surplus(&keys(110)), None);
-        assert_eq!(surplus(&keys(111)), Some((key(1), key(12))));
+        assert_eq!(surplus(&keys(110), KEPT), None);
+        assert_eq!(surplus(&keys(111), KEPT), Some((key(1), key(12))));
+        assert_eq!(surplus(&keys(6), FEWEST), Some((key(1), key(2))));
+    }
+
+    /// Writes so many records of these sizes of some jobs, and visits them: how many are kept of each.
+    fn kept(jobs: u32, records: u32, bytes: usize) -> Vec<usize> {
+        let (mut histories, now) = (Histories::default(), Instant::now());
+        for job in 0..jobs {
+            let mark = RunMark {
+                job: job.to_string(),
+                ..mark(1)
+            };
+            for n in 0..records {
+                histories.wrote(&mark.job, key(n).into(), 300);
+                histories.wrote(&mark.job, key(n).into(), bytes);
+            }
+            histories.ran(key(records).into(), mark, now);
+        }
+        let visits = histories.due(now);
+        visits.iter().map(|visit| visit.kept).collect()
+    }
+
+    #[test]
+    fn a_history_is_bounded_by_bytes_too() {
+        assert_eq!(kept(1, 200, 400), [KEPT]);
+        assert_eq!(kept(1, 2, 32 << 10), [JOB_BYTES / (32 << 10)]);
+        assert_eq!(kept(1, 200, 32 << 10), [JOB_BYTES / (32 << 10)]);
+        assert_eq!(kept(1, 0, 0), [KEPT]);
+        // A thousand jobs share what all may have.
+        assert!(kept(1000, 2, 8 << 10).iter().all(|kept| *kept == 8));
+        assert!(kept(1000, 2, 32 << 10).iter().all(|kept| *kept == FEWEST));
+        assert!(kept(1000, 2, 400).iter().all(|kept| *kept == KEPT));
     }
 
     #[test]

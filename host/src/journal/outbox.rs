@@ -8,8 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_lock::Batch;
-use leasehold_records::{JobRecord, JobState, RunRecord};
+use leasehold_records::{JobRecord, JobState, Root, RunRecord};
 use tokio::time::Instant;
+
+use super::merging::Merging;
+use super::{fit, run_key};
 
 /// How long a write may wait for others to go with it: a tick is marked and its lock released within this time
 /// of the run's end, so that the record of the run and the state of its job are one transaction.
@@ -18,6 +21,9 @@ const LINGER: Duration = Duration::from_millis(25);
 const START_LINGER: Duration = Duration::from_millis(3);
 /// As [`LINGER`], for the states between two rests of a job whose runs are quick: the next rest replaces them.
 const PASSING_LINGER: Duration = Duration::from_millis(250);
+/// As [`LINGER`], for the start of a run of a job that has too many records, and for a state that may pass: a run
+/// that ends earlier is merged with others.
+const BRIEF: Duration = Duration::from_secs(1);
 /// As [`LINGER`], for how far a run is: a person looks at it, and a guest may report it ten times a second.
 const PROGRESS_LINGER: Duration = Duration::from_millis(500);
 /// Time between two transactions that are not full.
@@ -30,8 +36,8 @@ const SHARE_OF_RUNS: usize = 96;
 const MOST_RUNS: usize = 60_000;
 /// Bytes of the records of runs that wait.
 const MOST_RUN_BYTES: usize = 64 << 20;
-/// The largest record: of anything longer the guest's texts are left out.
-const RECORD_BYTES: usize = 256 << 10;
+/// The largest record of a job: of anything longer the guest's texts are left out.
+const RECORD_BYTES: usize = 32 << 10;
 
 /// Which run a record is of, as far as the history of its job needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +85,8 @@ pub(super) struct Item {
     rides: bool,
     /// True when a transaction with it was refused, so that it must go alone.
     alone: bool,
+    /// True when a transaction with it had no answer: it may be in the store.
+    tried: bool,
 }
 
 /// The writes of one transaction.
@@ -156,14 +164,17 @@ struct Standing {
     json: Vec<u8>,
     /// The state of the job and its begin; a record that differs in neither shows progress.
     phase: Option<(JobState, u64)>,
+    /// The state that was written last.
+    written: Option<JobState>,
 }
 
 /// The records that wait.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     standing: BTreeMap<Arc<str>, Standing>,
-    /// True for a job whose last run was over before its start was worth a write.
-    quick: HashMap<String, bool>,
+    /// How long the last run of each job took.
+    took: HashMap<String, Duration>,
+    merging: Merging,
     items: BTreeMap<u64, Item>,
     seqs: HashMap<Arc<str>, u64>,
     runs: Line,
@@ -183,39 +194,76 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Takes in that a run has begun.
     pub(super) fn run_started(&mut self, key: String, record: &RunRecord, now: Instant) {
-        let is_quick = self.quick.get(&record.job).copied().unwrap_or(false);
-        let linger = if is_quick { LINGER } else { START_LINGER };
-        self.run(key, record, now + linger, !is_quick);
+        let took = self.took.get(&record.job).copied();
+        let is_short_of = self.merging.waits_until(&record.job, now).is_some();
+        let (linger, rides) = match took {
+            Some(took) if took < BRIEF && is_short_of => (BRIEF, false),
+            Some(took) if took < LINGER => (LINGER, false),
+            _ => (START_LINGER, true),
+        };
+        self.run(key, record, true, (now + linger, rides));
     }
 
     /// Takes in that a run has ended. A start that has not been written is replaced.
     pub(super) fn run_ended(&mut self, key: String, record: &RunRecord, now: Instant) {
         let took = record.ended_unix_ms.unwrap_or(0);
         let took = Duration::from_millis(took.saturating_sub(record.started_unix_ms));
-        self.quick.insert(record.job.clone(), took < LINGER);
-        self.run(key, record, now + LINGER, true);
+        self.took.insert(record.job.clone(), took);
+        let is_short_of = self.merging.waits_until(&record.job, now).is_some();
+        if is_short_of
+            && Merging::may_merge(record.outcome)
+            && let Some(seq) = self.unwritten_start(&key)
+        {
+            self.take(seq);
+            self.merging.add(record.clone(), now);
+            return;
+        }
+        self.merging.spend(&record.job, now);
+        self.run(key, record, false, (now + LINGER, true));
     }
 
-    fn run(&mut self, key: String, record: &RunRecord, due: Instant, rides: bool) {
-        let mut json = record.to_json();
-        if json.len() > RECORD_BYTES {
-            let short = RunRecord {
-                output: String::new(),
-                output_truncated_bytes: record.output_truncated_bytes
-                    + u64::try_from(record.output.len()).unwrap_or(u64::MAX),
-                detail: "too long to be recorded".into(),
-                ..record.clone()
-            };
-            json = short.to_json();
-        }
+    /// The start of a run that waits and cannot be in the store.
+    fn unwritten_start(&self, key: &str) -> Option<u64> {
+        let seq = *self.seqs.get(key)?;
+        let item = self.items.get(&seq)?;
+        let is_start = matches!(&item.content, Content::Run { mark, .. } if mark.is_first);
+        (is_start && !item.tried).then_some(seq)
+    }
+
+    fn run(
+        &mut self,
+        key: String,
+        record: &RunRecord,
+        is_first: bool,
+        (due, rides): (Instant, bool),
+    ) {
+        let json = fit::run(record);
         let mark = RunMark {
             job: record.job.clone(),
             lock: record.lock.clone(),
             token: record.token,
-            is_first: record.ended_unix_ms.is_none(),
+            is_first,
         };
         self.add(key.into(), Content::Run { json, mark }, due, rides);
         self.keep_bounds();
+    }
+
+    /// Lines up merged records that are due.
+    pub(super) fn line_up(&mut self, root: &Root, now: Instant) {
+        let due = self.merging.due(now);
+        self.add_merged(root, due, now);
+    }
+
+    /// Lines up every merged record: the host ends.
+    pub(super) fn line_up_all(&mut self, root: &Root, now: Instant) {
+        let all = self.merging.release_all(now);
+        self.add_merged(root, all, now);
+    }
+
+    fn add_merged(&mut self, root: &Root, records: Vec<RunRecord>, now: Instant) {
+        for record in records {
+            self.run(root.run(&run_key(&record)), &record, true, (now, true));
+        }
     }
 
     /// Takes in the host's record.
@@ -227,15 +275,22 @@ impl Outbox {
     pub(super) fn job(&mut self, key: String, record: &JobRecord, now: Instant) {
         let key: Arc<str> = key.into();
         let phase = Some((record.state, record.since_unix_ms));
-        let before = self.standing.get(&key).and_then(|standing| standing.phase);
-        let is_quick = self.quick.get(&record.job).copied().unwrap_or(false);
+        let standing = self.standing.get(&key);
+        let before = standing.and_then(|standing| standing.phase);
+        let written = standing.and_then(|standing| standing.written);
+        let took = self.took.get(&record.job).copied().unwrap_or(BRIEF);
         let passes = matches!(record.state, JobState::Waiting | JobState::Running);
-        let (linger, rides) = if before == phase {
-            (PROGRESS_LINGER, false)
-        } else if is_quick && passes {
-            (PASSING_LINGER, false)
-        } else {
-            (LINGER, true)
+        let (due, rides) = match self.merging.waits_until(&record.job, now) {
+            _ if before == phase => (now + PROGRESS_LINGER, false),
+            // It comes and goes, and is written with the record of its runs.
+            Some(until) if written == Some(record.state) => {
+                // A state that passed meanwhile is no reason to hurry.
+                self.forget_waiting(&key);
+                (until, false)
+            }
+            Some(_) if took < BRIEF && passes => (now + BRIEF, false),
+            None if took < LINGER && passes => (now + PASSING_LINGER, false),
+            Some(_) | None => (now + LINGER, true),
         };
         let mut json = record.to_json();
         if json.len() > RECORD_BYTES {
@@ -246,14 +301,16 @@ impl Outbox {
             };
             json = short.to_json();
         }
-        self.stand(key, json, phase, now + linger, rides);
+        self.stand(key, json, phase, due, rides);
     }
 
     /// Takes in that a job was removed from this host.
-    pub(super) fn job_removed(&mut self, key: String, job: &str, now: Instant) {
+    pub(super) fn job_removed(&mut self, root: &Root, key: String, job: &str, now: Instant) {
         let key: Arc<str> = key.into();
         self.standing.remove(&key);
-        self.quick.remove(job);
+        self.took.remove(job);
+        let merged = self.merging.forget(job, now);
+        self.add_merged(root, merged, now);
         self.add(key, Content::Removed, now + LINGER, true);
     }
 
@@ -265,12 +322,22 @@ impl Outbox {
         due: Instant,
         rides: bool,
     ) {
+        let written = self.standing.get(&key).and_then(|before| before.written);
         let standing = Standing {
             json: json.clone(),
             phase,
+            written,
         };
         self.standing.insert(key.clone(), standing);
         self.add(key, Content::Standing { json }, due, rides);
+    }
+
+    /// Takes a standing record that waits out of its line.
+    fn forget_waiting(&mut self, key: &Arc<str>) {
+        match self.seqs.get(key) {
+            Some(seq) => drop(self.take(*seq)),
+            None => drop(self.unblock(key)),
+        }
     }
 
     /// Writes every standing record again: the lease that carried them has ended.
@@ -309,6 +376,7 @@ impl Outbox {
             due,
             rides,
             alone: false,
+            tried: false,
         };
         self.next_seq += 1;
         self.insert(item);
@@ -387,7 +455,7 @@ impl Outbox {
 
     /// Gives up every run that waits. Returns how many there were.
     pub(super) fn abandon(&mut self) -> u64 {
-        let runs = self.waiting_runs + self.in_flight.len();
+        let runs = self.waiting_runs + self.in_flight.len() + self.merging.len();
         *self = Self::default();
         u64::try_from(runs).unwrap_or(u64::MAX)
     }
@@ -399,12 +467,20 @@ impl Outbox {
 
     /// True when nothing waits and nothing is under way.
     pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.blocked.is_empty() && self.in_flight.is_empty()
+        self.items.is_empty()
+            && self.blocked.is_empty()
+            && self.in_flight.is_empty()
+            && self.merging.len() == 0
     }
 
     /// Writes that wait or are under way.
     pub(super) fn len(&self) -> usize {
-        self.items.len() + self.in_flight.len()
+        self.items.len() + self.in_flight.len() + self.merging.len()
+    }
+
+    /// When merged records are to be lined up.
+    pub(super) fn merged_due(&self) -> Option<Instant> {
+        self.merging.wake()
     }
 
     /// When the next transaction may leave, standing records among it only if there is a lease.
@@ -466,6 +542,9 @@ impl Outbox {
                 break;
             }
             if let Some(item) = self.take(seq) {
+                if let Some(standing) = self.standing.get_mut(&item.key) {
+                    standing.written = standing.phase.map(|(state, _)| state);
+                }
                 self.in_flight.insert(item.key.clone());
                 items.push(item);
             }
@@ -477,18 +556,17 @@ impl Outbox {
         Some(Load { items })
     }
 
-    /// Takes in that a transaction was carried out; names the runs that were written for the first time.
-    pub(super) fn written(&mut self, load: Load) -> Vec<(Arc<str>, RunMark)> {
-        let mut first = Vec::new();
+    /// Takes in that a transaction was carried out; names the runs in it, and the size of their records.
+    pub(super) fn written(&mut self, load: Load) -> Vec<(Arc<str>, RunMark, usize)> {
+        let mut runs = Vec::new();
         for item in load.items {
             self.landed(&item.key);
-            if let Content::Run { mark, .. } = item.content
-                && mark.is_first
-            {
-                first.push((item.key, mark));
+            let bytes = item.content.bytes();
+            if let Content::Run { mark, .. } = item.content {
+                runs.push((item.key, mark, bytes));
             }
         }
-        first
+        runs
     }
 
     /// Takes in that a transaction may not have been carried out: all of it is written again.
@@ -506,6 +584,7 @@ impl Outbox {
             let newer = self.unblock(&item.key);
             self.in_flight.remove(&item.key);
             item.alone |= alone;
+            item.tried = true;
             match newer {
                 Some(mut newer) => {
                     newer.supersede(&item);
@@ -539,6 +618,7 @@ impl Item {
         self.seq = old.seq;
         self.due = self.due.min(old.due);
         self.alone |= old.alone;
+        self.tried |= old.tried;
         if let (Content::Run { mark, .. }, Content::Run { mark: old, .. }) =
             (&mut self.content, &old.content)
         {

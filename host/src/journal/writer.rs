@@ -10,14 +10,15 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use leasehold_lock::{Backoff, Kv, Locks, Refusal, StoreError};
-use leasehold_records::{Root, RunKey, RunRecord};
+use leasehold_records::Root;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::cut_off::{CutOff, CutOffRun};
 use super::history::{self, Findings, Histories, Visit};
 use super::losses::Losses;
 use super::outbox::{Load, Outbox};
-use super::{Counts, Note};
+use super::{Counts, Note, run_key};
 
 /// Transactions under way at once. Two keep the store busy; more bridge a slow disk or a far store.
 const LANES: usize = 4;
@@ -57,6 +58,7 @@ enum Done {
     Lease(Result<LeaseFacts, StoreError>),
     Looked(Vec<(Visit, Result<Findings, StoreError>)>),
     Mended(Vec<Visit>, Result<(), StoreError>),
+    CutOff(CutOffRun, Result<bool, StoreError>),
 }
 
 /// Writes records until every sender has been dropped and all are written.
@@ -68,6 +70,8 @@ pub(super) struct Writer {
     counts: Arc<Counts>,
     outbox: Outbox,
     histories: Histories,
+    /// Runs of hosts that are gone.
+    cut_off: CutOff,
     losses: Losses,
     lease: Lease,
     /// The host's own record, which shows whether standing records are still there.
@@ -97,6 +101,7 @@ impl Writer {
             counts,
             outbox: Outbox::default(),
             histories: Histories::default(),
+            cut_off: CutOff::default(),
             losses: Losses::default(),
             lease: Lease {
                 current: None,
@@ -163,7 +168,7 @@ impl Writer {
             Note::JobGone { job, host } => {
                 let key = self.root.job(&job, &host);
                 self.histories.forget(&job);
-                self.outbox.job_removed(key, &job, now);
+                self.outbox.job_removed(&self.root, key, &job, now);
             }
             Note::RunStarted(record) => {
                 let key = self.root.run(&run_key(&record));
@@ -173,19 +178,25 @@ impl Writer {
                 let key = self.root.run(&run_key(&record));
                 self.outbox.run_ended(key, &record, now);
             }
+            Note::RunCutOff(record) => self.cut_off.note(&self.root, &record),
         }
     }
 
     /// Every sender has been dropped: the records of runs are written at once, and the rest goes with the lease.
     fn close(&mut self) {
         self.is_closing = true;
+        self.outbox.line_up_all(&self.root, Instant::now());
         self.outbox.forget_standing();
     }
 
     fn is_done(&self) -> bool {
         // A history that is not due is left to the next host that runs the job.
         let is_visited = self.histories.wake().is_none_or(|due| due > Instant::now());
-        self.is_closing && self.outbox.is_empty() && self.under_way.is_empty() && is_visited
+        self.is_closing
+            && self.outbox.is_empty()
+            && self.cut_off.is_empty()
+            && self.under_way.is_empty()
+            && is_visited
     }
 
     /// Counts what was dropped, and reports it when a burst is over.
@@ -209,8 +220,11 @@ impl Writer {
         let write = write.filter(|_| has_lane).map(|at| at.max(self.not_before));
         let visit = self.histories.wake().filter(|_| !self.is_visiting);
         let look = (!self.lease.is_asked && !self.is_closing).then_some(self.lease.look_at);
+        let merged = self.outbox.merged_due();
         let wakes = [
             write,
+            merged.map(|at| at.max(self.not_before)),
+            self.cut_off.is_waiting().then_some(self.not_before),
             visit.map(|at| at.max(self.not_before)),
             look,
             self.losses.wake(),
@@ -232,6 +246,7 @@ impl Writer {
         if now < self.not_before {
             return;
         }
+        self.outbox.line_up(&self.root, now);
         let lease = self.lease.current;
         while self.lanes < self.most_lanes()
             && let Some(load) = self.outbox.depart(now, lease.is_some(), self.is_closing)
@@ -242,6 +257,13 @@ impl Writer {
             self.begin(async move {
                 let written = kv.commit(batch).await;
                 Done::Load(load, lease, written)
+            });
+        }
+        if let Some(run) = self.cut_off.begin() {
+            let kv = self.kv.clone();
+            self.begin(async move {
+                let written = kv.compare_and_put(&run.key, 0, &run.json).await;
+                Done::CutOff(run, written)
             });
         }
         if !self.is_visiting {
@@ -297,6 +319,14 @@ impl Writer {
                 }
             }
             Done::Looked(looks) => self.looked(looks, now),
+            Done::CutOff(run, written) => {
+                let failed = written.err().filter(|_| !self.is_closing);
+                self.cut_off.ended(failed.as_ref().map(|_| run));
+                if let Some(error) = failed {
+                    tracing::debug!(%error, "cannot record a run of a host that is gone");
+                    self.not_before = now + self.backoff.next();
+                }
+            }
             Done::Mended(visits, mended) => {
                 self.is_visiting = false;
                 if let Err(error) = mended {
@@ -319,8 +349,11 @@ impl Writer {
         let Err(error) = written else {
             self.backoff.reset();
             self.failure = None;
-            for (key, mark) in self.outbox.written(load) {
-                self.histories.ran(key, mark, now);
+            for (key, mark, bytes) in self.outbox.written(load) {
+                self.histories.wrote(&mark.job, key.clone(), bytes);
+                if mark.is_first {
+                    self.histories.ran(key, mark, now);
+                }
             }
             return;
         };
@@ -416,13 +449,5 @@ impl Writer {
             let kv = self.kv.clone();
             self.begin(async move { Done::Mended(visits, history::mend(kv, findings).await) });
         }
-    }
-}
-
-fn run_key(record: &RunRecord) -> RunKey {
-    RunKey {
-        job: record.job.clone(),
-        token: record.token,
-        sequence: record.sequence,
     }
 }

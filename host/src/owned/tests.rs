@@ -128,7 +128,7 @@ fn a_link_may_not_leave_the_folder() {
     ));
 }
 
-/// As Kubernetes lays out a ConfigMap.
+/// As Kubernetes mounts a configuration.
 #[test]
 fn links_within_the_folder_are_followed() {
     let (_root, data, _file) = scene();

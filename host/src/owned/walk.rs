@@ -132,7 +132,7 @@ impl<'a> Walk<'a> {
             match kind {
                 FileType::Symlink => self.follow(&fd)?,
                 FileType::Directory => self.stack.push(Place { fd, path, stat }),
-                _ if is_last => return Ok(End::Entry(self.entry(name, path, stat))),
+                _ if is_last => return Ok(End::Entry(self.entry(name, &path, stat))),
                 _ => return Err(unreadable(rustix::io::Errno::NOTDIR)),
             }
         }
@@ -183,8 +183,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn entry(mut self, name: OsString, path: PathBuf, stat: Stat) -> Entry {
-        let step = self.step(&path, true);
+    fn entry(mut self, name: OsString, path: &Path, stat: Stat) -> Entry {
+        let step = self.step(path, true);
         // Popped whole: the first is always there.
         let folder = self.stack.swap_remove(self.stack.len() - 1);
         Entry {

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use leasehold_records::printable;
@@ -18,7 +19,7 @@ use crate::found::Found;
 use crate::limits::Limits;
 use crate::manifest::Manifest;
 use crate::runtime::{
-    CONTRACT_VERSION, Grants, ImportState, Inspection, LoadProblem, inspect as look,
+    CONTRACT_VERSION, Grants, ImportState, Inspection, LoadProblem, Preparing, inspect as look,
 };
 
 /// What is looked for when no file is named.
@@ -119,7 +120,8 @@ pub(crate) async fn run(args: InspectArgs) -> Result<Exit, Failure> {
         let stem = args.file.file_stem().unwrap_or_default().to_string_lossy();
         (stem.into_owned(), Grants::default(), Limits::default())
     };
-    let look = look(&found.bytes, &name, &grants);
+    let bytes = Arc::from(found.bytes.as_slice());
+    let look = look(Preparing::in_children(), bytes, &name, &grants, &limits).await;
     let cache = if args.compile {
         compiled(&config, &args.file, &name, &limits, &grants).await
     } else {
@@ -138,7 +140,7 @@ pub(crate) async fn run(args: InspectArgs) -> Result<Exit, Failure> {
         InspectFormat::Text => told.text(),
         InspectFormat::Json => told.json(),
     };
-    crate::table::print(&text);
+    let _ = crate::sink::print(&text);
     Ok(if told.can_run() {
         Exit::Ok
     } else {
@@ -198,6 +200,7 @@ impl Told<'_> {
         let found = self.found;
         let mut text = String::new();
         let mut row = |key: &str, value: &str| {
+            let value = printable::line(value);
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{key:<10}  {value}");
         };
@@ -361,7 +364,7 @@ impl Told<'_> {
                 json!({ "job": job.name(), "values": Value::Object(pairs.collect()) })
             }
         };
-        let whole = json!({
+        crate::sink::json_pretty(&json!({
             "file": found.path.display().to_string(),
             "size_bytes": found.bytes.len(),
             "sha256": hex(&found.digest),
@@ -372,8 +375,7 @@ impl Told<'_> {
             "manifest": manifest,
             "compiled": self.cache,
             "dropped_in": drop_in,
-        });
-        format!("{whole:#}\n")
+        }))
     }
 }
 

@@ -85,6 +85,5 @@ pub(crate) async fn run(command: PluginCommand) -> Result<Exit, Failure> {
 
 /// Writes to standard output; whoever closed the pipe has the exit code.
 fn say(text: &str) {
-    use std::io::Write as _;
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = crate::sink::print(text);
 }

@@ -42,8 +42,9 @@ use crate::job::bench::BenchMaker;
 use crate::runtime::Runtime;
 use crate::supervisor::Change;
 use item::{Item, Key, Seen, Source};
+use reread::Missing;
 use settle::Settled;
-pub(crate) use stamp::Stamp;
+pub(crate) use stamp::{ConfigStamp, Stamp};
 use version::{Refusal, Version};
 use watch::{Watch, Wholeness};
 
@@ -74,7 +75,9 @@ pub(crate) struct Reloader {
     /// In force, but for [host] and [store], which stay as they were at the start.
     config: Arc<Config>,
     started_with: Arc<Config>,
-    config_seen: Option<Stamp>,
+    config_seen: Option<ConfigStamp>,
+    /// Since when the configuration's files have been missing, and whether that was logged.
+    config_missing: Option<Missing>,
     items: BTreeMap<Key, Item>,
     settled: Settled,
     loads: JoinSet<(Key, Seen, Result<Version, Refusal>)>,
@@ -120,6 +123,7 @@ impl Reloader {
             runtime: prepared.runtime,
             changes,
             config_seen: prepared.config_stamp,
+            config_missing: None,
             started_with: config.clone(),
             config,
             items,
@@ -175,7 +179,7 @@ impl Reloader {
         for key in gone {
             self.items.remove(&key);
         }
-        let mut folders = BTreeSet::from([folder_of(self.config.path())]);
+        let mut folders: BTreeSet<PathBuf> = config_folder(&self.config).into_iter().collect();
         folders.extend(
             self.config
                 .plugins()
@@ -347,9 +351,9 @@ impl Reloader {
         }
         for step in steps {
             let change = match step {
-                settle::Step::Set(version) => {
+                settle::Step::Set(version, why) => {
                     let bench = self.maker.bench(version.job, version.plugin);
-                    Change::Set(Box::new(bench))
+                    Change::Set(Box::new(bench), why)
                 }
                 settle::Step::Remove(name) => Change::Remove(name.into()),
             };
@@ -361,6 +365,18 @@ impl Reloader {
         self.record.jobs = names;
         self.maker.journal.host(self.record.clone());
         self.unwritten = true;
+    }
+}
+
+/// The folder to watch for changes of the configuration; none for one that came through a pipe.
+fn config_folder(config: &Config) -> Option<PathBuf> {
+    let path = config.path();
+    if config.is_piped() {
+        None
+    } else if path.is_dir() {
+        Some(path.to_owned())
+    } else {
+        Some(folder_of(path))
     }
 }
 

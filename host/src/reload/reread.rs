@@ -2,30 +2,65 @@
 //!
 //! Must never change [host] or [store] of a running host.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Reloader;
-use super::stamp::Stamp;
+use super::stamp::ConfigStamp;
 use super::watch::Wholeness;
 use crate::config::{Config, Job};
 use crate::event::{About, What};
+
+/// A file that an editor deletes and writes anew is missing for a shorter time than this.
+const MISSING: Duration = Duration::from_secs(1);
+
+/// Files of the configuration that are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// Since this moment, perhaps because they are being replaced.
+    Since(Instant),
+    /// That is logged.
+    Told,
+}
 
 impl Reloader {
     /// Reads the configuration again if it has changed or somebody asked.
     pub(super) async fn reread(&mut self, asked: bool) {
         let path = self.config.path().to_owned();
-        let seen = Stamp::of(&path);
+        if self.config.is_piped() {
+            if asked {
+                self.tell_refused_config(
+                    "it came through a pipe, which can be read once\n  \
+                     = help: write it into a file, and restart the host with that"
+                        .into(),
+                );
+            }
+            return;
+        }
+        let seen = ConfigStamp::of(&path);
         if !asked {
-            if seen == self.config_seen || seen.is_none() {
+            if seen.is_none() {
+                self.is_missing();
                 return;
             }
-            if let (Some(watch), Some(seen)) = (&self.watch, &seen)
-                && let Wholeness::NotYet(wait) = watch.wholeness(&path, seen)
-            {
-                self.next_look = self.next_look.min(Instant::now() + wait);
+            self.config_missing = None;
+            if seen == self.config_seen {
                 return;
+            }
+            if let (Some(watch), Some(seen)) = (&self.watch, &seen) {
+                let waits = seen
+                    .news(self.config_seen.as_ref())
+                    .filter_map(|(file, stamp)| match watch.wholeness(file, &stamp) {
+                        Wholeness::Whole => None,
+                        Wholeness::NotYet(wait) => Some(wait),
+                    });
+                if let Some(wait) = waits.min() {
+                    self.next_look = self.next_look.min(Instant::now() + wait);
+                    return;
+                }
             }
         }
         self.config_seen = seen;
@@ -46,27 +81,46 @@ impl Reloader {
                 // Also when its own jobs are the same: what holds for dropped-in ones may not be.
                 self.config = Arc::new(config);
             }
-            Err(report) => {
-                let error = report.to_string();
+            Err(report) => self.tell_refused_config(report.while_running()),
+        }
+    }
+
+    fn tell_refused_config(&self, error: String) {
+        self.maker
+            .timeline
+            .say(About::default(), What::ConfigRefused { error });
+    }
+
+    /// Takes in that nothing is where the configuration was, and logs it once it has lasted.
+    fn is_missing(&mut self) {
+        let now = Instant::now();
+        match self.config_missing {
+            Some(Missing::Told) => {}
+            Some(Missing::Since(since)) if now.duration_since(since) >= MISSING => {
+                self.config_missing = Some(Missing::Told);
+                let file = self.config.path().display().to_string();
                 self.maker
                     .timeline
-                    .say(About::default(), What::ConfigRefused { error });
+                    .say(About::default(), What::ConfigGone { file });
+            }
+            Some(Missing::Since(_)) => self.next_look = self.next_look.min(now + MISSING / 4),
+            None => {
+                self.config_missing = Some(Missing::Since(now));
+                self.next_look = self.next_look.min(now + MISSING / 4);
             }
         }
     }
 
-    fn tell_reloaded(&self, config: &Config) {
-        let (old, new) = (self.config.jobs(), config.jobs());
-        let named = |jobs: &[Job], job: &Job| {
-            jobs.iter()
-                .find(|other| other.name() == job.name())
-                .cloned()
+    fn tell_reloaded<'a>(&'a self, config: &'a Config) {
+        let by_name = |config: &'a Config| -> HashMap<&'a str, &'a Job> {
+            config.jobs().iter().map(|job| (job.name(), job)).collect()
         };
-        let added = new.iter().filter(|job| named(old, job).is_none()).count();
-        let removed = old.iter().filter(|job| named(new, job).is_none()).count();
+        let (old, new) = (by_name(&self.config), by_name(config));
+        let added = new.keys().filter(|name| !old.contains_key(*name)).count();
+        let removed = old.keys().filter(|name| !new.contains_key(*name)).count();
         let changed = new
             .iter()
-            .filter(|job| named(old, job).is_some_and(|old| old != **job))
+            .filter(|(name, job)| old.get(*name).is_some_and(|old| old != *job))
             .count();
         self.maker.timeline.say(
             About::default(),

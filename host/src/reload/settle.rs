@@ -12,7 +12,8 @@ use crate::config::{clash, overlaps_any};
 /// One thing for the supervisor to do.
 #[derive(Debug)]
 pub(super) enum Step {
-    Set(Box<Version>),
+    /// A version, and why it takes the place of another source's.
+    Set(Box<Version>, Option<String>),
     Remove(String),
 }
 
@@ -94,7 +95,9 @@ impl Settled {
                 .get(name)
                 .is_none_or(|standing| !is_same(&standing.version, version));
             if is_new {
-                steps.push(Step::Set(Box::new(version.clone())));
+                let before = self.0.get(name).filter(|standing| standing.key != *key);
+                let why = before.map(|standing| why_instead(&standing.key, items));
+                steps.push(Step::Set(Box::new(version.clone()), why));
             }
             if is_new || self.0.get(name).is_none_or(|standing| standing.key != *key) {
                 self.stand(key.clone(), version);
@@ -121,6 +124,18 @@ impl Settled {
             }
         });
         turn
+    }
+}
+
+/// Why a job is made from another source than the one that made it before.
+fn why_instead(before: &Key, items: &BTreeMap<Key, Item>) -> String {
+    let is_there = items.contains_key(before);
+    match before {
+        Key::Configured(_) => "the configuration has no such job any more".to_owned(),
+        Key::Dropped(path) if is_there => {
+            format!("{} makes this job no more", path.display())
+        }
+        Key::Dropped(path) => format!("{} was removed", path.display()),
     }
 }
 

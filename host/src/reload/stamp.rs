@@ -5,8 +5,10 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+use crate::config::files_of;
 
 /// The identity and age of a file. Symbolic links are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,36 @@ impl From<&Metadata> for Stamp {
     }
 }
 
+/// The stamps of a configuration: of its one file, or of every file in its folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConfigStamp(Vec<(PathBuf, Option<Stamp>)>);
+
+impl ConfigStamp {
+    /// The stamps of the configuration at `path`; `None` when nothing is there.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        Stamp::of(path)?;
+        let stamped = |file: PathBuf| {
+            let stamp = Stamp::of(&file);
+            (file, stamp)
+        };
+        // A folder that cannot be read for now has no files to judge; reading it reports why.
+        let files = files_of(path).unwrap_or_default();
+        Some(Self(files.into_iter().map(stamped).collect()))
+    }
+
+    /// The files that are new or differ from those of `known`.
+    pub(super) fn news<'a>(
+        &'a self,
+        known: Option<&'a Self>,
+    ) -> impl Iterator<Item = (&'a Path, Stamp)> {
+        let is_known = move |file: &(PathBuf, Option<Stamp>)| {
+            known.is_some_and(|known| known.0.contains(file))
+        };
+        let news = self.0.iter().filter(move |file| !is_known(file));
+        news.filter_map(|(path, stamp)| Some((path.as_path(), (*stamp)?)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,5 +101,32 @@ mod tests {
         std::fs::rename(dir.path().join("b"), &path).unwrap();
         assert_ne!(Stamp::of(&path), Some(second));
         assert_eq!(second.age(SystemTime::UNIX_EPOCH), Duration::ZERO);
+    }
+
+    #[test]
+    fn folder_of_configurations_has_another_stamp_when_a_file_comes_changes_or_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("conf.d");
+        assert_eq!(ConfigStamp::of(&folder), None);
+        std::fs::create_dir(&folder).unwrap();
+        let mut known = ConfigStamp::of(&folder);
+        assert!(known.is_some());
+        let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+        let steps: [&dyn Fn(); 4] = [
+            &|| write("a.toml", "1"),
+            &|| write("b.toml", "1"),
+            &|| write("a.toml", "two"),
+            &|| std::fs::remove_file(folder.join("b.toml")).unwrap(),
+        ];
+        for step in steps {
+            step();
+            let now = ConfigStamp::of(&folder);
+            assert_ne!(now, known);
+            known = now;
+        }
+        write("notes.txt", "no configuration");
+        write(".a.toml.swp", "an editor's");
+        write(".hidden.toml", "an editor's");
+        assert_eq!(ConfigStamp::of(&folder), known);
     }
 }

@@ -8,18 +8,23 @@
 //! | imports, exports of all its modules | 2,334, 4,223 | 100,000 each |
 //! | longest name, all names together | 162 bytes, 150 KB | 4 KiB, 8 MiB |
 //! | nesting: a component that is composed of others adds a level or two | 1 | 16 |
+//! | types in types, which the parser reads by calling itself at 5 KB of stack each | 3 | 32 |
 //! | modules and components inside | 16 | 1,000 |
 //! | sections, custom ones among them | 700, 25 | 20,000, 2,000 |
 //!
 //! A look over a file at all of the caps takes milliseconds. This file must never grow with what it counts.
 
+use wasmparser::{Parser, Payload};
+
 use super::error::LoadProblem;
+use super::type_nesting;
 
 const MOST_IMPORTS: u64 = 100_000;
 const MOST_EXPORTS: u64 = 100_000;
 const MOST_NAME_BYTES: u64 = 4 * 1024;
 const MOST_NAMES_BYTES: u64 = 8 * 1024 * 1024;
 const MOST_NESTING: u64 = 16;
+const MOST_TYPE_NESTING: u64 = 32;
 const MOST_NESTED: u64 = 1_000;
 const MOST_SECTIONS: u64 = 20_000;
 const MOST_CUSTOM_SECTIONS: u64 = 2_000;
@@ -73,6 +78,33 @@ impl Tally {
         )
     }
 
+    /// Counts a component that lies in a custom section, such as the one a core module becomes.
+    ///
+    /// A part that is not valid ends it: the decoder comes no further either.
+    pub(crate) fn inner(&mut self, component: &[u8]) -> Result<(), LoadProblem> {
+        let mut depth = 0_u64;
+        for payload in Parser::new(0).parse_all(component) {
+            self.section()?;
+            match payload {
+                Err(_) => break,
+                Ok(Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) => {
+                    self.enter()?;
+                    depth += 1;
+                }
+                Ok(Payload::End(_)) if depth > 0 => {
+                    self.leave();
+                    depth -= 1;
+                }
+                Ok(Payload::ComponentTypeSection(section)) => {
+                    types(component.get(section.range()).unwrap_or_default())?;
+                }
+                Ok(_) => {}
+            }
+        }
+        (0..depth).for_each(|_| self.leave());
+        Ok(())
+    }
+
     /// Enters a module or component inside another one.
     pub(crate) fn enter(&mut self) -> Result<(), LoadProblem> {
         self.depth += 1;
@@ -90,6 +122,12 @@ impl Tally {
     pub(crate) fn is_at_top(&self) -> bool {
         self.depth == 0
     }
+}
+
+/// Measures a section with types of components.
+pub(crate) fn types(section: &[u8]) -> Result<(), LoadProblem> {
+    let found = type_nesting::depth(section, MOST_TYPE_NESTING);
+    within("levels of types in types", found, MOST_TYPE_NESTING)
 }
 
 fn within(unit: &'static str, found: u64, most: u64) -> Result<(), LoadProblem> {

@@ -22,9 +22,11 @@ use wasmtime::{
 use super::cache::{self, CacheError};
 use super::contract;
 use super::error::RuntimeError;
+use super::exit;
 use super::host::Host;
 use super::http;
 use super::options::RuntimeOptions;
+use super::prepare::CODE;
 use super::proposals;
 use super::shelf::Shelf;
 use super::watchdog::Watchdog;
@@ -115,15 +117,15 @@ impl Engines {
         })
     }
 
+    /// Compilations in this process, since the start: of plugins that the cache should have had.
+    pub(crate) fn cache_misses(&self) -> usize {
+        self.cache.as_ref().map_or(0, Cache::cache_misses)
+    }
+
     /// Checks again that no other user can put machine code into the cache.
     pub(crate) fn check_cache(&self) -> Result<(), CacheError> {
         let directory = self.cache.as_ref().map(Cache::directory);
         directory.map_or(Ok(()), |path| cache::check(path))
-    }
-
-    /// Compilations that were not needed, since the start.
-    pub(crate) fn cache_hits(&self) -> usize {
-        self.cache.as_ref().map_or(0, Cache::cache_hits)
     }
 
     #[cfg(test)]
@@ -193,6 +195,7 @@ impl Engines {
         wasmtime_wasi::p1::add_to_linker_async(&mut preview1, Host::called_preview1)?;
         files::link_preview1(&mut preview1)?;
         disk_preview1::link(&mut preview1)?;
+        exit::link_preview1(&mut preview1)?;
         self.watchdog.add(engine.clone());
         Ok(Arc::new(Workshop {
             engine,
@@ -229,9 +232,12 @@ fn open_cache(options: &RuntimeOptions) -> Result<Option<Cache>, RuntimeError> {
     let Some(path) = &options.cache_dir else {
         return Ok(None);
     };
-    let path = cache::prepare(path)?;
+    let path = cache::prepare(&cache::prepare(path)?.join(CODE))?;
     let mut config = CacheConfig::new();
-    config.with_directory(&path);
+    config
+        .with_directory(&path)
+        // Entries are sealed as they are.
+        .with_optimized_compression_usage_counter_threshold(u64::MAX);
     let cache = Cache::new(config).map_err(|error| RuntimeError::Cache {
         path,
         reason: format!("{error:#}"),

@@ -3,6 +3,7 @@
 //! The engine checks neither before the first call, when the lock is held already. This file must never keep more
 //! than positions in the plugin's bytes.
 
+use serde::{Deserialize, Serialize};
 use wasmparser::{
     BinaryReaderError, ExternalKind, FuncType, FunctionSectionReader, ImportSectionReader, Payload,
     TypeRef, TypeSectionReader,
@@ -14,7 +15,7 @@ pub(crate) const START: &str = "_start";
 const MEMORY: &str = "memory";
 
 /// Shape of the export `_start`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Start {
     /// A function without parameters and results; also one whose type is not known, which the engine refuses.
     Callable,

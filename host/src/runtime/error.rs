@@ -5,13 +5,14 @@
 //! one pass [`printable`] first.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use leasehold_records::printable;
 
 use super::cache::CacheError;
 use super::limit::Limit;
+use crate::config::format_size;
 
 /// Why there is no runtime.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum RuntimeError {
         /// What the engine said.
         reason: String,
     },
+    /// Plugins are to be compiled in child processes, which leave their work in the cache.
+    #[error("plugins cannot be compiled without a directory of the compile cache: name one")]
+    NoCacheDir,
     /// The engine refused its configuration.
     #[error(
         "cannot make an engine with a stack of {stack_bytes} bytes: {reason}: change `stack` in the job's limits"
@@ -44,7 +48,7 @@ pub enum RuntimeError {
 
 /// A plugin that was refused.
 #[derive(Debug, thiserror::Error)]
-#[error("job {job}: plugin {}: {problem}", .path.display())]
+#[error("job {job}: plugin {}: {problem}", shown(.path))]
 pub struct LoadError {
     /// The job whose plugin it is.
     pub job: String,
@@ -53,6 +57,11 @@ pub struct LoadError {
     /// What is wrong with it.
     #[source]
     pub problem: LoadProblem,
+}
+
+/// A path as a part of a message of several lines: a file's name may hold a line end.
+fn shown(path: &Path) -> String {
+    printable::line(&path.display().to_string())
 }
 
 /// What is wrong with a plugin.
@@ -230,11 +239,28 @@ pub enum LoadProblem {
         /// The limit.
         most: Duration,
     },
-    /// All compilers are busy with plugins that were given up on.
+    /// Compiling took too much memory.
+    #[error("needed more than {} of memory to be compiled: {}", format_size(*.most), Limit::CompileMemory.remedy(.job))]
+    CompileMemory {
+        /// The job, for the remedy.
+        job: String,
+        /// The limit in bytes.
+        most: u64,
+    },
+    /// The process that read or compiled it broke down.
+    #[error("cannot be compiled: {how}: build it with a released toolchain")]
+    Ended {
+        /// The part of the plugin, and what became of the process.
+        how: String,
+    },
+    /// The process that read or compiled it was killed from outside.
     #[error(
-        "cannot be compiled now: plugins that took too long still occupy the compiler: remove them and start the host again"
+        "was not compiled: the process that did it was killed, by the kernel for want of memory or by an operator: load it again when the machine has memory"
     )]
-    CompilersBusy,
+    Killed,
+    /// The process that read it refused it, in these words.
+    #[error("{0}")]
+    Refused(String),
     /// No engine for the job's limits, or no thread for the compiler.
     #[error("cannot be loaded: {0}")]
     Host(String),

@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use leasehold_records::printable;
 use wasmtime::component::{Linker as ComponentLinker, Resource};
 use wasmtime::{Caller, Linker, StoreContextMut};
 use wasmtime_wasi::filesystem::{Descriptor, FsPerms, WasiFilesystemView as _};
@@ -233,6 +234,7 @@ impl Host {
     }
 
     fn say_not_opened(&self, path: &str) {
+        let path = printable::head(path).0;
         self.output.remark(&format!(
             "{path:?} was not opened: it is a pipe, a socket or a device, and a guest gets files only"
         ));

@@ -2,12 +2,13 @@
 //!
 //! For people: whether it may run is decided by loading it. This file must never run anything.
 
+use std::sync::Arc;
+
 use super::error::LoadProblem;
 use super::form::{self, Form};
-use super::load::componentize;
-use super::proposals;
-use super::survey::survey;
+use super::prepare::{PrepareLimits, PreparedPlugin, Preparer, Preparing};
 use crate::allow::Allow;
+use crate::limits::Limits;
 
 /// What can be told of a plugin without compiling it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,19 +38,25 @@ pub enum ImportState {
     Refused(String),
 }
 
-/// Looks at a plugin's bytes, for a job of this name with these grants.
+/// Looks at a plugin's bytes, for a job of this name with these grants, within the limits on compiling.
 ///
 /// # Errors
 ///
-/// It is no plugin at all: not WebAssembly, cut off, or with nothing to run.
-pub fn inspect(bytes: &[u8], job: &str, allow: &Allow) -> Result<Inspection, LoadProblem> {
-    let mut found = survey(bytes)?;
-    let is_componentized = found.carries_component_type;
-    if is_componentized {
-        found = survey(&componentize(bytes)?)?;
-    }
+/// It is no plugin at all: not WebAssembly, cut off, or with nothing to run; or reading it took too much.
+pub async fn inspect(
+    preparing: Preparing,
+    bytes: Arc<[u8]>,
+    job: &str,
+    allow: &Allow,
+    limits: &Limits,
+) -> Result<Inspection, LoadProblem> {
+    let limits = PrepareLimits::of(job, limits);
+    let admit = |plugin: &PreparedPlugin| form::form_of(&plugin.survey).map(drop);
+    let read = Preparer::new(preparing)
+        .validate(&bytes, &limits, &admit)
+        .await?;
+    let (found, is_componentized) = (read.plugin.survey, read.plugin.is_componentized);
     let (form, contract) = form::form_of(&found)?;
-    proposals::validate(bytes)?;
     let nothing = Allow::default();
     let state = |import: &String| {
         if form::check_import(found.kind, import, job, &nothing).is_ok() {

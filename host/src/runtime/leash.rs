@@ -22,6 +22,11 @@ pub(crate) enum Cause {
     Stopped,
 }
 
+/// The private error with which a host call that works in pieces is broken off.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the run was ended in the middle of a host call")]
+pub(crate) struct Pulled(pub(crate) Cause);
+
 /// What holds one run.
 #[derive(Debug)]
 pub(crate) struct Leash {
@@ -57,6 +62,11 @@ impl Leash {
         self.timeout_at
             .is_some_and(|at| now >= at)
             .then_some(Cause::TimedOut)
+    }
+
+    /// As [`Leash::pulled`], for host calls that work in pieces and ask before each.
+    pub(crate) fn holds(&self) -> Result<(), Pulled> {
+        self.pulled().map_or(Ok(()), |cause| Err(Pulled(cause)))
     }
 
     /// Resolves when the run must end. It may be late; [`Leash::pulled`] never is.

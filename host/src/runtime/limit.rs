@@ -47,6 +47,8 @@ pub enum Limit {
     PluginSize,
     /// Time to compile.
     CompileTime,
+    /// Memory to compile.
+    CompileMemory,
 }
 
 impl Limit {
@@ -73,6 +75,7 @@ impl Limit {
             Self::HttpTimeout => "http_timeout",
             Self::PluginSize => "plugin_size",
             Self::CompileTime => "compile_time",
+            Self::CompileMemory => "compile_memory",
         }
     }
 

@@ -1,36 +1,38 @@
-//! From a file to a plugin that can be run: read, look, check, compile, link.
+//! From a file to a plugin that can be run: read, prepare, check, link.
 //!
-//! All of it happens on a thread of its own under the job's compile time, before any lock is asked
-//! for. A compiler that overstays cannot be stopped, so it is left behind and its place stays
-//! taken; when all places are, plugins are refused instead of piling up more threads. This file
-//! must never accept machine code, and must never block an async worker.
+//! Before any lock is asked for. What parses or compiles the bytes is `prepare`, in a process of its own; here
+//! their digest finds the entry that it left. This file must never accept machine code, and must never block
+//! an async worker.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::cache;
 use super::engine::{Engines, Links, Workshop};
-use super::error::{LoadError, LoadProblem};
+use super::error::{LoadError, LoadProblem, RuntimeError};
 use super::form::{self, Form};
 use super::http::{Net, Resolve};
+use super::options::RuntimeOptions;
 use super::plugin::{Facts, Plugin, Ready};
+use super::prepare::{CacheEntry, EntryState, EntryStore, PrepareLimits, PreparedPlugin, Preparer};
 use super::proposals;
 use super::shelf::Make;
-use super::survey::{Survey, survey};
+use super::survey::Survey;
 use crate::allow::Allow;
+use crate::config::hex;
 use crate::limits::Limits;
 use crate::owned::{Refusal, open};
 
-/// Plugins compiled at once. One compilation already uses all cores.
-const COMPILERS: usize = 2;
+/// Plugins read, or loaded from the cache, at once.
+const LOADERS: usize = 4;
 
 /// One plugin to load.
 #[derive(Clone, Debug)]
@@ -44,144 +46,284 @@ pub(crate) struct Order {
     pub(crate) grants: Allow,
 }
 
-/// Where plugins are compiled.
+/// Where plugins are loaded.
 pub(crate) struct Loader {
     engines: Arc<Engines>,
     resolver: Arc<dyn Resolve>,
-    places: Arc<Semaphore>,
-    left_behind: Arc<AtomicUsize>,
+    preparer: Preparer,
+    entries: Option<Arc<EntryStore>>,
+    desks: Arc<Semaphore>,
 }
 
-/// A taken place; freed when the compiler really is done.
-struct Place {
-    _permit: OwnedSemaphorePermit,
-    left_behind: Arc<AtomicUsize>,
-    answer: Option<oneshot::Sender<Result<Plugin, LoadProblem>>>,
+/// A plugin's bytes as they were read, and their digest.
+#[derive(Clone)]
+struct PluginFile {
+    bytes: Arc<[u8]>,
+    digest: [u8; 32],
+}
+
+/// A plugin that only has to be loaded.
+struct Prepared {
+    plugin: PreparedPlugin,
+    code: Code,
+}
+
+/// The place from which a prepared plugin's code comes.
+#[derive(Clone)]
+enum Code {
+    /// From the cache.
+    Entry(Arc<EntryStore>, CacheEntry),
+    /// Compiled in this process from these bytes, where there is no cache.
+    Bytes(Arc<[u8]>),
 }
 
 impl Loader {
-    pub(crate) fn new(engines: Arc<Engines>, resolver: Arc<dyn Resolve>) -> Self {
-        Self {
+    pub(crate) fn new(
+        engines: Arc<Engines>,
+        resolver: Arc<dyn Resolve>,
+        options: &RuntimeOptions,
+    ) -> Result<Self, RuntimeError> {
+        let preparer = Preparer::new(options.preparing.clone());
+        let entries = match &options.cache_dir {
+            Some(dir) => Some(Arc::new(open_entries(dir)?)),
+            None if preparer.is_in_children() => return Err(RuntimeError::NoCacheDir),
+            None => None,
+        };
+        Ok(Self {
             engines,
             resolver,
-            places: Arc::new(Semaphore::new(COMPILERS)),
-            left_behind: Arc::new(AtomicUsize::new(0)),
-        }
+            preparer,
+            entries,
+            desks: Arc::new(Semaphore::new(LOADERS)),
+        })
     }
 
+    /// Loads answered by the compile cache since the start.
+    pub(crate) fn cache_hits(&self) -> usize {
+        self.entries.as_ref().map_or(0, |entries| entries.hits())
+    }
+
+    #[cfg(test)]
     pub(crate) fn engines(&self) -> &Engines {
         &self.engines
     }
 
     pub(crate) async fn load(&self, order: Order) -> Result<Plugin, LoadError> {
         let (job, path) = (order.job.clone(), order.path.clone());
-        self.attempt(order)
+        self.attempt(Arc::new(order))
             .await
             .map_err(|problem| LoadError { job, path, problem })
     }
 
-    async fn attempt(&self, order: Order) -> Result<Plugin, LoadProblem> {
-        let most = order.limits.compile_time;
-        let late = LoadProblem::CompileTime {
-            job: order.job.clone(),
-            most,
+    async fn attempt(&self, order: Arc<Order>) -> Result<Plugin, LoadProblem> {
+        let file = {
+            let order = order.clone();
+            self.at_desk(&order.clone(), move || read_file(&order))
+                .await?
         };
-        let permit = self.place(&order).await?;
-        let (answer, mut answered) = oneshot::channel();
-        let place = Place {
-            _permit: permit,
-            left_behind: self.left_behind.clone(),
-            answer: Some(answer),
-        };
-        let engines = self.engines.clone();
-        let resolver = self.resolver.clone();
-        thread::Builder::new()
-            .name("leasehold-compile".to_owned())
-            .spawn(move || place.fill(&engines, &resolver, &order))
-            .map_err(|error| LoadProblem::Host(format!("no thread to compile on: {error}")))?;
-        match timeout(most, &mut answered).await {
+        // An entry that is broken or gone by the time it is loaded is made anew, once.
+        for is_last in [false, true] {
+            let prepared = match self.find(&order, &file).await? {
+                Some(prepared) => prepared,
+                None => self.prepare(&order, &file).await?,
+            };
+            let (engines, resolver) = (self.engines.clone(), self.resolver.clone());
+            let (with, of) = (order.clone(), file.clone());
+            let finish = move || finish(&engines, &resolver, &with, &of, prepared);
+            match self.at_desk(&order, finish).await? {
+                Finished::Loaded(plugin) => return Ok(*plugin),
+                Finished::EntryGone if is_last => break,
+                Finished::EntryGone => {}
+            }
+        }
+        Err(LoadProblem::Host(
+            "its entry in the compile cache changes all the time: keep other programs from it"
+                .to_owned(),
+        ))
+    }
+
+    /// Does work that blocks, on a thread for that, within the job's compile time.
+    async fn at_desk<T: Send + 'static>(
+        &self,
+        order: &Order,
+        work: impl FnOnce() -> Result<T, LoadProblem> + Send + 'static,
+    ) -> Result<T, LoadProblem> {
+        let failed = |error: &dyn std::fmt::Display| LoadProblem::Host(error.to_string());
+        let desk = self.desks.clone().acquire_owned().await;
+        let desk = desk.map_err(|error| failed(&error))?;
+        // The desk is free again when the work really is done, even if that is given up on.
+        let work = tokio::task::spawn_blocking(move || {
+            let _desk = desk;
+            work()
+        });
+        match timeout(order.limits.compile_time, work).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(LoadProblem::Host("the compiler failed".to_owned())),
-            Err(_) => {
-                self.left_behind.fetch_add(1, Ordering::SeqCst);
-                answered.close();
-                let Ok(result) = answered.try_recv() else {
-                    return Err(late);
-                };
-                // It answered in this very moment, so it is not left behind.
-                self.left_behind.fetch_sub(1, Ordering::SeqCst);
-                result
-            }
+            Ok(Err(error)) => Err(failed(&error)),
+            Err(_) => Err(late(order, order.limits.compile_time)),
         }
     }
 
-    /// Waits for a place for as long as those who hold one can be expected to finish.
-    async fn place(&self, order: &Order) -> Result<OwnedSemaphorePermit, LoadProblem> {
-        loop {
-            let place = self.places.clone().acquire_owned();
-            match timeout(order.limits.compile_time, place).await {
-                Ok(Ok(permit)) => return Ok(permit),
-                Ok(Err(closed)) => return Err(LoadProblem::Host(closed.to_string())),
-                Err(_) if self.left_behind.load(Ordering::SeqCst) >= COMPILERS => {
-                    return Err(LoadProblem::CompilersBusy);
-                }
-                Err(_) => {}
-            }
-        }
+    /// The plugin as it was prepared before.
+    async fn find(
+        &self,
+        order: &Order,
+        file: &PluginFile,
+    ) -> Result<Option<Prepared>, LoadProblem> {
+        let Some(entries) = self.entries.clone() else {
+            return Ok(None);
+        };
+        let digest = file.digest;
+        self.at_desk(order, move || {
+            entries
+                .check_dir()
+                .map_err(|error| LoadProblem::Host(error.to_string()))?;
+            let entry = entries.find(&digest);
+            Ok(entry.map(|entry| Prepared {
+                plugin: entry.plugin.clone(),
+                code: Code::Entry(entries, entry),
+            }))
+        })
+        .await
+    }
+
+    /// Lets the plugin be read and compiled.
+    async fn prepare(&self, order: &Order, file: &PluginFile) -> Result<Prepared, LoadProblem> {
+        let limits = PrepareLimits::of(&order.job, &order.limits);
+        let Some(entries) = self.entries.clone() else {
+            let done = self
+                .preparer
+                .validate(&file.bytes, &limits, &|_| Ok(()))
+                .await?;
+            let bytes = done.bytes.unwrap_or_else(|| file.bytes.clone());
+            return Ok(Prepared {
+                plugin: done.plugin,
+                code: Code::Bytes(bytes),
+            });
+        };
+        let unusable = |error: io::Error| {
+            LoadProblem::Host(format!("the compile cache cannot be used: {error}"))
+        };
+        let dir = {
+            let entries = entries.clone();
+            self.at_desk(order, move || entries.work_dir().map_err(unusable))
+                .await?
+        };
+        let admit = |plugin: &PreparedPlugin| admit(order, &plugin.survey).map(drop);
+        let done = self
+            .preparer
+            .compile(&file.bytes, &limits, dir.path(), &admit)
+            .await?;
+        let digest = file.digest;
+        self.at_desk(order, move || {
+            let kept = entries.keep(&digest, done.plugin, &dir);
+            let entry = kept.map_err(unusable)?;
+            Ok(Prepared {
+                plugin: entry.plugin.clone(),
+                code: Code::Entry(entries, entry),
+            })
+        })
+        .await
     }
 }
 
-impl Place {
-    fn fill(mut self, engines: &Engines, resolver: &Arc<dyn Resolve>, order: &Order) {
-        let result = load(engines, resolver, order);
-        if let Some(answer) = self.answer.take()
-            && answer.send(result).is_err()
-        {
-            // The one who asked had given up; we are no longer left behind.
-            self.left_behind.fetch_sub(1, Ordering::SeqCst);
-        }
+fn open_entries(dir: &Path) -> Result<EntryStore, RuntimeError> {
+    let path = cache::prepare(dir)?;
+    EntryStore::open(&path).map_err(|error| RuntimeError::Cache {
+        path,
+        reason: error.to_string(),
+    })
+}
+
+fn late(order: &Order, most: Duration) -> LoadProblem {
+    LoadProblem::CompileTime {
+        job: order.job.clone(),
+        most,
     }
 }
 
-fn load(
-    engines: &Engines,
-    resolver: &Arc<dyn Resolve>,
-    order: &Order,
-) -> Result<Plugin, LoadProblem> {
-    let mut bytes = match &order.bytes {
+/// The bytes and their digest, if the file is within its size and the one that is pinned.
+fn read_file(order: &Order) -> Result<PluginFile, LoadProblem> {
+    let bytes = match &order.bytes {
         Some(bytes) if bytes.len() as u64 > order.limits.plugin_bytes => {
             return Err(LoadProblem::TooBig {
                 job: order.job.clone(),
                 most: order.limits.plugin_bytes,
             });
         }
-        Some(bytes) => Cow::Borrowed(&**bytes),
-        None => Cow::Owned(read(&order.path, order)?),
+        Some(bytes) => bytes.clone(),
+        None => read(&order.path, order)?.into(),
     };
-    let size = bytes.len() as u64;
-    let sha256: [u8; 32] = Sha256::digest(&bytes).into();
-    check_digest(order, &sha256)?;
-    let mut found = survey(&bytes)?;
-    if found.carries_component_type {
-        bytes = Cow::Owned(componentize(&bytes)?);
-        found = survey(&bytes)?;
-    }
-    let (form, contract) = form::form_of(&found)?;
-    form::check_imports(&found, &order.job, &order.grants)?;
-    check_memory(order, &found)?;
+    let digest: [u8; 32] = Sha256::digest(&bytes).into();
+    check_digest(order, &digest)?;
+    Ok(PluginFile { bytes, digest })
+}
+
+/// Whether the job may have this plugin, and how it is run.
+fn admit(order: &Order, survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
+    let form = form::form_of(survey)?;
+    form::check_imports(survey, &order.job, &order.grants)?;
+    check_memory(order, survey)?;
+    Ok(form)
+}
+
+/// The end of a load.
+enum Finished {
+    Loaded(Box<Plugin>),
+    /// The entry was broken, or is gone.
+    EntryGone,
+}
+
+/// Loads the code of a prepared plugin and links it.
+fn finish(
+    engines: &Engines,
+    resolver: &Arc<dyn Resolve>,
+    order: &Order,
+    file: &PluginFile,
+    prepared: Prepared,
+) -> Result<Finished, LoadProblem> {
+    let survey = prepared.plugin.survey;
+    let (form, contract) = admit(order, &survey)?;
     let net = Net::of(&order.grants, resolver).map_err(LoadProblem::Certificates)?;
-    let (ready, workshop) = compile(engines, order, form, &bytes)
-        .map_err(|problem| proposals::name_proposal(form::explain(problem, &found), &bytes))?;
-    Ok(Plugin::new(
+    let mut is_entry_gone = false;
+    let loaded = link(engines, order, file, |workshop, links| {
+        let bytes = match &prepared.code {
+            Code::Bytes(bytes) => return Ready::make(workshop, form, bytes, links),
+            Code::Entry(entries, entry) => match entries.state(&file.digest, entry) {
+                EntryState::Sealed(component) => component,
+                EntryState::Missing | EntryState::Broken => {
+                    is_entry_gone = true;
+                    return Err(LoadProblem::Host("its entry is gone".to_owned()));
+                }
+            },
+        };
+        let before = engines.cache_misses();
+        let bytes = bytes.as_deref().unwrap_or(&file.bytes);
+        let ready = Ready::make(workshop, form, bytes, links);
+        if engines.cache_misses() > before {
+            report_miss(order);
+        }
+        ready
+    });
+    let (ready, workshop) = match loaded {
+        Err(_) if is_entry_gone => return Ok(Finished::EntryGone),
+        other => other.map_err(|problem| {
+            let problem = form::explain(problem, &survey);
+            match &prepared.code {
+                Code::Bytes(bytes) => proposals::name_proposal(problem, bytes),
+                Code::Entry(..) => problem,
+            }
+        })?,
+    };
+    Ok(Finished::Loaded(Box::new(Plugin::new(
         Facts {
             job: order.job.clone(),
             path: order.path.clone(),
             form,
-            sha256: hex(&sha256),
-            size_bytes: size,
-            imports: found.imports,
+            sha256: hex(&file.digest),
+            size_bytes: file.bytes.len() as u64,
+            imports: survey.imports,
             contract,
-            memory_minimum_bytes: found.memory_minimum,
+            memory_minimum_bytes: survey.memory_minimum,
             pooled: workshop.pooled,
         },
         order.limits.clone(),
@@ -189,7 +331,18 @@ fn load(
         net,
         ready,
         workshop,
-    ))
+    ))))
+}
+
+/// Once for each process: the cache's key and the compiler's do not match, which is a fault of ours.
+fn report_miss(order: &Order) {
+    static REPORTED: AtomicBool = AtomicBool::new(false);
+    if !REPORTED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            job = order.job,
+            "a plugin that was compiled was not found in the cache and was compiled in this process"
+        );
+    }
 }
 
 /// Reads at most the limit, from nothing but a regular file.
@@ -236,17 +389,6 @@ fn check_digest(order: &Order, found: &[u8; 32]) -> Result<(), LoadProblem> {
     }
 }
 
-fn hex(bytes: &[u8; 32]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 fn check_memory(order: &Order, found: &Survey) -> Result<(), LoadProblem> {
     let most = order.limits.memory_bytes;
     if found.memory_minimum > most {
@@ -259,46 +401,25 @@ fn check_memory(order: &Order, found: &Survey) -> Result<(), LoadProblem> {
     Ok(())
 }
 
-/// Wraps a core module that carries component types into the component it describes.
-pub(crate) fn componentize(core: &[u8]) -> Result<Vec<u8>, LoadProblem> {
-    use wasi_preview1_component_adapter_provider as provider;
-    wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(core)
-        // The adapter goes in only where preview 1 is imported.
-        .and_then(|encoder| {
-            encoder.adapter(
-                provider::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
-                provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
-            )
-        })
-        .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| {
-            let reason = LoadProblem::name(&format!("{error:#}"));
-            proposals::name_proposal(LoadProblem::Invalid { reason }, core)
-        })
-}
-
-/// Compiles on the first engine that takes the plugin.
-fn compile(
+/// Takes or makes the plugin on the first engine that takes it.
+fn link(
     engines: &Engines,
     order: &Order,
-    form: Form,
-    bytes: &[u8],
+    file: &PluginFile,
+    mut make: impl FnMut(&Workshop, Links) -> Result<Ready, LoadProblem>,
 ) -> Result<(Arc<Ready>, Arc<Workshop>), LoadProblem> {
     let choice = engines
         .choose(&order.limits)
         .map_err(|error| LoadProblem::Host(error.to_string()))?;
     let mut refusal = LoadProblem::Host("no engine for these limits".to_owned());
     let links = Links::of(&order.grants);
-    let make = Make::of(bytes, links);
     for workshop in choice {
-        let compile = || {
+        let found = workshop.shelf.get_or(Make::of(file.digest, links), || {
             let checked = engines.check_cache();
             checked.map_err(|error| LoadProblem::Host(error.to_string()))?;
-            Ready::make(&workshop, form, bytes, links)
-        };
-        match workshop.shelf.get_or(make, compile) {
+            make(&workshop, links)
+        });
+        match found {
             Ok(ready) => return Ok((ready, workshop)),
             Err(problem) => refusal = problem,
         }

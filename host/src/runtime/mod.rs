@@ -10,11 +10,12 @@
 //!
 //! # Layout
 //!
-//! - `load`: file → `survey` (`caps`, `entry`) → `form` → compiled `plugin`, on the `engine` that fits
+//! - `load`: file → `prepare` (in a child process: `survey` with `caps`, `type_nesting` and `entry`, machine code) → `form` →
+//!   `plugin`, on the `engine` that fits
 //! - `proposals`: the WebAssembly features that guests may use
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
-//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out
+//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out; `current`: what libraries log for it
 //!
 //! Architecture Invariant: this module is the only one that names `wasmtime`, and no type of
 //! `wasmtime` appears in its public interface.
@@ -23,6 +24,7 @@ mod authority;
 mod cache;
 mod caps;
 mod contract;
+pub(crate) mod current;
 mod disk;
 mod disk_preview1;
 mod disk_wasi;
@@ -30,6 +32,7 @@ mod engine;
 mod entry;
 mod error;
 mod event;
+mod exit;
 mod fault;
 mod files;
 mod form;
@@ -47,7 +50,9 @@ mod mark;
 mod meter;
 mod options;
 mod output;
+mod passed;
 mod plugin;
+mod prepare;
 mod proposals;
 mod redact;
 mod report;
@@ -57,6 +62,7 @@ mod slot;
 mod spec;
 mod survey;
 mod tail;
+mod type_nesting;
 mod verdict;
 mod wasi;
 mod watchdog;
@@ -80,7 +86,9 @@ pub use kv::{Entry, GuestKv, KvError};
 pub use limit::Limit;
 pub use mark::PollMark;
 pub use options::RuntimeOptions;
+pub use passed::RawOutput;
 pub use plugin::{Facts, Plugin};
+pub use prepare::{Preparing, run_if_asked};
 pub(crate) use proposals::validate;
 pub use report::{RunEnd, RunReport};
 pub use slot::{Reservation, Slot, Slots};
@@ -117,7 +125,7 @@ impl Runtime {
         let engines = Arc::new(Engines::new(options, watchdog.clone())?);
         Ok(Self {
             watchdog,
-            loader: Loader::new(engines, resolver),
+            loader: Loader::new(engines, resolver, options)?,
             slots: Slots::new(options.max_runs),
             descriptors: Arc::new(Descriptors::of_process()),
         })
@@ -209,7 +217,7 @@ impl Runtime {
 
     /// Loads answered by the compile cache since the start.
     pub fn cache_hits(&self) -> usize {
-        self.loader.engines().cache_hits()
+        self.loader.cache_hits()
     }
 
     /// Stops and joins the watchdog thread. All runs must have been reported.

@@ -3,7 +3,8 @@
 //! Guests call in, nobody is waited for: events go over a bounded channel and are dropped and
 //! counted when nobody reads. This file must never block a guest or pass on raw guest bytes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use leasehold_lock::{BootTime, Clock};
@@ -16,11 +17,10 @@ use super::lines::LineBuffer;
 use super::redact::Redactor;
 use super::tail::Tail;
 use crate::limits::Limits;
+use crate::rate::Rate;
 
 /// Least time between two progress events: ten a second are more than a person can read.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
-/// The log rate counts per this time.
-const RATE_WINDOW: Duration = Duration::from_secs(1);
 
 /// The output of one run.
 pub(crate) struct Output {
@@ -28,6 +28,8 @@ pub(crate) struct Output {
     gate: Arc<Gate>,
     redactor: Arc<Redactor>,
     progress_held: Notify,
+    /// Lines of libraries that came while the state was locked.
+    missed: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -40,14 +42,6 @@ struct State {
     progress_sent_at: Option<BootTime>,
     progress: Option<GuestEvent>,
     dropped: u64,
-}
-
-/// Lines let through in the current second.
-struct Rate {
-    most: u32,
-    since: BootTime,
-    passed: u32,
-    held_back: u64,
 }
 
 /// What was said in total, for the report.
@@ -65,17 +59,13 @@ impl Output {
         redactor: Arc<Redactor>,
         events: mpsc::Sender<GuestEvent>,
     ) -> Self {
-        let rate = Rate {
-            most: limits.log_lines_per_second,
-            since: clock.now(),
-            passed: 0,
-            held_back: 0,
-        };
+        let rate = Rate::new(limits.log_lines_per_second, clock.now());
         Self {
             clock,
             gate,
             redactor,
             progress_held: Notify::new(),
+            missed: AtomicU64::new(0),
             state: Mutex::new(State {
                 events,
                 stdout: LineBuffer::default(),
@@ -116,6 +106,32 @@ impl Output {
     /// What the host has to say about something that the guest did.
     pub(crate) fn remark(&self, text: &str) {
         self.log(Level::Warn, text, Vec::new());
+    }
+
+    /// A line that a library logs on the guest's behalf. Counts as output of the guest, but is not kept for the
+    /// record, so that it cannot push the guest's own words out of it.
+    pub(crate) fn library(&self, level: Level, text: impl FnOnce() -> String) {
+        // A library may log while this state is locked by its own caller: waiting would be for ever.
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.missed.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        };
+        let at = self.gate.entered_at();
+        if !state.admits(at) {
+            return;
+        }
+        let text = self.clean(&text());
+        state.send(GuestEvent::Line(Line {
+            stream: Stream::Log,
+            level: Some(level),
+            text,
+            fields: Vec::new(),
+            at,
+        }));
     }
 
     /// One printable line of any text of the guest, without secrets.
@@ -166,7 +182,7 @@ impl Output {
         Said {
             text: state.tail.text(),
             truncated_bytes: state.tail.truncated(),
-            lines_dropped: state.dropped,
+            lines_dropped: state.dropped + self.missed.load(Ordering::Relaxed),
         }
     }
 
@@ -206,14 +222,21 @@ impl State {
     fn line(&mut self, line: Line) {
         fault::abort_on(&line.text);
         self.tail.push(&line.text);
-        if self.rate.rolls_over(line.at) {
-            self.say_what_was_held_back(line.at);
-        }
-        if self.rate.passes() {
+        if self.admits(line.at) {
             self.send(GuestEvent::Line(line));
-        } else {
+        }
+    }
+
+    /// True if the rate has room for one more line.
+    fn admits(&mut self, at: BootTime) -> bool {
+        if self.rate.rolls_over(at) {
+            self.say_what_was_held_back(at);
+        }
+        let passes = self.rate.passes();
+        if !passes {
             self.dropped += 1;
         }
+        passes
     }
 
     fn send(&mut self, event: GuestEvent) {
@@ -223,9 +246,9 @@ impl State {
     }
 
     fn say_what_was_held_back(&mut self, at: BootTime) {
-        let held_back = std::mem::take(&mut self.rate.held_back);
+        let held_back = self.rate.take_held_back();
         if held_back > 0 {
-            let most = self.rate.most;
+            let most = self.rate.most();
             self.send(GuestEvent::Line(Line {
                 stream: Stream::Log,
                 level: Some(Level::Warn),
@@ -247,28 +270,6 @@ impl State {
         if let Some(progress) = self.progress.take() {
             self.progress_sent_at = Some(now);
             self.send(progress);
-        }
-    }
-}
-
-impl Rate {
-    /// Starts a new second when the old one is over.
-    fn rolls_over(&mut self, now: BootTime) -> bool {
-        let over = now.since(self.since) >= RATE_WINDOW;
-        if over {
-            self.since = now;
-            self.passed = 0;
-        }
-        over
-    }
-
-    fn passes(&mut self) -> bool {
-        if self.passed < self.most {
-            self.passed += 1;
-            true
-        } else {
-            self.held_back += 1;
-            false
         }
     }
 }

@@ -18,10 +18,12 @@ use super::error::LoadProblem;
 /// | reference types (`funcref` tables, long call indices) | Rust, Python, wit-component |
 /// | extended constant expressions | Python: position-independent libraries |
 /// | multi-value | Rust and C with `-C target-feature` or `-mmultivalue` |
+/// | several memories in one module | the engine: adapters between the parts of a composed component name both memories |
 /// | SIMD, 128 bits and deterministic | Rust and C with `simd128`; `memchr` and the like |
 pub(crate) const OFFERED: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::EXTENDED_CONST)
     .union(WasmFeatures::COMPONENT_MODEL)
+    .union(WasmFeatures::MULTI_MEMORY)
     .difference(WasmFeatures::GC_TYPES);
 
 /// A proposal that is left off.
@@ -84,11 +86,6 @@ pub(crate) const LEFT_OFF: &[Proposal] = &[
         WasmFeatures::TAIL_CALL,
         "tail calls",
         "build it without tail calls (-mtail-call, target-feature=+tail-call)",
-    ),
-    off(
-        WasmFeatures::MULTI_MEMORY,
-        "several memories in one module",
-        DEFAULTS,
     ),
     off(
         WasmFeatures::MEMORY64,

@@ -3,9 +3,15 @@
 //! A granted secret's value, and each of its lines, becomes `[secret NAME]` wherever it stands as it
 //! is. What a guest encodes, reverses or spells out letter by letter cannot be found; granting a
 //! secret to a plugin is trusting it that far. This file must never show what it looks for.
+//!
+//! A text is cut, made printable and searched, each once: the work is bounded by the longest text, and does not
+//! grow with the number of secrets or of their lines.
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use aho_corasick::Anchored;
+use aho_corasick::automaton::{Automaton as _, StateID};
+use aho_corasick::nfa::contiguous::NFA;
 use leasehold_records::printable;
 
 use crate::secrets::Secrets;
@@ -14,77 +20,198 @@ use crate::secrets::Secrets;
 const SHORTEST_LINE: usize = 4;
 /// A piece of a secret at a cut that is shorter than this gives nothing away.
 const SHORTEST_PIECE: usize = 3;
+/// Steps of the search for a piece of a secret at a cut. Only a secret that repeats itself needs as many.
+const MOST_STEPS: usize = 256 * 1024;
+/// The text in place of all others, when no search can be built for a run's secrets.
+const WITHHELD: &str = "[secrets of this run are too large to be looked for: not shown]";
 
-/// What to look for, and what to put in its place.
+/// Replaces secrets in texts of one run.
 #[derive(Default)]
-pub(crate) struct Redactor {
-    /// The longest first, so that a secret that contains another is seen as a whole.
-    needles: Vec<(String, String)>,
+pub(crate) enum Redactor {
+    /// The run has no secrets.
+    #[default]
+    Nothing,
+    Secrets(Box<Search>),
+    /// The secrets cannot be searched for.
+    Everything,
+}
+
+/// All secrets of a run, prepared once.
+pub(crate) struct Search {
+    nfa: NFA,
+    /// The states in which a search begins, anywhere in a text and at its beginning only.
+    anywhere: StateID,
+    at_start: StateID,
+    /// In the form that printing gives them, sorted.
+    needles: Vec<Needle>,
+    longest: usize,
+    marks: Vec<String>,
+}
+
+struct Needle {
+    text: String,
+    /// Index of the mark that replaces it.
+    mark: usize,
+}
+
+/// A part of a text that holds a secret, or a piece of one.
+struct Found {
+    start: usize,
+    end: usize,
+    mark: usize,
+    /// The longest part decides about the mark where parts overlap.
+    length: usize,
 }
 
 impl Redactor {
     pub(crate) fn new(secrets: &Secrets) -> Self {
-        let mut needles = Vec::new();
+        let mut marks = Vec::new();
+        let mut needles = BTreeMap::new();
         for (name, value) in secrets.iter() {
-            let mark = format!("[secret {name}]");
             let lines = value.lines().map(str::trim);
             let lines = lines.filter(|line| line.len() >= SHORTEST_LINE);
             for form in std::iter::once(value).chain(lines) {
-                // As it is, and as it looks after its control characters were replaced.
-                for form in [form.to_owned(), printable::line(form)] {
-                    needles.push((form, mark.clone()));
-                }
+                // A text has no room for more of it.
+                let form = printable::line(printable::head(form).0);
+                needles.entry(form).or_insert(marks.len());
             }
+            marks.push(format!("[secret {name}]"));
         }
-        needles.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then(a.cmp(b)));
-        needles.dedup_by(|(a, _), (b, _)| a == b);
-        Self { needles }
+        if needles.is_empty() {
+            return Self::Nothing;
+        }
+        let needles = needles.into_iter();
+        let needles = needles.map(|(text, mark)| Needle { text, mark }).collect();
+        Search::build(needles, marks)
+            .map_or(Self::Everything, |search| Self::Secrets(Box::new(search)))
     }
 
     /// One printable line of any text, without secrets.
     pub(crate) fn line(&self, text: &str) -> String {
-        if self.needles.is_empty() {
-            return printable::line(text);
+        let (kept, was_cut) = printable::head(text);
+        let mut line = self.clean(kept, was_cut);
+        if was_cut {
+            line.push_str(printable::CUT);
         }
-        let bare = self.replaced(text);
-        self.replaced(&printable::line(&bare)).into_owned()
+        line
     }
 
-    /// As [`Redactor::line`], for bytes that should be UTF-8. `was_cut` says that more followed, which
-    /// may have been the rest of a secret.
+    /// As [`Redactor::line`], for bytes that should be UTF-8 and are no longer than a line may be. `was_cut` says
+    /// that more followed, which may have been the rest of a secret.
     pub(crate) fn bytes(&self, raw: &[u8], was_cut: bool) -> String {
-        let text = String::from_utf8_lossy(raw);
-        if was_cut && !self.needles.is_empty() {
-            let bare = self.replaced(&text);
-            return self.line(&self.without_started(&bare));
-        }
-        self.line(&text)
+        self.clean(&String::from_utf8_lossy(raw), was_cut)
     }
 
-    fn replaced<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let mut text = Cow::Borrowed(text);
-        for (needle, mark) in &self.needles {
-            if text.contains(needle.as_str()) {
-                text = Cow::Owned(text.replace(needle.as_str(), mark));
+    fn clean(&self, text: &str, was_cut: bool) -> String {
+        match self {
+            Self::Nothing => printable::line(text),
+            Self::Secrets(search) => search.without_secrets(printable::line(text), was_cut),
+            Self::Everything => WITHHELD.to_owned(),
+        }
+    }
+}
+
+impl Search {
+    /// `None` if the needles do not fit the search.
+    fn build(needles: Vec<Needle>, marks: Vec<String>) -> Option<Self> {
+        let nfa = NFA::new(needles.iter().map(|needle| &needle.text)).ok()?;
+        Some(Self {
+            anywhere: nfa.start_state(Anchored::No).ok()?,
+            at_start: nfa.start_state(Anchored::Yes).ok()?,
+            longest: needles.iter().map(|needle| needle.text.len()).max()?,
+            nfa,
+            needles,
+            marks,
+        })
+    }
+
+    fn without_secrets(&self, line: String, was_cut: bool) -> String {
+        let mut found = self.found(line.as_bytes());
+        if was_cut && let Some(started) = self.started(&line) {
+            add(&mut found, started);
+        }
+        if found.is_empty() {
+            return line;
+        }
+        let mut out = String::with_capacity(line.len());
+        let mut shown = 0;
+        for part in found {
+            out.push_str(&line[shown..part.start]);
+            out.push_str(&self.marks[part.mark]);
+            shown = part.end;
+        }
+        out.push_str(&line[shown..]);
+        out
+    }
+
+    /// The parts of `line` that needles cover, in order.
+    fn found(&self, line: &[u8]) -> Vec<Found> {
+        let mut found = Vec::new();
+        let mut state = self.anywhere;
+        for (at, byte) in line.iter().enumerate() {
+            state = self.nfa.next_state(Anchored::No, state, *byte);
+            if self.nfa.is_match(state) {
+                // The first is the longest that ends here: the others are its ends.
+                let needle = &self.needles[self.nfa.match_pattern(state, 0).as_usize()];
+                let length = needle.text.len();
+                let part = Found {
+                    start: at + 1 - length,
+                    end: at + 1,
+                    mark: needle.mark,
+                    length,
+                };
+                add(&mut found, part);
             }
         }
-        text
+        found
     }
 
-    /// `text` with the beginning of a secret at its end replaced.
-    fn without_started<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let started = self.needles.iter().filter_map(|(needle, mark)| {
-            let longest = (SHORTEST_PIECE..needle.len())
-                .rev()
-                .filter(|length| needle.is_char_boundary(*length))
-                .find(|length| text.ends_with(&needle[..*length]))?;
-            Some((longest, mark))
-        });
-        match started.max_by_key(|(length, _)| *length) {
-            Some((length, mark)) => Cow::Owned(format!("{}{mark}", &text[..text.len() - length])),
-            None => Cow::Borrowed(text),
+    /// The longest beginning of a needle at the end of `line`, which was cut there.
+    fn started(&self, line: &str) -> Option<Found> {
+        let mut steps = MOST_STEPS;
+        let last = line.len().checked_sub(SHORTEST_PIECE)?;
+        let first = line.floor_char_boundary(line.len().saturating_sub(self.longest));
+        let starts = line[first..].char_indices().map(|(at, _)| first + at);
+        for start in starts.take_while(|start| *start <= last) {
+            let piece = &line[start..];
+            let begins = self.begins(piece.as_bytes(), &mut steps);
+            // A piece that costs too much to look for is taken to be there.
+            if begins || steps == 0 {
+                let at = self.needles.partition_point(|n| n.text.as_str() < piece);
+                return Some(Found {
+                    start,
+                    end: line.len(),
+                    mark: self.needles.get(at).map_or(0, |needle| needle.mark),
+                    length: piece.len(),
+                });
+            }
+        }
+        None
+    }
+
+    /// True if some needle begins with all of `piece`.
+    fn begins(&self, piece: &[u8], steps: &mut usize) -> bool {
+        let mut state = self.at_start;
+        for byte in piece {
+            *steps = steps.saturating_sub(1);
+            state = self.nfa.next_state(Anchored::Yes, state, *byte);
+            if self.nfa.is_dead(state) || *steps == 0 {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Adds a part that ends after all others: what it covers or overlaps becomes one with it.
+fn add(found: &mut Vec<Found>, mut part: Found) {
+    while let Some(before) = found.pop_if(|before| before.end > part.start) {
+        part.start = part.start.min(before.start);
+        if before.length > part.length {
+            (part.mark, part.length) = (before.mark, before.length);
         }
     }
+    found.push(part);
 }
 
 #[cfg(test)]
@@ -138,5 +265,82 @@ mod tests {
         let text = format!("{}hunter2", "x".repeat(printable::LONGEST_TEXT - 3));
         let line = redactor.line(&text);
         assert!(!line.contains("hun"), "{}", &line[line.len() - 40..]);
+    }
+
+    #[test]
+    fn a_text_is_cut_before_it_is_searched() {
+        let redactor = redactor(&[("key", "hunter2")]);
+        let long = format!("hunter2 {}", "x".repeat(4 << 20));
+        let line = redactor.line(&long);
+        assert!(line.starts_with("[secret key] xxx") && line.ends_with(" […]"));
+        assert!(line.len() < printable::LONGEST_TEXT + 32);
+    }
+
+    #[test]
+    fn secrets_that_overlap_in_a_text_show_none_of_either() {
+        let redactor = redactor(&[("a", "abcd"), ("b", "bcdefgh"), ("c", "xyxy")]);
+        assert_eq!(redactor.line("abcdefgh."), "[secret b].");
+        assert_eq!(redactor.line("xyxyxy"), "[secret c]");
+        assert_eq!(redactor.line("xyxyxyxy"), "[secret c]");
+        assert_eq!(redactor.line("abcdabcd"), "[secret a][secret a]");
+    }
+
+    /// The search against one that tries every needle at every place.
+    #[test]
+    fn the_search_finds_what_a_slow_one_finds() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut word = |most| -> String {
+            let length = random.usize(4..most);
+            (0..length)
+                .map(|_| random.choice(['a', 'b', 'é']).unwrap())
+                .collect()
+        };
+        for _ in 0..300 {
+            let values: Vec<String> = (0..6).map(|_| word(12)).collect();
+            let named: Vec<(String, &String)> = values
+                .iter()
+                .enumerate()
+                .map(|(n, v)| (n.to_string(), v))
+                .collect();
+            let named: Vec<(&str, &str)> = named
+                .iter()
+                .map(|(n, v)| (n.as_str(), v.as_str()))
+                .collect();
+            let text = word(60);
+            let mut hidden = vec![false; text.len()];
+            for value in &values {
+                for (at, _) in text
+                    .char_indices()
+                    .filter(|(at, _)| text[*at..].starts_with(value.as_str()))
+                {
+                    hidden[at..at + value.len()].fill(true);
+                }
+            }
+            let kept: String = text
+                .char_indices()
+                .filter(|(at, _)| !hidden[*at])
+                .map(|(_, c)| c)
+                .collect();
+            let mut shown = redactor(&named).line(&text);
+            for (name, _) in &named {
+                shown = shown.replace(&format!("[secret {name}]"), "");
+            }
+            assert_eq!(shown, kept, "{text} without {values:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_many_lines_is_found_line_by_line() {
+        let lines: Vec<String> = (0..7_200).map(|n| format!("line-{n:03x}")).collect();
+        let redactor = redactor(&[("pem", &lines.join("\n"))]);
+        assert_eq!(redactor.line("a line-1c1f b"), "a [secret pem] b");
+        assert_eq!(redactor.bytes(b"a line-1c", true), "a [secret pem]");
+    }
+
+    #[test]
+    fn a_secret_that_repeats_itself_costs_no_more_at_a_cut() {
+        let redactor = redactor(&[("key", &format!("{}b", "a".repeat(4_000)))]);
+        let line = redactor.bytes("a".repeat(printable::LONGEST_TEXT).as_bytes(), true);
+        assert!(line.ends_with("[secret key]"), "{}", line.len());
     }
 }

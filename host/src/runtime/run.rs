@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use wasmtime::Store;
 
 use super::authority::Authority;
+use super::current;
 use super::disk::Disk;
 use super::event::GuestEvent;
 use super::gate::Gate;
@@ -126,6 +127,7 @@ impl Run<'_> {
         let made = AtomicBool::new(false);
         let guest = drive(&mut store, self.plugin.ready(), &made);
         let guest = marked(self.spec.mark.as_ref(), guest);
+        let guest = current::within(self.output.clone(), guest);
         match guarded(&self.leash, self.output.errand(), guest).await {
             Ok(Ok(returned)) => (verdict::of_return(returned, self.clean()), None),
             Ok(Err(error)) if !made.load(Ordering::Relaxed) && verdict::is_of_host(&error) => {
@@ -156,7 +158,14 @@ impl Run<'_> {
         let limits = self.plugin.limits();
         let grants = self.plugin.grants();
         Ok(Host {
-            wasi: wasi::context(&self.spec, &self.authority, limits, grants, &self.output)?,
+            wasi: wasi::context(
+                &self.spec,
+                &self.authority,
+                limits,
+                grants,
+                &self.output,
+                &self.leash,
+            )?,
             http: self.http(),
             meter: Meter::new(limits, self.reading.clone()),
             gate: self.gate.clone(),

@@ -6,8 +6,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use sha2::{Digest, Sha256};
-
 use super::engine::Links;
 use super::error::LoadProblem;
 use super::plugin::Ready;
@@ -20,12 +18,9 @@ pub(crate) struct Make {
 }
 
 impl Make {
-    /// The make of a plugin: its bytes as they are compiled, and what is linked to them.
-    pub(crate) fn of(bytes: &[u8], links: Links) -> Self {
-        Self {
-            digest: Sha256::digest(bytes).into(),
-            links,
-        }
+    /// The make of a plugin: the digest of its file, and what is linked to it.
+    pub(crate) const fn of(digest: [u8; 32], links: Links) -> Self {
+        Self { digest, links }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::mark::PollMark;
+use super::passed::RawOutput;
 use crate::secrets::Secrets;
 
 /// Why a run happens.
@@ -45,6 +46,9 @@ pub struct RunSpec {
     pub secrets: Secrets,
     /// The job's `[jobs.NAME.config]` table as JSON text.
     pub config_json: String,
+    /// The reader of standard output as it is; otherwise it becomes lines that are events. Only for a run
+    /// without secrets.
+    pub raw_stdout: Option<RawOutput>,
     /// Longest time the run may take, on the boot-time clock.
     pub timeout: Option<Duration>,
     /// How the supervisor stops the run.

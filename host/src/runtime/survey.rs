@@ -5,9 +5,10 @@
 
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
 use wasmparser::{BinaryReaderError, Encoding, MemoryType, Parser, Payload, TypeRef};
 
-use super::caps::Tally;
+use super::caps::{self, Tally};
 use super::entry::{CoreEntry, Start};
 use super::error::LoadProblem;
 
@@ -21,7 +22,7 @@ const ELF: &[u8] = b"\x7fELF";
 const ELF_SYSTEM: (usize, u8) = (7, 200);
 
 /// What kind of binary it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
     /// A core module.
     Core,
@@ -30,7 +31,7 @@ pub(crate) enum Kind {
 }
 
 /// What the look found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Survey {
     pub(crate) kind: Kind,
     /// Top-level imports: interface names of components, `module` names of core modules.
@@ -52,7 +53,7 @@ pub(crate) fn survey(bytes: &[u8]) -> Result<Survey, LoadProblem> {
     let kind = kind_of(bytes)?;
     let mut look = Look {
         kind,
-        len: bytes.len(),
+        bytes,
         tally: Tally::default(),
         entry: CoreEntry::default(),
         imports: Names::default(),
@@ -88,7 +89,7 @@ impl<'a> Names<'a> {
 /// A look under way.
 struct Look<'a> {
     kind: Kind,
-    len: usize,
+    bytes: &'a [u8],
     tally: Tally,
     entry: CoreEntry<'a>,
     imports: Names<'a>,
@@ -109,7 +110,7 @@ impl<'a> Look<'a> {
         if top && self.kind == Kind::Core {
             self.entry.note(&payload);
         }
-        let len = self.len;
+        let len = self.bytes.len();
         let broken = |error: BinaryReaderError| broken(&error, len);
         match payload {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
@@ -167,11 +168,18 @@ impl<'a> Look<'a> {
                     }
                 }
             }
+            Payload::ComponentTypeSection(types) => {
+                let section = self.bytes.get(types.range());
+                caps::types(section.unwrap_or_default())?;
+            }
             Payload::CustomSection(section) => {
                 self.tally.custom_section()?;
                 self.tally.name(section.name())?;
-                self.carries_component_type |=
-                    top && self.kind == Kind::Core && section.name().starts_with(COMPONENT_TYPE);
+                let is_ours = top && self.kind == Kind::Core;
+                if is_ours && section.name().starts_with(COMPONENT_TYPE) {
+                    self.carries_component_type = true;
+                    self.tally.inner(section.data())?;
+                }
             }
             _ => {}
         }
@@ -179,7 +187,7 @@ impl<'a> Look<'a> {
     }
 
     fn end(self) -> Result<Survey, LoadProblem> {
-        let len = self.len;
+        let len = self.bytes.len();
         Ok(Survey {
             kind: self.kind,
             imports: self.imports.printable(),

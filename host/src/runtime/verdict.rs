@@ -12,7 +12,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::contract::bindings::exports::leasehold::job::guest::{Failure, Outcome};
 use super::gate::Refused;
-use super::leash::{Cause, Leash};
+use super::leash::{Cause, Leash, Pulled};
 use super::limit::Limit;
 use super::meter::Reading;
 use super::report::RunEnd;
@@ -71,6 +71,9 @@ pub(crate) fn of_error(
     if error.is::<Refused>() {
         return of_cause(Cause::Lost, tenure);
     }
+    if let Some(Pulled(cause)) = error.downcast_ref::<Pulled>() {
+        return of_cause(*cause, tenure);
+    }
     if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
         return match status {
             0 => RunEnd::Done(None),
@@ -110,6 +113,10 @@ pub(crate) fn backtrace_of(
     error: &wasmtime::Error,
     clean: impl Fn(&str) -> String,
 ) -> Option<String> {
+    if error.is::<I32Exit>() {
+        // It ended where it wanted to.
+        return None;
+    }
     let trace = error.downcast_ref::<WasmBacktrace>()?.to_string();
     // The engine prints a title, then `index: offset - module!function`, demangled.
     let frames = trace.lines().skip(1).map(|frame| {

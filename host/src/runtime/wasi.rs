@@ -13,12 +13,13 @@ use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p1::WasiP1Ctx;
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiView};
 
 use super::authority::Authority;
 use super::event::Stream;
 use super::files;
+use super::leash::{Leash, Pulled};
 use super::output::Output;
 use super::spec::RunSpec;
 use crate::allow::Allow;
@@ -26,6 +27,9 @@ use crate::limits::Limits;
 
 /// The most bytes of one write. It bounds what `write-zeroes` makes the host allocate.
 const WRITE_AT_ONCE: usize = 64 * 1024;
+/// Bytes of output between two questions to the leash. A byte may be a line of its own, which costs about a
+/// microsecond.
+const PIECE: usize = 4 * 1024;
 
 /// Builds the WASI state of one run. The preview-1 context holds a preview-2 one, so it serves
 /// every form of plugin. The error says which directory cannot be opened.
@@ -35,18 +39,22 @@ pub(crate) fn context(
     limits: &Limits,
     grants: &Allow,
     output: &Arc<Output>,
+    leash: &Arc<Leash>,
 ) -> Result<WasiP1Ctx, String> {
     let mut builder = WasiCtx::builder();
     builder
         .arg(&spec.job)
         .args(&spec.args)
-        .stdout(Captured::new(output, Stream::Stdout))
-        .stderr(Captured::new(output, Stream::Stderr))
+        .stderr(Captured::new(output, leash, Stream::Stderr))
         .max_random_size(limits.random_bytes)
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
         .allow_blocking_current_thread(false);
+    match &spec.raw_stdout {
+        Some(reader) => builder.stdout(reader.clone()),
+        None => builder.stdout(Captured::new(output, leash, Stream::Stdout)),
+    };
     environment(&mut builder, spec, authority);
     for dir in &grants.dirs {
         files::grant(&mut builder, dir)?;
@@ -86,15 +94,26 @@ fn environment(builder: &mut WasiCtxBuilder, spec: &RunSpec, authority: &Authori
 #[derive(Clone)]
 struct Captured {
     output: Arc<Output>,
+    leash: Arc<Leash>,
     stream: Stream,
 }
 
 impl Captured {
-    fn new(output: &Arc<Output>, stream: Stream) -> Self {
+    fn new(output: &Arc<Output>, leash: &Arc<Leash>, stream: Stream) -> Self {
         Self {
             output: output.clone(),
+            leash: leash.clone(),
             stream,
         }
+    }
+
+    /// Takes the bytes in pieces, for as long as the run may go on.
+    fn take(&self, raw: &[u8]) -> Result<(), Pulled> {
+        raw.chunks(PIECE).try_for_each(|piece| {
+            self.leash.holds()?;
+            self.output.write(self.stream, piece);
+            Ok(())
+        })
     }
 }
 
@@ -121,8 +140,8 @@ impl Pollable for Captured {
 
 impl OutputStream for Captured {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.output.write(self.stream, &bytes);
-        Ok(())
+        let taken = self.take(&bytes);
+        taken.map_err(|pulled| StreamError::Trap(pulled.into()))
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -140,8 +159,8 @@ impl AsyncWrite for Captured {
         _: &mut Context<'_>,
         raw: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.output.write(self.stream, raw);
-        Poll::Ready(Ok(raw.len()))
+        let taken = self.take(raw).map_err(io::Error::other);
+        Poll::Ready(taken.map(|()| raw.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

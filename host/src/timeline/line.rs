@@ -1,19 +1,21 @@
-//! One event as one line, in each form. Nothing here may break a line in two: what guests say comes in
-//! sanitized, one line at a time.
+//! One event as one line, in each form; a report takes a line for each of its own. This is where the log's text
+//! becomes printable, whatever it came from: no event can break a line in two, nor move a terminal's cursor.
 
 use std::fmt::Write as _;
 
 use leasehold_lock::BootTime;
+use leasehold_records::printable;
 use serde::Serialize;
 
 use super::Form;
 use crate::event::{About, Event, What};
+use crate::sink;
 
 /// Colours of hosts in a story: blue, green, magenta, cyan and yellow, which can be told apart on both
 /// dark and light ground.
 const COLOURS: [u8; 5] = [34, 32, 35, 36, 33];
 
-/// The line, with its end; empty when this form leaves the event out.
+/// The line, or lines, with their ends; empty when this form leaves the event out.
 pub(super) fn of(event: &Event, form: Form) -> String {
     match form {
         Form::Json => json(event),
@@ -41,23 +43,25 @@ fn json(event: &Event) -> String {
         about: &event.about,
         what: &event.what,
     };
-    // Plain data always serializes; an empty line would say otherwise.
-    let mut text = serde_json::to_string(&line).unwrap_or_default();
-    text.push('\n');
-    text
+    sink::json_line(&line)
 }
 
 fn text(event: &Event) -> String {
     let host = &event.host;
     let time = humantime::format_rfc3339_millis(event.wall);
     let job = event.about.job.as_deref().unwrap_or("-");
-    let mut line = format!("{time} {host:<10} {job:<14} {}", sentence(&event.what));
+    let head = printable::whole(&format!("{time} {host:<10} {job:<14}"));
+    let mut line = format!("{head} {}", sentence(&event.what));
     if let Some(token) = event.about.token
         && !matches!(event.what, What::Guest { .. } | What::Progress { .. })
     {
         let _ = write!(line, "  (token {token})");
     }
+    let mut line = printable::whole(&line);
     line.push('\n');
+    for further in more(&event.what) {
+        let _ = writeln!(line, "{}", format!("{head}  | {further}").trim_end());
+    }
     line
 }
 
@@ -70,6 +74,7 @@ fn story(event: &Event, began: BootTime, colours: bool) -> String {
         return String::new();
     }
     let paint = |code: u8, text: String| {
+        let text = printable::whole(&text);
         if colours {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
         } else {
@@ -89,12 +94,12 @@ fn story(event: &Event, began: BootTime, colours: bool) -> String {
             level,
             text,
             ..
-        } => format!("{}| {text}", level.unwrap_or(stream)),
+        } => printable::whole(&format!("{}| {text}", level.unwrap_or(stream))),
         What::Acquired { .. } => {
             let token = event.about.token.unwrap_or_default();
             paint(1, format!("{}  (token {token})", sentence(&event.what)))
         }
-        what => sentence(what),
+        what => printable::whole(&sentence(what)),
     };
     let number = event
         .host
@@ -104,8 +109,13 @@ fn story(event: &Event, began: BootTime, colours: bool) -> String {
         COLOURS[number % COLOURS.len()],
         format!("{:<7}", event.host),
     );
-    let job = event.about.job.as_deref().unwrap_or("-");
-    format!("{seconds:8.3} {host} {job:<10} {what}\n")
+    let job = printable::whole(event.about.job.as_deref().unwrap_or("-"));
+    let head = format!("{seconds:8.3} {host} {job:<10}");
+    let mut line = format!("{head} {what}\n");
+    for further in more(&event.what) {
+        let _ = writeln!(line, "{}", format!("{head}  | {further}").trim_end());
+    }
+    line
 }
 
 fn sentence(what: &What) -> String {
@@ -195,7 +205,11 @@ fn sentence(what: &What) -> String {
         | What::JobRemoved
         | What::PluginRefused { .. }
         | What::ConfigRefused { .. }
+        | What::ConfigGone { .. }
         | What::ConfigReloaded { .. } => change(what),
+        What::SignalIgnored { signal } => format!(
+            "SIGNAL     {signal} is ignored, now and later; SIGTERM stops the host, SIGHUP reloads"
+        ),
         What::HostStopping { reason } => format!("STOPPING   {reason}"),
         What::HostStopped => "STOPPED".into(),
         What::Note { text } => format!("NOTE       {text}"),
@@ -295,8 +309,17 @@ fn change(what: &What) -> String {
         What::JobAdded { plugin, sha256 } => {
             format!("ADDED      {plugin}, sha256 {}", short(sha256))
         }
-        What::JobChanged { sha256, from } => {
-            format!("CHANGED    {from}; plugin sha256 {}", short(sha256))
+        What::JobChanged {
+            plugin,
+            sha256,
+            from,
+            why,
+        } => {
+            let mut line = format!("CHANGED    {from}; {plugin}, sha256 {}", short(sha256));
+            if let Some(why) = why {
+                let _ = write!(line, ": {why}");
+            }
+            line
         }
         What::JobRemoved => "REMOVED".into(),
         What::PluginRefused { file, error, kept } => {
@@ -305,12 +328,18 @@ fn change(what: &What) -> String {
             } else {
                 ""
             };
-            format!("REFUSED    {file}: {}{goes_on}", one_line(error))
+            if error.trim_end().contains('\n') {
+                format!("REFUSED    {file}{goes_on}:")
+            } else {
+                format!("REFUSED    {file}: {}{goes_on}", error.trim_end())
+            }
         }
-        What::ConfigRefused { error } => format!(
-            "REFUSED    the configuration; everything goes on as before: {}",
-            one_line(error)
-        ),
+        What::ConfigRefused { .. } => {
+            "REFUSED    the configuration; everything goes on as before:".into()
+        }
+        What::ConfigGone { file } => {
+            format!("CONFIG     {file} is gone; everything goes on as before, until a restart")
+        }
         What::ConfigReloaded {
             added,
             changed,
@@ -333,14 +362,14 @@ fn short(sha256: &str) -> &str {
     sha256.get(..12).unwrap_or(sha256)
 }
 
-/// Several lines as one, for a log that has one line an event.
-fn one_line(text: &str) -> String {
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    lines.join(" | ")
+/// Further lines of an event: a report that a person reads line by line.
+fn more(what: &What) -> impl Iterator<Item = String> {
+    let report = match what {
+        What::ConfigRefused { error } => error.as_str(),
+        What::PluginRefused { error, .. } if error.trim_end().contains('\n') => error,
+        _ => "",
+    };
+    report.lines().map(printable::line)
 }
 
 #[cfg(test)]
@@ -395,6 +424,93 @@ mod tests {
             (&"dev-1".into(), &"guest".into())
         );
         assert_eq!(json["boot_ns"], 5_250_000_000_u64);
+    }
+
+    /// Escape, line end, bell, C1 and a direction mark, as a file's name or a server's message may hold them.
+    const HOSTILE: &str = "x\u{1b}]0;owned\u{7}\n1970-01-01T00:00:02.000Z dev-1 ledger RELEASED\u{9b}2J\u{202e}\u{2028}";
+
+    #[test]
+    fn no_text_forges_a_line_or_reaches_the_terminal_raw() {
+        let host = |name: &str| event(name, None, What::HostStopped);
+        let events = [
+            host(HOSTILE),
+            event(
+                "dev-1",
+                None,
+                What::PluginRefused {
+                    file: HOSTILE.into(),
+                    error: HOSTILE.into(),
+                    kept: false,
+                },
+            ),
+            event(
+                "dev-1",
+                None,
+                What::StoreTrouble {
+                    error: HOSTILE.into(),
+                },
+            ),
+            event(
+                "dev-1",
+                None,
+                What::Waiting {
+                    place: 1,
+                    holder: Some(HOSTILE.into()),
+                },
+            ),
+            event(
+                "dev-1",
+                None,
+                What::Note {
+                    text: HOSTILE.into(),
+                },
+            ),
+        ];
+        let story = |colours| Form::Story {
+            began: BootTime::from_nanos(0),
+            colours,
+        };
+        for event in &events {
+            for form in [Form::Text, Form::Json, story(false), story(true)] {
+                let line = of(event, form);
+                assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+                for escape in [
+                    "\u{1b}]", "\u{7}", "\u{9b}", "\u{202e}", "\u{2028}", "\n1970",
+                ] {
+                    assert!(!line.contains(escape), "{line:?}");
+                }
+            }
+        }
+        let json: serde_json::Value = serde_json::from_str(&of(&events[2], Form::Json)).unwrap();
+        assert_eq!(json["error"], HOSTILE);
+    }
+
+    #[test]
+    fn refused_configuration_is_a_report_with_a_log_line_for_each_line() {
+        let error = "error: unknown key `x\u{1b}`\n --> one.toml:1:1\n\n1 error in one.toml";
+        let refused = What::ConfigRefused {
+            error: error.into(),
+        };
+        let text = of(&event("dev-1", None, refused.clone()), Form::Text);
+        let head = "1970-01-01T00:00:01.500Z dev-1      ledger        ";
+        let lines: Vec<&str> = text
+            .lines()
+            .map(|line| line.strip_prefix(head).unwrap())
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                " REFUSED    the configuration; everything goes on as before:",
+                "  | error: unknown key `x\u{fffd}`",
+                "  |  --> one.toml:1:1",
+                "  |",
+                "  | 1 error in one.toml",
+            ]
+        );
+        let json = of(&event("dev-1", None, refused), Form::Json);
+        assert_eq!(json.lines().count(), 1);
+        let json: serde_json::Value = serde_json::from_str(&json).expect("it is JSON");
+        assert_eq!(json["error"], error);
     }
 
     #[test]

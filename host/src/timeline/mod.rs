@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use leasehold_lock::{BootTime, Clock};
 
 use crate::event::{About, Event, What};
+use crate::last_words::LAST_WORDS;
 
 /// Lines that may wait for a slow reader.
 const DEPTH: usize = 8192;
@@ -24,8 +25,6 @@ const DEPTH: usize = 8192;
 const MOST_AT_ONCE: usize = 64 * 1024;
 /// How long lines may gather before they are written.
 const GATHER: Duration = Duration::from_millis(2);
-/// How long shutting down waits for a reader to take the last lines.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

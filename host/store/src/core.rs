@@ -12,14 +12,16 @@ use etcd_client::proto::{
     PbLeaseTimeToLiveResponse, PbPutRequest, PbPutResponse, PbRangeRequest, PbRangeResponse,
     PbResponseHeader, PbTxnRequest, PbTxnResponse,
 };
+use prost::Message;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::budget;
 use crate::change::Revision;
 use crate::disk::{Claim, Disk, DiskError, FileDisk, Image};
 use crate::error::StoreError;
 use crate::lease;
-use crate::mvcc::{Command, Reply, check, txn};
+use crate::mvcc::{Command, Reply, Retention, answer_fits, check, txn};
 use crate::options::{Data, Options};
 use crate::shared::Shared;
 use crate::store::OpenError;
@@ -66,8 +68,13 @@ impl Core {
             data,
             quota,
             keep_revisions,
+            keep_bytes,
             clock,
         } = options;
+        let keep = Retention {
+            revisions: keep_revisions,
+            bytes: keep_bytes.unwrap_or(quota / 2),
+        };
         let opener: Option<Opener> = match data {
             Data::Memory => None,
             Data::Directory(path) => {
@@ -84,14 +91,14 @@ impl Core {
         };
         let (shared, writer) = match opener {
             None => {
-                let shared = Shared::new(&Image::fresh(), clock, quota, keep_revisions);
+                let shared = Shared::new(&Image::fresh(), clock, quota, keep);
                 (Arc::new(shared), Writer::in_memory())
             }
             Some(mut opener) => {
                 // Reading a large file would hold up everything else on this thread.
                 let reading = tokio::task::spawn_blocking(move || opener().map(|o| (o, opener)));
                 let ((disk, image), opener) = reading.await.map_err(OpenError::failed)??;
-                let shared = Shared::new(&image, clock, quota, keep_revisions);
+                let shared = Shared::new(&image, clock, quota, keep);
                 shared.set_size(disk.size());
                 let shared = Arc::new(shared);
                 let writer = Writer::start(Arc::clone(&shared), disk, opener);
@@ -126,9 +133,11 @@ impl Core {
     /// Reads keys at the last durable revision, or at the one asked for.
     pub(crate) fn range(&self, request: &PbRangeRequest) -> Result<PbRangeResponse, StoreError> {
         check::range(request)?;
-        let mut reply = self.shared.state().view().range(request)?;
-        self.complete(&mut reply.header);
-        Ok(reply)
+        counted(|| {
+            let mut reply = self.shared.state().view().range(request)?;
+            self.complete(&mut reply.header);
+            Ok(reply)
+        })
     }
 
     /// Puts one key. Returns when the write is durable.
@@ -167,7 +176,7 @@ impl Core {
                 other => return Err(mismatch(&other)),
             }
         } else {
-            txn::read_only(self.shared.state().view(), &request)?
+            counted(|| txn::read_only(self.shared.state().view(), &request))?
         };
         self.complete(&mut reply.header);
         Ok(reply)
@@ -227,11 +236,17 @@ impl Core {
     pub(crate) fn lease_time_to_live(
         &self,
         request: &PbLeaseTimeToLiveRequest,
-    ) -> PbLeaseTimeToLiveResponse {
+    ) -> Result<PbLeaseTimeToLiveResponse, StoreError> {
         let now = self.shared.now();
-        let mut reply = self.shared.state().time_to_live(request, now);
-        self.complete(&mut reply.header);
-        reply
+        counted(|| {
+            let state = self.shared.state();
+            if request.keys {
+                answer_fits(state.lease_keys_bytes(request.id))?;
+            }
+            let mut reply = state.time_to_live(request, now);
+            self.complete(&mut reply.header);
+            Ok(reply)
+        })
     }
 
     /// Every lease.
@@ -302,8 +317,20 @@ impl Core {
         before.map(|change| change.key_value(false))
     }
 
+    /// Ends the alarm about too little room, until the next write that is refused. Returns whether there was one.
+    pub(crate) fn disarm(&self) -> bool {
+        self.shared.disarm()
+    }
+
+    /// Gives the disk back what the data does not need. Writes wait meanwhile.
+    pub(crate) async fn defragment(&self) -> Result<(), StoreError> {
+        self.writer.defragment().await
+    }
+
     async fn write(&self, command: Command) -> Result<Reply, StoreError> {
-        self.writer.write(&self.shared, command).await
+        self.writer
+            .write(&self.shared, command, budget::ticket())
+            .await
     }
 
     /// Adds to a header what every reply has, whatever it is about.
@@ -312,6 +339,17 @@ impl Core {
             *header = self.shared.header(header.revision);
         }
     }
+}
+
+/// Makes an answer, if its connection may have another, and counts it for the request that it is of.
+fn counted<R: Message>(answer: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
+    let Some(ticket) = budget::ticket() else {
+        return answer();
+    };
+    ticket.may_answer()?;
+    let reply = answer()?;
+    ticket.answer(reply.encoded_len() as u64);
+    Ok(reply)
 }
 
 fn boxed(

@@ -238,6 +238,26 @@ async fn a_lease_ends_by_the_clock_and_takes_its_keys_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn leases_without_number_end_in_pieces() {
+    let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1)));
+    let core = open(Options::memory().clock(Arc::clone(&clock) as _)).await;
+    for id in 1..=2_500 {
+        let grant = PbLeaseGrantRequest { ttl: 10, id };
+        core.lease_grant(grant).await.expect("granted");
+        put_with(&core, &format!("k{id}"), "1", id)
+            .await
+            .expect("the lease is there");
+    }
+    clock.advance(Duration::from_secs(10));
+    eventually("all leases end", async || {
+        core.lease_leases().leases.is_empty()
+    })
+    .await;
+    assert_eq!(get(&core, "k2500"), None);
+    core.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn history_beyond_what_is_to_be_kept_goes_by_itself() {
     for options in [Options::memory(), on(&FaultyDisk::new())] {
         let core = open(options.keep_revisions(Some(20))).await;
@@ -250,6 +270,63 @@ async fn history_beyond_what_is_to_be_kept_goes_by_itself() {
         assert_eq!(core.history(1, 1), Err(health.compacted));
         core.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_gives_way_before_anything_is_refused() {
+    let value = "x".repeat(10_000);
+    for options in [Options::memory(), on(&FaultyDisk::new())] {
+        // The quota alone, without a limit on history.
+        let options = options.quota(200_000).keep_revisions(None);
+        let core = open(options.keep_bytes(u64::MAX)).await;
+        for turn in 0..100 {
+            put(&core, "a", &value)
+                .await
+                .unwrap_or_else(|error| panic!("put {turn}: {error}"));
+        }
+        let health = core.health();
+        assert!(!health.no_space);
+        assert!(health.compacted > 50, "compacted at {}", health.compacted);
+        // Some of it is kept as long as there is room.
+        assert!(health.revision - health.compacted >= 5);
+        core.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_is_kept_by_its_bytes() {
+    let value = "x".repeat(10_000);
+    for options in [Options::memory(), on(&FaultyDisk::new())] {
+        let core = open(options.keep_bytes(100_000)).await;
+        for _ in 0..100 {
+            put(&core, "a", &value).await.expect("there is room");
+        }
+        let health = core.health();
+        let kept = health.revision - health.compacted;
+        assert!((8..=11).contains(&kept), "{kept} revisions are kept");
+        core.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_that_share_a_commit_make_room_for_one_another() {
+    let gated = Gated::default();
+    let options = gated.options().quota(200_000).keep_revisions(None);
+    let core = open(options).await;
+    let value: Arc<str> = "x".repeat(10_000).into();
+    gated.close_gate(true);
+    let mut writers = JoinSet::new();
+    for _ in 0..100 {
+        let (core, value) = (Arc::clone(&core), Arc::clone(&value));
+        writers.spawn(async move { put(&core, "a", &value).await });
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    gated.close_gate(false);
+    while let Some(done) = writers.join_next().await {
+        done.expect("no panic").expect("there is room");
+    }
+    assert_eq!(core.revision(), 101);
+    core.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,6 +48,23 @@ pub(crate) enum StoreError {
     /// Of an election or a lock: the key that stood for the caller is gone.
     #[error("election: session expired")]
     SessionExpired,
+    /// The connection makes the store hold as much as one may; the limit in MiB.
+    #[error(
+        "leasehold: this connection has {0} MiB of requests, watches and unread answers open, which is all it may; \
+         read the answers, or ask for less at a time"
+    )]
+    ConnectionFull(u64),
+    /// All connections together do; the limit in MiB.
+    #[error(
+        "leasehold: the clients of the embedded store have {0} MiB of requests, watches and unread answers open, \
+         which is all they may; try again later"
+    )]
+    ServerFull(u64),
+    /// An answer is larger than any may be; the limit in MiB.
+    #[error(
+        "leasehold: the answer would be larger than {0} MiB; ask for less, with a limit or for keys only"
+    )]
+    AnswerTooLarge(u64),
     #[error("{0}")]
     Invalid(String),
     #[error("{0}")]
@@ -69,7 +86,11 @@ impl From<StoreError> for Status {
             StoreError::Compacted | StoreError::FutureRevision | StoreError::TtlTooLarge => {
                 Code::OutOfRange
             }
-            StoreError::NoSpace | StoreError::ReadOnly(_) => Code::ResourceExhausted,
+            StoreError::NoSpace
+            | StoreError::ReadOnly(_)
+            | StoreError::ConnectionFull(_)
+            | StoreError::ServerFull(_)
+            | StoreError::AnswerTooLarge(_) => Code::ResourceExhausted,
             StoreError::LeaseNotFound => Code::NotFound,
             StoreError::LeaseExists => Code::FailedPrecondition,
             StoreError::DiskFailed(_) | StoreError::Stopped => Code::Unavailable,

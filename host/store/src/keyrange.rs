@@ -30,6 +30,14 @@ impl KeyRange {
         }
     }
 
+    /// The bytes of its keys.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::One(key) | Self::From(key) => key.len(),
+            Self::Between(first, end) => first.len() + end.len(),
+        }
+    }
+
     /// The prefix that all and only its keys share, when that is what it is.
     pub(crate) fn prefix(&self) -> Option<&[u8]> {
         let Self::Between(first, end) = self else {

@@ -17,6 +17,9 @@ const LONGEST_NAP: Duration = Duration::from_millis(500);
 /// And wait at least so long after a try that failed, or for a lease that is due in no time.
 const SHORTEST_NAP: Duration = Duration::from_millis(1);
 
+/// At most this many end in one write: others get their turn in between, however many were granted at once.
+const TOGETHER: usize = 1000;
+
 /// Ends leases until told to stop.
 pub(crate) async fn keep_ending(
     shared: Arc<Shared>,
@@ -25,12 +28,16 @@ pub(crate) async fn keep_ending(
 ) {
     loop {
         let now = shared.now();
-        let (due, next) = shared.state().leases_due(now);
+        let (mut due, next) = shared.state().leases_due(now);
         let mut nap = next
             .map_or(LONGEST_NAP, |next| next.since(now))
             .clamp(SHORTEST_NAP, LONGEST_NAP);
+        if due.len() > TOGETHER {
+            due.truncate(TOGETHER);
+            nap = SHORTEST_NAP;
+        }
         if !due.is_empty() {
-            match writer.write(&shared, Command::Expire(due)).await {
+            match writer.write(&shared, Command::Expire(due), None).await {
                 Ok(Reply::Expire(count)) => tracing::debug!(count, "leases have run out"),
                 Ok(_) => {}
                 Err(error) => {

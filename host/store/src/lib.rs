@@ -22,6 +22,7 @@
 //! - `mvcc`: keys, revisions, transactions and leases in memory, without a clock or I/O of its own; `lease`:
 //!   ending those that have run out.
 //! - `change`, `keyrange`, `error`: what the others speak of.
+//! - `budget`: what clients through sockets make the store hold.
 //! - `disk`: where it outlives the process.
 //! - `watch`: who wants to know of which keys.
 //! - `grpc`: one file for each of etcd's services; `serve`: sockets, and the way in without one.
@@ -34,6 +35,7 @@
 pub mod options;
 pub mod store;
 
+mod budget;
 mod change;
 mod core;
 #[cfg(test)]
@@ -52,5 +54,5 @@ mod writer;
 pub use disk::DiskError;
 pub use options::{Data, Media, OpenMedia, Options};
 pub use redb::StorageBackend;
-pub use serve::{InProcess, Listen, ListenError};
+pub use serve::{InProcess, Listen, ListenError, raise_descriptor_limit};
 pub use store::{OpenError, Store};

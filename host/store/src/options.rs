@@ -33,6 +33,7 @@ pub struct Options {
     pub(crate) data: Data,
     pub(crate) quota: u64,
     pub(crate) keep_revisions: Option<u64>,
+    pub(crate) keep_bytes: Option<u64>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -40,7 +41,8 @@ impl Options {
     /// The most bytes of data by default: 1 GiB. All of it is held in memory.
     pub const DEFAULT_QUOTA: u64 = 1 << 30;
 
-    /// How many revisions of history are kept by default.
+    /// How many revisions of history are kept by default: minutes of a busy store and days of a quiet one, for
+    /// watchers that come back. Thousands of small changes take a few MiB.
     pub const DEFAULT_KEEP: u64 = 50_000;
 
     /// With the data in this place.
@@ -49,6 +51,7 @@ impl Options {
             data,
             quota: Self::DEFAULT_QUOTA,
             keep_revisions: Some(Self::DEFAULT_KEEP),
+            keep_bytes: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -63,7 +66,8 @@ impl Options {
         Self::new(Data::Directory(path.into()))
     }
 
-    /// The most bytes of data, history included; more is refused as etcd refuses it. Default 1 GiB.
+    /// The most bytes of data, history included; more is refused as etcd refuses it, once no history is left to
+    /// give up for it. Default 1 GiB.
     #[must_use]
     pub const fn quota(mut self, bytes: u64) -> Self {
         self.quota = bytes;
@@ -75,6 +79,14 @@ impl Options {
     #[must_use]
     pub const fn keep_revisions(mut self, count: Option<u64>) -> Self {
         self.keep_revisions = count;
+        self
+    }
+
+    /// How many bytes of history are kept; the oldest beyond that is compacted away. Default: half of the quota, so
+    /// that the past never takes more room than the present may.
+    #[must_use]
+    pub const fn keep_bytes(mut self, bytes: u64) -> Self {
+        self.keep_bytes = Some(bytes);
         self
     }
 

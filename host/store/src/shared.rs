@@ -8,9 +8,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use etcd_client::proto::PbResponseHeader;
 use leasehold_lock::clock::{BootTime, Clock};
 
+use crate::budget::Ticket;
 use crate::disk::{Batch, Image};
 use crate::error::StoreError;
-use crate::mvcc::{Command, Reply, State};
+use crate::mvcc::{Command, Reply, Retention, State};
 use crate::watch::Registry;
 
 /// The state and everything that describes it.
@@ -22,19 +23,14 @@ pub(crate) struct Shared {
     member: u64,
     term: AtomicU64,
     quota: u64,
-    keep_revisions: Option<u64>,
+    keep: Retention,
     /// Bytes on the disk, and those in use; zeros without a disk.
     size: [AtomicU64; 2],
     read_only: RwLock<Option<String>>,
 }
 
 impl Shared {
-    pub(crate) fn new(
-        image: &Image,
-        clock: Arc<dyn Clock>,
-        quota: u64,
-        keep_revisions: Option<u64>,
-    ) -> Self {
+    pub(crate) fn new(image: &Image, clock: Arc<dyn Clock>, quota: u64, keep: Retention) -> Self {
         let registry = Arc::<Registry>::default();
         registry.begin(image.revision);
         Self {
@@ -45,7 +41,7 @@ impl Shared {
             member: image.member,
             term: AtomicU64::new(image.term),
             quota,
-            keep_revisions,
+            keep,
             size: [AtomicU64::new(0), AtomicU64::new(0)],
             read_only: RwLock::new(None),
         }
@@ -68,10 +64,16 @@ impl Shared {
         self.quota
     }
 
-    /// For the writer: carries a write out in memory.
-    pub(crate) fn apply(&self, command: Command) -> Result<Reply, StoreError> {
+    /// For the writer: carries a write out in memory, and counts its answer for the request that it is of.
+    pub(crate) fn apply(&self, command: Command, of: Option<&Ticket>) -> Result<Reply, StoreError> {
         let now = self.now();
-        self.state_mut().apply(command, now)
+        let Some(ticket) = of else {
+            return self.state_mut().apply(command, now);
+        };
+        ticket.may_answer()?;
+        let reply = self.state_mut().apply(command, now)?;
+        ticket.answer(reply.bytes());
+        Ok(reply)
     }
 
     /// For the writer: what was applied and must become durable.
@@ -92,15 +94,36 @@ impl Shared {
 
     /// For the writer: gives up the oldest history when there is a tenth more than is to be kept.
     pub(crate) fn compact_overdue(&self) -> Option<Batch> {
-        let keep = i64::try_from(self.keep_revisions?).ok()?;
-        let mut state = self.state_mut();
-        let oldest = state.published() - keep;
-        if oldest - state.compacted() <= keep / 10 {
-            return None;
-        }
+        let at = self.state().overdue(self.keep)?;
+        self.compact(at)
+    }
+
+    /// For the writer: gives up history for a command that would pass the quota, if that is enough for it. What was
+    /// applied before must have been published.
+    pub(crate) fn make_room(&self, command: &Command) -> Option<Batch> {
+        let at = {
+            let state = self.state();
+            state.room_at(state.shortage(command))?
+        };
+        tracing::debug!(revision = at, "history is given up for what is written");
+        self.compact(at)
+    }
+
+    /// For the writer: whether a command may pass the quota.
+    pub(crate) fn is_short(&self, command: &Command) -> bool {
+        self.state().shortage(command) > 0
+    }
+
+    fn compact(&self, at: i64) -> Option<Batch> {
         let now = self.now();
-        state.apply(Command::Compact(oldest), now).ok()?;
+        let mut state = self.state_mut();
+        state.apply(Command::Compact(at), now).ok()?;
         Some(state.take_batch())
+    }
+
+    /// Ends the alarm about too little room. Returns whether there was one.
+    pub(crate) fn disarm(&self) -> bool {
+        self.state_mut().disarm()
     }
 
     /// For the writer: takes over what a disk that came back holds. False when that lacks something that was

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::budget::Ticket;
 use crate::disk::{Batch, Disk, DiskError, Image};
 use crate::error::StoreError;
 use crate::mvcc::{Command, Reply};
@@ -46,8 +47,16 @@ pub(crate) enum Writer {
 
 /// Something for the writer's thread to do.
 pub(crate) enum Job {
-    Write(Command, oneshot::Sender<Result<Reply, StoreError>>),
+    Write(Waiting),
+    Defragment(oneshot::Sender<Result<(), StoreError>>),
     Close,
+}
+
+/// A write, the share of the request that it is of, and where its outcome goes.
+pub(crate) struct Waiting {
+    command: Command,
+    of: Option<Ticket>,
+    reply: oneshot::Sender<Result<Reply, StoreError>>,
 }
 
 impl Writer {
@@ -88,11 +97,15 @@ impl Writer {
         &self,
         shared: &Shared,
         command: Command,
+        of: Option<Ticket>,
     ) -> Result<Reply, StoreError> {
         match self {
             Self::Memory(turn) => {
                 let _turn = lock(turn);
-                let reply = shared.apply(command);
+                if let Some(batch) = shared.make_room(&command) {
+                    shared.publish(&batch);
+                }
+                let reply = shared.apply(command, of.as_ref());
                 shared.publish(&shared.take_batch());
                 if let Some(batch) = shared.compact_overdue() {
                     shared.publish(&batch);
@@ -111,15 +124,26 @@ impl Writer {
                     && home.may_block()
                     && let Ok(mut keeper) = keeper.try_lock()
                 {
-                    return keeper.carry_out_one(command);
+                    return keeper.carry_out_one(command, of.as_ref());
                 }
                 let (reply, answer) = oneshot::channel();
                 let place = queue.reserve().await.map_err(|_| StoreError::Stopped)?;
                 in_line.fetch_add(1, Ordering::AcqRel);
-                place.send(Job::Write(command, reply));
+                place.send(Job::Write(Waiting { command, of, reply }));
                 answer.await.map_err(|_| StoreError::Stopped)?
             }
         }
+    }
+
+    /// Gives the disk back what the data does not need, when it is its turn. Without a disk there is nothing.
+    pub(crate) async fn defragment(&self) -> Result<(), StoreError> {
+        let Self::Disk { queue, .. } = self else {
+            return Ok(());
+        };
+        let (reply, answer) = oneshot::channel();
+        let sent = queue.send(Job::Defragment(reply)).await;
+        sent.map_err(|_| StoreError::Stopped)?;
+        answer.await.map_err(|_| StoreError::Stopped)?
     }
 
     /// Finishes what is queued and closes the disk.
@@ -161,7 +185,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-type Waiting = (Command, oneshot::Sender<Result<Reply, StoreError>>);
+type Answer = (
+    oneshot::Sender<Result<Reply, StoreError>>,
+    Result<Reply, StoreError>,
+);
 
 /// The writer's thread: carries out what has queued up, until told to close the disk.
 fn run(keeper: &Mutex<Keeper>, mut jobs: mpsc::Receiver<Job>, in_line: &AtomicUsize) {
@@ -169,11 +196,15 @@ fn run(keeper: &Mutex<Keeper>, mut jobs: mpsc::Receiver<Job>, in_line: &AtomicUs
     while open && let Some(first) = jobs.blocking_recv() {
         // Whoever has the disk now makes more writes wait, which then share the next commit.
         let mut keeper = lock(keeper);
-        let mut writes = Vec::new();
+        let (mut writes, mut defragment) = (Vec::new(), None);
         let mut next = Some(first);
         while let Some(job) = next {
             match job {
-                Job::Write(command, reply) => writes.push((command, reply)),
+                Job::Write(write) => writes.push(write),
+                Job::Defragment(reply) => {
+                    defragment = Some(reply);
+                    break;
+                }
                 Job::Close => {
                     open = false;
                     break;
@@ -188,6 +219,9 @@ fn run(keeper: &Mutex<Keeper>, mut jobs: mpsc::Receiver<Job>, in_line: &AtomicUs
         let count = writes.len();
         keeper.carry_out(writes);
         in_line.fetch_sub(count, Ordering::AcqRel);
+        if let Some(reply) = defragment {
+            let _ = reply.send(keeper.defragment());
+        }
         if !open {
             jobs.close();
             keeper.close();
@@ -222,31 +256,70 @@ impl Keeper {
         });
     }
 
-    fn carry_out_one(&mut self, command: Command) -> Result<Reply, StoreError> {
+    fn carry_out_one(
+        &mut self,
+        command: Command,
+        of: Option<&Ticket>,
+    ) -> Result<Reply, StoreError> {
         self.ready()?;
-        let answer = self.shared.apply(command);
+        self.make_room(&command)?;
+        let answer = self.shared.apply(command, of);
         let outcome = self.commit(&self.shared.take_batch());
         self.compact_overdue(&outcome);
         outcome.and(answer)
     }
 
     fn carry_out(&mut self, writes: Vec<Waiting>) {
-        if let Err(refused) = self.ready() {
-            for (_, reply) in writes {
-                let _ = reply.send(Err(refused.clone()));
-            }
-            return;
-        }
         let mut answers = Vec::with_capacity(writes.len());
-        for (command, reply) in writes {
-            answers.push((reply, self.shared.apply(command)));
+        let mut ready = self.ready();
+        for Waiting { command, of, reply } in writes {
+            if ready.is_ok() && self.shared.is_short(&command) {
+                // Room is made only when what was applied before is published.
+                ready = self
+                    .answer(std::mem::take(&mut answers))
+                    .and_then(|()| self.make_room(&command));
+            }
+            let answer = match &ready {
+                Ok(()) => self.shared.apply(command, of.as_ref()),
+                Err(refused) => Err(refused.clone()),
+            };
+            answers.push((reply, answer));
         }
+        let outcome = self.answer(answers);
+        self.compact_overdue(&outcome);
+    }
+
+    /// Makes what was applied durable, and answers the requests for it.
+    fn answer(&mut self, answers: Vec<Answer>) -> Result<(), StoreError> {
         let outcome = self.commit(&self.shared.take_batch());
         for (reply, answer) in answers {
             // Whoever asked may be gone; the write stays.
             let _ = reply.send(outcome.clone().and(answer));
         }
-        self.compact_overdue(&outcome);
+        outcome
+    }
+
+    /// Gives up history for a write that would pass the quota without that.
+    fn make_room(&mut self, command: &Command) -> Result<(), StoreError> {
+        match self.shared.make_room(command) {
+            Some(batch) => self.commit(&batch),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the disk back what the data does not need.
+    fn defragment(&mut self) -> Result<(), StoreError> {
+        self.ready()?;
+        let Holding::Open(disk) = &mut self.disk else {
+            return Err(StoreError::Stopped);
+        };
+        match disk.defragment() {
+            Ok(()) => {
+                self.shared.set_size(disk.size());
+                Ok(())
+            }
+            Err(error) => Err(self.failed(&error)),
+        }
     }
 
     fn compact_overdue(&mut self, outcome: &Result<(), StoreError>) {
@@ -271,15 +344,17 @@ impl Keeper {
                 self.shared.publish(batch);
                 Ok(())
             }
-            Err(error) => {
-                let reason = error.to_string();
-                tracing::error!(%reason, "the store's disk failed; nothing can be written until it is back");
-                self.shared.set_read_only(Some(reason.clone()));
-                // Closing it lets go of the file, so that it can be opened anew.
-                self.disk = Holding::Failed(Instant::now());
-                Err(StoreError::DiskFailed(reason))
-            }
+            Err(error) => Err(self.failed(&error)),
         }
+    }
+
+    fn failed(&mut self, error: &DiskError) -> StoreError {
+        let reason = error.to_string();
+        tracing::error!(%reason, "the store's disk failed; nothing can be written until it is back");
+        self.shared.set_read_only(Some(reason.clone()));
+        // Closing it lets go of the file, so that it can be opened anew.
+        self.disk = Holding::Failed(Instant::now());
+        StoreError::DiskFailed(reason)
     }
 
     /// Opens the disk again if it failed and is due for another try.

@@ -28,7 +28,7 @@ use tower::{BoxError, ServiceExt};
 
 use super::Shared;
 use super::reply::Reply;
-use super::script::{Fault, Method, Quirk};
+use super::script::{Fault, HOSTILE_WORDS, Method, Quirk};
 
 /// Replies of one stream that may be delayed at one time.
 const DELAYED: usize = 1024;
@@ -92,6 +92,7 @@ impl Front {
         match self.shared.spoken_fault(method).await {
             Some(Fault::Malformed) => return raw(MALFORMED),
             Some(Fault::Oversized) => return raw(OVERSIZED),
+            Some(Fault::Hostile) => return refused(HOSTILE_WORDS).into_http(),
             Some(_) => return unavailable().into_http(),
             None => {}
         }
@@ -306,6 +307,10 @@ where
 fn path_of(request: &Request<Body>) -> PathAndQuery {
     let path = request.uri().path_and_query().cloned();
     path.unwrap_or(PathAndQuery::from_static("/"))
+}
+
+fn refused(words: &str) -> Status {
+    Status::invalid_argument(words)
 }
 
 fn unavailable() -> Status {

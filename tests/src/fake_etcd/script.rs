@@ -59,6 +59,9 @@ impl Method {
     }
 }
 
+/// Words of a server that wants to write a line into another program's log, and to a terminal.
+pub(super) const HOSTILE_WORDS: &str = "no\n2026-01-01T00:00:00.000Z host-a forged RELEASED\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}\u{2028}";
+
 /// Ways not to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -70,6 +73,9 @@ pub enum Fault {
     Malformed,
     /// The answer is a message of 1 GiB by its own account; open streams end.
     Oversized,
+    /// Every request is refused in words that hold line ends and escape sequences; open
+    /// streams end.
+    Hostile,
 }
 
 /// Ways to answer wrongly.

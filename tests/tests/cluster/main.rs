@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod deposed;
+mod forgotten;
 mod hosts;
 mod isolated;
 mod late;

@@ -9,6 +9,8 @@ mod diff;
 mod exits;
 mod large_records;
 mod late_store;
+mod mistaken;
+mod piped;
 mod pipes;
 mod plugin;
 mod recorded;
@@ -17,6 +19,8 @@ mod schedule;
 mod show;
 mod signals;
 mod standing;
+mod strays;
+mod threads;
 
 use std::time::Duration;
 

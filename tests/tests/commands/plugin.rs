@@ -99,9 +99,9 @@ fn a_manifest_and_what_a_drop_would_make_of_it_are_told() -> Result<()> {
             "contract none: it speaks WASI alone",
             "wasi_snapshot_preview1 always there",
             "manifest name = \"greeter\"",
-            "job `greeter`",
+            "job `dropped.greeter`",
             "every = \"1m\"",
-            "allow.kv = [\"greeter/\"]",
+            "allow.kv = [\"dropped.greeter/\"]",
         ],
     )?;
     room.plugin(

@@ -1,38 +1,26 @@
 //! Every run is recorded, however many there are, and few writes are needed for it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use leasehold_lock::{ConnectOptions, Locks};
 use leasehold_records::RunRecord;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, config_for};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
+use leasehold_tests::suite::read_history;
 
 use crate::{SLACK, ends_with};
 
-on_every_store!(async every_run_of_a_busy_host_is_recorded);
-on_every_store!(a_tick_costs_few_revisions);
+on_every_store!(every_run_of_a_busy_host_is_recorded);
+on_every_store!(a_tick_costs_few_revisions_and_bytes);
 
 const JOBS: usize = 40;
 /// Runs waited for: some seconds of them.
 const RUNS: usize = 2500;
-/// Runs of each job that must have a record; a hundred are kept.
-const LOOKED_AT: usize = 60;
 
-async fn outcomes(etcd: &Etcd) -> Result<HashMap<String, String>> {
-    let locks = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
-    let found = locks.kv().list("/leasehold/runs/", 0).await?;
-    locks.close().await;
-    let runs = found.iter().map(|kv| RunRecord::from_json(&kv.value));
-    runs.map(|run| run.map(|run| (run.run_id, run.outcome.as_str().to_owned())))
-        .collect::<Result<_, _>>()
-        .context("a record that is none")
-}
-
-async fn every_run_of_a_busy_host_is_recorded(version: Version) -> Result<()> {
+fn every_run_of_a_busy_host_is_recorded(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let heartbeat = guests::heartbeat()?;
     let mut config = config_for("busy", &etcd).host("max_runs", 200);
@@ -49,41 +37,42 @@ async fn every_run_of_a_busy_host_is_recorded(version: Version) -> Result<()> {
     })?;
     host.term()?;
     ends_with(&mut host, 0)?;
-    let mut by_job: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    let mut ended: BTreeMap<(String, String), u64> = BTreeMap::new();
     for event in host.events().iter().filter(|event| event.is("run-ended")) {
-        let (job, run) = event.job().zip(event.run()).context("whose?")?;
-        let outcome = event.outcome().context("no outcome")?;
-        let runs = by_job.entry(job.to_owned()).or_default();
-        runs.push((run.to_owned(), outcome.to_owned()));
+        let (job, outcome) = event.job().zip(event.outcome()).context("whose?")?;
+        *ended
+            .entry((job.to_owned(), outcome.to_owned()))
+            .or_default() += 1;
     }
-    let recorded = outcomes(&etcd).await?;
-    let (mut missing, mut wrong, mut looked_at) = (0, 0, 0);
-    for runs in by_job.values() {
-        for (run, outcome) in runs.iter().rev().take(LOOKED_AT) {
-            looked_at += 1;
-            match recorded.get(run) {
-                None => missing += 1,
-                Some(recorded) if recorded != outcome => wrong += 1,
-                Some(_) => {}
-            }
-        }
+    let records = records(&etcd)?;
+    let mut recorded: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for run in &records {
+        let of = (run.job.clone(), run.outcome.as_str().to_owned());
+        *recorded.entry(of).or_default() += run.runs();
     }
-    println!("{looked_at} runs looked at, {} records", recorded.len());
+    println!(
+        "{} records of {} runs",
+        records.len(),
+        ended.values().sum::<u64>()
+    );
     ensure!(
-        missing == 0 && wrong == 0,
-        "of {looked_at} runs {missing} have no record and {wrong} another outcome; {}",
+        recorded == ended,
+        "recorded are {recorded:?}, of {ended:?}; {}",
         host.stderr()
     );
     ensure!(!host.stderr().contains("dropped"), "{}", host.stderr());
-    // Old runs are deleted.
-    let most = JOBS * 140;
-    ensure!(recorded.len() <= most, "{} records", recorded.len());
+    // Ten of each job at once, then one in ten seconds.
+    ensure!(records.len() <= JOBS * 40, "{} records", records.len());
     Ok(())
 }
 
-const TICKS: u64 = 12;
+/// Ticks until a job that runs each second has used up the records that it may have at once.
+const EARLY: u64 = 14;
+const TICKS: u64 = 20;
+/// Bytes that a store adds to each key and value that it keeps: revisions, lease, and its own index.
+const OVERHEAD: usize = 60;
 
-fn a_tick_costs_few_revisions(version: Version) -> Result<()> {
+fn a_tick_costs_few_revisions_and_bytes(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let hello = guests::c_hello()?;
     let config = config_for("one", &etcd).job("tick", |job| {
@@ -97,17 +86,39 @@ fn a_tick_costs_few_revisions(version: Version) -> Result<()> {
             seen >= count
         })
     };
-    // The first run is written from its start on, since nothing is known of how long one takes.
-    released(3)?;
+    released(EARLY)?;
     let before = etcd.revision()?;
-    released(3 + TICKS)?;
-    let spent = etcd.revision()? - before;
-    println!("{spent} revisions for {TICKS} runs");
-    // Entry, claim, and mark with release are the protocol's; one more holds the run's record and its job's state.
-    // A slow machine may split that one, and either reading may come before it.
+    released(EARLY + TICKS)?;
+    let after = etcd.revision()?;
+    let history = read_history(&etcd, SLACK)?.context("nothing was compacted")?;
+    let changes = history.changes.iter();
+    let changes: Vec<_> = changes
+        .filter(|change| (before + 1..=after).contains(&change.revision))
+        .collect();
+    let bytes = changes.iter().map(|change| {
+        let value = change.put.as_ref().map_or(0, |(_, value)| value.len());
+        change.key.len() + value + OVERHEAD
+    });
+    let (bytes, ticks) = (bytes.sum::<usize>(), usize::try_from(TICKS)?);
+    println!("{TICKS} ticks: {} revisions, {bytes} bytes", after - before);
+    // Entry, claim, and mark with release are the protocol's. The records of the runs and the state of the job are
+    // written once in ten seconds, perhaps in two revisions on a slow machine, and either reading may come before.
     ensure!(
-        spent <= TICKS * 4 + TICKS / 2 + 2,
-        "{spent} revisions for {TICKS} runs"
+        after - before <= TICKS * 3 + 2 * (TICKS / 10 + 1) + 2,
+        "{} revisions for {TICKS} runs",
+        after - before
     );
+    ensure!(bytes <= ticks * 1_050, "{bytes} bytes for {TICKS} runs");
+    let runs = records(&etcd)?;
+    let recorded: u64 = runs.iter().map(RunRecord::runs).sum();
+    ensure!(recorded + 12 >= EARLY + TICKS, "{recorded} runs: {runs:?}");
     Ok(())
+}
+
+fn records(etcd: &Etcd) -> Result<Vec<RunRecord>> {
+    let text = etcd.etcdctl(&["get", "/leasehold/runs/", "--prefix", "--print-value-only"])?;
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines
+        .map(|line| Ok(RunRecord::from_json(line.as_bytes())?))
+        .collect()
 }

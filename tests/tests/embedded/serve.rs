@@ -111,12 +111,42 @@ fn a_quota_that_is_reached_is_said_in_etcds_words() -> Result<()> {
     let store = HostProcess::start_command(&serve, &"")?;
     let ctl = Etcdctl::new(Version::V3_5, &endpoints(&store)?)?;
     let value = "x".repeat(100_000);
-    let refused = (0..40).find_map(|_| ctl.run(&["put", "k", &value]).err());
+    // History is no reason to refuse anything.
+    for _ in 0..20 {
+        ctl.run(&["put", "k", &value])?;
+    }
+    ensure!(ctl.run(&["alarm", "list"])?.is_empty());
+    let refused = (0..40).find_map(|number| ctl.run(&["put", &number.to_string(), &value]).err());
     let refused = refused.context("everything fits")?;
     ensure!(
         format!("{refused:#}").contains("database space exceeded"),
         "{refused:#}"
     );
+    let alarms = ctl.run(&["alarm", "list"])?;
+    ensure!(alarms.contains("alarm:NOSPACE"), "{alarms}");
+    let disarmed = ctl.run(&["alarm", "disarm"])?;
+    ensure!(disarmed.contains("alarm:NOSPACE"), "{disarmed}");
+    ensure!(ctl.run(&["alarm", "list"])?.is_empty());
+    end(store).map(drop)
+}
+
+#[test]
+fn the_member_list_has_addresses_that_its_reader_can_use() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let dir = data.path().to_string_lossy().into_owned();
+    let serve = ["store", "serve", "--listen", "127.0.0.1:0", "--dir", &dir];
+    let store = HostProcess::start_command(&serve, &"")?;
+    let [address, socket] = endpoints(&store)?
+        .try_into()
+        .map_err(|other| anyhow::anyhow!("{other:?}"))?;
+    for (from, sees) in [(&address, false), (&socket, true)] {
+        let ctl = Etcdctl::new(Version::V3_5, std::slice::from_ref(from))?;
+        let members = ctl.run(&["member", "list"])?;
+        ensure!(members.contains(&address), "{members}");
+        ensure!(members.contains("unix://") == sees, "{from}: {members}");
+    }
+    let ctl = Etcdctl::new(Version::V3_5, &[address])?;
+    ctl.run(&["endpoint", "health", "--cluster"])?;
     end(store).map(drop)
 }
 
@@ -126,6 +156,8 @@ fn what_cannot_be_asked_for_is_refused_with_2() -> Result<()> {
         (["--listen", "0.0.0.0:2379"], "other machines can reach it"),
         (["--listen", "2379"], "127.0.0.1:2379"),
         (["--quota", "1"], "1MiB or more"),
+        (["--history", "99"], "99 is not in 100.."),
+        (["--history-size", "1KiB"], "1MiB or more"),
     ] {
         let said = leasehold(&"", &[["store", "serve"], args].concat())?;
         ensure!(said.code == Some(2), "{said:?}");

@@ -6,15 +6,18 @@
 //! `LEASEHOLD_KILLS` makes the crash test as long as one likes (with `cargo test`, which waits), `LEASEHOLD_SEED`
 //! another one.
 
+mod bounds;
 mod client;
 mod crash;
 mod full_disk;
+mod history;
 mod limits;
 mod raw;
 mod second;
 mod server;
 mod strangers;
 mod watches;
+mod wire;
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::binaries::plugin;
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::events::Event;
 use leasehold_tests::guests::{Config, Job, config, config_for};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::wait::eventually;
@@ -83,6 +84,72 @@ fn a_request_carries_the_token_of_its_run_and_the_granted_secret() -> Result<()>
             head.contains("\r\nauthorization: bearer hunter2-hunter2\r\n"),
             "{head}"
         );
+    }
+    Ok(())
+}
+
+/// A drop-in that asks for a header of its own choice carries the token in the operator's too.
+#[test]
+fn the_operators_header_is_set_whatever_header_a_drop_in_asks_for() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let server = Server::start(Some(OK))?;
+    let allow = allowing(
+        &[server.origin()],
+        &[("http_token", "X-Fencing-Token".into())],
+    );
+    let config = config_for("host-a", &etcd)
+        .grace("300ms")
+        .plugins("dir", "plugins")
+        .plugins("allow", allow);
+    let host = HostProcess::start_in_prepared(&config, |dir| {
+        let folder = dir.join("plugins");
+        fs::create_dir(&folder)?;
+        fs::copy(fetch()?, folder.join("report.wasm"))?;
+        let origin = server.origin();
+        let beside = format!(
+            "once = true\nconfig = {{ url = {origin:?}, times = 2 }}\n\
+             [allow]\nhttp = [{origin:?}]\nhttp_token = \"X-Whatever\"\n"
+        );
+        Ok(fs::write(folder.join("report.toml"), beside)?)
+    })?;
+    let ended = ended(&host, "dropped.report")?;
+    ensure!(ended.outcome() == Some("done"), "{ended}");
+    let token = ended.token().context("a run without a token")?;
+    let asked = server.asked();
+    ensure!(asked.len() == 2, "{asked:?}");
+    for request in asked {
+        for name in ["x-fencing-token", "x-whatever"] {
+            let line = format!("\r\n{name}: {token}\r\n");
+            ensure!(request.head.matches(&line).count() == 1, "{}", request.head);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_answer_that_no_key_can_help_is_told_as_such() -> Result<()> {
+    let etcd = Etcd::start(Version::V3_5)?;
+    let many = "h: 1\r\n".repeat(150);
+    for (answer, words) in [
+        (
+            format!("HTTP/1.1 200 OK\r\n{many}\r\n"),
+            "more than 100 headers, a limit that no key raises",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n".to_owned(),
+            "announces a body of 18446744073709551615 bytes",
+        ),
+    ] {
+        let server = Server::start(Some(&answer))?;
+        let allow = allowing(&[server.origin()], &[]);
+        let job = reporting(Job::default(), &server.origin(), allow)?;
+        let host = host(&etcd, job.restart("1m", "1m"))?;
+        host.wait_for(SLACK, |event| {
+            event.is("guest") && event.text().is_some_and(|text| text.contains(words))
+        })?;
+        let told = host.events();
+        let mut told = told.iter().filter_map(Event::text);
+        ensure!(!told.any(|text| text.contains("http_fields")));
     }
     Ok(())
 }

@@ -2,12 +2,26 @@
 //!
 //! `files/` holds small modules that once ended a host process.
 
+mod again;
+mod bombs;
+mod compiling;
 mod dropped_in;
+mod forged;
+mod links;
+mod names;
 mod neighbour;
+mod nested_types;
+mod owners;
 mod places;
 mod proposals;
+mod proposals;
 mod quarantine;
+mod quarantine;
+mod shown;
+mod slow_calls;
 mod storage;
+mod store_clients;
+mod unread;
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! A host with a ledger at work under a lock of its own, beside which hostile input is tried.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::bank;
@@ -25,6 +26,14 @@ pub(crate) struct Neighbour {
 impl Neighbour {
     /// Starts the host and waits until the ledger's run is under way. `more` adds hostile jobs and limits.
     pub(crate) fn start(more: impl FnOnce(Config) -> Config) -> Result<Self> {
+        Self::start_heard_by(None, more)
+    }
+
+    /// As [`Neighbour::start`], with the host's standard error written to `stderr`.
+    pub(crate) fn start_heard_by(
+        stderr: Option<Stdio>,
+        more: impl FnOnce(Config) -> Config,
+    ) -> Result<Self> {
         let etcd = Etcd::start(Version::V3_5)?;
         let ledger = guests::ledger()?;
         let config = config_for("host-a", &etcd)
@@ -34,9 +43,13 @@ impl Neighbour {
                 let job = job.plugin(&ledger).ttl("6s").allow_kv(&["ledger/"]);
                 job.config("pause_ms", 20).config("forever", true)
             });
-        let host = HostProcess::start_in_prepared(&more(config), |dir| {
+        let folder = |dir: &Path| {
             std::fs::create_dir(dir.join("plugins")).context("making a folder for plugins")
-        })?;
+        };
+        let host = match stderr {
+            Some(stderr) => HostProcess::start_heard_by(&more(config), stderr, folder)?,
+            None => HostProcess::start_in_prepared(&more(config), folder)?,
+        };
         let started = host.wait_for(SLACK, |event| {
             event.is("run-started") && event.job() == Some(LEDGER)
         })?;

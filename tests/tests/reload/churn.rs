@@ -61,7 +61,8 @@ impl Contents {
         let mut newest: HashMap<&str, &str> = HashMap::new();
         let mut there: BTreeMap<&str, bool> = BTreeMap::new();
         for event in events {
-            let Some(job) = event.job() else { continue };
+            let job = event.job().and_then(|job| job.strip_prefix("dropped."));
+            let Some(job) = job else { continue };
             match event.name() {
                 "guest" => {
                     newest.insert(job, event.text().unwrap_or_default());

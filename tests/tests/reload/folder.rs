@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
+use leasehold_tests::events::Event;
 use leasehold_tests::guests;
+use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
 use leasehold_tests::says::{says, says_with};
 
-use super::{QUIET, SLACK, count, dropping, end, folder, heard, put, start, words};
+use super::{QUIET, SLACK, count, dropped, dropping, end, folder, heard, put, start, words};
 
 on_every_store!(
     a_file_is_a_job_for_as_long_as_it_is_there,
@@ -22,15 +24,16 @@ fn a_file_is_a_job_for_as_long_as_it_is_there(version: Version) -> Result<()> {
     let host = start(&dropping(&etcd))?;
     host.wait_for(SLACK, |event| event.is("store-connected"))?;
     put(&folder(&host), "hello.wasm", &says("hello", 0)?)?;
-    heard(&host, 0, "job-added", "hello")?;
-    let acquired = heard(&host, 0, "acquired", "hello")?;
+    let hello = dropped("hello");
+    heard(&host, 0, "job-added", &hello)?;
+    let acquired = heard(&host, 0, "acquired", &hello)?;
     ensure!(
-        acquired.lock() == Some("hello") && acquired.token().is_some(),
+        acquired.lock() == Some("dropped.hello") && acquired.token().is_some(),
         "{acquired}"
     );
-    ensure!(words(&host, 0, "hello")? == "hello");
+    ensure!(words(&host, 0, &hello)? == "hello");
     std::fs::remove_file(folder(&host).join("hello.wasm"))?;
-    heard(&host, 0, "job-removed", "hello")?;
+    heard(&host, 0, "job-removed", &hello)?;
     let mark = host.mark();
     std::thread::sleep(QUIET);
     ensure!(
@@ -38,13 +41,13 @@ fn a_file_is_a_job_for_as_long_as_it_is_there(version: Version) -> Result<()> {
         "it still runs"
     );
     ensure!(
-        etcd.queue("/leasehold/locks/hello/")?.is_empty(),
+        etcd.queue("/leasehold/locks/dropped.hello/")?.is_empty(),
         "the lock was left"
     );
     // A host with an empty folder goes on.
     let mark = host.mark();
     put(&folder(&host), "hello.wasm", &says("again", 0)?)?;
-    ensure!(words(&host, mark, "hello")? == "again");
+    ensure!(words(&host, mark, &hello)? == "again");
     end(host).map(drop)
 }
 
@@ -52,9 +55,9 @@ fn a_file_that_changes_runs_anew_and_the_lock_is_the_same(version: Version) -> R
     let etcd = Etcd::start(version)?;
     let host = start(&dropping(&etcd))?;
     put(&folder(&host), "job.wasm", &says("one", 0)?)?;
-    ensure!(words(&host, 0, "job")? == "one");
+    ensure!(words(&host, 0, &dropped("job"))? == "one");
     put(&folder(&host), "job.wasm", &says("two", 0)?)?;
-    heard(&host, 0, "job-changed", "job")?;
+    heard(&host, 0, "job-changed", &dropped("job"))?;
     host.wait_for(SLACK, |event| event.text() == Some("two"))?;
     let events = end(host)?;
     let at = |name: &str| events.iter().rposition(|event| event.text() == Some(name));
@@ -80,7 +83,7 @@ fn a_file_that_is_still_being_written_is_waited_for() -> Result<()> {
         "it did not wait"
     );
     drop(file);
-    ensure!(words(&host, 0, "slow")? == "whole");
+    ensure!(words(&host, 0, &dropped("slow"))? == "whole");
     let events = end(host)?;
     ensure!(
         count(&events, "plugin-refused", None) == 0,
@@ -93,14 +96,14 @@ fn a_file_that_is_still_being_written_is_waited_for() -> Result<()> {
 #[test]
 fn what_stands_beside_a_plugin_overrides_what_is_in_it() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
-    let host = start(&dropping(&etcd))?;
+    let host = start(&dropping(&etcd).plugins("locks", vec!["team/*"]))?;
     let manifest = "name = \"greeter\"\nlock = \"team/greeter\"\n[restart]\nmin = \"100ms\"\n";
     put(&folder(&host), "a.wasm", &says_with("hi", manifest)?)?;
-    let acquired = heard(&host, 0, "acquired", "greeter")?;
+    let acquired = heard(&host, 0, "acquired", &dropped("greeter"))?;
     ensure!(acquired.lock() == Some("team/greeter"), "{acquired}");
     let mark = host.mark();
     put(&folder(&host), "a.toml", b"lock = \"team/other\"\n")?;
-    heard(&host, mark, "job-changed", "greeter")?;
+    heard(&host, mark, "job-changed", &dropped("greeter"))?;
     host.wait_after(mark, SLACK, |event| {
         event.is("acquired") && event.lock() == Some("team/other")
     })?;
@@ -112,18 +115,30 @@ fn what_stands_beside_a_plugin_overrides_what_is_in_it() -> Result<()> {
     end(host).map(drop)
 }
 
+fn heard_of(host: &HostProcess, name: &str) -> Result<Event> {
+    host.wait_after(0, SLACK, |event| event.is(name))
+}
+
 #[test]
 fn a_typed_plugin_gets_its_own_keys_and_no_others() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd))?;
     let ledger = std::fs::read(guests::ledger()?)?;
+    put(&folder(&host), "ledger.wasm", &ledger)?;
+    // Its manifest asks for a prefix that it chose, which is not its own here.
+    let refused = heard_of(&host, "plugin-refused")?;
+    let said = refused.str("error").unwrap_or_default();
+    ensure!(
+        said.contains("asks for fenced data under `ledger/`"),
+        "{said}"
+    );
     put(
         &folder(&host),
         "ledger.toml",
-        b"config = { transfers = 3, pause_ms = 1 }\nonce = true\n",
+        b"config = { prefix = \"dropped.ledger/\", transfers = 3, pause_ms = 1 }\nonce = true\n\
+          [allow]\nkv = [\"{job}/\"]\n",
     )?;
-    put(&folder(&host), "ledger.wasm", &ledger)?;
-    let ended = heard(&host, 0, "run-ended", "ledger")?;
+    let ended = heard(&host, 0, "run-ended", &dropped("ledger"))?;
     ensure!(ended.outcome() == Some("done"), "{ended}");
     end(host).map(drop)
 }

@@ -6,6 +6,7 @@
 mod churn;
 #[path = "../commands/cli.rs"]
 mod cli;
+mod conf_d;
 mod configured;
 mod folder;
 mod refused;
@@ -40,6 +41,11 @@ fn start(config: &Config) -> Result<HostProcess> {
 
 fn folder(host: &HostProcess) -> std::path::PathBuf {
     host.dir().join("plugins")
+}
+
+/// The name of the job that a file in the folder makes.
+fn dropped(name: &str) -> String {
+    format!("dropped.{name}")
 }
 
 /// Puts a file there as a whole, as `mv` does.

@@ -7,7 +7,7 @@ use leasehold_tests::guests;
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::says::{says, says_with};
 
-use super::{QUIET, SLACK, count, dropping, end, folder, put, start, words};
+use super::{QUIET, SLACK, count, dropped, dropping, end, folder, put, start, words};
 
 /// The refusal of this file after `mark`.
 fn refusal(host: &HostProcess, mark: usize, file: &str) -> Result<Event> {
@@ -26,7 +26,7 @@ fn a_bad_file_is_told_once_and_the_version_before_goes_on() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd))?;
     put(&folder(&host), "job.wasm", &says("good", 0)?)?;
-    words(&host, 0, "job")?;
+    words(&host, 0, &dropped("job"))?;
     let mark = host.mark();
     put(&folder(&host), "job.wasm", b"this is no WebAssembly at all")?;
     let refused = refusal(&host, mark, "job.wasm")?;
@@ -38,7 +38,7 @@ fn a_bad_file_is_told_once_and_the_version_before_goes_on() -> Result<()> {
         "told more than once"
     );
     let mark = host.mark();
-    ensure!(words(&host, mark, "job")? == "good");
+    ensure!(words(&host, mark, &dropped("job"))? == "good");
     put(&folder(&host), "job.wasm", &says("better", 0)?)?;
     host.wait_after(mark, SLACK, |event| event.text() == Some("better"))?;
     end(host).map(drop)
@@ -53,7 +53,7 @@ fn a_file_cut_short_is_given_a_moment_and_then_refused() -> Result<()> {
     let refused = refusal(&host, 0, "cut.wasm")?;
     ensure!(error(&refused).contains("is cut off at byte"), "{refused}");
     put(&folder(&host), "cut.wasm", &whole)?;
-    ensure!(words(&host, 0, "cut")? == "whole");
+    ensure!(words(&host, 0, &dropped("cut"))? == "whole");
     end(host).map(drop)
 }
 
@@ -75,11 +75,11 @@ fn a_pinned_plugin_that_differs_is_refused() -> Result<()> {
 #[test]
 fn two_that_want_one_name_or_locks_inside_one_another_do_not_both_run() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
-    let host = start(&dropping(&etcd))?;
+    let host = start(&dropping(&etcd).plugins("locks", vec!["team/*"]))?;
     let named =
         |words: &str, lock: &str| says_with(words, &format!("name = \"one\"\nlock = \"{lock}\"\n"));
     put(&folder(&host), "z-first.wasm", &named("first", "team/one")?)?;
-    words(&host, 0, "one")?;
+    words(&host, 0, &dropped("one"))?;
     put(
         &folder(&host),
         "a-second.wasm",
@@ -87,7 +87,7 @@ fn two_that_want_one_name_or_locks_inside_one_another_do_not_both_run() -> Resul
     )?;
     let refused = refusal(&host, 0, "a-second.wasm")?;
     ensure!(
-        error(&refused).contains("there is a job `one` already"),
+        error(&refused).contains("there is a job `dropped.one` already"),
         "{refused}"
     );
     put(
@@ -105,6 +105,13 @@ fn two_that_want_one_name_or_locks_inside_one_another_do_not_both_run() -> Resul
     std::fs::remove_file(folder(&host).join("z-first.wasm"))?;
     host.wait_after(mark, SLACK, |event| event.text() == Some("second"))?;
     host.wait_after(mark, SLACK, |event| event.text() == Some("in"))?;
+    let changed = super::heard(&host, mark, "job-changed", &dropped("one"))?;
+    let told = |field: &str| changed.str(field).unwrap_or_default().to_owned();
+    ensure!(told("plugin").ends_with("a-second.wasm"), "{changed}");
+    ensure!(
+        told("why").ends_with("z-first.wasm was removed"),
+        "{changed}"
+    );
     end(host).map(drop)
 }
 

@@ -6,6 +6,7 @@ mod certificates;
 #[path = "../commands/cli.rs"]
 mod cli;
 mod library;
+mod narrow;
 mod rotation;
 mod tokens;
 

@@ -105,6 +105,7 @@ fn a_filter_applies_while_it_is_typed_and_esc_brings_the_last_one_back() {
     assert!(desk.note().contains("pattern"), "{}", desk.note());
     assert_eq!(desk.rows(), ["a"], "what is no filter changes nothing");
     desk.press(KeyCode::Esc);
+    assert_eq!(desk.note(), "", "the complaint goes with what it is about");
     desk.types("c");
     assert_eq!(desk.rows(), ["a", "b", "c"]);
 }

@@ -43,6 +43,8 @@ impl App {
         if key.code == KeyCode::Esc {
             if let Some(Overlay::Filter { before, .. }) = self.overlay.take() {
                 self.filter = Filter::parse(&before).unwrap_or_default();
+                // What was wrong with the one that is given up is nothing any more.
+                self.note = None;
             }
             return Vec::new();
         }

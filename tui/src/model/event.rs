@@ -154,7 +154,14 @@ impl What {
                     format!(": {}", run.detail)
                 };
                 let outcome = run.outcome.as_str();
-                format!("{}@{} {outcome} after {took}{detail}", run.job, run.host)
+                let times = match run.runs() {
+                    1 => String::new(),
+                    runs => format!(" x {runs}, the last"),
+                };
+                format!(
+                    "{}@{} {outcome}{times} after {took}{detail}",
+                    run.job, run.host
+                )
             }
             Self::HostUp(host) => {
                 format!("{} is up, pid {}", host.record.host, host.record.pid)

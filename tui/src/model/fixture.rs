@@ -186,6 +186,7 @@ impl Teller {
             peak_memory_bytes: 12 << 20,
             output: "opened with total 8000\nprocessed batch 118/240".into(),
             output_truncated_bytes: 0,
+            merged: None,
         };
         let key = RunKey {
             job: job.into(),

@@ -70,6 +70,8 @@ pub(crate) struct Model {
     history: HashMap<Arc<str>, History>,
     pub(crate) leases: Leases,
     pub(crate) link: Link,
+    /// Prefixes that the store does not let us read.
+    pub(crate) denied: Vec<String>,
     revision: i64,
     /// When the last fact came, in Unix milliseconds.
     pub(crate) heard: u64,
@@ -106,6 +108,7 @@ impl Model {
             history: HashMap::new(),
             leases: Leases::default(),
             link: Link::Loading,
+            denied: Vec::new(),
             revision: 0,
             heard: 0,
             health: None,

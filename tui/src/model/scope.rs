@@ -55,6 +55,18 @@ impl Scope {
         kept
     }
 
+    /// What to follow of our root where the user may not read all of it.
+    pub(crate) fn parts(&self) -> [String; 5] {
+        let root = &self.root;
+        [
+            root.locks(),
+            root.hosts(),
+            root.jobs(),
+            root.runs(),
+            root.deeds(),
+        ]
+    }
+
     /// What `key` is.
     pub(crate) fn place(&self, key: &str) -> Place {
         if let Some(ours) = self.ours(key) {

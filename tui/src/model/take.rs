@@ -36,6 +36,7 @@ impl Model {
                 self.changed(at, changes);
                 self.revision = self.revision.max(revision);
             }
+            Told::Keys(FeedItem::Denied { prefixes }) => self.denied = prefixes,
             Told::Keys(FeedItem::Down { reason }) => {
                 let reason: Arc<str> = leasehold_records::printable::line(&reason).into();
                 self.remark(at, 0, What::Down(reason.clone()));

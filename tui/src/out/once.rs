@@ -22,6 +22,9 @@ struct All<'a> {
     at_unix_ms: u64,
     revision: i64,
     root: &'a str,
+    /// Prefixes that may not be read.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    not_permitted: &'a [String],
     locks: Vec<One>,
 }
 
@@ -115,10 +118,12 @@ fn json(model: &Model, shown: Shown<'_>, rows: Vec<(LockRow<'_>, One)>) -> Strin
         at_unix_ms: shown.now,
         revision: shown.revision,
         root: model.scope.root().as_str(),
+        not_permitted: &model.denied,
         locks: rows.into_iter().map(|(_, one)| one).collect(),
     };
     // Strings, numbers and lists of them always serialize.
-    let mut text = serde_json::to_string_pretty(&all).unwrap_or_default();
+    let mut text =
+        leasehold_records::printable::json(serde_json::to_string_pretty(&all).unwrap_or_default());
     text.push('\n');
     text
 }

@@ -99,7 +99,8 @@ impl Line {
     /// The line as JSON, with its end.
     pub(crate) fn to_json(&self) -> String {
         // Strings and numbers always serialize.
-        let mut text = serde_json::to_string(self).unwrap_or_default();
+        let mut text =
+            leasehold_records::printable::json(serde_json::to_string(self).unwrap_or_default());
         text.push('\n');
         text
     }

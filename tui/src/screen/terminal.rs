@@ -85,6 +85,7 @@ impl Drop for Screen {
         leave();
         let said = std::mem::take(&mut *SAID.lock().unwrap_or_else(PoisonError::into_inner));
         for line in said {
+            let line = leasehold_records::printable::lines(&line);
             let _ = writeln!(io::stderr(), "{line}");
         }
     }

@@ -128,8 +128,7 @@ impl Work {
     }
 
     async fn keys(self) {
-        let feed = self.locks.feed(self.scope.watched());
-        let mut feed = feed.except(self.scope.root().kv());
+        let mut feed = super::feed(&self.locks, &self.scope);
         while let Some(item) = feed.next().await {
             if !self.tell(Told::Keys(item)).await {
                 return;

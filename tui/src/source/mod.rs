@@ -10,6 +10,18 @@ pub(crate) use recording::{Recorder, read};
 
 use std::time::SystemTime;
 
+use leasehold_lock::{KeyFeed, Locks};
+
+use crate::model::Scope;
+
+/// A feed of everything that is followed.
+pub(crate) fn feed(locks: &Locks, scope: &Scope) -> KeyFeed {
+    locks
+        .feed(scope.watched())
+        .or_parts(scope.root().as_str(), scope.parts())
+        .except(scope.root().kv())
+}
+
 /// The moment it is, in Unix milliseconds. The only place that reads a clock.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);

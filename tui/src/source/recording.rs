@@ -83,6 +83,7 @@ struct Line {
 enum What {
     Reading { revision: i64, keys: Vec<Key> },
     Changes { revision: i64, changes: Vec<Change> },
+    Denied(Vec<String>),
     Down(String),
     Health(State),
     Unhealthy(String),
@@ -171,6 +172,7 @@ impl Line {
                     })
                     .collect(),
             },
+            Told::Keys(FeedItem::Denied { prefixes }) => What::Denied(prefixes.clone()),
             Told::Keys(FeedItem::Down { reason }) => What::Down(reason.clone()),
             Told::Health(Ok(health)) => What::Health(State {
                 version: health.version.clone(),
@@ -204,6 +206,7 @@ impl Line {
                     })
                     .collect(),
             }),
+            What::Denied(prefixes) => Told::Keys(FeedItem::Denied { prefixes }),
             What::Down(reason) => Told::Keys(FeedItem::Down { reason }),
             What::Health(state) => Told::Health(Ok(Health {
                 version: state.version,

@@ -90,6 +90,14 @@ fn states(scene: &Scene<'_>, room: usize) -> Vec<Piece> {
     if !scene.shown.is_live {
         states.push(Piece::new(past(scene), theme.history));
     }
+    if !app.model.denied.is_empty() {
+        let denied = leasehold_records::printable::line(&app.model.denied.join(", "));
+        let text = paint::cut(
+            &format!("not permitted to read {denied}"),
+            room.max(LEAST_REASON),
+        );
+        states.push(Piece::new(text, theme.warn));
+    }
     match &app.model.link {
         Link::Loading => states.push(Piece::new("LOADING", theme.warn)),
         Link::Live if scene.shown.is_live => {

@@ -198,8 +198,22 @@ fn run_cells(scene: &Scene<'_>, run: &RunRecord) -> [Cell; RUNS.len()] {
         (run.token.to_string(), theme.dim),
         (run.host.clone(), theme.text),
         (run.calls_refused.to_string(), refused),
-        (run.detail.clone(), theme.text),
+        (why(run), theme.text),
     ]
+}
+
+/// The sentence about a run; of runs that share a record, how many there are and since when.
+fn why(run: &RunRecord) -> String {
+    let Some(merged) = &run.merged else {
+        return run.detail.clone();
+    };
+    let since = text::clock_time(merged.first_started_unix_ms);
+    let runs = format!("x {} since {since}", text::count(merged.runs));
+    if run.detail.is_empty() {
+        runs
+    } else {
+        format!("{runs}: {}", run.detail)
+    }
 }
 
 /// The end of what the newest run that wrote anything has written.

@@ -98,6 +98,12 @@ fn numbers(page: &mut Page<'_>, scene: &Scene<'_>, run: &RunRecord) {
     } else {
         theme.bad
     };
+    if run.ended_unix_ms.is_none() {
+        // The record has them when the run has ended.
+        let unknown = " host calls -  refused -  memory -";
+        page.text(unknown, theme.dim);
+        return;
+    }
     page.line(&[
         Piece::new(" host calls ", theme.dim),
         Piece::new(text::count(run.calls_admitted), theme.text),

@@ -118,14 +118,19 @@ impl Table {
     pub(super) fn head(&self, buffer: &mut Buffer, area: Rect, sort: (&str, bool), style: Style) {
         let area = paint::row(area, 0).intersection(buffer.area);
         let mut left = MARK;
+        let last = self.shown().last().map(|(at, _)| at);
         for (at, column) in self.shown() {
             let wide = self.widths[at];
             let sorted = column.head == sort.0 && !column.head.is_empty();
             let sign = if sort.1 { "v" } else { "^" };
             let head = match (column.right, sorted) {
                 (true, false) => text::fit_right(column.head, wide),
-                // The sign stands in the gap, so that the head stays above its numbers.
-                (true, true) => text::fit_right(column.head, wide) + sign,
+                // The sign stands in the gap, so that the head stays above its numbers; in a narrow one it would
+                // touch the next head, and stands before its own.
+                (true, true) if self.gap > 1 || last == Some(at) => {
+                    text::fit_right(column.head, wide) + sign
+                }
+                (true, true) => text::fit_right(&format!("{sign}{}", column.head), wide),
                 (false, false) => text::fit(column.head, wide),
                 (false, true) => text::fit(&format!("{}{sign}", column.head), wide),
             };
@@ -235,6 +240,25 @@ mod tests {
         assert_eq!(widths(31), [18, 6, 4, 0]);
         assert_eq!(widths(18), [10, 6, 0, 0]);
         assert_eq!(widths(3), [8, 6, 0, 0]);
+    }
+
+    #[test]
+    fn sign_of_the_order_never_touches_the_head_of_the_next_column() {
+        const COLUMNS: [Column; 2] = [
+            Column::number("FENCE", 7, 7, 0),
+            Column::text("60s", 10, 10, 0),
+        ];
+        let heads = |width: u16| {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, width, 1));
+            let table = Table::new(&COLUMNS, width);
+            let area = buffer.area;
+            table.head(&mut buffer, area, ("FENCE", true), Style::new());
+            let cells = buffer.content().iter();
+            cells.map(ratatui::buffer::Cell::symbol).collect::<String>()
+        };
+        let narrow = u16::try_from(MARK + 7 + 1 + 10).unwrap();
+        assert_eq!(heads(narrow).trim(), "vFENCE 60s");
+        assert_eq!(heads(narrow + 1).trim(), "FENCEv 60s");
     }
 
     #[test]

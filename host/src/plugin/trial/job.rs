@@ -34,6 +34,7 @@ disk_files = 10000000
 open_files = 100000
 plugin_size = "1GiB"
 compile_time = "10m"
+compile_memory = "64GiB"
 "#;
 
 /// What a run is made of.

@@ -12,18 +12,23 @@ mod job;
 mod lock;
 mod say;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use leasehold_lock::{BootTime, Clock, SystemClock, Tenure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::check::runtime_for;
+use crate::check::{runtime_at, runtime_for};
+use crate::config::Config;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::plugin::inspect::config_for;
 use crate::runtime::{
-    Authority, GuestEvent, Plugin, RunEnd, RunReport, RunSpec, Runtime, StopSignal, Trigger,
+    Authority, GuestEvent, Plugin, RawOutput, RunEnd, RunReport, RunSpec, Runtime, StopSignal,
+    Trigger,
 };
 use crate::secrets::{self, Secrets};
 use fake::FakeKv;
@@ -32,6 +37,8 @@ use say::Say;
 
 /// Events of the guest that may wait to be printed; the terminal may be slower than it.
 const EVENTS: usize = 1024;
+/// Writes to standard output that may wait to be passed on; the guest waits when they do.
+const WRITES: usize = 16;
 /// The token of a lock that is not one.
 const TOKEN: u64 = 1;
 
@@ -71,7 +78,7 @@ pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
         &args.values,
     )?;
     let job = &given.job;
-    let runtime = runtime_for(&given.config).map_err(|error| Failure::internal(&error))?;
+    let runtime = runtime(&given.config, args.config.is_none())?;
     let plugin = runtime
         .load(job.name(), &args.file, None, job.limits(), job.allow())
         .await
@@ -79,7 +86,15 @@ pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
     let secrets = Secrets::read(job.secrets())
         .map_err(|error| Failure::new(Exit::Plugin, error.to_string()))?;
     let (env, env_secrets) = secrets::environment(job.env());
+    let passes = !std::io::stdout().is_terminal() && job.secrets().is_empty();
+    let (raw_stdout, raw) = if passes {
+        let (output, end) = RawOutput::new(WRITES);
+        (Some(output), Some(end))
+    } else {
+        (None, None)
+    };
     let spec = RunSpec {
+        raw_stdout,
         job: job.name().to_owned(),
         run_id: "trial-1".to_owned(),
         attempt: 1,
@@ -108,11 +123,25 @@ pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
         spec,
         clock,
         say: Say::new(began),
+        raw,
     };
     Say::started(job.name(), job.lock(), args.lock);
     let mut interrupts =
         signal(SignalKind::interrupt()).map_err(|error| Failure::internal(&error))?;
     Ok(Box::pin(trial.work(args.lock, &mut interrupts)).await)
+}
+
+/// The runtime, with the compile cache of the host that will run the plugin, so that it is compiled once.
+///
+/// Without a configuration that is the host of the usual file, if there is one and its cache is ours.
+fn runtime(config: &Config, is_usual: bool) -> Result<Runtime, Failure> {
+    if is_usual && let Ok(usual) = config_for(None) {
+        let shared = runtime_at(config, usual.host().data_dir());
+        if let Ok(runtime) = shared {
+            return Ok(runtime);
+        }
+    }
+    runtime_for(config).map_err(|error| Failure::internal(&error))
 }
 
 fn authority(lock: &str, tenure: Tenure) -> Authority {
@@ -134,6 +163,8 @@ struct Trial<'a> {
     spec: RunSpec,
     clock: Arc<dyn Clock>,
     say: Say,
+    /// Standard output as it is, where that is not a terminal and holds no secret.
+    raw: Option<mpsc::Receiver<Bytes>>,
 }
 
 impl Trial<'_> {
@@ -161,7 +192,7 @@ impl Trial<'_> {
     }
 
     /// One run, and when it was asked to stop.
-    async fn once(&self, interrupts: &mut Signal) -> (RunReport, Option<BootTime>) {
+    async fn once(&mut self, interrupts: &mut Signal) -> (RunReport, Option<BootTime>) {
         let (events, mut box_) = mpsc::channel::<GuestEvent>(EVENTS);
         let stop = self.spec.stop.clone();
         let slot = self.runtime.slots().take().await;
@@ -172,10 +203,11 @@ impl Trial<'_> {
             events,
             slot,
         );
-        let mut asked = None;
+        let (mut asked, raw) = (None, &mut self.raw);
         let listen = async {
             loop {
                 tokio::select! {
+                    Some(bytes) = next(raw) => Say::bytes(&bytes),
                     event = box_.recv() => match event {
                         Some(event) => Say::event(&event),
                         None => break,
@@ -193,7 +225,19 @@ impl Trial<'_> {
             }
         };
         let (report, ()) = tokio::join!(run, listen);
+        // What the guest wrote last may be there still.
+        while let Some(Ok(bytes)) = raw.as_mut().map(mpsc::Receiver::try_recv) {
+            Say::bytes(&bytes);
+        }
         (report, asked)
+    }
+}
+
+/// The next bytes of standard output, where they are passed on.
+async fn next(raw: &mut Option<mpsc::Receiver<Bytes>>) -> Option<Bytes> {
+    match raw {
+        Some(raw) => raw.recv().await,
+        None => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a trial prints: the guest's output where it belongs, and what the host has to say beside it.
 //!
-//! Standard output carries the guest's standard output and nothing else, so that it can be piped.
+//! Standard output carries the guest's standard output and nothing else, so that it can be piped: byte by byte,
+//! unless it is a terminal, which gets printable lines, or the run knows secrets, which are taken out.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -32,6 +33,12 @@ impl Say {
         remark(&format!(
             "job `{job}` under a lock `{name}` that is not one: {lasting}"
         ));
+    }
+
+    /// Standard output as the guest wrote it.
+    pub(super) fn bytes(bytes: &[u8]) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
     }
 
     pub(super) fn event(event: &GuestEvent) {

@@ -9,12 +9,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::super::limit::Limit;
 use super::super::output::Output;
+use super::courier::remove_ours;
 
 /// Bytes left of what a body may have.
 pub(super) struct Budget {
@@ -52,11 +54,17 @@ impl Budget {
 pub(super) struct Parcel {
     inner: WasiBody,
     budget: Budget,
+    /// Headers that no trailer may set.
+    tokens: Arc<[HeaderName]>,
 }
 
 impl Parcel {
-    pub(super) fn new(inner: WasiBody, budget: Budget) -> Self {
-        Self { inner, budget }
+    pub(super) fn new(inner: WasiBody, budget: Budget, tokens: Arc<[HeaderName]>) -> Self {
+        Self {
+            inner,
+            budget,
+            tokens,
+        }
     }
 }
 
@@ -68,7 +76,12 @@ impl Body for Parcel {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        let mut polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &mut polled
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            remove_ours(trailers, &self.tokens);
+        }
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Err(most) = self.budget.spend(frame, "a request's body")
         {

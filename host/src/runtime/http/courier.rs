@@ -12,7 +12,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -29,12 +29,14 @@ use wasmtime_wasi_http::{
     WasiHttpHooks,
 };
 
+use super::super::current;
 use super::super::gate::Gate;
 use super::super::leash::Leash;
 use super::super::limit::Limit;
 use super::super::output::Output;
 use super::body::{Answer, Budget, Parcel};
 use super::flight::{Flight, Flights};
+use super::head::{Counted, Head, TooLarge};
 use super::net::{Net, Refusal};
 use super::wire::Wire;
 use crate::allow::Origin;
@@ -106,10 +108,9 @@ impl Courier {
         &self.0.run
     }
 
-    /// Whether a guest must leave this header to the host. Servers that take `_` for `-` must not be
-    /// fooled either.
+    /// Whether a guest must leave this header to the host.
     fn is_ours(&self, name: &HeaderName) -> bool {
-        is_ours(self.run().net.token.as_ref(), name)
+        is_ours(&self.run().net.tokens, name)
     }
 
     async fn carry(
@@ -210,6 +211,8 @@ impl Courier {
     ) -> Result<Answered, Error> {
         let request = self.dressed(origin, request)?;
         let head = self.limits().http_field_bytes;
+        let counted = Head::default();
+        let stream = Counted::new(stream, counted.clone());
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(size(head.max(LEAST_HEAD)))
             .max_headers(MOST_HEADERS)
@@ -232,7 +235,7 @@ impl Courier {
         let answer = timeout(patience.first_byte, answer)
             .await
             .map_err(|_| Error::HttpResponseTimeout)?
-            .map_err(|error| self.told(error))?;
+            .map_err(|error| self.told(origin, error, &counted))?;
         // The HTTP library's bound is rough.
         let fields = answer.headers().iter();
         let fields: usize = fields
@@ -251,7 +254,10 @@ impl Courier {
             }
         };
         let run = self.run();
+        let driving = current::within(run.output.clone(), driving);
         let driving = Flight::new(&run.flights, run.leash.clone(), driving);
+        // The guest learns of a failure from the body; the library would only log it, outside of the run.
+        let driving = async move { driving.await.or(Ok(())) };
         let budget = self.budget();
         let answer =
             answer.map(|body| Answer::new(body, budget, patience.between_bytes).boxed_unsync());
@@ -269,15 +275,20 @@ impl Courier {
         let path = parts.uri.path_and_query().cloned();
         let path = path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
         parts.uri = http::Uri::from(path);
+        // Fields of an answer can be sent on without passing the check of those that a guest makes.
+        remove_ours(&mut parts.headers, &run.net.tokens);
         let invalid = |_| Error::HttpRequestUriInvalid;
         let host = HeaderValue::from_str(&origin.authority()).map_err(invalid)?;
         parts.headers.insert(header::HOST, host);
-        if let Some(token) = &run.net.token {
+        for token in run.net.tokens.iter() {
             parts
                 .headers
                 .insert(token.clone(), HeaderValue::from(run.token));
         }
-        Ok(Request::from_parts(parts, Parcel::new(body, self.budget())))
+        Ok(Request::from_parts(
+            parts,
+            Parcel::new(body, self.budget(), run.net.tokens.clone()),
+        ))
     }
 
     fn budget(&self) -> Budget {
@@ -286,16 +297,39 @@ impl Courier {
     }
 
     /// What a failure of the exchange means to the guest.
-    fn told(&self, error: hyper::Error) -> Error {
+    fn told(&self, origin: &Origin, error: hyper::Error, head: &Head) -> Error {
         if let Some(Error::HttpRequestBodySize(most)) =
             error.source().and_then(|e| e.downcast_ref())
         {
             return Error::HttpRequestBodySize(*most);
         }
-        if error.is_parse_too_large() {
-            return self.too_many_fields();
+        if !error.is_parse() {
+            return Error::Hyper(error);
         }
-        Error::Hyper(error)
+        let remark = |what: &str| {
+            let line = format!("request to {origin} failed: its answer {what}: correct the server");
+            self.run().output.remark(&line);
+        };
+        if !error.is_parse_too_large() {
+            remark(&format!("is not valid HTTP/1 ({error})"));
+            return Error::Hyper(error);
+        }
+        let most = size(self.limits().http_field_bytes.max(LEAST_HEAD));
+        match head.too_large(MOST_HEADERS, most) {
+            TooLarge::Bytes => self.too_many_fields(),
+            TooLarge::Headers => {
+                remark(&format!(
+                    "has more than {MOST_HEADERS} headers, a limit that no key raises"
+                ));
+                Error::HttpResponseHeaderSectionSize(None)
+            }
+            TooLarge::Body(length) => {
+                remark(&format!(
+                    "announces a body of {length} bytes, which no body has"
+                ));
+                Error::HttpResponseBodySize(length.parse().ok())
+            }
+        }
     }
 
     fn too_many_fields(&self) -> Error {
@@ -327,16 +361,31 @@ async fn reach(addresses: &[SocketAddr], over: Instant) -> Result<TcpStream, Err
     Err(failure)
 }
 
-fn is_ours(token: Option<&HeaderName>, name: &HeaderName) -> bool {
-    if DEFAULT_FORBIDDEN_HEADERS.contains(name) {
-        return true;
+/// True for a header of the host's, also in a spelling that a server may take for it.
+fn is_ours(tokens: &[HeaderName], name: &HeaderName) -> bool {
+    let is_like = |ours: &HeaderName| fold_alike(ours.as_str(), name.as_str());
+    DEFAULT_FORBIDDEN_HEADERS.iter().any(is_like) || tokens.iter().any(is_like)
+}
+
+/// Removes every header of the host's.
+pub(super) fn remove_ours(headers: &mut HeaderMap, tokens: &[HeaderName]) {
+    let ours = headers.keys().filter(|name| is_ours(tokens, name));
+    for name in ours.cloned().collect::<Vec<_>>() {
+        headers.remove(name);
     }
-    token.is_some_and(|token| {
-        let same =
-            |(a, b): (u8, u8)| a == b || (matches!(a, b'-' | b'_') && matches!(b, b'-' | b'_'));
-        let (token, name) = (token.as_str(), name.as_str());
-        token.len() == name.len() && token.bytes().zip(name.bytes()).all(same)
-    })
+}
+
+/// True if two names become one variable where CGI, WSGI or PHP make variables of headers: letters and digits
+/// are kept there, and everything else becomes `_`.
+fn fold_alike(one: &str, other: &str) -> bool {
+    let fold = |byte: u8| {
+        if byte.is_ascii_alphanumeric() {
+            byte
+        } else {
+            b'_'
+        }
+    };
+    one.len() == other.len() && one.bytes().map(fold).eq(other.bytes().map(fold))
 }
 
 /// Scheme, host and port of an address that may be none: a user before `@` is left out.
@@ -356,8 +405,8 @@ impl WasiHttpHooks for Courier {
     }
 
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
-        let token = self.run().net.token.clone();
-        Arc::new(move |name| is_ours(token.as_ref(), name))
+        let tokens = self.run().net.tokens.clone();
+        Arc::new(move |name| is_ours(&tokens, name))
     }
 
     fn send_request(
@@ -368,6 +417,7 @@ impl WasiHttpHooks for Courier {
     ) -> Box<dyn Future<Output = Result<Answered, Error>> + Send> {
         let run = self.run();
         let carried = self.clone().carry(request, options);
+        let carried = current::within(run.output.clone(), carried);
         Box::new(Flight::new(&run.flights, run.leash.clone(), carried))
     }
 

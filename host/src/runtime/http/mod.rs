@@ -5,16 +5,17 @@
 //! - A request goes to an origin on the job's list, over a connection to an address that was checked a
 //!   moment before. A redirect is the guest's own next request, so it is checked like the first.
 //! - Every byte that leaves asks the leash first (`wire`), and no connection outlives its run (`flight`).
-//! - The fencing token's header is the host's: no guest can set it.
+//! - The fencing token's headers are the host's: no guest can set one, in any spelling that a server may fold into it.
 //!
 //! # Layout
 //!
 //! `courier` (one request, from judging it to its answer) → `net` (who may be reached, `resolve`, `tls`) →
-//! `wire`, `body` (what passes, counted). This module must never send anything by itself.
+//! `wire`, `head`, `body` (what passes, counted). This module must never send anything by itself.
 
 mod body;
 mod courier;
 mod flight;
+mod head;
 mod net;
 mod resolve;
 mod tls;

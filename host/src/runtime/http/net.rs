@@ -18,8 +18,8 @@ use crate::allow::{Allow, Network, Origin, OriginError, not_public};
 pub(crate) struct Net {
     origins: Vec<Origin>,
     networks: Vec<Network>,
-    /// The header that carries the fencing token.
-    pub(super) token: Option<HeaderName>,
+    /// The headers that carry the fencing token.
+    pub(super) tokens: Arc<[HeaderName]>,
     /// There when an origin is encrypted.
     pub(super) tls: Option<Arc<ClientConfig>>,
     resolver: Arc<dyn Resolve>,
@@ -81,18 +81,15 @@ impl Net {
             .any(Origin::is_secure)
             .then(|| tls::client(grants.http_ca.as_deref()))
             .transpose()?;
-        let token = grants
-            .http_token
-            .as_ref()
-            .map(|name| {
-                name.parse()
-                    .map_err(|_| format!("`{name}` names no header"))
-            })
-            .transpose()?;
+        let tokens = grants.token_headers().map(|name| {
+            let header: Result<HeaderName, _> = name.parse();
+            header.map_err(|_| format!("`{name}` names no header"))
+        });
+        let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             origins: grants.http.clone(),
             networks: grants.http_networks.clone(),
-            token,
+            tokens: tokens.into(),
             tls,
             resolver: resolver.clone(),
         })

@@ -139,6 +139,7 @@ async fn guests_run_on_demand_when_the_pool_cannot_be_reserved() {
     let rig = Rig::with(&RuntimeOptions {
         max_runs: 1_000,
         pool_memory_reservation: Some(1 << 42),
+        preparing: Preparing::InThisProcess,
         ..RuntimeOptions::default()
     });
     assert!(!rig.load(guests::EXIT_3).await.facts().pooled);
@@ -159,10 +160,26 @@ async fn a_second_load_is_served_by_the_cache() {
     let options = RuntimeOptions {
         cache_dir: Some(cache.path().join("cache")),
         max_runs: 2,
+        preparing: Preparing::InThisProcess,
         ..RuntimeOptions::default()
     };
     let rig = Rig::with(&options);
     rig.still_works().await;
     rig.still_works().await;
     assert!(rig.runtime.cache_hits() > 0);
+}
+
+#[tokio::test]
+async fn every_exit_code_of_a_plain_command_is_kept_and_has_no_backtrace() {
+    let rig = Rig::new();
+    for code in [0, 1, 125, 126, 127, 255, 256, -1, i32::MIN] {
+        let text = guests::EXIT_3.replace("i32.const 3)", &format!("i32.const {code})"));
+        let ran = rig.run(&text).await;
+        let expected = match code {
+            0 => RunEnd::Done(None),
+            code => RunEnd::Exit(code),
+        };
+        assert_eq!(ran.report.end, expected);
+        assert_eq!(ran.report.backtrace, None);
+    }
 }

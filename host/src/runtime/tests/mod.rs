@@ -7,6 +7,7 @@ mod disk;
 mod files;
 mod forms;
 mod guests;
+mod host_calls;
 mod limits;
 mod load;
 mod output;
@@ -59,6 +60,7 @@ impl Rig {
     pub(super) fn new() -> Self {
         Self::with(&RuntimeOptions {
             max_runs: 8,
+            preparing: Preparing::InThisProcess,
             ..RuntimeOptions::default()
         })
     }
@@ -154,6 +156,7 @@ pub(super) fn authority_with(tenure: Tenure, kv: Arc<dyn GuestKv>) -> Authority 
 
 pub(super) fn spec() -> RunSpec {
     RunSpec {
+        raw_stdout: None,
         job: "demo".to_owned(),
         run_id: "run-1".to_owned(),
         attempt: 2,

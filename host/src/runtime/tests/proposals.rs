@@ -63,10 +63,6 @@ const USERS: &[User] = &[
         "(module (global (shared i32) (i32.const 0)) START)",
     ),
     user("tail calls", "(module (func $f (return_call $f)) START)"),
-    user(
-        "several memories in one module",
-        "(module (memory 1) (memory 1) START)",
-    ),
     user("64-bit memory", "(module (memory i64 1) START)"),
     user(
         "64-bit memories and tables",

@@ -60,6 +60,12 @@ fn custom(name_bytes: usize) -> Vec<u8> {
     section(0, &name(&"n".repeat(name_bytes)))
 }
 
+/// Types in types, in a section of their own.
+fn nested_types(depth: usize) -> Vec<u8> {
+    let levels = b"\x42\x01\x01".repeat(depth - 1);
+    component(&[section(7, &[&[1][..], &levels, &[0x42, 0]].concat())])
+}
+
 #[test]
 fn a_file_past_a_cap_is_refused_with_the_cap_and_the_value() {
     let empty = component(&[]);
@@ -85,6 +91,19 @@ fn a_file_past_a_cap_is_refused_with_the_cap_and_the_value() {
             "1001 modules and components inside",
             "at most 1000",
             component(&vec![section(4, &empty); 1_001]),
+        ),
+        (
+            "33 levels of types in types",
+            "at most 32",
+            nested_types(100_000),
+        ),
+        (
+            "33 levels of types in types",
+            "at most 32",
+            module(&[section(
+                0,
+                &[name("component-type:job"), nested_types(100_000)].concat(),
+            )]),
         ),
         (
             "20001 sections",
@@ -115,6 +134,7 @@ fn files_at_the_caps_are_looked_at_in_one_pass() {
         assert_eq!(found.imports.len() + found.exports.len(), 100_000);
     }
     assert!(survey(&nested(16)).is_ok());
+    assert!(survey(&nested_types(32)).is_ok());
     // Comparing every name with every other one took half a minute.
     assert!(
         began.elapsed() < Duration::from_secs(15),

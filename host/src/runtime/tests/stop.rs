@@ -291,6 +291,7 @@ async fn a_guest_that_heeds_the_request_finishes_by_itself() {
 async fn a_slot_is_taken_by_a_guest_and_free_again_when_it_is_gone() {
     let rig = Rig::with(&RuntimeOptions {
         max_runs: 1,
+        preparing: Preparing::InThisProcess,
         ..RuntimeOptions::default()
     });
     let plugin = rig.load(&guests::bare("", SPIN)).await;

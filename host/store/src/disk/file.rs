@@ -359,6 +359,21 @@ impl Disk for FileDisk {
         self.settle(batch)
     }
 
+    /// Moves pages to the front of the file and shortens it. Each step is a transaction: a crash leaves the data.
+    fn defragment(&mut self) -> Result<(), DiskError> {
+        let Some(mut database) = self.database.take() else {
+            return Err(self.stopped());
+        };
+        let compacted = caught(&self.place, || {
+            database
+                .compact()
+                .map_err(|error| DiskError::redb(&self.place, DOING, error))?;
+            Ok(database)
+        })?;
+        self.database = Some(compacted);
+        Ok(())
+    }
+
     fn size(&self) -> (u64, u64) {
         (
             self.length.load(Ordering::Relaxed) + log::LENGTH,

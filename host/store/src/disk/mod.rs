@@ -94,6 +94,9 @@ pub(crate) trait Disk: Send {
     /// fails too, until the disk is opened anew.
     fn commit(&mut self, batch: &Batch) -> Result<(), DiskError>;
 
+    /// Gives back what the data does not need. After an error nothing more can be written, as after one of a commit.
+    fn defragment(&mut self) -> Result<(), DiskError>;
+
     /// How many bytes the data takes on the disk, and how many of them hold something.
     fn size(&self) -> (u64, u64);
 }

@@ -13,9 +13,13 @@ use tonic::{Request, Response, Status};
 
 use super::unsupported;
 use crate::core::Core;
+use crate::serve::{Peer, Reach};
 
 /// What the one member is called. It tells a person that this is no etcd.
 const MEMBER_NAME: &str = "leasehold-embedded";
+
+/// How the endpoint of a socket begins.
+const SOCKET_SCHEME: &str = "unix://";
 
 /// Where the store can be reached at the moment.
 #[derive(Debug, Default)]
@@ -27,11 +31,14 @@ impl Endpoints {
         all.push(endpoint.to_owned());
     }
 
-    pub(crate) fn all(&self) -> Vec<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Endpoints that a client can use, by how it reached the store. A socket is private to its owner: a client that
+    /// came over one can use all, any other only addresses.
+    fn usable(&self, reach: Option<Reach>) -> Vec<String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let usable = |endpoint: &&String| {
+            reach != Some(Reach::Address) || !endpoint.starts_with(SOCKET_SCHEME)
+        };
+        all.iter().filter(usable).cloned().collect()
     }
 }
 
@@ -58,13 +65,14 @@ fn one_member() -> Status {
 impl PbClusterService for ClusterService {
     async fn member_list(
         &self,
-        _request: Request<PbMemberListRequest>,
+        request: Request<PbMemberListRequest>,
     ) -> Result<Response<PbMemberListResponse>, Status> {
+        let reach = request.extensions().get::<Peer>().map(|peer| peer.reach);
         let header = self.core.header();
         let member = PbMember {
             id: header.member_id,
             name: MEMBER_NAME.to_owned(),
-            client_ur_ls: self.endpoints.all(),
+            client_ur_ls: self.endpoints.usable(reach),
             ..PbMember::default()
         };
         Ok(Response::new(PbMemberListResponse {

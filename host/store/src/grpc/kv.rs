@@ -31,6 +31,14 @@ impl KvService {
     pub(crate) const fn new(core: Arc<Core>) -> Self {
         Self { core }
     }
+
+    /// Runs a transaction.
+    pub(super) async fn transact(&self, request: PbTxnRequest) -> Result<PbTxnResponse, Status> {
+        if !only_reads(&request) {
+            check_size(&request)?;
+        }
+        Ok(self.core.txn(request).await?)
+    }
 }
 
 #[tonic::async_trait]
@@ -74,11 +82,7 @@ impl PbKvService for KvService {
     }
 
     async fn txn(&self, request: Request<PbTxnRequest>) -> Result<Response<PbTxnResponse>, Status> {
-        let request = request.into_inner();
-        if !only_reads(&request) {
-            check_size(&request)?;
-        }
-        Ok(Response::new(self.core.txn(request).await?))
+        Ok(Response::new(self.transact(request.into_inner()).await?))
     }
 
     async fn compact(

@@ -82,7 +82,7 @@ impl PbLeaseService for LeaseService {
         &self,
         request: Request<PbLeaseTimeToLiveRequest>,
     ) -> Result<Response<PbLeaseTimeToLiveResponse>, Status> {
-        let reply = self.core.lease_time_to_live(request.get_ref());
+        let reply = self.core.lease_time_to_live(request.get_ref())?;
         Ok(Response::new(reply))
     }
 

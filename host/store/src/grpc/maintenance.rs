@@ -1,6 +1,6 @@
 //! How the store is doing: etcd's `Maintenance` service.
 //!
-//! It must never change anything: the embedded store looks after itself.
+//! It must never change a key, a lease or a revision.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,7 +37,8 @@ impl MaintenanceService {
 impl PbMaintenanceService for MaintenanceService {
     type SnapshotStream = Pin<Box<dyn Stream<Item = Result<PbSnapshotResponse, Status>> + Send>>;
 
-    /// Space that was given back ends the alarm by itself; there is nothing to arm or disarm.
+    /// The store raises its one alarm itself, when a write is refused for lack of room, and ends it once there is room
+    /// again. Clients of etcd list and disarm alarms; none of them raises one.
     async fn alarm(
         &self,
         request: Request<PbAlarmRequest>,
@@ -45,19 +46,25 @@ impl PbMaintenanceService for MaintenanceService {
         let asked = request.into_inner();
         let header = self.core.header();
         let nospace = AlarmType::Nospace as i32;
+        let is_ours = [0, header.member_id].contains(&asked.member_id);
         let is_about = asked.alarm == AlarmType::None as i32 || asked.alarm == nospace;
-        let is_get = asked.action == AlarmAction::Get as i32;
-        let alarms = if is_get && is_about && self.core.health().no_space {
-            vec![PbAlarmMember {
-                member_id: header.member_id,
-                alarm: nospace,
-            }]
-        } else {
-            Vec::new()
+        let is_raised = match AlarmAction::try_from(asked.action) {
+            Ok(AlarmAction::Get) => is_about && self.core.health().no_space,
+            Ok(AlarmAction::Deactivate) => is_about && is_ours && self.core.disarm(),
+            Ok(AlarmAction::Activate) | Err(_) => {
+                return Err(unsupported(
+                    "raises its alarm itself and takes none from clients",
+                    "to keep writes out, stop the clients that write",
+                ));
+            }
+        };
+        let alarm = PbAlarmMember {
+            member_id: header.member_id,
+            alarm: nospace,
         };
         Ok(Response::new(PbAlarmResponse {
             header: Some(header),
-            alarms,
+            alarms: is_raised.then_some(alarm).into_iter().collect(),
         }))
     }
 
@@ -90,11 +97,12 @@ impl PbMaintenanceService for MaintenanceService {
         }))
     }
 
-    /// The file reuses what was freed, and shrinks when it is opened.
+    /// Shortens the file. Writes wait meanwhile, as in etcd; reads, watches and renewals of leases go on.
     async fn defragment(
         &self,
         _request: Request<PbDefragmentRequest>,
     ) -> Result<Response<PbDefragmentResponse>, Status> {
+        self.core.defragment().await?;
         // As etcd does: an empty answer.
         Ok(Response::new(PbDefragmentResponse::default()))
     }
@@ -130,7 +138,7 @@ impl PbMaintenanceService for MaintenanceService {
     ) -> Result<Response<Self::SnapshotStream>, Status> {
         Err(unsupported(
             "has no snapshot that an etcd could restore",
-            "to back it up, copy its directory while it is stopped, or read its keys (`etcdctl get \"\" --from-key`)",
+            "to back it up, copy its directory while it is stopped, or read its keys (`etcdctl get \"\" --from-key`, with `--limit` where they are more than 64 MiB)",
         ))
     }
 
@@ -157,11 +165,14 @@ impl PbMaintenanceService for MaintenanceService {
 
 #[cfg(test)]
 mod tests {
-    use etcd_client::{AlarmAction, AlarmType, Client, ConnectOptions, Error};
+    use etcd_client::AlarmAction::{Activate, Deactivate, Get};
+    use etcd_client::{AlarmType, Client, ConnectOptions, Error};
 
     use super::API_VERSION;
-    use crate::serve::Limits;
+    use crate::core::Core;
+    use crate::options::Options;
     use crate::serve::tests::{in_process, on_tcp, server};
+    use crate::serve::{Limits, Server};
 
     #[tokio::test]
     async fn the_version_is_three_numbers_of_the_api_we_speak() {
@@ -180,10 +191,55 @@ mod tests {
         assert_eq!((header.revision(), status.raft_index()), (2, 2));
         assert_eq!(status.raft_term(), header.raft_term());
         assert_eq!(status.errors(), [""; 0]);
-        let alarms = client.alarm(AlarmAction::Get, AlarmType::None, None);
+        let alarms = client.alarm(Get, AlarmType::None, None);
         assert!(alarms.await.unwrap().alarms().is_empty());
         assert!(client.defragment().await.is_ok());
         assert_ne!(client.hash().await.unwrap().hash(), 0);
+        server.close().await;
+    }
+
+    #[tokio::test]
+    async fn the_alarm_is_raised_by_a_refusal_disarmed_by_a_client_and_never_raised_by_one() {
+        let options = Options::memory().quota(100_000);
+        let core = Core::open(options).await.unwrap();
+        let server = Server::with_limits(core, Limits::default());
+        let mut client = in_process(&server.connector()).await;
+        let mut number = 0;
+        let raise = async |client: &mut Client, number: &mut i32| {
+            while client
+                .put(number.to_string(), [7; 1000], None)
+                .await
+                .is_ok()
+            {
+                *number += 1;
+            }
+        };
+        let list = async |client: &mut Client, action, about| {
+            let alarms = client.alarm(action, about, None).await.unwrap();
+            alarms.alarms().len()
+        };
+        assert_eq!(list(&mut client, Get, AlarmType::None).await, 0);
+        raise(&mut client, &mut number).await;
+        assert_eq!(list(&mut client, Get, AlarmType::None).await, 1);
+        assert_eq!(list(&mut client, Get, AlarmType::Nospace).await, 1);
+        assert_eq!(list(&mut client, Get, AlarmType::Corrupt).await, 0);
+        assert_eq!(list(&mut client, Deactivate, AlarmType::Corrupt).await, 0);
+        assert_eq!(list(&mut client, Deactivate, AlarmType::Nospace).await, 1);
+        assert_eq!(list(&mut client, Get, AlarmType::None).await, 0);
+        raise(&mut client, &mut number).await;
+        assert_eq!(list(&mut client, Get, AlarmType::None).await, 1);
+        for key in 0..number / 2 {
+            client.delete(key.to_string(), None).await.unwrap();
+        }
+        // What was deleted gives way to this.
+        client.put("more", [7; 1000], None).await.unwrap();
+        assert_eq!(list(&mut client, Get, AlarmType::None).await, 0);
+        for about in [AlarmType::Nospace, AlarmType::Corrupt] {
+            let Err(Error::GRpcStatus(refused)) = client.alarm(Activate, about, None).await else {
+                panic!("it was raised");
+            };
+            assert_eq!(refused.code(), tonic::Code::Unimplemented);
+        }
         server.close().await;
     }
 
@@ -213,7 +269,7 @@ mod tests {
         let user = ConnectOptions::new().with_user("root", "secret");
         say(Client::connect([address], Some(user)).await.err().unwrap());
         insta::assert_snapshot!(said.join("\n"), @r#"
-        Unimplemented: leasehold: the embedded store has no snapshot that an etcd could restore; to back it up, copy its directory while it is stopped, or read its keys (`etcdctl get "" --from-key`)
+        Unimplemented: leasehold: the embedded store has no snapshot that an etcd could restore; to back it up, copy its directory while it is stopped, or read its keys (`etcdctl get "" --from-key`, with `--limit` where they are more than 64 MiB)
         Unimplemented: leasehold: the embedded store has one member, which always leads; there is nobody to move to
         Unimplemented: leasehold: the embedded store has one member and never more; a real etcd can be a cluster
         Unimplemented: leasehold: the embedded store has no users and no roles; only this machine reaches it, and a real etcd has both

@@ -22,11 +22,13 @@ mod cluster;
 mod election;
 #[cfg(test)]
 mod election_tests;
+mod elements;
 mod faults;
 mod kv;
 mod lease;
 mod lock;
 mod maintenance;
+mod metered;
 mod queue;
 mod unary;
 pub(crate) mod watch;
@@ -42,7 +44,7 @@ const MAX_REQUEST_BYTES: usize = 1536 * 1024;
 const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_BYTES + 512 * 1024;
 
 /// What every client talks to.
-pub(crate) type Api = Faults<Routes>;
+pub(crate) type Api = Faults<metered::Metered<elements::Counted<Routes>>>;
 
 /// What the services share.
 #[derive(Clone)]
@@ -84,7 +86,8 @@ pub(crate) fn api(context: &Context) -> Api {
         .add_service(lock::LockServer::new(context))
         .add_service(election::ElectionServer::new(context))
         .prepare();
-    Faults::new(routes)
+    let counted = elements::Counted::new(Arc::new(kv::KvService::new(core())), routes);
+    Faults::new(metered::Metered::new(counted))
 }
 
 /// What a request hears that was still waiting when the store closed.

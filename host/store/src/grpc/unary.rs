@@ -4,6 +4,7 @@
 
 use std::future::Future;
 
+use futures_util::StreamExt as _;
 use http::{Request, Response};
 use prost::Message;
 use tokio_stream::Stream;
@@ -14,6 +15,7 @@ use tonic_prost::ProstCodec;
 
 use super::MAX_MESSAGE_BYTES;
 use super::faults::caught;
+use crate::budget;
 
 fn grpc<M, R>() -> Grpc<ProstCodec<R, M>>
 where
@@ -47,8 +49,16 @@ where
     F: FnMut(M) -> S,
     S: Stream<Item = Result<R, Status>> + Send + 'static,
 {
+    let ticket = budget::ticket();
     let service = tower::service_fn(move |request: tonic::Request<M>| {
-        let answers = caught(answer(request.into_inner()));
+        let ticket = ticket.clone();
+        let answers = answer(request.into_inner()).map(move |answer| {
+            if let Some(ticket) = &ticket {
+                ticket.may_answer()?;
+            }
+            answer
+        });
+        let answers = caught(answers);
         std::future::ready(Ok(tonic::Response::new(answers)))
     });
     grpc::<M, R>().server_streaming(service, request).await

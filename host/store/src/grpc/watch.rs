@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use self::watches::Watches;
 use super::faults::caught;
+use crate::budget;
 use crate::core::Core;
 use crate::watch::{History, Registry};
 
@@ -87,7 +88,11 @@ impl WatchService {
         );
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let session = Session {
-            watches: Watches::new(Arc::clone(&self.history), Arc::clone(&self.registry)),
+            watches: Watches::new(
+                Arc::clone(&self.history),
+                Arc::clone(&self.registry),
+                budget::ticket(),
+            ),
             told: self.registry.told(),
             registry: Arc::clone(&self.registry),
             cancel: self.cancel.clone(),
@@ -145,6 +150,9 @@ impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> Session<R> {
         loop {
             if self.cancel.is_cancelled() {
                 return Err(super::stopped());
+            }
+            if let Some(ticket) = &self.watches.ticket {
+                ticket.may_answer()?;
             }
             if let Some(response) = self.watches.pop() {
                 return Ok(response);

@@ -76,6 +76,30 @@ impl<'a> View<'a> {
 
     /// Answers a range request. The header holds the revision alone.
     pub(crate) fn range(self, request: &PbRangeRequest) -> Result<PbRangeResponse, StoreError> {
+        let selected = self.select(request)?;
+        answer_fits(selected.bytes(request))?;
+        Ok(PbRangeResponse {
+            header: Some(PbResponseHeader {
+                revision: self.revision,
+                ..PbResponseHeader::default()
+            }),
+            kvs: selected
+                .found
+                .into_iter()
+                .map(|change| change.key_value(request.keys_only))
+                .collect(),
+            more: selected.more,
+            count: i64::try_from(selected.count).unwrap_or(i64::MAX),
+        })
+    }
+
+    /// About how many bytes the answer to a range request has.
+    pub(super) fn range_bytes(self, request: &PbRangeRequest) -> Result<u64, StoreError> {
+        Ok(self.select(request)?.bytes(request))
+    }
+
+    /// Finds what a range request asks for.
+    fn select(self, request: &PbRangeRequest) -> Result<Selected<'a>, StoreError> {
         let revision = self.resolve(request.revision)?;
         let range = KeyRange::new(&request.key, &request.range_end);
         let mut found: Vec<&Arc<Change>> = Vec::new();
@@ -104,19 +128,45 @@ impl<'a> View<'a> {
             found.truncate(limit);
             more = true;
         }
-        Ok(PbRangeResponse {
-            header: Some(PbResponseHeader {
-                revision: self.revision,
-                ..PbResponseHeader::default()
-            }),
-            kvs: found
-                .into_iter()
-                .map(|change| change.key_value(request.keys_only))
-                .collect(),
-            more,
-            count: i64::try_from(count).unwrap_or(i64::MAX),
-        })
+        Ok(Selected { found, count, more })
     }
+}
+
+/// What a range request found.
+struct Selected<'a> {
+    found: Vec<&'a Arc<Change>>,
+    count: usize,
+    more: bool,
+}
+
+impl Selected<'_> {
+    fn bytes(&self, request: &PbRangeRequest) -> u64 {
+        let each = self
+            .found
+            .iter()
+            .map(|change| shown_bytes(change, request.keys_only));
+        each.sum()
+    }
+}
+
+/// The largest answer. etcd has no limit; every answer is in memory twice while it is sent.
+pub(crate) const MOST_ANSWER: u64 = 64 << 20;
+
+/// What a key takes in an answer besides its name and value, about.
+const SHOWN_OVERHEAD: u64 = 64;
+
+/// Refuses an answer that would be too large.
+pub(crate) const fn answer_fits(bytes: u64) -> Result<(), StoreError> {
+    if bytes > MOST_ANSWER {
+        return Err(StoreError::AnswerTooLarge(MOST_ANSWER >> 20));
+    }
+    Ok(())
+}
+
+/// About how many bytes of an answer a key takes.
+pub(super) fn shown_bytes(change: &Change, keys_only: bool) -> u64 {
+    let value = if keys_only { 0 } else { parts(change).2.len() };
+    (change.key.len() + value) as u64 + SHOWN_OVERHEAD
 }
 
 type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);

@@ -13,9 +13,11 @@ use etcd_client::proto::{
     PbPutResponse, PbResponseHeader, PbTxnRequest, PbTxnResponse,
 };
 use leasehold_lock::clock::BootTime;
+use prost::Message as _;
 
 use super::leases::{LONGEST_TTL, Leases, SHORTEST_TTL};
-use super::read::View;
+use super::read::{View, answer_fits};
+use super::size::{self, LEASE_BYTES};
 use super::txn::Write;
 use super::versions::Versions;
 use crate::change::{Change, Key, Revision, What};
@@ -23,7 +25,7 @@ use crate::disk::{Batch, Image};
 use crate::error::StoreError;
 
 /// What one change takes in memory besides its key and value, about.
-const CHANGE_OVERHEAD: u64 = 200;
+pub(super) const CHANGE_OVERHEAD: u64 = 200;
 
 /// A write, as the writer gets it.
 #[derive(Debug)]
@@ -51,6 +53,19 @@ pub(crate) enum Reply {
     Expire(usize),
 }
 
+impl Reply {
+    /// The bytes of the answer.
+    pub(crate) fn bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Put(reply) => reply.encoded_len(),
+            Self::Delete(reply) => reply.encoded_len(),
+            Self::Txn(reply) => reply.encoded_len(),
+            Self::Compact(_) | Self::Grant(_) | Self::Revoke(_) | Self::Expire(_) => 0,
+        };
+        bytes as u64
+    }
+}
+
 /// Keys, history and leases.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -65,9 +80,13 @@ pub(crate) struct State {
     pub(super) leases: Leases,
     /// About what keys, values and history take in memory.
     pub(super) bytes: u64,
+    /// How many of them the keys' present values and the leases take; the others are history.
+    pub(super) live: u64,
+    /// Whether something was refused for lack of room, and there is little still.
+    pub(super) is_full: bool,
     /// Applied and not yet taken for the disk.
     pub(super) batch: Batch,
-    quota: u64,
+    pub(super) quota: u64,
 }
 
 impl State {
@@ -81,6 +100,8 @@ impl State {
             compacted: image.compacted,
             leases: Leases::restarted(&image.leases, now),
             bytes: 0,
+            live: 0,
+            is_full: false,
             batch: Batch::default(),
             quota,
         };
@@ -105,8 +126,12 @@ impl State {
         for (key, versions) in &state.index {
             if let Some(change) = versions.live_at(image.revision) {
                 state.leases.attach(change.lease(), key);
+                state.live += weight(change);
             }
         }
+        let leases = image.leases.len() as u64 * LEASE_BYTES;
+        state.bytes += leases;
+        state.live += leases;
         state
     }
 
@@ -129,16 +154,25 @@ impl State {
         self.compacted
     }
 
-    /// About what the data takes in memory, and whether that is more than it may.
+    /// The keys with everything applied.
+    pub(super) const fn applied_view(&self) -> View<'_> {
+        View {
+            index: &self.index,
+            revision: self.applied,
+            compacted: self.compacted,
+        }
+    }
+
+    /// About what the data takes in memory, and whether writes are refused because that is all it may.
     pub(crate) const fn weight(&self) -> (u64, bool) {
-        (self.bytes, self.bytes > self.quota)
+        (self.bytes, self.is_full)
     }
 
     /// Carries a write out. What is refused has changed nothing.
     pub(crate) fn apply(&mut self, command: Command, now: BootTime) -> Result<Reply, StoreError> {
         match command {
             Command::Put(request) => self.put(&request).map(Reply::Put),
-            Command::Delete(request) => Ok(Reply::Delete(self.delete(&request))),
+            Command::Delete(request) => self.delete(&request).map(Reply::Delete),
             Command::Txn(request) => self.txn(&request).map(Reply::Txn),
             Command::Compact(at) => self.compact(at).map(Reply::Compact),
             Command::Grant(request) => self.grant(&request, now).map(Reply::Grant),
@@ -160,6 +194,7 @@ impl State {
         if let Some(compacted) = batch.compacted {
             self.forget_before(compacted);
         }
+        self.is_full &= self.is_nearly_full();
     }
 
     /// The durable revisions from `from` on, at most `limit`; below the compaction there are none.
@@ -184,16 +219,8 @@ impl State {
         Ok(durable.take(limit).map(Arc::clone).collect())
     }
 
-    /// Refuses what would add data when there is too much already; what removes some is never refused.
-    fn has_room(&self) -> Result<(), StoreError> {
-        if self.bytes > self.quota {
-            return Err(StoreError::NoSpace);
-        }
-        Ok(())
-    }
-
     fn put(&mut self, request: &PbPutRequest) -> Result<PbPutResponse, StoreError> {
-        self.has_room()?;
+        self.has_room(size::of_put(self.applied_view(), request))?;
         // Outside of transactions etcd looks at the lease first.
         if request.lease != 0 && !self.leases.contains(request.lease) {
             return Err(StoreError::LeaseNotFound);
@@ -205,17 +232,15 @@ impl State {
         Ok(reply)
     }
 
-    fn delete(&mut self, request: &PbDeleteRequest) -> PbDeleteResponse {
+    fn delete(&mut self, request: &PbDeleteRequest) -> Result<PbDeleteResponse, StoreError> {
+        answer_fits(size::of_delete(self.applied_view(), request))?;
         let mut write = Write::new(self);
         let reply = write.delete(request);
         write.finish();
-        reply
+        Ok(reply)
     }
 
     fn txn(&mut self, request: &PbTxnRequest) -> Result<PbTxnResponse, StoreError> {
-        if super::txn::puts(request) {
-            self.has_room()?;
-        }
         let mut write = Write::new(self);
         let reply = write.txn(request)?;
         write.finish();
@@ -227,7 +252,7 @@ impl State {
         request: &PbLeaseGrantRequest,
         now: BootTime,
     ) -> Result<PbLeaseGrantResponse, StoreError> {
-        self.has_room()?;
+        self.has_room(LEASE_BYTES)?;
         if request.ttl > LONGEST_TTL {
             return Err(StoreError::TtlTooLarge);
         }
@@ -238,6 +263,8 @@ impl State {
         };
         let ttl = request.ttl.max(SHORTEST_TTL);
         self.leases.grant(id, ttl, now);
+        self.bytes += LEASE_BYTES;
+        self.live += LEASE_BYTES;
         self.batch.granted.push((id, ttl));
         Ok(PbLeaseGrantResponse {
             header: Some(self.applied_header()),
@@ -259,6 +286,8 @@ impl State {
     fn revoke(&mut self, id: i64) -> Result<PbLeaseRevokeResponse, StoreError> {
         let lease = self.leases.end(id).ok_or(StoreError::LeaseNotFound)?;
         self.batch.ended.push(id);
+        self.bytes -= LEASE_BYTES;
+        self.live -= LEASE_BYTES;
         let mut write = Write::new(self);
         for key in &lease.keys {
             write.remove(key);
@@ -316,6 +345,12 @@ impl State {
             }
         }
         reply
+    }
+
+    /// The bytes of the keys that go with a lease.
+    pub(crate) fn lease_keys_bytes(&self, id: i64) -> u64 {
+        let keys = self.leases.get(id).map(|lease| lease.keys.iter());
+        keys.into_iter().flatten().map(|key| key.len() as u64).sum()
     }
 
     /// Every lease, those that end first in front.

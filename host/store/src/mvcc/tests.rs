@@ -13,6 +13,8 @@ use crate::change::What;
 use crate::disk::{Batch, Image};
 use crate::error::StoreError;
 
+mod room;
+
 struct Bench {
     state: State,
     now: BootTime,
@@ -444,12 +446,31 @@ fn memory_shrinks_with_the_history_and_a_full_store_takes_deletes() {
         }
     };
     assert_eq!(full, StoreError::NoSpace);
-    assert_eq!(bench.grant(1, 5), Err(StoreError::NoSpace));
+    assert_eq!(bench.grant(1, 5), Ok(5));
+    assert_eq!(
+        bench.grant(2, 5),
+        Err(StoreError::NoSpace),
+        "leases take room"
+    );
+    assert!(!bench.state.weight().1, "history is no alarm");
     bench.delete("a", "");
     let now = bench.state.published();
     bench.run(Command::Compact(now)).expect("compacts");
     assert!(bench.state.weight().0 < 1_000);
-    bench.put("a", &big);
+    for number in 0.. {
+        assert!(!bench.state.weight().1, "nothing was refused");
+        if bench.put_with(&format!("k{number}"), "small", 0).is_err() {
+            break;
+        }
+    }
+    assert!(bench.state.weight().1, "the alarm is raised");
+    for number in 0..20 {
+        bench.delete(&format!("k{number}"), "");
+    }
+    assert!(
+        !bench.state.weight().1,
+        "the alarm ends with what was deleted"
+    );
 }
 
 #[test]

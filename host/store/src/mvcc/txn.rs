@@ -11,16 +11,12 @@ use etcd_client::proto::{
 };
 
 use super::compare;
-use super::read::View;
+use super::read::{View, answer_fits};
+use super::size;
 use super::state::{State, header_at, weight};
 use crate::change::{Change, Key, Revision, What};
 use crate::error::StoreError;
 use crate::keyrange::KeyRange;
-
-/// Whether any operation puts a key, whichever branch runs.
-pub(crate) fn puts(request: &PbTxnRequest) -> bool {
-    any(request, &|op| matches!(op, PbTxnOpRequest::RequestPut(_)))
-}
 
 /// Whether any operation changes something, whichever branch runs.
 pub(crate) fn writes(request: &PbTxnRequest) -> bool {
@@ -47,7 +43,7 @@ pub(crate) fn read_only(
 ) -> Result<PbTxnResponse, StoreError> {
     let path = Path::decide(view, request);
     path.check_ranges(view)?;
-    let mut reader = Reader { view };
+    let mut reader = Reader { view, bytes: 0 };
     let (succeeded, responses) = path.run(&mut reader)?;
     Ok(PbTxnResponse {
         header: Some(header_at(view.revision)),
@@ -57,12 +53,12 @@ pub(crate) fn read_only(
 }
 
 /// The branch that each transaction takes, nested ones within it.
-struct Path<'r> {
+pub(super) struct Path<'r> {
     succeeded: bool,
-    steps: Vec<Step<'r>>,
+    pub(super) steps: Vec<Step<'r>>,
 }
 
-enum Step<'r> {
+pub(super) enum Step<'r> {
     Op(&'r PbTxnOpRequest),
     Nested(Path<'r>),
 }
@@ -131,12 +127,16 @@ trait Run {
 
 struct Reader<'a> {
     view: View<'a>,
+    /// Of the answer so far.
+    bytes: u64,
 }
 
 impl Run for Reader<'_> {
     fn run(&mut self, op: &PbTxnOpRequest) -> Result<PbTxnOpResponse, StoreError> {
         match op {
             PbTxnOpRequest::RequestRange(range) => {
+                self.bytes += self.view.range_bytes(range)?;
+                answer_fits(self.bytes)?;
                 self.view.range(range).map(PbTxnOpResponse::ResponseRange)
             }
             // The caller saw that there are none.
@@ -174,7 +174,7 @@ impl<'s> Write<'s> {
     }
 
     /// The keys as this write sees them: with everything applied, and its own changes.
-    const fn view(&self) -> View<'_> {
+    pub(super) const fn view(&self) -> View<'_> {
         View {
             index: &self.state.index,
             revision: self.revision(),
@@ -200,6 +200,8 @@ impl<'s> Write<'s> {
         let path = Path::decide(self.view(), request);
         path.check_puts(self)?;
         path.check_ranges(self.view())?;
+        self.state.has_room(size::growth(self.view(), &path))?;
+        size::check_answer(self.view(), self.state.bytes, &path)?;
         let (succeeded, responses) = path.run(self)?;
         Ok(PbTxnResponse {
             header: Some(header_at(self.revision())),
@@ -302,7 +304,10 @@ impl<'s> Write<'s> {
 
     fn record(&mut self, key: Key, what: What) {
         let revision = self.number();
-        let before = self.view().get(&key).map_or(0, |change| change.lease());
+        let (before, replaced) = self
+            .view()
+            .get(&key)
+            .map_or((0, 0), |change| (change.lease(), weight(change)));
         let change = Arc::new(Change {
             key: Key::clone(&key),
             revision,
@@ -314,6 +319,8 @@ impl<'s> Write<'s> {
             self.state.leases.attach(change.lease(), &key);
         }
         self.state.bytes += weight(&change);
+        self.state.live += if change.is_put() { weight(&change) } else { 0 };
+        self.state.live -= replaced;
         self.state
             .index
             .entry(key)

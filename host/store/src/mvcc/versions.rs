@@ -60,6 +60,13 @@ impl Versions {
         &self.0
     }
 
+    /// What the key was before one of its changes, as far as the history goes back.
+    pub(super) fn before(&self, change: &Change) -> Option<&Arc<Change>> {
+        let place = (change.revision, change.sub);
+        let until = self.0.partition_point(|c| (c.revision, c.sub) < place);
+        self.0[..until].last()
+    }
+
     fn until(&self, revision: i64) -> usize {
         self.0.partition_point(|change| change.revision <= revision)
     }

@@ -1,53 +1,58 @@
-//! One connection: it counts, it must introduce itself in time, and it can be cut.
+//! One connection after its greeting: it counts, it has an account, and it can be cut.
 //!
-//! This file must never look at what is said after the introduction.
+//! This file must never look at what is said on it.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-/// How every HTTP/2 connection opens: 24 bytes that are always the same.
-const PREFACE_BYTES: usize = 24;
+use super::greeting::PREFACE;
+use crate::budget::Account;
 
-/// Somebody who came, and the place they take up until they go.
+/// A connection that arrived, and the place it takes until it ends.
 pub(crate) struct Arrived<IO> {
     pub(crate) io: IO,
     pub(crate) place: OwnedSemaphorePermit,
 }
 
+/// How a client reached the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Over an address, as every user of this machine can.
+    Address,
+    /// Over a socket that is private to its owner.
+    PrivateSocket,
+}
+
+/// The other side of a connection, which its requests carry along.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) account: Account,
+    pub(crate) reach: Reach,
+}
+
 /// A connection as the transport sees it.
 pub(crate) struct Connection<IO> {
+    /// What is left of the greeting, which was read already.
+    greeting: &'static [u8],
     io: IO,
-    greeting: Greeting,
+    peer: Peer,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     _place: OwnedSemaphorePermit,
 }
 
-/// Whether the other side has said what it speaks. The transport itself would wait for that for ever.
-enum Greeting {
-    Awaited {
-        missing: usize,
-        patience: Pin<Box<Sleep>>,
-    },
-    Heard,
-}
-
 impl<IO> Connection<IO> {
-    /// One that has to introduce itself in time, and ends when it is cut.
-    pub(crate) fn new(arrived: Arrived<IO>, patience: Duration, cut: &CancellationToken) -> Self {
+    /// One that has greeted, and ends when it is cut.
+    pub(crate) fn new(arrived: Arrived<IO>, peer: Peer, cut: &CancellationToken) -> Self {
         Self {
+            greeting: &PREFACE,
             io: arrived.io,
-            greeting: Greeting::Awaited {
-                missing: PREFACE_BYTES,
-                patience: Box::pin(tokio::time::sleep(patience)),
-            },
+            peer,
             cut: Box::pin(cut.clone().cancelled_owned()),
             _place: arrived.place,
         }
@@ -64,27 +69,6 @@ impl<IO> Connection<IO> {
         }
         Ok(())
     }
-
-    fn poll_patience(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        if let Greeting::Awaited { patience, .. } = &mut self.greeting
-            && patience.as_mut().poll(context).is_ready()
-        {
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the connection said nothing",
-            ));
-        }
-        Ok(())
-    }
-
-    fn heard(&mut self, bytes: usize) {
-        if let Greeting::Awaited { missing, .. } = &mut self.greeting {
-            *missing = missing.saturating_sub(bytes);
-            if *missing == 0 {
-                self.greeting = Greeting::Heard;
-            }
-        }
-    }
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
@@ -94,11 +78,15 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.poll_cut(context)?;
-        self.poll_patience(context)?;
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.io).poll_read(context, buffer);
-        self.heard(buffer.filled().len() - before);
-        read
+        if !self.greeting.is_empty() {
+            let (some, rest) = self
+                .greeting
+                .split_at(self.greeting.len().min(buffer.remaining()));
+            buffer.put_slice(some);
+            self.greeting = rest;
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.io).poll_read(context, buffer)
     }
 }
 
@@ -138,7 +126,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Connection<IO> {
 }
 
 impl<IO> Connected for Connection<IO> {
-    type ConnectInfo = ();
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
 }

@@ -8,26 +8,32 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future;
+use futures_util::{StreamExt as _, future};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::budget::{Account, Budget, Shares};
 use crate::core::Core;
 use crate::grpc::{self, Context, Endpoints};
 
 mod authority;
 mod connection;
+mod descriptors;
+mod greeting;
 mod inprocess;
+mod places;
 mod socket;
 mod tcp;
 
-use connection::Connection;
+use connection::{Arrived, Connection};
+pub(crate) use connection::{Peer, Reach};
+pub use descriptors::raise_descriptor_limit;
 pub use inprocess::InProcess;
 use inprocess::Inside;
+use places::Places;
 
 /// Where to listen.
 #[derive(Debug, Clone)]
@@ -75,8 +81,14 @@ pub enum ListenError {
 /// What connections are granted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Connections at one time through all sockets; more wait outside. A client needs one or two.
+    /// Connections at one time over addresses. A client needs one or two.
     pub(crate) connections: usize,
+    /// Connections at one time over private sockets.
+    pub(crate) private: usize,
+    /// How long one more waits outside before it is turned away.
+    pub(crate) outside: Duration,
+    /// What requests through sockets may make the store hold.
+    pub(crate) shares: Shares,
     /// How long a connection may take to say that it speaks HTTP/2.
     pub(crate) greeting: Duration,
     /// How often a silent connection is asked whether somebody is there.
@@ -89,8 +101,12 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        let share = descriptors::connections();
         Self {
-            connections: 4096,
+            connections: share.addresses,
+            private: share.sockets,
+            outside: Duration::from_secs(1),
+            shares: Shares::DEFAULT,
             greeting: Duration::from_secs(10),
             ping_every: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(20),
@@ -99,19 +115,21 @@ impl Default for Limits {
     }
 }
 
-/// Streams on one connection at one time. A host that follows thousands of locks has as many waits open.
-const STREAMS: u32 = 65_536;
+/// Streams on one connection at one time: as many as its share of memory holds, with room for what they carry. A
+/// client with more waits finds them queued on its side, or opens another connection.
+const STREAMS: u32 = 1024;
 
-/// How much one stream, and one connection, may have on the way before we read it, in bytes.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+/// How much one stream, and one connection, may have on the way before we read it, in bytes. What a stream that
+/// does not read its answers sends stays there.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
 
 /// Requests that were taken back before we came to them, at one time. A client that cancels everything it has
 /// open is no attack; the transport takes more than 20 for one.
-const TAKEN_BACK: usize = 4096;
+const TAKEN_BACK: usize = STREAMS as usize;
 
 /// The most bytes of metadata of one request. Clients of etcd send a few short words.
-const HEADERS: u32 = 16 << 10;
+const HEADERS: u32 = 8 << 10;
 
 /// The listeners of a store and everything that goes on behind them.
 pub(crate) struct Server {
@@ -124,8 +142,11 @@ pub(crate) struct Server {
     /// Ends connections in the middle of whatever they do.
     cut: CancellationToken,
     tasks: TaskTracker,
-    /// Those through sockets; ways in without one are not shut out by them.
-    places: Arc<Semaphore>,
+    /// Those of connections over addresses; other ways in are not shut out by them.
+    places: Arc<Places>,
+    /// Those of connections over private sockets.
+    private: Arc<Places>,
+    budget: Arc<Budget>,
     inside: Arc<Inside>,
 }
 
@@ -163,23 +184,24 @@ impl Server {
             cancel,
             cut,
             tasks,
-            places: Arc::new(Semaphore::new(limits.connections)),
+            places: Arc::new(Places::new(limits.connections, limits.outside)),
+            private: Arc::new(Places::new(limits.private, limits.outside)),
+            budget: Arc::new(Budget::new(limits.shares)),
             inside: Arc::new(inside),
         }
     }
 
     /// Listens until closed, and gives the endpoint as clients write it.
     pub(crate) async fn listen(&self, at: Listen) -> Result<String, ListenError> {
-        let places = Arc::clone(&self.places);
         let endpoint = match at {
             Listen::Tcp(address) => {
                 let (endpoint, listener) = tcp::bind(address)?;
-                self.serve(tcp::incoming(listener, places));
+                self.serve(self.places.incoming(listener), Reach::Address);
                 endpoint
             }
             Listen::Unix(path) => {
                 let (endpoint, listener) = socket::bind(path).await?;
-                self.serve(socket::incoming(listener, places));
+                self.serve(self.private.incoming(listener), Reach::PrivateSocket);
                 endpoint
             }
         };
@@ -211,16 +233,21 @@ impl Server {
 
     /// Serves what arrives. A way to arrive is one task; its connections are the transport's, which ends
     /// when they have.
-    fn serve<IO>(
-        &self,
-        arriving: impl Stream<Item = std::io::Result<connection::Arrived<IO>>> + Send + 'static,
-    ) where
+    fn serve<IO>(&self, arriving: impl Stream<Item = Arrived<IO>> + Send + 'static, reach: Reach)
+    where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (limits, cut) = (self.limits, self.cut.clone());
-        let connections = tokio_stream::StreamExt::map(arriving, move |arrived| {
-            arrived.map(|arrived| Connection::new(arrived, limits.greeting, &cut))
-        });
+        let (limits, cut, budget) = (self.limits, self.cut.clone(), Arc::clone(&self.budget));
+        let connections = arriving
+            .map(move |arrived| greeting::greet(arrived, limits.greeting))
+            .buffer_unordered(limits.connections.max(limits.private))
+            .filter_map(move |greeted| {
+                let connection = greeted.map(|arrived| {
+                    let account = Account::new(&budget);
+                    Ok::<_, std::io::Error>(Connection::new(arrived, Peer { account, reach }, &cut))
+                });
+                std::future::ready(connection)
+            });
         let serving = tonic::transport::Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

@@ -7,18 +7,11 @@ use std::fs::{DirBuilder, Metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use futures_util::stream;
 use rustix::fs::Mode;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
-use tokio::sync::Semaphore;
-use tokio_stream::Stream;
 
 use super::ListenError;
-use super::authority::Readdressed;
-use super::connection::Arrived;
-use super::tcp::AFTER_FAILURE;
 
 /// Connections that the system keeps waiting for us.
 pub(super) const BACKLOG: u32 = 1024;
@@ -28,6 +21,13 @@ pub(super) struct Socket {
     // Closed before the file goes.
     listener: UnixListener,
     _file: SocketFile,
+}
+
+impl Socket {
+    /// What accepts connections.
+    pub(super) const fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
 }
 
 /// The file, which goes with its owner.
@@ -112,25 +112,4 @@ async fn clear(path: &Path) -> Result<(), ListenError> {
         Err(error) => Err(failed(error)),
         Ok(_) => Err(ListenError::InUse(path.to_owned())),
     }
-}
-
-/// Who comes, each when there is a place for them.
-pub(super) fn incoming(
-    socket: Socket,
-    places: Arc<Semaphore>,
-) -> impl Stream<Item = io::Result<Arrived<Readdressed<UnixStream>>>> + Send {
-    stream::unfold((socket, places), async |(socket, places)| {
-        let place = Arc::clone(&places).acquire_owned().await.ok()?;
-        let arrived = match socket.listener.accept().await {
-            Ok((io, _)) => Ok(Arrived {
-                io: Readdressed::new(io),
-                place,
-            }),
-            Err(error) => {
-                tokio::time::sleep(AFTER_FAILURE).await;
-                Err(error)
-            }
-        };
-        Some((arrived, (socket, places)))
-    })
 }

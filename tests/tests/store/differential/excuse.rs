@@ -109,8 +109,8 @@ fn the_list_in_the_documentation_is_this_one() -> anyhow::Result<()> {
 
     let mut wanted = String::from(
         "# Where the embedded store is not as etcd 3.4.23 and 3.5.1\n\n\
-         Random requests are sent to all three, and every answer must be the same but for this list, which a \
-         test keeps complete.\n\n\
+         Random requests about keys, leases and watches are sent to all three, and every answer must be the same but \
+         for the first two lists, which a test keeps complete. A test calls every method of the third.\n\n\
          Answered differently:\n\n",
     );
     for excuse in &EXCUSES {
@@ -124,9 +124,10 @@ fn the_list_in_the_documentation_is_this_one() -> anyhow::Result<()> {
     }
     let file = leasehold_tests::binaries::workspace().join("host/store/DIFFERENCES.md");
     let written = std::fs::read_to_string(&file).unwrap_or_default();
+    // What follows is about what no comparison can show; a test of the store calls every method named there.
     anyhow::ensure!(
-        written == wanted,
-        "host/store/DIFFERENCES.md must read:\n{wanted}"
+        written.starts_with(&format!("{wanted}\n## ")),
+        "host/store/DIFFERENCES.md must begin with:\n{wanted}"
     );
     Ok(())
 }

@@ -254,6 +254,15 @@ fn run(story: &mut Story<'_>, run: &RunRecord) {
     story.head("newest run here");
     story.field("run", &printable::line(&run.run_id));
     story.field("outcome", run.outcome.as_str());
+    if let Some(merged) = &run.merged {
+        let runs = text::count(merged.runs);
+        let since = text::clock_time(merged.first_started_unix_ms);
+        let tokens = format!("since {since}, from token {} on", merged.first_token);
+        story.field(
+            "one of",
+            &format!("{runs} like it {tokens}; this is the last"),
+        );
+    }
     if !run.detail.is_empty() {
         story.field("why", &run.detail);
     }
@@ -267,9 +276,12 @@ fn run(story: &mut Story<'_>, run: &RunRecord) {
     );
     story.field("attempt", &run.attempt.to_string());
     story.moment("started", run.started_unix_ms);
-    if let Some(ended) = run.ended_unix_ms {
-        story.moment("ended", ended);
-    }
+    let Some(ended) = run.ended_unix_ms else {
+        story.field("host calls", "counted when it ends");
+        run_of_what(story, run);
+        return;
+    };
+    story.moment("ended", ended);
     let calls = format!(
         "{} let through, {} refused",
         text::count(run.calls_admitted),
@@ -277,6 +289,11 @@ fn run(story: &mut Story<'_>, run: &RunRecord) {
     );
     story.field("host calls", &calls);
     story.field("memory", &text::bytes(run.peak_memory_bytes));
+    run_of_what(story, run);
+}
+
+/// The plugin of a run and the entry of its lock.
+fn run_of_what(story: &mut Story<'_>, run: &RunRecord) {
     story.field("plugin", &printable::line(&run.plugin_sha256));
     if !run.lock_key.is_empty() {
         story.field("entry", &printable::line(&run.lock_key));

@@ -7,7 +7,8 @@ use http::{HeaderName, HeaderValue};
 fn reaching(server: &Server, limits: Limits) -> (Rig, String) {
     let origin = format!("http://127.0.0.1:{}", server.port());
     let allow = Allow {
-        http_token: Some("X-Fencing-Token".to_owned()),
+        http_token: Some("X-Whatever".to_owned()),
+        http_tokens_always: vec!["X-Fencing-Token".to_owned()],
         ..allow(&[&origin])
     };
     let rig = Rig::with(&allow, &Names::saying(&[]), limits, Duration::from_mins(1));
@@ -21,6 +22,8 @@ async fn the_host_sets_its_own_headers_whatever_the_guest_did() {
     let request = Request::post(format!("{origin}/a?b"))
         .header("host", "evil.example")
         .header("x-fencing-token", "forged")
+        .header("x.fencing.token", "forged")
+        .header("x_whatever", "forged")
         .header("x-mine", "kept")
         .body(body(Bytes::from_static(b"x")))
         .unwrap();
@@ -30,6 +33,7 @@ async fn the_host_sets_its_own_headers_whatever_the_guest_did() {
     for line in [
         format!("host: 127.0.0.1:{}", server.port()),
         "x-fencing-token: 7".to_owned(),
+        "x-whatever: 7".to_owned(),
         "x-mine: kept".to_owned(),
     ] {
         assert_eq!(head.matches(&line).count(), 1, "{head}");
@@ -51,7 +55,14 @@ async fn a_guest_cannot_set_the_tokens_header_in_any_spelling() {
         "X-Fencing-Token",
         "x_fencing_token",
         "x-fencing_token",
+        "x.fencing.token",
+        "X-Fencing.Token",
+        "x~fencing!token",
+        "X-Whatever",
+        "x.whatever",
         "Host",
+        "Transfer_Encoding",
+        "Keep.Alive",
         "Connection",
     ] {
         assert!(forbidden(ours), "{ours}");
@@ -112,6 +123,50 @@ async fn headers_over_the_limit_are_refused() {
     );
     assert!(too_large, "{refused:?}");
     assert!(rig.told()[0].contains("raise `http_fields`"));
+}
+
+/// What a person and the guest are told of this answer.
+async fn refused(answer: String) -> (String, Error) {
+    let server = Server::answering(answer).await;
+    let (mut rig, origin) = reaching(&server, Limits::default());
+    let refused = rig.get(&origin).await.map(|_| ());
+    let told = rig.told().join("|").replace(&origin, "ORIGIN");
+    (told, refused.expect_err("it is refused"))
+}
+
+#[tokio::test]
+async fn a_limit_that_no_key_raises_is_not_told_as_one_that_does() {
+    let many: String = (0..150).fold(String::new(), |all, number| {
+        all + &format!("h{number}: 1\r\n")
+    });
+    let (told, code) = refused(format!("HTTP/1.1 200 OK\r\n{many}\r\n")).await;
+    assert_eq!(
+        told,
+        "request to ORIGIN failed: its answer has more than 100 headers, a limit that no key raises: correct the server"
+    );
+    assert!(
+        matches!(code, Error::HttpResponseHeaderSectionSize(None)),
+        "{code:?}"
+    );
+
+    let absurd = "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\nx";
+    let (told, code) = refused(absurd.to_owned()).await;
+    assert_eq!(
+        told,
+        "request to ORIGIN failed: its answer announces a body of 18446744073709551615 bytes, which no body has: \
+         correct the server"
+    );
+    assert!(
+        matches!(code, Error::HttpResponseBodySize(Some(u64::MAX))),
+        "{code:?}"
+    );
+
+    let beyond = "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\nx";
+    let (told, _) = refused(beyond.to_owned()).await;
+    assert!(
+        told.contains("its answer is not valid HTTP/1") && !told.contains("raise"),
+        "{told}"
+    );
 }
 
 #[tokio::test]

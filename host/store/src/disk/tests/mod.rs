@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod defragment;
 mod entry;
 mod errors;
 mod failure;

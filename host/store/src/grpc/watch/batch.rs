@@ -10,7 +10,9 @@ use etcd_client::proto::{PbEvent, PbResponseHeader, PbWatchResponse};
 use prost::Message;
 
 use crate::change::Change;
+use crate::error::StoreError;
 use crate::keyrange::KeyRange;
+use crate::mvcc::answer_fits;
 use crate::watch::History;
 
 /// A response is closed at the end of a revision once it has this many bytes: what a client that reads
@@ -85,11 +87,14 @@ impl Batch {
 
     /// The next response, which `header` is for but for its revision; whether it is the last one. A header's
     /// revision is one up to which the watch has then been sent everything.
+    ///
+    /// # Errors
+    /// One revision is larger than any answer, and the client did not ask for fragments.
     pub(super) fn next(
         &mut self,
         history: &dyn History,
         mut header: PbResponseHeader,
-    ) -> (PbWatchResponse, bool) {
+    ) -> Result<(PbWatchResponse, bool), StoreError> {
         let mut response = PbWatchResponse {
             watch_id: self.watch.id,
             ..PbWatchResponse::default()
@@ -106,6 +111,9 @@ impl Batch {
                 response.fragment = true;
                 break;
             }
+            if !self.watch.fragment {
+                answer_fits(size as u64)?;
+            }
             header.revision = revision;
             response.events.push(event);
             let ends_revision = self
@@ -121,7 +129,7 @@ impl Batch {
             header.revision = header.revision.max(through);
         }
         response.header = Some(header);
-        (response, done)
+        Ok((response, done))
     }
 
     fn next_event(&mut self, history: &dyn History) -> Option<PbEvent> {

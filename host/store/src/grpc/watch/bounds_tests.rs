@@ -44,6 +44,39 @@ async fn a_large_revision_is_whole_unless_fragments_were_asked_for() {
 }
 
 #[tokio::test]
+async fn a_revision_larger_than_any_answer_ends_watches_without_fragments_and_no_others() {
+    let past = Past::new();
+    let mut client = Client::new(&past);
+    for fragment in [false, true] {
+        client
+            .create(Ask {
+                end: "b",
+                fragment,
+                ..key("a")
+            })
+            .await;
+    }
+    let keys: Vec<String> = (0..70).map(|number| format!("a{number:02}")).collect();
+    let large = "x".repeat(1 << 20);
+    past.write(&keys.iter().map(|key| Put(key, &large)).collect::<Vec<_>>());
+    let ended = client.next().await;
+    assert!(ended.canceled && ended.watch_id == 0);
+    assert_eq!(
+        ended.cancel_reason,
+        "leasehold: the answer would be larger than 64 MiB; ask for less, with a limit or for keys only, or watch \
+         with fragments"
+    );
+    let mut seen = 0;
+    while seen < 70 {
+        let piece = client.next().await;
+        assert_eq!((piece.watch_id, piece.canceled), (1, false));
+        seen += piece.events.len();
+    }
+    past.write(&[Put("a", "small")]);
+    assert_eq!(client.next().await.watch_id, 1);
+}
+
+#[tokio::test]
 async fn a_response_is_closed_at_the_end_of_a_revision_once_it_is_large() {
     let past = Past::new();
     let large = "x".repeat(100 << 10);

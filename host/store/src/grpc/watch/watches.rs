@@ -10,6 +10,8 @@ use std::sync::Arc;
 use etcd_client::proto::{PbResponseHeader, PbWatchRequest, PbWatchRequestUnion, PbWatchResponse};
 
 use super::batch::{Batch, Filter, Watch};
+use crate::budget::Ticket;
+use crate::error::StoreError;
 use crate::keyrange::KeyRange;
 use crate::watch::{History, RangeIndex, Registry, Subscription, Touched};
 
@@ -35,7 +37,13 @@ pub(super) struct Watches {
     /// Watches that want to hear that nothing happened, and whether nothing did since they last heard.
     pub(super) idle: HashMap<i64, bool>,
     progress: Option<Progress>,
+    /// The share of the request that the stream is.
+    pub(super) ticket: Option<Ticket>,
 }
+
+/// A watch and its place in four indexes, about; and how many of them keep its range.
+const WATCH_BYTES: u64 = 1024;
+const COPIES: u64 = 5;
 
 /// Watches that are up to date but for what the registry told.
 #[derive(Default)]
@@ -79,7 +87,11 @@ pub(super) enum Outgoing {
 }
 
 impl Watches {
-    pub(super) fn new(history: Arc<dyn History>, registry: Arc<Registry>) -> Self {
+    pub(super) fn new(
+        history: Arc<dyn History>,
+        registry: Arc<Registry>,
+        ticket: Option<Ticket>,
+    ) -> Self {
         Self {
             subscription: registry.subscribe(),
             history,
@@ -92,6 +104,7 @@ impl Watches {
             outbox: VecDeque::new(),
             idle: HashMap::new(),
             progress: None,
+            ticket,
         }
     }
 
@@ -116,13 +129,34 @@ impl Watches {
                 self.outbox.pop_front();
                 Some(reply)
             }
-            Outgoing::Events(batch) => {
-                let (response, done) = batch.next(&*self.history, self.history.header());
-                if done {
-                    self.outbox.pop_front();
+            Outgoing::Events(batch) => match batch.next(&*self.history, self.history.header()) {
+                Ok((response, done)) => {
+                    if done {
+                        self.outbox.pop_front();
+                    }
+                    Some(response)
                 }
-                Some(response)
-            }
+                Err(too_large) => {
+                    let watch = Arc::clone(batch.watch());
+                    self.outbox.pop_front();
+                    Some(self.end_too_large(&watch, &too_large))
+                }
+            },
+        }
+    }
+
+    /// Ends a watch that did not ask for fragments and would need them.
+    fn end_too_large(&mut self, watch: &Watch, reason: &StoreError) -> PbWatchResponse {
+        // Its id may be another watch's by now, which then goes on.
+        if self.is_there(watch) {
+            self.forget(watch.id);
+            self.live.members.remove(&watch.range, watch.serial);
+        }
+        PbWatchResponse {
+            watch_id: watch.id,
+            canceled: true,
+            cancel_reason: format!("{reason}, or watch with fragments"),
+            ..of(self.history.header())
         }
     }
 
@@ -159,10 +193,12 @@ impl Watches {
 
     fn create(&mut self, mut watch: Watch, start: i64, notify: bool) {
         let refused = match &watch.range {
-            _ if start < 0 => Some(COMPACTED),
-            KeyRange::Between(first, end) if first >= end => Some(EMPTY_RANGE),
-            _ if watch.id != 0 && self.by_id.contains_key(&watch.id) => Some(DUPLICATE_ID),
-            _ => None,
+            _ if start < 0 => Some(COMPACTED.to_owned()),
+            KeyRange::Between(first, end) if first >= end => Some(EMPTY_RANGE.to_owned()),
+            _ if watch.id != 0 && self.by_id.contains_key(&watch.id) => {
+                Some(DUPLICATE_ID.to_owned())
+            }
+            _ => self.count(&watch.range).err().map(|full| full.to_string()),
         };
         if let Some(reason) = refused {
             return self.reply(PbWatchResponse {
@@ -170,7 +206,7 @@ impl Watches {
                 watch_id: NO_WATCH,
                 created: true,
                 canceled: true,
-                cancel_reason: reason.into(),
+                cancel_reason: reason,
                 ..PbWatchResponse::default()
             });
         }
@@ -227,7 +263,18 @@ impl Watches {
         let watch = self.by_id.remove(&id)?;
         self.idle.remove(&id);
         self.subscription.remove(&watch.range);
+        if let Some(ticket) = &self.ticket {
+            ticket.drop_watch(cost(&watch.range));
+        }
         Some(watch)
+    }
+
+    /// Counts a new watch, unless the connection has as many as it may.
+    fn count(&self, range: &KeyRange) -> Result<(), StoreError> {
+        match &self.ticket {
+            Some(ticket) => ticket.add_watch(cost(range)),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn reply(&mut self, response: PbWatchResponse) {
@@ -309,6 +356,10 @@ impl Watches {
             });
         }
     }
+}
+
+fn cost(range: &KeyRange) -> u64 {
+    WATCH_BYTES + COPIES * range.bytes() as u64
 }
 
 pub(super) fn of(header: PbResponseHeader) -> PbWatchResponse {

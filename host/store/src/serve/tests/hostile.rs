@@ -136,11 +136,11 @@ async fn two_hundred_connections_that_come_and_go_leave_nothing() {
             clients.push((client, None));
         }
     }
-    assert!(server.places.available_permits() <= Limits::default().connections - 200);
+    assert!(server.places.free() <= Limits::default().connections - 200);
     drop(clients);
     // The accepting task keeps one in hand.
     until("all places are free", async || {
-        server.places.available_permits() >= Limits::default().connections - 1
+        server.places.free() >= Limits::default().connections - 1
     })
     .await;
     let mut client = Client::connect([&address], None).await.unwrap();

@@ -13,9 +13,11 @@ use super::{InProcess, Limits, Listen, Server};
 use crate::core::Core;
 use crate::options::Options;
 
+mod bounds;
 mod closing;
 mod hostile;
 mod inside;
+mod methods;
 mod reach;
 
 /// Longer than anything here takes, on a machine that is busy with other things.

@@ -52,6 +52,28 @@ async fn the_one_member_lists_the_addresses_it_listens_on_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_private_socket_is_shown_only_to_those_who_can_use_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, address) = on_tcp(Limits::default()).await;
+    let path = directory.path().join("store.sock");
+    let socket = server.listen(Listen::Unix(path)).await.unwrap();
+    let address = format!("http://{address}");
+    let members = async |mut client: Client| {
+        let members = client.member_list().await.unwrap();
+        members.members()[0].client_urls().to_vec()
+    };
+    let by_tcp = Client::connect([&address], None).await.unwrap();
+    assert_eq!(
+        members(by_tcp).await.as_slice(),
+        std::slice::from_ref(&address)
+    );
+    let all = [address, socket.clone()];
+    assert_eq!(members(over_unix(&socket).await).await, all);
+    assert_eq!(members(in_process(&server.connector()).await).await, all);
+    server.close().await;
+}
+
+#[tokio::test]
 async fn another_machine_is_never_let_in() {
     let server = server(Limits::default()).await;
     for address in ["0.0.0.0:0", "192.0.2.1:2379", "[::]:0"] {

@@ -1,0 +1,204 @@
+//! Requests through sockets take a share of what their connection may hold, from their headers to the last byte of
+//! their answer.
+//!
+//! Messages are measured by their length as announced: the transport makes room for all of it at once. This file
+//! must never look into a message.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::Status;
+use tonic::body::Body;
+use tower::Service;
+
+use crate::budget::{STREAM_BYTES, TICKET, Ticket};
+use crate::serve::Peer;
+
+/// A service whose requests are counted.
+#[derive(Clone)]
+pub(crate) struct Metered<S>(S);
+
+impl<S> Metered<S> {
+    pub(crate) const fn new(inner: S) -> Self {
+        Self(inner)
+    }
+}
+
+impl<S> Service<Request<Body>> for Metered<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Some(peer) = request.extensions().get::<Peer>() else {
+            return self.0.call(request).boxed();
+        };
+        let cost = STREAM_BYTES + weight(request.headers());
+        let ticket = match peer.account.open(cost) {
+            Ok(ticket) => ticket,
+            Err(full) => return std::future::ready(Ok(Status::from(full).into_http())).boxed(),
+        };
+        let request = request.map(|body| {
+            Body::new(Arriving {
+                body,
+                messages: Messages::default(),
+                ticket: ticket.clone(),
+            })
+        });
+        let answering = self.0.call(request);
+        TICKET
+            .scope(ticket.clone(), async move {
+                let answer = answering.await?;
+                Ok(answer.map(|body| Body::new(Leaving { body, ticket })))
+            })
+            .boxed()
+    }
+}
+
+fn weight(headers: &HeaderMap) -> u64 {
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    bytes as u64
+}
+
+/// The body of a request: its share grows with what arrives.
+struct Arriving {
+    body: Body,
+    messages: Messages,
+    ticket: Ticket,
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+            && let Err(full) = this.ticket.message(this.messages.feed(data))
+        {
+            return Poll::Ready(Some(Err(full.into())));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The messages of a body: each has a flag, its length in four bytes, and so many bytes.
+#[derive(Default)]
+struct Messages {
+    /// What arrived of the flag and the length.
+    header: Vec<u8>,
+    /// Bytes of the message that have not arrived.
+    missing: usize,
+    /// The length of the message under way, or of the last one.
+    length: u64,
+}
+
+/// A flag and a length.
+const HEADER_BYTES: usize = 5;
+
+impl Messages {
+    /// Takes what has arrived, and gives the length of the message that it belongs to.
+    fn feed(&mut self, mut data: &[u8]) -> u64 {
+        while !data.is_empty() {
+            let wanted = match self.missing {
+                0 => HEADER_BYTES - self.header.len(),
+                missing => missing,
+            };
+            let (some, rest) = data.split_at(wanted.min(data.len()));
+            data = rest;
+            if self.missing > 0 {
+                self.missing -= some.len();
+                continue;
+            }
+            self.header.extend_from_slice(some);
+            if let [_, l0, l1, l2, l3] = *self.header.as_slice() {
+                let length = u32::from_be_bytes([l0, l1, l2, l3]);
+                self.header.clear();
+                // One that is too long is refused by its length, and never arrives.
+                self.length = u64::from(length).min(super::MAX_MESSAGE_BYTES as u64);
+                self.missing = length as usize;
+            }
+        }
+        self.length
+    }
+}
+
+/// The body of an answer: the share ends with it.
+struct Leaving {
+    body: Body,
+    ticket: Ticket,
+}
+
+impl HttpBody for Leaving {
+    type Data = Bytes;
+    type Error = Status;
+
+    /// The transport asks for more when there is room for it on the way, so one piece waits at a time.
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            this.ticket.answer(data.len() as u64);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_counts_from_its_length_on_until_the_next_one_begins() {
+        let mut messages = Messages::default();
+        assert_eq!(messages.feed(&[0, 0, 0, 1]), 0);
+        assert_eq!(messages.feed(&[0]), 256);
+        assert_eq!(messages.feed(&[7; 255]), 256);
+        assert_eq!(messages.feed(&[7]), 256);
+        assert_eq!(messages.feed(&[0, 0, 0, 0, 2, 7, 7, 0, 0, 0, 0, 0]), 0);
+        assert_eq!(messages.feed(&[0, 0xff, 0xff, 0xff, 0xff]), 2 << 20);
+    }
+}

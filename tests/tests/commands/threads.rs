@@ -1,0 +1,57 @@
+//! A process that may start only a few threads: one error and a code, at once.
+
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use leasehold_tests::binaries;
+use leasehold_tests::guests;
+
+use crate::cli::finish;
+
+/// A user that has no process, so that the limit counts those of the command alone. Root itself has no limit.
+const NOBODYS: &str = "54321";
+
+#[test]
+fn too_few_threads_are_an_error_with_a_remedy_and_never_a_panic_or_a_hang() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(dir.path(), open)?;
+    let (program, plugin) = (dir.path().join("leasehold"), dir.path().join("a.wasm"));
+    // Where another user may run it.
+    std::fs::copy(binaries::leasehold()?, &program)?;
+    std::fs::copy(guests::c_hello()?, &plugin)?;
+    let config = dir.path().join("leasehold.toml");
+    std::fs::write(
+        &config,
+        "[host]\nid = \"a\"\ndata_dir = \"data\"\n[store]\nembedded = true\nmemory = true\n\
+         [jobs.a]\nplugin = \"a.wasm\"\nonce = true\n",
+    )?;
+    for limit in 1..=12 {
+        let mut command = if rustix::process::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", NOBODYS, "--regid", NOBODYS, "--clear-groups"]);
+            command.arg("prlimit");
+            command
+        } else {
+            Command::new("prlimit")
+        };
+        command
+            .arg(format!("--nproc={limit}"))
+            .arg(&program)
+            .args(["run", "-c"])
+            .arg(&config)
+            .current_dir(dir.path());
+        let said = finish(&format!("leasehold with {limit} threads"), command)?;
+        ensure!(
+            said.code == Some(70) && said.stdout.is_empty(),
+            "{limit}: {said:?}"
+        );
+        let lines: Vec<&str> = said.stderr.lines().collect();
+        ensure!(
+            lines.len() == 2 && lines[0].starts_with("error: ") && lines[0].contains("threads"),
+            "{limit}: {said:?}"
+        );
+        ensure!(lines[1].contains("ulimit -u"), "{limit}: {said:?}");
+    }
+    Ok(())
+}
