@@ -14,8 +14,6 @@ mod nested_types;
 mod owners;
 mod places;
 mod proposals;
-mod proposals;
-mod quarantine;
 mod quarantine;
 mod shown;
 mod slow_calls;
