@@ -34,5 +34,6 @@ fn a_job_fills_its_own_room_in_the_store_and_no_more() -> Result<()> {
     let keys = keys.lines().filter(|line| !line.is_empty()).count();
     // Each counts for 256 bytes and its own.
     ensure!((1..64).contains(&keys), "it wrote {keys} keys");
-    beside.untouched().map(drop)
+    // The host ends with the code of a job that failed.
+    beside.goes_on()
 }
