@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::checkup::CheckArgs;
+use crate::descriptors;
 use crate::dev::DevArgs;
 use crate::diagnostics::Diagnostics;
 use crate::exit::Exit;
@@ -151,6 +152,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run_to_end(command: Command) -> Result<Exit, Failure> {
+    descriptors::raise();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("leasehold")

@@ -37,6 +37,7 @@ mod check;
 mod checkup;
 mod claim;
 mod cli;
+mod descriptors;
 mod dev;
 mod diagnostics;
 mod embedded;

@@ -16,7 +16,7 @@ use crate::config::Job;
 use crate::event::About;
 use crate::journal::Journal;
 use crate::quarantine::Quarantine;
-use crate::runtime::{Plugin, Runtime, StopSignal};
+use crate::runtime::{Plugin, Reservation, Runtime, StopSignal};
 use crate::timeline::Timeline;
 use crate::wall::WallClock;
 
@@ -36,6 +36,8 @@ pub(crate) struct Bench {
     pub(crate) journal: Journal,
     pub(crate) budget: SharedBudget,
     pub(crate) quarantine: Arc<Quarantine>,
+    /// The slot that a configured job does not leave to dropped-in ones.
+    _reservation: Option<Reservation>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
     /// Cancelled when a new version of the job has taken this one's place.
     pub(crate) superseded: CancellationToken,
@@ -64,7 +66,7 @@ pub(crate) struct BenchMaker {
 impl BenchMaker {
     /// A bench for this job, which nobody has asked to stop yet.
     pub(crate) fn bench(&self, job: Job, plugin: Plugin) -> Bench {
-        let name = job.name().into();
+        let (name, is_dropped) = (job.name().into(), job.is_dropped());
         let budget = self.budgets.of(&name, job.limits().kv_total_bytes);
         Bench {
             host: self.host.clone(),
@@ -80,6 +82,7 @@ impl BenchMaker {
             timeline: self.timeline.clone(),
             journal: self.journal.clone(),
             budget,
+            _reservation: (!is_dropped).then(|| self.runtime.slots().reserve()),
             quarantine: self.quarantine.clone(),
             progress: self.progress.clone(),
             superseded: CancellationToken::new(),

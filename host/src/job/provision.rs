@@ -34,17 +34,16 @@ impl Provisions {
     /// Before the lock is asked for, and at the end of a pause: waits for a slot, but not for long.
     pub(crate) async fn soon(bench: &Arc<Bench>) -> Result<Self, Lack> {
         let secrets = local(bench).await?;
-        let slots = bench.runtime.slots();
-        let slot = match slots.try_take() {
+        let slot = match try_slot(bench) {
             Some(slot) => Some(slot),
-            None => tokio::time::timeout(MOMENT, slots.take()).await.ok(),
+            None => tokio::time::timeout(MOMENT, slot_in_turn(bench)).await.ok(),
         };
         Self::of(bench, slot, secrets)
     }
 
     /// Under a lock that others wait for: now or not at all.
     pub(crate) async fn now(bench: &Arc<Bench>) -> Result<Self, Lack> {
-        let slot = bench.runtime.slots().try_take();
+        let slot = try_slot(bench);
         if slot.is_none() {
             return Err(no_slot(bench));
         }
@@ -53,7 +52,7 @@ impl Provisions {
 
     /// For a job that stands back: when it is its turn to have a slot.
     pub(crate) async fn in_turn(bench: &Arc<Bench>) -> Result<Self, Lack> {
-        let slot = bench.runtime.slots().take().await;
+        let slot = slot_in_turn(bench).await;
         Self::of(bench, Some(slot), local(bench).await?)
     }
 
@@ -72,9 +71,35 @@ impl Provisions {
     }
 }
 
+fn try_slot(bench: &Bench) -> Option<Slot> {
+    let slots = bench.runtime.slots();
+    if bench.job.is_dropped() {
+        slots.try_take_shared()
+    } else {
+        slots.try_take()
+    }
+}
+
+async fn slot_in_turn(bench: &Bench) -> Slot {
+    let slots = bench.runtime.slots();
+    if bench.job.is_dropped() {
+        slots.take_shared().await
+    } else {
+        slots.take().await
+    }
+}
+
 fn no_slot(bench: &Bench) -> Lack {
-    let most = bench.runtime.slots().most();
-    Lack::Slot(format!("no free slot on this host (max_runs = {most})"))
+    let slots = bench.runtime.slots();
+    let (most, reserved) = (slots.most(), slots.reserved());
+    Lack::Slot(if bench.job.is_dropped() && reserved > 0 {
+        format!(
+            "no free slot for a plugin from the folder on this host (max_runs = {most}, of which {reserved} are \
+             reserved for configured jobs)"
+        )
+    } else {
+        format!("no free slot on this host (max_runs = {most})")
+    })
 }
 
 /// The job's secrets as they are now, if its directories are there as well and its plugin may run.

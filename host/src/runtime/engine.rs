@@ -23,7 +23,6 @@ use super::cache::{self, CacheError};
 use super::contract;
 use super::error::RuntimeError;
 use super::exit;
-use super::files;
 use super::host::Host;
 use super::http;
 use super::options::RuntimeOptions;
@@ -31,6 +30,7 @@ use super::prepare::CODE;
 use super::proposals;
 use super::shelf::Shelf;
 use super::watchdog::Watchdog;
+use super::{disk_preview1, disk_wasi, files};
 use crate::allow::Allow;
 use crate::limits::{KIB, Limits, MIB};
 
@@ -178,6 +178,7 @@ impl Engines {
         let mut plain = ComponentLinker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut plain)?;
         files::link(&mut plain)?;
+        disk_wasi::link(&mut plain)?;
         contract::link(&mut plain)?;
         let mut components = HashMap::new();
         for (kv, http) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -193,6 +194,7 @@ impl Engines {
         let mut preview1 = Linker::new(&engine);
         wasmtime_wasi::p1::add_to_linker_async(&mut preview1, Host::called_preview1)?;
         files::link_preview1(&mut preview1)?;
+        disk_preview1::link(&mut preview1)?;
         exit::link_preview1(&mut preview1)?;
         self.watchdog.add(engine.clone());
         Ok(Arc::new(Workshop {

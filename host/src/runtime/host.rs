@@ -9,6 +9,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use super::authority::Authority;
+use super::disk::Disk;
 use super::gate::Gate;
 use super::http::Http;
 use super::leash::Leash;
@@ -28,6 +29,7 @@ pub(crate) struct Host {
     pub(crate) gate: Arc<Gate>,
     pub(crate) leash: Arc<Leash>,
     pub(crate) output: Arc<Output>,
+    pub(crate) disk: Disk,
     pub(crate) authority: Authority,
     pub(crate) spec: Arc<RunSpec>,
     pub(crate) grants: Arc<Grants>,

@@ -25,6 +25,9 @@ mod cache;
 mod caps;
 mod contract;
 pub(crate) mod current;
+mod disk;
+mod disk_preview1;
+mod disk_wasi;
 mod engine;
 mod entry;
 mod error;
@@ -88,11 +91,12 @@ pub use plugin::{Facts, Plugin};
 pub use prepare::{Preparing, run_if_asked};
 pub(crate) use proposals::validate;
 pub use report::{RunEnd, RunReport};
-pub use slot::{Slot, Slots};
+pub use slot::{Reservation, Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};
 
 /// What a job is granted beyond what every plugin may do.
 pub use crate::allow::Allow as Grants;
+use crate::descriptors::Descriptors;
 use crate::limits::Limits;
 use engine::Engines;
 use load::{Loader, Order};
@@ -103,6 +107,7 @@ pub struct Runtime {
     watchdog: Arc<Watchdog>,
     loader: Loader,
     slots: Slots,
+    descriptors: Arc<Descriptors>,
 }
 
 impl Runtime {
@@ -122,6 +127,7 @@ impl Runtime {
             watchdog,
             loader: Loader::new(engines, resolver, options)?,
             slots: Slots::new(options.max_runs),
+            descriptors: Arc::new(Descriptors::of_process()),
         })
     }
 
@@ -205,7 +211,8 @@ impl Runtime {
         slot: Slot,
     ) -> RunReport {
         let _ticking = self.watchdog.watch();
-        run::run(plugin, authority, spec, events, slot).await
+        let descriptors = self.descriptors.clone();
+        run::run(plugin, authority, spec, events, slot, descriptors).await
     }
 
     /// Loads answered by the compile cache since the start.

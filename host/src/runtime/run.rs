@@ -19,6 +19,7 @@ use wasmtime::Store;
 
 use super::authority::Authority;
 use super::current;
+use super::disk::Disk;
 use super::event::GuestEvent;
 use super::gate::Gate;
 use super::guard::guarded;
@@ -35,6 +36,7 @@ use super::slot::Slot;
 use super::spec::RunSpec;
 use super::verdict::{self, Returned};
 use super::wasi;
+use crate::descriptors::Descriptors;
 
 /// What outlives the store of one run.
 struct Run<'a> {
@@ -46,6 +48,7 @@ struct Run<'a> {
     output: Arc<Output>,
     flights: Arc<Flights>,
     reading: Arc<Reading>,
+    descriptors: Arc<Descriptors>,
 }
 
 /// Runs `plugin` until it ends or is stopped.
@@ -55,6 +58,7 @@ pub(crate) async fn run(
     spec: RunSpec,
     events: mpsc::Sender<GuestEvent>,
     slot: Slot,
+    descriptors: Arc<Descriptors>,
 ) -> RunReport {
     let tenure = authority.tenure.clone();
     let clock = tenure.clock().clone();
@@ -75,6 +79,7 @@ pub(crate) async fn run(
         authority,
         spec: Arc::new(spec),
         reading: Arc::new(Reading::default()),
+        descriptors,
     };
     // The store is inside this future; it is gone when the future is, also after a panic.
     let (end, backtrace) = AssertUnwindSafe(run.guest(slot))
@@ -166,6 +171,12 @@ impl Run<'_> {
             gate: self.gate.clone(),
             leash: self.leash.clone(),
             output: self.output.clone(),
+            disk: Disk::new(
+                limits,
+                &self.spec.job,
+                self.output.clone(),
+                self.descriptors.clone(),
+            ),
             authority: self.authority.clone(),
             spec: self.spec.clone(),
             grants: grants.clone(),

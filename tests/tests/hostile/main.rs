@@ -12,10 +12,12 @@ mod names;
 mod neighbour;
 mod nested_types;
 mod owners;
+mod places;
 mod proposals;
 mod quarantine;
 mod shown;
 mod slow_calls;
+mod storage;
 mod store_clients;
 mod unread;
 

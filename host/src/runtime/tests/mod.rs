@@ -3,6 +3,7 @@
 //! Deadlines here are real but generous: a test may wait for an end, never assert how soon it came.
 
 mod contract;
+mod disk;
 mod files;
 mod forms;
 mod guests;
