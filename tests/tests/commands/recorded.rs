@@ -100,10 +100,7 @@ fn a_tick_costs_few_revisions_and_bytes(version: Version) -> Result<()> {
         change.key.len() + value + OVERHEAD
     });
     let (bytes, ticks) = (bytes.sum::<usize>(), usize::try_from(TICKS)?);
-    println!(
-        "{TICKS} ticks: {} revisions, {bytes} bytes",
-        after - before
-    );
+    println!("{TICKS} ticks: {} revisions, {bytes} bytes", after - before);
     // Entry, claim, and mark with release are the protocol's. The records of the runs and the state of the job are
     // written once in ten seconds, perhaps in two revisions on a slow machine, and either reading may come before.
     ensure!(
