@@ -238,10 +238,9 @@ fn an_entry_that_was_changed_is_refused_and_made_anew() -> Result<()> {
     let code = dir.path().join("data/compiled/code/modules");
     let engine = fs::read_dir(code)?.flatten().next().context("no engine")?;
     let entries = fs::read_dir(engine.path())?.flatten();
-    let code = entries.map(|entry| entry.path());
-    let code = code
-        .filter(|path| path.extension().is_none())
-        .next()
+    let mut files = entries.map(|entry| entry.path());
+    let code = files
+        .find(|path| path.extension().is_none())
         .context("no machine code")?;
     let mut bytes = fs::read(&code)?;
     let last = bytes.last_mut().context("it is empty")?;
