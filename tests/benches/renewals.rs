@@ -85,14 +85,17 @@ async fn measure(etcd: &Etcd, what: &str) -> Result<()> {
     tokio::time::sleep(MEASURED).await;
     let took = from.elapsed().as_secs_f64();
     let (after, cpu) = (received()?, cpu_seconds()? - cpu);
-    let mut text = format!("  {what:16} CPU {:.2} %", cpu / took * 100.0);
-    let mut all = 0.0;
+    let (mut rates, mut all) = (Vec::new(), 0.0);
     for ((method, before), after) in METHODS.iter().zip(before).zip(after) {
         let rate = (after - before) / took;
         all += rate;
-        text.push_str(&format!(", {method} {rate:.2}/s"));
+        rates.push(format!("{method} {rate:.2}/s"));
     }
-    println!("{text}, all {all:.2} requests/s");
+    println!(
+        "  {what:16} CPU {:.2} %, {}, all {all:.2} requests/s",
+        cpu / took * 100.0,
+        rates.join(", ")
+    );
     Ok(())
 }
 
