@@ -107,7 +107,7 @@ fn cpu_seconds() -> Result<f64> {
         .split_whitespace()
         .map(|field| field.parse().unwrap_or(0.0))
         .collect();
-    let used = fields.get(11).zip(fields.get(12));
-    let (user, system) = used.context("an unknown /proc/self/stat")?;
+    let both = fields.get(11).zip(fields.get(12));
+    let (user, system) = both.context("an unknown /proc/self/stat")?;
     Ok((user + system) / 100.0)
 }
