@@ -3,7 +3,6 @@
 //!
 //! `scripts/bench` runs this on a release build. Nothing here asserts.
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -86,14 +85,17 @@ async fn measure(etcd: &Etcd, what: &str) -> Result<()> {
     tokio::time::sleep(MEASURED).await;
     let took = from.elapsed().as_secs_f64();
     let (after, cpu) = (received()?, cpu_seconds()? - cpu);
-    let mut text = format!("  {what:16} CPU {:.2} %", cpu / took * 100.0);
-    let mut all = 0.0;
+    let (mut rates, mut all) = (Vec::new(), 0.0);
     for ((method, before), after) in METHODS.iter().zip(before).zip(after) {
         let rate = (after - before) / took;
         all += rate;
-        let _ = write!(text, ", {method} {rate:.2}/s");
+        rates.push(format!("{method} {rate:.2}/s"));
     }
-    println!("{text}, all {all:.2} requests/s");
+    println!(
+        "  {what:16} CPU {:.2} %, {}, all {all:.2} requests/s",
+        cpu / took * 100.0,
+        rates.join(", ")
+    );
     Ok(())
 }
 
@@ -105,7 +107,7 @@ fn cpu_seconds() -> Result<f64> {
         .split_whitespace()
         .map(|field| field.parse().unwrap_or(0.0))
         .collect();
-    let times = fields.get(11).zip(fields.get(12));
-    let (user, system) = times.context("an unknown /proc/self/stat")?;
+    let both = fields.get(11).zip(fields.get(12));
+    let (user, system) = both.context("an unknown /proc/self/stat")?;
     Ok((user + system) / 100.0)
 }

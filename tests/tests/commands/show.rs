@@ -155,6 +155,10 @@ fn runs_of_a_live_host(config: &Config, token: u64) -> Result<()> {
     ensure!(table.lines().count() == 2, "{table}");
     let all = shown(config, &["runs"])?;
     ensure!(row(&all, "hello").is_ok() && row(&all, "pulse").is_ok());
-    ensure!(shown(config, &["runs", "nobody"])? == "no runs are recorded");
+    let unknown = leasehold(config, &["runs", "nobody"])?;
+    ensure!(
+        unknown.code == Some(2) && unknown.stderr.contains("there is no job `nobody`"),
+        "{unknown:?}"
+    );
     Ok(())
 }

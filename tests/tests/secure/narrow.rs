@@ -121,9 +121,10 @@ fn status_shows_what_may_be_read_and_names_the_rest(version: Version) -> Result<
     let status = |server: &Etcd, format: &str| {
         let (_dir, file) = password()?;
         let config = format!(
-            "[host]\nid = \"a\"\n[store]\nendpoints = [\"{}\"]\nuser = \"{}\"\npassword_file = {file:?}\n",
+            "[host]\nid = \"a\"\n[store]\nendpoints = [\"{}\"]\nuser = \"{}\"\npassword_file = \"{}\"\n",
             server.endpoint(),
             NARROW.0,
+            file.display(),
         );
         leasehold(&config, &["status", "--format", format])
     };
