@@ -14,12 +14,12 @@ use super::aside::Aside;
 use super::context::Finding;
 use super::drift::Drift;
 use super::guest;
-use super::job::{DEFAULT_STOP_MARGIN, DEFAULT_TTL, Job, Own};
+use super::job::{DEFAULT_TTL, Job, Own};
 use super::origin::Origins;
 use super::policy::Policy;
 use super::schedule::Wait;
 use super::section::{Said, Section};
-use super::timing::Timing;
+use super::timing::{self, Timing};
 use super::words::SaidJob;
 use crate::allow::{Allow, SecretRef};
 use crate::limits::Limits;
@@ -110,8 +110,9 @@ impl Given<'_> {
             ..
         } = &self.said.policy;
         let ttl = said_ttl.clone().or_default(DEFAULT_TTL);
-        let stop_margin = said_margin.clone().or_default(DEFAULT_STOP_MARGIN);
         let memory_bytes = limits.memory.clone().or_default(self.limits.memory_bytes);
+        let default = timing::default_margin(memory_bytes.unwrap_or(self.limits.memory_bytes));
+        let stop_margin = said_margin.clone().or_default(default);
         let timing = Timing {
             ttl: ttl.unwrap_or(DEFAULT_TTL),
             stop_margin: stop_margin?,

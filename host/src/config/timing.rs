@@ -129,6 +129,12 @@ impl Timing {
     }
 }
 
+/// The stop margin of a job that sets none: the usual one, or more where a guest with this much memory needs more.
+pub(super) fn default_margin(memory_bytes: u64) -> Duration {
+    let least = ceil(least_margin(memory_bytes), Duration::from_millis(1));
+    job::DEFAULT_STOP_MARGIN.max(least)
+}
+
 fn least_margin(memory_bytes: u64) -> Duration {
     let limits = Limits {
         memory_bytes,
@@ -147,6 +153,13 @@ fn ceil(span: Duration, unit: Duration) -> Duration {
 mod tests {
     use super::*;
     use crate::limits::KIB;
+
+    #[test]
+    fn the_default_margin_grows_with_the_memory_that_a_job_may_have() {
+        let mib = 1024 * KIB;
+        assert_eq!(default_margin(64 * mib), Duration::from_millis(250));
+        assert_eq!(default_margin(300 * mib), Duration::from_millis(482));
+    }
 
     fn timing(ttl_s: u64, margin_ms: u64, memory_bytes: u64) -> Timing {
         Timing {
