@@ -101,7 +101,7 @@ impl Quarantine {
         now: UnixMs,
     ) -> (Self, Vec<Crash>) {
         let mut digests = Digests::default();
-        let Some(life) = identity.life_on_disk() else {
+        let Some(life) = identity.life_on_disk().filter(|_| !is_off()) else {
             return (Self::of(None, digests), Vec::new());
         };
         let files = match Files::open(data_dir, life) {
@@ -199,6 +199,11 @@ impl Quarantine {
             }
         }
     }
+}
+
+/// True where tests that kill hosts from outside ask for no quarantine. Always false in release builds.
+fn is_off() -> bool {
+    cfg!(debug_assertions) && std::env::var_os("LEASEHOLD_TEST_NO_QUARANTINE").is_some()
 }
 
 /// Decides about one note, and removes it.

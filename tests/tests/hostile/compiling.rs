@@ -18,7 +18,7 @@ use crate::bombs::{many_branches, nested_components};
 use crate::neighbour::{Neighbour, file};
 
 /// The most that a host with one ledger may have taken, in KiB, whatever is dropped in.
-const MOST_HOST_KIB: u64 = 300 * 1024;
+pub(crate) const MOST_HOST_KIB: u64 = 300 * 1024;
 
 /// Runs the program in `dir`.
 fn run(dir: &Path, args: &[&str]) -> Result<Output> {
@@ -66,7 +66,7 @@ fn status(pid: u32, key: &str) -> Result<String> {
     Ok(line.context("no such key")?.trim().to_owned())
 }
 
-fn peak_kib(host: &HostProcess) -> Result<u64> {
+pub(crate) fn peak_kib(host: &HostProcess) -> Result<u64> {
     let peak = status(host.pid(), "VmHWM:")?;
     Ok(peak.trim_end_matches(" kB").parse()?)
 }

@@ -3,6 +3,7 @@
 //! `files/` holds small modules that once ended a host process.
 
 mod again;
+mod all_at_once;
 mod bombs;
 mod compiling;
 mod dropped_in;

@@ -6,7 +6,7 @@ use crate::SLACK;
 use crate::neighbour::Neighbour;
 
 /// A component that exports a command and begins with instance types in one another.
-fn bomb() -> Result<Vec<u8>> {
+pub(crate) fn bomb() -> Result<Vec<u8>> {
     let mut section = vec![1];
     for _ in 0..100_000 {
         section.extend(b"\x42\x01\x01");

@@ -13,7 +13,7 @@ const MOST: i64 = 4;
 const TICKER: &str = "ticker";
 
 /// A command that sleeps for an hour.
-const SLEEPER: &str = r#"(module
+pub(crate) const SLEEPER: &str = r#"(module
     (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
     (memory (export "memory") 1)
     (func (export "_start")

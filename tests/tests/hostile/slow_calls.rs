@@ -20,7 +20,7 @@ use crate::neighbour::Neighbour;
 const LATE: Duration = Duration::from_secs(2);
 
 /// A preview-1 command that writes 4 MB of newlines in one call, for ever.
-const WRITES: &str = r#"(module
+pub(crate) const WRITES: &str = r#"(module
     (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
     (memory (export "memory") 70)
     (func (export "_start")
