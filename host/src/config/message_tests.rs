@@ -510,6 +510,7 @@ plugin = "a.wasm"
 stop_margin = "30ms"
 [jobs.memory-above-the-margin]
 plugin = "a.wasm"
+stop_margin = "250ms"
 limits = { memory = "1GiB" }
 [jobs.margin-beyond-the-ttl]
 plugin = "a.wasm"
