@@ -54,8 +54,11 @@ fn parsed(text: &str) -> Result<config::Config, config::Report> {
     config::Config::parse(text, Path::new("leasehold.toml"))
 }
 
+/// Takes in one input; panics where the code behind it breaks.
+pub type Target = fn(&[u8]);
+
 /// Every target, by its name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("plugin", plugin),
     ("sidecar", sidecar),
     ("config", config),
