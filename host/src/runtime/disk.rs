@@ -10,6 +10,8 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use rustix::fs::{Mode, OFlags};
+
 use super::limit::Limit;
 use super::output::Output;
 use crate::descriptors::Descriptors;
@@ -267,8 +269,11 @@ const NAME_COST: u64 = 64;
 
 /// True if a listing of the directory takes more than `most` bytes.
 fn is_longer(directory: &File, most: u64) -> io::Result<bool> {
+    // The guest's handle may be one for paths alone, which cannot be read.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let readable = rustix::fs::openat(directory, ".", flags, Mode::empty())?;
     let mut bytes = 0;
-    for entry in rustix::fs::Dir::read_from(directory)? {
+    for entry in rustix::fs::Dir::new(readable)? {
         bytes += NAME_COST + entry?.file_name().to_bytes().len() as u64;
         if bytes > most {
             return Ok(true);

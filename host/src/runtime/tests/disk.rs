@@ -288,23 +288,24 @@ async fn files_are_open_up_to_their_number_and_closed_ones_do_not_count() {
 
 #[tokio::test]
 async fn a_directory_with_more_names_than_a_call_may_move_is_not_listed() {
-    let shape = Shape::Module;
-    let (mut rig, inside) = rig();
-    rig.limits.host_call_bytes = 64 * 1024;
-    for many in [inside.clone(), inside.join("next")] {
-        fs::create_dir_all(&many).unwrap();
-        for n in 0..1_000 {
-            fs::write(many.join(n.to_string()), "").unwrap();
+    for shape in Shape::BOTH {
+        let (mut rig, inside) = rig();
+        rig.limits.host_call_bytes = 64 * 1024;
+        for many in [inside.clone(), inside.join("next")] {
+            fs::create_dir_all(&many).unwrap();
+            for n in 0..1_000 {
+                fs::write(many.join(n.to_string()), "").unwrap();
+            }
         }
+        // The granted one, one that the guest has opened by itself, and one that fits.
+        let list = format!("(call $list (i32.const 3) (i32.const {NO_MEMORY}))");
+        let said = run(&rig, shape, &list).await;
+        assert!(said[0].contains("raise `host_call`"), "{said:?}");
+        let open =
+            "(call $open (i32.const 1040) (i32.const 4) (i32.const 2) (i32.const 0) (i32.const 0))";
+        let inner = format!("(call $list (i32.load (i32.const 900)) (i32.const {NO_MEMORY}))");
+        run(&rig, shape, &[open, &inner].concat()).await;
+        rig.limits.host_call_bytes = 256 * 1024;
+        run(&rig, shape, "(call $list (i32.const 3) (i32.const 0))").await;
     }
-    // The granted one, one that the guest has opened by itself, and one that fits.
-    let list = format!("(call $list (i32.const 3) (i32.const {NO_MEMORY}))");
-    let said = run(&rig, shape, &list).await;
-    assert!(said[0].contains("raise `host_call`"), "{said:?}");
-    let open =
-        "(call $open (i32.const 1040) (i32.const 4) (i32.const 2) (i32.const 0) (i32.const 0))";
-    let inner = format!("(call $list (i32.load (i32.const 900)) (i32.const {NO_MEMORY}))");
-    run(&rig, shape, &[open, &inner].concat()).await;
-    rig.limits.host_call_bytes = 256 * 1024;
-    run(&rig, shape, "(call $list (i32.const 3) (i32.const 0))").await;
 }
