@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::task::AbortOnDropHandle;
 
 /// The signals, by their names.
-const STRAYS: [(&str, Number); 10] = [
+const STRAYS: [(&str, Number); 9] = [
     ("SIGUSR1", Number::USR1),
     ("SIGUSR2", Number::USR2),
     ("SIGALRM", Number::ALARM),
@@ -22,8 +22,6 @@ const STRAYS: [(&str, Number); 10] = [
     ("SIGPWR", Number::POWER),
     ("SIGSTKFLT", Number::STKFLT),
     ("SIGXCPU", Number::XCPU),
-    // A write beyond the limit on file sizes then fails with an error.
-    ("SIGXFSZ", Number::XFSZ),
 ];
 
 /// The stray signals of this process, ignored from here on.

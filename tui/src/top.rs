@@ -313,7 +313,9 @@ fn tell_denied(denied: &[String]) {
 
 /// Prints; false when nobody reads any more.
 fn print(text: &str) -> Result<bool, TopError> {
-    let text = leasehold_records::printable::lines(text);
+    // Lines of CSV end with both characters.
+    let lines = text.split("\r\n").map(leasehold_records::printable::lines);
+    let text = lines.collect::<Vec<_>>().join("\r\n");
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
