@@ -155,6 +155,8 @@ fn run_to_end(command: Command) -> Result<Exit, Failure> {
     descriptors::raise();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // Replies are looked for after so many turns of tasks. Turns of guests that compute take a tick each.
+        .event_interval(8)
         .thread_name("leasehold")
         .build()
     {

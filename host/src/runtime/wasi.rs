@@ -96,6 +96,8 @@ struct Captured {
     output: Arc<Output>,
     leash: Arc<Leash>,
     stream: Stream,
+    /// Bytes taken since the run last let others have its worker.
+    at_once: usize,
 }
 
 impl Captured {
@@ -104,6 +106,7 @@ impl Captured {
             output: output.clone(),
             leash: leash.clone(),
             stream,
+            at_once: 0,
         }
     }
 
@@ -135,11 +138,18 @@ impl StdoutStream for Captured {
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for Captured {
-    async fn ready(&mut self) {}
+    /// Comes before each part of a write. A long write leaves the worker to other runs in between.
+    async fn ready(&mut self) {
+        if self.at_once >= PIECE {
+            self.at_once = 0;
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 impl OutputStream for Captured {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.at_once += bytes.len();
         let taken = self.take(&bytes);
         taken.map_err(|pulled| StreamError::Trap(pulled.into()))
     }

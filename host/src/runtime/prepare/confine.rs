@@ -18,6 +18,8 @@ use seccompiler::{
     SeccompRule,
 };
 
+/// Added to the niceness of this process: a third of the host's share of a processor that both want.
+const NICE: i32 = 5;
 /// Files open at once: three pipes, a handful of the compiler's.
 const MOST_FILES: u64 = 64;
 /// Cores that one preparation uses at most: memory grows with them, and the host needs some too.
@@ -77,6 +79,8 @@ pub(super) fn limit(memory_bytes: u64, processor_seconds: u64) -> io::Result<()>
     set(Resource::Cpu, processor_seconds)?;
     set(Resource::Fsize, memory_bytes)?;
     set(Resource::Nofile, MOST_FILES)?;
+    // Runs and the store go before a file that is only being prepared. It may be refused.
+    let _ = rustix::process::nice(NICE);
     // If the machine itself runs out of memory, this process goes first. It may be refused.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     Ok(())
