@@ -1,3 +1,5 @@
+//! Entries of the compile cache: kept, found, changed by others, and swept.
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! A preparation whose process is another program: it dies, answers wrongly, or not at all.
+
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
