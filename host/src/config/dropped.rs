@@ -63,7 +63,7 @@ impl Config {
     /// that table says by default.
     ///
     /// The name is the manifest's, else the file's without its ending. Whether it can join the jobs that
-    /// are there is for [`clash`] to say.
+    /// are there is for [`super::clash()`] to say.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A configuration as a reader of its store needs it: [host], [store] and the names of the jobs.
+//! A configuration as a reader of its store needs it: `[host]`, [store] and the names of the jobs.
 //!
 //! A mistake in a job must not keep an operator from looking at the store. Such mistakes are worth a
 //! warning. This file must never look for a plugin.
@@ -30,7 +30,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads [host] and [store] of the file, or of the folder of files, at `path`.
+    /// Reads `[host]` and `[store]` of the file, or of the folder of files, at `path`.
     ///
     /// # Errors
     ///
