@@ -107,7 +107,9 @@ impl TextHost {
 
 /// Asserts that nothing of [`HOSTILE`], or of what is like it, reaches a terminal or begins a line.
 pub(crate) fn is_harmless(bytes: &[u8]) -> Result<()> {
+    // Lines of CSV end with both characters.
     let text = std::str::from_utf8(bytes).context("it is no text")?;
+    let text = text.replace("\r\n", "\n");
     let bad = |c: char| {
         c != '\n' && c != '\t' && c.is_control()
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
