@@ -329,9 +329,9 @@ impl Config {
 }
 
 /// A digest as `sha256sum` prints it.
-pub(crate) fn hex(digest: &[u8; 32]) -> String {
+pub(crate) fn hex(digest: &[u8]) -> String {
     use std::fmt::Write as _;
-    let mut text = String::with_capacity(64);
+    let mut text = String::with_capacity(2 * digest.len());
     for byte in digest {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");

@@ -10,6 +10,8 @@ use std::path::Path;
 
 use ring::hmac;
 
+use crate::config::hex;
+
 /// The file of the key.
 const FILE: &str = "key";
 const KEY_BYTES: usize = 32;
@@ -44,13 +46,7 @@ impl SealKey {
 
     /// The seal of `parts`, in hex. `kind` keeps the seals of different things apart.
     pub(super) fn seal(&self, kind: &str, parts: &[&[u8]]) -> String {
-        let tag = self.tag(kind, parts);
-        tag.as_ref().iter().fold(String::new(), |mut text, byte| {
-            use std::fmt::Write as _;
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(self.tag(kind, parts).as_ref())
     }
 
     /// Whether `seal` is that of `parts`. The time it takes shows nothing of the right one.
@@ -87,9 +83,8 @@ fn read(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
         other => other?,
     };
     let meta = file.metadata()?;
-    let is_ours = meta.uid() == rustix::process::geteuid().as_raw()
-        && meta.nlink() == 1
-        && meta.mode() & 0o7777 == 0o600;
+    let is_ours =
+        meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o7777 == 0o600;
     if !meta.is_file() || !is_ours || meta.len() != KEY_BYTES as u64 {
         return Ok(None);
     }
@@ -143,6 +138,23 @@ mod tests {
         assert!(!other.is_ours("code", &[b"a", b"bc"], &seal));
         let mode = fs::metadata(dir.path().join(FILE)).unwrap().mode();
         assert_eq!(mode & 0o7777, 0o600);
+    }
+
+    /// As several hosts of one user do at their first start.
+    #[test]
+    fn processes_that_make_the_key_at_once_have_the_same_one() {
+        for _ in 0..500 {
+            let dir = tempfile::tempdir().unwrap();
+            let open = || SealKey::open(dir.path()).unwrap().seal("code", &[]);
+            let seals = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+                threads
+                    .into_iter()
+                    .map(|made| made.join().unwrap())
+                    .collect::<Vec<_>>()
+            });
+            assert!(seals.iter().all(|seal| *seal == seals[0]));
+        }
     }
 
     #[test]
