@@ -36,6 +36,37 @@ pub fn says_with(words: &str, manifest: &str) -> Result<Vec<u8>> {
     Ok(module)
 }
 
+/// A typed job: `core` in a component of the contract's first version. It makes `$i`, whose `run` returns the place of an
+/// outcome in the exported memory of the core instance `memory`.
+///
+/// # Errors
+/// The core is not in the text format.
+pub fn typed(core: &str, memory: &str) -> Result<Vec<u8>> {
+    let text = format!(
+        r#"(component
+    {core}
+    (type $outcome' (variant (case "done" (option string)) (case "again-in" u64)))
+    (type $failure' (variant (case "retry" string) (case "fatal" string)))
+    (type $result' (result $outcome' (error $failure')))
+    (func $run (result $result') (canon lift (core func $i "run") (memory {memory} "memory")))
+    (component $shape
+        (type $outcome' (variant (case "done" (option string)) (case "again-in" u64)))
+        (type $failure' (variant (case "retry" string) (case "fatal" string)))
+        (import "t-outcome" (type $outcome (eq $outcome')))
+        (import "t-failure" (type $failure (eq $failure')))
+        (type $result (result $outcome (error $failure)))
+        (import "f-run" (func $run (result $result)))
+        (export $o "outcome" (type $outcome))
+        (export $f "failure" (type $failure))
+        (type $named (result $o (error $f)))
+        (export "run" (func $run) (func (result $named))))
+    (instance $guest (instantiate $shape
+        (with "t-outcome" (type $outcome')) (with "t-failure" (type $failure')) (with "f-run" (func $run))))
+    (export "leasehold:job/guest@1.0.0" (instance $guest)))"#
+    );
+    Ok(wat::parse_str(text)?)
+}
+
 /// Appends a custom section.
 pub fn section(module: &mut Vec<u8>, name: &str, content: &[u8]) {
     let mut body = Vec::new();

@@ -9,6 +9,7 @@ use leasehold_tests::binaries;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{Config, Job, config_for};
 use leasehold_tests::host::HostProcess;
+use leasehold_tests::says::typed;
 use leasehold_tests::suite::read_history;
 use leasehold_tests::wait::eventually;
 use serde_json::Value;
@@ -24,8 +25,7 @@ const LARGEST: usize = 36 << 10;
 /// A typed job that writes a message of 7 KiB twice and ends as `end` says, which is stored at 512.
 fn loud(end: &str) -> Result<Vec<u8>> {
     let text = format!(
-        r#"(component
-    (import "leasehold:job/log@1.0.0" (instance $log
+        r#"(import "leasehold:job/log@1.0.0" (instance $log
         (type $level' (enum "trace" "debug" "info" "warn" "error"))
         (export "level" (type $level (eq $level')))
         (export "emit" (func (param "level" $level) (param "message" string) (param "fields" (list (tuple string string)))))))
@@ -43,27 +43,9 @@ fn loud(end: &str) -> Result<Vec<u8>> {
             (call $say) (call $say)
             {end}
             (i32.const 512)))
-    (core instance $i (instantiate $m (with "libc" (instance $libc)) (with "host" (instance (export "emit" (func $emit))))))
-    (type $outcome' (variant (case "done" (option string)) (case "again-in" u64)))
-    (type $failure' (variant (case "retry" string) (case "fatal" string)))
-    (type $result' (result $outcome' (error $failure')))
-    (func $run (result $result') (canon lift (core func $i "run") (memory $libc "memory")))
-    (component $shape
-        (type $outcome' (variant (case "done" (option string)) (case "again-in" u64)))
-        (type $failure' (variant (case "retry" string) (case "fatal" string)))
-        (import "t-outcome" (type $outcome (eq $outcome')))
-        (import "t-failure" (type $failure (eq $failure')))
-        (type $result (result $outcome (error $failure)))
-        (import "f-run" (func $run (result $result)))
-        (export $o "outcome" (type $outcome))
-        (export $f "failure" (type $failure))
-        (type $named (result $o (error $f)))
-        (export "run" (func $run) (func (result $named))))
-    (instance $guest (instantiate $shape
-        (with "t-outcome" (type $outcome')) (with "t-failure" (type $failure')) (with "f-run" (func $run))))
-    (export "leasehold:job/guest@1.0.0" (instance $guest)))"#
+    (core instance $i (instantiate $m (with "libc" (instance $libc)) (with "host" (instance (export "emit" (func $emit))))))"#
     );
-    Ok(wat::parse_str(&text)?)
+    typed(&text, "$libc")
 }
 
 /// Runs again at once, under the same grant.

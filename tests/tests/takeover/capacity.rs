@@ -15,6 +15,7 @@ use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config, Job, config};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
+use leasehold_tests::says::typed;
 use leasehold_tests::wait::eventually;
 use serde_json::Value;
 use toml::Table;
@@ -159,38 +160,19 @@ fn what_is_granted_to_a_full_host_goes_to_the_next(version: Version) -> Result<(
     judge(&[&first, &second, &third], &Circumstances::default()).map(drop)
 }
 
-/// A typed job that returns at once and asks to run again under the same grant, half a second later.
-const AGAIN: &str = r#"(component
-    (core module $m
+/// The core of a typed job that returns at once and asks to run again under the same grant, half a second later.
+const AGAIN: &str = r#"(core module $m
         (memory (export "memory") 1)
         ;; ok, again-in, 500 ms
         (data (i32.const 520) "\01\00\00\00\00\00\00\00\f4\01")
         (func (export "run") (result i32) (i32.const 512)))
-    (core instance $i (instantiate $m))
-    (type $outcome' (variant (case "done" (option string)) (case "again-in" u64)))
-    (type $failure' (variant (case "retry" string) (case "fatal" string)))
-    (type $result' (result $outcome' (error $failure')))
-    (func $run (result $result') (canon lift (core func $i "run") (memory $i "memory")))
-    (component $shape
-        (type $outcome' (variant (case "done" (option string)) (case "again-in" u64)))
-        (type $failure' (variant (case "retry" string) (case "fatal" string)))
-        (import "t-outcome" (type $outcome (eq $outcome')))
-        (import "t-failure" (type $failure (eq $failure')))
-        (type $result (result $outcome (error $failure)))
-        (import "f-run" (func $run (result $result)))
-        (export $o "outcome" (type $outcome))
-        (export $f "failure" (type $failure))
-        (type $named (result $o (error $f)))
-        (export "run" (func $run) (func (result $named))))
-    (instance $guest (instantiate $shape
-        (with "t-outcome" (type $outcome')) (with "t-failure" (type $failure')) (with "f-run" (func $run))))
-    (export "leasehold:job/guest@1.0.0" (instance $guest)))"#;
+    (core instance $i (instantiate $m))"#;
 
 fn a_job_that_pauses_frees_its_slot_for_another(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let dir = tempfile::tempdir()?;
     let again = dir.path().join("again.wasm");
-    fs::write(&again, wat::parse_str(AGAIN)?)?;
+    fs::write(&again, typed(AGAIN, "$i")?)?;
     let tick = ticking(Job::default())?;
     let config = host("a", &etcd, 1)
         .job("pausing", |job| kept_running(job, TTL).plugin(&again))
