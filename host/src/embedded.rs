@@ -8,9 +8,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use leasehold_store::{
-    DiskError, InProcess, Listen, OpenError, Options, Store, raise_descriptor_limit,
-};
+use leasehold_store::{DiskError, InProcess, Listen, OpenError, Options, Store};
 
 use crate::config::{Data, Embedded};
 use crate::event::What;
@@ -40,8 +38,6 @@ impl EmbeddedStore {
         options: Options,
         listen: impl IntoIterator<Item = Listen>,
     ) -> Result<Self, Failure> {
-        // Before the store counts how many connections it may have.
-        raise_descriptor_limit();
         let store = Store::open(options)
             .await
             .map_err(|error| refused(embedded, &error))?;

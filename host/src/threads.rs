@@ -7,8 +7,8 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// Threads beside the runtime's workers: lease renewal, watchdog, log, two that compile, the embedded store's four
-/// and its writer.
+/// Threads beside the runtime's workers: lease renewal, watchdog, log, diagnostics, the embedded store's four and its
+/// writer, and one to spare.
 const OWN: usize = 10;
 /// Threads for work that blocks: files, names, signals.
 const BLOCKING: usize = 6;
@@ -33,7 +33,7 @@ pub(crate) struct TooFewThreads {
 /// How many there could be.
 pub(crate) fn try_all() -> Result<(), TooFewThreads> {
     let workers = thread::available_parallelism().map_or(1, usize::from);
-    // The compiler has a thread for each core too.
+    // A process that compiles has a thread for each core too, and counts against the same limit.
     try_some(2 * workers + OWN + BLOCKING, |work| {
         thread::Builder::new().spawn(work)
     })

@@ -140,9 +140,8 @@ impl Kv {
     where
         T: Send,
     {
-        let ranges = ranges(&[prefix.to_owned()], &[]);
-        let pages = Pages::new(ranges, Wanted::Values, u64::MAX);
-        self.scan_pages(pages, fresh, take).await
+        self.scan_within(prefix, u64::MAX, usize::MAX, fresh, take)
+            .await
     }
 
     /// Reads every key from `from` up to but not including `end`, as [`Kv::scan`].

@@ -1,3 +1,5 @@
+//! Locks on etcd: sessions, queues, grants, fenced writes and views.
+//!
 #![doc = include_str!("../README.md")]
 //! # Layout
 //!

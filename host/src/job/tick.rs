@@ -396,8 +396,9 @@ async fn try_claim(store: &impl TickStore, who: &Claimant, ask: Ask, over: &mut 
                 shown: UnixMs::new(record.clock_unix_ms()),
             });
         over.cut_off = record
-            .clone()
-            .filter(|record| record.state == TickState::Claimed);
+            .as_ref()
+            .filter(|record| record.state == TickState::Claimed)
+            .cloned();
         let replaced = record
             .as_ref()
             .and_then(|record| before(record, expected, &who.host));

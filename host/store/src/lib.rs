@@ -54,5 +54,5 @@ mod writer;
 pub use disk::DiskError;
 pub use options::{Data, Media, OpenMedia, Options};
 pub use redb::StorageBackend;
-pub use serve::{InProcess, Listen, ListenError, raise_descriptor_limit};
+pub use serve::{InProcess, Listen, ListenError};
 pub use store::{OpenError, Store};

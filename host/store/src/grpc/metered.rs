@@ -17,7 +17,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 
-use crate::budget::{STREAM_BYTES, TICKET, Ticket};
+use crate::budget::{STREAM_BYTES, TICKET};
 use crate::serve::Peer;
 
 /// A service whose requests are counted.
@@ -52,18 +52,22 @@ where
             Ok(ticket) => ticket,
             Err(full) => return std::future::ready(Ok(Status::from(full).into_http())).boxed(),
         };
-        let request = request.map(|body| {
-            Body::new(Arriving {
-                body,
-                messages: Messages::default(),
-                ticket: ticket.clone(),
-            })
-        });
-        let answering = self.0.call(request);
+        let (arriving, mut messages) = (ticket.clone(), Messages::default());
+        // The share grows with what arrives.
+        let count = move |data: &[u8]| arriving.message(messages.feed(data)).map_err(Status::from);
+        let answering = self
+            .0
+            .call(request.map(|body| Body::new(Weighed { body, count })));
         TICKET
             .scope(ticket.clone(), async move {
+                // And ends with the answer. The transport asks for more when there is room for it on the way, so one
+                // piece waits at a time.
+                let count = move |data: &[u8]| {
+                    ticket.answer(data.len() as u64);
+                    Ok(())
+                };
                 let answer = answering.await?;
-                Ok(answer.map(|body| Body::new(Leaving { body, ticket })))
+                Ok(answer.map(|body| Body::new(Weighed { body, count })))
             })
             .boxed()
     }
@@ -77,14 +81,13 @@ fn weight(headers: &HeaderMap) -> u64 {
     bytes as u64
 }
 
-/// The body of a request: its share grows with what arrives.
-struct Arriving {
+/// A body whose bytes are counted. It ends early where the count is refused.
+struct Weighed<F> {
     body: Body,
-    messages: Messages,
-    ticket: Ticket,
+    count: F,
 }
 
-impl HttpBody for Arriving {
+impl<F: FnMut(&[u8]) -> Result<(), Status> + Unpin> HttpBody for Weighed<F> {
     type Data = Bytes;
     type Error = Status;
 
@@ -96,9 +99,9 @@ impl HttpBody for Arriving {
         let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
-            && let Err(full) = this.ticket.message(this.messages.feed(data))
+            && let Err(full) = (this.count)(data)
         {
-            return Poll::Ready(Some(Err(full.into())));
+            return Poll::Ready(Some(Err(full)));
         }
         Poll::Ready(frame)
     }
@@ -150,40 +153,6 @@ impl Messages {
             }
         }
         self.length
-    }
-}
-
-/// The body of an answer: the share ends with it.
-struct Leaving {
-    body: Body,
-    ticket: Ticket,
-}
-
-impl HttpBody for Leaving {
-    type Data = Bytes;
-    type Error = Status;
-
-    /// The transport asks for more when there is room for it on the way, so one piece waits at a time.
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = &mut *self;
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame
-            && let Some(data) = frame.data_ref()
-        {
-            this.ticket.answer(data.len() as u64);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -1,6 +1,7 @@
-//! How many descriptors the process may have, and how many of them connections may take.
+//! The part of the process's descriptors that connections may take. The limit itself is the program's to raise, before a
+//! store is opened.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 
 /// Kept for the store's own files, its listeners and what opens them again after a failure.
 const RESERVE: u64 = 64;
@@ -16,23 +17,6 @@ pub(super) struct Share {
     pub(super) addresses: usize,
     /// Over private sockets: the owner's, whatever others do.
     pub(super) sockets: usize,
-}
-
-/// Raises the soft limit of open files to the hard one, and returns the limit that holds then. Connections to the
-/// store take a share of it that is fixed when the store is opened.
-pub fn raise_descriptor_limit() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        // A refusal leaves the limit as it is, and the share of connections follows it.
-        let _ = setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: limit.maximum,
-                maximum: limit.maximum,
-            },
-        );
-    }
-    soft_limit()
 }
 
 fn soft_limit() -> u64 {

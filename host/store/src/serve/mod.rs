@@ -30,7 +30,6 @@ mod tcp;
 
 use connection::{Arrived, Connection};
 pub(crate) use connection::{Peer, Reach};
-pub use descriptors::raise_descriptor_limit;
 pub use inprocess::InProcess;
 use inprocess::Inside;
 use places::Places;
