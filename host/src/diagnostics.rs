@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::timeline::LogFormat;
+use crate::log_format::LogFormat;
 use layer::Lines;
 use line::{Diagnostic, Form};
 use writer::Writer;

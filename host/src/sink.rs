@@ -6,22 +6,6 @@
 use std::io::{self, Write as _};
 
 use leasehold_records::printable;
-use serde::Serialize;
-
-/// One JSON object and a line end.
-pub(crate) fn json_line(value: &impl Serialize) -> String {
-    // Plain data always serializes; an empty line would tell of a fault.
-    let mut text = printable::json(serde_json::to_string(value).unwrap_or_default());
-    text.push('\n');
-    text
-}
-
-/// JSON that is spread over lines, with a line end.
-pub(crate) fn json_pretty(value: &impl Serialize) -> String {
-    let mut text = printable::json(serde_json::to_string_pretty(value).unwrap_or_default());
-    text.push('\n');
-    text
-}
 
 /// A message of several lines, as it may be shown.
 pub(crate) fn printable(text: &str) -> String {

@@ -11,7 +11,7 @@ mod secret;
 
 use std::path::PathBuf;
 
-pub(crate) use dir::guest_path;
+pub use dir::guest_path;
 pub use dir::{Dir, Need};
 pub use network::{Network, not_public};
 pub use origin::{Origin, OriginError};
@@ -20,13 +20,13 @@ pub use secret::{EnvValue, SecretRef};
 /// Everything that has to be granted. The default is nothing.
 ///
 /// ```
-/// use leasehold::allow::{Allow, Origin};
+/// use leasehold_config::allow::{Allow, Origin};
 ///
 /// let api = Origin::parse("https://api.example.com")?;
 /// let allow = Allow { http: vec![api.clone()], ..Allow::default() };
 /// assert!(allow.covers_origin(&api));
 /// assert!(!allow.covers_kv("ledger/"));
-/// # Ok::<(), leasehold::allow::OriginError>(())
+/// # Ok::<(), leasehold_config::allow::OriginError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allow {
@@ -60,7 +60,7 @@ impl Allow {
     }
 
     /// Adds the header of a table that stands over the job, unless the job has it.
-    pub(crate) fn always_carry(&mut self, header: Option<&String>) {
+    pub fn always_carry(&mut self, header: Option<&String>) {
         if let Some(header) = header
             && !self
                 .token_headers()

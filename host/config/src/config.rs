@@ -87,7 +87,7 @@ pub use dropped::DropIn;
 pub use embedded::{Data, Embedded, History};
 pub use endpoint::Endpoint;
 pub use host::Host;
-pub use job::Job;
+pub use job::{Job, Own};
 pub use origin::{Layer, Origin};
 pub use plugins::Plugins;
 pub use reading::Reading;
@@ -97,13 +97,13 @@ pub use store::{Login, Place, Remote, Store, Tls};
 pub use ticks::{Beat, MissedTicks, Ticks};
 pub use values::Setting;
 
-pub(crate) use embedded::{Unfit, parse_loopback};
-pub(crate) use files::{Refusal, open_regular, shown_path};
-pub(crate) use nearest::nearest;
-pub(crate) use parts::files_of;
-pub(crate) use read::{format_size, parse_size};
-pub(crate) use sharing::overlaps_any;
-pub(crate) use values::hex;
+pub use embedded::{Unfit, parse_loopback};
+pub use files::shown_path;
+pub use nearest::nearest;
+pub use parts::files_of;
+pub use read::{format_size, parse_size};
+pub use sharing::overlaps_any;
+pub use values::hex;
 
 use aside::Aside;
 use context::{Blind, Context, Finding, Peek, Purpose};
@@ -122,7 +122,7 @@ use syntax::Repaired;
 ///
 /// ```
 /// use std::path::Path;
-/// use leasehold::config::{Config, Schedule};
+/// use leasehold_config::{Config, Schedule};
 ///
 /// let text = r#"
 ///     [host]
@@ -135,7 +135,7 @@ use syntax::Repaired;
 /// let config = Config::parse(text, Path::new("hello.toml"))?;
 /// assert_eq!(config.jobs()[0].lock(), "hello");
 /// assert_eq!(config.jobs()[0].schedule(), &Schedule::KeepRunning);
-/// # Ok::<(), leasehold::config::Report>(())
+/// # Ok::<(), leasehold_config::Report>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -286,7 +286,7 @@ impl Config {
 }
 
 /// Where the embedded store of a host without a configuration is.
-pub(crate) fn default_store_dir() -> PathBuf {
+pub fn default_store_dir() -> PathBuf {
     embedded::default_dir(&Surroundings::of_this_process().data_dir())
 }
 

@@ -12,7 +12,7 @@ use crate::config::files_of;
 
 /// The identity and age of a file. Symbolic links are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -22,17 +22,17 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     /// The stamp of what is at `path`; `None` when nothing is there or it cannot be looked at.
-    pub(crate) fn of(path: &Path) -> Option<Self> {
+    pub fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|meta| Self::from(&meta))
     }
 
     /// The stamp of an open file.
-    pub(crate) fn of_file(file: &File) -> io::Result<Self> {
+    pub fn of_file(file: &File) -> io::Result<Self> {
         file.metadata().map(|meta| Self::from(&meta))
     }
 
     /// How long ago the file was last changed in any way; nothing when that lies ahead of `now`.
-    pub(crate) fn age(&self, now: SystemTime) -> Duration {
+    pub fn age(&self, now: SystemTime) -> Duration {
         let (seconds, nanos) = self.changed;
         let since = u64::try_from(seconds).unwrap_or(0);
         let at = SystemTime::UNIX_EPOCH + Duration::new(since, u32::try_from(nanos).unwrap_or(0));
@@ -54,11 +54,11 @@ impl From<&Metadata> for Stamp {
 
 /// The stamps of a configuration: of its one file, or of every file in its folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ConfigStamp(Vec<(PathBuf, Option<Stamp>)>);
+pub struct ConfigStamp(Vec<(PathBuf, Option<Stamp>)>);
 
 impl ConfigStamp {
     /// The stamps of the configuration at `path`; `None` when nothing is there.
-    pub(crate) fn of(path: &Path) -> Option<Self> {
+    pub fn of(path: &Path) -> Option<Self> {
         Stamp::of(path)?;
         let stamped = |file: PathBuf| {
             let stamp = Stamp::of(&file);
@@ -70,10 +70,7 @@ impl ConfigStamp {
     }
 
     /// The files that are new or differ from those of `known`.
-    pub(super) fn news<'a>(
-        &'a self,
-        known: Option<&'a Self>,
-    ) -> impl Iterator<Item = (&'a Path, Stamp)> {
+    pub fn news<'a>(&'a self, known: Option<&'a Self>) -> impl Iterator<Item = (&'a Path, Stamp)> {
         let is_known = move |file: &(PathBuf, Option<Stamp>)| {
             known.is_some_and(|known| known.0.contains(file))
         };

@@ -63,7 +63,8 @@ impl Manifest {
         &self.text
     }
 
-    pub(crate) const fn shared(&self) -> &Arc<str> {
+    /// The same text, shared.
+    pub const fn shared(&self) -> &Arc<str> {
         &self.text
     }
 }

@@ -26,17 +26,17 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags};
 
-pub(crate) use refusal::Refusal;
+pub use refusal::Refusal;
 use walk::{End, Rule, Walk};
 
 /// Opens a regular file that the operator named: links may lead anywhere that only we and root can change.
-pub(crate) fn open(path: &Path) -> Result<File, Refusal> {
+pub fn open(path: &Path) -> Result<File, Refusal> {
     named(path, Rule::OURS).map(|(file, _)| file)
 }
 
 /// Opens the configuration. Errors show its lines, so a link out of its folder must not lead to a file that
 /// some users may not read.
-pub(crate) fn open_shown(path: &Path) -> Result<File, Refusal> {
+pub fn open_shown(path: &Path) -> Result<File, Refusal> {
     let (file, left) = named(path, Rule::OURS)?;
     let mode = file.metadata().map_err(Refusal::Unreadable)?;
     let is_public = std::os::unix::fs::MetadataExt::mode(&mode) & 0o004 != 0;
@@ -47,12 +47,12 @@ pub(crate) fn open_shown(path: &Path) -> Result<File, Refusal> {
 }
 
 /// Opens a regular file of any owner, without waiting.
-pub(crate) fn open_any(path: &Path) -> Result<File, Refusal> {
+pub fn open_any(path: &Path) -> Result<File, Refusal> {
     named(path, Rule::ANYBODYS).map(|(file, _)| file)
 }
 
 /// Checks that only we and root can change which directory `path` is. Parts that do not exist yet are fine.
-pub(crate) fn check_ancestors(path: &Path) -> Result<(), Refusal> {
+pub fn check_ancestors(path: &Path) -> Result<(), Refusal> {
     match Walk::to(path, Rule::OURS) {
         Ok(_) => Ok(()),
         Err(refusal) if refusal.is_absence() => Ok(()),
@@ -73,7 +73,7 @@ fn named(path: &Path, rule: Rule) -> Result<(File, Option<PathBuf>), Refusal> {
 
 /// A folder whose files are read by name. None of them leads out of it.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub struct Folder {
     fd: OwnedFd,
     path: PathBuf,
     rule: Rule,
@@ -81,12 +81,12 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// Opens a folder into which only we and root can put files.
-    pub(crate) fn open(path: &Path) -> Result<Self, Refusal> {
+    pub fn open(path: &Path) -> Result<Self, Refusal> {
         Self::with(path, Rule::OURS)
     }
 
     /// Opens a folder of any owner.
-    pub(crate) fn open_any(path: &Path) -> Result<Self, Refusal> {
+    pub fn open_any(path: &Path) -> Result<Self, Refusal> {
         Self::with(path, Rule::ANYBODYS)
     }
 
@@ -107,7 +107,7 @@ impl Folder {
     }
 
     /// The names in it, in no order.
-    pub(crate) fn names(&self) -> Result<Vec<OsString>, Refusal> {
+    pub fn names(&self) -> Result<Vec<OsString>, Refusal> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let unreadable = |error: rustix::io::Errno| Refusal::Unreadable(error.into());
         let readable = rustix::fs::openat(&self.fd, ".", flags, Mode::empty());
@@ -124,7 +124,7 @@ impl Folder {
     }
 
     /// Opens a regular file in it.
-    pub(crate) fn file(&self, name: &OsStr) -> Result<File, Refusal> {
+    pub fn file(&self, name: &OsStr) -> Result<File, Refusal> {
         match Walk::beneath(&self.fd, &self.path, name, self.rule)? {
             End::Entry(entry) => entry.open(),
             End::Directory(_) => Err(Refusal::Directory),

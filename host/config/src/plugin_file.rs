@@ -11,21 +11,25 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{DropIn, shown_path};
+use crate::fingerprint::Stamp;
 use crate::manifest::{Manifest, ManifestError};
 use crate::owned::{Folder, Refusal, open_any};
-use crate::reload::Stamp;
 
 /// The largest file beside a plugin, in bytes.
 const LARGEST_SIDECAR: u64 = 1024 * 1024;
 
 /// What was found. The error reads on after the file's name.
-pub(crate) struct Found {
-    pub(crate) path: PathBuf,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) digest: [u8; 32],
-    pub(crate) manifest: Result<Option<Manifest>, ManifestError>,
+pub struct Found {
+    /// Path of the plugin.
+    pub path: PathBuf,
+    /// Content of the plugin.
+    pub bytes: Vec<u8>,
+    /// SHA-256 of `bytes`.
+    pub digest: [u8; 32],
+    /// Its manifest, if it holds one.
+    pub manifest: Result<Option<Manifest>, ManifestError>,
     /// The file of the same name that ends in `.toml`, and its text.
-    pub(crate) sidecar: Option<(PathBuf, String)>,
+    pub sidecar: Option<(PathBuf, String)>,
 }
 
 impl Found {
@@ -34,7 +38,7 @@ impl Found {
     /// # Errors
     ///
     /// Why one of them cannot be read, with a remedy.
-    pub(crate) fn read(path: &Path, most: u64) -> Result<Self, Unread> {
+    pub fn read(path: &Path, most: u64) -> Result<Self, Unread> {
         let folder = Folder::open_any(parent(path));
         Self::of(path, most, open_any(path), folder)
     }
@@ -45,7 +49,7 @@ impl Found {
     /// # Errors
     ///
     /// As [`Found::read`].
-    pub(crate) fn read_dropped(path: &Path, most: u64) -> Result<Self, Unread> {
+    pub fn read_dropped(path: &Path, most: u64) -> Result<Self, Unread> {
         let folder =
             Folder::open(parent(path)).map_err(|refusal| unread(parent(path), &refusal))?;
         let file = folder.file(path.file_name().unwrap_or_default());
@@ -83,7 +87,7 @@ impl Found {
     /// # Errors
     ///
     /// Its manifest is none.
-    pub(crate) fn drop_in(&self) -> Result<DropIn<'_>, &ManifestError> {
+    pub fn drop_in(&self) -> Result<DropIn<'_>, &ManifestError> {
         let sidecar = self.sidecar.as_ref();
         Ok(DropIn {
             wasm: &self.path,
@@ -96,7 +100,7 @@ impl Found {
 
 /// Why a file was not read. Reads on after "plugin".
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unread {
+pub enum Unread {
     /// What was read is good for nothing.
     #[error("{} changes while it is read: try again when it is whole", .0.display())]
     Changing(PathBuf),
@@ -112,7 +116,7 @@ impl Unread {
 }
 
 /// The file beside a plugin that may say more about its job.
-pub(crate) fn sidecar(plugin: &Path) -> PathBuf {
+pub fn sidecar(plugin: &Path) -> PathBuf {
     plugin.with_extension("toml")
 }
 
@@ -157,7 +161,7 @@ fn parent(path: &Path) -> &Path {
 /// # Errors
 ///
 /// The fault of the folder with a remedy, after its name.
-pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, String> {
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let names = Folder::open(folder).and_then(|folder| folder.names());
     let names = names.map_err(|refusal| {
         let (what, help) = refusal.explain();

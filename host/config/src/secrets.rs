@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::allow::{EnvValue, SecretRef};
-use crate::config::{Refusal, open_regular};
 use crate::limits::KIB;
+use crate::owned::{Refusal, open as open_regular};
 
 /// Shorter values cannot be kept out of what a guest says without tearing its words apart.
 const SHORTEST: usize = 4;
@@ -55,19 +55,19 @@ impl Secrets {
     }
 
     /// The value of this name, if it was granted.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
     /// Names and values.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    #[cfg(test)]
-    pub(crate) fn of(values: &[(&str, &str)]) -> Self {
+    /// Secrets with these names and values.
+    pub fn of(values: &[(&str, &str)]) -> Self {
         let values = values.iter();
         let values = values.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Self(Arc::new(values.collect()))
@@ -84,7 +84,7 @@ impl fmt::Debug for Secrets {
 type Pairs = Vec<(String, String)>;
 
 /// Of a guest's environment, the variables with their texts, and those with the names of their secrets.
-pub(crate) fn environment(env: &BTreeMap<String, EnvValue>) -> (Pairs, Pairs) {
+pub fn environment(env: &BTreeMap<String, EnvValue>) -> (Pairs, Pairs) {
     let (mut texts, mut secrets) = (Vec::new(), Vec::new());
     for (name, value) in env {
         match value {

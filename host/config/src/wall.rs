@@ -6,31 +6,33 @@ use std::time::{Duration, SystemTime};
 
 /// A moment of wall time, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub(crate) struct UnixMs(u64);
+pub struct UnixMs(u64);
 
 impl UnixMs {
-    pub(crate) const fn new(millis: u64) -> Self {
+    /// This many milliseconds after 1970.
+    pub const fn new(millis: u64) -> Self {
         Self(millis)
     }
 
-    pub(crate) const fn as_u64(self) -> u64 {
+    /// Milliseconds since 1970.
+    pub const fn as_u64(self) -> u64 {
         self.0
     }
 
     /// The time from `earlier` to `self`, or zero when `earlier` is later.
-    pub(crate) const fn since(self, earlier: Self) -> Duration {
+    pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
     /// The moment `by` after this one, in whole milliseconds; stays at the end of time.
     #[must_use]
-    pub(crate) fn after(self, by: Duration) -> Self {
+    pub fn after(self, by: Duration) -> Self {
         Self(self.0.saturating_add(millis(by)))
     }
 
     /// The moment `by` before this one; stops at 1970.
     #[must_use]
-    pub(crate) fn before(self, by: Duration) -> Self {
+    pub fn before(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(millis(by)))
     }
 }
@@ -53,20 +55,25 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Milliseconds from 1970 to `time`; zero before.
+pub fn unix_ms(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, millis)
+}
+
 /// Where wall time comes from. Production reads the system; tests turn the hands themselves, also back.
-pub(crate) trait WallClock: Send + Sync + 'static {
+pub trait WallClock: Send + Sync + 'static {
     /// What the clock shows.
     fn now(&self) -> UnixMs;
 }
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SystemWall;
+pub struct SystemWall;
 
 impl WallClock for SystemWall {
     fn now(&self) -> UnixMs {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        UnixMs(since.map_or(0, millis))
+        UnixMs(unix_ms(SystemTime::now()))
     }
 }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::owned;
+use leasehold_config::owned;
 
 /// Why a directory is not used as the compile cache.
 #[derive(Debug, thiserror::Error)]

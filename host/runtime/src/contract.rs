@@ -17,7 +17,7 @@ use super::kv::KvError;
 pub(crate) mod bindings {
     //! Generated from the WIT files.
     wasmtime::component::bindgen!({
-        path: "../plugins/wit",
+        path: "../../plugins/wit",
         world: "job",
         imports: { default: async | trappable },
         exports: { default: async },

@@ -19,11 +19,11 @@ pub(super) fn within<F: Future>(output: Arc<Output>, future: F) -> impl Future<O
 }
 
 /// True while a run's guest or request is polled on this thread.
-pub(crate) fn is_guest() -> bool {
+pub fn is_guest() -> bool {
     OUTPUT.try_with(|_| ()).is_ok()
 }
 
 /// Passes a library's line on as output of the run that is polled on this thread, if there is one.
-pub(crate) fn library_line(level: Level, text: impl FnOnce() -> String) {
+pub fn library_line(level: Level, text: impl FnOnce() -> String) {
     let _ = OUTPUT.try_with(|output| output.library(level, text));
 }

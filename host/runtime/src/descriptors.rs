@@ -13,7 +13,7 @@ const WANTED: u64 = 65_536;
 const RESERVED: usize = 1_024;
 
 /// Raises the limit as far as this process may.
-pub(crate) fn raise() {
+pub fn raise() {
     let now = getrlimit(Resource::Nofile);
     let Some(current) = now.current else {
         return;
@@ -32,20 +32,21 @@ pub(crate) fn raise() {
 
 /// The descriptors that all guests of this process may have open together.
 #[derive(Debug)]
-pub(crate) struct Descriptors {
+pub struct Descriptors {
     most: usize,
     used: AtomicUsize,
 }
 
 impl Descriptors {
     /// What the process's limit leaves beside the host's own part.
-    pub(crate) fn of_process() -> Self {
+    pub fn of_process() -> Self {
         let all = getrlimit(Resource::Nofile).current.unwrap_or(WANTED);
         let all = usize::try_from(all).unwrap_or(usize::MAX);
         Self::new(all - (all / 2).min(RESERVED))
     }
 
-    pub(crate) const fn new(most: usize) -> Self {
+    /// Room for `most` descriptors.
+    pub const fn new(most: usize) -> Self {
         Self {
             most,
             used: AtomicUsize::new(0),
@@ -53,12 +54,12 @@ impl Descriptors {
     }
 
     /// The number that guests may have.
-    pub(crate) const fn most(&self) -> usize {
+    pub const fn most(&self) -> usize {
         self.most
     }
 
     /// Takes one. Returns whether there was one.
-    pub(crate) fn take(&self) -> bool {
+    pub fn take(&self) -> bool {
         let more = |used| (used < self.most).then_some(used + 1);
         self.used
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
@@ -66,7 +67,7 @@ impl Descriptors {
     }
 
     /// Gives some back.
-    pub(crate) fn give(&self, count: usize) {
+    pub fn give(&self, count: usize) {
         self.used.fetch_sub(count, Ordering::AcqRel);
     }
 }

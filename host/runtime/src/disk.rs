@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use super::limit::Limit;
 use super::output::Output;
 use crate::descriptors::Descriptors;
-use crate::limits::Limits;
+use leasehold_config::limits::Limits;
 
 /// A reason to refuse, as a set of which each is told once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,8 +31,8 @@ use super::proposals;
 use super::shelf::Shelf;
 use super::watchdog::Watchdog;
 use super::{disk_preview1, disk_wasi, files};
-use crate::allow::Allow;
-use crate::limits::{KIB, Limits, MIB};
+use leasehold_config::allow::Allow;
+use leasehold_config::limits::{KIB, Limits, MIB};
 
 /// The largest memory a pooled guest may have. Rust, Go and C guests fit; interpreters that bring
 /// their own runtime get an engine on demand.

@@ -12,7 +12,7 @@ use leasehold_records::printable;
 
 use super::cache::CacheError;
 use super::limit::Limit;
-use crate::config::format_size;
+use leasehold_config::format_size;
 
 /// Why there is no runtime.
 #[derive(Debug, thiserror::Error)]

@@ -23,7 +23,7 @@ use wiggle::{GuestMemory, GuestPtr};
 use super::disk::{Disk, Refusal};
 use super::disk_preview1::{APPEND, parts};
 use super::host::Host;
-use crate::allow::Dir;
+use leasehold_config::allow::Dir;
 
 /// The interface as the engine's library names it; guests of all its 0.2 versions find it.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";

@@ -7,7 +7,7 @@ use super::contract;
 use super::entry::Start;
 use super::error::LoadProblem;
 use super::survey::{Kind, Survey};
-use crate::allow::Allow as Grants;
+use leasehold_config::allow::Allow as Grants;
 
 /// How a plugin is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

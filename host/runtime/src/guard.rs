@@ -47,7 +47,7 @@ mod tests {
     use leasehold_lock::{BootTime, Clock, ManualClock, Tenure};
 
     use super::*;
-    use crate::runtime::spec::StopSignal;
+    use crate::spec::StopSignal;
 
     /// Promise P2. Fails when the guard races a timer instead of asking before the poll.
     /// Fails on the mutant "the poll guard does not ask", see scripts/mutants.

@@ -16,8 +16,8 @@ use super::leash::Leash;
 use super::meter::Meter;
 use super::output::Output;
 use super::spec::RunSpec;
-use crate::allow::Allow as Grants;
-use crate::limits::Limits;
+use leasehold_config::allow::Allow as Grants;
+use leasehold_config::limits::Limits;
 
 /// What the imports of one run work on.
 pub(crate) struct Host {

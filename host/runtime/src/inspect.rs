@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::error::LoadProblem;
 use super::form::{self, Form};
 use super::prepare::{PrepareLimits, PreparedPlugin, Preparer, Preparing};
-use crate::allow::Allow;
-use crate::limits::Limits;
+use leasehold_config::allow::Allow;
+use leasehold_config::limits::Limits;
 
 /// What can be told of a plugin without compiling it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,7 +24,8 @@ mod authority;
 mod cache;
 mod caps;
 mod contract;
-pub(crate) mod current;
+pub mod current;
+pub mod descriptors;
 mod disk;
 mod disk_preview1;
 mod disk_wasi;
@@ -54,6 +55,7 @@ mod passed;
 mod plugin;
 mod prepare;
 mod proposals;
+pub mod rate;
 mod redact;
 mod report;
 mod run;
@@ -89,16 +91,16 @@ pub use options::RuntimeOptions;
 pub use passed::RawOutput;
 pub use plugin::{Facts, Plugin};
 pub use prepare::{Preparing, run_if_asked};
-pub(crate) use proposals::validate;
+pub use proposals::validate;
 pub use report::{RunEnd, RunReport};
 pub use slot::{Reservation, Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};
 
-/// What a job is granted beyond what every plugin may do.
-pub use crate::allow::Allow as Grants;
 use crate::descriptors::Descriptors;
-use crate::limits::Limits;
 use engine::Engines;
+/// What a job is granted beyond what every plugin may do.
+pub use leasehold_config::allow::Allow as Grants;
+use leasehold_config::limits::Limits;
 use load::{Loader, Order};
 use watchdog::Watchdog;
 

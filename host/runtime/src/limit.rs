@@ -1,6 +1,6 @@
 //! The limits by name, for messages that tell a person which key to raise.
 //!
-//! The numbers are in [`crate::limits`]; this file must never hold one.
+//! The numbers are in [`leasehold_config::limits`]; this file must never hold one.
 
 use std::fmt;
 

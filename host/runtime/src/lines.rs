@@ -73,7 +73,7 @@ impl LineBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secrets::Secrets;
+    use leasehold_config::secrets::Secrets;
 
     fn lines(buffer: &mut LineBuffer, raw: &[u8]) -> Vec<String> {
         let mut out = Vec::new();

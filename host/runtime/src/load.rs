@@ -26,10 +26,10 @@ use super::prepare::{CacheEntry, EntryState, EntryStore, PrepareLimits, Prepared
 use super::proposals;
 use super::shelf::Make;
 use super::survey::Survey;
-use crate::allow::Allow;
-use crate::config::hex;
-use crate::limits::Limits;
-use crate::owned::{Refusal, open};
+use leasehold_config::allow::Allow;
+use leasehold_config::hex;
+use leasehold_config::limits::Limits;
+use leasehold_config::owned::{Refusal, open};
 
 /// Plugins read, or loaded from the cache, at once.
 const LOADERS: usize = 4;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wasmtime::ResourceLimiter;
 
 use super::limit::Limit;
-use crate::limits::Limits;
+use leasehold_config::limits::Limits;
 
 /// What the meter saw, kept beyond the store it sat in.
 #[derive(Debug, Default)]

@@ -16,8 +16,8 @@ use super::gate::Gate;
 use super::lines::LineBuffer;
 use super::redact::Redactor;
 use super::tail::Tail;
-use crate::limits::Limits;
 use crate::rate::Rate;
+use leasehold_config::limits::Limits;
 
 /// Least time between two progress events: ten a second are more than a person can read.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);

@@ -17,8 +17,8 @@ use super::error::LoadProblem;
 use super::form::Form;
 use super::host::Host;
 use super::http::Net;
-use crate::allow::Allow as Grants;
-use crate::limits::Limits;
+use leasehold_config::allow::Allow as Grants;
+use leasehold_config::limits::Limits;
 
 /// What is known of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -30,7 +30,7 @@ pub(crate) use entries::{CODE, CacheEntry, EntryState, EntryStore};
 pub(crate) use wire::PreparedPlugin;
 
 use super::error::LoadProblem;
-use crate::limits::Limits;
+use leasehold_config::limits::Limits;
 use queue::Queue;
 use talk::Request;
 use wire::PrepareTask;

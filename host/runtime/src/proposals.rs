@@ -181,7 +181,7 @@ pub(crate) fn configure(config: &mut Config) {
 }
 
 /// Validates a plugin as the engine would, without compiling it.
-pub(crate) fn validate(bytes: &[u8]) -> Result<(), LoadProblem> {
+pub fn validate(bytes: &[u8]) -> Result<(), LoadProblem> {
     match attempt(bytes, OFFERED) {
         Ok(()) => Ok(()),
         Err(error) => Err(name_proposal(

@@ -9,7 +9,7 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// Lines let through in the current second.
 #[derive(Debug)]
-pub(crate) struct Rate {
+pub struct Rate {
     most: u32,
     since: BootTime,
     passed: u32,
@@ -18,7 +18,7 @@ pub(crate) struct Rate {
 
 impl Rate {
     /// Lets `most` lines a second through.
-    pub(crate) const fn new(most: u32, now: BootTime) -> Self {
+    pub const fn new(most: u32, now: BootTime) -> Self {
         Self {
             most,
             since: now,
@@ -28,12 +28,12 @@ impl Rate {
     }
 
     /// Lines a second that pass.
-    pub(crate) const fn most(&self) -> u32 {
+    pub const fn most(&self) -> u32 {
         self.most
     }
 
     /// Starts a new second when the old one is over.
-    pub(crate) fn rolls_over(&mut self, now: BootTime) -> bool {
+    pub fn rolls_over(&mut self, now: BootTime) -> bool {
         let over = now.since(self.since) >= WINDOW;
         if over {
             self.since = now;
@@ -43,7 +43,7 @@ impl Rate {
     }
 
     /// True if one more line may pass; otherwise it is counted as left out.
-    pub(crate) const fn passes(&mut self) -> bool {
+    pub const fn passes(&mut self) -> bool {
         if self.passed < self.most {
             self.passed += 1;
             true
@@ -54,7 +54,7 @@ impl Rate {
     }
 
     /// The lines left out since this was last asked.
-    pub(crate) const fn take_held_back(&mut self) -> u64 {
+    pub const fn take_held_back(&mut self) -> u64 {
         std::mem::replace(&mut self.held_back, 0)
     }
 }

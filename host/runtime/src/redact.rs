@@ -14,7 +14,7 @@ use aho_corasick::automaton::{Automaton as _, StateID};
 use aho_corasick::nfa::contiguous::NFA;
 use leasehold_records::printable;
 
-use crate::secrets::Secrets;
+use leasehold_config::secrets::Secrets;
 
 /// Lines of a secret shorter than this are too common to be looked for by themselves.
 const SHORTEST_LINE: usize = 4;

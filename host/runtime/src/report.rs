@@ -106,7 +106,7 @@ pub struct RunReport {
     pub refused: u64,
     /// The most linear memory in use at once, in bytes.
     pub peak_memory_bytes: u64,
-    /// The end of the captured output, within [`Limits::output_bytes`](crate::limits::Limits).
+    /// The end of the captured output, within [`Limits::output_bytes`](leasehold_config::limits::Limits).
     pub output: String,
     /// Bytes of captured output that did not fit `output`.
     pub output_truncated_bytes: u64,

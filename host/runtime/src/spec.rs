@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::mark::PollMark;
 use super::passed::RawOutput;
-use crate::secrets::Secrets;
+use leasehold_config::secrets::Secrets;
 
 /// Why a run happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,7 +29,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::secrets::Secrets;
+use leasehold_config::secrets::Secrets;
 use storage::Shelf;
 
 /// A runtime, a directory for plugins and what runs need.

@@ -22,8 +22,8 @@ use super::files;
 use super::leash::{Leash, Pulled};
 use super::output::Output;
 use super::spec::RunSpec;
-use crate::allow::Allow;
-use crate::limits::Limits;
+use leasehold_config::allow::Allow;
+use leasehold_config::limits::Limits;
 
 /// The most bytes of one write. It bounds what `write-zeroes` makes the host allocate.
 const WRITE_AT_ONCE: usize = 64 * 1024;

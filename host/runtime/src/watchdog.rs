@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use wasmtime::Engine;
 
-use crate::limits::EPOCH_TICK;
+use leasehold_config::limits::EPOCH_TICK;
 
 #[derive(Default)]
 struct State {

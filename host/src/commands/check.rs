@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 
 use leasehold_records::printable;
 
-use crate::applied::{Applied, Standing};
-use crate::check::{PrepareError, load, runtime_for};
-use crate::config::{Config, Job};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::found::{Found, list};
-use crate::runtime::Plugin;
+use leasehold_config::plugin_file::{Found, list};
+use leasehold_config::{Config, Job};
+use leasehold_runtime::Plugin;
+use leasehold_supervisor::applied::{Applied, Standing};
+use leasehold_supervisor::prepare::{PrepareError, load, runtime_for};
 
 /// What `leasehold check` is asked for.
 #[derive(clap::Args)]

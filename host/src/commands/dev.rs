@@ -21,22 +21,23 @@ use leasehold_store::Listen;
 use leasehold_tui::LookArgs;
 use tokio_util::sync::CancellationToken;
 
-use crate::check::prepare;
-use crate::config::{Config, Embedded, Place};
-use crate::connect::{connect, inside};
+use crate::commands::run::report_strays;
+use crate::commands::store::loopback;
 use crate::embedded::{EmbeddedStore, options};
-use crate::ending::Signals;
-use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::last_words;
-use crate::reload::ConfigStamp;
-use crate::serve::report_strays;
+use crate::log_format::LogFormat;
 use crate::sink;
-use crate::store::loopback;
 use crate::stray::StraySignals;
-use crate::timeline::{Form, LogFormat, Out, Timeline};
 use crew::{Crew, Plan};
+use leasehold_config::fingerprint::ConfigStamp;
+use leasehold_config::{Config, Embedded, Place};
+use leasehold_supervisor::connect::{connect, inside};
+use leasehold_supervisor::event::{About, What};
+use leasehold_supervisor::event_log::{Form, Out, Timeline};
+use leasehold_supervisor::last_words;
+use leasehold_supervisor::prepare::prepare;
+use leasehold_supervisor::shutdown::Signals;
 
 /// What is looked for when no file is named.
 const USUAL_FILE: &str = "leasehold.toml";
@@ -167,7 +168,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let ended = if args.takes_terminal() {
         let address = store.endpoints().join(", ");
         // Still there for etcdctl when the dashboard has gone from the screen.
-        crate::show::print(&format!("the store listens on {address}\n"))?;
+        crate::commands::show::print(&format!("the store listens on {address}\n"))?;
         let locks = look_in(&config, &clock, &store).await?;
         shown(told, locks, &config, quit, args.allow_write).await
     } else {
@@ -188,7 +189,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
 /// The whole story, and what it comes to.
 async fn tell(
     plan: Plan,
-    prepared: Vec<crate::check::Prepared>,
+    prepared: Vec<leasehold_supervisor::prepare::Prepared>,
     store: &EmbeddedStore,
     signals: Signals,
 ) -> Result<(Exit, String), Failure> {

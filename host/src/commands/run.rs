@@ -8,18 +8,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::check::prepare;
-use crate::config::{Config, Place};
-use crate::connect;
 use crate::embedded::EmbeddedStore;
-use crate::ending::{Ending, Signals, ending};
-use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::host::{Host, cut_short};
-use crate::reload::{ConfigStamp, Reload};
+use crate::log_format::LogFormat;
 use crate::stray::StraySignals;
-use crate::timeline::{LogFormat, Out, Timeline};
+use leasehold_config::fingerprint::ConfigStamp;
+use leasehold_config::{Config, Place};
+use leasehold_supervisor::connect;
+use leasehold_supervisor::end::{HostEnd, HostError};
+use leasehold_supervisor::event::{About, What};
+use leasehold_supervisor::event_log::{Out, Timeline};
+use leasehold_supervisor::host::{Host, cut_short};
+use leasehold_supervisor::prepare::prepare;
+use leasehold_supervisor::reload::Reload;
+use leasehold_supervisor::shutdown::{Ending, Signals, ending};
 
 /// Runs the jobs of a file until they have ended or a signal ends them.
 pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure> {
@@ -48,9 +51,9 @@ pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure>
         timeline: timeline.clone(),
         reload,
     };
-    let ended = match store.place() {
+    let exit = match store.place() {
         Place::Remote(_) => match connect::options(&store) {
-            Ok(options) => host(options).run(ending).await,
+            Ok(options) => ended(host(options).run(ending).await),
             Err(error) => Err(error.into()),
         },
         Place::Embedded(embedded) => match EmbeddedStore::open(embedded).await {
@@ -65,7 +68,12 @@ pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure>
     drop(listener);
     drop(strays);
     drop(hangups);
-    ended
+    exit
+}
+
+/// The exit code of a host that has ended, or its failure.
+fn ended(end: Result<HostEnd, HostError>) -> Result<Exit, Failure> {
+    end.map(Exit::from).map_err(Failure::from)
 }
 
 /// Logs stray signals, each kind once.
@@ -93,11 +101,11 @@ async fn on_embedded(
 ) -> Result<Exit, Failure> {
     timeline.say(About::default(), store.opened());
     let aborting = ending.aborting.clone();
-    let ended = host.run(ending).await;
+    let end = host.run(ending).await;
     tokio::select! {
         () = store.close() => timeline.say(About::default(), What::StoreClosed),
         // A disk that hangs does not hold up a person who insists; nothing acknowledged is lost.
         () = cut_short(&aborting) => {}
     }
-    ended
+    ended(end)
 }

@@ -11,16 +11,16 @@ use leasehold_records::printable;
 use leasehold_records::{HolderRecord, HostRecord, JobRecord, Root, RunRecord, TickRecord};
 use serde::Serialize;
 
-use crate::config::{Place, Reading};
-use crate::connect::{connect, options};
 use crate::embedded::nobody_home;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::journal::unix_ms;
 use crate::known_jobs::unknown_job;
 use crate::sink;
 use crate::table::Table;
-use crate::wall::UnixMs;
+use leasehold_config::wall::UnixMs;
+use leasehold_config::wall::unix_ms;
+use leasehold_config::{Place, Reading};
+use leasehold_supervisor::connect::{connect, options};
 
 /// How to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -493,7 +493,7 @@ fn age(millis: u64) -> String {
 }
 
 fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
-    print(&sink::json_pretty(value))
+    print(&printable::json_pretty(value))
 }
 
 /// Prints, and takes a reader that has gone away for a satisfied one.

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use leasehold_lock::SystemClock;
 use leasehold_store::{Listen, Options};
 
-use crate::config::{Embedded, Unfit, default_store_dir, parse_loopback, parse_size};
+use crate::commands::run::report_strays;
 use crate::embedded::EmbeddedStore;
-use crate::ending::Signals;
-use crate::event::{About, What};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::serve::report_strays;
+use crate::log_format::LogFormat;
 use crate::stray::StraySignals;
-use crate::timeline::{LogFormat, Out, Timeline};
+use leasehold_config::{Embedded, Unfit, default_store_dir, parse_loopback, parse_size};
+use leasehold_supervisor::event::{About, What};
+use leasehold_supervisor::event_log::{Out, Timeline};
+use leasehold_supervisor::shutdown::Signals;
 
 /// Below this not even the records of a few hosts fit.
 const SMALLEST_QUOTA: u64 = 1 << 20;

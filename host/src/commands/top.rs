@@ -6,11 +6,11 @@ use leasehold_lock::ConnectError;
 use leasehold_records::Root;
 use leasehold_tui::{LookArgs, StoreArgs, TopError};
 
-use crate::config::{Place, Reading};
-use crate::connect::options;
 use crate::embedded::nobody_home;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use leasehold_config::{Place, Reading};
+use leasehold_supervisor::connect::options;
 
 /// What is looked for when neither a file nor an address is named.
 const USUAL_FILE: &str = "leasehold.toml";
@@ -56,7 +56,7 @@ pub(crate) async fn run(args: TopArgs) -> Result<Exit, Failure> {
     };
     let config = Reading::load(&file)?;
     if !args.takes_terminal() {
-        crate::show::warn(&config);
+        crate::commands::show::warn(&config);
     }
     let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
     let options = options(config.store())?;

@@ -11,7 +11,7 @@ use tracing_subscriber::layer::Context;
 
 use super::line::{Diagnostic, told};
 use super::writer::Writer;
-use crate::runtime::{Level, current};
+use leasehold_runtime::{Level, current};
 
 /// The longest value of a field, in bytes: a library may log what a server sent.
 const LONGEST_FIELD: usize = 2 * 1024;

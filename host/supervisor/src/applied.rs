@@ -13,9 +13,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, Job};
-use crate::journal::unix_ms;
-use crate::owned;
+use leasehold_config::owned;
+use leasehold_config::wall::unix_ms;
+use leasehold_config::{Config, Job};
 
 /// Raised when what is written can no longer be read by an older program.
 const FORMAT: u32 = 1;
@@ -24,47 +24,67 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// A job as it is in force, with the digest of its plugin in hex.
 #[derive(Clone, Copy)]
-pub(crate) struct Standing<'a> {
-    pub(crate) job: &'a Job,
-    pub(crate) sha256: &'a str,
+pub struct Standing<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// SHA-256 of its plugin, in hex.
+    pub sha256: &'a str,
 }
 
 /// What a host has applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Applied {
+pub struct Applied {
     format: u32,
-    pub(crate) host: String,
-    pub(crate) pid: u32,
-    pub(crate) at_unix_ms: u64,
+    /// Id of the host.
+    pub host: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Time of writing, in milliseconds since 1970.
+    pub at_unix_ms: u64,
     /// Makes the digests of this file worthless elsewhere.
     salt: String,
     /// `[host]` and `[store]`, as the host started with them.
-    pub(crate) host_values: BTreeMap<String, String>,
-    pub(crate) jobs: BTreeMap<String, AppliedJob>,
+    pub host_values: BTreeMap<String, String>,
+    /// Its jobs, by name.
+    pub jobs: BTreeMap<String, AppliedJob>,
 }
 
 /// One job of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct AppliedJob {
-    pub(crate) sha256: String,
-    pub(crate) values: BTreeMap<String, String>,
+pub struct AppliedJob {
+    /// SHA-256 of its plugin, in hex.
+    pub sha256: String,
+    /// Values of the job, by key.
+    pub values: BTreeMap<String, String>,
 }
 
 /// Why there is nothing to compare with. Reads as a sentence of its own.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NothingApplied {
+pub enum NothingApplied {
     #[error(
         "Nothing to compare with: no host `{host}` has run with this file's data_dir ({})",
         .path.display()
     )]
-    Never { host: String, path: PathBuf },
+    /// No host has run with this data directory.
+    Never {
+        /// Id of the host.
+        host: String,
+        /// Path of the file.
+        path: PathBuf,
+    },
+    /// Its file cannot be read.
     #[error("Nothing to compare with: {} cannot be read: {why}", .path.display())]
-    Unreadable { path: PathBuf, why: String },
+    Unreadable {
+        /// Path of the file.
+        path: PathBuf,
+        /// The reason.
+        why: String,
+    },
 }
 
 impl Applied {
     /// What a host with `[host]` and `[store]` of `started` has in force now.
-    pub(crate) fn now<'a>(started: &Config, jobs: impl IntoIterator<Item = Standing<'a>>) -> Self {
+    pub fn now<'a>(started: &Config, jobs: impl IntoIterator<Item = Standing<'a>>) -> Self {
         let salt = format!("{:032x}", fastrand::u128(..));
         let jobs = jobs
             .into_iter()
@@ -93,7 +113,7 @@ impl Applied {
     /// # Errors
     ///
     /// What the file system says.
-    pub(crate) fn write(&self, started: &Config) -> io::Result<()> {
+    pub fn write(&self, started: &Config) -> io::Result<()> {
         let path = file(started);
         if let Some(folder) = path.parent() {
             DirBuilder::new()
@@ -123,7 +143,7 @@ impl Applied {
     /// # Errors
     ///
     /// [`NothingApplied`], in a sentence.
-    pub(crate) fn read(config: &Config) -> Result<Self, NothingApplied> {
+    pub fn read(config: &Config) -> Result<Self, NothingApplied> {
         let path = file(config);
         let unreadable = |why: String| NothingApplied::Unreadable {
             path: path.clone(),
@@ -160,7 +180,7 @@ impl Applied {
     }
 
     /// A job's values as they would stand in this file.
-    pub(crate) fn values(&self, job: &Job) -> BTreeMap<String, String> {
+    pub fn values(&self, job: &Job) -> BTreeMap<String, String> {
         values(job, &self.salt)
     }
 }

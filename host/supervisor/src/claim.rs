@@ -17,12 +17,11 @@ use leasehold_records::{IdRecord, Root, printable};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::end::HostError;
 use crate::event::{About, What};
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::event_log::Timeline;
 use crate::identity::{HostIdentity, Relation};
-use crate::journal::unix_ms;
-use crate::timeline::Timeline;
+use leasehold_config::wall::unix_ms;
 
 /// Names of one id, so that a fault cannot use up all names there are.
 const MOST_NAMES: u32 = 100;
@@ -113,7 +112,7 @@ impl IdClaim {
     /// # Errors
     ///
     /// Another host has the id, or the store refuses.
-    pub(crate) async fn take(&self, id: &str) -> Result<String, Failure> {
+    pub(crate) async fn take(&self, id: &str) -> Result<String, HostError> {
         let mut first = None;
         for number in 1..=MOST_NAMES {
             let name = numbered(id, number);
@@ -131,17 +130,14 @@ impl IdClaim {
                 }
             }
         }
-        Err(Failure::new(
-            Exit::IdHeld,
-            format!(
-                "host id {id} and {id}.2 to {id}.{MOST_NAMES} are all held by processes on this data directory\n  \
-                 = help: stop some of them, or set another `id` and `data_dir` in [host]"
-            ),
-        ))
+        Err(HostError::IdHeld(format!(
+            "host id {id} and {id}.2 to {id}.{MOST_NAMES} are all held by processes on this data directory\n  \
+             = help: stop some of them, or set another `id` and `data_dir` in [host]"
+        )))
     }
 
     /// Takes this name; the holder, when a living process on the same data directory has it.
-    async fn take_name(&self, id: &str, name: &str) -> Result<Option<String>, Failure> {
+    async fn take_name(&self, id: &str, name: &str) -> Result<Option<String>, HostError> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         loop {
             match self.try_name(id, name).await {
@@ -152,13 +148,11 @@ impl IdClaim {
                     tokio::time::sleep(backoff.next()).await;
                 }
                 Err(error @ StoreError::Refused { .. }) => {
-                    return Err(Failure::new(
-                        Exit::Store,
-                        format!(
-                            "cannot take the host id {name} at {}: {error}",
-                            self.root.id(name)
-                        ),
-                    ));
+                    return Err(HostError::ClaimRefused {
+                        name: name.to_owned(),
+                        key: self.root.id(name),
+                        error,
+                    });
                 }
             }
         }
@@ -169,7 +163,7 @@ impl IdClaim {
         &self,
         id: &str,
         name: &str,
-    ) -> Result<Option<Result<Option<String>, Failure>>, StoreError> {
+    ) -> Result<Option<Result<Option<String>, HostError>>, StoreError> {
         let read = self.read(name).await?;
         Ok(match step(read.relation, name != id) {
             Step::Has => Some(Ok(None)),
@@ -191,16 +185,13 @@ impl IdClaim {
         })
     }
 
-    fn refusal(&self, name: &str, holder: &str) -> Failure {
-        Failure::new(
-            Exit::IdHeld,
-            format!(
-                "host id {name} is held by {holder}, with a data directory that is not this one; nothing was \
+    fn refusal(&self, name: &str, holder: &str) -> HostError {
+        HostError::IdHeld(format!(
+            "host id {name} is held by {holder}, with a data directory that is not this one; nothing was \
                  started, because the records of two hosts with one id overwrite each other\n  \
                  = help: set another `id` in [host] here, or stop that host; its claim is the key {}",
-                self.root.id(name)
-            ),
-        )
+            self.root.id(name)
+        ))
     }
 
     async fn read(&self, name: &str) -> Result<Read, StoreError> {

@@ -9,7 +9,7 @@ use leasehold_lock::{
     Clock, ConnectError, ConnectOptions, Connector, Locks, Source, Tls, open_regular,
 };
 
-use crate::config::{Drift, Endpoint, Place, Store};
+use leasehold_config::{Drift, Endpoint, Place, Store};
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +81,7 @@ pub fn options(store: &Store) -> Result<ConnectOptions, StoreSetupError> {
 }
 
 /// The options for a store in this process.
-pub(crate) fn inside(store: &Store, connector: Arc<dyn Connector>) -> ConnectOptions {
+pub fn inside(store: &Store, connector: Arc<dyn Connector>) -> ConnectOptions {
     timed(ConnectOptions::in_process(connector), store)
 }
 

@@ -26,39 +26,26 @@ const MOST_AT_ONCE: usize = 64 * 1024;
 /// How long lines may gather before they are written.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// How lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum LogFormat {
-    /// One readable line an event.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 /// How the lines of one process look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
     /// One readable line an event, with the date: for logs.
     Text,
     /// One JSON object a line.
     Json,
     /// For somebody who watches several hosts: seconds since `began`, and no more than fits a terminal.
-    Story { began: BootTime, colours: bool },
-}
-
-impl From<LogFormat> for Form {
-    fn from(format: LogFormat) -> Self {
-        match format {
-            LogFormat::Text => Self::Text,
-            LogFormat::Json => Self::Json,
-        }
-    }
+    Story {
+        /// Its first moment.
+        began: BootTime,
+        /// True if hosts have colours.
+        colours: bool,
+    },
 }
 
 impl Form {
     /// A story that begins now, in colour where that is wanted and can be shown: `NO_COLOR` and
     /// `CLICOLOR_FORCE` decide as they do elsewhere.
-    pub(crate) fn story(clock: &dyn Clock) -> Self {
+    pub fn story(clock: &dyn Clock) -> Self {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_shown = io::stdout().is_terminal() || is_set("CLICOLOR_FORCE");
         Self::Story {
@@ -69,8 +56,10 @@ impl Form {
 }
 
 /// What lines are written to.
-pub(crate) enum Out {
+pub enum Out {
+    /// Standard output.
     Stdout,
+    /// A file.
     File(File),
     /// Nobody: the dashboard shows what happens.
     Nowhere,
@@ -78,7 +67,7 @@ pub(crate) enum Out {
 
 /// Where the events of one host go. Cheap to clone; those of several hosts may share the writer.
 #[derive(Clone)]
-pub(crate) struct Timeline {
+pub struct Timeline {
     host: Arc<str>,
     muted: Arc<AtomicBool>,
     shared: Arc<Shared>,
@@ -93,12 +82,7 @@ struct Shared {
 
 impl Timeline {
     /// Starts the writing thread.
-    pub(crate) fn start(
-        clock: Arc<dyn Clock>,
-        form: Form,
-        host: &str,
-        out: Out,
-    ) -> io::Result<Self> {
+    pub fn start(clock: Arc<dyn Clock>, form: Form, host: &str, out: Out) -> io::Result<Self> {
         let (events, queue) = sync_channel(DEPTH);
         let dropped = Arc::new(AtomicU64::new(0));
         let writer = std::thread::Builder::new()
@@ -117,7 +101,8 @@ impl Timeline {
     }
 
     /// The same stream for another host.
-    pub(crate) fn of(&self, host: &str) -> Self {
+    #[must_use]
+    pub fn of(&self, host: &str) -> Self {
         Self {
             host: host.into(),
             muted: Arc::default(),
@@ -127,17 +112,17 @@ impl Timeline {
 
     /// From here on nothing that this host says is written, as if it were no more. Only its own clones
     /// fall silent, never those made with [`Timeline::of`].
-    pub(crate) fn mute(&self) {
+    pub fn mute(&self) {
         self.muted.store(true, Ordering::Relaxed);
     }
 
     /// Says that something happened now.
-    pub(crate) fn say(&self, about: About, what: What) {
+    pub fn say(&self, about: About, what: What) {
         self.say_at(self.shared.clock.now(), about, what);
     }
 
     /// Says that something happened at a moment that has passed.
-    pub(crate) fn say_at(&self, at: BootTime, about: About, what: What) {
+    pub fn say_at(&self, at: BootTime, about: About, what: What) {
         if self.muted.load(Ordering::Relaxed) {
             return;
         }
@@ -178,7 +163,7 @@ impl Timeline {
     }
 
     /// Writes what is left, unless nobody reads, and ends the thread.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         let events = self
             .shared
             .events

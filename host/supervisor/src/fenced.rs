@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use leasehold_lock::{EndReason, Fence, FencedError, Grant, Kv, StoreError, Tenure};
 
 use crate::budget::{Admission, Budget, Charge, KEY_COST, Settled, SharedBudget, Tally};
-use crate::runtime::{Entry, GuestKv, KvError};
+use leasehold_runtime::{Entry, GuestKv, KvError};
 
 /// Fenced access for one run.
 pub(crate) struct FencedKv {

@@ -11,22 +11,22 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::check::Prepared;
 use crate::claim::IdClaim;
-use crate::config::{Config, Job};
 use crate::connect::connect;
-use crate::ending::Ending;
+use crate::end::{HostEnd, HostError};
 use crate::event::{About, What};
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::event_log::Timeline;
 use crate::identity::HostIdentity;
 use crate::job::bench::BenchMaker;
-use crate::journal::{Journal, unix_ms};
+use crate::prepare::Prepared;
 use crate::quarantine::{Crash, Quarantine};
+use crate::record_writer::Journal;
 use crate::reload::{Reload, Reloader};
+use crate::shutdown::Ending;
 use crate::supervisor::Supervisor;
-use crate::timeline::Timeline;
-use crate::wall::{SystemWall, WallClock as _};
+use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::{SystemWall, WallClock as _};
+use leasehold_config::{Config, Job};
 
 /// How long a shutdown that was cut short still waits for the store. What is not given back by then goes
 /// with its lease; guests have stopped before, however long that took.
@@ -39,20 +39,23 @@ const RECORDS_TTL: Duration = Duration::from_secs(10);
 const CHANGES: usize = 16;
 
 /// What a host is made of.
-pub(crate) struct Host {
-    pub(crate) prepared: Prepared,
+pub struct Host {
+    /// Configuration and plugins, checked.
+    pub prepared: Prepared,
     /// How it reaches the store.
-    pub(crate) options: ConnectOptions,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) timeline: Timeline,
+    pub options: ConnectOptions,
+    /// Boot-time clock.
+    pub clock: Arc<dyn Clock>,
+    /// Log of its events.
+    pub timeline: Timeline,
     /// How it learns of changes while it runs.
-    pub(crate) reload: Reload,
+    pub reload: Reload,
 }
 
 impl Host {
     /// Runs its jobs until they have ended or it is asked to end. By then every guest has stopped and,
     /// unless it was cut short, every lock has been given back.
-    pub(crate) async fn run(mut self, ending: Ending) -> Result<Exit, Failure> {
+    pub async fn run(mut self, ending: Ending) -> Result<HostEnd, HostError> {
         self.timeline.say(
             About::default(),
             What::HostStarted {
@@ -66,7 +69,7 @@ impl Host {
         let timeline = self.timeline.clone();
         let ended = match begun {
             Ok(Some(begun)) => Box::pin(self.work(begun, ending)).await,
-            Ok(None) => Ok(Exit::Ok),
+            Ok(None) => Ok(HostEnd::Done),
             Err(failure) => Err(failure),
         };
         timeline.say(About::default(), What::HostStopped);
@@ -74,12 +77,12 @@ impl Host {
     }
 
     /// Connects and takes the host's id. `None` when asked to stop meanwhile.
-    async fn begin(&mut self, stopping: &CancellationToken) -> Result<Option<Begun>, Failure> {
+    async fn begin(&mut self, stopping: &CancellationToken) -> Result<Option<Begun>, HostError> {
         let Some(locks) = self.reach_store(stopping).await? else {
             return Ok(None);
         };
         let config = &self.prepared.config;
-        let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
+        let root = Root::new(config.store().root()).map_err(|e| HostError::internal(&e))?;
         let ttl = config.jobs().first().map_or(RECORDS_TTL, Job::ttl);
         let id = config.host().id().to_owned();
         let data_dir = config.host().data_dir().to_owned();
@@ -89,8 +92,9 @@ impl Host {
             let (quarantine, crashes) = Quarantine::open(&data_dir, &identity, now);
             (identity, quarantine, crashes)
         });
-        let (identity, quarantine, crashes) =
-            identity.await.map_err(|error| Failure::internal(&error))?;
+        let (identity, quarantine, crashes) = identity
+            .await
+            .map_err(|error| HostError::internal(&error))?;
         let mut claim = IdClaim {
             locks: locks.clone(),
             root: root.clone(),
@@ -131,7 +135,7 @@ impl Host {
         self.reload.read = Arc::new(move || read().map(|config| config.for_host(&name)));
     }
 
-    async fn work(self, begun: Begun, ending: Ending) -> Result<Exit, Failure> {
+    async fn work(self, begun: Begun, ending: Ending) -> Result<HostEnd, HostError> {
         let Begun {
             locks,
             root,
@@ -180,7 +184,7 @@ impl Host {
         let running = supervisor.run(ending.orders, progress_box, change_box, store, stays);
         let exit = AbortOnDropHandle::new(tokio::spawn(running))
             .await
-            .map_err(|error| Failure::internal(&error))?;
+            .map_err(|error| HostError::internal(&error))?;
         // It has a way into the journal, which ends when nobody has one.
         reloading.abort();
         let _ = reloading.await;
@@ -197,12 +201,12 @@ impl Host {
         };
         tokio::select! {
             () = farewell => Ok(exit),
-            () = cut_short(&ending.aborting) => Ok(Exit::Aborted),
+            () = cut_short(&ending.aborting) => Ok(HostEnd::Aborted),
         }
     }
 
     /// Connects, however long it takes. `None` when told to stop meanwhile.
-    async fn reach_store(&self, stopping: &CancellationToken) -> Result<Option<Locks>, Failure> {
+    async fn reach_store(&self, stopping: &CancellationToken) -> Result<Option<Locks>, HostError> {
         let drift = self.prepared.config.host().drift();
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
         loop {
@@ -277,7 +281,7 @@ fn tell_crash(timeline: &Timeline, journal: &Journal, crash: Crash) {
 }
 
 /// Resolves when a second signal has cut the shutdown short and the store has had its last chance.
-pub(crate) async fn cut_short(aborting: &CancellationToken) {
+pub async fn cut_short(aborting: &CancellationToken) {
     aborting.cancelled().await;
     tokio::time::sleep(LAST_PATIENCE).await;
 }

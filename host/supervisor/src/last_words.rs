@@ -5,10 +5,10 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 /// How long the end of a process waits for a reader to take what is left.
-pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
+pub const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Writes `text`, but waits no longer than [`LAST_WORDS`]: a pipe that is never read must not keep a process.
-pub(crate) fn write(mut out: impl Write + Send + 'static, text: String) {
+pub fn write(mut out: impl Write + Send + 'static, text: String) {
     let (done, written) = sync_channel(1);
     let writing = std::thread::Builder::new()
         .name("leasehold-last".into())

@@ -3,34 +3,40 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{Config, Job};
-use crate::reload::{ConfigStamp, Stamp};
-use crate::runtime::{
+use leasehold_config::fingerprint::{ConfigStamp, Stamp};
+use leasehold_config::secrets::Secrets;
+use leasehold_config::{Config, Job};
+use leasehold_runtime::{
     LoadError, LoadProblem, Plugin, Preparing, Runtime, RuntimeError, RuntimeOptions,
 };
-use crate::secrets::Secrets;
 
 /// What `run` needs before it can start.
-pub(crate) struct Prepared {
-    pub(crate) config: Config,
-    pub(crate) runtime: Arc<Runtime>,
+pub struct Prepared {
+    /// The configuration.
+    pub config: Config,
+    /// The runtime that has loaded the plugins.
+    pub runtime: Arc<Runtime>,
     /// The configuration's files, as they were before they were read.
-    pub(crate) config_stamp: Option<ConfigStamp>,
+    pub config_stamp: Option<ConfigStamp>,
     /// The plugin of each job, in the order of the jobs.
-    pub(crate) plugins: Vec<Loaded>,
+    pub plugins: Vec<Loaded>,
 }
 
 /// A plugin, and its file as it was before it was read.
-pub(crate) struct Loaded {
-    pub(crate) plugin: Plugin,
-    pub(crate) stamp: Option<Stamp>,
+pub struct Loaded {
+    /// The plugin.
+    pub plugin: Plugin,
+    /// Its file's stamp.
+    pub stamp: Option<Stamp>,
 }
 
 /// Why nothing was started.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PrepareError {
+pub enum PrepareError {
+    /// The runtime for guests cannot be set up.
     #[error("the runtime for guests cannot be set up: {0}")]
     Runtime(#[from] RuntimeError),
+    /// Plugins were refused.
     #[error("{}", plugin_errors(.0))]
     Plugins(Vec<LoadError>),
 }
@@ -55,7 +61,7 @@ fn plugin_errors(errors: &[LoadError]) -> String {
 /// Loads and checks every plugin. All refusals are reported, not only the first.
 ///
 /// `config_stamp` is that of the files the configuration was read from, before they were.
-pub(crate) async fn prepare(
+pub async fn prepare(
     config: Config,
     config_stamp: Option<ConfigStamp>,
 ) -> Result<Prepared, PrepareError> {
@@ -81,12 +87,12 @@ pub(crate) async fn prepare(
 }
 
 /// The runtime of a host with this configuration.
-pub(crate) fn runtime_for(config: &Config) -> Result<Runtime, RuntimeError> {
+pub fn runtime_for(config: &Config) -> Result<Runtime, RuntimeError> {
     runtime_at(config, config.host().data_dir())
 }
 
 /// The same with the compile cache of the host whose data is in `data_dir`.
-pub(crate) fn runtime_at(config: &Config, data_dir: &Path) -> Result<Runtime, RuntimeError> {
+pub fn runtime_at(config: &Config, data_dir: &Path) -> Result<Runtime, RuntimeError> {
     Runtime::new(&RuntimeOptions {
         cache_dir: Some(data_dir.join("compiled")),
         max_runs: config.host().max_runs(),
@@ -96,7 +102,7 @@ pub(crate) fn runtime_at(config: &Config, data_dir: &Path) -> Result<Runtime, Ru
 }
 
 /// Loads the plugin of a job from its file.
-pub(crate) async fn load(runtime: &Runtime, job: &Job) -> Result<Plugin, LoadError> {
+pub async fn load(runtime: &Runtime, job: &Job) -> Result<Plugin, LoadError> {
     let pinned = job.sha256().copied();
     let plugin = runtime
         .load(job.name(), job.plugin(), pinned, job.limits(), job.allow())
@@ -122,7 +128,7 @@ async fn check_secrets(job: &Job) -> Result<(), LoadError> {
 }
 
 /// Loads the plugin of a job from bytes that were read from its file.
-pub(crate) async fn load_bytes(
+pub async fn load_bytes(
     runtime: &Runtime,
     job: &Job,
     bytes: Arc<[u8]>,

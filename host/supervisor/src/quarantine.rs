@@ -23,8 +23,8 @@ use leasehold_records::{Outcome, RunRecord};
 
 use self::note::{Files, Note};
 use crate::identity::HostIdentity;
-use crate::runtime::PollMark;
-use crate::wall::UnixMs;
+use leasehold_config::wall::UnixMs;
+use leasehold_runtime::PollMark;
 
 /// How long a digest stays in quarantine: long enough that a host which crashes is rare news, short enough that
 /// a kill which looked like a crash mends itself.

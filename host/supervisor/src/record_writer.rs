@@ -146,14 +146,6 @@ fn run_key(record: &RunRecord) -> RunKey {
     }
 }
 
-/// Milliseconds since 1970, for people.
-pub(crate) fn unix_ms(time: std::time::SystemTime) -> u64 {
-    time.duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| {
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        })
-}
-
 /// The text of an `Arc<str>`, for records.
 pub(crate) fn text(shared: &Arc<str>) -> String {
     shared.as_ref().to_owned()

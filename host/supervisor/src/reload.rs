@@ -19,7 +19,6 @@
 mod item;
 mod reread;
 mod settle;
-mod stamp;
 mod version;
 mod watch;
 
@@ -34,17 +33,17 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::applied::{Applied, Standing};
-use crate::check::Prepared;
-use crate::config::{Config, Report};
 use crate::event::{About, What};
-use crate::found::{list, sidecar};
 use crate::job::bench::BenchMaker;
-use crate::runtime::Runtime;
+use crate::prepare::Prepared;
 use crate::supervisor::Change;
 use item::{Item, Key, Seen, Source};
+use leasehold_config::fingerprint::ConfigStamp;
+use leasehold_config::plugin_file::{list, sidecar};
+use leasehold_config::{Config, Report};
+use leasehold_runtime::Runtime;
 use reread::Missing;
 use settle::Settled;
-pub(crate) use stamp::{ConfigStamp, Stamp};
 use version::{Refusal, Version};
 use watch::{Watch, Wholeness};
 
@@ -57,11 +56,11 @@ const TASKS: usize = 4;
 
 /// How a host learns of changes.
 #[derive(Clone)]
-pub(crate) struct Reload {
+pub struct Reload {
     /// Reads the configuration again, as the host read it when it started.
-    pub(crate) read: Arc<dyn Fn() -> Result<Config, Report> + Send + Sync>,
+    pub read: Arc<dyn Fn() -> Result<Config, Report> + Send + Sync>,
     /// Rung to have it read again now.
-    pub(crate) bell: Arc<Notify>,
+    pub bell: Arc<Notify>,
 }
 
 /// Keeps a host's jobs as its files say.

@@ -10,19 +10,21 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::supervisor::Order;
 
 /// What one host listens to.
-pub(crate) struct Ending {
+pub struct Ending {
+    /// Requests, for the supervisor.
     pub(crate) orders: mpsc::Receiver<Order>,
     /// Cancelled by the first request.
-    pub(crate) stopping: CancellationToken,
+    pub stopping: CancellationToken,
     /// Cancelled by the second.
-    pub(crate) aborting: CancellationToken,
+    pub aborting: CancellationToken,
     /// Cancelled when the host has been cut off from its store for good.
-    pub(crate) cut_off: CancellationToken,
+    pub cut_off: CancellationToken,
 }
 
 /// The way to ask one host. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Asker {
+pub struct Asker {
+    /// Requests, for the supervisor.
     orders: mpsc::Sender<Order>,
     stopping: CancellationToken,
     aborting: CancellationToken,
@@ -30,7 +32,7 @@ pub(crate) struct Asker {
 }
 
 /// A way to ask, and what it reaches.
-pub(crate) fn ending() -> (Asker, Ending) {
+pub fn ending() -> (Asker, Ending) {
     // One request of each kind, and room to spare: nobody who asks ever waits.
     let (orders, order_box) = mpsc::channel(4);
     let asker = Asker {
@@ -50,7 +52,7 @@ pub(crate) fn ending() -> (Asker, Ending) {
 
 impl Asker {
     /// Stops guests in their grace time, then gives the locks back. Asking again changes nothing.
-    pub(crate) fn stop(&self, reason: &'static str) {
+    pub fn stop(&self, reason: &'static str) {
         if !self.stopping.is_cancelled() {
             self.stopping.cancel();
             // A host that has ended needs no order.
@@ -59,7 +61,7 @@ impl Asker {
     }
 
     /// Stops guests at once. Asking again changes nothing.
-    pub(crate) fn abort(&self) {
+    pub fn abort(&self) {
         if !self.aborting.is_cancelled() {
             self.stopping.cancel();
             let _ = self.orders.try_send(Order::Abort);
@@ -68,7 +70,7 @@ impl Asker {
     }
 
     /// Stops guests at once and tidies up without a word to the store, which the host reaches no more.
-    pub(crate) fn give_up(&self) {
+    pub fn give_up(&self) {
         self.cut_off.cancel();
         self.stopping.cancel();
         let _ = self.orders.try_send(Order::Abort);
@@ -76,17 +78,22 @@ impl Asker {
 }
 
 /// The signal that asks a host to stop its guests at once.
-pub(crate) const AT_ONCE: &str = "SIGQUIT";
+pub const AT_ONCE: &str = "SIGQUIT";
 
 /// The signals that end a command. While this lives they do not end the process by themselves.
-pub(crate) struct Signals {
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
 }
 
 impl Signals {
-    pub(crate) fn new() -> std::io::Result<Self> {
+    /// Takes over the signals.
+    ///
+    /// # Errors
+    ///
+    /// The handlers cannot be installed.
+    pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -95,7 +102,7 @@ impl Signals {
     }
 
     /// The name of the next one.
-    pub(crate) async fn next(&mut self) -> &'static str {
+    pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -104,7 +111,7 @@ impl Signals {
     }
 
     /// Passes the first on as a request to stop and the second, or SIGQUIT, as one to stop at once.
-    pub(crate) fn drive(mut self, asker: Asker) -> AbortOnDropHandle<()> {
+    pub fn drive(mut self, asker: Asker) -> AbortOnDropHandle<()> {
         AbortOnDropHandle::new(tokio::spawn(async move {
             let name = self.next().await;
             if name != AT_ONCE {

@@ -15,8 +15,9 @@ use leasehold_records::{JobRecord, JobState};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 
+use crate::end::HostEnd;
 use crate::event::{About, What};
-use crate::exit::Exit;
+use crate::event_log::Timeline;
 use crate::job::bench::Bench;
 use crate::job::claiming;
 use crate::job::closing;
@@ -25,8 +26,8 @@ use crate::job::run::{self, RunNumber};
 use crate::job::seat::{Seat, Taken};
 use crate::job::waiting;
 use crate::job::work::{self, Outcome, Paused};
-use crate::journal::{Journal, text, unix_ms};
-use crate::timeline::Timeline;
+use crate::record_writer::{Journal, text};
+use leasehold_config::wall::unix_ms;
 
 /// What a person or the system asks of a running host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub(crate) struct Supervisor {
     clock: Arc<dyn Clock>,
     timeline: Timeline,
     journal: Journal,
-    exit: Exit,
+    end: HostEnd,
     stage: Stage,
     /// When the outage under way began.
     store_lost: Option<BootTime>,
@@ -87,7 +88,7 @@ impl Supervisor {
             clock,
             timeline,
             journal,
-            exit: Exit::Ok,
+            end: HostEnd::Done,
             stage: Stage::Running,
             store_lost: None,
             unwritten: BTreeSet::new(),
@@ -107,7 +108,7 @@ impl Supervisor {
         mut changes: mpsc::Receiver<Change>,
         mut store: watch::Receiver<StoreState>,
         stays: bool,
-    ) -> Exit {
+    ) -> HostEnd {
         for at in self.seats.keys().copied().collect::<Vec<_>>() {
             self.start(at);
         }
@@ -131,9 +132,9 @@ impl Supervisor {
         }
         self.write_down();
         if self.stage == Stage::Aborted {
-            Exit::Aborted
+            HostEnd::Aborted
         } else {
-            self.exit
+            self.end
         }
     }
 
@@ -535,12 +536,12 @@ impl Supervisor {
             Ending::Stopped => {}
             Ending::Failed(error) => {
                 seat.detail.clone_from(&error);
-                self.exit = self.exit.or_worse(Exit::JobFailed);
+                self.end = self.end.max(HostEnd::JobFailed);
                 self.timeline.say(about, What::JobFailed { error });
             }
             Ending::NotAcquired(error) => {
                 seat.detail.clone_from(&error);
-                self.exit = self.exit.or_worse(Exit::NotAcquired);
+                self.end = self.end.max(HostEnd::NotAcquired);
                 self.timeline.say(about, What::JobFailed { error });
             }
         }

@@ -41,7 +41,7 @@ impl Dir {
 }
 
 /// The path by which a guest opens a directory, in its one form; the error is a remedy.
-pub(crate) fn guest_path(text: &str) -> Result<String, &'static str> {
+pub fn guest_path(text: &str) -> Result<String, &'static str> {
     let example = "write a full path, as in \"/in\"";
     let Some(inside) = text.strip_prefix('/') else {
         return Err(example);

@@ -74,7 +74,7 @@ impl Cron {
     }
 
     /// The last moment that is not after `at`.
-    pub(crate) fn newest(&self, at: UnixMs) -> Option<UnixMs> {
+    pub fn newest(&self, at: UnixMs) -> Option<UnixMs> {
         let from = self.local(at)?;
         let found = self.pattern.find_previous_occurrence(&from, true);
         found.ok().and_then(|found| unix(&found))

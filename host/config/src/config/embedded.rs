@@ -80,7 +80,7 @@ impl Embedded {
     }
 
     /// In memory, listening nowhere.
-    pub(crate) const fn in_memory() -> Self {
+    pub const fn in_memory() -> Self {
         Self {
             data: Data::Memory,
             socket: None,
@@ -93,7 +93,7 @@ impl Embedded {
     }
 
     /// In a directory, listening on no address.
-    pub(crate) fn in_directory(dir: &Path) -> Self {
+    pub fn in_directory(dir: &Path) -> Self {
         let dir = in_full(dir);
         Self {
             socket: Some(dir.join(SOCKET)),
@@ -207,7 +207,7 @@ fn loopback(node: &Node<'_>) -> Option<SocketAddr> {
 
 /// Why a text is no address for the embedded store to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unfit {
+pub enum Unfit {
     /// It is no address with a port.
     NoAddress,
     /// Other machines could reach it.
@@ -215,7 +215,7 @@ pub(crate) enum Unfit {
 }
 
 /// Reads a loopback address with its port, such as `127.0.0.1:2379`; port 0 asks for a free one.
-pub(crate) fn parse_loopback(text: &str) -> Result<SocketAddr, Unfit> {
+pub fn parse_loopback(text: &str) -> Result<SocketAddr, Unfit> {
     let bare = text.strip_prefix("http://").unwrap_or(text);
     let named = match bare.strip_prefix("localhost:") {
         Some(port) => format!("127.0.0.1:{port}"),

@@ -19,7 +19,7 @@ use super::read;
 use super::source::{printable, shown};
 use crate::manifest::Manifest;
 use crate::owned::Folder;
-pub(crate) use crate::owned::{Refusal, open as open_regular};
+use crate::owned::{Refusal, open as open_regular};
 
 /// The mode bits of group and world.
 const OTHERS: u32 = 0o077;
@@ -254,7 +254,7 @@ fn look_into(path: &Path, most: u64) -> Option<Seen> {
 }
 
 /// A path for messages; its end matters more than its start.
-pub(crate) fn shown_path(path: &Path) -> String {
+pub fn shown_path(path: &Path) -> String {
     const LONGEST: usize = 200;
     let text = path.to_string_lossy();
     let count = text.chars().count();

@@ -41,11 +41,11 @@ pub(super) const DEFAULT_STOP_MARGIN: Duration = Duration::from_millis(250);
 
 /// What a dropped-in job has by its name alone, so that no other job may have it too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Own {
+pub struct Own {
     /// Whether its lock is.
-    pub(crate) lock: bool,
+    pub lock: bool,
     /// Prefixes of its keys.
-    pub(crate) keys: Vec<String>,
+    pub keys: Vec<String>,
 }
 
 /// One job. All values are valid and fit together.
@@ -178,7 +178,7 @@ impl Job {
     }
 
     /// Of a dropped-in job, what no other job may have too.
-    pub(crate) const fn own(&self) -> &Own {
+    pub const fn own(&self) -> &Own {
         &self.own
     }
 
@@ -195,7 +195,7 @@ impl Job {
 
     /// A remedy that names this job's table, in words that are true where the job comes from: one that was
     /// dropped in has no table, but a file beside it, and the folder's policy over both.
-    pub(crate) fn at_home(&self, remedy: &str) -> String {
+    pub fn at_home(&self, remedy: &str) -> String {
         if !self.is_dropped {
             return remedy.to_owned();
         }
@@ -216,7 +216,7 @@ impl Job {
 
     /// Whether both wait for the same lock in the same way and at the same times, so that one can take the
     /// other's place without leaving the queue.
-    pub(crate) fn queues_like(&self, other: &Self) -> bool {
+    pub fn queues_like(&self, other: &Self) -> bool {
         self.lock == other.lock
             && self.wait == other.wait
             && self.ttl == other.ttl

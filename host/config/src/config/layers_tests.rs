@@ -744,7 +744,7 @@ fn a_file_beside_a_plugin_cannot_name_what_is_the_hosts() {
 /// What the reference for manifests explains is what is read.
 #[test]
 fn every_key_of_a_manifest_is_explained() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/MANIFEST.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/MANIFEST.md");
     let text = std::fs::read_to_string(path).expect("it can be read");
     let block = text
         .split("```toml\n")
@@ -768,7 +768,7 @@ fn every_key_of_a_manifest_is_explained() {
 
 #[test]
 fn no_mutation_of_a_manifest_or_a_sidecar_makes_the_reader_panic() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/MANIFEST.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/MANIFEST.md");
     let text = std::fs::read_to_string(path).expect("it can be read");
     let block = text
         .split("```toml\n")

@@ -3,7 +3,7 @@
 //! This file must never guess far: a wrong suggestion costs more than none.
 
 /// The nearest of `known` to `word`, when it is near enough to be a slip of the fingers.
-pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     // Beyond this a word is no slip of anything we know, and the table below would be large.
     if word.len() > 40 {
         return None;

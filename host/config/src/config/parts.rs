@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::context::{Context, Finding};
-use super::files::{Claim, Refusal};
+use super::files::Claim;
 use super::input::{self, Input};
 use super::report::Report;
 use super::schema;
@@ -20,6 +20,7 @@ use super::section::Section;
 use super::source::Source;
 use super::syntax::{Document, Repaired};
 use super::texts::{Role, Texts};
+use crate::owned::Refusal;
 
 /// Files of one folder that are read: as many as there may be jobs, so that each can have its own.
 const MOST_FILES: usize = 10_000;
@@ -50,7 +51,7 @@ impl Named {
 /// # Errors
 ///
 /// The folder cannot be read.
-pub(crate) fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
+pub fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }

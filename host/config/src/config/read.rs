@@ -141,7 +141,7 @@ pub(super) fn size(node: &Node<'_>, least: u64, most: u64) -> Option<u64> {
 }
 
 /// Bytes of `"64MiB"`; a size too large to count is `u64::MAX`.
-pub(crate) fn parse_size(text: &str) -> Option<u64> {
+pub fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
@@ -165,7 +165,7 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// The shortest exact form of a size, as `parse_size` reads it.
-pub(crate) fn format_size(bytes: u64) -> String {
+pub fn format_size(bytes: u64) -> String {
     [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")]
         .into_iter()
         .find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit))

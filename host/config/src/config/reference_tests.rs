@@ -8,7 +8,7 @@ use super::schema;
 use super::tests::{parse, valid};
 
 fn configs() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")
 }
 
 fn reference() -> String {

@@ -163,7 +163,7 @@ impl fmt::Display for WhileRunning<'_> {
 
 impl Report {
     /// The text of a host that runs already: as `Display`, without the word that nothing was started.
-    pub(crate) fn while_running(&self) -> String {
+    pub fn while_running(&self) -> String {
         WhileRunning(self).to_string()
     }
 

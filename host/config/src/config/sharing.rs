@@ -86,8 +86,8 @@ pub(super) fn overlap(one: &str, other: &str) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
 
-/// True if one of `prefixes` overlaps `prefix`; as [`overlap`], quickly.
-pub(crate) fn overlaps_any(prefixes: &BTreeSet<&str>, prefix: &str) -> bool {
+/// True if one of `prefixes` overlaps `prefix`; as `overlap`, quickly.
+pub fn overlaps_any(prefixes: &BTreeSet<&str>, prefix: &str) -> bool {
     let from = (Bound::Included(prefix), Bound::Unbounded);
     let mut after = prefixes.range::<str, _>(from);
     prefix

@@ -67,7 +67,7 @@ impl Ticks {
 
 impl Beat {
     /// The first tick after `after`; `None` when time is over.
-    pub(crate) fn next(&self, after: UnixMs) -> Option<UnixMs> {
+    pub fn next(&self, after: UnixMs) -> Option<UnixMs> {
         match self {
             Self::Every(period) => {
                 let period = millis(*period);
@@ -79,12 +79,12 @@ impl Beat {
     }
 
     /// The first tick that is not before `at`.
-    pub(crate) fn first(&self, at: UnixMs) -> Option<UnixMs> {
+    pub fn first(&self, at: UnixMs) -> Option<UnixMs> {
         self.next(at.before(Duration::from_millis(1)))
     }
 
     /// The last tick that is not after `at`.
-    pub(crate) fn newest(&self, at: UnixMs) -> Option<UnixMs> {
+    pub fn newest(&self, at: UnixMs) -> Option<UnixMs> {
         match self {
             Self::Every(period) => {
                 let period = millis(*period);
@@ -95,7 +95,7 @@ impl Beat {
     }
 
     /// Whether the ticks are a period, whose current slot is what a job begins with.
-    pub(crate) const fn is_period(&self) -> bool {
+    pub const fn is_period(&self) -> bool {
         matches!(self, Self::Every(_))
     }
 

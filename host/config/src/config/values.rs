@@ -268,7 +268,7 @@ fn toml_key(name: &str) -> String {
 impl Config {
     /// The values of `[host]` and `[store]`, which hold from a host's start to its end, and whether there is
     /// a folder for plugins.
-    pub(crate) fn host_values(&self) -> Vec<(String, String)> {
+    pub fn host_values(&self) -> Vec<(String, String)> {
         let (host, store) = (&self.host, &self.store);
         let text = |text: &str| Value::from(text).to_string();
         let path = |path: &Path| text(&path.to_string_lossy());
@@ -329,7 +329,7 @@ impl Config {
 }
 
 /// A digest as `sha256sum` prints it.
-pub(crate) fn hex(digest: &[u8]) -> String {
+pub fn hex(digest: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(2 * digest.len());
     for byte in digest {

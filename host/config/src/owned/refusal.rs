@@ -8,7 +8,7 @@ use crate::config::shown_path;
 
 /// Error opening a file.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// Opening or looking failed.
     Unreadable(io::Error),
     /// It is a directory.
@@ -32,16 +32,16 @@ pub(crate) enum Refusal {
 
 /// One step on the way to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
+pub struct Step {
     /// Its path.
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
     /// True for the last one, which was asked for.
-    pub(crate) is_last: bool,
+    pub is_last: bool,
 }
 
 /// Users who may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Writers {
+pub enum Writers {
     /// Every user, by this mode.
     Everybody(u32),
     /// A group that is neither ours nor root's, by this mode.
@@ -50,12 +50,12 @@ pub(crate) enum Writers {
 
 impl Refusal {
     /// True when nothing is there.
-    pub(crate) fn is_absence(&self) -> bool {
+    pub fn is_absence(&self) -> bool {
         matches!(self, Self::Unreadable(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
     /// The fault, after "the file", and the remedy.
-    pub(crate) fn explain(&self) -> (String, Cow<'static, str>) {
+    pub fn explain(&self) -> (String, Cow<'static, str>) {
         match self {
             Self::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => (
                 "does not exist".into(),

@@ -39,8 +39,8 @@ use super::flight::{Flight, Flights};
 use super::head::{Counted, Head, TooLarge};
 use super::net::{Net, Refusal};
 use super::wire::Wire;
-use crate::allow::Origin;
-use crate::limits::{KIB, Limits};
+use leasehold_config::allow::Origin;
+use leasehold_config::limits::{KIB, Limits};
 
 /// Bytes of a request's body that wait for the connection.
 const CHUNK: u64 = 64 * KIB;

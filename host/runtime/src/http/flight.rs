@@ -116,7 +116,7 @@ mod tests {
     use leasehold_lock::{BootTime, Clock, ManualClock, Tenure};
 
     use super::*;
-    use crate::runtime::spec::StopSignal;
+    use crate::spec::StopSignal;
 
     fn leash() -> (Arc<ManualClock>, Arc<Leash>) {
         let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1)));

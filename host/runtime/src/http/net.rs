@@ -12,7 +12,7 @@ use wasmtime_wasi_http::Error;
 
 use super::resolve::Resolve;
 use super::tls;
-use crate::allow::{Allow, Network, Origin, OriginError, not_public};
+use leasehold_config::allow::{Allow, Network, Origin, OriginError, not_public};
 
 /// What one job may reach, and how.
 pub(crate) struct Net {

@@ -28,15 +28,15 @@ use wasmtime_wasi_http::{Error, WasiBody, WasiHttpHooks as _};
 
 use super::courier::{Answered, Carried, Courier};
 use super::{Flights, Net, Resolve};
-use crate::allow::{Allow, Network, Origin};
-use crate::limits::Limits;
-use crate::runtime::event::GuestEvent;
-use crate::runtime::gate::Gate;
-use crate::runtime::leash::Leash;
-use crate::runtime::output::Output;
-use crate::runtime::redact::Redactor;
-use crate::runtime::spec::StopSignal;
-use crate::secrets::Secrets;
+use crate::event::GuestEvent;
+use crate::gate::Gate;
+use crate::leash::Leash;
+use crate::output::Output;
+use crate::redact::Redactor;
+use crate::spec::StopSignal;
+use leasehold_config::allow::{Allow, Network, Origin};
+use leasehold_config::limits::Limits;
+use leasehold_config::secrets::Secrets;
 
 /// Answers one question after the other with these addresses; the last answer stays.
 #[derive(Default)]

@@ -13,8 +13,8 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::config::open_regular;
-use crate::limits::MIB;
+use leasehold_config::limits::MIB;
+use leasehold_config::owned::open as open_regular;
 
 /// The most that a file of certificates may hold.
 const LARGEST_FILE: u64 = MIB;

@@ -10,8 +10,8 @@ use super::COMMAND;
 use super::confine;
 use super::wire::{GO_ON, PrepareAnswer, PrepareStage, PrepareTask};
 use super::work;
-use crate::runtime::error::LoadProblem;
-use crate::runtime::proposals;
+use crate::error::LoadProblem;
+use crate::proposals;
 
 /// The stack for reading a plugin: as much as a program's first thread has.
 const STACK_BYTES: usize = 8 * 1024 * 1024;

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::PrepareLimits;
 use super::wire::PrepareStage;
-use crate::runtime::error::LoadProblem;
+use crate::error::LoadProblem;
 
 /// The longest excerpt of a panic's message, in characters.
 const MOST_MESSAGE_CHARS: usize = 160;

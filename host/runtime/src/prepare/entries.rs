@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::seal::SealKey;
 use super::wire::{MOST_ANSWER_BYTES, PreparedPlugin};
 use super::work::{COMPONENT, ENGINE, compiler_id};
-use crate::config::hex;
+use leasehold_config::hex;
 
 /// The engine's directory of machine code.
 pub(crate) const CODE: &str = "code";
@@ -105,8 +105,8 @@ impl EntryStore {
     }
 
     /// Checks again that the directory is ours alone.
-    pub(crate) fn check_dir(&self) -> Result<(), crate::runtime::CacheError> {
-        crate::runtime::cache::check(&self.root)
+    pub(crate) fn check_dir(&self) -> Result<(), crate::CacheError> {
+        crate::cache::check(&self.root)
     }
 
     /// A new directory for one preparation.

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use ring::hmac;
 
-use crate::config::hex;
+use leasehold_config::hex;
 
 /// The file of the key.
 const FILE: &str = "key";

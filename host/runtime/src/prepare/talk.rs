@@ -23,7 +23,7 @@ use super::wire::{
     GO_ON, MOST_ANSWER_BYTES, PrepareAnswer, PrepareStage, PrepareTask, PreparedPlugin,
 };
 use super::{Admit, PrepareLimits, death};
-use crate::runtime::error::LoadProblem;
+use crate::error::LoadProblem;
 
 /// The most that is kept of a process's standard error.
 const MOST_STDERR_BYTES: u64 = 16 * 1024;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::survey::Survey;
+use crate::survey::Survey;
 
 /// The line that lets a surveyed plugin be compiled, or only validated.
 pub(super) const GO_ON: &str = "go on\n";

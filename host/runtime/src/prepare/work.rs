@@ -14,12 +14,12 @@ use wasmtime::{Cache, CacheConfig, Engine, Module};
 
 use super::Preparation;
 use super::wire::{PrepareStage, PreparedPlugin};
-use crate::config::hex;
-use crate::limits::Limits;
-use crate::runtime::engine;
-use crate::runtime::error::LoadProblem;
-use crate::runtime::proposals;
-use crate::runtime::survey::{Kind, survey};
+use crate::engine;
+use crate::error::LoadProblem;
+use crate::proposals;
+use crate::survey::{Kind, survey};
+use leasehold_config::hex;
+use leasehold_config::limits::Limits;
 
 /// The file with the component that a module became.
 pub(super) const COMPONENT: &str = "component.wasm";

@@ -6,7 +6,7 @@ use std::fs;
 use wit_component::StringEncoding;
 
 use super::*;
-use crate::allow::Dir;
+use leasehold_config::allow::Dir;
 
 /// Numbers of preview 1.
 const NO_SPACE: u32 = 51;
@@ -100,7 +100,7 @@ fn guest(shape: Shape, body: &str) -> Vec<u8> {
     let mut bytes = wat::parse_str(wat).unwrap();
     if shape == Shape::Component {
         let mut resolve = wit_parser::Resolve::default();
-        let (package, _) = resolve.push_path("../plugins/wit").unwrap();
+        let (package, _) = resolve.push_path("../../plugins/wit").unwrap();
         let world = resolve.select_world(&[package], Some("job")).unwrap();
         wit_component::embed_component_metadata(&mut bytes, &resolve, world, StringEncoding::UTF8)
             .unwrap();

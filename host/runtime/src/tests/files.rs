@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::*;
-use crate::allow::Dir;
+use leasehold_config::allow::Dir;
 
 const READ: u64 = 2;
 const WRITE: u64 = 64;

@@ -153,7 +153,7 @@ async fn the_dearest_call_on_a_directory_ends_within_the_margin() {
         std::fs::write(many.join(format!("file-{n:05}")), b"").unwrap();
     }
     std::fs::write(many.join("large"), vec![b'x'; 8 << 20]).unwrap();
-    rig.grants.dirs = vec![crate::allow::Dir {
+    rig.grants.dirs = vec![leasehold_config::allow::Dir {
         guest: "/many".to_owned(),
         host: many,
         write: true,

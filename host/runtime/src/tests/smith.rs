@@ -17,7 +17,7 @@ const SLOWEST: Duration = Duration::from_secs(20);
 
 /// Writes the files of a batch.
 fn generate(batch: usize, folder: &Path) {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/Cargo.toml");
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/Cargo.toml");
     let target = manifest.with_file_name("target");
     let made = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--locked", "-p", "leasehold-smith"])

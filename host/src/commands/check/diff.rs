@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use leasehold_records::printable;
 use serde_json::{Value, json};
 
-use crate::applied::{Applied, NothingApplied, Standing};
-use crate::config::Config;
-use crate::journal::unix_ms;
+use leasehold_config::Config;
+use leasehold_config::wall::unix_ms;
+use leasehold_supervisor::applied::{Applied, NothingApplied, Standing};
 
 /// The digits of a digest that people are shown.
 const DIGEST: usize = 12;
@@ -191,7 +191,7 @@ pub(super) fn json(
             whole
         }
     };
-    crate::sink::json_pretty(&whole)
+    printable::json_pretty(&whole)
 }
 
 #[cfg(test)]

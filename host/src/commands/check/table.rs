@@ -9,8 +9,7 @@ use leasehold_records::printable;
 use serde_json::{Value, json};
 
 use super::Ready;
-use crate::config::{Layer, Setting};
-use crate::sink;
+use leasehold_config::{Layer, Setting};
 
 /// Longer values are cut in text, in characters; JSON has them whole.
 const WIDEST: usize = 72;
@@ -90,7 +89,7 @@ pub(super) fn json(file: &Path, jobs: &[Ready], all: bool) -> String {
             })
         })
         .collect();
-    sink::json_pretty(&json!({ "file": file.display().to_string(), "jobs": jobs }))
+    printable::json_pretty(&json!({ "file": file.display().to_string(), "jobs": jobs }))
 }
 
 fn value(value: &Setting) -> Value {

@@ -16,16 +16,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::cut::Cuttable;
 use super::note;
-use crate::check::{Prepared, prepare};
-use crate::config::{Config, Place};
-use crate::connect::inside;
-use crate::ending::{AT_ONCE, Asker, Signals, ending};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::host::Host;
-use crate::journal::unix_ms;
-use crate::reload::{ConfigStamp, Reload};
-use crate::timeline::Timeline;
+use leasehold_config::fingerprint::ConfigStamp;
+use leasehold_config::wall::unix_ms;
+use leasehold_config::{Config, Place};
+use leasehold_supervisor::connect::inside;
+use leasehold_supervisor::end::{HostEnd, HostError};
+use leasehold_supervisor::event_log::Timeline;
+use leasehold_supervisor::host::Host;
+use leasehold_supervisor::prepare::{Prepared, prepare};
+use leasehold_supervisor::reload::Reload;
+use leasehold_supervisor::shutdown::{AT_ONCE, Asker, Signals, ending};
 
 /// Between a host's end and the start of the next one of its name: long enough to see that it is gone.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
@@ -54,7 +56,7 @@ struct Member {
 }
 
 /// How one ended: its name, its life, and its exit.
-type End = (String, u64, Result<Exit, Failure>);
+type End = (String, u64, Result<HostEnd, HostError>);
 
 /// All of them.
 pub(super) struct Crew {
@@ -67,7 +69,7 @@ pub(super) struct Crew {
     lives: u64,
     /// The name of the one to start again, and when.
     missing: Option<(String, Instant)>,
-    ended: Result<Exit, Failure>,
+    ended: Result<HostEnd, Failure>,
     stage: Stage,
 }
 
@@ -106,7 +108,7 @@ impl Crew {
             tasks: JoinSet::new(),
             lives: 0,
             missing: None,
-            ended: Ok(Exit::Ok),
+            ended: Ok(HostEnd::Done),
             stage: Stage::Running,
         }
     }
@@ -175,7 +177,7 @@ impl Crew {
                 Wake::NobodyLeft => break,
             }
         }
-        self.ended
+        self.ended.map(Exit::from)
     }
 
     async fn wait(
@@ -235,8 +237,8 @@ impl Crew {
         }
         self.members.remove(&name);
         match (ended, &mut self.ended) {
-            (Ok(exit), Ok(worst)) => *worst = worst.or_worse(exit),
-            (Err(failure), Ok(_)) => self.fail(failure),
+            (Ok(exit), Ok(worst)) => *worst = (*worst).max(exit),
+            (Err(error), Ok(_)) => self.fail(error.into()),
             (_, Err(_)) => {}
         }
     }

@@ -11,21 +11,21 @@ use std::time::Instant;
 use leasehold_records::printable;
 use serde_json::{Value, json};
 
-use crate::check::runtime_for;
-use crate::config::{Config, Job, Schedule, format_size, hex};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::found::Found;
-use crate::limits::Limits;
-use crate::manifest::Manifest;
-use crate::runtime::{
+use leasehold_config::limits::Limits;
+use leasehold_config::manifest::Manifest;
+use leasehold_config::plugin_file::Found;
+use leasehold_config::{Config, Job, Schedule, format_size, hex};
+use leasehold_runtime::{
     CONTRACT_VERSION, Grants, ImportState, Inspection, LoadProblem, Preparing, inspect as look,
 };
+use leasehold_supervisor::prepare::runtime_for;
 
 /// What is looked for when no file is named.
 const USUAL_FILE: &str = "leasehold.toml";
 /// The most of a plugin that is read when no limit is known, in bytes.
-const LARGEST: u64 = 1024 * crate::limits::MIB;
+const LARGEST: u64 = 1024 * leasehold_config::limits::MIB;
 
 /// What `leasehold plugin inspect` is asked for.
 #[derive(clap::Args)]
@@ -364,7 +364,7 @@ impl Told<'_> {
                 json!({ "job": job.name(), "values": Value::Object(pairs.collect()) })
             }
         };
-        crate::sink::json_pretty(&json!({
+        printable::json_pretty(&json!({
             "file": found.path.display().to_string(),
             "size_bytes": found.bytes.len(),
             "sha256": hex(&found.digest),

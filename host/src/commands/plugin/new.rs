@@ -226,7 +226,7 @@ mod tests {
             let config = fs::read_to_string(into.join("leasehold.toml")).unwrap();
             fs::create_dir(into.join("build")).unwrap();
             fs::write(into.join("build/demo.wasm"), "").unwrap();
-            crate::config::Config::load(&into.join("leasehold.toml"))
+            leasehold_config::Config::load(&into.join("leasehold.toml"))
                 .unwrap_or_else(|report| panic!("{report}\n{config}"));
         }
     }

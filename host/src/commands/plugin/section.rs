@@ -89,7 +89,8 @@ fn put_length(into: &mut Vec<u8>, mut length: usize) {
 
 /// What a host would say of it, as far as that can be said without compiling.
 fn valid(plugin: &[u8]) -> Result<(), String> {
-    crate::runtime::validate(plugin).map_err(|problem| format!("what the compiler made {problem}"))
+    leasehold_runtime::validate(plugin)
+        .map_err(|problem| format!("what the compiler made {problem}"))
 }
 
 fn invalid(error: &wasmparser::BinaryReaderError) -> String {
@@ -165,7 +166,7 @@ mod tests {
             r#"(module (memory (export "memory") 1)
                 (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0))
                 (func (export "leasehold:job/guest@CONTRACT#run") (result i32) (i32.const 0)))"#
-                .replace("CONTRACT", crate::runtime::CONTRACT_VERSION),
+                .replace("CONTRACT", leasehold_runtime::CONTRACT_VERSION),
         )
         .unwrap();
         let typed = with_types(module, super::super::templates::WIT).unwrap();

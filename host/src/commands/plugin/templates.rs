@@ -4,7 +4,7 @@
 //! file from anywhere else: a project is of the version of the program that made it.
 
 use super::language::Language;
-use crate::runtime::CONTRACT_VERSION;
+use leasehold_runtime::CONTRACT_VERSION;
 
 /// A path in a project, and what it holds.
 type File = (&'static str, &'static str);
@@ -19,7 +19,7 @@ macro_rules! sdk {
     ($($file:literal),* $(,)?) => {
         &[$((
             concat!("vendor/leasehold-job/src/", $file),
-            include_str!(concat!("../../../plugins/sdk/src/", $file)),
+            include_str!(concat!("../../../../plugins/sdk/src/", $file)),
         )),*]
     };
 }
@@ -60,7 +60,7 @@ const GO: &[File] = template! {
 };
 
 /// The contract, which generators and compilers read.
-pub(super) const WIT: &str = include_str!("../../../plugins/wit/job.wit");
+pub(super) const WIT: &str = include_str!("../../../../plugins/wit/job.wit");
 const MANIFEST: &str = include_str!("templates/job.toml");
 const COMMAND_MANIFEST: &str = include_str!("templates/job-command.toml");
 const HOST: &str = include_str!("templates/leasehold.toml");
@@ -136,8 +136,9 @@ mod tests {
             assert_eq!(Some(wanted), ours.get(name), "{name}");
         }
         assert_eq!(sdk["package"]["version"].as_str(), Some(CONTRACT_VERSION));
-        let version = &toml::from_str::<toml::Table>(include_str!("../../../plugins/Cargo.toml"))
-            .unwrap()["workspace"]["package"]["version"];
+        let version =
+            &toml::from_str::<toml::Table>(include_str!("../../../../plugins/Cargo.toml")).unwrap()
+                ["workspace"]["package"]["version"];
         assert_eq!(
             version.as_str(),
             Some(CONTRACT_VERSION),

@@ -21,17 +21,17 @@ use leasehold_lock::{BootTime, Clock, SystemClock, Tenure};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::check::{runtime_at, runtime_for};
-use crate::config::Config;
+use crate::commands::plugin::inspect::config_for;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::plugin::inspect::config_for;
-use crate::runtime::{
+use fake::FakeKv;
+use leasehold_config::Config;
+use leasehold_config::secrets::{self, Secrets};
+use leasehold_runtime::{
     Authority, GuestEvent, Plugin, RawOutput, RunEnd, RunReport, RunSpec, Runtime, StopSignal,
     Trigger,
 };
-use crate::secrets::{self, Secrets};
-use fake::FakeKv;
+use leasehold_supervisor::prepare::{runtime_at, runtime_for};
 use lock::FakeLock;
 use say::Say;
 

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::Form;
 use crate::event::{About, Event, What};
-use crate::sink;
 
 /// Colours of hosts in a story: blue, green, magenta, cyan and yellow, which can be told apart on both
 /// dark and light ground.
@@ -43,7 +42,7 @@ fn json(event: &Event) -> String {
         about: &event.about,
         what: &event.what,
     };
-    sink::json_line(&line)
+    printable::json_line(&line)
 }
 
 fn text(event: &Event) -> String {

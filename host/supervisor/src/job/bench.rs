@@ -12,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::machine::Now;
 use crate::budget::{Budgets, SharedBudget};
-use crate::config::Job;
 use crate::event::About;
-use crate::journal::Journal;
+use crate::event_log::Timeline;
 use crate::quarantine::Quarantine;
-use crate::runtime::{Plugin, Reservation, Runtime, StopSignal};
-use crate::timeline::Timeline;
-use crate::wall::WallClock;
+use crate::record_writer::Journal;
+use leasehold_config::Job;
+use leasehold_config::wall::WallClock;
+use leasehold_runtime::{Plugin, Reservation, Runtime, StopSignal};
 
 /// What every piece of work of one job shares.
 pub(crate) struct Bench {

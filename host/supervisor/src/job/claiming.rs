@@ -12,11 +12,11 @@ use super::clocks;
 use super::machine::{Claim, Look, Mark};
 use super::tick::{self, Ask, Claimant, Ended, Held, Replaced, Stored};
 use super::work::Outcome;
-use crate::config::Schedule;
 use crate::event::What;
 use crate::host::cut_short;
-use crate::journal::text;
-use crate::wall::UnixMs;
+use crate::record_writer::text;
+use leasehold_config::Schedule;
+use leasehold_config::wall::UnixMs;
 
 /// Between two attempts to mark a tick, while the lock is held.
 const MARK_PAUSE: Duration = Duration::from_millis(200);

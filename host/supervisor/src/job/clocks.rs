@@ -20,8 +20,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::machine::Lack;
-use crate::config::Beat;
-use crate::wall::UnixMs;
+use leasehold_config::Beat;
+use leasehold_config::wall::UnixMs;
 
 /// How far clocks may be apart, and a tick ahead of the time, to be believed. Hosts that ask a time server are
 /// within a second; a quartz left alone takes about two months to get this far. What is further off has not

@@ -7,8 +7,8 @@ use leasehold_records::RunRecord;
 
 use super::bench::Bench;
 use super::machine::{Lack, Verdict};
-use crate::config::Job;
-use crate::runtime::{RunEnd, RunReport};
+use leasehold_config::Job;
+use leasehold_runtime::{RunEnd, RunReport};
 
 /// How long to ask the store why a lock was lost.
 const EXPLAIN_PATIENCE: Duration = Duration::from_secs(1);

@@ -37,8 +37,8 @@ use std::time::Duration;
 use leasehold_lock::BootTime;
 
 use super::clocks::SKEW;
-use crate::config::{MissedTicks, Restart, Schedule, Ticks};
-use crate::wall::UnixMs;
+use leasehold_config::wall::UnixMs;
+use leasehold_config::{MissedTicks, Restart, Schedule, Ticks};
 
 /// A tick that is woken for this much too late passed while a busy machine did something else, not while
 /// it was suspended: the current one is run in its place.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::config::Config;
+use leasehold_config::Config;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -15,8 +15,8 @@ use leasehold_records::printable;
 
 use super::bench::Bench;
 use super::machine::Lack;
-use crate::runtime::{Runtime, Slot};
-use crate::secrets::Secrets;
+use leasehold_config::secrets::Secrets;
+use leasehold_runtime::{Runtime, Slot};
 
 /// The longest that a job waits for a slot before it stands back, that a slot is reserved for a job whose
 /// lock has not come, and that a pause may last longer for want of a slot.

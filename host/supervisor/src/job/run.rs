@@ -19,11 +19,14 @@ use super::provision::Provisions;
 use super::work::{Outcome, tell_acquired};
 use crate::event::{About, What};
 use crate::fenced::{Allotted, FencedKv};
-use crate::journal::{text, unix_ms};
 use crate::quarantine::{FirstRun, PROBATION};
-use crate::runtime::{Authority, GuestEvent, Limit, PollMark, RunEnd, RunReport, RunSpec, Trigger};
-use crate::secrets::{self, Secrets};
-use crate::wall::UnixMs;
+use crate::record_writer::text;
+use leasehold_config::secrets::{self, Secrets};
+use leasehold_config::wall::UnixMs;
+use leasehold_config::wall::unix_ms;
+use leasehold_runtime::{
+    Authority, GuestEvent, Limit, PollMark, RunEnd, RunReport, RunSpec, Trigger,
+};
 
 /// Events of one guest that may wait to be logged.
 const GUEST_EVENTS: usize = 512;
@@ -264,7 +267,7 @@ fn pass_on(bench: &Bench, about: &About, event: GuestEvent) {
             about.clone(),
             What::Guest {
                 stream: line.stream.as_str(),
-                level: line.level.map(crate::runtime::Level::as_str),
+                level: line.level.map(leasehold_runtime::Level::as_str),
                 text: line.text,
                 fields: line.fields,
             },

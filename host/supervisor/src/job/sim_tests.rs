@@ -21,8 +21,8 @@ use super::machine::{
     Action, Claim, Ending, Event, Lack, Machine, Mark, Missed, Now, Rules, State, Until, Verdict,
 };
 use super::tick::{Ask, Claimant, Ended, Found, TickReader, TickStore, claim, look, mark};
-use crate::config::{Config, Schedule};
-use crate::wall::UnixMs;
+use leasehold_config::wall::UnixMs;
+use leasehold_config::{Config, Schedule};
 
 /// Where wall time stands when a simulation begins: on a full minute.
 const START: u64 = 1_750_000_020_000;

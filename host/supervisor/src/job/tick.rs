@@ -36,7 +36,7 @@ use leasehold_records::{HostRecord, Outcome, TickBefore, TickRecord, TickState};
 use super::clocks::{self, LivingHost, Reading, SKEW};
 use super::machine::{Claim, Lack, Look, Mark};
 use super::whose::counting;
-use crate::wall::UnixMs;
+use leasehold_config::wall::UnixMs;
 
 /// How often a claim is tried again before the lock is given back: each attempt has read the record anew, and
 /// only hosts that hold the lock claim.

@@ -15,9 +15,10 @@ use super::bench::Bench;
 use super::machine::Missed;
 use super::provision::{Provisions, Reserve};
 use super::work::{self, Outcome};
-use crate::config::Wait;
 use crate::event::What;
-use crate::journal::{text, unix_ms};
+use crate::record_writer::text;
+use leasehold_config::Wait;
+use leasehold_config::wall::unix_ms;
 
 /// Who waits longer than this behind the same holder wants to know who that is.
 const LONG: Duration = Duration::from_secs(1);

@@ -15,8 +15,8 @@ use super::machine::{Claim, Lack, Look, Missed, Now, Until, Verdict};
 use super::provision::Provisions;
 use crate::event::What;
 use crate::host::cut_short;
-use crate::runtime::RunReport;
-use crate::wall::UnixMs;
+use leasehold_config::wall::UnixMs;
+use leasehold_runtime::RunReport;
 
 /// The longest anybody sleeps without a look at the clocks.
 const NAP: Duration = Duration::from_mins(1);

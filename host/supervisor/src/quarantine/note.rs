@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use leasehold_records::RunRecord;
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::PollMark;
-use crate::wall::UnixMs;
+use leasehold_config::wall::UnixMs;
+use leasehold_runtime::PollMark;
 
 /// Directory of notes, and its file of proven digests.
 const NOTES: &str = "first-runs";

@@ -24,7 +24,7 @@ fn start(dir: &TempDir, now: UnixMs) -> (HostIdentity, Arc<Quarantine>, Vec<Cras
 fn record(sha256: &str) -> RunRecord {
     RunRecord {
         plugin_sha256: sha256.into(),
-        ..crate::journal::sample(7)
+        ..crate::record_writer::sample(7)
     }
 }
 

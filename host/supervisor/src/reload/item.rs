@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::stamp::Stamp;
 use super::version::Version;
-use crate::config::{Config, Job};
-use crate::found::sidecar;
+use leasehold_config::fingerprint::Stamp;
+use leasehold_config::plugin_file::sidecar;
+use leasehold_config::{Config, Job};
 
 /// Where a job comes from. Configured jobs come first wherever two want the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Reloader;
-use super::stamp::ConfigStamp;
 use super::watch::Wholeness;
-use crate::config::{Config, Job};
 use crate::event::{About, What};
+use leasehold_config::fingerprint::ConfigStamp;
+use leasehold_config::{Config, Job};
 
 /// A file that an editor deletes and writes anew is missing for a shorter time than this.
 const MISSING: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use std::ops::Bound;
 
 use super::item::{Item, Key};
 use super::version::Version;
-use crate::config::{clash, overlaps_any};
+use leasehold_config::{clash, overlaps_any};
 
 /// One thing for the supervisor to do.
 #[derive(Debug)]

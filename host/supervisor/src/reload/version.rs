@@ -6,11 +6,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::stamp::Stamp;
-use crate::config::{Config, Job};
-use crate::found::{Found, Unread};
-use crate::limits::Limits;
-use crate::runtime::{LoadError, LoadProblem, Plugin, Runtime};
+use leasehold_config::fingerprint::Stamp;
+use leasehold_config::limits::Limits;
+use leasehold_config::plugin_file::{Found, Unread};
+use leasehold_config::{Config, Job};
+use leasehold_runtime::{LoadError, LoadProblem, Plugin, Runtime};
 
 /// A job and the plugin that does it.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ impl From<LoadError> for Refusal {
 pub(crate) async fn configured(runtime: &Runtime, job: &Job) -> Result<Version, Refusal> {
     let path = job.plugin();
     let before = Stamp::of(path);
-    let plugin = crate::check::load(runtime, job).await?;
+    let plugin = crate::prepare::load(runtime, job).await?;
     if before != Stamp::of(path) {
         return Err(Refusal::Changing);
     }
@@ -75,7 +75,7 @@ pub(crate) async fn dropped(
     let (job, bytes) = read
         .await
         .map_err(|error| Refusal::Bad(error.to_string()))??;
-    match crate::check::load_bytes(runtime, &job, bytes).await {
+    match crate::prepare::load_bytes(runtime, &job, bytes).await {
         Ok(plugin) => Ok(Version { job, plugin }),
         Err(error) => Err(match Refusal::from(error) {
             Refusal::Bad(text) => Refusal::Bad(job.at_home(&text)),

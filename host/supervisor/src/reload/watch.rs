@@ -13,7 +13,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, WatchMask};
 use tokio::time::Instant;
 
-use super::stamp::Stamp;
+use leasehold_config::fingerprint::Stamp;
 
 /// Several changes in a row are one.
 const TOGETHER: Duration = Duration::from_millis(2);

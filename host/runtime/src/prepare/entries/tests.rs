@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::runtime::survey::{Kind, Survey};
+use crate::survey::{Kind, Survey};
 
 const DIGEST: [u8; 32] = [7; 32];
 

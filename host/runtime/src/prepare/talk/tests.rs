@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use super::*;
-use crate::runtime::survey::{Kind, Survey};
+use crate::survey::{Kind, Survey};
 
 /// A program that stands in for the child.
 struct FakeProgram {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::{Project, read};
-use crate::plugin::{section, tools};
+use crate::commands::plugin::{section, tools};
 
 const MISSING: &str = "clang for WebAssembly is missing\n  \
     on Debian:  apt-get install clang lld wasi-libc libclang-rt-dev-wasm32\n  \

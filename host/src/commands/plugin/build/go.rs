@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::Project;
-use crate::plugin::tools;
+use crate::commands::plugin::tools;
 
 /// The first with `GOOS=wasip1`.
 const FIRST: (u32, u32) = (1, 21);

@@ -5,7 +5,7 @@
 use std::process::Command;
 
 use super::Project;
-use crate::plugin::tools;
+use crate::commands::plugin::tools;
 
 const NO_NODE: &str =
     "Node.js is missing: install node 20 or later (Debian: apt-get install nodejs npm)";

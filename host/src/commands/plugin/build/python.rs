@@ -5,7 +5,7 @@
 use std::process::Command;
 
 use super::Project;
-use crate::plugin::tools;
+use crate::commands::plugin::tools;
 
 const MISSING: &str = "componentize-py is missing: run in the project\n  \
     python3 -m venv .venv && .venv/bin/pip install -r requirements.txt";

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::Project;
-use crate::plugin::tools;
+use crate::commands::plugin::tools;
 
 const TARGET: &str = "wasm32-wasip1";
 /// Debian's compiler, its library in source and the C library, which live beside rustup's.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_util::future::{BoxFuture, ready};
 use leasehold_lock::Tenure;
 
-use crate::runtime::{Entry, GuestKv, KvError};
+use leasehold_runtime::{Entry, GuestKv, KvError};
 
 /// Keys with their values and revisions, under a lock that is not one.
 pub(crate) struct FakeKv {

@@ -6,14 +6,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::config::{Config, Job};
+use crate::commands::plugin::inspect::job_of;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::found::Found;
-use crate::plugin::inspect::job_of;
+use leasehold_config::plugin_file::Found;
+use leasehold_config::{Config, Job};
 
 /// The most of a plugin that is read, in bytes.
-const LARGEST: u64 = 1024 * crate::limits::MIB;
+const LARGEST: u64 = 1024 * leasehold_config::limits::MIB;
 
 /// As much as any job may have: whoever tries a plugin at hand has it in hand.
 const LIMITS: &str = r#"
@@ -171,7 +171,7 @@ mod tests {
             Found {
                 path: "x.wasm".into(),
                 digest: [0; 32],
-                manifest: crate::manifest::Manifest::read(&bytes),
+                manifest: leasehold_config::manifest::Manifest::read(&bytes),
                 bytes,
                 sidecar: None,
             }
@@ -183,7 +183,10 @@ mod tests {
         };
         let given = job(manifest).unwrap();
         assert_eq!(given.allow().kv, ["a/", "b/"]);
-        assert_eq!(given.limits().memory_bytes, 300 * crate::limits::MIB);
+        assert_eq!(
+            given.limits().memory_bytes,
+            300 * leasehold_config::limits::MIB
+        );
         assert!(job("[needs]\nhttp = [\"https://a.example\"]").is_err());
         assert!(job("[needs]\nkv = [\"no prefix\"]").is_err());
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use leasehold_lock::BootTime;
 
 use super::lock::FakeLock;
-use crate::runtime::{GuestEvent, Line, RunEnd, RunReport, Stream};
+use leasehold_runtime::{GuestEvent, Line, RunEnd, RunReport, Stream};
 
 /// Prints for one trial.
 pub(super) struct Say {

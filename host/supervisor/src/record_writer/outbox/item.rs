@@ -50,13 +50,13 @@ pub(super) struct Item {
 
 /// The writes of one transaction.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::journal) struct Load {
+pub(in crate::record_writer) struct Load {
     pub(super) items: Vec<Item>,
 }
 
 impl Load {
     /// The transaction, with standing records under `lease`.
-    pub(in crate::journal) fn batch(&self, lease: i64) -> Batch {
+    pub(in crate::record_writer) fn batch(&self, lease: i64) -> Batch {
         let mut batch = Batch::default();
         for item in &self.items {
             match &item.content {
@@ -69,17 +69,17 @@ impl Load {
     }
 
     /// True when it is a single write, so that a refusal is about that one.
-    pub(in crate::journal) fn is_single(&self) -> bool {
+    pub(in crate::record_writer) fn is_single(&self) -> bool {
         self.items.len() == 1
     }
 
     /// Its first key, for a message.
-    pub(in crate::journal) fn first_key(&self) -> &str {
+    pub(in crate::record_writer) fn first_key(&self) -> &str {
         self.items.first().map_or("", |item| &item.key)
     }
 
     /// True when it needs a lease.
-    pub(in crate::journal) fn is_leased(&self) -> bool {
+    pub(in crate::record_writer) fn is_leased(&self) -> bool {
         let mut items = self.items.iter();
         items.any(|item| matches!(item.content, Content::Standing { .. }))
     }
