@@ -1,6 +1,6 @@
 //! The manifest inside a plugin: the custom section in which its author says what it is and needs.
 //!
-//! Finds the text; what it means is [`config`](crate::config)'s. It is found in the host's own process, so
+//! Finds the text; what it means is `config`'s. It is found in the host's own process, so
 //! nothing is read but the lengths and names of sections: this file must never parse a plugin, and never take
 //! what a plugin says of itself for what it is allowed.
 
