@@ -293,7 +293,7 @@ pub(crate) enum Action {
 }
 
 /// Run time, in first pauses, after which a failed run counts as stable: the next pause is then the first one
-/// again. Ten first pauses tell a crash loop from a crash.
+/// again. Ten first pauses separate a crash loop from a crash.
 const STABLE_PAUSES: u32 = 10;
 
 /// Shortest time between the starts of two runs under one grant; a job whose first pause is shorter may use that. A
