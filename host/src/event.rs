@@ -1,4 +1,4 @@
-//! What the host has to say, as data. One stream of these feeds every output.
+//! Events of a host, as data. One stream of these feeds every output.
 //!
 //! The JSON form is an interface: names and meanings of fields stay.
 
@@ -8,22 +8,22 @@ use std::time::SystemTime;
 use leasehold_lock::BootTime;
 use serde::Serialize;
 
-/// One thing that happened.
+/// An event with its host and time.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
-    /// The host that says so.
+    /// The host that logs it.
     pub(crate) host: Arc<str>,
-    /// When, on the boot-time clock.
+    /// Time on the boot-time clock.
     pub(crate) at: BootTime,
-    /// When, for people.
+    /// Wall time, for people.
     pub(crate) wall: SystemTime,
-    /// What it is about.
+    /// The job, lock, token and run that it is about.
     pub(crate) about: About,
-    /// What happened.
+    /// Kind of the event, with its fields.
     pub(crate) what: What,
 }
 
-/// What an event is about. Every part may be absent.
+/// Context of an event: the job, lock, token and run. Every part may be absent.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct About {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ pub(crate) struct About {
     pub(crate) run: Option<Arc<str>>,
 }
 
-/// What can happen.
+/// Kinds of events, with their fields.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum What {
@@ -48,11 +48,11 @@ pub(crate) enum What {
     StoreConnected {
         endpoint: String,
         cluster_id: String,
-        /// The end of our client certificate.
+        /// The end of the host's client certificate.
         #[serde(skip_serializing_if = "Option::is_none")]
         certificate_until: Option<String>,
     },
-    /// The embedded store is open; `data` says where its data is.
+    /// The embedded store is open; `data` describes the place of its data.
     StoreOpened {
         data: String,
         endpoints: Vec<String>,
@@ -61,41 +61,41 @@ pub(crate) enum What {
     StoreTrouble {
         error: String,
     },
-    /// An outage: nothing was answered for this long.
+    /// An outage has begun: the store has answered nothing for this long.
     StoreLost {
         silent_ms: u64,
     },
-    /// The end of an outage, and how long it took in all.
+    /// An outage has ended; the field is its whole length.
     StoreBack {
         away_ms: u64,
     },
-    /// The host's id is held, perhaps by a host that has crashed: its lease tells.
+    /// The host's id is held, perhaps by a host that has crashed. The end of its lease will show it.
     IdBusy {
         id: String,
         holder: String,
     },
-    /// The host's id is held by another process on the same data directory, so this one has another.
+    /// The host's id is held by another process on the same data directory, so this process has another id.
     IdTaken {
         id: String,
         name: String,
         holder: String,
     },
-    /// Another host took the id while the lease was gone.
+    /// Another host took the id after the lease had ended.
     IdLost {
         id: String,
         holder: String,
     },
-    /// The id is held again.
+    /// The host holds the id again.
     IdRegained {
         id: String,
     },
     Waiting {
-        /// Entries ahead of ours.
+        /// Number of entries ahead of the job's own.
         place: usize,
         #[serde(skip_serializing_if = "Option::is_none")]
         holder: Option<String>,
     },
-    /// It has waited for a while.
+    /// The job has waited for a while.
     Blocked {
         /// The job and the host that hold the lock.
         by: String,
@@ -107,7 +107,7 @@ pub(crate) enum What {
     RunStarted {
         attempt: u32,
         trigger: &'static str,
-        /// The tick that it is for.
+        /// The tick of the run.
         #[serde(skip_serializing_if = "Option::is_none")]
         tick: Option<String>,
         plugin_sha256: String,
@@ -148,23 +148,23 @@ pub(crate) enum What {
     Skipped {
         reason: String,
     },
-    /// The run for a tick has ended, and that could not be written down: it may be run again.
+    /// The run for a tick has ended, and the mark could not be written: the tick may be run again.
     TickUnmarked {
         tick: String,
         error: String,
     },
-    /// Something that the job needs is lacking on this host; its locks are left to other hosts.
+    /// The host lacks something that the job needs; its lock is left to other hosts.
     StandingBack {
         reason: String,
     },
-    /// The process died in the first run of a plugin, which is not run again before `until` or the removal of
+    /// The process died in the first run of a plugin. The plugin is not run again before `until` or the removal of
     /// `file`.
     Quarantined {
         sha256: String,
         until: String,
         file: String,
     },
-    /// A tick that a host with a wrong clock had claimed; it was written over.
+    /// A tick that a host with a wrong clock had claimed was overwritten.
     TickDisbelieved {
         tick: String,
         by: String,
@@ -179,38 +179,38 @@ pub(crate) enum What {
         error: String,
     },
     JobFinished,
-    /// A job that came while the host ran.
+    /// A job was added while the host ran.
     JobAdded {
         plugin: String,
         sha256: String,
     },
-    /// A job that changed while the host ran; `from` says since when that counts.
+    /// A job changed while the host ran; `from` is the time from which the change is in force.
     JobChanged {
         plugin: String,
         sha256: String,
         from: &'static str,
-        /// Why another file makes the job now.
+        /// Reason for which another file defines the job now.
         #[serde(skip_serializing_if = "Option::is_none")]
         why: Option<String>,
     },
-    /// A job that went while the host ran; what it runs is being stopped.
+    /// A job was removed while the host ran; its run is being stopped.
     JobRemoved,
-    /// A plugin, or what stands beside it, that cannot be used. What ran before goes on.
+    /// A plugin, or its sidecar file, cannot be used. An earlier version goes on.
     PluginRefused {
         file: String,
         error: String,
-        /// Whether an earlier version goes on.
+        /// True if an earlier version goes on.
         kept: bool,
     },
     /// The configuration was read again and cannot be used. Everything goes on as before.
     ConfigRefused {
         error: String,
     },
-    /// The configuration is no longer where it was. Everything goes on as before.
+    /// The file or folder of the configuration is missing. Everything goes on as before.
     ConfigGone {
         file: String,
     },
-    /// A signal that would have ended the process came and was ignored.
+    /// A signal that would have ended the process was ignored.
     SignalIgnored {
         signal: &'static str,
     },
@@ -226,7 +226,7 @@ pub(crate) enum What {
         reason: String,
     },
     HostStopped,
-    /// Something that a command did or saw, and no host.
+    /// A note of a command, without a host.
     Note {
         text: String,
     },

@@ -1,6 +1,6 @@
-//! One host: from a connection to jobs that run, and to an orderly end.
+//! One host: from the connection to running jobs and an orderly shutdown.
 //!
-//! Several may live in one process; nothing here is shared between them but what they are given.
+//! Several may run in one process; they share nothing but what they are given.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -28,30 +28,30 @@ use crate::supervisor::Supervisor;
 use crate::timeline::Timeline;
 use crate::wall::{SystemWall, WallClock as _};
 
-/// How long a shutdown that was cut short still waits for the store. What is not given back by then goes
-/// with its lease; guests have stopped before, however long that took.
+/// Time that a shutdown which was cut short still waits for the store. Entries that are not given back by then are
+/// deleted with their lease; guests have stopped before, however long that took.
 const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
-/// The lease of a host's records while it has no job to take one from.
+/// TTL of the lease of a host's records if it has no job to take one from.
 const RECORDS_TTL: Duration = Duration::from_secs(10);
 
-/// Changes of jobs that may wait for the supervisor; whoever makes them waits when it is behind.
+/// Number of job changes that may wait for the supervisor; the reloader waits when it is behind.
 const CHANGES: usize = 16;
 
-/// What a host is made of.
+/// Parts from which a host is made.
 pub(crate) struct Host {
     pub(crate) prepared: Prepared,
-    /// How it reaches the store.
+    /// Connection settings of the store.
     pub(crate) options: ConnectOptions,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) timeline: Timeline,
-    /// How it learns of changes while it runs.
+    /// Notifications of changes while it runs.
     pub(crate) reload: Reload,
 }
 
 impl Host {
-    /// Runs its jobs until they have ended or it is asked to end. By then every guest has stopped and,
-    /// unless it was cut short, every lock has been given back.
+    /// Runs its jobs until they have ended or a shutdown is requested. By then every guest has stopped and, unless
+    /// the shutdown was cut short, every lock has been given back.
     pub(crate) async fn run(mut self, ending: Ending) -> Result<Exit, Failure> {
         self.timeline.say(
             About::default(),
@@ -62,7 +62,7 @@ impl Host {
             },
         );
         let begun = Box::pin(self.begin(&ending.stopping)).await;
-        // It may have another name now.
+        // The host may have another name now.
         let timeline = self.timeline.clone();
         let ended = match begun {
             Ok(Some(begun)) => Box::pin(self.work(begun, ending)).await,
@@ -73,7 +73,7 @@ impl Host {
         ended
     }
 
-    /// Connects and takes the host's id. `None` when asked to stop meanwhile.
+    /// Connects and takes the host's id. `None` when a shutdown is requested meanwhile.
     async fn begin(&mut self, stopping: &CancellationToken) -> Result<Option<Begun>, Failure> {
         let Some(locks) = self.reach_store(stopping).await? else {
             return Ok(None);
@@ -123,7 +123,7 @@ impl Host {
         }))
     }
 
-    /// Goes on under another name, also where the configuration is read again.
+    /// Continues under another name, also where the configuration is read again.
     fn rename(&mut self, name: &str) {
         self.timeline = self.timeline.of(name);
         self.prepared.config = self.prepared.config.for_host(name);
@@ -174,19 +174,19 @@ impl Host {
         let stays = config.plugins().is_some();
         let reloader = Reloader::new(self.prepared, self.reload, record, maker, changes);
         let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run()));
-        // Among the runtime's workers, where its tasks are: from another thread it would have to be woken for
+        // Runs among the runtime's workers, where its tasks are. On another thread it would have to be woken for
         // every grant, and a worker for the guest.
         let store = locks.connectivity();
         let running = supervisor.run(ending.orders, progress_box, change_box, store, stays);
         let exit = AbortOnDropHandle::new(tokio::spawn(running))
             .await
             .map_err(|error| Failure::internal(&error))?;
-        // It has a way into the journal, which ends when nobody has one.
+        // The reloader holds a handle to the record writer, which ends when no handle is left.
         reloading.abort();
         let _ = reloading.await;
         claim.abort();
         let _ = claim.await;
-        // Every guest has stopped and every lock has been given back; only now may leases go.
+        // Every guest has stopped and every lock has been given back; only now may leases end.
         let farewell = async {
             if ending.cut_off.is_cancelled() {
                 writer.abandon();
@@ -201,7 +201,7 @@ impl Host {
         }
     }
 
-    /// Connects, however long it takes. `None` when told to stop meanwhile.
+    /// Connects, however long it takes. `None` when a shutdown is requested meanwhile.
     async fn reach_store(&self, stopping: &CancellationToken) -> Result<Option<Locks>, Failure> {
         let drift = self.prepared.config.host().drift();
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
@@ -276,7 +276,7 @@ fn tell_crash(timeline: &Timeline, journal: &Journal, crash: Crash) {
     journal.run_ended(record);
 }
 
-/// Resolves when a second signal has cut the shutdown short and the store has had its last chance.
+/// Resolves when a second signal has cut the shutdown short and the store has had its last time to answer.
 pub(crate) async fn cut_short(aborting: &CancellationToken) {
     aborting.cancelled().await;
     tokio::time::sleep(LAST_PATIENCE).await;
