@@ -6,7 +6,7 @@
 //!
 //! The count stays right as long as the token does, because a holder of the lock is the only writer below its
 //! prefixes. Of jobs that share a prefix, each counts the other's keys at its next count. A write without an answer
-//! counts as successful. Every host lets at most a part of the limit pass uncounted, so all keys together exceed
+//! counts as successful. Every host lets at most a part of the limit pass uncounted. So all keys together exceed
 //! the limit by no more than that for each host.
 //!
 //! Pure: time and sizes are passed in. This file reads and writes no key.

@@ -38,8 +38,8 @@ struct Alive {
 impl HostIdentity {
     /// Reads the identity of the directory, or makes one at the first start.
     ///
-    /// Where no file can be written, the process gets an identity of its own. A restart then counts as another
-    /// host, and waits until the lease of its predecessor has ended.
+    /// A process that cannot write a file there gets an identity of its own. A restart then counts as another host,
+    /// and waits until the lease of its predecessor has ended.
     pub(crate) fn take(data_dir: &Path) -> Self {
         let life = random_text();
         match instance(data_dir).and_then(|text| Ok((text, Alive::begin(data_dir, &life)?))) {
@@ -116,13 +116,13 @@ impl HostIdentity {
 /// Relation of this process to one that has an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Relation {
-    /// It is this process.
+    /// The process is this one.
     Own,
-    /// It worked in this directory on this machine and has ended.
+    /// The process worked in this directory on this machine and has ended.
     Ended,
-    /// It works in this directory on this machine.
+    /// The process works in this directory on this machine.
     Sibling,
-    /// It works in another directory or on another machine.
+    /// The process works in another directory or on another machine.
     Foreign,
 }
 

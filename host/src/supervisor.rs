@@ -56,7 +56,7 @@ enum Stage {
 
 /// All jobs of one host.
 pub(crate) struct Supervisor {
-    /// By order of arrival; a number is never used again.
+    /// Jobs by order of arrival; a number is never used again.
     seats: BTreeMap<usize, Seat>,
     next_seat: usize,
     tasks: JoinSet<Outcome>,
@@ -66,7 +66,7 @@ pub(crate) struct Supervisor {
     journal: Journal,
     exit: Exit,
     stage: Stage,
-    /// When the outage under way began.
+    /// Start of the outage under way.
     store_lost: Option<BootTime>,
     /// Jobs whose state has changed since its record was written.
     unwritten: BTreeSet<usize>,

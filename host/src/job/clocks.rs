@@ -371,11 +371,11 @@ mod tests {
         let fleet = [a.clone(), lives("us", NOW, 9)];
         assert!(is_odd(NOW + 9, &[], &fleet));
         assert!(is_odd(NOW + 9, &[], std::slice::from_ref(&a)));
-        // It has written since, or it wrote just before.
+        // Host `a` has written since, or just before.
         for revision in [8, 10] {
             assert!(!is_odd(NOW + 9, &[reading("a", NOW, revision)], &fleet));
         }
-        // It has ended, it came later, or a third host agrees with us.
+        // Host `a` has ended, it came later, or a third host agrees with us.
         assert!(!is_odd(
             NOW + 9,
             &[reading("a", NOW - YEAR, 4)],

@@ -206,22 +206,22 @@ pub(crate) enum Look {
     Open,
     /// A host has begun it and not finished it yet.
     Begun,
-    /// It is done, or a later tick has been begun.
+    /// The tick is done, or a later one has been begun.
     Over { known: UnixMs, reason: String },
-    /// This host lacks something to run it now.
+    /// This host lacks something to run the tick now.
     Lacks(Lack),
 }
 
 /// Result of claiming a tick.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// This host claimed it. It may be a newer tick than the one requested.
+    /// This host claimed the tick, which may be newer than the one requested.
     Ours { tick: UnixMs, attempt: u32 },
-    /// It is done, or a later tick has been begun.
+    /// The tick is done, or a later one has been begun.
     Over { known: UnixMs, reason: String },
     /// An attempt at it has failed, and the next one is not due yet.
     NotYet { wait: Duration, reason: String },
-    /// This host lacks something to run it now.
+    /// This host lacks something to run the tick now.
     Lacks(Lack),
     /// The lock was lost before the tick was claimed.
     Lost,

@@ -3,9 +3,9 @@
 //!
 //! A slot is never held while a job waits in a queue: a host with 32 slots may follow a thousand queues. Nor is a
 //! lock held by a job that waits for a slot, for that would keep idle hosts from the work. So a slot is reserved
-//! for a moment on the way to the lock, given up once the job has to queue, and taken again at the grant. If none
-//! is free then, the lock goes back at once and the job stands back until it has a slot. It keeps that slot on its
-//! way back to the lock, so that a host that is always full starves none of its jobs.
+//! for a moment on the way to the lock. It is given up once the job has to queue, and taken again at the grant. If
+//! none is free then, the lock goes back at once and the job stands back until it has a slot. It keeps that slot on
+//! its way back to the lock, so that a host that is always full starves none of its jobs.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,8 +18,8 @@ use super::machine::Lack;
 use crate::runtime::{Runtime, Slot};
 use crate::secrets::Secrets;
 
-/// Longest wait of a job for a slot before it stands back. Also the longest time that a slot is reserved for a job
-/// without its lock, and that a pause is extended for lack of a slot.
+/// Longest wait of a job for a slot before it stands back. Also the longest reservation of a slot for a job without
+/// its lock, and the longest extension of a pause for lack of a slot.
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// Resources with which one run is started.
@@ -31,7 +31,8 @@ pub(crate) struct Provisions {
 }
 
 impl Provisions {
-    /// Before the lock is requested, and at the end of a pause: waits for a slot, but not for long.
+    /// Gets the provisions before the lock is requested, or at the end of a pause: waits for a slot, but not for
+    /// long.
     pub(crate) async fn soon(bench: &Arc<Bench>) -> Result<Self, Lack> {
         let secrets = local(bench).await?;
         let slot = match try_slot(bench) {
@@ -41,7 +42,7 @@ impl Provisions {
         Self::of(bench, slot, secrets)
     }
 
-    /// Under a lock that others wait for: does not wait for a slot.
+    /// Gets the provisions under a lock that others wait for: does not wait for a slot.
     pub(crate) async fn now(bench: &Arc<Bench>) -> Result<Self, Lack> {
         let slot = try_slot(bench);
         if slot.is_none() {
@@ -50,7 +51,7 @@ impl Provisions {
         Self::of(bench, slot, local(bench).await?)
     }
 
-    /// For a job that stands back: waits for its turn to have a slot.
+    /// Gets the provisions of a job that stands back: waits for its turn to have a slot.
     pub(crate) async fn in_turn(bench: &Arc<Bench>) -> Result<Self, Lack> {
         let slot = slot_in_turn(bench).await;
         Self::of(bench, Some(slot), local(bench).await?)

@@ -380,7 +380,7 @@ impl World {
                 let (way, own) = (self.way(host), format!("host-{host}"));
                 let ask = self.ask(host, tick, tick);
                 let seen = look(&way, &own, ask).now_or_never();
-                let seen = seen.expect("it waits for nobody");
+                let seen = seen.expect("it never waits");
                 self.deliver(host, Event::Looked(seen));
             }
             What::Queues => {
@@ -477,9 +477,7 @@ impl World {
             now: self.now_of(host).wall,
         };
         let way = self.way(host);
-        let marked = mark(&way, ended)
-            .now_or_never()
-            .expect("it waits for nobody");
+        let marked = mark(&way, ended).now_or_never().expect("it never waits");
         if marked.is_err_and(|unmarked| unmarked.may_pass) && self.holds(host) {
             self.plan(host, 200, What::Marks { tick, mark: how });
             return;
@@ -529,7 +527,7 @@ impl World {
         let ask = self.ask(host, tick, newest);
         let way = self.way(host);
         let claimed = claim(&way, &who, ask).now_or_never();
-        let (claim, over) = claimed.expect("it waits for nobody");
+        let (claim, over) = claimed.expect("it never waits");
         self.overruled += u32::from(over.overruled.is_some());
         claim
     }
@@ -778,8 +776,8 @@ impl World {
     }
 }
 
-/// Checks the whole promise, but for the mutant: two hosts half a minute apart and a third, with faults in the
-/// middle of runs and of claims. Returns the first failure.
+/// Checks the whole promise, but for the mutant: two hosts half a minute apart and a third, with faults during runs
+/// and claims. Returns the first failure.
 fn a_thousand_ticks(seed: u64, mutant: Mutant) -> Result<World, String> {
     a_thousand_ticks_of(&[0, 30_000, -200], seed, mutant)
 }

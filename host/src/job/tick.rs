@@ -3,15 +3,15 @@
 //! # Flow
 //!
 //! The record of a job, one key, holds the latest tick that any host has begun. A host that has the lock claims its
-//! tick there, in a transaction that compares its lock entry and the record's revision; only then does the guest
+//! tick there, in a transaction that compares its lock entry and the record's revision. Only then does the guest
 //! run. When the guest has stopped, the tick is marked, and then the lock is given back.
 //!
 //! # Guarantees
 //!
 //! - A tick that is done is not run again by any host, nor is an earlier one than any that was begun.
-//! - A holder of the lock that finds a tick begun under that lock takes it over: the host that began it has lost
-//!   the lock. A tick begun under another lock, as while a configuration changes host by host, is left alone as
-//!   long as that lock's entry exists.
+//! - A holder of the lock takes over a tick begun under that lock, because the host that began it has lost the
+//!   lock. A tick begun under another lock, as while a configuration changes host by host, is left alone as long as
+//!   that lock's entry exists.
 //! - A late claim, from a host that has lost the lock, is refused by the store itself.
 //! - Marking compares the revision of the claim alone. A host that takes a tick over writes the record anew, so a
 //!   late mark succeeds only for a tick that was not taken over.
@@ -22,10 +22,10 @@
 //!
 //! # Assumptions
 //!
-//! Of two hosts that claim one after the other, at most one has a wrong clock. If both have, the record that the
+//! At most one of two hosts that claim one after the other has a wrong clock. If both have, the record that the
 //! first one kept is lost with the second claim, and a tick may be run twice.
 //!
-//! A guest whose effects are not fenced may have done part of its work before its host died; a tick taken over is
+//! A guest whose effects are not fenced may have done part of its work before its host died. A tick taken over is
 //! run from the start.
 
 use std::time::Duration;
@@ -52,7 +52,7 @@ pub(crate) trait TickReader {
     fn hosts(&self) -> impl Future<Output = Result<Vec<LivingHost>, StoreError>> + Send;
 }
 
-/// As [`TickReader`], for a holder of the lock.
+/// The store for a holder of the lock: [`TickReader`] and writes.
 pub(crate) trait TickStore: TickReader {
     /// Writes the record if the lock is ours and the record's last change was at `expected`.
     fn write_fenced(

@@ -213,7 +213,7 @@ impl Scripted {
 impl TickReader for Scripted {
     async fn read(&self) -> Result<Option<Found>, StoreError> {
         if !self.readable {
-            return Err(StoreError::Unknown("nobody there".into()));
+            return Err(StoreError::Unknown("no answer".into()));
         }
         Ok(self.found.lock().unwrap().clone())
     }
@@ -260,12 +260,12 @@ fn claimed(store: &Scripted) -> Claim {
 
 fn claimed_over(store: &Scripted) -> (Claim, Replaced) {
     let claim = claim(store, &me(), ask(5, 5)).now_or_never();
-    claim.expect("it waits for nobody")
+    claim.expect("it never waits")
 }
 
 fn looked(store: &Scripted) -> Look {
     let look = look(store, "a", ask(5, 5)).now_or_never();
-    look.expect("it waits for nobody")
+    look.expect("it never waits")
 }
 
 /// Four years in minutes, the unit of all times here.
@@ -415,7 +415,7 @@ fn a_host_whose_clock_is_outvoted_neither_claims_nor_skips() {
             ..ask(5 + YEARS, 5 + YEARS)
         };
         let look = look(store, "a", ask).now_or_never();
-        look.expect("it waits for nobody")
+        look.expect("it never waits")
     };
     store.living = vec![lives("b", 4, 1), lives("a", 5 + YEARS, 2)];
     assert!(matches!(look_now(&store), Look::Lacks(_)));
@@ -439,10 +439,10 @@ fn a_host_that_has_just_come_judges_its_clock_before_its_first_claim() {
         let mut store = Scripted::new(left.as_ref(), &[]);
         store.living = vec![lives("b", 4, 4), lives("a", 5 + YEARS, 5)];
         let look = look(&store, "a", ask).now_or_never();
-        let look = look.expect("it waits for nobody");
+        let look = look.expect("it never waits");
         assert!(matches!(look, Look::Lacks(Lack::Other(_))), "{look:?}");
         let claim = claim(&store, &me(), ask).now_or_never();
-        let (claim, _) = claim.expect("it waits for nobody");
+        let (claim, _) = claim.expect("it never waits");
         assert!(matches!(claim, Claim::Lacks(Lack::Other(_))), "{claim:?}");
         let found = store.found.lock().unwrap().clone();
         assert_eq!(
@@ -540,11 +540,8 @@ fn a_mark_is_for_the_claim_it_belongs_to_and_for_no_other() {
         outcome: Outcome::Done,
         now: minute(5),
     };
-    let marked = |store: &Scripted, ended| {
-        mark(store, ended)
-            .now_or_never()
-            .expect("it waits for nobody")
-    };
+    let marked =
+        |store: &Scripted, ended| mark(store, ended).now_or_never().expect("it never waits");
     let not_before = minute(6);
     for (how, state) in [
         (Mark::Done, TickState::Done),

@@ -1,6 +1,6 @@
 //! Work for the states of a job. Each piece is one task that ends in one [`Outcome`].
 //!
-//! A grant is owned by the piece of work that needs it and handed back at its end, so no two pieces can use it and
+//! A grant is owned by the piece of work that needs it and handed back at its end. So no two pieces can use it and
 //! none can forget it. A panic drops it, which gives the lock back.
 
 use std::sync::Arc;
@@ -75,8 +75,8 @@ pub(crate) async fn sleep(bench: Arc<Bench>, until: Until) -> Outcome {
     }
 }
 
-/// As [`sleep`], for a job that failed because the store did not answer a request sent at `asked`. Also ends when
-/// the store has come back since.
+/// Sleeps as [`sleep`] does, for a job that failed because the store did not answer a request sent at `asked`. Also
+/// ends when the store has come back since.
 pub(crate) async fn sleep_or_back(bench: Arc<Bench>, until: Until, asked: BootTime) -> Outcome {
     let back = async {
         back_since(bench.locks.connectivity(), asked).await;

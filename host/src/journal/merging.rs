@@ -1,8 +1,8 @@
 //! Merging the records of jobs whose runs come too fast for one record each.
 //!
 //! Pure: time is passed in. A job may have [`BURST`] records at once, and then one each [`EVERY`]; runs that end
-//! meanwhile are merged by outcome. So a job that runs ten times a second, on purpose or because it fails, costs
-//! the store as little as one that runs six times a minute. Its history reaches as far back, too. A loss of the
+//! meanwhile are merged by outcome. A job may run ten times a second, on purpose or because it fails. It then costs
+//! the store as little as one that runs six times a minute, and its history reaches as far back. A loss of the
 //! lock, a stop or a fatal failure is never merged.
 
 use std::collections::{BTreeSet, HashMap};

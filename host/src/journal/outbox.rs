@@ -19,13 +19,13 @@ use super::merging::Merging;
 use super::{fit, run_key};
 
 /// Longest wait of a write for others to share its transaction. A tick is marked and its lock released within this
-/// time of the run's end, so the record of the run and the state of its job are one transaction.
+/// time of the run's end. So the record of the run and the state of its job are one transaction.
 const LINGER: Duration = Duration::from_millis(25);
 /// As [`LINGER`], for the start of a run: a host that dies within this time leaves no record of the run.
 const START_LINGER: Duration = Duration::from_millis(3);
 /// As [`LINGER`], for the states between two rests of a job whose runs are quick: the next rest replaces them.
 const PASSING_LINGER: Duration = Duration::from_millis(250);
-/// As [`LINGER`], for the start of a run of a job that has too many records, and for a state that may be short: a
+/// As [`LINGER`], for the start of a run of a job that has too many records, and for a state that may be short. A
 /// run that ends within this time is merged with others.
 const BRIEF: Duration = Duration::from_secs(1);
 /// As [`LINGER`], for the progress of a run: it is for people, and a guest may report it ten times a second.

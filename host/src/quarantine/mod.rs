@@ -27,11 +27,11 @@ use crate::identity::HostIdentity;
 use crate::runtime::PollMark;
 use crate::wall::UnixMs;
 
-/// Time that a digest stays in quarantine. It is long enough that a crashing plugin seldom stops its host, and
-/// short enough that a kill which looked like a crash is soon forgotten.
+/// Time that a digest stays in quarantine. It is so long that a crashing plugin seldom stops its host. It is so
+/// short that a kill which looked like a crash is soon forgotten.
 const HELD: Duration = Duration::from_hours(1);
 /// Time after which a run that goes on has proven its plugin. An error in compiled code shows when the code is
-/// first entered, and a host that dies later than this has done work between two crashes.
+/// first entered. A host that dies later than this has done work between two crashes.
 pub(crate) const PROBATION: Duration = Duration::from_secs(10);
 /// Number of digests kept as proven. A digest beyond it gets a note again.
 const MOST_PROVEN: usize = 4096;

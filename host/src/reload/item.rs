@@ -21,7 +21,7 @@ pub(super) enum Key {
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     Configured(Box<Job>),
-    /// With the configuration whose policy and defaults apply.
+    /// A plugin file, with the configuration whose policy and defaults apply.
     Dropped(Arc<Config>, PathBuf),
 }
 

@@ -9,10 +9,10 @@
 //!
 //! # Guarantees
 //!
-//! - No running guest and no waiting job ever waits for the reloader: versions are read, checked and compiled in
+//! - No running guest and no waiting job ever waits for the reloader. Versions are read, checked and compiled in
 //!   tasks, and a version handed over is ready to run.
 //! - A file that cannot be used is logged once, and the version before it stays.
-//! - Of two sources that define the same job name, or locks inside one another, the older one stays; the
+//! - Of two sources that define the same job name, or locks inside one another, the older one stays. The
 //!   configuration's own jobs have precedence over the folder's.
 //!
 //! This module never stops a guest: it sends the desired jobs, and the supervisor decides when they take effect.

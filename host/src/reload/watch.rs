@@ -159,8 +159,8 @@ impl Watch {
     }
 }
 
-/// True if a name can be that of a plugin, of a configuration, or of a link through which a whole folder is swapped
-/// at once (`..data`, as Kubernetes names it).
+/// True for a name that may be a plugin's, a configuration's, or that of a link that swaps a whole folder at once
+/// (`..data` on Kubernetes).
 fn matters(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_bytes();
     name.ends_with(b".wasm") || name.ends_with(b".toml") || name.starts_with(b"..")

@@ -41,7 +41,8 @@ pub(crate) enum Form {
     Text,
     /// One JSON object a line.
     Json,
-    /// For a person who watches several hosts: seconds since `began`, and no more than fits a terminal.
+    /// One short line an event, for a person who watches several hosts: seconds since `began`, and no more than
+    /// fits a terminal.
     Story { began: BootTime, colours: bool },
 }
 
