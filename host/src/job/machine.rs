@@ -16,7 +16,7 @@
 //!
 //! ```text
 //!  Sleeping ──due──▶ Looking ──open──▶ Waiting ──acquired──▶ Claiming ──ours──▶ Running ──ended──▶ Marking ──▶ Releasing
-//!      ▲                │ done                                  │ not ours                                       ▲
+//!      ▲                │ done                                  │ not ours                                      ▲
 //!      └────────────────┘                                       └───────────────────────────────────────────────┘
 //! ```
 //!
@@ -137,7 +137,7 @@ impl Lack {
         }
     }
 
-    /// True if both are the same kind of lack. The times in a sentence about clocks differ at every check.
+    /// True if both read the same to a person. The numbers in a sentence about slots or clocks change at every check.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Slot(_), Self::Slot(_)) | (Self::Clock(_), Self::Clock(_)) => true,

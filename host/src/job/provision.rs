@@ -103,7 +103,7 @@ fn no_slot(bench: &Bench) -> Lack {
     })
 }
 
-/// Reads the job's secrets as they are now. Fails if a directory is missing or the plugin is in quarantine.
+/// Reads the job's secrets as they are now. Fails if a directory cannot be used or the plugin is in quarantine.
 async fn local(bench: &Bench) -> Result<Secrets, Lack> {
     let sha256 = &bench.plugin.facts().sha256;
     if let Some(reason) = bench.quarantine.reason(sha256, bench.wall.now()).await {
