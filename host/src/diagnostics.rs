@@ -1,7 +1,7 @@
-//! Diagnostics: what libraries and this program log about themselves, and panics, as lines on standard error.
+//! Diagnostics: log lines of libraries and of this program's internals, and panics, as lines on standard error.
 //!
-//! A thread of its own writes, behind a bounded queue, so that a pipe that is never read stops no worker. Lines that
-//! a guest causes are output of its run, and count there. This file must never write on the thread that logs.
+//! A thread of its own writes, behind a bounded queue, so that a pipe without a reader stops no worker. Lines that
+//! a guest causes are output of its run, and count there. Nothing is written on the thread that logs.
 
 mod layer;
 mod line;
@@ -21,14 +21,15 @@ use layer::Lines;
 use line::{Diagnostic, Form};
 use writer::Writer;
 
-/// The variable that sets what is logged.
+/// Environment variable that selects the lines to log.
 const FILTER: &str = "LEASEHOLD_LOG";
 
-/// The diagnostics of this process. Dropping it writes what is left, for a while.
+/// The diagnostics of this process. Dropping it writes the remaining lines, for a limited time.
 pub(crate) struct Diagnostics(Arc<Writer>);
 
 impl Diagnostics {
-    /// Takes over what libraries log and what panics report. `level` is used when `LEASEHOLD_LOG` sets none.
+    /// Receives the log events of libraries and the reports of panics. `level` is used when `LEASEHOLD_LOG` sets
+    /// none.
     pub(crate) fn install(level: &str, format: LogFormat) -> Self {
         let form = match format {
             LogFormat::Json => Form::Json,
@@ -39,7 +40,7 @@ impl Diagnostics {
         let writer = Arc::new(Writer::new(form, || Box::new(io::stderr())));
         let filter = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new(level));
         let lines = Lines::new(writer.clone());
-        // It fails only if another subscriber was there first, and then that one serves.
+        // Fails only if another subscriber was installed first; then that one stays.
         let _ = tracing_subscriber::registry()
             .with(filter)
             .with(lines)
@@ -49,19 +50,19 @@ impl Diagnostics {
         Self(writer)
     }
 
-    /// Writes what is left, but waits no longer than this for a reader.
+    /// Writes the remaining lines, but waits no longer than this for a reader.
     pub(crate) fn finish(&self, within: Duration) {
         self.0.finish(within);
     }
 }
 
-/// True if a person sees standard error in colours: `NO_COLOR` decides as it does elsewhere.
+/// True if standard error is a terminal and colours are wanted: `NO_COLOR` has its usual meaning.
 fn is_coloured() -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stderr().is_terminal() && !unwanted
 }
 
-/// The panic in one line, and its backtrace, where `RUST_BACKTRACE` asks for one, in more.
+/// Reports the panic in one line, and its backtrace in more lines, where `RUST_BACKTRACE` requests one.
 fn report_panic(writer: &Writer, panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("without a name");

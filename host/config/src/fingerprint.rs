@@ -1,6 +1,6 @@
-//! A stamp: what tells, without reading it, that a file is not the one it was.
+//! File fingerprint: identity, size and times, which show without reading a file that it has changed.
 //!
-//! Two equal stamps mean an unchanged file as far as the file system tells. Must never read contents.
+//! Two equal fingerprints mean an unchanged file, as far as the file system reports it. Contents are never read.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::config::files_of;
 
-/// The identity and age of a file. Symbolic links are followed.
+/// Identity and age of a file. Symbolic links are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
@@ -21,17 +21,17 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The stamp of what is at `path`; `None` when nothing is there or it cannot be looked at.
+    /// Returns the fingerprint of the file at `path`; `None` when nothing is there or it cannot be read.
     pub fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|meta| Self::from(&meta))
     }
 
-    /// The stamp of an open file.
+    /// Returns the fingerprint of an open file.
     pub fn of_file(file: &File) -> io::Result<Self> {
         file.metadata().map(|meta| Self::from(&meta))
     }
 
-    /// How long ago the file was last changed in any way; nothing when that lies ahead of `now`.
+    /// Returns the time since the last change of any kind; zero when the change lies after `now`.
     pub fn age(&self, now: SystemTime) -> Duration {
         let (seconds, nanos) = self.changed;
         let since = u64::try_from(seconds).unwrap_or(0);
@@ -52,24 +52,24 @@ impl From<&Metadata> for Stamp {
     }
 }
 
-/// The stamps of a configuration: of its one file, or of every file in its folder.
+/// Fingerprints of a configuration: of its one file, or of every file in its folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigStamp(Vec<(PathBuf, Option<Stamp>)>);
 
 impl ConfigStamp {
-    /// The stamps of the configuration at `path`; `None` when nothing is there.
+    /// Returns the fingerprints of the configuration at `path`; `None` when nothing is there.
     pub fn of(path: &Path) -> Option<Self> {
         Stamp::of(path)?;
         let stamped = |file: PathBuf| {
             let stamp = Stamp::of(&file);
             (file, stamp)
         };
-        // A folder that cannot be read for now has no files to judge; reading it reports why.
+        // A folder that cannot be read for now has no files to compare; reading it reports the error.
         let files = files_of(path).unwrap_or_default();
         Some(Self(files.into_iter().map(stamped).collect()))
     }
 
-    /// The files that are new or differ from those of `known`.
+    /// Returns the files that are new or differ from those of `known`.
     pub fn news<'a>(&'a self, known: Option<&'a Self>) -> impl Iterator<Item = (&'a Path, Stamp)> {
         let is_known = move |file: &(PathBuf, Option<Stamp>)| {
             known.is_some_and(|known| known.0.contains(file))

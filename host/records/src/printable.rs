@@ -111,15 +111,15 @@ const fn hides(c: char) -> bool {
     )
 }
 
-/// One JSON object and a line end.
+/// Formats a value as one JSON object and a line end.
 pub fn json_line(value: &impl Serialize) -> String {
-    // Plain data always serializes; an empty line would tell of a fault.
+    // Plain data always serializes; an empty line would show an internal error.
     let mut text = json(serde_json::to_string(value).unwrap_or_default());
     text.push('\n');
     text
 }
 
-/// JSON that is spread over lines, with a line end.
+/// Formats a value as JSON over several lines, with a line end.
 pub fn json_pretty(value: &impl Serialize) -> String {
     let mut text = json(serde_json::to_string_pretty(value).unwrap_or_default());
     text.push('\n');

@@ -1,13 +1,13 @@
-//! A bound on lines a second, with a count of those it left out.
+//! A bound on lines a second, with a count of the lines left out.
 
 use std::time::Duration;
 
 use leasehold_lock::BootTime;
 
-/// The time that a rate counts per.
+/// Length of the interval in which lines are counted.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Lines let through in the current second.
+/// Counter of the lines let through in the current second.
 #[derive(Debug)]
 pub struct Rate {
     most: u32,
@@ -27,7 +27,7 @@ impl Rate {
         }
     }
 
-    /// Lines a second that pass.
+    /// Returns the number of lines a second that pass.
     pub const fn most(&self) -> u32 {
         self.most
     }
@@ -53,7 +53,7 @@ impl Rate {
         }
     }
 
-    /// The lines left out since this was last asked.
+    /// Returns the number of lines left out since the last call.
     pub const fn take_held_back(&mut self) -> u64 {
         std::mem::replace(&mut self.held_back, 0)
     }

@@ -1,13 +1,15 @@
-//! Bytes that a job's fenced keys take, against the most they may take: `limits.kv_total`.
+//! Bytes used by a job's fenced keys, against their limit: `limits.kv_total`.
 //!
-//! The store answers no question about sizes, so keys are counted by reading them: not at the start of a run, but
-//! when the job has written a small part of its limit uncounted. From then on each write of the run changes the
-//! count. It stays right as long as the token does, because a holder of the lock is the only writer below its
-//! prefixes; of jobs that share a prefix each counts the other's keys at its next count. A write without an answer
-//! counts as carried out. Every host lets at most a part of the limit pass uncounted, so all keys together exceed
+//! The store does not report sizes, so keys are counted by reading them. That happens not at the start of a run,
+//! but when the job has written a small part of its limit uncounted. From then on each write of the run changes the
+//! count.
+//!
+//! The count stays right as long as the token does, because a holder of the lock is the only writer below its
+//! prefixes. Of jobs that share a prefix, each counts the other's keys at its next count. A write without an answer
+//! counts as successful. Every host lets at most a part of the limit pass uncounted. So all keys together exceed
 //! the limit by no more than that for each host.
 //!
-//! Pure: time and sizes come from outside. This file must never read or write a key.
+//! Pure: time and sizes are passed in. This file reads and writes no key.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -16,16 +18,17 @@ use std::time::Duration;
 
 use leasehold_lock::BootTime;
 
-/// Bytes that a key costs a store beside its name and value: its revisions, in memory and on disk. It bounds how
-/// many keys there can be, and with them the memory of a count.
+/// Bytes that a key costs a store besides its name and value: its revisions, in memory and on disk. It bounds the
+/// number of keys, and with them the memory of a count.
 pub(crate) const KEY_COST: u64 = 256;
-/// Part of the limit that may be written between two counts.
+/// Divisor of the limit: this part of it may be written between two counts.
 const UNCOUNTED: u64 = 64;
-/// Age of a count at which a write that it refuses asks for a new one: jobs that share the prefix may have deleted.
+/// Age of a count after which a write that it would refuse requires a new one: jobs that share the prefix may have
+/// deleted keys.
 const STALE: Duration = Duration::from_secs(10);
 /// The same, if the count is known to be too high.
 const REFRESH: Duration = Duration::from_secs(1);
-/// Jobs whose budgets are kept though nothing uses them at present.
+/// Number of budgets above which those without a user are dropped.
 const KEPT: usize = 1_000;
 
 /// Sizes of all keys below a job's prefixes.
@@ -34,24 +37,24 @@ pub(crate) struct Tally {
     hasher: RandomState,
     sizes: HashMap<u64, u32>,
     used: u64,
-    /// True when there was more than fits the limit, so that not all was counted.
+    /// True if the keys exceed the limit, so that not all were counted.
     is_over: bool,
 }
 
 impl Tally {
-    /// Takes in one key.
+    /// Counts one key.
     pub(crate) fn add(&mut self, key: &str, value: usize) {
         let cost = cost(key, value);
         self.used += u64::from(cost);
         self.sizes.insert(self.hasher.hash_one(key), cost);
     }
 
-    /// Takes in that there is more.
+    /// Records that there are more keys than were counted.
     pub(crate) const fn exceed(&mut self) {
         self.is_over = true;
     }
 
-    /// Bytes counted so far.
+    /// Returns the number of bytes counted so far.
     pub(crate) const fn used(&self) -> u64 {
         self.used
     }
@@ -62,7 +65,7 @@ impl Tally {
 struct Counted {
     tally: Tally,
     at: BootTime,
-    /// True when there may be less than was counted.
+    /// True if the keys may use less than was counted.
     is_high: bool,
 }
 
@@ -74,13 +77,13 @@ pub(crate) struct Charge {
     cost: u32,
 }
 
-/// Answer to a wish to write.
+/// Answer to a request for a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Granted(Charge),
     /// Keys must be counted first.
     Count,
-    /// There is no room for it.
+    /// There is no room for the write.
     Full {
         used: u64,
     },
@@ -101,7 +104,7 @@ pub(crate) struct Budget {
     most: u64,
     token: u64,
     counted: Option<Counted>,
-    /// Bytes written since the last count, and how many may be.
+    /// Bytes written since the last count, and the most that may be.
     uncounted: u64,
     room: u64,
     /// True while the end of a granted write is not known.
@@ -121,7 +124,7 @@ impl Budget {
         }
     }
 
-    /// A run begins under `token`, with this limit.
+    /// Starts a run under `token`, with this limit.
     pub(crate) fn enter(&mut self, token: u64, most: u64) {
         let has_changed = self.token != token || self.most != most;
         self.mark_open();
@@ -133,7 +136,7 @@ impl Budget {
         (self.token, self.most) = (token, most);
     }
 
-    /// An empty tally, to be filled by reading keys.
+    /// Returns an empty tally, to be filled by reading keys.
     pub(crate) fn tally(&self) -> Tally {
         Tally {
             hasher: self.hasher.clone(),
@@ -143,7 +146,7 @@ impl Budget {
         }
     }
 
-    /// Takes in what was counted.
+    /// Takes over a finished count.
     pub(crate) fn take(&mut self, tally: Tally, now: BootTime) {
         self.uncounted = 0;
         self.room = (self.most / UNCOUNTED).min(self.most.saturating_sub(tally.used));
@@ -155,7 +158,7 @@ impl Budget {
         });
     }
 
-    /// Asks to write a value of this length.
+    /// Requests a write of a value of this length.
     pub(crate) fn ask(&mut self, key: &str, value: usize, now: BootTime) -> Admission {
         self.mark_open();
         let cost = cost(key, value);
@@ -188,7 +191,7 @@ impl Budget {
         Admission::Granted(charge)
     }
 
-    /// Takes in the end of a write.
+    /// Applies the end of a write.
     pub(crate) fn settle(&mut self, charge: Charge, end: Settled) {
         self.is_open = false;
         match (end, &mut self.counted) {
@@ -206,7 +209,7 @@ impl Budget {
                 };
             }
             (Settled::Unknown, Some(counted)) => {
-                // It is one or the other; the larger counts.
+                // The old or the new value may be stored; the larger one counts.
                 let more = charge.before.unwrap_or(0).saturating_sub(charge.cost);
                 counted.tally.used += u64::from(more);
                 let larger = charge.cost + more;
@@ -216,7 +219,7 @@ impl Budget {
         }
     }
 
-    /// Takes in that a key was deleted, or may have been.
+    /// Applies the deletion of a key, or a deletion without an answer.
     pub(crate) fn deleted(&mut self, key: &str, end: Settled) {
         let hash = self.hasher.hash_one(key);
         let Some(counted) = &mut self.counted else {
@@ -233,7 +236,7 @@ impl Budget {
         }
     }
 
-    /// A write whose end was never taken in: its run was stopped meanwhile.
+    /// Handles a write whose end is unknown because its run was stopped meanwhile.
     const fn mark_open(&mut self) {
         if self.is_open
             && let Some(counted) = &mut self.counted
@@ -257,7 +260,7 @@ pub(crate) type SharedBudget = Arc<Mutex<Budget>>;
 pub(crate) struct Budgets(Mutex<HashMap<Arc<str>, SharedBudget>>);
 
 impl Budgets {
-    /// The budget of the job, whatever version of it.
+    /// Returns the budget of the job, the same for every version of it.
     pub(crate) fn of(&self, job: &Arc<str>, most: u64) -> SharedBudget {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() > KEPT {
@@ -273,7 +276,7 @@ mod tests {
     use super::*;
 
     const MOST: u64 = 64 * 1024;
-    /// A value that costs a KiB with a key of one byte.
+    /// Length of a value that costs a KiB with a key of one byte.
     const KILO: usize = 1024 - 256 - 1;
 
     fn at(seconds: u64) -> BootTime {
@@ -286,7 +289,7 @@ mod tests {
         budget
     }
 
-    /// A budget whose keys `a`.. of a KiB each were counted.
+    /// Returns a budget whose keys, of a KiB each, were counted.
     fn counted(keys: usize) -> Budget {
         let mut budget = budget();
         let mut tally = budget.tally();
@@ -329,7 +332,7 @@ mod tests {
         assert!(is_granted(write(&mut budget, "z", KILO, 0)));
         let full = Admission::Full { used: MOST };
         assert_eq!(write(&mut budget, "y", 0, 0), full);
-        // No longer than before: always.
+        // A value that is no longer than the one before is always accepted.
         assert!(is_granted(write(&mut budget, "z", KILO, 0)));
         assert_eq!(write(&mut budget, "z", KILO + 1, 0), full);
         assert!(is_granted(write(&mut budget, "z", KILO - 300, 0)));
@@ -355,7 +358,7 @@ mod tests {
             write(&mut budget, "y", KILO, 0),
             Admission::Full { used: MOST }
         );
-        // It may not have arrived after all.
+        // The write may have failed after all.
         assert_eq!(write(&mut budget, "y", KILO, 2), Admission::Count);
     }
 

@@ -1,13 +1,13 @@
-//! Claims on host ids: one process has an id, and it is decided by the store who that is.
+//! Claims on host ids: one process holds an id, and the store decides which.
 //!
 //! ```text
-//!  nothing there, or a process of ours that has ended ──▶ taken at once
+//!  no claim, or one of a process here that has ended  ──▶ taken at once
 //!  a living process on the same data directory        ──▶ this one gets a name of its own: web1.2
 //!  anything else: its lease ends meanwhile            ──▶ taken;   it is renewed ──▶ refused
 //! ```
 //!
-//! A claim is a record under the host's lease, written by transactions that compare it. It guards records and names,
-//! never a lock: this file must never decide whether a guest may run once the host has started.
+//! A claim is a record under the host's lease, written by transactions that compare it. It protects records and
+//! names, never a lock: once the host has started, this file decides nothing about guests.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,9 +23,9 @@ use crate::event_log::Timeline;
 use crate::identity::{HostIdentity, Relation};
 use leasehold_config::wall::unix_ms;
 
-/// Names of one id, so that a fault cannot use up all names there are.
+/// Number of names tried for one id, so that an error cannot use up all names.
 const MOST_NAMES: u32 = 100;
-/// Pause between two looks at a lease that may end.
+/// Pause between two readings of a lease that may end.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Time beyond its TTL after which a lease that is not renewed has ended.
 const OVERDUE: Duration = Duration::from_secs(2);
@@ -33,13 +33,13 @@ const OVERDUE: Duration = Duration::from_secs(2);
 /// Next step towards an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// The id is ours already.
+    /// This process holds the id already.
     Has,
-    /// Write our record over the one that was read.
+    /// Write the claim over the record that was read.
     Take,
-    /// The same id with a number is tried.
+    /// Try the same id with the next number.
     NextName,
-    /// Its lease tells whether the holder is alive.
+    /// Wait for the end of its lease, which shows if the holder is alive.
     Wait,
 }
 
@@ -53,7 +53,7 @@ fn step(relation: Option<Relation>, is_numbered: bool) -> Step {
     }
 }
 
-/// The id under this number: the first is the id itself.
+/// Returns the id under this number: the first is the id itself.
 fn numbered(id: &str, number: u32) -> String {
     match number {
         1 => id.to_owned(),
@@ -61,10 +61,10 @@ fn numbered(id: &str, number: u32) -> String {
     }
 }
 
-/// The holder in a record, for people.
+/// Describes the holder in a record, for people.
 fn holder(record: Option<&IdRecord>) -> String {
     record.map_or_else(
-        || "a process that left no readable record".to_owned(),
+        || "a process without a readable record".to_owned(),
         |record| {
             let since = SystemTime::UNIX_EPOCH + Duration::from_millis(record.since_unix_ms);
             printable::line(&format!(
@@ -83,12 +83,12 @@ pub(crate) struct IdClaim {
     pub(crate) locks: Locks,
     pub(crate) root: Root,
     pub(crate) identity: Arc<HostIdentity>,
-    /// The lease's, which the claim goes with.
+    /// TTL of the lease that carries the claim.
     pub(crate) ttl: Duration,
     pub(crate) timeline: Timeline,
 }
 
-/// A record that was read, with the key as the store has it.
+/// A record as it was read, with its key in the store.
 struct Read {
     found: Option<KeyValue>,
     record: Option<IdRecord>,
@@ -136,7 +136,7 @@ impl IdClaim {
         )))
     }
 
-    /// Takes this name; the holder, when a living process on the same data directory has it.
+    /// Takes this name. Returns the holder, if a living process on the same data directory has it.
     async fn take_name(&self, id: &str, name: &str) -> Result<Option<String>, HostError> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         loop {
@@ -158,7 +158,7 @@ impl IdClaim {
         }
     }
 
-    /// One attempt at this name. Nothing when it must be looked at anew.
+    /// Makes one attempt at this name. Returns `None` when it must be read again.
     async fn try_name(
         &self,
         id: &str,
@@ -210,7 +210,7 @@ impl IdClaim {
         })
     }
 
-    /// Writes our record over what was read. False when that has changed meanwhile.
+    /// Writes the claim over the record that was read. Returns false when that has changed meanwhile.
     async fn put(&self, name: &str, over: &Read) -> Result<bool, StoreError> {
         let lease = self.locks.lease(self.ttl).await?;
         let record = self
@@ -222,7 +222,8 @@ impl IdClaim {
             .await
     }
 
-    /// Waits until the claim goes or changes. False when its lease is renewed, or does not end when it must.
+    /// Waits until the claim is deleted or changes. Returns false when its lease is renewed, or does not end in
+    /// time.
     async fn ends(&self, name: &str, read: &Read) -> Result<bool, StoreError> {
         let began = Instant::now();
         let mut left_before = u64::MAX;
@@ -237,7 +238,7 @@ impl IdClaim {
             left_before = left;
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        // A record without a lease stays: an operator wrote it by hand.
+        // A record without a lease stays: an operator wrote it.
         Ok(self.read(name).await?.revision() != read.revision())
     }
 
@@ -276,7 +277,7 @@ impl IdClaim {
         }))
     }
 
-    /// Writes the claim again if its lease has gone; the holder, when another process has it.
+    /// Writes the claim again if its lease has ended. Returns the holder, if another process has it.
     async fn renew(&self, name: &str) -> Result<Option<String>, StoreError> {
         let read = self.read(name).await?;
         let is_ours = match read.relation {

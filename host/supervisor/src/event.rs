@@ -1,4 +1,4 @@
-//! What the host has to say, as data. One stream of these feeds every output.
+//! Events of a host, as data. One stream of these feeds every output.
 //!
 //! The JSON form is an interface: names and meanings of fields stay.
 
@@ -8,22 +8,22 @@ use std::time::SystemTime;
 use leasehold_lock::BootTime;
 use serde::Serialize;
 
-/// One thing that happened.
+/// An event with its host and time.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The host that says so.
+    /// The host that logs it.
     pub host: Arc<str>,
-    /// When, on the boot-time clock.
+    /// Time on the boot-time clock.
     pub at: BootTime,
-    /// When, for people.
+    /// Wall time, for people.
     pub wall: SystemTime,
-    /// What it is about.
+    /// The job, lock, token and run that it is about.
     pub about: About,
-    /// What happened.
+    /// Kind of the event, with its fields.
     pub what: What,
 }
 
-/// What an event is about. Every part may be absent.
+/// Context of an event: the job, lock, token and run. Every part may be absent.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct About {
     /// Name of the job.
@@ -40,7 +40,7 @@ pub struct About {
     pub run: Option<Arc<str>>,
 }
 
-/// What can happen.
+/// Kinds of events, with their fields.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum What {
@@ -59,11 +59,11 @@ pub enum What {
         endpoint: String,
         /// Cluster id of the store, in hex.
         cluster_id: String,
-        /// The end of our client certificate.
+        /// The end of the host's client certificate.
         #[serde(skip_serializing_if = "Option::is_none")]
         certificate_until: Option<String>,
     },
-    /// The embedded store is open; `data` says where its data is.
+    /// The embedded store is open; `data` describes the place of its data.
     StoreOpened {
         /// Place of its data.
         data: String,
@@ -77,24 +77,24 @@ pub enum What {
         /// The error.
         error: String,
     },
-    /// An outage: nothing was answered for this long.
+    /// An outage has begun: the store has answered nothing for this long.
     StoreLost {
         /// Time without an answer, in milliseconds.
         silent_ms: u64,
     },
-    /// The end of an outage, and how long it took in all.
+    /// An outage has ended; the field is its whole length.
     StoreBack {
         /// Length of the outage, in milliseconds.
         away_ms: u64,
     },
-    /// The host's id is held, perhaps by a host that has crashed: its lease tells.
+    /// The host's id is held, perhaps by a host that has crashed. The end of its lease will show it.
     IdBusy {
         /// The id.
         id: String,
         /// Its holder, for people.
         holder: String,
     },
-    /// The host's id is held by another process on the same data directory, so this one has another.
+    /// The host's id is held by another process on the same data directory, so this process has another id.
     IdTaken {
         /// The id.
         id: String,
@@ -103,27 +103,27 @@ pub enum What {
         /// Its holder, for people.
         holder: String,
     },
-    /// Another host took the id while the lease was gone.
+    /// Another host took the id after the lease had ended.
     IdLost {
         /// The id.
         id: String,
         /// Its holder, for people.
         holder: String,
     },
-    /// The id is held again.
+    /// The host holds the id again.
     IdRegained {
         /// The id.
         id: String,
     },
     /// The job waits in the queue of its lock.
     Waiting {
-        /// Entries ahead of ours.
+        /// Number of entries ahead of the job's own.
         place: usize,
         /// Its holder, for people.
         #[serde(skip_serializing_if = "Option::is_none")]
         holder: Option<String>,
     },
-    /// It has waited for a while.
+    /// The job has waited for a while.
     Blocked {
         /// The job and the host that hold the lock.
         by: String,
@@ -141,7 +141,7 @@ pub enum What {
         attempt: u32,
         /// Trigger of the run.
         trigger: &'static str,
-        /// The tick that it is for.
+        /// The tick of the run.
         #[serde(skip_serializing_if = "Option::is_none")]
         tick: Option<String>,
         /// SHA-256 of the plugin, in hex.
@@ -208,19 +208,19 @@ pub enum What {
         /// The reason.
         reason: String,
     },
-    /// The run for a tick has ended, and that could not be written down: it may be run again.
+    /// The run for a tick has ended, and the mark could not be written: the tick may be run again.
     TickUnmarked {
         /// Nominal time of the tick.
         tick: String,
         /// The error.
         error: String,
     },
-    /// Something that the job needs is lacking on this host; its locks are left to other hosts.
+    /// The host lacks something that the job needs; its lock is left to other hosts.
     StandingBack {
         /// The reason.
         reason: String,
     },
-    /// The process died in the first run of a plugin, which is not run again before `until` or the removal of
+    /// The process died in the first run of a plugin. The plugin is not run again before `until` or the removal of
     /// `file`.
     Quarantined {
         /// SHA-256 of the plugin, in hex.
@@ -230,7 +230,7 @@ pub enum What {
         /// Path of the file.
         file: String,
     },
-    /// A tick that a host with a wrong clock had claimed; it was written over.
+    /// A tick that a host with a wrong clock had claimed was overwritten.
     TickDisbelieved {
         /// Nominal time of the tick.
         tick: String,
@@ -255,14 +255,14 @@ pub enum What {
     },
     /// The job has nothing left to run.
     JobFinished,
-    /// A job that came while the host ran.
+    /// A job was added while the host ran.
     JobAdded {
         /// Path of the plugin.
         plugin: String,
         /// SHA-256 of the plugin, in hex.
         sha256: String,
     },
-    /// A job that changed while the host ran; `from` says since when that counts.
+    /// A job changed while the host ran; `from` is the time from which the change is in force.
     JobChanged {
         /// Path of the plugin.
         plugin: String,
@@ -270,19 +270,19 @@ pub enum What {
         sha256: String,
         /// Moment from which the change counts.
         from: &'static str,
-        /// Why another file makes the job now.
+        /// Reason for which another file defines the job now.
         #[serde(skip_serializing_if = "Option::is_none")]
         why: Option<String>,
     },
-    /// A job that went while the host ran; what it runs is being stopped.
+    /// A job was removed while the host ran; its run is being stopped.
     JobRemoved,
-    /// A plugin, or what stands beside it, that cannot be used. What ran before goes on.
+    /// A plugin, or its sidecar file, cannot be used. An earlier version goes on.
     PluginRefused {
         /// Path of the file.
         file: String,
         /// The error.
         error: String,
-        /// Whether an earlier version goes on.
+        /// True if an earlier version goes on.
         kept: bool,
     },
     /// The configuration was read again and cannot be used. Everything goes on as before.
@@ -290,12 +290,12 @@ pub enum What {
         /// The error.
         error: String,
     },
-    /// The configuration is no longer where it was. Everything goes on as before.
+    /// The file or folder of the configuration is missing. Everything goes on as before.
     ConfigGone {
         /// Path of the file.
         file: String,
     },
-    /// A signal that would have ended the process came and was ignored.
+    /// A signal that would have ended the process was ignored.
     SignalIgnored {
         /// Name of the signal.
         signal: &'static str,
@@ -319,7 +319,7 @@ pub enum What {
     },
     /// The host has stopped.
     HostStopped,
-    /// Something that a command did or saw, and no host.
+    /// A note of a command, without a host.
     Note {
         /// The text.
         text: String,

@@ -1,8 +1,7 @@
-//! The event log: from events of one host, or of several in one process, to lines on standard output.
+//! The event log: formats the events of one host, or of several in one process, as lines on standard output.
 //!
-//! A thread of its own writes, behind a bounded queue. A pipe that nobody reads must not stop a run,
-//! so when the queue is full lines are dropped and counted, and the count is printed when there is
-//! room again.
+//! A thread of its own writes, behind a bounded queue. A pipe without a reader must not stop a run: when the queue
+//! is full, lines are dropped and counted. The count is printed once there is room again.
 
 mod line;
 
@@ -19,21 +18,22 @@ use leasehold_lock::{BootTime, Clock};
 use crate::event::{About, Event, What};
 use crate::last_words::LAST_WORDS;
 
-/// Lines that may wait for a slow reader.
+/// Number of lines that may wait for a slow reader.
 const DEPTH: usize = 8192;
 /// Bytes that go into one write.
 const MOST_AT_ONCE: usize = 64 * 1024;
-/// How long lines may gather before they are written.
+/// Time that lines may gather before they are written.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// How the lines of one process look.
+/// Format of the lines of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// One readable line an event, with the date: for logs.
     Text,
     /// One JSON object a line.
     Json,
-    /// For somebody who watches several hosts: seconds since `began`, and no more than fits a terminal.
+    /// One short line an event, for a person who watches several hosts: seconds since `began`, and no more than
+    /// fits a terminal.
     Story {
         /// Its first moment.
         began: BootTime,
@@ -43,8 +43,8 @@ pub enum Form {
 }
 
 impl Form {
-    /// A story that begins now, in colour where that is wanted and can be shown: `NO_COLOR` and
-    /// `CLICOLOR_FORCE` decide as they do elsewhere.
+    /// Returns a story that begins now. It has colours where they can be shown and are wanted: `NO_COLOR` and
+    /// `CLICOLOR_FORCE` have their usual meaning.
     pub fn story(clock: &dyn Clock) -> Self {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_shown = io::stdout().is_terminal() || is_set("CLICOLOR_FORCE");
@@ -55,17 +55,17 @@ impl Form {
     }
 }
 
-/// What lines are written to.
+/// Destination of the lines.
 pub enum Out {
     /// Standard output.
     Stdout,
     /// A file.
     File(File),
-    /// Nobody: the dashboard shows what happens.
+    /// Discards all lines: the dashboard shows the events.
     Nowhere,
 }
 
-/// Where the events of one host go. Cheap to clone; those of several hosts may share the writer.
+/// Handle for logging the events of one host. Cheap to clone; handles of several hosts may share the writer.
 #[derive(Clone)]
 pub struct Timeline {
     host: Arc<str>,
@@ -100,7 +100,7 @@ impl Timeline {
         })
     }
 
-    /// The same stream for another host.
+    /// Returns a handle to the same log for another host.
     #[must_use]
     pub fn of(&self, host: &str) -> Self {
         Self {
@@ -110,18 +110,18 @@ impl Timeline {
         }
     }
 
-    /// From here on nothing that this host says is written, as if it were no more. Only its own clones
-    /// fall silent, never those made with [`Timeline::of`].
+    /// Discards all later events of this host, as if it had died. Affects only its own clones, never handles made
+    /// with [`Timeline::of`].
     pub fn mute(&self) {
         self.muted.store(true, Ordering::Relaxed);
     }
 
-    /// Says that something happened now.
+    /// Logs an event that happened now.
     pub fn say(&self, about: About, what: What) {
         self.say_at(self.shared.clock.now(), about, what);
     }
 
-    /// Says that something happened at a moment that has passed.
+    /// Logs an event that happened at an earlier moment.
     pub fn say_at(&self, at: BootTime, about: About, what: What) {
         if self.muted.load(Ordering::Relaxed) {
             return;
@@ -162,7 +162,7 @@ impl Timeline {
             .is_some_and(|events| events.try_send(event).is_ok())
     }
 
-    /// Writes what is left, unless nobody reads, and ends the thread.
+    /// Writes the remaining lines, unless the output is stuck, and ends the thread.
     pub fn finish(&self) {
         let events = self
             .shared
@@ -210,7 +210,7 @@ fn write_lines(queue: &Receiver<Event>, form: Form, mut out: impl io::Write) {
             if text.is_empty() {
                 break;
             }
-            // An error means that nobody will ever read again.
+            // An error means that the output has no reader any more.
             if out
                 .write_all(text.as_bytes())
                 .and_then(|()| out.flush())
@@ -219,8 +219,8 @@ fn write_lines(queue: &Receiver<Event>, form: Form, mut out: impl io::Write) {
                 return;
             }
             text.clear();
-            // While things happen, look again soon instead of being woken for every line: waking a
-            // thread costs the one who speaks more than the line does.
+            // While events come, reads the queue again soon instead of being woken for every line. Waking a thread
+            // costs the sender more than the line does.
             std::thread::sleep(GATHER);
         }
     }

@@ -1,6 +1,6 @@
 //! Guest storage on the store: every write is a transaction that compares the lock entry.
 //!
-//! Which keys a guest may use is decided before this file is reached; this file must never widen it.
+//! The keys that a guest may use are decided before this file is reached, and never widened here.
 
 use std::sync::{MutexGuard, PoisonError};
 
@@ -20,13 +20,13 @@ pub(crate) struct FencedKv {
     allotted: Allotted,
 }
 
-/// Room for the keys of one job.
+/// Storage limits of one job.
 pub(crate) struct Allotted {
     pub(crate) budget: SharedBudget,
     /// The prefixes that were granted, as the guest names them.
     pub(crate) granted: Vec<String>,
     pub(crate) most: u64,
-    /// The line of the configuration to change.
+    /// The line of the configuration to change, for the error text.
     pub(crate) remedy: String,
 }
 
@@ -35,7 +35,7 @@ impl Allotted {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The granted prefixes of which none begins with another.
+    /// Returns the granted prefixes without those that begin with another one.
     fn outermost(&self) -> impl Iterator<Item = &String> {
         let granted = &self.granted;
         granted.iter().enumerate().filter_map(|(at, prefix)| {
@@ -60,7 +60,7 @@ impl FencedKv {
         }
     }
 
-    /// Room for a value of this length, after a count where one is due.
+    /// Reserves room for a value of this length, after a count of the keys where one is due.
     async fn charge(&self, key: &str, value: usize) -> Result<Charge, KvError> {
         let ask = || {
             let now = self.tenure.clock().now();
@@ -80,7 +80,7 @@ impl FencedKv {
         }
     }
 
-    /// Reads the sizes of all keys below the granted prefixes, and stops beyond the limit.
+    /// Reads the sizes of all keys below the granted prefixes; stops beyond the limit.
     async fn count(&self) -> Result<Tally, StoreError> {
         let mut tally = self.allotted.budget().tally();
         for prefix in self.allotted.outermost() {
@@ -124,7 +124,7 @@ impl FencedKv {
         ))
     }
 
-    /// Takes in the end of a write, and passes it on.
+    /// Applies the end of a write to the budget, and returns it.
     fn settle<T>(&self, charge: Charge, end: Result<T, FencedError>) -> Result<T, KvError> {
         self.allotted.budget().settle(charge, settled(&end));
         end.map_err(|error| self.refused(error))
@@ -148,7 +148,7 @@ impl FencedKv {
     fn refused(&self, error: FencedError) -> KvError {
         match error {
             FencedError::Stale => {
-                // The store has spoken before the watch did.
+                // The store's refusal came before the watch's event.
                 self.tenure.end(EndReason::TokenStale);
                 KvError::Lost
             }
@@ -158,7 +158,7 @@ impl FencedKv {
     }
 }
 
-/// The end of a write for the budget.
+/// Returns the end of a write for the budget.
 const fn settled<T>(end: &Result<T, FencedError>) -> Settled {
     match end {
         Ok(_) => Settled::Written,
@@ -230,7 +230,7 @@ impl GuestKv for FencedKv {
         value: Vec<u8>,
     ) -> BoxFuture<'a, Result<u64, KvError>> {
         Box::pin(async move {
-            // A revision beyond what the store counts in can match nothing.
+            // A revision outside the store's range matches no key.
             let Ok(expected) = i64::try_from(expected_mod_revision) else {
                 return Err(KvError::Conflict);
             };

@@ -1,6 +1,6 @@
-//! One host: from a connection to jobs that run, and to an orderly end.
+//! One host: from the connection to running jobs and an orderly shutdown.
 //!
-//! Several may live in one process; nothing here is shared between them but what they are given.
+//! Several may run in one process; they share nothing but what they are given.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -28,33 +28,33 @@ use leasehold_config::wall::unix_ms;
 use leasehold_config::wall::{SystemWall, WallClock as _};
 use leasehold_config::{Config, Job};
 
-/// How long a shutdown that was cut short still waits for the store. What is not given back by then goes
-/// with its lease; guests have stopped before, however long that took.
+/// Time that a shutdown which was cut short still waits for the store. Entries that are not given back by then are
+/// deleted with their lease; guests have stopped before, however long that took.
 const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
-/// The lease of a host's records while it has no job to take one from.
+/// TTL of the lease of a host's records if it has no job to take one from.
 const RECORDS_TTL: Duration = Duration::from_secs(10);
 
-/// Changes of jobs that may wait for the supervisor; whoever makes them waits when it is behind.
+/// Number of job changes that may wait for the supervisor; the reloader waits when it is behind.
 const CHANGES: usize = 16;
 
-/// What a host is made of.
+/// Parts from which a host is made.
 pub struct Host {
     /// Configuration and plugins, checked.
     pub prepared: Prepared,
-    /// How it reaches the store.
+    /// Connection settings of the store.
     pub options: ConnectOptions,
     /// Boot-time clock.
     pub clock: Arc<dyn Clock>,
     /// Log of its events.
     pub timeline: Timeline,
-    /// How it learns of changes while it runs.
+    /// Notifications of changes while it runs.
     pub reload: Reload,
 }
 
 impl Host {
-    /// Runs its jobs until they have ended or it is asked to end. By then every guest has stopped and,
-    /// unless it was cut short, every lock has been given back.
+    /// Runs its jobs until they have ended or a shutdown is requested. By then every guest has stopped and, unless
+    /// the shutdown was cut short, every lock has been given back.
     pub async fn run(mut self, ending: Ending) -> Result<HostEnd, HostError> {
         self.timeline.say(
             About::default(),
@@ -65,7 +65,7 @@ impl Host {
             },
         );
         let begun = Box::pin(self.begin(&ending.stopping)).await;
-        // It may have another name now.
+        // The host may have another name now.
         let timeline = self.timeline.clone();
         let ended = match begun {
             Ok(Some(begun)) => Box::pin(self.work(begun, ending)).await,
@@ -76,7 +76,7 @@ impl Host {
         ended
     }
 
-    /// Connects and takes the host's id. `None` when asked to stop meanwhile.
+    /// Connects and takes the host's id. `None` when a shutdown is requested meanwhile.
     async fn begin(&mut self, stopping: &CancellationToken) -> Result<Option<Begun>, HostError> {
         let Some(locks) = self.reach_store(stopping).await? else {
             return Ok(None);
@@ -127,7 +127,7 @@ impl Host {
         }))
     }
 
-    /// Goes on under another name, also where the configuration is read again.
+    /// Continues under another name, also where the configuration is read again.
     fn rename(&mut self, name: &str) {
         self.timeline = self.timeline.of(name);
         self.prepared.config = self.prepared.config.for_host(name);
@@ -178,19 +178,19 @@ impl Host {
         let stays = config.plugins().is_some();
         let reloader = Reloader::new(self.prepared, self.reload, record, maker, changes);
         let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run()));
-        // Among the runtime's workers, where its tasks are: from another thread it would have to be woken for
+        // Runs among the runtime's workers, where its tasks are. On another thread it would have to be woken for
         // every grant, and a worker for the guest.
         let store = locks.connectivity();
         let running = supervisor.run(ending.orders, progress_box, change_box, store, stays);
         let exit = AbortOnDropHandle::new(tokio::spawn(running))
             .await
             .map_err(|error| HostError::internal(&error))?;
-        // It has a way into the journal, which ends when nobody has one.
+        // The reloader holds a handle to the record writer, which ends when no handle is left.
         reloading.abort();
         let _ = reloading.await;
         claim.abort();
         let _ = claim.await;
-        // Every guest has stopped and every lock has been given back; only now may leases go.
+        // Every guest has stopped and every lock has been given back; only now may leases end.
         let farewell = async {
             if ending.cut_off.is_cancelled() {
                 writer.abandon();
@@ -205,7 +205,7 @@ impl Host {
         }
     }
 
-    /// Connects, however long it takes. `None` when told to stop meanwhile.
+    /// Connects, however long it takes. `None` when a shutdown is requested meanwhile.
     async fn reach_store(&self, stopping: &CancellationToken) -> Result<Option<Locks>, HostError> {
         let drift = self.prepared.config.host().drift();
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
@@ -280,7 +280,7 @@ fn tell_crash(timeline: &Timeline, journal: &Journal, crash: Crash) {
     journal.run_ended(record);
 }
 
-/// Resolves when a second signal has cut the shutdown short and the store has had its last chance.
+/// Resolves when a second signal has cut the shutdown short and the store has had its last time to answer.
 pub async fn cut_short(aborting: &CancellationToken) {
     aborting.cancelled().await;
     tokio::time::sleep(LAST_PATIENCE).await;

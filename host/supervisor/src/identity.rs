@@ -1,8 +1,8 @@
 //! Identity of this process among all hosts: the data directory it works in, the machine, and the process itself.
 //!
-//! A directory has a random text of its own, kept in a file, so that a restart is told from another host. A process
-//! has one too, as the name of a file that it keeps locked: the kernel unlocks it at the end of the process, also
-//! after kill -9. This file knows no store; what follows from an identity is decided in `claim`.
+//! A directory has a random text of its own, kept in a file, so that a restart is distinguished from another host.
+//! A process has one too, as the name of a file that it keeps locked. The kernel unlocks that file at the end of
+//! the process, also after kill -9. This file does not use the store; `claim` decides by the identity.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -24,7 +24,7 @@ pub(crate) struct HostIdentity {
     instance: String,
     machine: String,
     life: String,
-    /// Where the lives of this directory are; nothing when it takes no files.
+    /// Files of the processes of this directory; `None` when it cannot be written.
     alive: Option<Alive>,
 }
 
@@ -38,8 +38,8 @@ struct Alive {
 impl HostIdentity {
     /// Reads the identity of the directory, or makes one at the first start.
     ///
-    /// Where no file can be written the process gets an identity of its own. A restart is then taken for another
-    /// host, and waits until the lease of the one before has ended.
+    /// A process that cannot write a file there gets an identity of its own. A restart then counts as another host,
+    /// and waits until the lease of its predecessor has ended.
     pub(crate) fn take(data_dir: &Path) -> Self {
         let life = random_text();
         match instance(data_dir).and_then(|text| Ok((text, Alive::begin(data_dir, &life)?))) {
@@ -47,7 +47,7 @@ impl HostIdentity {
             Err(error) => {
                 tracing::warn!(
                     %error,
-                    "the data_dir {} takes no files: after a crash this host's id is free again only when its \
+                    "cannot write to the data_dir {}: after a crash this host's id is free again only when its \
                      lease has ended; set `data_dir` in [host] to a directory that can be written",
                     data_dir.display()
                 );
@@ -66,7 +66,7 @@ impl HostIdentity {
         }
     }
 
-    /// The claim of this process on an id.
+    /// Returns the claim of this process on an id.
     pub(crate) fn record(&self, id: &str, since_unix_ms: u64) -> IdRecord {
         IdRecord {
             host: id.to_owned(),
@@ -78,7 +78,7 @@ impl HostIdentity {
         }
     }
 
-    /// The process that `record` is of, as seen from this one.
+    /// Returns the relation of this process to the one in `record`.
     pub(crate) fn relation(&self, record: &IdRecord) -> Relation {
         if record.life == self.life && record.instance == self.instance {
             Relation::Own
@@ -91,7 +91,7 @@ impl HostIdentity {
         }
     }
 
-    /// The text of this process, if it is the name of a file in the data directory.
+    /// Returns the text of this process, if it is the name of a file in the data directory.
     pub(crate) fn life_on_disk(&self) -> Option<&str> {
         self.alive.as_ref().map(|_| self.life.as_str())
     }
@@ -101,9 +101,9 @@ impl HostIdentity {
         !self.is_alive(life)
     }
 
-    /// True if the process of this directory with that text is alive. True when that cannot be seen.
+    /// True if the process of this directory with that text is alive, or if that cannot be determined.
     fn is_alive(&self, life: &str) -> bool {
-        // It comes from the store and becomes part of a path.
+        // The text comes from the store and becomes part of a path.
         if !is_text(life) {
             return true;
         }
@@ -113,16 +113,16 @@ impl HostIdentity {
     }
 }
 
-/// How a process that has an id is related to this one.
+/// Relation of this process to one that has an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Relation {
-    /// It is this process.
+    /// The process is this one.
     Own,
-    /// It worked in this directory on this machine and has ended.
+    /// The process worked in this directory on this machine and has ended.
     Ended,
-    /// It works in this directory on this machine.
+    /// The process works in this directory on this machine.
     Sibling,
-    /// It works in another directory or on another machine.
+    /// The process works in another directory or on another machine.
     Foreign,
 }
 
@@ -137,7 +137,7 @@ impl Alive {
         for entry in fs::read_dir(&directory)?.flatten() {
             let is_other = entry.file_name().to_str().is_some_and(is_text) && entry.path() != own;
             if is_other && !is_locked(&entry.path()) {
-                // The next start tries again.
+                // A failure is repaired by the next start.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -151,12 +151,12 @@ impl Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        // One that stays is unlocked, and the next start removes it.
+        // A file that remains is unlocked, and the next start removes it.
         let _ = fs::remove_file(&self.own);
     }
 }
 
-/// True if a process has this file locked. True when that cannot be seen.
+/// True if a process has this file locked, or if that cannot be determined.
 fn is_locked(path: &Path) -> bool {
     match File::open(path) {
         Ok(file) => match file.try_lock() {
@@ -167,7 +167,7 @@ fn is_locked(path: &Path) -> bool {
     }
 }
 
-/// The text of the directory. Of several processes that start at once all get the same.
+/// Returns the text of the directory. Several processes that start at once all get the same.
 fn instance(data_dir: &Path) -> io::Result<String> {
     make(data_dir)?;
     let path = data_dir.join(INSTANCE);
@@ -182,7 +182,7 @@ fn instance(data_dir: &Path) -> io::Result<String> {
     let written = file
         .write_all(format!("{}\n", random_text()).as_bytes())
         .and_then(|()| file.sync_all())
-        // Linked, not renamed: the first one stays.
+        // Linked, not renamed: the first file stays.
         .and_then(|()| match fs::hard_link(&beside, &path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             linked => linked,
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(us.relation(&strange), Relation::Sibling);
     }
 
-    /// As after kill -9: the file is there and nothing locks it.
+    /// As after kill -9: the file exists, and no process locks it.
     #[test]
     fn the_file_of_a_killed_process_counts_for_nothing_and_is_removed() {
         let root = tempfile::tempdir().unwrap();

@@ -1,6 +1,9 @@
-//! Jobs: what each should be doing (`machine`), the work that does it (`work`, `waiting` for the lock, `claiming`
-//! for ticks, `run`), what that works with (`bench`) and takes (`provision`), what the end of a run means (`closing`), what is known of a
-//! job (`seat`), and what keeps a tick from being run twice (`tick`) or years early (`clocks`).
+//! Jobs: the state machine of a job (`machine`) and the work that its states start (`work`, `waiting` for the lock,
+//! `claiming` for ticks, `run`).
+//!
+//! The context that this work shares is in `bench`, the resources that it takes in `provision`, and the effect of a
+//! run's end in `closing`. The supervisor's entry of a job is in `seat`. `tick` keeps a tick from being run twice,
+//! and `clocks` keeps it from being run years early.
 
 pub(crate) mod bench;
 pub(crate) mod claiming;

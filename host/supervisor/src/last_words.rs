@@ -1,10 +1,10 @@
-//! The last text of a process that may have no reader.
+//! Writing the last text of a process, which may have no reader.
 
 use std::io::Write;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-/// How long the end of a process waits for a reader to take what is left.
+/// Longest wait at the end of a process for a reader.
 pub const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Writes `text`, but waits no longer than [`LAST_WORDS`]: a pipe that is never read must not keep a process.

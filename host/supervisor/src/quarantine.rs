@@ -1,16 +1,17 @@
-//! Quarantine: a plugin that brought this host's process down in its first run is not run again at once.
+//! Quarantine: a plugin that crashed this host's process in its first run is not run again at once.
 //!
-//! Before the first run of a digest a note is made in the data directory, and deleted when the run has ended or has
-//! gone on for a while. While the guest is polled the note says so. A process that finds a note of one that died with
-//! its guest being polled puts that digest in quarantine. A kill from outside hardly ever meets a guest in a poll,
-//! and one that does costs an hour; so does a guest that was polled on another thread at the same moment.
+//! Before the first run of a digest, a note is written in the data directory. It is deleted when the run has ended
+//! or has gone on for a while. While the guest is polled, a byte of the note shows it. If a process finds the note
+//! of a dead one whose guest was being polled, it puts that digest in quarantine. A kill from outside rarely hits a
+//! guest in a poll; if it does, the plugin is held for an hour. So is a guest that was polled on another thread at
+//! the same moment.
 //!
-//! Notes need no sync: they outlive the process in the kernel's memory, and one from before the machine's last start
-//! counts for nothing, because a guest does not bring down a machine.
+//! Notes need no sync: they outlive the process in the kernel's memory. A note from before the machine's last start
+//! is ignored, because a guest does not crash a machine.
 //!
 //! - `note`: the files.
 //!
-//! This file must never touch a file for a digest that has proven itself: that is on the way of every run.
+//! No file is touched for a digest that has proven itself, because that would slow every run down.
 
 mod note;
 
@@ -26,13 +27,13 @@ use crate::identity::HostIdentity;
 use leasehold_config::wall::UnixMs;
 use leasehold_runtime::PollMark;
 
-/// How long a digest stays in quarantine: long enough that a host which crashes is rare news, short enough that
-/// a kill which looked like a crash mends itself.
+/// Time that a digest stays in quarantine. It is so long that a crashing plugin seldom stops its host. It is so
+/// short that a kill which looked like a crash is soon forgotten.
 const HELD: Duration = Duration::from_hours(1);
-/// Time after which a run that goes on has proven its plugin. A fault of compiled code shows when the code is first
-/// entered; a host that dies later than this has done work between two deaths.
+/// Time after which a run that goes on has proven its plugin. An error in compiled code shows when the code is
+/// first entered. A host that dies later than this has done work between two crashes.
 pub(crate) const PROBATION: Duration = Duration::from_secs(10);
-/// Digests remembered as proven. One that is forgotten gets a note again.
+/// Number of digests kept as proven. A digest beyond it gets a note again.
 const MOST_PROVEN: usize = 4096;
 
 /// A digest in quarantine.
@@ -43,7 +44,8 @@ struct Held {
 }
 
 impl Held {
-    /// The end of the quarantine; `None` when it is over. A clock that was put back by more ends it too.
+    /// Returns the end of the quarantine; `None` when it is over. A clock that was put back by more than [`HELD`]
+    /// ends it too.
     fn until(&self, now: UnixMs) -> Option<UnixMs> {
         let off = now.since(self.since).max(self.since.since(now));
         (off < HELD).then(|| self.since.after(HELD))
@@ -54,13 +56,13 @@ impl Held {
 struct Digests {
     held: HashMap<String, Held>,
     proven: HashSet<String>,
-    /// The proven ones, oldest first.
+    /// The proven digests, oldest first.
     order: VecDeque<String>,
     notes: u64,
 }
 
 impl Digests {
-    /// Returns whether that is news.
+    /// Marks a digest as proven. Returns true if it was not before.
     fn prove(&mut self, sha256: &str) -> bool {
         if !self.proven.insert(sha256.to_owned()) {
             return false;
@@ -88,13 +90,13 @@ pub(crate) struct Crash {
 /// Digests in quarantine on this host, and those that have proven themselves.
 #[derive(Debug)]
 pub(crate) struct Quarantine {
-    /// Nothing where the data directory takes no files.
+    /// `None` if the data directory cannot be written.
     files: Option<Files>,
     digests: Mutex<Digests>,
 }
 
 impl Quarantine {
-    /// Reads what earlier processes left in the data directory. Blocks.
+    /// Reads the notes of earlier processes in the data directory. Blocks.
     pub(crate) fn open(
         data_dir: &Path,
         identity: &HostIdentity,
@@ -109,7 +111,7 @@ impl Quarantine {
             Err(error) => {
                 tracing::warn!(
                     %error,
-                    "plugins that bring this host down cannot be told at its next start: data_dir {} takes no files",
+                    "a plugin that crashes this host cannot be quarantined: data_dir {} cannot be written",
                     data_dir.display()
                 );
                 return (Self::of(None, digests), Vec::new());
@@ -141,7 +143,7 @@ impl Quarantine {
         self.digests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The reason not to run this digest now, if there is one.
+    /// Returns the reason not to run this digest now, if there is one.
     pub(crate) async fn reason(self: &Arc<Self>, sha256: &str, now: UnixMs) -> Option<String> {
         if !self.digests().held.contains_key(sha256) {
             return None;
@@ -151,14 +153,14 @@ impl Quarantine {
         looked.await.ok().flatten()
     }
 
-    /// As [`Quarantine::reason`], which it lifts when its time is over or its file is gone. Blocks.
+    /// As [`Quarantine::reason`]; lifts the quarantine when its time is over or its file is deleted. Blocks.
     fn look(&self, sha256: &str, now: UnixMs) -> Option<String> {
         let held = self.digests().held.get(sha256).cloned()?;
         let file = self.files.as_ref()?.file_of(sha256);
         let until = held.until(now).filter(|_| file.exists());
         let Some(until) = until else {
             self.digests().held.remove(sha256);
-            // One that stays is over at the next look.
+            // If the file cannot be removed, its time is over at the next check.
             let _ = std::fs::remove_file(&file);
             return None;
         };
@@ -170,7 +172,7 @@ impl Quarantine {
         ))
     }
 
-    /// Notes that the plugin's first run is about to begin. `None` for a digest that has proven itself.
+    /// Writes a note that the plugin's first run is about to begin. `None` for a digest that has proven itself.
     pub(crate) async fn begin(self: &Arc<Self>, record: RunRecord) -> Option<FirstRun> {
         if self.digests().proven.contains(&record.plugin_sha256) {
             return None;
@@ -201,12 +203,12 @@ impl Quarantine {
     }
 }
 
-/// True where tests that kill hosts from outside ask for no quarantine. Always false in release builds.
+/// True where tests that kill hosts from outside disable the quarantine. Always false in release builds.
 fn is_off() -> bool {
     cfg!(debug_assertions) && std::env::var_os("LEASEHOLD_TEST_NO_QUARANTINE").is_some()
 }
 
-/// Decides about one note, and removes it.
+/// Judges one note, and removes it.
 fn arrest(files: &Files, note: Note, now: UnixMs) -> Option<Crash> {
     let Note {
         path,
@@ -228,12 +230,12 @@ fn arrest(files: &Files, note: Note, now: UnixMs) -> Option<Crash> {
             file: files.file_of(&sha256),
         }
     });
-    // One that stays is told again at the next start.
+    // If the note cannot be removed, it is reported again at the next start.
     let _ = std::fs::remove_file(path);
     crash
 }
 
-/// The first run of a digest, from before its guest begins. Its note goes with it.
+/// The first run of a digest, from before its guest begins. Dropping it removes its note.
 #[derive(Debug)]
 pub(crate) struct FirstRun {
     sha256: String,
@@ -243,18 +245,18 @@ pub(crate) struct FirstRun {
 }
 
 impl FirstRun {
-    /// The mark that shows while the guest is polled.
+    /// Returns the mark that shows while the guest is polled.
     pub(crate) fn mark(&self) -> PollMark {
         self.mark.clone()
     }
 
-    /// Takes in that the plugin has proven itself.
+    /// Records that the plugin has proven itself.
     pub(crate) async fn prove(&self) {
         self.mark.retire();
         let (quarantine, sha256) = (self.quarantine.clone(), self.sha256.clone());
         let path = self.path.clone();
         let proven = tokio::task::spawn_blocking(move || {
-            // A note that stays says that its guest was not polled.
+            // A note that remains shows that its guest was not polled.
             let _ = std::fs::remove_file(path);
             let order = {
                 let mut digests = quarantine.digests();
@@ -264,14 +266,14 @@ impl FirstRun {
                 files.write_proven(&order);
             }
         });
-        // Fails when the process ends, and then nothing more is noted.
+        // Fails when the process ends, and then no further note matters.
         let _ = proven.await;
     }
 }
 
 impl Drop for FirstRun {
     fn drop(&mut self) {
-        // Proven before, as a rule; else the run was dropped in good order.
+        // A retired mark shows that the plugin was proven; otherwise the run was dropped in good order.
         if !self.mark.is_retired() {
             let _ = std::fs::remove_file(&self.path);
         }

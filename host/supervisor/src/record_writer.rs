@@ -1,16 +1,15 @@
-//! The journal: what the host writes about itself into the store.
+//! The record writer: writes the records of the host, its jobs and their runs into the store.
 //!
-//! One task writes, behind a bounded queue, and goes on trying while the store is away. Nothing that
-//! runs ever waits for it: a record is for people, and a run must not be slower, or end otherwise,
-//! because of it.
+//! One task writes, behind a bounded queue, and goes on trying while the store does not answer. No run ever waits
+//! for it: records are for people, and must neither slow a run down nor change its end.
 //!
-//! - `outbox`: the records that wait, and which of them share a transaction; pure.
+//! - `outbox`: the waiting records, and their grouping into transactions; pure.
 //! - `merging`: runs that come too fast for one record each; pure.
 //! - `fit`: records cut to their largest size; pure.
-//! - `history`: the runs of a job kept bounded, and those that never ended.
-//! - `sizes`: how many of a job's records fit their bytes; pure.
-//! - `cut_off`: runs of hosts that are gone, known from the claims of their ticks.
-//! - `losses`: what was dropped, and how it is reported; pure.
+//! - `history`: bounds on the runs of a job, and the end of runs that have none.
+//! - `sizes`: the number of a job's records that fit its bytes; pure.
+//! - `cut_off`: runs of dead hosts, known from the claims of their ticks.
+//! - `losses`: dropped records and their report; pure.
 //! - `writer`: the task.
 
 mod cut_off;
@@ -33,17 +32,17 @@ use tokio::task::JoinHandle;
 
 use self::writer::Writer;
 
-/// Records on their way to the task, which takes them at once: room for a burst while it is not scheduled.
+/// Capacity of the queue to the task, which empties it at once: room for a burst while the task is not scheduled.
 const DEPTH: usize = 4096;
-/// How long shutting down waits for the last records.
+/// Longest wait of a shutdown for the last records.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Counters that the task and the ways into it share.
+/// Counters shared by the task and its handles.
 #[derive(Debug, Default)]
 struct Counts {
-    /// Records for which there was no room on their way.
+    /// Number of records dropped because the queue was full.
     overflow: AtomicU64,
-    /// Records that the task has not written yet.
+    /// Number of records that the task has not written yet.
     waiting: AtomicU64,
 }
 
@@ -56,14 +55,14 @@ enum Note {
     RunCutOff(RunRecord),
 }
 
-/// The way into the journal. Cheap to clone.
+/// Handle for sending records to the task. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Journal {
     notes: mpsc::Sender<Note>,
     counts: Arc<Counts>,
 }
 
-/// The task behind it.
+/// The task that writes records.
 pub(crate) struct JournalTask {
     handle: JoinHandle<()>,
     counts: Arc<Counts>,
@@ -97,7 +96,7 @@ impl Journal {
         self.note(Note::Job(record));
     }
 
-    /// Takes back what stands of a job that this host has no more.
+    /// Deletes the record of a job that was removed from this host.
     pub(crate) fn job_gone(&self, job: String, host: String) {
         self.note(Note::JobGone { job, host });
     }
@@ -110,19 +109,19 @@ impl Journal {
         self.note(Note::RunEnded(record));
     }
 
-    /// Records a run of a host that is gone, unless that host recorded it.
+    /// Records a run of a dead host, unless that host recorded it.
     pub(crate) fn run_cut_off(&self, record: RunRecord) {
         self.note(Note::RunCutOff(record));
     }
 }
 
 impl JournalTask {
-    /// Ends it with what has been written so far, for a host that will write no more.
+    /// Ends the task without writing the rest, for a host that writes no more.
     pub(crate) fn abandon(self) {
         self.handle.abort();
     }
 
-    /// Waits until everything noted is written, but not for long. Every [`Journal`] must be gone.
+    /// Waits until everything sent is written, but not for long. Every [`Journal`] must have been dropped.
     pub(crate) async fn finish(mut self) {
         if tokio::time::timeout(LAST_WORDS, &mut self.handle)
             .await
@@ -146,7 +145,7 @@ fn run_key(record: &RunRecord) -> RunKey {
     }
 }
 
-/// The text of an `Arc<str>`, for records.
+/// Returns the text of an `Arc<str>`, for records.
 pub(crate) fn text(shared: &Arc<str>) -> String {
     shared.as_ref().to_owned()
 }
@@ -154,7 +153,7 @@ pub(crate) fn text(shared: &Arc<str>) -> String {
 #[cfg(test)]
 mod tests;
 
-/// A run that has begun, for tests.
+/// Returns a run that has begun, for tests.
 #[cfg(test)]
 pub(crate) fn sample(token: u64) -> RunRecord {
     RunRecord {

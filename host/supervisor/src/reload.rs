@@ -1,20 +1,21 @@
-//! The reloader: what a running host should run, as its files say, and the changes that lead there.
+//! The reloader: reads which jobs a running host should run from its files, and sends the changes to the
+//! supervisor.
 //!
 //! ```text
 //! kernel's hint ─┐
-//! SIGHUP ────────┼─▶ look at the files ─▶ load what changed ─▶ settle: who may have which name and
+//! SIGHUP ────────┼─▶ check the files ──▶ load what changed ─▶ reconcile: one owner for each name and
 //! now and then ──┘        (stamps)          (a task each)        lock ─▶ changes ─▶ supervisor
 //! ```
 //!
 //! # Guarantees
 //!
-//! - Nothing that runs or waits for a lock ever waits for this: versions are read, checked and compiled in
-//!   tasks, and what is handed over is ready to run.
-//! - A file that cannot be used is told once, and the version before it stays.
-//! - Of two sources that want the same job name, or locks inside one another, the one that was there
-//!   first stays; the configuration's own jobs come before the folder's.
+//! - No running guest and no waiting job ever waits for the reloader. Versions are read, checked and compiled in
+//!   tasks, and a version handed over is ready to run.
+//! - A file that cannot be used is logged once, and the version before it stays.
+//! - Of two sources that define the same job name, or locks inside one another, the older one stays. The
+//!   configuration's own jobs have precedence over the folder's.
 //!
-//! This module must never stop a guest: it says what should be, and the supervisor knows when.
+//! This module never stops a guest: it sends the desired jobs, and the supervisor decides when they take effect.
 
 mod item;
 mod reread;
@@ -47,49 +48,49 @@ use settle::Settled;
 use version::{Refusal, Version};
 use watch::{Watch, Wholeness};
 
-/// How often files are looked at where the kernel gives no hint.
+/// Interval between checks of the files where the kernel gives no hint.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// A plugin that looks unfinished is given this long, from its last change, to become whole.
+/// Time that a plugin which looks unfinished has, from its last change, to become whole.
 const UNFINISHED: Duration = Duration::from_secs(1);
 /// Versions made at the same time; the runtime itself compiles fewer.
 const TASKS: usize = 4;
 
-/// How a host learns of changes.
+/// Handles by which a host is notified of changes.
 #[derive(Clone)]
 pub struct Reload {
     /// Reads the configuration again, as the host read it when it started.
     pub read: Arc<dyn Fn() -> Result<Config, Report> + Send + Sync>,
-    /// Rung to have it read again now.
+    /// Notified to have the configuration read again now.
     pub bell: Arc<Notify>,
 }
 
-/// Keeps a host's jobs as its files say.
+/// Keeps a host's jobs in line with its files.
 pub(crate) struct Reloader {
     reload: Reload,
-    /// What the host says of itself.
+    /// The host's own record.
     record: HostRecord,
     maker: BenchMaker,
     runtime: Arc<Runtime>,
     changes: mpsc::Sender<Change>,
-    /// In force, but for [host] and [store], which stay as they were at the start.
+    /// The configuration in force, except [host] and [store], which stay as they were at the start.
     config: Arc<Config>,
     started_with: Arc<Config>,
     config_seen: Option<ConfigStamp>,
-    /// Since when the configuration's files have been missing, and whether that was logged.
+    /// Time since which the configuration's files have been missing, and a mark once that is logged.
     config_missing: Option<Missing>,
     items: BTreeMap<Key, Item>,
     settled: Settled,
     loads: JoinSet<(Key, Seen, Result<Version, Refusal>)>,
     watch: Option<Watch>,
     next_look: Instant,
-    /// Whether something is in force that `check --diff` does not know of.
+    /// True if jobs are in force that are not written for `check --diff`.
     unwritten: bool,
-    /// The last fault of the plugins' folder that was logged.
+    /// The last error of the plugins' folder that was logged.
     folder_fault: Option<String>,
 }
 
 impl Reloader {
-    /// For a host that starts with what was prepared.
+    /// Creates the reloader of a host that starts with these prepared jobs.
     pub(crate) fn new(
         prepared: Prepared,
         reload: Reload,
@@ -135,11 +136,11 @@ impl Reloader {
         }
     }
 
-    /// Runs until the host ends it.
+    /// Runs until the host drops it.
     pub(crate) async fn run(mut self) {
         match Watch::new() {
             Ok(watch) => self.watch = Some(watch),
-            // The files are still looked at now and then.
+            // The files are still checked at intervals.
             Err(error) => tracing::warn!(%error, "changes of files are noticed late: no inotify"),
         }
         self.unwritten = true;
@@ -147,7 +148,7 @@ impl Reloader {
         loop {
             self.look(asked).await;
             asked = false;
-            // Not for each of many changes in a row.
+            // Written once after many changes in a row.
             if self.unwritten && self.loads.is_empty() {
                 self.write_applied().await;
             }
@@ -156,14 +157,14 @@ impl Reloader {
                 () = self.reload.bell.notified() => asked = true,
                 Some(done) = self.loads.join_next() => match done {
                     Ok((key, seen, made)) => self.made(&key, seen, made).await,
-                    Err(error) => tracing::error!(%error, "loading a plugin failed inside"),
+                    Err(error) => tracing::error!(%error, "internal error while loading a plugin"),
                 },
                 () = sleep_until(self.next_look) => {}
             }
         }
     }
 
-    /// Looks at all files, and starts loading what has changed.
+    /// Checks all files, and starts loading those that have changed.
     async fn look(&mut self, asked: bool) {
         self.next_look = Instant::now() + LOOK_EVERY;
         self.reread(asked).await;
@@ -208,7 +209,7 @@ impl Reloader {
         let mut soonest = LOOK_EVERY;
         for (key, item) in &mut self.items {
             if self.loads.len() >= TASKS {
-                // The next one that is done looks again.
+                // The end of a load starts the next one.
                 break;
             }
             let seen = item.source.look();
@@ -216,7 +217,7 @@ impl Reloader {
                 continue;
             }
             if seen.plugin.is_none() && item.version.is_some() && item.seen.is_some() {
-                // A configured plugin that is gone for now: what was loaded stays.
+                // A configured plugin that is missing for now: the loaded version stays.
                 item.seen = Some(seen);
                 continue;
             }
@@ -237,7 +238,7 @@ impl Reloader {
         self.next_look = self.next_look.min(Instant::now() + soonest);
     }
 
-    /// Takes in what came of loading an item.
+    /// Applies the result of loading an item.
     async fn made(&mut self, key: &Key, seen: Seen, made: Result<Version, Refusal>) {
         let Some(item) = self.items.get_mut(key) else {
             return;
@@ -250,7 +251,7 @@ impl Reloader {
                 item.told = None;
                 self.settle().await;
             }
-            // The next look starts over.
+            // The next check loads it again.
             Err(Refusal::Changing) => {}
             Err(Refusal::Unfinished(_)) if is_young(&seen) => {
                 self.next_look = self.next_look.min(Instant::now() + UNFINISHED / 4);
@@ -278,7 +279,7 @@ impl Reloader {
         self.maker.timeline.say(About::default(), told);
     }
 
-    /// Writes down what is in force, for `check --diff`.
+    /// Writes the jobs in force, for `check --diff`.
     async fn write_applied(&mut self) {
         self.unwritten = false;
         let standing = self.settled.versions().map(|version| Standing {
@@ -289,11 +290,11 @@ impl Reloader {
         let started_with = self.started_with.clone();
         let written = tokio::task::spawn_blocking(move || applied.write(&started_with)).await;
         if let Ok(Err(error)) = written {
-            tracing::warn!(%error, "`leasehold check --diff` will not know of this: the data_dir takes no file");
+            tracing::warn!(%error, "`leasehold check --diff` will not show this change: data_dir cannot be written");
         }
     }
 
-    /// All sources of jobs that there should be.
+    /// Returns all sources of jobs that should be in force.
     fn wanted(&mut self) -> BTreeMap<Key, Source> {
         let configured = self.config.jobs().iter().map(|job| {
             let key = Key::Configured(job.name().to_owned());
@@ -324,7 +325,7 @@ impl Reloader {
         wanted
     }
 
-    /// Logs a fault of the plugins' folder when it is another than before.
+    /// Logs an error of the plugins' folder when it differs from the last one.
     fn note_folder(&mut self, fault: Option<String>) {
         if let (Some(error), Some(plugins)) = (&fault, self.config.plugins())
             && self.folder_fault != fault
@@ -339,7 +340,7 @@ impl Reloader {
         self.folder_fault = fault;
     }
 
-    /// Decides which versions are in force, and has the supervisor follow.
+    /// Decides which versions are in force, and sends the changes to the supervisor.
     async fn settle(&mut self) {
         let (steps, refused) = self.settled.step(&self.items);
         for (key, error) in refused {
@@ -367,7 +368,7 @@ impl Reloader {
     }
 }
 
-/// The folder to watch for changes of the configuration; none for one that came through a pipe.
+/// Returns the folder to watch for changes of the configuration; `None` for one that came through a pipe.
 fn config_folder(config: &Config) -> Option<PathBuf> {
     let path = config.path();
     if config.is_piped() {
@@ -394,7 +395,7 @@ fn is_young(seen: &Seen) -> bool {
         .any(|stamp| stamp.age(now) < UNFINISHED)
 }
 
-/// Whether the files of an item can be taken as they are.
+/// Judges from the files of an item whether they can be loaded now.
 fn wholeness(watch: Option<&Watch>, item: &Item, seen: &Seen) -> Wholeness {
     let plugin = item.source.plugin();
     let files = [
@@ -416,7 +417,7 @@ async fn hint(watch: Option<&mut Watch>) {
     match watch {
         Some(watch) => {
             if let Err(error) = watch.changed().await {
-                tracing::warn!(%error, "cannot hear of changes");
+                tracing::warn!(%error, "no more notifications of changed files");
                 std::future::pending::<()>().await;
             }
         }

@@ -1,6 +1,6 @@
-//! How a host is asked to end: first politely, then at once. Signals are one way to ask.
+//! Requests for a host's shutdown: first orderly, then at once. Signals are one source of them.
 //!
-//! Only passes requests on; what a host does about them is the supervisor's business.
+//! Only forwards requests; the supervisor acts on them.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -9,19 +9,19 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::supervisor::Order;
 
-/// What one host listens to.
+/// Requests that one host receives.
 pub struct Ending {
     /// Requests, for the supervisor.
     pub(crate) orders: mpsc::Receiver<Order>,
     /// Cancelled by the first request.
     pub stopping: CancellationToken,
-    /// Cancelled by the second.
+    /// Cancelled by the second request.
     pub aborting: CancellationToken,
     /// Cancelled when the host has been cut off from its store for good.
     pub cut_off: CancellationToken,
 }
 
-/// The way to ask one host. Cheap to clone.
+/// Handle for sending requests to one host. Cheap to clone.
 #[derive(Clone)]
 pub struct Asker {
     /// Requests, for the supervisor.
@@ -31,9 +31,9 @@ pub struct Asker {
     cut_off: CancellationToken,
 }
 
-/// A way to ask, and what it reaches.
+/// Returns a handle and the requests that it sends to.
 pub fn ending() -> (Asker, Ending) {
-    // One request of each kind, and room to spare: nobody who asks ever waits.
+    // One request of each kind, and room to spare: a sender never waits.
     let (orders, order_box) = mpsc::channel(4);
     let asker = Asker {
         orders,
@@ -51,7 +51,7 @@ pub fn ending() -> (Asker, Ending) {
 }
 
 impl Asker {
-    /// Stops guests in their grace time, then gives the locks back. Asking again changes nothing.
+    /// Stops guests in their grace time, then gives the locks back. A repeated call changes nothing.
     pub fn stop(&self, reason: &'static str) {
         if !self.stopping.is_cancelled() {
             self.stopping.cancel();
@@ -60,7 +60,7 @@ impl Asker {
         }
     }
 
-    /// Stops guests at once. Asking again changes nothing.
+    /// Stops guests at once. A repeated call changes nothing.
     pub fn abort(&self) {
         if !self.aborting.is_cancelled() {
             self.stopping.cancel();
@@ -69,7 +69,7 @@ impl Asker {
         }
     }
 
-    /// Stops guests at once and tidies up without a word to the store, which the host reaches no more.
+    /// Stops guests at once and cleans up without requests to the store, which the host no longer reaches.
     pub fn give_up(&self) {
         self.cut_off.cancel();
         self.stopping.cancel();
@@ -77,10 +77,10 @@ impl Asker {
     }
 }
 
-/// The signal that asks a host to stop its guests at once.
+/// The signal that requests an immediate stop of guests.
 pub const AT_ONCE: &str = "SIGQUIT";
 
-/// The signals that end a command. While this lives they do not end the process by themselves.
+/// Signals that end a command. While this exists they do not end the process by themselves.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -101,7 +101,7 @@ impl Signals {
         })
     }
 
-    /// The name of the next one.
+    /// Returns the name of the next signal.
     pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -110,7 +110,7 @@ impl Signals {
         }
     }
 
-    /// Passes the first on as a request to stop and the second, or SIGQUIT, as one to stop at once.
+    /// Sends a request to stop at the first signal, and one to stop at once at the second or at SIGQUIT.
     pub fn drive(mut self, asker: Asker) -> AbortOnDropHandle<()> {
         AbortOnDropHandle::new(tokio::spawn(async move {
             let name = self.next().await;

@@ -1,10 +1,10 @@
 //! The supervisor: owns the state of every job and runs the one loop that changes it.
 //!
-//! Work is done by tasks that hand back one outcome each. Nothing is shared with them but cheap
-//! handles, and no task is ever left behind: the loop ends when the last has ended.
+//! Work is done by tasks that each return one outcome. They share nothing but cheap handles, and none outlives the
+//! loop: it ends when the last task has ended.
 //!
-//! Jobs come, change and go while it runs. A guest that runs is never touched by a change of its job: the
-//! new bench waits until its turn comes.
+//! Jobs are added, changed and removed while it runs. A change of a job never touches its running guest: the new
+//! version waits for its turn.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::job::work::{self, Outcome, Paused};
 use crate::record_writer::{Journal, text};
 use leasehold_config::wall::unix_ms;
 
-/// What a person or the system asks of a running host.
+/// Request to a running host, from an operator or the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Stop guests in their grace time, then release.
@@ -38,16 +38,16 @@ pub(crate) enum Order {
     Abort,
 }
 
-/// What is to change among the jobs of a running host.
+/// Change of the jobs of a running host.
 pub(crate) enum Change {
-    /// A job that starts now, or one that is there already and takes its new bench at the next turn.
-    /// With the reason when another file makes it now.
+    /// A job that starts now, or a new version of a job, which takes effect at its next turn. The text is the
+    /// reason when another file defines the job now.
     Set(Box<Bench>, Option<String>),
-    /// A job that is to end: its guest is asked to stop in its grace time, then the lock is given back.
+    /// A job to end: its guest is asked to stop in its grace time, then the lock is given back.
     Remove(Arc<str>),
 }
 
-/// Whether the host goes on.
+/// Stage of the host's shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Running,
@@ -57,7 +57,7 @@ enum Stage {
 
 /// All jobs of one host.
 pub(crate) struct Supervisor {
-    /// By the order in which they came; a number is never used again.
+    /// Jobs by order of arrival; a number is never used again.
     seats: BTreeMap<usize, Seat>,
     next_seat: usize,
     tasks: JoinSet<Outcome>,
@@ -67,9 +67,9 @@ pub(crate) struct Supervisor {
     journal: Journal,
     end: HostEnd,
     stage: Stage,
-    /// When the outage under way began.
+    /// Start of the outage under way.
     store_lost: Option<BootTime>,
-    /// Jobs whose state has changed since it was last written down.
+    /// Jobs whose state has changed since its record was written.
     unwritten: BTreeSet<usize>,
 }
 
@@ -99,8 +99,8 @@ impl Supervisor {
         supervisor
     }
 
-    /// Runs until every job has ended, by itself or because an order said so. A host that `stays` also
-    /// waits for jobs that may still come, until it is ordered to stop.
+    /// Runs until every job has ended, by itself or on an order. A host that `stays` also waits for jobs that may
+    /// still come, until it is ordered to stop.
     pub(crate) async fn run(
         mut self,
         mut orders: mpsc::Receiver<Order>,
@@ -121,7 +121,7 @@ impl Supervisor {
                 Some((job, made)) = progress.recv() => self.progressed(&job, made),
                 Some(change) = changes.recv(), if self.stage == Stage::Running => self.change(change),
                 Ok(()) = store.changed() => self.store_changed(*store.borrow_and_update()),
-                // After the tasks that were just started: a guest must not wait for its record.
+                // After the tasks that were just started: a guest does not wait for its record.
                 () = tokio::task::yield_now(), if !self.unwritten.is_empty() => self.write_down(),
                 else => break,
             }
@@ -194,7 +194,7 @@ impl Supervisor {
         }
     }
 
-    /// Logs the begin and the end of an outage. Jobs that wait for the store wake by themselves.
+    /// Logs the start and the end of an outage. Jobs that wait for the store wake by themselves.
     fn store_changed(&mut self, state: StoreState) {
         let what = match state {
             StoreState::Lost { since } => {
@@ -207,7 +207,7 @@ impl Supervisor {
                 Some(lost) => What::StoreBack {
                     away_ms: millis(since.since(lost)),
                 },
-                // Over before it was logged.
+                // The outage ended before it was logged.
                 None => return,
             },
         };
@@ -219,7 +219,7 @@ impl Supervisor {
         seats.find_map(|(at, seat)| (&*seat.bench.name == job).then_some(*at))
     }
 
-    /// Takes a change in. Whoever runs goes on; whoever waits keeps its place if it may.
+    /// Applies a change. A running guest goes on, and a waiting job keeps its place if it may.
     fn change(&mut self, change: Change) {
         match change {
             Change::Set(bench, why) => {
@@ -292,7 +292,7 @@ impl Supervisor {
         }
     }
 
-    /// What follows when a job has ended: its successor, an empty seat, or nothing.
+    /// Handles the end of a job: starts its successor, removes the job, or does nothing.
     fn after_end(&mut self, at: usize) {
         let Some(seat) = self.seats.get_mut(&at) else {
             return;
@@ -316,7 +316,7 @@ impl Supervisor {
                 }
             }
             Err(error) => {
-                // A panic. The task dropped its grant, and with it the lock.
+                // The task panicked. It dropped its grant, and with it the lock.
                 if let Some(at) = self.owners.remove(&error.id()) {
                     tracing::error!(%error, "a task panicked");
                     let ending = Ending::Failed(format!("internal: a task panicked: {error}"));
@@ -330,7 +330,7 @@ impl Supervisor {
         }
     }
 
-    /// Turns the outcome of a piece of work into the machine's event.
+    /// Turns the outcome of a piece of work into an event of the machine.
     fn take(&mut self, at: usize, outcome: Outcome) {
         let Some(seat) = self.seats.get_mut(&at) else {
             return;
@@ -342,14 +342,14 @@ impl Supervisor {
             _ => false,
         };
         if awaited_store && !seat.awaits_store {
-            // It is asked again, and the last error may be over.
+            // The store is queried again, and the last error may be over.
             seat.detail.clear();
         }
         let event = match outcome {
             Outcome::Slept { cancelled: false } => Event::Woke,
             Outcome::Slept { cancelled: true } => Event::Cancelled,
             Outcome::StoreBack => {
-                // The outage is no failure of the job's, and is over.
+                // The store's outage is over, and does not count as the job's failure.
                 seat.machine.failures = 0;
                 Event::Woke
             }
@@ -435,7 +435,7 @@ impl Supervisor {
             return;
         };
         let bench = seat.bench.clone();
-        // A run says so itself, when its guest has begun.
+        // A run logs this itself, when its guest has begun.
         if !matches!(action, Action::Run(_))
             && let (Some(acquired), Some(grant)) = (seat.acquired.take(), &seat.grant)
         {
@@ -452,7 +452,7 @@ impl Supervisor {
             Action::Sleep { until } => self.spawn(at, work::sleep(bench, until)),
             Action::Look { tick } => self.spawn(at, claiming::look(bench, tick)),
             Action::Acquire => {
-                // The last error may be over: what is true now is that it waits.
+                // The last error may be over; the job waits now.
                 seat.detail.clear();
                 let provisions = seat.provisions.take();
                 self.spawn(at, waiting::acquire(bench, provisions));
@@ -512,7 +512,8 @@ impl Supervisor {
         }
     }
 
-    /// Logs that a job stands back, once for each reason; of all jobs that wait for a slot, only for the first.
+    /// Logs that a job stands back, once for each reason. Of all jobs that wait for a slot, only the first is
+    /// logged.
     fn tell_standing_back(&mut self, at: usize, lack: &Lack) {
         let mut others = self.seats.iter().filter(|(other, _)| **other != at);
         let is_told = matches!(lack, Lack::Slot(_)) && others.any(|(_, seat)| seat.lacks_slot());
@@ -547,7 +548,7 @@ impl Supervisor {
         }
     }
 
-    /// A fault of ours: the job ends, visibly, and the others go on.
+    /// Handles an internal error: the job ends, visibly, and the others go on.
     fn broken(&mut self, at: usize, what: &str) {
         let ending = Ending::Failed(format!("internal: {what}"));
         if let Some(seat) = self.seats.get_mut(&at) {
@@ -567,7 +568,7 @@ impl Supervisor {
         }
     }
 
-    /// Writes down what the job is doing now.
+    /// Records the present state of a job.
     fn note(&self, at: usize) {
         let Some(seat) = self.seats.get(&at) else {
             return;
@@ -587,7 +588,7 @@ impl Supervisor {
             State::Running { .. } => (JobState::Running, None),
             State::Pausing { .. } => (JobState::Pausing, None),
             State::Ended(Ending::Finished) => (JobState::Finished, None),
-            // Over in a moment, or gone with the host's lease: nobody needs to read about it.
+            // Over in a moment, or deleted with the host's lease: no record is needed.
             State::Looking { .. }
             | State::Claiming { .. }
             | State::Marking { .. }

@@ -1,5 +1,5 @@
-//! One event as one line, in each form; a report takes a line for each of its own. This is where the log's text
-//! becomes printable, whatever it came from: no event can break a line in two, nor move a terminal's cursor.
+//! One event as one line, in each form; a report takes a line for each of its own. The text of the log becomes
+//! printable here, whatever its origin. No event can break a line in two or move a terminal's cursor.
 
 use std::fmt::Write as _;
 
@@ -10,11 +10,11 @@ use serde::Serialize;
 use super::Form;
 use crate::event::{About, Event, What};
 
-/// Colours of hosts in a story: blue, green, magenta, cyan and yellow, which can be told apart on both
-/// dark and light ground.
+/// Colours of hosts in a story: blue, green, magenta, cyan and yellow, which differ well on both dark and light
+/// backgrounds.
 const COLOURS: [u8; 5] = [34, 32, 35, 36, 33];
 
-/// The line, or lines, with their ends; empty when this form leaves the event out.
+/// Formats an event as its line, or lines, with their ends; empty when this form leaves the event out.
 pub(super) fn of(event: &Event, form: Form) -> String {
     match form {
         Form::Json => json(event),
@@ -65,7 +65,7 @@ fn text(event: &Event) -> String {
 }
 
 fn story(event: &Event, began: BootTime, colours: bool) -> String {
-    // Said already by the line before.
+    // The line before shows this already.
     if matches!(
         event.what,
         What::RunStarted { .. } | What::Progress { .. } | What::Blocked { .. }
@@ -85,9 +85,9 @@ fn story(event: &Event, began: BootTime, colours: bool) -> String {
         What::Note { text } => {
             return format!("{seconds:8.3} {}\n", paint(1, format!(">>> {text}")));
         }
-        // A narrow terminal has no room for who holds it, and the line above has said so.
+        // A narrow terminal has no room for the holder, and the line above shows it.
         What::Waiting { place, .. } => format!("WAITING    {place} ahead"),
-        // The fields repeat what the other columns say.
+        // The fields repeat the other columns.
         What::Guest {
             stream,
             level,
@@ -188,7 +188,7 @@ fn sentence(what: &What) -> String {
         }
         What::Released { confirmed: true } => "RELEASED".into(),
         What::Released { confirmed: false } => {
-            "RELEASED   not confirmed by the store yet; the entry goes with its lease at the latest"
+            "RELEASED   not confirmed by the store yet; the entry is deleted with its lease at the latest"
                 .into()
         }
         What::Skipped { .. }
@@ -213,12 +213,12 @@ fn sentence(what: &What) -> String {
         What::HostStopped => "STOPPED".into(),
         What::Note { text } => format!("NOTE       {text}"),
         What::LinesDropped { count } => {
-            format!("LOG        {count} line(s) dropped because nobody read this log")
+            format!("LOG        {count} line(s) dropped because this log was not read")
         }
     }
 }
 
-/// The store, as the host reaches it.
+/// Formats events about the connection to the store.
 fn store(what: &What) -> String {
     match what {
         What::StoreConnected {
@@ -249,7 +249,7 @@ fn store(what: &What) -> String {
     }
 }
 
-/// The host's id, as others have it too.
+/// Formats events about the host's id.
 fn host_id(what: &What) -> String {
     match what {
         What::IdBusy { id, holder } => {
@@ -267,7 +267,7 @@ fn host_id(what: &What) -> String {
     }
 }
 
-/// Why there is no run, or may be a second one.
+/// Formats events about a run that did not start, or that may start a second time.
 fn no_run(what: &What) -> String {
     match what {
         What::Skipped { reason } => format!("SKIPPED    {reason}"),
@@ -302,7 +302,7 @@ fn no_run(what: &What) -> String {
     }
 }
 
-/// What changed among the jobs of a running host.
+/// Formats changes of the jobs of a running host.
 fn change(what: &What) -> String {
     match what {
         What::JobAdded { plugin, sha256 } => {
@@ -337,7 +337,7 @@ fn change(what: &What) -> String {
             "REFUSED    the configuration; everything goes on as before:".into()
         }
         What::ConfigGone { file } => {
-            format!("CONFIG     {file} is gone; everything goes on as before, until a restart")
+            format!("CONFIG     {file} is missing; everything goes on as before, until a restart")
         }
         What::ConfigReloaded {
             added,
@@ -356,18 +356,18 @@ fn change(what: &What) -> String {
     }
 }
 
-/// The start of a digest: enough to tell two apart.
+/// Returns the start of a digest: enough to distinguish two.
 fn short(sha256: &str) -> &str {
     sha256.get(..12).unwrap_or(sha256)
 }
 
-/// True for the report of a configuration or of a file beside a plugin: its own lines are meant. Line ends in any
+/// True for the report of a configuration or of a file beside a plugin, whose line ends are kept. Line ends in any
 /// other text come from elsewhere, such as the name of a file.
 fn is_report(error: &str) -> bool {
     error.starts_with("error: ") && error.trim_end().contains('\n')
 }
 
-/// Further lines of an event: a report that a person reads line by line.
+/// Returns further lines of an event: a report that is read line by line.
 fn more(what: &What) -> impl Iterator<Item = String> {
     let report = match what {
         What::ConfigRefused { error } => error.as_str(),
@@ -431,7 +431,8 @@ mod tests {
         assert_eq!(json["boot_ns"], 5_250_000_000_u64);
     }
 
-    /// Escape, line end, bell, C1 and a direction mark, as a file's name or a server's message may hold them.
+    /// Escape, line end, bell, C1 and a direction mark, as the name of a file or the message of a server may
+    /// contain them.
     const HOSTILE: &str = "x\u{1b}]0;owned\u{7}\n1970-01-01T00:00:02.000Z dev-1 ledger RELEASED\u{9b}2J\u{202e}\u{2028}";
 
     #[test]

@@ -1,6 +1,6 @@
-//! A bench: all that the pieces of work of one job share, and how benches are made.
+//! Context of a job: all that the pieces of work of one job share.
 //!
-//! Made for each version of a job; a piece of work keeps the bench it began with.
+//! A context is made for each version of a job; a piece of work keeps the one it began with.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use leasehold_config::Job;
 use leasehold_config::wall::WallClock;
 use leasehold_runtime::{Plugin, Reservation, Runtime, StopSignal};
 
-/// What every piece of work of one job shares.
+/// State and handles that every piece of work of one job shares.
 pub(crate) struct Bench {
     pub(crate) host: Arc<str>,
     pub(crate) name: Arc<str>,
@@ -46,7 +46,7 @@ pub(crate) struct Bench {
     pub(crate) stop: StopSignal,
 }
 
-/// What all benches of a host have in common.
+/// State and handles that all jobs of a host have in common.
 #[derive(Clone)]
 pub(crate) struct BenchMaker {
     pub(crate) host: Arc<str>,
@@ -64,7 +64,7 @@ pub(crate) struct BenchMaker {
 }
 
 impl BenchMaker {
-    /// A bench for this job, which nobody has asked to stop yet.
+    /// Returns a context for this job, without any request to stop.
     pub(crate) fn bench(&self, job: Job, plugin: Plugin) -> Bench {
         let (name, is_dropped) = (job.name().into(), job.is_dropped());
         let budget = self.budgets.of(&name, job.limits().kv_total_bytes);
@@ -93,7 +93,7 @@ impl BenchMaker {
 }
 
 impl Bench {
-    /// This moment, on both clocks.
+    /// Returns this moment, on both clocks.
     pub(crate) fn now(&self) -> Now {
         Now {
             boot: self.clock.now(),
@@ -101,7 +101,7 @@ impl Bench {
         }
     }
 
-    /// The id of a run: which host, under which token, and which under that.
+    /// Returns the id of a run: made from the host, the token, and the run's number under that token.
     pub(crate) fn run_id(&self, token: u64, sequence: u32) -> String {
         leasehold_records::run_id(&self.host, token, sequence)
     }

@@ -1,5 +1,5 @@
-//! The pieces of work that ticks take: looking, claiming, marking. What is decided is in `tick`; this file
-//! brings it to the store and says what happened.
+//! Work for ticks: looking, claiming, marking. The decisions are in `tick`; this file reads and writes the store
+//! and logs the result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::record_writer::text;
 use leasehold_config::Schedule;
 use leasehold_config::wall::UnixMs;
 
-/// Between two attempts to mark a tick, while the lock is held.
+/// Pause between two attempts to mark a tick, while the lock is held.
 const MARK_PAUSE: Duration = Duration::from_millis(200);
 
-/// Reads what has become of a tick, without the lock.
+/// Reads the state of a tick, without the lock.
 pub(crate) async fn look(bench: Arc<Bench>, tick: UnixMs) -> Outcome {
     let (store, ask) = (stored(&bench), ask(&bench, tick, tick));
     let look = tokio::select! {
@@ -68,7 +68,7 @@ pub(crate) async fn claim(
         bench.timeline.say(about, disbelieved);
     }
     if claim == Claim::Lost && !bench.stop.abort.is_cancelled() {
-        // If it was the store that said so, it has spoken before the watch did.
+        // If the store refused the claim, its answer came before the watch's event.
         grant.tenure().end(EndReason::TokenStale);
         let reason = grant.tenure().end_reason();
         let reason = reason.map_or_else(String::new, |reason| reason.to_string());
@@ -78,7 +78,7 @@ pub(crate) async fn claim(
     Outcome::Claimed(grant, claim)
 }
 
-/// The record of a run whose host wrote none before it was gone, as far as the claim of its tick shows.
+/// Returns the record of a run whose host died before it wrote one, as far as the claim of its tick shows.
 fn unrecorded(bench: &Bench, claim: TickRecord) -> RunRecord {
     let sequence = claim.run_id.rsplit('-').next();
     RunRecord {
@@ -108,8 +108,8 @@ fn unrecorded(bench: &Bench, claim: TickRecord) -> RunRecord {
     }
 }
 
-/// Marks the tick of a run that has ended, and gives the lock back with the same transaction. Until the deadline
-/// it is tried again; a tick that stays unmarked is run again by the next holder.
+/// Marks the tick of a run that has ended, and gives the lock back with the same transaction. A failed attempt is
+/// repeated until the deadline. A tick that stays unmarked is run again by the next holder.
 pub(crate) async fn mark(
     bench: Arc<Bench>,
     grant: Box<Grant>,

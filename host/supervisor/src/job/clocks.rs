@@ -1,20 +1,21 @@
-//! Which clock to believe: ours, or those that other hosts have written down. Pure.
+//! Checking the wall clock against the times that other hosts have written. Pure.
 //!
-//! The store has no wall clock, so a host judges by what other hosts wrote. A clock that was read before a
-//! write shows no later time than the moment of that write, and revisions tell which of two writes was
-//! later. From that follows what can contradict:
+//! The store has no wall clock, so a host judges by the writes of other hosts. A clock that was read before a write
+//! shows no later time than the moment of that write. Revisions show which of two writes was later. So two kinds of
+//! reading contradict our clock:
 //!
 //! - a time later than ours: its clock is ahead, or ours is behind;
-//! - a time earlier than our own start, written after we had written down that start: its clock is behind, or
-//!   ours is ahead. A start that is written again with a lost record may be old, and counts from months on.
+//! - a time earlier than our own start, written after our start was recorded: its clock is behind, or ours is
+//!   ahead. A start that is written again with a lost record may be old; it contradicts only from a difference of
+//!   months on.
 //!
 //! A contradiction alone proves one of two clocks wrong. Clocks that agree count together, and odd ones that
-//! contradict each other do not. The host whose clock has fewer voices stands back; where they are equal, the
-//! host that came later does, while the other is alive. So one odd clock moves no fleet, and two that agree move
+//! contradict each other do not. The host whose clock has fewer votes stands back. Where votes are equal, the host
+//! that came later stands back while the other is alive. So one odd clock stops no fleet, and two that agree stop
 //! those that do not.
 //!
-//! A time from before our start may be old, and contradicts nothing. A host that has just come therefore waits for
-//! a living host of that kind to write again, before it claims its first tick.
+//! A time from before our start may be old, and contradicts nothing. So before its first claim, a host that has
+//! just started waits for a living host with such a time to write again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,23 +24,23 @@ use super::machine::Lack;
 use leasehold_config::Beat;
 use leasehold_config::wall::UnixMs;
 
-/// How far clocks may be apart, and a tick ahead of the time, to be believed. Hosts that ask a time server are
-/// within a second; a quartz left alone takes about two months to get this far. What is further off has not
-/// been set, or not to the right zone, and is for a person to mend.
+/// Largest difference between clocks that is believed, and the largest lead of a tick over the time. Hosts that
+/// follow a time server are within a second; a quartz clock left alone takes about two months to get this far. A
+/// clock that is further off was never set, or was set to the wrong zone, and an operator has to set it.
 pub(crate) const SKEW: Duration = Duration::from_mins(5);
 
-/// How long a host that has come waits for those that came before it to write, if what they wrote last is old:
-/// for their next tick and a little more, but never longer than the second.
+/// Bounds for the time that a host waits, after its start, for hosts with an old last write. It waits for their
+/// next tick plus the first value, but never longer than the second.
 const SETTLING: (Duration, Duration) = (Duration::from_mins(1), Duration::from_hours(1));
 
-/// How long a host runs at most: one that came after ours and started longer ago than this has a wrong clock.
+/// Longest assumed lifetime of a host: one that came after ours and started longer ago than this has a wrong clock.
 const LIFETIME: Duration = Duration::from_hours(100 * 24);
 
-/// By this factor a reading must be nearer to a clock than that clock is to the one it contradicts, to count for
-/// it: the host may have started long ago and written nothing since.
+/// A reading counts for a clock only if it is nearer to it, by this factor, than that clock is to the one it
+/// contradicts. The reading's host may have started long ago and written nothing since.
 const NEARER: u32 = 4;
 
-/// A time that a host wrote down.
+/// A time that a host wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reading<'a> {
     pub(crate) host: &'a str,
@@ -48,12 +49,12 @@ pub(crate) struct Reading<'a> {
     pub(crate) revision: i64,
 }
 
-/// A host that lives, and what its clock showed when it started.
+/// A living host, and the time that its clock showed at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LivingHost {
     pub(crate) host: String,
     pub(crate) started: UnixMs,
-    /// The revision at which that was last written, and the one at which the host came.
+    /// The revision at which the start was last written, and the one at which the host came.
     pub(crate) written: i64,
     pub(crate) came: i64,
 }
@@ -68,7 +69,7 @@ impl LivingHost {
     }
 }
 
-/// How long a host that has come waits for others to write, for a job with these ticks.
+/// Returns the time that a host, after its start, waits for others to write, for a job with these ticks.
 pub(crate) fn settling(beat: &Beat, now: UnixMs) -> Duration {
     let (least, most) = SETTLING;
     let next = beat.next(now);
@@ -79,8 +80,8 @@ pub(crate) fn settling(beat: &Beat, now: UnixMs) -> Duration {
     least.saturating_add(period).min(most)
 }
 
-/// Why the clock of `own`, which shows `now`, is not to be believed; `None` if it is. `fresh` are times that were
-/// read just before they were written; `settling` is how long a host that has come waits for others to write.
+/// Returns a lack if the clock of `own`, which shows `now`, is in doubt. `fresh` are times that were read just
+/// before they were written; `settling` is how long a host waits, after its start, for others to write.
 pub(crate) fn doubt(
     own: &str,
     now: UnixMs,
@@ -90,7 +91,7 @@ pub(crate) fn doubt(
 ) -> Option<Lack> {
     let us = living.iter().find(|host| host.host == own);
     let readings = latest(own, fresh, living);
-    // A start that was shown by a clock which has been put back since is no evidence.
+    // The clock may have been put back since the start; a start in the future is no evidence then.
     let start = us.filter(|us| us.started <= now.after(SKEW));
     let contradicts = |reading: &&Reading<'_>| {
         // A host that lost its record may have come again long after its start.
@@ -134,7 +135,7 @@ pub(crate) fn doubt(
         }
     }
     let is_new = us.is_none_or(|us| us.started <= now && us.started.after(settling) > now);
-    // Compared as we came: a reading ages, and a host that leaves the ticks to us writes none.
+    // Compared at our start: a reading ages, and a host that leaves the ticks to us writes none.
     let came = us.map_or(now, |us| us.started);
     let silent: Vec<&Reading<'_>> = rest
         .iter()
@@ -146,7 +147,7 @@ pub(crate) fn doubt(
     (is_new && silent.len() >= ours).then(|| Lack::Other(unsettled(settling, &silent)))
 }
 
-/// The reading of each other host that counts: of its present life the last fresh one, else its start.
+/// Returns the reading of each other host that counts: the last fresh one of its present life, else its start.
 fn latest<'a>(own: &str, fresh: &[Reading<'a>], living: &'a [LivingHost]) -> Vec<Reading<'a>> {
     let mut latest: BTreeMap<&str, Reading<'a>> = BTreeMap::new();
     for host in living {
@@ -164,7 +165,7 @@ fn latest<'a>(own: &str, fresh: &[Reading<'a>], living: &'a [LivingHost]) -> Vec
     latest.into_values().collect()
 }
 
-/// True if one clock may have shown both, the one written first being not much older.
+/// True if one clock may have shown both, and the one written first is not much older.
 fn agree(one: &Reading<'_>, other: &Reading<'_>, gap: Duration) -> bool {
     let (old, new) = if one.revision < other.revision {
         (one, other)
@@ -174,7 +175,8 @@ fn agree(one: &Reading<'_>, other: &Reading<'_>, gap: Duration) -> bool {
     old.shown <= new.shown.after(SKEW) && is_near(apart(old.shown, new.shown), gap)
 }
 
-/// True if this much between two readings is better explained by the age of one than by the gap between clocks.
+/// True if this difference between two readings is better explained by the age of one than by the gap between
+/// clocks.
 fn is_near(apart: Duration, gap: Duration) -> bool {
     apart <= SKEW.max(gap / NEARER)
 }
@@ -255,7 +257,7 @@ mod tests {
     fn one_clock_that_is_years_ahead_moves_no_other() {
         let ahead = [reading("mad", NOW + YEAR, 9)];
         assert!(!is_odd(NOW, &ahead, &[lives("us", NOW - 1, 20)]));
-        // Nor while it lives, if it came later, or if a third host is with us.
+        // Nor while the odd host lives, if it came later or if a third host agrees with us.
         let mad = lives("mad", NOW + YEAR, 8);
         assert!(!is_odd(
             NOW,
@@ -276,7 +278,7 @@ mod tests {
             lives("us", behind, 2),
         ];
         assert!(is_odd(behind, &done, &fleet));
-        // Both have stopped, and left what they wrote.
+        // Both have stopped, and their readings remain.
         let before = [reading("a", NOW, 30), reading("b", NOW - 9, 29)];
         assert!(is_odd(behind, &before, &[lives("us", behind, 40)]));
     }
@@ -295,14 +297,14 @@ mod tests {
     fn a_host_that_is_ahead_sees_it_by_what_is_written_after_its_start() {
         let ahead = NOW + 4 * YEAR;
         let us = lives("us", ahead, 20);
-        // Written before we came, it may well be years old: it is waited for, but not for long.
+        // Written before our start, it may be years old: it is waited for, but not for long.
         let old = [reading("a", NOW, 10)];
         let fleet = [us.clone(), lives("a", NOW - 9, 3)];
         assert!(is_odd(ahead + 9, &old, &fleet));
         assert!(!is_odd(ahead + MINUTE, &old, &fleet));
         let new = [reading("a", NOW, 21)];
         assert!(is_odd(ahead + 9, &new, &fleet));
-        // The first to come gives way to two.
+        // Against two others, the first to come stands back.
         let first = lives("us", ahead, 1);
         let one = [first.clone(), lives("a", NOW - 9, 3)];
         assert!(!is_odd(ahead + 9, &new, &one));
@@ -310,7 +312,7 @@ mod tests {
         assert!(is_odd(ahead + 9, &new, &fleet));
         let both = [reading("a", NOW, 21), reading("b", NOW, 20)];
         assert!(is_odd(ahead + 9, &both, &fleet));
-        // Its clock is right again, and what it showed at its start is no evidence against it.
+        // The clock is right again, and the time it showed at its start is no evidence against it.
         assert!(!is_odd(NOW + 9, &both, &fleet));
     }
 
@@ -356,7 +358,7 @@ mod tests {
         let mut again = [lives("a", NOW - month, 20), lives("b", NOW - month, 21)].to_vec();
         again.push(lives("us", NOW, 9));
         assert!(!is_odd(NOW + MINUTE, &[], &again));
-        // Nor one that is written again because the configuration has changed.
+        // Nor is one that is written again because the configuration has changed.
         for host in &mut again[..2] {
             (host.started, host.came, host.written) = (at(NOW - YEAR), 3, 30);
         }
@@ -369,11 +371,11 @@ mod tests {
         let fleet = [a.clone(), lives("us", NOW, 9)];
         assert!(is_odd(NOW + 9, &[], &fleet));
         assert!(is_odd(NOW + 9, &[], std::slice::from_ref(&a)));
-        // It has written since, or it wrote just before.
+        // Host `a` has written since, or just before.
         for revision in [8, 10] {
             assert!(!is_odd(NOW + 9, &[reading("a", NOW, revision)], &fleet));
         }
-        // It has ended, it came later, or a third host agrees with us.
+        // Host `a` has ended, it came later, or a third host agrees with us.
         assert!(!is_odd(
             NOW + 9,
             &[reading("a", NOW - YEAR, 4)],

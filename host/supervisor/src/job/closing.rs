@@ -1,4 +1,4 @@
-//! What the end of a run means: for the job, for people, and in its record.
+//! Effects of the end of a run: the verdict for the job, the text for people, the record.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use super::machine::{Lack, Verdict};
 use leasehold_config::Job;
 use leasehold_runtime::{RunEnd, RunReport};
 
-/// How long to ask the store why a lock was lost.
+/// Time limit for reading from the store why a lock was lost.
 const EXPLAIN_PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes of output kept in a run's record; the rest is in the log.
 const RECORD_OUTPUT: usize = 16 * 1024;
 
-/// What the job does next.
+/// Returns the effect of the end on the job.
 pub(super) fn verdict(end: &RunEnd, job: &Job) -> Verdict {
     match verdict_of(end) {
         Verdict::Failed(reason) => Verdict::Failed(job.at_home(&reason)),
@@ -24,7 +24,7 @@ pub(super) fn verdict(end: &RunEnd, job: &Job) -> Verdict {
     }
 }
 
-/// What people read of it; of a lost lock, what the store knows.
+/// Returns the end as text for people; for a lost lock, with what the store reports.
 pub(super) async fn detail_of(bench: &Bench, grant: &Grant, end: &RunEnd) -> String {
     match end {
         RunEnd::Lost(reason) => explain(bench, grant, reason).await,
@@ -32,7 +32,7 @@ pub(super) async fn detail_of(bench: &Bench, grant: &Grant, end: &RunEnd) -> Str
     }
 }
 
-/// Fills in what a run under way cannot know.
+/// Fills in the fields that are known only after the run.
 pub(super) fn fill(record: &mut RunRecord, report: &RunReport) {
     let (output, cut) = last_bytes(&report.output, RECORD_OUTPUT);
     record.outcome = outcome(&report.end);
@@ -43,7 +43,7 @@ pub(super) fn fill(record: &mut RunRecord, report: &RunReport) {
     record.output_truncated_bytes = report.output_truncated_bytes + cut;
 }
 
-/// The loss as it is logged at once, before the store can be asked about it.
+/// Returns the loss as it is logged at once, before the store is queried about it.
 pub(super) fn loss(tenure: &Tenure, reason: &EndReason) -> String {
     match cause(tenure, reason, LeaseState::Unknown) {
         Some(cause) if *reason == EndReason::LeaseGone => format!("{reason}; {cause}"),
@@ -51,7 +51,7 @@ pub(super) fn loss(tenure: &Tenure, reason: &EndReason) -> String {
     }
 }
 
-/// The store's knowledge of the lease of a lost lock.
+/// State of the lease of a lost lock in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseState {
     Lives,
@@ -59,7 +59,7 @@ enum LeaseState {
     Unknown,
 }
 
-/// Describes what took the lock away, as far as the store can tell.
+/// Describes the cause of the loss, as far as the store reports it.
 async fn explain(bench: &Bench, grant: &Grant, reason: &EndReason) -> String {
     let entry = format!("entry {} of {}", grant.key(), bench.host);
     let asked = tokio::time::timeout(EXPLAIN_PATIENCE, bench.locks.lease_ttl(grant.lease())).await;
@@ -74,7 +74,7 @@ async fn explain(bench: &Bench, grant: &Grant, reason: &EndReason) -> String {
     }
 }
 
-/// Cause of a loss that the store brought about.
+/// Returns the cause of a loss, if it lies in the store.
 fn cause(tenure: &Tenure, reason: &EndReason, lease: LeaseState) -> Option<String> {
     let is_gone = match reason {
         EndReason::LeaseGone => true,
@@ -94,14 +94,14 @@ fn cause(tenure: &Tenure, reason: &EndReason, lease: LeaseState) -> Option<Strin
         ));
     }
     let known = match lease {
-        LeaseState::Lives => "its lease lives on, so somebody removed the entry by hand",
-        LeaseState::Ended => "its lease is gone: revoked by somebody, or expired",
-        LeaseState::Unknown => "the store could not be asked why",
+        LeaseState::Lives => "its lease is still valid, so the entry was deleted by hand",
+        LeaseState::Ended => "its lease has ended: revoked by an operator, or expired",
+        LeaseState::Unknown => "the store did not report the state of its lease",
     };
     (*reason != EndReason::LeaseGone).then(|| known.to_owned())
 }
 
-/// The last confirmation of a lease that had time left when the tenure ended.
+/// Describes the last confirmation of a lease that had time left when the tenure ended.
 fn renewed_in_time(tenure: &Tenure) -> Option<String> {
     let ended = tenure.ended_at()?;
     if ended >= tenure.last_deadline() {
@@ -169,7 +169,7 @@ pub(crate) const fn outcome(end: &RunEnd) -> leasehold_records::Outcome {
     }
 }
 
-/// The end of `text`, at most `most` bytes, and how many bytes were cut.
+/// Returns the end of `text`, at most `most` bytes, and the number of bytes cut.
 fn last_bytes(text: &str, most: usize) -> (&str, u64) {
     let mut cut = text.len().saturating_sub(most);
     while !text.is_char_boundary(cut) {
@@ -196,7 +196,7 @@ mod tests {
         tenure
     }
 
-    /// Fails when a loss that is the server's own reads like a missed renewal.
+    /// Fails when a loss that the server caused reads like a missed renewal.
     #[test]
     fn a_lease_that_ends_before_its_time_is_told_as_the_servers_doing() {
         let removed = EndReason::Removed { revision: 9 };

@@ -10,27 +10,28 @@
 //!           Sleeping                  (lost)               Ended
 //! ```
 //!
-//! A job with ticks takes three more steps, each a word with the store: it looks whether its tick is done
-//! already, before it waits for the lock; it claims the tick, under the lock, before the guest runs; and it
-//! marks the tick, after the guest has stopped and before the lock is given back.
+//! A job with ticks takes three more steps, each with requests to the store. Before it waits for the lock, it reads
+//! whether its tick is done already. Under the lock, before the guest runs, it claims the tick. After the guest has
+//! stopped, before the lock is given back, it marks the tick.
 //!
 //! ```text
 //!  Sleeping ──due──▶ Looking ──open──▶ Waiting ──acquired──▶ Claiming ──ours──▶ Running ──ended──▶ Marking ──▶ Releasing
-//!      ▲                │ done                                  │ somebody's                                    ▲
+//!      ▲                │ done                                  │ not ours                                      ▲
 //!      └────────────────┘                                       └───────────────────────────────────────────────┘
 //! ```
 //!
-//! A run needs more than its lock: a slot, secrets, directories, a clock that agrees with those of other hosts.
-//! A lack shows before the lock is had or while it is; either way the job gives back what it has,
-//! marks nothing, and stands back until there may be what it lacks. Its tick stays open for other hosts.
+//! A run needs more than its lock: a slot, secrets, directories, a clock that agrees with those of other hosts. A
+//! lack shows before the lock is acquired or while it is held. Either way the job gives back its lock and its place
+//! in the queue, and marks nothing. It stands back until the lack may have ended. Its tick stays open for other
+//! hosts.
 //!
 //! ```text
 //!  Looking, Waiting ──────────────lacks──────────────▶ StandingBack ──ready──▶ Looking, Waiting
 //!  Claiming, Pausing, Running ──lacks──▶ Releasing ──▶      ↺ lacks
 //! ```
 //!
-//! One piece of work is under way for a job at any time, and every piece ends in exactly one event.
-//! That is why there is nothing to lock and nothing to race.
+//! One piece of work is under way for a job at any time, and every piece ends in exactly one event. So nothing
+//! needs a lock, and no two events race.
 
 use std::time::Duration;
 
@@ -40,11 +41,11 @@ use super::clocks::SKEW;
 use leasehold_config::wall::UnixMs;
 use leasehold_config::{MissedTicks, Restart, Schedule, Ticks};
 
-/// A tick that is woken for this much too late passed while a busy machine did something else, not while
-/// it was suspended: the current one is run in its place.
+/// Longest lateness of a wake-up on a busy machine; a later one shows that the machine was suspended. A tick that
+/// passed within this time is replaced by the current one.
 const HICCUP: Duration = Duration::from_secs(1);
 
-/// What the machine needs to know of a job.
+/// Settings of a job that the machine needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) schedule: Schedule,
@@ -52,7 +53,7 @@ pub(crate) struct Rules {
     pub(crate) retries: u32,
 }
 
-/// This moment: pauses are measured on the boot-time clock, ticks come by wall time.
+/// The current moment: pauses are measured on the boot-time clock, ticks come by wall time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Now {
     pub(crate) boot: BootTime,
@@ -66,7 +67,7 @@ pub(crate) enum Until {
     Wall(UnixMs),
 }
 
-/// Why a run was started.
+/// Reason for which a run was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     Continuous,
@@ -74,26 +75,26 @@ pub(crate) enum Cause {
     Once,
 }
 
-/// Which run this is.
+/// Attempt and tick of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Turn {
-    /// From 1; grows while a failed run is tried again.
+    /// Number of the attempt, from 1; grows with each retry of a failed run.
     pub(crate) attempt: u32,
-    /// The tick that it is for, of a job that has them.
+    /// The tick of the run; `None` for a job without ticks.
     pub(crate) tick: Option<UnixMs>,
 }
 
-/// What a job is doing.
+/// Current activity of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Nothing until the timer; then this turn.
+    /// Waits for the timer; then starts this turn.
     Sleeping { until: Until, next: Turn },
-    /// Whether its tick is done already is being read. A `late` one only counts if it was begun.
+    /// Reads whether its tick is done already. A `late` tick is run only if a host has begun it.
     Looking { turn: Turn, late: bool },
-    /// Having what the run needs on this host, and then in the queue of its lock.
+    /// Gets the resources that the run needs on this host, and then waits in the queue of its lock.
     Waiting { turn: Turn },
-    /// Without lock and queue entry, for want of something on this host. It is looked for again at `until`,
-    /// or is a slot, which is waited for.
+    /// Waits without lock and queue entry, because this host lacks something. A lacking slot is waited for;
+    /// anything else is looked for again at `until`.
     StandingBack { turn: Turn, until: Option<BootTime> },
     /// The lock is held, and the tick is being claimed.
     Claiming { turn: Turn },
@@ -105,11 +106,11 @@ pub(crate) enum State {
     Marking { then: Then },
     /// The guest has stopped and the lock is being given back; then `then`.
     Releasing { then: Then },
-    /// Over.
+    /// The job has ended and does not run again.
     Ended(Ending),
 }
 
-/// What follows a release.
+/// Next step after a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     Wait(Turn),
@@ -118,14 +119,14 @@ pub(crate) enum Then {
     End(Ending),
 }
 
-/// Something that a run needs and does not have on this host now. The sentence is for people.
+/// Something that a run needs and does not have on this host now, with a sentence for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Lack {
-    /// As many guests run here as may.
+    /// A slot: as many guests run on this host as are allowed.
     Slot(String),
-    /// A clock that agrees with those of other hosts; it may be set during a pause.
+    /// A clock that agrees with those of other hosts. It is checked again after a pause, for it may have been set.
     Clock(String),
-    /// A secret, a directory or memory; it may be there after a pause.
+    /// A secret, a directory or memory. It is checked again after a pause.
     Other(String),
 }
 
@@ -136,7 +137,7 @@ impl Lack {
         }
     }
 
-    /// True if it is the same for people: what clocks show in a sentence changes all the time.
+    /// True if both read the same to a person. The numbers in a sentence about slots or clocks change at every check.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Slot(_), Self::Slot(_)) | (Self::Clock(_), Self::Clock(_)) => true,
@@ -151,103 +152,103 @@ impl Lack {
     }
 }
 
-/// How a job ended for good.
+/// Final result of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// A `once` job that succeeded.
     Finished,
-    /// It failed and is not tried again.
+    /// The last run failed and is not retried.
     Failed(String),
-    /// A `once` job that did not get its lock in the time it was given.
+    /// A `once` job that did not get its lock within its waiting time.
     NotAcquired(String),
     /// The host was asked to stop.
     Stopped,
 }
 
-/// What the run says about what should follow.
+/// Effect of a run's end on the job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It did its work.
+    /// The run succeeded.
     Done,
-    /// It wants the lock kept and to run again after this.
+    /// The guest asked to keep the lock and to run again after this pause.
     Again(Duration),
-    /// It failed in a way that trying again may mend.
+    /// The run failed, and a retry may succeed.
     Failed(String),
-    /// It failed in a way that trying again will not mend.
+    /// The run failed, and a retry would fail too.
     Fatal(String),
     /// The lock was lost.
     Lost,
-    /// The host asked it to stop.
+    /// The host stopped the run.
     Stopped,
     /// The guest was never started.
     Lacks(Lack),
 }
 
-/// Why there was no grant.
+/// Reason for which no grant was acquired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Missed {
-    /// Somebody else had it for longer than we were to wait.
+    /// Another holder kept the lock for longer than the job was to wait.
     Contended(String),
-    /// Something that may be better in a moment.
+    /// A failure that may have passed after a pause.
     Trouble(String),
     /// The store did not answer.
     Away(String),
-    /// The lock was not asked for, or was given back at once.
+    /// Something was lacking: the lock was not requested, or was given back at once.
     Lacks(Lack),
-    /// The host asked to stop.
+    /// The host stops.
     Cancelled,
 }
 
-/// What a look at a tick has shown.
+/// State of a tick as read without the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// Nobody has begun it, or it could not be read.
+    /// No host has begun it, or it could not be read.
     Open,
-    /// Somebody has begun it, and not finished yet.
+    /// A host has begun it and not finished it yet.
     Begun,
-    /// It is done, or a later one is begun.
+    /// The tick is done, or a later one has been begun.
     Over { known: UnixMs, reason: String },
-    /// This host is not one to run it now.
+    /// This host lacks something to run the tick now.
     Lacks(Lack),
 }
 
-/// What has become of claiming a tick.
+/// Result of claiming a tick.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// This one is ours to run; it may be a newer one than was asked for.
+    /// This host claimed the tick, which may be newer than the one requested.
     Ours { tick: UnixMs, attempt: u32 },
-    /// It is done, or a later one is begun.
+    /// The tick is done, or a later one has been begun.
     Over { known: UnixMs, reason: String },
-    /// It has failed, and its next attempt is not due yet.
+    /// An attempt at it has failed, and the next one is not due yet.
     NotYet { wait: Duration, reason: String },
-    /// This host is not one to run it now.
+    /// This host lacks something to run the tick now.
     Lacks(Lack),
-    /// The lock was lost before it was claimed.
+    /// The lock was lost before the tick was claimed.
     Lost,
-    /// Something that may be better in a moment.
+    /// A failure that may have passed after a pause.
     Trouble(String),
 }
 
-/// What is written down about the tick of a run that has ended.
+/// New state of a tick in its record, once its run has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
-    /// Nobody is to run it again.
+    /// The tick is not to be run again.
     Done,
-    /// It is to be run again, by whoever has the lock, but not before this.
+    /// The tick is to be run again, by the next holder of the lock, but not before this time.
     Retry { not_before: UnixMs },
 }
 
-/// What happened.
+/// Input of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The timer of `Sleeping` or `Pausing` is up, or the clock it goes by was set.
+    /// The timer of `Sleeping` or `Pausing` has ended, or the wall clock that it follows was set.
     Woke,
     /// The sleep was cut short because the host stops.
     Cancelled,
     Looked(Look),
-    /// The resource that was lacking may be had now: it is reserved, but for the lock.
+    /// The lacking resource may be available now. All that the run needs but the lock is reserved.
     Ready,
-    /// The run that was to come next lacks something, still or again.
+    /// The next run lacks something, still or again.
     Lacks(Lack),
     Acquired,
     Missed(Missed),
@@ -255,60 +256,60 @@ pub(crate) enum Event {
     RunEnded(Verdict),
     /// The lock was lost while no guest ran.
     LostWhilePausing,
-    /// The tick is marked, or that was given up.
+    /// The tick is marked, or marking it was given up.
     Marked,
     Released,
 }
 
-/// What is to be done.
+/// Output of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Sleep until then, or until the wall clock is set, and say `Woke`.
+    /// Sleep until then, or until the wall clock is set; then send `Woke`.
     Sleep { until: Until },
-    /// Read what has become of this tick.
+    /// Read the state of this tick.
     Look { tick: UnixMs },
-    /// Have what the run needs on this host, and join the queue.
+    /// Get what the run needs on this host, and join the queue.
     Acquire,
-    /// Wait for a slot, or until this moment; then have what the run needs on this host.
+    /// Wait for a slot, or until this moment; then get what the run needs on this host.
     StandBack { until: Option<BootTime> },
-    /// Claim this tick, or, if nobody has begun it and a newer one is due, that one.
+    /// Claim this tick. If no host has begun it and a newer one is due, claim the newest.
     Claim { tick: UnixMs, newest: UnixMs },
     /// Run the guest under the grant that was just acquired or is still held.
     Run(Turn),
-    /// Keep the grant for this long, then say `Woke`.
+    /// Keep the grant for this long, then send `Woke`.
     Pause(Duration),
-    /// Write down what has become of this tick.
+    /// Write the new state of this tick.
     Mark { tick: UnixMs, mark: Mark },
     /// Give the grant back.
     Release,
-    /// Tell people that a run is skipped.
+    /// Log that a run is skipped.
     TellSkipped(String),
-    /// Tell people that other hosts have to run the job for now.
+    /// Log that other hosts have to run the job for now.
     TellStandingBack(Lack),
-    /// Tell people that the job is tried again after a pause.
+    /// Log that the job is tried again after a pause.
     TellBackoff { delay: Duration, reason: String },
-    /// Tell people that it is over.
+    /// Log the final result.
     TellEnded(Ending),
 }
 
-/// The longest a run may have failed to count as stable: after that a failure starts over at the
-/// first pause. Ten first pauses tell a crash loop from a crash.
+/// Run time, in first pauses, after which a failed run counts as stable: the next pause is then the first one
+/// again. Ten first pauses separate a crash loop from a crash.
 const STABLE_PAUSES: u32 = 10;
 
-/// The least time between the starts of two runs under one grant, but for jobs that may fail faster. A guest chooses
-/// its pause itself, and each run is a grant's worth of work for the host.
+/// Shortest time between the starts of two runs under one grant; a job whose first pause is shorter may use that. A
+/// guest chooses its pause itself, and each run costs the host as much as a grant.
 const LEAST_BEAT: Duration = Duration::from_millis(100);
 
-/// Advances a job.
+/// State machine of one job.
 ///
-/// `failures` counts failures in a row and belongs to the job; `stopping` is whether the host stops;
-/// `jitter` is in `0.0..1.0` and spreads pauses and ticks so that hosts do not come back in step.
+/// `failures` counts the job's failures in a row, and `stopping` is set when the host stops. `jitter` is in
+/// `0.0..1.0` and spreads pauses and ticks, so that hosts do not come back in step.
 pub(crate) struct Machine {
     pub(crate) rules: Rules,
     pub(crate) failures: u32,
     pub(crate) stopping: bool,
-    /// The latest tick that is no longer this host's business. What comes later is planned by it, so that a
-    /// clock that is put back brings nothing twice.
+    /// The latest tick that this host has nothing left to do for. Later ticks are planned after it, so that a clock
+    /// that is put back brings no tick twice.
     handled: Option<UnixMs>,
 }
 
@@ -322,7 +323,7 @@ impl Machine {
         }
     }
 
-    /// Takes one event in.
+    /// Applies one event.
     pub(crate) fn step(
         &mut self,
         state: State,
@@ -375,8 +376,8 @@ impl Machine {
                 | State::StandingBack { .. },
                 _,
             ) => ended(Ending::Stopped),
-            // An event that its state does not expect is a fault of ours. Ending the job is safe and
-            // visible; going on would be neither.
+            // An event that its state does not expect is an internal error. Ending the job is safe and visible;
+            // going on would be neither.
             (state @ State::Ended(_), _) => (state, vec![]),
             (state, event) => ended(Ending::Failed(format!(
                 "internal: {event:?} while {state:?}"
@@ -384,7 +385,7 @@ impl Machine {
         }
     }
 
-    /// The first state of a job and what to do about it.
+    /// Returns the first state of a job and its actions.
     pub(crate) fn start(&mut self, now: Now, jitter: f64) -> (State, Vec<Action>) {
         let Schedule::Ticks(ticks) = &self.rules.schedule else {
             let turn = Turn {
@@ -398,12 +399,12 @@ impl Machine {
         };
         let turn = Turn::of(newest);
         let is_due = match ticks.missed() {
-            // Of a period the current slot is what a job that has just come begins with.
+            // A job that starts runs the current slot of its period.
             MissedTicks::Skip => ticks.beat().is_period(),
             MissedTicks::CatchUp => true,
         };
         if !is_due {
-            // It passed unseen; but if somebody began it and did not come to its end, it is finished.
+            // The tick passed before the job started. If a host began it and did not finish it, it is run now.
             return look(turn, true);
         }
         let until = newest.after(ticks.jitter().mul_f64(jitter));
@@ -414,17 +415,17 @@ impl Machine {
         look(turn, false)
     }
 
-    /// It is time, or the clock was set.
+    /// Handles the end of the sleep, or a change of the wall clock during it.
     fn woke(&mut self, until: Until, turn: Turn, now: Now, jitter: f64) -> (State, Vec<Action>) {
         let (Some(tick), Schedule::Ticks(ticks)) = (turn.tick, &self.rules.schedule) else {
             return (State::Waiting { turn }, vec![Action::Acquire]);
         };
         let Until::Wall(due) = until else {
             if tick > now.wall.after(SKEW) {
-                // The clock was put right meanwhile.
+                // The clock was set back to the right time meanwhile.
                 return then_enter(self.plan(now, jitter));
             }
-            // After a pause: still the same tick.
+            // The pause is over, and the tick is the same.
             return look(turn, false);
         };
         if now.wall < due {
@@ -449,7 +450,7 @@ impl Machine {
         jitter: f64,
     ) -> (State, Vec<Action>) {
         match look {
-            // It was not this host's business; what comes next is planned from now on.
+            // No host has begun it, and a late tick is skipped. The next one is planned from now on.
             Look::Open if late => then_enter(self.plan(now, jitter)),
             Look::Open | Look::Begun => (State::Waiting { turn }, vec![Action::Acquire]),
             Look::Lacks(lack) => self.lacks(turn, lack, now, jitter),
@@ -464,13 +465,13 @@ impl Machine {
         }
     }
 
-    /// There is what was lacking, and maybe a newer tick.
+    /// Goes on after a lack has ended, perhaps with a newer tick.
     fn ready(&self, turn: Turn, now: Now, jitter: f64) -> (State, Vec<Action>) {
         let (Some(tick), Schedule::Ticks(ticks)) = (turn.tick, &self.rules.schedule) else {
             return (State::Waiting { turn }, vec![Action::Acquire]);
         };
         if tick > now.wall {
-            // The clock was set, and it never came.
+            // The clock was set back, and this tick is in the future again.
             return then_enter(self.plan(now, jitter));
         }
         let newest = ticks.beat().newest(now.wall).unwrap_or(tick).max(tick);
@@ -482,7 +483,7 @@ impl Machine {
         (state, actions)
     }
 
-    /// Stands back from a lock that is not held.
+    /// Stands back without a lock.
     fn lacks(&mut self, turn: Turn, lack: Lack, now: Now, jitter: f64) -> (State, Vec<Action>) {
         let then = self.stand_back(turn, &lack, now, jitter);
         let (state, mut actions) = then_enter(then);
@@ -492,7 +493,7 @@ impl Machine {
         (state, actions)
     }
 
-    /// Stands back from a lock that is held: it goes back first, and nothing is marked.
+    /// Stands back under a lock: releases it first, and marks nothing.
     fn lacks_with_lock(
         &mut self,
         turn: Turn,
@@ -521,7 +522,7 @@ impl Machine {
             return run(turn, now);
         };
         if tick > now.wall.after(SKEW) {
-            // The clock was put right meanwhile.
+            // The clock was set back to the right time meanwhile.
             return release(self.plan(now, jitter));
         }
         let newest = ticks.beat().newest(now.wall).unwrap_or(tick).max(tick);
@@ -533,7 +534,7 @@ impl Machine {
 
     fn claimed(&mut self, turn: Turn, claim: Claim, now: Now, jitter: f64) -> (State, Vec<Action>) {
         match claim {
-            // Claimed and not run: it stays for another host to take over.
+            // The claimed tick is not run here; another host takes it over.
             Claim::Ours { .. } if self.stopping => release(Then::End(Ending::Stopped)),
             Claim::Ours { tick, attempt } => {
                 let asked = turn.tick.unwrap_or(tick);
@@ -600,7 +601,7 @@ impl Machine {
                     release(Then::Sleep { until, next })
                 }
             },
-            // The work is unfinished and nobody is to blame: back into the queue.
+            // The work is unfinished, and the guest did not fail: it waits in the queue again.
             Verdict::Lost => release(self.or_stop(Then::Wait(Turn {
                 attempt: turn.attempt + 1,
                 ..turn
@@ -636,7 +637,7 @@ impl Machine {
                 .next(tick)
                 .is_some_and(|next| next <= not_before)
         {
-            // Before it could be tried again, the next one is due.
+            // The next tick is due before this one could be retried.
             return self.mark_done(turn, now, jitter);
         }
         let then = Then::Sleep {
@@ -684,7 +685,7 @@ impl Machine {
         }
     }
 
-    /// Not the guest's failure, so not an attempt of it: the same turn after a pause.
+    /// Starts the same turn again after a pause. The guest did not fail, so the attempt is not counted.
     fn try_again(
         &mut self,
         turn: Turn,
@@ -699,7 +700,7 @@ impl Machine {
         (state, actions)
     }
 
-    /// The same turn after a pause, without the lock.
+    /// Releases the lock, and starts the same turn again after a pause.
     fn release_and_pause(
         &self,
         turn: Turn,
@@ -713,7 +714,7 @@ impl Machine {
         (state, actions)
     }
 
-    /// The next pause: doubles with each failure in a row, and lies in its upper half.
+    /// Returns the next pause: it doubles with each failure in a row, and lies in its upper half.
     fn backoff(&mut self, jitter: f64) -> Duration {
         let doublings = self.failures.min(20);
         self.failures = self.failures.saturating_add(1);
@@ -726,7 +727,8 @@ impl Machine {
         self.handled = self.handled(now).max(tick);
     }
 
-    /// Leaves behind what the store knows to be over; but not what a host whose clock is ahead has run.
+    /// Leaves behind ticks that the store shows to be over, except those that a host with a clock ahead of ours has
+    /// run.
     fn handle_known(&mut self, tick: Option<UnixMs>, known: UnixMs, now: Now) {
         self.handle(tick, now);
         if known <= now.wall {
@@ -734,11 +736,11 @@ impl Machine {
         }
     }
 
-    /// The next tick that is this host's business. Those that have passed meanwhile are left out, or the
-    /// newest of them is caught up with.
+    /// Plans the next tick for this host. Ticks that have passed meanwhile are skipped, or the newest of them is
+    /// caught up with.
     fn plan(&self, now: Now, jitter: f64) -> Then {
         let Schedule::Ticks(ticks) = &self.rules.schedule else {
-            return Then::End(Ending::Failed("internal: a tick of a job without".into()));
+            return Then::End(Ending::Failed("internal: a tick without a schedule".into()));
         };
         let handled = self.handled(now);
         let is_new = |tick: &UnixMs| handled.is_none_or(|handled| *tick > handled);
@@ -751,7 +753,7 @@ impl Machine {
                 until: Until::Wall(tick.after(ticks.jitter().mul_f64(jitter.clamp(0.0, 1.0)))),
                 next: Turn::of(tick),
             },
-            None => Then::End(Ending::Failed("its last tick has been".into())),
+            None => Then::End(Ending::Failed("its schedule has no further tick".into())),
         }
     }
 
@@ -762,14 +764,14 @@ impl Machine {
         first.or_else(|| handled.and_then(|handled| ticks.beat().next(handled)))
     }
 
-    /// The latest tick that is no longer this host's business. What a clock brought that was far ahead, and has
-    /// been put right since, is not that tick.
+    /// The latest tick that this host has nothing left to do for. A tick that came while the clock was far ahead
+    /// does not count once the clock has been set right.
     fn handled(&self, now: Now) -> Option<UnixMs> {
         self.handled
             .filter(|handled| *handled <= now.wall.after(SKEW))
     }
 
-    /// The clock was set while this tick was waited for: another may come first now.
+    /// Plans again after the clock was set while this tick was waited for: another tick may come first now.
     fn replan(&self, due: UnixMs, tick: UnixMs, now: Now, jitter: f64) -> Then {
         let same = Then::Sleep {
             until: Until::Wall(due),
@@ -792,7 +794,7 @@ impl Machine {
 }
 
 impl Turn {
-    /// The first attempt at this tick.
+    /// Returns the first attempt at this tick.
     const fn of(tick: UnixMs) -> Self {
         Self {
             attempt: 1,
@@ -852,7 +854,7 @@ fn ended(ending: Ending) -> (State, Vec<Action>) {
 }
 
 impl Rules {
-    /// Why a run of such a job starts.
+    /// Returns the reason for which runs of this job start.
     pub(crate) const fn cause(&self) -> Cause {
         match &self.schedule {
             Schedule::KeepRunning => Cause::Continuous,

@@ -1,4 +1,4 @@
-//! What the job machine does, event by event. Wall time and boot time agree here unless a test says otherwise.
+//! Behaviour of the job machine, event by event. Wall time and boot time agree here unless a test sets them apart.
 
 use std::path::Path;
 
@@ -52,7 +52,7 @@ fn to_the_lock(machine: &mut Machine, start: u64) -> State {
     }
 }
 
-/// Brings a job that has its lock to its run; a tick is claimed as it was asked for.
+/// Brings a job that has its lock to its run; a tick is claimed as requested.
 fn to_the_run(machine: &mut Machine, state: State, now: u64) -> State {
     let (state, actions) = machine.step(state, Event::Acquired, at(now), 1.0);
     let [Action::Claim { newest, .. }] = actions[..] else {
@@ -72,7 +72,7 @@ fn run(machine: &mut Machine, end: u64, verdict: Verdict) -> (State, Vec<Action>
     machine.step(state, Event::RunEnded(verdict), at(end), 1.0)
 }
 
-/// Gives the lock back, after the tick was marked if there is one.
+/// Gives the lock back; a tick, if there is one, is marked first.
 fn released(machine: &mut Machine, state: State, now: u64) -> (State, Vec<Action>) {
     let state = match state {
         State::Marking { .. } => {
@@ -185,7 +185,7 @@ fn a_run_that_overruns_its_period_is_followed_at_once_where_ticks_are_caught_up_
     let mut machine = machine("every = \"10s\"\nmissed = \"catch-up\"");
     let (state, _) = run(&mut machine, 135, Verdict::Done);
     let (state, actions) = released(&mut machine, state, 135);
-    // The newest of those that passed, and of them no other.
+    // Only the newest of those that passed is run.
     let until = Until::Wall(second(130));
     assert_eq!(actions, [Action::Sleep { until }]);
     let (state, _) = machine.step(state, Event::Woke, at(135), 0.0);
@@ -230,8 +230,8 @@ fn a_host_that_starts_runs_the_slot_it_starts_in_and_no_tick_of_cron_that_passed
     assert!(matches!(state, State::Looking { turn, late: false } if turn == attempt(1, 3600)));
 }
 
-/// Its host died in the middle, and this one starts up: whatever is to become of missed ticks, this one was
-/// not missed but cut off.
+/// Its host died in the middle of the tick, and this one starts. The tick was not missed but cut off, so the
+/// setting for missed ticks does not apply.
 #[test]
 fn a_tick_that_was_begun_is_finished_by_a_host_that_starts() {
     let mut machine = machine("cron = \"0 * * * *\"");
@@ -270,7 +270,7 @@ fn a_tick_that_somebody_has_run_meanwhile_is_skipped_and_the_lock_given_back() {
     let (state, actions) = machine.step(state, Event::Claimed(over), at(125), 0.0);
     let told = Action::TellSkipped("run by b".into());
     assert_eq!(actions, [Action::Release, told]);
-    // What passed while the other host ran is left out here as it is there.
+    // Ticks that passed while the other host ran are skipped here as they are there.
     let (state, _) = released(&mut machine, state, 125);
     assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 130)));
 }
@@ -320,7 +320,7 @@ fn a_retry_that_is_not_due_is_waited_for_without_the_lock() {
     let mut machine = machine("every = \"1h\"\nrestart = { min = \"1s\", max = \"20s\" }");
     let state = to_the_lock(&mut machine, 3600);
     let (state, _) = machine.step(state, Event::Acquired, at(3601), 0.0);
-    // Its clock may be anywhere: nobody waits longer than this job ever pauses.
+    // The clock of the other host may show any time: no host waits longer than the job's longest pause.
     let not_yet = Claim::NotYet {
         wait: Duration::from_secs(500),
         reason: "failed on b".into(),
@@ -348,7 +348,7 @@ fn a_tick_never_comes_early_and_a_clock_that_was_put_back_brings_none_twice() {
     let mut machine = machine("every = \"10s\"");
     let (state, _) = run(&mut machine, 101, Verdict::Done);
     let (state, _) = released(&mut machine, state, 101);
-    // Put back by a minute: what has been run is in the future now.
+    // Put back by a minute: the tick that was run is in the future now.
     let back = Now {
         wall: second(41),
         ..at(101)
@@ -371,7 +371,7 @@ fn a_clock_that_was_put_right_before_its_tick_brings_the_tick_that_is_next_now()
     assert_eq!(actions, [Action::Sleep { until }]);
 }
 
-/// Its clock was four years ahead, and it had run a tick by it when it was put right.
+/// The clock was four years ahead, and a tick was run by it before it was set right.
 #[test]
 fn a_clock_that_was_years_ahead_does_not_keep_a_job_from_its_ticks() {
     let mut machine = machine("every = \"10s\"");
@@ -390,7 +390,7 @@ fn a_clock_that_was_years_ahead_does_not_keep_a_job_from_its_ticks() {
     assert_eq!(actions, [Action::Sleep { until }]);
     assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 110)));
 
-    // Put right while it waits for the lock, or for the next attempt.
+    // Set right while the job waits for the lock, or for the next attempt.
     let turn = attempt(1, years);
     let waiting = State::Waiting { turn };
     let (_, actions) = machine.step(waiting, Event::Acquired, right, 0.0);
@@ -450,7 +450,7 @@ fn again_keeps_the_lock_and_a_loss_in_the_pause_goes_back_to_the_queue() {
         let mut machine = machine(schedule);
         let (state, actions) = run(&mut machine, 101, Verdict::Again(SECOND));
         assert_eq!(actions, [Action::Pause(SECOND)]);
-        // Still the same tick, which is ours: nothing is claimed again.
+        // The tick is the same and is claimed already: it is not claimed again.
         let (resumed, actions) = machine.step(state.clone(), Event::Woke, at(102), 1.0);
         assert!(matches!(resumed, State::Running { .. }));
         assert!(matches!(actions[..], [Action::Run(_)]));
@@ -516,7 +516,7 @@ fn a_stopping_host_starts_nothing_and_ends_everything() {
     assert_eq!(state, State::Ended(Ending::Stopped));
 }
 
-/// What it has begun stays begun, and what it has done is marked as done.
+/// A tick that was begun stays begun, and one that is done is marked as done.
 #[test]
 fn a_stopping_host_leaves_its_tick_to_another_unless_it_is_done() {
     let mut machine = machine("every = \"10s\"");
@@ -604,7 +604,8 @@ fn a_lack_that_stays_is_looked_for_in_growing_pauses() {
     assert_eq!(pauses, [1, 2, 4, 4]);
 }
 
-/// A lack is not an attempt, and what is not started is not marked: the tick stays for other hosts.
+/// A lack does not count as an attempt, and a tick that was not started is not marked: it stays open for other
+/// hosts.
 #[test]
 fn a_tick_that_cannot_be_started_is_given_back_unmarked() {
     for lack in [no_slot(), no_secret()] {
@@ -640,7 +641,7 @@ fn a_job_that_is_ready_again_looks_at_the_newest_tick_first() {
     let (newer, actions) = machine.step(state.clone(), Event::Ready, at(135), 0.0);
     assert!(matches!(newer, State::Looking { turn, late: false } if turn == attempt(1, 130)));
     assert!(matches!(&actions[0], Action::TellSkipped(told) if told.contains("00:01:40Z")));
-    // Its clock was put back meanwhile: no tick comes early.
+    // The clock was put back meanwhile: no tick comes early.
     let (early, _) = machine.step(state, Event::Ready, at(95), 0.0);
     assert!(matches!(early, State::Sleeping { next, .. } if next == attempt(1, 100)));
 }
@@ -674,7 +675,7 @@ fn a_host_that_stops_ends_what_stands_back_and_says_no_more_of_it() {
     assert_eq!(state, State::Ended(Ending::Stopped));
 }
 
-/// Whether this action is a piece of work, which ends in one event; the others are words to people.
+/// True if this action is a piece of work, which ends in one event; the others are log entries.
 fn is_work(action: &Action) -> bool {
     !matches!(
         action,
@@ -685,7 +686,7 @@ fn is_work(action: &Action) -> bool {
     )
 }
 
-/// Any of the ways in which this piece of work can end.
+/// Returns any of the ways in which this piece of work can end.
 fn any_end(work: &Action, rng: &mut fastrand::Rng, now: Now) -> Event {
     let reason = || "because".to_owned();
     let pick = rng.u32(0..10);
@@ -736,12 +737,12 @@ fn any_end(work: &Action, rng: &mut fastrand::Rng, now: Now) -> Event {
         Action::Sleep { .. } | Action::Pause(_) => Event::Woke,
         Action::Mark { .. } => Event::Marked,
         Action::Release => Event::Released,
-        _ => panic!("{work:?} is no work, at {now:?}"),
+        _ => panic!("{work:?} is not a piece of work, at {now:?}"),
     }
 }
 
-/// Whatever happens in whatever order, and however the clock is set within the skew: one piece of work at a time, nothing of a
-/// tick without the lock, no run without a claim, and no tick after it was done.
+/// For any events in any order, and for any setting of the clock within the skew: one piece of work at a time.
+/// Nothing is done to a tick without the lock, no run starts without a claim, and no tick runs after it was done.
 #[test]
 fn any_order_of_events_leaves_one_piece_of_work_and_brings_no_tick_that_is_done() {
     let jobs = [
@@ -792,7 +793,7 @@ fn any_order_of_events_leaves_one_piece_of_work_and_brings_no_tick_that_is_done(
                 1 => now.wall.after(SECOND * rng.u32(0..500)),
                 _ => now.wall.after(passed),
             };
-            // Put back by more than this, a clock may bring again what it brought.
+            // A clock that is put back by more than this may bring a tick again.
             now.wall = now.wall.max(highest.before(SKEW));
             highest = highest.max(now.wall);
             let event = any_end(&work, &mut rng, now);

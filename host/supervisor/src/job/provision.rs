@@ -1,11 +1,11 @@
-//! Provisions: everything that a run needs on this host, had before its lock is asked for. That is a slot, the
-//! values of its secrets and its directories; the plugin came with the bench.
+//! Provisions: all that a run needs on this host, obtained before its lock is requested. That is a slot, the values
+//! of its secrets, and its directories; the plugin is part of the job's context.
 //!
-//! A slot is never held while a job waits in a queue: a thousand queues may be followed by a host with 32
-//! slots. Nor is a lock held by a job that waits for a slot: it would keep idle hosts from the work. So a slot
-//! is reserved for a moment on the way to the lock, given up once the job has to queue, and taken again at the
-//! grant. If none is free then, the lock goes back at once and the job stands back until it has a slot; that
-//! one it keeps on its way back, so that a host that is always full starves none of its jobs.
+//! A slot is never held while a job waits in a queue: a host with 32 slots may follow a thousand queues. Nor is a
+//! lock held by a job that waits for a slot, for that would keep idle hosts from the work. So a slot is reserved
+//! for a moment on the way to the lock. It is given up once the job has to queue, and taken again at the grant. If
+//! none is free then, the lock goes back at once and the job stands back until it has a slot. It keeps that slot on
+//! its way back to the lock, so that a host that is always full starves none of its jobs.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,20 +18,21 @@ use super::machine::Lack;
 use leasehold_config::secrets::Secrets;
 use leasehold_runtime::{Runtime, Slot};
 
-/// The longest that a job waits for a slot before it stands back, that a slot is reserved for a job whose
-/// lock has not come, and that a pause may last longer for want of a slot.
+/// Longest wait of a job for a slot before it stands back. Also the longest reservation of a slot for a job without
+/// its lock, and the longest extension of a pause for lack of a slot.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// Everything that one run is started with.
+/// Resources with which one run is started.
 pub(crate) struct Provisions {
     pub(crate) slot: Slot,
     pub(crate) secrets: Secrets,
-    /// The version of the job that these secrets are of.
+    /// The version of the job that the secrets belong to.
     of: Arc<Bench>,
 }
 
 impl Provisions {
-    /// Before the lock is asked for, and at the end of a pause: waits for a slot, but not for long.
+    /// Gets the provisions before the lock is requested, or at the end of a pause: waits for a slot, but not for
+    /// long.
     pub(crate) async fn soon(bench: &Arc<Bench>) -> Result<Self, Lack> {
         let secrets = local(bench).await?;
         let slot = match try_slot(bench) {
@@ -41,7 +42,7 @@ impl Provisions {
         Self::of(bench, slot, secrets)
     }
 
-    /// Under a lock that others wait for: now or not at all.
+    /// Gets the provisions under a lock that others wait for: does not wait for a slot.
     pub(crate) async fn now(bench: &Arc<Bench>) -> Result<Self, Lack> {
         let slot = try_slot(bench);
         if slot.is_none() {
@@ -50,13 +51,13 @@ impl Provisions {
         Self::of(bench, slot, local(bench).await?)
     }
 
-    /// For a job that stands back: when it is its turn to have a slot.
+    /// Gets the provisions of a job that stands back: waits for its turn to have a slot.
     pub(crate) async fn in_turn(bench: &Arc<Bench>) -> Result<Self, Lack> {
         let slot = slot_in_turn(bench).await;
         Self::of(bench, Some(slot), local(bench).await?)
     }
 
-    /// The same for this version of the job, which may have other secrets.
+    /// Returns the same provisions for this version of the job, which may have other secrets.
     pub(crate) async fn renewed(self, bench: &Arc<Bench>) -> Result<Self, Lack> {
         if Arc::ptr_eq(&self.of, bench) {
             return Ok(self);
@@ -102,7 +103,7 @@ fn no_slot(bench: &Bench) -> Lack {
     })
 }
 
-/// The job's secrets as they are now, if its directories are there as well and its plugin may run.
+/// Reads the job's secrets as they are now. Fails if a directory cannot be used or the plugin is in quarantine.
 async fn local(bench: &Bench) -> Result<Secrets, Lack> {
     let sha256 = &bench.plugin.facts().sha256;
     if let Some(reason) = bench.quarantine.reason(sha256, bench.wall.now()).await {
@@ -137,7 +138,7 @@ impl Reserve {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Gives up what is reserved when a moment has passed.
+    /// Gives up the reserved resources after a moment.
     pub(crate) async fn expire(&self) -> Infallible {
         tokio::time::sleep(MOMENT).await;
         drop(self.take());

@@ -1,7 +1,7 @@
-//! One run of a job: from the grant to the guest, and what is said and written down of it.
+//! One run of a job: from the grant to the guest, with its log events and its record.
 //!
 //! Between grant and guest nothing is logged: waking the thread that writes the log would make the guest wait.
-//! This file must never hand the grant back before the guest is gone.
+//! The grant is handed back only after the guest has stopped.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -28,15 +28,15 @@ use leasehold_runtime::{
     Authority, GuestEvent, Limit, PollMark, RunEnd, RunReport, RunSpec, Trigger,
 };
 
-/// Events of one guest that may wait to be logged.
+/// Number of events of one guest that may wait to be logged.
 const GUEST_EVENTS: usize = 512;
 
-/// Which run this is of all runs of the host.
+/// Position of a run among all runs of the host.
 pub(crate) struct RunNumber {
     pub(crate) sequence: u32,
     pub(crate) turn: Turn,
     pub(crate) cause: Cause,
-    /// When the lock was acquired, if nobody has said so yet.
+    /// Time when the lock was acquired, if that is not logged yet.
     pub(crate) acquired: Option<BootTime>,
 }
 
@@ -71,10 +71,10 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs the guest and passes on what it says.
+    /// Runs the guest and forwards its events.
     async fn guest(&self, provisions: Provisions) -> RunReport {
         let (bench, grant) = (self.bench, self.grant);
-        // The job may have changed since; a run is of one version.
+        // The job may have changed since the resources were obtained; a run is of one version.
         let Provisions { slot, secrets, .. } = match provisions.renewed(bench).await {
             Ok(provisions) => provisions,
             Err(lack) => {
@@ -95,8 +95,8 @@ impl Run<'_> {
         };
         let first = bench.quarantine.begin(self.record()).await;
         let (events, mut heard) = mpsc::channel(GUEST_EVENTS);
-        // Polled after the guest, which must not be delayed by what is said of its start; a guest that spins
-        // yields at its next tick.
+        // Polled after the guest, so that logging its start does not delay it. A guest that spins yields at its
+        // next tick.
         let tell = async {
             self.tell_start();
             let about = self.about();
@@ -126,7 +126,7 @@ impl Run<'_> {
         if let (Some(first), false) = (&first, matches!(report.end, RunEnd::Unstarted(_))) {
             first.prove().await;
         }
-        // A guest that was stopped first has closed its events before the loss was heard here.
+        // A guest that was stopped first has closed its events before the loss was received here.
         if let (RunEnd::Lost(reason), false) = (&report.end, told_loss) {
             self.tell_loss(reason);
         }
@@ -171,7 +171,7 @@ impl Run<'_> {
         }
     }
 
-    /// Says and writes down that it has begun.
+    /// Logs and records the start.
     fn tell_start(&self) {
         let bench = self.bench;
         if let Some(at) = self.number.acquired {
@@ -191,7 +191,7 @@ impl Run<'_> {
         bench.journal.run_started(self.record());
     }
 
-    /// Says when and why the lock was lost.
+    /// Logs when and why the lock was lost.
     fn tell_loss(&self, reason: &EndReason) {
         let at = self.grant.tenure().ended_at();
         let at = at.unwrap_or_else(|| self.bench.clock.now());
@@ -200,7 +200,7 @@ impl Run<'_> {
         self.bench.timeline.say_at(at, self.about(), lost);
     }
 
-    /// Says and writes down how it has ended.
+    /// Logs and records the end.
     fn tell_end(&self, report: &RunReport, detail: &str) {
         self.bench.timeline.say(
             self.about(),
@@ -223,7 +223,7 @@ impl Run<'_> {
         self.bench.journal.run_ended(record);
     }
 
-    /// Its record, as long as it runs.
+    /// Returns the record of the run while it is running.
     fn record(&self) -> RunRecord {
         let (_, started) = self.started;
         RunRecord {
@@ -251,7 +251,7 @@ impl Run<'_> {
     }
 }
 
-/// Lets a plugin prove itself by a run that goes on.
+/// Marks the plugin as proven once its run has lasted for [`PROBATION`].
 async fn proves(first: Option<&FirstRun>) -> Infallible {
     if let Some(first) = first {
         tokio::time::sleep(PROBATION).await;
@@ -283,7 +283,7 @@ fn pass_on(bench: &Bench, about: &About, event: GuestEvent) {
                 total,
                 message: message.clone(),
             };
-            // The newest progress is what matters; one that finds no room is replaced by the next.
+            // Only the newest progress matters; a value that finds no room is replaced by the next.
             let _ = bench.progress.try_send((bench.name.clone(), progress));
             bench.timeline.say_at(
                 at,

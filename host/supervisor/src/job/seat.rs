@@ -1,6 +1,6 @@
-//! A seat: one job of a running host and everything known about it, whatever version of it is in force.
+//! A job of a running host and everything known about it, whatever version of it is in force.
 //!
-//! Plain state, owned by the supervisor. Must never start or await anything.
+//! Plain state, owned by the supervisor. Nothing here starts or awaits work.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,10 +11,10 @@ use super::bench::Bench;
 use super::machine::{Ending, Lack, Machine, Rules, State};
 use super::provision::Provisions;
 
-/// How far a change of a job has come.
+/// Time from which a change of a job is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// It is in force.
+    /// The change is in force now.
     Now,
     /// The run under way goes on as it began; the change is in force with the next one.
     NextRun,
@@ -23,28 +23,28 @@ pub(crate) enum Taken {
 /// One job and everything known about it.
 pub(crate) struct Seat {
     pub(crate) bench: Arc<Bench>,
-    /// What takes its place when this one has ended.
+    /// The version that follows when this one has ended.
     pub(crate) next: Option<Box<Bench>>,
-    /// Whether the job goes when it has ended.
+    /// True if the job is removed when it has ended.
     pub(crate) leaving: bool,
     pub(crate) machine: Machine,
     pub(crate) state: State,
     /// The grant, while no piece of work has it.
     pub(crate) grant: Option<Box<Grant>>,
-    /// Resources of the next run, while it is on its way and no piece of work has them.
+    /// Resources of the next run, while it is about to start and no piece of work has them.
     pub(crate) provisions: Option<Provisions>,
-    /// Why the job stands back, and since when.
+    /// Reason for which the job stands back, and the time since when.
     pub(crate) lack: Option<(Lack, SystemTime)>,
-    /// When the grant came, until somebody has said so.
+    /// Time when the grant was acquired, until it has been logged.
     pub(crate) acquired: Option<BootTime>,
-    /// Runs under the current grant so far.
+    /// Number of runs under the current grant so far.
     pub(crate) sequence: u32,
     pub(crate) since: SystemTime,
     pub(crate) last: Option<leasehold_records::Outcome>,
     pub(crate) detail: String,
-    /// True if what follows waits for the store, which did not answer.
+    /// True if the next step waits for the store, which did not answer.
     pub(crate) awaits_store: bool,
-    /// When the last request that a failure is judged by was sent.
+    /// Time when the last request that a failure is judged by was sent.
     pub(crate) asked: BootTime,
     pub(crate) progress: Option<leasehold_records::Progress>,
     pub(crate) token: Option<u64>,
@@ -73,7 +73,7 @@ impl Seat {
         }
     }
 
-    /// The seat of the same job's next version, which keeps how the last run ended.
+    /// Returns the entry of the same job's next version, which keeps the outcome of the last run.
     pub(crate) fn succeeded_by(&self, bench: Bench) -> Self {
         Self {
             last: self.last,
@@ -81,8 +81,8 @@ impl Seat {
         }
     }
 
-    /// Settles what is told and kept of a job that has come to its present state: what a run needs is kept on
-    /// the way to one, and a reason to stand back is over when the way is free.
+    /// Brings resources and lack in line with the present state. Resources are kept only on the way to a run, and a
+    /// lack is cleared once it has ended.
     pub(crate) fn settle(&mut self) {
         let (on_its_way, may_lack) = match &self.state {
             State::StandingBack { .. } | State::Releasing { .. } => (false, true),
@@ -105,7 +105,7 @@ impl Seat {
         }
     }
 
-    /// Takes in why the job stands back. Returns whether that is news.
+    /// Records the reason for which the job stands back. Returns true if it differs from the last one.
     pub(crate) fn stand_back(&mut self, lack: &Lack) -> bool {
         let known = self.lack.as_ref().map(|(known, _)| known);
         let is_news = known.is_none_or(|known| !known.is_like(lack));
@@ -117,25 +117,25 @@ impl Seat {
         is_news
     }
 
-    /// True if it stands back for want of a slot.
+    /// True if the job stands back because it lacks a slot.
     pub(crate) const fn lacks_slot(&self) -> bool {
         matches!(self.lack, Some((Lack::Slot(_), _)))
     }
 
-    /// Lets the job end after what it does now. Sleeps, waits and pauses end at once; a guest is not
-    /// asked.
+    /// Lets the job end after its present activity. Sleeps, waits and pauses end at once; a guest is not asked to
+    /// stop.
     pub(crate) fn end(&mut self) {
         self.machine.stopping = true;
         self.bench.cancel.cancel();
     }
 
-    /// Takes a new bench: in place when it waits for the same lock by the same rules, else when the job
-    /// as it was has ended.
+    /// Takes a new version of the job. It takes effect in place if it waits for the same lock by the same rules,
+    /// else when the old version has ended.
     pub(crate) fn take_bench(&mut self, mut bench: Box<Bench>) -> Taken {
         let is_ending = self.machine.stopping || matches!(self.state, State::Ended(_));
         let runs = matches!(self.state, State::Running { .. });
         if !is_ending && self.bench.job.queues_like(&bench.job) {
-            // Whoever works for this job listens to these.
+            // Work under way for this job listens to these.
             bench.cancel = self.bench.cancel.clone();
             bench.stop = self.bench.stop.clone();
             let old = std::mem::replace(&mut self.bench, Arc::new(*bench));

@@ -1,11 +1,12 @@
-//! Hosts in virtual time: the real machine and the real claiming and marking, over a model of the store.
+//! Simulation of hosts in virtual time: the real machine and the real claiming and marking, over a model of the
+//! store.
 //!
-//! The model has what promises about ticks rest on: one record with a revision, and a queue of entries, each
-//! with a create revision and a lease that ends when its host dies or is frozen. Hosts have wall clocks of
-//! their own. What is random comes from a seed, which every failure names.
+//! The model has all that the promises about ticks depend on: one record with a revision, and a queue of entries.
+//! Each entry has a create revision and a lease that ends when its host dies or is frozen. Each host has a wall
+//! clock of its own. Randomness comes from a seed, which every failure names.
 //!
-//! Each of the two things that keep a tick from being run twice can be left out of the model ([`Mutant`]),
-//! and the tests below then fail: that they can is a test, too.
+//! Each of the two protections that keep a tick from being run twice can be left out of the model ([`Mutant`]). The
+//! tests below then fail, and a test checks that they do.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -24,19 +25,19 @@ use super::tick::{Ask, Claimant, Ended, Found, TickReader, TickStore, claim, loo
 use leasehold_config::wall::UnixMs;
 use leasehold_config::{Config, Schedule};
 
-/// Where wall time stands when a simulation begins: on a full minute.
+/// Wall time at the start of a simulation: on a full minute.
 const START: u64 = 1_750_000_020_000;
 const MINUTE: u64 = 60_000;
-/// How long an entry outlives its host.
+/// Time that an entry outlives its host.
 const TTL: u64 = 10_000;
 
-/// What is left out.
+/// Protection that is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mutant {
     None,
-    /// The store does not compare the lock entry of whoever claims.
+    /// The store does not compare the lock entry of the claiming host.
     NoFence,
-    /// Nobody reads or writes what has been run.
+    /// No host reads or writes the record of ticks.
     NoRecord,
 }
 
@@ -48,7 +49,7 @@ struct Store {
     queue: Vec<i64>,
     hosts: BTreeMap<usize, LivingHost>,
     mutant: Mutant,
-    /// Of a hundred requests, how many get no answer.
+    /// Number of requests in a hundred that get no answer.
     unknown: u32,
     rng: fastrand::Rng,
     refused: u32,
@@ -70,7 +71,7 @@ impl Store {
     }
 }
 
-/// The store as somebody with this entry sees it.
+/// The store as the holder of this entry sees it.
 struct Way {
     store: Arc<Mutex<Store>>,
     token: i64,
@@ -111,7 +112,7 @@ impl TickStore for Way {
             store.refused += 1;
             return Err(FencedError::Stale);
         }
-        // Both the request and the answer can go astray.
+        // Both the request and the answer can be lost.
         if store.is_lost() {
             return Err(FencedError::Store(no_answer()));
         }
@@ -145,7 +146,7 @@ impl TickStore for Way {
     }
 }
 
-/// What is to happen to a host, or by it.
+/// Event at a host.
 #[derive(Clone, Copy, Debug)]
 enum What {
     Starts,
@@ -153,7 +154,7 @@ enum What {
     Looks(UnixMs),
     Queues,
     Gets,
-    /// Has looked whether there is what a run needs.
+    /// Checks for the resources of a run.
     Provides,
     Claims {
         tick: UnixMs,
@@ -166,7 +167,7 @@ enum What {
         mark: Mark,
     },
     Releases,
-    /// Of an entry whose host is gone.
+    /// The lease of an entry whose host has died.
     LeaseEnds(i64),
     Faults(Fault),
 }
@@ -175,13 +176,13 @@ enum What {
 enum Fault {
     /// Dies now, and starts again after this.
     Dies(u64),
-    /// Stands still for so long.
+    /// Is frozen for so long.
     Freezes(u64),
-    /// Is asked to end, and starts again after this.
+    /// Is asked to stop, and starts again after this.
     Stops(u64),
 }
 
-/// When a fault strikes a host that it is meant for.
+/// Situation of a host in which a fault strikes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
     Running,
@@ -190,22 +191,22 @@ enum Moment {
 }
 
 struct Host {
-    /// How far its wall clock is ahead.
+    /// Lead of its wall clock over true time, in milliseconds.
     ahead: i64,
     machine: Machine,
     state: State,
-    /// Words for an earlier life reach nobody.
+    /// Number of its lives; events for an earlier life are dropped.
     life: u32,
     frozen_until: u64,
     token: Option<i64>,
-    /// Whether the lock was lost under the run.
+    /// True if the lock was lost during the run.
     lost: bool,
     sequence: u32,
-    /// Runs begun so far.
+    /// Number of runs begun so far.
     runs: u32,
     restart: u64,
     outcome: Outcome,
-    /// From when until when it lacks what a run needs.
+    /// Start and end of the time in which it lacks what a run needs.
     lacking: (u64, u64),
 }
 
@@ -216,9 +217,9 @@ struct Run {
     host: usize,
     token: i64,
     from: u64,
-    /// When it came to its own end, holding the lock.
+    /// Time when it ended by itself, holding the lock.
     done: Option<u64>,
-    /// When it stopped, however.
+    /// Time when it stopped, for any reason.
     until: Option<u64>,
 }
 
@@ -316,7 +317,7 @@ impl World {
         self.entries.insert(self.sequence, (host, life, what));
     }
 
-    /// A way through the network and back.
+    /// Returns the time of a request and its answer.
     fn trip(&mut self) -> u64 {
         self.rng.u64(1..20)
     }
@@ -329,7 +330,7 @@ impl World {
         }
     }
 
-    /// Goes on until this moment of true time.
+    /// Runs the simulation until this moment of true time.
     fn run_until(&mut self, end: u64) {
         while let Some(Reverse((at, sequence))) = self.agenda.peek().copied()
             && at <= end
@@ -358,7 +359,7 @@ impl World {
         match what {
             What::Starts => self.start(host),
             What::Wakes => {
-                // As the real sleep: never before the clock says so.
+                // As the real sleep, it never ends before the clock shows its time.
                 if let State::Sleeping {
                     until: Until::Wall(until),
                     ..
@@ -379,7 +380,7 @@ impl World {
                 let (way, own) = (self.way(host), format!("host-{host}"));
                 let ask = self.ask(host, tick, tick);
                 let seen = look(&way, &own, ask).now_or_never();
-                let seen = seen.expect("it waits for nobody");
+                let seen = seen.expect("it never waits");
                 self.deliver(host, Event::Looked(seen));
             }
             What::Queues => {
@@ -390,7 +391,7 @@ impl World {
                 }
                 let own = self.hosts[host].token;
                 let mut store = self.store();
-                // It has seen twice that its entry was gone, and joined again already.
+                // The host has read twice that its entry was deleted, and has joined the queue again already.
                 if !is_waiting || own.is_some_and(|own| store.queue.contains(&own)) {
                     return;
                 }
@@ -420,7 +421,7 @@ impl World {
                     self.hosts[host].sequence = 0;
                     self.deliver(host, Event::Acquired);
                 } else {
-                    // Its entry is gone: back to the end of the queue.
+                    // Its entry was deleted: back to the end of the queue.
                     let trip = self.trip();
                     self.plan(host, trip, What::Queues);
                 }
@@ -476,9 +477,7 @@ impl World {
             now: self.now_of(host).wall,
         };
         let way = self.way(host);
-        let marked = mark(&way, ended)
-            .now_or_never()
-            .expect("it waits for nobody");
+        let marked = mark(&way, ended).now_or_never().expect("it never waits");
         if marked.is_err_and(|unmarked| unmarked.may_pass) && self.holds(host) {
             self.plan(host, 200, What::Marks { tick, mark: how });
             return;
@@ -486,7 +485,7 @@ impl World {
         self.deliver(host, Event::Marked);
     }
 
-    /// The resource that a run lacks on this host, which has no secret or no slot between these moments.
+    /// Returns the resource that a run lacks on this host: a secret or a slot, between two moments.
     fn lack(&self, host: usize) -> Option<Lack> {
         let (from, until) = self.hosts[host].lacking;
         let is_lacking = (from..until).contains(&self.now);
@@ -496,7 +495,7 @@ impl World {
         })
     }
 
-    /// A slot is had when one is free, and anything else is looked for again after a pause.
+    /// Plans the next check: when a slot is free, or after a pause for anything else.
     fn plan_readiness(&mut self, host: usize, until: Option<BootTime>) {
         let free = self.hosts[host].lacking.1.saturating_sub(self.now);
         let left = until.map_or(free, |until| {
@@ -508,7 +507,7 @@ impl World {
 
     fn claim(&mut self, host: usize, tick: UnixMs, newest: UnixMs) -> Claim {
         if self.store().mutant == Mutant::NoRecord {
-            // Nothing is ever written, so a look sees nothing either.
+            // No record is ever written, so a look finds none either.
             let attempt = 1;
             return Claim::Ours {
                 tick: newest,
@@ -528,7 +527,7 @@ impl World {
         let ask = self.ask(host, tick, newest);
         let way = self.way(host);
         let claimed = claim(&way, &who, ask).now_or_never();
-        let (claim, over) = claimed.expect("it waits for nobody");
+        let (claim, over) = claimed.expect("it never waits");
         self.overruled += u32::from(over.overruled.is_some());
         claim
     }
@@ -675,7 +674,7 @@ impl World {
         }
     }
 
-    /// An entry goes, and whoever is first now is told.
+    /// Deletes an entry, and notifies the host that is first now.
     fn remove(&mut self, create: i64) {
         self.store().queue.retain(|entry| *entry != create);
         let first = self.store().queue.first().copied();
@@ -683,7 +682,7 @@ impl World {
             if self.hosts[host].token == Some(create) {
                 self.hosts[host].lost = true;
                 if matches!(self.hosts[host].state, State::Waiting { .. }) {
-                    // It will see that its entry is gone.
+                    // It reads that its entry was deleted.
                     let trip = self.trip();
                     self.plan(host, trip, What::Gets);
                 }
@@ -704,7 +703,7 @@ impl World {
                 if let Some(run) = open.filter(|run| run.until.is_none()) {
                     run.until = Some(now);
                 }
-                // Before its next life begins: the lease is nobody's by then.
+                // Planned before its next life begins: the lease belongs to no host then.
                 if let Some(token) = token {
                     self.plan(host, TTL, What::LeaseEnds(token));
                 }
@@ -753,13 +752,13 @@ impl World {
         }
     }
 
-    /// What holds at any moment.
+    /// Checks the invariant that holds at any moment.
     fn check(&self) {
         let open: Vec<&Run> = self.runs.iter().filter(|run| run.until.is_none()).collect();
         assert!(open.len() <= 1, "two runs at once: {open:?}");
     }
 
-    /// How often each tick came to its end, of those from the first to the last of these minutes.
+    /// Counts how often each tick came to its end, from the first to the last of these minutes.
     fn ends(&self, minutes: std::ops::RangeInclusive<u64>) -> BTreeMap<u64, usize> {
         let mut ends: BTreeMap<u64, usize> = minutes.map(|at| (START + at * MINUTE, 0)).collect();
         for run in self.runs.iter().filter(|run| run.done.is_some()) {
@@ -777,8 +776,8 @@ impl World {
     }
 }
 
-/// The whole of the promise, but for the mutant: two hosts half a minute apart and a third, faults in the
-/// middle of runs and of claims. Returns what went wrong.
+/// Checks the whole promise, but for the mutant: two hosts half a minute apart and a third, with faults during runs
+/// and claims. Returns the first failure.
 fn a_thousand_ticks(seed: u64, mutant: Mutant) -> Result<World, String> {
     a_thousand_ticks_of(&[0, 30_000, -200], seed, mutant)
 }
@@ -826,7 +825,7 @@ fn a_thousand_ticks_of(ahead: &[i64], seed: u64, mutant: Mutant) -> Result<World
 fn each_of_a_thousand_ticks_runs_once_on_hosts_whose_clocks_differ_through_takeovers() {
     for seed in 0..5 {
         let world = a_thousand_ticks(seed, Mutant::None).unwrap_or_else(|error| panic!("{error}"));
-        // It was not quiet: every kind of fault came up, runs were cut off, and late claims were refused.
+        // The simulation had every kind of fault, runs that were cut off, and late claims that were refused.
         assert!(world.faults > 100, "{} faults", world.faults);
         let cut = world.runs.iter().filter(|run| run.done.is_none()).count();
         assert!(cut > 40, "{cut} runs were cut off");
@@ -841,7 +840,7 @@ fn each_of_a_thousand_ticks_runs_once_on_hosts_whose_clocks_differ_through_takeo
     }
 }
 
-/// The test above can fail: it does, without the store's comparison, and without the record.
+/// The test above fails without the store's comparison, and without the record.
 #[test]
 fn without_the_fence_or_without_the_record_ticks_would_run_twice() {
     for mutant in [Mutant::NoFence, Mutant::NoRecord] {
@@ -854,7 +853,7 @@ fn without_the_fence_or_without_the_record_ticks_would_run_twice() {
     }
 }
 
-/// Whatever happens, and whatever answers go astray: what is done is never begun again, and time goes on.
+/// For all events, and for all lost answers: a tick that is done is never begun again, and ticks go on.
 #[test]
 fn no_order_of_events_brings_a_tick_that_is_done_again() {
     for seed in 0..60 {
@@ -915,7 +914,7 @@ fn ticks_that_all_hosts_missed_are_left_out_or_the_newest_is_caught_up_with() {
         let job = format!("cron = \"* * * * *\"\nmissed = \"{missed}\"");
         let mut world = World::new(&job, &[0, 0], 7, Mutant::None);
         world.run_until(2 * MINUTE + 40_000);
-        // Both are down for ten ticks and a half, with nothing begun.
+        // Both are down for ten ticks and a half, and no tick is begun.
         for host in [0, 1] {
             world.strike(host, Fault::Dies(10 * MINUTE + 50_000));
         }
@@ -931,7 +930,7 @@ fn a_run_that_overruns_leaves_out_what_passed_or_is_followed_by_the_newest_on_an
         for (missed, expected) in [("skip", [1, 4, 5]), ("catch-up", [1, 3, 4])] {
             let job = format!("cron = \"* * * * *\"\nmissed = \"{missed}\"");
             let mut world = World::new(&job, hosts, 7, Mutant::None);
-            // Where missed ticks are caught up with, the one before the start is.
+            // With catch-up, the tick before the start is run too.
             world.run_until(50_000 - 20_000);
             world.duration = (150_000, 150_000);
             world.run_until(MINUTE + 30_000);
@@ -961,7 +960,7 @@ fn a_host_that_is_asked_to_stop_in_the_middle_leaves_its_tick_to_another_at_once
         panic!("{runs:?}");
     };
     assert_ne!(first, second);
-    // Not after a lease: the first gave the lock back.
+    // At once, not after the lease's end: the first gave the lock back.
     assert!(
         world.runs[1].from - world.runs[0].from < 2_000,
         "{:?}",
@@ -971,7 +970,8 @@ fn a_host_that_is_asked_to_stop_in_the_middle_leaves_its_tick_to_another_at_once
     assert_eq!((record.attempt, record.state), (2, TickState::Done));
 }
 
-/// Each host in turn lacks something for three ticks, two of them at times: the others run every tick in time.
+/// Each host in turn lacks something for three ticks, at times two hosts at once: the others run every tick in
+/// time.
 #[test]
 fn a_host_that_cannot_start_a_run_leaves_its_ticks_to_the_others() {
     let job = "cron = \"* * * * *\"\nrestart = { min = \"1s\", max = \"10s\" }";
@@ -998,7 +998,7 @@ fn a_host_that_cannot_start_a_run_leaves_its_ticks_to_the_others() {
 /// In milliseconds.
 const DAYS_1500: i64 = 1_500 * 24 * 3_600_000;
 
-/// A fourth host whose clock is four years off: each tick still runs once, and it is the odd one that gives way.
+/// A fourth host's clock is four years off: each tick still runs once, and the odd host stands back.
 #[test]
 fn a_thousand_ticks_run_once_beside_a_host_whose_clock_is_years_off() {
     for odd in [DAYS_1500, -DAYS_1500] {
@@ -1009,7 +1009,7 @@ fn a_thousand_ticks_run_once_beside_a_host_whose_clock_is_years_off() {
             let odd_runs = world.runs.iter().filter(|run| run.host == 3).count();
             assert!(
                 odd_runs < 100,
-                "seed {seed}: {odd_runs} runs of the odd one"
+                "seed {seed}: {odd_runs} runs of the odd host"
             );
             assert!(world.stood_back > 50, "seed {seed}: {}", world.stood_back);
         }
@@ -1021,7 +1021,7 @@ fn a_thousand_ticks_run_once_beside_a_host_whose_clock_is_years_off() {
 fn a_host_repairs_what_one_with_a_wrong_clock_left_behind() {
     for odd in [DAYS_1500, -DAYS_1500] {
         let mut world = World::new("cron = \"* * * * *\"", &[0, odd], 5, Mutant::None);
-        // Long gone, both of them, but for the turns that follow.
+        // Both are dead, except in the turns that follow.
         for host in [0, 1] {
             world.strike(host, Fault::Dies(1_000 * MINUTE));
         }
@@ -1040,7 +1040,7 @@ fn a_host_repairs_what_one_with_a_wrong_clock_left_behind() {
     }
 }
 
-/// Every order in which hosts with these numbers can come.
+/// Returns every order in which hosts with these numbers can start.
 fn orders(hosts: &[usize]) -> Vec<Vec<usize>> {
     if hosts.is_empty() {
         return vec![vec![]];
@@ -1061,19 +1061,19 @@ fn orders_after(first: usize, rest: &[usize]) -> Vec<Vec<usize>> {
     orders(rest).into_iter().map(with_first).collect()
 }
 
-/// A world in which nobody has come yet.
+/// Returns a world in which no host has started.
 fn empty_world(every: u64, ahead: &[i64], seed: u64) -> World {
     let job = format!("every = \"{every}s\"\nrestart = {{ min = \"1s\", max = \"5s\" }}");
     let mut world = World::new(&job, ahead, seed, Mutant::None);
     world.duration = (50, 300);
     for host in 0..ahead.len() {
-        // What is planned for this life does not happen.
+        // Events planned for this life are dropped.
         world.hosts[host].life += 1;
     }
     world
 }
 
-/// The ticks that `hosts` ran to their end from a moment on.
+/// Returns the ticks that `hosts` ran to their end from a moment on.
 fn ticks_since(world: &World, from: u64, hosts: &[usize]) -> Vec<u64> {
     let runs = world.runs.iter();
     let runs = runs.filter(|run| run.from >= from && hosts.contains(&run.host));
@@ -1082,7 +1082,7 @@ fn ticks_since(world: &World, from: u64, hosts: &[usize]) -> Vec<u64> {
         .collect()
 }
 
-/// Each tick from the first of them to the last came once.
+/// Asserts that each tick from the first of them to the last came once.
 fn assert_once_each(ticks: &[u64], every: u64, context: &str) {
     let steps = ticks.windows(2).map(|pair| pair[1].abs_diff(pair[0]));
     assert!(
@@ -1113,7 +1113,7 @@ fn odd_clocks_run_nothing_beside_two_honest_hosts_in_any_order() {
         }
         let context = format!("seed {seed}, order {order:?}");
         world.run_until(came + 120_000);
-        // A run that had begun before both were there ends.
+        // A run that had begun before both were there may end.
         let odd = ticks_since(&world, both + 500, &[0, 3]);
         assert!(odd.is_empty(), "{context}: {odd:?}");
         let honest = ticks_since(&world, came + 15_000, &[1, 2]);
@@ -1122,7 +1122,7 @@ fn odd_clocks_run_nothing_beside_two_honest_hosts_in_any_order() {
     }
 }
 
-/// The host with the wrong clock was first, was killed, and comes again together with two others.
+/// The host with the wrong clock was first, was killed, and starts again together with two others.
 #[test]
 fn an_odd_clock_that_comes_again_with_others_runs_nothing() {
     for order in orders(&[0, 2, 3]) {
@@ -1147,7 +1147,7 @@ fn an_odd_clock_that_comes_again_with_others_runs_nothing() {
     }
 }
 
-/// However often it starts, whichever of the two is wrong, and however rare ticks are.
+/// For any number of starts, for either of the two clocks wrong, and for rare ticks.
 #[test]
 fn of_two_hosts_the_later_one_judges_before_its_first_claim() {
     let pairs = [DAYS_1500, -DAYS_1500].map(|odd| [[0, odd], [odd, 0]]);
@@ -1174,7 +1174,7 @@ fn of_two_hosts_the_later_one_judges_before_its_first_claim() {
     }
 }
 
-/// Hosts die and come again at random, those with odd clocks too.
+/// Hosts die and start again at random, including those with odd clocks.
 #[test]
 fn odd_clocks_run_nothing_while_two_honest_hosts_live_through_kills() {
     for seed in 0..12 {

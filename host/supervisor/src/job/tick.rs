@@ -1,32 +1,32 @@
-//! One run for each tick, whatever clocks show: what is written about a tick, and what follows from it.
+//! Running each tick once, whatever clocks show: the record of a tick, and the decisions that follow from it.
 //!
 //! # Flow
 //!
-//! The record of a job, one key, speaks of the latest tick that anybody has begun. A host that has the lock
-//! claims its tick there, in a transaction that compares its lock entry and the record's revision; only then
-//! does the guest run. When the guest has stopped, the tick is marked, and then the lock is given back.
+//! The record of a job, one key, holds the latest tick that any host has begun. A host that has the lock claims its
+//! tick there, in a transaction that compares its lock entry and the record's revision. Only then does the guest
+//! run. When the guest has stopped, the tick is marked, and then the lock is given back.
 //!
 //! # Guarantees
 //!
-//! - A tick that is done is run by nobody again, nor is an earlier one than any that was begun.
-//! - Who finds a tick begun while holding the lock knows that whoever began it is gone: it takes over. Begun
-//!   under another lock, as while a configuration changes host by host, it is left alone as long as the
-//!   entry stands that it was begun under.
-//! - A claim that comes late, from a host that has lost the lock, is refused by the store itself.
-//! - Marking compares the revision of the claim alone: whoever takes a tick over writes the record anew, so
-//!   a mark that comes late can only say the truth about a tick that nobody has taken over.
+//! - A tick that is done is not run again by any host, nor is an earlier one than any that was begun.
+//! - A holder of the lock takes over a tick begun under that lock, because the host that began it has lost the
+//!   lock. A tick begun under another lock, as while a configuration changes host by host, is left alone as long as
+//!   that lock's entry exists.
+//! - A late claim, from a host that has lost the lock, is refused by the store itself.
+//! - Marking compares the revision of the claim alone. A host that takes a tick over writes the record anew, so a
+//!   late mark succeeds only for a tick that was not taken over.
 //!
-//! - A tick later than any honest clock can know ([`SKEW`]) is not believed: the holder of the lock claims as if
-//!   the record were the one before it, of another host, which every claim keeps. Who may not believe its own
-//!   clock ([`clocks`]) neither claims nor skips, but stands back. That is judged before every claim.
+//! - A tick later than any correct clock can show ([`SKEW`]) is not believed. The holder of the lock then claims as
+//!   if the record were the one before it, of another host, which every claim keeps. A host whose own clock is in
+//!   doubt ([`clocks`]) neither claims nor skips, but stands back. The clock is checked before every claim.
 //!
 //! # Assumptions
 //!
-//! Of two hosts that follow each other no two have clocks that are wrong: what the first of them wrote over is
-//! lost with the second, and a tick may be run twice.
+//! At most one of two hosts that claim one after the other has a wrong clock. If both have, the record that the
+//! first one kept is lost with the second claim, and a tick may be run twice.
 //!
-//! Guests whose effects are not fenced may have got some way before their host died; a tick taken over is begun
-//! anew.
+//! A guest whose effects are not fenced may have done part of its work before its host died. A tick taken over is
+//! run from the start.
 
 use std::time::Duration;
 
@@ -38,21 +38,21 @@ use super::machine::{Claim, Lack, Look, Mark};
 use super::whose::counting;
 use leasehold_config::wall::UnixMs;
 
-/// How often a claim is tried again before the lock is given back: each attempt has read the record anew, and
-/// only hosts that hold the lock claim.
+/// Most attempts at a claim before the lock is given back. Each attempt reads the record anew, and only hosts that
+/// hold the lock claim.
 const TRIES: u32 = 5;
-/// How soon to look again at a tick that runs under another lock.
+/// Pause before a tick that runs under another lock is read again.
 const ELSEWHERE: Duration = Duration::from_secs(5);
 
 /// The record of one job, as far as ticks need it. A model of the store stands in for tests.
 pub(crate) trait TickReader {
-    /// The record as it is.
+    /// Returns the record as it is.
     fn read(&self) -> impl Future<Output = Result<Option<Found>, StoreError>> + Send;
-    /// The hosts that live, as they wrote themselves down.
+    /// Returns the living hosts, as they recorded themselves.
     fn hosts(&self) -> impl Future<Output = Result<Vec<LivingHost>, StoreError>> + Send;
 }
 
-/// As [`TickReader`], for a holder of the lock.
+/// The store for a holder of the lock: [`TickReader`] and writes.
 pub(crate) trait TickStore: TickReader {
     /// Writes the record if the lock is ours and the record's last change was at `expected`.
     fn write_fenced(
@@ -60,13 +60,13 @@ pub(crate) trait TickStore: TickReader {
         expected: i64,
         json: Vec<u8>,
     ) -> impl Future<Output = Result<(), FencedError>> + Send;
-    /// Whether the lock entry under this key is still the one with this create revision.
+    /// Returns true if the lock entry under this key still has this create revision.
     fn stands(
         &self,
         entry: &str,
         create: u64,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
-    /// Writes the record if its last change was at `expected`. Returns whether it was.
+    /// Writes the record if its last change was at `expected`. Returns true if it was.
     fn write(
         &self,
         expected: i64,
@@ -89,7 +89,7 @@ pub(crate) struct Stored {
     pub(crate) hosts: String,
 }
 
-/// The record in the store, for a holder of the lock.
+/// The record in the store, as a holder of the lock uses it.
 pub(crate) struct Held<'a> {
     pub(crate) stored: Stored,
     pub(crate) fence: Fence,
@@ -97,7 +97,7 @@ pub(crate) struct Held<'a> {
     pub(crate) leaves: Option<&'a Grant>,
 }
 
-/// Who claims.
+/// Identity of the host and the run that claim.
 #[derive(Clone, Debug)]
 pub(crate) struct Claimant {
     pub(crate) job: String,
@@ -110,19 +110,19 @@ pub(crate) struct Claimant {
     pub(crate) run_id: String,
 }
 
-/// What is asked for: this tick, or, if nobody has begun it, the newest that is due.
+/// Request for a tick: this one, or the newest that is due if no host has begun this one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask {
     pub(crate) tick: UnixMs,
     pub(crate) newest: UnixMs,
     pub(crate) now: UnixMs,
-    /// How long a host that has come waits for others to write.
+    /// Time that a host that has just started waits for others to write.
     pub(crate) settling: Duration,
-    /// Whether the job was dropped into a folder.
+    /// True if the job was dropped into a folder.
     pub(crate) is_dropped: bool,
 }
 
-/// A tick that was not believed, and written over.
+/// A tick that was not believed and was overwritten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Overruled {
     pub(crate) tick: UnixMs,
@@ -131,16 +131,16 @@ pub(crate) struct Overruled {
     pub(crate) shown: UnixMs,
 }
 
-/// What a claim was written over.
+/// The parts of the overwritten record that are logged or recorded.
 #[derive(Debug, Default)]
 pub(crate) struct Replaced {
     /// A tick that was not believed.
     pub(crate) overruled: Option<Overruled>,
-    /// A claim whose run was cut off: its host is gone, or has lost the lock.
+    /// A claim whose run was cut off: its host has died or has lost the lock.
     pub(crate) cut_off: Option<TickRecord>,
 }
 
-/// What follows from a record for somebody who holds the lock.
+/// Decision of a holder of the lock about a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Decision {
     Run { tick: UnixMs, attempt: u32 },
@@ -148,7 +148,7 @@ enum Decision {
     NotYet { wait: Duration, reason: String },
 }
 
-/// What follows from the record, if there is one.
+/// Decides by the record, if there is one.
 fn decide(record: Option<&TickRecord>, ask: Ask) -> Decision {
     let afresh = Decision::Run {
         tick: ask.newest,
@@ -167,12 +167,12 @@ fn decide(record: Option<&TickRecord>, ask: Ask) -> Decision {
             known,
             reason: done(record),
         },
-        // Its holder is gone, because the lock is ours.
+        // Its holder has lost the lock, because this host holds it.
         TickState::Claimed if known >= ask.tick => Decision::Run {
             tick: known,
             attempt: record.attempt.saturating_add(1),
         },
-        // Tried again only until the next one is due.
+        // A failed tick is retried only until the next one is due.
         TickState::Retry if known == ask.newest => {
             let not_before = UnixMs::new(record.retry_unix_ms.unwrap_or(0));
             let wait = not_before.since(ask.now);
@@ -216,8 +216,8 @@ fn is_ahead(moment: u64, now: UnixMs) -> bool {
     UnixMs::new(moment) > now.after(SKEW)
 }
 
-/// Why the clock of `own` is not to be believed, by the record and the revision of its last change, and by the
-/// hosts that live.
+/// Returns a lack if the clock of `own` is in doubt. It is judged by the record, by the revision of the record's
+/// last change, and by the living hosts.
 fn doubt(
     record: Option<(&TickRecord, i64)>,
     own: &str,
@@ -240,8 +240,8 @@ fn doubt(
     clocks::doubt(own, now, settling, &fresh, living)
 }
 
-/// The part of a record to be believed at this time: of a tick too far ahead, the one before it; of a clock too far
-/// ahead, not when a failed attempt is due again.
+/// Returns the part of a record to be believed at this time. For a tick too far ahead, that is the tick before it.
+/// For a clock too far ahead, the time of the next attempt is left out.
 fn believed(mut record: TickRecord, now: UnixMs) -> Option<TickRecord> {
     if is_ahead(record.clock_unix_ms(), now) {
         record.retry_unix_ms = None;
@@ -260,7 +260,7 @@ fn believed(mut record: TickRecord, now: UnixMs) -> Option<TickRecord> {
     })
 }
 
-/// The latest tick of another host than `own`, once a record takes the place of this one.
+/// Returns the latest tick of another host than `own`, to be kept in the record that replaces this one.
 fn before(record: &TickRecord, revision: i64, own: &str) -> Option<TickBefore> {
     if record.host == own {
         return record.before.clone();
@@ -275,8 +275,7 @@ fn before(record: &TickRecord, revision: i64, own: &str) -> Option<TickBefore> {
     })
 }
 
-/// Looks, without the lock, at what has become of a tick. What cannot be read is taken for open: a host that claims
-/// it will see.
+/// Reads the state of a tick without the lock. An unreadable record counts as open: the claim reads it again.
 pub(crate) async fn look(store: &impl TickReader, own: &str, ask: Ask) -> Look {
     let Ask {
         tick,
@@ -310,7 +309,7 @@ pub(crate) async fn look(store: &impl TickReader, own: &str, ask: Ask) -> Look {
     record.map_or(Look::Open, |record| look_at(&record, tick))
 }
 
-/// The state of a tick for a host that only looks.
+/// Returns the state of a tick for a host without the lock.
 fn look_at(record: &TickRecord, tick: UnixMs) -> Look {
     let known = UnixMs::new(record.tick_unix_ms);
     match record.state {
@@ -361,7 +360,7 @@ async fn try_claim(store: &impl TickStore, who: &Claimant, ask: Ask, over: &mut 
             Err(lack) => return Claim::Lacks(lack),
         };
         if let Some(own) = record.as_ref().filter(|record| is_own(record, who)) {
-            // A write of ours whose answer did not arrive.
+            // This host wrote it, and the answer did not arrive.
             return Claim::Ours {
                 tick: UnixMs::new(own.tick_unix_ms),
                 attempt: own.attempt,
@@ -378,7 +377,7 @@ async fn try_claim(store: &impl TickStore, who: &Claimant, ask: Ask, over: &mut 
             }
         }
         let expected = found.map_or(0, |found| found.revision);
-        // Before the first claim too: a host that has just come may be the one whose clock is wrong.
+        // Also before the first claim: a host that has just started may be the one whose clock is wrong.
         let living = match store.hosts().await {
             Ok(living) => living,
             Err(error) => return Claim::Trouble(format!("the records of hosts: {error}")),
@@ -427,7 +426,7 @@ async fn try_claim(store: &impl TickStore, who: &Claimant, ask: Ask, over: &mut 
         match store.write_fenced(expected, claimed.to_json()).await {
             Ok(()) => return Claim::Ours { tick, attempt },
             Err(FencedError::Stale) => return Claim::Lost,
-            // Somebody wrote in between, or nobody knows: the record says.
+            // Another host wrote meanwhile, or the result is unknown: the record is read again.
             Err(FencedError::Conflict) => {}
             Err(FencedError::Store(error)) if error.is_unknown() => {}
             Err(FencedError::Store(error)) => {
@@ -435,14 +434,14 @@ async fn try_claim(store: &impl TickStore, who: &Claimant, ask: Ask, over: &mut 
             }
         }
     }
-    Claim::Trouble("the store did not say whether the tick is claimed".into())
+    Claim::Trouble("the store did not confirm the claim of the tick".into())
 }
 
 fn is_own(record: &TickRecord, who: &Claimant) -> bool {
     record.state == TickState::Claimed && record.token == who.token && record.run_id == who.run_id
 }
 
-/// Whether it was begun under another lock than ours, which says nothing about whoever holds that.
+/// True if the tick was begun under another lock than this one, which proves nothing about that lock's holder.
 fn is_elsewhere(record: &TickRecord, who: &Claimant) -> bool {
     let entry = record.lock_key.strip_prefix(&who.lock);
     record.state == TickState::Claimed && !entry.is_some_and(|entry| entry.starts_with('/'))
@@ -457,7 +456,7 @@ fn elsewhere(record: &TickRecord) -> String {
     )
 }
 
-/// How the run for a tick ended.
+/// End of the run for a tick.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
     pub(crate) tick: UnixMs,
@@ -467,11 +466,11 @@ pub(crate) struct Ended {
     pub(crate) now: UnixMs,
 }
 
-/// Why a tick is not marked.
+/// Reason for which a tick is not marked.
 #[derive(Clone, Debug)]
 pub(crate) struct Unmarked {
     pub(crate) reason: String,
-    /// Whether trying again may help.
+    /// True if another attempt may succeed.
     pub(crate) may_pass: bool,
 }
 
@@ -500,16 +499,16 @@ impl From<StoreError> for Unmarked {
 /// [`Unmarked`]: the tick may be run again.
 pub(crate) async fn mark(store: &impl TickStore, ended: Ended) -> Result<(), Unmarked> {
     let Some(found) = store.read().await? else {
-        return Err(Unmarked::lasting("its record is gone"));
+        return Err(Unmarked::lasting("its record was deleted"));
     };
     let Ok(mut record) = TickRecord::from_json(&found.json) else {
-        return Err(Unmarked::lasting("its record is no longer one of ours"));
+        return Err(Unmarked::lasting("its record is not a tick record"));
     };
     if record.token != ended.token || record.tick_unix_ms != ended.tick.as_u64() {
         return Err(Unmarked::lasting(format!("{} has taken over", record.host)));
     }
     if record.state != TickState::Claimed {
-        // A write of ours whose answer did not arrive.
+        // This host wrote it, and the answer did not arrive.
         return Ok(());
     }
     record.ended_unix_ms = Some(ended.now.as_u64());

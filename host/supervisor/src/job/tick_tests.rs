@@ -1,4 +1,4 @@
-//! What follows from a record, and that a claim is what the store says it is, whatever answers arrive.
+//! Decisions that follow from a record, and claims under lost requests and lost answers.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -62,13 +62,13 @@ fn what_follows_from_a_record_under_the_lock() {
     };
     let decided = |tick, state, asked| decide(Some(&record(tick, state)), asked);
     assert_eq!(decide(None, ask(5, 5)), runs(5, 1));
-    // Nobody has begun it.
+    // No host has begun it.
     assert_eq!(decided(4, Done, ask(5, 5)), runs(5, 1));
     assert_eq!(decided(4, Claimed, ask(5, 5)), runs(5, 1));
     assert_eq!(decided(4, Retry, ask(5, 5)), runs(5, 1));
-    // It waited too long for the lock: the newest, if nobody has begun any of them.
+    // The host waited too long for the lock: it runs the newest, if none of the ticks is begun.
     assert_eq!(decided(4, Done, ask(5, 8)), runs(8, 1));
-    // Cut off in the middle: finished first, however late, and also when it is not the one that was waited for.
+    // A tick that was cut off is run again first, however late, also when it is not the one that was waited for.
     assert_eq!(decided(5, Claimed, ask(5, 5)), runs(5, 2));
     assert_eq!(decided(5, Claimed, ask(5, 8)), runs(5, 2));
     assert_eq!(decided(6, Claimed, ask(5, 8)), runs(6, 2));
@@ -85,7 +85,7 @@ fn what_follows_from_a_record_under_the_lock() {
             "{over:?}"
         );
     }
-    // By a clock that is ahead of ours; when ours is there, it will be taken over.
+    // Claimed by a clock ahead of ours; it will be taken over when our clock is there.
     for state in [Claimed, Retry, Done] {
         let over = decided(6, state, ask(5, 5));
         assert!(matches!(over, Decision::Over { .. }), "{state:?}");
@@ -140,11 +140,11 @@ fn people_are_told_who_ran_it_and_when_it_is_tried_again() {
     insta::assert_snapshot!(waits(&record(5, TickState::Retry), minute(6)), @"attempt 1 at the tick of 1970-01-01T00:05:00Z failed on b; the next one is due at 1970-01-01T00:06:00Z");
 }
 
-/// What becomes of one request.
+/// Outcome of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Arrives,
-    /// It reaches the store, and its answer nobody.
+    /// It reaches the store, and its answer is lost.
     AnswerLost,
     /// It never reaches the store.
     RequestLost,
@@ -155,9 +155,9 @@ struct Scripted {
     found: Mutex<Option<Found>>,
     writes: Mutex<VecDeque<Fate>>,
     readable: bool,
-    /// Whether the lock entry of whoever asks stands.
+    /// True if the lock entry of the claiming host exists.
     holds: bool,
-    /// The entry that stands besides.
+    /// Another entry that exists.
     other: Option<(&'static str, u64)>,
     living: Vec<LivingHost>,
 }
@@ -213,7 +213,7 @@ impl Scripted {
 impl TickReader for Scripted {
     async fn read(&self) -> Result<Option<Found>, StoreError> {
         if !self.readable {
-            return Err(StoreError::Unknown("nobody there".into()));
+            return Err(StoreError::Unknown("no answer".into()));
         }
         Ok(self.found.lock().unwrap().clone())
     }
@@ -223,7 +223,7 @@ impl TickReader for Scripted {
     }
 }
 
-/// A host that lives and started in this minute.
+/// Returns a living host that started in this minute.
 fn lives(host: &str, started: u64, came: i64) -> LivingHost {
     LivingHost {
         host: host.into(),
@@ -260,18 +260,18 @@ fn claimed(store: &Scripted) -> Claim {
 
 fn claimed_over(store: &Scripted) -> (Claim, Replaced) {
     let claim = claim(store, &me(), ask(5, 5)).now_or_never();
-    claim.expect("it waits for nobody")
+    claim.expect("it never waits")
 }
 
 fn looked(store: &Scripted) -> Look {
     let look = look(store, "a", ask(5, 5)).now_or_never();
-    look.expect("it waits for nobody")
+    look.expect("it never waits")
 }
 
-/// In minutes, as all times here.
+/// Four years in minutes, the unit of all times here.
 const YEARS: u64 = 4 * 365 * 24 * 60;
 
-/// As one host, whose clock is years ahead, leaves it.
+/// Returns the record as a host whose clock is years ahead leaves it.
 fn far_ahead(before: Option<TickBefore>) -> TickRecord {
     TickRecord {
         host: "mad".into(),
@@ -310,7 +310,7 @@ fn a_tick_that_is_years_ahead_is_written_over_and_named() {
     }
 }
 
-/// A clock that is wrong hides no tick that was done before it came, nor one that was cut off.
+/// A wrong clock hides no tick that was done or cut off before it came.
 #[test]
 fn what_a_wrong_clock_wrote_over_still_counts() {
     use TickState::{Claimed, Done, Retry};
@@ -324,7 +324,7 @@ fn what_a_wrong_clock_wrote_over_still_counts() {
         let (tick, attempt) = (minute(5), 2);
         assert_eq!(claimed(&cut_off), Claim::Ours { tick, attempt });
     }
-    // What is as far ahead counts no more than what replaced it.
+    // A kept tick that is as far ahead does not count either.
     let twice = far_ahead(Some(tick_before(6 + YEARS, Done)));
     let mut store = Scripted::new(Some(&twice), &[]);
     store.living.push(lives("c", 5, 9));
@@ -342,7 +342,7 @@ fn a_claim_names_the_run_that_it_cuts_off() {
         let expected = (state == Claimed).then(|| "b-7-0".to_owned());
         assert_eq!(named, expected, "{tick} {state:?}");
     }
-    // Named also where the answer to the claim is lost.
+    // Named also if the answer to the claim is lost.
     let store = Scripted::new(Some(&record(5, Claimed)), &[Fate::AnswerLost]);
     assert!(claimed_over(&store).1.cut_off.is_some());
 }
@@ -354,7 +354,7 @@ fn a_claim_keeps_the_latest_tick_of_another_host() {
     let kept = store.record().before.expect("kept");
     assert_eq!((kept.host.as_str(), kept.revision), ("b", 3));
     assert_eq!(kept.tick_unix_ms, 4 * MINUTE);
-    // Of its own it keeps what it kept.
+    // A record of its own keeps the tick kept before.
     let own = TickRecord {
         host: "a".into(),
         before: Some(tick_before(3, TickState::Done)),
@@ -377,7 +377,7 @@ fn a_tick_just_ahead_is_believed_as_before() {
     assert_eq!(store.record(), ahead);
 }
 
-/// A tick may last for a year, and a host may be wrong by less.
+/// The period of ticks may be a year, and a clock may be wrong by less.
 #[test]
 fn a_retry_is_due_when_the_clock_that_put_it_off_is_not_believed() {
     let put_off = TickRecord {
@@ -393,7 +393,7 @@ fn a_retry_is_due_when_the_clock_that_put_it_off_is_not_believed() {
 
 #[test]
 fn a_host_whose_clock_is_outvoted_neither_claims_nor_skips() {
-    // Two hosts are years ahead of us: then we are behind.
+    // Two hosts are years ahead of this one, so this clock is behind.
     let seen = far_ahead(Some(tick_before(5 + YEARS, TickState::Done)));
     let store = Scripted::new(Some(&seen), &[]);
     let Look::Lacks(Lack::Clock(why)) = looked(&store) else {
@@ -402,7 +402,7 @@ fn a_host_whose_clock_is_outvoted_neither_claims_nor_skips() {
     assert!(why.contains("mad") && why.contains("chrony"), "{why}");
     assert_eq!(claimed(&store), Claim::Lacks(Lack::Clock(why)));
     assert_eq!(store.record().to_json(), seen.to_json());
-    // One that is behind us, and wrote after we came: of two, the later to come gives way.
+    // One host is behind this one, and wrote after this one came: of two, the later to come stands back.
     let behind = TickRecord {
         host: "b".into(),
         ..record(5, TickState::Done)
@@ -415,7 +415,7 @@ fn a_host_whose_clock_is_outvoted_neither_claims_nor_skips() {
             ..ask(5 + YEARS, 5 + YEARS)
         };
         let look = look(store, "a", ask).now_or_never();
-        look.expect("it waits for nobody")
+        look.expect("it never waits")
     };
     store.living = vec![lives("b", 4, 1), lives("a", 5 + YEARS, 2)];
     assert!(matches!(look_now(&store), Look::Lacks(_)));
@@ -423,7 +423,7 @@ fn a_host_whose_clock_is_outvoted_neither_claims_nor_skips() {
     assert_eq!(look_now(&store), Look::Open);
 }
 
-/// Also where there is no record yet, or its own is the last one.
+/// Also where no record exists yet, or the last one is its own.
 #[test]
 fn a_host_that_has_just_come_judges_its_clock_before_its_first_claim() {
     let own = TickRecord {
@@ -439,10 +439,10 @@ fn a_host_that_has_just_come_judges_its_clock_before_its_first_claim() {
         let mut store = Scripted::new(left.as_ref(), &[]);
         store.living = vec![lives("b", 4, 4), lives("a", 5 + YEARS, 5)];
         let look = look(&store, "a", ask).now_or_never();
-        let look = look.expect("it waits for nobody");
+        let look = look.expect("it never waits");
         assert!(matches!(look, Look::Lacks(Lack::Other(_))), "{look:?}");
         let claim = claim(&store, &me(), ask).now_or_never();
-        let (claim, _) = claim.expect("it waits for nobody");
+        let (claim, _) = claim.expect("it never waits");
         assert!(matches!(claim, Claim::Lacks(Lack::Other(_))), "{claim:?}");
         let found = store.found.lock().unwrap().clone();
         assert_eq!(
@@ -464,7 +464,7 @@ fn a_claim_whose_answer_was_lost_is_read_back_and_one_that_was_lost_itself_is_re
     ] {
         let store = Scripted::new(Some(&record(5, TickState::Claimed)), fates);
         let (tick, attempt) = (minute(5), 2);
-        // Read back, it is the same claim: no second attempt was made of it.
+        // The record read back is the same claim: no second attempt is counted.
         assert_eq!(claimed(&store), Claim::Ours { tick, attempt }, "{fates:?}");
         let written = store.record();
         assert_eq!((written.token, written.attempt), (9, 2), "{fates:?}");
@@ -495,7 +495,7 @@ fn a_tick_that_runs_under_another_lock_is_not_taken_over_until_that_is_gone() {
         "{claim:?}"
     );
     assert_eq!(store.record(), before);
-    // Its entry is gone, or is a later one of that key: then so is whoever began it.
+    // The entry was deleted, or is a later one of that key: the host that began the tick has lost that lock.
     for other in [None, Some(("/l/locks/j-old/b7", 8))] {
         let mut store = Scripted::new(Some(&before), &[]);
         store.other = other;
@@ -540,11 +540,8 @@ fn a_mark_is_for_the_claim_it_belongs_to_and_for_no_other() {
         outcome: Outcome::Done,
         now: minute(5),
     };
-    let marked = |store: &Scripted, ended| {
-        mark(store, ended)
-            .now_or_never()
-            .expect("it waits for nobody")
-    };
+    let marked =
+        |store: &Scripted, ended| mark(store, ended).now_or_never().expect("it never waits");
     let not_before = minute(6);
     for (how, state) in [
         (Mark::Done, TickState::Done),
@@ -552,11 +549,11 @@ fn a_mark_is_for_the_claim_it_belongs_to_and_for_no_other() {
     ] {
         let store = Scripted::new(Some(&record(5, TickState::Claimed)), &[Fate::AnswerLost]);
         assert!(marked(&store, ended(7, how)).is_err_and(|unmarked| unmarked.may_pass));
-        // Tried again, it is seen to be done.
+        // The second attempt finds it done.
         assert!(marked(&store, ended(7, how)).is_ok());
         assert_eq!(store.record().state, state);
     }
-    // Taken over by somebody else meanwhile, or gone.
+    // Taken over by another host meanwhile, or its record was deleted.
     let store = Scripted::new(Some(&record(5, TickState::Claimed)), &[]);
     let late = marked(&store, ended(6, Mark::Done)).expect_err("it has been taken over");
     assert_eq!(
@@ -567,7 +564,7 @@ fn a_mark_is_for_the_claim_it_belongs_to_and_for_no_other() {
     assert!(marked(&Scripted::new(None, &[]), ended(7, Mark::Done)).is_err());
 }
 
-/// A file on another host has the name by its policy, and is at a later tick than ours.
+/// The policy of another host allows the name to a dropped-in file, which is at a later tick than ours.
 #[test]
 fn ticks_of_a_dropped_in_job_are_none_of_a_configured_ones() {
     let theirs = TickRecord {
@@ -582,7 +579,7 @@ fn ticks_of_a_dropped_in_job_are_none_of_a_configured_ones() {
     };
     assert_eq!(claimed(&store), ours);
     assert!(!store.record().dropped);
-    // From now on the other stands back, and says whose ticks these are.
+    // From now on the dropped-in job stands back, and names the owner of these ticks.
     let asked = Ask {
         is_dropped: true,
         ..ask(5, 5)

@@ -1,7 +1,7 @@
-//! Waiting for the lock, with all that a run needs on this host, and saying who has it.
+//! Waiting for the lock with all that a run needs on this host, and logging who holds it.
 //!
-//! The lock tells the key of whoever holds it; people want a name. It is asked for only when the wait is long
-//! or over, so that a lock is handed on no later for it. This file must never keep a grant.
+//! The queue shows the key of the holder's entry; the log shows a name as well. The name is read only when the wait
+//! is long or over, so that it delays no hand-off. No grant is kept in this file.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ use crate::record_writer::text;
 use leasehold_config::Wait;
 use leasehold_config::wall::unix_ms;
 
-/// Who waits longer than this behind the same holder wants to know who that is.
+/// Wait behind the same holder after which the holder's name is logged.
 const LONG: Duration = Duration::from_secs(1);
-/// How long to ask the store who holds a lock.
+/// Time limit for reading a holder's name from the store.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Has what a run needs, and then waits for the lock.
+/// Gets what a run needs, and then waits for the lock.
 pub(crate) async fn acquire(bench: Arc<Bench>, had: Option<Provisions>) -> Outcome {
     let provisions = async {
         match had {
@@ -64,7 +64,7 @@ pub(crate) async fn acquire(bench: Arc<Bench>, had: Option<Provisions>) -> Outco
             holder: place.holder.clone(),
         };
         bench.timeline.say(about.clone(), waits);
-        // In the queue now, for however long.
+        // The job is queued, and may wait long: its reserved slot is given up.
         drop(reserve.take());
         places.send_replace(Some(place));
     });
@@ -85,7 +85,7 @@ pub(crate) async fn acquire(bench: Arc<Bench>, had: Option<Provisions>) -> Outco
     }
 }
 
-/// True if the failure is over once the store answers: it did not, or the session ended meanwhile.
+/// True if the store's next answer ends the failure: the store did not answer, or the session ended meanwhile.
 const fn is_away(error: &AcquireError) -> bool {
     match error {
         AcquireError::Store { source, .. } => source.is_unknown(),
@@ -98,7 +98,8 @@ const fn is_away(error: &AcquireError) -> bool {
     }
 }
 
-/// The lock with what its run needs. If that is not to be had now, the lock goes to the next in the queue.
+/// Returns the lock with the resources of its run. If they are not available now, the lock goes to the next in the
+/// queue.
 async fn provided(bench: &Arc<Bench>, grant: Grant, reserved: Option<Provisions>) -> Outcome {
     let at = bench.clock.now();
     let provisions = match reserved {
@@ -114,7 +115,7 @@ async fn provided(bench: &Arc<Bench>, grant: Grant, reserved: Option<Provisions>
     }
 }
 
-/// Says who holds the lock, of each holder that is waited for long.
+/// Logs the name of each holder that is waited for long.
 async fn tell_holders(bench: &Bench, mut place: watch::Receiver<Option<Place>>) -> Infallible {
     let mut told = None;
     loop {
@@ -122,7 +123,7 @@ async fn tell_holders(bench: &Bench, mut place: watch::Receiver<Option<Place>>) 
         let holder = holder.and_then(|place| place.holder);
         let long = async {
             match holder {
-                // Many may have begun to wait at once, and should not ask at once.
+                // Many jobs may have begun to wait at once, and should not all send requests at once.
                 Some(holder) if told.as_ref() != Some(&holder) => {
                     tokio::time::sleep(LONG.mul_f64(1.0 + fastrand::f64())).await;
                     holder
@@ -133,7 +134,7 @@ async fn tell_holders(bench: &Bench, mut place: watch::Receiver<Option<Place>>) 
         let holder = tokio::select! {
             changed = place.changed() => match changed {
                 Ok(()) => continue,
-                // Nothing more will be told.
+                // No further place is reported.
                 Err(_) => std::future::pending().await,
             },
             holder = long => holder,
@@ -149,7 +150,7 @@ async fn tell_holders(bench: &Bench, mut place: watch::Receiver<Option<Place>>) 
     }
 }
 
-/// Why the lock was not acquired, with the name of who has it.
+/// Returns the reason for which the lock was not acquired, with the holder's name.
 async fn contended(bench: &Bench, error: &AcquireError) -> String {
     let said = error.to_string();
     let AcquireError::Contended { holder, .. } = error else {
@@ -166,9 +167,9 @@ async fn contended(bench: &Bench, error: &AcquireError) -> String {
     }
 }
 
-/// The job and the host that an entry is of, if it stands and one of ours made it.
+/// Returns the job and the host of an entry, if it exists and Leasehold wrote it.
 async fn name_of(bench: &Bench, entry: &str) -> Option<String> {
-    // Boxed, for it is seldom needed, and what waits is moved about.
+    // Boxed: it is rarely needed, and would make the future of every waiting job larger.
     let asked = Box::pin(async { bench.locks.kv().get(entry).await });
     let found = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()??;
     let record = HolderRecord::from_json(&found.value).ok()?;

@@ -1,17 +1,17 @@
-//! Ticks of a configured job and of a dropped-in one that was let have its name: of the two, the first counts.
+//! Ticks of a configured job and of a dropped-in job with the same name: the configured job has precedence.
 //!
-//! Names of dropped-in jobs are in a namespace of their own, unless `names` under [plugins] says otherwise. That
-//! policy is one host's, and the job of the name may be another's. The record of ticks shows it.
+//! Names of dropped-in jobs are in a namespace of their own, unless `names` under [plugins] allows others. That
+//! policy is one host's, and the job of the name may run on another. The record of ticks shows the conflict.
 
 use leasehold_records::TickRecord;
 
 use super::machine::Lack;
 
-/// The record as it counts for a job of this kind.
+/// Returns the record as it counts for a job of this kind.
 ///
 /// # Errors
 ///
-/// For a dropped-in job, the record is of a configured one.
+/// A lack, for a dropped-in job whose record belongs to a configured one.
 pub(super) fn counting(
     record: Option<TickRecord>,
     is_dropped: bool,

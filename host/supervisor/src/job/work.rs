@@ -1,7 +1,7 @@
-//! The pieces of work that a job consists of. Each is one task that ends in one [`Outcome`].
+//! Work for the states of a job. Each piece is one task that ends in one [`Outcome`].
 //!
-//! A grant is owned by the piece of work that needs it and handed back at its end, so no two pieces
-//! can use it and none can forget it. A panic drops it, which gives the lock back.
+//! A grant is owned by the piece of work that needs it and handed back at its end. So no two pieces can use it and
+//! none can forget it. A panic drops it, which gives the lock back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +18,17 @@ use crate::host::cut_short;
 use leasehold_config::wall::UnixMs;
 use leasehold_runtime::RunReport;
 
-/// The longest anybody sleeps without a look at the clocks.
+/// Longest sleep between two readings of the clocks.
 const NAP: Duration = Duration::from_mins(1);
-/// A wall clock that moved by this much more or less than time has been set. Those that are kept right by
-/// small steps take half an hour for it, and then a job plans anew what it had planned.
+/// Difference between the wall clock and the time passed that shows that the clock was set. A clock that is
+/// corrected in small steps takes half an hour to differ by this much. The job then plans its next tick anew.
 const SET: Duration = Duration::from_secs(1);
 
-/// Longest pause between the store's return and the start of a job that waited for it. Jobs of many hosts come
-/// back at once, and should not all ask at once.
+/// Longest pause between the store's return and the start of a job that waited for it. Jobs of many hosts wake at
+/// once, and should not all send requests at once.
 const SPREAD: Duration = Duration::from_millis(300);
 
-/// How a piece of work ended.
+/// Result of a piece of work.
 pub(crate) enum Outcome {
     Slept {
         cancelled: bool,
@@ -36,12 +36,13 @@ pub(crate) enum Outcome {
     /// The sleep ended early: the store answers again.
     StoreBack,
     Looked(Look),
-    /// The lock, when it came, and what its run needs. It is not logged yet: see [`tell_acquired`].
+    /// The lock, the time when it was acquired, and the resources for its run. It is not logged yet: see
+    /// [`tell_acquired`].
     Acquired(Box<Grant>, BootTime, Provisions),
     Missed(Missed),
-    /// Of a job that stood back.
+    /// The job stood back, and its next run has these resources.
     Ready(Provisions),
-    /// The job stood back in a version that is in force no more.
+    /// The job stood back in a version that has been replaced.
     Superseded,
     Lacks(Lack),
     Claimed(Box<Grant>, Claim),
@@ -51,16 +52,16 @@ pub(crate) enum Outcome {
     Released,
 }
 
-/// How a pause under a kept lock ended.
+/// Result of a pause under a kept lock.
 pub(crate) enum Paused {
     Over(Provisions),
-    /// Over, and the next run lacks something.
+    /// The pause is over, and the next run lacks something.
     Lacks(Lack),
     Lost,
     Cancelled,
 }
 
-/// Sleeps until a moment, or until the wall clock it is a moment of is set.
+/// Sleeps until a moment. A sleep by the wall clock also ends when that clock is set.
 pub(crate) async fn sleep(bench: Arc<Bench>, until: Until) -> Outcome {
     let over = async {
         match until {
@@ -74,8 +75,8 @@ pub(crate) async fn sleep(bench: Arc<Bench>, until: Until) -> Outcome {
     }
 }
 
-/// As [`sleep`], for a job that failed because the store did not answer a request sent at `asked`: it ends early
-/// when the store has come back since.
+/// Sleeps as [`sleep`] does, for a job that failed because the store did not answer a request sent at `asked`. Also
+/// ends when the store has come back since.
 pub(crate) async fn sleep_or_back(bench: Arc<Bench>, until: Until, asked: BootTime) -> Outcome {
     let back = async {
         back_since(bench.locks.connectivity(), asked).await;
@@ -92,12 +93,12 @@ async fn back_since(mut store: watch::Receiver<StoreState>, asked: BootTime) {
     let is_back =
         |state: &StoreState| matches!(state, StoreState::Reachable { since } if *since > asked);
     if store.wait_for(is_back).await.is_err() {
-        // The client has closed: no news will come.
+        // The client has closed: the state does not change again.
         std::future::pending::<()>().await;
     }
 }
 
-/// Sleeps until the wall clock shows `until`, or is seen to have been set.
+/// Sleeps until the wall clock shows `until`, or until that clock is found to have been set.
 async fn doze(bench: &Bench, until: UnixMs) {
     let began = bench.now();
     while let Some(nap) = nap(began, bench.now(), until) {
@@ -105,11 +106,11 @@ async fn doze(bench: &Bench, until: UnixMs) {
     }
 }
 
-/// How long to sleep before the clocks are looked at again; `None` when there is something to do.
+/// Returns the time to sleep before the clocks are read again; `None` when the sleep is over.
 fn nap(began: Now, now: Now, until: UnixMs) -> Option<Duration> {
     let left = until.since(now.wall);
     let passed = now.boot.since(began.boot);
-    // What the wall clock would show if nobody had set it.
+    // Wall time now, if the clock was not set.
     let expected = began.wall.after(passed);
     let set = now.wall.since(expected).max(expected.since(now.wall));
     (!left.is_zero() && set < SET).then(|| left.min(NAP))
@@ -121,13 +122,12 @@ async fn sleep_until(clock: &dyn Clock, until: BootTime) {
         if left.is_zero() {
             return;
         }
-        // tokio's timers do not count suspend; looking now and then does.
+        // tokio's timers do not count suspend; reading the clock now and then does.
         tokio::time::sleep(left.min(NAP)).await;
     }
 }
 
-/// Says when the lock was acquired. Whatever is done first under a grant says so, and a run only when its
-/// guest has begun.
+/// Logs when the lock was acquired. The first work under a grant calls this, a run only when its guest has begun.
 pub(crate) fn tell_acquired(bench: &Bench, grant: &Grant, at: BootTime) {
     let wait_ms = millis(grant.waited());
     let about = bench.about_token(grant.token());
@@ -137,7 +137,7 @@ pub(crate) fn tell_acquired(bench: &Bench, grant: &Grant, at: BootTime) {
 /// Gives the lock back.
 pub(crate) async fn release(bench: Arc<Bench>, grant: Grant) -> Outcome {
     let token = grant.token();
-    // It was given back already where its tick was marked.
+    // A mark gives the lock back in its own transaction.
     let left = grant.tenure().end_reason() == Some(EndReason::Released);
     let lost = !left && !grant.tenure().admits();
     let confirmed = give_back(&bench, grant).await;
@@ -149,7 +149,7 @@ pub(crate) async fn release(bench: Arc<Bench>, grant: Grant) -> Outcome {
     Outcome::Released
 }
 
-/// Gives the lock back without a word. Returns whether the store has confirmed it.
+/// Gives the lock back without logging it. Returns true if the store has confirmed it.
 pub(crate) async fn give_back(bench: &Bench, grant: Grant) -> bool {
     tokio::select! {
         released = grant.release() => released.is_ok(),
@@ -157,8 +157,7 @@ pub(crate) async fn give_back(bench: &Bench, grant: Grant) -> bool {
     }
 }
 
-/// Stands back until there may be what was lacking: until it is this job's turn to have a slot, or until a
-/// moment at which it is looked for again.
+/// Stands back until the lack may have ended: until it is this job's turn for a slot, or until a given moment.
 pub(crate) async fn stand_back(bench: Arc<Bench>, until: Option<BootTime>) -> Outcome {
     let provisions = async {
         match until {
@@ -169,7 +168,7 @@ pub(crate) async fn stand_back(bench: Arc<Bench>, until: Option<BootTime>) -> Ou
             None => Provisions::in_turn(&bench).await,
         }
     };
-    // A turn for a slot is worth keeping; what else was lacking may not be in another version.
+    // A turn for a slot is kept by the next version. Another lack may not exist in it, so that wait ends.
     let superseded = async {
         match until {
             Some(_) => bench.superseded.cancelled().await,
@@ -186,8 +185,8 @@ pub(crate) async fn stand_back(bench: Arc<Bench>, until: Option<BootTime>) -> Ou
     }
 }
 
-/// Keeps the lock for a while without running. The slot is free meanwhile, for other jobs; without one at the
-/// end of the pause there is no next run here.
+/// Keeps the lock for a while without running. The slot is free for other jobs meanwhile; if none is free at the
+/// end of the pause, the next run does not start here.
 pub(crate) async fn pause(bench: Arc<Bench>, grant: Box<Grant>, pause: Duration) -> Outcome {
     let until = bench.clock.now().after(pause);
     let over = async {
@@ -235,8 +234,8 @@ mod tests {
         }
     }
 
-    /// Fails when a job that failed while the store was reachable is woken at once, again and again, and when a
-    /// return between the failed request and the sleep is missed.
+    /// Fails when a job that failed while the store was reachable is woken at once, again and again. Fails also
+    /// when a return between the failed request and the sleep is missed.
     #[test]
     fn a_return_wakes_only_what_was_asked_before_it() {
         let (state, store) = watch::channel(reachable(5));
@@ -252,7 +251,7 @@ mod tests {
         assert!(waits.now_or_never().is_some());
     }
 
-    /// As long as nobody touches the clock it sleeps until it is time, and looks up once a minute.
+    /// While the clock is not set, the sleep lasts until its time, and reads the clocks once a minute.
     #[test]
     fn a_sleep_by_the_wall_clock_ends_when_it_is_time_or_the_clock_was_set() {
         let now = |boot: u64, wall: u64| Now {
@@ -267,12 +266,12 @@ mod tests {
             Some(Duration::from_secs(20))
         );
         assert_eq!(nap(began, now(310, 1300), until), None);
-        // Put back or put forward: somebody must think again.
+        // The clock was put back or forward: the job plans again.
         assert_eq!(nap(began, now(70, 1000), until), None);
         assert_eq!(nap(began, now(70, 1070), until), None);
-        // Suspended for an hour: the clock goes on, and so did the time.
+        // Suspended for an hour: the wall clock and the boot-time clock both went on.
         assert_eq!(nap(began, now(3610, 4600), until), None);
-        // A clock that is corrected a little is still the same clock.
+        // A small correction does not count as setting the clock.
         let slewed = Now {
             wall: UnixMs::new(1_060_500),
             ..now(70, 0)

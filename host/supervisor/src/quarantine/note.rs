@@ -24,7 +24,7 @@ const NOTES: &str = "first-runs";
 const PROVEN: &str = "proven";
 /// Directory with one file for each digest in quarantine.
 const HELD: &str = "quarantine";
-/// The most of a file that is read: a record without output is far smaller, and so are all digests.
+/// Most bytes read of a file: a record without output is far smaller, and so are all digests.
 const LARGEST: u64 = 1 << 20;
 
 /// The directories of one data directory, and the text that names this process.
@@ -40,15 +40,15 @@ pub(super) struct Files {
 #[derive(Debug)]
 pub(super) struct Note {
     pub(super) path: PathBuf,
-    /// True when the guest was being polled.
+    /// True if the guest was being polled.
     pub(super) was_polled: bool,
     pub(super) record: RunRecord,
 }
 
-/// A note but for its first byte.
+/// Content of a note after its first byte.
 #[derive(Serialize, Deserialize)]
 struct Written {
-    /// The start of the machine that it was written after.
+    /// The machine's boot after which the note was written.
     boot: String,
     record: RunRecord,
 }
@@ -78,7 +78,7 @@ impl Files {
         })
     }
 
-    /// The file whose removal lifts the quarantine of a digest.
+    /// Returns the file whose removal lifts the quarantine of a digest.
     pub(super) fn file_of(&self, sha256: &str) -> PathBuf {
         self.held.join(sha256)
     }
@@ -97,7 +97,8 @@ impl Files {
         Ok((path, PollMark::new(file)))
     }
 
-    /// The notes of processes that have ended, of this start of the machine. Others of ended ones are removed.
+    /// Returns the notes of ended processes from this boot of the machine. Notes of ended processes from earlier
+    /// boots are removed.
     pub(super) fn notes_of(&self, has_ended: impl Fn(&str) -> bool) -> Vec<Note> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.notes).into_iter().flatten().flatten() {
@@ -129,7 +130,7 @@ impl Files {
         is_ours.then_some((*first == PollMark::INSIDE, written.record))
     }
 
-    /// Digests that have proven themselves, oldest first.
+    /// Returns the digests that have proven themselves, oldest first.
     pub(super) fn proven(&self) -> Vec<String> {
         let text = read(&self.notes.join(PROVEN)).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
@@ -151,7 +152,7 @@ impl Files {
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .and_then(|()| fs::rename(&beside, self.notes.join(PROVEN)));
         if let Err(error) = written {
-            // They are noted once more after the next start.
+            // The plugins get notes once more after the next start.
             tracing::debug!(%error, "digests that have proven themselves were not written down");
         }
     }
@@ -169,7 +170,7 @@ impl Files {
         Ok(serde_json::to_writer(file, &sentence)?)
     }
 
-    /// Digests in quarantine, since when, and the runs they are there for.
+    /// Returns the digests in quarantine, with their start times and the runs that caused them.
     pub(super) fn held(&self) -> Vec<(String, UnixMs, String)> {
         let entries = fs::read_dir(&self.held).into_iter().flatten().flatten();
         let held = entries.filter_map(|entry| {
@@ -195,7 +196,7 @@ fn private() -> OpenOptions {
     options
 }
 
-/// True if it may be the name of a file: a digest in hexadecimal.
+/// True if the text can be the name of a file: a digest in hexadecimal.
 fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

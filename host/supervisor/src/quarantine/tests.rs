@@ -1,4 +1,4 @@
-//! Processes that die are played by identities that are dropped with their notes left in place.
+//! Quarantine over restarts. A process that dies is an identity that is dropped with its notes left in place.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ fn at(ms: u64) -> UnixMs {
     UnixMs::new(1_790_000_000_000 + ms)
 }
 
-/// One life of a host on this directory.
+/// Starts a host on this directory.
 fn start(dir: &TempDir, now: UnixMs) -> (HostIdentity, Arc<Quarantine>, Vec<Crash>) {
     let identity = HostIdentity::take(dir.path());
     let (quarantine, crashes) = Quarantine::open(dir.path(), &identity, now);
@@ -28,7 +28,7 @@ fn record(sha256: &str) -> RunRecord {
     }
 }
 
-/// A process that dies while it runs these digests, of which each is polled or not.
+/// Lets a process die while it runs these digests, each of which is polled or not.
 async fn die(dir: &TempDir, runs: &[(&str, bool)]) {
     let (identity, quarantine, _) = start(dir, at(0));
     for (sha256, is_polled) in runs {
@@ -73,7 +73,7 @@ async fn a_quarantine_outlives_restarts_and_is_lifted_by_an_hour() {
     assert_eq!(crashes, []);
     assert!(quarantine.reason(SHA, at(HOUR - 1)).await.is_some());
     assert_eq!(quarantine.reason(SHA, at(HOUR)).await, None);
-    // For good: it is run and noted like a new one.
+    // Lifted for good: it is run and noted like a new one.
     assert_eq!(quarantine.reason(SHA, at(HOUR / 2)).await, None);
     assert!(quarantine.begin(record(SHA)).await.is_some());
 }
@@ -101,7 +101,7 @@ async fn a_plugin_that_has_proven_itself_is_never_noted_again() {
     first.mark().enter();
     first.prove().await;
     assert!(quarantine.begin(record(SHA)).await.is_none());
-    // A poll that ends later writes nothing more.
+    // A poll that ends later writes nothing more to the note.
     first.mark().leave();
     std::mem::forget(first);
     drop(identity);

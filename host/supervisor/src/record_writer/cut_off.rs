@@ -1,4 +1,4 @@
-//! Runs of hosts that are gone, of which those hosts recorded nothing: known from the claims of their ticks.
+//! Runs of dead hosts that those hosts did not record: known from the claims of their ticks.
 //!
 //! Each is written if its key does not exist, one at a time: a takeover is rare.
 
@@ -8,17 +8,17 @@ use leasehold_records::{Root, RunRecord};
 
 use super::run_key;
 
-/// Runs that wait. One that comes when there are as many is left out: its claim was logged when it was taken over.
+/// Number of runs that may wait. A further one is left out: its claim was logged when it was taken over.
 const MOST: usize = 1024;
 
-/// One such run: its key, and its record as JSON.
+/// A cut-off run: its key, and its record as JSON.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct CutOffRun {
     pub(super) key: String,
     pub(super) json: Vec<u8>,
 }
 
-/// All of them.
+/// The cut-off runs that wait.
 #[derive(Debug, Default)]
 pub(super) struct CutOff {
     waiting: VecDeque<CutOffRun>,
@@ -26,7 +26,7 @@ pub(super) struct CutOff {
 }
 
 impl CutOff {
-    /// Takes in another run.
+    /// Adds another run.
     pub(super) fn note(&mut self, root: &Root, record: &RunRecord) {
         if self.waiting.len() < MOST {
             self.waiting.push_back(CutOffRun {
@@ -36,7 +36,7 @@ impl CutOff {
         }
     }
 
-    /// The run to write now, if none is being written.
+    /// Returns the run to write now, if none is being written.
     pub(super) fn begin(&mut self) -> Option<CutOffRun> {
         if self.is_under_way {
             return None;
@@ -46,7 +46,7 @@ impl CutOff {
         Some(run)
     }
 
-    /// Takes in that the write has ended; `again` is a run whose write failed.
+    /// Handles the end of a write; `again` is a run whose write failed.
     pub(super) fn ended(&mut self, again: Option<CutOffRun>) {
         self.is_under_way = false;
         if let Some(run) = again {
@@ -54,12 +54,12 @@ impl CutOff {
         }
     }
 
-    /// True when one could begin.
+    /// True if another write could begin.
     pub(super) fn is_waiting(&self) -> bool {
         !self.is_under_way && !self.waiting.is_empty()
     }
 
-    /// True when nothing is left to write.
+    /// True if nothing is left to write.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && !self.is_under_way
     }

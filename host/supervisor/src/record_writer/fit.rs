@@ -1,16 +1,17 @@
-//! The size of a record as it is stored: bounded, by cutting the guest's texts.
+//! Bounding the size of a stored record, by cutting the guest's texts.
 //!
-//! JSON writes some characters as six, so a text is measured as it will be written. Readers take several records in
-//! one message, and one job's records must not hide another's.
+//! JSON writes some characters as six, so a text is measured as it will be written. Readers receive several records
+//! in one message, and one job's records must not displace another's.
 
 use leasehold_records::RunRecord;
 
-/// The largest record of a run, in bytes of JSON: twice the output that is kept, for line ends and quotes double.
+/// Size of the largest record of a run, in bytes of JSON: twice the output that is kept, for line ends and quotes
+/// double.
 pub(super) const RUN_BYTES: usize = 36 << 10;
-/// Bytes kept of a sentence where even a record without output is too large.
+/// Number of bytes kept of a sentence, if even a record without output is too large.
 const SENTENCE_BYTES: usize = 1 << 10;
 
-/// The record as JSON of at most [`RUN_BYTES`]. Of the output the end is kept, of a sentence the beginning.
+/// Returns the record as JSON of at most [`RUN_BYTES`]. The output keeps its end, a sentence its beginning.
 pub(super) fn run(record: &RunRecord) -> Vec<u8> {
     let json = record.to_json();
     if json.len() <= RUN_BYTES {
@@ -20,7 +21,7 @@ pub(super) fn run(record: &RunRecord) -> Vec<u8> {
     let mut short = record.clone();
     short.output.drain(..cut);
     short.output_truncated_bytes += u64::try_from(cut).unwrap_or(u64::MAX);
-    // The count of what was cut has a length of its own.
+    // The number of cut bytes is part of the record, so its length is measured again.
     let json = short.to_json();
     if json.len() <= RUN_BYTES {
         return json;
@@ -33,7 +34,8 @@ pub(super) fn run(record: &RunRecord) -> Vec<u8> {
     short.to_json()
 }
 
-/// Length of the shortest beginning of `text` that is at least `least` bytes of JSON, and a margin for the count.
+/// Returns the length of the shortest beginning of `text` that is at least `least` bytes of JSON, plus a margin for
+/// the count.
 fn head(text: &str, least: usize) -> usize {
     let least = least + 64;
     let mut written = 0;
@@ -45,7 +47,7 @@ fn head(text: &str, least: usize) -> usize {
     longer.map_or(text.len(), |(at, _)| at)
 }
 
-/// Length of the longest beginning of `text` that is at most `most` bytes of JSON.
+/// Returns the length of the longest beginning of `text` that is at most `most` bytes of JSON.
 fn tail(text: &str, most: usize) -> usize {
     let mut written = 0;
     let beyond = text.char_indices().find(|(_, c)| {
@@ -55,7 +57,7 @@ fn tail(text: &str, most: usize) -> usize {
     beyond.map_or(text.len(), |(at, _)| at)
 }
 
-/// Bytes of a character in a string of JSON.
+/// Returns the number of bytes of a character in a JSON string.
 const fn written_as(c: char) -> usize {
     match c {
         '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
@@ -81,7 +83,7 @@ mod tests {
                     let json = run(&record);
                     assert!(json.len() <= RUN_BYTES, "{} of {text:?}", json.len());
                     let read = RunRecord::from_json(&json).unwrap();
-                    // The end is what tells why, and nothing is lost without being counted.
+                    // The end of the output shows the cause, and every byte that is cut is counted.
                     assert!(record.output.ends_with(&read.output));
                     let lost = record.output.len() - read.output.len();
                     assert_eq!(read.output_truncated_bytes, lost as u64);

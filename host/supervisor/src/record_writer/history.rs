@@ -1,8 +1,8 @@
-//! The history of each job: kept bounded, and with no run in it that never ends.
+//! The history of each job: kept bounded, with an end for every run that is over.
 //!
-//! A run that begins holds the job's lock, so an earlier run under that lock is over, whether its host wrote
-//! its end or vanished. Reading the history at every start would cost more than the records do: it is read at
-//! the first run, and then after so many runs or so much time.
+//! A run that begins holds the job's lock. So an earlier run under that lock is over, even if its host died before
+//! it wrote the end. Reading the history at every start would cost more than the records do. It is read at the
+//! first run, and then after a number of runs or a time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,25 +17,25 @@ use tokio::time::Instant;
 use super::outbox::RunMark;
 use super::sizes::Sizes;
 
-/// Records kept for each job.
+/// Number of records kept for each job.
 const KEPT: usize = 100;
-/// Records kept of a job however large they are.
+/// Number of records kept of a job however large they are.
 const FEWEST: usize = 5;
 /// Bytes of the records kept for each job, beyond [`FEWEST`]: a hundred with 10 kB of output each.
 const JOB_BYTES: usize = 1 << 20;
-/// Bytes of the records of all jobs that have run here: a thirtieth of what etcd holds by default.
+/// Bytes of the records of all jobs that have run here: a thirtieth of etcd's default quota.
 const ALL_BYTES: usize = 64 << 20;
-/// Earlier runs looked at for ones whose host vanished, at the first visit.
+/// Number of earlier runs checked at the first visit for runs of dead hosts.
 const LOOK_BACK: usize = 5;
 /// Time between two visits of one job.
 const VISIT_EVERY: Duration = Duration::from_secs(10);
-/// Runs after which a job is visited earlier.
+/// Number of runs after which a job is visited earlier.
 const VISIT_AFTER: u32 = 25;
-/// Time until a visit that failed is tried again.
+/// Pause before a failed visit is repeated.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Jobs visited together.
+/// Number of jobs visited together.
 const VISITS: usize = 32;
-/// Readings under way at once.
+/// Number of readings under way at once.
 const AT_ONCE: usize = 4;
 
 /// State of one job's history.
@@ -43,12 +43,12 @@ const AT_ONCE: usize = 4;
 struct Known {
     visited: Option<Instant>,
     runs_since: u32,
-    /// The runs that the last two visits were made for. The next one looks from the older of them on: a start
-    /// that was written late has a lower token than runs already seen.
+    /// The runs that the last two visits were made for. The next visit starts from the older of them: a start that
+    /// was written late has a lower token than runs already read.
     looked_from: [Option<Arc<str>>; 2],
-    /// How large its records are.
+    /// Sizes of its records.
     sizes: Sizes,
-    /// The newest run since the last visit, and when it is to be visited for it.
+    /// The newest run since the last visit, and the time of the visit for it.
     waiting: Option<(Arc<str>, RunMark, Instant)>,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct Visit {
     pub(super) own: Arc<str>,
     pub(super) mark: RunMark,
     pub(super) from: Option<Arc<str>>,
-    /// Records to keep.
+    /// Number of records to keep.
     kept: usize,
 }
 
@@ -79,7 +79,7 @@ pub(super) struct Histories {
 }
 
 impl Histories {
-    /// Takes in how large the record of a run is.
+    /// Records the size of a run's record.
     pub(super) fn wrote(&mut self, job: &str, key: Arc<str>, bytes: usize) {
         let known = match self.jobs.get_mut(job) {
             Some(known) => known,
@@ -88,7 +88,7 @@ impl Histories {
         known.sizes.add(key, bytes, KEPT);
     }
 
-    /// Takes in that a run was recorded for the first time.
+    /// Records that a run was recorded for the first time.
     pub(super) fn ran(&mut self, own: Arc<str>, mark: RunMark, now: Instant) {
         let known = self.jobs.entry(mark.job.clone()).or_default();
         known.runs_since += 1;
@@ -107,7 +107,7 @@ impl Histories {
         known.waiting = Some((own, mark, due));
     }
 
-    /// Forgets a removed job.
+    /// Removes the state of a removed job.
     pub(super) fn forget(&mut self, job: &str) {
         if let Some(Known {
             waiting: Some((_, _, due)),
@@ -118,12 +118,12 @@ impl Histories {
         }
     }
 
-    /// When the next visit is due.
+    /// Returns the time when the next visit is due.
     pub(super) fn wake(&self) -> Option<Instant> {
         self.queue.first().map(|(due, _)| *due)
     }
 
-    /// The visits that are due.
+    /// Returns the visits that are due.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Visit> {
         let mut visits = Vec::new();
         let bytes = JOB_BYTES.min(ALL_BYTES / self.jobs.len().max(1));
@@ -152,7 +152,7 @@ impl Histories {
         visits
     }
 
-    /// Takes in that a visit came to nothing.
+    /// Schedules a failed visit again.
     pub(super) fn failed(&mut self, visit: Visit, now: Instant) {
         let Some(known) = self.jobs.get_mut(&visit.mark.job) else {
             return;
@@ -202,7 +202,7 @@ async fn look_at(kv: &Kv, root: &Root, visit: &Visit) -> Result<Findings, StoreE
     Ok(findings)
 }
 
-/// The first of the earlier runs to look at; `None` when there is none.
+/// Returns the first of the earlier runs to check; `None` when none exists.
 fn looked_from<'a>(keys: &'a [String], visit: &Visit) -> Option<&'a str> {
     let earlier = keys.partition_point(|key| **key < *visit.own);
     let seen = visit.from.as_ref();
@@ -214,7 +214,7 @@ fn looked_from<'a>(keys: &'a [String], visit: &Visit) -> Option<&'a str> {
     (earlier > 0).then(|| keys.get(at).map(String::as_str))?
 }
 
-/// The oldest runs, when there are a tenth more than are `kept`: they are deleted together.
+/// Returns the oldest runs, once there are a tenth more than are `kept`: they are deleted together.
 fn surplus(keys: &[String], kept: usize) -> Option<(String, String)> {
     if keys.len() <= kept + kept / 10 {
         return None;
@@ -227,7 +227,7 @@ fn is_abandoned(record: &RunRecord, by: &RunMark) -> bool {
     record.outcome == Outcome::Running && record.lock == by.lock && record.token < by.token
 }
 
-/// Deletes the oldest runs of some histories, and ends the runs whose host vanished.
+/// Deletes the oldest runs of some histories, and records the end of runs whose host died.
 pub(super) async fn mend(kv: Kv, findings: Vec<Findings>) -> Result<(), StoreError> {
     let mut deletes = Batch::default();
     for found in findings {
@@ -240,7 +240,7 @@ pub(super) async fn mend(kv: Kv, findings: Vec<Findings>) -> Result<(), StoreErr
                 "no end was recorded; host {} vanished or could not reach the store",
                 record.host
             );
-            // One that has ended meanwhile has another revision, and stays as it is.
+            // A run that has ended meanwhile has another revision, and stays as it is.
             kv.compare_and_put(&key, revision, &record.to_json())
                 .await?;
         }
@@ -258,7 +258,7 @@ impl Findings {
         self
     }
 
-    /// True when there is nothing to change.
+    /// True if there is nothing to change.
     pub(super) fn is_empty(&self) -> bool {
         self.surplus.is_none() && self.unended.is_empty()
     }

@@ -1,13 +1,13 @@
-//! Records that were dropped, counted, and reported once per burst for what they are.
+//! Counting dropped records, and reporting each burst of them once.
 
 use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A burst is over when nothing was dropped for so long.
+/// Time without a drop after which a burst is over.
 const QUIET: Duration = Duration::from_secs(5);
-/// A burst that goes on is reported every so often.
+/// Interval between reports of a burst that goes on.
 const LONGEST: Duration = Duration::from_mins(1);
 
 /// A burst of drops under way.
@@ -16,17 +16,17 @@ struct Burst {
     began: Instant,
     last: Instant,
     records: u64,
-    /// The failure of the store that lasted while records were dropped, if one did.
+    /// The store's error while records were dropped, if there was one.
     failure: Option<String>,
 }
 
-/// Count of records dropped since the last report.
+/// Number of records dropped since the last report.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
     burst: Option<Burst>,
 }
 
-/// A burst that is over, for a person.
+/// Report of a burst that is over, for the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Report {
     records: u64,
@@ -35,7 +35,7 @@ pub(super) struct Report {
 }
 
 impl Losses {
-    /// Takes in that records were dropped; `failure` is why the store takes none, if it does not.
+    /// Counts dropped records; `failure` is the store's error, if it accepts none.
     pub(super) fn add(&mut self, records: u64, failure: Option<&str>, now: Instant) {
         if records == 0 {
             return;
@@ -53,13 +53,13 @@ impl Losses {
         }
     }
 
-    /// When [`Losses::report`] is to be asked next.
+    /// Returns the time of the next call of [`Losses::report`].
     pub(super) fn wake(&self) -> Option<Instant> {
         let burst = self.burst.as_ref()?;
         Some((burst.last + QUIET).min(burst.began + LONGEST))
     }
 
-    /// The burst, when it is over or has lasted long; at once when the host `ends`.
+    /// Returns the burst, when it is over or has lasted long; at once when the host `ends`.
     pub(super) fn report(&mut self, now: Instant, ends: bool) -> Option<Report> {
         let is_due = ends || self.wake().is_some_and(|wake| wake <= now);
         let burst = self.burst.take_if(|_| is_due)?;

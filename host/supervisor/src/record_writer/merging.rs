@@ -1,9 +1,9 @@
-//! Records of jobs whose runs come too fast for one each: such runs share one.
+//! Merging the records of jobs whose runs come too fast for one record each.
 //!
-//! Pure: time comes from outside. A job may have [`BURST`] records at once, and then one each [`EVERY`]; runs that
-//! end meanwhile are merged by outcome. So a job that runs ten times a second, by its own will or because it fails,
-//! costs the store as little as one that runs six times a minute, and its history reaches as far back.
-//! A loss of the lock, a stop or a failure for good is never merged.
+//! Pure: time is passed in. A job may have [`BURST`] records at once, and then one each [`EVERY`]; runs that end
+//! meanwhile are merged by outcome. A job may run ten times a second, on purpose or because it fails. It then costs
+//! the store as little as one that runs six times a minute, and its history reaches as far back. A loss of the
+//! lock, a stop or a fatal failure is never merged.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -11,20 +11,20 @@ use std::time::Duration;
 use leasehold_records::{Outcome, RunRecord};
 use tokio::time::Instant;
 
-/// Records of one job that may follow one another at once: enough for a person who tries a job by hand.
+/// Number of records of one job that may follow one another at once: enough for a person who tries a job by hand.
 const BURST: u32 = 10;
 /// Time between two records of one job after that. A host that dies loses the merged runs of that time.
 const EVERY: Duration = Duration::from_secs(10);
-/// Merged records of one job that may wait, each of another outcome or plugin.
+/// Number of merged records of one job that may wait, each of another outcome or plugin.
 const MOST_GROUPS: usize = 8;
 
 #[derive(Debug)]
 struct Allowance {
-    /// When the job will have had no record for so long that it may have [`BURST`] again.
+    /// Time when the job has had no record for so long that it may have [`BURST`] again.
     full_at: Instant,
     /// Merged records that wait, the latest last.
     groups: Vec<RunRecord>,
-    /// When they are to be written.
+    /// Time when they are to be written.
     due: Instant,
 }
 
@@ -37,21 +37,21 @@ pub(super) struct Merging {
 }
 
 impl Allowance {
-    /// When the next record may be written.
+    /// Returns the time when the next record may be written.
     fn next(&self) -> Instant {
         self.full_at
             .checked_sub(EVERY * (BURST - 1))
             .unwrap_or(self.full_at)
     }
 
-    /// Takes in that a record is written. Records that cannot be merged leave no debt beyond the next one.
+    /// Counts a written record. Records that cannot be merged delay the next one, but none after it.
     fn spend(&mut self, now: Instant) {
         self.full_at = (self.full_at.max(now) + EVERY).min(now + EVERY * BURST);
     }
 }
 
 impl Merging {
-    /// When a job with so many records that the next one must wait may have it.
+    /// Returns the time of a job's next record, if the job has so many that the next one must wait.
     pub(super) fn waits_until(&self, job: &str, now: Instant) -> Option<Instant> {
         let allowance = self.jobs.get(job)?;
         if allowance.groups.is_empty() {
@@ -61,7 +61,7 @@ impl Merging {
         }
     }
 
-    /// Takes in that a record of a job is written by itself.
+    /// Counts a record of a job that is written by itself.
     pub(super) fn spend(&mut self, job: &str, now: Instant) {
         if let Some(allowance) = self.jobs.get_mut(job) {
             allowance.spend(now);
@@ -75,7 +75,7 @@ impl Merging {
         }
     }
 
-    /// True for ends of which several may be one record.
+    /// True for outcomes of which several runs may share a record.
     pub(super) const fn may_merge(outcome: Outcome) -> bool {
         match outcome {
             Outcome::Done
@@ -105,7 +105,8 @@ impl Merging {
         }
         let groups = &mut allowance.groups;
         let same = groups.iter().position(|group| record.continues(group));
-        // Of too many the oldest is one with the newest, whatever differs: its runs stay counted.
+        // Beyond the bound, the oldest group is merged with the newest run, whatever differs: its runs stay
+        // counted.
         let at = same.or_else(|| (groups.len() == MOST_GROUPS).then_some(0));
         let record = if let Some(at) = at {
             record.after(&groups.remove(at))
@@ -116,17 +117,17 @@ impl Merging {
         groups.push(record);
     }
 
-    /// When the next merged records are due.
+    /// Returns the time when the next merged records are due.
     pub(super) fn wake(&self) -> Option<Instant> {
         self.queue.first().map(|(due, _)| *due)
     }
 
-    /// Merged records that wait.
+    /// Returns the number of merged records that wait.
     pub(super) const fn len(&self) -> usize {
         self.waiting
     }
 
-    /// The merged records that are due.
+    /// Returns the merged records that are due.
     pub(super) fn due(&mut self, now: Instant) -> Vec<RunRecord> {
         let mut due = Vec::new();
         while let Some((at, job)) = self.queue.first()
@@ -138,7 +139,7 @@ impl Merging {
         due
     }
 
-    /// The merged records of one job, due or not.
+    /// Returns the merged records of one job, due or not.
     pub(super) fn release(&mut self, job: &str, now: Instant) -> Vec<RunRecord> {
         let Some(allowance) = self.jobs.get_mut(job) else {
             return Vec::new();
@@ -152,14 +153,14 @@ impl Merging {
         groups
     }
 
-    /// Forgets a removed job. Returns its merged records.
+    /// Removes the allowance of a removed job. Returns its merged records.
     pub(super) fn forget(&mut self, job: &str, now: Instant) -> Vec<RunRecord> {
         let groups = self.release(job, now);
         self.jobs.remove(job);
         groups
     }
 
-    /// The merged records of all jobs.
+    /// Returns the merged records of all jobs.
     pub(super) fn release_all(&mut self, now: Instant) -> Vec<RunRecord> {
         let jobs: Vec<String> = self.queue.iter().map(|(_, job)| job.clone()).collect();
         let all = jobs.iter().flat_map(|job| self.release(job, now));
@@ -180,7 +181,7 @@ mod tests {
         }
     }
 
-    /// Runs the job each 100 ms for so long; gives the records written by themselves and those merged.
+    /// Runs the job each 100 ms for so long; returns the records written by themselves and those merged.
     fn run(merging: &mut Merging, start: Instant, count: u64) -> (u64, Vec<RunRecord>) {
         let (mut alone, mut merged) = (0, Vec::new());
         for token in 1..=count {
@@ -216,7 +217,7 @@ mod tests {
             .filter(|run| run.outcome == Outcome::Exit)
             .collect();
         assert_eq!(failed.iter().map(|run| run.runs()).sum::<u64>(), 60);
-        // The text of the last of them, by itself.
+        // The output of the last of them, by itself.
         assert!(
             failed
                 .iter()
@@ -238,7 +239,7 @@ mod tests {
         assert_eq!(merging.waits_until("j", later), Some(later + EVERY));
     }
 
-    /// Fails when each record that had to be written at once puts the next merged one off further.
+    /// Fails when each record that had to be written at once delays the next merged one further.
     #[test]
     fn records_beyond_the_allowance_leave_no_debt() {
         let (mut merging, start) = (Merging::default(), Instant::now());

@@ -1,7 +1,7 @@
-//! Records that wait to be written, and which of them go into the next transaction.
+//! Records that wait to be written, and the choice of those for the next transaction.
 //!
-//! Pure: time comes from outside. A key has at most one write under way, so that writes of one key happen in
-//! order however many transactions are in flight, and at most one waiting, its newest.
+//! Pure: time is passed in. A key has at most one write under way, so that writes of one key happen in order
+//! however many transactions are in flight. At most one more write of a key waits, its newest.
 
 mod item;
 
@@ -18,38 +18,38 @@ use self::item::{Content, Item, Line};
 use super::merging::Merging;
 use super::{fit, run_key};
 
-/// How long a write may wait for others to go with it: a tick is marked and its lock released within this time
-/// of the run's end, so that the record of the run and the state of its job are one transaction.
+/// Longest wait of a write for others to share its transaction. A tick is marked and its lock released within this
+/// time of the run's end. So the record of the run and the state of its job are one transaction.
 const LINGER: Duration = Duration::from_millis(25);
-/// As [`LINGER`], for the start of a run: a host that dies earlier leaves no record of the run.
+/// As [`LINGER`], for the start of a run: a host that dies within this time leaves no record of the run.
 const START_LINGER: Duration = Duration::from_millis(3);
 /// As [`LINGER`], for the states between two rests of a job whose runs are quick: the next rest replaces them.
 const PASSING_LINGER: Duration = Duration::from_millis(250);
-/// As [`LINGER`], for the start of a run of a job that has too many records, and for a state that may pass: a run
-/// that ends earlier is merged with others.
+/// As [`LINGER`], for the start of a run of a job that has too many records, and for a state that may be short. A
+/// run that ends within this time is merged with others.
 const BRIEF: Duration = Duration::from_secs(1);
-/// As [`LINGER`], for how far a run is: a person looks at it, and a guest may report it ten times a second.
+/// As [`LINGER`], for the progress of a run: it is for people, and a guest may report it ten times a second.
 const PROGRESS_LINGER: Duration = Duration::from_millis(500);
 /// Time between two transactions that are not full.
 const PACE: Duration = Duration::from_millis(5);
-/// Bytes in one transaction: a store takes 1.5 MiB in one request.
+/// Bytes in one transaction: a store accepts 1.5 MiB in one request.
 const LOAD_BYTES: usize = 1 << 20;
-/// Operations of a transaction that runs may fill while other records wait.
+/// Operations of a transaction that runs may use while other records wait.
 const SHARE_OF_RUNS: usize = 96;
-/// Runs that may wait: two minutes at 500 a second.
+/// Number of runs that may wait: two minutes at 500 a second.
 const MOST_RUNS: usize = 60_000;
-/// Bytes of the records of runs that wait.
+/// Bytes of the waiting records of runs.
 const MOST_RUN_BYTES: usize = 64 << 20;
-/// The largest record of a job: of anything longer the guest's texts are left out.
+/// Size of the largest record of a job: in a larger one the guest's texts are left out.
 const RECORD_BYTES: usize = 32 << 10;
 
-/// Which run a record is of, as far as the history of its job needs to know.
+/// Identity of a recorded run, as far as the history of its job needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RunMark {
     pub(super) job: String,
     pub(super) lock: String,
     pub(super) token: u64,
-    /// True when nothing has been written of the run before.
+    /// True if nothing of the run has been written before.
     pub(super) is_first: bool,
 }
 
@@ -57,17 +57,17 @@ pub(super) struct RunMark {
 #[derive(Debug)]
 struct Standing {
     json: Vec<u8>,
-    /// The state of the job and its begin; a record that differs in neither shows progress.
+    /// State of the job and its start time; a record that differs in neither shows progress.
     phase: Option<(JobState, u64)>,
-    /// The state that was written last.
+    /// State that was written last.
     written: Option<JobState>,
 }
 
-/// The records that wait.
+/// The waiting records.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     standing: BTreeMap<Arc<str>, Standing>,
-    /// How long the last run of each job took.
+    /// Duration of the last run of each job.
     took: HashMap<String, Duration>,
     merging: Merging,
     items: BTreeMap<u64, Item>,
@@ -79,7 +79,7 @@ pub(super) struct Outbox {
     /// Writes whose key is in flight.
     blocked: HashMap<Arc<str>, Item>,
     next_seq: u64,
-    /// Runs among `items` and `blocked`, and their bytes.
+    /// Number of runs among `items` and `blocked`, and their bytes.
     waiting_runs: usize,
     waiting_run_bytes: usize,
     dropped: u64,
@@ -87,7 +87,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Takes in that a run has begun.
+    /// Adds the start of a run.
     pub(super) fn run_started(&mut self, key: String, record: &RunRecord, now: Instant) {
         let took = self.took.get(&record.job).copied();
         let is_short_of = self.merging.waits_until(&record.job, now).is_some();
@@ -99,7 +99,7 @@ impl Outbox {
         self.run(key, record, true, (now + linger, rides));
     }
 
-    /// Takes in that a run has ended. A start that has not been written is replaced.
+    /// Adds the end of a run. It replaces a start that has not been written.
     pub(super) fn run_ended(&mut self, key: String, record: &RunRecord, now: Instant) {
         let took = record.ended_unix_ms.unwrap_or(0);
         let took = Duration::from_millis(took.saturating_sub(record.started_unix_ms));
@@ -117,7 +117,7 @@ impl Outbox {
         self.run(key, record, false, (now + LINGER, true));
     }
 
-    /// The start of a run that waits and cannot be in the store.
+    /// Returns the waiting start of a run, if it cannot be in the store.
     fn unwritten_start(&self, key: &str) -> Option<u64> {
         let seq = *self.seqs.get(key)?;
         let item = self.items.get(&seq)?;
@@ -143,13 +143,13 @@ impl Outbox {
         self.keep_bounds();
     }
 
-    /// Lines up merged records that are due.
+    /// Queues the merged records that are due.
     pub(super) fn line_up(&mut self, root: &Root, now: Instant) {
         let due = self.merging.due(now);
         self.add_merged(root, due, now);
     }
 
-    /// Lines up every merged record: the host ends.
+    /// Queues all merged records, at the end of the host.
     pub(super) fn line_up_all(&mut self, root: &Root, now: Instant) {
         let all = self.merging.release_all(now);
         self.add_merged(root, all, now);
@@ -161,12 +161,12 @@ impl Outbox {
         }
     }
 
-    /// Takes in the host's record.
+    /// Adds the host's record.
     pub(super) fn host(&mut self, key: String, json: Vec<u8>, now: Instant) {
         self.stand(key.into(), json, None, now + LINGER, true);
     }
 
-    /// Takes in the record of a job.
+    /// Adds the record of a job.
     pub(super) fn job(&mut self, key: String, record: &JobRecord, now: Instant) {
         let key: Arc<str> = key.into();
         let phase = Some((record.state, record.since_unix_ms));
@@ -177,9 +177,9 @@ impl Outbox {
         let passes = matches!(record.state, JobState::Waiting | JobState::Running);
         let (due, rides) = match self.merging.waits_until(&record.job, now) {
             _ if before == phase => (now + PROGRESS_LINGER, false),
-            // It comes and goes, and is written with the record of its runs.
+            // The state returns again and again, and is written with the record of the runs.
             Some(until) if written == Some(record.state) => {
-                // A state that passed meanwhile is no reason to hurry.
+                // The waiting record of a state that passed meanwhile is dropped.
                 self.forget_waiting(&key);
                 (until, false)
             }
@@ -199,7 +199,7 @@ impl Outbox {
         self.stand(key, json, phase, due, rides);
     }
 
-    /// Takes in that a job was removed from this host.
+    /// Adds the removal of a job from this host.
     pub(super) fn job_removed(&mut self, root: &Root, key: String, job: &str, now: Instant) {
         let key: Arc<str> = key.into();
         self.standing.remove(&key);
@@ -227,7 +227,7 @@ impl Outbox {
         self.add(key, Content::Standing { json }, due, rides);
     }
 
-    /// Takes a standing record that waits out of its line.
+    /// Removes a waiting standing record from its queue.
     fn forget_waiting(&mut self, key: &Arc<str>) {
         match self.seqs.get(key) {
             Some(seq) => drop(self.take(*seq)),
@@ -235,7 +235,7 @@ impl Outbox {
         }
     }
 
-    /// Writes every standing record again: the lease that carried them has ended.
+    /// Queues every standing record again: the lease that carried them has ended.
     pub(super) fn rewrite_standing(&mut self, now: Instant) {
         let all: Vec<(Arc<str>, Vec<u8>)> = self
             .standing
@@ -247,7 +247,7 @@ impl Outbox {
         }
     }
 
-    /// Forgets the standing records: the host ends, and its lease takes all of them away.
+    /// Drops the standing records: the host ends, and they are deleted with its lease.
     pub(super) fn forget_standing(&mut self) {
         self.standing.clear();
         let others: Vec<u64> = self
@@ -277,7 +277,7 @@ impl Outbox {
         self.insert(item);
     }
 
-    /// Puts a write in its line; one that waits under the same key is replaced, in its place.
+    /// Queues a write; it replaces a waiting one of the same key, at that one's place.
     fn insert(&mut self, mut item: Item) {
         let waiting = match self.seqs.get(&item.key) {
             Some(seq) => self.take(*seq),
@@ -304,7 +304,7 @@ impl Outbox {
         self.items.insert(item.seq, item);
     }
 
-    /// Takes a write out of its line.
+    /// Removes a write from its queue.
     fn take(&mut self, seq: u64) -> Option<Item> {
         let item = self.items.remove(&seq)?;
         self.seqs.remove(&item.key);
@@ -331,7 +331,7 @@ impl Outbox {
         }
     }
 
-    /// Drops the oldest runs that wait when there are too many, and counts them.
+    /// Drops the oldest waiting runs beyond the bounds, and counts them.
     fn keep_bounds(&mut self) {
         while self.waiting_runs > MOST_RUNS || self.waiting_run_bytes > MOST_RUN_BYTES {
             let oldest = self.items.values().find(|item| item.content.is_run());
@@ -343,24 +343,24 @@ impl Outbox {
         }
     }
 
-    /// Records of runs dropped since the last call.
+    /// Returns the number of records of runs dropped since the last call.
     pub(super) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
 
-    /// Gives up every run that waits. Returns how many there were.
+    /// Drops every waiting run. Returns their number.
     pub(super) fn abandon(&mut self) -> u64 {
         let runs = self.waiting_runs + self.in_flight.len() + self.merging.len();
         *self = Self::default();
         u64::try_from(runs).unwrap_or(u64::MAX)
     }
 
-    /// True when a write of `key` waits or is under way.
+    /// True if a write of `key` waits or is under way.
     pub(super) fn has(&self, key: &str) -> bool {
         self.seqs.contains_key(key) || self.in_flight.contains(key)
     }
 
-    /// True when nothing waits and nothing is under way.
+    /// True if nothing waits and nothing is under way.
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
             && self.blocked.is_empty()
@@ -368,17 +368,17 @@ impl Outbox {
             && self.merging.len() == 0
     }
 
-    /// Writes that wait or are under way.
+    /// Returns the number of writes that wait or are under way.
     pub(super) fn len(&self) -> usize {
         self.items.len() + self.in_flight.len() + self.merging.len()
     }
 
-    /// When merged records are to be lined up.
+    /// Returns the time when merged records are to be queued.
     pub(super) fn merged_due(&self) -> Option<Instant> {
         self.merging.wake()
     }
 
-    /// When the next transaction may leave, standing records among it only if there is a lease.
+    /// Returns the time when the next transaction may start; standing records are in it only if there is a lease.
     pub(super) fn wake(&self, has_lease: bool, closing: bool) -> Option<Instant> {
         let others = if has_lease {
             self.others.first_due()
@@ -401,7 +401,7 @@ impl Outbox {
         self.runs.riding.len() >= Batch::MOST_OPS
     }
 
-    /// The next transaction, if one is to leave now.
+    /// Returns the next transaction, if one is to start now.
     pub(super) fn depart(&mut self, now: Instant, has_lease: bool, closing: bool) -> Option<Load> {
         let until = if closing {
             now + PROGRESS_LINGER * 2
@@ -451,7 +451,7 @@ impl Outbox {
         Some(Load { items })
     }
 
-    /// Takes in that a transaction was carried out; names the runs in it, and the size of their records.
+    /// Handles a successful transaction; returns the runs in it and the size of their records.
     pub(super) fn written(&mut self, load: Load) -> Vec<(Arc<str>, RunMark, usize)> {
         let mut runs = Vec::new();
         for item in load.items {
@@ -464,12 +464,12 @@ impl Outbox {
         runs
     }
 
-    /// Takes in that a transaction may not have been carried out: all of it is written again.
+    /// Handles a transaction that may have failed: all of it is written again.
     pub(super) fn failed(&mut self, load: Load) {
         self.again(load, false);
     }
 
-    /// Takes in that a transaction was refused for what is in it: each of its writes goes alone.
+    /// Handles a transaction that was refused for its content: each of its writes is sent alone.
     pub(super) fn refused(&mut self, load: Load) {
         self.again(load, true);
     }
@@ -491,7 +491,7 @@ impl Outbox {
         self.keep_bounds();
     }
 
-    /// Gives up a write that the store refuses. Counted as dropped if it is of a run.
+    /// Drops a write that the store refuses. Counts it as dropped if it is a run's.
     pub(super) fn give_up(&mut self, load: Load) {
         for item in load.items {
             self.dropped += u64::from(item.content.is_run());

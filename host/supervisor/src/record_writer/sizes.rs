@@ -1,4 +1,4 @@
-//! The sizes of a job's latest records, and how many records fit a number of bytes.
+//! The sizes of a job's latest records, and the number of records that fit a number of bytes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub(super) struct Sizes(VecDeque<(Arc<str>, usize)>);
 
 impl Sizes {
-    /// Takes in the size of a record, which may have had another before. The latest `most` are remembered.
+    /// Adds the size of a record, which replaces an earlier size of the same one. The latest `most` are kept.
     pub(super) fn add(&mut self, key: Arc<str>, bytes: usize, most: usize) {
         let known = self.0.iter_mut().rev().find(|(known, _)| *known == key);
         if let Some((_, known)) = known {
@@ -21,8 +21,8 @@ impl Sizes {
         self.0.push_back((key, bytes));
     }
 
-    /// The number of newest records, up to `most`, that are at most so many bytes together. Those of earlier
-    /// processes and other hosts are taken to be as large as the known ones.
+    /// Returns the number of newest records, up to `most`, that are at most so many bytes together. Records of
+    /// earlier processes and other hosts are assumed to be as large as the known ones.
     pub(super) fn fitting(&self, bytes: usize, most: usize) -> usize {
         let mut left = bytes;
         for (count, (_, size)) in self.0.iter().rev().enumerate() {
@@ -54,7 +54,7 @@ mod tests {
         assert_eq!(sizes.fitting(19, 7), 0);
         assert_eq!(sizes.fitting(50, 7), 2);
         assert_eq!(sizes.fitting(100, 7), 3);
-        // Others are as large as these: 33 bytes.
+        // Unknown records count as large as these: 33 bytes.
         assert_eq!(sizes.fitting(166, 7), 5);
         sizes.add("d".into(), 1, 3);
         assert_eq!(sizes.fitting(51, 3), 3);

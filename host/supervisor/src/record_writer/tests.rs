@@ -1,4 +1,4 @@
-//! The journal on a store in memory: what is written, in how many revisions, and what a lost lease does to it.
+//! The record writer on a store in memory: its writes, their number of revisions, and the effect of a lost lease.
 
 use std::time::Instant;
 
@@ -47,7 +47,7 @@ impl Scene {
         runs.collect::<Result<_, _>>().unwrap()
     }
 
-    /// Waits until `probe` gives something.
+    /// Waits until `probe` returns a value.
     async fn wait<T>(&self, what: &str, probe: impl AsyncFn(&Self) -> Option<T>) -> T {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -133,7 +133,7 @@ async fn a_burst_of_runs_is_recorded_without_loss() {
             journal.run_ended(ended(&job, token));
             journal.job(state(&job, JobState::Sleeping, token));
         }
-        // The task gets its turn, as among the tasks of a host.
+        // Gives the task its turn, as among the tasks of a host.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     drop(journal);
@@ -171,7 +171,7 @@ async fn a_quick_run_costs_one_revision() {
         scene.wait("the run's record", written).await;
     }
     let spent = scene.revision().await - before;
-    // A busy machine may part a few of them.
+    // A busy machine may write a few of them separately.
     assert!((7..=14).contains(&spent), "{spent} revisions for 8 runs");
     scene.end(journal, task).await;
 }
@@ -201,7 +201,7 @@ async fn standing_records_follow_the_session_to_its_next_lease() {
             .wait("the standing records on another lease", anew)
             .await;
     }
-    // Deleted by hand, and nothing else happens.
+    // Deleted by hand, and nothing else changes.
     assert!(scene.kv().delete(&scene.root.host("h")).await.unwrap());
     scene.wait("the host's record", both).await;
     scene.end(journal, task).await;
@@ -243,7 +243,7 @@ async fn the_history_of_a_job_stays_bounded_and_ends_with_its_newest_runs() {
     let (journal, task) = scene.journal();
     for token in 1..=400 {
         journal.run_started(started("j", token));
-        // Of an end that is never merged.
+        // With an outcome that is never merged.
         journal.run_ended(RunRecord {
             outcome: Outcome::Lost,
             ..ended("j", token)

@@ -1,6 +1,6 @@
-//! The task that writes records: several transactions under way at once, and none that anything waits for.
+//! The task that writes records: several transactions are under way at once, and no run waits for one.
 //!
-//! The loop owns all state. What is under way hands back one result each; nothing is shared with it.
+//! The loop owns all state. Each piece of work under way returns one result and shares nothing with the loop.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,17 +20,17 @@ use super::losses::Losses;
 use super::outbox::{Load, Outbox};
 use super::{Counts, Note, run_key};
 
-/// Transactions under way at once. Two keep the store busy; more bridge a slow disk or a far store.
+/// Number of transactions under way at once. Two keep the store busy; more bridge a slow disk or a far store.
 const LANES: usize = 4;
-/// A sleep with nothing to wake up for.
+/// Length of a sleep without a wake-up time.
 const LONG: Duration = Duration::from_hours(1);
 
 /// The lease of standing records.
 #[derive(Debug)]
 struct Lease {
-    /// The one they were written under; `None` until there is one, and after it has ended.
+    /// The lease under which they were written; `None` before the first one, and after it has ended.
     current: Option<i64>,
-    /// When to look whether it still is the session's, and whether the host's record is there.
+    /// Time of the next check that it still is the session's, and that the host's record exists.
     look_at: Instant,
     is_asked: bool,
     every: Duration,
@@ -43,7 +43,7 @@ struct LeaseFacts {
     host: HostKey,
 }
 
-/// The host's record, as it was read from the store.
+/// The host's record, as read from the store.
 #[derive(Debug)]
 enum HostKey {
     /// Not read: it is about to be written, or the store did not answer.
@@ -52,7 +52,7 @@ enum HostKey {
     Under(i64),
 }
 
-/// The result of something that was under way.
+/// Result of a piece of work.
 enum Done {
     Load(Load, i64, Result<i64, StoreError>),
     Lease(Result<LeaseFacts, StoreError>),
@@ -70,23 +70,23 @@ pub(super) struct Writer {
     counts: Arc<Counts>,
     outbox: Outbox,
     histories: Histories,
-    /// Runs of hosts that are gone.
+    /// Runs of dead hosts.
     cut_off: CutOff,
     losses: Losses,
     lease: Lease,
-    /// The host's own record, which shows whether standing records are still there.
+    /// Key of the host's own record, which shows if standing records still exist.
     host_key: Option<String>,
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     lanes: usize,
     /// True while histories are being read or changed.
     is_visiting: bool,
     backoff: Backoff,
-    /// Nothing is written before this moment.
+    /// Earliest time of the next write.
     not_before: Instant,
-    /// Why the last transaction failed.
+    /// Error of the last transaction, if it failed.
     failure: Option<String>,
     is_closing: bool,
-    /// True when the rest will not be written.
+    /// True if the rest will not be written.
     is_given_up: bool,
 }
 
@@ -182,7 +182,8 @@ impl Writer {
         }
     }
 
-    /// Every sender has been dropped: the records of runs are written at once, and the rest goes with the lease.
+    /// Every sender has been dropped: the records of runs are written at once, and standing records end with the
+    /// lease.
     fn close(&mut self) {
         self.is_closing = true;
         self.outbox.line_up_all(&self.root, Instant::now());
@@ -199,7 +200,7 @@ impl Writer {
             && is_visited
     }
 
-    /// Counts what was dropped, and reports it when a burst is over.
+    /// Counts dropped records, and logs them when a burst is over.
     fn account(&mut self, now: Instant) {
         let overflow = self.counts.overflow.swap(0, Ordering::AcqRel);
         let dropped = self.outbox.take_dropped() + overflow;
@@ -233,12 +234,12 @@ impl Writer {
         wake.unwrap_or(now + LONG).max(now)
     }
 
-    /// A store that does not answer is tried with one transaction.
+    /// Returns the most transactions at once: a store that does not answer is tried with one.
     const fn most_lanes(&self) -> usize {
         if self.failure.is_some() { 1 } else { LANES }
     }
 
-    /// Begins all that may begin now.
+    /// Starts all work that may start now.
     fn launch(&mut self, now: Instant) {
         if !self.lease.is_asked && !self.is_closing && self.lease.look_at <= now {
             self.look_at_lease();
@@ -280,7 +281,7 @@ impl Writer {
         self.under_way.push(Box::pin(work));
     }
 
-    /// Asks for the session's lease, and for the host's record if it should be there.
+    /// Requests the session's lease, and the host's record if it should exist.
     fn look_at_lease(&mut self) {
         self.lease.is_asked = true;
         let (locks, kv, ttl) = (self.locks.clone(), self.kv.clone(), self.ttl);
@@ -323,7 +324,7 @@ impl Writer {
                 let failed = written.err().filter(|_| !self.is_closing);
                 self.cut_off.ended(failed.as_ref().map(|_| run));
                 if let Some(error) = failed {
-                    tracing::debug!(%error, "cannot record a run of a host that is gone");
+                    tracing::debug!(%error, "cannot record the cut-off run of another host");
                     self.not_before = now + self.backoff.next();
                 }
             }
@@ -363,7 +364,7 @@ impl Writer {
                 kind: Refusal::LeaseNotFound,
                 ..
             } if load.is_leased() => {
-                // The lease took every standing record with it.
+                // Every standing record was deleted with the lease.
                 self.outbox.failed(load);
                 self.not_before = now + self.backoff.next();
                 if self.lease.current == Some(lease) {
@@ -390,11 +391,11 @@ impl Writer {
         }
         self.failure = Some(error.to_string());
         self.not_before = now + self.backoff.next();
-        // At the end there is no time to wait until the store takes what it refuses.
+        // The host ends, so there is no time to wait until the store accepts what it refuses.
         self.is_given_up = self.is_closing && !error.is_unknown();
     }
 
-    /// The store does not know the lease: the next look gets another.
+    /// Handles a lease that the store does not have: the next check gets another.
     fn lease_ended(&mut self, lease: i64, now: Instant) {
         self.lease.current = None;
         self.lease.look_at = now;
@@ -412,7 +413,7 @@ impl Writer {
     fn lease_known(&mut self, facts: &LeaseFacts, now: Instant) {
         let is_new = self.lease.current != Some(facts.lease);
         let host = self.host_key.as_deref();
-        // A reading counts only if nothing of that key was under way meanwhile.
+        // The result counts only if no write of that key was under way meanwhile.
         let is_settled = host.is_some_and(|key| !self.outbox.has(key));
         let is_missing = is_settled
             && match facts.host {

@@ -1,4 +1,4 @@
-//! An item: one source of a job, as it was last looked at, and how far its newest version has come.
+//! An item: one source of a job, its files as last checked, and the state of its newest version.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use leasehold_config::fingerprint::Stamp;
 use leasehold_config::plugin_file::sidecar;
 use leasehold_config::{Config, Job};
 
-/// Where a job comes from. Configured jobs come first wherever two want the same.
+/// Origin of a job. Configured jobs have precedence over dropped-in ones.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     /// A table of the configuration, by the job's name.
@@ -17,11 +17,11 @@ pub(super) enum Key {
     Dropped(PathBuf),
 }
 
-/// What a version is made from.
+/// Input from which a version is made.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     Configured(Box<Job>),
-    /// With the configuration whose policy and defaults hold.
+    /// A plugin file, with the configuration whose policy and defaults apply.
     Dropped(Arc<Config>, PathBuf),
 }
 
@@ -33,7 +33,7 @@ impl Source {
         }
     }
 
-    /// The files that decide, as they are now.
+    /// Returns the files of the source as they are now.
     pub(super) fn look(&self) -> Seen {
         Seen {
             plugin: Stamp::of(self.plugin()),
@@ -44,7 +44,7 @@ impl Source {
         }
     }
 
-    /// Whether the same files would make the same of it.
+    /// True if the same files would make the same version from both.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Configured(ours), Self::Configured(theirs)) => ours == theirs,
@@ -54,7 +54,7 @@ impl Source {
     }
 }
 
-/// The files of an item, as they were when somebody looked.
+/// Files of an item, as they were at a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) plugin: Option<Stamp>,
@@ -65,13 +65,13 @@ pub(super) struct Seen {
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) source: Source,
-    /// What the newest version, or the newest refusal, was made from; `None` when it is to be made anew.
+    /// The files of the newest version or the newest refusal; `None` when it is to be made anew.
     pub(super) seen: Option<Seen>,
-    /// Whether a version is being made.
+    /// True while a version is being made.
     pub(super) loading: bool,
     /// The newest version that could be used.
     pub(super) version: Option<Version>,
-    /// The last thing people were told about it, so that it is told once.
+    /// The last error logged for it, so that each is logged once.
     pub(super) told: Option<String>,
 }
 

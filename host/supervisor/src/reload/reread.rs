@@ -1,6 +1,6 @@
-//! Reading the configuration again: what changed, what is told, and what only a restart brings into force.
+//! Reading the configuration again: the changes, their log events, and the tables that need a restart.
 //!
-//! Must never change [host] or [store] of a running host.
+//! [host] and [store] of a running host never change.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use crate::event::{About, What};
 use leasehold_config::fingerprint::ConfigStamp;
 use leasehold_config::{Config, Job};
 
-/// A file that an editor deletes and writes anew is missing for a shorter time than this.
+/// Longest time that a file is missing while an editor deletes and writes it anew.
 const MISSING: Duration = Duration::from_secs(1);
 
 /// Files of the configuration that are not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Missing {
-    /// Since this moment, perhaps because they are being replaced.
+    /// Missing since this moment, perhaps because they are being replaced.
     Since(Instant),
-    /// That is logged.
+    /// Missing, and that is logged.
     Told,
 }
 
 impl Reloader {
-    /// Reads the configuration again if it has changed or somebody asked.
+    /// Reads the configuration again if it has changed or a reload was requested.
     pub(super) async fn reread(&mut self, asked: bool) {
         let path = self.config.path().to_owned();
         if self.config.is_piped() {
@@ -64,12 +64,12 @@ impl Reloader {
             }
         }
         self.config_seen = seen;
-        // It looks into every plugin that is named, which is not for a worker that guests run on.
+        // Reading checks every named plugin, which takes too long for a worker that guests run on.
         let read = self.reload.read.clone();
         let read = match tokio::task::spawn_blocking(move || read()).await {
             Ok(read) => read,
             Err(error) => {
-                tracing::error!(%error, "reading the configuration failed inside");
+                tracing::error!(%error, "internal error while reading the configuration");
                 return;
             }
         };
@@ -78,7 +78,7 @@ impl Reloader {
                 if asked || config != *self.config {
                     self.tell_reloaded(&config);
                 }
-                // Also when its own jobs are the same: what holds for dropped-in ones may not be.
+                // Also when its own jobs are the same: the policy for dropped-in ones may differ.
                 self.config = Arc::new(config);
             }
             Err(report) => self.tell_refused_config(report.while_running()),
@@ -91,7 +91,7 @@ impl Reloader {
             .say(About::default(), What::ConfigRefused { error });
     }
 
-    /// Takes in that nothing is where the configuration was, and logs it once it has lasted.
+    /// Records that the configuration's files are missing, and logs it once it has lasted.
     fn is_missing(&mut self) {
         let now = Instant::now();
         match self.config_missing {
@@ -133,7 +133,7 @@ impl Reloader {
         );
     }
 
-    /// What of a new configuration only a restart brings into force.
+    /// Returns the tables of a new configuration that take effect only after a restart.
     fn needs_restart(&self, config: &Config) -> Option<String> {
         let old = &self.started_with;
         let tables = [

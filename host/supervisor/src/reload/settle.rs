@@ -1,4 +1,5 @@
-//! Who may have which job name and which lock, and the steps from what is in force to what should be.
+//! Reconciling jobs: which source owns a job name and a lock, and the steps from the jobs in force to the desired
+//! ones.
 //!
 //! Pure: no files, no clocks, no tasks.
 
@@ -9,10 +10,10 @@ use super::item::{Item, Key};
 use super::version::Version;
 use leasehold_config::{clash, overlaps_any};
 
-/// One thing for the supervisor to do.
+/// One step for the supervisor.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// A version, and why it takes the place of another source's.
+    /// A version, and the reason for which it replaces another source's.
     Set(Box<Version>, Option<String>),
     Remove(String),
 }
@@ -29,7 +30,7 @@ struct Standing {
 pub(super) struct Settled(BTreeMap<String, Standing>);
 
 impl Settled {
-    /// Notes a job with which the host began.
+    /// Records a job with which the host started.
     pub(super) fn began_with(&mut self, key: Key, version: &Version) {
         self.stand(key, version);
     }
@@ -50,13 +51,13 @@ impl Settled {
         self.0.values().map(|standing| &standing.version)
     }
 
-    /// Whether a version of this item is in force.
+    /// True if a version of this item is in force.
     pub(super) fn holds(&self, key: &Key) -> bool {
         self.0.values().any(|standing| standing.key == *key)
     }
 
-    /// The steps to what the items say, removals first, and the items that must stand back with the
-    /// reason.
+    /// Returns the steps to the jobs that the items define, removals first. Also returns the items that are
+    /// refused, with the reason.
     pub(super) fn step(&mut self, items: &BTreeMap<Key, Item>) -> (Vec<Step>, Vec<(Key, String)>) {
         let mut chosen: BTreeMap<&str, (&Key, &Version)> = BTreeMap::new();
         let mut locks: BTreeSet<&str> = BTreeSet::new();
@@ -106,7 +107,7 @@ impl Settled {
         (steps, refused)
     }
 
-    /// The items that have a version: configured ones, then those in force already, then new ones.
+    /// Returns the items that have a version: configured ones, then those in force already, then new ones.
     fn in_turn<'a>(&self, items: &'a BTreeMap<Key, Item>) -> Vec<(&'a Key, &'a Version)> {
         let mut turn: Vec<(&Key, &Version)> = items
             .iter()
@@ -127,13 +128,13 @@ impl Settled {
     }
 }
 
-/// Why a job is made from another source than the one that made it before.
+/// Returns the reason for which a job comes from another source than before.
 fn why_instead(before: &Key, items: &BTreeMap<Key, Item>) -> String {
     let is_there = items.contains_key(before);
     match before {
         Key::Configured(_) => "the configuration has no such job any more".to_owned(),
         Key::Dropped(path) if is_there => {
-            format!("{} makes this job no more", path.display())
+            format!("{} no longer defines this job", path.display())
         }
         Key::Dropped(path) => format!("{} was removed", path.display()),
     }
@@ -143,8 +144,8 @@ fn is_same(one: &Version, other: &Version) -> bool {
     one.job == other.job && one.plugin.facts().sha256 == other.plugin.facts().sha256
 }
 
-/// Whether one of `locks` lies inside `lock`, or `lock` inside one of them. Quick; the words for it are
-/// the configuration's.
+/// True if one of `locks` lies inside `lock`, or `lock` inside one of them. Quick; the configuration's check writes
+/// the error text.
 fn is_nested(locks: &BTreeSet<&str>, lock: &str) -> bool {
     let inside = format!("{lock}/");
     let from = (Bound::Included(inside.as_str()), Bound::Unbounded);

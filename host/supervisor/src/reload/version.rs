@@ -1,7 +1,7 @@
-//! A version of a job: what it is to do and the plugin that does it, made from files as they are now.
+//! A version of a job: its settings and its plugin, made from files as they are now.
 //!
-//! A file is read once, whole or not at all: what is hashed, checked and compiled are the same bytes. Must
-//! never run anything and never change a file.
+//! A file is read once, whole or not at all: the same bytes are hashed, checked and compiled. Nothing here runs a
+//! guest or changes a file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use leasehold_config::plugin_file::{Found, Unread};
 use leasehold_config::{Config, Job};
 use leasehold_runtime::{LoadError, LoadProblem, Plugin, Runtime};
 
-/// A job and the plugin that does it.
+/// A job and its plugin.
 #[derive(Clone, Debug)]
 pub(crate) struct Version {
     pub(crate) job: Job,
     pub(crate) plugin: Plugin,
 }
 
-/// Why there is no version.
+/// Reason for which a version was not made.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// The file changed while it was read: what was read is good for nothing.
+    /// The file changed while it was read, so its contents cannot be used.
     Changing,
-    /// It looks like the beginning of something: it may still be written.
+    /// The file looks like the beginning of a plugin: it may still be written.
     Unfinished(String),
-    /// It is as it is meant to be, and cannot be used. The text says why and what to do.
+    /// The file is complete, and cannot be used. The text gives the reason and a remedy.
     Bad(String),
 }
 
@@ -50,7 +50,7 @@ impl From<LoadError> for Refusal {
     }
 }
 
-/// The version of a job that the configuration names.
+/// Makes the version of a job that the configuration names.
 pub(crate) async fn configured(runtime: &Runtime, job: &Job) -> Result<Version, Refusal> {
     let path = job.plugin();
     let before = Stamp::of(path);
@@ -64,7 +64,7 @@ pub(crate) async fn configured(runtime: &Runtime, job: &Job) -> Result<Version, 
     })
 }
 
-/// The version that a file in the plugins' folder makes, with the `.toml` beside it if there is one.
+/// Makes the version of a file in the plugins' folder, with the `.toml` beside it if there is one.
 pub(crate) async fn dropped(
     runtime: &Runtime,
     config: &Arc<Config>,

@@ -1,7 +1,7 @@
-//! Watching folders: a hint that something may have changed, and whether a file is still being written.
+//! Watching folders: hints that a file may have changed, and that a file is still being written.
 //!
-//! Only hints: whoever is woken looks at the files themselves. Where the kernel tells nothing, as on most
-//! network file systems, looking now and then must do. Must never read a file.
+//! Hints only: after one, the files themselves are checked. Where the kernel reports nothing, as on most network
+//! file systems, files are checked at intervals. This file reads no file.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
@@ -15,23 +15,23 @@ use tokio::time::Instant;
 
 use leasehold_config::fingerprint::Stamp;
 
-/// Several changes in a row are one.
+/// Time within which several changes count as one.
 const TOGETHER: Duration = Duration::from_millis(2);
-/// A file about which the kernel says nothing is whole when it has not changed for this long.
+/// Time without change after which a file counts as whole if the kernel reports nothing about it.
 const QUIET: Duration = Duration::from_millis(500);
-/// A file that somebody has open for writing is waited for this long after the last byte.
+/// Time that a file open for writing is waited for after its last byte.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whether a file can be taken as it is.
+/// State of a file: whole, or perhaps still being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wholeness {
-    /// Whoever wrote it has closed it, moved it here, or left it alone for a while.
+    /// The writer has closed it, moved it here, or left it alone for a while.
     Whole,
-    /// Somebody may still be writing; look again after this.
+    /// A process may still be writing it; check it again after this.
     NotYet(Duration),
 }
 
-/// Events that one reading takes in at most, in bytes; more are read by the next.
+/// Size in bytes of one read of events; further events follow in the next read.
 const BUFFER: usize = 16 * 1024;
 
 /// The folders that are watched.
@@ -52,14 +52,14 @@ impl Watch {
         })
     }
 
-    /// Watches these folders and no others. One that cannot be watched is left to looking now and then.
+    /// Watches these folders and no others. A folder that cannot be watched is checked at intervals.
     pub(super) fn watch_only(&mut self, wanted: &BTreeSet<PathBuf>) {
         let mut watches = self.events.watches();
         let gone = self
             .folders
             .extract_if(|_, folder| !wanted.contains(folder));
         for (id, folder) in gone {
-            // A folder that is gone took its watch along.
+            // A deleted folder took its watch along.
             let _ = watches.remove(id);
             self.closed.retain(|path| path.parent() != Some(&folder));
             self.writing
@@ -88,8 +88,7 @@ impl Watch {
         }
     }
 
-    /// Resolves when something worth a look has happened. Dropping the future loses nothing that a look
-    /// would not find.
+    /// Resolves when a change is worth a check. Dropping the future loses nothing that a check would not find.
     pub(super) async fn changed(&mut self) -> io::Result<()> {
         while let Some(event) = self.events.next().await {
             if self.take_in(event?) {
@@ -103,16 +102,16 @@ impl Watch {
         Err(io::Error::other("the kernel ended the watch"))
     }
 
-    /// Notes an event; true when it is worth a look.
+    /// Records an event; returns true when it is worth a check.
     fn take_in(&mut self, event: EventOwned) -> bool {
         if event.mask.contains(EventMask::Q_OVERFLOW) {
-            // Whatever was known may be wrong now.
+            // Events were lost, so the state of files is unknown.
             self.closed.clear();
             self.writing.clear();
             return true;
         }
         if event.mask.contains(EventMask::IGNORED) {
-            // The folder is gone; should it come back, it is watched anew.
+            // The folder was deleted; if it comes back, it is watched anew.
             self.folders.remove(&event.wd);
             return true;
         }
@@ -143,7 +142,7 @@ impl Watch {
         true
     }
 
-    /// Whether the file at `path`, which now has this stamp, can be taken as it is.
+    /// Judges if the file at `path`, which now has this fingerprint, can be loaded now.
     pub(super) fn wholeness(&self, path: &Path, stamp: &Stamp) -> Wholeness {
         if self.closed.contains(path) {
             return Wholeness::Whole;
@@ -160,8 +159,8 @@ impl Watch {
     }
 }
 
-/// Whether a name can be that of a plugin, of a configuration, or of a link through which a whole folder
-/// is swapped at once (`..data`, as Kubernetes has it).
+/// True for a name that may be a plugin's, a configuration's, or that of a link that swaps a whole folder at once
+/// (`..data` on Kubernetes).
 fn matters(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_bytes();
     name.ends_with(b".wasm") || name.ends_with(b".toml") || name.starts_with(b"..")

@@ -1,4 +1,4 @@
-//! Histories, by a clock of the test's own.
+//! Histories, by the test's own clock.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn a_job_is_visited_at_its_first_run_then_after_time_or_many_runs() {
     assert_eq!(histories.due(start), []);
     run(&mut histories, 2, start);
     assert_eq!(histories.due(start + VISIT_EVERY / 2), []);
-    // Though no other run came, the one that did is looked at.
+    // No other run came, but the one that did is visited.
     assert_eq!(histories.due(start + VISIT_EVERY).len(), 1);
     let later = start + VISIT_EVERY;
     for n in 0..VISIT_AFTER - 1 {
@@ -83,7 +83,7 @@ fn the_runs_between_the_last_look_and_ones_own_are_looked_at() {
     let at = |own, from| looked_from(&keys, &visit(own, from)).map(str::to_owned);
     assert_eq!(at(50, None), Some(key(45)));
     assert_eq!(at(50, Some(20)), Some(key(20)));
-    // What was looked from has been deleted since.
+    // The run that the visit started from has been deleted since.
     assert_eq!(at(3, None), Some(key(1)));
     assert_eq!(at(1, None), None);
     assert_eq!(at(50, Some(50)), Some(key(49)));
@@ -97,7 +97,7 @@ fn the_newest_hundred_are_kept_and_the_rest_goes_together() {
     assert_eq!(surplus(&keys(6), FEWEST), Some((key(1), key(2))));
 }
 
-/// Writes so many records of these sizes of some jobs, and visits them: how many are kept of each.
+/// Writes so many records of these sizes of some jobs, and visits them; returns the number kept of each.
 fn kept(jobs: u32, records: u32, bytes: usize) -> Vec<usize> {
     let (mut histories, now) = (Histories::default(), Instant::now());
     for job in 0..jobs {
@@ -121,7 +121,7 @@ fn a_history_is_bounded_by_bytes_too() {
     assert_eq!(kept(1, 2, 32 << 10), [JOB_BYTES / (32 << 10)]);
     assert_eq!(kept(1, 200, 32 << 10), [JOB_BYTES / (32 << 10)]);
     assert_eq!(kept(1, 0, 0), [KEPT]);
-    // A thousand jobs share what all may have.
+    // A thousand jobs share the bound for all.
     assert!(kept(1000, 2, 8 << 10).iter().all(|kept| *kept == 8));
     assert!(kept(1000, 2, 32 << 10).iter().all(|kept| *kept == FEWEST));
     assert!(kept(1000, 2, 400).iter().all(|kept| *kept == KEPT));

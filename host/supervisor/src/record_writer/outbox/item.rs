@@ -1,4 +1,4 @@
-//! One write that waits, the lines in which such writes wait, and the transaction that they leave in.
+//! A waiting write, the queues of such writes, and the transaction that carries them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use super::RunMark;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Of a run: stays.
+    /// Record of a run, which is kept.
     Run { json: Vec<u8>, mark: RunMark },
-    /// Of the host or a job: goes with the host's lease.
+    /// Record of the host or a job, which is deleted with the host's lease.
     Standing { json: Vec<u8> },
-    /// A standing record to delete.
+    /// Deletion of a standing record.
     Removed,
 }
 
@@ -36,15 +36,15 @@ impl Content {
 pub(super) struct Item {
     pub(super) key: Arc<str>,
     pub(super) content: Content,
-    /// Its place among those that wait, kept when it is replaced by something newer.
+    /// Its place in the queue, kept when a newer write replaces it.
     pub(super) seq: u64,
-    /// When it goes, if nothing takes it along earlier.
+    /// Time when it is written, if no transaction takes it along earlier.
     pub(super) due: Instant,
-    /// True when it goes with the next transaction; else it waits until it is due, for something newer.
+    /// True if it goes with the next transaction; else it waits until it is due, for a newer write.
     pub(super) rides: bool,
-    /// True when a transaction with it was refused, so that it must go alone.
+    /// True if a transaction with it was refused, so that it must be sent alone.
     pub(super) alone: bool,
-    /// True when a transaction with it had no answer: it may be in the store.
+    /// True if a transaction with it had no answer, so that it may be in the store.
     pub(super) tried: bool,
 }
 
@@ -55,7 +55,7 @@ pub(in crate::record_writer) struct Load {
 }
 
 impl Load {
-    /// The transaction, with standing records under `lease`.
+    /// Returns the transaction, with standing records under `lease`.
     pub(in crate::record_writer) fn batch(&self, lease: i64) -> Batch {
         let mut batch = Batch::default();
         for item in &self.items {
@@ -68,17 +68,17 @@ impl Load {
         batch
     }
 
-    /// True when it is a single write, so that a refusal is about that one.
+    /// True for a single write, so that a refusal is about that write.
     pub(in crate::record_writer) fn is_single(&self) -> bool {
         self.items.len() == 1
     }
 
-    /// Its first key, for a message.
+    /// Returns its first key, for a message.
     pub(in crate::record_writer) fn first_key(&self) -> &str {
         self.items.first().map_or("", |item| &item.key)
     }
 
-    /// True when it needs a lease.
+    /// True if it needs a lease.
     pub(in crate::record_writer) fn is_leased(&self) -> bool {
         let mut items = self.items.iter();
         items.any(|item| matches!(item.content, Content::Standing { .. }))
@@ -106,7 +106,7 @@ impl Line {
         firsts.into_iter().flatten().map(|(due, _)| *due).min()
     }
 
-    /// Writes that go if a transaction leaves now.
+    /// Returns the writes that go if a transaction starts now.
     pub(super) fn ready(&self, now: Instant) -> impl Iterator<Item = u64> {
         let due = self.held.iter().take_while(move |(due, _)| *due <= now);
         self.riding.iter().chain(due).map(|(_, seq)| *seq)
@@ -118,7 +118,7 @@ impl Line {
 }
 
 impl Item {
-    /// Takes the place of an older write of the same key.
+    /// Replaces an older write of the same key.
     pub(super) fn supersede(&mut self, old: &Self) {
         self.seq = old.seq;
         self.due = self.due.min(old.due);

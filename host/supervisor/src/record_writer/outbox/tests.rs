@@ -1,4 +1,4 @@
-//! The outbox, by a clock of the test's own.
+//! The outbox, by the test's own clock.
 
 use leasehold_records::Outcome;
 
@@ -41,7 +41,7 @@ fn keys(load: &Load) -> Vec<&str> {
     load.items.iter().map(|item| &*item.key).collect()
 }
 
-/// The record of a run that `load` writes.
+/// Returns the record of a run that `load` writes.
 fn record(load: &Load, at: usize) -> RunRecord {
     match &load.items[at].content {
         Content::Run { json, .. } => RunRecord::from_json(json).unwrap(),
@@ -49,7 +49,7 @@ fn record(load: &Load, at: usize) -> RunRecord {
     }
 }
 
-/// Everything that leaves until `until`, each at its moment, all of it written at once.
+/// Returns all transactions until `until`, each at its time, and all of them written at once.
 fn loads(outbox: &mut Outbox, until: Instant) -> Vec<Vec<String>> {
     let mut loads = Vec::new();
     while let Some(wake) = outbox.wake(true, false)
@@ -69,7 +69,7 @@ fn ms(n: u64) -> Duration {
 #[test]
 fn a_quick_run_and_its_states_are_one_transaction() {
     let (mut outbox, start) = (Outbox::default(), Instant::now());
-    // The first run of a job is written from its start on: how long it takes is not known.
+    // The first run of a job is written from its start on: its duration is not known.
     outbox.run_started(key(1), &started(1), start);
     outbox.run_ended(key(1), &ended(1, 2), start + ms(2));
     loads(&mut outbox, start + ms(500));
@@ -89,7 +89,7 @@ fn a_run_that_takes_longer_is_two_transactions() {
     let (mut outbox, start) = (Outbox::default(), Instant::now());
     outbox.run_started(key(1), &started(1), start);
     outbox.job(JOB.into(), &job(JobState::Running, 1), start + ms(1));
-    // Before anything else could end it: a host that dies leaves a record of the run.
+    // Written before the run can end: a host that dies leaves a record of the run.
     assert_eq!(
         loads(&mut outbox, start + START_LINGER),
         [[key(1), JOB.to_owned()]]
@@ -175,7 +175,7 @@ fn what_was_not_carried_out_is_written_again_with_what_came_meanwhile() {
     let again = outbox.depart(start + ms(60), true, false).unwrap();
     assert_eq!(keys(&again), [key(1), key(2)]);
     assert_eq!(record(&again, 0).outcome, Outcome::Done);
-    // The end is the first that was written of the run, so its history is looked after now.
+    // The end is the first record of the run in the store, so its history is visited now.
     let runs = outbox.written(again);
     assert!(runs.len() == 2 && runs.iter().all(|(_, mark, _)| mark.is_first));
 }
@@ -307,8 +307,8 @@ fn at_the_end_all_runs_go_at_once_and_what_stands_does_not() {
     assert!(outbox.is_empty());
 }
 
-/// Promise P6. Seeded: whatever comes in and whatever fails, the last state of each key is written last, and none
-/// is lost. Fails on the mutant "a record is dropped", see scripts/mutants.
+/// Promise P6. Seeded: for all inputs and all failures, the last state of each key is written last, and none is
+/// lost. Fails on the mutant "a record is dropped", see scripts/mutants.
 #[test]
 fn the_last_state_of_each_run_is_the_last_that_is_written() {
     for seed in 0..300 {
@@ -369,7 +369,7 @@ fn the_last_state_of_each_run_is_the_last_that_is_written() {
     }
 }
 
-/// Runs a job each 100 ms as a host notes it, each run 2 ms long, and gives all that was written: when, and what.
+/// Runs a job each 100 ms, each run 2 ms long, and returns all writes with their times.
 fn beats(outbox: &mut Outbox, start: Instant, runs: u64) -> Vec<(u64, Vec<String>)> {
     let (root, mut sent) = (Root::default(), Vec::new());
     for token in 0..runs {
@@ -452,7 +452,7 @@ fn a_busy_job_that_waits_or_runs_for_long_is_shown_as_it_is() {
     outbox.job(JOB.into(), &job(JobState::Waiting, 5_000), now);
     assert_eq!(loads(&mut outbox, now + ms(900)), [[""; 0]; 0]);
     assert_eq!(loads(&mut outbox, now + BRIEF), [[JOB]]);
-    // What it rests in is another state than the one that was shown.
+    // The state that it stays in is another than the one that was shown.
     outbox.job(JOB.into(), &job(JobState::Sleeping, 7_000), now + ms(2_000));
     assert_eq!(loads(&mut outbox, now + ms(2_000) + LINGER), [[JOB]]);
 }
