@@ -17,7 +17,7 @@
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
 //! - `output`, `lines`, `redact`, `tail`: the guest's output; `current`: lines that libraries log on its behalf
 //!
-//! Architecture Invariant: this module is the only one that names `wasmtime`, and no type of
+//! Architecture Invariant: this crate is the only one that names `wasmtime`, and no type of
 //! `wasmtime` appears in its public interface.
 
 mod authority;
