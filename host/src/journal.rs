@@ -145,7 +145,7 @@ fn run_key(record: &RunRecord) -> RunKey {
     }
 }
 
-/// Milliseconds since 1970, for people.
+/// Returns the milliseconds since 1970, for people.
 pub(crate) fn unix_ms(time: std::time::SystemTime) -> u64 {
     time.duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| {
