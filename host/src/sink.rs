@@ -6,22 +6,6 @@
 use std::io::{self, Write as _};
 
 use leasehold_records::printable;
-use serde::Serialize;
-
-/// Formats a value as one JSON object and a line end.
-pub(crate) fn json_line(value: &impl Serialize) -> String {
-    // Plain data always serializes; an empty line would show an internal error.
-    let mut text = printable::json(serde_json::to_string(value).unwrap_or_default());
-    text.push('\n');
-    text
-}
-
-/// Formats a value as JSON over several lines, with a line end.
-pub(crate) fn json_pretty(value: &impl Serialize) -> String {
-    let mut text = printable::json(serde_json::to_string_pretty(value).unwrap_or_default());
-    text.push('\n');
-    text
-}
 
 /// Makes a message of several lines printable.
 pub(crate) fn printable(text: &str) -> String {

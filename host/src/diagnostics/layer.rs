@@ -11,7 +11,7 @@ use tracing_subscriber::layer::Context;
 
 use super::line::{Diagnostic, told};
 use super::writer::Writer;
-use crate::runtime::{Level, current};
+use leasehold_runtime::{Level, current};
 
 /// Length of the longest field value, in bytes: a library may log the text of a server.
 const LONGEST_FIELD: usize = 2 * 1024;

@@ -6,8 +6,7 @@ use std::time::SystemTime;
 use leasehold_records::printable;
 use serde::Serialize;
 
-use crate::runtime::Level;
-use crate::sink;
+use leasehold_runtime::Level;
 
 /// Format of diagnostics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +66,7 @@ struct JsonLine<'a> {
 pub(super) fn render(diagnostic: &Diagnostic, form: Form) -> String {
     let time = humantime::format_rfc3339_millis(diagnostic.wall);
     match form {
-        Form::Json => sink::json_line(&JsonLine {
+        Form::Json => printable::json_line(&JsonLine {
             time: time.to_string(),
             event: "diagnostic",
             level: diagnostic.level.as_str(),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use leasehold_lock::{Clock as _, SystemClock};
 
 use super::line::{Diagnostic, Form, render};
-use crate::rate::Rate;
+use leasehold_runtime::rate::Rate;
 
 /// Number of lines that may wait for a slow reader.
 const DEPTH: usize = 1024;
