@@ -4,7 +4,7 @@
 //! ```text
 //! kernel's hint ─┐
 //! SIGHUP ────────┼─▶ check the files ──▶ load what changed ─▶ reconcile: one owner for each name and
-//! now and then ──┘        (stamps)          (a task each)        lock ─▶ changes ─▶ supervisor
+//! now and then ──┘    (fingerprints)        (a task each)        lock ─▶ changes ─▶ supervisor
 //! ```
 //!
 //! # Guarantees

@@ -17,7 +17,7 @@ use leasehold_config::{Config, Job};
 /// Longest time that a file is missing while an editor deletes and writes it anew.
 const MISSING: Duration = Duration::from_secs(1);
 
-/// Files of the configuration that are not there.
+/// State of configuration files that are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Missing {
     /// Missing since this moment, perhaps because they are being replaced.
