@@ -33,8 +33,8 @@ use crew::{Crew, Plan};
 use leasehold_config::fingerprint::ConfigStamp;
 use leasehold_config::{Config, Embedded, Place};
 use leasehold_supervisor::connect::{connect, inside};
-use leasehold_supervisor::event::{About, What};
-use leasehold_supervisor::event_log::{Form, Out, Timeline};
+use leasehold_supervisor::event::{EventContext, EventKind};
+use leasehold_supervisor::event_log::{EventLog, Form, Out};
 use leasehold_supervisor::last_words;
 use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::shutdown::Signals;
@@ -42,7 +42,7 @@ use leasehold_supervisor::shutdown::Signals;
 /// What is looked for when no file is named.
 const USUAL_FILE: &str = "leasehold.toml";
 
-/// What `leasehold dev` is asked for.
+/// Arguments of `leasehold dev`.
 #[derive(clap::Args)]
 pub(crate) struct DevArgs {
     /// The configuration. Its [store] may be absent, and is not used when it names endpoints.
@@ -140,13 +140,13 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (form, out) = (args.form(&*clock), args.out()?);
-    let timeline = Timeline::start(clock.clone(), form, "dev", out)
+    let event_log = EventLog::start(clock.clone(), form, "dev", out)
         .map_err(|error| Failure::internal(&error))?;
-    let strays = report_strays(strays, &timeline);
+    let strays = report_strays(strays, &event_log);
     if let Place::Remote(remote) = said.store().place() {
         let endpoints: Vec<String> = remote.endpoints().iter().map(ToString::to_string).collect();
         note(
-            &timeline,
+            &event_log,
             format!(
                 "not used: {} (of [store]); everything below is on a store in memory",
                 endpoints.join(", ")
@@ -154,14 +154,14 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
         );
     }
     let store = open(&embedded, args.listen).await?;
-    timeline.say(About::default(), store.opened());
+    event_log.emit(EventContext::default(), store.opened());
     let quit = CancellationToken::new();
     let plan = Plan {
         lasting: args.lasting,
         chaos: args.chaos,
         config: config.clone(),
         clock: clock.clone(),
-        timeline: timeline.clone(),
+        event_log: event_log.clone(),
         quit: quit.clone(),
     };
     let told = Box::pin(tell(plan, prepared, &store, signals));
@@ -175,9 +175,9 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
         told.await
     };
     store.close().await;
-    timeline.say(About::default(), What::StoreClosed);
+    event_log.emit(EventContext::default(), EventKind::StoreClosed);
     drop(strays);
-    timeline.finish();
+    event_log.finish();
     let (exit, summary) = ended?;
     if args.log_format != Some(LogFormat::Json) && !summary.is_empty() {
         // After a signal, a pipe that is never read must not keep the process.
@@ -273,6 +273,6 @@ async fn open(embedded: &Embedded, listen: Option<SocketAddr>) -> Result<Embedde
 }
 
 /// Says something that this command did or saw.
-fn note(timeline: &Timeline, text: String) {
-    timeline.say(About::default(), What::Note { text });
+fn note(event_log: &EventLog, text: String) {
+    event_log.emit(EventContext::default(), EventKind::Note { text });
 }

@@ -15,14 +15,14 @@ use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::stray::StraySignals;
 use leasehold_config::{Embedded, Unfit, default_store_dir, parse_loopback, parse_size};
-use leasehold_supervisor::event::{About, What};
-use leasehold_supervisor::event_log::{Out, Timeline};
+use leasehold_supervisor::event::{EventContext, EventKind};
+use leasehold_supervisor::event_log::{EventLog, Out};
 use leasehold_supervisor::shutdown::Signals;
 
 /// Below this not even the records of a few hosts fit.
 const SMALLEST_QUOTA: u64 = 1 << 20;
 
-/// What `leasehold store serve` is asked for.
+/// Arguments of `leasehold store serve`.
 #[derive(clap::Args)]
 pub(crate) struct ServeArgs {
     /// Where the data is kept; one process at a time. [default: where a host with `embedded = true` and
@@ -110,27 +110,27 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         None => options,
     };
     let store = EmbeddedStore::open_with(&embedded, options, args.listen).await?;
-    let timeline = Timeline::start(
+    let event_log = EventLog::start(
         Arc::new(SystemClock),
         args.log_format.into(),
         "store",
         Out::Stdout,
     )
     .map_err(|error| Failure::internal(&error))?;
-    let strays = report_strays(strays, &timeline);
-    timeline.say(About::default(), store.opened());
+    let strays = report_strays(strays, &event_log);
+    event_log.emit(EventContext::default(), store.opened());
     let name = signals.next().await;
     let reason = name.into();
-    timeline.say(About::default(), What::HostStopping { reason });
+    event_log.emit(EventContext::default(), EventKind::HostStopping { reason });
     let exit = tokio::select! {
         () = store.close() => Exit::Ok,
         _ = signals.next() => Exit::Aborted,
     };
     if exit == Exit::Ok {
-        timeline.say(About::default(), What::StoreClosed);
+        event_log.emit(EventContext::default(), EventKind::StoreClosed);
     }
     drop(strays);
-    timeline.finish();
+    event_log.finish();
     Ok(exit)
 }
 

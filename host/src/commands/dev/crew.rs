@@ -23,11 +23,11 @@ use leasehold_config::wall::unix_ms;
 use leasehold_config::{Config, Place};
 use leasehold_supervisor::connect::inside;
 use leasehold_supervisor::end::{HostEnd, HostError};
-use leasehold_supervisor::event_log::Timeline;
+use leasehold_supervisor::event_log::EventLog;
 use leasehold_supervisor::host::Host;
 use leasehold_supervisor::prepare::{Prepared, prepare};
 use leasehold_supervisor::reload::Reload;
-use leasehold_supervisor::shutdown::{AT_ONCE, Asker, Signals, ending};
+use leasehold_supervisor::shutdown::{AT_ONCE, ShutdownHandle, Signals, shutdown_channel};
 
 /// Between a host's end and the start of the next one of its name: long enough to see that it is gone.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
@@ -39,16 +39,16 @@ pub(super) struct Plan {
     /// With the store that all are on.
     pub(super) config: Config,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) timeline: Timeline,
+    pub(super) event_log: EventLog,
     /// Cancelled when somebody has seen enough.
     pub(super) quit: CancellationToken,
 }
 
 /// One host that runs.
 struct Member {
-    asker: Asker,
+    shutdown_handle: ShutdownHandle,
     way: Arc<Cuttable>,
-    timeline: Timeline,
+    event_log: EventLog,
     /// Which of the hosts of this name it is.
     life: u64,
     /// Entries that are older belong to an earlier life.
@@ -117,23 +117,23 @@ impl Crew {
     pub(super) fn start(&mut self, prepared: Prepared) {
         let name = prepared.config.host().id().to_owned();
         let way = Arc::new(Cuttable::new(self.connector.clone()));
-        let timeline = self.plan.timeline.of(&name);
-        let (asker, ending) = ending();
+        let event_log = self.plan.event_log.of(&name);
+        let (shutdown_handle, shutdown) = shutdown_channel();
         let host = Host {
             options: inside(prepared.config.store(), way.clone()),
             prepared,
             clock: self.plan.clock.clone(),
-            timeline: timeline.clone(),
+            event_log: event_log.clone(),
             reload: self.reload(&name),
         };
         self.lives += 1;
         let (task_name, life) = (name.clone(), self.lives);
         self.tasks
-            .spawn(async move { (task_name, life, host.run(ending).await) });
+            .spawn(async move { (task_name, life, host.run(shutdown).await) });
         let member = Member {
-            asker,
+            shutdown_handle,
             way,
-            timeline,
+            event_log,
             life,
             since_unix_ms: unix_ms(SystemTime::now()),
         };
@@ -153,7 +153,7 @@ impl Crew {
                 };
                 Ok(said.on_embedded(embedded.clone()).for_host(&name))
             }),
-            bell: Arc::new(Notify::new()),
+            trigger: Arc::new(Notify::new()),
         }
     }
 
@@ -219,14 +219,14 @@ impl Crew {
         self.stage = Stage::Stopping;
         self.missing = None;
         for member in self.members.values() {
-            member.asker.stop(reason);
+            member.shutdown_handle.stop(reason);
         }
     }
 
     fn abort(&mut self) {
         self.stage = Stage::Aborting;
         for member in self.members.values() {
-            member.asker.abort();
+            member.shutdown_handle.abort();
         }
     }
 
@@ -257,7 +257,7 @@ impl Crew {
     async fn cut_one_off(&mut self) {
         let Some((name, lock)) = self.longest_holder().await else {
             note(
-                &self.plan.timeline,
+                &self.plan.event_log,
                 "no host holds a lock, so none is cut off".into(),
             );
             return;
@@ -266,15 +266,15 @@ impl Crew {
             return;
         };
         note(
-            &self.plan.timeline,
+            &self.plan.event_log,
             format!(
                 "{name}, which holds {lock}, is cut off as if its machine had died; its lease goes on until it ends"
             ),
         );
         // Silent first, then without the store, then gone: as seen from outside, all at once.
-        member.timeline.mute();
+        member.event_log.mute();
         member.way.cut();
-        member.asker.give_up();
+        member.shutdown_handle.give_up();
         self.missing = Some((name, Instant::now() + RESTART_AFTER));
     }
 
@@ -307,7 +307,7 @@ impl Crew {
         let stamp = ConfigStamp::of(self.plan.config.path());
         match prepare(self.plan.config.for_host(name), stamp).await {
             Ok(prepared) => {
-                note(&self.plan.timeline, format!("another {name} starts"));
+                note(&self.plan.event_log, format!("another {name} starts"));
                 self.start(prepared);
             }
             Err(error) => self.fail(error.into()),

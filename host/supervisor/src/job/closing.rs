@@ -5,7 +5,7 @@ use std::time::Duration;
 use leasehold_lock::{EndReason, Grant, Tenure};
 use leasehold_records::RunRecord;
 
-use super::bench::Bench;
+use super::context::JobContext;
 use super::machine::{Lack, Verdict};
 use leasehold_config::Job;
 use leasehold_runtime::{RunEnd, RunReport};
@@ -25,10 +25,10 @@ pub(super) fn verdict(end: &RunEnd, job: &Job) -> Verdict {
 }
 
 /// Returns the end as text for people; for a lost lock, with what the store reports.
-pub(super) async fn detail_of(bench: &Bench, grant: &Grant, end: &RunEnd) -> String {
+pub(super) async fn detail_of(context: &JobContext, grant: &Grant, end: &RunEnd) -> String {
     match end {
-        RunEnd::Lost(reason) => explain(bench, grant, reason).await,
-        end => bench.job.at_home(&detail(end)),
+        RunEnd::Lost(reason) => explain(context, grant, reason).await,
+        end => context.job.at_home(&detail(end)),
     }
 }
 
@@ -60,9 +60,10 @@ enum LeaseState {
 }
 
 /// Describes the cause of the loss, as far as the store reports it.
-async fn explain(bench: &Bench, grant: &Grant, reason: &EndReason) -> String {
-    let entry = format!("entry {} of {}", grant.key(), bench.host);
-    let asked = tokio::time::timeout(EXPLAIN_PATIENCE, bench.locks.lease_ttl(grant.lease())).await;
+async fn explain(context: &JobContext, grant: &Grant, reason: &EndReason) -> String {
+    let entry = format!("entry {} of {}", grant.key(), context.host);
+    let asked =
+        tokio::time::timeout(EXPLAIN_PATIENCE, context.locks.lease_ttl(grant.lease())).await;
     let lease = match asked {
         Ok(Ok(Some(_))) => LeaseState::Lives,
         Ok(Ok(None)) => LeaseState::Ended,
@@ -154,18 +155,18 @@ fn detail(end: &RunEnd) -> String {
 }
 
 pub(crate) const fn outcome(end: &RunEnd) -> leasehold_records::Outcome {
-    use leasehold_records::Outcome as Word;
+    use leasehold_records::Outcome;
     match end {
-        RunEnd::Done(_) | RunEnd::Exit(0) => Word::Done,
-        RunEnd::Again(_) => Word::Again,
-        RunEnd::Retry(_) | RunEnd::Unstarted(_) => Word::Retry,
-        RunEnd::Fatal(_) => Word::Fatal,
-        RunEnd::Exit(_) => Word::Exit,
-        RunEnd::Trap { .. } => Word::Trap,
-        RunEnd::Limit { .. } => Word::Limit,
-        RunEnd::Lost(_) => Word::Lost,
-        RunEnd::TimedOut => Word::Timeout,
-        RunEnd::Stopped => Word::Stopped,
+        RunEnd::Done(_) | RunEnd::Exit(0) => Outcome::Done,
+        RunEnd::Again(_) => Outcome::Again,
+        RunEnd::Retry(_) | RunEnd::Unstarted(_) => Outcome::Retry,
+        RunEnd::Fatal(_) => Outcome::Fatal,
+        RunEnd::Exit(_) => Outcome::Exit,
+        RunEnd::Trap { .. } => Outcome::Trap,
+        RunEnd::Limit { .. } => Outcome::Limit,
+        RunEnd::Lost(_) => Outcome::Lost,
+        RunEnd::TimedOut => Outcome::Timeout,
+        RunEnd::Stopped => Outcome::Stopped,
     }
 }
 

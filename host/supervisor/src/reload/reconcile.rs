@@ -27,9 +27,9 @@ struct Standing {
 
 /// The jobs in force, by name.
 #[derive(Debug, Default)]
-pub(super) struct Settled(BTreeMap<String, Standing>);
+pub(super) struct ActiveJobs(BTreeMap<String, Standing>);
 
-impl Settled {
+impl ActiveJobs {
     /// Records a job with which the host started.
     pub(super) fn began_with(&mut self, key: Key, version: &Version) {
         self.stand(key, version);

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use leasehold_lock::{BootTime, Grant};
 
-use super::bench::Bench;
+use super::context::JobContext;
 use super::machine::{Ending, Lack, Machine, Rules, State};
 use super::provision::Provisions;
 
@@ -21,10 +21,10 @@ pub(crate) enum Taken {
 }
 
 /// One job and everything known about it.
-pub(crate) struct Seat {
-    pub(crate) bench: Arc<Bench>,
+pub(crate) struct JobEntry {
+    pub(crate) context: Arc<JobContext>,
     /// The version that follows when this one has ended.
-    pub(crate) next: Option<Box<Bench>>,
+    pub(crate) next: Option<Box<JobContext>>,
     /// True if the job is removed when it has ended.
     pub(crate) leaving: bool,
     pub(crate) machine: Machine,
@@ -50,11 +50,11 @@ pub(crate) struct Seat {
     pub(crate) token: Option<u64>,
 }
 
-impl Seat {
-    pub(crate) fn new(bench: Bench) -> Self {
+impl JobEntry {
+    pub(crate) fn new(context: JobContext) -> Self {
         Self {
-            machine: Machine::new(rules(&bench)),
-            bench: Arc::new(bench),
+            machine: Machine::new(rules(&context)),
+            context: Arc::new(context),
             next: None,
             leaving: false,
             state: State::Ended(Ending::Stopped),
@@ -74,10 +74,10 @@ impl Seat {
     }
 
     /// Returns the entry of the same job's next version, which keeps the outcome of the last run.
-    pub(crate) fn succeeded_by(&self, bench: Bench) -> Self {
+    pub(crate) fn succeeded_by(&self, context: JobContext) -> Self {
         Self {
             last: self.last,
-            ..Self::new(bench)
+            ..Self::new(context)
         }
     }
 
@@ -126,33 +126,33 @@ impl Seat {
     /// stop.
     pub(crate) fn end(&mut self) {
         self.machine.stopping = true;
-        self.bench.cancel.cancel();
+        self.context.cancel.cancel();
     }
 
     /// Takes a new version of the job. It takes effect in place if it waits for the same lock by the same rules,
     /// else when the old version has ended.
-    pub(crate) fn take_bench(&mut self, mut bench: Box<Bench>) -> Taken {
+    pub(crate) fn take_context(&mut self, mut context: Box<JobContext>) -> Taken {
         let is_ending = self.machine.stopping || matches!(self.state, State::Ended(_));
         let runs = matches!(self.state, State::Running { .. });
-        if !is_ending && self.bench.job.queues_like(&bench.job) {
+        if !is_ending && self.context.job.queues_like(&context.job) {
             // Work under way for this job listens to these.
-            bench.cancel = self.bench.cancel.clone();
-            bench.stop = self.bench.stop.clone();
-            let old = std::mem::replace(&mut self.bench, Arc::new(*bench));
+            context.cancel = self.context.cancel.clone();
+            context.stop = self.context.stop.clone();
+            let old = std::mem::replace(&mut self.context, Arc::new(*context));
             old.superseded.cancel();
         } else {
             self.leaving = false;
-            self.next = Some(bench);
+            self.next = Some(context);
             self.end();
         }
         if runs { Taken::NextRun } else { Taken::Now }
     }
 }
 
-fn rules(bench: &Bench) -> Rules {
+fn rules(context: &JobContext) -> Rules {
     Rules {
-        schedule: bench.job.schedule().clone(),
-        restart: bench.job.restart(),
-        retries: bench.job.retries(),
+        schedule: context.job.schedule().clone(),
+        restart: context.job.restart(),
+        retries: context.job.retries(),
     }
 }

@@ -12,16 +12,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::machine::Now;
 use crate::budget::{Budgets, SharedBudget};
-use crate::event::About;
-use crate::event_log::Timeline;
+use crate::event::EventContext;
+use crate::event_log::EventLog;
 use crate::quarantine::Quarantine;
-use crate::record_writer::Journal;
+use crate::record_writer::RecordWriter;
 use leasehold_config::Job;
 use leasehold_config::wall::WallClock;
 use leasehold_runtime::{Plugin, Reservation, Runtime, StopSignal};
 
 /// State and handles that every piece of work of one job shares.
-pub(crate) struct Bench {
+pub(crate) struct JobContext {
     pub(crate) host: Arc<str>,
     pub(crate) name: Arc<str>,
     pub(crate) lock: Arc<str>,
@@ -32,8 +32,8 @@ pub(crate) struct Bench {
     pub(crate) root: Root,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wall: Arc<dyn WallClock>,
-    pub(crate) timeline: Timeline,
-    pub(crate) journal: Journal,
+    pub(crate) event_log: EventLog,
+    pub(crate) record_writer: RecordWriter,
     pub(crate) budget: SharedBudget,
     pub(crate) quarantine: Arc<Quarantine>,
     /// The slot that a configured job does not leave to dropped-in ones.
@@ -48,27 +48,27 @@ pub(crate) struct Bench {
 
 /// State and handles that all jobs of a host have in common.
 #[derive(Clone)]
-pub(crate) struct BenchMaker {
+pub(crate) struct JobContextMaker {
     pub(crate) host: Arc<str>,
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) locks: Locks,
     pub(crate) root: Root,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) wall: Arc<dyn WallClock>,
-    pub(crate) timeline: Timeline,
-    pub(crate) journal: Journal,
+    pub(crate) event_log: EventLog,
+    pub(crate) record_writer: RecordWriter,
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) quarantine: Arc<Quarantine>,
     pub(crate) progress: mpsc::Sender<(Arc<str>, leasehold_records::Progress)>,
     pub(crate) grace: Duration,
 }
 
-impl BenchMaker {
+impl JobContextMaker {
     /// Returns a context for this job, without any request to stop.
-    pub(crate) fn bench(&self, job: Job, plugin: Plugin) -> Bench {
+    pub(crate) fn context(&self, job: Job, plugin: Plugin) -> JobContext {
         let (name, is_dropped) = (job.name().into(), job.is_dropped());
         let budget = self.budgets.of(&name, job.limits().kv_total_bytes);
-        Bench {
+        JobContext {
             host: self.host.clone(),
             name,
             lock: job.lock().into(),
@@ -79,8 +79,8 @@ impl BenchMaker {
             root: self.root.clone(),
             clock: self.clock.clone(),
             wall: self.wall.clone(),
-            timeline: self.timeline.clone(),
-            journal: self.journal.clone(),
+            event_log: self.event_log.clone(),
+            record_writer: self.record_writer.clone(),
             budget,
             _reservation: (!is_dropped).then(|| self.runtime.slots().reserve()),
             quarantine: self.quarantine.clone(),
@@ -92,7 +92,7 @@ impl BenchMaker {
     }
 }
 
-impl Bench {
+impl JobContext {
     /// Returns this moment, on both clocks.
     pub(crate) fn now(&self) -> Now {
         Now {
@@ -106,8 +106,8 @@ impl Bench {
         leasehold_records::run_id(&self.host, token, sequence)
     }
 
-    pub(crate) fn about(&self) -> About {
-        About {
+    pub(crate) fn event_context(&self) -> EventContext {
+        EventContext {
             job: Some(self.name.clone()),
             lock: Some(self.lock.clone()),
             token: None,
@@ -115,10 +115,10 @@ impl Bench {
         }
     }
 
-    pub(crate) fn about_token(&self, token: u64) -> About {
-        About {
+    pub(crate) fn event_context_for(&self, token: u64) -> EventContext {
+        EventContext {
             token: Some(token),
-            ..self.about()
+            ..self.event_context()
         }
     }
 }
