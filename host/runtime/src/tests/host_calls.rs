@@ -1,4 +1,4 @@
-//! Promise P2 in the middle of a host call: the host's own work for one call is bounded, or done in pieces that check
+//! Promise P2 in the middle of a host call. The host's own work for one call is bounded, or done in pieces that check
 //! the leash. Each guest here repeats the most expensive call of its kind.
 
 use super::*;
