@@ -14,7 +14,7 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
 };
 
-use crate::leash::Leash;
+use crate::reaper::Reaper;
 use crate::wait::eventually;
 
 /// The variable that makes a host of the test build abort; a host that has it has its quarantine too.
@@ -31,7 +31,7 @@ pub struct Process {
 #[derive(Debug)]
 enum State {
     /// Not yet reaped: the pid is ours. The leash is held, never used.
-    Running { child: Child, _leash: Leash },
+    Running { child: Child, _reaper: Reaper },
     /// Reaped: the pid may belong to someone else by now.
     Ended(ExitStatus),
 }
@@ -53,7 +53,7 @@ impl Process {
         stdin: Stdio,
         scratch: Option<&Path>,
     ) -> Result<Self> {
-        let mut leash = Leash::new()?;
+        let mut reaper = Reaper::new()?;
         // Hosts are killed here at any moment, which looks like a crash where a guest is at work in its first run; and
         // they share a data directory, for the sake of its compile cache.
         if !command.get_envs().any(|(name, _)| name == ABORT_ON) {
@@ -65,14 +65,14 @@ impl Process {
             .spawn()
             .with_context(|| format!("starting {name}: {}", command.get_program().display()))?;
         let pid = Pid::from_child(&child);
-        let tied = leash.tie(pid, scratch);
+        let tied = reaper.tie(pid, scratch);
         // Owned from here on, so that a failure below kills the child.
         let process = Self {
             name,
             pid,
             state: State::Running {
                 child,
-                _leash: leash,
+                _reaper: reaper,
             },
         };
         tied?;

@@ -66,7 +66,7 @@
 
 mod context;
 mod entry;
-mod guard;
+mod error;
 mod host;
 mod kv;
 mod lock;
@@ -86,7 +86,7 @@ pub mod bindings;
 pub use context::{Context, Trigger};
 #[doc(hidden)]
 pub use entry::answer;
-pub use guard::GuardError;
+pub use error::GuardError;
 pub use kv::{Entry, Kv};
 pub use lock::Lock;
 pub use outcome::{Failure, OrFail, Outcome};

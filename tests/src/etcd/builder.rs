@@ -12,7 +12,7 @@ use super::node::{Node, NodePorts};
 use super::{Etcd, ROOT, RUNNER, START_TIMEOUT, Security};
 use crate::binaries::Version;
 use crate::certs::{self, Certs};
-use crate::cluster::peers::PeerNetwork;
+use crate::proxy::peers::PeerNetwork;
 use crate::wait::unique;
 
 /// Starts that may lose a port to a stranger before something else must be wrong.

@@ -16,9 +16,9 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::binaries::Version;
-use crate::cluster::peers::MemberPid;
 use crate::ports::Port;
 use crate::process::Process;
+use crate::proxy::peers::MemberPid;
 use crate::suite;
 use crate::wait::eventually;
 

@@ -9,8 +9,8 @@ use anyhow::{Result, bail, ensure};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::{binaries, guests};
 
-use crate::cli::finish;
 use crate::{SLACK, first};
+use leasehold_tests::command::finish;
 
 /// A host with jobs of these names and lines, which wait for an hour.
 fn config(jobs: &[(&str, &str)]) -> Result<String> {

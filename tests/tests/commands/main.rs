@@ -3,7 +3,6 @@
 
 mod blocked;
 mod check;
-mod cli;
 mod config;
 mod diff;
 mod exits;

@@ -6,8 +6,8 @@ use leasehold_tests::guests::{self, config_for};
 use leasehold_tests::host::HostProcess;
 use serde_json::Value;
 
-use crate::cli::leasehold;
 use crate::first;
+use leasehold_tests::command::leasehold;
 
 #[test]
 fn readers_of_the_store_need_no_job_without_mistakes() -> Result<()> {

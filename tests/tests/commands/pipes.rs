@@ -18,7 +18,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::SLACK;
-use crate::cli::leasehold;
+use leasehold_tests::command::leasehold;
 
 const ENTRIES: &str = "/leasehold/locks/subject/";
 

@@ -10,8 +10,8 @@ use leasehold_tests::on_every_store;
 use leasehold_tests::wait::eventually;
 use serde_json::Value;
 
-use crate::cli::leasehold;
 use crate::{SLACK, ends_with, first};
+use leasehold_tests::command::leasehold;
 
 on_every_store!(
     a_live_host_is_shown_and_a_gone_one_is_not,

@@ -10,8 +10,8 @@ use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config};
 use leasehold_tests::host::HostProcess;
 
-use crate::cli::leasehold;
 use crate::{SLACK, beater, end, first};
+use leasehold_tests::command::leasehold;
 
 fn pulse_of<'a>(events: &'a [Event], name: &'a str) -> impl Iterator<Item = &'a Event> {
     events

@@ -7,8 +7,8 @@ use leasehold_tests::guests::Config;
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::wait::eventually;
 
-use crate::cli::leasehold;
 use crate::{SLACK, beater, beats, embedded, end, first};
+use leasehold_tests::command::leasehold;
 
 #[test]
 fn others_look_in_through_a_private_socket_while_the_host_runs_and_are_told_when_it_does_not()

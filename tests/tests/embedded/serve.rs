@@ -5,8 +5,8 @@ use leasehold_tests::etcd::Version;
 use leasehold_tests::etcdctl::Etcdctl;
 use leasehold_tests::host::HostProcess;
 
-use crate::cli::leasehold;
 use crate::{beater, beats, end, first};
+use leasehold_tests::command::leasehold;
 
 /// The endpoints that it says it has.
 fn endpoints(store: &HostProcess) -> Result<Vec<String>> {

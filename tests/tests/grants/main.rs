@@ -2,8 +2,6 @@
 //!
 //! The servers here count: what was refused or too late is what never arrived.
 
-#[path = "../commands/cli.rs"]
-mod cli;
 mod directories;
 mod requests;
 mod secrets;

@@ -17,8 +17,8 @@ use leasehold_tests::terminal::Terminal;
 use leasehold_tests::wait::eventually;
 use toml::Table;
 
-use crate::cli::{finish, leasehold};
 use crate::{SLACK, detail, ended};
+use leasehold_tests::command::{finish, leasehold};
 
 /// What must be seen nowhere. Its halves are what a guest writes first and last.
 const SECRET: &str = "s3cr3t-hunter2-v4lu3";

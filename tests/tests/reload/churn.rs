@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::says::says;
 use leasehold_tests::wait::eventually;
+use leasehold_tests::wat_plugins::printer;
 
 use super::{SLACK, count, dropping, end, folder, put, start};
 
@@ -34,7 +34,7 @@ impl Contents {
     fn write(&mut self, folder: &Path, job: &str) -> Result<()> {
         self.made += 1;
         let words = format!("{job} {}", self.made);
-        let bytes = says(&words, fastrand::usize(0..20_000))?;
+        let bytes = printer(&words, fastrand::usize(0..20_000))?;
         let name = format!("{job}.wasm");
         if fastrand::u8(..4) == 0 {
             // In place: the old bytes are gone while the new ones are not there yet.

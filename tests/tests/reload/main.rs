@@ -4,8 +4,6 @@
 //! changes nothing.
 
 mod churn;
-#[path = "../commands/cli.rs"]
-mod cli;
 mod conf_d;
 mod configured;
 mod folder;

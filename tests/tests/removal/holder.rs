@@ -7,8 +7,8 @@ use leasehold_tests::on_every_store;
 use leasehold_tests::wait::{boot_ns, eventually};
 use serde_json::Value;
 
-use crate::cli::leasehold;
 use crate::{ENTRIES, ONE_DELIVERY, SLACK, change, lease_of, newest_write, writer};
+use leasehold_tests::command::leasehold;
 
 on_every_store!(
     a_holder_whose_lease_is_revoked_is_stopped_at_once,

@@ -3,8 +3,6 @@
 //!
 //! Gaps are printed; what is asserted is that nobody waited for a renewal or a deadline to find out.
 
-#[path = "../commands/cli.rs"]
-mod cli;
 mod frozen;
 mod holder;
 mod library;

@@ -3,8 +3,6 @@
 //!
 //! What a guest does has nothing to do with the store's version, so all of this runs on one.
 
-#[path = "../commands/cli.rs"]
-mod cli;
 mod ends;
 mod flood;
 mod held;
@@ -13,6 +11,7 @@ mod refused;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use leasehold_tests::command;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config, Job, config_for};
@@ -65,7 +64,7 @@ impl Scene {
     /// What the record says about the run with this token.
     fn record(&self, token: u64) -> Result<Value> {
         eventually(SLACK, "the record of the run's end", || {
-            let said = cli::leasehold(&self.config, &["runs", "subject", "--format", "json"])?;
+            let said = command::leasehold(&self.config, &["runs", "subject", "--format", "json"])?;
             ensure!(said.code == Some(0), "{}", said.stderr);
             let runs: Vec<Value> = serde_json::from_str(&said.stdout)?;
             let run = runs.into_iter().find(|run| run["token"] == token);

@@ -8,7 +8,7 @@ use std::panic;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::said::{Line, Progress};
+use super::output::{Line, Progress};
 use super::state::{Answer, State, Stop};
 use super::store::Order;
 use crate::context::Info;

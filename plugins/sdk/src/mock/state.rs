@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::said::{Line, Progress};
+use super::output::{Line, Progress};
 use super::script::{Deed, Fault, Kind, Script};
 use super::store::{Done, Order, Store};
 use crate::GuardError;

@@ -59,7 +59,7 @@
 //! - `state`: one host; `calls`: what a job calls, on the host that its thread is on
 
 pub(crate) mod calls;
-mod said;
+mod output;
 mod script;
 mod state;
 mod store;
@@ -73,7 +73,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-pub use said::{Line, Progress};
+pub use output::{Line, Progress};
 pub use script::{Fault, When};
 pub use store::Write;
 

@@ -19,8 +19,8 @@ pub use node::Node;
 
 pub use crate::binaries::Version;
 use crate::certs::Certs;
-use crate::cluster::peers::PeerNetwork;
 use crate::etcdctl::{Etcdctl, RunningEtcdctl};
+use crate::proxy::peers::PeerNetwork;
 use crate::suite;
 use crate::wait::{eventually, unique};
 

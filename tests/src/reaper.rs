@@ -21,11 +21,11 @@ kill -s KILL -- "-$group"
 
 /// Kills one process group when this process is gone; does nothing once dropped.
 #[derive(Debug)]
-pub(crate) struct Leash {
+pub(crate) struct Reaper {
     shell: Child,
 }
 
-impl Leash {
+impl Reaper {
     /// Starts the shell. It waits to be told whom to kill.
     pub(crate) fn new() -> Result<Self> {
         let shell = Command::new("sh")
@@ -54,7 +54,7 @@ impl Leash {
     }
 }
 
-impl Drop for Leash {
+impl Drop for Reaper {
     fn drop(&mut self) {
         // Killed before its pipe closes, so it cannot fire.
         let _ = self.shell.kill();
@@ -83,24 +83,24 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap().keep();
         std::fs::write(scratch.join("file"), "data").unwrap();
         let (mut child, pid) = sleeper();
-        let mut leash = Leash::new().unwrap();
-        leash.tie(pid, Some(&scratch)).unwrap();
+        let mut reaper = Reaper::new().unwrap();
+        reaper.tie(pid, Some(&scratch)).unwrap();
         kill_process(pid, Signal::STOP).unwrap();
 
         // What the kernel does when this process crashes.
-        drop(leash.shell.stdin.take());
+        drop(reaper.shell.stdin.take());
 
         assert_eq!(child.wait().unwrap().signal(), Some(Signal::KILL.as_raw()));
-        leash.shell.wait().unwrap();
+        reaper.shell.wait().unwrap();
         assert!(!scratch.exists());
     }
 
     #[test]
-    fn a_dropped_leash_leaves_the_child_alone() {
+    fn a_dropped_reaper_leaves_the_child_alone() {
         let (mut child, pid) = sleeper();
-        let mut leash = Leash::new().unwrap();
-        leash.tie(pid, None).unwrap();
-        drop(leash);
+        let mut reaper = Reaper::new().unwrap();
+        reaper.tie(pid, None).unwrap();
+        drop(reaper);
 
         assert!(child.try_wait().unwrap().is_none(), "the child was killed");
         child.kill().unwrap();

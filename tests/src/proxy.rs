@@ -5,6 +5,7 @@
 //! It runs on a thread of its own, so a test may block without stopping the network.
 
 mod mode;
+pub(crate) mod peers;
 mod relay;
 mod trap;
 
