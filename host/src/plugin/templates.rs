@@ -33,7 +33,7 @@ const RUST: &[File] = template! {
 };
 const SDK: &[File] = sdk! {
     "bindings.rs", "context.rs", "entry.rs", "error.rs", "host.rs", "kv.rs", "lib.rs", "lock.rs",
-    "log.rs", "manifest.rs", "outcome.rs", "mock.rs", "mock/calls.rs", "mock/output.rs",
+    "log.rs", "manifest.rs", "mock.rs", "outcome.rs", "types.rs", "mock/calls.rs", "mock/output.rs",
     "mock/script.rs", "mock/state.rs", "mock/store.rs", "mock/tests.rs",
 };
 const C: &[File] = template! {
