@@ -73,7 +73,7 @@ pub(crate) fn misbehave(ctx: &Context, config: &Config) -> Result<Outcome, Failu
         Mode::IgnoreStop => ignore_stop(lock),
         Mode::Bomb => bomb(),
         Mode::Overflow => Ok(Outcome::done_with(format!("came back from {}", dive(0)))),
-        Mode::Trap => panic!("stubborn was told to trap"),
+        Mode::Trap => panic!("stubborn traps as configured"),
         Mode::TellDone => Ok(Outcome::done_with(tell(ctx)?)),
         Mode::TellRetry => Err(Failure::retry(tell(ctx)?)),
         Mode::TellFatal => Err(Failure::fatal(tell(ctx)?)),
