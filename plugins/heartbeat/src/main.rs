@@ -1,8 +1,9 @@
 //! A heartbeat: one line on stdout per beat, with the fencing token it was sent under.
 //!
 //! Shows that any WASI command can be a job. There is no SDK here and no dependency: the job reads
-//! its lock and token from environment variables, and being stopped takes no cooperation. Each line is an *effect* that carries its token, so a log collected from several
-//! hosts proves that no two of them ran at once: the tokens in it never decrease.
+//! its lock and token from environment variables, and being stopped takes no cooperation. Each line is
+//! an *effect* that carries its token. In a log collected from several hosts the tokens never decrease;
+//! a smaller one would show that two of them ran at once.
 //!
 //! ```text
 //! heartbeat [BEATS [INTERVAL_MS]]      BEATS 0 (the default): for ever; INTERVAL_MS: 1000
