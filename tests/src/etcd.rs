@@ -1,8 +1,8 @@
-//! A private etcd for one test: real, of either version, or our own store in its place; it can be paused, killed,
-//! restarted and wiped.
+//! A private etcd for one test: real, of either version, or the embedded store in its place. It can be paused,
+//! killed, restarted and wiped.
 //!
-//! Data lies in memory where there is room, so that a slow disk decides no test. Nothing survives the
-//! owner: not when dropped, not while paused, not when the test process crashes.
+//! Data is in memory where there is room, so that a slow disk fails no test. No process and no file survives the
+//! owner: not when it is dropped, not while paused, not when the test process crashes.
 
 mod builder;
 mod node;
@@ -37,7 +37,7 @@ pub const RUNNER: (&str, &str) = ("runner", "runner-password");
 /// One etcd server, or a cluster of them.
 #[derive(Debug)]
 pub struct Etcd {
-    // The nodes die before their directory goes.
+    // Before the directory: the nodes end before it is deleted.
     nodes: Vec<Node>,
     peers: Option<PeerNetwork>,
     version: Version,
@@ -80,7 +80,7 @@ impl Etcd {
         self.nodes.iter().map(Node::client_url).collect()
     }
 
-    /// The certificates it was started with.
+    /// The certificates of its start.
     pub fn certs(&self) -> Option<&Certs> {
         self.security.certs.as_ref()
     }
@@ -107,10 +107,10 @@ impl Etcd {
         Ok(ctl)
     }
 
-    /// Runs one `etcdctl` command with every right and gives its standard output.
+    /// Runs one `etcdctl` command with every right and returns its standard output.
     ///
     /// # Errors
-    /// It failed, with what it said.
+    /// It failed; the error holds its output.
     pub fn etcdctl(&self, args: &[&str]) -> Result<String> {
         self.ctl()?.run(args)
     }
@@ -123,7 +123,7 @@ impl Etcd {
         self.ctl()?.spawn(args)
     }
 
-    /// Stops every node where it stands, as a frozen machine would. Returns when they stand still.
+    /// Stops every node (SIGSTOP), like a frozen machine. Returns when all their threads have stopped.
     ///
     /// # Errors
     /// A node does not run.
@@ -165,8 +165,8 @@ impl Etcd {
         self.wait_ready(START_TIMEOUT)
     }
 
-    /// As [`Etcd::restart`], but every byte of data is gone, as after a lost disk: the revision starts anew under
-    /// the *same* cluster id, which is made from addresses and a token. Users are added again.
+    /// As [`Etcd::restart`], with all data deleted, as after a lost disk. The revision starts anew under the *same*
+    /// cluster id, which is made from addresses and a token. Users are added again.
     ///
     /// # Errors
     /// The data could not be removed, or a node did not come back. The embedded store draws its id anew with its
@@ -222,7 +222,7 @@ impl Etcd {
     /// The number of the node that leads.
     ///
     /// # Errors
-    /// No node could be asked, or none leads.
+    /// No node answers, or none leads.
     pub fn leader(&self) -> Result<usize> {
         for (index, node) in self.nodes.iter().enumerate() {
             let status = self

@@ -1,6 +1,6 @@
 //! A real `leasehold run` as a child: its config, its events, and the signals that faults are made of.
 //!
-//! Everything it prints is kept; a wait that fails shows it.
+//! All of its output is kept; the error of a failed wait shows it.
 
 mod start;
 
@@ -25,10 +25,10 @@ use crate::tail::{NoLine, Tail};
 /// A host's config, in the directory it runs in.
 const FILE: &str = "leasehold.toml";
 
-/// The events that an error shows.
+/// Number of events that an error shows.
 const SHOWN: usize = 40;
 
-/// For the rest of a dead host's output to arrive.
+/// Bound of reading the rest of an ended host's output.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One running host; killed, stopped or not, when dropped. Its log is judged then, see [`suite`].
@@ -78,7 +78,7 @@ impl HostProcess {
         self.stderr.all().join("\n")
     }
 
-    /// This moment in the stream of events, to wait for what comes after it.
+    /// Position in the stream of events, to wait for later ones.
     pub fn mark(&self) -> usize {
         self.events.len()
     }
@@ -110,7 +110,7 @@ impl HostProcess {
         })
     }
 
-    /// Freezes it (SIGSTOP). Returns when every thread of it stands still.
+    /// Freezes it (SIGSTOP). Returns when every thread of it has stopped.
     ///
     /// # Errors
     /// It has ended.
@@ -176,7 +176,7 @@ impl HostProcess {
         std::fs::rename(&new, self.dir.path().join(FILE)).context("moving a config into place")
     }
 
-    /// Kills it (SIGKILL) and reads the rest of what it wrote.
+    /// Kills it (SIGKILL) and reads the rest of its output.
     ///
     /// # Errors
     /// It could not be waited for.
@@ -186,7 +186,7 @@ impl HostProcess {
         self.drain()
     }
 
-    /// Waits until it has ended by itself and all it wrote is read.
+    /// Waits until it has ended by itself and all of its output is read.
     ///
     /// # Errors
     /// It still runs after `timeout`; the error shows its last events and standard error.

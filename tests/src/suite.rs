@@ -1,7 +1,7 @@
-//! The history check of every scenario with hosts: it runs by itself when a host or a store of the harness ends.
+//! The history check of every scenario with hosts. It runs by itself when a host or a store of the harness ends.
 //!
-//! Hosts are judged together with all other hosts of the same store, so a new scenario is covered without asking.
-//! The harness notes the faults that it injects; a check that such a fault suspends is left out, and no other.
+//! Hosts are judged together with all other hosts of the same store, so a new scenario is covered without code of
+//! its own. The harness notes the faults that it injects; a check that such a fault suspends is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +34,7 @@ static OPERATED: AtomicBool = AtomicBool::new(false);
 /// True if a store may have lost acknowledged writes, or all of them.
 static FORGOT: AtomicBool = AtomicBool::new(false);
 
-/// The whole log of one host process, and what the scenario did to it.
+/// The whole log of one host process, and the faults that the scenario injected into it.
 #[derive(Debug, Clone)]
 pub struct HostLog {
     /// Its events. Host names carry the number of the process, so that a successor of the same name differs.
@@ -48,7 +48,7 @@ pub struct HostLog {
     ended: Ended,
 }
 
-/// A store as a host knows it.
+/// Identity of a store, from a host's log and config.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Store {
     /// In lower-case hexadecimal.
@@ -56,7 +56,7 @@ struct Store {
     root: String,
 }
 
-/// How a host process came to its end.
+/// End of a host process, as far as checks depend on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ended {
     /// It did not end by itself.
@@ -70,7 +70,7 @@ pub fn operator_acts() {
     OPERATED.store(true, Ordering::Relaxed);
 }
 
-/// Notes that a store may have lost what it had acknowledged: from now on tokens and history prove nothing.
+/// Notes that a store may have lost acknowledged writes: from now on tokens and history prove nothing.
 pub fn store_may_forget() {
     FORGOT.store(true, Ordering::Relaxed);
 }
@@ -237,7 +237,7 @@ fn journals(config: &Table, root: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The checks that need nothing but what hosts logged.
+/// Runs the checks over the hosts' logs alone.
 fn judge(logs: &[HostLog], suspended: Suspended) -> Result<(), String> {
     let events = merge(logs.iter().map(|log| log.events.clone()));
     let circumstances = circumstances(logs, suspended);
@@ -254,7 +254,7 @@ fn judge_events(
         checks::intervals_never_overlap(events, circumstances)?;
         checks::tokens_increase(events, circumstances)?;
     }
-    // Lines that were dropped are evidence that is missing.
+    // With dropped lines, evidence is missing.
     if events.iter().any(|event| event.is("lines-dropped")) {
         return Ok(());
     }

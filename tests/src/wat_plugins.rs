@@ -1,11 +1,11 @@
-//! The smallest plugins there are: each says one thing and ends.
+//! Minimal plugins in WebAssembly's text format, for tests that need many small ones.
 
 use anyhow::Result;
 
-/// A plain command that prints `words`; two with other words or another size have other digests.
+/// A plain command that prints `words`; with other words or another padding its digest differs.
 ///
 /// # Errors
-/// The words are not such that they can stand in the text format.
+/// The words cannot be written in the text format.
 pub fn printer(words: &str, padding: usize) -> Result<Vec<u8>> {
     let text = format!(
         r#"(module

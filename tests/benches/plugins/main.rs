@@ -16,7 +16,7 @@ use leasehold_tests::host::HostProcess;
 use leasehold_tests::wait::boot_ns;
 use leasehold_tests::wat_plugins::{self, printer};
 
-/// What takes this long is a fault of the machine or of ours.
+/// Longest wait; reaching it is an error of the machine or of the host.
 const PATIENCE: Duration = Duration::from_mins(2);
 const DROPS: usize = 100;
 const JOBS: usize = 1000;
@@ -66,7 +66,7 @@ fn millis(sorted: &mut [u64]) -> String {
     )
 }
 
-/// From a file in the folder to the first word of its guest: a plugin nobody has seen, and one in the cache.
+/// From a file in the folder to the first output of its guest: a new plugin, and one in the cache.
 fn drop_to_first_run(etcd: &Etcd) -> Result<()> {
     let host = start(&dropping("drops", etcd))?;
     let (mut cold, mut warm) = (Vec::new(), Vec::new());

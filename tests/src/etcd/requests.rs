@@ -17,7 +17,7 @@ impl Etcd {
         self.header("revision")
     }
 
-    /// The cluster's id, which clients use to tell a stranger from the store they know.
+    /// The cluster's id, by which clients recognize another store at the same address.
     ///
     /// # Errors
     /// The server does not answer.
@@ -33,7 +33,7 @@ impl Etcd {
             .with_context(|| format!("etcdctl's answer has no {field}"))
     }
 
-    /// Compacts everything before the current revision, which it gives.
+    /// Compacts everything before the current revision, and returns that revision.
     ///
     /// # Errors
     /// The server refuses, or it is compacted there already.
@@ -87,7 +87,7 @@ impl Etcd {
         builder::set_password(self, RUNNER)
     }
 
-    /// What the first node tells about itself, in Prometheus' text format.
+    /// Metrics of the first node, in Prometheus' text format.
     ///
     /// # Errors
     /// The node does not answer.
@@ -103,7 +103,7 @@ impl Etcd {
         Ok(sum_metric(&self.metrics()?, name, labels))
     }
 
-    /// Waits until the first key under `prefix` is there, and gives it.
+    /// Waits until a key exists under `prefix`, and returns the first.
     ///
     /// # Errors
     /// None came in time.

@@ -19,7 +19,7 @@ use crate::tail::Tail;
 /// Arguments of a host's start.
 const RUN: [&str; 5] = ["run", "--log-format", "json", "-c", FILE];
 
-/// The wall clock of one host, as libfaketime reads it at each look.
+/// The wall clock of one host, in a file that libfaketime reads at each request for the time.
 #[derive(Debug)]
 pub struct WallClock(TempDir);
 
@@ -56,7 +56,7 @@ impl HostProcess {
     }
 
     /// Starts the built host with a wall clock that is `ahead` seconds ahead of the machine's, or behind it.
-    /// What it measures time spans by is left alone.
+    /// Its monotonic clocks are the machine's.
     ///
     /// # Errors
     /// It has not been built or could not be started, or libfaketime is not installed.
@@ -94,8 +94,8 @@ impl HostProcess {
         Self::start_with(program, &RUN, config)
     }
 
-    /// Starts another command of the built host that goes on and writes events, such as `dev` or `store serve`, in
-    /// a directory whose `leasehold.toml` is `config`.
+    /// Starts another command of the built host that keeps running and writes events, such as `dev` or `store serve`,
+    /// in a directory whose `leasehold.toml` is `config`.
     ///
     /// # Errors
     /// It has not been built or could not be started.
