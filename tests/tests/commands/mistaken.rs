@@ -48,7 +48,7 @@ fn readers_of_the_store_need_no_job_without_mistakes() -> Result<()> {
             "{mistake}: {said:?}"
         );
     }
-    // What is not known of a run that goes on is no zero.
+    // An unknown value of a run under way is null, not zero.
     let said = leasehold(&config, &["runs", "pulse", "--format", "json"])?;
     let runs: Value = serde_json::from_str(&said.stdout)?;
     let run = runs.get(0).context("no run")?;

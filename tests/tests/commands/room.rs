@@ -61,7 +61,7 @@ impl Room {
     pub(crate) fn run(&self, args: &[&str]) -> Result<CommandOutput> {
         let mut command = Command::new(binaries::leasehold()?);
         command.args(args).current_dir(self.path());
-        // The caches and folders of whoever runs the tests are not to be touched.
+        // The caches and folders of the user who runs the tests must not be touched.
         command
             .env("HOME", self.path())
             .env_remove("XDG_STATE_HOME");

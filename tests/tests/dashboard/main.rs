@@ -1,5 +1,5 @@
 //! The dashboard in a real terminal and in scripts, on real stores with hosts and other clients in their queues:
-//! what it shows is so, it harms nobody, and the terminal is given back whatever happens.
+//! it shows the facts, disturbs no other client, and always restores the terminal.
 
 mod cut;
 mod dev;

@@ -116,7 +116,7 @@ fn after_a_kill_the_store_has_what_was_acknowledged_and_gives_larger_tokens() ->
             "{token} after {tokens:?}"
         );
         tokens.push(token);
-        // What has been read was acknowledged.
+        // Records that were read had been acknowledged.
         has_records(&config, &tokens)?;
         host.kill()?;
     }

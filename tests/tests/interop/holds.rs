@@ -50,7 +50,7 @@ fn a_key_without_a_lease_is_respected_and_shown_as_a_hold(version: Version) -> R
 
     etcd.etcdctl(&["del", &hold])?;
     let token = acquired(&host)?.token();
-    // One put behind the holder waits like anyone else, and keeps the next one out.
+    // One put behind the holder waits like any entry, and keeps the next one out.
     etcd.etcdctl(&["put", &hold, "again"])?;
     queue_of(&etcd, 2)?;
     std::thread::sleep(A_WHILE);

@@ -26,7 +26,7 @@ const SLACK: Duration = Duration::from_mins(4);
 /// The longest from a lost lock to the guest being stopped: a busy machine's, not a promise.
 const STOP_BOUND: Duration = Duration::from_secs(2);
 
-/// What a template's job can do.
+/// Form of a template's job, which decides its abilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// It writes fenced keys, reports its progress, and is asked before it is stopped.
@@ -175,7 +175,7 @@ fn beats_under_its_lock(host: &HostProcess, etcd: &Etcd, name: &str, form: Form)
         .with_context(|| format!("{name} wrote {counted:?}"))?;
     ensure!(counted >= 3, "{name} wrote {counted}");
     host.wait_for(SLACK, |event| of(event, "progress", name))?;
-    // What the dashboard shows comes from here.
+    // The dashboard shows this record.
     eventually(SLACK, "the progress in the job's record", || {
         let key = format!("/leasehold/jobs/{name}/host-a");
         let record = etcd.etcdctl(&["get", "--print-value-only", &key])?;

@@ -20,11 +20,11 @@ const CHANGES: u32 = 300;
 /// For five hundred jobs to be as the folder says.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What is in the folder: what each job says now, by the job's name.
+/// Content of the folder: the text that each job prints now, by the job's name.
 #[derive(Default)]
 struct Contents {
     files: BTreeMap<String, String>,
-    /// What every plugin that was ever there says, by its digest.
+    /// Text of every plugin so far, by its digest.
     digests: HashMap<String, String>,
     made: u32,
 }

@@ -120,7 +120,7 @@ fn a_file_that_cannot_be_used_changes_nothing_and_is_told_once() -> Result<()> {
     let mark = host.mark();
     words(&host, mark, "one")?;
     host.reconfigure(&good)?;
-    // The same as before: nothing to do, unless somebody asks.
+    // The same content as before: nothing to do, except at a request to reload.
     host.hangup()?;
     let reloaded = host.wait_after(mark, SLACK, |event| event.is("config-reloaded"))?;
     ensure!(

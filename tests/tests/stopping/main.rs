@@ -1,7 +1,7 @@
-//! Guests that will not stop, end badly or cannot be run at all: the guest ends, the host lives, its other jobs
-//! go on, and the record says why.
+//! Guests that do not stop, fail or cannot be run at all: the guest ends, the host and its other jobs continue, and
+//! the record holds the reason.
 //!
-//! What a guest does has nothing to do with the store's version, so all of this runs on one.
+//! Guests do not depend on the store's version, so all of this runs on one.
 
 mod ends;
 mod flood;
@@ -43,7 +43,7 @@ impl Scene {
         let config = config_for("host-a", &etcd)
             .grace("300ms")
             .job("pulse", |pulse| {
-                // A TTL of its own gives it a lease of its own, which nobody takes away here.
+                // A TTL of its own gives it a lease of its own, which no scenario here revokes.
                 pulse.plugin(&heartbeat).args(&["0", "100"]).ttl("12s")
             })
             .job("subject", |subject| job(subject.ttl("10s").once()));
@@ -61,7 +61,7 @@ impl Scene {
         Ok(ended)
     }
 
-    /// What the record says about the run with this token.
+    /// The record of the run with this token.
     fn record(&self, token: u64) -> Result<Value> {
         eventually(SLACK, "the record of the run's end", || {
             let said = command::leasehold(&self.config, &["runs", "subject", "--format", "json"])?;

@@ -8,7 +8,7 @@ use leasehold_tests::guests::{self, config};
 
 use leasehold_tests::command::{CommandOutput, leasehold};
 
-/// Nobody listens there, and nobody is asked.
+/// An address without a listener, which is never used.
 const NO_STORE: &str = "http://127.0.0.1:1";
 
 /// A file that is refused, and what must be said about it.
