@@ -4,7 +4,6 @@
 //! the others while clients reach it, and the reverse. A cluster of one may be the embedded store.
 
 mod grpc_proxy;
-pub(crate) mod peers;
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! One `leasehold` command that ends by itself: what it printed and the code it ended with.
+//! Commands that end by themselves: their output and their exit code.
 //!
-//! Other test binaries include this file by its path. It must never wait for ever.
+//! Waiting is bounded by 40 s.
 
 use std::fmt::Display;
 use std::fs;
@@ -8,28 +8,30 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::binaries;
+use crate::process::Process;
+use crate::tail::Tail;
 use anyhow::{Context, Result, ensure};
-use leasehold_tests::binaries;
-use leasehold_tests::process::Process;
-use leasehold_tests::tail::Tail;
 
 /// Longer than connecting, reading and printing take on a busy machine.
 const LONGEST: Duration = Duration::from_secs(40);
 
-/// What a command said.
+/// Exit code and output of a command.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub struct CommandOutput {
     /// The exit code; `None` when a signal ended it.
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+    pub code: Option<i32>,
+    /// Standard output, without its last line break.
+    pub stdout: String,
+    /// Standard error, without its last line break.
+    pub stderr: String,
 }
 
 /// Runs `leasehold` with these arguments in a directory whose `leasehold.toml` is `config`.
 ///
 /// # Errors
 /// It could not be started or did not end.
-pub(crate) fn leasehold(config: &impl Display, args: &[&str]) -> Result<Said> {
+pub fn leasehold(config: &impl Display, args: &[&str]) -> Result<CommandOutput> {
     let dir = tempfile::tempdir().context("making a directory for a command")?;
     let file = dir.path().join("leasehold.toml");
     fs::write(&file, config.to_string()).context("writing a config")?;
@@ -43,7 +45,7 @@ pub(crate) fn leasehold(config: &impl Display, args: &[&str]) -> Result<Said> {
 ///
 /// # Errors
 /// It could not be started or did not end.
-pub(crate) fn finish(name: &str, mut command: Command) -> Result<Said> {
+pub fn finish(name: &str, mut command: Command) -> Result<CommandOutput> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = Process::spawn(name, &mut command)?;
     let stdout = process.take_stdout().context("no standard output")?;
@@ -55,7 +57,7 @@ pub(crate) fn finish(name: &str, mut command: Command) -> Result<Said> {
         stdout.wait_closed(LONGEST) && stderr.wait_closed(LONGEST),
         "{process} ended, yet something holds its output open"
     );
-    Ok(Said {
+    Ok(CommandOutput {
         code: status.code(),
         stdout: stdout.all().join("\n"),
         stderr: stderr.all().join("\n"),

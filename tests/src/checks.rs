@@ -1,7 +1,7 @@
 //! The promises, checked over the merged events of all hosts of a scenario. Pure: events in, verdict out.
 //!
-//! A check never passes for want of evidence: an event that lacks what it needs fails it, and [`all`] fails
-//! on a log without a single guest effect. Each `Err` is a sentence that says who did what when.
+//! A check never passes for lack of evidence: an event without a field that it needs fails it, and [`all`] fails
+//! on a log without a single guest effect. Each `Err` is a sentence that names the host, the run and the time.
 
 pub mod history;
 mod log;
@@ -17,7 +17,7 @@ pub use tenancy::{Tenancy, tenancies};
 
 use crate::events::Event;
 
-/// What the scenario did to its hosts, so that a check does not blame them for it.
+/// Faults that the scenario injected into its hosts, so that a check does not attribute them to the hosts.
 #[derive(Debug, Clone)]
 pub struct Circumstances {
     /// Hosts that were killed: their last run may lack its end.
@@ -27,15 +27,15 @@ pub struct Circumstances {
     pub frozen: Vec<String>,
     /// The longest from a deadline to the guest being stopped, with slack for a busy machine.
     pub stop_bound: Duration,
-    /// How long two holders may overlap: zero, unless an operator removed one by force.
+    /// The longest overlap of two holders: zero, unless an operator removed one by force.
     pub overlap: Duration,
 }
 
 impl Default for Circumstances {
-    /// Nobody was killed or frozen, one second to stop, no overlap.
+    /// No host killed or frozen, one second to stop, no overlap.
     ///
-    /// A second is four times the default stop margin: a machine that runs many tests at once is no proof
-    /// of lateness, a host that does not stop guests is late by any bound.
+    /// A second is four times the default stop margin. A machine that runs many tests at once may delay a stop by
+    /// some of it; a host that does not stop guests exceeds any bound.
     fn default() -> Self {
         Self {
             killed: Vec::new(),
@@ -70,7 +70,7 @@ impl Circumstances {
     }
 }
 
-/// Every check below, and that there was something to check.
+/// Runs every check below, and requires that there was something to check.
 ///
 /// # Errors
 /// The first violation found, or a log without guest effects.
@@ -91,7 +91,7 @@ pub fn all(events: &[Event], circumstances: &Circumstances) -> Result<(), String
     every_run_ends(events, circumstances)
 }
 
-/// C1: under one lock, what one token did and what another did never overlap in time.
+/// C1: under one lock, the effects of one token and those of another never overlap in time.
 ///
 /// # Errors
 /// The first two holders that overlap, or a token used by two hosts.
@@ -137,8 +137,8 @@ pub fn tokens_increase(events: &[Event], circumstances: &Circumstances) -> Resul
     Ok(())
 }
 
-/// C3: no host call was admitted after its run's deadline, nor after the host knew the lock lost, nor after
-/// the run's end.
+/// C3: no host call was admitted after its run's deadline, nor after the host logged the loss of the lock, nor
+/// after the run's end.
 ///
 /// # Errors
 /// The first call that was.

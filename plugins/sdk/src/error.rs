@@ -1,8 +1,9 @@
-//! Why a guarded operation did not succeed.
+//! Error of an operation under the lock, the contract's `guard-error`.
 //!
-//! It must never blur the line the contract draws: `Unavailable` alone means "unknown".
+//! Of its cases `Unavailable` alone means "unknown"; all others mean that nothing was changed.
 
-/// Why the lock or the fenced store did not do as asked.
+/// Error of an operation under the lock: of [`Lock::check`](crate::Lock::check), or of the fenced
+/// [`Kv`](crate::Kv).
 ///
 /// All but [`Unavailable`](Self::Unavailable) mean that nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,13 +21,13 @@ pub enum GuardError {
     #[error("over a limit of this job; nothing was done")]
     TooLarge,
     /// The store gave no answer: a write may have happened, or may still happen while the
-    /// lock is held. The text says what failed.
+    /// lock is held. The text names the failure.
     #[error("the store did not answer; a write may or may not have happened: {0}")]
     Unavailable(String),
 }
 
 impl GuardError {
-    /// True when a write that answered with this may have happened all the same.
+    /// True when a write that returned this may have happened all the same.
     ///
     /// ```
     /// use leasehold_job::GuardError;
@@ -38,8 +39,8 @@ impl GuardError {
         matches!(self, Self::Unavailable(_))
     }
 
-    /// True when the same call may succeed in a later run without anybody changing the
-    /// job or its configuration.
+    /// True when the same call may succeed in a later run with the same job and
+    /// configuration.
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Lost | Self::Conflict | Self::Unavailable(_) => true,

@@ -1,7 +1,7 @@
-//! A real terminal with a shell in it: what is typed goes in, and what a person would see comes out.
+//! A real terminal with a shell in it: keys go in, and the screen comes out.
 //!
-//! It is tmux's, with a server of its own whose socket lies in a directory of its own; no other server is ever
-//! spoken to. The server and all that was started in it ends with its owner.
+//! It is tmux's, with a server of its own whose socket is in a directory of its own; no other server is used. The
+//! server and all processes started in it end with the owner.
 
 mod screen;
 
@@ -20,18 +20,18 @@ use crate::process::Process;
 use crate::suite;
 use crate::wait::eventually;
 
-/// For what is waited for on a screen, and for a shell to answer.
+/// Bound of a wait for a text on the screen, and for a shell's answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often a screen is looked at: each look starts a process.
+/// Pause between two readings of a screen: each starts a process.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
-/// Every line of the window is the program's, and nothing lingers.
+/// Config of tmux: every line of the window is the program's, and keys are sent without a delay.
 const CONFIG: &str = "set -g status off\nset -g escape-time 0\nset -g automatic-rename off\n";
 
 /// The name of the one session, and of the user in it.
 const SESSION: &str = "test";
-/// Who is at the terminal.
+/// Name of the user at the terminal.
 pub const USER: &str = "olga";
 
 /// A terminal; ends, with what runs in it, when dropped.
@@ -88,7 +88,7 @@ impl Terminal {
         eventually(PATIENCE, "tmux to listen", || {
             terminal.tmux(&[&new[..], &size[..], &["exec sh"]].concat())
         })?;
-        // The shell's prompt, whoever we are.
+        // The shell's prompt, for root and for other users.
         terminal.wait("a prompt", |screen| {
             ensure!(!screen.text().trim().is_empty(), "there is nothing");
             Ok(())
@@ -158,7 +158,7 @@ impl Terminal {
         Ok(path)
     }
 
-    /// What tmux knows, by one of its formats, such as `#{alternate_on}`.
+    /// A value of tmux, by one of its formats, such as `#{alternate_on}`.
     ///
     /// # Errors
     /// The terminal has ended.
@@ -167,7 +167,7 @@ impl Terminal {
         Ok(answer.trim_end().to_owned())
     }
 
-    /// What is on the screen.
+    /// The text on the screen.
     ///
     /// # Errors
     /// The terminal has ended.
@@ -176,7 +176,7 @@ impl Terminal {
             .map(Screen::new)
     }
 
-    /// What is on the screen, with the colours and other attributes as escape sequences.
+    /// The text on the screen, with the colours and other attributes as escape sequences.
     ///
     /// # Errors
     /// The terminal has ended.
@@ -250,13 +250,13 @@ impl Terminal {
     pub fn wait_shell(&self) -> Result<()> {
         self.wait("the shell", |_| {
             for child in self.children()? {
-                // What is asleep does not have it. What has ended is there until the shell takes note.
+                // A stopped process is not in the foreground. An ended one exists until the shell reaps it.
                 let stat = std::fs::read_to_string(format!("/proc/{child}/stat"));
                 ensure!(stat?.contains(") T "), "{child} has the terminal");
             }
             Ok(())
         })?;
-        // What it says comes after all that programs wrote before.
+        // Its output comes after all earlier output.
         let number = fastrand::u32(..1_000_000);
         self.line(&format!("echo back-$(({number} + 1))"))?;
         self.shows(&[&format!("back-{}", number + 1)]).map(drop)
@@ -267,7 +267,7 @@ impl Terminal {
     /// # Errors
     /// It did not end; the error shows the screen.
     pub fn run(&self, command: &str) -> Result<String> {
-        // What it says is read from files, not from the screen, which also shows what was typed.
+        // Its output is read from files, not from the screen, which also shows the typed line.
         let (out, done) = (self.dir.path().join("out"), self.dir.path().join("done"));
         for file in [&out, &done] {
             let _ = std::fs::remove_file(file);

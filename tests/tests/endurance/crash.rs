@@ -26,14 +26,14 @@ use self::writers::Crew;
 use crate::server::Server;
 use crate::setting;
 
-/// How long writers have before a kill, in milliseconds. Short, since starts are what is dangerous; long enough
-/// for every kind of write to be under way.
+/// Time that writers have before a kill, in milliseconds. Short, since starts are the risk; long enough for every
+/// kind of write to be under way.
 const LIFE_MS: std::ops::Range<u64> = 20..400;
 
 /// Half of the restarts are killed too, within this many milliseconds: opening is reading, repairing, writing.
 const BIRTH_MS: std::ops::Range<u64> = 1..60;
 
-/// The signal of a write that is too large ends the process, as it does by default; nobody wants its memory.
+/// Shell line that ends the process at the signal of a write that is too large, as by default, without a core file.
 const MORTAL: &str = r#"ulimit -c 0; exec "$@""#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

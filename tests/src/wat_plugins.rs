@@ -1,12 +1,12 @@
-//! The smallest plugins there are: each says one thing and ends.
+//! Minimal plugins in WebAssembly's text format, for tests that need many small ones.
 
 use anyhow::Result;
 
-/// A plain command that prints `words`; two with other words or another size have other digests.
+/// A plain command that prints `words`; with other words or another padding its digest differs.
 ///
 /// # Errors
-/// The words are not such that they can stand in the text format.
-pub fn says(words: &str, padding: usize) -> Result<Vec<u8>> {
+/// The words cannot be written in the text format.
+pub fn printer(words: &str, padding: usize) -> Result<Vec<u8>> {
     let text = format!(
         r#"(module
             (import "wasi_snapshot_preview1" "fd_write"
@@ -29,9 +29,9 @@ pub fn says(words: &str, padding: usize) -> Result<Vec<u8>> {
 /// The same with a manifest in it.
 ///
 /// # Errors
-/// As [`says`].
-pub fn says_with(words: &str, manifest: &str) -> Result<Vec<u8>> {
-    let mut module = says(words, 0)?;
+/// As [`printer`].
+pub fn printer_with_manifest(words: &str, manifest: &str) -> Result<Vec<u8>> {
+    let mut module = printer(words, 0)?;
     section(&mut module, "leasehold:manifest", manifest.as_bytes());
     Ok(module)
 }
@@ -41,7 +41,7 @@ pub fn says_with(words: &str, manifest: &str) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// The core is not in the text format.
-pub fn typed(core: &str, memory: &str) -> Result<Vec<u8>> {
+pub fn typed_job(core: &str, memory: &str) -> Result<Vec<u8>> {
     let text = format!(
         r#"(component
     {core}

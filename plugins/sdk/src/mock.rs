@@ -1,9 +1,8 @@
-//! A host for tests: in memory, told what to do, and never kinder than the real one.
+//! A host for tests: in memory, scripted, and never more lenient than the real one.
 //!
 //! A job's function runs against it unchanged, natively, under plain `cargo test`; afterwards the
-//! test looks at what was written, logged and returned. What goes wrong in production only now and
-//! then goes wrong here when it is told to: the lock is lost before *this* write, *that* write gets no
-//! answer and happened all the same.
+//! test inspects its writes, its log lines and its result. Rare faults of production happen here on
+//! demand: the lock is lost before *this* write, *that* write gets no answer and happened all the same.
 //!
 //! ```
 //! use std::time::Duration;
@@ -31,7 +30,7 @@
 //! assert_eq!(host.run(run), Ended::Finished(Outcome::done_with("59 beats so far")));
 //! assert_eq!(host.lines()[0].message, "beat 1");
 //!
-//! // The next holder loses its lock: the run ends inside its third write, without a word.
+//! // The next holder loses its lock: the run ends inside its third write, without notice.
 //! host.succeed();
 //! host.add(When::Write(3), Fault::Stopped);
 //! assert_eq!(host.run(run), Ended::Stopped);
@@ -44,22 +43,22 @@
 //! assert_eq!(host.text("counter/beats").as_deref(), Some("62"));
 //! ```
 //!
-//! # What is like the real host, and what is not
+//! # Like the real host, and unlike it
 //!
 //! Grants are denied by default, values and lists have their limits, the token grows from holder to
-//! holder, and the store refuses what a former holder sends. When a run is stopped, it ends inside
-//! the call it is in; here that is a panic which nothing but the mock sees, so destructors run, which
-//! in a real guest they do not. A guest that makes no call is not stopped here.
+//! holder, and the store refuses the writes of a former holder. When a run is stopped, it ends inside
+//! the call it is in. Here that is a panic which only the mock catches, so destructors run; in a real
+//! guest they do not. A guest that makes no call is not stopped here.
 //!
-//! This module must never be kinder than etcd: what may have happened must be tested both ways.
+//! A write without an answer can be scripted both ways: it happened, or it did not.
 //!
 //! # Layout
 //!
-//! - `script`: [`When`] and [`Fault`]; `store`: keys and who may write them; `said`: what was logged
-//! - `state`: one host; `calls`: what a job calls, on the host that its thread is on
+//! - `script`: [`When`] and [`Fault`]; `store`: keys, revisions and writes; `output`: log lines and progress
+//! - `state`: one host; `calls`: the calls of a job to the host that its thread is on
 
 pub(crate) mod calls;
-mod said;
+mod output;
 mod script;
 mod state;
 mod store;
@@ -73,33 +72,34 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-pub use said::{Line, Progress};
+pub use output::{Line, Progress};
 pub use script::{Fault, When};
 pub use store::Write;
 
-use crate::context::Trigger;
-use crate::{Context, Failure, Outcome};
-use script::Deed;
+use crate::context::Context;
+use crate::outcome::{Failure, Outcome};
+use crate::types::Trigger;
+use script::Effect;
 use state::State;
 
-/// A host that runs jobs on the test's own thread. What is said with `Host::new()…` holds from the
-/// start; what the other methods change holds from the next call on.
+/// A host that runs jobs on the test's own thread. Settings chained to `Host::new()` hold from the
+/// start; changes by the other methods hold from the next call on.
 pub struct Host(Rc<RefCell<State>>);
 
-/// How a run ended.
+/// End of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Ended {
-    /// The job returned that it did its work.
+    /// The job returned an outcome.
     Finished(Outcome),
-    /// The job returned that it did not.
+    /// The job returned a failure.
     Failed(Failure),
     /// The host stopped it inside a call; see [`Fault::Stopped`].
     Stopped,
 }
 
 impl Ended {
-    /// What the job returned.
+    /// The outcome that the job returned.
     ///
     /// # Panics
     ///
@@ -125,7 +125,7 @@ impl fmt::Debug for Host {
     }
 }
 
-/// What a host is made with.
+/// Settings of a new host.
 impl Host {
     /// A host with the job `job`, which holds the lock `job` under token 1, has no configuration, no
     /// secret and no grant, and is never disturbed.
@@ -138,7 +138,7 @@ impl Host {
         self
     }
 
-    /// The job's name; also its lock's, unless [`lock`](Self::lock) is said after it.
+    /// The job's name; also its lock's, unless [`lock`](Self::lock) is called after it.
     #[must_use]
     pub fn job(self, name: &str) -> Self {
         self.with(|state| {
@@ -159,7 +159,7 @@ impl Host {
         self.with(|state| state.store.token = token)
     }
 
-    /// What [`Lock::remaining`](crate::Lock::remaining) answers while the lock is held; 10 s unless said.
+    /// Answer of [`Lock::remaining`](crate::Lock::remaining) while the lock is held; 10 s by default.
     #[must_use]
     pub fn lease(self, lease: Duration) -> Self {
         self.with(|state| state.lease = lease)
@@ -187,20 +187,20 @@ impl Host {
         })
     }
 
-    /// Prefixes of keys that the job may use, as `kv` in `[jobs.<name>.allow]`; none unless said.
+    /// Prefixes of keys that the job may use, as `kv` in `[jobs.<name>.allow]`; none by default.
     #[must_use]
     pub fn allow_kv(self, prefixes: &[&str]) -> Self {
         let prefixes = prefixes.iter().map(|&prefix| prefix.to_owned());
         self.with(|state| state.store.granted.extend(prefixes))
     }
 
-    /// What started the run; [`Trigger::Manual`] unless said.
+    /// Cause of the run's start; [`Trigger::Manual`] by default.
     #[must_use]
     pub fn trigger(self, trigger: Trigger) -> Self {
         self.with(|state| state.info.trigger = trigger)
     }
 
-    /// When the schedule wanted the run; never, unless said.
+    /// The time of the schedule for the run; none by default.
     #[must_use]
     pub fn scheduled_at(self, at: SystemTime) -> Self {
         let since = at.duration_since(SystemTime::UNIX_EPOCH).ok();
@@ -208,14 +208,14 @@ impl Host {
         self.with(|state| state.info.scheduled_at = millis)
     }
 
-    /// What a key holds from the start.
+    /// Value of a key from the start.
     #[must_use]
     pub fn entry(self, key: &str, value: impl AsRef<[u8]>) -> Self {
         self.set(key, value);
         self
     }
 
-    /// Lets `fault` befall the call that `when` names; see [`add`](Self::add).
+    /// Adds `fault` to the call that `when` names; see [`add`](Self::add).
     #[must_use]
     pub fn fail(self, when: When, fault: Fault) -> Self {
         self.add(when, fault);
@@ -225,12 +225,12 @@ impl Host {
     /// Asks the job to stop, from that moment on.
     #[must_use]
     pub fn request_stop(self, when: When) -> Self {
-        self.0.borrow_mut().script.add(when, Deed::RequestStop);
+        self.0.borrow_mut().script.add(when, Effect::RequestStop);
         self
     }
 }
 
-/// What happens.
+/// Runs, and changes between them.
 impl Host {
     /// Runs a job to its end. Calls are counted from 1 again.
     pub fn run<O, F>(&self, job: impl FnOnce(&Context) -> Result<O, F>) -> Ended
@@ -258,15 +258,15 @@ impl Host {
         }
     }
 
-    /// The same holder goes on with another run: an attempt more, and nothing is to go wrong any more.
+    /// The same holder continues with another run: the attempt grows by one, and the script is cleared.
     pub fn again(&self) {
         let mut state = self.0.borrow_mut();
         state.info.attempt += 1;
         state.calm();
     }
 
-    /// Another holder has the lock: the token has grown, it is its first attempt, and nothing is to go
-    /// wrong any more.
+    /// Another holder has the lock: the token grows by one, the attempt is the first, and the script is
+    /// cleared.
     pub fn succeed(&self) {
         let mut state = self.0.borrow_mut();
         state.store.token += 1;
@@ -274,29 +274,29 @@ impl Host {
         state.calm();
     }
 
-    /// Lets `fault` befall the call that `when` names, once.
+    /// Adds `fault` to the call that `when` names, once.
     pub fn add(&self, when: When, fault: Fault) {
-        self.0.borrow_mut().script.add(when, Deed::Fail(fault));
+        self.0.borrow_mut().script.add(when, Effect::Fail(fault));
     }
 
-    /// Lets writes that are still on their way arrive just before the call that `when` names; see
+    /// Lets writes that are still under way arrive just before the call that `when` names; see
     /// [`Fault::UnavailableButComing`].
     pub fn add_arrival(&self, when: When) {
-        self.0.borrow_mut().script.add(when, Deed::Deliver);
+        self.0.borrow_mut().script.add(when, Effect::Deliver);
     }
 
-    /// Lets writes that are still on their way arrive now. The store refuses those of a former holder,
+    /// Lets writes that are still under way arrive now. The store refuses those of a former holder,
     /// and those whose compare fails.
     pub fn deliver(&self) {
         self.0.borrow_mut().store.deliver();
     }
 
-    /// Writes a key as somebody else, who cares neither for the lock nor for revisions.
+    /// Writes a key from outside the job: neither lock nor revision is compared.
     pub fn set(&self, key: &str, value: impl AsRef<[u8]>) {
         self.0.borrow_mut().store.set(key, value.as_ref());
     }
 
-    /// Deletes a key as somebody else.
+    /// Deletes a key from outside the job.
     pub fn remove(&self, key: &str) {
         self.0.borrow_mut().store.remove(key);
     }
@@ -307,7 +307,7 @@ impl Host {
     }
 }
 
-/// What has happened.
+/// Observations.
 impl Host {
     /// The value of a key, as text.
     ///
@@ -317,7 +317,7 @@ impl Host {
     pub fn text(&self, key: &str) -> Option<String> {
         self.value(key).map(|value| match String::from_utf8(value) {
             Ok(text) => text,
-            Err(error) => panic!("the value of {key:?} is no text: {error}"),
+            Err(error) => panic!("the value of {key:?} is not text: {error}"),
         })
     }
 
@@ -336,22 +336,22 @@ impl Host {
         self.0.borrow().store.history.clone()
     }
 
-    /// How many writes the last run asked for, whatever became of them.
+    /// Number of writes that the last run requested, carried out or not.
     pub fn writes(&self) -> usize {
         self.0.borrow().script.writes()
     }
 
-    /// How many calls of any kind the last run made.
+    /// Number of calls of any kind that the last run made.
     pub fn calls(&self) -> usize {
         self.0.borrow().script.calls()
     }
 
-    /// What was logged, by all runs.
+    /// Log lines of all runs.
     pub fn lines(&self) -> Vec<Line> {
         self.0.borrow().lines.clone()
     }
 
-    /// The progress that was reported, by all runs.
+    /// Progress reports of all runs.
     pub fn progress(&self) -> Vec<Progress> {
         self.0.borrow().progress.clone()
     }
@@ -361,7 +361,7 @@ impl Host {
         self.0.borrow().now
     }
 
-    /// Whether everything that was to go wrong did: a fault that no run reaches tests nothing.
+    /// True if every step of the script has happened: a fault that no run reaches tests nothing.
     pub fn all_happened(&self) -> bool {
         self.0.borrow().script.is_done()
     }

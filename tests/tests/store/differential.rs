@@ -41,7 +41,7 @@ use shrink::shrink;
 /// Steps of a sequence.
 const LENGTH: usize = 150;
 
-/// How long a failure may be made shorter.
+/// Time for shrinking a failure.
 const SHRINKING: Duration = Duration::from_secs(40);
 
 /// Everything that is compared.

@@ -1,11 +1,12 @@
-//! A private etcd for one test: real, of either version, or our own store in its place; it can be paused, killed,
-//! restarted and wiped.
+//! A private etcd for one test: real, of either version, or the embedded store in its place. It can be paused,
+//! killed, restarted and wiped.
 //!
-//! Data lies in memory where there is room, so that a slow disk decides no test. Nothing survives the
-//! owner: not when dropped, not while paused, not when the test process crashes.
+//! Data is in memory where there is room, so that a slow disk fails no test. No process and no file survives the
+//! owner: not when it is dropped, not while paused, not when the test process crashes.
 
 mod builder;
 mod node;
+mod requests;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,10 +20,10 @@ pub use node::Node;
 
 pub use crate::binaries::Version;
 use crate::certs::Certs;
-use crate::cluster::peers::PeerNetwork;
 use crate::etcdctl::{Etcdctl, RunningEtcdctl};
+use crate::proxy::peers::PeerNetwork;
 use crate::suite;
-use crate::wait::{eventually, unique};
+use crate::wait::unique;
 
 /// A start takes half a second when idle; three nodes on two busy cores take many times that.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,7 +37,7 @@ pub const RUNNER: (&str, &str) = ("runner", "runner-password");
 /// One etcd server, or a cluster of them.
 #[derive(Debug)]
 pub struct Etcd {
-    // The nodes die before their directory goes.
+    // Before the directory: the nodes end before it is deleted.
     nodes: Vec<Node>,
     peers: Option<PeerNetwork>,
     version: Version,
@@ -79,7 +80,7 @@ impl Etcd {
         self.nodes.iter().map(Node::client_url).collect()
     }
 
-    /// The certificates it was started with.
+    /// The certificates of its start.
     pub fn certs(&self) -> Option<&Certs> {
         self.security.certs.as_ref()
     }
@@ -106,10 +107,10 @@ impl Etcd {
         Ok(ctl)
     }
 
-    /// Runs one `etcdctl` command with every right and gives its standard output.
+    /// Runs one `etcdctl` command with every right and returns its standard output.
     ///
     /// # Errors
-    /// It failed, with what it said.
+    /// It failed; the error holds its output.
     pub fn etcdctl(&self, args: &[&str]) -> Result<String> {
         self.ctl()?.run(args)
     }
@@ -122,7 +123,7 @@ impl Etcd {
         self.ctl()?.spawn(args)
     }
 
-    /// Stops every node where it stands, as a frozen machine would. Returns when they stand still.
+    /// Stops every node (SIGSTOP), like a frozen machine. Returns when all their threads have stopped.
     ///
     /// # Errors
     /// A node does not run.
@@ -164,8 +165,8 @@ impl Etcd {
         self.wait_ready(START_TIMEOUT)
     }
 
-    /// As [`Etcd::restart`], but every byte of data is gone, as after a lost disk: the revision starts anew under
-    /// the *same* cluster id, which is made from addresses and a token. Users are added again.
+    /// As [`Etcd::restart`], with all data deleted, as after a lost disk. The revision starts anew under the *same*
+    /// cluster id, which is made from addresses and a token. Users are added again.
     ///
     /// # Errors
     /// The data could not be removed, or a node did not come back. The embedded store draws its id anew with its
@@ -221,7 +222,7 @@ impl Etcd {
     /// The number of the node that leads.
     ///
     /// # Errors
-    /// No node could be asked, or none leads.
+    /// No node answers, or none leads.
     pub fn leader(&self) -> Result<usize> {
         for (index, node) in self.nodes.iter().enumerate() {
             let status = self
@@ -254,117 +255,9 @@ impl Etcd {
             .try_for_each(|node| node.wait_ready(timeout))
     }
 
-    /// The store's current revision.
-    ///
-    /// # Errors
-    /// The server does not answer.
-    pub fn revision(&self) -> Result<u64> {
-        self.header("revision")
-    }
-
-    /// The cluster's id, which clients use to tell a stranger from the store they know.
-    ///
-    /// # Errors
-    /// The server does not answer.
-    pub fn cluster_id(&self) -> Result<u64> {
-        self.header("cluster_id")
-    }
-
     /// True if a node runs and is not paused.
     fn answers(&mut self) -> bool {
         self.nodes.iter_mut().any(Node::runs)
-    }
-
-    fn header(&self, field: &str) -> Result<u64> {
-        let answer = self.etcdctl(&["get", "no-such-key", "-w", "json"])?;
-        let answer: Value = serde_json::from_str(&answer).context("reading etcdctl's answer")?;
-        answer["header"][field]
-            .as_u64()
-            .with_context(|| format!("etcdctl's answer has no {field}"))
-    }
-
-    /// Compacts everything before the current revision, which it gives.
-    ///
-    /// # Errors
-    /// The server refuses, or it is compacted there already.
-    pub fn compact(&self) -> Result<u64> {
-        let revision = self.revision()?;
-        self.etcdctl(&["compact", &revision.to_string()])?;
-        Ok(revision)
-    }
-
-    /// The direct and deeper keys under `prefix`, oldest first: a lock's queue, its holder in front.
-    ///
-    /// # Errors
-    /// The server does not answer.
-    pub fn queue(&self, prefix: &str) -> Result<Vec<String>> {
-        let keys = self.etcdctl(&[
-            "get",
-            prefix,
-            "--prefix",
-            "--keys-only",
-            "--sort-by=CREATE",
-            "--order=ASCEND",
-        ])?;
-        Ok(keys
-            .lines()
-            .filter(|line| !line.is_empty())
-            .map(str::to_owned)
-            .collect())
-    }
-
-    /// Revokes a lease, named in hexadecimal as the last part of a lock key is.
-    ///
-    /// # Errors
-    /// There is no such lease.
-    pub fn revoke(&self, lease: &str) -> Result<()> {
-        self.etcdctl(&["lease", "revoke", lease]).map(drop)
-    }
-
-    /// Makes every login token of [`RUNNER`] invalid, as if it had expired, without touching the password.
-    ///
-    /// Clients then meet `invalid auth token`. In a server started with a token lifetime they meet `revision of
-    /// auth store is old` (3.4) or `revision in header is old` (3.5, with a code that says nothing). It sets the
-    /// password to what it is, upon which both versions forget a user's tokens.
-    ///
-    /// # Errors
-    /// The server was started without users or does not answer.
-    pub fn expire_tokens(&self) -> Result<()> {
-        ensure!(
-            self.security.users,
-            "there are no tokens to expire: start etcd with users()"
-        );
-        builder::set_password(self, RUNNER)
-    }
-
-    /// What the first node tells about itself, in Prometheus' text format.
-    ///
-    /// # Errors
-    /// The node does not answer.
-    pub fn metrics(&self) -> Result<String> {
-        self.nodes[0].http_get("/metrics")
-    }
-
-    /// The sum of a metric of the first node over the label sets whose text contains `labels`.
-    ///
-    /// # Errors
-    /// The node does not answer.
-    pub fn metric(&self, name: &str, labels: &str) -> Result<f64> {
-        Ok(sum_metric(&self.metrics()?, name, labels))
-    }
-
-    /// Waits until the first key under `prefix` is there, and gives it.
-    ///
-    /// # Errors
-    /// None came in time.
-    pub fn wait_holder(&self, prefix: &str, timeout: Duration) -> Result<String> {
-        let what = format!("a key under {prefix}");
-        eventually(timeout, &what, || {
-            self.queue(prefix)?
-                .into_iter()
-                .next()
-                .context("there is none")
-        })
     }
 }
 
@@ -376,27 +269,5 @@ impl Drop for Etcd {
             return;
         }
         suite::demand(suite::store_ends(self));
-    }
-}
-
-fn sum_metric(text: &str, name: &str, labels: &str) -> f64 {
-    let samples = text.lines().filter_map(|line| {
-        let (key, value) = line.rsplit_once(' ')?;
-        let (found, set) = key.split_once('{').unwrap_or((key, ""));
-        (found == name && set.contains(labels)).then(|| value.parse::<f64>().ok())?
-    });
-    samples.sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_metric_is_summed_over_its_matching_label_sets_only() {
-        let text = "# HELP n\nn{m=\"Txn\",c=\"OK\"} 3\nn{m=\"Txn\",c=\"Bad\"} 2\nn{m=\"Range\"} 7\nnn 100\nplain 1.5\n";
-        assert!((sum_metric(text, "n", "m=\"Txn\"") - 5.0).abs() < f64::EPSILON);
-        assert!((sum_metric(text, "plain", "") - 1.5).abs() < f64::EPSILON);
-        assert!(sum_metric(text, "absent", "").abs() < f64::EPSILON);
     }
 }

@@ -1,8 +1,8 @@
-//! The safety that no child process outlives a crashed test.
+//! Clean-up of child processes after a crashed test.
 //!
-//! A tiny shell waits on a pipe that only this process holds open. When this process dies, however
-//! it dies, the kernel closes the pipe and the shell kills the child's process group and removes
-//! its scratch directory. It must never fire while this process lives and the child is wanted.
+//! A small shell waits on a pipe that only this process holds open. When this process ends in any way, the kernel
+//! closes the pipe; the shell then kills the child's process group and removes its scratch directory. Dropping the
+//! reaper kills the shell before its pipe closes, so it never acts while the child is in use.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -12,35 +12,35 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use rustix::process::Pid;
 
-/// The first line says which process group to kill, the second what to remove (or nothing).
-/// The third `read` ends only with the pipe.
+/// Script of the shell. The first line it reads is the process group to kill, the second the directory to remove,
+/// or empty. The third `read` ends only with the pipe.
 const SCRIPT: &str = r#"read -r group && read -r scratch || exit 0
 read -r _
 kill -s KILL -- "-$group"
 [ -z "$scratch" ] || rm -rf -- "$scratch""#;
 
-/// Kills one process group when this process is gone; does nothing once dropped.
+/// Kills one process group when this process has ended; does nothing once dropped.
 #[derive(Debug)]
-pub(crate) struct Leash {
+pub(crate) struct Reaper {
     shell: Child,
 }
 
-impl Leash {
-    /// Starts the shell. It waits to be told whom to kill.
+impl Reaper {
+    /// Starts the shell, which waits for the process group.
     pub(crate) fn new() -> Result<Self> {
         let shell = Command::new("sh")
             .args(["-c", SCRIPT])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // A group of its own: a Ctrl-C for the tests must not end the one who cleans up after it.
+            // A group of its own: a Ctrl-C for the tests must not end the shell that cleans up after them.
             .process_group(0)
             .spawn()
             .context("starting sh to guard a child process")?;
         Ok(Self { shell })
     }
 
-    /// Names the process group that must not outlive this process, and what it leaves behind.
+    /// Sets the process group that must not outlive this process, and its scratch directory.
     pub(crate) fn tie(&mut self, group: Pid, scratch: Option<&Path>) -> Result<()> {
         let pipe = self
             .shell
@@ -54,7 +54,7 @@ impl Leash {
     }
 }
 
-impl Drop for Leash {
+impl Drop for Reaper {
     fn drop(&mut self) {
         // Killed before its pipe closes, so it cannot fire.
         let _ = self.shell.kill();
@@ -83,24 +83,24 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap().keep();
         std::fs::write(scratch.join("file"), "data").unwrap();
         let (mut child, pid) = sleeper();
-        let mut leash = Leash::new().unwrap();
-        leash.tie(pid, Some(&scratch)).unwrap();
+        let mut reaper = Reaper::new().unwrap();
+        reaper.tie(pid, Some(&scratch)).unwrap();
         kill_process(pid, Signal::STOP).unwrap();
 
-        // What the kernel does when this process crashes.
-        drop(leash.shell.stdin.take());
+        // The kernel closes the pipe when this process crashes.
+        drop(reaper.shell.stdin.take());
 
         assert_eq!(child.wait().unwrap().signal(), Some(Signal::KILL.as_raw()));
-        leash.shell.wait().unwrap();
+        reaper.shell.wait().unwrap();
         assert!(!scratch.exists());
     }
 
     #[test]
-    fn a_dropped_leash_leaves_the_child_alone() {
+    fn a_dropped_reaper_leaves_the_child_alone() {
         let (mut child, pid) = sleeper();
-        let mut leash = Leash::new().unwrap();
-        leash.tie(pid, None).unwrap();
-        drop(leash);
+        let mut reaper = Reaper::new().unwrap();
+        reaper.tie(pid, None).unwrap();
+        drop(reaper);
 
         assert!(child.try_wait().unwrap().is_none(), "the child was killed");
         child.kill().unwrap();

@@ -1,13 +1,13 @@
-//! What a job said: its log lines and its progress.
+//! Log lines and progress of a job.
 //!
-//! It must never drop or change any of it; a real host bounds both.
+//! The mock keeps all of them unchanged; a real host bounds both.
 
-use crate::log::Level;
+use crate::types::Level;
 
 /// One log line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// How much it matters.
+    /// Its importance.
     pub level: Level,
     /// Its text.
     pub message: String,
@@ -24,13 +24,13 @@ impl Line {
     }
 }
 
-/// One report of how far a run was.
+/// One progress report of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// Units done.
     pub done: u64,
-    /// Units in all, where the job knew.
+    /// Units in all, where the job gave them.
     pub total: Option<u64>,
-    /// What was being done.
+    /// Text for the step at hand.
     pub message: String,
 }
