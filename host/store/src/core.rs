@@ -20,10 +20,10 @@ use crate::budget;
 use crate::change::Revision;
 use crate::disk::{Claim, Disk, DiskError, FileDisk, Image};
 use crate::error::StoreError;
-use crate::lease;
+use crate::lease_expiry;
 use crate::mvcc::{Command, Reply, Retention, answer_fits, check, txn};
 use crate::options::{Data, Options};
-use crate::shared::Shared;
+use crate::shared_state::Shared;
 use crate::store::OpenError;
 use crate::watch::Registry;
 use crate::writer::{Opener, Writer};
@@ -106,7 +106,7 @@ impl Core {
             }
         };
         let (writer, cancel) = (Arc::new(writer), CancellationToken::new());
-        let ending = lease::keep_ending(shared.clone(), writer.clone(), cancel.clone());
+        let ending = lease_expiry::keep_ending(shared.clone(), writer.clone(), cancel.clone());
         Ok(Arc::new(Self {
             shared,
             writer,
@@ -362,3 +362,6 @@ fn boxed(
 fn mismatch(reply: &Reply) -> StoreError {
     StoreError::Invalid(format!("the writer answered another question: {reply:?}"))
 }
+
+#[cfg(test)]
+mod tests;

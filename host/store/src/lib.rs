@@ -21,7 +21,7 @@
 //! - `core`: every request ends here; `writer`: the one place that changes anything; `shared`: what both see.
 //! - `mvcc`: keys, revisions, transactions and leases in memory, without a clock or I/O of its own; `lease`:
 //!   ending those that have run out.
-//! - `change`, `keyrange`, `error`: what the others speak of.
+//! - `change`, `key_range`, `error`: what the others speak of.
 //! - `budget`: what clients through sockets make the store hold.
 //! - `disk`: where it outlives the process.
 //! - `watch`: who wants to know of which keys.
@@ -38,16 +38,14 @@ pub mod store;
 mod budget;
 mod change;
 mod core;
-#[cfg(test)]
-mod core_tests;
 mod disk;
 mod error;
 mod grpc;
-mod keyrange;
-mod lease;
+mod key_range;
+mod lease_expiry;
 mod mvcc;
 mod serve;
-mod shared;
+mod shared_state;
 mod watch;
 mod writer;
 

@@ -18,7 +18,7 @@ use crate::budget::Ticket;
 use crate::disk::{Batch, Disk, DiskError, Image};
 use crate::error::StoreError;
 use crate::mvcc::{Command, Reply};
-use crate::shared::Shared;
+use crate::shared_state::Shared;
 
 /// Writes that may wait for the writer before their senders do.
 const QUEUE: usize = 1024;

@@ -23,14 +23,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use redb::backends::FileBackend;
 use redb::{Database, StorageBackend, Table, WriteTransaction};
 
-use super::caught::caught;
-use super::entry;
+use super::batch_bytes;
+use super::catch_panic::caught;
+use super::directory::{Held, Place, sync};
 use super::load::{Found, LEASE_BYTES, Loaded, Logged, load, look};
 use super::log::{self, Log, Mark, Stamp};
 use super::medium::{Content, Medium};
-use super::place::{Held, Place, sync};
 use super::tables::{CHANGES, FORMAT, LEASES, META, meta, row};
-use super::{Batch, Disk, DiskError, Image, record};
+use super::{Batch, Disk, DiskError, Image, change_bytes};
 use crate::options::Media;
 
 /// How much of the file redb keeps in memory, in bytes. The store's own data is all in memory already; redb
@@ -247,7 +247,7 @@ impl FileDisk {
     /// Commits through the log. False when it has no room for that, ever.
     fn append(&mut self, batch: &Batch) -> Result<bool, DiskError> {
         self.payload.clear();
-        entry::encode(batch, &mut self.payload);
+        batch_bytes::encode(batch, &mut self.payload);
         if !Log::could_take(self.payload.len()) {
             return Ok(false);
         }
@@ -353,7 +353,7 @@ impl Disk for FileDisk {
         if batch.is_empty() && batch.dropped.is_empty() {
             return Ok(());
         }
-        if entry::has_form(batch) && self.append(batch)? {
+        if batch_bytes::has_form(batch) && self.append(batch)? {
             return Ok(());
         }
         self.settle(batch)
@@ -410,7 +410,7 @@ fn read_log(
         log::Found::Records(records) => records
             .iter()
             .map(|record| {
-                entry::decode(record).ok_or_else(|| damaged("a record has no form".into()))
+                batch_bytes::decode(record).ok_or_else(|| damaged("a record has no form".into()))
             })
             .collect(),
         log::Found::Missing if !logged.open => {
@@ -458,7 +458,9 @@ fn bytes_of(batch: &Batch) -> u64 {
         .revisions
         .iter()
         .flat_map(|revision| &*revision.changes);
-    let rows: u64 = changes.map(|change| row(record::length(change))).sum();
+    let rows: u64 = changes
+        .map(|change| row(change_bytes::length(change)))
+        .sum();
     rows + batch.granted.len() as u64 * LEASE_BYTES
 }
 
@@ -480,7 +482,7 @@ fn write(
             .flat_map(|revision| &*revision.changes)
         {
             bytes.clear();
-            record::encode(change, &mut bytes);
+            change_bytes::encode(change, &mut bytes);
             let replaced = changes.insert((change.revision, change.sub), bytes.as_slice())?;
             debug_assert!(replaced.is_none(), "a revision is committed once");
             grown += row(bytes.len()).cast_signed();

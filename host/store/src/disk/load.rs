@@ -9,10 +9,10 @@ use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableHandle,
 };
 
+use super::directory::Place;
 use super::log::Mark;
-use super::place::Place;
 use super::tables::{CHANGES, FORMAT, LEASES, META, meta, row};
-use super::{DiskError, Image, record};
+use super::{DiskError, Image, change_bytes};
 use crate::change::{Change, Key};
 
 /// What a file turned out to be.
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
                     image.revision
                 )));
             }
-            let change = record::decode((revision, sub), bytes.value(), |key| kept.key(key))
+            let change = change_bytes::decode((revision, sub), bytes.value(), |key| kept.key(key))
                 .ok_or_else(|| {
                     self.corrupt(&format!("change {sub} of revision {revision} has no form"))
                 })?;

@@ -11,7 +11,7 @@ use redb::TableDefinition;
 /// and become 3 at the next opening.
 pub(super) const FORMAT: u64 = 3;
 
-/// Changes by revision and place, as [`super::record`] writes them.
+/// Changes by revision and place, as [`super::change_bytes`] writes them.
 pub(super) const CHANGES: TableDefinition<(i64, u32), &[u8]> = TableDefinition::new("changes");
 
 /// Leases: id and TTL in seconds.

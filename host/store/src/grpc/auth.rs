@@ -10,8 +10,8 @@ use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::unary;
-use super::unsupported;
+use super::api::unsupported;
+use super::manual_service;
 use crate::core::Core;
 
 /// The service.
@@ -43,7 +43,7 @@ impl AuthServer {
     async fn answer(self, request: Request<Body>) -> Response<Body> {
         match request.uri().path() {
             "/etcdserverpb.Auth/AuthStatus" => {
-                unary::one(request, |_: AuthStatusRequest| {
+                manual_service::one(request, |_: AuthStatusRequest| {
                     let reply = AuthStatusResponse {
                         header: Some(self.core.header()),
                         enabled: false,
@@ -55,14 +55,14 @@ impl AuthServer {
                 .await
             }
             "/etcdserverpb.Auth/Authenticate" => {
-                unary::one(request, |_: PbAuthenticateRequest| {
+                manual_service::one(request, |_: PbAuthenticateRequest| {
                     std::future::ready(Err::<PbAuthenticateResponse, _>(
                         Status::failed_precondition("etcdserver: authentication is not enabled"),
                     ))
                 })
                 .await
             }
-            _ => unary::none(unsupported(
+            _ => manual_service::none(unsupported(
                 "has no users and no roles",
                 "only this machine reaches it, and a real etcd has both",
             )),
@@ -70,4 +70,4 @@ impl AuthServer {
     }
 }
 
-unary::hand_written!(AuthServer, "etcdserverpb.Auth");
+manual_service::hand_written!(AuthServer, "etcdserverpb.Auth");

@@ -11,7 +11,7 @@ use etcd_client::proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::unsupported;
+use super::api::unsupported;
 use crate::core::Core;
 use crate::serve::{Peer, Reach};
 

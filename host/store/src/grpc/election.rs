@@ -16,10 +16,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::{Context, queue, stopped, unary};
+use super::api::{Context, stopped};
+use super::{manual_service, queue};
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 use crate::watch::Subscription;
 
 /// The service.
@@ -71,11 +72,17 @@ impl ElectionServer {
 
     async fn answer(self, request: Request<Body>) -> Response<Body> {
         match request.uri().path() {
-            "/v3electionpb.Election/Campaign" => unary::one(request, |r| self.campaign(r)).await,
-            "/v3electionpb.Election/Proclaim" => unary::one(request, |r| self.proclaim(r)).await,
-            "/v3electionpb.Election/Resign" => unary::one(request, |r| self.resign(r)).await,
+            "/v3electionpb.Election/Campaign" => {
+                manual_service::one(request, |r| self.campaign(r)).await
+            }
+            "/v3electionpb.Election/Proclaim" => {
+                manual_service::one(request, |r| self.proclaim(r)).await
+            }
+            "/v3electionpb.Election/Resign" => {
+                manual_service::one(request, |r| self.resign(r)).await
+            }
             "/v3electionpb.Election/Leader" => {
-                unary::one(request, |asked: LeaderRequest| {
+                manual_service::one(request, |asked: LeaderRequest| {
                     std::future::ready(
                         leader(&self.context.core, &asked.name).map_err(Status::from),
                     )
@@ -83,12 +90,12 @@ impl ElectionServer {
                 .await
             }
             "/v3electionpb.Election/Observe" => {
-                unary::many(request, |asked: LeaderRequest| {
+                manual_service::many(request, |asked: LeaderRequest| {
                     observe(&self.context, asked.name)
                 })
                 .await
             }
-            _ => unary::none(Status::unimplemented("")),
+            _ => manual_service::none(Status::unimplemented("")),
         }
     }
 
@@ -236,4 +243,7 @@ fn not_leader() -> Status {
     Status::unknown("election: not leader")
 }
 
-unary::hand_written!(ElectionServer, "v3electionpb.Election");
+manual_service::hand_written!(ElectionServer, "v3electionpb.Election");
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,8 @@ use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::{Context, queue, unary};
+use super::api::Context;
+use super::{manual_service, queue};
 
 /// The service.
 #[derive(Clone)]
@@ -41,9 +42,11 @@ impl LockServer {
 
     async fn answer(self, request: Request<Body>) -> Response<Body> {
         match request.uri().path() {
-            "/v3lockpb.Lock/Lock" => unary::one(request, |asked| self.lock(asked)).await,
-            "/v3lockpb.Lock/Unlock" => unary::one(request, |asked| self.unlock(asked)).await,
-            _ => unary::none(Status::unimplemented("")),
+            "/v3lockpb.Lock/Lock" => manual_service::one(request, |asked| self.lock(asked)).await,
+            "/v3lockpb.Lock/Unlock" => {
+                manual_service::one(request, |asked| self.unlock(asked)).await
+            }
+            _ => manual_service::none(Status::unimplemented("")),
         }
     }
 
@@ -69,7 +72,7 @@ impl LockServer {
     }
 }
 
-unary::hand_written!(LockServer, "v3lockpb.Lock");
+manual_service::hand_written!(LockServer, "v3lockpb.Lock");
 
 #[cfg(test)]
 mod tests {

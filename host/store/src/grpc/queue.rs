@@ -14,10 +14,10 @@ use etcd_client::{SortOrder, SortTarget};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::{Context, stopped};
+use super::api::{Context, stopped};
 use crate::core::Core;
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 
 /// What a lease lasts that is made for a caller who named none, in seconds: Go's default for sessions.
 pub(super) const SESSION_TTL: i64 = 60;

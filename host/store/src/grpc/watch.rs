@@ -22,24 +22,11 @@ use crate::budget;
 use crate::core::Core;
 use crate::watch::{History, Registry};
 
-mod batch;
-mod serve;
-mod watches;
-
-#[cfg(test)]
-mod bounds_tests;
-#[cfg(test)]
-mod fake;
-#[cfg(test)]
-mod progress_tests;
-#[cfg(test)]
-mod race_tests;
-#[cfg(test)]
-mod request_tests;
+mod catch_up;
+mod event_batch;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod wire_tests;
+mod watches;
 
 /// How often a watch that asked for it hears that nothing happened: etcd's default. Up to a tenth is added,
 /// so that streams that came together do not all speak at once.
@@ -149,7 +136,7 @@ impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> Session<R> {
     async fn next(&mut self) -> Result<PbWatchResponse, Status> {
         loop {
             if self.cancel.is_cancelled() {
-                return Err(super::stopped());
+                return Err(super::api::stopped());
             }
             if let Some(ticket) = &self.watches.ticket {
                 ticket.may_answer()?;
@@ -163,7 +150,7 @@ impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> Session<R> {
                 _ => 0,
             };
             match next {
-                Next::Stop => return Err(super::stopped()),
+                Next::Stop => return Err(super::api::stopped()),
                 Next::Apply(Some(request)) => self.watches.apply(request?),
                 Next::Apply(None) => self.requests = None,
                 Next::Tick => self.watches.tick(),

@@ -9,7 +9,7 @@ use etcd_client::proto::{
 };
 
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 
 /// How many conditions or operations one transaction may have, nested ones included.
 const MOST_OPS: usize = 128;

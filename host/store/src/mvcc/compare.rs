@@ -7,7 +7,7 @@ use etcd_client::proto::{PbCompare, PbTargetUnion};
 
 use super::read::View;
 use crate::change::{Change, What};
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 
 const VALUE: i32 = 3;
 

@@ -13,7 +13,7 @@ use etcd_client::proto::{PbRangeRequest, PbRangeResponse, PbResponseHeader};
 use super::versions::Versions;
 use crate::change::{Change, Key, What};
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 
 /// The keys as seen from one revision, and how far back it can look.
 #[derive(Clone, Copy)]

@@ -11,7 +11,7 @@ use super::state::{CHANGE_OVERHEAD, Command};
 use super::txn::{Path, Step};
 use crate::change::{Change, What};
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 
 /// What a lease takes in memory and on the disk, about.
 pub(super) const LEASE_BYTES: u64 = 256;

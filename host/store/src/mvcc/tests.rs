@@ -13,7 +13,7 @@ use crate::change::What;
 use crate::disk::{Batch, Image};
 use crate::error::StoreError;
 
-mod room;
+mod quota;
 
 struct Bench {
     state: State,

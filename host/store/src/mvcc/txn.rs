@@ -16,7 +16,7 @@ use super::size;
 use super::state::{State, header_at, weight};
 use crate::change::{Change, Key, Revision, What};
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 
 /// Whether any operation changes something, whichever branch runs.
 pub(crate) fn writes(request: &PbTxnRequest) -> bool {

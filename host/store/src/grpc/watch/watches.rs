@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use etcd_client::proto::{PbResponseHeader, PbWatchRequest, PbWatchRequestUnion, PbWatchResponse};
 
-use super::batch::{Batch, Filter, Watch};
+use super::event_batch::{Batch, Filter, Watch};
 use crate::budget::Ticket;
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 use crate::watch::{History, RangeIndex, Registry, Subscription, Touched};
 
 /// The id in responses that are about no watch, or about all of them.

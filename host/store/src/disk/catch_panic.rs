@@ -7,7 +7,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::DiskError;
-use super::place::Place;
+use super::directory::Place;
 
 /// Runs something that ends in redb; a panic in it becomes an error. `work` owns what it may leave broken.
 pub(super) fn caught<T>(

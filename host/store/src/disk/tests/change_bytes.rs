@@ -2,7 +2,7 @@
 
 use super::model::{delete, put};
 use crate::change::{Change, Key, What};
-use crate::disk::record::{decode, encode};
+use crate::disk::change_bytes::{decode, encode};
 
 fn bytes(change: &Change) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -12,13 +12,9 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::change::Revision;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 
-pub(crate) use history::History;
-pub(crate) use index::RangeIndex;
-
-mod history;
-mod index;
+use super::RangeIndex;
 
 /// Everybody who wants to know.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::core::Core;
 use crate::disk::faulty::FaultyDisk;
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 use crate::options::{Data, Media, Options};
 
 const PATIENCE: Duration = Duration::from_secs(20);

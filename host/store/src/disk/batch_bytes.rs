@@ -1,6 +1,6 @@
 //! A batch as bytes, for the log.
 //!
-//! All numbers are little-endian; changes are as [`super::record`] writes them:
+//! All numbers are little-endian; changes are as [`super::change_bytes`] writes them:
 //!
 //! ```text
 //! revisions u32  ( number i64  changes u32  ( place u32  length u32  change )* )*
@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use super::{Batch, record};
+use super::{Batch, change_bytes};
 use crate::change::Revision;
 
 /// Whether a batch has a form here.
@@ -30,7 +30,7 @@ pub(super) fn encode(batch: &Batch, into: &mut Vec<u8>) {
             into.extend_from_slice(&change.sub.to_le_bytes());
             let length = into.len();
             count(0, into);
-            record::encode(change, into);
+            change_bytes::encode(change, into);
             let bytes = u32::try_from(into.len() - length - size_of::<u32>()).unwrap_or(u32::MAX);
             into[length..length + size_of::<u32>()].copy_from_slice(&bytes.to_le_bytes());
         }
@@ -63,9 +63,11 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Batch> {
             let length = usize::try_from(number(from)?).ok()?;
             let (change, rest) = from.split_at_checked(length)?;
             *from = rest;
-            changes.push(Arc::new(record::decode((revision, sub), change, |key| {
-                key.into()
-            })?));
+            changes.push(Arc::new(change_bytes::decode(
+                (revision, sub),
+                change,
+                |key| key.into(),
+            )?));
         }
         batch.revisions.push(Arc::new(Revision {
             number: revision,

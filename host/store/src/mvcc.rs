@@ -6,7 +6,7 @@
 //! - [`State`]: the whole; what a write changes and what a commit makes of it.
 //! - [`versions`]: one key's history. [`read`]: ranges. [`check`]: what is refused before anything runs.
 //! - [`compare`], [`txn`]: transactions. [`leases`]: who has which lease, and what hangs on it.
-//! - [`size`], [`room`]: what a write adds, and the history that is given up for it.
+//! - [`size`], [`quota`]: what a write adds, and the history that is given up for it.
 //! - [`compaction`]: giving history up. [`hash`]: telling whether two stores hold the same.
 
 pub(crate) mod check;
@@ -14,8 +14,8 @@ mod compaction;
 mod compare;
 mod hash;
 mod leases;
+mod quota;
 mod read;
-mod room;
 mod size;
 mod state;
 pub(crate) mod txn;
@@ -24,6 +24,6 @@ mod versions;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use quota::Retention;
 pub(crate) use read::answer_fits;
-pub(crate) use room::Retention;
 pub(crate) use state::{Command, Reply, State};

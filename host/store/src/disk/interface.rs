@@ -5,26 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::DiskError;
 use crate::change::{Change, Revision};
-
-mod caught;
-mod entry;
-mod error;
-#[cfg(test)]
-pub(crate) mod faulty;
-mod file;
-mod load;
-mod log;
-mod medium;
-mod place;
-mod record;
-mod tables;
-#[cfg(test)]
-mod tests;
-
-pub use error::DiskError;
-pub(crate) use file::FileDisk;
-pub(crate) use place::Claim;
 
 /// What one commit makes durable: all of it, or nothing.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

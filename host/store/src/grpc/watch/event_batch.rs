@@ -11,7 +11,7 @@ use prost::Message;
 
 use crate::change::Change;
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 use crate::mvcc::answer_fits;
 use crate::watch::History;
 
@@ -20,7 +20,7 @@ use crate::watch::History;
 const ENOUGH_BYTES: usize = 256 << 10;
 
 /// Fragments are smaller than this, as etcd's are.
-const FRAGMENT_BYTES: usize = crate::grpc::MAX_MESSAGE_BYTES;
+const FRAGMENT_BYTES: usize = crate::grpc::api::MAX_MESSAGE_BYTES;
 
 /// One watch as its client asked for it.
 #[derive(Debug)]

@@ -17,34 +17,19 @@ use tonic::service::Routes;
 use crate::core::Core;
 use crate::error::StoreError;
 
-mod auth;
-mod cluster;
-mod election;
-#[cfg(test)]
-mod election_tests;
-mod elements;
-mod faults;
-mod kv;
-mod lease;
-mod lock;
-mod maintenance;
-mod metered;
-mod queue;
-mod unary;
-pub(crate) mod watch;
-
-pub(crate) use cluster::Endpoints;
-pub(crate) use faults::Faults;
+use super::cluster::Endpoints;
+use super::faults::Faults;
+use super::{auth, cluster, election, kv, lease, lock, maintenance, metered, txn_count, watch};
 
 /// The largest write that is taken, in bytes: etcd's default for `--max-request-bytes`.
-const MAX_REQUEST_BYTES: usize = 1536 * 1024;
+pub(super) const MAX_REQUEST_BYTES: usize = 1536 * 1024;
 
 /// The largest message that is read at all, in bytes: etcd grants 512 KiB above the largest write, so
 /// that one which is a little too large is refused in etcd's words and not by the transport.
-const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_BYTES + 512 * 1024;
+pub(super) const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_BYTES + 512 * 1024;
 
 /// What every client talks to.
-pub(crate) type Api = Faults<metered::Metered<elements::Counted<Routes>>>;
+pub(crate) type Api = Faults<metered::Metered<txn_count::Counted<Routes>>>;
 
 /// What the services share.
 #[derive(Clone)]
@@ -86,16 +71,16 @@ pub(crate) fn api(context: &Context) -> Api {
         .add_service(lock::LockServer::new(context))
         .add_service(election::ElectionServer::new(context))
         .prepare();
-    let counted = elements::Counted::new(Arc::new(kv::KvService::new(core())), routes);
+    let counted = txn_count::Counted::new(Arc::new(kv::KvService::new(core())), routes);
     Faults::new(metered::Metered::new(counted))
 }
 
 /// What a request hears that was still waiting when the store closed.
-fn stopped() -> Status {
+pub(super) fn stopped() -> Status {
     StoreError::Stopped.into()
 }
 
 /// What this store will never do, and who does.
-fn unsupported(what: &str, instead: &str) -> Status {
+pub(super) fn unsupported(what: &str, instead: &str) -> Status {
     StoreError::Unsupported(format!("leasehold: the embedded store {what}; {instead}")).into()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use etcd_client::proto::PbWatchResponse;
 
-use super::batch::{Batch, Watch};
+use super::event_batch::{Batch, Watch};
 use super::watches::{Member, Outgoing, Watches, is_there, of};
 use crate::change::Revision;
 use crate::watch::{RangeIndex, Touched};

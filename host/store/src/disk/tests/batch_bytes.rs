@@ -3,8 +3,8 @@
 use fastrand::Rng;
 
 use super::model::{self, Model};
-use crate::disk::entry::{decode, encode};
-use crate::disk::{Batch, record};
+use crate::disk::batch_bytes::{decode, encode};
+use crate::disk::{Batch, change_bytes};
 
 fn bytes(batch: &Batch) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -46,7 +46,7 @@ fn the_length_of_a_change_is_what_its_bytes_take() {
         model::delete("key", 3, 1),
     ] {
         let mut bytes = Vec::new();
-        record::encode(&change, &mut bytes);
-        assert_eq!(record::length(&change), bytes.len());
+        change_bytes::encode(&change, &mut bytes);
+        assert_eq!(change_bytes::length(&change), bytes.len());
     }
 }

@@ -19,7 +19,7 @@ use tonic::server::Grpc;
 use tonic_prost::ProstCodec;
 use tower::Service;
 
-use super::MAX_MESSAGE_BYTES;
+use super::api::MAX_MESSAGE_BYTES;
 use super::kv::KvService;
 use crate::error::StoreError;
 

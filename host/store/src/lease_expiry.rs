@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::mvcc::{Command, Reply};
-use crate::shared::Shared;
+use crate::shared_state::Shared;
 use crate::writer::Writer;
 
 /// Look at least this often: a clock that is not the runtime's may jump.

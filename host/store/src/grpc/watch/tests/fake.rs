@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::WatchService;
 use crate::change::{Change, Revision, What};
-use crate::keyrange::KeyRange;
+use crate::grpc::watch::WatchService;
+use crate::key_range::KeyRange;
 use crate::watch::{History, Registry};
 
 /// Put or delete a key.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 
 /// What is filed under one range, by the number it was filed with.
 type Bucket<T> = BTreeMap<u64, T>;

@@ -13,7 +13,7 @@ use tonic::body::Body;
 use tonic::server::Grpc;
 use tonic_prost::ProstCodec;
 
-use super::MAX_MESSAGE_BYTES;
+use super::api::MAX_MESSAGE_BYTES;
 use super::faults::caught;
 use crate::budget;
 

@@ -19,20 +19,10 @@ use crate::budget::{Account, Budget, Shares};
 use crate::core::Core;
 use crate::grpc::{self, Context, Endpoints};
 
-mod authority;
-mod connection;
-mod descriptors;
-mod greeting;
-mod inprocess;
-mod places;
-mod socket;
-mod tcp;
-
-use connection::{Arrived, Connection};
-pub(crate) use connection::{Peer, Reach};
-pub use inprocess::InProcess;
-use inprocess::Inside;
-use places::Places;
+use super::connection::{Arrived, Connection, Peer, Reach};
+use super::connection_slots::Places;
+use super::in_process::{InProcess, Inside};
+use super::{descriptors, greeting, socket, tcp};
 
 /// Where to listen.
 #[derive(Debug, Clone)]
@@ -142,10 +132,10 @@ pub(crate) struct Server {
     cut: CancellationToken,
     tasks: TaskTracker,
     /// Those of connections over addresses; other ways in are not shut out by them.
-    places: Arc<Places>,
+    pub(super) places: Arc<Places>,
     /// Those of connections over private sockets.
     private: Arc<Places>,
-    budget: Arc<Budget>,
+    pub(super) budget: Arc<Budget>,
     inside: Arc<Inside>,
 }
 
@@ -275,6 +265,3 @@ impl Drop for Server {
         self.cut.cancel();
     }
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

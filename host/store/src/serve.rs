@@ -1,0 +1,23 @@
+//! Sockets, and the connection without one for clients in this process.
+//!
+//! Nothing that arrives on a connection affects more than that connection. These files must never accept
+//! another machine, nor interpret a request.
+
+mod authority;
+mod connection;
+mod connection_slots;
+mod descriptors;
+mod greeting;
+mod in_process;
+mod server;
+mod socket;
+mod tcp;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use connection::{Peer, Reach};
+pub use in_process::InProcess;
+#[cfg(test)]
+pub(crate) use server::Limits;
+pub(crate) use server::Server;
+pub use server::{Listen, ListenError};
