@@ -19,13 +19,12 @@ use tokio_util::sync::CancellationToken;
 use crate::budget;
 use crate::change::Revision;
 use crate::disk::{Claim, Disk, DiskError, FileDisk, Image};
-use crate::error::StoreError;
+use crate::error::{OpenError, StoreError};
 use crate::lease_expiry;
 use crate::mvcc::{Command, Reply, Retention, answer_fits, check, txn};
 use crate::options::{Data, Options};
 use crate::shared_state::Shared;
-use crate::store::OpenError;
-use crate::watch::Registry;
+use crate::watch::{History, Registry};
 use crate::writer::{Opener, Writer};
 
 /// The store's state, its writer and its watchers.
@@ -338,6 +337,24 @@ impl Core {
         if let Some(header) = header {
             *header = self.shared.header(header.revision);
         }
+    }
+}
+
+impl History for Core {
+    fn header(&self) -> PbResponseHeader {
+        Self::header(self)
+    }
+
+    fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+        Self::history(self, from, limit)
+    }
+
+    fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+        Self::recent(self, from, limit)
+    }
+
+    fn before(&self, key: &[u8], revision: i64) -> Option<PbKeyValue> {
+        Self::before(self, key, revision)
     }
 }
 

@@ -16,8 +16,11 @@ pub(crate) mod faulty;
 mod file;
 mod interface;
 mod load;
+mod location;
 mod log;
 mod medium;
+mod recovery;
+mod rows;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 use tonic::{Code, Status};
 
+use crate::disk::DiskError;
+
 /// A request that was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StoreError {
@@ -98,5 +100,22 @@ impl From<StoreError> for Status {
             StoreError::Unsupported(_) => Code::Unimplemented,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+/// Why a store did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The disk, or what is on it.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// What the store needs of the system beside a disk.
+    #[error("the store could not start: {0}")]
+    Start(String),
+}
+
+impl OpenError {
+    pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Start(error.to_string())
     }
 }

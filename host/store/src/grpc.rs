@@ -6,17 +6,22 @@
 mod api;
 mod auth;
 mod cluster;
+mod context;
 mod election;
+mod endpoints;
 mod faults;
 mod kv;
 mod lease;
+mod limits;
 mod lock;
 mod maintenance;
 mod manual_service;
 mod metered;
 mod queue;
+mod status;
 mod txn_count;
 mod watch;
 
-pub(crate) use api::{Api, Context, api};
-pub(crate) use cluster::Endpoints;
+pub(crate) use api::{Api, api};
+pub(crate) use context::Context;
+pub(crate) use endpoints::Endpoints;

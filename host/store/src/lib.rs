@@ -44,13 +44,15 @@ mod grpc;
 mod key_range;
 mod lease_expiry;
 mod mvcc;
+mod peer;
 mod serve;
 mod shared_state;
 mod watch;
 mod writer;
 
 pub use disk::DiskError;
+pub use error::OpenError;
 pub use options::{Data, Media, OpenMedia, Options};
 pub use redb::StorageBackend;
 pub use serve::{InProcess, Listen, ListenError};
-pub use store::{OpenError, Store};
+pub use store::Store;

@@ -9,11 +9,15 @@
 //! - [`size`], [`quota`]: what a write adds, and the history that is given up for it.
 //! - [`compaction`]: giving history up. [`hash`]: telling whether two stores hold the same.
 
+mod apply;
 pub(crate) mod check;
+mod command;
 mod compaction;
 mod compare;
 mod hash;
 mod leases;
+mod memory;
+mod path;
 mod quota;
 mod read;
 mod size;
@@ -24,6 +28,7 @@ mod versions;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use command::{Command, Reply};
 pub(crate) use quota::Retention;
 pub(crate) use read::answer_fits;
-pub(crate) use state::{Command, Reply, State};
+pub(crate) use state::State;

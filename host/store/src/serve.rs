@@ -9,15 +9,16 @@ mod connection_slots;
 mod descriptors;
 mod greeting;
 mod in_process;
+mod limits;
+mod listen;
 mod server;
 mod socket;
 mod tcp;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use connection::{Peer, Reach};
 pub use in_process::InProcess;
 #[cfg(test)]
-pub(crate) use server::Limits;
+pub(crate) use limits::Limits;
+pub use listen::{Listen, ListenError};
 pub(crate) use server::Server;
-pub use server::{Listen, ListenError};

@@ -6,26 +6,9 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 
 use crate::core::Core;
-use crate::disk::DiskError;
+use crate::error::OpenError;
 use crate::options::Options;
 use crate::serve::{InProcess, Listen, ListenError, Server};
-
-/// Why a store did not open.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The disk, or what is on it.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// What the store needs of the system beside a disk.
-    #[error("the store could not start: {0}")]
-    Start(String),
-}
-
-impl OpenError {
-    pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
-        Self::Start(error.to_string())
-    }
-}
 
 /// Threads for requests. More than a few serve nobody: writes are carried out one after the other anyway.
 const THREADS: usize = 4;

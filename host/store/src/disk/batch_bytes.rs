@@ -12,7 +12,8 @@
 
 use std::sync::Arc;
 
-use super::{Batch, change_bytes};
+use super::change_bytes;
+use super::interface::Batch;
 use crate::change::Revision;
 
 /// Whether a batch has a form here.

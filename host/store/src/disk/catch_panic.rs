@@ -6,8 +6,8 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::DiskError;
-use super::directory::Place;
+use super::error::DiskError;
+use super::location::Place;
 
 /// Runs something that ends in redb; a panic in it becomes an error. `work` owns what it may leave broken.
 pub(super) fn caught<T>(

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use super::directory::Place;
+use super::location::Place;
 
 /// What the disk refused or failed at. Nothing that was acknowledged earlier is lost by any of these.
 #[derive(Debug, thiserror::Error)]

@@ -21,16 +21,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::backends::FileBackend;
-use redb::{Database, StorageBackend, Table, WriteTransaction};
+use redb::{Database, Table, WriteTransaction};
 
 use super::batch_bytes;
 use super::catch_panic::caught;
-use super::directory::{Held, Place, sync};
-use super::load::{Found, LEASE_BYTES, Loaded, Logged, load, look};
-use super::log::{self, Log, Mark, Stamp};
+use super::directory::{Held, sync};
+use super::error::DiskError;
+use super::interface::{Batch, Disk, Image};
+use super::load::{Found, Loaded, load, look};
+use super::location::Place;
+use super::log::{self, Log, Mark};
 use super::medium::{Content, Medium};
-use super::tables::{CHANGES, FORMAT, LEASES, META, meta, row};
-use super::{Batch, Disk, DiskError, Image, change_bytes};
+use super::recovery::{lay_out, mismatch, read_log};
+use super::rows::{bytes_of, durably, remove, write};
+use super::tables::{CHANGES, FORMAT, LEASES, META, meta};
 use crate::options::Media;
 
 /// How much of the file redb keeps in memory, in bytes. The store's own data is all in memory already; redb
@@ -320,17 +324,6 @@ impl FileDisk {
     }
 }
 
-/// Runs one transaction. Immediate durability, one phase and no quick repair are what it begins with.
-fn durably(
-    database: &Database,
-    work: impl FnOnce(&WriteTransaction) -> Result<i64, redb::Error>,
-) -> Result<i64, redb::Error> {
-    let transaction = database.begin_write()?;
-    let grown = work(&transaction)?;
-    transaction.commit()?;
-    Ok(grown)
-}
-
 /// Closing takes in what is in the log. It does not matter whether that succeeds.
 impl Drop for FileDisk {
     fn drop(&mut self) {
@@ -380,148 +373,4 @@ impl Disk for FileDisk {
             self.used + self.pending_bytes,
         )
     }
-}
-
-fn lay_out(place: &Place, log: &dyn StorageBackend) -> Result<(), DiskError> {
-    Log::lay_out(log).map_err(|cause| DiskError::io(&place.log(), DOING, cause))
-}
-
-/// What a crash left in the log. One that was closed in order may be missing: then nothing is missing with it.
-fn read_log(
-    place: &Place,
-    log: &dyn StorageBackend,
-    logged: &Logged,
-    stamp: Option<Stamp>,
-) -> Result<Vec<Batch>, DiskError> {
-    let damaged = |what| DiskError::LogCorrupt {
-        place: place.log(),
-        what,
-    };
-    let has_stamps = logged.mark.generation > 0;
-    let found = match stamp {
-        Some(stamp) if !stamp.fits(logged.mark.id) => {
-            return Err(mismatch(place, Some(logged), stamp));
-        }
-        None if has_stamps => log::Found::Missing,
-        _ => Log::read(log, logged.mark.id, logged.last)
-            .map_err(|cause| DiskError::io(&place.log(), "read", cause))?,
-    };
-    match found {
-        log::Found::Records(records) => records
-            .iter()
-            .map(|record| {
-                batch_bytes::decode(record).ok_or_else(|| damaged("a record has no form".into()))
-            })
-            .collect(),
-        log::Found::Missing if !logged.open => {
-            lay_out(place, log)?;
-            Ok(Vec::new())
-        }
-        log::Found::Missing => Err(damaged(
-            "the store was not closed in order, and this is not the log with its last writes"
-                .into(),
-        )),
-        log::Found::Damaged(what) => Err(damaged(what)),
-    }
-}
-
-/// A file and a log of different generations, the file's being unknown in a new store and in format 2.
-fn mismatch(place: &Place, logged: Option<&Logged>, stamp: Stamp) -> DiskError {
-    let of_log = stamp.mark.generation;
-    let what = match logged.map(|logged| logged.mark.generation) {
-        None => format!("the file is empty or of format 1, and the log has generation {of_log}"),
-        Some(0) => format!("the file is of format 2, and the log has generation {of_log}"),
-        Some(of_file) if of_file == of_log => format!(
-            "both have generation {of_log}, of two different stores or of two lives after one backup"
-        ),
-        Some(of_file) => format!(
-            "the file has generation {of_file} and the log has generation {of_log}, so one of them is older"
-        ),
-    };
-    let closed = logged.is_some_and(|logged| !logged.open);
-    DiskError::Mismatch {
-        file: place.file(),
-        log: place.log(),
-        what,
-        remedy: if closed {
-            "restore both files from one backup; or, as the file was closed in order and is whole by itself, \
-             move the log away to go on from the moment it was closed"
-        } else {
-            "restore both files from one backup, or move both away to begin with an empty store"
-        },
-    }
-}
-
-/// The bytes of rows that a batch makes.
-fn bytes_of(batch: &Batch) -> u64 {
-    let changes = batch
-        .revisions
-        .iter()
-        .flat_map(|revision| &*revision.changes);
-    let rows: u64 = changes
-        .map(|change| row(change_bytes::length(change)))
-        .sum();
-    rows + batch.granted.len() as u64 * LEASE_BYTES
-}
-
-/// Writes batches, dropping these rows only. Gives the bytes by which the rows grew.
-fn write(
-    transaction: &WriteTransaction,
-    batches: &[Batch],
-    dropped: &[(i64, u32)],
-) -> Result<i64, redb::Error> {
-    let mut grown = 0;
-    let mut changes = transaction.open_table(CHANGES)?;
-    let mut leases = transaction.open_table(LEASES)?;
-    let mut numbers = transaction.open_table(META)?;
-    let mut bytes = Vec::new();
-    for batch in batches {
-        for change in batch
-            .revisions
-            .iter()
-            .flat_map(|revision| &*revision.changes)
-        {
-            bytes.clear();
-            change_bytes::encode(change, &mut bytes);
-            let replaced = changes.insert((change.revision, change.sub), bytes.as_slice())?;
-            debug_assert!(replaced.is_none(), "a revision is committed once");
-            grown += row(bytes.len()).cast_signed();
-        }
-        for (id, ttl) in &batch.granted {
-            if leases.insert(id, ttl)?.is_none() {
-                grown += LEASE_BYTES.cast_signed();
-            }
-        }
-        for id in &batch.ended {
-            if leases.remove(id)?.is_some() {
-                grown -= LEASE_BYTES.cast_signed();
-            }
-        }
-        if let Some(compacted) = batch.compacted {
-            numbers.insert(meta::COMPACTED, compacted.cast_unsigned())?;
-        }
-    }
-    let last = batches
-        .iter()
-        .rev()
-        .find_map(|batch| batch.revisions.last());
-    if let Some(last) = last {
-        numbers.insert(meta::REVISION, last.number.cast_unsigned())?;
-    }
-    grown += remove(&mut changes, dropped)?;
-    Ok(grown)
-}
-
-/// Removes rows. Gives the bytes by which the rows grew: none, or fewer than none.
-fn remove(
-    changes: &mut Table<'_, (i64, u32), &'static [u8]>,
-    rows: &[(i64, u32)],
-) -> Result<i64, redb::Error> {
-    let mut grown = 0;
-    for at in rows {
-        if let Some(bytes) = changes.remove(at)? {
-            grown -= row(bytes.value().len()).cast_signed();
-        }
-    }
-    Ok(grown)
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::DiskError;
+use super::error::DiskError;
 use crate::change::{Change, Revision};
 
 /// What one commit makes durable: all of it, or nothing.

@@ -9,10 +9,12 @@ use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableHandle,
 };
 
-use super::directory::Place;
+use super::change_bytes;
+use super::error::DiskError;
+use super::interface::Image;
+use super::location::Place;
 use super::log::Mark;
 use super::tables::{CHANGES, FORMAT, LEASES, META, meta, row};
-use super::{DiskError, Image, change_bytes};
 use crate::change::{Change, Key};
 
 /// What a file turned out to be.

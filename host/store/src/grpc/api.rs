@@ -8,43 +8,15 @@ use std::sync::Arc;
 use etcd_client::proto::{
     PbClusterServer, PbKvServer, PbLeaseServer, PbMaintenanceServer, PbWatchServer,
 };
-use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tonic::Status;
 use tonic::service::Routes;
 
-use crate::core::Core;
-use crate::error::StoreError;
-
-use super::cluster::Endpoints;
+use super::context::Context;
 use super::faults::Faults;
+use super::limits::MAX_MESSAGE_BYTES;
 use super::{auth, cluster, election, kv, lease, lock, maintenance, metered, txn_count, watch};
-
-/// The largest write that is taken, in bytes: etcd's default for `--max-request-bytes`.
-pub(super) const MAX_REQUEST_BYTES: usize = 1536 * 1024;
-
-/// The largest message that is read at all, in bytes: etcd grants 512 KiB above the largest write, so
-/// that one which is a little too large is refused in etcd's words and not by the transport.
-pub(super) const MAX_MESSAGE_BYTES: usize = MAX_REQUEST_BYTES + 512 * 1024;
 
 /// What every client talks to.
 pub(crate) type Api = Faults<metered::Metered<txn_count::Counted<Routes>>>;
-
-/// What the services share.
-#[derive(Clone)]
-pub(crate) struct Context {
-    /// The store.
-    pub(crate) core: Arc<Core>,
-    /// Where it can be reached, for the list of members.
-    pub(crate) endpoints: Arc<Endpoints>,
-    /// Ends every stream and every wait.
-    pub(crate) cancel: CancellationToken,
-    /// What goes on behind requests.
-    pub(crate) tasks: TaskTracker,
-    /// Where that goes on: a request from inside this process may come from a runtime that ends before it.
-    pub(crate) runtime: Handle,
-}
 
 /// All services over one store.
 pub(crate) fn api(context: &Context) -> Api {
@@ -73,14 +45,4 @@ pub(crate) fn api(context: &Context) -> Api {
         .prepare();
     let counted = txn_count::Counted::new(Arc::new(kv::KvService::new(core())), routes);
     Faults::new(metered::Metered::new(counted))
-}
-
-/// What a request hears that was still waiting when the store closed.
-pub(super) fn stopped() -> Status {
-    StoreError::Stopped.into()
-}
-
-/// What this store will never do, and who does.
-pub(super) fn unsupported(what: &str, instead: &str) -> Status {
-    StoreError::Unsupported(format!("leasehold: the embedded store {what}; {instead}")).into()
 }

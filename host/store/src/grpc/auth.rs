@@ -10,8 +10,8 @@ use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::api::unsupported;
 use super::manual_service;
+use super::status::unsupported;
 use crate::core::Core;
 
 /// The service.

@@ -2,7 +2,7 @@
 //!
 //! It must never claim an address that nobody listens on: clients move to what is listed here.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use etcd_client::proto::{
     PbClusterService, PbMember, PbMemberAddRequest, PbMemberAddResponse, PbMemberListRequest,
@@ -11,36 +11,13 @@ use etcd_client::proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::api::unsupported;
+use super::endpoints::Endpoints;
+use super::status::unsupported;
 use crate::core::Core;
-use crate::serve::{Peer, Reach};
+use crate::peer::Peer;
 
 /// What the one member is called. It tells a person that this is no etcd.
 const MEMBER_NAME: &str = "leasehold-embedded";
-
-/// How the endpoint of a socket begins.
-const SOCKET_SCHEME: &str = "unix://";
-
-/// Where the store can be reached at the moment.
-#[derive(Debug, Default)]
-pub(crate) struct Endpoints(Mutex<Vec<String>>);
-
-impl Endpoints {
-    pub(crate) fn add(&self, endpoint: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(endpoint.to_owned());
-    }
-
-    /// Endpoints that a client can use, by how it reached the store. A socket is private to its owner: a client that
-    /// came over one can use all, any other only addresses.
-    fn usable(&self, reach: Option<Reach>) -> Vec<String> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let usable = |endpoint: &&String| {
-            reach != Some(Reach::Address) || !endpoint.starts_with(SOCKET_SCHEME)
-        };
-        all.iter().filter(usable).cloned().collect()
-    }
-}
 
 /// The service.
 pub(crate) struct ClusterService {

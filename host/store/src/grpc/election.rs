@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::api::{Context, stopped};
+use super::context::Context;
+use super::status::stopped;
 use super::{manual_service, queue};
 use crate::core::Core;
 use crate::error::StoreError;

@@ -95,7 +95,7 @@ fn plainer(headers: &HeaderMap, uri: &Uri) -> Option<Status> {
         Code::OutOfRange if status.message().contains("message length too large") => {
             Some(Status::resource_exhausted(format!(
                 "grpc: received message larger than max (limit {} bytes)",
-                super::api::MAX_MESSAGE_BYTES
+                super::limits::MAX_MESSAGE_BYTES
             )))
         }
         _ => None,

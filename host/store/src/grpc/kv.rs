@@ -15,7 +15,7 @@ use prost::Message;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::api::MAX_REQUEST_BYTES;
+use super::limits::MAX_REQUEST_BYTES;
 use crate::core::Core;
 use crate::error::StoreError;
 

@@ -15,7 +15,7 @@ use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::api::stopped;
+use super::status::stopped;
 use crate::core::Core;
 
 /// The service.

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::api::Context;
+use super::context::Context;
 use super::{manual_service, queue};
 
 /// The service.

@@ -15,7 +15,7 @@ use etcd_client::{AlarmAction, AlarmType};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::api::unsupported;
+use super::status::unsupported;
 use crate::core::Core;
 
 /// The version of etcd that clients are told. Some parse it as three numbers and decide by it what they may

@@ -13,8 +13,8 @@ use tonic::body::Body;
 use tonic::server::Grpc;
 use tonic_prost::ProstCodec;
 
-use super::api::MAX_MESSAGE_BYTES;
 use super::faults::caught;
+use super::limits::MAX_MESSAGE_BYTES;
 use crate::budget;
 
 fn grpc<M, R>() -> Grpc<ProstCodec<R, M>>

@@ -18,7 +18,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use crate::budget::{STREAM_BYTES, TICKET};
-use crate::serve::Peer;
+use crate::peer::Peer;
 
 /// A service whose requests are counted.
 #[derive(Clone)]
@@ -148,7 +148,7 @@ impl Messages {
                 let length = u32::from_be_bytes([l0, l1, l2, l3]);
                 self.header.clear();
                 // One that is too long is refused by its length, and never arrives.
-                self.length = u64::from(length).min(super::api::MAX_MESSAGE_BYTES as u64);
+                self.length = u64::from(length).min(super::limits::MAX_MESSAGE_BYTES as u64);
                 self.missing = length as usize;
             }
         }

@@ -14,7 +14,8 @@ use etcd_client::{SortOrder, SortTarget};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::api::{Context, stopped};
+use super::context::Context;
+use super::status::stopped;
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::key_range::KeyRange;

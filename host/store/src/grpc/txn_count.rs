@@ -19,8 +19,8 @@ use tonic::server::Grpc;
 use tonic_prost::ProstCodec;
 use tower::Service;
 
-use super::api::MAX_MESSAGE_BYTES;
 use super::kv::KvService;
+use super::limits::MAX_MESSAGE_BYTES;
 use crate::error::StoreError;
 
 /// The most comparisons and operations of one transaction, those of nested ones included. One level may have 128 of

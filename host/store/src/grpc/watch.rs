@@ -136,7 +136,7 @@ impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> Session<R> {
     async fn next(&mut self) -> Result<PbWatchResponse, Status> {
         loop {
             if self.cancel.is_cancelled() {
-                return Err(super::api::stopped());
+                return Err(super::status::stopped());
             }
             if let Some(ticket) = &self.watches.ticket {
                 ticket.may_answer()?;
@@ -150,7 +150,7 @@ impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> Session<R> {
                 _ => 0,
             };
             match next {
-                Next::Stop => return Err(super::api::stopped()),
+                Next::Stop => return Err(super::status::stopped()),
                 Next::Apply(Some(request)) => self.watches.apply(request?),
                 Next::Apply(None) => self.requests = None,
                 Next::Tick => self.watches.tick(),

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use etcd_client::proto::PbCompactionResponse;
 
-use super::state::{State, weight};
+use super::command::header_at;
+use super::memory::weight;
+use super::state::State;
 use crate::change::{Key, Revision};
 use crate::error::StoreError;
 
@@ -35,7 +37,7 @@ impl State {
             .map(|change| (change.revision, change.sub))
             .collect();
         Ok(PbCompactionResponse {
-            header: Some(super::state::header_at(self.applied)),
+            header: Some(header_at(self.applied)),
         })
     }
 

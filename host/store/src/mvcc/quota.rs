@@ -3,8 +3,10 @@
 //! The present values of keys are never given up. A watch that still has to read what was given up is cancelled by
 //! its stream, as it is when a client compacts.
 
+use super::command::Command;
+use super::memory::weight;
 use super::size;
-use super::state::{Command, State, weight};
+use super::state::State;
 use crate::change::What;
 use crate::error::StoreError;
 

@@ -6,15 +6,13 @@ use etcd_client::proto::{
     PbDeleteRequest, PbPutRequest, PbRangeRequest, PbTxnOpRequest, PbTxnRequest,
 };
 
+use super::command::Command;
+use super::memory::{CHANGE_OVERHEAD, LEASE_BYTES};
+use super::path::{Path, Step};
 use super::read::{MOST_ANSWER, View, answer_fits, shown_bytes};
-use super::state::{CHANGE_OVERHEAD, Command};
-use super::txn::{Path, Step};
 use crate::change::{Change, What};
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
-
-/// What a lease takes in memory and on the disk, about.
-pub(super) const LEASE_BYTES: u64 = 256;
 
 /// The most that a command can add, whichever branch of it runs.
 pub(super) fn most_growth(view: View<'_>, command: &Command) -> u64 {

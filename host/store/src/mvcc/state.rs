@@ -7,64 +7,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use etcd_client::proto::{
-    PbCompactionResponse, PbDeleteRequest, PbDeleteResponse, PbLeaseGrantRequest,
-    PbLeaseGrantResponse, PbLeaseKeepAliveResponse, PbLeaseLeasesResponse, PbLeaseRevokeResponse,
-    PbLeaseStatus, PbLeaseTimeToLiveRequest, PbLeaseTimeToLiveResponse, PbPutRequest,
-    PbPutResponse, PbResponseHeader, PbTxnRequest, PbTxnResponse,
+    PbLeaseKeepAliveResponse, PbLeaseLeasesResponse, PbLeaseStatus, PbLeaseTimeToLiveRequest,
+    PbLeaseTimeToLiveResponse, PbResponseHeader,
 };
 use leasehold_lock::clock::BootTime;
-use prost::Message as _;
 
-use super::leases::{LONGEST_TTL, Leases, SHORTEST_TTL};
-use super::read::{View, answer_fits};
-use super::size::{self, LEASE_BYTES};
-use super::txn::Write;
+use super::command::header_at;
+use super::leases::Leases;
+use super::memory::{LEASE_BYTES, weight};
+use super::read::View;
 use super::versions::Versions;
-use crate::change::{Change, Key, Revision, What};
+use crate::change::{Key, Revision};
 use crate::disk::{Batch, Image};
-use crate::error::StoreError;
-
-/// What one change takes in memory besides its key and value, about.
-pub(super) const CHANGE_OVERHEAD: u64 = 200;
-
-/// A write, as the writer gets it.
-#[derive(Debug)]
-pub(crate) enum Command {
-    Put(PbPutRequest),
-    Delete(PbDeleteRequest),
-    Txn(PbTxnRequest),
-    Compact(i64),
-    Grant(PbLeaseGrantRequest),
-    Revoke(i64),
-    /// Ends those of these leases that have run out.
-    Expire(Vec<i64>),
-}
-
-/// What a write came to. Its header's revision is filled in, the rest of it is the caller's.
-#[derive(Debug)]
-pub(crate) enum Reply {
-    Put(PbPutResponse),
-    Delete(PbDeleteResponse),
-    Txn(PbTxnResponse),
-    Compact(PbCompactionResponse),
-    Grant(PbLeaseGrantResponse),
-    Revoke(PbLeaseRevokeResponse),
-    /// How many leases were ended.
-    Expire(usize),
-}
-
-impl Reply {
-    /// The bytes of the answer.
-    pub(crate) fn bytes(&self) -> u64 {
-        let bytes = match self {
-            Self::Put(reply) => reply.encoded_len(),
-            Self::Delete(reply) => reply.encoded_len(),
-            Self::Txn(reply) => reply.encoded_len(),
-            Self::Compact(_) | Self::Grant(_) | Self::Revoke(_) | Self::Expire(_) => 0,
-        };
-        bytes as u64
-    }
-}
 
 /// Keys, history and leases.
 #[derive(Debug)]
@@ -168,35 +122,6 @@ impl State {
         (self.bytes, self.is_full)
     }
 
-    /// Carries a write out. What is refused has changed nothing.
-    pub(crate) fn apply(&mut self, command: Command, now: BootTime) -> Result<Reply, StoreError> {
-        match command {
-            Command::Put(request) => self.put(&request).map(Reply::Put),
-            Command::Delete(request) => self.delete(&request).map(Reply::Delete),
-            Command::Txn(request) => self.txn(&request).map(Reply::Txn),
-            Command::Compact(at) => self.compact(at).map(Reply::Compact),
-            Command::Grant(request) => self.grant(&request, now).map(Reply::Grant),
-            Command::Revoke(id) => self.revoke(id).map(Reply::Revoke),
-            Command::Expire(ids) => Ok(Reply::Expire(self.expire(&ids, now))),
-        }
-    }
-
-    /// What was applied since the last time, to be made durable.
-    pub(crate) fn take_batch(&mut self) -> Batch {
-        std::mem::take(&mut self.batch)
-    }
-
-    /// Shows a batch that is durable now to readers.
-    pub(crate) fn publish(&mut self, batch: &Batch) {
-        if let Some(last) = batch.revisions.last() {
-            self.published = self.published.max(last.number);
-        }
-        if let Some(compacted) = batch.compacted {
-            self.forget_before(compacted);
-        }
-        self.is_full &= self.is_nearly_full();
-    }
-
     /// The durable revisions from `from` on, at most `limit`; below the compaction there are none.
     pub(crate) fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
         if from < self.compacted {
@@ -217,98 +142,6 @@ impl State {
             .range(skip.min(self.log.len())..)
             .take_while(|revision| revision.number <= self.published);
         Ok(durable.take(limit).map(Arc::clone).collect())
-    }
-
-    fn put(&mut self, request: &PbPutRequest) -> Result<PbPutResponse, StoreError> {
-        self.has_room(size::of_put(self.applied_view(), request))?;
-        // Outside of transactions etcd looks at the lease first.
-        if request.lease != 0 && !self.leases.contains(request.lease) {
-            return Err(StoreError::LeaseNotFound);
-        }
-        let mut write = Write::new(self);
-        write.check_put(request)?;
-        let reply = write.put(request);
-        write.finish();
-        Ok(reply)
-    }
-
-    fn delete(&mut self, request: &PbDeleteRequest) -> Result<PbDeleteResponse, StoreError> {
-        answer_fits(size::of_delete(self.applied_view(), request))?;
-        let mut write = Write::new(self);
-        let reply = write.delete(request);
-        write.finish();
-        Ok(reply)
-    }
-
-    fn txn(&mut self, request: &PbTxnRequest) -> Result<PbTxnResponse, StoreError> {
-        let mut write = Write::new(self);
-        let reply = write.txn(request)?;
-        write.finish();
-        Ok(reply)
-    }
-
-    fn grant(
-        &mut self,
-        request: &PbLeaseGrantRequest,
-        now: BootTime,
-    ) -> Result<PbLeaseGrantResponse, StoreError> {
-        self.has_room(LEASE_BYTES)?;
-        if request.ttl > LONGEST_TTL {
-            return Err(StoreError::TtlTooLarge);
-        }
-        let id = match request.id {
-            0 => self.unused_lease(),
-            taken if self.leases.contains(taken) => return Err(StoreError::LeaseExists),
-            free => free,
-        };
-        let ttl = request.ttl.max(SHORTEST_TTL);
-        self.leases.grant(id, ttl, now);
-        self.bytes += LEASE_BYTES;
-        self.live += LEASE_BYTES;
-        self.batch.granted.push((id, ttl));
-        Ok(PbLeaseGrantResponse {
-            header: Some(self.applied_header()),
-            id,
-            ttl,
-            error: String::new(),
-        })
-    }
-
-    fn unused_lease(&self) -> i64 {
-        loop {
-            let id = fastrand::i64(1..);
-            if !self.leases.contains(id) {
-                return id;
-            }
-        }
-    }
-
-    fn revoke(&mut self, id: i64) -> Result<PbLeaseRevokeResponse, StoreError> {
-        let lease = self.leases.end(id).ok_or(StoreError::LeaseNotFound)?;
-        self.batch.ended.push(id);
-        self.bytes -= LEASE_BYTES;
-        self.live -= LEASE_BYTES;
-        let mut write = Write::new(self);
-        for key in &lease.keys {
-            write.remove(key);
-        }
-        write.finish();
-        Ok(PbLeaseRevokeResponse {
-            header: Some(self.applied_header()),
-        })
-    }
-
-    /// A lease may have been renewed, or revoked, since somebody found it due.
-    fn expire(&mut self, ids: &[i64], now: BootTime) -> usize {
-        let mut ended = 0;
-        for id in ids {
-            let due = self
-                .leases
-                .get(*id)
-                .is_some_and(|lease| lease.deadline() <= now);
-            ended += usize::from(due && self.revoke(*id).is_ok());
-        }
-        ended
     }
 
     /// Renews a lease; one that is not there, or has run out, has TTL 0.
@@ -376,23 +209,7 @@ impl State {
         header_at(self.published)
     }
 
-    fn applied_header(&self) -> PbResponseHeader {
+    pub(super) fn applied_header(&self) -> PbResponseHeader {
         header_at(self.applied)
     }
-}
-
-pub(super) fn header_at(revision: i64) -> PbResponseHeader {
-    PbResponseHeader {
-        revision,
-        ..PbResponseHeader::default()
-    }
-}
-
-/// What a change takes in memory, about.
-pub(super) fn weight(change: &Change) -> u64 {
-    let value = match &change.what {
-        What::Put { value, .. } => value.len(),
-        What::Delete => 0,
-    };
-    (change.key.len() + value) as u64 + CHANGE_OVERHEAD
 }

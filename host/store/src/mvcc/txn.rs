@@ -6,14 +6,16 @@
 use std::sync::Arc;
 
 use etcd_client::proto::{
-    PbDeleteRequest, PbDeleteResponse, PbPutRequest, PbPutResponse, PbResponseHeader, PbResponseOp,
-    PbTxnOpRequest, PbTxnOpResponse, PbTxnRequest, PbTxnRequestOp, PbTxnResponse,
+    PbDeleteRequest, PbDeleteResponse, PbPutRequest, PbPutResponse, PbTxnOpRequest,
+    PbTxnOpResponse, PbTxnRequest, PbTxnResponse,
 };
 
-use super::compare;
+use super::command::header_at;
+use super::memory::weight;
+use super::path::{Path, Run, Step};
 use super::read::{View, answer_fits};
 use super::size;
-use super::state::{State, header_at, weight};
+use super::state::State;
 use crate::change::{Change, Key, Revision, What};
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
@@ -50,79 +52,6 @@ pub(crate) fn read_only(
         succeeded,
         responses,
     })
-}
-
-/// The branch that each transaction takes, nested ones within it.
-pub(super) struct Path<'r> {
-    succeeded: bool,
-    pub(super) steps: Vec<Step<'r>>,
-}
-
-pub(super) enum Step<'r> {
-    Op(&'r PbTxnOpRequest),
-    Nested(Path<'r>),
-}
-
-impl<'r> Path<'r> {
-    fn decide(view: View<'_>, request: &'r PbTxnRequest) -> Self {
-        let succeeded = compare::all_hold(view, &request.compare);
-        let ops: &[PbTxnRequestOp] = if succeeded {
-            &request.success
-        } else {
-            &request.failure
-        };
-        let steps = ops
-            .iter()
-            .filter_map(|op| op.request.as_ref())
-            .map(|op| match op {
-                PbTxnOpRequest::RequestTxn(nested) => Step::Nested(Self::decide(view, nested)),
-                op => Step::Op(op),
-            })
-            .collect();
-        Self { succeeded, steps }
-    }
-
-    fn check_ranges(&self, view: View<'_>) -> Result<(), StoreError> {
-        self.steps.iter().try_for_each(|step| match step {
-            Step::Op(PbTxnOpRequest::RequestRange(range)) => view.check_in_txn(range.revision),
-            Step::Op(_) => Ok(()),
-            Step::Nested(path) => path.check_ranges(view),
-        })
-    }
-
-    fn check_puts(&self, write: &Write<'_>) -> Result<(), StoreError> {
-        self.steps.iter().try_for_each(|step| match step {
-            Step::Op(PbTxnOpRequest::RequestPut(put)) => write.check_put(put),
-            Step::Op(_) => Ok(()),
-            Step::Nested(path) => path.check_puts(write),
-        })
-    }
-
-    fn run(&self, runner: &mut impl Run) -> Result<(bool, Vec<PbResponseOp>), StoreError> {
-        let mut responses = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
-            let response = match step {
-                Step::Op(op) => runner.run(op)?,
-                Step::Nested(path) => {
-                    let (succeeded, responses) = path.run(runner)?;
-                    PbTxnOpResponse::ResponseTxn(PbTxnResponse {
-                        header: Some(PbResponseHeader::default()),
-                        succeeded,
-                        responses,
-                    })
-                }
-            };
-            responses.push(PbResponseOp {
-                response: Some(response),
-            });
-        }
-        Ok((self.succeeded, responses))
-    }
-}
-
-/// What carries a single operation out.
-trait Run {
-    fn run(&mut self, op: &PbTxnOpRequest) -> Result<PbTxnOpResponse, StoreError>;
 }
 
 struct Reader<'a> {
@@ -198,7 +127,7 @@ impl<'s> Write<'s> {
 
     pub(super) fn txn(&mut self, request: &PbTxnRequest) -> Result<PbTxnResponse, StoreError> {
         let path = Path::decide(self.view(), request);
-        path.check_puts(self)?;
+        self.check_puts(&path)?;
         path.check_ranges(self.view())?;
         self.state.has_room(size::growth(self.view(), &path))?;
         size::check_answer(self.view(), self.state.bytes, &path)?;
@@ -207,6 +136,14 @@ impl<'s> Write<'s> {
             header: Some(header_at(self.revision())),
             succeeded,
             responses,
+        })
+    }
+
+    fn check_puts(&self, path: &Path<'_>) -> Result<(), StoreError> {
+        path.steps.iter().try_for_each(|step| match step {
+            Step::Op(PbTxnOpRequest::RequestPut(put)) => self.check_put(put),
+            Step::Op(_) => Ok(()),
+            Step::Nested(path) => self.check_puts(path),
         })
     }
 

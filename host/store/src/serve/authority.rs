@@ -12,8 +12,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How every HTTP/2 connection opens, before the first frame.
-const PREFACE_BYTES: usize = 24;
+use super::connection::PREFACE;
+
 /// The header of a frame: length (3 bytes), kind, flags, stream (4 bytes).
 const FRAME_HEADER_BYTES: usize = 9;
 /// The largest frame we have to take; we never offer more.
@@ -40,7 +40,7 @@ impl<IO> Readdressed<IO> {
     pub(super) fn new(io: IO) -> Self {
         Self {
             io,
-            frames: Frames::Passing(PREFACE_BYTES),
+            frames: Frames::Passing(PREFACE.len()),
             ready: Vec::new(),
             taken: 0,
         }

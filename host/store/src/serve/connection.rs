@@ -11,29 +11,15 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-use super::greeting::PREFACE;
-use crate::budget::Account;
+use crate::peer::Peer;
+
+/// How every HTTP/2 connection opens.
+pub(super) const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection that arrived, and the place it takes until it ends.
 pub(crate) struct Arrived<IO> {
     pub(crate) io: IO,
     pub(crate) place: OwnedSemaphorePermit,
-}
-
-/// How a client reached the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// Over an address, as every user of this machine can.
-    Address,
-    /// Over a socket that is private to its owner.
-    PrivateSocket,
-}
-
-/// The other side of a connection, which its requests carry along.
-#[derive(Debug, Clone)]
-pub(crate) struct Peer {
-    pub(crate) account: Account,
-    pub(crate) reach: Reach,
 }
 
 /// A connection as the transport sees it.

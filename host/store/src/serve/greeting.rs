@@ -8,10 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::connection::Arrived;
-
-/// How every HTTP/2 connection opens.
-pub(super) const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use super::connection::{Arrived, PREFACE};
 
 /// The answer to a client that speaks an older HTTP.
 const OLDER_HTTP: &str = "this is the embedded store of leasehold: it speaks etcd's v3 API over HTTP/2 (gRPC), \

@@ -3,10 +3,7 @@
 //! Whatever arrives on a connection ends at worst that connection. This file must never let another
 //! machine in, nor know what a request means.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{StreamExt as _, future};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,94 +12,16 @@ use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::budget::{Account, Budget, Shares};
-use crate::core::Core;
-use crate::grpc::{self, Context, Endpoints};
-
-use super::connection::{Arrived, Connection, Peer, Reach};
+use super::connection::{Arrived, Connection};
 use super::connection_slots::Places;
 use super::in_process::{InProcess, Inside};
-use super::{descriptors, greeting, socket, tcp};
-
-/// Where to listen.
-#[derive(Debug, Clone)]
-pub enum Listen {
-    /// On this address, which must be a loopback one; port 0 takes a free one. Every user of this machine can
-    /// connect to it. Endpoints look like `http://127.0.0.1:2379`.
-    Tcp(SocketAddr),
-    /// On a socket at this path, private to its owner. Missing directories are made. Endpoints look like
-    /// `unix:///path`, which `etcdctl` and [`leasehold_lock::ConnectOptions`] take.
-    Unix(PathBuf),
-}
-
-/// Why it does not listen.
-#[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    /// The address is not a loopback one.
-    #[error(
-        "the embedded store does not listen on {0}: it serves this machine only (127.0.0.1 or [::1]), \
-         without users or TLS; for more machines run a real etcd"
-    )]
-    NotThisMachine(SocketAddr),
-    /// The system refused the address.
-    #[error("the embedded store cannot listen on {address}: {source}")]
-    Bind {
-        /// The address or path.
-        address: String,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Another server answers at this socket.
-    #[error("the embedded store cannot listen on {0}: another server answers there")]
-    InUse(PathBuf),
-    /// The store is closed.
-    #[error("the embedded store cannot listen any more: it is closed")]
-    Closed,
-    /// There is a file at this path that is no socket; it is left alone.
-    #[error(
-        "the embedded store cannot listen on {0}: there is something else at that path; \
-         move it away or take another path"
-    )]
-    NotASocket(PathBuf),
-}
-
-/// What connections are granted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// Connections at one time over addresses. A client needs one or two.
-    pub(crate) connections: usize,
-    /// Connections at one time over private sockets.
-    pub(crate) private: usize,
-    /// How long one more waits outside before it is turned away.
-    pub(crate) outside: Duration,
-    /// What requests through sockets may make the store hold.
-    pub(crate) shares: Shares,
-    /// How long a connection may take to say that it speaks HTTP/2.
-    pub(crate) greeting: Duration,
-    /// How often a silent connection is asked whether somebody is there.
-    pub(crate) ping_every: Duration,
-    /// How long it may take to answer that.
-    pub(crate) ping_timeout: Duration,
-    /// How long open requests may take to end when the server closes.
-    pub(crate) grace: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let share = descriptors::connections();
-        Self {
-            connections: share.addresses,
-            private: share.sockets,
-            outside: Duration::from_secs(1),
-            shares: Shares::DEFAULT,
-            greeting: Duration::from_secs(10),
-            ping_every: Duration::from_secs(30),
-            ping_timeout: Duration::from_secs(20),
-            grace: Duration::from_secs(1),
-        }
-    }
-}
+use super::limits::Limits;
+use super::listen::{Listen, ListenError};
+use super::{greeting, socket, tcp};
+use crate::budget::{Account, Budget};
+use crate::core::Core;
+use crate::grpc::{self, Context, Endpoints};
+use crate::peer::{Peer, Reach};
 
 /// Streams on one connection at one time: as many as its share of memory holds, with room for what they carry. A
 /// client with more waits finds them queued on its side, or opens another connection.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
-use super::server::ListenError;
+use super::listen::ListenError;
 
 /// Connections that the system keeps waiting for us.
 pub(super) const BACKLOG: u32 = 1024;

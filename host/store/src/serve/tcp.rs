@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-use super::server::ListenError;
+use super::listen::ListenError;
 use super::socket::BACKLOG;
 
 /// Listens on a loopback address.

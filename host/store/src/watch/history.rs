@@ -8,7 +8,6 @@ use std::sync::Arc;
 use etcd_client::proto::{PbKeyValue, PbResponseHeader};
 
 use crate::change::Revision;
-use crate::core::Core;
 
 /// The durable past, up to now.
 pub(crate) trait History: Send + Sync + 'static {
@@ -33,22 +32,4 @@ pub(crate) trait History: Send + Sync + 'static {
 
     /// A key's value just before a revision, unless there was none or it was compacted away.
     fn before(&self, key: &[u8], revision: i64) -> Option<PbKeyValue>;
-}
-
-impl History for Core {
-    fn header(&self) -> PbResponseHeader {
-        Self::header(self)
-    }
-
-    fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
-        Self::history(self, from, limit)
-    }
-
-    fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
-        Self::recent(self, from, limit)
-    }
-
-    fn before(&self, key: &[u8], revision: i64) -> Option<PbKeyValue> {
-        Self::before(self, key, revision)
-    }
 }

@@ -5,7 +5,7 @@ use std::io;
 use rustix::io::Errno;
 
 use crate::disk::DiskError;
-use crate::disk::directory::Place;
+use crate::disk::location::Place;
 
 #[test]
 fn every_message_says_what_failed_where_and_what_to_do() {

@@ -20,7 +20,7 @@ use crate::watch::History;
 const ENOUGH_BYTES: usize = 256 << 10;
 
 /// Fragments are smaller than this, as etcd's are.
-const FRAGMENT_BYTES: usize = crate::grpc::api::MAX_MESSAGE_BYTES;
+const FRAGMENT_BYTES: usize = crate::grpc::limits::MAX_MESSAGE_BYTES;
 
 /// One watch as its client asked for it.
 #[derive(Debug)]

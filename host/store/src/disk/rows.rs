@@ -1,0 +1,95 @@
+//! Rows of redb's file: the transactions that write and remove them.
+//!
+//! This file must never read the log, nor decide when a transaction is due.
+
+use redb::{Database, Table, WriteTransaction};
+
+use super::change_bytes;
+use super::interface::Batch;
+use super::load::LEASE_BYTES;
+use super::tables::{CHANGES, LEASES, META, meta, row};
+
+/// Runs one transaction. Immediate durability, one phase and no quick repair are what it begins with.
+pub(super) fn durably(
+    database: &Database,
+    work: impl FnOnce(&WriteTransaction) -> Result<i64, redb::Error>,
+) -> Result<i64, redb::Error> {
+    let transaction = database.begin_write()?;
+    let grown = work(&transaction)?;
+    transaction.commit()?;
+    Ok(grown)
+}
+
+/// The bytes of rows that a batch makes.
+pub(super) fn bytes_of(batch: &Batch) -> u64 {
+    let changes = batch
+        .revisions
+        .iter()
+        .flat_map(|revision| &*revision.changes);
+    let rows: u64 = changes
+        .map(|change| row(change_bytes::length(change)))
+        .sum();
+    rows + batch.granted.len() as u64 * LEASE_BYTES
+}
+
+/// Writes batches, dropping these rows only. Gives the bytes by which the rows grew.
+pub(super) fn write(
+    transaction: &WriteTransaction,
+    batches: &[Batch],
+    dropped: &[(i64, u32)],
+) -> Result<i64, redb::Error> {
+    let mut grown = 0;
+    let mut changes = transaction.open_table(CHANGES)?;
+    let mut leases = transaction.open_table(LEASES)?;
+    let mut numbers = transaction.open_table(META)?;
+    let mut bytes = Vec::new();
+    for batch in batches {
+        for change in batch
+            .revisions
+            .iter()
+            .flat_map(|revision| &*revision.changes)
+        {
+            bytes.clear();
+            change_bytes::encode(change, &mut bytes);
+            let replaced = changes.insert((change.revision, change.sub), bytes.as_slice())?;
+            debug_assert!(replaced.is_none(), "a revision is committed once");
+            grown += row(bytes.len()).cast_signed();
+        }
+        for (id, ttl) in &batch.granted {
+            if leases.insert(id, ttl)?.is_none() {
+                grown += LEASE_BYTES.cast_signed();
+            }
+        }
+        for id in &batch.ended {
+            if leases.remove(id)?.is_some() {
+                grown -= LEASE_BYTES.cast_signed();
+            }
+        }
+        if let Some(compacted) = batch.compacted {
+            numbers.insert(meta::COMPACTED, compacted.cast_unsigned())?;
+        }
+    }
+    let last = batches
+        .iter()
+        .rev()
+        .find_map(|batch| batch.revisions.last());
+    if let Some(last) = last {
+        numbers.insert(meta::REVISION, last.number.cast_unsigned())?;
+    }
+    grown += remove(&mut changes, dropped)?;
+    Ok(grown)
+}
+
+/// Removes rows. Gives the bytes by which the rows grew: none, or fewer than none.
+pub(super) fn remove(
+    changes: &mut Table<'_, (i64, u32), &'static [u8]>,
+    rows: &[(i64, u32)],
+) -> Result<i64, redb::Error> {
+    let mut grown = 0;
+    for at in rows {
+        if let Some(bytes) = changes.remove(at)? {
+            grown -= row(bytes.value().len()).cast_signed();
+        }
+    }
+    Ok(grown)
+}

@@ -1,0 +1,25 @@
+//! Values that the services share.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::endpoints::Endpoints;
+use crate::core::Core;
+
+/// What the services share.
+#[derive(Clone)]
+pub(crate) struct Context {
+    /// The store.
+    pub(crate) core: Arc<Core>,
+    /// Where it can be reached, for the list of members.
+    pub(crate) endpoints: Arc<Endpoints>,
+    /// Ends every stream and every wait.
+    pub(crate) cancel: CancellationToken,
+    /// What goes on behind requests.
+    pub(crate) tasks: TaskTracker,
+    /// Where that goes on: a request from inside this process may come from a runtime that ends before it.
+    pub(crate) runtime: Handle,
+}

@@ -1,0 +1,29 @@
+//! Endpoints of the store, as the list of members shows them.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::peer::Reach;
+
+/// How the endpoint of a socket begins.
+const SOCKET_SCHEME: &str = "unix://";
+
+/// Where the store can be reached at the moment.
+#[derive(Debug, Default)]
+pub(crate) struct Endpoints(Mutex<Vec<String>>);
+
+impl Endpoints {
+    pub(crate) fn add(&self, endpoint: &str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(endpoint.to_owned());
+    }
+
+    /// Endpoints that a client can use, by how it reached the store. A socket is private to its owner: a client that
+    /// came over one can use all, any other only addresses.
+    pub(super) fn usable(&self, reach: Option<Reach>) -> Vec<String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let usable = |endpoint: &&String| {
+            reach != Some(Reach::Address) || !endpoint.starts_with(SOCKET_SCHEME)
+        };
+        all.iter().filter(usable).cloned().collect()
+    }
+}

@@ -1,0 +1,143 @@
+//! Commands carried out on the state, and batches published.
+//!
+//! Writes are applied at once and published later: until [`State::publish`] no reader sees them. This file must
+//! never wait for anything.
+
+use etcd_client::proto::{
+    PbDeleteRequest, PbDeleteResponse, PbLeaseGrantRequest, PbLeaseGrantResponse,
+    PbLeaseRevokeResponse, PbPutRequest, PbPutResponse, PbTxnRequest, PbTxnResponse,
+};
+use leasehold_lock::clock::BootTime;
+
+use super::command::{Command, Reply};
+use super::leases::{LONGEST_TTL, SHORTEST_TTL};
+use super::memory::LEASE_BYTES;
+use super::read::answer_fits;
+use super::size;
+use super::state::State;
+use super::txn::Write;
+use crate::disk::Batch;
+use crate::error::StoreError;
+
+impl State {
+    /// Carries a write out. What is refused has changed nothing.
+    pub(crate) fn apply(&mut self, command: Command, now: BootTime) -> Result<Reply, StoreError> {
+        match command {
+            Command::Put(request) => self.put(&request).map(Reply::Put),
+            Command::Delete(request) => self.delete(&request).map(Reply::Delete),
+            Command::Txn(request) => self.txn(&request).map(Reply::Txn),
+            Command::Compact(at) => self.compact(at).map(Reply::Compact),
+            Command::Grant(request) => self.grant(&request, now).map(Reply::Grant),
+            Command::Revoke(id) => self.revoke(id).map(Reply::Revoke),
+            Command::Expire(ids) => Ok(Reply::Expire(self.expire(&ids, now))),
+        }
+    }
+
+    /// What was applied since the last time, to be made durable.
+    pub(crate) fn take_batch(&mut self) -> Batch {
+        std::mem::take(&mut self.batch)
+    }
+
+    /// Shows a batch that is durable now to readers.
+    pub(crate) fn publish(&mut self, batch: &Batch) {
+        if let Some(last) = batch.revisions.last() {
+            self.published = self.published.max(last.number);
+        }
+        if let Some(compacted) = batch.compacted {
+            self.forget_before(compacted);
+        }
+        self.is_full &= self.is_nearly_full();
+    }
+
+    fn put(&mut self, request: &PbPutRequest) -> Result<PbPutResponse, StoreError> {
+        self.has_room(size::of_put(self.applied_view(), request))?;
+        // Outside of transactions etcd looks at the lease first.
+        if request.lease != 0 && !self.leases.contains(request.lease) {
+            return Err(StoreError::LeaseNotFound);
+        }
+        let mut write = Write::new(self);
+        write.check_put(request)?;
+        let reply = write.put(request);
+        write.finish();
+        Ok(reply)
+    }
+
+    fn delete(&mut self, request: &PbDeleteRequest) -> Result<PbDeleteResponse, StoreError> {
+        answer_fits(size::of_delete(self.applied_view(), request))?;
+        let mut write = Write::new(self);
+        let reply = write.delete(request);
+        write.finish();
+        Ok(reply)
+    }
+
+    fn txn(&mut self, request: &PbTxnRequest) -> Result<PbTxnResponse, StoreError> {
+        let mut write = Write::new(self);
+        let reply = write.txn(request)?;
+        write.finish();
+        Ok(reply)
+    }
+
+    fn grant(
+        &mut self,
+        request: &PbLeaseGrantRequest,
+        now: BootTime,
+    ) -> Result<PbLeaseGrantResponse, StoreError> {
+        self.has_room(LEASE_BYTES)?;
+        if request.ttl > LONGEST_TTL {
+            return Err(StoreError::TtlTooLarge);
+        }
+        let id = match request.id {
+            0 => self.unused_lease(),
+            taken if self.leases.contains(taken) => return Err(StoreError::LeaseExists),
+            free => free,
+        };
+        let ttl = request.ttl.max(SHORTEST_TTL);
+        self.leases.grant(id, ttl, now);
+        self.bytes += LEASE_BYTES;
+        self.live += LEASE_BYTES;
+        self.batch.granted.push((id, ttl));
+        Ok(PbLeaseGrantResponse {
+            header: Some(self.applied_header()),
+            id,
+            ttl,
+            error: String::new(),
+        })
+    }
+
+    fn unused_lease(&self) -> i64 {
+        loop {
+            let id = fastrand::i64(1..);
+            if !self.leases.contains(id) {
+                return id;
+            }
+        }
+    }
+
+    fn revoke(&mut self, id: i64) -> Result<PbLeaseRevokeResponse, StoreError> {
+        let lease = self.leases.end(id).ok_or(StoreError::LeaseNotFound)?;
+        self.batch.ended.push(id);
+        self.bytes -= LEASE_BYTES;
+        self.live -= LEASE_BYTES;
+        let mut write = Write::new(self);
+        for key in &lease.keys {
+            write.remove(key);
+        }
+        write.finish();
+        Ok(PbLeaseRevokeResponse {
+            header: Some(self.applied_header()),
+        })
+    }
+
+    /// A lease may have been renewed, or revoked, since somebody found it due.
+    fn expire(&mut self, ids: &[i64], now: BootTime) -> usize {
+        let mut ended = 0;
+        for id in ids {
+            let due = self
+                .leases
+                .get(*id)
+                .is_some_and(|lease| lease.deadline() <= now);
+            ended += usize::from(due && self.revoke(*id).is_ok());
+        }
+        ended
+    }
+}
