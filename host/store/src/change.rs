@@ -7,28 +7,28 @@ use std::sync::Arc;
 use etcd_client::proto::PbKeyValue;
 
 /// A key, shared by everything that names it.
-pub(crate) type Key = Arc<[u8]>;
+pub(crate) type SharedKey = Arc<[u8]>;
 
 /// One key put or deleted at one revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Change {
+pub(crate) struct KeyChange {
     /// Which key.
-    pub(crate) key: Key,
+    pub(crate) key: SharedKey,
     /// The store's revision it happened at: the key's modification revision.
     pub(crate) revision: i64,
     /// Its place among the changes of that revision, from 0.
     pub(crate) sub: u32,
     /// What happened.
-    pub(crate) what: What,
+    pub(crate) kind: ChangeKind,
 }
 
 /// What happened to a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum ChangeKind {
     /// It has this value now.
     Put {
         /// The revision that brought the key into being.
-        create: i64,
+        create_revision: i64,
         /// How many puts there were since then, this one included: 1 on a new key.
         version: i64,
         /// The lease that it goes with, or 0.
@@ -40,7 +40,7 @@ pub(crate) enum What {
     Delete,
 }
 
-impl Change {
+impl KeyChange {
     /// The key and value as clients see them; of a deleted key, its name and the revision that deleted it.
     pub(crate) fn key_value(&self, keys_only: bool) -> PbKeyValue {
         let mut shown = PbKeyValue {
@@ -48,14 +48,14 @@ impl Change {
             mod_revision: self.revision,
             ..PbKeyValue::default()
         };
-        if let What::Put {
-            create,
+        if let ChangeKind::Put {
+            create_revision,
             version,
             lease,
             value,
-        } = &self.what
+        } = &self.kind
         {
-            shown.create_revision = *create;
+            shown.create_revision = *create_revision;
             shown.version = *version;
             shown.lease = *lease;
             if !keys_only {
@@ -67,24 +67,24 @@ impl Change {
 
     /// Whether the key is there after this change.
     pub(crate) const fn is_put(&self) -> bool {
-        matches!(self.what, What::Put { .. })
+        matches!(self.kind, ChangeKind::Put { .. })
     }
 
     /// The lease that the key goes with after this change, or 0.
     pub(crate) const fn lease(&self) -> i64 {
-        match &self.what {
-            What::Put { lease, .. } => *lease,
-            What::Delete => 0,
+        match &self.kind {
+            ChangeKind::Put { lease, .. } => *lease,
+            ChangeKind::Delete => 0,
         }
     }
 }
 
 /// Every change of one revision, in order. A revision without changes does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Revision {
+pub(crate) struct RevisionChanges {
     /// Its number. The first one a client can make is 2: an empty store stands at 1, as etcd's does.
     pub(crate) number: i64,
-    /// Its changes by [`Change::sub`]. A key has at most one, unless a transaction deletes to the end of the
+    /// Its changes by [`KeyChange::sub`]. A key has at most one, unless a transaction deletes to the end of the
     /// keyspace and puts the key as well, which etcd allows: then the last one counts.
-    pub(crate) changes: Box<[Arc<Change>]>,
+    pub(crate) changes: Box<[Arc<KeyChange>]>,
 }

@@ -17,27 +17,27 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget;
-use crate::change::Revision;
-use crate::disk::{Claim, Disk, DiskError, FileDisk, Image};
+use crate::change::RevisionChanges;
+use crate::disk::{DirectoryClaim, Disk, DiskError, DiskImage, FileDisk};
 use crate::error::{OpenError, StoreError};
 use crate::lease_expiry;
-use crate::mvcc::{Command, Reply, Retention, answer_fits, check, txn};
+use crate::mvcc::{HistoryRetention, WriteCommand, WriteReply, answer_fits, check, txn};
 use crate::options::{Data, Options};
-use crate::shared_state::Shared;
-use crate::watch::{History, Registry};
-use crate::writer::{Opener, Writer};
+use crate::shared_state::SharedState;
+use crate::watch::{WatchHistory, WatchRegistry};
+use crate::writer::{DiskOpener, StoreWriter};
 
 /// The store's state, its writer and its watchers.
-pub(crate) struct Core {
-    shared: Arc<Shared>,
-    writer: Arc<Writer>,
-    ending: Mutex<Option<JoinHandle<()>>>,
+pub(crate) struct StoreCore {
+    shared: Arc<SharedState>,
+    writer: Arc<StoreWriter>,
+    lease_task: Mutex<Option<JoinHandle<()>>>,
     cancel: CancellationToken,
 }
 
 /// How the store is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Health {
+pub(crate) struct StoreHealth {
     /// The last durable revision.
     pub(crate) revision: i64,
     /// The last compaction.
@@ -54,13 +54,13 @@ pub(crate) struct Health {
 
 /// The hash of everything up to a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct HashOf {
+pub(crate) struct RevisionHash {
     pub(crate) hash: u32,
     pub(crate) compacted: i64,
     pub(crate) revision: i64,
 }
 
-impl Core {
+impl StoreCore {
     /// Opens the data and starts what keeps it going.
     pub(crate) async fn open(options: Options) -> Result<Arc<Self>, OpenError> {
         let Options {
@@ -70,46 +70,49 @@ impl Core {
             keep_bytes,
             clock,
         } = options;
-        let keep = Retention {
+        let keep = HistoryRetention {
             revisions: keep_revisions,
             bytes: keep_bytes.unwrap_or(quota / 2),
         };
-        let opener: Option<Opener> = match data {
+        let opener: Option<DiskOpener> = match data {
             Data::Memory => None,
             Data::Directory(path) => {
                 let mut claim = None;
                 Some(Box::new(move || {
                     // Kept from the first opening to the end.
                     if claim.is_none() {
-                        claim = Some(Claim::take(&path)?);
+                        claim = Some(DirectoryClaim::take(&path)?);
                     }
-                    boxed(FileDisk::open(&path))
+                    box_disk(FileDisk::open(&path))
                 }))
             }
-            Data::Media(mut media) => Some(Box::new(move || boxed(FileDisk::on(media()?)))),
+            Data::Media(mut media) => {
+                Some(Box::new(move || box_disk(FileDisk::open_media(media()?))))
+            }
         };
         let (shared, writer) = match opener {
             None => {
-                let shared = Shared::new(&Image::fresh(), clock, quota, keep);
-                (Arc::new(shared), Writer::in_memory())
+                let shared = SharedState::new(&DiskImage::fresh(), clock, quota, keep);
+                (Arc::new(shared), StoreWriter::in_memory())
             }
             Some(mut opener) => {
                 // Reading a large file would hold up everything else on this thread.
                 let reading = tokio::task::spawn_blocking(move || opener().map(|o| (o, opener)));
                 let ((disk, image), opener) = reading.await.map_err(OpenError::failed)??;
-                let shared = Shared::new(&image, clock, quota, keep);
+                let shared = SharedState::new(&image, clock, quota, keep);
                 shared.set_size(disk.size());
                 let shared = Arc::new(shared);
-                let writer = Writer::start(Arc::clone(&shared), disk, opener);
+                let writer = StoreWriter::start(Arc::clone(&shared), disk, opener);
                 (shared, writer.map_err(OpenError::failed)?)
             }
         };
         let (writer, cancel) = (Arc::new(writer), CancellationToken::new());
-        let ending = lease_expiry::keep_ending(shared.clone(), writer.clone(), cancel.clone());
+        let lease_task =
+            lease_expiry::end_expired_leases(shared.clone(), writer.clone(), cancel.clone());
         Ok(Arc::new(Self {
             shared,
             writer,
-            ending: Mutex::new(Some(tokio::spawn(ending))),
+            lease_task: Mutex::new(Some(tokio::spawn(lease_task))),
             cancel,
         }))
     }
@@ -118,12 +121,12 @@ impl Core {
     pub(crate) async fn close(&self) {
         self.cancel.cancel();
         self.shared.registry.close();
-        let ending = self
-            .ending
+        let lease_task = self
+            .lease_task
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(task) = ending {
+        if let Some(task) = lease_task {
             let _ = task.await;
         }
         self.writer.close().await;
@@ -142,8 +145,8 @@ impl Core {
     /// Puts one key. Returns when the write is durable.
     pub(crate) async fn put(&self, request: PbPutRequest) -> Result<PbPutResponse, StoreError> {
         check::put(&request)?;
-        match self.write(Command::Put(request)).await? {
-            Reply::Put(mut reply) => {
+        match self.write(WriteCommand::Put(request)).await? {
+            WriteReply::Put(mut reply) => {
                 self.complete(&mut reply.header);
                 Ok(reply)
             }
@@ -157,8 +160,8 @@ impl Core {
         request: PbDeleteRequest,
     ) -> Result<PbDeleteResponse, StoreError> {
         check::delete(&request)?;
-        match self.write(Command::Delete(request)).await? {
-            Reply::Delete(mut reply) => {
+        match self.write(WriteCommand::Delete(request)).await? {
+            WriteReply::Delete(mut reply) => {
                 self.complete(&mut reply.header);
                 Ok(reply)
             }
@@ -170,8 +173,8 @@ impl Core {
     pub(crate) async fn txn(&self, request: PbTxnRequest) -> Result<PbTxnResponse, StoreError> {
         check::txn(&request)?;
         let mut reply = if txn::writes(&request) {
-            match self.write(Command::Txn(request)).await? {
-                Reply::Txn(reply) => reply,
+            match self.write(WriteCommand::Txn(request)).await? {
+                WriteReply::Txn(reply) => reply,
                 other => return Err(mismatch(&other)),
             }
         } else {
@@ -186,8 +189,8 @@ impl Core {
         &self,
         request: PbCompactionRequest,
     ) -> Result<PbCompactionResponse, StoreError> {
-        match self.write(Command::Compact(request.revision)).await? {
-            Reply::Compact(mut reply) => {
+        match self.write(WriteCommand::Compact(request.revision)).await? {
+            WriteReply::Compact(mut reply) => {
                 self.complete(&mut reply.header);
                 Ok(reply)
             }
@@ -200,8 +203,8 @@ impl Core {
         &self,
         request: PbLeaseGrantRequest,
     ) -> Result<PbLeaseGrantResponse, StoreError> {
-        match self.write(Command::Grant(request)).await? {
-            Reply::Grant(mut reply) => {
+        match self.write(WriteCommand::Grant(request)).await? {
+            WriteReply::Grant(mut reply) => {
                 self.complete(&mut reply.header);
                 Ok(reply)
             }
@@ -214,8 +217,8 @@ impl Core {
         &self,
         request: PbLeaseRevokeRequest,
     ) -> Result<PbLeaseRevokeResponse, StoreError> {
-        match self.write(Command::Revoke(request.id)).await? {
-            Reply::Revoke(mut reply) => {
+        match self.write(WriteCommand::Revoke(request.id)).await? {
+            WriteReply::Revoke(mut reply) => {
                 self.complete(&mut reply.header);
                 Ok(reply)
             }
@@ -266,14 +269,14 @@ impl Core {
     }
 
     /// How the store is doing.
-    pub(crate) fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> StoreHealth {
         let state = self.shared.state();
-        let (weight, no_space) = state.weight();
+        let (weight, no_space) = state.memory_use();
         let bytes = match self.shared.size() {
             (0, _) => (weight, weight),
             on_disk => on_disk,
         };
-        Health {
+        StoreHealth {
             revision: state.published(),
             compacted: state.compacted(),
             bytes,
@@ -284,9 +287,9 @@ impl Core {
     }
 
     /// The hash of everything up to a revision (0: the last one), as `HashKV` asks for.
-    pub(crate) fn hash(&self, revision: i64) -> Result<HashOf, StoreError> {
+    pub(crate) fn hash(&self, revision: i64) -> Result<RevisionHash, StoreError> {
         let (hash, compacted, revision) = self.shared.state().hash(revision)?;
-        Ok(HashOf {
+        Ok(RevisionHash {
             hash,
             compacted,
             revision,
@@ -294,18 +297,22 @@ impl Core {
     }
 
     /// Who wants to know of changes.
-    pub(crate) fn watchers(&self) -> &Arc<Registry> {
+    pub(crate) fn watchers(&self) -> &Arc<WatchRegistry> {
         &self.shared.registry
     }
 
     /// The durable revisions from `from` on, at most `limit` of them, ascending. Below the compaction there is
     /// no history: then the error holds the compacted revision.
-    pub(crate) fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+    pub(crate) fn history(
+        &self,
+        from: i64,
+        limit: usize,
+    ) -> Result<Vec<Arc<RevisionChanges>>, i64> {
         self.shared.state().history(from, limit)
     }
 
-    /// As [`Core::history`], and also what lies a little before the compaction: for those who were up to date.
-    pub(crate) fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+    /// As [`StoreCore::history`], and also what lies a little before the compaction: for those who were up to date.
+    pub(crate) fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64> {
         self.shared.state().recent(from, limit)
     }
 
@@ -326,9 +333,9 @@ impl Core {
         self.writer.defragment().await
     }
 
-    async fn write(&self, command: Command) -> Result<Reply, StoreError> {
+    async fn write(&self, command: WriteCommand) -> Result<WriteReply, StoreError> {
         self.writer
-            .write(&self.shared, command, budget::ticket())
+            .write(&self.shared, command, budget::current_ticket())
             .await
     }
 
@@ -340,16 +347,16 @@ impl Core {
     }
 }
 
-impl History for Core {
+impl WatchHistory for StoreCore {
     fn header(&self) -> PbResponseHeader {
         Self::header(self)
     }
 
-    fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+    fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64> {
         Self::history(self, from, limit)
     }
 
-    fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+    fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64> {
         Self::recent(self, from, limit)
     }
 
@@ -360,23 +367,23 @@ impl History for Core {
 
 /// Makes an answer, if its connection may have another, and counts it for the request that it is of.
 fn counted<R: Message>(answer: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
-    let Some(ticket) = budget::ticket() else {
+    let Some(ticket) = budget::current_ticket() else {
         return answer();
     };
-    ticket.may_answer()?;
+    ticket.check_may_answer()?;
     let reply = answer()?;
-    ticket.answer(reply.encoded_len() as u64);
+    ticket.set_answer(reply.encoded_len() as u64);
     Ok(reply)
 }
 
-fn boxed(
-    opened: Result<(FileDisk, Image), DiskError>,
-) -> Result<(Box<dyn Disk>, Image), DiskError> {
+fn box_disk(
+    opened: Result<(FileDisk, DiskImage), DiskError>,
+) -> Result<(Box<dyn Disk>, DiskImage), DiskError> {
     opened.map(|(disk, image)| (Box::new(disk) as Box<dyn Disk>, image))
 }
 
 /// The writer answers each kind of command with its own kind of reply.
-fn mismatch(reply: &Reply) -> StoreError {
+fn mismatch(reply: &WriteReply) -> StoreError {
     StoreError::Invalid(format!("the writer answered another question: {reply:?}"))
 }
 

@@ -25,7 +25,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use directory::Claim;
+pub(crate) use directory::DirectoryClaim;
 pub use error::DiskError;
 pub(crate) use file::FileDisk;
-pub(crate) use interface::{Batch, Disk, Image};
+pub(crate) use interface::{CommitBatch, Disk, DiskImage};

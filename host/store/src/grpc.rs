@@ -1,4 +1,4 @@
-//! etcd's services, one file each, over [`crate::core::Core`].
+//! etcd's services, one file each, over [`crate::core::StoreCore`].
 //!
 //! These files turn requests into calls and results into replies. They must never decide the meaning of a key,
 //! a lease or a revision: that is `core`'s part.
@@ -22,6 +22,6 @@ mod status;
 mod txn_count;
 mod watch;
 
-pub(crate) use api::{Api, api};
-pub(crate) use context::Context;
-pub(crate) use endpoints::Endpoints;
+pub(crate) use api::{EtcdApi, build_api};
+pub(crate) use context::ServiceContext;
+pub(crate) use endpoints::EndpointList;

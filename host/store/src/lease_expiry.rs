@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::mvcc::{Command, Reply};
-use crate::shared_state::Shared;
-use crate::writer::Writer;
+use crate::mvcc::{WriteCommand, WriteReply};
+use crate::shared_state::SharedState;
+use crate::writer::StoreWriter;
 
 /// Look at least this often: a clock that is not the runtime's may jump.
 const LONGEST_NAP: Duration = Duration::from_millis(500);
@@ -18,12 +18,12 @@ const LONGEST_NAP: Duration = Duration::from_millis(500);
 const SHORTEST_NAP: Duration = Duration::from_millis(1);
 
 /// At most this many end in one write: others get their turn in between, however many were granted at once.
-const TOGETHER: usize = 1000;
+const MAX_PER_WRITE: usize = 1000;
 
 /// Ends leases until told to stop.
-pub(crate) async fn keep_ending(
-    shared: Arc<Shared>,
-    writer: Arc<Writer>,
+pub(crate) async fn end_expired_leases(
+    shared: Arc<SharedState>,
+    writer: Arc<StoreWriter>,
     cancel: CancellationToken,
 ) {
     loop {
@@ -32,13 +32,13 @@ pub(crate) async fn keep_ending(
         let mut nap = next
             .map_or(LONGEST_NAP, |next| next.since(now))
             .clamp(SHORTEST_NAP, LONGEST_NAP);
-        if due.len() > TOGETHER {
-            due.truncate(TOGETHER);
+        if due.len() > MAX_PER_WRITE {
+            due.truncate(MAX_PER_WRITE);
             nap = SHORTEST_NAP;
         }
         if !due.is_empty() {
-            match writer.write(&shared, Command::Expire(due), None).await {
-                Ok(Reply::Expire(count)) => tracing::debug!(count, "leases have run out"),
+            match writer.write(&shared, WriteCommand::Expire(due), None).await {
+                Ok(WriteReply::Expire(count)) => tracing::debug!(count, "leases have run out"),
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(%error, "leases have run out and cannot be ended yet");

@@ -1,10 +1,10 @@
 //! The client at the other end of a connection.
 
-use crate::budget::Account;
+use crate::budget::ConnectionAccount;
 
 /// How a client reached the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub(crate) enum ClientReach {
     /// Over an address, as every user of this machine can.
     Address,
     /// Over a socket that is private to its owner.
@@ -13,7 +13,7 @@ pub(crate) enum Reach {
 
 /// The other side of a connection, which its requests carry along.
 #[derive(Debug, Clone)]
-pub(crate) struct Peer {
-    pub(crate) account: Account,
-    pub(crate) reach: Reach,
+pub(crate) struct ClientPeer {
+    pub(crate) account: ConnectionAccount,
+    pub(crate) reach: ClientReach,
 }

@@ -19,6 +19,6 @@ pub(crate) mod tests;
 
 pub use in_process::InProcess;
 #[cfg(test)]
-pub(crate) use limits::Limits;
+pub(crate) use limits::ServerLimits;
 pub use listen::{Listen, ListenError};
 pub(crate) use server::Server;

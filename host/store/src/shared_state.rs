@@ -8,33 +8,38 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use etcd_client::proto::PbResponseHeader;
 use leasehold_lock::clock::{BootTime, Clock};
 
-use crate::budget::Ticket;
-use crate::disk::{Batch, Image};
+use crate::budget::RequestTicket;
+use crate::disk::{CommitBatch, DiskImage};
 use crate::error::StoreError;
-use crate::mvcc::{Command, Reply, Retention, State};
-use crate::watch::Registry;
+use crate::mvcc::{HistoryRetention, MvccState, WriteCommand, WriteReply};
+use crate::watch::WatchRegistry;
 
 /// The state and everything that describes it.
-pub(crate) struct Shared {
-    state: RwLock<State>,
-    pub(crate) registry: Arc<Registry>,
+pub(crate) struct SharedState {
+    state: RwLock<MvccState>,
+    pub(crate) registry: Arc<WatchRegistry>,
     clock: Arc<dyn Clock>,
     cluster: u64,
     member: u64,
     term: AtomicU64,
     quota: u64,
-    keep: Retention,
+    keep: HistoryRetention,
     /// Bytes on the disk, and those in use; zeros without a disk.
     size: [AtomicU64; 2],
     read_only: RwLock<Option<String>>,
 }
 
-impl Shared {
-    pub(crate) fn new(image: &Image, clock: Arc<dyn Clock>, quota: u64, keep: Retention) -> Self {
-        let registry = Arc::<Registry>::default();
+impl SharedState {
+    pub(crate) fn new(
+        image: &DiskImage,
+        clock: Arc<dyn Clock>,
+        quota: u64,
+        keep: HistoryRetention,
+    ) -> Self {
+        let registry = Arc::<WatchRegistry>::default();
         registry.begin(image.revision);
         Self {
-            state: RwLock::new(State::new(image, quota, clock.now())),
+            state: RwLock::new(MvccState::new(image, quota, clock.now())),
             registry,
             clock,
             cluster: image.cluster,
@@ -48,11 +53,11 @@ impl Shared {
     }
 
     /// The state, to read it.
-    pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
+    pub(crate) fn state(&self) -> RwLockReadGuard<'_, MvccState> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+    fn state_mut(&self) -> RwLockWriteGuard<'_, MvccState> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -65,24 +70,28 @@ impl Shared {
     }
 
     /// For the writer: carries a write out in memory, and counts its answer for the request that it is of.
-    pub(crate) fn apply(&self, command: Command, of: Option<&Ticket>) -> Result<Reply, StoreError> {
+    pub(crate) fn apply(
+        &self,
+        command: WriteCommand,
+        ticket: Option<&RequestTicket>,
+    ) -> Result<WriteReply, StoreError> {
         let now = self.now();
-        let Some(ticket) = of else {
+        let Some(ticket) = ticket else {
             return self.state_mut().apply(command, now);
         };
-        ticket.may_answer()?;
+        ticket.check_may_answer()?;
         let reply = self.state_mut().apply(command, now)?;
-        ticket.answer(reply.bytes());
+        ticket.set_answer(reply.bytes());
         Ok(reply)
     }
 
     /// For the writer: what was applied and must become durable.
-    pub(crate) fn take_batch(&self) -> Batch {
+    pub(crate) fn take_batch(&self) -> CommitBatch {
         self.state_mut().take_batch()
     }
 
     /// For the writer: shows what is durable now to readers, and wakes those who watch it.
-    pub(crate) fn publish(&self, batch: &Batch) {
+    pub(crate) fn publish(&self, batch: &CommitBatch) {
         if batch.is_empty() {
             return;
         }
@@ -93,31 +102,31 @@ impl Shared {
     }
 
     /// For the writer: gives up the oldest history when there is a tenth more than is to be kept.
-    pub(crate) fn compact_overdue(&self) -> Option<Batch> {
-        let at = self.state().overdue(self.keep)?;
+    pub(crate) fn compact_overdue(&self) -> Option<CommitBatch> {
+        let at = self.state().overdue_compaction(self.keep)?;
         self.compact(at)
     }
 
     /// For the writer: gives up history for a command that would pass the quota, if that is enough for it. What was
     /// applied before must have been published.
-    pub(crate) fn make_room(&self, command: &Command) -> Option<Batch> {
+    pub(crate) fn make_room(&self, command: &WriteCommand) -> Option<CommitBatch> {
         let at = {
             let state = self.state();
-            state.room_at(state.shortage(command))?
+            state.compaction_for(state.shortage(command))?
         };
         tracing::debug!(revision = at, "history is given up for what is written");
         self.compact(at)
     }
 
     /// For the writer: whether a command may pass the quota.
-    pub(crate) fn is_short(&self, command: &Command) -> bool {
+    pub(crate) fn is_short(&self, command: &WriteCommand) -> bool {
         self.state().shortage(command) > 0
     }
 
-    fn compact(&self, at: i64) -> Option<Batch> {
+    fn compact(&self, at: i64) -> Option<CommitBatch> {
         let now = self.now();
         let mut state = self.state_mut();
-        state.apply(Command::Compact(at), now).ok()?;
+        state.apply(WriteCommand::Compact(at), now).ok()?;
         Some(state.take_batch())
     }
 
@@ -128,13 +137,13 @@ impl Shared {
 
     /// For the writer: takes over what a disk that came back holds. False when that lacks something that was
     /// acknowledged. What it holds beyond that had an unknown outcome, and is known now.
-    pub(crate) fn reload(&self, image: &Image) -> bool {
+    pub(crate) fn reload(&self, image: &DiskImage) -> bool {
         let mut state = self.state_mut();
         let published = state.published();
         if image.revision < published || image.cluster != self.cluster {
             return false;
         }
-        *state = State::new(image, self.quota, self.clock.now());
+        *state = MvccState::new(image, self.quota, self.clock.now());
         self.term.store(image.term, Ordering::Relaxed);
         let found = state.history(published + 1, usize::MAX).unwrap_or_default();
         drop(state);

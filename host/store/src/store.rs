@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
-use crate::core::Core;
+use crate::core::StoreCore;
 use crate::error::OpenError;
 use crate::options::Options;
 use crate::serve::{InProcess, Listen, ListenError, Server};
@@ -18,9 +18,9 @@ const THREADS: usize = 4;
 /// It lives on threads of its own: whatever else the process does, leases are counted down and other processes
 /// served. What clients in this process ask is worked out where they ask it; only the disk is waited for here.
 pub struct Store {
-    core: Arc<Core>,
+    core: Arc<StoreCore>,
     server: Arc<Server>,
-    runtime: Threads,
+    runtime: StoreThreads,
 }
 
 impl Store {
@@ -29,9 +29,9 @@ impl Store {
     /// # Errors
     /// The data cannot be read, is of another kind, or another process has it open.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let runtime = Threads::start().map_err(OpenError::failed)?;
+        let runtime = StoreThreads::start().map_err(OpenError::failed)?;
         let opening = runtime.run(async {
-            let core = Core::open(options).await?;
+            let core = StoreCore::open(options).await?;
             let server = Arc::new(Server::new(Arc::clone(&core)));
             Ok((core, server))
         });
@@ -72,9 +72,9 @@ impl Store {
 }
 
 /// The store's own runtime.
-struct Threads(Option<Runtime>);
+struct StoreThreads(Option<Runtime>);
 
-impl Threads {
+impl StoreThreads {
     fn start() -> std::io::Result<Self> {
         let threads = std::thread::available_parallelism().map_or(THREADS, NonZero::get);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -100,7 +100,7 @@ impl Threads {
     }
 }
 
-impl Drop for Threads {
+impl Drop for StoreThreads {
     /// A runtime must not be waited for where others run; whatever is still there ends by itself.
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {

@@ -4,6 +4,6 @@ mod history;
 mod range_index;
 mod registry;
 
-pub(crate) use history::History;
+pub(crate) use history::WatchHistory;
 pub(crate) use range_index::RangeIndex;
-pub(crate) use registry::{Registry, Subscription, Touched};
+pub(crate) use registry::{TouchedRevisions, WatchRegistry, WatchSubscription};

@@ -10,7 +10,7 @@ use leasehold_lock::clock::{BootTime, ManualClock};
 use redb::StorageBackend;
 use tokio::task::JoinSet;
 
-use crate::core::Core;
+use crate::core::StoreCore;
 use crate::disk::faulty::FaultyDisk;
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
@@ -18,8 +18,8 @@ use crate::options::{Data, Media, Options};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn open(options: Options) -> Arc<Core> {
-    Core::open(options).await.expect("the store opens")
+async fn open(options: Options) -> Arc<StoreCore> {
+    StoreCore::open(options).await.expect("the store opens")
 }
 
 /// On a disk that outlives the store.
@@ -28,11 +28,11 @@ fn on(disk: &FaultyDisk) -> Options {
     Options::new(Data::Media(Box::new(move || Ok(disk.media()))))
 }
 
-async fn put(core: &Core, key: &str, value: &str) -> Result<i64, StoreError> {
+async fn put(core: &StoreCore, key: &str, value: &str) -> Result<i64, StoreError> {
     put_with(core, key, value, 0).await
 }
 
-async fn put_with(core: &Core, key: &str, value: &str, lease: i64) -> Result<i64, StoreError> {
+async fn put_with(core: &StoreCore, key: &str, value: &str, lease: i64) -> Result<i64, StoreError> {
     let request = PbPutRequest {
         key: key.into(),
         value: value.into(),
@@ -43,7 +43,7 @@ async fn put_with(core: &Core, key: &str, value: &str, lease: i64) -> Result<i64
     Ok(reply.header.expect("a header").revision)
 }
 
-fn get(core: &Core, key: &str) -> Option<String> {
+fn get(core: &StoreCore, key: &str) -> Option<String> {
     let request = PbRangeRequest {
         key: key.into(),
         ..PbRangeRequest::default()
@@ -131,7 +131,7 @@ async fn a_write_is_neither_acknowledged_nor_read_nor_watched_before_it_is_durab
     .await;
     assert_eq!(get(&core, "a"), None);
     assert_eq!(core.revision(), 1);
-    assert_eq!(watching.look(), None);
+    assert_eq!(watching.take_touched(), None);
     assert!(!write.is_finished());
     gated.close_gate(false);
     assert_eq!(write.await.expect("no panic"), Ok(2));
@@ -340,7 +340,7 @@ async fn a_closed_store_refuses_writes() {
 async fn a_directory_has_one_store_at_a_time() {
     let place = tempfile::tempdir().expect("a directory");
     let core = open(Options::directory(place.path())).await;
-    let second = Core::open(Options::directory(place.path())).await;
+    let second = StoreCore::open(Options::directory(place.path())).await;
     let refused = second.err().expect("a second store is refused").to_string();
     assert!(refused.contains("another process has it open"), "{refused}");
     put(&core, "a", "1").await.expect("durable");

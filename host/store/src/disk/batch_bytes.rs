@@ -13,16 +13,16 @@
 use std::sync::Arc;
 
 use super::change_bytes;
-use super::interface::Batch;
-use crate::change::Revision;
+use super::interface::CommitBatch;
+use crate::change::RevisionChanges;
 
 /// Whether a batch has a form here.
-pub(super) fn has_form(batch: &Batch) -> bool {
+pub(super) fn has_form(batch: &CommitBatch) -> bool {
     batch.compacted.is_none() && batch.dropped.is_empty()
 }
 
 /// Appends a batch's bytes.
-pub(super) fn encode(batch: &Batch, into: &mut Vec<u8>) {
+pub(super) fn encode(batch: &CommitBatch, into: &mut Vec<u8>) {
     count(batch.revisions.len(), into);
     for revision in &batch.revisions {
         into.extend_from_slice(&revision.number.to_le_bytes());
@@ -53,9 +53,9 @@ fn count(number: usize, into: &mut Vec<u8>) {
 }
 
 /// Reads a batch. Nothing, when the bytes are none, or more than one.
-pub(super) fn decode(mut bytes: &[u8]) -> Option<Batch> {
+pub(super) fn decode(mut bytes: &[u8]) -> Option<CommitBatch> {
     let from = &mut bytes;
-    let mut batch = Batch::default();
+    let mut batch = CommitBatch::default();
     for _ in 0..number(from)? {
         let revision = i64::from_le_bytes(take(from)?);
         let mut changes = Vec::new();
@@ -70,7 +70,7 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Batch> {
                 |key| key.into(),
             )?));
         }
-        batch.revisions.push(Arc::new(Revision {
+        batch.revisions.push(Arc::new(RevisionChanges {
             number: revision,
             changes: changes.into(),
         }));

@@ -7,17 +7,17 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::error::DiskError;
-use super::location::Place;
+use super::location::DiskLocation;
 
-/// Runs something that ends in redb; a panic in it becomes an error. `work` owns what it may leave broken.
-pub(super) fn caught<T>(
-    place: &Place,
+/// Runs something that ends in redb; a panic in it becomes an error. `work` owns damage it may leave broken.
+pub(super) fn catch_panic<T>(
+    location: &DiskLocation,
     work: impl FnOnce() -> Result<T, DiskError>,
 ) -> Result<T, DiskError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         Err(DiskError::Corrupt {
-            place: place.file(),
-            what: format!("it contradicts itself ({})", message(&*panic)),
+            location: location.file(),
+            damage: format!("it contradicts itself ({})", message(&*panic)),
         })
     })
 }
@@ -40,7 +40,9 @@ mod tests {
             || -> Result<(), DiskError> { panic!("a length of {}", 7) },
             || -> Result<(), DiskError> { panic!("a length of 7") },
         ] {
-            let error = caught(&Place::Medium, work).unwrap_err().to_string();
+            let error = catch_panic(&DiskLocation::Medium, work)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("(a length of 7)"), "{error}");
         }
     }

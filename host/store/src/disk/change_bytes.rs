@@ -12,22 +12,22 @@
 //! The first byte tells the form. A new form gets a new number and a new format of the file, so that an
 //! older program refuses the file as a whole. This file must never give a number another meaning.
 
-use crate::change::{Change, Key, What};
+use crate::change::{ChangeKind, KeyChange, SharedKey};
 
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 
 /// Appends a change's bytes.
-pub(super) fn encode(change: &Change, into: &mut Vec<u8>) {
-    match &change.what {
-        What::Put {
-            create,
+pub(super) fn encode(change: &KeyChange, into: &mut Vec<u8>) {
+    match &change.kind {
+        ChangeKind::Put {
+            create_revision,
             version,
             lease,
             value,
         } => {
             into.push(PUT);
-            for number in [lease, create, version] {
+            for number in [lease, create_revision, version] {
                 into.extend_from_slice(&number.to_le_bytes());
             }
             // No request comes near 4 GiB; were there such a key, reading its row would find it out.
@@ -36,7 +36,7 @@ pub(super) fn encode(change: &Change, into: &mut Vec<u8>) {
             into.extend_from_slice(&change.key);
             into.extend_from_slice(value);
         }
-        What::Delete => {
+        ChangeKind::Delete => {
             into.push(DELETE);
             into.extend_from_slice(&change.key);
         }
@@ -44,10 +44,10 @@ pub(super) fn encode(change: &Change, into: &mut Vec<u8>) {
 }
 
 /// How many bytes that are.
-pub(super) fn length(change: &Change) -> usize {
-    let head = match &change.what {
-        What::Put { value, .. } => 3 * size_of::<i64>() + size_of::<u32>() + value.len(),
-        What::Delete => 0,
+pub(super) fn encoded_length(change: &KeyChange) -> usize {
+    let head = match &change.kind {
+        ChangeKind::Put { value, .. } => 3 * size_of::<i64>() + size_of::<u32>() + value.len(),
+        ChangeKind::Delete => 0,
     };
     1 + head + change.key.len()
 }
@@ -57,33 +57,33 @@ pub(super) fn length(change: &Change) -> usize {
 pub(super) fn decode(
     (revision, sub): (i64, u32),
     bytes: &[u8],
-    key: impl FnOnce(&[u8]) -> Key,
-) -> Option<Change> {
+    key: impl FnOnce(&[u8]) -> SharedKey,
+) -> Option<KeyChange> {
     let (&form, rest) = bytes.split_first()?;
-    let (name, what) = match form {
+    let (name, kind) = match form {
         PUT => {
             let (lease, rest) = number(rest)?;
-            let (create, rest) = number(rest)?;
+            let (create_revision, rest) = number(rest)?;
             let (version, rest) = number(rest)?;
             let (length, rest) = rest.split_first_chunk()?;
             let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
             let (name, value) = rest.split_at_checked(length)?;
-            let what = What::Put {
-                create,
+            let kind = ChangeKind::Put {
+                create_revision,
                 version,
                 lease,
                 value: value.into(),
             };
-            (name, what)
+            (name, kind)
         }
-        DELETE => (rest, What::Delete),
+        DELETE => (rest, ChangeKind::Delete),
         _ => return None,
     };
-    Some(Change {
+    Some(KeyChange {
         key: key(name),
         revision,
         sub,
-        what,
+        kind,
     })
 }
 

@@ -10,18 +10,18 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Advice;
 
 use super::error::DiskError;
-use super::location::{FILE, LOG, Place};
+use super::location::{DiskLocation, FILE, LOG};
 
 /// A directory held by this process, whether or not the file in it is open.
 ///
 /// The file's own lock goes when the file is closed, and after a failed write it is closed and opened again.
 /// Between the two nobody else may begin to write: this store still answers renewals of leases meanwhile.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub(crate) struct DirectoryClaim {
     _locked: File,
 }
 
-impl Claim {
+impl DirectoryClaim {
     /// Makes the directory unless it is there, and claims it for as long as the claim lives.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl Claim {
         let locked = File::open(directory).map_err(failed)?;
         match locked.try_lock() {
             Err(TryLockError::WouldBlock) => Err(DiskError::InUse {
-                place: Place::Directory(directory.to_owned()).whole(),
+                location: DiskLocation::Directory(directory.to_owned()).whole(),
             }),
             // A file system without locks is left to redb to judge.
             Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { _locked: locked }),
@@ -42,30 +42,30 @@ impl Claim {
 
 /// The open files, and what has to be made durable besides them.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct StoreFiles {
     /// Locked until they are closed.
     pub(super) file: File,
     pub(super) log: File,
     /// Directories in which something may have been made.
-    named_in: Vec<PathBuf>,
+    changed_directories: Vec<PathBuf>,
 }
 
-impl Held {
+impl StoreFiles {
     /// Makes the directory (0700) and empty files (0600) unless they are there, and locks the files.
-    pub(super) fn take(directory: &Path) -> Result<Self, DiskError> {
-        let named_in = make(directory)?;
+    pub(super) fn open(directory: &Path) -> Result<Self, DiskError> {
+        let changed_directories = make(directory)?;
         let file = open(directory, FILE)?;
         let log = open(directory, LOG)?;
         Ok(Self {
             file,
             log,
-            named_in,
+            changed_directories,
         })
     }
 
     /// The files, and the directories whose entries must be synced once the files have their content.
     pub(super) fn split(self) -> (File, File, Vec<PathBuf>) {
-        (self.file, self.log, self.named_in)
+        (self.file, self.log, self.changed_directories)
     }
 }
 
@@ -85,7 +85,7 @@ fn open(directory: &Path, name: &str) -> Result<File, DiskError> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
             return Err(DiskError::InUse {
-                place: Place::Directory(directory.to_owned()).whole(),
+                location: DiskLocation::Directory(directory.to_owned()).whole(),
             });
         }
         Ok(()) | Err(TryLockError::Error(_)) => {}
@@ -99,8 +99,8 @@ fn open(directory: &Path, name: &str) -> Result<File, DiskError> {
 
 /// Makes a directory and what is missing above it. Returns it and every directory that got a new entry.
 fn make(directory: &Path) -> Result<Vec<PathBuf>, DiskError> {
-    let mut named_in = vec![directory.to_owned()];
-    named_in.extend(
+    let mut changed_directories = vec![directory.to_owned()];
+    changed_directories.extend(
         directory
             .ancestors()
             .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
@@ -124,7 +124,7 @@ fn make(directory: &Path) -> Result<Vec<PathBuf>, DiskError> {
                 cause,
             )
         })?;
-    Ok(named_in)
+    Ok(changed_directories)
 }
 
 /// Makes the entries of directories durable: without it a power cut may take a whole new file away.

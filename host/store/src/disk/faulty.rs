@@ -19,32 +19,32 @@ const SECTOR: usize = 512;
 /// The disk, as it is reached through one of its files; every clone is the same one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FaultyDisk {
-    state: Arc<Mutex<State>>,
-    file: Which,
+    state: Arc<Mutex<FaultyState>>,
+    file: DiskFile,
 }
 
 /// The files on it.
 #[derive(Debug, Clone, Copy, Default)]
-enum Which {
+enum DiskFile {
     #[default]
     Data,
-    Log,
+    CommitLog,
 }
 
 /// A file.
 #[derive(Default, Clone)]
-struct Content {
+struct FileContent {
     /// What a crash leaves for sure.
     durable: Vec<u8>,
     /// What is read: as if all had arrived.
     seen: Vec<u8>,
     /// What was done since the last sync, in order.
-    volatile: Vec<Op>,
+    volatile: Vec<DiskOp>,
 }
 
 #[derive(Default)]
-struct State {
-    files: [Content; 2],
+struct FaultyState {
+    files: [FileContent; 2],
     /// How many calls tried to change something.
     calls: u64,
     /// How many syncs succeeded.
@@ -60,7 +60,7 @@ struct State {
 }
 
 // The content would be megabytes in a message.
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for FaultyState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
             .field("length", &self.files[0].seen.len())
@@ -70,14 +70,14 @@ impl std::fmt::Debug for State {
 }
 
 #[derive(Debug, Clone)]
-enum Op {
+enum DiskOp {
     Write { at: usize, bytes: Vec<u8> },
     Length(usize),
 }
 
 /// What survives a crash of what was not synced.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Crash {
+pub(crate) enum CrashOutcome {
     /// Nothing.
     LosesAll,
     /// All of it: the sync was all but over.
@@ -88,7 +88,7 @@ pub(crate) enum Crash {
     KeepsAny,
 }
 
-impl Crash {
+impl CrashOutcome {
     /// One or another.
     pub(crate) fn any(rng: &mut Rng) -> Self {
         match rng.u8(..8) {
@@ -113,7 +113,7 @@ impl FaultyDisk {
 
     fn with(files: [Vec<u8>; 2]) -> Self {
         let disk = Self::new();
-        disk.state().files = files.map(|bytes| Content {
+        disk.state().files = files.map(|bytes| FileContent {
             durable: bytes.clone(),
             seen: bytes,
             volatile: Vec::new(),
@@ -126,7 +126,7 @@ impl FaultyDisk {
         Self::with(self.state().files.clone().map(|file| file.seen))
     }
 
-    /// As [`super::FileDisk::on`] takes it.
+    /// As [`super::FileDisk::open_media`] takes it.
     pub(crate) fn media(&self) -> Media {
         Media {
             data: Box::new(self.clone()),
@@ -138,7 +138,7 @@ impl FaultyDisk {
     pub(crate) fn log(&self) -> Self {
         Self {
             state: Arc::clone(&self.state),
-            file: Which::Log,
+            file: DiskFile::CommitLog,
         }
     }
 
@@ -149,7 +149,7 @@ impl FaultyDisk {
 
     /// Puts something else into the file, all of it durable.
     pub(crate) fn replace(&self, bytes: Vec<u8>) {
-        self.state().files[self.file as usize] = Content {
+        self.state().files[self.file as usize] = FileContent {
             durable: bytes.clone(),
             seen: bytes,
             volatile: Vec::new(),
@@ -193,7 +193,7 @@ impl FaultyDisk {
     }
 
     /// The disk as it is when the machine comes back. Whoever still writes to this one changes nothing there.
-    pub(crate) fn crash(&self, crash: Crash, rng: &mut Rng) -> Self {
+    pub(crate) fn crash(&self, crash: CrashOutcome, rng: &mut Rng) -> Self {
         let mut state = self.state();
         state.stopped = true;
         Self::with(
@@ -204,12 +204,12 @@ impl FaultyDisk {
         )
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FaultyState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a changing call. The last one still has its effect, which a crash may undo or tear, and no answer.
-    fn change(&self) -> io::Result<(MutexGuard<'_, State>, bool)> {
+    fn change(&self) -> io::Result<(MutexGuard<'_, FaultyState>, bool)> {
         let mut state = self.state();
         if state.stopped {
             return Err(Errno::IO.into());
@@ -221,33 +221,33 @@ impl FaultyDisk {
     }
 }
 
-impl Content {
-    fn apply(&mut self, op: Op) {
+impl FileContent {
+    fn apply(&mut self, op: DiskOp) {
         put(&mut self.seen, &op);
         self.volatile.push(op);
     }
 
-    fn survivors(&self, crash: Crash, rng: &mut Rng) -> Vec<u8> {
+    fn survivors(&self, crash: CrashOutcome, rng: &mut Rng) -> Vec<u8> {
         let mut kept = self.durable.clone();
         match crash {
-            Crash::LosesAll => {}
-            Crash::KeepsAll => {
+            CrashOutcome::LosesAll => {}
+            CrashOutcome::KeepsAll => {
                 for op in &self.volatile {
                     put(&mut kept, op);
                 }
             }
-            Crash::TearsOne if self.volatile.is_empty() => {}
-            Crash::TearsOne => {
+            CrashOutcome::TearsOne if self.volatile.is_empty() => {}
+            CrashOutcome::TearsOne => {
                 let torn = rng.usize(..self.volatile.len());
                 let (before, from) = self.volatile.split_at(torn);
                 for op in before {
                     put(&mut kept, op);
                 }
-                if let Some(Op::Write { at, bytes }) = from.first() {
+                if let Some(DiskOp::Write { at, bytes }) = from.first() {
                     overwrite(&mut kept, *at, &bytes[..rng.usize(..=bytes.len())]);
                 }
             }
-            Crash::KeepsAny => self.keep_any(&mut kept, rng),
+            CrashOutcome::KeepsAny => self.keep_any(&mut kept, rng),
         }
         kept
     }
@@ -257,17 +257,17 @@ impl Content {
         let lengths = self
             .volatile
             .iter()
-            .filter(|op| matches!(op, Op::Length(_)));
+            .filter(|op| matches!(op, DiskOp::Length(_)));
         let mut lengths = rng.usize(..=lengths.count());
         let likely = [0.1, 0.5, 0.9, 0.98][rng.usize(..4)];
         for op in &self.volatile {
             match op {
-                Op::Length(_) if lengths == 0 => {}
-                Op::Length(_) => {
+                DiskOp::Length(_) if lengths == 0 => {}
+                DiskOp::Length(_) => {
                     lengths -= 1;
                     put(kept, op);
                 }
-                Op::Write { at, bytes } => {
+                DiskOp::Write { at, bytes } => {
                     for (at, sector) in sectors(*at, bytes) {
                         let whole = rng.u8(..16) > 0;
                         let length = if whole {
@@ -298,10 +298,10 @@ fn sectors(at: usize, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
         })
 }
 
-fn put(content: &mut Vec<u8>, op: &Op) {
+fn put(content: &mut Vec<u8>, op: &DiskOp) {
     match op {
-        Op::Length(length) => content.resize(*length, 0),
-        Op::Write { at, bytes } => overwrite(content, *at, bytes),
+        DiskOp::Length(length) => content.resize(*length, 0),
+        DiskOp::Write { at, bytes } => overwrite(content, *at, bytes),
     }
 }
 
@@ -343,7 +343,7 @@ impl StorageBackend for FaultyDisk {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         let (mut state, answers) = self.change()?;
-        state.files[self.file as usize].apply(Op::Length(place(length)?));
+        state.files[self.file as usize].apply(DiskOp::Length(place(length)?));
         answers.then_some(()).ok_or(Errno::IO.into())
     }
 
@@ -370,7 +370,7 @@ impl StorageBackend for FaultyDisk {
         if let Some(left) = &mut state.space {
             *left -= fits;
         }
-        state.files[self.file as usize].apply(Op::Write {
+        state.files[self.file as usize].apply(DiskOp::Write {
             at,
             bytes: data[..fits].to_vec(),
         });

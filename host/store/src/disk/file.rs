@@ -24,16 +24,16 @@ use redb::backends::FileBackend;
 use redb::{Database, Table, WriteTransaction};
 
 use super::batch_bytes;
-use super::catch_panic::caught;
-use super::directory::{Held, sync};
+use super::catch_panic::catch_panic;
+use super::directory::{StoreFiles, sync};
 use super::error::DiskError;
-use super::interface::{Batch, Disk, Image};
-use super::load::{Found, Loaded, load, look};
-use super::location::Place;
-use super::log::{self, Log, Mark};
-use super::medium::{Content, Medium};
+use super::interface::{CommitBatch, Disk, DiskImage};
+use super::load::{FileContent, LoadedStore, inspect, load};
+use super::location::DiskLocation;
+use super::log::{self, CommitLog, GenerationMark};
+use super::medium::{MeasuredMedium, MediumContent};
 use super::recovery::{lay_out, mismatch, read_log};
-use super::rows::{bytes_of, durably, remove, write};
+use super::rows::{batch_row_bytes, durably, remove_rows, write_batches};
 use super::tables::{CHANGES, FORMAT, LEASES, META, meta};
 use crate::options::Media;
 
@@ -43,18 +43,18 @@ const CACHE: usize = 16 << 20;
 
 /// How many superfluous rows go in one transaction: each rewrites the pages it touches beside the old ones, and
 /// a large compaction must not need as much space again as it frees. It is some tens of milliseconds' work.
-const DROPS: usize = 10_000;
+const ROWS_PER_DROP: usize = 10_000;
 
 const DOING: &str = "write to";
 
 /// A store's files.
 pub(crate) struct FileDisk {
-    place: Place,
+    location: DiskLocation,
     /// Nothing once a write failed: then nobody knows what is on the disk, and nothing more is written.
     database: Option<Database>,
-    log: Log,
+    log: CommitLog,
     /// What is in the log and not in the file.
-    pending: Vec<Batch>,
+    pending: Vec<CommitBatch>,
     /// Bytes of rows that those make.
     pending_bytes: u64,
     /// A batch's bytes, kept to be used again.
@@ -64,7 +64,7 @@ pub(crate) struct FileDisk {
     /// Bytes of rows in the file.
     used: u64,
     /// How many rows are dropped in one transaction.
-    pub(super) drops: usize,
+    pub(super) rows_per_drop: usize,
 }
 
 impl FileDisk {
@@ -72,16 +72,16 @@ impl FileDisk {
     ///
     /// # Errors
     /// It is in use, is no store, is damaged or of a newer format, or the system fails.
-    pub(crate) fn open(directory: &Path) -> Result<(Self, Image), DiskError> {
-        let place = Place::Directory(directory.to_owned());
-        let (file, log, named_in) = Held::take(directory)?.split();
-        let failed = |error| DiskError::redb(&place, "open", error);
+    pub(crate) fn open(directory: &Path) -> Result<(Self, DiskImage), DiskError> {
+        let location = DiskLocation::Directory(directory.to_owned());
+        let (file, log, changed_directories) = StoreFiles::open(directory)?.split();
+        let failed = |error| DiskError::redb(&location, "open", error);
         let media = Media {
             data: Box::new(FileBackend::new(file).map_err(failed)?),
             log: Box::new(FileBackend::new(log).map_err(failed)?),
         };
-        let opened = Self::at(place, media)?;
-        sync(&named_in)?;
+        let opened = Self::open_at(location, media)?;
+        sync(&changed_directories)?;
         Ok(opened)
     }
 
@@ -89,66 +89,68 @@ impl FileDisk {
     ///
     /// # Errors
     /// As for [`FileDisk::open`].
-    pub(crate) fn on(media: Media) -> Result<(Self, Image), DiskError> {
-        Self::at(Place::Medium, media)
+    pub(crate) fn open_media(media: Media) -> Result<(Self, DiskImage), DiskError> {
+        Self::open_at(DiskLocation::Medium, media)
     }
 
-    fn at(place: Place, media: Media) -> Result<(Self, Image), DiskError> {
-        let (medium, content) = Medium::take(media.data)
-            .map_err(|cause| DiskError::io(&place.file(), "read", cause))?;
-        if content == Content::Foreign {
+    fn open_at(location: DiskLocation, media: Media) -> Result<(Self, DiskImage), DiskError> {
+        let (medium, content) = MeasuredMedium::prepare(media.data)
+            .map_err(|cause| DiskError::io(&location.file(), "read", cause))?;
+        if content == MediumContent::Foreign {
             return Err(DiskError::NotAStore {
-                place: place.file(),
+                location: location.file(),
                 found: "it does not begin as a store's file does".to_owned(),
             });
         }
         let length = medium.length();
-        let (database, found) = caught(&place, || {
+        let (database, found) = catch_panic(&location, || {
             let database = Database::builder()
                 .set_cache_size(CACHE)
                 .create_with_backend(medium)
-                .map_err(|error| DiskError::redb(&place, "open", error))?;
-            let found = look(&database, &place)?;
+                .map_err(|error| DiskError::redb(&location, "open", error))?;
+            let found = inspect(&database, &location)?;
             Ok((database, found))
         })?;
         let logged = match &found {
-            Found::Store(Some(logged)) => Some(logged),
-            Found::New | Found::Store(None) => None,
+            FileContent::Store(Some(logged)) => Some(logged),
+            FileContent::New | FileContent::Store(None) => None,
         };
-        let stamp = Log::stamp_of(&*media.log)
-            .map_err(|cause| DiskError::io(&place.log(), "read", cause))?;
+        let stamp = CommitLog::stamp_of(&*media.log)
+            .map_err(|cause| DiskError::io(&location.log(), "read", cause))?;
         let pending = if let Some(logged) = logged {
-            read_log(&place, &*media.log, logged, stamp)?
+            read_log(&location, &*media.log, logged, stamp)?
         } else {
             if let Some(stamp) = stamp.filter(|stamp| !stamp.is_first()) {
-                return Err(mismatch(&place, None, stamp));
+                return Err(mismatch(&location, None, stamp));
             }
-            lay_out(&place, &*media.log)?;
+            lay_out(&location, &*media.log)?;
             Vec::new()
         };
-        let (mark, last) = logged.map_or((Mark::NONE, 0), |logged| (logged.mark, logged.last));
+        let (mark, last) = logged.map_or((GenerationMark::NONE, 0), |logged| {
+            (logged.mark, logged.last)
+        });
         let mut disk = Self {
-            place,
+            location,
             database: Some(database),
-            log: Log::new(media.log, mark, stamp, last + pending.len() as u64),
+            log: CommitLog::new(media.log, mark, stamp, last + pending.len() as u64),
             pending,
             pending_bytes: 0,
             payload: Vec::new(),
             length,
             used: 0,
-            drops: DROPS,
+            rows_per_drop: ROWS_PER_DROP,
         };
         let image = match found {
-            Found::New => disk.begin()?,
-            Found::Store(_) => disk.resume()?,
+            FileContent::New => disk.create()?,
+            FileContent::Store(_) => disk.resume()?,
         };
         Ok((disk, image))
     }
 
     /// Makes a new store durable.
-    fn begin(&mut self) -> Result<Image, DiskError> {
-        let image = Image::fresh();
-        self.advance(|transaction| {
+    fn create(&mut self) -> Result<DiskImage, DiskError> {
+        let image = DiskImage::fresh();
+        self.begin_generation(|transaction| {
             transaction.open_table(CHANGES)?;
             transaction.open_table(LEASES)?;
             let mut numbers = transaction.open_table(META)?;
@@ -167,11 +169,11 @@ impl FileDisk {
 
     /// Takes in what a crash left in the log, counts one more opening, and drops what the last compaction could
     /// not. Nothing is written before the file was read through: what is damaged stays as it is.
-    fn resume(&mut self) -> Result<Image, DiskError> {
+    fn resume(&mut self) -> Result<DiskImage, DiskError> {
         let mut loaded = self.load()?;
         let term = loaded.image.term.saturating_add(1);
         let left = !self.pending.is_empty();
-        self.take_in(|numbers| {
+        self.apply_log(|numbers| {
             numbers.insert(meta::TERM, term)?;
             numbers.insert(meta::FORMAT, FORMAT)?;
             numbers.insert(meta::OPEN, 1)?;
@@ -180,7 +182,7 @@ impl FileDisk {
         if left {
             loaded = self.load()?;
         }
-        let Loaded {
+        let LoadedStore {
             mut image,
             superfluous,
             used,
@@ -191,27 +193,27 @@ impl FileDisk {
         Ok(image)
     }
 
-    fn load(&mut self) -> Result<Loaded, DiskError> {
+    fn load(&mut self) -> Result<LoadedStore, DiskError> {
         let Some(database) = self.database.take() else {
             return Err(self.stopped());
         };
-        let (database, loaded) = caught(&self.place, || {
-            load(&database, &self.place).map(|loaded| (database, loaded))
+        let (database, loaded) = catch_panic(&self.location, || {
+            load(&database, &self.location).map(|loaded| (database, loaded))
         })?;
         self.database = Some(database);
         Ok(loaded)
     }
 
     /// Gives redb what is in the log, which then begins anew. `also` is done in the same transaction.
-    fn take_in(
+    fn apply_log(
         &mut self,
         also: impl FnOnce(&mut Table<'_, &'static str, u64>) -> Result<(), redb::Error>,
     ) -> Result<(), DiskError> {
         let pending = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         let last = self.log.last();
-        self.advance(|transaction| {
-            let grown = write(transaction, &pending, &[])?;
+        self.begin_generation(|transaction| {
+            let grown = write_batches(transaction, &pending, &[])?;
             let mut numbers = transaction.open_table(META)?;
             numbers.insert(meta::LOGGED, last)?;
             also(&mut numbers)?;
@@ -220,7 +222,7 @@ impl FileDisk {
     }
 
     /// Runs one transaction that begins a generation. Its mark is in the log before and after it is in the file.
-    fn advance(
+    fn begin_generation(
         &mut self,
         work: impl FnOnce(&WriteTransaction) -> Result<i64, redb::Error>,
     ) -> Result<(), DiskError> {
@@ -228,7 +230,7 @@ impl FileDisk {
             return Err(self.stopped());
         }
         let announced = self.log.announce();
-        let mark = self.or_close(announced)?;
+        let mark = self.close_on_error(announced)?;
         self.transact(|transaction| {
             let grown = work(transaction)?;
             let mut numbers = transaction.open_table(META)?;
@@ -237,53 +239,53 @@ impl FileDisk {
             Ok(grown)
         })?;
         let confirmed = self.log.confirm();
-        self.or_close(confirmed)
+        self.close_on_error(confirmed)
     }
 
     /// After a failed write to the log its content is unknown, so nothing may follow.
-    fn or_close<T>(&mut self, written: io::Result<T>) -> Result<T, DiskError> {
+    fn close_on_error<T>(&mut self, written: io::Result<T>) -> Result<T, DiskError> {
         written.map_err(|cause| {
             self.close();
-            DiskError::io(&self.place.log(), DOING, cause)
+            DiskError::io(&self.location.log(), DOING, cause)
         })
     }
 
     /// Commits through the log. False when it has no room for that, ever.
-    fn append(&mut self, batch: &Batch) -> Result<bool, DiskError> {
+    fn append(&mut self, batch: &CommitBatch) -> Result<bool, DiskError> {
         self.payload.clear();
         batch_bytes::encode(batch, &mut self.payload);
-        if !Log::could_take(self.payload.len()) {
+        if !CommitLog::could_take(self.payload.len()) {
             return Ok(false);
         }
         if !self.log.has_room(self.payload.len()) {
-            self.take_in(|_| Ok(()))?;
+            self.apply_log(|_| Ok(()))?;
         }
         let appended = self.log.append(&self.payload);
-        self.or_close(appended)?;
-        self.pending_bytes += bytes_of(batch);
+        self.close_on_error(appended)?;
+        self.pending_bytes += batch_row_bytes(batch);
         self.pending.push(batch.clone());
         Ok(true)
     }
 
     /// Commits to redb, after all that is in the log.
-    fn settle(&mut self, batch: &Batch) -> Result<(), DiskError> {
+    fn commit_to_file(&mut self, batch: &CommitBatch) -> Result<(), DiskError> {
         if !self.pending.is_empty() {
-            self.take_in(|_| Ok(()))?;
+            self.apply_log(|_| Ok(()))?;
         }
         let mut dropped = batch.dropped.clone();
         dropped.sort_unstable();
         let (now, later) = dropped
-            .split_at_checked(self.drops)
+            .split_at_checked(self.rows_per_drop)
             .unwrap_or((&dropped, &[]));
         let batch = std::slice::from_ref(batch);
-        self.advance(|transaction| write(transaction, batch, now))?;
+        self.begin_generation(|transaction| write_batches(transaction, batch, now))?;
         self.drop_rows(later)
     }
 
     /// Closes the file. What redb writes then only spares the next opening a repair.
     fn close(&mut self) {
         let database = self.database.take();
-        let _ = caught(&self.place, || {
+        let _ = catch_panic(&self.location, || {
             drop(database);
             Ok(())
         });
@@ -291,15 +293,15 @@ impl FileDisk {
 
     fn stopped(&self) -> DiskError {
         DiskError::Stopped {
-            place: self.place.file(),
+            location: self.location.file(),
         }
     }
 
     /// Drops rows, oldest first: of a key that was put and then deleted the delete must go last, or a crash
     /// between two transactions would bring the key back.
     fn drop_rows(&mut self, rows: &[(i64, u32)]) -> Result<(), DiskError> {
-        for rows in rows.chunks(self.drops) {
-            self.transact(|transaction| remove(&mut transaction.open_table(CHANGES)?, rows))?;
+        for rows in rows.chunks(self.rows_per_drop) {
+            self.transact(|transaction| remove_rows(&mut transaction.open_table(CHANGES)?, rows))?;
         }
         Ok(())
     }
@@ -313,9 +315,9 @@ impl FileDisk {
             return Err(self.stopped());
         };
         // On an error the database is closed with the closure: nothing of the batch is written after that.
-        let (database, grown) = caught(&self.place, || {
+        let (database, grown) = catch_panic(&self.location, || {
             durably(&database, work)
-                .map_err(|error| DiskError::redb(&self.place, DOING, error))
+                .map_err(|error| DiskError::redb(&self.location, DOING, error))
                 .map(|grown| (database, grown))
         })?;
         self.used = self.used.saturating_add_signed(grown);
@@ -328,8 +330,8 @@ impl FileDisk {
 impl Drop for FileDisk {
     fn drop(&mut self) {
         if self.database.is_some() {
-            let _ =
-                self.take_in(|numbers| numbers.insert(meta::OPEN, 0).map(drop).map_err(Into::into));
+            let _ = self
+                .apply_log(|numbers| numbers.insert(meta::OPEN, 0).map(drop).map_err(Into::into));
         }
         self.close();
     }
@@ -339,7 +341,7 @@ impl Disk for FileDisk {
     /// Commits in one record of the log, or in one transaction of redb's; except that more rows to drop than fit
     /// in a transaction follow in others. The compaction itself is in the first: rows that a crash leaves behind
     /// are ignored when the file is read, and dropped then.
-    fn commit(&mut self, batch: &Batch) -> Result<(), DiskError> {
+    fn commit(&mut self, batch: &CommitBatch) -> Result<(), DiskError> {
         if self.database.is_none() {
             return Err(self.stopped());
         }
@@ -349,7 +351,7 @@ impl Disk for FileDisk {
         if batch_bytes::has_form(batch) && self.append(batch)? {
             return Ok(());
         }
-        self.settle(batch)
+        self.commit_to_file(batch)
     }
 
     /// Moves pages to the front of the file and shortens it. Each step is a transaction: a crash leaves the data.
@@ -357,10 +359,10 @@ impl Disk for FileDisk {
         let Some(mut database) = self.database.take() else {
             return Err(self.stopped());
         };
-        let compacted = caught(&self.place, || {
+        let compacted = catch_panic(&self.location, || {
             database
                 .compact()
-                .map_err(|error| DiskError::redb(&self.place, DOING, error))?;
+                .map_err(|error| DiskError::redb(&self.location, DOING, error))?;
             Ok(database)
         })?;
         self.database = Some(compacted);

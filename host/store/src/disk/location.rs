@@ -10,14 +10,14 @@ pub(super) const LOG: &str = "store.log";
 
 /// What a disk is called in messages.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(super) enum DiskLocation {
     /// A directory.
     Directory(PathBuf),
     /// Something that was handed in.
     Medium,
 }
 
-impl Place {
+impl DiskLocation {
     /// The file with the data.
     pub(super) fn file(&self) -> String {
         match self {

@@ -60,14 +60,14 @@ const MAGIC: u64 = u64::from_le_bytes(*b"lh-stamp");
 
 /// A generation of the two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct GenerationMark {
     /// Drawn at random: two histories that began with one backup never share it.
     pub(super) id: u64,
     /// Counts up; for messages.
     pub(super) generation: u64,
 }
 
-impl Mark {
+impl GenerationMark {
     /// The mark that precedes the first.
     pub(super) const NONE: Self = Self {
         id: 0,
@@ -84,16 +84,16 @@ impl Mark {
 
 /// Newest generation that a log knows of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct GenerationStamp {
     turn: u64,
-    pub(super) mark: Mark,
+    pub(super) mark: GenerationMark,
     /// The mark of the generation before.
     pub(super) before: u64,
     /// True if the file is known to have the mark.
     pub(super) confirmed: bool,
 }
 
-impl Stamp {
+impl GenerationStamp {
     /// True if a file with this mark belongs beside the log.
     pub(super) const fn fits(&self, mark: u64) -> bool {
         self.mark.id == mark || (!self.confirmed && self.before == mark)
@@ -101,7 +101,7 @@ impl Stamp {
 
     /// True if the log may be that of a store whose file was never written.
     pub(super) const fn is_first(&self) -> bool {
-        !self.confirmed && self.before == Mark::NONE.id
+        !self.confirmed && self.before == GenerationMark::NONE.id
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -134,7 +134,7 @@ impl Stamp {
             numbers.collect::<Vec<u64>>().try_into().ok()?;
         (magic == MAGIC).then_some(Self {
             turn,
-            mark: Mark { id, generation },
+            mark: GenerationMark { id, generation },
             before,
             confirmed: confirmed != 0,
         })
@@ -143,7 +143,7 @@ impl Stamp {
 
 /// What was found in a log.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum LogContent {
     /// These payloads, in order, follow what redb has.
     Records(Vec<Vec<u8>>),
     /// It does not have its length: it is another file, or none.
@@ -154,9 +154,9 @@ pub(super) enum Found {
 
 /// The log, open to be written to.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct CommitLog {
     medium: Box<dyn StorageBackend>,
-    stamp: Stamp,
+    stamp: GenerationStamp,
     /// The sequence of the last record.
     last: u64,
     /// Where the next record goes.
@@ -164,7 +164,7 @@ pub(super) struct Log {
     buffer: Vec<u8>,
 }
 
-impl Log {
+impl CommitLog {
     /// Makes an empty log durable, whatever was there.
     pub(super) fn lay_out(medium: &dyn StorageBackend) -> io::Result<()> {
         medium.set_len(LENGTH)?;
@@ -177,20 +177,20 @@ impl Log {
     }
 
     /// Reads the newest whole stamp. Nothing in a log of format 2, or in what is no log.
-    pub(super) fn stamp_of(medium: &dyn StorageBackend) -> io::Result<Option<Stamp>> {
+    pub(super) fn stamp_of(medium: &dyn StorageBackend) -> io::Result<Option<GenerationStamp>> {
         if medium.len()? != LENGTH {
             return Ok(None);
         }
         let mut bytes = [0; 2 * SECTOR];
         medium.read(RECORDS, &mut bytes)?;
-        let stamps = bytes.chunks(SECTOR).filter_map(Stamp::decode);
+        let stamps = bytes.chunks(SECTOR).filter_map(GenerationStamp::decode);
         Ok(stamps.max_by_key(|stamp| stamp.turn))
     }
 
     /// Reads what follows the record `after`, the last that redb was given.
-    pub(super) fn read(medium: &dyn StorageBackend, id: u64, after: u64) -> io::Result<Found> {
+    pub(super) fn read(medium: &dyn StorageBackend, id: u64, after: u64) -> io::Result<LogContent> {
         if ![RECORDS, LENGTH].contains(&medium.len()?) {
-            return Ok(Found::Missing);
+            return Ok(LogContent::Missing);
         }
         let mut bytes = vec![0; usize::try_from(RECORDS).map_err(io::Error::other)?];
         medium.read(0, &mut bytes)?;
@@ -208,7 +208,7 @@ impl Log {
         if let Some((first, _)) = records.first()
             && *first != after + 1
         {
-            return Ok(Found::Damaged(format!(
+            return Ok(LogContent::Damaged(format!(
                 "its first record is {first}, and the file beside it ends with record {after}"
             )));
         }
@@ -217,14 +217,14 @@ impl Log {
             if let Some((sequence, _)) = record(&bytes, at, id)
                 && sequence > last
             {
-                return Ok(Found::Damaged(format!(
+                return Ok(LogContent::Damaged(format!(
                     "record {sequence} is whole, and record {} before it is not",
                     last + 1
                 )));
             }
             at += SECTOR;
         }
-        Ok(Found::Records(
+        Ok(LogContent::Records(
             records.into_iter().map(|(_, payload)| payload).collect(),
         ))
     }
@@ -232,16 +232,16 @@ impl Log {
     /// Goes on after the record `last` of the generation `mark`, with the stamp that the medium has.
     pub(super) fn new(
         medium: Box<dyn StorageBackend>,
-        mark: Mark,
-        stamp: Option<Stamp>,
+        mark: GenerationMark,
+        stamp: Option<GenerationStamp>,
         last: u64,
     ) -> Self {
         Self {
             medium,
-            stamp: Stamp {
+            stamp: GenerationStamp {
                 turn: stamp.map_or(0, |stamp| stamp.turn),
                 mark,
-                before: Mark::NONE.id,
+                before: GenerationMark::NONE.id,
                 confirmed: true,
             },
             last,
@@ -251,7 +251,7 @@ impl Log {
     }
 
     /// Makes the next generation's mark durable here, before redb gets it. What is in the log stays.
-    pub(super) fn announce(&mut self) -> io::Result<Mark> {
+    pub(super) fn announce(&mut self) -> io::Result<GenerationMark> {
         // A log of format 2 has no room for stamps yet.
         if self.medium.len()? < LENGTH {
             self.medium.set_len(LENGTH)?;
@@ -268,8 +268,8 @@ impl Log {
         Ok(())
     }
 
-    fn put_stamp(&mut self, mark: Mark, before: u64, confirmed: bool) -> io::Result<()> {
-        self.stamp = Stamp {
+    fn put_stamp(&mut self, mark: GenerationMark, before: u64, confirmed: bool) -> io::Result<()> {
+        self.stamp = GenerationStamp {
             turn: self.stamp.turn + 1,
             mark,
             before,

@@ -24,34 +24,34 @@ const LONGEST_NEW: u64 = 16 * 1024 * 1024;
 
 /// A medium and its length.
 #[derive(Debug)]
-pub(super) struct Medium {
+pub(super) struct MeasuredMedium {
     inner: Box<dyn StorageBackend>,
     length: Arc<AtomicU64>,
 }
 
 /// What the first look at a medium shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum MediumContent {
     /// Nothing, or redb's file. The rest is for redb to judge.
     Usable,
     /// Something else.
     Foreign,
 }
 
-impl Medium {
+impl MeasuredMedium {
     /// Looks at a medium before redb does, and clears what an interrupted creation left behind.
     ///
     /// redb gives a new file its length first and its beginning last. A crash between the two leaves a file
     /// that redb takes for somebody else's for ever. Such a file holds nothing but zeros and a part of redb's
     /// header, so emptying it loses nothing.
-    pub(super) fn take(inner: Box<dyn StorageBackend>) -> io::Result<(Self, Content)> {
+    pub(super) fn prepare(inner: Box<dyn StorageBackend>) -> io::Result<(Self, MediumContent)> {
         let length = inner.len()?;
-        let mut content = Content::Usable;
+        let mut content = MediumContent::Usable;
         if length > 0 && !begins(&*inner, length)? {
             if was_never_finished(&*inner, length)? {
                 inner.set_len(0)?;
             } else {
-                content = Content::Foreign;
+                content = MediumContent::Foreign;
             }
         }
         let length = Arc::new(AtomicU64::new(inner.len()?));
@@ -103,7 +103,7 @@ fn was_never_finished(medium: &dyn StorageBackend, length: u64) -> io::Result<bo
     Ok(true)
 }
 
-impl StorageBackend for Medium {
+impl StorageBackend for MeasuredMedium {
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
     }

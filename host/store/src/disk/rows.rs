@@ -5,9 +5,9 @@
 use redb::{Database, Table, WriteTransaction};
 
 use super::change_bytes;
-use super::interface::Batch;
-use super::load::LEASE_BYTES;
-use super::tables::{CHANGES, LEASES, META, meta, row};
+use super::interface::CommitBatch;
+use super::load::LEASE_ROW_BYTES;
+use super::tables::{CHANGES, LEASES, META, meta, row_bytes};
 
 /// Runs one transaction. Immediate durability, one phase and no quick repair are what it begins with.
 pub(super) fn durably(
@@ -21,21 +21,21 @@ pub(super) fn durably(
 }
 
 /// The bytes of rows that a batch makes.
-pub(super) fn bytes_of(batch: &Batch) -> u64 {
+pub(super) fn batch_row_bytes(batch: &CommitBatch) -> u64 {
     let changes = batch
         .revisions
         .iter()
         .flat_map(|revision| &*revision.changes);
     let rows: u64 = changes
-        .map(|change| row(change_bytes::length(change)))
+        .map(|change| row_bytes(change_bytes::encoded_length(change)))
         .sum();
-    rows + batch.granted.len() as u64 * LEASE_BYTES
+    rows + batch.granted.len() as u64 * LEASE_ROW_BYTES
 }
 
 /// Writes batches, dropping these rows only. Gives the bytes by which the rows grew.
-pub(super) fn write(
+pub(super) fn write_batches(
     transaction: &WriteTransaction,
-    batches: &[Batch],
+    batches: &[CommitBatch],
     dropped: &[(i64, u32)],
 ) -> Result<i64, redb::Error> {
     let mut grown = 0;
@@ -53,16 +53,16 @@ pub(super) fn write(
             change_bytes::encode(change, &mut bytes);
             let replaced = changes.insert((change.revision, change.sub), bytes.as_slice())?;
             debug_assert!(replaced.is_none(), "a revision is committed once");
-            grown += row(bytes.len()).cast_signed();
+            grown += row_bytes(bytes.len()).cast_signed();
         }
         for (id, ttl) in &batch.granted {
             if leases.insert(id, ttl)?.is_none() {
-                grown += LEASE_BYTES.cast_signed();
+                grown += LEASE_ROW_BYTES.cast_signed();
             }
         }
         for id in &batch.ended {
             if leases.remove(id)?.is_some() {
-                grown -= LEASE_BYTES.cast_signed();
+                grown -= LEASE_ROW_BYTES.cast_signed();
             }
         }
         if let Some(compacted) = batch.compacted {
@@ -76,19 +76,19 @@ pub(super) fn write(
     if let Some(last) = last {
         numbers.insert(meta::REVISION, last.number.cast_unsigned())?;
     }
-    grown += remove(&mut changes, dropped)?;
+    grown += remove_rows(&mut changes, dropped)?;
     Ok(grown)
 }
 
 /// Removes rows. Gives the bytes by which the rows grew: none, or fewer than none.
-pub(super) fn remove(
+pub(super) fn remove_rows(
     changes: &mut Table<'_, (i64, u32), &'static [u8]>,
     rows: &[(i64, u32)],
 ) -> Result<i64, redb::Error> {
     let mut grown = 0;
     for at in rows {
         if let Some(bytes) = changes.remove(at)? {
-            grown -= row(bytes.value().len()).cast_signed();
+            grown -= row_bytes(bytes.value().len()).cast_signed();
         }
     }
     Ok(grown)

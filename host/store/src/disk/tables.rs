@@ -45,7 +45,7 @@ pub(super) mod meta {
 }
 
 /// The bytes that a row takes, its share of the tree's pages left out.
-pub(super) const fn row(value: usize) -> u64 {
+pub(super) const fn row_bytes(value: usize) -> u64 {
     const KEY: usize = size_of::<i64>() + size_of::<u32>();
     (KEY + value) as u64
 }

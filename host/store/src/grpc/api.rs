@@ -1,4 +1,4 @@
-//! etcd's services, one file each, over [`crate::core::Core`].
+//! etcd's services, one file each, over [`crate::core::StoreCore`].
 //!
 //! What is here turns requests into calls and answers into replies. It must never decide what a key, a
 //! lease or a revision is: that is `core`'s.
@@ -10,16 +10,16 @@ use etcd_client::proto::{
 };
 use tonic::service::Routes;
 
-use super::context::Context;
+use super::context::ServiceContext;
 use super::faults::Faults;
 use super::limits::MAX_MESSAGE_BYTES;
 use super::{auth, cluster, election, kv, lease, lock, maintenance, metered, txn_count, watch};
 
 /// What every client talks to.
-pub(crate) type Api = Faults<metered::Metered<txn_count::Counted<Routes>>>;
+pub(crate) type EtcdApi = Faults<metered::Metered<txn_count::Counted<Routes>>>;
 
 /// All services over one store.
-pub(crate) fn api(context: &Context) -> Api {
+pub(crate) fn build_api(context: &ServiceContext) -> EtcdApi {
     /// Generated servers are told their limits here, so that none is forgotten.
     macro_rules! sized {
         ($server:expr) => {

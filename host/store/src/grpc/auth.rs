@@ -12,12 +12,12 @@ use tonic::body::Body;
 
 use super::manual_service;
 use super::status::unsupported;
-use crate::core::Core;
+use crate::core::StoreCore;
 
 /// The service.
 #[derive(Clone)]
 pub(crate) struct AuthServer {
-    core: Arc<Core>,
+    core: Arc<StoreCore>,
 }
 
 /// `etcdserverpb.AuthStatusRequest`.
@@ -36,14 +36,14 @@ struct AuthStatusResponse {
 }
 
 impl AuthServer {
-    pub(crate) const fn new(core: Arc<Core>) -> Self {
+    pub(crate) const fn new(core: Arc<StoreCore>) -> Self {
         Self { core }
     }
 
     async fn answer(self, request: Request<Body>) -> Response<Body> {
         match request.uri().path() {
             "/etcdserverpb.Auth/AuthStatus" => {
-                manual_service::one(request, |_: AuthStatusRequest| {
+                manual_service::unary(request, |_: AuthStatusRequest| {
                     let reply = AuthStatusResponse {
                         header: Some(self.core.header()),
                         enabled: false,
@@ -55,14 +55,14 @@ impl AuthServer {
                 .await
             }
             "/etcdserverpb.Auth/Authenticate" => {
-                manual_service::one(request, |_: PbAuthenticateRequest| {
+                manual_service::unary(request, |_: PbAuthenticateRequest| {
                     std::future::ready(Err::<PbAuthenticateResponse, _>(
                         Status::failed_precondition("etcdserver: authentication is not enabled"),
                     ))
                 })
                 .await
             }
-            _ => manual_service::none(unsupported(
+            _ => manual_service::refuse(unsupported(
                 "has no users and no roles",
                 "only this machine reaches it, and a real etcd has both",
             )),
@@ -70,4 +70,4 @@ impl AuthServer {
     }
 }
 
-manual_service::hand_written!(AuthServer, "etcdserverpb.Auth");
+manual_service::serve_by_hand!(AuthServer, "etcdserverpb.Auth");

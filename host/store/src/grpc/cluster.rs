@@ -11,22 +11,22 @@ use etcd_client::proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::endpoints::Endpoints;
+use super::endpoints::EndpointList;
 use super::status::unsupported;
-use crate::core::Core;
-use crate::peer::Peer;
+use crate::core::StoreCore;
+use crate::peer::ClientPeer;
 
 /// What the one member is called. It tells a person that this is no etcd.
 const MEMBER_NAME: &str = "leasehold-embedded";
 
 /// The service.
 pub(crate) struct ClusterService {
-    core: Arc<Core>,
-    endpoints: Arc<Endpoints>,
+    core: Arc<StoreCore>,
+    endpoints: Arc<EndpointList>,
 }
 
 impl ClusterService {
-    pub(crate) const fn new(core: Arc<Core>, endpoints: Arc<Endpoints>) -> Self {
+    pub(crate) const fn new(core: Arc<StoreCore>, endpoints: Arc<EndpointList>) -> Self {
         Self { core, endpoints }
     }
 }
@@ -44,7 +44,10 @@ impl PbClusterService for ClusterService {
         &self,
         request: Request<PbMemberListRequest>,
     ) -> Result<Response<PbMemberListResponse>, Status> {
-        let reach = request.extensions().get::<Peer>().map(|peer| peer.reach);
+        let reach = request
+            .extensions()
+            .get::<ClientPeer>()
+            .map(|peer| peer.reach);
         let header = self.core.header();
         let member = PbMember {
             id: header.member_id,

@@ -6,16 +6,16 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::endpoints::Endpoints;
-use crate::core::Core;
+use super::endpoints::EndpointList;
+use crate::core::StoreCore;
 
 /// What the services share.
 #[derive(Clone)]
-pub(crate) struct Context {
+pub(crate) struct ServiceContext {
     /// The store.
-    pub(crate) core: Arc<Core>,
+    pub(crate) core: Arc<StoreCore>,
     /// Where it can be reached, for the list of members.
-    pub(crate) endpoints: Arc<Endpoints>,
+    pub(crate) endpoints: Arc<EndpointList>,
     /// Ends every stream and every wait.
     pub(crate) cancel: CancellationToken,
     /// What goes on behind requests.

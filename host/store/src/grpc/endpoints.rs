@@ -2,16 +2,16 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::peer::Reach;
+use crate::peer::ClientReach;
 
 /// How the endpoint of a socket begins.
 const SOCKET_SCHEME: &str = "unix://";
 
 /// Where the store can be reached at the moment.
 #[derive(Debug, Default)]
-pub(crate) struct Endpoints(Mutex<Vec<String>>);
+pub(crate) struct EndpointList(Mutex<Vec<String>>);
 
-impl Endpoints {
+impl EndpointList {
     pub(crate) fn add(&self, endpoint: &str) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(endpoint.to_owned());
@@ -19,10 +19,10 @@ impl Endpoints {
 
     /// Endpoints that a client can use, by how it reached the store. A socket is private to its owner: a client that
     /// came over one can use all, any other only addresses.
-    pub(super) fn usable(&self, reach: Option<Reach>) -> Vec<String> {
+    pub(super) fn usable(&self, reach: Option<ClientReach>) -> Vec<String> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let usable = |endpoint: &&String| {
-            reach != Some(Reach::Address) || !endpoint.starts_with(SOCKET_SCHEME)
+            reach != Some(ClientReach::Address) || !endpoint.starts_with(SOCKET_SCHEME)
         };
         all.iter().filter(usable).cloned().collect()
     }

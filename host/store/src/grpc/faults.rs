@@ -60,7 +60,7 @@ where
 
 /// A stream that a panic ends as an error would. Who asked from inside this process goes on with it on a task of
 /// their own, which has other things to do.
-pub(super) fn caught<T>(
+pub(super) fn catch_panics<T>(
     answers: impl Stream<Item = Result<T, Status>>,
 ) -> impl Stream<Item = Result<T, Status>> {
     let caught = AssertUnwindSafe(answers).catch_unwind();
@@ -137,7 +137,7 @@ mod tests {
             assert!(at < 2, "a bug");
             Ok(at)
         });
-        let heard: Vec<_> = caught(answers).collect().now_or_never().unwrap();
+        let heard: Vec<_> = catch_panics(answers).collect().now_or_never().unwrap();
         assert!(matches!(heard.as_slice(), [Ok(1), Err(_)]), "{heard:?}");
     }
 

@@ -16,7 +16,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::limits::MAX_REQUEST_BYTES;
-use crate::core::Core;
+use crate::core::StoreCore;
 use crate::error::StoreError;
 
 /// A streamed range is cut into pieces of about this many bytes.
@@ -24,11 +24,11 @@ const PIECE_BYTES: usize = 512 * 1024;
 
 /// The service.
 pub(crate) struct KvService {
-    core: Arc<Core>,
+    core: Arc<StoreCore>,
 }
 
 impl KvService {
-    pub(crate) const fn new(core: Arc<Core>) -> Self {
+    pub(crate) const fn new(core: Arc<StoreCore>) -> Self {
         Self { core }
     }
 

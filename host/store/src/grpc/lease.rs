@@ -16,16 +16,16 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::status::stopped;
-use crate::core::Core;
+use crate::core::StoreCore;
 
 /// The service.
 pub(crate) struct LeaseService {
-    core: Arc<Core>,
+    core: Arc<StoreCore>,
     cancel: CancellationToken,
 }
 
 impl LeaseService {
-    pub(crate) const fn new(core: Arc<Core>, cancel: CancellationToken) -> Self {
+    pub(crate) const fn new(core: Arc<StoreCore>, cancel: CancellationToken) -> Self {
         Self { core, cancel }
     }
 }

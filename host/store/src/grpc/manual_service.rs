@@ -13,7 +13,7 @@ use tonic::body::Body;
 use tonic::server::Grpc;
 use tonic_prost::ProstCodec;
 
-use super::faults::caught;
+use super::faults::catch_panics;
 use super::limits::MAX_MESSAGE_BYTES;
 use crate::budget;
 
@@ -27,7 +27,7 @@ where
 }
 
 /// Answers one request with one reply.
-pub(crate) async fn one<M, R, F, Fut>(request: Request<Body>, mut answer: F) -> Response<Body>
+pub(crate) async fn unary<M, R, F, Fut>(request: Request<Body>, mut answer: F) -> Response<Body>
 where
     M: Message + Default + 'static,
     R: Message + Default + 'static,
@@ -42,35 +42,38 @@ where
 }
 
 /// Answers one request with a stream of replies.
-pub(crate) async fn many<M, R, F, S>(request: Request<Body>, mut answer: F) -> Response<Body>
+pub(crate) async fn server_streaming<M, R, F, S>(
+    request: Request<Body>,
+    mut answer: F,
+) -> Response<Body>
 where
     M: Message + Default + 'static,
     R: Message + Default + 'static,
     F: FnMut(M) -> S,
     S: Stream<Item = Result<R, Status>> + Send + 'static,
 {
-    let ticket = budget::ticket();
+    let ticket = budget::current_ticket();
     let service = tower::service_fn(move |request: tonic::Request<M>| {
         let ticket = ticket.clone();
         let answers = answer(request.into_inner()).map(move |answer| {
             if let Some(ticket) = &ticket {
-                ticket.may_answer()?;
+                ticket.check_may_answer()?;
             }
             answer
         });
-        let answers = caught(answers);
+        let answers = catch_panics(answers);
         std::future::ready(Ok(tonic::Response::new(answers)))
     });
     grpc::<M, R>().server_streaming(service, request).await
 }
 
 /// The reply to a request that nobody here answers.
-pub(crate) fn none(status: Status) -> Response<Body> {
+pub(crate) fn refuse(status: Status) -> Response<Body> {
     status.into_http()
 }
 
 /// Makes a type a service: its name, and the method that answers.
-macro_rules! hand_written {
+macro_rules! serve_by_hand {
     ($server:ty, $name:literal) => {
         impl tonic::server::NamedService for $server {
             const NAME: &'static str = $name;
@@ -97,4 +100,4 @@ macro_rules! hand_written {
     };
 }
 
-pub(crate) use hand_written;
+pub(crate) use serve_by_hand;

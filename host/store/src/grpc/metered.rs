@@ -18,7 +18,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use crate::budget::{STREAM_BYTES, TICKET};
-use crate::peer::Peer;
+use crate::peer::ClientPeer;
 
 /// A service whose requests are counted.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Some(peer) = request.extensions().get::<Peer>() else {
+        let Some(peer) = request.extensions().get::<ClientPeer>() else {
             return self.0.call(request).boxed();
         };
         let cost = STREAM_BYTES + weight(request.headers());
@@ -54,7 +54,11 @@ where
         };
         let (arriving, mut messages) = (ticket.clone(), Messages::default());
         // The share grows with what arrives.
-        let count = move |data: &[u8]| arriving.message(messages.feed(data)).map_err(Status::from);
+        let count = move |data: &[u8]| {
+            arriving
+                .set_message(messages.feed(data))
+                .map_err(Status::from)
+        };
         let answering = self
             .0
             .call(request.map(|body| Body::new(Weighed { body, count })));
@@ -63,7 +67,7 @@ where
                 // And ends with the answer. The transport asks for more when there is room for it on the way, so one
                 // piece waits at a time.
                 let count = move |data: &[u8]| {
-                    ticket.answer(data.len() as u64);
+                    ticket.set_answer(data.len() as u64);
                     Ok(())
                 };
                 let answer = answering.await?;

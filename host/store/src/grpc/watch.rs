@@ -16,17 +16,17 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use self::watches::Watches;
-use super::faults::caught;
+use self::stream_watches::StreamWatches;
+use super::faults::catch_panics;
 use crate::budget;
-use crate::core::Core;
-use crate::watch::{History, Registry};
+use crate::core::StoreCore;
+use crate::watch::{WatchHistory, WatchRegistry};
 
 mod catch_up;
 mod event_batch;
+mod stream_watches;
 #[cfg(test)]
 mod tests;
-mod watches;
 
 /// How often a watch that asked for it hears that nothing happened: etcd's default. Up to a tenth is added,
 /// so that streams that came together do not all speak at once.
@@ -37,22 +37,22 @@ const REQUESTS_IN_A_ROW: u32 = 64;
 
 /// The watch service.
 pub(crate) struct WatchService {
-    history: Arc<dyn History>,
-    registry: Arc<Registry>,
+    history: Arc<dyn WatchHistory>,
+    registry: Arc<WatchRegistry>,
     cancel: CancellationToken,
     progress: Duration,
 }
 
 impl WatchService {
     /// Serves watches until cancelled, or until the store closes.
-    pub(crate) fn new(core: Arc<Core>, cancel: CancellationToken) -> Self {
+    pub(crate) fn new(core: Arc<StoreCore>, cancel: CancellationToken) -> Self {
         let registry = Arc::clone(core.watchers());
         Self::over(core, registry, cancel, PROGRESS_INTERVAL)
     }
 
     fn over(
-        history: Arc<dyn History>,
-        registry: Arc<Registry>,
+        history: Arc<dyn WatchHistory>,
+        registry: Arc<WatchRegistry>,
         cancel: CancellationToken,
         progress: Duration,
     ) -> Self {
@@ -74,13 +74,13 @@ impl WatchService {
             self.progress + jitter,
         );
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let session = Session {
-            watches: Watches::new(
+        let session = StreamSession {
+            watches: StreamWatches::new(
                 Arc::clone(&self.history),
                 Arc::clone(&self.registry),
-                budget::ticket(),
+                budget::current_ticket(),
             ),
-            told: self.registry.told(),
+            announced: self.registry.announced(),
             registry: Arc::clone(&self.registry),
             cancel: self.cancel.clone(),
             requests: Some(requests),
@@ -106,15 +106,15 @@ impl PbWatchService for WatchService {
         request: Request<Streaming<PbWatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let responses = self.stream(request.into_inner());
-        Ok(Response::new(Box::pin(caught(responses))))
+        Ok(Response::new(Box::pin(catch_panics(responses))))
     }
 }
 
 /// One stream, from both sides.
-struct Session<R> {
-    watches: Watches,
-    registry: Arc<Registry>,
-    told: watch::Receiver<i64>,
+struct StreamSession<R> {
+    watches: StreamWatches,
+    registry: Arc<WatchRegistry>,
+    announced: watch::Receiver<i64>,
     cancel: CancellationToken,
     /// None once the client has said all it will say: as in etcd, it may go on listening.
     requests: Option<R>,
@@ -124,14 +124,14 @@ struct Session<R> {
 }
 
 /// What a stream does next.
-enum Next {
+enum StreamStep {
     Stop,
     Apply(Option<Result<PbWatchRequest, Status>>),
-    Look,
+    Advance,
     Tick,
 }
 
-impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> Session<R> {
+impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> StreamSession<R> {
     /// The next response, or why there will be none.
     async fn next(&mut self) -> Result<PbWatchResponse, Status> {
         loop {
@@ -139,22 +139,22 @@ impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> Session<R> {
                 return Err(super::status::stopped());
             }
             if let Some(ticket) = &self.watches.ticket {
-                ticket.may_answer()?;
+                ticket.check_may_answer()?;
             }
             if let Some(response) = self.watches.pop() {
                 return Ok(response);
             }
             let next = self.wait().await;
             let requests = match &next {
-                Next::Apply(_) => self.in_a_row + 1,
+                StreamStep::Apply(_) => self.in_a_row + 1,
                 _ => 0,
             };
             match next {
-                Next::Stop => return Err(super::status::stopped()),
-                Next::Apply(Some(request)) => self.watches.apply(request?),
-                Next::Apply(None) => self.requests = None,
-                Next::Tick => self.watches.tick(),
-                Next::Look => {}
+                StreamStep::Stop => return Err(super::status::stopped()),
+                StreamStep::Apply(Some(request)) => self.watches.apply(request?),
+                StreamStep::Apply(None) => self.requests = None,
+                StreamStep::Tick => self.watches.tick(),
+                StreamStep::Advance => {}
             }
             // Watches that are created together then read the history together. A client that keeps asking
             // gets its events all the same.
@@ -162,9 +162,9 @@ impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> Session<R> {
             if self.in_a_row != 0 {
                 continue;
             }
-            self.watches.look();
+            self.watches.note_touched();
             if self.watches.has_work() {
-                self.watches.work();
+                self.watches.advance();
                 // Much history can go by before there is something to send.
                 tokio::task::coop::consume_budget().await;
             }
@@ -172,10 +172,10 @@ impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> Session<R> {
     }
 
     /// Waits for something to do. Requests come first: there is one answer to each, and the client waits.
-    async fn wait(&mut self) -> Next {
+    async fn wait(&mut self) -> StreamStep {
         let has_work = self.watches.has_work();
         let wants_progress = self.watches.wants_progress();
-        let awaited = self.watches.awaits().filter(|_| !has_work);
+        let awaited = self.watches.awaited_revision().filter(|_| !has_work);
         let asks = self.requests.is_some();
         let request = async {
             match &mut self.requests {
@@ -185,14 +185,14 @@ impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> Session<R> {
         };
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Next::Stop,
-            () = self.registry.closed() => Next::Stop,
-            request = request, if asks => Next::Apply(request),
-            () = self.watches.touched() => Next::Look,
-            _ = self.told.wait_for(|told| awaited.is_some_and(|awaited| *told >= awaited)),
-                if awaited.is_some() => Next::Look,
-            _ = self.ticks.tick(), if wants_progress => Next::Tick,
-            () = std::future::ready(()), if has_work => Next::Look,
+            () = self.cancel.cancelled() => StreamStep::Stop,
+            () = self.registry.closed() => StreamStep::Stop,
+            request = request, if asks => StreamStep::Apply(request),
+            () = self.watches.touched() => StreamStep::Advance,
+            _ = self.announced.wait_for(|announced| awaited.is_some_and(|awaited| *announced >= awaited)),
+                if awaited.is_some() => StreamStep::Advance,
+            _ = self.ticks.tick(), if wants_progress => StreamStep::Tick,
+            () = std::future::ready(()), if has_work => StreamStep::Advance,
         }
     }
 }

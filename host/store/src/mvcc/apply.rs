@@ -1,6 +1,6 @@
 //! Commands carried out on the state, and batches published.
 //!
-//! Writes are applied at once and published later: until [`State::publish`] no reader sees them. This file must
+//! Writes are applied at once and published later: until [`MvccState::publish`] no reader sees them. This file must
 //! never wait for anything.
 
 use etcd_client::proto::{
@@ -9,37 +9,41 @@ use etcd_client::proto::{
 };
 use leasehold_lock::clock::BootTime;
 
-use super::command::{Command, Reply};
+use super::command::{WriteCommand, WriteReply};
 use super::leases::{LONGEST_TTL, SHORTEST_TTL};
 use super::memory::LEASE_BYTES;
 use super::read::answer_fits;
 use super::size;
-use super::state::State;
-use super::txn::Write;
-use crate::disk::Batch;
+use super::state::MvccState;
+use super::txn::PendingWrite;
+use crate::disk::CommitBatch;
 use crate::error::StoreError;
 
-impl State {
+impl MvccState {
     /// Carries a write out. What is refused has changed nothing.
-    pub(crate) fn apply(&mut self, command: Command, now: BootTime) -> Result<Reply, StoreError> {
+    pub(crate) fn apply(
+        &mut self,
+        command: WriteCommand,
+        now: BootTime,
+    ) -> Result<WriteReply, StoreError> {
         match command {
-            Command::Put(request) => self.put(&request).map(Reply::Put),
-            Command::Delete(request) => self.delete(&request).map(Reply::Delete),
-            Command::Txn(request) => self.txn(&request).map(Reply::Txn),
-            Command::Compact(at) => self.compact(at).map(Reply::Compact),
-            Command::Grant(request) => self.grant(&request, now).map(Reply::Grant),
-            Command::Revoke(id) => self.revoke(id).map(Reply::Revoke),
-            Command::Expire(ids) => Ok(Reply::Expire(self.expire(&ids, now))),
+            WriteCommand::Put(request) => self.put(&request).map(WriteReply::Put),
+            WriteCommand::Delete(request) => self.delete(&request).map(WriteReply::Delete),
+            WriteCommand::Txn(request) => self.txn(&request).map(WriteReply::Txn),
+            WriteCommand::Compact(at) => self.compact(at).map(WriteReply::Compact),
+            WriteCommand::Grant(request) => self.grant(&request, now).map(WriteReply::Grant),
+            WriteCommand::Revoke(id) => self.revoke(id).map(WriteReply::Revoke),
+            WriteCommand::Expire(ids) => Ok(WriteReply::Expire(self.expire(&ids, now))),
         }
     }
 
     /// What was applied since the last time, to be made durable.
-    pub(crate) fn take_batch(&mut self) -> Batch {
+    pub(crate) fn take_batch(&mut self) -> CommitBatch {
         std::mem::take(&mut self.batch)
     }
 
     /// Shows a batch that is durable now to readers.
-    pub(crate) fn publish(&mut self, batch: &Batch) {
+    pub(crate) fn publish(&mut self, batch: &CommitBatch) {
         if let Some(last) = batch.revisions.last() {
             self.published = self.published.max(last.number);
         }
@@ -50,12 +54,12 @@ impl State {
     }
 
     fn put(&mut self, request: &PbPutRequest) -> Result<PbPutResponse, StoreError> {
-        self.has_room(size::of_put(self.applied_view(), request))?;
+        self.has_room(size::put_growth(self.applied_view(), request))?;
         // Outside of transactions etcd looks at the lease first.
         if request.lease != 0 && !self.leases.contains(request.lease) {
             return Err(StoreError::LeaseNotFound);
         }
-        let mut write = Write::new(self);
+        let mut write = PendingWrite::new(self);
         write.check_put(request)?;
         let reply = write.put(request);
         write.finish();
@@ -63,15 +67,15 @@ impl State {
     }
 
     fn delete(&mut self, request: &PbDeleteRequest) -> Result<PbDeleteResponse, StoreError> {
-        answer_fits(size::of_delete(self.applied_view(), request))?;
-        let mut write = Write::new(self);
+        answer_fits(size::delete_answer_bytes(self.applied_view(), request))?;
+        let mut write = PendingWrite::new(self);
         let reply = write.delete(request);
         write.finish();
         Ok(reply)
     }
 
     fn txn(&mut self, request: &PbTxnRequest) -> Result<PbTxnResponse, StoreError> {
-        let mut write = Write::new(self);
+        let mut write = PendingWrite::new(self);
         let reply = write.txn(request)?;
         write.finish();
         Ok(reply)
@@ -118,7 +122,7 @@ impl State {
         self.batch.ended.push(id);
         self.bytes -= LEASE_BYTES;
         self.live -= LEASE_BYTES;
-        let mut write = Write::new(self);
+        let mut write = PendingWrite::new(self);
         for key in &lease.keys {
             write.remove(key);
         }

@@ -50,8 +50,8 @@ pub(crate) fn delete(request: &PbDeleteRequest) -> Result<(), StoreError> {
 /// Whether a transaction makes sense: its parts do, there are not too many, and no key is written twice.
 pub(crate) fn txn(request: &PbTxnRequest) -> Result<(), StoreError> {
     parts(request, MOST_OPS)?;
-    Written::by(&request.success)?;
-    Written::by(&request.failure)?;
+    Written::collect(&request.success)?;
+    Written::collect(&request.failure)?;
     Ok(())
 }
 
@@ -89,7 +89,7 @@ struct Written {
 impl Written {
     /// Collects them over one branch, and refuses a key that is put twice, or put and deleted. The two
     /// branches of a nested transaction may put the same key: only one of them runs.
-    fn by(ops: &[PbTxnRequestOp]) -> Result<Self, StoreError> {
+    fn collect(ops: &[PbTxnRequestOp]) -> Result<Self, StoreError> {
         let mut written = Self::default();
         for op in ops {
             // As in etcd, a delete to the end of the keyspace is not looked at here: with it, what comes
@@ -115,8 +115,8 @@ impl Written {
     }
 
     fn add_nested(&mut self, nested: &PbTxnRequest) -> Result<(), StoreError> {
-        let then = Self::by(&nested.success)?;
-        let otherwise = Self::by(&nested.failure)?;
+        let then = Self::collect(&nested.success)?;
+        let otherwise = Self::collect(&nested.failure)?;
         for key in &then.puts {
             self.add(key.clone(), &HashSet::new())?;
         }

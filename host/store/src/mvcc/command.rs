@@ -9,7 +9,7 @@ use prost::Message as _;
 
 /// A write, as the writer gets it.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum WriteCommand {
     Put(PbPutRequest),
     Delete(PbDeleteRequest),
     Txn(PbTxnRequest),
@@ -22,7 +22,7 @@ pub(crate) enum Command {
 
 /// What a write came to. Its header's revision is filled in, the rest of it is the caller's.
 #[derive(Debug)]
-pub(crate) enum Reply {
+pub(crate) enum WriteReply {
     Put(PbPutResponse),
     Delete(PbDeleteResponse),
     Txn(PbTxnResponse),
@@ -33,7 +33,7 @@ pub(crate) enum Reply {
     Expire(usize),
 }
 
-impl Reply {
+impl WriteReply {
     /// The bytes of the answer.
     pub(crate) fn bytes(&self) -> u64 {
         let bytes = match self {

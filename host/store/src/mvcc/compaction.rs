@@ -8,9 +8,9 @@ use std::sync::Arc;
 use etcd_client::proto::PbCompactionResponse;
 
 use super::command::header_at;
-use super::memory::weight;
-use super::state::State;
-use crate::change::{Key, Revision};
+use super::memory::change_memory;
+use super::state::MvccState;
+use crate::change::{RevisionChanges, SharedKey};
 use crate::error::StoreError;
 
 /// What watchers that are nearly up to date can still read after a compaction: so many revisions, and at most
@@ -18,7 +18,7 @@ use crate::error::StoreError;
 const RECENT_REVISIONS: usize = 1_000;
 const RECENT_BYTES: u64 = 16 << 20;
 
-impl State {
+impl MvccState {
     /// Takes note that the history before a revision is not wanted any more.
     pub(super) fn compact(&mut self, at: i64) -> Result<PbCompactionResponse, StoreError> {
         let given_up = self.batch.compacted.unwrap_or(self.compacted);
@@ -50,7 +50,7 @@ impl State {
             self.bytes -= versions
                 .superfluous(compacted)
                 .iter()
-                .map(|change| weight(change))
+                .map(|change| change_memory(change))
                 .sum::<u64>();
             if versions.trim(compacted) {
                 self.index.remove(&key);
@@ -65,12 +65,16 @@ impl State {
     /// to date a moment ago and must not be told that they missed something.
     fn worth_keeping(&self) -> usize {
         let (mut recent, mut recent_bytes) = (0, 0);
-        let is_kept = |revision: &Arc<Revision>| {
+        let is_kept = |revision: &Arc<RevisionChanges>| {
             if revision.number >= self.compacted {
                 return true;
             }
             recent += 1;
-            recent_bytes += revision.changes.iter().map(|c| weight(c)).sum::<u64>();
+            recent_bytes += revision
+                .changes
+                .iter()
+                .map(|c| change_memory(c))
+                .sum::<u64>();
             recent <= RECENT_REVISIONS && recent_bytes <= RECENT_BYTES
         };
         self.log
@@ -82,13 +86,13 @@ impl State {
     }
 
     /// The keys that changed in the history kept, up to a revision; each once.
-    fn changed_until(&self, revision: i64) -> Vec<Key> {
-        let mut keys: Vec<Key> = self
+    fn changed_until(&self, revision: i64) -> Vec<SharedKey> {
+        let mut keys: Vec<SharedKey> = self
             .log
             .iter()
             .take_while(|kept| kept.number <= revision)
             .flat_map(|kept| kept.changes.iter())
-            .map(|change| Key::clone(&change.key))
+            .map(|change| SharedKey::clone(&change.key))
             .collect();
         keys.sort_unstable();
         keys.dedup();

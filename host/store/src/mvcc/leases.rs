@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use leasehold_lock::clock::BootTime;
 
-use crate::change::Key;
+use crate::change::SharedKey;
 
 /// A shorter TTL is granted as this one. etcd derives it from its election timeout; with the default it is this.
 pub(super) const SHORTEST_TTL: i64 = 2;
@@ -17,16 +17,16 @@ pub(super) const LONGEST_TTL: i64 = 9_000_000_000;
 
 /// A lease and what hangs on it.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct LeaseEntry {
     /// In seconds.
     pub(super) ttl: i64,
     /// Renewed through a shared reference: a renewal is no write.
     deadline: AtomicU64,
     /// Its keys in order: they are deleted in this order.
-    pub(super) keys: BTreeSet<Key>,
+    pub(super) keys: BTreeSet<SharedKey>,
 }
 
-impl Lease {
+impl LeaseEntry {
     fn new(ttl: i64, now: BootTime) -> Self {
         let lease = Self {
             ttl,
@@ -50,16 +50,16 @@ impl Lease {
 
 /// Every lease.
 #[derive(Debug, Default)]
-pub(super) struct Leases(HashMap<i64, Lease>);
+pub(super) struct LeaseTable(HashMap<i64, LeaseEntry>);
 
-impl Leases {
+impl LeaseTable {
     /// The leases of an image, each with its full TTL ahead of it.
     pub(super) fn restarted(image: &BTreeMap<i64, i64>, now: BootTime) -> Self {
-        let lease = |(id, ttl): (&i64, &i64)| (*id, Lease::new(*ttl, now));
+        let lease = |(id, ttl): (&i64, &i64)| (*id, LeaseEntry::new(*ttl, now));
         Self(image.iter().map(lease).collect())
     }
 
-    pub(super) fn get(&self, id: i64) -> Option<&Lease> {
+    pub(super) fn get(&self, id: i64) -> Option<&LeaseEntry> {
         self.0.get(&id)
     }
 
@@ -68,10 +68,10 @@ impl Leases {
     }
 
     pub(super) fn grant(&mut self, id: i64, ttl: i64, now: BootTime) {
-        self.0.insert(id, Lease::new(ttl, now));
+        self.0.insert(id, LeaseEntry::new(ttl, now));
     }
 
-    pub(super) fn end(&mut self, id: i64) -> Option<Lease> {
+    pub(super) fn end(&mut self, id: i64) -> Option<LeaseEntry> {
         self.0.remove(&id)
     }
 
@@ -82,9 +82,9 @@ impl Leases {
         Some(lease.ttl)
     }
 
-    pub(super) fn attach(&mut self, id: i64, key: &Key) {
+    pub(super) fn attach(&mut self, id: i64, key: &SharedKey) {
         if let Some(lease) = self.0.get_mut(&id) {
-            lease.keys.insert(Key::clone(key));
+            lease.keys.insert(SharedKey::clone(key));
         }
     }
 

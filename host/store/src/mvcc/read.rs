@@ -10,15 +10,15 @@ use std::sync::Arc;
 
 use etcd_client::proto::{PbRangeRequest, PbRangeResponse, PbResponseHeader};
 
-use super::versions::Versions;
-use crate::change::{Change, Key, What};
+use super::versions::KeyVersions;
+use crate::change::{ChangeKind, KeyChange, SharedKey};
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
 
 /// The keys as seen from one revision, and how far back it can look.
 #[derive(Clone, Copy)]
-pub(crate) struct View<'a> {
-    pub(super) index: &'a BTreeMap<Key, Versions>,
+pub(crate) struct KeyView<'a> {
+    pub(super) index: &'a BTreeMap<SharedKey, KeyVersions>,
     /// What "now" means.
     pub(super) revision: i64,
     pub(super) compacted: i64,
@@ -28,13 +28,13 @@ const NONE: i32 = 0;
 const ASCEND: i32 = 1;
 const BY_KEY: i32 = 0;
 
-impl<'a> View<'a> {
+impl<'a> KeyView<'a> {
     /// The live keys of a range at a revision, in order.
     pub(super) fn live(
         self,
         range: &KeyRange,
         revision: i64,
-    ) -> impl Iterator<Item = &'a Arc<Change>> + use<'a> {
+    ) -> impl Iterator<Item = &'a Arc<KeyChange>> + use<'a> {
         bounds(range)
             .map(|bounds| self.index.range::<[u8], _>(bounds))
             .into_iter()
@@ -43,12 +43,12 @@ impl<'a> View<'a> {
     }
 
     /// The live key of this name, now.
-    pub(super) fn get(self, key: &[u8]) -> Option<&'a Arc<Change>> {
+    pub(super) fn get(self, key: &[u8]) -> Option<&'a Arc<KeyChange>> {
         self.index.get(key)?.live_at(self.revision)
     }
 
     /// What a key was just before a revision, unless the history does not go back that far.
-    pub(crate) fn before(self, key: &[u8], revision: i64) -> Option<&'a Arc<Change>> {
+    pub(crate) fn before(self, key: &[u8], revision: i64) -> Option<&'a Arc<KeyChange>> {
         if revision <= self.compacted {
             return None;
         }
@@ -102,7 +102,7 @@ impl<'a> View<'a> {
     fn select(self, request: &PbRangeRequest) -> Result<Selected<'a>, StoreError> {
         let revision = self.resolve(request.revision)?;
         let range = KeyRange::new(&request.key, &request.range_end);
-        let mut found: Vec<&Arc<Change>> = Vec::new();
+        let mut found: Vec<&Arc<KeyChange>> = Vec::new();
         let mut count = 0_usize;
         if request.count_only {
             count = self.live(&range, revision).count();
@@ -134,7 +134,7 @@ impl<'a> View<'a> {
 
 /// What a range request found.
 struct Selected<'a> {
-    found: Vec<&'a Arc<Change>>,
+    found: Vec<&'a Arc<KeyChange>>,
     count: usize,
     more: bool,
 }
@@ -164,8 +164,12 @@ pub(crate) const fn answer_fits(bytes: u64) -> Result<(), StoreError> {
 }
 
 /// About how many bytes of an answer a key takes.
-pub(super) fn shown_bytes(change: &Change, keys_only: bool) -> u64 {
-    let value = if keys_only { 0 } else { parts(change).2.len() };
+pub(super) fn shown_bytes(change: &KeyChange, keys_only: bool) -> u64 {
+    let value = if keys_only {
+        0
+    } else {
+        put_fields(change).2.len()
+    };
     (change.key.len() + value) as u64 + SHOWN_OVERHEAD
 }
 
@@ -190,7 +194,7 @@ const fn filters(request: &PbRangeRequest) -> bool {
         || request.max_create_revision != 0
 }
 
-fn passes(request: &PbRangeRequest, change: &Change) -> bool {
+fn passes(request: &PbRangeRequest, change: &KeyChange) -> bool {
     let within =
         |value: i64, min: i64, max: i64| (min == 0 || value >= min) && (max == 0 || value <= max);
     within(
@@ -198,21 +202,22 @@ fn passes(request: &PbRangeRequest, change: &Change) -> bool {
         request.min_mod_revision,
         request.max_mod_revision,
     ) && within(
-        parts(change).0,
+        put_fields(change).0,
         request.min_create_revision,
         request.max_create_revision,
     )
 }
 
-fn sort(request: &PbRangeRequest, found: &mut [&Arc<Change>]) {
+fn sort(request: &PbRangeRequest, found: &mut [&Arc<KeyChange>]) {
     let order = match (request.sort_target, request.sort_order) {
         // Already so.
         (BY_KEY, NONE | ASCEND) => return,
         (_, NONE) => ASCEND,
         (_, order) => order,
     };
-    let by = |a: &Change, b: &Change| -> Ordering {
-        let ((a_create, a_version, a_value), (b_create, b_version, b_value)) = (parts(a), parts(b));
+    let by = |a: &KeyChange, b: &KeyChange| -> Ordering {
+        let ((a_create, a_version, a_value), (b_create, b_version, b_value)) =
+            (put_fields(a), put_fields(b));
         match request.sort_target {
             BY_KEY => a.key.cmp(&b.key),
             1 => a_version.cmp(&b_version),
@@ -229,14 +234,14 @@ fn sort(request: &PbRangeRequest, found: &mut [&Arc<Change>]) {
 }
 
 /// Create revision, version and value.
-fn parts(change: &Change) -> (i64, i64, &[u8]) {
-    match &change.what {
-        What::Put {
-            create,
+fn put_fields(change: &KeyChange) -> (i64, i64, &[u8]) {
+    match &change.kind {
+        ChangeKind::Put {
+            create_revision,
             version,
             value,
             ..
-        } => (*create, *version, value),
-        What::Delete => (0, 0, &[]),
+        } => (*create_revision, *version, value),
+        ChangeKind::Delete => (0, 0, &[]),
     }
 }

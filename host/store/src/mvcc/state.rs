@@ -1,6 +1,6 @@
 //! The whole state, and what each kind of write does to it.
 //!
-//! Writes are applied at once and published later: until [`State::publish`] nobody who reads sees them.
+//! Writes are applied at once and published later: until [`MvccState::publish`] nobody who reads sees them.
 //! This file must never wait for anything.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,25 +13,25 @@ use etcd_client::proto::{
 use leasehold_lock::clock::BootTime;
 
 use super::command::header_at;
-use super::leases::Leases;
-use super::memory::{LEASE_BYTES, weight};
-use super::read::View;
-use super::versions::Versions;
-use crate::change::{Key, Revision};
-use crate::disk::{Batch, Image};
+use super::leases::LeaseTable;
+use super::memory::{LEASE_BYTES, change_memory};
+use super::read::KeyView;
+use super::versions::KeyVersions;
+use crate::change::{RevisionChanges, SharedKey};
+use crate::disk::{CommitBatch, DiskImage};
 
 /// Keys, history and leases.
 #[derive(Debug)]
-pub(crate) struct State {
-    pub(super) index: BTreeMap<Key, Versions>,
+pub(crate) struct MvccState {
+    pub(super) index: BTreeMap<SharedKey, KeyVersions>,
     /// Every revision from the compacted one on, and some before it, without gaps.
-    pub(super) log: VecDeque<Arc<Revision>>,
+    pub(super) log: VecDeque<Arc<RevisionChanges>>,
     /// The last revision applied.
     pub(super) applied: i64,
     /// The last revision that is durable.
     pub(super) published: i64,
     pub(super) compacted: i64,
-    pub(super) leases: Leases,
+    pub(super) leases: LeaseTable,
     /// About what keys, values and history take in memory.
     pub(super) bytes: u64,
     /// How many of them the keys' present values and the leases take; the others are history.
@@ -39,39 +39,39 @@ pub(crate) struct State {
     /// Whether something was refused for lack of room, and there is little still.
     pub(super) is_full: bool,
     /// Applied and not yet taken for the disk.
-    pub(super) batch: Batch,
+    pub(super) batch: CommitBatch,
     pub(super) quota: u64,
 }
 
-impl State {
+impl MvccState {
     /// The state that an image describes. Leases have their full TTL ahead of them.
-    pub(crate) fn new(image: &Image, quota: u64, now: BootTime) -> Self {
+    pub(crate) fn new(image: &DiskImage, quota: u64, now: BootTime) -> Self {
         let mut state = Self {
             index: BTreeMap::new(),
             log: VecDeque::new(),
             applied: image.revision,
             published: image.revision,
             compacted: image.compacted,
-            leases: Leases::restarted(&image.leases, now),
+            leases: LeaseTable::restarted(&image.leases, now),
             bytes: 0,
             live: 0,
             is_full: false,
-            batch: Batch::default(),
+            batch: CommitBatch::default(),
             quota,
         };
         let later = image.changes.chunk_by(|a, b| a.revision == b.revision);
         for changes in later {
             let number = changes.first().map_or(0, |change| change.revision);
             for change in changes {
-                state.bytes += weight(change);
+                state.bytes += change_memory(change);
                 state
                     .index
-                    .entry(Key::clone(&change.key))
+                    .entry(SharedKey::clone(&change.key))
                     .or_default()
                     .push(Arc::clone(change));
             }
             if number >= image.compacted {
-                state.log.push_back(Arc::new(Revision {
+                state.log.push_back(Arc::new(RevisionChanges {
                     number,
                     changes: changes.into(),
                 }));
@@ -80,7 +80,7 @@ impl State {
         for (key, versions) in &state.index {
             if let Some(change) = versions.live_at(image.revision) {
                 state.leases.attach(change.lease(), key);
-                state.live += weight(change);
+                state.live += change_memory(change);
             }
         }
         let leases = image.leases.len() as u64 * LEASE_BYTES;
@@ -90,8 +90,8 @@ impl State {
     }
 
     /// The keys as readers may see them: what is durable.
-    pub(crate) const fn view(&self) -> View<'_> {
-        View {
+    pub(crate) const fn view(&self) -> KeyView<'_> {
+        KeyView {
             index: &self.index,
             revision: self.published,
             compacted: self.compacted,
@@ -109,8 +109,8 @@ impl State {
     }
 
     /// The keys with everything applied.
-    pub(super) const fn applied_view(&self) -> View<'_> {
-        View {
+    pub(super) const fn applied_view(&self) -> KeyView<'_> {
+        KeyView {
             index: &self.index,
             revision: self.applied,
             compacted: self.compacted,
@@ -118,20 +118,24 @@ impl State {
     }
 
     /// About what the data takes in memory, and whether writes are refused because that is all it may.
-    pub(crate) const fn weight(&self) -> (u64, bool) {
+    pub(crate) const fn memory_use(&self) -> (u64, bool) {
         (self.bytes, self.is_full)
     }
 
     /// The durable revisions from `from` on, at most `limit`; below the compaction there are none.
-    pub(crate) fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+    pub(crate) fn history(
+        &self,
+        from: i64,
+        limit: usize,
+    ) -> Result<Vec<Arc<RevisionChanges>>, i64> {
         if from < self.compacted {
             return Err(self.compacted);
         }
         self.recent(from, limit)
     }
 
-    /// As [`State::history`], and also what lies a little before the compaction, while it is still there.
-    pub(crate) fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+    /// As [`MvccState::history`], and also what lies a little before the compaction, while it is still there.
+    pub(crate) fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64> {
         let first = self.log.front().map_or(0, |revision| revision.number);
         if from < self.compacted.min(first) {
             return Err(self.compacted);

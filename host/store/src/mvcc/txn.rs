@@ -11,12 +11,12 @@ use etcd_client::proto::{
 };
 
 use super::command::header_at;
-use super::memory::weight;
-use super::path::{Path, Run, Step};
-use super::read::{View, answer_fits};
+use super::memory::change_memory;
+use super::read::{KeyView, answer_fits};
 use super::size;
-use super::state::State;
-use crate::change::{Change, Key, Revision, What};
+use super::state::MvccState;
+use super::txn_path::{OpRunner, TxnPath, TxnStep};
+use crate::change::{ChangeKind, KeyChange, RevisionChanges, SharedKey};
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
 
@@ -40,10 +40,10 @@ fn any(request: &PbTxnRequest, is: &dyn Fn(&PbTxnOpRequest) -> bool) -> bool {
 
 /// Answers a transaction that writes nothing, from what is durable.
 pub(crate) fn read_only(
-    view: View<'_>,
+    view: KeyView<'_>,
     request: &PbTxnRequest,
 ) -> Result<PbTxnResponse, StoreError> {
-    let path = Path::decide(view, request);
+    let path = TxnPath::decide(view, request);
     path.check_ranges(view)?;
     let mut reader = Reader { view, bytes: 0 };
     let (succeeded, responses) = path.run(&mut reader)?;
@@ -55,12 +55,12 @@ pub(crate) fn read_only(
 }
 
 struct Reader<'a> {
-    view: View<'a>,
+    view: KeyView<'a>,
     /// Of the answer so far.
     bytes: u64,
 }
 
-impl Run for Reader<'_> {
+impl OpRunner for Reader<'_> {
     fn run(&mut self, op: &PbTxnOpRequest) -> Result<PbTxnOpResponse, StoreError> {
         match op {
             PbTxnOpRequest::RequestRange(range) => {
@@ -75,13 +75,13 @@ impl Run for Reader<'_> {
 }
 
 /// A write under way.
-pub(super) struct Write<'s> {
-    state: &'s mut State,
-    changes: Vec<Arc<Change>>,
+pub(super) struct PendingWrite<'s> {
+    state: &'s mut MvccState,
+    changes: Vec<Arc<KeyChange>>,
 }
 
-impl<'s> Write<'s> {
-    pub(super) fn new(state: &'s mut State) -> Self {
+impl<'s> PendingWrite<'s> {
+    pub(super) fn new(state: &'s mut MvccState) -> Self {
         Self {
             state,
             changes: Vec::new(),
@@ -103,8 +103,8 @@ impl<'s> Write<'s> {
     }
 
     /// The keys as this write sees them: with everything applied, and its own changes.
-    pub(super) const fn view(&self) -> View<'_> {
-        View {
+    pub(super) const fn view(&self) -> KeyView<'_> {
+        KeyView {
             index: &self.state.index,
             revision: self.revision(),
             compacted: self.state.compacted,
@@ -117,7 +117,7 @@ impl<'s> Write<'s> {
             return;
         }
         self.state.applied += 1;
-        let revision = Arc::new(Revision {
+        let revision = Arc::new(RevisionChanges {
             number: self.state.applied,
             changes: self.changes.into(),
         });
@@ -126,10 +126,10 @@ impl<'s> Write<'s> {
     }
 
     pub(super) fn txn(&mut self, request: &PbTxnRequest) -> Result<PbTxnResponse, StoreError> {
-        let path = Path::decide(self.view(), request);
+        let path = TxnPath::decide(self.view(), request);
         self.check_puts(&path)?;
         path.check_ranges(self.view())?;
-        self.state.has_room(size::growth(self.view(), &path))?;
+        self.state.has_room(size::path_growth(self.view(), &path))?;
         size::check_answer(self.view(), self.state.bytes, &path)?;
         let (succeeded, responses) = path.run(self)?;
         Ok(PbTxnResponse {
@@ -139,11 +139,11 @@ impl<'s> Write<'s> {
         })
     }
 
-    fn check_puts(&self, path: &Path<'_>) -> Result<(), StoreError> {
+    fn check_puts(&self, path: &TxnPath<'_>) -> Result<(), StoreError> {
         path.steps.iter().try_for_each(|step| match step {
-            Step::Op(PbTxnOpRequest::RequestPut(put)) => self.check_put(put),
-            Step::Op(_) => Ok(()),
-            Step::Nested(path) => self.check_puts(path),
+            TxnStep::Op(PbTxnOpRequest::RequestPut(put)) => self.check_put(put),
+            TxnStep::Op(_) => Ok(()),
+            TxnStep::Nested(path) => self.check_puts(path),
         })
     }
 
@@ -165,17 +165,17 @@ impl<'s> Write<'s> {
             Some(change) if request.prev_kv => Some(change.key_value(false)),
             _ => None,
         };
-        let (mut create, mut version) = (number, 1);
+        let (mut create_revision, mut version) = (number, 1);
         let mut lease = request.lease;
         let mut value: Option<Box<[u8]>> = None;
-        if let Some(What::Put {
-            create: c,
+        if let Some(ChangeKind::Put {
+            create_revision: c,
             version: v,
             lease: l,
             value: bytes,
-        }) = previous.as_ref().map(|change| &change.what)
+        }) = previous.as_ref().map(|change| &change.kind)
         {
-            (create, version) = (*c, *v + 1);
+            (create_revision, version) = (*c, *v + 1);
             if request.ignore_lease {
                 lease = *l;
             }
@@ -185,13 +185,13 @@ impl<'s> Write<'s> {
         }
         let key = previous.map_or_else(
             || self.known_key(&request.key),
-            |change| Key::clone(&change.key),
+            |change| SharedKey::clone(&change.key),
         );
         let value = value.unwrap_or_else(|| request.value.as_slice().into());
         self.record(
             key,
-            What::Put {
-                create,
+            ChangeKind::Put {
+                create_revision,
                 version,
                 lease,
                 value,
@@ -211,7 +211,7 @@ impl<'s> Write<'s> {
             .map(Arc::clone)
             .collect();
         for change in &found {
-            self.record(Key::clone(&change.key), What::Delete);
+            self.record(SharedKey::clone(&change.key), ChangeKind::Delete);
         }
         PbDeleteResponse {
             header: Some(header_at(self.revision())),
@@ -225,38 +225,42 @@ impl<'s> Write<'s> {
     }
 
     /// Deletes one key, if it is there.
-    pub(super) fn remove(&mut self, key: &Key) {
+    pub(super) fn remove(&mut self, key: &SharedKey) {
         if self.view().get(key).is_some() {
-            self.record(Key::clone(key), What::Delete);
+            self.record(SharedKey::clone(key), ChangeKind::Delete);
         }
     }
 
     /// The key as the index has it, so that its bytes are kept once.
-    fn known_key(&self, key: &[u8]) -> Key {
+    fn known_key(&self, key: &[u8]) -> SharedKey {
         match self.state.index.get_key_value(key) {
-            Some((known, _)) => Key::clone(known),
+            Some((known, _)) => SharedKey::clone(known),
             None => key.into(),
         }
     }
 
-    fn record(&mut self, key: Key, what: What) {
+    fn record(&mut self, key: SharedKey, kind: ChangeKind) {
         let revision = self.number();
         let (before, replaced) = self
             .view()
             .get(&key)
-            .map_or((0, 0), |change| (change.lease(), weight(change)));
-        let change = Arc::new(Change {
-            key: Key::clone(&key),
+            .map_or((0, 0), |change| (change.lease(), change_memory(change)));
+        let change = Arc::new(KeyChange {
+            key: SharedKey::clone(&key),
             revision,
             sub: u32::try_from(self.changes.len()).unwrap_or(u32::MAX),
-            what,
+            kind,
         });
         if before != change.lease() {
             self.state.leases.detach(before, &key);
             self.state.leases.attach(change.lease(), &key);
         }
-        self.state.bytes += weight(&change);
-        self.state.live += if change.is_put() { weight(&change) } else { 0 };
+        self.state.bytes += change_memory(&change);
+        self.state.live += if change.is_put() {
+            change_memory(&change)
+        } else {
+            0
+        };
         self.state.live -= replaced;
         self.state
             .index
@@ -267,7 +271,7 @@ impl<'s> Write<'s> {
     }
 }
 
-impl Run for Write<'_> {
+impl OpRunner for PendingWrite<'_> {
     fn run(&mut self, op: &PbTxnOpRequest) -> Result<PbTxnOpResponse, StoreError> {
         Ok(match op {
             PbTxnOpRequest::RequestRange(range) => {

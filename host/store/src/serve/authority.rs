@@ -28,7 +28,7 @@ const AUTHORITY: usize = 1;
 const READ_BYTES: usize = 16 * 1024;
 
 /// A connection whose requests are addressed to nobody in particular.
-pub(super) struct Readdressed<IO> {
+pub(super) struct AuthorityRewriter<IO> {
     io: IO,
     frames: Frames,
     /// Read and rewritten, not yet taken; and how much of it has been.
@@ -36,7 +36,7 @@ pub(super) struct Readdressed<IO> {
     taken: usize,
 }
 
-impl<IO> Readdressed<IO> {
+impl<IO> AuthorityRewriter<IO> {
     pub(super) fn new(io: IO) -> Self {
         Self {
             io,
@@ -47,7 +47,7 @@ impl<IO> Readdressed<IO> {
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Readdressed<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for AuthorityRewriter<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -74,7 +74,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Readdressed<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Readdressed<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for AuthorityRewriter<IO> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -11,36 +11,40 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-use crate::peer::Peer;
+use crate::peer::ClientPeer;
 
 /// How every HTTP/2 connection opens.
 pub(super) const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection that arrived, and the place it takes until it ends.
-pub(crate) struct Arrived<IO> {
+pub(crate) struct ArrivedConnection<IO> {
     pub(crate) io: IO,
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) slot: OwnedSemaphorePermit,
 }
 
 /// A connection as the transport sees it.
-pub(crate) struct Connection<IO> {
+pub(crate) struct ServedConnection<IO> {
     /// What is left of the greeting, which was read already.
     greeting: &'static [u8],
     io: IO,
-    peer: Peer,
+    peer: ClientPeer,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    _place: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
 
-impl<IO> Connection<IO> {
+impl<IO> ServedConnection<IO> {
     /// One that has greeted, and ends when it is cut.
-    pub(crate) fn new(arrived: Arrived<IO>, peer: Peer, cut: &CancellationToken) -> Self {
+    pub(crate) fn new(
+        arrived: ArrivedConnection<IO>,
+        peer: ClientPeer,
+        cut: &CancellationToken,
+    ) -> Self {
         Self {
             greeting: &PREFACE,
             io: arrived.io,
             peer,
             cut: Box::pin(cut.clone().cancelled_owned()),
-            _place: arrived.place,
+            _slot: arrived.slot,
         }
     }
 
@@ -57,7 +61,7 @@ impl<IO> Connection<IO> {
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for ServedConnection<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -76,7 +80,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Connection<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for ServedConnection<IO> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -111,10 +115,10 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Connection<IO> {
     }
 }
 
-impl<IO> Connected for Connection<IO> {
-    type ConnectInfo = Peer;
+impl<IO> Connected for ServedConnection<IO> {
+    type ConnectInfo = ClientPeer;
 
-    fn connect_info(&self) -> Peer {
+    fn connect_info(&self) -> ClientPeer {
         self.peer.clone()
     }
 }

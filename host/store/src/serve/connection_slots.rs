@@ -14,9 +14,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_stream::Stream;
 
-use super::authority::Readdressed;
-use super::connection::Arrived;
-use super::socket::Socket;
+use super::authority::AuthorityRewriter;
+use super::connection::ArrivedConnection;
+use super::socket::OwnedSocket;
 
 /// How long to wait after the system would not give us a connection: mostly it is out of descriptors.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
@@ -46,7 +46,7 @@ impl Accept for TcpListener {
     }
 }
 
-impl Accept for Socket {
+impl Accept for OwnedSocket {
     type Io = tokio::net::UnixStream;
 
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Self::Io>> {
@@ -57,7 +57,7 @@ impl Accept for Socket {
 }
 
 /// The places of all listeners of one kind.
-pub(super) struct Places {
+pub(super) struct ConnectionSlots {
     free: Arc<Semaphore>,
     most: usize,
     /// How long a connection waits for a place.
@@ -66,7 +66,7 @@ pub(super) struct Places {
     failed: Warning,
 }
 
-impl Places {
+impl ConnectionSlots {
     pub(super) fn new(most: usize, patience: Duration) -> Self {
         Self {
             free: Arc::new(Semaphore::new(most)),
@@ -87,15 +87,15 @@ impl Places {
     pub(super) fn incoming<L: Accept>(
         self: &Arc<Self>,
         listener: L,
-    ) -> impl Stream<Item = Arrived<Readdressed<L::Io>>> + Send + use<L> {
-        stream::unfold((listener, Arc::clone(self)), async |(listener, places)| {
-            let place = places.take(&listener).await?;
-            let io = places.accept(&listener).await;
-            let arrived = Arrived {
-                io: Readdressed::new(io),
-                place,
+    ) -> impl Stream<Item = ArrivedConnection<AuthorityRewriter<L::Io>>> + Send + use<L> {
+        stream::unfold((listener, Arc::clone(self)), async |(listener, slots)| {
+            let slot = slots.take(&listener).await?;
+            let io = slots.accept(&listener).await;
+            let arrived = ArrivedConnection {
+                io: AuthorityRewriter::new(io),
+                slot,
             };
-            Some((arrived, (listener, places)))
+            Some((arrived, (listener, slots)))
         })
     }
 
@@ -103,13 +103,13 @@ impl Places {
     /// once: a client that sees the end tries again, one that sees nothing waits for ever.
     async fn take<L: Accept>(&self, listener: &L) -> Option<OwnedSemaphorePermit> {
         let free = || Arc::clone(&self.free).acquire_owned();
-        if let Ok(place) = tokio::time::timeout(self.patience, free()).await {
-            return place.ok();
+        if let Ok(slot) = tokio::time::timeout(self.patience, free()).await {
+            return slot.ok();
         }
         loop {
             tokio::select! {
                 biased;
-                place = free() => return place.ok(),
+                slot = free() => return slot.ok(),
                 io = self.accept(listener) => {
                     drop(io);
                     self.full.count(Instant::now(), |refused| tracing::warn!(
@@ -140,10 +140,10 @@ impl Places {
 
 /// A warning that is written once a minute at most, with how often there was reason for it.
 #[derive(Default)]
-struct Warning(Mutex<Counted>);
+struct Warning(Mutex<WarningCount>);
 
 #[derive(Default)]
-struct Counted {
+struct WarningCount {
     last: Option<Instant>,
     times: u64,
 }

@@ -12,7 +12,7 @@ const FEWEST: u64 = 16;
 
 /// The connections that may be open at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Share {
+pub(super) struct ConnectionShare {
     /// Over addresses, which every user of the machine can take.
     pub(super) addresses: usize,
     /// Over private sockets: the owner's, whatever others do.
@@ -24,16 +24,16 @@ fn soft_limit() -> u64 {
 }
 
 /// What connections may take of the limit that holds now.
-pub(super) fn connections() -> Share {
-    share(soft_limit())
+pub(super) fn connection_share() -> ConnectionShare {
+    split_limit(soft_limit())
 }
 
 /// Half of the limit without the reserve, a quarter of that for sockets: the other half is the host's, for what it
 /// runs.
-fn share(limit: u64) -> Share {
+fn split_limit(limit: u64) -> ConnectionShare {
     let all = (limit.saturating_sub(RESERVE) / 2).clamp(FEWEST, MOST);
     let sockets = usize::try_from(all / 4).unwrap_or(usize::MAX);
-    Share {
+    ConnectionShare {
         addresses: usize::try_from(all - all / 4).unwrap_or(usize::MAX),
         sockets,
     }
@@ -52,7 +52,11 @@ mod tests {
             (65_536, 3072, 1024),
             (u64::MAX, 3072, 1024),
         ] {
-            assert_eq!(share(limit), Share { addresses, sockets }, "{limit}");
+            assert_eq!(
+                split_limit(limit),
+                ConnectionShare { addresses, sockets },
+                "{limit}"
+            );
         }
     }
 }

@@ -8,17 +8,20 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::connection::{Arrived, PREFACE};
+use super::connection::{ArrivedConnection, PREFACE};
 
 /// The answer to a client that speaks an older HTTP.
 const OLDER_HTTP: &str = "this is the embedded store of leasehold: it speaks etcd's v3 API over HTTP/2 (gRPC), \
     as etcdctl and clients of etcd do; there is no HTTP/1 here, no JSON gateway, no /health and no /metrics\n";
 
 /// How much of such a client's request is read before the connection ends, so that it reads the answer.
-const DRAINED: usize = 64 << 10;
+const DRAIN_BYTES: usize = 64 << 10;
 
 /// Returns the connection once it has greeted; ends it when it does not, in time.
-pub(super) async fn greet<IO>(mut arrived: Arrived<IO>, patience: Duration) -> Option<Arrived<IO>>
+pub(super) async fn greet<IO>(
+    mut arrived: ArrivedConnection<IO>,
+    patience: Duration,
+) -> Option<ArrivedConnection<IO>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
@@ -62,7 +65,7 @@ async fn refuse<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) -> std::io::Res
     io.write_all(answer.as_bytes()).await?;
     io.shutdown().await?;
     // Closing a connection with unread bytes resets it, and the answer would be lost.
-    let mut unread = AsyncReadExt::take(io, DRAINED as u64);
+    let mut unread = AsyncReadExt::take(io, DRAIN_BYTES as u64);
     tokio::io::copy(&mut unread, &mut tokio::io::sink()).await?;
     Ok(())
 }

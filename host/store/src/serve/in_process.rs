@@ -3,7 +3,7 @@
 //! A request is carried out on the task that asked, so this file must never let one make a thread wait that is
 //! not the store's. None does: reads and the writes of a store in memory only compute, writes to a disk are
 //! handed to the writer's thread by anybody who is not on the store's runtime (see [`crate::writer`]), and what
-//! has to outlive its request is a task of the store's runtime (see [`crate::grpc::Context`]).
+//! has to outlive its request is a task of the store's runtime (see [`crate::grpc::ServiceContext`]).
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -16,11 +16,11 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{BoxError, Service as _};
 
-use crate::grpc::Api;
+use crate::grpc::EtcdApi;
 
 /// What requests from inside need of the server, which owns it.
-pub(super) struct Inside {
-    pub(super) api: Api,
+pub(super) struct InProcessService {
+    pub(super) api: EtcdApi,
     /// No more requests are let in.
     pub(super) cancel: CancellationToken,
     /// Ends requests in the middle of whatever they do.
@@ -30,7 +30,7 @@ pub(super) struct Inside {
     pub(super) under_way: TaskTracker,
 }
 
-impl Inside {
+impl InProcessService {
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         // Counted before it looks: closing waits for all who saw it open.
         let _under_way = self.under_way.token();
@@ -55,25 +55,25 @@ fn closed() -> Response<Body> {
 /// The way in for clients in this process. Cheap to clone. It does not keep the store open.
 #[derive(Clone)]
 pub struct InProcess {
-    inside: Weak<Inside>,
+    service: Weak<InProcessService>,
 }
 
 impl InProcess {
-    pub(super) fn new(inside: &Arc<Inside>) -> Self {
+    pub(super) fn new(service: &Arc<InProcessService>) -> Self {
         Self {
-            inside: Arc::downgrade(inside),
+            service: Arc::downgrade(service),
         }
     }
 }
 
 impl Connector for InProcess {
     fn service(&self) -> Service {
-        let inside = self.inside.clone();
+        let service = self.service.clone();
         Service::new(tower::service_fn(move |request| {
-            let inside = inside.upgrade();
+            let service = service.upgrade();
             async move {
-                match inside {
-                    Some(inside) => inside.answer(request).await,
+                match service {
+                    Some(service) => service.answer(request).await,
                     None => Ok(closed()),
                 }
             }

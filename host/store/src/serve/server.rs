@@ -12,20 +12,20 @@ use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{Arrived, Connection};
-use super::connection_slots::Places;
-use super::in_process::{InProcess, Inside};
-use super::limits::Limits;
+use super::connection::{ArrivedConnection, ServedConnection};
+use super::connection_slots::ConnectionSlots;
+use super::in_process::{InProcess, InProcessService};
+use super::limits::ServerLimits;
 use super::listen::{Listen, ListenError};
 use super::{greeting, socket, tcp};
-use crate::budget::{Account, Budget};
-use crate::core::Core;
-use crate::grpc::{self, Context, Endpoints};
-use crate::peer::{Peer, Reach};
+use crate::budget::{ConnectionAccount, MemoryBudget};
+use crate::core::StoreCore;
+use crate::grpc::{self, EndpointList, ServiceContext};
+use crate::peer::{ClientPeer, ClientReach};
 
 /// Streams on one connection at one time: as many as its share of memory holds, with room for what they carry. A
 /// client with more waits finds them queued on its side, or opens another connection.
-const STREAMS: u32 = 1024;
+const MAX_STREAMS: u32 = 1024;
 
 /// How much one stream, and one connection, may have on the way before we read it, in bytes. What a stream that
 /// does not read its answers sends stays there.
@@ -34,43 +34,43 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 
 /// Requests that were taken back before we came to them, at one time. A client that cancels everything it has
 /// open is no attack; the transport takes more than 20 for one.
-const TAKEN_BACK: usize = STREAMS as usize;
+const MAX_EARLY_RESETS: usize = MAX_STREAMS as usize;
 
 /// The most bytes of metadata of one request. Clients of etcd send a few short words.
-const HEADERS: u32 = 8 << 10;
+const MAX_HEADER_BYTES: u32 = 8 << 10;
 
 /// The listeners of a store and everything that goes on behind them.
 pub(crate) struct Server {
     #[cfg(test)]
-    pub(crate) core: Arc<Core>,
-    limits: Limits,
-    endpoints: Arc<Endpoints>,
+    pub(crate) core: Arc<StoreCore>,
+    limits: ServerLimits,
+    endpoints: Arc<EndpointList>,
     /// Ends accepting, streams and waits.
     cancel: CancellationToken,
     /// Ends connections in the middle of whatever they do.
     cut: CancellationToken,
     tasks: TaskTracker,
     /// Those of connections over addresses; other ways in are not shut out by them.
-    pub(super) places: Arc<Places>,
+    pub(super) tcp_slots: Arc<ConnectionSlots>,
     /// Those of connections over private sockets.
-    private: Arc<Places>,
-    pub(super) budget: Arc<Budget>,
-    inside: Arc<Inside>,
+    socket_slots: Arc<ConnectionSlots>,
+    pub(super) budget: Arc<MemoryBudget>,
+    in_process: Arc<InProcessService>,
 }
 
 impl Server {
     /// A server that is reachable in this process only, until it listens. What goes on in it does so on the
     /// calling runtime.
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self::with_limits(core, Limits::default())
+    pub(crate) fn new(core: Arc<StoreCore>) -> Self {
+        Self::with_limits(core, ServerLimits::default())
     }
 
-    pub(crate) fn with_limits(core: Arc<Core>, limits: Limits) -> Self {
+    pub(crate) fn with_limits(core: Arc<StoreCore>, limits: ServerLimits) -> Self {
         let (endpoints, cancel, tasks) =
             (Arc::default(), CancellationToken::new(), TaskTracker::new());
         #[cfg(test)]
         let shared = Arc::clone(&core);
-        let api = grpc::api(&Context {
+        let api = grpc::build_api(&ServiceContext {
             core,
             endpoints: Arc::clone(&endpoints),
             cancel: cancel.clone(),
@@ -78,7 +78,7 @@ impl Server {
             runtime: Handle::current(),
         });
         let cut = CancellationToken::new();
-        let inside = Inside {
+        let in_process = InProcessService {
             api,
             cancel: cancel.clone(),
             cut: cut.clone(),
@@ -92,10 +92,16 @@ impl Server {
             cancel,
             cut,
             tasks,
-            places: Arc::new(Places::new(limits.connections, limits.outside)),
-            private: Arc::new(Places::new(limits.private, limits.outside)),
-            budget: Arc::new(Budget::new(limits.shares)),
-            inside: Arc::new(inside),
+            tcp_slots: Arc::new(ConnectionSlots::new(
+                limits.tcp_connections,
+                limits.slot_wait,
+            )),
+            socket_slots: Arc::new(ConnectionSlots::new(
+                limits.socket_connections,
+                limits.slot_wait,
+            )),
+            budget: Arc::new(MemoryBudget::new(limits.shares)),
+            in_process: Arc::new(in_process),
         }
     }
 
@@ -104,12 +110,15 @@ impl Server {
         let endpoint = match at {
             Listen::Tcp(address) => {
                 let (endpoint, listener) = tcp::bind(address)?;
-                self.serve(self.places.incoming(listener), Reach::Address);
+                self.serve(self.tcp_slots.incoming(listener), ClientReach::Address);
                 endpoint
             }
             Listen::Unix(path) => {
                 let (endpoint, listener) = socket::bind(path).await?;
-                self.serve(self.private.incoming(listener), Reach::PrivateSocket);
+                self.serve(
+                    self.socket_slots.incoming(listener),
+                    ClientReach::PrivateSocket,
+                );
                 endpoint
             }
         };
@@ -119,16 +128,16 @@ impl Server {
 
     /// The way in for clients in this process.
     pub(crate) fn connector(&self) -> InProcess {
-        InProcess::new(&self.inside)
+        InProcess::new(&self.in_process)
     }
 
     /// Stops listening, tells every client, and returns when the last connection is gone.
     pub(crate) async fn close(&self) {
         self.cancel.cancel();
         self.tasks.close();
-        self.inside.under_way.close();
-        let ending = future::join(self.tasks.wait(), self.inside.under_way.wait());
-        if tokio::time::timeout(self.limits.grace, ending)
+        self.in_process.under_way.close();
+        let ending = future::join(self.tasks.wait(), self.in_process.under_way.wait());
+        if tokio::time::timeout(self.limits.close_grace, ending)
             .await
             .is_err()
         {
@@ -141,31 +150,38 @@ impl Server {
 
     /// Serves what arrives. A way to arrive is one task; its connections are the transport's, which ends
     /// when they have.
-    fn serve<IO>(&self, arriving: impl Stream<Item = Arrived<IO>> + Send + 'static, reach: Reach)
-    where
+    fn serve<IO>(
+        &self,
+        arriving: impl Stream<Item = ArrivedConnection<IO>> + Send + 'static,
+        reach: ClientReach,
+    ) where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (limits, cut, budget) = (self.limits, self.cut.clone(), Arc::clone(&self.budget));
         let connections = arriving
-            .map(move |arrived| greeting::greet(arrived, limits.greeting))
-            .buffer_unordered(limits.connections.max(limits.private))
+            .map(move |arrived| greeting::greet(arrived, limits.greeting_timeout))
+            .buffer_unordered(limits.tcp_connections.max(limits.socket_connections))
             .filter_map(move |greeted| {
                 let connection = greeted.map(|arrived| {
-                    let account = Account::new(&budget);
-                    Ok::<_, std::io::Error>(Connection::new(arrived, Peer { account, reach }, &cut))
+                    let account = ConnectionAccount::new(&budget);
+                    Ok::<_, std::io::Error>(ServedConnection::new(
+                        arrived,
+                        ClientPeer { account, reach },
+                        &cut,
+                    ))
                 });
                 std::future::ready(connection)
             });
         let serving = tonic::transport::Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_concurrent_streams(STREAMS)
-            .http2_max_header_list_size(HEADERS)
-            .http2_max_pending_accept_reset_streams(Some(TAKEN_BACK))
+            .max_concurrent_streams(MAX_STREAMS)
+            .http2_max_header_list_size(MAX_HEADER_BYTES)
+            .http2_max_pending_accept_reset_streams(Some(MAX_EARLY_RESETS))
             .http2_keepalive_interval(Some(limits.ping_every))
             .http2_keepalive_timeout(Some(limits.ping_timeout))
             .serve_with_incoming_shutdown(
-                self.inside.api.clone(),
+                self.in_process.api.clone(),
                 connections,
                 self.cancel.clone().cancelled_owned(),
             );

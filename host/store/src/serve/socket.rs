@@ -17,13 +17,13 @@ use super::listen::ListenError;
 pub(super) const BACKLOG: u32 = 1024;
 
 /// A listener and the file it listens at.
-pub(super) struct Socket {
+pub(super) struct OwnedSocket {
     // Closed before the file goes.
     listener: UnixListener,
     _file: SocketFile,
 }
 
-impl Socket {
+impl OwnedSocket {
     /// What accepts connections.
     pub(super) const fn listener(&self) -> &UnixListener {
         &self.listener
@@ -51,7 +51,7 @@ fn identity(found: &Metadata) -> (u64, u64) {
 }
 
 /// Listens at a path, in place of a server that died there. Missing directories are made, private too.
-pub(super) async fn bind(path: PathBuf) -> Result<(String, Socket), ListenError> {
+pub(super) async fn bind(path: PathBuf) -> Result<(String, OwnedSocket), ListenError> {
     let failed = |source| ListenError::Bind {
         address: path.display().to_string(),
         source,
@@ -72,7 +72,7 @@ pub(super) async fn bind(path: PathBuf) -> Result<(String, Socket), ListenError>
         identity: identity(&found),
         path,
     };
-    let socket = Socket {
+    let socket = OwnedSocket {
         listener,
         _file: file,
     };

@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tonic::transport::Endpoint;
 
-use super::{InProcess, Limits, Listen, Server};
-use crate::core::Core;
+use super::{InProcess, Listen, Server, ServerLimits};
+use crate::core::StoreCore;
 use crate::options::Options;
 
 mod bounds;
@@ -24,13 +24,13 @@ mod reach;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A store in memory and its server.
-pub(crate) async fn server(limits: Limits) -> Server {
-    let core = Core::open(Options::memory()).await.unwrap();
+pub(crate) async fn server(limits: ServerLimits) -> Server {
+    let core = StoreCore::open(Options::memory()).await.unwrap();
     Server::with_limits(core, limits)
 }
 
 /// A server on a port, and its address.
-pub(crate) async fn on_tcp(limits: Limits) -> (Server, String) {
+pub(crate) async fn on_tcp(limits: ServerLimits) -> (Server, String) {
     let server = server(limits).await;
     let any = "127.0.0.1:0".parse().unwrap();
     let endpoint = server.listen(Listen::Tcp(any)).await.unwrap();

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use etcd_client::proto::{PbKeyValue, PbResponseHeader};
 
-use crate::change::Revision;
+use crate::change::RevisionChanges;
 
 /// The durable past, up to now.
-pub(crate) trait History: Send + Sync + 'static {
+pub(crate) trait WatchHistory: Send + Sync + 'static {
     /// The header of a reply at the last durable revision.
     fn header(&self) -> PbResponseHeader;
 
@@ -19,14 +19,14 @@ pub(crate) trait History: Send + Sync + 'static {
     ///
     /// # Errors
     /// `from` is below the last compaction, which is given.
-    fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64>;
+    fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64>;
 
-    /// As [`History::history`], and also what lies a little before the compaction, while it is still there: for
+    /// As [`WatchHistory::history`], and also what lies a little before the compaction, while it is still there: for
     /// those who were up to date when somebody compacted.
     ///
     /// # Errors
     /// What was asked for is gone; the last compaction is given.
-    fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+    fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64> {
         self.history(from, limit)
     }
 

@@ -11,58 +11,58 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::change::Revision;
+use crate::change::RevisionChanges;
 use crate::key_range::KeyRange;
 
 use super::RangeIndex;
 
 /// Everybody who wants to know.
 #[derive(Debug, Default)]
-pub(crate) struct Registry {
+pub(crate) struct WatchRegistry {
     subscribers: Mutex<Subscribers>,
     /// The last revision that everybody concerned was told of; 0 before the first.
-    told: watch::Sender<i64>,
+    announced: watch::Sender<i64>,
     closed: CancellationToken,
 }
 
 #[derive(Debug, Default)]
 struct Subscribers {
-    by_range: RangeIndex<Arc<Bell>>,
+    by_range: RangeIndex<Arc<WakeSignal>>,
     /// Numbers are never used again.
     next: u64,
 }
 
 /// What wakes one subscriber. It rings once however often it is pulled.
 #[derive(Debug, Default)]
-struct Bell {
-    pulled: Mutex<Option<Touched>>,
-    rung: Notify,
+struct WakeSignal {
+    touched_since: Mutex<Option<TouchedRevisions>>,
+    notify: Notify,
 }
 
 /// From the first to the last published revision that touched a subscriber's ranges since it looked last.
 /// Those between may or may not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Touched {
+pub(crate) struct TouchedRevisions {
     pub(crate) first: i64,
     pub(crate) last: i64,
 }
 
-impl Registry {
+impl WatchRegistry {
     /// Somebody new, who wants to know of nothing yet.
-    pub(crate) fn subscribe(self: &Arc<Self>) -> Subscription {
+    pub(crate) fn subscribe(self: &Arc<Self>) -> WatchSubscription {
         let mut subscribers = lock(&self.subscribers);
         subscribers.next += 1;
-        Subscription {
+        WatchSubscription {
             registry: Arc::clone(self),
             number: subscribers.next,
-            bell: Arc::default(),
+            signal: Arc::default(),
             ranges: Mutex::default(),
         }
     }
 
     /// Tells those concerned that these revisions are durable now. Called with revisions in order, once each,
     /// and only when readers can see them. Takes as long as there are subscribers concerned, whatever they do.
-    pub(crate) fn publish(&self, revisions: &[Arc<Revision>]) {
+    pub(crate) fn publish(&self, revisions: &[Arc<RevisionChanges>]) {
         let Some(last) = revisions.last() else {
             return;
         };
@@ -72,29 +72,29 @@ impl Registry {
                 for change in &revision.changes {
                     subscribers
                         .by_range
-                        .find(&change.key, |bell| bell.pull(revision.number));
+                        .find(&change.key, |signal| signal.raise(revision.number));
                 }
             }
         }
         // Still under the lock: whoever reads this number has been told of everything up to it.
-        self.told.send_replace(last.number);
+        self.announced.send_replace(last.number);
     }
 
     /// Counts what an opened store already had as told, once: nobody could have subscribed before.
     pub(crate) fn begin(&self, revision: i64) {
         let _subscribers = lock(&self.subscribers);
-        self.told.send_if_modified(|told| {
-            let unset = *told == 0;
+        self.announced.send_if_modified(|announced| {
+            let unset = *announced == 0;
             if unset {
-                *told = revision;
+                *announced = revision;
             }
             unset
         });
     }
 
     /// The last revision that everybody concerned was told of, and each one after it.
-    pub(crate) fn told(&self) -> watch::Receiver<i64> {
-        self.told.subscribe()
+    pub(crate) fn announced(&self) -> watch::Receiver<i64> {
+        self.announced.subscribe()
     }
 
     /// How many ranges there are, each counted once a subscriber.
@@ -108,7 +108,7 @@ impl Registry {
         self.closed.cancel();
     }
 
-    /// Returns when there will be nothing more to know. [`Subscription::changed`] does not: it just never
+    /// Returns when there will be nothing more to know. [`WatchSubscription::changed`] does not: it just never
     /// returns again, so whoever waits for it waits for this as well.
     pub(crate) async fn closed(&self) {
         self.closed.cancelled().await;
@@ -117,15 +117,15 @@ impl Registry {
 
 /// One who wants to know. Dropping it ends that.
 #[derive(Debug)]
-pub(crate) struct Subscription {
-    registry: Arc<Registry>,
+pub(crate) struct WatchSubscription {
+    registry: Arc<WatchRegistry>,
     number: u64,
-    bell: Arc<Bell>,
+    signal: Arc<WakeSignal>,
     /// Each range with how often it was added.
     ranges: Mutex<HashMap<KeyRange, usize>>,
 }
 
-impl Subscription {
+impl WatchSubscription {
     /// Wants to know of this range from now on: of every revision that is published after this returned.
     /// A range added twice must be removed twice.
     pub(crate) fn add(&self, range: KeyRange) {
@@ -136,7 +136,7 @@ impl Subscription {
                 lock(&self.registry.subscribers).by_range.insert(
                     entry.key(),
                     self.number,
-                    Arc::clone(&self.bell),
+                    Arc::clone(&self.signal),
                 );
                 entry.insert(1);
             }
@@ -165,24 +165,24 @@ impl Subscription {
         self.touched().await.last
     }
 
-    /// As [`Subscription::changed`], with the lowest such revision as well.
-    pub(crate) async fn touched(&self) -> Touched {
+    /// As [`WatchSubscription::changed`], with the lowest such revision as well.
+    pub(crate) async fn touched(&self) -> TouchedRevisions {
         loop {
             // A pull between the look and the wait leaves its permit, so that the wait returns at once.
-            if let Some(touched) = self.look() {
+            if let Some(touched) = self.take_touched() {
                 return touched;
             }
-            self.bell.rung.notified().await;
+            self.signal.notify.notified().await;
         }
     }
 
     /// What touched its ranges since the last time, without waiting.
-    pub(crate) fn look(&self) -> Option<Touched> {
-        lock(&self.bell.pulled).take()
+    pub(crate) fn take_touched(&self) -> Option<TouchedRevisions> {
+        lock(&self.signal.touched_since).take()
     }
 }
 
-impl Drop for Subscription {
+impl Drop for WatchSubscription {
     fn drop(&mut self) {
         let ranges = self
             .ranges
@@ -195,17 +195,17 @@ impl Drop for Subscription {
     }
 }
 
-impl Bell {
-    fn pull(&self, revision: i64) {
-        let mut pulled = lock(&self.pulled);
-        if let Some(touched) = pulled.as_mut() {
+impl WakeSignal {
+    fn raise(&self, revision: i64) {
+        let mut touched_since = lock(&self.touched_since);
+        if let Some(touched) = touched_since.as_mut() {
             touched.last = touched.last.max(revision);
         } else {
-            *pulled = Some(Touched {
+            *touched_since = Some(TouchedRevisions {
                 first: revision,
                 last: revision,
             });
-            self.rung.notify_one();
+            self.notify.notify_one();
         }
     }
 }

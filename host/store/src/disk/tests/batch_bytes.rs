@@ -4,9 +4,9 @@ use fastrand::Rng;
 
 use super::model::{self, Model};
 use crate::disk::batch_bytes::{decode, encode};
-use crate::disk::{Batch, change_bytes};
+use crate::disk::{CommitBatch, change_bytes};
 
-fn bytes(batch: &Batch) -> Vec<u8> {
+fn bytes(batch: &CommitBatch) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode(batch, &mut bytes);
     bytes
@@ -47,6 +47,6 @@ fn the_length_of_a_change_is_what_its_bytes_take() {
     ] {
         let mut bytes = Vec::new();
         change_bytes::encode(&change, &mut bytes);
-        assert_eq!(change_bytes::length(&change), bytes.len());
+        assert_eq!(change_bytes::encoded_length(&change), bytes.len());
     }
 }

@@ -1,27 +1,27 @@
 //! Changes as bytes and back.
 
 use super::model::{delete, put};
-use crate::change::{Change, Key, What};
+use crate::change::{ChangeKind, KeyChange, SharedKey};
 use crate::disk::change_bytes::{decode, encode};
 
-fn bytes(change: &Change) -> Vec<u8> {
+fn bytes(change: &KeyChange) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode(change, &mut bytes);
     bytes
 }
 
-fn own(bytes: &[u8]) -> Key {
+fn own(bytes: &[u8]) -> SharedKey {
     bytes.into()
 }
 
 #[test]
 fn a_change_comes_back_as_it_was() {
-    let leased = Change {
+    let leased = KeyChange {
         key: b"\0\xff"[..].into(),
         revision: i64::MAX,
         sub: u32::MAX,
-        what: What::Put {
-            create: 2,
+        kind: ChangeKind::Put {
+            create_revision: 2,
             version: i64::MAX,
             lease: -1,
             value: Box::default(),

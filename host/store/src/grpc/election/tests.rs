@@ -3,10 +3,10 @@
 use etcd_client::{CampaignResponse, Client, LeaderKey, ProclaimOptions, ResignOptions};
 
 use crate::serve::tests::{PATIENCE, in_process, server, until};
-use crate::serve::{Limits, Server};
+use crate::serve::{Server, ServerLimits};
 
 async fn start() -> (Server, Client) {
-    let server = server(Limits::default()).await;
+    let server = server(ServerLimits::default()).await;
     let client = in_process(&server.connector()).await;
     (server, client)
 }

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use etcd_client::proto::PbWatchResponse;
 
-use super::event_batch::{Batch, Watch};
-use super::watches::{Member, Outgoing, Watches, is_there, of};
-use crate::change::Revision;
-use crate::watch::{RangeIndex, Touched};
+use super::event_batch::{EventBatch, StreamWatch};
+use super::stream_watches::{
+    OutgoingResponse, StreamWatches, WatchPosition, is_there, response_with,
+};
+use crate::change::RevisionChanges;
+use crate::watch::{RangeIndex, TouchedRevisions};
 
 /// The most revisions read at a time.
 const REVISIONS_AT_A_TIME: i64 = 256;
@@ -19,12 +21,12 @@ const REVISIONS_AT_A_TIME: i64 = 256;
 /// No further revision is taken up once this many events wait to be sent.
 const EVENTS_AT_A_TIME: usize = 4096;
 
-impl Watches {
+impl StreamWatches {
     /// Goes on by one piece of history for those that are live, and one for those furthest behind.
-    pub(super) fn work(&mut self) {
+    pub(super) fn advance(&mut self) {
         self.serve_live();
         self.serve_behind();
-        self.keep_promise();
+        self.send_progress();
     }
 
     fn serve_live(&mut self) {
@@ -66,7 +68,7 @@ impl Watches {
         };
         self.live.next = next;
         if next <= touched.last {
-            self.live.touched = Some(Touched {
+            self.live.touched = Some(TouchedRevisions {
                 first: next,
                 last: touched.last,
             });
@@ -122,7 +124,7 @@ impl Watches {
         }
     }
 
-    fn end_compacted(&mut self, watch: &Watch, compacted: i64) {
+    fn end_compacted(&mut self, watch: &StreamWatch, compacted: i64) {
         self.forget(watch.id);
         // As etcd does: a header without revision, and no reason but the revision that there is still.
         let mut header = self.history.header();
@@ -131,7 +133,7 @@ impl Watches {
             watch_id: watch.id,
             canceled: true,
             compact_revision: compacted,
-            ..of(header)
+            ..response_with(header)
         });
     }
 }
@@ -143,24 +145,24 @@ fn bounded(limit: i64) -> usize {
 /// Puts what concerns each of these watches into the outbox: whole revisions, until there is enough. Gives
 /// the last revision that was taken up; none, of none. With it, watches are served up to `through`.
 fn deliver(
-    revisions: &[Arc<Revision>],
-    members: &RangeIndex<Member>,
+    revisions: &[Arc<RevisionChanges>],
+    members: &RangeIndex<WatchPosition>,
     idle: &mut HashMap<i64, bool>,
-    outbox: &mut VecDeque<Outgoing>,
-    is_there: impl Fn(&Watch) -> bool,
+    outbox: &mut VecDeque<OutgoingResponse>,
+    is_there: impl Fn(&StreamWatch) -> bool,
     through: Option<i64>,
 ) -> Option<i64> {
-    let mut batches: BTreeMap<u64, Batch> = BTreeMap::new();
+    let mut batches: BTreeMap<u64, EventBatch> = BTreeMap::new();
     let mut count = 0;
     let mut served = None;
     for revision in revisions {
         for change in &revision.changes {
-            members.find(&change.key, |Member { watch, from }| {
+            members.find(&change.key, |WatchPosition { watch, from }| {
                 if *from <= revision.number && watch.filter.passes(change) && is_there(watch) {
                     count += 1;
                     batches
                         .entry(watch.serial)
-                        .or_insert_with(|| Batch::new(Arc::clone(watch)))
+                        .or_insert_with(|| EventBatch::new(Arc::clone(watch)))
                         .push(Arc::clone(change));
                 }
             });
@@ -179,7 +181,7 @@ fn deliver(
         {
             batch.served_through(through);
         }
-        outbox.push_back(Outgoing::Events(batch));
+        outbox.push_back(OutgoingResponse::Events(batch));
     }
     served
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use etcd_client::proto::{PbEvent, PbResponseHeader, PbWatchResponse};
 use prost::Message;
 
-use crate::change::Change;
+use crate::change::KeyChange;
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
 use crate::mvcc::answer_fits;
-use crate::watch::History;
+use crate::watch::WatchHistory;
 
 /// A response is closed at the end of a revision once it has this many bytes: what a client that reads
 /// slowly makes the store hold on to, beyond the one revision that cannot be split.
@@ -24,7 +24,7 @@ const FRAGMENT_BYTES: usize = crate::grpc::limits::MAX_MESSAGE_BYTES;
 
 /// One watch as its client asked for it.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct StreamWatch {
     /// What the client knows it by. Ids come again.
     pub(super) id: i64,
     /// What tells it from every other watch of the stream, earlier ones included.
@@ -32,18 +32,18 @@ pub(super) struct Watch {
     pub(super) range: KeyRange,
     pub(super) prev_kv: bool,
     pub(super) fragment: bool,
-    pub(super) filter: Filter,
+    pub(super) filter: EventFilter,
 }
 
 /// Which events a watch leaves out.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Filter {
+pub(super) struct EventFilter {
     pub(super) puts: bool,
     pub(super) deletes: bool,
 }
 
-impl Filter {
-    pub(super) const fn passes(self, change: &Change) -> bool {
+impl EventFilter {
+    pub(super) const fn passes(self, change: &KeyChange) -> bool {
         if change.is_put() {
             !self.puts
         } else {
@@ -54,17 +54,17 @@ impl Filter {
 
 /// Events for one watch, in order.
 #[derive(Debug)]
-pub(super) struct Batch {
-    watch: Arc<Watch>,
-    changes: VecDeque<Arc<Change>>,
+pub(super) struct EventBatch {
+    watch: Arc<StreamWatch>,
+    changes: VecDeque<Arc<KeyChange>>,
     /// The event that did not fit into the last fragment.
     carried: Option<PbEvent>,
     /// Up to where the watch is served with the last of these events, if further than that event.
     through: Option<i64>,
 }
 
-impl Batch {
-    pub(super) const fn new(watch: Arc<Watch>) -> Self {
+impl EventBatch {
+    pub(super) const fn new(watch: Arc<StreamWatch>) -> Self {
         Self {
             watch,
             changes: VecDeque::new(),
@@ -73,11 +73,11 @@ impl Batch {
         }
     }
 
-    pub(super) const fn watch(&self) -> &Arc<Watch> {
+    pub(super) const fn watch(&self) -> &Arc<StreamWatch> {
         &self.watch
     }
 
-    pub(super) fn push(&mut self, change: Arc<Change>) {
+    pub(super) fn push(&mut self, change: Arc<KeyChange>) {
         self.changes.push_back(change);
     }
 
@@ -92,7 +92,7 @@ impl Batch {
     /// One revision is larger than any answer, and the client did not ask for fragments.
     pub(super) fn next(
         &mut self,
-        history: &dyn History,
+        history: &dyn WatchHistory,
         mut header: PbResponseHeader,
     ) -> Result<(PbWatchResponse, bool), StoreError> {
         let mut response = PbWatchResponse {
@@ -132,7 +132,7 @@ impl Batch {
         Ok((response, done))
     }
 
-    fn next_event(&mut self, history: &dyn History) -> Option<PbEvent> {
+    fn next_event(&mut self, history: &dyn WatchHistory) -> Option<PbEvent> {
         if let Some(event) = self.carried.take() {
             return Some(event);
         }

@@ -5,18 +5,18 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::*;
-use crate::change::{Change, What};
+use crate::change::{ChangeKind, KeyChange};
 
-fn revision(number: i64, keys: &[&[u8]]) -> Arc<Revision> {
+fn revision(number: i64, keys: &[&[u8]]) -> Arc<RevisionChanges> {
     let change = |(sub, key): (usize, &&[u8])| {
-        Arc::new(Change {
+        Arc::new(KeyChange {
             key: (*key).into(),
             revision: number,
             sub: u32::try_from(sub).unwrap(),
-            what: What::Delete,
+            kind: ChangeKind::Delete,
         })
     };
-    Arc::new(Revision {
+    Arc::new(RevisionChanges {
         number,
         changes: keys.iter().enumerate().map(change).collect(),
     })
@@ -26,7 +26,7 @@ fn one(key: &[u8]) -> KeyRange {
     KeyRange::new(key, b"")
 }
 
-async fn waits(subscription: &Subscription) -> bool {
+async fn waits(subscription: &WatchSubscription) -> bool {
     timeout(Duration::from_millis(20), subscription.changed())
         .await
         .is_err()
@@ -34,7 +34,7 @@ async fn waits(subscription: &Subscription) -> bool {
 
 #[tokio::test]
 async fn a_subscriber_hears_of_its_ranges_and_of_nothing_else() {
-    let registry = Arc::new(Registry::default());
+    let registry = Arc::new(WatchRegistry::default());
     let subscription = registry.subscribe();
     subscription.add(one(b"a"));
     registry.publish(&[revision(2, &[b"b"]), revision(3, &[b"ab"])]);
@@ -46,18 +46,21 @@ async fn a_subscriber_hears_of_its_ranges_and_of_nothing_else() {
 
 #[tokio::test]
 async fn revisions_that_nobody_waited_for_are_heard_of_at_once_from_the_first_to_the_last() {
-    let registry = Arc::new(Registry::default());
+    let registry = Arc::new(WatchRegistry::default());
     let subscription = registry.subscribe();
     subscription.add(KeyRange::new(b"a", b"b"));
     registry.publish(&[revision(2, &[b"b"]), revision(3, &[b"a"])]);
     registry.publish(&[revision(4, &[b"b"]), revision(5, &[b"aa"])]);
-    assert_eq!(subscription.touched().await, Touched { first: 3, last: 5 });
-    assert_eq!(subscription.look(), None);
+    assert_eq!(
+        subscription.touched().await,
+        TouchedRevisions { first: 3, last: 5 }
+    );
+    assert_eq!(subscription.take_touched(), None);
 }
 
 #[tokio::test]
 async fn a_wait_given_up_loses_nothing() {
-    let registry = Arc::new(Registry::default());
+    let registry = Arc::new(WatchRegistry::default());
     let subscription = registry.subscribe();
     subscription.add(one(b"a"));
     assert!(waits(&subscription).await);
@@ -73,7 +76,7 @@ async fn a_wait_given_up_loses_nothing() {
 
 #[tokio::test]
 async fn a_publication_while_waiting_ends_the_wait() {
-    let registry = Arc::new(Registry::default());
+    let registry = Arc::new(WatchRegistry::default());
     let subscription = registry.subscribe();
     subscription.add(one(b"a"));
     let waiter = tokio::spawn(async move { subscription.changed().await });
@@ -90,7 +93,7 @@ async fn a_publication_while_waiting_ends_the_wait() {
 
 #[tokio::test]
 async fn a_range_added_twice_is_removed_twice() {
-    let registry = Arc::new(Registry::default());
+    let registry = Arc::new(WatchRegistry::default());
     let subscription = registry.subscribe();
     subscription.add(one(b"a"));
     subscription.add(one(b"a"));
@@ -105,7 +108,7 @@ async fn a_range_added_twice_is_removed_twice() {
 
 #[test]
 fn dropping_a_subscription_leaves_nothing_behind() {
-    let registry = Arc::new(Registry::default());
+    let registry = Arc::new(WatchRegistry::default());
     let kept = registry.subscribe();
     kept.add(one(b"a"));
     let dropped = registry.subscribe();
@@ -119,21 +122,30 @@ fn dropping_a_subscription_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn whoever_reads_what_was_told_has_been_told_of_it() {
-    let registry = Arc::new(Registry::default());
+    let registry = Arc::new(WatchRegistry::default());
     registry.begin(7);
     registry.begin(9);
-    assert_eq!(*registry.told().borrow(), 7);
+    assert_eq!(*registry.announced().borrow(), 7);
     let subscription = registry.subscribe();
     subscription.add(one(b"a"));
-    let mut told = registry.told();
+    let mut announced = registry.announced();
     registry.publish(&[revision(8, &[b"a"]), revision(9, &[b"b"])]);
-    assert_eq!(*told.wait_for(|told| *told >= 9).await.unwrap(), 9);
-    assert_eq!(subscription.look(), Some(Touched { first: 8, last: 8 }));
+    assert_eq!(
+        *announced
+            .wait_for(|announced| *announced >= 9)
+            .await
+            .unwrap(),
+        9
+    );
+    assert_eq!(
+        subscription.take_touched(),
+        Some(TouchedRevisions { first: 8, last: 8 })
+    );
 }
 
 #[tokio::test]
 async fn closing_ends_the_wait_of_those_who_wait_for_it() {
-    let registry = Arc::new(Registry::default());
+    let registry = Arc::new(WatchRegistry::default());
     let waiter = tokio::spawn({
         let registry = Arc::clone(&registry);
         async move { registry.closed().await }

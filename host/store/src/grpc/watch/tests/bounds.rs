@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
-use super::fake::{Ask, Client, Do, Past, events, from, key, lock, revision};
-use Do::Put;
+use super::fake::{
+    FakeHistory, KeyAction, StreamClient, WatchRequest, events, from, key, lock, revision,
+};
+use KeyAction::Put;
 
 #[tokio::test]
 async fn a_large_revision_is_whole_unless_fragments_were_asked_for() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     client
-        .create(Ask {
+        .create(WatchRequest {
             end: "b",
             ..key("a")
         })
         .await;
     client
-        .create(Ask {
+        .create(WatchRequest {
             end: "b",
             fragment: true,
             ..key("a")
@@ -45,11 +47,11 @@ async fn a_large_revision_is_whole_unless_fragments_were_asked_for() {
 
 #[tokio::test]
 async fn a_revision_larger_than_any_answer_ends_watches_without_fragments_and_no_others() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     for fragment in [false, true] {
         client
-            .create(Ask {
+            .create(WatchRequest {
                 end: "b",
                 fragment,
                 ..key("a")
@@ -78,14 +80,14 @@ async fn a_revision_larger_than_any_answer_ends_watches_without_fragments_and_no
 
 #[tokio::test]
 async fn a_response_is_closed_at_the_end_of_a_revision_once_it_is_large() {
-    let past = Past::new();
+    let past = FakeHistory::new();
     let large = "x".repeat(100 << 10);
     for _ in 0..10 {
         past.write(&[Put("a1", &large), Put("a2", &large)]);
     }
-    let mut client = Client::new(&past);
+    let mut client = StreamClient::new(&past);
     client
-        .create(Ask {
+        .create(WatchRequest {
             end: "b",
             ..from(2)
         })
@@ -99,8 +101,8 @@ async fn a_response_is_closed_at_the_end_of_a_revision_once_it_is_large() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_makes_the_store_read_nothing_and_take_no_requests() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
     for _ in 0..5000 {
         past.write(&[Put("a", "x")]);
@@ -119,8 +121,8 @@ async fn a_client_that_does_not_read_makes_the_store_read_nothing_and_take_no_re
 
 #[tokio::test]
 async fn a_client_that_keeps_asking_gets_its_events_all_the_same() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
     for _ in 0..1000 {
         client.ask(key("b"));
@@ -136,8 +138,8 @@ async fn a_client_that_keeps_asking_gets_its_events_all_the_same() {
 
 #[tokio::test]
 async fn ten_thousand_watches_on_one_stream_each_get_their_own_events() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     let keys: Vec<String> = (0..10_000).map(|number| format!("key/{number}")).collect();
     for (number, name) in (0..).zip(&keys) {
         assert_eq!(client.create(key(name)).await.0, number);
@@ -154,8 +156,8 @@ async fn ten_thousand_watches_on_one_stream_each_get_their_own_events() {
 #[tokio::test]
 async fn a_live_watch_gets_every_event_however_many_are_taken_up_at_a_time() {
     for count in [255, 256, 257, 512, 513] {
-        let past = Past::new();
-        let mut client = Client::new(&past);
+        let past = FakeHistory::new();
+        let mut client = StreamClient::new(&past);
         client.create(key("a")).await;
         for _ in 0..count {
             past.write(&[Put("a", "x")]);

@@ -1,13 +1,15 @@
 //! What a watch is sent, and when.
 
-use super::fake::{Ask, Client, Do, Past, events, from, key, lock, revision};
-use Do::{Delete, Put};
+use super::fake::{
+    FakeHistory, KeyAction, StreamClient, WatchRequest, events, from, key, lock, revision,
+};
+use KeyAction::{Delete, Put};
 
 #[tokio::test]
 async fn a_watch_without_start_gets_what_comes_after_its_created() {
-    let past = Past::new();
+    let past = FakeHistory::new();
     past.write(&[Put("a", "old")]);
-    let mut client = Client::new(&past);
+    let mut client = StreamClient::new(&past);
     assert_eq!(client.create(key("a")).await, (0, 2));
     past.write(&[Put("b", "1")]);
     past.write(&[Put("a", "1"), Put("c", "1")]);
@@ -30,13 +32,16 @@ async fn a_watch_without_start_gets_what_comes_after_its_created() {
 
 #[tokio::test]
 async fn a_revision_that_is_visible_before_it_is_told_of_is_neither_lost_nor_sent_twice() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
     let untold = past.write_untold(&[Put("a", "1")]);
-    let late = Ask { id: 9, ..key("a") };
+    let late = WatchRequest { id: 9, ..key("a") };
     assert_eq!(client.create(late).await, (9, 2), "its created covers it");
-    assert_eq!(client.create(Ask { id: 8, ..from(2) }).await, (8, 2));
+    assert_eq!(
+        client.create(WatchRequest { id: 8, ..from(2) }).await,
+        (8, 2)
+    );
     let response = client.next().await;
     assert_eq!(
         (response.watch_id, events(&response)),
@@ -62,14 +67,14 @@ async fn a_revision_that_is_visible_before_it_is_told_of_is_neither_lost_nor_sen
 
 #[tokio::test]
 async fn a_watch_from_the_past_catches_up_and_goes_on_live() {
-    let past = Past::new();
+    let past = FakeHistory::new();
     for number in 0..1000 {
         past.write(&[Put(
             if number % 2 == 0 { "a" } else { "b" },
             &number.to_string(),
         )]);
     }
-    let mut client = Client::new(&past);
+    let mut client = StreamClient::new(&past);
     assert_eq!(client.create(from(2)).await, (0, 1001));
     let mut seen = Vec::new();
     while seen.len() < 500 {
@@ -103,11 +108,11 @@ async fn a_watch_from_the_past_catches_up_and_goes_on_live() {
 
 #[tokio::test]
 async fn watches_that_catch_up_from_different_places_read_the_history_together() {
-    let past = Past::new();
+    let past = FakeHistory::new();
     for number in 0..600 {
         past.write(&[Put("a", &number.to_string())]);
     }
-    let mut client = Client::new(&past);
+    let mut client = StreamClient::new(&past);
     for start in 2..102 {
         client.ask(from(start));
     }
@@ -139,8 +144,8 @@ async fn watches_that_catch_up_from_different_places_read_the_history_together()
 
 #[tokio::test]
 async fn a_watch_from_the_future_is_silent_until_then() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     assert_eq!(client.create(from(4)).await, (0, 1));
     past.write(&[Put("a", "2")]);
     past.write(&[Put("a", "3")]);
@@ -154,12 +159,12 @@ async fn a_watch_from_the_future_is_silent_until_then() {
 
 #[tokio::test]
 async fn a_start_at_the_compaction_works_and_one_below_is_created_and_then_cancelled() {
-    let past = Past::new();
+    let past = FakeHistory::new();
     for value in ["1", "2", "3", "4"] {
         past.write(&[Put("a", value)]);
     }
     past.compact(4);
-    let mut client = Client::new(&past);
+    let mut client = StreamClient::new(&past);
     client.create(from(4)).await;
     assert_eq!(events(&client.next().await), ["+a=3@4", "+a=4@5"]);
     assert_eq!(client.create(from(3)).await, (1, 5));
@@ -181,16 +186,16 @@ async fn a_start_at_the_compaction_works_and_one_below_is_created_and_then_cance
 
 #[tokio::test]
 async fn a_live_watch_overtaken_by_the_compaction_is_cancelled_and_an_idle_one_is_not() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
     client
-        .create(Ask {
+        .create(WatchRequest {
             start: 100,
             ..key("a")
         })
         .await;
-    let mut idle = Client::new(&past);
+    let mut idle = StreamClient::new(&past);
     idle.create(key("idle")).await;
     for _ in 0..10 {
         past.write(&[Put("a", "x")]);
@@ -206,10 +211,10 @@ async fn a_live_watch_overtaken_by_the_compaction_is_cancelled_and_an_idle_one_i
 
 #[tokio::test]
 async fn the_value_before_comes_with_every_event_but_a_creation() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     client
-        .create(Ask {
+        .create(WatchRequest {
             prev_kv: true,
             ..key("a")
         })
@@ -226,22 +231,22 @@ async fn the_value_before_comes_with_every_event_but_a_creation() {
 
 #[tokio::test]
 async fn filtered_events_are_left_out_and_a_response_with_none_is_not_sent() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     client
-        .create(Ask {
+        .create(WatchRequest {
             filters: &[0],
             ..key("a")
         })
         .await;
     client
-        .create(Ask {
+        .create(WatchRequest {
             filters: &[1],
             ..key("a")
         })
         .await;
     client
-        .create(Ask {
+        .create(WatchRequest {
             filters: &[0, 1],
             ..key("a")
         })

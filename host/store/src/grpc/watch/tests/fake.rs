@@ -12,29 +12,29 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::change::{Change, Revision, What};
+use crate::change::{ChangeKind, KeyChange, RevisionChanges};
 use crate::grpc::watch::WatchService;
 use crate::key_range::KeyRange;
-use crate::watch::{History, Registry};
+use crate::watch::{WatchHistory, WatchRegistry};
 
 /// Put or delete a key.
 #[derive(Clone, Copy)]
-pub(super) enum Do<'a> {
+pub(super) enum KeyAction<'a> {
     Put(&'a str, &'a str),
     Delete(&'a str),
 }
 
 /// A history that starts at revision 1, as an empty store's.
 #[derive(Default)]
-pub(super) struct Past {
-    revisions: Mutex<Vec<Arc<Revision>>>,
+pub(super) struct FakeHistory {
+    revisions: Mutex<Vec<Arc<RevisionChanges>>>,
     compacted: Mutex<i64>,
-    pub(super) registry: Arc<Registry>,
+    pub(super) registry: Arc<WatchRegistry>,
     /// How many revisions were ever read.
     pub(super) read: Mutex<usize>,
 }
 
-impl Past {
+impl FakeHistory {
     pub(super) fn new() -> Arc<Self> {
         let past = Self::default();
         past.registry.begin(1);
@@ -42,40 +42,40 @@ impl Past {
     }
 
     /// One revision, visible and told of.
-    pub(super) fn write(&self, what: &[Do<'_>]) -> i64 {
-        let revision = self.write_untold(what);
+    pub(super) fn write(&self, kind: &[KeyAction<'_>]) -> i64 {
+        let revision = self.write_untold(kind);
         self.registry.publish(&[Arc::clone(&revision)]);
         revision.number
     }
 
     /// One revision that can be read and that nobody was told of.
-    pub(super) fn write_untold(&self, what: &[Do<'_>]) -> Arc<Revision> {
+    pub(super) fn write_untold(&self, kind: &[KeyAction<'_>]) -> Arc<RevisionChanges> {
         let mut revisions = lock(&self.revisions);
         let number = i64::try_from(revisions.len()).unwrap() + 2;
-        let changes = what.iter().zip(0..).map(|(what, sub)| {
-            let (key, what) = match what {
-                Do::Put(key, value) => {
+        let changes = kind.iter().zip(0..).map(|(kind, sub)| {
+            let (key, kind) = match kind {
+                KeyAction::Put(key, value) => {
                     let before = latest(&revisions, key.as_bytes(), number);
                     let before = before.map(|change| change.key_value(false));
-                    let put = What::Put {
-                        create: before.as_ref().map_or(number, |kv| kv.create_revision),
+                    let put = ChangeKind::Put {
+                        create_revision: before.as_ref().map_or(number, |kv| kv.create_revision),
                         version: before.map_or(1, |kv| kv.version + 1),
                         lease: 0,
                         value: value.as_bytes().into(),
                     };
                     (key, put)
                 }
-                Do::Delete(key) => (key, What::Delete),
+                KeyAction::Delete(key) => (key, ChangeKind::Delete),
             };
-            Arc::new(Change {
+            Arc::new(KeyChange {
                 key: key.as_bytes().into(),
                 revision: number,
                 sub,
-                what,
+                kind,
             })
         });
         let changes = changes.collect();
-        let revision = Arc::new(Revision { number, changes });
+        let revision = Arc::new(RevisionChanges { number, changes });
         revisions.push(Arc::clone(&revision));
         revision
     }
@@ -102,7 +102,7 @@ impl Past {
 }
 
 /// The change that a key's value just before a revision comes from.
-fn latest(revisions: &[Arc<Revision>], key: &[u8], before: i64) -> Option<Arc<Change>> {
+fn latest(revisions: &[Arc<RevisionChanges>], key: &[u8], before: i64) -> Option<Arc<KeyChange>> {
     let earlier = revisions
         .iter()
         .rev()
@@ -114,7 +114,7 @@ fn latest(revisions: &[Arc<Revision>], key: &[u8], before: i64) -> Option<Arc<Ch
         .map(Arc::clone)
 }
 
-impl History for Past {
+impl WatchHistory for FakeHistory {
     fn header(&self) -> PbResponseHeader {
         PbResponseHeader {
             cluster_id: 7,
@@ -123,7 +123,7 @@ impl History for Past {
         }
     }
 
-    fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+    fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64> {
         let compacted = *lock(&self.compacted);
         if from < compacted {
             return Err(compacted);
@@ -151,7 +151,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 type Responses = std::pin::Pin<Box<dyn Stream<Item = Result<PbWatchResponse, Status>> + Send>>;
 
 /// A client with one stream.
-pub(super) struct Client {
+pub(super) struct StreamClient {
     pub(super) requests: Option<mpsc::Sender<PbWatchRequest>>,
     pub(super) responses: Responses,
     pub(super) cancel: CancellationToken,
@@ -159,7 +159,7 @@ pub(super) struct Client {
 
 /// What a test asks for when it creates a watch.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Ask<'a> {
+pub(super) struct WatchRequest<'a> {
     pub(super) key: &'a str,
     pub(super) end: &'a str,
     pub(super) start: i64,
@@ -170,15 +170,15 @@ pub(super) struct Ask<'a> {
     pub(super) filters: &'a [i32],
 }
 
-pub(super) fn key(key: &str) -> Ask<'_> {
-    Ask {
+pub(super) fn key(key: &str) -> WatchRequest<'_> {
+    WatchRequest {
         key,
-        ..Ask::default()
+        ..WatchRequest::default()
     }
 }
 
-pub(super) fn from(start: i64) -> Ask<'static> {
-    Ask { start, ..key("a") }
+pub(super) fn from(start: i64) -> WatchRequest<'static> {
+    WatchRequest { start, ..key("a") }
 }
 
 /// An empty request, whose type has no name outside the generated code.
@@ -186,15 +186,15 @@ fn blank<T: Default>() -> T {
     T::default()
 }
 
-impl Client {
-    pub(super) fn new(past: &Arc<Past>) -> Self {
+impl StreamClient {
+    pub(super) fn new(past: &Arc<FakeHistory>) -> Self {
         Self::with_progress(past, Duration::from_mins(10))
     }
 
-    pub(super) fn with_progress(past: &Arc<Past>, interval: Duration) -> Self {
+    pub(super) fn with_progress(past: &Arc<FakeHistory>, interval: Duration) -> Self {
         let cancel = CancellationToken::new();
         let registry = Arc::clone(&past.registry);
-        let history: Arc<dyn History> = past.clone();
+        let history: Arc<dyn WatchHistory> = past.clone();
         let service = WatchService::over(history, registry, cancel.clone(), interval);
         let (requests, received) = mpsc::channel(1024);
         let received = Box::pin(stream::unfold(received, async |mut received| {
@@ -214,7 +214,7 @@ impl Client {
         self.requests.as_ref().unwrap().try_send(request).unwrap();
     }
 
-    pub(super) fn ask(&self, ask: Ask<'_>) {
+    pub(super) fn ask(&self, ask: WatchRequest<'_>) {
         let mut union = PbWatchRequestUnion::CreateRequest(blank());
         if let PbWatchRequestUnion::CreateRequest(request) = &mut union {
             request.key = ask.key.into();
@@ -230,7 +230,7 @@ impl Client {
     }
 
     /// Creates a watch and gives its id and the revision of its `created`.
-    pub(super) async fn create(&mut self, ask: Ask<'_>) -> (i64, i64) {
+    pub(super) async fn create(&mut self, ask: WatchRequest<'_>) -> (i64, i64) {
         self.ask(ask);
         let response = self.next().await;
         assert!(response.created && !response.canceled, "{response:?}");

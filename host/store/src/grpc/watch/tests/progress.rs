@@ -2,16 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use super::fake::{Ask, Client, Do, Past, events, from, key, revision};
-use Do::Put;
+use super::fake::{
+    FakeHistory, KeyAction, StreamClient, WatchRequest, events, from, key, revision,
+};
+use KeyAction::Put;
 
 #[tokio::test]
 async fn progress_is_told_after_every_event_up_to_it() {
-    let past = Past::new();
+    let past = FakeHistory::new();
     for _ in 0..700 {
         past.write(&[Put("a", "x")]);
     }
-    let mut client = Client::new(&past);
+    let mut client = StreamClient::new(&past);
     client.ask(from(2));
     client.ask(key("a"));
     client.ask_progress();
@@ -37,8 +39,8 @@ async fn progress_is_told_after_every_event_up_to_it() {
 
 #[tokio::test]
 async fn progress_waits_for_a_revision_that_can_be_seen_already_but_was_not_told_of() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
     past.write(&[Put("a", "1")]);
     let untold = past.write_untold(&[Put("a", "2")]);
@@ -53,9 +55,9 @@ async fn progress_waits_for_a_revision_that_can_be_seen_already_but_was_not_told
 
 #[tokio::test]
 async fn progress_of_a_stream_without_watches_is_the_current_revision() {
-    let past = Past::new();
+    let past = FakeHistory::new();
     past.write(&[Put("a", "1")]);
-    let mut client = Client::new(&past);
+    let mut client = StreamClient::new(&past);
     client.ask_progress();
     let response = client.next().await;
     assert_eq!((response.watch_id, revision(&response)), (-1, 2));
@@ -64,10 +66,10 @@ async fn progress_of_a_stream_without_watches_is_the_current_revision() {
 #[tokio::test]
 async fn a_watch_that_asked_for_it_hears_when_nothing_happened_for_an_interval() {
     let interval = Duration::from_secs(1);
-    let past = Past::new();
-    let mut client = Client::with_progress(&past, interval);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::with_progress(&past, interval);
     client
-        .create(Ask {
+        .create(WatchRequest {
             progress: true,
             ..key("a")
         })

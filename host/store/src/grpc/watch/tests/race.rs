@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::fake::{Ask, Client, Do, Past, revision};
+use super::fake::{FakeHistory, KeyAction, StreamClient, WatchRequest, revision};
 
 const KEYS: [&str; 5] = ["a/1", "a/2", "b", "c/1", "c/2"];
 /// How many streams there are.
@@ -20,7 +20,7 @@ const RANGES: [(&str, &str); 5] = [
 
 /// Writes, each revision visible a moment before it is told of. When everybody watches, ends with a revision
 /// that they all see.
-async fn write(past: Arc<Past>, ready: Arc<Semaphore>, count: usize, seed: u64) -> i64 {
+async fn write(past: Arc<FakeHistory>, ready: Arc<Semaphore>, count: usize, seed: u64) -> i64 {
     let mut random = fastrand::Rng::with_seed(seed);
     for number in 0..count {
         let value = number.to_string();
@@ -29,8 +29,8 @@ async fn write(past: Arc<Past>, ready: Arc<Semaphore>, count: usize, seed: u64) 
         let writes: Vec<_> = keys[..random.usize(1..=3)]
             .iter()
             .map(|key| match random.u8(0..4) {
-                0 => Do::Delete(key),
-                _ => Do::Put(key, &value),
+                0 => KeyAction::Delete(key),
+                _ => KeyAction::Put(key, &value),
             })
             .collect();
         let revision = past.write_untold(&writes);
@@ -43,16 +43,16 @@ async fn write(past: Arc<Past>, ready: Arc<Semaphore>, count: usize, seed: u64) 
         }
     }
     let _everybody = ready.acquire_many(STREAMS).await.unwrap();
-    past.write(&KEYS.map(|key| Do::Put(key, "end")))
+    past.write(&KEYS.map(|key| KeyAction::Put(key, "end")))
 }
 
 /// Watches a random range from a random revision, cancelling and creating others meanwhile, to the end.
-async fn watch(past: Arc<Past>, ready: Arc<Semaphore>, number: u64) {
+async fn watch(past: Arc<FakeHistory>, ready: Arc<Semaphore>, number: u64) {
     let mut random = fastrand::Rng::with_seed(number);
     for _ in 0..random.u8(0..50) {
         tokio::task::yield_now().await;
     }
-    let mut client = Client::new(&past);
+    let mut client = StreamClient::new(&past);
     let mut expected = Vec::new();
     for id in 1..=random.i64(1..6) {
         let (key, end) = RANGES[random.usize(0..RANGES.len())];
@@ -60,21 +60,21 @@ async fn watch(past: Arc<Past>, ready: Arc<Semaphore>, number: u64) {
             0 => 0,
             _ => random.i64(2..600),
         };
-        client.ask(Ask {
+        client.ask(WatchRequest {
             key,
             end,
             start,
             id,
-            ..Ask::default()
+            ..WatchRequest::default()
         });
         expected.push((key, end, start, Vec::new(), false));
     }
     let (count, mut created) = (expected.len(), 0);
-    client.ask(Ask {
+    client.ask(WatchRequest {
         key: "b",
         start: 2,
         id: 99,
-        ..Ask::default()
+        ..WatchRequest::default()
     });
     client.cancel(99);
     client.ask_progress();
@@ -82,13 +82,13 @@ async fn watch(past: Arc<Past>, ready: Arc<Semaphore>, number: u64) {
         let response = client.next().await;
         if response.watch_id == -1 {
             for (key, end, start, seen, _) in &expected {
-                let told = revision(&response);
+                let announced = revision(&response);
                 let mut seen = seen.clone();
-                seen.retain(|(revision, _)| *revision <= told);
+                seen.retain(|(revision, _)| *revision <= announced);
                 let asked = (*key, *end, *start);
                 assert_eq!(
                     seen,
-                    past.expected(asked, told),
+                    past.expected(asked, announced),
                     "progress, stream {number}"
                 );
             }
@@ -128,7 +128,7 @@ async fn watch(past: Arc<Past>, ready: Arc<Semaphore>, number: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_watch_misses_an_event_or_gets_one_twice_whatever_is_written_meanwhile() {
     for round in 0..10 {
-        let past = Past::new();
+        let past = FakeHistory::new();
         let ready = Arc::new(Semaphore::new(0));
         let seeds = (0..u64::from(STREAMS)).map(|number| round * 1000 + number);
         let watchers: Vec<_> = seeds

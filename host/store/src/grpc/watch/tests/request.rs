@@ -2,17 +2,19 @@
 
 use futures_util::StreamExt;
 
-use super::fake::{Ask, Client, Do, Past, events, from, key, revision};
-use Do::Put;
+use super::fake::{
+    FakeHistory, KeyAction, StreamClient, WatchRequest, events, from, key, revision,
+};
+use KeyAction::Put;
 
 #[tokio::test]
 async fn ids_are_given_upwards_and_a_given_one_is_taken_once() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
-    assert_eq!(client.create(Ask { id: 1, ..key("a") }).await.0, 1);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
+    assert_eq!(client.create(WatchRequest { id: 1, ..key("a") }).await.0, 1);
     assert_eq!(client.create(key("a")).await.0, 0);
     assert_eq!(client.create(key("a")).await.0, 2);
-    client.ask(Ask { id: 2, ..key("b") });
+    client.ask(WatchRequest { id: 2, ..key("b") });
     let response = client.next().await;
     assert!(response.created && response.canceled);
     assert_eq!(response.watch_id, -1);
@@ -34,9 +36,9 @@ async fn ids_are_given_upwards_and_a_given_one_is_taken_once() {
 
 #[tokio::test]
 async fn ranges_mean_what_they_mean_in_etcd() {
-    let past = Past::new();
+    let past = FakeHistory::new();
     past.write(&[Put("a", "1"), Put("b", "1"), Put("c", "1")]);
-    let mut client = Client::new(&past);
+    let mut client = StreamClient::new(&past);
     for (first, end, expected) in [
         ("", "b", vec!["+a=1@2"]),
         ("b", "\0", vec!["+b=1@2", "+c=1@2"]),
@@ -45,7 +47,7 @@ async fn ranges_mean_what_they_mean_in_etcd() {
         ("b", "c", vec!["+b=1@2"]),
     ] {
         client
-            .create(Ask {
+            .create(WatchRequest {
                 end,
                 start: 2,
                 ..key(first)
@@ -58,7 +60,7 @@ async fn ranges_mean_what_they_mean_in_etcd() {
         );
     }
     for (first, end) in [("c", "b"), ("c", "c")] {
-        client.ask(Ask { end, ..key(first) });
+        client.ask(WatchRequest { end, ..key(first) });
         let response = client.next().await;
         assert!(response.created && response.canceled && response.watch_id == -1);
         assert_eq!(response.cancel_reason, "mvcc: watcher range is empty");
@@ -74,8 +76,8 @@ async fn ranges_mean_what_they_mean_in_etcd() {
 
 #[tokio::test]
 async fn a_cancelled_watch_says_so_last_and_an_unknown_one_says_nothing() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
     client.cancel(5);
     assert!(client.is_quiet().await);
@@ -95,15 +97,15 @@ async fn a_cancelled_watch_says_so_last_and_an_unknown_one_says_nothing() {
 
 #[tokio::test]
 async fn a_watch_cancelled_while_it_catches_up_gets_no_more_and_its_id_can_come_again() {
-    let past = Past::new();
+    let past = FakeHistory::new();
     for _ in 0..2000 {
         past.write(&[Put("a", "x")]);
     }
-    let mut client = Client::new(&past);
-    client.create(Ask { id: 5, ..from(2) }).await;
+    let mut client = StreamClient::new(&past);
+    client.create(WatchRequest { id: 5, ..from(2) }).await;
     client.cancel(5);
     while !client.next().await.canceled {}
-    client.create(Ask { id: 5, ..key("b") }).await;
+    client.create(WatchRequest { id: 5, ..key("b") }).await;
     past.write(&[Put("a", "x")]);
     past.write(&[Put("b", "1")]);
     assert_eq!(events(&client.next().await), ["+b=1@2003"]);
@@ -112,8 +114,8 @@ async fn a_watch_cancelled_while_it_catches_up_gets_no_more_and_its_id_can_come_
 
 #[tokio::test]
 async fn a_client_that_is_gone_leaves_nothing_behind() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
     client.create(from(1)).await;
     assert_eq!(
@@ -127,8 +129,8 @@ async fn a_client_that_is_gone_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_client_that_has_said_all_goes_on_listening() {
-    let past = Past::new();
-    let mut client = Client::new(&past);
+    let past = FakeHistory::new();
+    let mut client = StreamClient::new(&past);
     client.create(key("a")).await;
     client.requests = None;
     assert!(client.is_quiet().await);
@@ -138,9 +140,9 @@ async fn a_client_that_has_said_all_goes_on_listening() {
 
 #[tokio::test]
 async fn a_server_that_stops_and_a_store_that_closes_end_the_stream_as_unavailable() {
-    let past = Past::new();
+    let past = FakeHistory::new();
     for stop in [true, false] {
-        let mut client = Client::new(&past);
+        let mut client = StreamClient::new(&past);
         client.create(key("a")).await;
         if stop {
             client.cancel.cancel();

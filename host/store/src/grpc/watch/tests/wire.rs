@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_client::{CompactionOptions, EventType, WatchOptions, WatchResponse, WatchStream};
 use tokio::time::timeout;
 
-use crate::serve::Limits;
+use crate::serve::ServerLimits;
 use crate::serve::tests::{PATIENCE, on_tcp};
 
 async fn client(address: &str) -> etcd_client::Client {
@@ -26,7 +26,7 @@ fn revision(response: &WatchResponse) -> i64 {
 
 #[tokio::test]
 async fn a_watch_goes_from_the_past_into_the_present_and_knows_what_was_before() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = client(&address).await;
     for value in ["1", "2", "3"] {
         client.put("a", value, None).await.unwrap();
@@ -58,7 +58,7 @@ async fn a_watch_goes_from_the_past_into_the_present_and_knows_what_was_before()
 
 #[tokio::test]
 async fn a_watch_below_the_compaction_ends_with_the_revision_to_start_from() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = client(&address).await;
     for value in ["1", "2", "3"] {
         client.put("a", value, None).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_watch_below_the_compaction_ends_with_the_revision_to_start_from() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_holds_up_neither_writers_nor_other_watches() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut stuck = client(&address).await;
     let mut unread = stuck.watch("a", None).await.unwrap();
     assert!(next(&mut unread).await.created());
@@ -111,7 +111,7 @@ async fn a_client_that_does_not_read_holds_up_neither_writers_nor_other_watches(
 
 #[tokio::test]
 async fn a_client_that_leaves_is_forgotten() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = client(&address).await;
     let mut stream = client.watch("a", None).await.unwrap();
     assert!(next(&mut stream).await.created());
@@ -131,7 +131,7 @@ async fn a_client_that_leaves_is_forgotten() {
 
 #[tokio::test]
 async fn a_server_that_closes_ends_its_streams_as_unavailable() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = client(&address).await;
     let mut stream = client.watch("a", None).await.unwrap();
     assert!(next(&mut stream).await.created());

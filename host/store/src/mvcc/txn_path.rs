@@ -6,22 +6,22 @@ use etcd_client::proto::{
 };
 
 use super::compare;
-use super::read::View;
+use super::read::KeyView;
 use crate::error::StoreError;
 
 /// The branch that each transaction takes, nested ones within it.
-pub(super) struct Path<'r> {
+pub(super) struct TxnPath<'r> {
     succeeded: bool,
-    pub(super) steps: Vec<Step<'r>>,
+    pub(super) steps: Vec<TxnStep<'r>>,
 }
 
-pub(super) enum Step<'r> {
+pub(super) enum TxnStep<'r> {
     Op(&'r PbTxnOpRequest),
-    Nested(Path<'r>),
+    Nested(TxnPath<'r>),
 }
 
-impl<'r> Path<'r> {
-    pub(super) fn decide(view: View<'_>, request: &'r PbTxnRequest) -> Self {
+impl<'r> TxnPath<'r> {
+    pub(super) fn decide(view: KeyView<'_>, request: &'r PbTxnRequest) -> Self {
         let succeeded = compare::all_hold(view, &request.compare);
         let ops: &[PbTxnRequestOp] = if succeeded {
             &request.success
@@ -32,30 +32,30 @@ impl<'r> Path<'r> {
             .iter()
             .filter_map(|op| op.request.as_ref())
             .map(|op| match op {
-                PbTxnOpRequest::RequestTxn(nested) => Step::Nested(Self::decide(view, nested)),
-                op => Step::Op(op),
+                PbTxnOpRequest::RequestTxn(nested) => TxnStep::Nested(Self::decide(view, nested)),
+                op => TxnStep::Op(op),
             })
             .collect();
         Self { succeeded, steps }
     }
 
-    pub(super) fn check_ranges(&self, view: View<'_>) -> Result<(), StoreError> {
+    pub(super) fn check_ranges(&self, view: KeyView<'_>) -> Result<(), StoreError> {
         self.steps.iter().try_for_each(|step| match step {
-            Step::Op(PbTxnOpRequest::RequestRange(range)) => view.check_in_txn(range.revision),
-            Step::Op(_) => Ok(()),
-            Step::Nested(path) => path.check_ranges(view),
+            TxnStep::Op(PbTxnOpRequest::RequestRange(range)) => view.check_in_txn(range.revision),
+            TxnStep::Op(_) => Ok(()),
+            TxnStep::Nested(path) => path.check_ranges(view),
         })
     }
 
     pub(super) fn run(
         &self,
-        runner: &mut impl Run,
+        runner: &mut impl OpRunner,
     ) -> Result<(bool, Vec<PbResponseOp>), StoreError> {
         let mut responses = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
             let response = match step {
-                Step::Op(op) => runner.run(op)?,
-                Step::Nested(path) => {
+                TxnStep::Op(op) => runner.run(op)?,
+                TxnStep::Nested(path) => {
                     let (succeeded, responses) = path.run(runner)?;
                     PbTxnOpResponse::ResponseTxn(PbTxnResponse {
                         header: Some(PbResponseHeader::default()),
@@ -73,6 +73,6 @@ impl<'r> Path<'r> {
 }
 
 /// What carries a single operation out.
-pub(super) trait Run {
+pub(super) trait OpRunner {
     fn run(&mut self, op: &PbTxnOpRequest) -> Result<PbTxnOpResponse, StoreError>;
 }

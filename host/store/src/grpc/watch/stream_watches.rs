@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use etcd_client::proto::{PbResponseHeader, PbWatchRequest, PbWatchRequestUnion, PbWatchResponse};
 
-use super::event_batch::{Batch, Filter, Watch};
-use crate::budget::Ticket;
+use super::event_batch::{EventBatch, EventFilter, StreamWatch};
+use crate::budget::RequestTicket;
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
-use crate::watch::{History, RangeIndex, Registry, Subscription, Touched};
+use crate::watch::{RangeIndex, TouchedRevisions, WatchHistory, WatchRegistry, WatchSubscription};
 
 /// The id in responses that are about no watch, or about all of them.
 const NO_WATCH: i64 = -1;
@@ -23,22 +23,22 @@ const EMPTY_RANGE: &str = "mvcc: watcher range is empty";
 const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
 
 /// The watches of one stream.
-pub(super) struct Watches {
-    pub(super) history: Arc<dyn History>,
-    registry: Arc<Registry>,
-    subscription: Subscription,
-    pub(super) by_id: HashMap<i64, Arc<Watch>>,
+pub(super) struct StreamWatches {
+    pub(super) history: Arc<dyn WatchHistory>,
+    registry: Arc<WatchRegistry>,
+    subscription: WatchSubscription,
+    pub(super) by_id: HashMap<i64, Arc<StreamWatch>>,
     next_id: i64,
     next_serial: u64,
-    pub(super) live: Live,
+    pub(super) live: LiveWatches,
     /// Those that are behind, by the next revision they are to be served.
-    pub(super) behind: BTreeMap<i64, RangeIndex<Member>>,
-    pub(super) outbox: VecDeque<Outgoing>,
+    pub(super) behind: BTreeMap<i64, RangeIndex<WatchPosition>>,
+    pub(super) outbox: VecDeque<OutgoingResponse>,
     /// Watches that want to hear that nothing happened, and whether nothing did since they last heard.
     pub(super) idle: HashMap<i64, bool>,
-    progress: Option<Progress>,
+    progress: Option<ProgressPromise>,
     /// The share of the request that the stream is.
-    pub(super) ticket: Option<Ticket>,
+    pub(super) ticket: Option<RequestTicket>,
 }
 
 /// A watch and its place in four indexes, about; and how many of them keep its range.
@@ -47,15 +47,15 @@ const COPIES: u64 = 5;
 
 /// Watches that are up to date but for what the registry told.
 #[derive(Default)]
-pub(super) struct Live {
-    pub(super) members: RangeIndex<Member>,
+pub(super) struct LiveWatches {
+    pub(super) members: RangeIndex<WatchPosition>,
     /// Everything below was served, or touched none of them.
     pub(super) next: i64,
-    pub(super) touched: Option<Touched>,
+    pub(super) touched: Option<TouchedRevisions>,
 }
 
-impl Live {
-    fn note(&mut self, touched: Touched) {
+impl LiveWatches {
+    fn note(&mut self, touched: TouchedRevisions) {
         match &mut self.touched {
             Some(noted) => noted.last = noted.last.max(touched.last),
             none => *none = Some(touched),
@@ -64,15 +64,15 @@ impl Live {
 }
 
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) watch: Arc<Watch>,
+pub(super) struct WatchPosition {
+    pub(super) watch: Arc<StreamWatch>,
     /// The first revision it still wants.
     pub(super) from: i64,
 }
 
 /// A promise to say up to where everything has been sent.
 #[derive(Default)]
-struct Progress {
+struct ProgressPromise {
     /// It is to say this revision or a later one: the client may have seen it elsewhere.
     at_least: i64,
     /// Whether to say it of the stream.
@@ -81,16 +81,16 @@ struct Progress {
     watches: Vec<i64>,
 }
 
-pub(super) enum Outgoing {
+pub(super) enum OutgoingResponse {
     Reply(PbWatchResponse),
-    Events(Batch),
+    Events(EventBatch),
 }
 
-impl Watches {
+impl StreamWatches {
     pub(super) fn new(
-        history: Arc<dyn History>,
-        registry: Arc<Registry>,
-        ticket: Option<Ticket>,
+        history: Arc<dyn WatchHistory>,
+        registry: Arc<WatchRegistry>,
+        ticket: Option<RequestTicket>,
     ) -> Self {
         Self {
             subscription: registry.subscribe(),
@@ -99,7 +99,7 @@ impl Watches {
             by_id: HashMap::new(),
             next_id: 0,
             next_serial: 0,
-            live: Live::default(),
+            live: LiveWatches::default(),
             behind: BTreeMap::new(),
             outbox: VecDeque::new(),
             idle: HashMap::new(),
@@ -115,8 +115,8 @@ impl Watches {
     }
 
     /// Takes note of what is new for a live watch, if anything is.
-    pub(super) fn look(&mut self) {
-        if let Some(touched) = self.subscription.look() {
+    pub(super) fn note_touched(&mut self) {
+        if let Some(touched) = self.subscription.take_touched() {
             self.live.note(touched);
         }
     }
@@ -124,29 +124,31 @@ impl Watches {
     /// The next response, if one is ready.
     pub(super) fn pop(&mut self) -> Option<PbWatchResponse> {
         match self.outbox.front_mut()? {
-            Outgoing::Reply(reply) => {
+            OutgoingResponse::Reply(reply) => {
                 let reply = std::mem::take(reply);
                 self.outbox.pop_front();
                 Some(reply)
             }
-            Outgoing::Events(batch) => match batch.next(&*self.history, self.history.header()) {
-                Ok((response, done)) => {
-                    if done {
-                        self.outbox.pop_front();
+            OutgoingResponse::Events(batch) => {
+                match batch.next(&*self.history, self.history.header()) {
+                    Ok((response, done)) => {
+                        if done {
+                            self.outbox.pop_front();
+                        }
+                        Some(response)
                     }
-                    Some(response)
+                    Err(too_large) => {
+                        let watch = Arc::clone(batch.watch());
+                        self.outbox.pop_front();
+                        Some(self.end_too_large(&watch, &too_large))
+                    }
                 }
-                Err(too_large) => {
-                    let watch = Arc::clone(batch.watch());
-                    self.outbox.pop_front();
-                    Some(self.end_too_large(&watch, &too_large))
-                }
-            },
+            }
         }
     }
 
     /// Ends a watch that did not ask for fragments and would need them.
-    fn end_too_large(&mut self, watch: &Watch, reason: &StoreError) -> PbWatchResponse {
+    fn end_too_large(&mut self, watch: &StreamWatch, reason: &StoreError) -> PbWatchResponse {
         // Its id may be another watch's by now, which then goes on.
         if self.is_there(watch) {
             self.forget(watch.id);
@@ -156,7 +158,7 @@ impl Watches {
             watch_id: watch.id,
             canceled: true,
             cancel_reason: format!("{reason}, or watch with fragments"),
-            ..of(self.history.header())
+            ..response_with(self.history.header())
         }
     }
 
@@ -164,7 +166,7 @@ impl Watches {
     pub(super) fn apply(&mut self, request: PbWatchRequest) {
         match request.request_union {
             Some(PbWatchRequestUnion::CreateRequest(asked)) => {
-                let filter = Filter {
+                let filter = EventFilter {
                     puts: asked.filters.contains(&0),
                     deletes: asked.filters.contains(&1),
                 };
@@ -173,7 +175,7 @@ impl Watches {
                 } else {
                     &asked.key
                 };
-                let watch = Watch {
+                let watch = StreamWatch {
                     id: asked.watch_id,
                     serial: self.next_serial,
                     range: KeyRange::new(key, &asked.range_end),
@@ -191,7 +193,7 @@ impl Watches {
         }
     }
 
-    fn create(&mut self, mut watch: Watch, start: i64, notify: bool) {
+    fn create(&mut self, mut watch: StreamWatch, start: i64, notify: bool) {
         let refused = match &watch.range {
             _ if start < 0 => Some(COMPACTED.to_owned()),
             KeyRange::Between(first, end) if first >= end => Some(EMPTY_RANGE.to_owned()),
@@ -228,7 +230,7 @@ impl Watches {
         self.reply(PbWatchResponse {
             watch_id: watch.id,
             created: true,
-            ..of(header)
+            ..response_with(header)
         });
         let is_past = start != 0 && start <= header.revision;
         let from = if start == 0 {
@@ -242,7 +244,7 @@ impl Watches {
             &mut self.live.members
         };
         let serial = watch.serial;
-        members.insert(&watch.range.clone(), serial, Member { watch, from });
+        members.insert(&watch.range.clone(), serial, WatchPosition { watch, from });
     }
 
     fn cancel(&mut self, id: i64) {
@@ -255,11 +257,11 @@ impl Watches {
         self.reply(PbWatchResponse {
             watch_id: id,
             canceled: true,
-            ..of(self.history.header())
+            ..response_with(self.history.header())
         });
     }
 
-    pub(super) fn forget(&mut self, id: i64) -> Option<Arc<Watch>> {
+    pub(super) fn forget(&mut self, id: i64) -> Option<Arc<StreamWatch>> {
         let watch = self.by_id.remove(&id)?;
         self.idle.remove(&id);
         self.subscription.remove(&watch.range);
@@ -278,25 +280,25 @@ impl Watches {
     }
 
     pub(super) fn reply(&mut self, response: PbWatchResponse) {
-        self.outbox.push_back(Outgoing::Reply(response));
+        self.outbox.push_back(OutgoingResponse::Reply(response));
     }
 
-    /// Whether [`Watches::work`] has something to do.
+    /// Whether [`StreamWatches::advance`] has something to do.
     pub(super) fn has_work(&self) -> bool {
         self.live.touched.is_some()
             || !self.behind.is_empty()
             || self
                 .progress
                 .as_ref()
-                .is_some_and(|progress| *self.registry.told().borrow() >= progress.at_least)
+                .is_some_and(|progress| *self.registry.announced().borrow() >= progress.at_least)
     }
 
     /// The revision that must be told of before a promise of progress can be kept.
-    pub(super) fn awaits(&self) -> Option<i64> {
+    pub(super) fn awaited_revision(&self) -> Option<i64> {
         self.progress.as_ref().map(|progress| progress.at_least)
     }
 
-    pub(super) fn is_there(&self, watch: &Watch) -> bool {
+    pub(super) fn is_there(&self, watch: &StreamWatch) -> bool {
         is_there(&self.by_id, watch)
     }
 
@@ -317,7 +319,7 @@ impl Watches {
         }
     }
 
-    fn promise_progress(&mut self) -> &mut Progress {
+    fn promise_progress(&mut self) -> &mut ProgressPromise {
         let current = self.history.header().revision;
         let progress = self.progress.get_or_insert_default();
         progress.at_least = current;
@@ -325,7 +327,7 @@ impl Watches {
     }
 
     /// Says up to where everything has been sent, once everything has been.
-    pub(super) fn keep_promise(&mut self) {
+    pub(super) fn send_progress(&mut self) {
         if self.live.touched.is_some() || !self.behind.is_empty() {
             return;
         }
@@ -333,26 +335,26 @@ impl Watches {
             return;
         };
         // Read before looking: what is told of up to here is in what the look gives.
-        let told = *self.registry.told().borrow();
-        self.look();
-        if told < progress.at_least || self.live.touched.is_some() {
+        let announced = *self.registry.announced().borrow();
+        self.note_touched();
+        if announced < progress.at_least || self.live.touched.is_some() {
             self.progress = Some(progress);
             return;
         }
         let mut header = self.history.header();
-        header.revision = told;
+        header.revision = announced;
         for id in progress.watches {
             if self.idle.contains_key(&id) {
                 self.reply(PbWatchResponse {
                     watch_id: id,
-                    ..of(header)
+                    ..response_with(header)
                 });
             }
         }
         if progress.stream {
             self.reply(PbWatchResponse {
                 watch_id: NO_WATCH,
-                ..of(header)
+                ..response_with(header)
             });
         }
     }
@@ -362,14 +364,14 @@ fn cost(range: &KeyRange) -> u64 {
     WATCH_BYTES + COPIES * range.bytes() as u64
 }
 
-pub(super) fn of(header: PbResponseHeader) -> PbWatchResponse {
+pub(super) fn response_with(header: PbResponseHeader) -> PbWatchResponse {
     PbWatchResponse {
         header: Some(header),
         ..PbWatchResponse::default()
     }
 }
 
-pub(super) fn is_there(by_id: &HashMap<i64, Arc<Watch>>, watch: &Watch) -> bool {
+pub(super) fn is_there(by_id: &HashMap<i64, Arc<StreamWatch>>, watch: &StreamWatch) -> bool {
     by_id
         .get(&watch.id)
         .is_some_and(|there| there.serial == watch.serial)
