@@ -1,13 +1,13 @@
-//! What Leasehold writes into the store about itself, and where.
+//! Records that Leasehold writes into the store about itself, and their keys.
 //!
-//! Shared by the host, which writes, and by everything that shows, which reads. This crate knows no
-//! network and no clock: it is names and shapes, and how text from elsewhere is made safe to print. A
-//! field, once here, keeps its name and meaning; readers ignore fields they do not know.
+//! Shared by the host, which writes them, and by the dashboard and other readers. This crate uses no network and no
+//! clock: it defines names and types, and makes foreign text safe to print. A field, once here, keeps its name and
+//! meaning; readers ignore unknown fields.
 //!
 //! - [`Root`]: the layout of keys.
-//! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`DeedRecord`]: the
-//!   JSON under them.
-//! - [`printable`]: any text as one line that a terminal may be given.
+//! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`DeedRecord`]:
+//!   the JSON of their values.
+//! - [`printable`]: any text as one line that a terminal may print.
 
 mod keys;
 mod merged;

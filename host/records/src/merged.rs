@@ -1,21 +1,21 @@
-//! Runs of one job that share a record, because they came too fast for one each.
+//! Runs of one job that share a record, because they were too fast for one each.
 
 use serde::{Deserialize, Serialize};
 
 use crate::record::RunRecord;
 
-/// Runs with the same outcome, one after the other on one host. Their record is of the last of them, but for its
-/// host calls, which are counted together, and its memory, which is the most that any of them had.
+/// Runs with the same outcome, one after the other on one host. Their record is that of the last of them, with two
+/// exceptions: its host calls are the sum over all runs, and its memory is the maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MergedRuns {
-    /// How many there are, the last among them.
+    /// The number of runs, the last included.
     pub runs: u64,
     /// The fencing token of the first.
     pub first_token: u64,
-    /// Which run under that token the first was.
+    /// The number of the first run under that token.
     #[serde(default)]
     pub first_sequence: u32,
-    /// When the first started.
+    /// The time when the first started.
     pub first_started_unix_ms: u64,
 }
 
@@ -31,12 +31,13 @@ impl MergedRuns {
 }
 
 impl RunRecord {
-    /// The number of runs that the record is of.
+    /// Returns the number of runs that share the record.
     pub fn runs(&self) -> u64 {
         self.merged.map_or(1, |merged| merged.runs)
     }
 
-    /// True if the record can be one with an earlier one: nothing that a person needs to see apart differs.
+    /// Returns true if the record can be merged with an earlier one: they differ in nothing that a reader needs to
+    /// see.
     pub fn continues(&self, earlier: &Self) -> bool {
         (&self.job, &self.host, &self.lock, &self.plugin_sha256)
             == (
@@ -48,7 +49,7 @@ impl RunRecord {
             && self.outcome == earlier.outcome
     }
 
-    /// Takes the place of an earlier record, whose runs it counts as well.
+    /// Returns the record that replaces an earlier one, and counts its runs as well.
     #[must_use]
     pub fn after(self, earlier: &Self) -> Self {
         let before = earlier.merged.unwrap_or(MergedRuns::of(earlier));
@@ -65,7 +66,7 @@ impl RunRecord {
         }
     }
 
-    /// True if the record is of the run under this token with this number, alone or among others.
+    /// Returns true if the record covers the run with this token and number, alone or among others.
     pub fn covers(&self, token: u64, sequence: u32) -> bool {
         let last = (self.token, self.sequence);
         let first = self

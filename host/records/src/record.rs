@@ -1,13 +1,13 @@
-//! The records themselves, as JSON. Times are Unix milliseconds, for people: nothing is decided by
-//! them, but for the tick of a [`TickRecord`], which is a name and no time that any clock showed, and
-//! for the question which of two hosts has a clock that is wrong.
+//! The records, as JSON. Times are Unix milliseconds, for display; nothing is decided by them, with two exceptions.
+//! The tick of a [`TickRecord`] is a name and not a clock reading. And hosts compare recorded times to find a wrong
+//! clock.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::merged::MergedRuns;
 
-/// A record that cannot be read.
+/// Error for bytes that are not a record.
 #[derive(Debug, thiserror::Error)]
 #[error("this is not a record of ours: {0}")]
 pub struct RecordError(#[from] serde_json::Error);
@@ -15,13 +15,13 @@ pub struct RecordError(#[from] serde_json::Error);
 macro_rules! json {
     ($($record:ty),*) => { $(
         impl $record {
-            /// The record as JSON bytes.
+            /// Returns the record as JSON bytes.
             pub fn to_json(&self) -> Vec<u8> {
                 // Strings, numbers and lists of them always serialize.
                 serde_json::to_vec(self).unwrap_or_default()
             }
 
-            /// Reads the record back.
+            /// Parses the record.
             ///
             /// # Errors
             ///
@@ -39,20 +39,20 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> 
 
 json!(HolderRecord, HostRecord, IdRecord, JobRecord, DeedRecord);
 
-/// The value of a queue entry: who waits or holds.
+/// Value of a queue entry: the waiter or holder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HolderRecord {
     /// The host's id.
     pub host: String,
-    /// The job it wants the lock for.
+    /// The job that needs the lock.
     pub job: String,
     /// The host's process id.
     pub pid: u32,
-    /// When it joined the queue.
+    /// The time when it joined the queue.
     pub since_unix_ms: u64,
 }
 
-/// A host that is alive: its record goes with its lease.
+/// A live host: its record ends with its lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostRecord {
     /// The host's id.
@@ -61,34 +61,34 @@ pub struct HostRecord {
     pub pid: u32,
     /// Its version.
     pub version: String,
-    /// When it started.
+    /// The time when it started.
     pub started_unix_ms: u64,
-    /// The jobs it has.
+    /// Its jobs.
     pub jobs: Vec<String>,
 }
 
-/// The claim of one process on a host's id: it goes with its lease.
+/// The claim of one process on a host's id: it ends with its lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdRecord {
     /// The host's id.
     pub host: String,
-    /// The data directory, by the random text in it: a restart has the same.
+    /// Random text of the data directory: a restart keeps it.
     pub instance: String,
-    /// The process, by a random text: a restart has another.
+    /// Random text of the process: a restart draws another.
     pub life: String,
     /// The machine's name.
     pub machine: String,
     /// The process id on that machine.
     pub pid: u32,
-    /// When the process took the id.
+    /// The time when the process took the id.
     pub since_unix_ms: u64,
 }
 
-/// What a job is doing on one host.
+/// State of a job on one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
-    /// Until its next time, or until it may be tried again.
+    /// Until its next time, or until its next attempt.
     Sleeping,
     /// In the queue of its lock.
     Waiting,
@@ -105,7 +105,7 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// The word for it, as in JSON.
+    /// Returns the state's word, as in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sleeping => "sleeping",
@@ -119,19 +119,19 @@ impl JobState {
     }
 }
 
-/// How far a run says it is.
+/// Progress that a run reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Units done.
     pub done: u64,
-    /// Units in all, when known.
+    /// Units in all, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// What is being done.
+    /// The present step.
     pub message: String,
 }
 
-/// A job as one host sees it: its record goes with the host's lease.
+/// A job on one host: its record ends with the host's lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRecord {
     /// The job.
@@ -140,40 +140,40 @@ pub struct JobRecord {
     pub host: String,
     /// The short name of its lock.
     pub lock: String,
-    /// What it is doing.
+    /// Its state.
     pub state: JobState,
-    /// Since when.
+    /// The time when that state began.
     pub since_unix_ms: u64,
     /// The fencing token it runs under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<u64>,
-    /// When it will go on, while sleeping.
+    /// The time when it continues, while sleeping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_unix_ms: Option<u64>,
-    /// How its last run here ended.
+    /// The outcome of its last run on this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Outcome>,
-    /// A sentence about the state: why it failed, what it waits for.
+    /// A sentence about the state: why it failed, or the reason of its wait.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
-    /// How far the run says it is.
+    /// The progress that the run reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
 }
 
-/// How a run ended.
+/// Outcome of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Not yet.
+    /// The run has not ended.
     Running,
     /// It finished its work.
     Done,
     /// It finished and wants to run again under the same grant.
     Again,
-    /// It failed and asked to be tried again.
+    /// It failed and requested another attempt.
     Retry,
-    /// It failed and asked not to be tried again.
+    /// It failed and requested no other attempt.
     Fatal,
     /// A command that exited with a code other than 0.
     Exit,
@@ -183,18 +183,18 @@ pub enum Outcome {
     Limit,
     /// The lock was lost and the guest was stopped.
     Lost,
-    /// It ran longer than it may.
+    /// It ran longer than its timeout.
     Timeout,
-    /// The host was asked to stop.
+    /// The host was stopping.
     Stopped,
     /// Its host vanished; written by the next holder of the lock.
     Abandoned,
-    /// Its host's process died while the guest was at work; written by that host when it came back.
+    /// Its host's process died while the guest ran; written by that host after its restart.
     Crashed,
 }
 
 impl Outcome {
-    /// The word for it, as in JSON.
+    /// Returns the outcome's word, as in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -228,29 +228,29 @@ pub struct RunRecord {
     pub lock_key: String,
     /// The fencing token.
     pub token: u64,
-    /// Which run under this token.
+    /// Its number under this token.
     pub sequence: u32,
     /// The run's id.
     #[serde(default)]
     pub run_id: String,
-    /// Which attempt this was, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// The tick that it is for, of a job that has them.
+    /// The tick that it runs for, if its job has ticks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tick_unix_ms: Option<u64>,
     /// The plugin's digest, SHA-256 in hex.
     pub plugin_sha256: String,
-    /// When it started.
+    /// The time when it started.
     pub started_unix_ms: u64,
-    /// When it had ended and the guest was seen to have stopped.
+    /// The time when it had ended and the guest had stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_unix_ms: Option<u64>,
-    /// How it ended.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// Why, in a sentence.
+    /// The reason, in a sentence.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
-    /// Host calls that were let through.
+    /// Host calls that were admitted.
     #[serde(default)]
     pub calls_admitted: u64,
     /// Host calls that were refused because the lock was no longer trusted.
@@ -259,31 +259,31 @@ pub struct RunRecord {
     /// The most memory the guest had, in bytes.
     #[serde(default)]
     pub peak_memory_bytes: u64,
-    /// The last of what it wrote.
+    /// The end of its output.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub output: String,
     /// Bytes of output that are not in `output`.
     #[serde(default)]
     pub output_truncated_bytes: u64,
-    /// The earlier runs that share this record, of a job whose runs come too fast for one each.
+    /// The earlier runs that share this record, if they were too fast for one each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged: Option<MergedRuns>,
 }
 
-/// What has become of a tick.
+/// State of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TickState {
     /// A holder of the job's lock has begun it.
     Claimed,
-    /// Its run failed, and it is tried again by whoever has the lock, but not before the time that is named.
+    /// Its run failed; a later holder of the lock tries it again, at the retry time or later.
     Retry,
-    /// Nobody is to run it again.
+    /// No host runs it again.
     Done,
 }
 
 impl TickState {
-    /// The word for it, as in JSON.
+    /// Returns the state's word, as in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Claimed => "claimed",
@@ -293,33 +293,33 @@ impl TickState {
     }
 }
 
-/// The latest tick that another host had begun, as it was when a host wrote over its record. It counts where
-/// the clock of the host that wrote over it is not believed.
+/// The latest tick that another host had begun, copied when a host replaced its record. It counts where the clock of
+/// the replacing host is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TickBefore {
     /// The host that had begun it.
     pub host: String,
     /// The tick.
     pub tick_unix_ms: u64,
-    /// The state it was in.
+    /// Its state.
     pub state: TickState,
-    /// Which attempt at this tick that was, from 1.
+    /// Number of the attempt at this tick, from 1.
     pub attempt: u32,
     /// The time that the host's clock showed when it last wrote the record.
     pub clock_unix_ms: u64,
-    /// The revision of the store at which it did.
+    /// The revision of the store at that write.
     pub revision: i64,
 }
 
-/// The latest tick of a job that anybody has begun. Its tick decides who runs what; its other times are for
-/// people, and show whether the clock of its host can be believed.
+/// The latest tick of a job that a host has begun. Its tick decides which run is due. Its other times are for
+/// display, and show if the clock of its host can be believed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TickRecord {
     /// The job.
     pub job: String,
-    /// The tick: its own moment, whatever any clock showed.
+    /// The tick: its nominal time, independent of any clock.
     pub tick_unix_ms: u64,
-    /// What has become of it.
+    /// Its state.
     pub state: TickState,
     /// The host that began it.
     pub host: String,
@@ -328,20 +328,20 @@ pub struct TickRecord {
     pub lock_key: String,
     /// The fencing token it was begun under: the create revision of that entry.
     pub token: u64,
-    /// Which attempt at this tick that was, from 1.
+    /// Number of the attempt at this tick, from 1.
     pub attempt: u32,
     /// The run's id.
     #[serde(default)]
     pub run_id: String,
-    /// When it was begun.
+    /// The time when it was begun.
     pub claimed_unix_ms: u64,
-    /// When its run had ended.
+    /// The time when its run had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_unix_ms: Option<u64>,
-    /// How its run ended.
+    /// The outcome of its run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// When it may be tried again.
+    /// The earliest time of another attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_unix_ms: Option<u64>,
     /// The latest tick of another host before this one.
@@ -353,17 +353,17 @@ pub struct TickRecord {
 }
 
 impl TickRecord {
-    /// The time that the clock of its host showed when the record was last written.
+    /// Returns the time that the clock of its host showed when the record was last written.
     pub fn clock_unix_ms(&self) -> u64 {
         self.ended_unix_ms.unwrap_or(0).max(self.claimed_unix_ms)
     }
 }
 
-/// What an operator can do to others.
+/// Action of an operator on other clients' locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Deed {
-    /// End a lease, and with it everything it carries.
+    /// End a lease, and all keys attached to it.
     RevokeLease,
     /// Remove a waiter from a queue.
     RemoveEntry,
@@ -372,7 +372,7 @@ pub enum Deed {
 }
 
 impl Deed {
-    /// The word for it, as in JSON.
+    /// Returns the action's word, as in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RevokeLease => "revoke-lease",
@@ -382,12 +382,12 @@ impl Deed {
     }
 }
 
-/// What an operator did, to whom; stays for some days.
+/// An admin action and its target; kept for some days.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeedRecord {
-    /// What.
+    /// The action.
     pub deed: Deed,
-    /// Who, as user@machine; nobody checks it.
+    /// The operator, as user@machine; not verified.
     pub by: String,
     /// The full name of the lock that it was about.
     pub lock: String,

@@ -1,4 +1,4 @@
-//! Records that are written for every run, as they lie in the store: without what a reader can do without.
+//! Stored form of the records that are written for every run: without the parts that a reader can restore.
 //!
 //! The store keeps every version until it is compacted, so each byte counts as often as a job runs. Fields that
 //! earlier versions of this program require are emptied, never left out: hosts of both versions share a root.

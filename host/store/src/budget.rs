@@ -1,4 +1,4 @@
-//! Bytes that clients make the store hold: counted by request, by connection and in all.
+//! Budget of bytes that clients make the store hold, counted by request, by connection and in all.
 //!
 //! Only connections through sockets have an account; callers inside the process are trusted. Counting must never
 //! wait: a request either fits or is refused.
@@ -8,20 +8,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::StoreError;
 
-/// How much may be held.
+/// Limits on the bytes held for clients.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MemoryShares {
-    /// By all connections, beyond what each has for certain.
+    /// Bytes for all connections together, beyond the certain share of each.
     pub(crate) all: u64,
-    /// By one connection.
+    /// Bytes for one connection.
     pub(crate) connection: u64,
-    /// By one connection even when the others have taken all: a few requests.
+    /// Bytes for one connection even when the others have taken all: a few requests.
     pub(crate) certain: u64,
 }
 
 impl MemoryShares {
-    /// A quarter of the default quota for all, a quarter of that for one. One connection thus holds its limit of
-    /// streams with room for thirty of the largest writes, and five are needed to take what is shared.
+    /// A quarter of the default quota for all connections, and a quarter of that for one. One connection thus holds
+    /// its limit of streams with room for thirty of the largest writes. Five connections are needed to take all
+    /// shared bytes.
     pub(crate) const DEFAULT: Self = Self {
         all: 256 << 20,
         connection: 64 << 20,
@@ -29,10 +30,11 @@ impl MemoryShares {
     };
 }
 
-/// An open stream with its task, buffers and headers, about. 60,000 of them were measured at 40 KiB each.
+/// Approximate bytes of an open stream with its task, buffers and headers. 60,000 of them were measured at 40 KiB
+/// each.
 pub(crate) const STREAM_BYTES: u64 = 40 << 10;
 
-/// The bytes held by all connections beyond their certain shares.
+/// Bytes held by all connections beyond their certain shares.
 #[derive(Debug)]
 pub(crate) struct MemoryBudget {
     shares: MemoryShares,
@@ -50,13 +52,13 @@ impl MemoryBudget {
 
 #[cfg(test)]
 impl MemoryBudget {
-    /// The bytes held at the moment.
+    /// Returns the bytes held at the moment.
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 }
 
-/// The bytes held by one connection.
+/// Bytes held by one connection.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionAccount(Arc<Connection>);
 
@@ -75,7 +77,7 @@ impl ConnectionAccount {
         }))
     }
 
-    /// Opens the share of a request, unless it does not fit.
+    /// Opens the ticket of a request, unless its bytes do not fit.
     pub(crate) fn open(&self, bytes: u64) -> Result<RequestTicket, StoreError> {
         self.reserve(bytes)?;
         Ok(RequestTicket(Arc::new(Open {
@@ -87,12 +89,12 @@ impl ConnectionAccount {
         })))
     }
 
-    /// Bytes of a connection's use that count against what all connections share.
+    /// Returns the bytes of a connection's use that count against the bytes shared by all connections.
     fn beyond_certain(&self, used: u64) -> u64 {
         used.saturating_sub(self.0.all.shares.certain)
     }
 
-    /// Counts bytes without asking whether they fit.
+    /// Counts bytes without a check of the limits.
     fn add(&self, bytes: u64) {
         let before = self.0.used.fetch_add(bytes, Ordering::Relaxed);
         let more = self.beyond_certain(before + bytes) - self.beyond_certain(before);
@@ -106,12 +108,12 @@ impl ConnectionAccount {
     }
 
     fn reserve(&self, bytes: u64) -> Result<(), StoreError> {
-        // Counted before it is judged: two at once cannot both take the last of it.
+        // Counted before the check: two requests at once cannot both take the last bytes.
         self.add(bytes);
         self.check_limits().inspect_err(|_| self.give_back(bytes))
     }
 
-    /// Whether what is counted now is within the limits.
+    /// Checks the counted bytes against the limits.
     fn check_limits(&self) -> Result<(), StoreError> {
         let (all, shares) = (&self.0.all, self.0.all.shares);
         let used = self.0.used.load(Ordering::Relaxed);
@@ -125,7 +127,7 @@ impl ConnectionAccount {
     }
 }
 
-/// The share of one request. It ends with its last clone, when the answer is sent.
+/// Share of one request in the budget. It ends with its last clone, when the answer is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestTicket(Arc<Open>);
 
@@ -138,20 +140,20 @@ struct Open {
 #[derive(Debug, Default)]
 struct Parts {
     stream: u64,
-    /// The message that is arriving, or arrived last.
+    /// Bytes of the message that is arriving, or arrived last.
     message: u64,
-    /// The answer that is waiting to be sent.
+    /// Bytes of the answer that is waiting to be sent.
     answer: u64,
-    /// Watches on this stream.
+    /// Bytes of the watches on this stream.
     watches: u64,
 }
 
 tokio::task_local! {
-    /// The share of the request that this task is answering.
+    /// Ticket of the request that this task is answering.
     pub(crate) static TICKET: RequestTicket;
 }
 
-/// The share of the request that is being answered; none for requests from inside the process.
+/// Returns the ticket of the request that is being answered; `None` for requests from inside the process.
 pub(crate) fn current_ticket() -> Option<RequestTicket> {
     TICKET.try_with(Clone::clone).ok()
 }
@@ -161,7 +163,7 @@ impl RequestTicket {
         self.0.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the size of the message on its way in, unless it does not fit.
+    /// Sets the size of the incoming message, unless it does not fit.
     pub(crate) fn set_message(&self, bytes: u64) -> Result<(), StoreError> {
         let mut parts = self.parts();
         if let Some(more) = bytes.checked_sub(parts.message) {
@@ -173,12 +175,12 @@ impl RequestTicket {
         Ok(())
     }
 
-    /// Whether another answer may be made for this connection. One that is made is counted, however large it is.
+    /// Checks that this connection may have another answer. An answer is counted however large it is.
     pub(crate) fn check_may_answer(&self) -> Result<(), StoreError> {
         self.0.account.check_limits()
     }
 
-    /// Sets the size of the answer on its way out.
+    /// Sets the size of the outgoing answer.
     pub(crate) fn set_answer(&self, bytes: u64) {
         let mut parts = self.parts();
         self.0.account.add(bytes);
@@ -194,7 +196,7 @@ impl RequestTicket {
         Ok(())
     }
 
-    /// Counts a watch no longer.
+    /// Stops counting a watch.
     pub(crate) fn drop_watch(&self, bytes: u64) {
         let mut parts = self.parts();
         let bytes = bytes.min(parts.watches);

@@ -1,7 +1,7 @@
-//! The store behind the wire: every request ends here, whichever way it came in.
+//! Entry point of all requests, from sockets and from inside the process.
 //!
-//! Reads are answered from what is durable; writes go through the one writer. This file must never
-//! know about gRPC, nor touch the disk.
+//! Reads are answered from durable data; writes go through the one writer. This file must never depend on gRPC, nor
+//! touch the disk.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,24 +35,24 @@ pub(crate) struct StoreCore {
     cancel: CancellationToken,
 }
 
-/// How the store is doing.
+/// Health of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoreHealth {
     /// The last durable revision.
     pub(crate) revision: i64,
     /// The last compaction.
     pub(crate) compacted: i64,
-    /// Bytes on the disk (or in memory, without one), and how many of them hold something.
+    /// Bytes on the disk (or in memory, without one), and the used bytes among them.
     pub(crate) bytes: (u64, u64),
-    /// The most bytes of data it will hold.
+    /// The most bytes of data that the store holds.
     pub(crate) quota: u64,
-    /// Whether the data has outgrown the quota.
+    /// True if the data has outgrown the quota.
     pub(crate) no_space: bool,
-    /// Why nothing can be written, when nothing can.
+    /// The reason why writes are refused, while they are.
     pub(crate) read_only: Option<String>,
 }
 
-/// The hash of everything up to a revision.
+/// Hash of all keys and history up to a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RevisionHash {
     pub(crate) hash: u32,
@@ -61,7 +61,7 @@ pub(crate) struct RevisionHash {
 }
 
 impl StoreCore {
-    /// Opens the data and starts what keeps it going.
+    /// Opens the data, and starts the writer and the expiry of leases.
     pub(crate) async fn open(options: Options) -> Result<Arc<Self>, OpenError> {
         let Options {
             data,
@@ -96,7 +96,7 @@ impl StoreCore {
                 (Arc::new(shared), StoreWriter::in_memory())
             }
             Some(mut opener) => {
-                // Reading a large file would hold up everything else on this thread.
+                // Reading a large file would block this thread.
                 let reading = tokio::task::spawn_blocking(move || opener().map(|o| (o, opener)));
                 let ((disk, image), opener) = reading.await.map_err(OpenError::failed)??;
                 let shared = SharedState::new(&image, clock, quota, keep);
@@ -132,7 +132,7 @@ impl StoreCore {
         self.writer.close().await;
     }
 
-    /// Reads keys at the last durable revision, or at the one asked for.
+    /// Reads keys at the last durable revision, or at the requested one.
     pub(crate) fn range(&self, request: &PbRangeRequest) -> Result<PbRangeResponse, StoreError> {
         check::range(request)?;
         counted(|| {
@@ -169,7 +169,7 @@ impl StoreCore {
         }
     }
 
-    /// Runs a transaction. Returns when its writes are durable; one that can write nothing reads what is.
+    /// Runs a transaction. Returns when its writes are durable; a transaction that cannot write reads durable data.
     pub(crate) async fn txn(&self, request: PbTxnRequest) -> Result<PbTxnResponse, StoreError> {
         check::txn(&request)?;
         let mut reply = if txn::writes(&request) {
@@ -184,7 +184,7 @@ impl StoreCore {
         Ok(reply)
     }
 
-    /// Gives up the history before a revision.
+    /// Compacts the history before a revision.
     pub(crate) async fn compact(
         &self,
         request: PbCompactionRequest,
@@ -226,7 +226,7 @@ impl StoreCore {
         }
     }
 
-    /// Renews a lease. A lease that is not there has TTL 0; that is no error.
+    /// Renews a lease. The reply for a lease that does not exist has TTL 0, and is not an error.
     pub(crate) fn lease_keep_alive(&self, id: i64) -> PbLeaseKeepAliveResponse {
         let now = self.shared.now();
         let mut reply = self.shared.state().keep_alive(id, now);
@@ -234,7 +234,7 @@ impl StoreCore {
         reply
     }
 
-    /// What is left of a lease; TTL −1 when it is not there.
+    /// Returns the remaining time of a lease; TTL −1 when it does not exist.
     pub(crate) fn lease_time_to_live(
         &self,
         request: &PbLeaseTimeToLiveRequest,
@@ -251,24 +251,24 @@ impl StoreCore {
         })
     }
 
-    /// Every lease.
+    /// Lists all leases.
     pub(crate) fn lease_leases(&self) -> PbLeaseLeasesResponse {
         let mut reply = self.shared.state().lease_list();
         self.complete(&mut reply.header);
         reply
     }
 
-    /// The header of a reply at the last durable revision.
+    /// Returns the header of a reply at the last durable revision.
     pub(crate) fn header(&self) -> PbResponseHeader {
         self.shared.header(self.revision())
     }
 
-    /// The last durable revision.
+    /// Returns the last durable revision.
     pub(crate) fn revision(&self) -> i64 {
         self.shared.state().published()
     }
 
-    /// How the store is doing.
+    /// Returns the health of the store.
     pub(crate) fn health(&self) -> StoreHealth {
         let state = self.shared.state();
         let (weight, no_space) = state.memory_use();
@@ -286,7 +286,7 @@ impl StoreCore {
         }
     }
 
-    /// The hash of everything up to a revision (0: the last one), as `HashKV` asks for.
+    /// Returns the hash of all keys and history up to a revision (0: the last one), as `HashKV` requests it.
     pub(crate) fn hash(&self, revision: i64) -> Result<RevisionHash, StoreError> {
         let (hash, compacted, revision) = self.shared.state().hash(revision)?;
         Ok(RevisionHash {
@@ -296,13 +296,13 @@ impl StoreCore {
         })
     }
 
-    /// Who wants to know of changes.
+    /// Returns the registry of watchers.
     pub(crate) fn watchers(&self) -> &Arc<WatchRegistry> {
         &self.shared.registry
     }
 
-    /// The durable revisions from `from` on, at most `limit` of them, ascending. Below the compaction there is
-    /// no history: then the error holds the compacted revision.
+    /// Returns the durable revisions from `from` on, at most `limit` of them, ascending. Below the compaction the
+    /// history does not exist: then the error holds the compacted revision.
     pub(crate) fn history(
         &self,
         from: i64,
@@ -311,24 +311,25 @@ impl StoreCore {
         self.shared.state().history(from, limit)
     }
 
-    /// As [`StoreCore::history`], and also what lies a little before the compaction: for those who were up to date.
+    /// Returns the same as [`StoreCore::history`], and also some revisions just before the compaction, for watchers
+    /// that were up to date.
     pub(crate) fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64> {
         self.shared.state().recent(from, limit)
     }
 
-    /// A key's value just before a revision, unless there was none or it was compacted away.
+    /// Returns a key's value just before a revision; `None` if it had none, or if it was compacted away.
     pub(crate) fn before(&self, key: &[u8], revision: i64) -> Option<PbKeyValue> {
         let state = self.shared.state();
         let before = state.view().before(key, revision);
         before.map(|change| change.key_value(false))
     }
 
-    /// Ends the alarm about too little room, until the next write that is refused. Returns whether there was one.
+    /// Ends the NOSPACE alarm until the next refused write. Returns true if the alarm was raised.
     pub(crate) fn disarm(&self) -> bool {
         self.shared.disarm()
     }
 
-    /// Gives the disk back what the data does not need. Writes wait meanwhile.
+    /// Returns unused disk space to the file system. Writes wait meanwhile.
     pub(crate) async fn defragment(&self) -> Result<(), StoreError> {
         self.writer.defragment().await
     }
@@ -339,7 +340,7 @@ impl StoreCore {
             .await
     }
 
-    /// Adds to a header what every reply has, whatever it is about.
+    /// Adds the fields to a header that all replies share.
     fn complete(&self, header: &mut Option<PbResponseHeader>) {
         if let Some(header) = header {
             *header = self.shared.header(header.revision);
@@ -365,7 +366,7 @@ impl WatchHistory for StoreCore {
     }
 }
 
-/// Makes an answer, if its connection may have another, and counts it for the request that it is of.
+/// Makes an answer, if its connection may have another, and counts it for its request.
 fn counted<R: Message>(answer: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
     let Some(ticket) = budget::current_ticket() else {
         return answer();
@@ -382,7 +383,7 @@ fn box_disk(
     opened.map(|(disk, image)| (Box::new(disk) as Box<dyn Disk>, image))
 }
 
-/// The writer answers each kind of command with its own kind of reply.
+/// Error for a reply of another kind than its command; the writer sends none.
 fn mismatch(reply: &WriteReply) -> StoreError {
     StoreError::Invalid(format!("the writer answered another question: {reply:?}"))
 }

@@ -1,11 +1,11 @@
 //! A range of keys as etcd's requests write it: one key, from a key on, or from one key to before another.
 
-/// Which keys a request means.
+/// The keys that a request selects.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum KeyRange {
     /// Exactly this key.
     One(Box<[u8]>),
-    /// Every key from this one on, this one included.
+    /// All keys from this one on, this one included.
     From(Box<[u8]>),
     /// From the first, included, to before the second. Empty when the second is not greater.
     Between(Box<[u8]>, Box<[u8]>),
@@ -21,7 +21,7 @@ impl KeyRange {
         }
     }
 
-    /// Whether a key is in it.
+    /// Returns true if it contains the key.
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         match self {
             Self::One(one) => **one == *key,
@@ -30,7 +30,7 @@ impl KeyRange {
         }
     }
 
-    /// The bytes of its keys.
+    /// Returns the bytes of its keys.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::One(key) | Self::From(key) => key.len(),
@@ -38,7 +38,7 @@ impl KeyRange {
         }
     }
 
-    /// The prefix that all and only its keys share, when that is what it is.
+    /// Returns the prefix that exactly its keys share, if the range has that form.
     pub(crate) fn prefix(&self) -> Option<&[u8]> {
         let Self::Between(first, end) = self else {
             return None;

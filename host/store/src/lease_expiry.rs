@@ -1,7 +1,7 @@
 //! Ending leases that have run out.
 //!
-//! A lease is never ended early: it is found due here, and looked at again by the writer in its turn. It
-//! ends late only by the writer's queue, where etcd looks every half second.
+//! A lease is never ended early: it is found due here, and checked again by the writer. It ends late only by the
+//! writer's queue, where etcd checks every half second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use crate::mvcc::{WriteCommand, WriteReply};
 use crate::shared_state::SharedState;
 use crate::writer::StoreWriter;
 
-/// Look at least this often: a clock that is not the runtime's may jump.
+/// Longest time between two checks: a clock that is not the runtime's may jump.
 const LONGEST_NAP: Duration = Duration::from_millis(500);
-/// And wait at least so long after a try that failed, or for a lease that is due in no time.
+/// Shortest wait after a failed attempt, or for a lease that is due in no time.
 const SHORTEST_NAP: Duration = Duration::from_millis(1);
 
-/// At most this many end in one write: others get their turn in between, however many were granted at once.
+/// Leases ended in one write: other writes get their turn in between, however many leases were granted at once.
 const MAX_PER_WRITE: usize = 1000;
 
-/// Ends leases until told to stop.
+/// Ends expired leases until cancelled.
 pub(crate) async fn end_expired_leases(
     shared: Arc<SharedState>,
     writer: Arc<StoreWriter>,

@@ -1,13 +1,13 @@
 //! Keys, their versions, revisions and leases, all in memory.
 //!
-//! Nothing here knows a clock, a disk, a task or the wire: time comes in as a moment, what happened goes
-//! out as a [`CommitBatch`]. The rules are etcd's (its `mvcc`, `lease` and `apply` packages describe them).
+//! Nothing here depends on a clock, a disk, a task or the wire: time is an argument, and changes are returned as a
+//! [`CommitBatch`]. The rules are etcd's (its `mvcc`, `lease` and `apply` packages describe them).
 //!
-//! - [`MvccState`]: the whole; what a write changes and what a commit makes of it.
-//! - [`versions`]: one key's history. [`read`]: ranges. [`check`]: what is refused before anything runs.
-//! - [`compare`], [`txn`]: transactions. [`leases`]: who has which lease, and what hangs on it.
-//! - [`size`], [`quota`]: what a write adds, and the history that is given up for it.
-//! - [`compaction`]: giving history up. [`hash`]: telling whether two stores hold the same.
+//! - [`MvccState`]: keys, history and leases. [`command`], [`apply`]: writes, carried out on it.
+//! - [`versions`]: one key's history. [`read`]: ranges. [`check`]: requests refused before anything runs.
+//! - [`compare`], [`txn_path`], [`txn`]: transactions. [`leases`]: leases, and the keys attached to them.
+//! - [`memory`], [`size`], [`quota`]: the memory that a write adds, and the history compacted for it.
+//! - [`compaction`]: compacting history. [`hash`]: comparing the content of two stores.
 
 mod apply;
 pub(crate) mod check;

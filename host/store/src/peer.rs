@@ -2,16 +2,16 @@
 
 use crate::budget::ConnectionAccount;
 
-/// How a client reached the store.
+/// The way in which a client reached the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClientReach {
-    /// Over an address, as every user of this machine can.
+    /// Over an address, which every user of this machine can connect to.
     Address,
     /// Over a socket that is private to its owner.
     PrivateSocket,
 }
 
-/// The other side of a connection, which its requests carry along.
+/// The client of a connection, carried along by its requests.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientPeer {
     pub(crate) account: ConnectionAccount,

@@ -1,4 +1,4 @@
-//! What readers, the writer and the lease task share: the state behind its lock, and how things stand.
+//! State shared by readers, the writer and the expiry of leases, behind its lock.
 //!
 //! The lock is held for work in memory only, never over a wait for the disk or a client.
 
@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::mvcc::{HistoryRetention, MvccState, WriteCommand, WriteReply};
 use crate::watch::WatchRegistry;
 
-/// The state and everything that describes it.
+/// The state, with its clock, registry and ids.
 pub(crate) struct SharedState {
     state: RwLock<MvccState>,
     pub(crate) registry: Arc<WatchRegistry>,
@@ -52,7 +52,7 @@ impl SharedState {
         }
     }
 
-    /// The state, to read it.
+    /// Returns the state for reading.
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, MvccState> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,7 +69,7 @@ impl SharedState {
         self.quota
     }
 
-    /// For the writer: carries a write out in memory, and counts its answer for the request that it is of.
+    /// For the writer: carries a write out in memory, and counts its answer for its request.
     pub(crate) fn apply(
         &self,
         command: WriteCommand,
@@ -85,12 +85,12 @@ impl SharedState {
         Ok(reply)
     }
 
-    /// For the writer: what was applied and must become durable.
+    /// For the writer: returns the changes that were applied and must become durable.
     pub(crate) fn take_batch(&self) -> CommitBatch {
         self.state_mut().take_batch()
     }
 
-    /// For the writer: shows what is durable now to readers, and wakes those who watch it.
+    /// For the writer: shows a durable batch to readers, and wakes its watchers.
     pub(crate) fn publish(&self, batch: &CommitBatch) {
         if batch.is_empty() {
             return;
@@ -101,14 +101,14 @@ impl SharedState {
         }
     }
 
-    /// For the writer: gives up the oldest history when there is a tenth more than is to be kept.
+    /// For the writer: compacts the oldest history when there is a tenth more than is to be kept.
     pub(crate) fn compact_overdue(&self) -> Option<CommitBatch> {
         let at = self.state().overdue_compaction(self.keep)?;
         self.compact(at)
     }
 
-    /// For the writer: gives up history for a command that would pass the quota, if that is enough for it. What was
-    /// applied before must have been published.
+    /// For the writer: compacts history for a command that would pass the quota, if that is enough for it. All
+    /// applied changes must have been published.
     pub(crate) fn make_room(&self, command: &WriteCommand) -> Option<CommitBatch> {
         let at = {
             let state = self.state();
@@ -118,7 +118,7 @@ impl SharedState {
         self.compact(at)
     }
 
-    /// For the writer: whether a command may pass the quota.
+    /// For the writer: returns true if a command may pass the quota.
     pub(crate) fn is_short(&self, command: &WriteCommand) -> bool {
         self.state().shortage(command) > 0
     }
@@ -130,13 +130,13 @@ impl SharedState {
         Some(state.take_batch())
     }
 
-    /// Ends the alarm about too little room. Returns whether there was one.
+    /// Ends the NOSPACE alarm. Returns true if it was raised.
     pub(crate) fn disarm(&self) -> bool {
         self.state_mut().disarm()
     }
 
-    /// For the writer: takes over what a disk that came back holds. False when that lacks something that was
-    /// acknowledged. What it holds beyond that had an unknown outcome, and is known now.
+    /// For the writer: replaces the state with that of a disk that came back. Returns false if the disk lacks an
+    /// acknowledged write. Further writes on it had an unknown outcome, which is now known.
     pub(crate) fn reload(&self, image: &DiskImage) -> bool {
         let mut state = self.state_mut();
         let published = state.published();
@@ -156,7 +156,7 @@ impl SharedState {
         self.size[1].store(used, Ordering::Relaxed);
     }
 
-    /// Bytes on the disk, and those in use.
+    /// Returns the bytes on the disk, and those in use.
     pub(crate) fn size(&self) -> (u64, u64) {
         let [all, used] = &self.size;
         (all.load(Ordering::Relaxed), used.load(Ordering::Relaxed))
@@ -169,7 +169,7 @@ impl SharedState {
             .unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
-    /// Why nothing can be written, when nothing can.
+    /// Returns the reason why writes are refused, while they are.
     pub(crate) fn read_only(&self) -> Option<String> {
         self.read_only
             .read()
@@ -177,7 +177,7 @@ impl SharedState {
             .clone()
     }
 
-    /// A header with everything but the revision.
+    /// Returns a complete header at a revision.
     pub(crate) fn header(&self, revision: i64) -> PbResponseHeader {
         PbResponseHeader {
             cluster_id: self.cluster,

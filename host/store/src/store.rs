@@ -10,13 +10,13 @@ use crate::error::OpenError;
 use crate::options::Options;
 use crate::serve::{InProcess, Listen, ListenError, Server};
 
-/// Threads for requests. More than a few serve nobody: writes are carried out one after the other anyway.
+/// Threads for requests. More than a few serve no client: writes are carried out one after the other anyway.
 const THREADS: usize = 4;
 
-/// An open store. Dropping it without [`Store::close`] loses nothing that was acknowledged.
+/// An open store. Dropping it without [`Store::close`] loses no acknowledged write.
 ///
-/// It lives on threads of its own: whatever else the process does, leases are counted down and other processes
-/// served. What clients in this process ask is worked out where they ask it; only the disk is waited for here.
+/// It has threads of its own, so leases expire and other processes are served whatever else the process does.
+/// Requests of clients in this process run on their tasks; only waits for the disk are here.
 pub struct Store {
     core: Arc<StoreCore>,
     server: Arc<Server>,
@@ -24,7 +24,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens it: reads the data, and starts counting leases down, each from its full TTL.
+    /// Opens it: reads the data, and starts the leases, each with its full TTL.
     ///
     /// # Errors
     /// The data cannot be read, is of another kind, or another process has it open.
@@ -44,7 +44,7 @@ impl Store {
         })
     }
 
-    /// Serves the API on a socket, until closed. Gives the endpoint as clients write it.
+    /// Serves the API on a socket, until closed. Returns the endpoint as clients write it.
     ///
     /// # Errors
     /// The address is taken, or is not on this machine.
@@ -54,7 +54,7 @@ impl Store {
         listening.await.unwrap_or(Err(ListenError::Closed))
     }
 
-    /// The way in for clients in this process, without a socket: requests are carried out on their tasks.
+    /// Returns the connection for clients in this process, without a socket: requests run on their tasks.
     pub fn connector(&self) -> InProcess {
         self.server.connector()
     }
@@ -66,7 +66,7 @@ impl Store {
             server.close().await;
             core.close().await;
         });
-        // Nothing in there is meant to fail; if it does, the disk is closed with the process.
+        // Closing has no expected failure; after one, the disk is closed with the process.
         let _ = closing.await;
     }
 }
@@ -85,7 +85,7 @@ impl StoreThreads {
         Ok(Self(Some(runtime)))
     }
 
-    /// Runs this there; who waits for it may be anywhere.
+    /// Runs a future there; the caller may wait on any runtime.
     async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -101,7 +101,7 @@ impl StoreThreads {
 }
 
 impl Drop for StoreThreads {
-    /// A runtime must not be waited for where others run; whatever is still there ends by itself.
+    /// Waiting for a runtime is not allowed on another runtime's thread; the remaining tasks end by themselves.
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();

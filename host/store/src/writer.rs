@@ -1,10 +1,10 @@
-//! The one place that changes anything: applies writes in order, makes them durable, then shows them.
+//! The writer: applies writes in order, makes them durable, then shows them to readers. Nothing else changes the
+//! state.
 //!
-//! While the disk is busy, writes queue up; a thread then gathers them and commits them at once, so that one
-//! wait for the disk serves every writer (group commit). A write that finds the disk idle is carried out
-//! where it was asked for, if that is on a thread of the store's: waking a thread and being woken by it costs
-//! as much as a fast disk. So is every write without a disk, wherever it was asked for. Nothing is acknowledged,
-//! read or watched before it is durable.
+//! While the disk is busy, writes queue up; a thread then gathers them and commits them at once, so that one wait
+//! for the disk serves many writes (group commit). A write that finds the disk idle runs on the caller's thread, if
+//! that thread is the store's: waking a thread and being woken by it costs as much as a fast disk. Without a disk
+//! every write runs on the caller's thread. Nothing is acknowledged, read or watched before it is durable.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,40 +20,40 @@ use crate::error::StoreError;
 use crate::mvcc::{WriteCommand, WriteReply};
 use crate::shared_state::SharedState;
 
-/// Writes that may wait for the writer before their senders do.
+/// Writes in the writer's queue; further senders wait.
 const QUEUE_LENGTH: usize = 1024;
-/// At most this many writes share a commit.
+/// The most writes that share a commit.
 const MAX_SHARED_COMMIT: usize = 1024;
-/// A disk that failed is tried again this often, when somebody wants to write.
+/// Shortest time between two attempts to open a failed disk; an attempt is made when a write arrives.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Opens the disk, the first time and again after it failed.
 pub(crate) type DiskOpener =
     Box<dyn FnMut() -> Result<(Box<dyn Disk>, DiskImage), DiskError> + Send>;
 
-/// How writes are carried out.
+/// The writer, in memory or on a disk.
 pub(crate) enum StoreWriter {
-    /// In memory only, where they are asked for, one at a time.
+    /// In memory only: writes run on the caller's thread, one at a time.
     Memory(Mutex<()>),
-    /// On a disk, by whoever finds it idle, or else by a thread.
+    /// On a disk: a write runs on the caller's thread if the disk is idle, else on the writer's.
     Disk {
         executor: Arc<Mutex<WriteExecutor>>,
         queue: mpsc::Sender<StoreWriterJob>,
-        /// How many writes are queued, or taken from the queue and not yet carried out.
+        /// Number of writes that are queued, or taken from the queue and not yet carried out.
         queued_writes: Arc<AtomicUsize>,
         thread: Mutex<Option<JoinHandle<()>>>,
         own_runtime: OwnRuntime,
     },
 }
 
-/// Something for the writer's thread to do.
+/// Work for the writer's thread.
 pub(crate) enum StoreWriterJob {
     Write(QueuedWrite),
     Defragment(oneshot::Sender<Result<(), StoreError>>),
     Close,
 }
 
-/// A write, the share of the request that it is of, and where its outcome goes.
+/// A write, the ticket of its request, and the channel for its outcome.
 pub(crate) struct QueuedWrite {
     command: WriteCommand,
     ticket: Option<RequestTicket>,
@@ -61,12 +61,12 @@ pub(crate) struct QueuedWrite {
 }
 
 impl StoreWriter {
-    /// Without a disk.
+    /// Creates a writer without a disk.
     pub(crate) const fn in_memory() -> Self {
         Self::Memory(Mutex::new(()))
     }
 
-    /// With an open disk.
+    /// Creates a writer with an open disk, and starts its thread.
     pub(crate) fn start(
         shared: Arc<SharedState>,
         disk: Box<dyn Disk>,
@@ -92,8 +92,7 @@ impl StoreWriter {
         })
     }
 
-    /// Carries a write out. Returns when it is durable. A caller that goes away meanwhile changes nothing
-    /// about the write.
+    /// Carries a write out. Returns when it is durable. Dropping the call does not affect the write.
     pub(crate) async fn write(
         &self,
         shared: &SharedState,
@@ -120,7 +119,7 @@ impl StoreWriter {
                 own_runtime,
                 ..
             } => {
-                // Nobody who stands in line is passed by.
+                // A write must not overtake queued ones.
                 if queued_writes.load(Ordering::Acquire) == 0
                     && own_runtime.may_block()
                     && let Ok(mut executor) = executor.try_lock()
@@ -140,7 +139,7 @@ impl StoreWriter {
         }
     }
 
-    /// Gives the disk back what the data does not need, when it is its turn. Without a disk there is nothing.
+    /// Returns unused disk space to the file system, in the queue's order. Without a disk it does nothing.
     pub(crate) async fn defragment(&self) -> Result<(), StoreError> {
         let Self::Disk { queue, .. } = self else {
             return Ok(());
@@ -151,7 +150,7 @@ impl StoreWriter {
         answer.await.map_err(|_| StoreError::Stopped)?
     }
 
-    /// Finishes what is queued and closes the disk.
+    /// Finishes the queued work and closes the disk.
     pub(crate) async fn close(&self) {
         let Self::Disk { queue, thread, .. } = self else {
             return;
@@ -164,13 +163,13 @@ impl StoreWriter {
     }
 }
 
-/// The store's own runtime, as far as its threads may wait for the disk.
+/// The store's own runtime, if its threads may wait for the disk.
 pub(crate) struct OwnRuntime(Option<Id>);
 
 impl OwnRuntime {
-    /// The calling runtime, if it has a second thread, which goes on with everything else while one waits. Only
-    /// one can wait, the one that has the keeper. Handing the thread's work over first, as `block_in_place` does,
-    /// costs more than it saves: the reply then has to be handed back.
+    /// Returns the calling runtime, if it has a second thread, which runs all other tasks while one waits. Only one
+    /// can wait: the one with the executor. Handing the thread's tasks over first, as `block_in_place` does, costs
+    /// more than it saves: the reply then has to be handed back.
     fn current() -> Self {
         let here = Handle::try_current().ok();
         Self(
@@ -179,8 +178,8 @@ impl OwnRuntime {
         )
     }
 
-    /// Whether this task may make its thread wait. Requests from inside this process are carried out where they
-    /// were asked, among guests or on the one thread that renews leases, and those never wait for a disk.
+    /// Returns true if this task may block its thread. Requests from inside this process run on their callers'
+    /// threads, among guests or on the one thread that renews leases, and those never wait for a disk.
     fn may_block(&self) -> bool {
         self.0.is_some() && self.0 == Handle::try_current().ok().map(|here| here.id())
     }
@@ -195,7 +194,7 @@ type Answer = (
     Result<WriteReply, StoreError>,
 );
 
-/// The writer's thread: carries out what has queued up, until told to close the disk.
+/// Loop of the writer's thread: carries out queued writes, until a job closes the disk.
 fn run(
     executor: &Mutex<WriteExecutor>,
     mut jobs: mpsc::Receiver<StoreWriterJob>,
@@ -203,7 +202,7 @@ fn run(
 ) {
     let mut open = true;
     while open && let Some(first) = jobs.blocking_recv() {
-        // Whoever has the disk now makes more writes wait, which then share the next commit.
+        // While another thread has the executor, more writes queue up, which then share the next commit.
         let mut executor = lock(executor);
         let (mut writes, mut defragment) = (Vec::new(), None);
         let mut next = Some(first);
@@ -238,16 +237,16 @@ fn run(
     }
 }
 
-/// The disk as the writer has it.
+/// State of the disk.
 enum DiskState {
     Open(Box<dyn Disk>),
-    /// It failed, and was last tried then.
+    /// It failed; the time of the last attempt to open it.
     Failed(Instant),
     /// The store is closed.
     Closed,
 }
 
-/// Whoever has this carries writes out.
+/// The disk and its state. The owner of its lock carries writes out.
 pub(crate) struct WriteExecutor {
     shared: Arc<SharedState>,
     disk: DiskState,
@@ -255,7 +254,7 @@ pub(crate) struct WriteExecutor {
 }
 
 impl WriteExecutor {
-    /// Lets go of the disk, and of the claim on its directory, which is the opener's.
+    /// Closes the disk, and drops the claim on its directory, which the opener holds.
     fn close(&mut self) {
         self.disk = DiskState::Closed;
         self.opener = Box::new(|| {
@@ -288,7 +287,7 @@ impl WriteExecutor {
         } in writes
         {
             if ready.is_ok() && self.shared.is_short(&command) {
-                // Room is made only when what was applied before is published.
+                // History is compacted only when all applied changes are published.
                 ready = self
                     .answer(std::mem::take(&mut answers))
                     .and_then(|()| self.make_room(&command));
@@ -303,17 +302,17 @@ impl WriteExecutor {
         self.compact_overdue(&outcome);
     }
 
-    /// Makes what was applied durable, and answers the requests for it.
+    /// Makes the applied changes durable, and answers their requests.
     fn answer(&mut self, answers: Vec<Answer>) -> Result<(), StoreError> {
         let outcome = self.commit(&self.shared.take_batch());
         for (reply, answer) in answers {
-            // Whoever asked may be gone; the write stays.
+            // The caller may have dropped its request; the write stays.
             let _ = reply.send(outcome.clone().and(answer));
         }
         outcome
     }
 
-    /// Gives up history for a write that would pass the quota without that.
+    /// Compacts history for a write that would pass the quota without that.
     fn make_room(&mut self, command: &WriteCommand) -> Result<(), StoreError> {
         match self.shared.make_room(command) {
             Some(batch) => self.commit(&batch),
@@ -321,7 +320,7 @@ impl WriteExecutor {
         }
     }
 
-    /// Gives the disk back what the data does not need.
+    /// Returns unused disk space to the file system.
     fn defragment(&mut self) -> Result<(), StoreError> {
         self.ensure_open()?;
         let DiskState::Open(disk) = &mut self.disk else {
@@ -340,7 +339,7 @@ impl WriteExecutor {
         if outcome.is_ok()
             && let Some(batch) = self.shared.compact_overdue()
         {
-            // A disk that fails now is found out by the next write; this one was durable before.
+            // The next write reports a disk that fails now; this one was durable before.
             let _ = self.commit(&batch);
         }
     }
@@ -366,12 +365,12 @@ impl WriteExecutor {
         let reason = error.to_string();
         tracing::error!(%reason, "the store's disk failed; nothing can be written until it is back");
         self.shared.set_read_only(Some(reason.clone()));
-        // Closing it lets go of the file, so that it can be opened anew.
+        // Dropping the disk closes the file, so that it can be opened again.
         self.disk = DiskState::Failed(Instant::now());
         StoreError::DiskFailed(reason)
     }
 
-    /// Opens the disk again if it failed and is due for another try.
+    /// Opens the disk again if it failed and is due for another attempt.
     fn ensure_open(&mut self) -> Result<(), StoreError> {
         let tried = match &mut self.disk {
             DiskState::Open(_) => return Ok(()),

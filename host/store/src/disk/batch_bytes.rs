@@ -1,4 +1,4 @@
-//! A batch as bytes, for the log.
+//! Encoding of a batch for the log.
 //!
 //! All numbers are little-endian; changes are as [`super::change_bytes`] writes them:
 //!
@@ -7,8 +7,8 @@
 //! granted u32  ( lease i64  ttl i64 )*   ended u32  ( lease i64 )*
 //! ```
 //!
-//! Compactions are not logged: they are rare, and redb is given them at once. This file must never give these
-//! bytes another meaning without a new [`super::tables::FORMAT`].
+//! Compactions are not logged: they are rare, and are written to redb at once. This file must never give these bytes
+//! another meaning without a new [`super::tables::FORMAT`].
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::change_bytes;
 use super::interface::CommitBatch;
 use crate::change::RevisionChanges;
 
-/// Whether a batch has a form here.
+/// Returns true if the log can hold the batch.
 pub(super) fn has_form(batch: &CommitBatch) -> bool {
     batch.compacted.is_none() && batch.dropped.is_empty()
 }
@@ -47,12 +47,12 @@ pub(super) fn encode(batch: &CommitBatch, into: &mut Vec<u8>) {
     }
 }
 
-/// No request comes near that many; were there one, its record would not fit into the log.
+/// No request comes near that many; the record of such a batch would not fit into the log.
 fn count(number: usize, into: &mut Vec<u8>) {
     into.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-/// Reads a batch. Nothing, when the bytes are none, or more than one.
+/// Reads a batch. Returns `None` when the bytes are not exactly one batch.
 pub(super) fn decode(mut bytes: &[u8]) -> Option<CommitBatch> {
     let from = &mut bytes;
     let mut batch = CommitBatch::default();

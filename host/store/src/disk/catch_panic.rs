@@ -1,7 +1,8 @@
-//! What redb does when a file contradicts itself: it mostly says so, and sometimes panics.
+//! Panics of redb become errors: on a file that contradicts itself redb mostly returns an error, and sometimes
+//! panics.
 //!
-//! A damaged file must not take the process down that runs jobs. This file must never be a way to go on after
-//! a panic: whatever was being worked with is given up.
+//! A damaged file must not end the process that runs jobs. This file must never let a caller continue with a value
+//! that was in use during a panic: that value is dropped.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::error::DiskError;
 use super::location::DiskLocation;
 
-/// Runs something that ends in redb; a panic in it becomes an error. `work` owns damage it may leave broken.
+/// Runs a closure that calls redb; a panic in it becomes an error. `work` owns all values that it may leave broken.
 pub(super) fn catch_panic<T>(
     location: &DiskLocation,
     work: impl FnOnce() -> Result<T, DiskError>,

@@ -1,16 +1,16 @@
-//! A change as bytes.
+//! Encoding of a change.
 //!
-//! Written by hand rather than as a protobuf message: etcd's own message has no form for a delete, would be
-//! copied field by field into one and out again, and would tie what is on disks to a crate that generates
-//! code. Revision and place are the row's key and not repeated. All numbers are little-endian:
+//! It is written by hand rather than as a protobuf message. etcd's own message has no form for a delete, and would
+//! be copied field by field in both directions. It would also tie the data on disks to a crate that generates code.
+//! Revision and position are the row's key and not repeated. All numbers are little-endian:
 //!
 //! ```text
 //! put     1  lease i64  create i64  version i64  length of the key u32  key  value
 //! delete  2  key
 //! ```
 //!
-//! The first byte tells the form. A new form gets a new number and a new format of the file, so that an
-//! older program refuses the file as a whole. This file must never give a number another meaning.
+//! The first byte is the form. A new form gets a new number and a new format of the file, so that an older program
+//! refuses the file as a whole. This file must never give a number another meaning.
 
 use crate::change::{ChangeKind, KeyChange, SharedKey};
 
@@ -30,7 +30,7 @@ pub(super) fn encode(change: &KeyChange, into: &mut Vec<u8>) {
             for number in [lease, create_revision, version] {
                 into.extend_from_slice(&number.to_le_bytes());
             }
-            // No request comes near 4 GiB; were there such a key, reading its row would find it out.
+            // No request comes near 4 GiB; with such a key, reading its row would fail.
             let length = u32::try_from(change.key.len()).unwrap_or(u32::MAX);
             into.extend_from_slice(&length.to_le_bytes());
             into.extend_from_slice(&change.key);
@@ -43,7 +43,7 @@ pub(super) fn encode(change: &KeyChange, into: &mut Vec<u8>) {
     }
 }
 
-/// How many bytes that are.
+/// Returns the number of bytes that [`encode`] appends.
 pub(super) fn encoded_length(change: &KeyChange) -> usize {
     let head = match &change.kind {
         ChangeKind::Put { value, .. } => 3 * size_of::<i64>() + size_of::<u32>() + value.len(),
@@ -52,8 +52,8 @@ pub(super) fn encoded_length(change: &KeyChange) -> usize {
     1 + head + change.key.len()
 }
 
-/// Reads the change of a row; `key` turns bytes into a key that others may share. Nothing, when the bytes
-/// are no change.
+/// Reads the change of a row; `key` turns bytes into a key that other changes may share. Returns `None` when the
+/// bytes are not a change.
 pub(super) fn decode(
     (revision, sub): (i64, u32),
     bytes: &[u8],

@@ -1,4 +1,4 @@
-//! The directory and the file in it: made if missing, and held by one process at a time.
+//! The directory and the files in it: created if missing, and held by one process at a time.
 //!
 //! This file must never write to a file whose bytes are not the store's, nor shorten one.
 
@@ -12,20 +12,20 @@ use rustix::fs::Advice;
 use super::error::DiskError;
 use super::location::{DiskLocation, FILE, LOG};
 
-/// A directory held by this process, whether or not the file in it is open.
+/// A directory held by this process, also while the files in it are closed.
 ///
-/// The file's own lock goes when the file is closed, and after a failed write it is closed and opened again.
-/// Between the two nobody else may begin to write: this store still answers renewals of leases meanwhile.
+/// The lock on the file ends when the file is closed. After a failed write the file is closed and opened again, and
+/// in between no other process may begin to write: this store still answers renewals of leases.
 #[derive(Debug)]
 pub(crate) struct DirectoryClaim {
     _locked: File,
 }
 
 impl DirectoryClaim {
-    /// Makes the directory unless it is there, and claims it for as long as the claim lives.
+    /// Creates the directory unless it exists, and claims it until the claim is dropped.
     ///
     /// # Errors
-    /// Another process has it, or the directory can be neither made nor opened.
+    /// Another process has claimed it, or the directory can be neither created nor opened.
     pub(crate) fn take(directory: &Path) -> Result<Self, DiskError> {
         make(directory)?;
         let failed = |cause| DiskError::io(&directory.display().to_string(), "open", cause);
@@ -34,24 +34,24 @@ impl DirectoryClaim {
             Err(TryLockError::WouldBlock) => Err(DiskError::InUse {
                 location: DiskLocation::Directory(directory.to_owned()).whole(),
             }),
-            // A file system without locks is left to redb to judge.
+            // On a file system without locks, redb decides.
             Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { _locked: locked }),
         }
     }
 }
 
-/// The open files, and what has to be made durable besides them.
+/// The open files, and the directories that must become durable with them.
 #[derive(Debug)]
 pub(super) struct StoreFiles {
     /// Locked until they are closed.
     pub(super) file: File,
     pub(super) log: File,
-    /// Directories in which something may have been made.
+    /// Directories that may have a new entry.
     changed_directories: Vec<PathBuf>,
 }
 
 impl StoreFiles {
-    /// Makes the directory (0700) and empty files (0600) unless they are there, and locks the files.
+    /// Creates the directory (0700) and empty files (0600) unless they exist, and locks the files.
     pub(super) fn open(directory: &Path) -> Result<Self, DiskError> {
         let changed_directories = make(directory)?;
         let file = open(directory, FILE)?;
@@ -63,7 +63,7 @@ impl StoreFiles {
         })
     }
 
-    /// The files, and the directories whose entries must be synced once the files have their content.
+    /// Returns the files, and the directories whose entries must be synced once the files have their content.
     pub(super) fn split(self) -> (File, File, Vec<PathBuf>) {
         (self.file, self.log, self.changed_directories)
     }
@@ -80,8 +80,8 @@ fn open(directory: &Path, name: &str) -> Result<File, DiskError> {
         .mode(0o600)
         .open(&path)
         .map_err(failed)?;
-    // redb locks it as well, but only when it begins to read; what is looked at before that must not be
-    // another process's work in progress. A file system without locks is left to redb to judge.
+    // redb locks it as well, but only when it begins to read; the bytes inspected before that must not be another
+    // process's work in progress. On a file system without locks, redb decides.
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
             return Err(DiskError::InUse {
@@ -90,14 +90,14 @@ fn open(directory: &Path, name: &str) -> Result<File, DiskError> {
         }
         Ok(()) | Err(TryLockError::Error(_)) => {}
     }
-    // After a failed write the system's cache may hold, as if it were on the disk, what never got there.
-    // Whoever reads it back builds on nothing; so what is read now comes from the disk itself.
+    // After a failed write the page cache may hold data that never reached the disk, and a store that reads it
+    // builds on data that a crash loses. So the file is read from the disk itself.
     file.sync_data().map_err(failed)?;
     let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
     Ok(file)
 }
 
-/// Makes a directory and what is missing above it. Returns it and every directory that got a new entry.
+/// Creates a directory and its missing parents. Returns it and all directories that got a new entry.
 fn make(directory: &Path) -> Result<Vec<PathBuf>, DiskError> {
     let mut changed_directories = vec![directory.to_owned()];
     changed_directories.extend(
@@ -127,13 +127,13 @@ fn make(directory: &Path) -> Result<Vec<PathBuf>, DiskError> {
     Ok(changed_directories)
 }
 
-/// Makes the entries of directories durable: without it a power cut may take a whole new file away.
+/// Makes the entries of directories durable: without it a power cut may delete a whole new file.
 pub(super) fn sync(directories: &[PathBuf]) -> Result<(), DiskError> {
     for path in directories {
         File::open(path)
             .and_then(|directory| directory.sync_all())
             .or_else(|error| match error.kind() {
-                // A directory may be searched and written, and yet not be readable.
+                // A directory may be searchable and writable, but not readable.
                 io::ErrorKind::PermissionDenied => Ok(()),
                 _ => Err(error),
             })

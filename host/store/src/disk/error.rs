@@ -1,15 +1,15 @@
-//! What can go wrong with a disk, in words that say what failed, where, and what to do about it.
+//! Errors of the disk. Their messages name the failure, the location and the remedy.
 //!
-//! This file must never decide whether to go on after an error.
+//! This file must never decide if the store goes on after an error.
 
 use std::io;
 
 use super::location::DiskLocation;
 
-/// What the disk refused or failed at. Nothing that was acknowledged earlier is lost by any of these.
+/// A refusal or failure of the disk. No acknowledged write is lost by any of these.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// Somebody else has it open.
+    /// Another process has it open.
     #[error(
         "{location} is in use: another process has it open (or this one has, a second time); stop that process, or choose another directory"
     )]
@@ -17,14 +17,14 @@ pub enum DiskError {
         /// The directory.
         location: String,
     },
-    /// There is something else where the store should be. It was not touched.
+    /// The file is not a store. It was not touched.
     #[error(
         "{location} is not a store: {found}; nothing was written to it: move it away, or choose another directory"
     )]
     NotAStore {
         /// The file.
         location: String,
-        /// What was found instead.
+        /// The content found instead.
         found: String,
     },
     /// A later version of this program wrote it. It was left as it is.
@@ -39,35 +39,35 @@ pub enum DiskError {
         /// The newest format this program reads.
         known: u64,
     },
-    /// It was a store, and what is on it cannot be true.
+    /// The file is a store whose content is contradictory.
     #[error(
         "{location} is damaged: {damage}; keep a copy and check the disk, then restore a backup of the whole directory, or move it away to begin with an empty store"
     )]
     Corrupt {
         /// The file.
         location: String,
-        /// What cannot be true.
+        /// The contradiction.
         damage: String,
     },
-    /// The log does not hold what it must, or does not belong to the file beside it. Going on without it would
-    /// bring back revisions, and so fencing tokens, that were given out already.
+    /// The log lacks records, or does not belong to the file beside it. Going on without it would reuse revisions,
+    /// and so fencing tokens, that were given out already.
     #[error(
         "{location} is damaged: {damage}; keep a copy of the whole directory and check the disk, then restore a backup of the whole directory, or move it away to begin with an empty store"
     )]
     LogCorrupt {
         /// The file with the log.
         location: String,
-        /// What cannot be true.
+        /// The missing or contradictory records.
         damage: String,
     },
-    /// The file and the log are of different times or stores. Going on would drop writes that were acknowledged.
+    /// The file and the log are of different times or stores. Going on would drop acknowledged writes.
     #[error("{file} and {log} do not belong together: {difference}; no data was changed: {remedy}")]
     Mismatch {
         /// The file.
         file: String,
         /// The log.
         log: String,
-        /// How the two differ.
+        /// The difference between the two.
         difference: String,
         /// The remedy.
         remedy: &'static str,
@@ -77,9 +77,9 @@ pub enum DiskError {
     OutOfSpace {
         /// The file or directory.
         location: String,
-        /// What was being done, as in "to write to".
+        /// The operation, as in "to write to".
         doing: &'static str,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
     /// The system refused or failed for any other reason.
@@ -87,12 +87,12 @@ pub enum DiskError {
     Io {
         /// The file or directory.
         location: String,
-        /// What was being done, as in "to write to".
+        /// The operation, as in "to write to".
         doing: &'static str,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
-    /// An earlier commit failed. Until the disk is opened anew nobody knows what is on it.
+    /// An earlier commit failed. Until the disk is opened again its content is unknown.
     #[error(
         "nothing more is written to {location}, because an earlier write failed: it has to be opened anew once what failed then is well"
     )]
@@ -103,12 +103,12 @@ pub enum DiskError {
 }
 
 impl DiskError {
-    /// Whether freeing space, and nothing else, would have helped.
+    /// Returns true if freeing space, and nothing else, would have helped.
     pub const fn is_out_of_space(&self) -> bool {
         matches!(self, Self::OutOfSpace { .. })
     }
 
-    /// What the system said while something was done with a place.
+    /// Converts the system's error from an operation on a location.
     pub(super) fn io(location: &str, doing: &'static str, cause: io::Error) -> Self {
         let location = location.to_owned();
         match cause.kind() {
@@ -119,7 +119,7 @@ impl DiskError {
                 doing,
                 cause,
             },
-            // Nothing here reads where the file's own structure did not say there was something.
+            // Reads never go beyond the length that the file's own structure gives.
             io::ErrorKind::UnexpectedEof => Self::Corrupt {
                 location,
                 damage: "it ends before its data does".to_owned(),
@@ -136,7 +136,7 @@ impl DiskError {
         }
     }
 
-    /// What redb said while something was done with a file.
+    /// Converts redb's error from an operation on a file.
     pub(super) fn redb(
         location: &DiskLocation,
         doing: &'static str,
@@ -172,7 +172,7 @@ impl DiskError {
     }
 }
 
-/// A medium that could not be handed in at all.
+/// Error of a medium that could not be opened at all.
 impl From<io::Error> for DiskError {
     fn from(cause: io::Error) -> Self {
         Self::io(&DiskLocation::Medium.whole(), "open", cause)

@@ -1,8 +1,8 @@
 //! A disk in memory that fails on purpose: power cuts, no space, failing syncs and reads.
 //!
-//! It keeps what a disk with a volatile cache keeps. What was written before the last sync that succeeded
-//! survives a crash; of what was written after it anything may survive: any of its sectors, in any order, each
-//! possibly cut at any byte. This file must never keep a promise that a real disk does not.
+//! It keeps the bytes that a disk with a volatile cache keeps. Bytes written before the last successful sync survive
+//! a crash. Of later bytes anything may survive: any of their sectors, in any order, each possibly cut at any byte.
+//! This file must never keep a promise that a real disk does not.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,10 @@ use rustix::io::Errno;
 
 use crate::options::Media;
 
-/// What a disk writes at once: within it, order is kept.
+/// The unit of a disk's writes: within it, order is kept.
 const SECTOR: usize = 512;
 
-/// The disk, as it is reached through one of its files; every clone is the same one.
+/// The disk, seen through one of its files; all clones are the same disk.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FaultyDisk {
     state: Arc<Mutex<FaultyState>>,
@@ -31,29 +31,29 @@ enum DiskFile {
     CommitLog,
 }
 
-/// A file.
+/// Content of a file.
 #[derive(Default, Clone)]
 struct FileContent {
-    /// What a crash leaves for sure.
+    /// Bytes that a crash certainly leaves.
     durable: Vec<u8>,
-    /// What is read: as if all had arrived.
+    /// Bytes that reads return: as if all writes had arrived.
     seen: Vec<u8>,
-    /// What was done since the last sync, in order.
+    /// Operations since the last sync, in order.
     volatile: Vec<DiskOp>,
 }
 
 #[derive(Default)]
 struct FaultyState {
     files: [FileContent; 2],
-    /// How many calls tried to change something.
+    /// Number of calls that tried to change something.
     calls: u64,
-    /// How many syncs succeeded.
+    /// Number of successful syncs.
     syncs: u64,
     /// The call in the middle of which the machine stops.
     stops_at: Option<u64>,
-    /// Whether it stopped: nothing is answered any more.
+    /// True once it has stopped: all later calls fail.
     stopped: bool,
-    /// How many more bytes can be written.
+    /// Number of bytes that can still be written.
     space: Option<usize>,
     syncs_fail: bool,
     reads_fail: bool,
@@ -75,21 +75,21 @@ enum DiskOp {
     Length(usize),
 }
 
-/// What survives a crash of what was not synced.
+/// Part of the unsynced data that survives a crash.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum CrashOutcome {
     /// Nothing.
     LosesAll,
-    /// All of it: the sync was all but over.
+    /// All of it: the sync was almost complete.
     KeepsAll,
-    /// All up to some point in the middle of a write.
+    /// All up to a point in the middle of a write.
     TearsOne,
-    /// Any of it.
+    /// Any part of it.
     KeepsAny,
 }
 
 impl CrashOutcome {
-    /// One or another.
+    /// Draws one of them.
     pub(crate) fn any(rng: &mut Rng) -> Self {
         match rng.u8(..8) {
             0 => Self::LosesAll,
@@ -101,12 +101,12 @@ impl CrashOutcome {
 }
 
 impl FaultyDisk {
-    /// An empty one.
+    /// Creates an empty disk.
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// One with this content and no log, all of it durable.
+    /// Creates a disk with this content and no log, all of it durable.
     pub(crate) fn holding(bytes: Vec<u8>) -> Self {
         Self::with([bytes, Vec::new()])
     }
@@ -121,12 +121,12 @@ impl FaultyDisk {
         disk
     }
 
-    /// One with the same content, all of it durable.
+    /// Creates a disk with the same content, all of it durable.
     pub(crate) fn copy(&self) -> Self {
         Self::with(self.state().files.clone().map(|file| file.seen))
     }
 
-    /// As [`super::FileDisk::open_media`] takes it.
+    /// Returns it in the form that [`super::FileDisk::open_media`] takes.
     pub(crate) fn media(&self) -> Media {
         Media {
             data: Box::new(self.clone()),
@@ -134,7 +134,7 @@ impl FaultyDisk {
         }
     }
 
-    /// The same disk, reached through the log.
+    /// Returns the same disk, seen through the log.
     pub(crate) fn log(&self) -> Self {
         Self {
             state: Arc::clone(&self.state),
@@ -142,12 +142,12 @@ impl FaultyDisk {
         }
     }
 
-    /// What is read from the file.
+    /// Returns the bytes that reads of the file return.
     pub(crate) fn content(&self) -> Vec<u8> {
         self.state().files[self.file as usize].seen.clone()
     }
 
-    /// Puts something else into the file, all of it durable.
+    /// Replaces the content of the file; the new content is durable.
     pub(crate) fn replace(&self, bytes: Vec<u8>) {
         self.state().files[self.file as usize] = FileContent {
             durable: bytes.clone(),
@@ -156,43 +156,43 @@ impl FaultyDisk {
         };
     }
 
-    /// How many calls tried to change something, syncs included.
+    /// Returns the number of calls that tried to change something, syncs included.
     pub(crate) fn calls(&self) -> u64 {
         self.state().calls
     }
 
-    /// How many syncs succeeded.
+    /// Returns the number of successful syncs.
     pub(crate) fn syncs(&self) -> u64 {
         self.state().syncs
     }
 
-    /// Stops the machine in the middle of the so many-th changing call from now on; 1 is the next.
+    /// Stops the machine in the middle of the `call`th changing call from now on; 1 is the next.
     pub(crate) fn stop_at(&self, call: u64) {
         let mut state = self.state();
         state.stops_at = Some(state.calls + call);
     }
 
-    /// Whether it came to that.
+    /// Returns true if the machine has stopped.
     pub(crate) fn has_stopped(&self) -> bool {
         self.state().stopped
     }
 
-    /// Leaves room for so many more bytes of writes; `None` for any number.
+    /// Leaves room for `bytes` more bytes of writes; `None` for any number.
     pub(crate) fn leave_space(&self, bytes: Option<usize>) {
         self.state().space = bytes;
     }
 
-    /// Lets every sync fail from now on, or no longer.
+    /// Makes every sync fail from now on, or ends that.
     pub(crate) fn fail_syncs(&self, fail: bool) {
         self.state().syncs_fail = fail;
     }
 
-    /// Lets every read fail from now on, or no longer.
+    /// Makes every read fail from now on, or ends that.
     pub(crate) fn fail_reads(&self, fail: bool) {
         self.state().reads_fail = fail;
     }
 
-    /// The disk as it is when the machine comes back. Whoever still writes to this one changes nothing there.
+    /// Returns the disk as it is after the restart. Later writes to this one do not affect it.
     pub(crate) fn crash(&self, crash: CrashOutcome, rng: &mut Rng) -> Self {
         let mut state = self.state();
         state.stopped = true;
@@ -208,7 +208,8 @@ impl FaultyDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a changing call. The last one still has its effect, which a crash may undo or tear, and no answer.
+    /// Begins a changing call. The last call still has its effect, which a crash may undo or tear, and returns an
+    /// error.
     fn change(&self) -> io::Result<(MutexGuard<'_, FaultyState>, bool)> {
         let mut state = self.state();
         if state.stopped {
@@ -285,7 +286,7 @@ impl FileContent {
     }
 }
 
-/// A write in pieces of sectors.
+/// Splits a write into sectors.
 fn sectors(at: usize, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let first = (SECTOR - at % SECTOR).min(bytes.len());
     let (head, tail) = bytes.split_at(first);
@@ -305,7 +306,7 @@ fn put(content: &mut Vec<u8>, op: &DiskOp) {
     }
 }
 
-/// Writes what lies before the end; what lies after it the file does not have.
+/// Writes the bytes before the end; the file does not have those after it.
 fn overwrite(content: &mut [u8], at: usize, bytes: &[u8]) {
     let end = content.len().min(at + bytes.len());
     if let Some(place) = content.get_mut(at..end) {

@@ -1,17 +1,17 @@
 //! The durable disk: one redb file, and a log before it that takes one write and one sync for each batch.
 //!
-//! A batch that fits goes into the log (see [`super::log`]). What is in the log goes into the file when the log
-//! is full, before a batch that it cannot take, at closing, and at opening when a crash left it there: in one
-//! transaction, which also says up to which record. So the file alone is whole after closing, and the two
-//! together always. Both carry the generation of that transaction, so that an older one of the two, put beside a
-//! newer one, is refused.
+//! A batch that fits goes into the log (see [`super::log`]). The log's batches go into the file in four cases: the
+//! log is full; before a batch that the log cannot take; at closing; at opening, after a crash. They go in one
+//! transaction, which also stores the number of the last record. So after closing the file alone is complete, and
+//! the two together always are. Both carry the generation of that transaction, so that an older one of the two, put
+//! beside a newer one, is refused.
 //!
-//! A transaction is redb's one-phase commit with immediate durability: new pages and the header that names
-//! them go out together, followed by a single sync; checksums tell at the next opening whether all of it
-//! arrived, and if not the header's other half, with the state before, is still whole. Two-phase commit would
-//! sync twice to defend against values crafted to forge those checksums, which whoever can write to the store
-//! gains nothing by; quick repair would sync twice as well, to save reading the file through after a crash,
-//! and it is read through at every opening anyway.
+//! A transaction is redb's one-phase commit with immediate durability. New pages and the header that names them are
+//! written together, followed by a single sync. At the next opening, checksums show if all of it arrived; if not,
+//! the header's other half, with the state before, is still whole. Two-phase commit would sync twice, to defend
+//! against values crafted to forge those checksums; a client that can write to the store gains nothing by them.
+//! Quick repair would sync twice as well, to avoid reading the file through after a crash, and it is read through at
+//! every opening anyway.
 //!
 //! This file must never report a batch durable before it is synced, nor write after an error.
 
@@ -37,25 +37,25 @@ use super::rows::{batch_row_bytes, durably, remove_rows, write_batches};
 use super::tables::{CHANGES, FORMAT, LEASES, META, meta};
 use crate::options::Media;
 
-/// How much of the file redb keeps in memory, in bytes. The store's own data is all in memory already; redb
-/// needs the few pages on the way to the newest rows, and room for one transaction.
+/// Bytes of the file that redb caches. The store's own data is all in memory already; redb needs the few pages on
+/// the way to the newest rows, and room for one transaction.
 const CACHE: usize = 16 << 20;
 
-/// How many superfluous rows go in one transaction: each rewrites the pages it touches beside the old ones, and
-/// a large compaction must not need as much space again as it frees. It is some tens of milliseconds' work.
+/// Superfluous rows removed in one transaction. Each rewrites the pages it touches beside the old ones, and a large
+/// compaction must not need as much space again as it frees. It takes some tens of milliseconds.
 const ROWS_PER_DROP: usize = 10_000;
 
 const DOING: &str = "write to";
 
-/// A store's files.
+/// The store's two files.
 pub(crate) struct FileDisk {
     location: DiskLocation,
-    /// Nothing once a write failed: then nobody knows what is on the disk, and nothing more is written.
+    /// `None` after a failed write: the content of the disk is then unknown, and nothing more is written.
     database: Option<Database>,
     log: CommitLog,
-    /// What is in the log and not in the file.
+    /// Batches in the log that are not in the file.
     pending: Vec<CommitBatch>,
-    /// Bytes of rows that those make.
+    /// Bytes of their rows.
     pending_bytes: u64,
     /// A batch's bytes, kept to be used again.
     payload: Vec<u8>,
@@ -63,15 +63,15 @@ pub(crate) struct FileDisk {
     length: Arc<AtomicU64>,
     /// Bytes of rows in the file.
     used: u64,
-    /// How many rows are dropped in one transaction.
+    /// Rows dropped in one transaction.
     pub(super) rows_per_drop: usize,
 }
 
 impl FileDisk {
-    /// Opens the data in a directory, which is made if it is missing.
+    /// Opens the data in a directory, which is created if missing.
     ///
     /// # Errors
-    /// It is in use, is no store, is damaged or of a newer format, or the system fails.
+    /// It is in use, is not a store, is damaged or of a newer format, or the system fails.
     pub(crate) fn open(directory: &Path) -> Result<(Self, DiskImage), DiskError> {
         let location = DiskLocation::Directory(directory.to_owned());
         let (file, log, changed_directories) = StoreFiles::open(directory)?.split();
@@ -85,10 +85,10 @@ impl FileDisk {
         Ok(opened)
     }
 
-    /// Opens the data on given media. Unless they lock themselves, nobody else may use them meanwhile.
+    /// Opens the data on given media. Unless they lock themselves, no other process may use them meanwhile.
     ///
     /// # Errors
-    /// As for [`FileDisk::open`].
+    /// The same as for [`FileDisk::open`].
     pub(crate) fn open_media(media: Media) -> Result<(Self, DiskImage), DiskError> {
         Self::open_at(DiskLocation::Medium, media)
     }
@@ -167,8 +167,8 @@ impl FileDisk {
         Ok(image)
     }
 
-    /// Takes in what a crash left in the log, counts one more opening, and drops what the last compaction could
-    /// not. Nothing is written before the file was read through: what is damaged stays as it is.
+    /// Applies the records that a crash left in the log, counts one more opening, and drops the rows that the last
+    /// compaction left. Nothing is written before the file was read through: a damaged file stays as it is.
     fn resume(&mut self) -> Result<DiskImage, DiskError> {
         let mut loaded = self.load()?;
         let term = loaded.image.term.saturating_add(1);
@@ -204,7 +204,7 @@ impl FileDisk {
         Ok(loaded)
     }
 
-    /// Gives redb what is in the log, which then begins anew. `also` is done in the same transaction.
+    /// Writes the log's batches to redb; the log then begins anew. `also` runs in the same transaction.
     fn apply_log(
         &mut self,
         also: impl FnOnce(&mut Table<'_, &'static str, u64>) -> Result<(), redb::Error>,
@@ -250,7 +250,7 @@ impl FileDisk {
         })
     }
 
-    /// Commits through the log. False when it has no room for that, ever.
+    /// Commits through the log. Returns false when the batch is larger than an empty log.
     fn append(&mut self, batch: &CommitBatch) -> Result<bool, DiskError> {
         self.payload.clear();
         batch_bytes::encode(batch, &mut self.payload);
@@ -267,7 +267,7 @@ impl FileDisk {
         Ok(true)
     }
 
-    /// Commits to redb, after all that is in the log.
+    /// Commits to redb, after the batches in the log.
     fn commit_to_file(&mut self, batch: &CommitBatch) -> Result<(), DiskError> {
         if !self.pending.is_empty() {
             self.apply_log(|_| Ok(()))?;
@@ -282,7 +282,7 @@ impl FileDisk {
         self.drop_rows(later)
     }
 
-    /// Closes the file. What redb writes then only spares the next opening a repair.
+    /// Closes the file. The bytes that redb then writes only save the next opening a repair.
     fn close(&mut self) {
         let database = self.database.take();
         let _ = catch_panic(&self.location, || {
@@ -297,8 +297,8 @@ impl FileDisk {
         }
     }
 
-    /// Drops rows, oldest first: of a key that was put and then deleted the delete must go last, or a crash
-    /// between two transactions would bring the key back.
+    /// Drops rows, oldest first. Of a key that was put and then deleted the delete must be dropped last, or a crash
+    /// between two transactions would restore the key.
     fn drop_rows(&mut self, rows: &[(i64, u32)]) -> Result<(), DiskError> {
         for rows in rows.chunks(self.rows_per_drop) {
             self.transact(|transaction| remove_rows(&mut transaction.open_table(CHANGES)?, rows))?;
@@ -306,7 +306,7 @@ impl FileDisk {
         Ok(())
     }
 
-    /// Runs one transaction and makes it durable; `work` says by how many bytes the rows grew.
+    /// Runs one transaction and makes it durable; `work` returns the bytes by which the rows grew.
     fn transact(
         &mut self,
         work: impl FnOnce(&WriteTransaction) -> Result<i64, redb::Error>,
@@ -326,7 +326,7 @@ impl FileDisk {
     }
 }
 
-/// Closing takes in what is in the log. It does not matter whether that succeeds.
+/// Closing applies the batches in the log. A failure does no harm: the next opening applies them.
 impl Drop for FileDisk {
     fn drop(&mut self) {
         if self.database.is_some() {
@@ -338,9 +338,9 @@ impl Drop for FileDisk {
 }
 
 impl Disk for FileDisk {
-    /// Commits in one record of the log, or in one transaction of redb's; except that more rows to drop than fit
-    /// in a transaction follow in others. The compaction itself is in the first: rows that a crash leaves behind
-    /// are ignored when the file is read, and dropped then.
+    /// Commits in one record of the log, or in one redb transaction. More rows to drop than fit in a transaction
+    /// follow in others. The compaction itself is in the first: rows that a crash leaves behind are ignored when the
+    /// file is read, and dropped then.
     fn commit(&mut self, batch: &CommitBatch) -> Result<(), DiskError> {
         if self.database.is_none() {
             return Err(self.stopped());
@@ -354,7 +354,8 @@ impl Disk for FileDisk {
         self.commit_to_file(batch)
     }
 
-    /// Moves pages to the front of the file and shortens it. Each step is a transaction: a crash leaves the data.
+    /// Moves pages to the front of the file and shortens it. Each step is a transaction: a crash leaves the data
+    /// intact.
     fn defragment(&mut self) -> Result<(), DiskError> {
         let Some(mut database) = self.database.take() else {
             return Err(self.stopped());

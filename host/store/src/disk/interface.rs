@@ -1,6 +1,6 @@
-//! Where the store's state outlives the process: what is asked of a disk, and the kinds there are.
+//! The calls on a disk, and the values that they take and return.
 //!
-//! This file must never know how a file is laid out, nor decide what is written.
+//! This file must never depend on the layout of a file, nor decide what is written.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::error::DiskError;
 use crate::change::{KeyChange, RevisionChanges};
 
-/// What one commit makes durable: all of it, or nothing.
+/// Changes that one commit makes durable: all of them, or none.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct CommitBatch {
     /// Revisions, ascending and without gaps, following the last one committed.
@@ -17,15 +17,15 @@ pub(crate) struct CommitBatch {
     pub(crate) granted: Vec<(i64, i64)>,
     /// Leases that ended. A lease may be granted and ended in one batch; then it does not exist.
     pub(crate) ended: Vec<i64>,
-    /// The history before this revision was given up.
+    /// The revision before which the history is compacted.
     pub(crate) compacted: Option<i64>,
-    /// Changes that nothing needs after that, as (revision, sub). A crash may leave some of them on the disk;
-    /// an [`DiskImage`] never shows them.
+    /// Changes that are superfluous after that, as (revision, sub). A crash may leave some of them on the disk; a
+    /// [`DiskImage`] never contains them.
     pub(crate) dropped: Vec<(i64, u32)>,
 }
 
 impl CommitBatch {
-    /// Whether there is nothing to make durable.
+    /// Returns true if the batch has nothing to make durable.
     pub(crate) fn is_empty(&self) -> bool {
         self.revisions.is_empty()
             && self.granted.is_empty()
@@ -34,31 +34,31 @@ impl CommitBatch {
     }
 }
 
-/// What a disk held when it was opened.
+/// Content of a disk when it was opened.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct DiskImage {
     /// The cluster's and the member's id, the same as long as the data lives; never 0.
     pub(crate) cluster: u64,
     /// The member's id.
     pub(crate) member: u64,
-    /// How many times this data was opened, this time included: the raft term that clients see.
+    /// The number of openings of this data, this one included: the raft term that clients see.
     pub(crate) term: u64,
     /// The last revision committed; 1 in a new store. It may be higher than any change still kept.
     pub(crate) revision: i64,
-    /// The last compaction; 0 when there was none.
+    /// The last compaction; 0 if none.
     pub(crate) compacted: i64,
-    /// Every change kept, by revision and place.
+    /// All changes kept, by revision and position.
     ///
-    /// Of each key's changes at or below the compaction only the last one is kept, because that is all a read
-    /// at the compaction or later can meet. When it is a delete below the compaction nothing is kept: the key
-    /// is as if it had never been. A delete exactly at the compaction is kept: a watch may begin there.
+    /// Of each key's changes at or below the compaction only the last one is kept, because reads at the compaction
+    /// or later need no other. When it is a delete below the compaction nothing is kept: the key is as if it had
+    /// never been. A delete exactly at the compaction is kept: a watch may begin there.
     pub(crate) changes: Vec<Arc<KeyChange>>,
     /// Leases that had not ended: id and TTL in seconds.
     pub(crate) leases: BTreeMap<i64, i64>,
 }
 
 impl DiskImage {
-    /// What a store that was just made holds: its ids, and nothing else.
+    /// Returns the content of a new store: its ids, and nothing else.
     pub(crate) fn fresh() -> Self {
         Self {
             cluster: fastrand::u64(1..),
@@ -70,15 +70,16 @@ impl DiskImage {
     }
 }
 
-/// A durable place for batches.
+/// A disk that batches are committed to.
 pub(crate) trait Disk: Send {
-    /// Makes a batch durable. After an error nobody knows whether it is on the disk, and every later commit
-    /// fails too, until the disk is opened anew.
+    /// Makes a batch durable. After an error it is unknown if the batch is on the disk. Every later commit fails
+    /// too, until the disk is opened again.
     fn commit(&mut self, batch: &CommitBatch) -> Result<(), DiskError>;
 
-    /// Gives back what the data does not need. After an error nothing more can be written, as after one of a commit.
+    /// Returns unused space to the file system. After an error nothing more can be written, as after an error of a
+    /// commit.
     fn defragment(&mut self) -> Result<(), DiskError>;
 
-    /// How many bytes the data takes on the disk, and how many of them hold something.
+    /// Returns the bytes that the data takes on the disk, and the used bytes among them.
     fn size(&self) -> (u64, u64);
 }

@@ -1,4 +1,4 @@
-//! Reading a file back: what it holds, and what of that nothing needs any more.
+//! Reading redb's file: the rows that the store needs, and the superfluous ones.
 //!
 //! This file must never write.
 
@@ -17,35 +17,35 @@ use super::log::GenerationMark;
 use super::tables::{CHANGES, FORMAT, LEASES, META, meta, row_bytes};
 use crate::change::{KeyChange, SharedKey};
 
-/// What a file turned out to be.
+/// Content of a file.
 pub(super) enum FileContent {
     /// Nothing was ever committed to it.
     New,
-    /// A store.
+    /// A store, with the position of its log if its format has one.
     Store(Option<LogPosition>),
 }
 
-/// How far the log has been taken into the file. A file of format 1 says nothing about that: it had none.
+/// Position up to which the log was applied to the file. A file of format 1 has none: it had no log.
 pub(super) struct LogPosition {
     /// The generation; its number is 0 in format 2, which had none.
     pub(super) mark: GenerationMark,
-    /// The last record that was taken in.
+    /// The last record that was applied.
     pub(super) last: u64,
-    /// Whether the log may hold more.
+    /// True if the log may hold more.
     pub(super) open: bool,
 }
 
-/// What is in a store's file.
+/// Content of a store's file.
 pub(super) struct LoadedStore {
-    /// What the store is to go on with. The term is the last one, not yet this one's.
+    /// The image that the store goes on with. Its term is that of the previous opening.
     pub(super) image: DiskImage,
     /// Rows that a compaction made superfluous and a crash left behind, oldest first; not in the image.
     pub(super) superfluous: Vec<(i64, u32)>,
-    /// Bytes that hold something, the superfluous rows included.
+    /// Bytes in use, the superfluous rows included.
     pub(super) used: u64,
 }
 
-/// Tells what it is.
+/// Returns the kind of the file's content.
 pub(super) fn inspect(
     database: &Database,
     location: &DiskLocation,
@@ -77,7 +77,7 @@ pub(super) fn inspect(
     }
 }
 
-/// Reads everything a store's file has.
+/// Reads all rows of a store's file.
 pub(super) fn load(database: &Database, location: &DiskLocation) -> Result<LoadedStore, DiskError> {
     Reader::new(database, location)?.store()
 }
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Whether it is a store, rather than empty.
+    /// Returns true if it is a store, false if it is empty.
     fn is_store(&self) -> Result<bool, DiskError> {
         let tables: Vec<String> = self
             .transaction
@@ -198,20 +198,20 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The bytes a lease takes.
+/// Bytes of a lease's row.
 pub(super) const LEASE_ROW_BYTES: u64 = 16;
 
-/// Changes as they are read, oldest first, sorted into those still needed and those not.
+/// Changes as they are read, oldest first, divided into needed and superfluous ones.
 ///
-/// Superseded rows at or below the compaction may still be there: a commit that compacts drops few rows
-/// itself, the others go in commits of their own, and a crash may come between. They are harmless because of
-/// what is done here with them, which is what [`DiskImage::changes`] promises: of each key's changes at or below
-/// the compaction only the last one is kept; a delete below the compaction is not, a delete at it is.
+/// Superseded rows at or below the compaction may still exist: a commit that compacts drops few rows itself, the
+/// others go in later commits, and a crash may come between. They are harmless because this type keeps the promise
+/// of [`DiskImage::changes`]. Of each key's changes at or below the compaction only the last one is kept; a delete
+/// below the compaction is not kept, a delete at it is.
 struct Kept {
     compacted: i64,
-    /// By place in the file; gone where superfluous.
+    /// By position in the file; `None` where superfluous.
     changes: Vec<Option<Arc<KeyChange>>>,
-    /// The last change at or below the compaction of each key, as an index.
+    /// The index of each key's last change at or below the compaction.
     last: HashMap<SharedKey, usize>,
     superfluous: Vec<(i64, u32)>,
     keys: HashSet<SharedKey>,
@@ -228,7 +228,7 @@ impl Kept {
         }
     }
 
-    /// The key with these bytes, one for all its changes.
+    /// Returns the key with these bytes, one for all its changes.
     fn key(&mut self, bytes: &[u8]) -> SharedKey {
         if let Some(key) = self.keys.get(bytes) {
             return SharedKey::clone(key);
@@ -254,7 +254,7 @@ impl Kept {
         }
     }
 
-    /// What is needed, and the rows of what is not.
+    /// Returns the needed changes, and the rows of the superfluous ones.
     fn split(mut self) -> (Vec<Arc<KeyChange>>, Vec<(i64, u32)>) {
         for index in std::mem::take(&mut self.last).into_values() {
             let is_gone = self.changes[index]
@@ -264,7 +264,7 @@ impl Kept {
                 self.leave_out(index);
             }
         }
-        // The order in which they can be dropped bit by bit: a delete after the puts it ended.
+        // The order in which they can be dropped step by step: a delete after the puts before it.
         self.superfluous.sort_unstable();
         (
             self.changes.into_iter().flatten().collect(),

@@ -2,23 +2,23 @@
 
 use std::path::PathBuf;
 
-/// The store's file in its directory.
+/// Name of redb's file in the directory.
 pub(super) const FILE: &str = "store.redb";
 
-/// The log before it.
+/// Name of the log beside it.
 pub(super) const LOG: &str = "store.log";
 
-/// What a disk is called in messages.
+/// Location of a disk.
 #[derive(Debug, Clone)]
 pub(super) enum DiskLocation {
     /// A directory.
     Directory(PathBuf),
-    /// Something that was handed in.
+    /// A medium that the caller opened.
     Medium,
 }
 
 impl DiskLocation {
-    /// The file with the data.
+    /// Returns the name of the file with the data.
     pub(super) fn file(&self) -> String {
         match self {
             Self::Directory(path) => path.join(FILE).display().to_string(),
@@ -26,7 +26,7 @@ impl DiskLocation {
         }
     }
 
-    /// The file with the log.
+    /// Returns the name of the file with the log.
     pub(super) fn log(&self) -> String {
         match self {
             Self::Directory(path) => path.join(LOG).display().to_string(),
@@ -34,7 +34,7 @@ impl DiskLocation {
         }
     }
 
-    /// The whole of it.
+    /// Returns the name of the whole store.
     pub(super) fn whole(&self) -> String {
         match self {
             Self::Directory(path) => format!("the store in {}", path.display()),

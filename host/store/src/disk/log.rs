@@ -1,9 +1,9 @@
-//! The log before the file: what was committed and redb has not been given yet.
+//! The log before the file: commits that are not in redb yet.
 //!
-//! A commit of redb's writes some seven pages in as many places, and a disk takes two to three times as long
-//! for that as for one piece after the last. So a batch is made durable here, and given to redb together with
-//! many others, when the log is full or the store closes. It is written from its beginning again and again, over
-//! bytes that are there already, so that no write needs space or changes the file system.
+//! A redb commit writes some seven pages in as many places, and a disk takes two to three times as long for that as
+//! for one piece after the last. So a batch is made durable here, and written to redb together with many others,
+//! when the log is full or the store closes. The log is rewritten from its beginning each time, over bytes that
+//! exist already, so that no write needs space or changes the file system.
 //!
 //! # Form
 //!
@@ -14,18 +14,18 @@
 //! log u64  sequence u64  length u32  checksum u32  payload
 //! ```
 //!
-//! - `log` is the mark of the generation, drawn at random and kept in redb's file. Records of another store or
-//!   generation are none, and neither are bytes that a client put into a value.
-//! - `sequence` is one more than that of the record before, over all laps: what an earlier lap left behind is
-//!   never taken for the next record.
+//! - `log` is the mark of the generation, drawn at random and kept in redb's file. Bytes of another store or
+//!   generation, or in a client's value, are not records.
+//! - `sequence` is one more than that of the record before, over all laps: a record of an earlier lap is never taken
+//!   for the next one.
 //! - `checksum` is CRC-32 over all the rest. A record that a crash cut off does not have it.
 //!
-//! One record is synced before the next is written, so only the last can be cut off. A good one after a bad one
-//! means that something acknowledged is gone, which is damage and not a crash.
+//! One record is synced before the next is written, so only the last can be cut off. A good record after a bad one
+//! means that an acknowledged record is lost, which is damage and not a crash.
 //!
 //! # Generations
 //!
-//! Every transaction that gives redb new data begins a generation, with a mark that both files carry. Behind the
+//! Every transaction that writes new data to redb begins a generation, with a mark that both files carry. Behind the
 //! records are two sectors with stamps, written in turn so that a crash leaves one of them whole:
 //!
 //! ```text
@@ -38,19 +38,19 @@
 //!
 //! A log of format 2 of the file ends with the records and has no stamps.
 //!
-//! This file must never know what a payload means.
+//! This file must never depend on the meaning of a payload.
 
 use std::io;
 
 use redb::StorageBackend;
 
-/// The room for records in bytes. A thousand small commits fit; giving those to redb takes some milliseconds.
+/// Room for records in bytes. A thousand small commits fit; writing those to redb takes some milliseconds.
 const RECORDS: u64 = 512 << 10;
 
 /// The log's length in bytes: records, and two stamps.
 pub(super) const LENGTH: u64 = RECORDS + 2 * SECTOR as u64;
 
-/// What a disk writes at once.
+/// The unit of a disk's writes, in bytes.
 pub(super) const SECTOR: usize = 512;
 
 const HEADER: usize = 24;
@@ -82,7 +82,7 @@ impl GenerationMark {
     }
 }
 
-/// Newest generation that a log knows of.
+/// The newest generation in a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GenerationStamp {
     turn: u64,
@@ -141,31 +141,31 @@ impl GenerationStamp {
     }
 }
 
-/// What was found in a log.
+/// Content of a log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LogContent {
-    /// These payloads, in order, follow what redb has.
+    /// These payloads, in order, follow the last record in redb.
     Records(Vec<Vec<u8>>),
-    /// It does not have its length: it is another file, or none.
+    /// The length is wrong: it is another file, or missing.
     Missing,
-    /// Records are gone that were acknowledged.
+    /// Acknowledged records are lost.
     Damaged(String),
 }
 
-/// The log, open to be written to.
+/// The log, open for writing.
 #[derive(Debug)]
 pub(super) struct CommitLog {
     medium: Box<dyn StorageBackend>,
     stamp: GenerationStamp,
     /// The sequence of the last record.
     last: u64,
-    /// Where the next record goes.
+    /// Offset of the next record.
     at: u64,
     buffer: Vec<u8>,
 }
 
 impl CommitLog {
-    /// Makes an empty log durable, whatever was there.
+    /// Makes an empty log durable, over any content.
     pub(super) fn lay_out(medium: &dyn StorageBackend) -> io::Result<()> {
         medium.set_len(LENGTH)?;
         let zeros = vec![0; 64 * 1024];
@@ -176,7 +176,7 @@ impl CommitLog {
         medium.sync_data()
     }
 
-    /// Reads the newest whole stamp. Nothing in a log of format 2, or in what is no log.
+    /// Reads the newest whole stamp. Returns `None` for a log of format 2, or a file that is not a log.
     pub(super) fn stamp_of(medium: &dyn StorageBackend) -> io::Result<Option<GenerationStamp>> {
         if medium.len()? != LENGTH {
             return Ok(None);
@@ -187,7 +187,7 @@ impl CommitLog {
         Ok(stamps.max_by_key(|stamp| stamp.turn))
     }
 
-    /// Reads what follows the record `after`, the last that redb was given.
+    /// Reads the records after `after`, the last that is in redb.
     pub(super) fn read(medium: &dyn StorageBackend, id: u64, after: u64) -> io::Result<LogContent> {
         if ![RECORDS, LENGTH].contains(&medium.len()?) {
             return Ok(LogContent::Missing);
@@ -229,7 +229,7 @@ impl CommitLog {
         ))
     }
 
-    /// Goes on after the record `last` of the generation `mark`, with the stamp that the medium has.
+    /// Continues after the record `last` of the generation `mark`, with the stamp that the medium has.
     pub(super) fn new(
         medium: Box<dyn StorageBackend>,
         mark: GenerationMark,
@@ -250,7 +250,7 @@ impl CommitLog {
         }
     }
 
-    /// Makes the next generation's mark durable here, before redb gets it. What is in the log stays.
+    /// Makes the next generation's mark durable here, before it is in redb. The records stay.
     pub(super) fn announce(&mut self) -> io::Result<GenerationMark> {
         // A log of format 2 has no room for stamps yet.
         if self.medium.len()? < LENGTH {
@@ -261,7 +261,7 @@ impl CommitLog {
         Ok(self.stamp.mark)
     }
 
-    /// Begins the announced generation from the log's beginning: redb has everything, and the mark.
+    /// Begins the announced generation at the log's beginning: redb has all records, and the mark.
     pub(super) fn confirm(&mut self) -> io::Result<()> {
         self.put_stamp(self.stamp.mark, self.stamp.before, true)?;
         self.at = 0;
@@ -280,22 +280,22 @@ impl CommitLog {
         self.medium.sync_data()
     }
 
-    /// The sequence of the last record.
+    /// Returns the sequence of the last record.
     pub(super) const fn last(&self) -> u64 {
         self.last
     }
 
-    /// Whether a payload fits into an empty log.
+    /// Returns true if a payload fits into an empty log.
     pub(super) const fn could_take(length: usize) -> bool {
         padded(length) as u64 <= RECORDS
     }
 
-    /// Whether a payload fits into what is left of it.
+    /// Returns true if a payload fits into the rest of the log.
     pub(super) const fn has_room(&self, length: usize) -> bool {
         self.at + padded(length) as u64 <= RECORDS
     }
 
-    /// Makes a payload durable. There must be room for it.
+    /// Makes a payload durable. The caller has checked that it fits.
     pub(super) fn append(&mut self, payload: &[u8]) -> io::Result<()> {
         let sequence = self.last + 1;
         let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
@@ -316,7 +316,7 @@ impl CommitLog {
     }
 }
 
-/// The room that a payload takes with its header.
+/// Returns the bytes that a payload takes with its header.
 const fn padded(payload: usize) -> usize {
     (HEADER + payload).next_multiple_of(SECTOR)
 }
@@ -328,7 +328,7 @@ fn checksum(head: &[u8], payload: &[u8]) -> u32 {
     sum.finalize()
 }
 
-/// The record that begins there, if a whole one of this log does.
+/// Returns the record that begins there, if it is whole and of this log.
 fn record(bytes: &[u8], at: usize, id: u64) -> Option<(u64, &[u8])> {
     let rest = bytes.get(at..)?;
     let (found, rest) = rest.split_first_chunk()?;

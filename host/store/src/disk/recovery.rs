@@ -1,4 +1,4 @@
-//! The log that an earlier process left: read back, or refused beside a file that it does not belong to.
+//! Recovery of the log that an earlier process left: its records, or a refusal when it does not belong to the file.
 //!
 //! This file must never write to a log that holds records.
 
@@ -15,7 +15,7 @@ pub(super) fn lay_out(location: &DiskLocation, log: &dyn StorageBackend) -> Resu
     CommitLog::lay_out(log).map_err(|cause| DiskError::io(&location.log(), "write to", cause))
 }
 
-/// What a crash left in the log. One that was closed in order may be missing: then nothing is missing with it.
+/// Reads the records that a crash left in the log. A log that was closed in order may be missing: it held none.
 pub(super) fn read_log(
     location: &DiskLocation,
     log: &dyn StorageBackend,
@@ -54,7 +54,7 @@ pub(super) fn read_log(
     }
 }
 
-/// A file and a log of different generations, the file's being unknown in a new store and in format 2.
+/// Error for a file and a log of different generations. The file's is unknown in a new store and in format 2.
 pub(super) fn mismatch(
     location: &DiskLocation,
     logged: Option<&LogPosition>,

@@ -9,7 +9,7 @@ use super::interface::CommitBatch;
 use super::load::LEASE_ROW_BYTES;
 use super::tables::{CHANGES, LEASES, META, meta, row_bytes};
 
-/// Runs one transaction. Immediate durability, one phase and no quick repair are what it begins with.
+/// Runs one transaction. redb's defaults are immediate durability, one phase and no quick repair.
 pub(super) fn durably(
     database: &Database,
     work: impl FnOnce(&WriteTransaction) -> Result<i64, redb::Error>,
@@ -20,7 +20,7 @@ pub(super) fn durably(
     Ok(grown)
 }
 
-/// The bytes of rows that a batch makes.
+/// Returns the bytes of a batch's rows.
 pub(super) fn batch_row_bytes(batch: &CommitBatch) -> u64 {
     let changes = batch
         .revisions
@@ -32,7 +32,7 @@ pub(super) fn batch_row_bytes(batch: &CommitBatch) -> u64 {
     rows + batch.granted.len() as u64 * LEASE_ROW_BYTES
 }
 
-/// Writes batches, dropping these rows only. Gives the bytes by which the rows grew.
+/// Writes batches, and drops these rows only. Returns the bytes by which the rows grew.
 pub(super) fn write_batches(
     transaction: &WriteTransaction,
     batches: &[CommitBatch],
@@ -80,7 +80,7 @@ pub(super) fn write_batches(
     Ok(grown)
 }
 
-/// Removes rows. Gives the bytes by which the rows grew: none, or fewer than none.
+/// Removes rows. Returns the bytes by which the rows grew: zero or negative.
 pub(super) fn remove_rows(
     changes: &mut Table<'_, (i64, u32), &'static [u8]>,
     rows: &[(i64, u32)],

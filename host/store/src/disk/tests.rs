@@ -1,4 +1,4 @@
-//! What the disk promises, on a disk that breaks and on real files.
+//! Promises of the disk, tested on a disk that fails and on real files.
 
 mod batch_bytes;
 mod change_bytes;

@@ -1,7 +1,4 @@
-//! etcd's services, one file each, over [`crate::core::StoreCore`].
-//!
-//! What is here turns requests into calls and answers into replies. It must never decide what a key, a
-//! lease or a revision is: that is `core`'s.
+//! The stack of services that every client calls: all of etcd's, behind the checks that apply to each request.
 
 use std::sync::Arc;
 
@@ -15,12 +12,12 @@ use super::faults::Faults;
 use super::limits::MAX_MESSAGE_BYTES;
 use super::{auth, cluster, election, kv, lease, lock, maintenance, metered, txn_count, watch};
 
-/// What every client talks to.
+/// The services that every client calls.
 pub(crate) type EtcdApi = Faults<metered::Metered<txn_count::Counted<Routes>>>;
 
-/// All services over one store.
+/// Builds all services over one store.
 pub(crate) fn build_api(context: &ServiceContext) -> EtcdApi {
-    /// Generated servers are told their limits here, so that none is forgotten.
+    /// Generated servers get their limits here, so that none lacks them.
     macro_rules! sized {
         ($server:expr) => {
             $server

@@ -1,7 +1,7 @@
-//! Users and roles, of which there are none: etcd's `Auth` service, as it answers with authentication off.
+//! etcd's `Auth` service, as it answers with authentication off: the store has no users and no roles.
 //!
-//! Written by hand: `etcd-client` does not export every message that the generated trait names. Nothing
-//! here may let a client believe that it has logged in, or that anything is protected.
+//! Written by hand: `etcd-client` does not export every message that the generated trait names. Nothing here may let
+//! a client believe that it has logged in, or that anything is protected.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl AuthServer {
                     let reply = AuthStatusResponse {
                         header: Some(self.core.header()),
                         enabled: false,
-                        // etcd's own before anything about users was ever changed.
+                        // etcd's own value before any change to users.
                         auth_revision: 1,
                     };
                     std::future::ready(Ok(reply))

@@ -1,6 +1,6 @@
-//! The members of the cluster, of which there is one: etcd's `Cluster` service.
+//! etcd's `Cluster` service: the cluster has one member.
 //!
-//! It must never claim an address that nobody listens on: clients move to what is listed here.
+//! It must never list an address without a listener: clients move to the addresses listed here.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::status::unsupported;
 use crate::core::StoreCore;
 use crate::peer::ClientPeer;
 
-/// What the one member is called. It tells a person that this is no etcd.
+/// The name of the one member. It shows a reader that the server is not an etcd.
 const MEMBER_NAME: &str = "leasehold-embedded";
 
 /// The service.

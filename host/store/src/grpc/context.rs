@@ -9,17 +9,17 @@ use tokio_util::task::TaskTracker;
 use super::endpoints::EndpointList;
 use crate::core::StoreCore;
 
-/// What the services share.
+/// Values that the services share.
 #[derive(Clone)]
 pub(crate) struct ServiceContext {
     /// The store.
     pub(crate) core: Arc<StoreCore>,
-    /// Where it can be reached, for the list of members.
+    /// The store's endpoints, for the list of members.
     pub(crate) endpoints: Arc<EndpointList>,
     /// Ends every stream and every wait.
     pub(crate) cancel: CancellationToken,
-    /// What goes on behind requests.
+    /// Tasks that outlive their request.
     pub(crate) tasks: TaskTracker,
-    /// Where that goes on: a request from inside this process may come from a runtime that ends before it.
+    /// The runtime of those tasks: a request from inside this process may come from a runtime that ends before it.
     pub(crate) runtime: Handle,
 }

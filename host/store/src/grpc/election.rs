@@ -1,7 +1,7 @@
 //! Elections for clients that have no library for them: the `v3election` service.
 //!
-//! Written by hand: `etcd-client` generates its messages without a server. It must never let anybody speak
-//! for a leadership other than the one that was won: key and create revision together.
+//! Written by hand: `etcd-client` generates its messages without a server. It must never let a client act for a
+//! leadership other than the one it won: key and create revision together.
 
 use std::sync::Arc;
 
@@ -139,7 +139,7 @@ impl ElectionServer {
         })
     }
 
-    /// A leadership that is over already is given up successfully.
+    /// Resigning from a leadership that has ended succeeds.
     async fn resign(&self, asked: ResignRequest) -> Result<PbResignResponse, Status> {
         let leader = require_leader(asked.leader)?;
         let reply = queue::remove(&self.context.core, &leader.key, leader.rev).await?;
@@ -149,7 +149,7 @@ impl ElectionServer {
     }
 }
 
-/// Who campaigns again with the same lease stands where they stood, with the new value.
+/// A candidate that campaigns again with the same lease keeps its place, with the new value.
 async fn proclaim_in_queue(
     core: Arc<StoreCore>,
     entered: queue::EnteredQueue,
@@ -186,8 +186,9 @@ fn leader(core: &StoreCore, name: &[u8]) -> Result<PbLeaderResponse, StoreError>
     })
 }
 
-/// Who observes an election: woken for all of its keys, told of the leader when it is another, or says
-/// another thing. Values that were replaced before they could be sent are left out, as with Go's client.
+/// An observer of an election. It wakes for changes of all its keys, and sends the leader when another one leads or
+/// the leader's value changed. Values that were replaced before they could be sent are left out, as with Go's
+/// client.
 struct Observer {
     core: Arc<StoreCore>,
     cancel: CancellationToken,
@@ -225,7 +226,8 @@ impl Observer {
             match leader(&self.core, &self.name) {
                 Ok(leader) => {
                     let proclaimed_at = leader.kv.as_ref().map_or(0, |kv| kv.mod_revision);
-                    // A successor may have spoken before the leader that it succeeds: different is enough.
+                    // A successor's value may be older than the last value of the leader before it: different is
+                    // enough.
                     if proclaimed_at != self.last_sent {
                         self.last_sent = proclaimed_at;
                         return Ok(leader);

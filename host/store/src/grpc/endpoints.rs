@@ -1,13 +1,13 @@
-//! Endpoints of the store, as the list of members shows them.
+//! Endpoints of the store, for the list of members.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::peer::ClientReach;
 
-/// How the endpoint of a socket begins.
+/// The scheme of a socket's endpoint.
 const SOCKET_SCHEME: &str = "unix://";
 
-/// Where the store can be reached at the moment.
+/// The endpoints at which the store can be reached at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct EndpointList(Mutex<Vec<String>>);
 
@@ -17,8 +17,8 @@ impl EndpointList {
         all.push(endpoint.to_owned());
     }
 
-    /// Endpoints that a client can use, by how it reached the store. A socket is private to its owner: a client that
-    /// came over one can use all, any other only addresses.
+    /// Returns the endpoints that a client can use, by how it reached the store. A socket is private to its owner: a
+    /// client that came over one can use all, any other only addresses.
     pub(super) fn usable(&self, reach: Option<ClientReach>) -> Vec<String> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let usable = |endpoint: &&String| {

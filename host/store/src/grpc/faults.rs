@@ -1,7 +1,7 @@
-//! What goes wrong outside of any service: a bug that panics, a message that is too large, a method that
-//! does not exist. Each becomes an answer to that one request.
+//! Failures outside of any service: a bug that panics, a message that is too large, a method that does not exist.
+//! Each becomes an answer to that one request.
 //!
-//! Nothing here may look into a request, nor change an answer that a service gave in its own words.
+//! Nothing here may inspect a request, nor change an answer that a service gave in its own words.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -58,8 +58,8 @@ where
     }
 }
 
-/// A stream that a panic ends as an error would. Who asked from inside this process goes on with it on a task of
-/// their own, which has other things to do.
+/// A stream that a panic ends as an error would. A client in this process polls the stream on its own task, which
+/// must not panic with it.
 pub(super) fn catch_panics<T>(
     answers: impl Stream<Item = Result<T, Status>>,
 ) -> impl Stream<Item = Result<T, Status>> {
@@ -81,10 +81,10 @@ fn panicked(uri: &Uri) -> Status {
     ))
 }
 
-/// What a grpc-go server says where tonic says less, or says it with a code that clients of etcd take
-/// for something else: out of range is a compacted revision to them.
+/// Returns the answer of a grpc-go server where tonic's has no text, or has a code that clients of etcd take for
+/// another error: they take "out of range" for a compacted revision.
 fn plainer(headers: &HeaderMap, uri: &Uri) -> Option<Status> {
-    // A reply that succeeded says so after its body, not here.
+    // The status of a reply that succeeded follows its body and is not here.
     headers.get(Status::GRPC_STATUS)?;
     let status = Status::from_header_map(headers)?;
     match status.code() {

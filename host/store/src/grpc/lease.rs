@@ -1,6 +1,6 @@
-//! Leases: etcd's `Lease` service.
+//! etcd's `Lease` service.
 //!
-//! It must never keep time: what a lease has left is `core`'s to say.
+//! It must never keep time: `core` decides how long a lease lasts.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl PbLeaseService for LeaseService {
         Ok(Response::new(reply))
     }
 
-    /// A renewal is answered when its reply is taken: who does not read does not make us hold replies.
+    /// A renewal is answered when its reply is read: a client that does not read cannot make the store hold replies.
     async fn lease_keep_alive(
         &self,
         request: Request<Streaming<PbLeaseKeepAliveRequest>>,

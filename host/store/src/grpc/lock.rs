@@ -93,7 +93,7 @@ mod tests {
         Ok(reply.key().to_vec())
     }
 
-    /// How many entries there are, once there are as many as expected.
+    /// Waits until the queue has as many entries as expected.
     async fn entries(client: &mut Client, expected: i64) {
         until(&format!("{expected} entries"), async || {
             let options = GetOptions::new().with_prefix().with_count_only();
@@ -139,7 +139,7 @@ mod tests {
         let waiting = tokio::spawn(async move { lock(&waits, waiter).await });
         entries(&mut client, 2).await;
         client.lease_revoke(waiter).await.unwrap();
-        // Before the lock is free, and all the more when it is.
+        // Before the lock is free, and after it.
         let told = tokio::time::timeout(PATIENCE, waiting).await.unwrap();
         let told = told.unwrap().unwrap_err().to_string();
         assert!(told.contains("session expired"), "{told}");

@@ -1,4 +1,4 @@
-//! How the store is doing: etcd's `Maintenance` service.
+//! etcd's `Maintenance` service: the health of the store.
 //!
 //! It must never change a key, a lease or a revision.
 
@@ -18,8 +18,8 @@ use tonic::{Request, Response, Status};
 use super::status::unsupported;
 use crate::core::StoreCore;
 
-/// The version of etcd that clients are told. Some parse it as three numbers and decide by it what they may
-/// ask for, so it is no text of our own: the API is that of 3.5, and no etcd was ever released as `.99`.
+/// The version of etcd that clients receive. Some parse it as three numbers and choose their requests by it, so it
+/// is not a text of our own. The API is that of 3.5, and no etcd was ever released as `.99`.
 const API_VERSION: &str = "3.5.99";
 
 /// The service.
@@ -37,8 +37,8 @@ impl MaintenanceService {
 impl PbMaintenanceService for MaintenanceService {
     type SnapshotStream = Pin<Box<dyn Stream<Item = Result<PbSnapshotResponse, Status>> + Send>>;
 
-    /// The store raises its one alarm itself, when a write is refused for lack of room, and ends it once there is room
-    /// again. Clients of etcd list and disarm alarms; none of them raises one.
+    /// The store raises its one alarm itself, when a write is refused for lack of space, and ends it once space is
+    /// free again. Clients of etcd list and disarm alarms; none of them raises one.
     async fn alarm(
         &self,
         request: Request<PbAlarmRequest>,
@@ -131,7 +131,7 @@ impl PbMaintenanceService for MaintenanceService {
         }))
     }
 
-    /// etcd sends its own file, which `etcdctl snapshot restore` reads. Ours it would not.
+    /// etcd sends its own file, which `etcdctl snapshot restore` reads. It could not read the store's file.
     async fn snapshot(
         &self,
         _request: Request<PbSnapshotRequest>,
@@ -231,7 +231,7 @@ mod tests {
         for key in 0..number / 2 {
             client.delete(key.to_string(), None).await.unwrap();
         }
-        // What was deleted gives way to this.
+        // The history of the deleted keys is compacted for this write.
         client.put("more", [7; 1000], None).await.unwrap();
         assert_eq!(list(&mut client, Get, AlarmType::None).await, 0);
         for about in [AlarmType::Nospace, AlarmType::Corrupt] {

@@ -1,6 +1,6 @@
-//! Services written by hand, for those that `etcd-client` generates no server for.
+//! Transport for services written by hand: those that `etcd-client` generates no server for.
 //!
-//! Only the transport is here; it must never know what a request means.
+//! It must never depend on the meaning of a request.
 
 use std::future::Future;
 
@@ -67,12 +67,12 @@ where
     grpc::<M, R>().server_streaming(service, request).await
 }
 
-/// The reply to a request that nobody here answers.
+/// Returns the reply to a request that no method answers.
 pub(crate) fn refuse(status: Status) -> Response<Body> {
     status.into_http()
 }
 
-/// Makes a type a service: its name, and the method that answers.
+/// Implements a service for a type: its name, and the method that answers.
 macro_rules! serve_by_hand {
     ($server:ty, $name:literal) => {
         impl tonic::server::NamedService for $server {

@@ -1,8 +1,8 @@
-//! Requests through sockets take a share of what their connection may hold, from their headers to the last byte of
-//! their answer.
+//! Budget of requests through sockets: each has a ticket of its connection's account, from its headers to the last
+//! byte of its answer.
 //!
-//! Messages are measured by their length as announced: the transport makes room for all of it at once. This file
-//! must never look into a message.
+//! Messages are measured by their announced length: the transport allocates all of it at once. This file must never
+//! inspect a message.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -53,7 +53,7 @@ where
             Err(full) => return std::future::ready(Ok(Status::from(full).into_http())).boxed(),
         };
         let (arriving, mut messages) = (ticket.clone(), Messages::default());
-        // The share grows with what arrives.
+        // The ticket grows with the bytes that arrive.
         let count = move |data: &[u8]| {
             arriving
                 .set_message(messages.feed(data))
@@ -64,7 +64,7 @@ where
             .call(request.map(|body| Body::new(Weighed { body, count })));
         TICKET
             .scope(ticket.clone(), async move {
-                // And ends with the answer. The transport asks for more when there is room for it on the way, so one
+                // It ends with the answer. The transport requests more when there is room for it on the way, so one
                 // piece waits at a time.
                 let count = move |data: &[u8]| {
                     ticket.set_answer(data.len() as u64);
@@ -119,22 +119,22 @@ impl<F: FnMut(&[u8]) -> Result<(), Status> + Unpin> HttpBody for Weighed<F> {
     }
 }
 
-/// The messages of a body: each has a flag, its length in four bytes, and so many bytes.
+/// The messages of a body: each has a flag, its length in four bytes, and as many bytes.
 #[derive(Default)]
 struct Messages {
-    /// What arrived of the flag and the length.
+    /// The bytes that have arrived of the flag and the length.
     header: Vec<u8>,
     /// Bytes of the message that have not arrived.
     missing: usize,
-    /// The length of the message under way, or of the last one.
+    /// The length of the current message, or of the last one.
     length: u64,
 }
 
-/// A flag and a length.
+/// Bytes of a flag and a length.
 const HEADER_BYTES: usize = 5;
 
 impl Messages {
-    /// Takes what has arrived, and gives the length of the message that it belongs to.
+    /// Takes the arrived bytes, and returns the length of the message that they belong to.
     fn feed(&mut self, mut data: &[u8]) -> u64 {
         while !data.is_empty() {
             let wanted = match self.missing {
@@ -151,7 +151,7 @@ impl Messages {
             if let [_, l0, l1, l2, l3] = *self.header.as_slice() {
                 let length = u32::from_be_bytes([l0, l1, l2, l3]);
                 self.header.clear();
-                // One that is too long is refused by its length, and never arrives.
+                // A message that is too long is refused by its length, and never arrives.
                 self.length = u64::from(length).min(super::limits::MAX_MESSAGE_BYTES as u64);
                 self.missing = length as usize;
             }

@@ -1,7 +1,7 @@
-//! Queues of keys under a name, oldest first: what locks and elections are made of.
+//! Queues of keys under a name, oldest first, for locks and elections.
 //!
-//! The layout is that of Go's `concurrency` package, so its clients, `etcdctl lock` and the two services
-//! here stand in the same queues. Nothing here may give a turn to an entry that is no longer there.
+//! The layout is that of Go's `concurrency` package, so its clients, `etcdctl lock` and the two services here share
+//! the same queues. Nothing here may give a turn to a deleted entry.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use crate::core::StoreCore;
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
 
-/// What a lease lasts that is made for a caller who named none, in seconds: Go's default for sessions.
+/// TTL of a lease granted for a caller without one, in seconds: Go's default for sessions.
 pub(super) const SESSION_TTL: i64 = 60;
 
-/// One entry in a queue: a key as it was put once, and nothing that is put there later.
+/// One entry in a queue: a key as it was put once. A later put under the same name is another entry.
 #[derive(Debug, Clone)]
 pub(crate) struct QueueEntry {
     /// The queue's name and a slash.
@@ -34,30 +34,30 @@ pub(crate) struct QueueEntry {
     version: i64,
 }
 
-/// An entry, and the value it had when it was there already.
+/// An entry, and its value if it existed already.
 pub(crate) struct EnteredQueue {
     pub(crate) entry: QueueEntry,
     pub(crate) previous_value: Option<Vec<u8>>,
 }
 
-/// A queue's keys all begin with this.
+/// Returns the prefix of a queue's keys.
 pub(crate) fn prefix_of(name: &[u8]) -> Vec<u8> {
     let mut prefix = name.to_vec();
     prefix.push(b'/');
     prefix
 }
 
-/// All keys of a queue.
+/// Returns the range of a queue's keys.
 pub(crate) fn range_of(prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut end = prefix.to_vec();
     if let Some(last) = end.last_mut() {
-        // It is the slash, so there is a next byte.
+        // The last byte is the slash, so a next byte exists.
         *last = last.saturating_add(1);
     }
     (prefix.to_vec(), end)
 }
 
-/// The oldest entry of a queue.
+/// Returns the oldest entry of a queue.
 pub(crate) fn oldest(core: &StoreCore, name: &[u8]) -> Result<PbRangeResponse, StoreError> {
     let (key, range_end) = range_of(&prefix_of(name));
     core.range(&PbRangeRequest {
@@ -70,8 +70,8 @@ pub(crate) fn oldest(core: &StoreCore, name: &[u8]) -> Result<PbRangeResponse, S
     })
 }
 
-/// Enters a queue, waits for the turn, and calls `ready` in between. Gives up the place when the request that
-/// it is for goes away, or when anything fails; keeps it when the store stops, for the client may come back.
+/// Enters a queue, calls `ready`, and waits for the turn. The entry is deleted when its request is dropped, or when
+/// a step fails. It stays when the store stops, for the client may come back.
 ///
 /// Runs as a task, because a request that is dropped in the middle of a write could not clean up.
 pub(crate) async fn enter_and_wait<F, Fut>(
@@ -98,7 +98,7 @@ where
         };
         let outcome = turn.await;
         if outcome.is_err() && !closing.is_cancelled() {
-            // Should this fail too, the lease takes the entry with it.
+            // If this fails too, the entry ends with its lease.
             let _ = entered_entry.leave(&core).await;
         }
         outcome
@@ -111,8 +111,8 @@ where
 }
 
 impl QueueEntry {
-    /// Puts an entry at the end of a queue; one that the lease has there already is taken for it, as one
-    /// acquisition. It is touched then: whoever waits for the same entry cannot take it away by giving up.
+    /// Puts an entry at the end of a queue. If the lease has one there already, both calls share it, as one
+    /// acquisition. It is touched then, so that the other waiter cannot delete it by giving up.
     async fn enter(
         core: &StoreCore,
         name: &[u8],
@@ -166,14 +166,14 @@ impl QueueEntry {
         })
     }
 
-    /// The same after one more put to its key by whoever stands in it.
+    /// Returns the entry after one more put to its key by the same client.
     pub(crate) const fn rewritten(mut self) -> Self {
         self.version += 1;
         self
     }
 
-    /// Waits until nobody is ahead, and makes sure that the entry is still there then. A lease that ended while
-    /// it waited took it away: etcd 3.4 would grant all the same.
+    /// Waits until no entry is ahead, and checks that this entry still exists then. A lease that ended meanwhile
+    /// deleted it: etcd 3.4 would grant all the same.
     async fn wait_for_turn(
         &self,
         core: &StoreCore,
@@ -183,7 +183,7 @@ impl QueueEntry {
         changes.add(KeyRange::One(self.key.as_slice().into()));
         let mut followed: Option<KeyRange> = None;
         loop {
-            // In this order: when nobody was ahead and the entry is still there later, it is first then.
+            // The order matters: if no entry is ahead, and this one exists later, then it is first.
             let ahead = self.next_ahead(core)?;
             if !self.exists(core)? {
                 return Err(StoreError::SessionExpired.into());
@@ -197,7 +197,7 @@ impl QueueEntry {
                 }
                 changes.add(ahead.clone());
                 followed = Some(ahead);
-                // It may have gone between the look and the subscription.
+                // The entry ahead may have been deleted between the reading and the subscription.
                 continue;
             }
             tokio::select! {
@@ -207,7 +207,7 @@ impl QueueEntry {
         }
     }
 
-    /// The youngest entry ahead: the one whose end changes anything.
+    /// Returns the youngest entry ahead: only its end can give this one the turn.
     fn next_ahead(&self, core: &StoreCore) -> Result<Option<KeyRange>, StoreError> {
         let (key, range_end) = range_of(&self.prefix);
         let reply = core.range(&PbRangeRequest {
@@ -224,7 +224,7 @@ impl QueueEntry {
         Ok(first.map(|kv| KeyRange::One(kv.key.into())))
     }
 
-    /// Whether the entry is still there.
+    /// Returns true if the entry still exists.
     fn exists(&self, core: &StoreCore) -> Result<bool, StoreError> {
         let reply = core.range(&PbRangeRequest {
             key: self.key.clone(),
@@ -235,7 +235,7 @@ impl QueueEntry {
         Ok(found.is_some_and(|kv| kv.create_revision == self.create_revision))
     }
 
-    /// Takes the entry back, unless somebody has entered with it again since.
+    /// Deletes the entry, unless another request has entered with it since.
     async fn leave(&self, core: &StoreCore) -> Result<PbTxnResponse, StoreError> {
         core.txn(PbTxnRequest {
             compare: vec![
@@ -258,7 +258,7 @@ impl QueueEntry {
     }
 }
 
-/// Deletes a key if it is still the one that was created then.
+/// Deletes a key if its create revision is still the given one.
 pub(crate) async fn remove(
     core: &StoreCore,
     key: &[u8],
@@ -272,7 +272,7 @@ pub(crate) async fn remove(
     .await
 }
 
-/// Gives a key another value if it is still the one that was created then.
+/// Replaces the value of a key if its create revision is still the given one.
 pub(crate) async fn replace(
     core: &StoreCore,
     put: PbPutRequest,
@@ -297,7 +297,7 @@ async fn lease_or_new(core: &StoreCore, lease: i64) -> Result<i64, StoreError> {
     Ok(core.lease_grant(asked).await?.id)
 }
 
-/// A compare for "is equal", which is what a compare says unless told otherwise.
+/// A compare for "is equal", the default of a compare.
 fn create_is(key: &[u8], create_revision: i64) -> PbCompare {
     PbCompare {
         target: PbCompareTarget::Create as i32,
@@ -324,7 +324,7 @@ fn revision_of(header: Option<&PbResponseHeader>) -> i64 {
     header.map_or(0, |header| header.revision)
 }
 
-/// What the one put of a transaction replaced.
+/// Returns the key and value that the transaction's one put replaced.
 fn previous(reply: PbTxnResponse) -> Option<PbKeyValue> {
     let first = reply.responses.into_iter().next()?;
     match first.response? {

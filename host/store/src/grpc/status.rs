@@ -4,12 +4,12 @@ use tonic::Status;
 
 use crate::error::StoreError;
 
-/// What a request hears that was still waiting when the store closed.
+/// Status of a request that was still waiting when the store closed.
 pub(super) fn stopped() -> Status {
     StoreError::Stopped.into()
 }
 
-/// What this store will never do, and who does.
+/// Status of a request that this store never carries out, with the alternative.
 pub(super) fn unsupported(what: &str, instead: &str) -> Status {
     StoreError::Unsupported(format!("leasehold: the embedded store {what}; {instead}")).into()
 }

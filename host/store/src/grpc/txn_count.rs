@@ -1,7 +1,7 @@
-//! Transactions are counted before they are unpacked: two bytes on the wire become hundreds in memory.
+//! Transactions are counted before they are decoded: two bytes on the wire become hundreds in memory.
 //!
-//! A request of two MiB could hold a million empty operations. This file reads the wire's form of a transaction, and
-//! must never judge anything but its number of parts.
+//! A request of two MiB could hold a million empty operations. This file reads the wire format of a transaction, and
+//! must never check anything but its number of parts.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use super::limits::MAX_MESSAGE_BYTES;
 use crate::error::StoreError;
 
 /// The most comparisons and operations of one transaction, those of nested ones included. One level may have 128 of
-/// each kind; this is more than forty such levels.
+/// each kind; the limit is more than forty such levels.
 const MOST: usize = 128 * 128;
 
-/// How deep transactions may be nested; the unpacking of messages goes no deeper.
+/// The deepest nesting of transactions; the decoder goes no deeper.
 const DEEPEST: usize = 50;
 
 /// Answers transactions, and hands all else on.
@@ -104,7 +104,7 @@ impl Decoder for CountedDecoder {
     type Error = Status;
 
     fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<PbTxnRequest>, Status> {
-        // A message is in one piece, for the transport gathers it in one buffer.
+        // A message is contiguous: the transport gathers it in one buffer.
         if parts(source.chunk(), DEEPEST) > MOST {
             return Err(StoreError::TooManyOps.into());
         }
@@ -112,7 +112,7 @@ impl Decoder for CountedDecoder {
     }
 }
 
-/// The comparisons and operations of a transaction; of one that is malformed, up to there.
+/// Counts the comparisons and operations of a transaction; of a malformed one, those before the error.
 fn parts(mut message: &[u8], deeper: usize) -> usize {
     let mut count = 0;
     while let Some((field, content)) = next(&mut message) {
@@ -120,7 +120,7 @@ fn parts(mut message: &[u8], deeper: usize) -> usize {
             continue;
         }
         count += 1;
-        // Field 4 of an operation is a transaction; comparisons have none that is nested.
+        // Field 4 of an operation is a transaction; comparisons contain no transaction.
         let mut operation = if field > 1 && deeper > 0 {
             content
         } else {
@@ -138,7 +138,7 @@ fn parts(mut message: &[u8], deeper: usize) -> usize {
     count
 }
 
-/// Takes the next field off a message: its number and, where it has a length, its content.
+/// Takes the next field off a message: its number and, if it has a length, its content.
 fn next<'a>(message: &mut &'a [u8]) -> Option<(u64, &'a [u8])> {
     let tag = varint(message)?;
     let length = match tag & 7 {
@@ -149,7 +149,7 @@ fn next<'a>(message: &mut &'a [u8]) -> Option<(u64, &'a [u8])> {
         1 => 8,
         2 => usize::try_from(varint(message)?).ok()?,
         5 => 4,
-        // Groups are no part of etcd's messages.
+        // etcd's messages contain no groups.
         _ => return None,
     };
     let (content, rest) = message.split_at_checked(length)?;

@@ -1,9 +1,8 @@
 //! etcd's watches: one stream of responses for many watches.
 //!
-//! There is no task and no queue behind a stream: it goes on when its connection (or, in this process, its
-//! client) asks for the next response,
-//! so what a client does not read is not read from the history either, nor are its requests. This file
-//! must never hold up whoever writes, nor answer a client that is not listening.
+//! A stream has no task and no queue. It advances when its connection (or, in this process, its client) polls for
+//! the next response. So what a client does not read is not read from the history either, nor are its requests. This
+//! file must never block writers, nor answer a client that does not poll.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,11 +27,11 @@ mod stream_watches;
 #[cfg(test)]
 mod tests;
 
-/// How often a watch that asked for it hears that nothing happened: etcd's default. Up to a tenth is added,
-/// so that streams that came together do not all speak at once.
+/// Interval of progress responses to a watch without events that requested them: etcd's default. Up to a tenth is
+/// added, so that streams opened together do not all send at once.
 const PROGRESS_INTERVAL: Duration = Duration::from_mins(10);
 
-/// The most requests that are taken before watches go on.
+/// The most requests that are applied before watches advance.
 const REQUESTS_IN_A_ROW: u32 = 64;
 
 /// The watch service.
@@ -110,20 +109,20 @@ impl PbWatchService for WatchService {
     }
 }
 
-/// One stream, from both sides.
+/// One stream: its watches, and the client's requests.
 struct StreamSession<R> {
     watches: StreamWatches,
     registry: Arc<WatchRegistry>,
     announced: watch::Receiver<i64>,
     cancel: CancellationToken,
-    /// None once the client has said all it will say: as in etcd, it may go on listening.
+    /// `None` once the client has ended its requests: as in etcd, it may continue to read responses.
     requests: Option<R>,
-    /// How many requests were taken since watches went on last.
+    /// Number of requests applied since watches last advanced.
     in_a_row: u32,
     ticks: Interval,
 }
 
-/// What a stream does next.
+/// The next step of a stream.
 enum StreamStep {
     Stop,
     Apply(Option<Result<PbWatchRequest, Status>>),
@@ -132,7 +131,7 @@ enum StreamStep {
 }
 
 impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> StreamSession<R> {
-    /// The next response, or why there will be none.
+    /// Returns the next response, or the status that ends the stream.
     async fn next(&mut self) -> Result<PbWatchResponse, Status> {
         loop {
             if self.cancel.is_cancelled() {
@@ -156,8 +155,8 @@ impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> StreamSession<R> 
                 StreamStep::Tick => self.watches.tick(),
                 StreamStep::Advance => {}
             }
-            // Watches that are created together then read the history together. A client that keeps asking
-            // gets its events all the same.
+            // Watches that are created together then read the history together. A client that sends requests without
+            // a pause still gets its events.
             self.in_a_row = requests % REQUESTS_IN_A_ROW;
             if self.in_a_row != 0 {
                 continue;
@@ -165,13 +164,13 @@ impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> StreamSession<R> 
             self.watches.note_touched();
             if self.watches.has_work() {
                 self.watches.advance();
-                // Much history can go by before there is something to send.
+                // Much history can pass before there is a response.
                 tokio::task::coop::consume_budget().await;
             }
         }
     }
 
-    /// Waits for something to do. Requests come first: there is one answer to each, and the client waits.
+    /// Waits for something to do. Requests come first: each has one answer, and the client waits for it.
     async fn wait(&mut self) -> StreamStep {
         let has_work = self.watches.has_work();
         let wants_progress = self.watches.wants_progress();

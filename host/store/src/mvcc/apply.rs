@@ -20,7 +20,7 @@ use crate::disk::CommitBatch;
 use crate::error::StoreError;
 
 impl MvccState {
-    /// Carries a write out. What is refused has changed nothing.
+    /// Carries a write out. A refused write has changed nothing.
     pub(crate) fn apply(
         &mut self,
         command: WriteCommand,
@@ -37,12 +37,12 @@ impl MvccState {
         }
     }
 
-    /// What was applied since the last time, to be made durable.
+    /// Returns the changes applied since the last call, to be made durable.
     pub(crate) fn take_batch(&mut self) -> CommitBatch {
         std::mem::take(&mut self.batch)
     }
 
-    /// Shows a batch that is durable now to readers.
+    /// Shows a durable batch to readers.
     pub(crate) fn publish(&mut self, batch: &CommitBatch) {
         if let Some(last) = batch.revisions.last() {
             self.published = self.published.max(last.number);
@@ -55,7 +55,7 @@ impl MvccState {
 
     fn put(&mut self, request: &PbPutRequest) -> Result<PbPutResponse, StoreError> {
         self.has_room(size::put_growth(self.applied_view(), request))?;
-        // Outside of transactions etcd looks at the lease first.
+        // Outside of transactions etcd checks the lease first.
         if request.lease != 0 && !self.leases.contains(request.lease) {
             return Err(StoreError::LeaseNotFound);
         }
@@ -132,7 +132,7 @@ impl MvccState {
         })
     }
 
-    /// A lease may have been renewed, or revoked, since somebody found it due.
+    /// A lease may have been renewed, or revoked, since it was found due.
     fn expire(&mut self, ids: &[i64], now: BootTime) -> usize {
         let mut ended = 0;
         for id in ids {

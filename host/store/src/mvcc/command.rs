@@ -7,7 +7,7 @@ use etcd_client::proto::{
 };
 use prost::Message as _;
 
-/// A write, as the writer gets it.
+/// A write for the writer.
 #[derive(Debug)]
 pub(crate) enum WriteCommand {
     Put(PbPutRequest),
@@ -20,7 +20,7 @@ pub(crate) enum WriteCommand {
     Expire(Vec<i64>),
 }
 
-/// What a write came to. Its header's revision is filled in, the rest of it is the caller's.
+/// Result of a write. The revision of its header is set, the other header fields are the caller's.
 #[derive(Debug)]
 pub(crate) enum WriteReply {
     Put(PbPutResponse),
@@ -29,12 +29,12 @@ pub(crate) enum WriteReply {
     Compact(PbCompactionResponse),
     Grant(PbLeaseGrantResponse),
     Revoke(PbLeaseRevokeResponse),
-    /// How many leases were ended.
+    /// The number of leases ended.
     Expire(usize),
 }
 
 impl WriteReply {
-    /// The bytes of the answer.
+    /// Returns the bytes of the answer.
     pub(crate) fn bytes(&self) -> u64 {
         let bytes = match self {
             Self::Put(reply) => reply.encoded_len(),
@@ -46,7 +46,7 @@ impl WriteReply {
     }
 }
 
-/// The header of a reply, with the revision alone.
+/// Returns the header of a reply, with the revision alone.
 pub(super) fn header_at(revision: i64) -> PbResponseHeader {
     PbResponseHeader {
         revision,

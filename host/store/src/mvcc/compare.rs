@@ -1,7 +1,7 @@
 //! The conditions of a transaction.
 //!
-//! A condition on a range holds when it holds for every key in it. On keys that are not there, a value is
-//! never equal to anything, while everything else counts as zero. This file changes nothing.
+//! A condition on a range holds when it holds for every key in it. On missing keys, a value is never equal to
+//! anything, while everything else counts as zero. This file changes nothing.
 
 use etcd_client::proto::{PbCompare, PbTargetUnion};
 
@@ -11,7 +11,7 @@ use crate::key_range::KeyRange;
 
 const VALUE: i32 = 3;
 
-/// Whether every condition holds.
+/// Returns true if every condition holds.
 pub(super) fn all_hold(view: KeyView<'_>, compares: &[PbCompare]) -> bool {
     compares.iter().all(|compare| holds(view, compare))
 }
@@ -37,7 +37,7 @@ fn holds_for(compare: &PbCompare, change: Option<&KeyChange>) -> bool {
         (create_revision, version, lease, value) = (*c, *v, *l, bytes);
     }
     let modified = change.map_or(0, |change| change.revision);
-    // As in etcd, a value that was sent for another target counts as none.
+    // As in etcd, a value sent for another target counts as missing.
     let order = match (compare.target, &compare.target_union) {
         (0, Some(PbTargetUnion::Version(given))) => version.cmp(given),
         (0, _) => version.cmp(&0),

@@ -1,6 +1,6 @@
-//! A number that stands for keys and their history, to tell whether two stores hold the same.
+//! Hash of keys and their history, to compare the content of two stores.
 //!
-//! It is not etcd's, whose hash covers how etcd keeps its data. This file must never change with a release: an
+//! It is not etcd's hash, which covers etcd's storage format. This file must never change with a release: an
 //! operator may compare across two.
 
 use super::state::MvccState;
@@ -8,7 +8,7 @@ use crate::change::{ChangeKind, KeyChange};
 use crate::error::StoreError;
 
 impl MvccState {
-    /// A number that is the same for the same keys and history up to a revision.
+    /// Returns the hash, which is the same for the same keys and history up to a revision.
     pub(crate) fn hash(&self, revision: i64) -> Result<(u32, i64, i64), StoreError> {
         let revision = self.view().resolve(revision)?;
         let mut hash = Fnv::default();

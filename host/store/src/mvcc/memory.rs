@@ -2,13 +2,13 @@
 
 use crate::change::{ChangeKind, KeyChange};
 
-/// What one change takes in memory besides its key and value, about.
+/// Approximate memory of one change besides its key and value.
 pub(super) const CHANGE_OVERHEAD: u64 = 200;
 
-/// What a lease takes in memory and on the disk, about.
+/// Approximate bytes of a lease in memory and on the disk.
 pub(super) const LEASE_BYTES: u64 = 256;
 
-/// What a change takes in memory, about.
+/// Returns the approximate memory of a change.
 pub(super) fn change_memory(change: &KeyChange) -> u64 {
     let value = match &change.kind {
         ChangeKind::Put { value, .. } => value.len(),

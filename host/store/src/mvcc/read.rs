@@ -1,7 +1,7 @@
 //! Reading ranges of keys at a revision: limits, order, filters and counts.
 //!
-//! The order of steps is etcd's, oddities included: without a sort order the limit cuts before a sort by
-//! anything but the key, and the count knows neither limit nor filters. This file changes nothing.
+//! The order of steps is etcd's, oddities included: without a sort order the limit cuts before a sort by anything
+//! but the key, and the count ignores limit and filters. This file changes nothing.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -15,11 +15,11 @@ use crate::change::{ChangeKind, KeyChange, SharedKey};
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
 
-/// The keys as seen from one revision, and how far back it can look.
+/// The keys as seen from one revision, and the oldest revision that can be read.
 #[derive(Clone, Copy)]
 pub(crate) struct KeyView<'a> {
     pub(super) index: &'a BTreeMap<SharedKey, KeyVersions>,
-    /// What "now" means.
+    /// The present revision.
     pub(super) revision: i64,
     pub(super) compacted: i64,
 }
@@ -29,7 +29,7 @@ const ASCEND: i32 = 1;
 const BY_KEY: i32 = 0;
 
 impl<'a> KeyView<'a> {
-    /// The live keys of a range at a revision, in order.
+    /// Returns the live keys of a range at a revision, in order.
     pub(super) fn live(
         self,
         range: &KeyRange,
@@ -42,12 +42,12 @@ impl<'a> KeyView<'a> {
             .filter_map(move |(_, versions)| versions.live_at(revision))
     }
 
-    /// The live key of this name, now.
+    /// Returns the live key of this name at the present revision.
     pub(super) fn get(self, key: &[u8]) -> Option<&'a Arc<KeyChange>> {
         self.index.get(key)?.live_at(self.revision)
     }
 
-    /// What a key was just before a revision, unless the history does not go back that far.
+    /// Returns a key's state just before a revision, unless the history does not go back that far.
     pub(crate) fn before(self, key: &[u8], revision: i64) -> Option<&'a Arc<KeyChange>> {
         if revision <= self.compacted {
             return None;
@@ -55,7 +55,7 @@ impl<'a> KeyView<'a> {
         self.index.get(key)?.live_at(revision - 1)
     }
 
-    /// The revision a request reads at.
+    /// Returns the revision that a request reads at.
     pub(super) fn resolve(self, asked: i64) -> Result<i64, StoreError> {
         match asked {
             ..=0 => Ok(self.revision),
@@ -65,8 +65,8 @@ impl<'a> KeyView<'a> {
         }
     }
 
-    /// Whether a transaction may read at this revision. As in etcd a negative one, which means "now" elsewhere, lies
-    /// before the compaction here.
+    /// Checks that a transaction may read at this revision. As in etcd a negative one, which means "now" elsewhere,
+    /// lies before the compaction here.
     pub(super) fn check_in_txn(self, asked: i64) -> Result<(), StoreError> {
         if asked < 0 && (self.compacted > 0 || asked < -1) {
             return Err(StoreError::Compacted);
@@ -93,12 +93,12 @@ impl<'a> KeyView<'a> {
         })
     }
 
-    /// About how many bytes the answer to a range request has.
+    /// Returns the approximate bytes of the answer to a range request.
     pub(super) fn range_bytes(self, request: &PbRangeRequest) -> Result<u64, StoreError> {
         Ok(self.select(request)?.bytes(request))
     }
 
-    /// Finds what a range request asks for.
+    /// Selects the keys of a range request.
     fn select(self, request: &PbRangeRequest) -> Result<Selected<'a>, StoreError> {
         let revision = self.resolve(request.revision)?;
         let range = KeyRange::new(&request.key, &request.range_end);
@@ -107,7 +107,7 @@ impl<'a> KeyView<'a> {
         if request.count_only {
             count = self.live(&range, revision).count();
         } else {
-            // One more than asked for tells whether there is more.
+            // One more than the limit shows if more keys exist.
             let enough = match usize::try_from(request.limit) {
                 Ok(limit @ 1..) if request.sort_order == NONE && !filters(request) => limit + 1,
                 _ => usize::MAX,
@@ -132,7 +132,7 @@ impl<'a> KeyView<'a> {
     }
 }
 
-/// What a range request found.
+/// Keys selected by a range request.
 struct Selected<'a> {
     found: Vec<&'a Arc<KeyChange>>,
     count: usize,
@@ -149,10 +149,10 @@ impl Selected<'_> {
     }
 }
 
-/// The largest answer. etcd has no limit; every answer is in memory twice while it is sent.
+/// The largest answer in bytes. etcd has no limit; every answer is in memory twice while it is sent.
 pub(crate) const MOST_ANSWER: u64 = 64 << 20;
 
-/// What a key takes in an answer besides its name and value, about.
+/// Approximate bytes of a key in an answer besides its name and value.
 const SHOWN_OVERHEAD: u64 = 64;
 
 /// Refuses an answer that would be too large.
@@ -163,7 +163,7 @@ pub(crate) const fn answer_fits(bytes: u64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// About how many bytes of an answer a key takes.
+/// Returns the approximate bytes of a key in an answer.
 pub(super) fn shown_bytes(change: &KeyChange, keys_only: bool) -> u64 {
     let value = if keys_only {
         0
@@ -175,7 +175,7 @@ pub(super) fn shown_bytes(change: &KeyChange, keys_only: bool) -> u64 {
 
 type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
-/// Where a range begins and ends, unless it is empty.
+/// Returns the bounds of a range, unless it is empty.
 fn bounds(range: &KeyRange) -> Option<Bounds<'_>> {
     match range {
         KeyRange::One(key) => Some((Bound::Included(key), Bound::Included(key))),
@@ -210,7 +210,7 @@ fn passes(request: &PbRangeRequest, change: &KeyChange) -> bool {
 
 fn sort(request: &PbRangeRequest, found: &mut [&Arc<KeyChange>]) {
     let order = match (request.sort_target, request.sort_order) {
-        // Already so.
+        // The keys are in this order already.
         (BY_KEY, NONE | ASCEND) => return,
         (_, NONE) => ASCEND,
         (_, order) => order,
@@ -233,7 +233,7 @@ fn sort(request: &PbRangeRequest, found: &mut [&Arc<KeyChange>]) {
     }
 }
 
-/// Create revision, version and value.
+/// Returns create revision, version and value.
 fn put_fields(change: &KeyChange) -> (i64, i64, &[u8]) {
     match &change.kind {
         ChangeKind::Put {

@@ -1,6 +1,6 @@
-//! How much a write adds to the data, and to its answer, before it is carried out.
+//! Bytes that a write adds to the data, and to its answer, computed before it is carried out.
 //!
-//! Both are judged first, because a transaction that has begun to write does not fail.
+//! Both are checked first, because a transaction that has begun to write does not fail.
 
 use etcd_client::proto::{
     PbDeleteRequest, PbPutRequest, PbRangeRequest, PbTxnOpRequest, PbTxnRequest,
@@ -14,7 +14,7 @@ use crate::change::{ChangeKind, KeyChange};
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
 
-/// The most that a command can add, whichever branch of it runs.
+/// Returns the most bytes that a command can add, whichever branch of it runs.
 pub(super) fn most_growth(view: KeyView<'_>, command: &WriteCommand) -> u64 {
     match command {
         WriteCommand::Put(put) => put_growth(view, put),
@@ -37,7 +37,7 @@ fn branches_growth(view: KeyView<'_>, txn: &PbTxnRequest) -> u64 {
     each.sum()
 }
 
-/// What the branches that run add.
+/// Returns the bytes that the chosen branches add.
 pub(super) fn path_growth(view: KeyView<'_>, path: &TxnPath<'_>) -> u64 {
     let each = path.steps.iter().map(|step| match step {
         TxnStep::Op(PbTxnOpRequest::RequestPut(put)) => put_growth(view, put),
@@ -47,7 +47,7 @@ pub(super) fn path_growth(view: KeyView<'_>, path: &TxnPath<'_>) -> u64 {
     each.sum()
 }
 
-/// What a put adds. One that keeps the value has another copy of it.
+/// Returns the bytes that a put adds. A put that keeps the value has another copy of it.
 pub(super) fn put_growth(view: KeyView<'_>, put: &PbPutRequest) -> u64 {
     let value = if put.ignore_value {
         view.get(&put.key).map_or(0, |change| value_bytes(change))
@@ -71,7 +71,7 @@ pub(super) fn check_answer(
     path: &TxnPath<'_>,
 ) -> Result<(), StoreError> {
     let written = path_growth(view, path);
-    // No operation can show more than all there is.
+    // No operation can show more than all data.
     let most = (data + written).saturating_mul(op_count(path));
     if most <= MOST_ANSWER {
         return Ok(());
@@ -87,7 +87,7 @@ fn op_count(path: &TxnPath<'_>) -> u64 {
     each.sum()
 }
 
-/// The bytes of all answers of a path, each as if it showed everything that the path writes as well.
+/// Returns the bytes of all answers of a path, each as if it included everything that the path writes.
 fn path_answer_bytes(
     view: KeyView<'_>,
     written: u64,
@@ -121,7 +121,7 @@ fn range_answer_bytes(view: KeyView<'_>, range: &PbRangeRequest) -> Result<u64, 
     }
 }
 
-/// The bytes of a deletion's answer.
+/// Returns the bytes of a deletion's answer.
 pub(super) fn delete_answer_bytes(view: KeyView<'_>, delete: &PbDeleteRequest) -> u64 {
     if !delete.prev_kv {
         return 0;

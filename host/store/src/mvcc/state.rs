@@ -1,7 +1,6 @@
-//! The whole state, and what each kind of write does to it.
+//! Keys, history and leases, as readers and the writer see them.
 //!
-//! Writes are applied at once and published later: until [`MvccState::publish`] nobody who reads sees them.
-//! This file must never wait for anything.
+//! This file must never wait for anything, nor change a key.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -24,7 +23,7 @@ use crate::disk::{CommitBatch, DiskImage};
 #[derive(Debug)]
 pub(crate) struct MvccState {
     pub(super) index: BTreeMap<SharedKey, KeyVersions>,
-    /// Every revision from the compacted one on, and some before it, without gaps.
+    /// All revisions from the compacted one on, and some before it, without gaps.
     pub(super) log: VecDeque<Arc<RevisionChanges>>,
     /// The last revision applied.
     pub(super) applied: i64,
@@ -32,19 +31,19 @@ pub(crate) struct MvccState {
     pub(super) published: i64,
     pub(super) compacted: i64,
     pub(super) leases: LeaseTable,
-    /// About what keys, values and history take in memory.
+    /// Approximate memory of keys, values and history.
     pub(super) bytes: u64,
-    /// How many of them the keys' present values and the leases take; the others are history.
+    /// The part of it that the keys' present values and the leases take; the rest is history.
     pub(super) live: u64,
-    /// Whether something was refused for lack of room, and there is little still.
+    /// True if a write was refused for lack of space, and little is free still.
     pub(super) is_full: bool,
-    /// Applied and not yet taken for the disk.
+    /// Changes applied and not yet taken for the disk.
     pub(super) batch: CommitBatch,
     pub(super) quota: u64,
 }
 
 impl MvccState {
-    /// The state that an image describes. Leases have their full TTL ahead of them.
+    /// Returns the state that an image describes. Leases have their full TTL ahead of them.
     pub(crate) fn new(image: &DiskImage, quota: u64, now: BootTime) -> Self {
         let mut state = Self {
             index: BTreeMap::new(),
@@ -89,7 +88,7 @@ impl MvccState {
         state
     }
 
-    /// The keys as readers may see them: what is durable.
+    /// Returns the durable keys, as readers may see them.
     pub(crate) const fn view(&self) -> KeyView<'_> {
         KeyView {
             index: &self.index,
@@ -98,17 +97,17 @@ impl MvccState {
         }
     }
 
-    /// The last durable revision.
+    /// Returns the last durable revision.
     pub(crate) const fn published(&self) -> i64 {
         self.published
     }
 
-    /// The last compaction, or 0.
+    /// Returns the last compaction, or 0.
     pub(crate) const fn compacted(&self) -> i64 {
         self.compacted
     }
 
-    /// The keys with everything applied.
+    /// Returns the keys with everything applied.
     pub(super) const fn applied_view(&self) -> KeyView<'_> {
         KeyView {
             index: &self.index,
@@ -117,12 +116,12 @@ impl MvccState {
         }
     }
 
-    /// About what the data takes in memory, and whether writes are refused because that is all it may.
+    /// Returns the approximate memory of the data, and true if writes are refused for lack of space.
     pub(crate) const fn memory_use(&self) -> (u64, bool) {
         (self.bytes, self.is_full)
     }
 
-    /// The durable revisions from `from` on, at most `limit`; below the compaction there are none.
+    /// Returns the durable revisions from `from` on, at most `limit`; below the compaction there are none.
     pub(crate) fn history(
         &self,
         from: i64,
@@ -134,7 +133,8 @@ impl MvccState {
         self.recent(from, limit)
     }
 
-    /// As [`MvccState::history`], and also what lies a little before the compaction, while it is still there.
+    /// Returns the same as [`MvccState::history`], and also revisions just before the compaction that are still
+    /// kept.
     pub(crate) fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64> {
         let first = self.log.front().map_or(0, |revision| revision.number);
         if from < self.compacted.min(first) {
@@ -148,7 +148,7 @@ impl MvccState {
         Ok(durable.take(limit).map(Arc::clone).collect())
     }
 
-    /// Renews a lease; one that is not there, or has run out, has TTL 0.
+    /// Renews a lease; a lease that does not exist, or has run out, has TTL 0.
     pub(crate) fn keep_alive(&self, id: i64, now: BootTime) -> PbLeaseKeepAliveResponse {
         PbLeaseKeepAliveResponse {
             header: Some(self.header()),
@@ -157,7 +157,7 @@ impl MvccState {
         }
     }
 
-    /// What is left of a lease, in whole seconds; −1 when it is not there or has run out.
+    /// Returns the remaining time of a lease, in whole seconds; −1 when it does not exist or has run out.
     pub(crate) fn time_to_live(
         &self,
         request: &PbLeaseTimeToLiveRequest,
@@ -184,13 +184,13 @@ impl MvccState {
         reply
     }
 
-    /// The bytes of the keys that go with a lease.
+    /// Returns the bytes of the keys attached to a lease.
     pub(crate) fn lease_keys_bytes(&self, id: i64) -> u64 {
         let keys = self.leases.get(id).map(|lease| lease.keys.iter());
         keys.into_iter().flatten().map(|key| key.len() as u64).sum()
     }
 
-    /// Every lease, those that end first in front.
+    /// Lists all leases, earliest deadline first.
     pub(crate) fn lease_list(&self) -> PbLeaseLeasesResponse {
         PbLeaseLeasesResponse {
             header: Some(self.header()),
@@ -203,12 +203,12 @@ impl MvccState {
         }
     }
 
-    /// The leases that have run out, and when the next one will.
+    /// Returns the leases that have run out, and the deadline of the next one.
     pub(crate) fn leases_due(&self, now: BootTime) -> (Vec<i64>, Option<BootTime>) {
         self.leases.due(now)
     }
 
-    /// A header at the last durable revision.
+    /// Returns a header at the last durable revision.
     pub(super) fn header(&self) -> PbResponseHeader {
         header_at(self.published)
     }

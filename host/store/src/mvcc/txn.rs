@@ -1,7 +1,7 @@
-//! One write under way: every change it makes has the same revision.
+//! One write in progress: all its changes have the same revision.
 //!
-//! Conditions, nested ones too, are decided before the first operation runs, and so is everything that can
-//! be refused: a transaction that has begun to write does not fail.
+//! Conditions, nested ones too, are decided before the first operation runs, and so are all refusals: a transaction
+//! that has begun to write does not fail.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::change::{ChangeKind, KeyChange, RevisionChanges, SharedKey};
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
 
-/// Whether any operation changes something, whichever branch runs.
+/// Returns true if any operation writes, whichever branch runs.
 pub(crate) fn writes(request: &PbTxnRequest) -> bool {
     any(request, &|op| {
         matches!(
@@ -38,7 +38,7 @@ fn any(request: &PbTxnRequest, is: &dyn Fn(&PbTxnOpRequest) -> bool) -> bool {
     })
 }
 
-/// Answers a transaction that writes nothing, from what is durable.
+/// Answers a transaction that writes nothing, from durable data.
 pub(crate) fn read_only(
     view: KeyView<'_>,
     request: &PbTxnRequest,
@@ -56,7 +56,7 @@ pub(crate) fn read_only(
 
 struct Reader<'a> {
     view: KeyView<'a>,
-    /// Of the answer so far.
+    /// Bytes of the answer so far.
     bytes: u64,
 }
 
@@ -68,13 +68,13 @@ impl OpRunner for Reader<'_> {
                 answer_fits(self.bytes)?;
                 self.view.range(range).map(PbTxnOpResponse::ResponseRange)
             }
-            // The caller saw that there are none.
+            // The caller has checked that there are none.
             _ => Err(StoreError::Invalid("a read-only transaction writes".into())),
         }
     }
 }
 
-/// A write under way.
+/// A write in progress.
 pub(super) struct PendingWrite<'s> {
     state: &'s mut MvccState,
     changes: Vec<Arc<KeyChange>>,
@@ -88,12 +88,12 @@ impl<'s> PendingWrite<'s> {
         }
     }
 
-    /// The revision its changes have.
+    /// Returns the revision of its changes.
     const fn number(&self) -> i64 {
         self.state.applied + 1
     }
 
-    /// The revision that the keys are at so far.
+    /// Returns the present revision of the keys.
     const fn revision(&self) -> i64 {
         if self.changes.is_empty() {
             self.state.applied
@@ -102,7 +102,7 @@ impl<'s> PendingWrite<'s> {
         }
     }
 
-    /// The keys as this write sees them: with everything applied, and its own changes.
+    /// Returns the keys as this write sees them: with everything applied, and its own changes.
     pub(super) const fn view(&self) -> KeyView<'_> {
         KeyView {
             index: &self.state.index,
@@ -224,14 +224,14 @@ impl<'s> PendingWrite<'s> {
         }
     }
 
-    /// Deletes one key, if it is there.
+    /// Deletes one key, if it exists.
     pub(super) fn remove(&mut self, key: &SharedKey) {
         if self.view().get(key).is_some() {
             self.record(SharedKey::clone(key), ChangeKind::Delete);
         }
     }
 
-    /// The key as the index has it, so that its bytes are kept once.
+    /// Returns the key as the index has it, so that its bytes are kept once.
     fn known_key(&self, key: &[u8]) -> SharedKey {
         match self.state.index.get_key_value(key) {
             Some((known, _)) => SharedKey::clone(known),
@@ -281,7 +281,7 @@ impl OpRunner for PendingWrite<'_> {
             PbTxnOpRequest::RequestDeleteRange(delete) => {
                 PbTxnOpResponse::ResponseDeleteRange(self.delete(delete))
             }
-            // Taken apart when the path was decided.
+            // Split up when the path was decided.
             PbTxnOpRequest::RequestTxn(nested) => PbTxnOpResponse::ResponseTxn(self.txn(nested)?),
         })
     }

@@ -9,7 +9,7 @@ use super::compare;
 use super::read::KeyView;
 use crate::error::StoreError;
 
-/// The branch that each transaction takes, nested ones within it.
+/// The branch that each transaction takes, nested ones included.
 pub(super) struct TxnPath<'r> {
     succeeded: bool,
     pub(super) steps: Vec<TxnStep<'r>>,
@@ -72,7 +72,7 @@ impl<'r> TxnPath<'r> {
     }
 }
 
-/// What carries a single operation out.
+/// Runs a single operation.
 pub(super) trait OpRunner {
     fn run(&mut self, op: &PbTxnOpRequest) -> Result<PbTxnOpResponse, StoreError>;
 }

@@ -1,6 +1,6 @@
 //! One connection after its greeting: it counts, it has an account, and it can be cut.
 //!
-//! This file must never look at what is said on it.
+//! This file must never inspect the bytes on it.
 
 use std::io;
 use std::pin::Pin;
@@ -13,10 +13,10 @@ use tonic::transport::server::Connected;
 
 use crate::peer::ClientPeer;
 
-/// How every HTTP/2 connection opens.
+/// The first bytes of every HTTP/2 connection.
 pub(super) const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A connection that arrived, and the place it takes until it ends.
+/// A connection that arrived, and the slot it takes until it ends.
 pub(crate) struct ArrivedConnection<IO> {
     pub(crate) io: IO,
     pub(crate) slot: OwnedSemaphorePermit,
@@ -24,7 +24,7 @@ pub(crate) struct ArrivedConnection<IO> {
 
 /// A connection as the transport sees it.
 pub(crate) struct ServedConnection<IO> {
-    /// What is left of the greeting, which was read already.
+    /// The rest of the greeting, which was read already.
     greeting: &'static [u8],
     io: IO,
     peer: ClientPeer,
@@ -33,7 +33,7 @@ pub(crate) struct ServedConnection<IO> {
 }
 
 impl<IO> ServedConnection<IO> {
-    /// One that has greeted, and ends when it is cut.
+    /// Returns a connection that has greeted, and ends when it is cut.
     pub(crate) fn new(
         arrived: ArrivedConnection<IO>,
         peer: ClientPeer,
@@ -48,8 +48,8 @@ impl<IO> ServedConnection<IO> {
         }
     }
 
-    /// Whether it was cut. Asked before reading and before writing: while one of them waits for the other side,
-    /// the transport may not come to the other.
+    /// Fails if the connection was cut. Called before reading and before writing: while one of them waits for the
+    /// client, the transport may not call the other.
     fn poll_cut(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.cut.as_mut().poll(context).is_ready() {
             return Err(io::Error::new(
@@ -96,7 +96,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for ServedConnection<IO> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Who does not read would hold up the end for ever.
+        // A client that does not read would delay the end for ever.
         self.poll_cut(context)?;
         Pin::new(&mut self.io).poll_shutdown(context)
     }

@@ -1,4 +1,4 @@
-//! Places for connections: one that comes when all are taken waits a moment, and is then turned away.
+//! Slots for connections: when all are taken, a connection waits a moment, and is then closed.
 //!
 //! This file must never read from a connection, nor log once for each of them.
 
@@ -18,18 +18,18 @@ use super::authority::AuthorityRewriter;
 use super::connection::ArrivedConnection;
 use super::socket::OwnedSocket;
 
-/// How long to wait after the system would not give us a connection: mostly it is out of descriptors.
+/// Wait after the system failed to accept a connection: mostly the process is out of descriptors.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 /// The shortest time between two warnings of one kind.
 const WARN_EVERY: Duration = Duration::from_mins(1);
 
-/// What accepts connections.
+/// A listener that accepts connections.
 pub(super) trait Accept: Send + Sync + 'static {
-    /// What they are.
+    /// The connections.
     type Io: Send;
 
-    /// The next one.
+    /// Accepts the next connection.
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Self::Io>>;
 }
 
@@ -56,11 +56,11 @@ impl Accept for OwnedSocket {
     }
 }
 
-/// The places of all listeners of one kind.
+/// The slots of all listeners of one kind.
 pub(super) struct ConnectionSlots {
     free: Arc<Semaphore>,
     most: usize,
-    /// How long a connection waits for a place.
+    /// The time that a connection waits for a slot.
     patience: Duration,
     full: Warning,
     failed: Warning,
@@ -77,13 +77,13 @@ impl ConnectionSlots {
         }
     }
 
-    /// How many are free.
+    /// Returns the number of free slots.
     #[cfg(test)]
     pub(super) fn free(&self) -> usize {
         self.free.available_permits()
     }
 
-    /// The connections of a listener, each when there is a place for it.
+    /// The connections of a listener, each once a slot is free.
     pub(super) fn incoming<L: Accept>(
         self: &Arc<Self>,
         listener: L,
@@ -99,8 +99,8 @@ impl ConnectionSlots {
         })
     }
 
-    /// A place; none once there are no more. A connection that comes while all have been taken for long is closed at
-    /// once: a client that sees the end tries again, one that sees nothing waits for ever.
+    /// Takes a slot; `None` once no more are handed out. A connection that comes while all have been taken for long
+    /// is closed at once: a client that sees the end tries again, one that sees nothing waits for ever.
     async fn take<L: Accept>(&self, listener: &L) -> Option<OwnedSemaphorePermit> {
         let free = || Arc::clone(&self.free).acquire_owned();
         if let Ok(slot) = tokio::time::timeout(self.patience, free()).await {
@@ -138,7 +138,7 @@ impl ConnectionSlots {
     }
 }
 
-/// A warning that is written once a minute at most, with how often there was reason for it.
+/// A warning that is logged at most once a minute, with the number of its causes.
 #[derive(Default)]
 struct Warning(Mutex<WarningCount>);
 

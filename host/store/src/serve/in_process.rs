@@ -1,9 +1,9 @@
-//! The way in for clients of the same process: the same services, called directly.
+//! The connection for clients of the same process: the same services, called directly.
 //!
-//! A request is carried out on the task that asked, so this file must never let one make a thread wait that is
-//! not the store's. None does: reads and the writes of a store in memory only compute, writes to a disk are
-//! handed to the writer's thread by anybody who is not on the store's runtime (see [`crate::writer`]), and what
-//! has to outlive its request is a task of the store's runtime (see [`crate::grpc::ServiceContext`]).
+//! A request is carried out on the caller's task, so this file must never let one block a thread that is not the
+//! store's. None does. Reads, and the writes of a store in memory, only compute. Writes to a disk go to the writer's
+//! thread unless the caller is on the store's runtime (see [`crate::writer`]). Work that outlives its request is a
+//! task of the store's runtime (see [`crate::grpc::ServiceContext`]).
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -18,26 +18,26 @@ use tower::{BoxError, Service as _};
 
 use crate::grpc::EtcdApi;
 
-/// What requests from inside need of the server, which owns it.
+/// The services for callers inside the process; owned by the server.
 pub(super) struct InProcessService {
     pub(super) api: EtcdApi,
-    /// No more requests are let in.
+    /// Refuses further requests.
     pub(super) cancel: CancellationToken,
-    /// Ends requests in the middle of whatever they do.
+    /// Ends requests in the middle of their work.
     pub(super) cut: CancellationToken,
-    /// The requests that have not been answered. A stream counts as answered when it begins: it ends by itself
-    /// when its client next looks at it, and a client that never looks must not hold up the end.
+    /// Requests that have not been answered. A stream counts as answered when it begins: it ends by itself when its
+    /// client next polls it, and a client that never polls must not delay the end.
     pub(super) under_way: TaskTracker,
 }
 
 impl InProcessService {
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
-        // Counted before it looks: closing waits for all who saw it open.
+        // Counted before the check: closing waits for all requests that passed it.
         let _under_way = self.under_way.token();
         if self.cancel.is_cancelled() {
             return Ok(closed());
         }
-        // Most requests never wait. A task that asks and asks must let others run all the same.
+        // Most requests never wait. A task that sends requests without a pause must still let others run.
         tokio::task::coop::consume_budget().await;
         let mut api = self.api.clone();
         tokio::select! {
@@ -52,7 +52,7 @@ fn closed() -> Response<Body> {
     Status::unavailable("the embedded store is closed").into_http()
 }
 
-/// The way in for clients in this process. Cheap to clone. It does not keep the store open.
+/// The connection for clients in this process. Cheap to clone. It does not keep the store open.
 #[derive(Clone)]
 pub struct InProcess {
     service: Weak<InProcessService>,

@@ -5,24 +5,24 @@ use std::time::Duration;
 use super::descriptors;
 use crate::budget::MemoryShares;
 
-/// What connections are granted.
+/// Limits on the connections of a server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ServerLimits {
     /// Connections at one time over addresses. A client needs one or two.
     pub(crate) tcp_connections: usize,
     /// Connections at one time over private sockets.
     pub(crate) socket_connections: usize,
-    /// How long one more waits outside before it is turned away.
+    /// Time that a further connection waits for a slot before it is closed.
     pub(crate) slot_wait: Duration,
-    /// What requests through sockets may make the store hold.
+    /// Bytes that requests through sockets may make the store hold.
     pub(crate) shares: MemoryShares,
-    /// How long a connection may take to say that it speaks HTTP/2.
+    /// Time that a connection may take to send the greeting of HTTP/2.
     pub(crate) greeting_timeout: Duration,
-    /// How often a silent connection is asked whether somebody is there.
+    /// Silence on a connection after which it is sent a ping.
     pub(crate) ping_every: Duration,
-    /// How long it may take to answer that.
+    /// Time that the client may take to answer a ping.
     pub(crate) ping_timeout: Duration,
-    /// How long open requests may take to end when the server closes.
+    /// Time that open requests may take to end when the server closes.
     pub(crate) close_grace: Duration,
 }
 

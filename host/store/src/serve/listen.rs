@@ -1,9 +1,9 @@
-//! Addresses to listen on, and the reasons not to.
+//! Addresses to listen on, and errors of listening.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Where to listen.
+/// An address to listen on.
 #[derive(Debug, Clone)]
 pub enum Listen {
     /// On this address, which must be a loopback one; port 0 takes a free one. Every user of this machine can
@@ -14,7 +14,7 @@ pub enum Listen {
     Unix(PathBuf),
 }
 
-/// Why it does not listen.
+/// Error listening on an address.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The address is not a loopback one.
@@ -28,7 +28,7 @@ pub enum ListenError {
     Bind {
         /// The address or path.
         address: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
@@ -38,7 +38,7 @@ pub enum ListenError {
     /// The store is closed.
     #[error("the embedded store cannot listen any more: it is closed")]
     Closed,
-    /// There is a file at this path that is no socket; it is left alone.
+    /// The file at this path is not a socket; it is left alone.
     #[error(
         "the embedded store cannot listen on {0}: there is something else at that path; \
          move it away or take another path"

@@ -1,7 +1,7 @@
-//! Sockets, and the way in without one.
+//! The server: its listeners, its connections, and the connection without a socket.
 //!
-//! Whatever arrives on a connection ends at worst that connection. This file must never let another
-//! machine in, nor know what a request means.
+//! Nothing that arrives on a connection affects more than that connection. This file must never accept another
+//! machine, nor interpret a request.
 
 use std::sync::Arc;
 
@@ -23,23 +23,23 @@ use crate::core::StoreCore;
 use crate::grpc::{self, EndpointList, ServiceContext};
 use crate::peer::{ClientPeer, ClientReach};
 
-/// Streams on one connection at one time: as many as its share of memory holds, with room for what they carry. A
-/// client with more waits finds them queued on its side, or opens another connection.
+/// Streams on one connection at one time: as many as its share of memory holds, with room for their content. A
+/// client queues further requests on its side, or opens another connection.
 const MAX_STREAMS: u32 = 1024;
 
-/// How much one stream, and one connection, may have on the way before we read it, in bytes. What a stream that
-/// does not read its answers sends stays there.
+/// Bytes that one stream, and one connection, may have in flight before the store reads them. A stream that does not
+/// read its answers keeps its requests there.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 
-/// Requests that were taken back before we came to them, at one time. A client that cancels everything it has
-/// open is no attack; the transport takes more than 20 for one.
+/// Requests cancelled before they are handled, at one time. A client that cancels all its open requests is not an
+/// attack; the transport takes more than 20 for one.
 const MAX_EARLY_RESETS: usize = MAX_STREAMS as usize;
 
 /// The most bytes of metadata of one request. Clients of etcd send a few short words.
 const MAX_HEADER_BYTES: u32 = 8 << 10;
 
-/// The listeners of a store and everything that goes on behind them.
+/// The listeners of a store, and the tasks behind them.
 pub(crate) struct Server {
     #[cfg(test)]
     pub(crate) core: Arc<StoreCore>,
@@ -47,20 +47,20 @@ pub(crate) struct Server {
     endpoints: Arc<EndpointList>,
     /// Ends accepting, streams and waits.
     cancel: CancellationToken,
-    /// Ends connections in the middle of whatever they do.
+    /// Ends connections in the middle of their work.
     cut: CancellationToken,
     tasks: TaskTracker,
-    /// Those of connections over addresses; other ways in are not shut out by them.
+    /// Slots of connections over addresses; they do not limit the other ways to connect.
     pub(super) tcp_slots: Arc<ConnectionSlots>,
-    /// Those of connections over private sockets.
+    /// Slots of connections over private sockets.
     socket_slots: Arc<ConnectionSlots>,
     pub(super) budget: Arc<MemoryBudget>,
     in_process: Arc<InProcessService>,
 }
 
 impl Server {
-    /// A server that is reachable in this process only, until it listens. What goes on in it does so on the
-    /// calling runtime.
+    /// Creates a server that is reachable in this process only, until it listens. Its tasks run on the calling
+    /// runtime.
     pub(crate) fn new(core: Arc<StoreCore>) -> Self {
         Self::with_limits(core, ServerLimits::default())
     }
@@ -105,7 +105,7 @@ impl Server {
         }
     }
 
-    /// Listens until closed, and gives the endpoint as clients write it.
+    /// Listens until closed, and returns the endpoint as clients write it.
     pub(crate) async fn listen(&self, at: Listen) -> Result<String, ListenError> {
         let endpoint = match at {
             Listen::Tcp(address) => {
@@ -126,12 +126,12 @@ impl Server {
         Ok(endpoint)
     }
 
-    /// The way in for clients in this process.
+    /// Returns the connection for clients in this process.
     pub(crate) fn connector(&self) -> InProcess {
         InProcess::new(&self.in_process)
     }
 
-    /// Stops listening, tells every client, and returns when the last connection is gone.
+    /// Stops listening, ends all streams, and returns when the last connection has ended.
     pub(crate) async fn close(&self) {
         self.cancel.cancel();
         self.tasks.close();
@@ -142,14 +142,14 @@ impl Server {
             .is_err()
         {
             self.cut.cancel();
-            // Requests from inside are their clients' to end, who may have forgotten them: nothing of the
-            // server's is behind them.
+            // Requests from inside the process end with their clients, which may never poll them again: they use no
+            // task of the server.
             self.tasks.wait().await;
         }
     }
 
-    /// Serves what arrives. A way to arrive is one task; its connections are the transport's, which ends
-    /// when they have.
+    /// Serves arriving connections. Each listener is one task; its connections belong to the transport, which ends
+    /// after them.
     fn serve<IO>(
         &self,
         arriving: impl Stream<Item = ArrivedConnection<IO>> + Send + 'static,
@@ -194,7 +194,7 @@ impl Server {
 }
 
 impl Drop for Server {
-    /// Nobody waits here; everything ends by itself.
+    /// No caller waits here; everything ends by itself.
     fn drop(&mut self) {
         self.cancel.cancel();
         self.cut.cancel();

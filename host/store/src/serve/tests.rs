@@ -67,7 +67,7 @@ where
         .unwrap()
 }
 
-/// Whether a put and a get work.
+/// Returns true if a put and a get succeed.
 pub(crate) async fn answers(client: &mut Client) -> bool {
     let work = async {
         client.put("alive", "yes", None).await?;
@@ -77,7 +77,7 @@ pub(crate) async fn answers(client: &mut Client) -> bool {
     matches!(reply, Ok(Ok(reply)) if reply.count() == 1)
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let looking = async {
         while !is_so().await {
@@ -90,10 +90,10 @@ pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     );
 }
 
-/// How a client opens a connection.
+/// The first bytes of a client's connection.
 const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// A request for the list of members on this stream, addressed as given: headers, and an empty message.
+/// A request for the list of members on this stream, with this authority: headers, and an empty message.
 fn members_request(stream: u16, authority: &str) -> Vec<u8> {
     let mut block = vec![0x83, 0x86];
     for (name, value) in [
@@ -115,7 +115,7 @@ fn frame(stream: u16, kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     [&[0, 0, length, kind, flags, 0, 0, s0, s1], payload].concat()
 }
 
-/// The kind of the first frame that answers on this stream: 1 is an answer, 3 a reset. None when the
+/// Returns the kind of the first frame that answers on this stream: 1 is an answer, 3 a reset. `None` when the
 /// connection ends before.
 async fn kind_of_answer(
     io: &mut (impl AsyncRead + AsyncWrite + Unpin),
@@ -129,7 +129,7 @@ async fn kind_of_answer(
         let [l0, l1, l2, kind, .., s0, s1] = header;
         let mut payload = vec![0; u32::from_be_bytes([0, l0, l1, l2]) as usize];
         io.read_exact(&mut payload).await.ok()?;
-        // 8 only gives leave to send more; 7 says that the connection is over.
+        // 8 only permits to send more; 7 announces the end of the connection.
         if u16::from_be_bytes([s0, s1]) == stream && kind != 8 {
             return Some(kind);
         }

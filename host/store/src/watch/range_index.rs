@@ -1,13 +1,13 @@
-//! Which of many ranges a key is in, without asking each of them.
+//! Index of many ranges, to find those that contain a key without a test of each.
 //!
-//! Single keys and prefixes are looked up; only ranges of any other form are gone through one by one.
-//! This file must never know what a range is wanted for.
+//! Single keys and prefixes are looked up; only ranges of any other form are tested one by one. This file must never
+//! depend on the purpose of a range.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::key_range::KeyRange;
 
-/// What is filed under one range, by the number it was filed with.
+/// Values filed under one range, by their number.
 type Bucket<T> = BTreeMap<u64, T>;
 
 /// Values filed under ranges of keys, found again by a key.
@@ -15,7 +15,7 @@ type Bucket<T> = BTreeMap<u64, T>;
 pub(crate) struct RangeIndex<T> {
     keys: HashMap<Box<[u8]>, Bucket<T>>,
     prefixes: HashMap<Box<[u8]>, Bucket<T>>,
-    /// The lengths that `prefixes` has, each with how many there are: as many look-ups as there are lengths.
+    /// The lengths of `prefixes`, each with its count: there are as many look-ups as lengths.
     lengths: BTreeMap<usize, usize>,
     others: HashMap<KeyRange, Bucket<T>>,
     len: usize,
@@ -34,7 +34,7 @@ impl<T> Default for RangeIndex<T> {
 }
 
 impl<T> RangeIndex<T> {
-    /// Files a value under a range. What was filed there with the same number is given back.
+    /// Files a value under a range. Returns the value that it replaced, with the same number.
     pub(crate) fn insert(&mut self, range: &KeyRange, number: u64, value: T) -> Option<T> {
         let bucket = if let KeyRange::One(key) = range {
             self.keys.entry(key.clone()).or_default()
@@ -52,7 +52,7 @@ impl<T> RangeIndex<T> {
         before
     }
 
-    /// Takes out what was filed under a range with a number.
+    /// Removes and returns the value filed under a range with a number.
     pub(crate) fn remove(&mut self, range: &KeyRange, number: u64) -> Option<T> {
         let (removed, empty) = if let KeyRange::One(key) = range {
             let bucket = self.keys.get_mut(key)?;
@@ -84,7 +84,7 @@ impl<T> RangeIndex<T> {
         removed
     }
 
-    /// Everything filed under a range that the key is in, each once for each such range.
+    /// Calls `found` for all values filed under a range that contains the key, each once for each such range.
     pub(crate) fn find(&self, key: &[u8], mut found: impl FnMut(&T)) {
         if let Some(bucket) = self.keys.get(key) {
             bucket.values().for_each(&mut found);
@@ -101,7 +101,7 @@ impl<T> RangeIndex<T> {
         }
     }
 
-    /// Everything there is.
+    /// Returns all values.
     pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
         self.keys
             .values()
@@ -110,7 +110,7 @@ impl<T> RangeIndex<T> {
             .flat_map(BTreeMap::values)
     }
 
-    /// Everything there is, taken out.
+    /// Returns all values, taken out.
     pub(crate) fn into_values(self) -> impl Iterator<Item = T> {
         self.keys
             .into_values()
@@ -119,8 +119,8 @@ impl<T> RangeIndex<T> {
             .flat_map(BTreeMap::into_values)
     }
 
-    /// Takes over everything another one has, which `filed` says under which range and number to file. Costs
-    /// as much as the smaller of the two holds.
+    /// Moves all values of another index to this one; `filed` returns the range and number of a value. Costs as much
+    /// as the smaller of the two holds.
     pub(crate) fn absorb(&mut self, mut other: Self, filed: impl Fn(&T) -> (&KeyRange, u64)) {
         if other.len > self.len {
             std::mem::swap(self, &mut other);
@@ -132,13 +132,13 @@ impl<T> RangeIndex<T> {
         }
     }
 
-    /// How many values are filed.
+    /// Returns the number of values.
     #[cfg(test)]
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether nothing is filed.
+    /// Returns true if it holds no value.
     pub(crate) const fn is_empty(&self) -> bool {
         self.len == 0
     }

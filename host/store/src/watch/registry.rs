@@ -1,8 +1,7 @@
-//! Who wants to know of which keys, and being woken when one of them changes.
+//! Subscribers to ranges of keys, and their wake-ups when a key changes.
 //!
-//! Nobody is handed events: a watcher is told that there is something between two revisions, and reads
-//! the history itself at its own pace. So a slow one costs nothing but its own delay. This file must
-//! never hold events, nor block whoever publishes.
+//! No events are handed out. A watcher is woken with two revisions, and reads the history between them at its own
+//! pace. So a slow watcher only delays itself. This file must never hold events, nor block the publisher.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,11 +15,11 @@ use crate::key_range::KeyRange;
 
 use super::RangeIndex;
 
-/// Everybody who wants to know.
+/// All subscribers.
 #[derive(Debug, Default)]
 pub(crate) struct WatchRegistry {
     subscribers: Mutex<Subscribers>,
-    /// The last revision that everybody concerned was told of; 0 before the first.
+    /// The last revision whose subscribers were all woken; 0 before the first.
     announced: watch::Sender<i64>,
     closed: CancellationToken,
 }
@@ -32,15 +31,15 @@ struct Subscribers {
     next: u64,
 }
 
-/// What wakes one subscriber. It rings once however often it is pulled.
+/// Wakes one subscriber. It wakes once, however often it is raised.
 #[derive(Debug, Default)]
 struct WakeSignal {
     touched_since: Mutex<Option<TouchedRevisions>>,
     notify: Notify,
 }
 
-/// From the first to the last published revision that touched a subscriber's ranges since it looked last.
-/// Those between may or may not have.
+/// The first and the last published revision that touched a subscriber's ranges since the last call. Those between
+/// may or may not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TouchedRevisions {
     pub(crate) first: i64,
@@ -48,7 +47,7 @@ pub(crate) struct TouchedRevisions {
 }
 
 impl WatchRegistry {
-    /// Somebody new, who wants to know of nothing yet.
+    /// Adds a subscriber without ranges.
     pub(crate) fn subscribe(self: &Arc<Self>) -> WatchSubscription {
         let mut subscribers = lock(&self.subscribers);
         subscribers.next += 1;
@@ -60,8 +59,9 @@ impl WatchRegistry {
         }
     }
 
-    /// Tells those concerned that these revisions are durable now. Called with revisions in order, once each,
-    /// and only when readers can see them. Takes as long as there are subscribers concerned, whatever they do.
+    /// Wakes the subscribers of these revisions, which are durable now. Called with revisions in order, once each,
+    /// and only when readers can see them. Takes time in proportion to the number of subscribers woken, whatever
+    /// they do.
     pub(crate) fn publish(&self, revisions: &[Arc<RevisionChanges>]) {
         let Some(last) = revisions.last() else {
             return;
@@ -76,11 +76,11 @@ impl WatchRegistry {
                 }
             }
         }
-        // Still under the lock: whoever reads this number has been told of everything up to it.
+        // Still under the lock: a reader of this number knows that all subscribers up to it were woken.
         self.announced.send_replace(last.number);
     }
 
-    /// Counts what an opened store already had as told, once: nobody could have subscribed before.
+    /// Sets the revision of an opened store as announced, once: no subscriber could exist before.
     pub(crate) fn begin(&self, revision: i64) {
         let _subscribers = lock(&self.subscribers);
         self.announced.send_if_modified(|announced| {
@@ -92,30 +92,30 @@ impl WatchRegistry {
         });
     }
 
-    /// The last revision that everybody concerned was told of, and each one after it.
+    /// Returns the last announced revision, and each one after it.
     pub(crate) fn announced(&self) -> watch::Receiver<i64> {
         self.announced.subscribe()
     }
 
-    /// How many ranges there are, each counted once a subscriber.
+    /// Returns the number of ranges, each counted once a subscriber.
     #[cfg(test)]
     pub(crate) fn ranges(&self) -> usize {
         lock(&self.subscribers).by_range.len()
     }
 
-    /// Ends everybody's waiting: there will be nothing more to know.
+    /// Ends the waits of all subscribers: no revision will follow.
     pub(crate) fn close(&self) {
         self.closed.cancel();
     }
 
-    /// Returns when there will be nothing more to know. [`WatchSubscription::changed`] does not: it just never
-    /// returns again, so whoever waits for it waits for this as well.
+    /// Returns when no revision will follow. [`WatchSubscription::changed`] then never returns, so its callers wait
+    /// for this as well.
     pub(crate) async fn closed(&self) {
         self.closed.cancelled().await;
     }
 }
 
-/// One who wants to know. Dropping it ends that.
+/// A subscriber. Dropping it ends the subscription.
 #[derive(Debug)]
 pub(crate) struct WatchSubscription {
     registry: Arc<WatchRegistry>,
@@ -126,8 +126,8 @@ pub(crate) struct WatchSubscription {
 }
 
 impl WatchSubscription {
-    /// Wants to know of this range from now on: of every revision that is published after this returned.
-    /// A range added twice must be removed twice.
+    /// Subscribes to a range: to every revision that is published after this returned. A range added twice must be
+    /// removed twice.
     pub(crate) fn add(&self, range: KeyRange) {
         let mut ranges = lock(&self.ranges);
         match ranges.entry(range) {
@@ -143,7 +143,7 @@ impl WatchSubscription {
         }
     }
 
-    /// No longer wants to know of this range. Of a range that was not added: nothing.
+    /// Ends the subscription to this range. Does nothing for a range that was not added.
     pub(crate) fn remove(&self, range: &KeyRange) {
         let mut ranges = lock(&self.ranges);
         let Some(count) = ranges.get_mut(range) else {
@@ -158,17 +158,16 @@ impl WatchSubscription {
         }
     }
 
-    /// Returns when a published revision touched one of its ranges since the last time: the highest such
-    /// revision. It may be one that was published just before the range was added. Cancel-safe. For one
-    /// waiter at a time.
+    /// Returns when a published revision touched one of its ranges since the last call: the highest such revision.
+    /// It may be one that was published just before the range was added. Cancel-safe. For one waiter at a time.
     pub(crate) async fn changed(&self) -> i64 {
         self.touched().await.last
     }
 
-    /// As [`WatchSubscription::changed`], with the lowest such revision as well.
+    /// Returns the same as [`WatchSubscription::changed`], with the lowest such revision as well.
     pub(crate) async fn touched(&self) -> TouchedRevisions {
         loop {
-            // A pull between the look and the wait leaves its permit, so that the wait returns at once.
+            // A signal between the check and the wait leaves its permit, so that the wait returns at once.
             if let Some(touched) = self.take_touched() {
                 return touched;
             }
@@ -176,7 +175,7 @@ impl WatchSubscription {
         }
     }
 
-    /// What touched its ranges since the last time, without waiting.
+    /// Returns the revisions that touched its ranges since the last call, without waiting.
     pub(crate) fn take_touched(&self) -> Option<TouchedRevisions> {
         lock(&self.signal.touched_since).take()
     }
@@ -210,7 +209,7 @@ impl WakeSignal {
     }
 }
 
-/// A panic elsewhere leaves nothing half done in here.
+/// A panic elsewhere leaves no partial change in here.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

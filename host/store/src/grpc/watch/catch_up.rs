@@ -1,7 +1,7 @@
-//! How watches go on through the history.
+//! Progress of watches through the history.
 //!
-//! One step reads at most two bounded pieces: one for those that are live, one for those furthest behind, so
-//! that neither keeps the other waiting. This file must never read on while something waits to be sent.
+//! One step reads at most two bounded pieces: one for the live watches, one for those furthest behind, so that
+//! neither delays the other. This file must never read on while a response waits to be sent.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::watch::{RangeIndex, TouchedRevisions};
 /// The most revisions read at a time.
 const REVISIONS_AT_A_TIME: i64 = 256;
 
-/// No further revision is taken up once this many events wait to be sent.
+/// No further revision is read once this many events wait to be sent.
 const EVENTS_AT_A_TIME: usize = 4096;
 
 impl StreamWatches {
-    /// Goes on by one piece of history for those that are live, and one for those furthest behind.
+    /// Advances the live watches by one piece of history, and those furthest behind by another.
     pub(super) fn advance(&mut self) {
         self.serve_live();
         self.serve_behind();
@@ -53,7 +53,7 @@ impl StreamWatches {
                 served + 1
             }
             Err(compacted) => {
-                // Which of them were touched, nobody knows any more.
+                // Which of them were touched is unknown by now.
                 let members = self.live.members.values();
                 let missed: Vec<_> = members
                     .filter(|member| member.from < compacted)
@@ -79,7 +79,7 @@ impl StreamWatches {
         let Some((from, members)) = self.behind.pop_first() else {
             return;
         };
-        // Not past those ahead, to go on together with them.
+        // Not past the watches ahead, so that both continue together.
         let ahead = self
             .behind
             .keys()
@@ -126,7 +126,7 @@ impl StreamWatches {
 
     fn end_compacted(&mut self, watch: &StreamWatch, compacted: i64) {
         self.forget(watch.id);
-        // As etcd does: a header without revision, and no reason but the revision that there is still.
+        // As etcd does: a header without a revision, and no reason but the compacted revision.
         let mut header = self.history.header();
         header.revision = 0;
         self.reply(PbWatchResponse {
@@ -142,8 +142,8 @@ fn bounded(limit: i64) -> usize {
     usize::try_from(limit).unwrap_or(1)
 }
 
-/// Puts what concerns each of these watches into the outbox: whole revisions, until there is enough. Gives
-/// the last revision that was taken up; none, of none. With it, watches are served up to `through`.
+/// Puts the events of each of these watches into the outbox: whole revisions, until the limit is reached. Returns
+/// the last revision read, or `None` if there was none. Watches are then served up to `through`.
 fn deliver(
     revisions: &[Arc<RevisionChanges>],
     members: &RangeIndex<WatchPosition>,

@@ -1,7 +1,7 @@
 //! Events on their way to one watch, made into responses one at a time.
 //!
-//! What is waiting is shared with the history; only the response that is being sent has values of its
-//! own. This file must never split a revision over responses, unless the client asked for fragments.
+//! Waiting events are shared with the history; only the response that is being sent copies values. This file must
+//! never split a revision over responses, unless the client requested fragments.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use crate::key_range::KeyRange;
 use crate::mvcc::answer_fits;
 use crate::watch::WatchHistory;
 
-/// A response is closed at the end of a revision once it has this many bytes: what a client that reads
-/// slowly makes the store hold on to, beyond the one revision that cannot be split.
+/// A response is closed at the end of a revision once it has this many bytes. It bounds the bytes that a slow client
+/// makes the store hold, beyond the one revision that cannot be split.
 const ENOUGH_BYTES: usize = 256 << 10;
 
-/// Fragments are smaller than this, as etcd's are.
+/// Upper bound for fragments, as in etcd.
 const FRAGMENT_BYTES: usize = crate::grpc::limits::MAX_MESSAGE_BYTES;
 
-/// One watch as its client asked for it.
+/// One watch as its client requested it.
 #[derive(Debug)]
 pub(super) struct StreamWatch {
-    /// What the client knows it by. Ids come again.
+    /// The client's id for it. Ids can be used again.
     pub(super) id: i64,
-    /// What tells it from every other watch of the stream, earlier ones included.
+    /// A number that differs from that of every other watch of the stream, earlier ones included.
     pub(super) serial: u64,
     pub(super) range: KeyRange,
     pub(super) prev_kv: bool,
@@ -35,7 +35,7 @@ pub(super) struct StreamWatch {
     pub(super) filter: EventFilter,
 }
 
-/// Which events a watch leaves out.
+/// Events that a watch leaves out.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct EventFilter {
     pub(super) puts: bool,
@@ -59,7 +59,7 @@ pub(super) struct EventBatch {
     changes: VecDeque<Arc<KeyChange>>,
     /// The event that did not fit into the last fragment.
     carried: Option<PbEvent>,
-    /// Up to where the watch is served with the last of these events, if further than that event.
+    /// The revision up to which the watch is served with the last of these events, if later than that event.
     through: Option<i64>,
 }
 
@@ -85,11 +85,11 @@ impl EventBatch {
         self.through = Some(revision);
     }
 
-    /// The next response, which `header` is for but for its revision; whether it is the last one. A header's
+    /// Returns the next response, with `header` but for its revision; and true if it is the last one. A header's
     /// revision is one up to which the watch has then been sent everything.
     ///
     /// # Errors
-    /// One revision is larger than any answer, and the client did not ask for fragments.
+    /// One revision is larger than any answer, and the client did not request fragments.
     pub(super) fn next(
         &mut self,
         history: &dyn WatchHistory,
@@ -99,7 +99,7 @@ impl EventBatch {
             watch_id: self.watch.id,
             ..PbWatchResponse::default()
         };
-        // The largest that the fields beside the events can be.
+        // The largest size of the fields beside the events.
         let mut size = header.encoded_len() + 32;
         while let Some(event) = self.next_event(history) {
             let revision = event.kv.as_ref().map_or(0, |kv| kv.mod_revision);

@@ -1,8 +1,8 @@
-//! The watches of one stream: where each has got to, and what goes out next.
+//! The watches of one stream: their positions, and the responses to send.
 //!
-//! Those that are up to date are live: they share a place, and go on when the registry says so. The others
-//! are behind: they read the history in bounded pieces, those that meet going on together, until they are
-//! live. This file must never wait, nor hold more than one piece of history.
+//! Up-to-date watches are live: they share a position, and advance when the registry announces a revision. The
+//! others are behind: they read the history in bounded pieces until they are live. Those that reach the same
+//! revision continue together. This file must never wait, nor hold more than one piece of history.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::error::StoreError;
 use crate::key_range::KeyRange;
 use crate::watch::{RangeIndex, TouchedRevisions, WatchHistory, WatchRegistry, WatchSubscription};
 
-/// The id in responses that are about no watch, or about all of them.
+/// The id in responses about no watch, or about all of them.
 const NO_WATCH: i64 = -1;
 
 const DUPLICATE_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
@@ -31,25 +31,25 @@ pub(super) struct StreamWatches {
     next_id: i64,
     next_serial: u64,
     pub(super) live: LiveWatches,
-    /// Those that are behind, by the next revision they are to be served.
+    /// Watches that are behind, by the next revision they need.
     pub(super) behind: BTreeMap<i64, RangeIndex<WatchPosition>>,
     pub(super) outbox: VecDeque<OutgoingResponse>,
-    /// Watches that want to hear that nothing happened, and whether nothing did since they last heard.
+    /// Watches that requested progress responses, with true if they had no event since the last one.
     pub(super) idle: HashMap<i64, bool>,
     progress: Option<ProgressPromise>,
-    /// The share of the request that the stream is.
+    /// The ticket of the request that opened the stream.
     pub(super) ticket: Option<RequestTicket>,
 }
 
-/// A watch and its place in four indexes, about; and how many of them keep its range.
+/// Approximate bytes of a watch and its place in four indexes; and the number of copies of its range.
 const WATCH_BYTES: u64 = 1024;
 const COPIES: u64 = 5;
 
-/// Watches that are up to date but for what the registry told.
+/// Watches that are up to date but for the announced revisions.
 #[derive(Default)]
 pub(super) struct LiveWatches {
     pub(super) members: RangeIndex<WatchPosition>,
-    /// Everything below was served, or touched none of them.
+    /// All revisions below it were served, or touched none of them.
     pub(super) next: i64,
     pub(super) touched: Option<TouchedRevisions>,
 }
@@ -66,18 +66,18 @@ impl LiveWatches {
 #[derive(Debug)]
 pub(super) struct WatchPosition {
     pub(super) watch: Arc<StreamWatch>,
-    /// The first revision it still wants.
+    /// The first revision that it still needs.
     pub(super) from: i64,
 }
 
-/// A promise to say up to where everything has been sent.
+/// A promise to send the revision up to which everything has been sent.
 #[derive(Default)]
 struct ProgressPromise {
-    /// It is to say this revision or a later one: the client may have seen it elsewhere.
+    /// The promised revision is this one or a later one: the client may have seen it elsewhere.
     at_least: i64,
-    /// Whether to say it of the stream.
+    /// True if the stream requested it.
     stream: bool,
-    /// The watches to say it of.
+    /// The watches that requested it.
     watches: Vec<i64>,
 }
 
@@ -108,20 +108,20 @@ impl StreamWatches {
         }
     }
 
-    /// Returns when there is something new for a live watch, and takes note of it. Cancel-safe.
+    /// Returns when a revision touches a live watch, and notes it. Cancel-safe.
     pub(super) async fn touched(&mut self) {
         let touched = self.subscription.touched().await;
         self.live.note(touched);
     }
 
-    /// Takes note of what is new for a live watch, if anything is.
+    /// Notes the revisions that touched a live watch, if any did.
     pub(super) fn note_touched(&mut self) {
         if let Some(touched) = self.subscription.take_touched() {
             self.live.note(touched);
         }
     }
 
-    /// The next response, if one is ready.
+    /// Returns the next response, if one is ready.
     pub(super) fn pop(&mut self) -> Option<PbWatchResponse> {
         match self.outbox.front_mut()? {
             OutgoingResponse::Reply(reply) => {
@@ -147,9 +147,9 @@ impl StreamWatches {
         }
     }
 
-    /// Ends a watch that did not ask for fragments and would need them.
+    /// Ends a watch that did not request fragments and would need them.
     fn end_too_large(&mut self, watch: &StreamWatch, reason: &StoreError) -> PbWatchResponse {
-        // Its id may be another watch's by now, which then goes on.
+        // Its id may belong to another watch by now, which then continues.
         if self.is_there(watch) {
             self.forget(watch.id);
             self.live.members.remove(&watch.range, watch.serial);
@@ -162,7 +162,7 @@ impl StreamWatches {
         }
     }
 
-    /// Does what the client asks for. At most one response comes of it.
+    /// Applies a request of the client. It causes at most one response.
     pub(super) fn apply(&mut self, request: PbWatchRequest) {
         match request.request_union {
             Some(PbWatchRequestUnion::CreateRequest(asked)) => {
@@ -188,7 +188,7 @@ impl StreamWatches {
             }
             Some(PbWatchRequestUnion::CancelRequest(asked)) => self.cancel(asked.watch_id),
             Some(PbWatchRequestUnion::ProgressRequest(_)) => self.promise_progress().stream = true,
-            // As etcd does: a request that is none is no reason to end the stream.
+            // As etcd does: an empty request does not end the stream.
             None => {}
         }
     }
@@ -219,7 +219,7 @@ impl StreamWatches {
             watch.id = self.next_id;
             self.next_id += 1;
         }
-        // Subscribed before the revision is read: whatever comes after that revision, the registry tells of.
+        // Subscribed before the revision is read: the registry announces all later revisions.
         self.subscription.add(watch.range.clone());
         let header = self.history.header();
         let watch = Arc::new(watch);
@@ -252,7 +252,7 @@ impl StreamWatches {
             // As etcd does: no answer.
             return;
         };
-        // Of those behind it is left out when they go on.
+        // A watch that is behind is left out when the others advance.
         self.live.members.remove(&watch.range, watch.serial);
         self.reply(PbWatchResponse {
             watch_id: id,
@@ -283,7 +283,7 @@ impl StreamWatches {
         self.outbox.push_back(OutgoingResponse::Reply(response));
     }
 
-    /// Whether [`StreamWatches::advance`] has something to do.
+    /// Returns true if [`StreamWatches::advance`] has something to do.
     pub(super) fn has_work(&self) -> bool {
         self.live.touched.is_some()
             || !self.behind.is_empty()
@@ -293,7 +293,7 @@ impl StreamWatches {
                 .is_some_and(|progress| *self.registry.announced().borrow() >= progress.at_least)
     }
 
-    /// The revision that must be told of before a promise of progress can be kept.
+    /// Returns the revision that must be announced before progress can be sent.
     pub(super) fn awaited_revision(&self) -> Option<i64> {
         self.progress.as_ref().map(|progress| progress.at_least)
     }
@@ -302,12 +302,12 @@ impl StreamWatches {
         is_there(&self.by_id, watch)
     }
 
-    /// Whether any watch wants to hear that nothing happened.
+    /// Returns true if any watch requested progress responses.
     pub(super) fn wants_progress(&self) -> bool {
         !self.idle.is_empty()
     }
 
-    /// It is time to say so to those that had no events since the last time.
+    /// Promises progress to the watches that had no events since the last tick.
     pub(super) fn tick(&mut self) {
         let due: Vec<i64> = self
             .idle
@@ -326,7 +326,7 @@ impl StreamWatches {
         progress
     }
 
-    /// Says up to where everything has been sent, once everything has been.
+    /// Sends the revision up to which everything has been sent, once everything has been.
     pub(super) fn send_progress(&mut self) {
         if self.live.touched.is_some() || !self.behind.is_empty() {
             return;
@@ -334,7 +334,7 @@ impl StreamWatches {
         let Some(progress) = self.progress.take() else {
             return;
         };
-        // Read before looking: what is told of up to here is in what the look gives.
+        // Read before the note: the revisions announced up to here are in the note.
         let announced = *self.registry.announced().borrow();
         self.note_touched();
         if announced < progress.at_least || self.live.touched.is_some() {
