@@ -1,34 +1,6 @@
 //! Runs of one job that share a record, because they were too fast for one each.
 
-use serde::{Deserialize, Serialize};
-
-use crate::record::RunRecord;
-
-/// Runs with the same outcome, one after the other on one host. Their record is that of the last of them, with two
-/// exceptions: its host calls are the sum over all runs, and its memory is the maximum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MergedRuns {
-    /// The number of runs, the last included.
-    pub runs: u64,
-    /// The fencing token of the first.
-    pub first_token: u64,
-    /// The number of the first run under that token.
-    #[serde(default)]
-    pub first_sequence: u32,
-    /// The time when the first started.
-    pub first_started_unix_ms: u64,
-}
-
-impl MergedRuns {
-    const fn of(first: &RunRecord) -> Self {
-        Self {
-            runs: 1,
-            first_token: first.token,
-            first_sequence: first.sequence,
-            first_started_unix_ms: first.started_unix_ms,
-        }
-    }
-}
+use crate::run::{MergedRuns, RunRecord};
 
 impl RunRecord {
     /// Returns the number of runs that share the record.
@@ -52,7 +24,12 @@ impl RunRecord {
     /// Returns the record that replaces an earlier one, and counts its runs as well.
     #[must_use]
     pub fn after(self, earlier: &Self) -> Self {
-        let before = earlier.merged.unwrap_or(MergedRuns::of(earlier));
+        let before = earlier.merged.unwrap_or(MergedRuns {
+            runs: 1,
+            first_token: earlier.token,
+            first_sequence: earlier.sequence,
+            first_started_unix_ms: earlier.started_unix_ms,
+        });
         let merged = MergedRuns {
             runs: before.runs.saturating_add(self.runs()),
             ..before
