@@ -7,12 +7,12 @@
 //! The arrows, Home, End and the page keys always move, so that nobody is ever stuck; nothing here may let a
 //! file take that away. What is typed into a prompt never comes here.
 
-mod bind;
+mod bindings;
 mod command;
+mod errors;
 mod key;
-mod nearest;
-mod report;
 mod settings;
+mod suggest;
 
 #[cfg(test)]
 mod tests;

@@ -23,12 +23,12 @@ mod filter;
 mod keymap;
 mod model;
 mod out;
-#[cfg(test)]
-mod picture;
 #[doc(hidden)]
 pub mod probe;
 mod screen;
 mod source;
+#[cfg(test)]
+mod svg;
 mod text;
 mod theme;
 mod top;

@@ -18,9 +18,9 @@ use leasehold_records::printable;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
-use super::bind::Bindings;
-use super::nearest::nearest;
-use super::report::{Finding, KeymapErrors};
+use super::bindings::Bindings;
+use super::errors::{Finding, KeymapErrors};
+use super::suggest::nearest;
 use super::{Command, Keymap};
 use crate::theme::ThemeName;
 

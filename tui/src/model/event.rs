@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use leasehold_records::{DeedRecord, RunRecord};
 
-use super::entry::Entry;
-use super::item::Host;
 use super::lock::Parting;
+use super::queue_entry::Entry;
+use super::store_item::Host;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]

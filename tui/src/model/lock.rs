@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::entry::Entry;
+use super::queue_entry::Entry;
 
 /// How a holder came to lose the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -323,7 +323,7 @@ fn is_kept_right(teller: &Teller) {
     let mut anew = World::default();
     for lock in shown.world.locks.values() {
         for entry in &lock.queue {
-            let item = item::Item::Entry(lock.name.clone(), entry.clone());
+            let item = store_item::Item::Entry(lock.name.clone(), entry.clone());
             anew.put(&model.scope, &entry.key, Some(item));
         }
     }

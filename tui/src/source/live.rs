@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::deed;
+use super::admin_action;
 use crate::app::Order;
 use crate::fact::{Fact, Told};
 use crate::model::Scope;
@@ -173,7 +173,7 @@ impl Work {
     async fn orders(self, mut inbox: mpsc::Receiver<Order>) {
         while let Some(order) = inbox.recv().await {
             let root = self.scope.root();
-            let answer = deed::execute(&self.locks, root, &self.operator, order).await;
+            let answer = admin_action::execute(&self.locks, root, &self.operator, order).await;
             if !self.tell(Told::Answer(answer)).await {
                 return;
             }

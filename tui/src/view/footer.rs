@@ -3,8 +3,8 @@
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
+use super::line_parts::Parts;
 use super::paint::{self, Piece};
-use super::parts::Parts;
 use super::scene::Scene;
 use crate::app::{Overlay, Typing, View};
 use crate::keymap::Command;

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
+use super::line_parts::Parts;
 use super::paint;
-use super::parts::Parts;
 use super::scene::Scene;
 use super::table::{Cell, Column, Table};
 use super::{cells, empty, inside, pane, queue_pane, window};

@@ -4,8 +4,8 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::line_parts::Parts;
 use super::paint::{self, Piece};
-use super::parts::Parts;
 use super::scene::Scene;
 use crate::app::{App, Sort, Source, View};
 use crate::keymap::{Command, Keymap};

@@ -1,6 +1,6 @@
 //! Where facts come from: a store that is listened to, or a recording.
 
-mod deed;
+mod admin_action;
 mod live;
 mod recording;
 

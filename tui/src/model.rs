@@ -3,22 +3,22 @@
 //! Pure: no clock, no network, no screen. [`Model::take`] takes a fact; everything else reads. What is
 //! shown may be the present or a moment of the past ([`Model::shown`]); facts are taken in either way.
 
-mod blame;
-mod carried;
-mod entry;
+mod apply;
+mod derive_events;
+mod entry_owner;
 mod event;
 mod history;
-mod item;
-mod journal;
 mod lease;
+mod lease_locks;
 mod lock;
-mod row;
+mod lock_row;
+mod lock_stats;
+mod queue_entry;
 mod scope;
 mod session;
-mod take;
-mod tell;
-mod who;
-mod world;
+mod store_item;
+mod store_state;
+mod wait_graph;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -30,18 +30,18 @@ use std::sync::Arc;
 
 use leasehold_lock::Health;
 
-pub(crate) use entry::Entry;
+pub(crate) use entry_owner::Who;
 pub(crate) use event::{Event, Events, What};
-pub(crate) use history::History;
-pub(crate) use item::Host;
-pub(crate) use journal::{Journal, Past};
+pub(crate) use history::{Journal, Past};
 pub(crate) use lease::{Leases, Ttl};
 pub(crate) use lock::{Lock, Parting};
-pub(crate) use row::{LockRow, State};
+pub(crate) use lock_row::{LockRow, State};
+pub(crate) use lock_stats::History;
+pub(crate) use queue_entry::Entry;
 pub(crate) use scope::{Place, Scope};
 pub(crate) use session::{Brief, SessionRow};
-pub(crate) use who::Who;
-pub(crate) use world::World;
+pub(crate) use store_item::Host;
+pub(crate) use store_state::World;
 
 /// Steps that are kept to go back through.
 const STEPS: usize = 50_000;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use leasehold_records::{DeedRecord, JobRecord, RunKey, RunRecord};
 
-use super::blame::Blame;
-use super::carried::Carried;
-use super::item::{Host, Item};
+use super::lease_locks::Carried;
 use super::lock::{Lock, Tenancy};
 use super::scope::{Place, Scope};
+use super::store_item::{Host, Item};
+use super::wait_graph::Blame;
 
 /// Everything there is, at one moment.
 #[derive(Clone, Debug, Default)]

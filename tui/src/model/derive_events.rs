@@ -6,9 +6,9 @@ use leasehold_records::{JobState, Outcome};
 
 use super::Model;
 use super::event::{Event, What};
-use super::item::Item;
-use super::journal::Step;
+use super::history::Step;
 use super::lock::Parting;
+use super::store_item::Item;
 
 impl Model {
     /// Something that comes with the next step.

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::prompt::matches;
+use super::overlay::matches;
 use super::{App, Effect, Overlay, Typing};
 use crate::filter::Filter;
 use crate::keymap::Command;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leasehold_lock::KeyValue;
 use leasehold_records::{DeedRecord, HostRecord, JobRecord, RunKey, RunRecord, printable};
 
-use super::entry::Entry;
+use super::queue_entry::Entry;
 use super::scope::{Place, Scope};
 
 /// A host that is alive, and the lease that says so.

@@ -3,15 +3,15 @@
 //! Pure: it is given inputs and moments, changes itself, and says what should be done outside
 //! ([`Effect`]). It never draws, and it never asks the store for anything by itself.
 
-mod act;
+mod admin_order;
+mod hit_areas;
 mod list;
-mod prompt;
+mod overlay;
+mod overlay_keys;
+mod queue_tree;
 mod rows;
 mod sort;
-mod spots;
-mod travel;
-mod tree;
-mod typing;
+mod time_travel;
 mod update;
 
 #[cfg(test)]
@@ -21,14 +21,14 @@ use std::sync::Arc;
 
 use leasehold_records::Deed;
 
-pub(crate) use act::Order;
+pub(crate) use admin_order::Order;
+pub(crate) use hit_areas::Spots;
 pub(crate) use list::{List, RowKey};
-pub(crate) use prompt::matches;
-pub(crate) use prompt::{Overlay, Typing};
+pub(crate) use overlay::matches;
+pub(crate) use overlay::{Overlay, Typing};
+pub(crate) use queue_tree::{Branch, tree};
 pub(crate) use rows::Counts;
 pub(crate) use sort::Sort;
-pub(crate) use spots::Spots;
-pub(crate) use tree::{Branch, tree};
 pub(crate) use update::Input;
 
 use crate::fact::Fact;
@@ -276,6 +276,6 @@ impl App {
 
     /// What can be done to the selected row, if anything.
     pub(crate) fn order(&self, deed: Deed, now: u64) -> Result<Order, String> {
-        act::order(self, deed, now)
+        admin_order::order(self, deed, now)
     }
 }

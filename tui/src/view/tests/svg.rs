@@ -2,7 +2,7 @@
 
 use super::stage::{at_night, screen};
 use crate::app::View;
-use crate::picture::svg;
+use crate::svg::svg;
 
 /// Where pages find it, from the root of this crate.
 const FILE: &str = "dashboard.svg";

@@ -2,9 +2,9 @@
 //! program.
 
 mod clipboard;
-mod fall;
+mod panic_probe;
 mod run;
 mod terminal;
 
-pub(crate) use fall::panic_on_screen;
+pub(crate) use panic_probe::panic_on_screen;
 pub(crate) use run::{Ended, Feed, run};

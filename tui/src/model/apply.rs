@@ -7,9 +7,9 @@ use leasehold_lock::{FeedItem, KeyChange, KeyValue};
 use leasehold_records::{Deed, DeedRecord};
 
 use super::event::What;
-use super::item::Item;
-use super::journal::{Step, Turn};
+use super::history::{Step, Turn};
 use super::lock::{Parting, Tenancy};
+use super::store_item::Item;
 use super::{Entry, Link, Model, Place};
 use crate::fact::{Fact, Told};
 

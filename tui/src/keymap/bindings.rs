@@ -7,10 +7,10 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::errors::Finding;
 use super::key::{BadKey, Key};
-use super::nearest::nearest;
-use super::report::Finding;
 use super::settings::shown;
+use super::suggest::nearest;
 use super::{Command, Keymap, fixed};
 
 /// What the file says so far.

@@ -24,11 +24,11 @@ mod footer;
 mod header;
 mod heatmap;
 mod jobs;
+mod line_parts;
 mod locks;
 mod overlay;
 mod paint;
 mod pane;
-mod parts;
 mod queue;
 mod queue_pane;
 mod run_pane;
@@ -36,7 +36,7 @@ mod scene;
 mod sessions;
 mod table;
 mod tabs;
-mod timeline;
+mod time_bar;
 
 #[cfg(test)]
 mod tests;
@@ -84,7 +84,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App, now: u64) {
         View::Heatmap => heatmap::render(frame, body, app, now),
     }
     let scene = Scene::of(app, now);
-    timeline::render(frame, history, &scene);
+    time_bar::render(frame, history, &scene);
     footer::render(frame, foot, &scene);
     overlay::render(frame, body, &scene);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leasehold_lock::KeyValue;
 use leasehold_records::HolderRecord;
 
-use super::who::Who;
+use super::entry_owner::Who;
 
 /// One entry of a queue. It is the pair of key and create revision, never the key alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
