@@ -1,7 +1,7 @@
 //! The program behind the screen: what is looked at, what is typed, and what a key does.
 //!
 //! Pure: it is given inputs and moments, changes itself, and says what should be done outside
-//! ([`Effect`]). It never draws, and it never asks the store for anything by itself.
+//! ([`AppEffect`]). It never draws, and it never asks the store for anything by itself.
 
 mod admin_order;
 mod hit_areas;
@@ -21,20 +21,20 @@ use std::sync::Arc;
 
 use leasehold_records::Deed;
 
-pub(crate) use admin_order::Order;
-pub(crate) use hit_areas::Spots;
-pub(crate) use list::{List, RowKey};
+pub(crate) use admin_order::AdminOrder;
+pub(crate) use hit_areas::HitAreas;
+pub(crate) use list::{RowKey, RowList};
 pub(crate) use overlay::matches;
-pub(crate) use overlay::{Overlay, Typing};
-pub(crate) use queue_tree::{Branch, tree};
-pub(crate) use rows::Counts;
-pub(crate) use sort::Sort;
-pub(crate) use update::Input;
+pub(crate) use overlay::{OpenOverlay, TextInput};
+pub(crate) use queue_tree::{QueueBranch, tree};
+pub(crate) use rows::StateCounts;
+pub(crate) use sort::SortOrder;
+pub(crate) use update::AppInput;
 
 use crate::fact::Fact;
 use crate::filter::Filter;
 use crate::keymap::Keymap;
-use crate::model::{Model, Shown, Who};
+use crate::model::{EntryOwner, Model, ShownMoment};
 use crate::theme::Theme;
 
 /// What the screen can be about.
@@ -82,7 +82,7 @@ impl View {
 
 /// What should be done outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub(crate) enum AppEffect {
     Quit,
     Suspend,
     /// Put this into the terminal's clipboard.
@@ -90,12 +90,12 @@ pub(crate) enum Effect {
     /// Take the mouse, or leave it to the terminal.
     Mouse(bool),
     /// Do this to somebody's entry or lease.
-    Order(Order),
+    Order(AdminOrder),
 }
 
 /// A line for whoever has just done something.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Note {
+pub(crate) struct StatusNote {
     pub(crate) text: String,
     pub(crate) is_bad: bool,
     /// When it was said, in Unix milliseconds.
@@ -104,7 +104,7 @@ pub(crate) struct Note {
 
 /// Where the facts come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum FactSource {
     /// From a store at this address.
     Store(String),
     /// From this recording; its last moment, in Unix milliseconds, is its present.
@@ -113,7 +113,7 @@ pub(crate) enum Source {
 
 /// What decides how it looks and what it may do; fixed while it runs but for theme and mouse.
 #[derive(Debug)]
-pub(crate) struct Setup {
+pub(crate) struct AppSetup {
     pub(crate) keymap: Keymap,
     pub(crate) theme: Theme,
     /// Looks up what the environment says of the terminal.
@@ -121,7 +121,7 @@ pub(crate) struct Setup {
     pub(crate) mouse: bool,
     /// Whether anything may be changed in the store.
     pub(crate) allow_write: bool,
-    pub(crate) source: Source,
+    pub(crate) source: FactSource,
     /// Who would be named for a deed, as user@machine.
     pub(crate) operator: String,
 }
@@ -130,52 +130,52 @@ pub(crate) struct Setup {
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) model: Model,
-    pub(crate) setup: Setup,
+    pub(crate) setup: AppSetup,
     pub(crate) view: View,
     /// The views that one came through, for the way back.
     trail: Vec<View>,
-    lists: [List; View::ALL.len()],
-    sorts: [Sort; View::ALL.len()],
+    lists: [RowList; View::ALL.len()],
+    sorts: [SortOrder; View::ALL.len()],
     pub(crate) filter: Filter,
     /// What covers the view.
-    pub(crate) overlay: Option<Overlay>,
+    pub(crate) overlay: Option<OpenOverlay>,
     /// The lock that the Queue view is about, by its full name.
     pub(crate) lock: Option<Arc<str>>,
     /// Whether the selected lock is kept in sight wherever it goes.
     pub(crate) follow: bool,
-    pub(crate) note: Option<Note>,
+    pub(crate) note: Option<StatusNote>,
     /// Until when rows keep their places, because somebody moves among them.
     hold_until: u64,
     /// What the rows were made from.
-    stamp: rows::Stamp,
+    stamp: rows::RowsFingerprint,
     /// When they were, in Unix milliseconds.
     refreshed: u64,
-    counts: Counts,
+    counts: StateCounts,
     /// Where things were drawn, for the mouse; whoever draws says so.
-    pub(crate) spots: Spots,
+    pub(crate) spots: HitAreas,
     /// Whether a recording plays, and since when at which moment.
     pub(crate) playing: Option<(u64, u64)>,
 }
 
 impl App {
-    pub(crate) fn new(model: Model, setup: Setup) -> Self {
+    pub(crate) fn new(model: Model, setup: AppSetup) -> Self {
         Self {
             model,
             setup,
             view: View::Locks,
             trail: Vec::new(),
             lists: Default::default(),
-            sorts: Sort::defaults(),
+            sorts: SortOrder::defaults(),
             filter: Filter::default(),
             overlay: None,
             lock: None,
             follow: false,
             note: None,
             hold_until: 0,
-            stamp: rows::Stamp::default(),
+            stamp: rows::RowsFingerprint::default(),
             refreshed: 0,
-            counts: Counts::default(),
-            spots: Spots::default(),
+            counts: StateCounts::default(),
+            spots: HitAreas::default(),
             playing: None,
         }
     }
@@ -183,26 +183,26 @@ impl App {
     /// The present: of a recording, its last moment.
     pub(crate) fn present(&self, now: u64) -> u64 {
         match &self.setup.source {
-            Source::Store(_) => now,
-            Source::Recording { ended, .. } => *ended,
+            FactSource::Store(_) => now,
+            FactSource::Recording { ended, .. } => *ended,
         }
     }
 
     /// What is shown.
-    pub(crate) fn shown(&self, now: u64) -> Shown<'_> {
+    pub(crate) fn shown(&self, now: u64) -> ShownMoment<'_> {
         self.model.shown(self.present(now))
     }
 
     /// The list of the view that is looked at.
-    pub(crate) fn list(&self) -> &List {
+    pub(crate) fn list(&self) -> &RowList {
         &self.lists[self.view.at()]
     }
 
-    pub(crate) fn list_mut(&mut self) -> &mut List {
+    pub(crate) fn list_mut(&mut self) -> &mut RowList {
         &mut self.lists[self.view.at()]
     }
 
-    pub(crate) fn sort(&self) -> Sort {
+    pub(crate) fn sort(&self) -> SortOrder {
         self.sorts[self.view.at()]
     }
 
@@ -231,19 +231,19 @@ impl App {
             _ => queue.first()?,
         };
         match &entry.who {
-            Who::Job { job, host } => Some((job.to_string(), host.to_string())),
+            EntryOwner::Job { job, host } => Some((job.to_string(), host.to_string())),
             _ => None,
         }
     }
 
     /// Takes a fact in.
     pub(crate) fn take(&mut self, fact: Fact) {
-        if let crate::fact::Told::Answer(answer) = &fact.told {
+        if let crate::fact::FactKind::Answer(answer) = &fact.told {
             let (text, is_bad) = match answer {
                 Ok(text) => (text.clone(), false),
                 Err(text) => (text.clone(), true),
             };
-            self.note = Some(Note {
+            self.note = Some(StatusNote {
                 text,
                 is_bad,
                 at: fact.at,
@@ -253,7 +253,7 @@ impl App {
     }
 
     fn say(&mut self, now: u64, text: impl Into<String>) {
-        self.note = Some(Note {
+        self.note = Some(StatusNote {
             text: text.into(),
             is_bad: false,
             at: now,
@@ -262,7 +262,7 @@ impl App {
 
     /// Says that something is not as it should be.
     pub(crate) fn complain(&mut self, now: u64, text: impl Into<String>) {
-        self.note = Some(Note {
+        self.note = Some(StatusNote {
             text: text.into(),
             is_bad: true,
             at: now,
@@ -275,7 +275,7 @@ impl App {
     }
 
     /// What can be done to the selected row, if anything.
-    pub(crate) fn order(&self, deed: Deed, now: u64) -> Result<Order, String> {
+    pub(crate) fn order(&self, deed: Deed, now: u64) -> Result<AdminOrder, String> {
         admin_order::order(self, deed, now)
     }
 }

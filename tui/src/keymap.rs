@@ -19,10 +19,10 @@ mod tests;
 
 use crossterm::event::{KeyEvent, KeyEventKind};
 
-pub(crate) use command::{Command, Group};
-pub(crate) use settings::Settings;
+pub(crate) use command::{Command, CommandGroup};
+pub(crate) use settings::DashboardSettings;
 
-use key::Key;
+use key::KeyPress;
 
 /// The keys that always do the same.
 const FIXED: [(&str, Command); 8] = [
@@ -40,14 +40,14 @@ const FIXED: [(&str, Command); 8] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Keymap {
     /// Each key once; those of one command in the order in which they are shown.
-    bindings: Vec<(Key, Command)>,
+    bindings: Vec<(KeyPress, Command)>,
 }
 
 impl Default for Keymap {
     fn default() -> Self {
         let keys_of = |command: Command| {
             let keys = command.default_keys().iter();
-            keys.filter_map(move |key| Some((Key::parse(key).ok()?, command)))
+            keys.filter_map(move |key| Some((KeyPress::parse(key).ok()?, command)))
         };
         let bindings = Command::ALL.iter().copied().flat_map(keys_of);
         Self {
@@ -62,7 +62,7 @@ impl Keymap {
         if event.kind == KeyEventKind::Release {
             return None;
         }
-        self.command_of(Key::of(event))
+        self.command_of(KeyPress::of(event))
     }
 
     /// The keys of a command as a screen shows them: `j`, `↓`, `^D`, `Space`, `PgUp`.
@@ -76,13 +76,13 @@ impl Keymap {
         self.keys_of(command).into_iter().next().unwrap_or_default()
     }
 
-    fn command_of(&self, key: Key) -> Option<Command> {
+    fn command_of(&self, key: KeyPress) -> Option<Command> {
         let found = self.bindings.iter().find(|(bound, _)| *bound == key);
         found.map(|(_, command)| *command)
     }
 
     /// Gives `command` these keys instead of its own; the fixed ones stay.
-    fn rebind(&mut self, command: Command, keys: &[Key]) {
+    fn rebind(&mut self, command: Command, keys: &[KeyPress]) {
         self.bindings.retain(|(key, bound)| {
             *bound != command || (fixed(*key).is_some() && !keys.contains(key))
         });
@@ -93,8 +93,8 @@ impl Keymap {
 }
 
 /// What a key does that always does the same.
-fn fixed(key: Key) -> Option<Command> {
-    let is_key = |name| Key::parse(name).is_ok_and(|fixed| fixed == key);
+fn fixed(key: KeyPress) -> Option<Command> {
+    let is_key = |name| KeyPress::parse(name).is_ok_and(|fixed| fixed == key);
     let found = FIXED.iter().find(|(name, _)| is_key(name));
     found.map(|(_, command)| *command)
 }

@@ -35,9 +35,9 @@ mod top;
 mod view;
 
 pub use app::View;
-pub use args::{LookArgs, StoreArgs};
+pub use args::{DashboardArgs, StoreArgs};
 pub use error::TopError;
-pub use out::Form;
+pub use out::OutputFormat;
 pub use source::RecordingError;
 pub use theme::ThemeName;
 pub use top::{can_draw, top, watch};

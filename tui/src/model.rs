@@ -30,18 +30,18 @@ use std::sync::Arc;
 
 use leasehold_lock::Health;
 
-pub(crate) use entry_owner::Who;
-pub(crate) use event::{Event, Events, What};
-pub(crate) use history::{Journal, Past};
-pub(crate) use lease::{Leases, Ttl};
-pub(crate) use lock::{Lock, Parting};
-pub(crate) use lock_row::{LockRow, State};
-pub(crate) use lock_stats::History;
-pub(crate) use queue_entry::Entry;
-pub(crate) use scope::{Place, Scope};
-pub(crate) use session::{Brief, SessionRow};
-pub(crate) use store_item::Host;
-pub(crate) use store_state::World;
+pub(crate) use entry_owner::EntryOwner;
+pub(crate) use event::{EventKind, EventLog, StoreEvent};
+pub(crate) use history::{ChangeHistory, PastMoment};
+pub(crate) use lease::{LeaseTable, LeaseTtl};
+pub(crate) use lock::{LeaveReason, ObservedLock};
+pub(crate) use lock_row::{LockRow, LockState};
+pub(crate) use lock_stats::LockStats;
+pub(crate) use queue_entry::QueueEntry;
+pub(crate) use scope::{KeyKind, KeyScope};
+pub(crate) use session::{SessionBrief, SessionRow};
+pub(crate) use store_item::LiveHost;
+pub(crate) use store_state::StoreState;
 
 /// Steps that are kept to go back through.
 const STEPS: usize = 50_000;
@@ -50,7 +50,7 @@ const EVENTS: usize = 100_000;
 
 /// Whether the store is heard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Link {
+pub(crate) enum StoreLink {
     /// Nothing has been read yet.
     Loading,
     /// Every change is told.
@@ -62,14 +62,14 @@ pub(crate) enum Link {
 /// What is known of the store.
 #[derive(Debug)]
 pub(crate) struct Model {
-    pub(crate) scope: Scope,
-    world: World,
-    past: Option<Past>,
-    pub(crate) journal: Journal,
-    pub(crate) events: Events,
-    history: HashMap<Arc<str>, History>,
-    pub(crate) leases: Leases,
-    pub(crate) link: Link,
+    pub(crate) scope: KeyScope,
+    world: StoreState,
+    past: Option<PastMoment>,
+    pub(crate) journal: ChangeHistory,
+    pub(crate) events: EventLog,
+    history: HashMap<Arc<str>, LockStats>,
+    pub(crate) leases: LeaseTable,
+    pub(crate) link: StoreLink,
     /// Prefixes that the store does not let us read.
     pub(crate) denied: Vec<String>,
     revision: i64,
@@ -81,8 +81,8 @@ pub(crate) struct Model {
 
 /// A moment as it is shown.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shown<'a> {
-    pub(crate) world: &'a World,
+pub(crate) struct ShownMoment<'a> {
+    pub(crate) world: &'a StoreState,
     /// The moment, in Unix milliseconds.
     pub(crate) now: u64,
     pub(crate) revision: i64,
@@ -93,21 +93,21 @@ pub(crate) struct Shown<'a> {
 }
 
 impl Model {
-    pub(crate) fn new(scope: Scope) -> Self {
+    pub(crate) fn new(scope: KeyScope) -> Self {
         Self::bounded(scope, STEPS, EVENTS)
     }
 
     /// A model that remembers so many steps and events.
-    pub(crate) fn bounded(scope: Scope, steps: usize, events: usize) -> Self {
+    pub(crate) fn bounded(scope: KeyScope, steps: usize, events: usize) -> Self {
         Self {
             scope,
-            world: World::default(),
+            world: StoreState::default(),
             past: None,
-            journal: Journal::new(steps),
-            events: Events::new(events),
+            journal: ChangeHistory::new(steps),
+            events: EventLog::new(events),
             history: HashMap::new(),
-            leases: Leases::default(),
-            link: Link::Loading,
+            leases: LeaseTable::default(),
+            link: StoreLink::Loading,
             denied: Vec::new(),
             revision: 0,
             heard: 0,
@@ -116,16 +116,16 @@ impl Model {
     }
 
     /// What is shown, if it is `now`.
-    pub(crate) fn shown(&self, now: u64) -> Shown<'_> {
+    pub(crate) fn shown(&self, now: u64) -> ShownMoment<'_> {
         match &self.past {
-            Some(past) => Shown {
+            Some(past) => ShownMoment {
                 world: &past.world,
                 now: past.at,
                 revision: past.revision,
                 next: past.next,
                 is_live: false,
             },
-            None => Shown {
+            None => ShownMoment {
                 world: &self.world,
                 now,
                 revision: self.revision,
@@ -136,14 +136,14 @@ impl Model {
     }
 
     /// What a lock has been through.
-    pub(crate) fn history(&self, lock: &str) -> Option<&History> {
+    pub(crate) fn history(&self, lock: &str) -> Option<&LockStats> {
         self.history.get(lock)
     }
 
     /// Stops what is shown at the moment `now`.
     pub(crate) fn freeze(&mut self, now: u64) {
         if self.past.is_none() {
-            self.past = Some(Past {
+            self.past = Some(PastMoment {
                 world: self.world.clone(),
                 next: self.journal.next(),
                 at: now,
@@ -165,12 +165,12 @@ impl Model {
 
     /// Shows the moment one revision earlier. False when there is none.
     pub(crate) fn step_back(&mut self, now: u64) -> bool {
-        self.travel(now, Journal::back)
+        self.travel(now, ChangeHistory::back)
     }
 
     /// Shows the moment one revision later. False when there is none.
     pub(crate) fn step_forward(&mut self, now: u64) -> bool {
-        self.travel(now, Journal::forward)
+        self.travel(now, ChangeHistory::forward)
     }
 
     /// Shows the moment `at`, or the nearest that the journal reaches.
@@ -187,7 +187,11 @@ impl Model {
         (oldest.map_or(now, |step| step.at.saturating_sub(1)), now)
     }
 
-    fn travel(&mut self, now: u64, how: impl FnOnce(&Journal, &Scope, &mut Past) -> bool) -> bool {
+    fn travel(
+        &mut self,
+        now: u64,
+        how: impl FnOnce(&ChangeHistory, &KeyScope, &mut PastMoment) -> bool,
+    ) -> bool {
         self.freeze(now);
         match &mut self.past {
             Some(past) => how(&self.journal, &self.scope, past),

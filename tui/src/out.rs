@@ -6,9 +6,9 @@
 mod once;
 mod stream;
 
-pub use once::Form;
+pub use once::OutputFormat;
 pub(crate) use once::once;
-pub(crate) use stream::Line;
+pub(crate) use stream::StreamLine;
 
 #[cfg(test)]
 mod tests;

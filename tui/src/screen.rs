@@ -7,4 +7,4 @@ mod run;
 mod terminal;
 
 pub(crate) use panic_probe::panic_on_screen;
-pub(crate) use run::{Ended, Feed, run};
+pub(crate) use run::{ScreenEnd, ScreenFeed, run};

@@ -4,7 +4,7 @@ mod admin_action;
 mod live;
 mod recording;
 
-pub(crate) use live::Live;
+pub(crate) use live::LiveSource;
 pub use recording::RecordingError;
 pub(crate) use recording::{Recorder, read};
 
@@ -12,10 +12,10 @@ use std::time::SystemTime;
 
 use leasehold_lock::{KeyFeed, Locks};
 
-use crate::model::Scope;
+use crate::model::KeyScope;
 
 /// A feed of everything that is followed.
-pub(crate) fn feed(locks: &Locks, scope: &Scope) -> KeyFeed {
+pub(crate) fn feed(locks: &Locks, scope: &KeyScope) -> KeyFeed {
     locks
         .feed(scope.watched())
         .or_parts(scope.root().as_str(), scope.parts())

@@ -24,7 +24,7 @@ const MARGIN: u32 = 12;
 
 /// What cells of one kind look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Look {
+struct CellLook {
     fill: String,
     is_bold: bool,
     is_dim: bool,
@@ -33,7 +33,7 @@ struct Look {
 
 /// Cells of one look in one line.
 #[derive(Clone, Debug)]
-struct Run {
+struct TextRun {
     x: u16,
     y: u16,
     columns: u16,
@@ -42,14 +42,14 @@ struct Run {
 
 /// A line of a frame, in hundredths of a pixel.
 #[derive(Clone, Copy, Debug)]
-struct Line {
+struct FrameLine {
     x: u32,
     y: u32,
     length: u32,
     is_level: bool,
 }
 
-impl Line {
+impl FrameLine {
     /// Whether `other` begins where this one ends. Upright lines have those of other columns between
     /// them, and stay apart.
     const fn goes_on_with(&self, other: &Self) -> bool {
@@ -61,11 +61,11 @@ impl Line {
 #[derive(Default)]
 struct Drawing {
     /// Text, by look, in the order in which looks first appear.
-    texts: Vec<(Look, Vec<Run>)>,
+    texts: Vec<(CellLook, Vec<TextRun>)>,
     /// Lines of frames, by look.
-    frames: Vec<(Look, Vec<Line>)>,
+    frames: Vec<(CellLook, Vec<FrameLine>)>,
     /// Backgrounds that are not the picture's own.
-    backs: Vec<(String, Run)>,
+    backs: Vec<(String, TextRun)>,
 }
 
 /// The picture of a drawn buffer, with a title for those who do not see it.
@@ -148,7 +148,7 @@ impl Drawing {
     }
 
     /// Adds a piece of a frame; one that goes on where the last one ended becomes a part of it.
-    fn frame(&mut self, look: Look, piece: &[Line]) {
+    fn frame(&mut self, look: CellLook, piece: &[FrameLine]) {
         let at = self.frames.iter().position(|(other, _)| *other == look);
         let at = at.unwrap_or_else(|| {
             self.frames.push((look, Vec::new()));
@@ -174,7 +174,7 @@ impl Drawing {
         let text = String::new();
         self.backs.push((
             fill,
-            Run {
+            TextRun {
                 x,
                 y,
                 columns,
@@ -184,7 +184,7 @@ impl Drawing {
     }
 
     /// Adds a cell to the run before it, or begins one; spaces begin none.
-    fn text(&mut self, look: Look, x: u16, y: u16, columns: u16, symbol: &str) {
+    fn text(&mut self, look: CellLook, x: u16, y: u16, columns: u16, symbol: &str) {
         let is_blank = symbol.trim().is_empty() && !look.is_underlined;
         let at = self.texts.iter().position(|(other, _)| *other == look);
         if let Some(at) = at
@@ -200,7 +200,7 @@ impl Drawing {
         if is_blank {
             return;
         }
-        let run = Run {
+        let run = TextRun {
             x,
             y,
             columns,
@@ -214,7 +214,7 @@ impl Drawing {
 }
 
 /// What a cell looks like, and its background if it is not the picture's.
-fn look(style: Style) -> (Look, Option<String>) {
+fn look(style: Style) -> (CellLook, Option<String>) {
     let has = |modifier| style.add_modifier.contains(modifier);
     let fore = hex(style.fg).unwrap_or_else(|| FOREGROUND.to_owned());
     let back = hex(style.bg);
@@ -223,7 +223,7 @@ fn look(style: Style) -> (Look, Option<String>) {
     } else {
         (fore, back)
     };
-    let look = Look {
+    let look = CellLook {
         fill,
         is_bold: has(Modifier::BOLD),
         is_dim: has(Modifier::DIM),
@@ -232,7 +232,7 @@ fn look(style: Style) -> (Look, Option<String>) {
     (look, back)
 }
 
-fn attributes(look: &Look) -> String {
+fn attributes(look: &CellLook) -> String {
     let mut out = format!("fill=\"{}\"", look.fill);
     for (is_so, attribute) in [
         (look.is_bold, " font-weight=\"bold\""),
@@ -247,7 +247,7 @@ fn attributes(look: &Look) -> String {
 }
 
 /// The lines of a sign of a frame: as text they would have gaps.
-fn frame_path(symbol: &str, x: u16, y: u16) -> Option<Vec<Line>> {
+fn frame_path(symbol: &str, x: u16, y: u16) -> Option<Vec<FrameLine>> {
     // Whether there is a line to the left, the right, the top and the bottom.
     let [to_left, to_right, up, down] = match symbol {
         "─" => [1, 1, 0, 0],
@@ -261,13 +261,13 @@ fn frame_path(symbol: &str, x: u16, y: u16) -> Option<Vec<Line>> {
     let (half_wide, half_high) = (COLUMN / 2, HIGH * 50);
     let x = MARGIN * 100 + u32::from(x) * COLUMN + half_wide;
     let y = top(y) * 100 + half_high;
-    let level = Line {
+    let level = FrameLine {
         x: x - half_wide * to_left,
         y,
         length: half_wide * (to_left + to_right),
         is_level: true,
     };
-    let upright = Line {
+    let upright = FrameLine {
         x,
         y: y - half_high * up,
         length: half_high * (up + down),
@@ -278,7 +278,7 @@ fn frame_path(symbol: &str, x: u16, y: u16) -> Option<Vec<Line>> {
 }
 
 /// Lines as SVG writes them.
-fn path(lines: &[Line]) -> String {
+fn path(lines: &[FrameLine]) -> String {
     let mut out = String::new();
     for line in lines {
         let direction = if line.is_level { 'h' } else { 'v' };

@@ -9,16 +9,16 @@ use leasehold_lock::{ConnectOptions, FeedItem, Locks, StoreError};
 use leasehold_records::Root;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Setup, Source};
-use crate::args::LookArgs;
+use crate::app::{App, AppSetup, FactSource};
+use crate::args::DashboardArgs;
 use crate::error::TopError;
-use crate::fact::{Fact, Told};
+use crate::fact::{Fact, FactKind};
 use crate::filter::Filter;
-use crate::keymap::Settings;
-use crate::model::{Link, Model, Scope};
-use crate::out::{Form, Line, once};
-use crate::screen::{Ended, Feed, run};
-use crate::source::{self, Live, Recorder, now, read};
+use crate::keymap::DashboardSettings;
+use crate::model::{KeyScope, Model, StoreLink};
+use crate::out::{OutputFormat, StreamLine, once};
+use crate::screen::{ScreenEnd, ScreenFeed, run};
+use crate::source::{self, LiveSource, Recorder, now, read};
 use crate::theme::{Theme, ThemeName};
 
 /// How long `--once` waits for what there is.
@@ -31,20 +31,26 @@ const AT_ONCE: usize = 16;
 /// # Errors
 ///
 /// [`TopError`] when the store, the terminal or a file cannot be used.
-pub async fn top(options: ConnectOptions, root: Root, look: LookArgs) -> Result<(), TopError> {
+pub async fn top(options: ConnectOptions, root: Root, look: DashboardArgs) -> Result<(), TopError> {
     if look.replay.is_some() {
         return replay(look).await;
     }
     check_terminal(&look)?;
     let filter = filter(&look)?;
-    let scope = Scope::new(root, look.prefix.clone());
+    let scope = KeyScope::new(root, look.prefix.clone());
     if look.needs_terminal() {
         // What is wrong with it is said before anything is taken.
         settings(&look)?;
     }
     let locks = Locks::connect(options).await?;
     if look.once {
-        let printed = print_once(&locks, scope, &filter, look.format.unwrap_or(Form::Table)).await;
+        let printed = print_once(
+            &locks,
+            scope,
+            &filter,
+            look.format.unwrap_or(OutputFormat::Table),
+        )
+        .await;
         locks.close().await;
         return printed;
     }
@@ -66,32 +72,36 @@ pub async fn top(options: ConnectOptions, root: Root, look: LookArgs) -> Result<
 pub async fn watch(
     locks: Locks,
     root: Root,
-    look: LookArgs,
+    look: DashboardArgs,
     until: CancellationToken,
 ) -> Result<bool, TopError> {
-    let scope = Scope::new(root, look.prefix.clone());
-    Ok(show(locks, scope, look, until).await? == Ended::Quit)
+    let scope = KeyScope::new(root, look.prefix.clone());
+    Ok(show(locks, scope, look, until).await? == ScreenEnd::Quit)
 }
 
 async fn show(
     locks: Locks,
-    scope: Scope,
-    look: LookArgs,
+    scope: KeyScope,
+    look: DashboardArgs,
     until: CancellationToken,
-) -> Result<Ended, TopError> {
+) -> Result<ScreenEnd, TopError> {
     let recorder = recorder(&locks, &scope, &look)?;
-    let setup = setup(&look, Source::Store(locks.endpoints().join(", ")))?;
-    let live = Live::start(&locks, &scope, &setup.operator);
+    let setup = setup(&look, FactSource::Store(locks.endpoints().join(", ")))?;
+    let live = LiveSource::start(&locks, &scope, &setup.operator);
     let app = prepared(App::new(Model::new(scope), setup), &look)?;
-    on_screen(app, Feed::Live { live, recorder }, until).await
+    on_screen(app, ScreenFeed::Live { live, recorder }, until).await
 }
 
-fn recorder(locks: &Locks, scope: &Scope, look: &LookArgs) -> Result<Option<Recorder>, TopError> {
+fn recorder(
+    locks: &Locks,
+    scope: &KeyScope,
+    look: &DashboardArgs,
+) -> Result<Option<Recorder>, TopError> {
     let create = |file| Recorder::create(file, scope, &locks.endpoints().join(", "));
     Ok(look.record.as_deref().map(create).transpose()?)
 }
 
-async fn replay(look: LookArgs) -> Result<(), TopError> {
+async fn replay(look: DashboardArgs) -> Result<(), TopError> {
     check_terminal(&look)?;
     let Some(path) = &look.replay else {
         return Ok(());
@@ -100,7 +110,7 @@ async fn replay(look: LookArgs) -> Result<(), TopError> {
     let began = recording.facts.first().map_or(0, |fact| fact.at);
     let ended = recording.facts.last().map_or(0, |fact| fact.at);
     let file = path.display().to_string();
-    let setup = setup(&look, Source::Recording { file, ended })?;
+    let setup = setup(&look, FactSource::Recording { file, ended })?;
     let most = recording.changes + 1;
     let mut model = Model::bounded(recording.scope, most, most * 2);
     for fact in recording.facts {
@@ -109,15 +119,15 @@ async fn replay(look: LookArgs) -> Result<(), TopError> {
     model.seek(ended, began);
     let app = prepared(App::new(model, setup), &look)?;
     let until = CancellationToken::new();
-    on_screen(app, Feed::Told, until).await.map(drop)
+    on_screen(app, ScreenFeed::Told, until).await.map(drop)
 }
 
 /// Runs on a thread of its own, which has the terminal.
 async fn on_screen(
     mut app: App,
-    mut feed: Feed,
+    mut feed: ScreenFeed,
     until: CancellationToken,
-) -> Result<Ended, TopError> {
+) -> Result<ScreenEnd, TopError> {
     let handle = tokio::runtime::Handle::current();
     let shown = tokio::task::spawn_blocking(move || {
         let ended = handle.block_on(run(&mut app, &mut feed, until));
@@ -125,7 +135,7 @@ async fn on_screen(
     });
     match shown.await {
         Ok((ended, feed)) => {
-            if let Feed::Live { live, recorder } = feed {
+            if let ScreenFeed::Live { live, recorder } = feed {
                 live.close().await;
                 if let Some(mut recorder) = recorder {
                     recorder.flush()?;
@@ -137,7 +147,7 @@ async fn on_screen(
     }
 }
 
-fn check_terminal(look: &LookArgs) -> Result<(), TopError> {
+fn check_terminal(look: &DashboardArgs) -> Result<(), TopError> {
     if !look.needs_terminal() {
         return Ok(());
     }
@@ -159,29 +169,29 @@ pub fn can_draw() -> bool {
     std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
-fn filter(look: &LookArgs) -> Result<Filter, TopError> {
+fn filter(look: &DashboardArgs) -> Result<Filter, TopError> {
     let text = look.filter.as_deref().unwrap_or("");
     Filter::parse(text).map_err(|error| TopError::Usage(format!("--filter: {error}")))
 }
 
-fn settings(look: &LookArgs) -> Result<Settings, TopError> {
+fn settings(look: &DashboardArgs) -> Result<DashboardSettings, TopError> {
     let Some(file) = &look.keys else {
-        return Ok(Settings::default());
+        return Ok(DashboardSettings::default());
     };
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file)
         .map_err(|error| TopError::Usage(format!("cannot read {name}: {error}")))?;
-    Settings::from_toml(&text, &name).map_err(|errors| TopError::Keys(errors.to_string()))
+    DashboardSettings::from_toml(&text, &name).map_err(|errors| TopError::Keys(errors.to_string()))
 }
 
-fn setup(look: &LookArgs, source: Source) -> Result<Setup, TopError> {
+fn setup(look: &DashboardArgs, source: FactSource) -> Result<AppSetup, TopError> {
     let settings = settings(look)?;
     let env = |name: &str| std::env::var(name).ok();
     let theme = look.theme.or(settings.theme).unwrap_or(ThemeName::Auto);
     let user = env("USER").or_else(|| env("LOGNAME"));
     let system = rustix::system::uname();
     let machine = system.nodename().to_string_lossy();
-    Ok(Setup {
+    Ok(AppSetup {
         keymap: settings.keymap,
         theme: Theme::choose(theme, &env),
         env,
@@ -199,7 +209,7 @@ fn operator(user: Option<String>, machine: &str) -> String {
     format!("{user}@{machine}")
 }
 
-fn prepared(mut app: App, look: &LookArgs) -> Result<App, TopError> {
+fn prepared(mut app: App, look: &DashboardArgs) -> Result<App, TopError> {
     app.filter = filter(look)?;
     if let Some(view) = look.view {
         app.view = view;
@@ -209,21 +219,21 @@ fn prepared(mut app: App, look: &LookArgs) -> Result<App, TopError> {
 
 async fn print_once(
     locks: &Locks,
-    scope: Scope,
+    scope: KeyScope,
     filter: &Filter,
-    form: Form,
+    form: OutputFormat,
 ) -> Result<(), TopError> {
     let mut feed = source::feed(locks, &scope);
     let mut model = Model::new(scope);
     let slow = || StoreError::Unknown(format!("nothing was read within {PATIENCE:?}"));
     let until = tokio::time::Instant::now() + PATIENCE;
-    while model.link != Link::Live {
+    while model.link != StoreLink::Live {
         let next = tokio::time::timeout_at(until, feed.next()).await;
         match next.map_err(|_| slow())?.ok_or_else(slow)? {
             FeedItem::Down { reason } => return Err(TopError::Unread(reason)),
             item => model.take(Fact {
                 at: now(),
-                told: Told::Keys(item),
+                told: FactKind::Keys(item),
             }),
         }
     }
@@ -235,7 +245,7 @@ async fn print_once(
     let mut answers = iter(asked).buffer_unordered(AT_ONCE);
     while let Some((lease, answer)) = answers.next().await {
         let told = match answer {
-            Ok(answer) => Told::Ttl(lease, answer),
+            Ok(answer) => FactKind::Ttl(lease, answer),
             // A right that is lacking hides the time that is left, and nothing else.
             Err(StoreError::Refused { .. }) => continue,
             Err(error) => return Err(error.into()),
@@ -247,18 +257,18 @@ async fn print_once(
 
 async fn print_on(
     locks: Locks,
-    scope: Scope,
+    scope: KeyScope,
     filter: &Filter,
     mut recorder: Option<Recorder>,
 ) -> Result<(), TopError> {
-    let mut live = Live::start(&locks, &scope, "");
+    let mut live = LiveSource::start(&locks, &scope, "");
     let mut model = Model::new(scope);
     let mut printed = 0;
     while let Some(fact) = live.next().await {
         if let Some(recorder) = &mut recorder {
             recorder.write(&fact)?;
             // A recording without the leases' time would be half of one; asking costs little.
-            if matches!(fact.told, Told::Health(_)) {
+            if matches!(fact.told, FactKind::Health(_)) {
                 recorder.flush()?;
                 live.want(holders(&model, fact.at));
             }
@@ -273,7 +283,7 @@ async fn print_on(
             if let Some(event) = model.events.get(number) {
                 let lock = event.lock.as_deref().unwrap_or("");
                 if filter.matches(&[lock, event.what.word(), &event.what.tell()]) {
-                    lines.push_str(&Line::of(event).to_json());
+                    lines.push_str(&StreamLine::of(event).to_json());
                 }
             }
         }

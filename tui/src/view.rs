@@ -46,8 +46,8 @@ use std::ops::Range;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-use crate::app::{App, Spots, View};
-use scene::Scene;
+use crate::app::{App, HitAreas, View};
+use scene::ViewScene;
 
 /// The smallest screen that shows anything: below it names would be cut to nothing.
 const LEAST: (u16, u16) = (60, 15);
@@ -57,7 +57,7 @@ const HISTORY_FROM: u16 = 20;
 /// Draws everything, as it is `now`.
 pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App, now: u64) {
     app.refresh(now);
-    app.spots = Spots::default();
+    app.spots = HitAreas::default();
     let area = frame.area();
     if area.width < LEAST.0 || area.height < LEAST.1 {
         too_small(frame, app);
@@ -73,8 +73,8 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App, now: u64) {
     ])
     .areas(area);
     app.spots.tabs = tabs::places(app, tabs);
-    header::render(frame, head, &Scene::of(app, now));
-    tabs::render(frame, tabs, &Scene::of(app, now));
+    header::render(frame, head, &ViewScene::of(app, now));
+    tabs::render(frame, tabs, &ViewScene::of(app, now));
     match app.view {
         View::Locks => locks::render(frame, body, app, now),
         View::Queue => queue::render(frame, body, app, now),
@@ -83,7 +83,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App, now: u64) {
         View::Events => events::render(frame, body, app, now),
         View::Heatmap => heatmap::render(frame, body, app, now),
     }
-    let scene = Scene::of(app, now);
+    let scene = ViewScene::of(app, now);
     time_bar::render(frame, history, &scene);
     footer::render(frame, foot, &scene);
     overlay::render(frame, body, &scene);
@@ -110,7 +110,7 @@ fn too_small(frame: &mut Frame<'_>, app: &App) {
         LEAST.0, LEAST.1, area.width, area.height
     );
     let lines = paint::wrap(&text, area.width.into());
-    let mut page = paint::Page::new(frame.buffer_mut(), area);
+    let mut page = paint::TextPage::new(frame.buffer_mut(), area);
     for line in lines {
         page.text(&line, app.setup.theme.warn);
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use leasehold_records::Deed;
 
 use super::{App, RowKey};
-use crate::model::Entry;
+use crate::model::QueueEntry;
 
 /// Something to be done to somebody's entry or lease, once it has been confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Order {
+pub(crate) struct AdminOrder {
     pub(crate) deed: Deed,
     /// The full name of the lock.
     pub(crate) lock: String,
@@ -27,7 +27,7 @@ pub(crate) struct Order {
 }
 
 /// What `deed` would be on the selected row, or why it is not possible.
-pub(super) fn order(app: &App, deed: Deed, now: u64) -> Result<Order, String> {
+pub(super) fn order(app: &App, deed: Deed, now: u64) -> Result<AdminOrder, String> {
     if !app.setup.allow_write {
         return Err("nothing may be changed from here: start it with --allow-write".into());
     }
@@ -54,7 +54,7 @@ pub(super) fn order(app: &App, deed: Deed, now: u64) -> Result<Order, String> {
             format!("{whom} loses its lease: {holds} held lock(s) and {waits} place(s) in queues")
         }
     };
-    Ok(Order {
+    Ok(AdminOrder {
         deed,
         lock: lock.to_string(),
         key: entry.key.to_string(),
@@ -67,7 +67,7 @@ pub(super) fn order(app: &App, deed: Deed, now: u64) -> Result<Order, String> {
 }
 
 /// A lock's full name, what it is called, a place in its queue, and who has it.
-type Target = (Arc<str>, Arc<str>, usize, Arc<Entry>);
+type Target = (Arc<str>, Arc<str>, usize, Arc<QueueEntry>);
 
 /// The entry that a deed is about: the selected one, or the holder of the selected lock.
 fn target(app: &App, deed: Deed, now: u64) -> Result<Target, String> {
@@ -99,7 +99,7 @@ fn target(app: &App, deed: Deed, now: u64) -> Result<Target, String> {
     }
 }
 
-fn revoke_session(app: &App, lease: i64, now: u64) -> Result<Order, String> {
+fn revoke_session(app: &App, lease: i64, now: u64) -> Result<AdminOrder, String> {
     let sessions = app.model.sessions_of(app.shown(now), &[lease]);
     let row = sessions
         .into_iter()
@@ -113,7 +113,7 @@ fn revoke_session(app: &App, lease: i64, now: u64) -> Result<Order, String> {
     let lock = row.holds.first().map(|(lock, _)| lock);
     let lock = lock.or_else(|| row.waits.first().map(|(lock, ..)| lock));
     let full = first.and_then(|entry| entry.key.rsplit_once('/').map(|(lock, _)| lock.to_owned()));
-    Ok(Order {
+    Ok(AdminOrder {
         deed: Deed::RevokeLease,
         lock: full.unwrap_or_default(),
         key: first.map_or_else(String::new, |entry| entry.key.to_string()),

@@ -6,14 +6,14 @@ use super::View;
 
 /// Where things were drawn the last time.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Spots {
+pub(crate) struct HitAreas {
     /// The tab of each view.
     pub(crate) tabs: [Rect; View::ALL.len()],
     /// The rows of the list, without its head.
     pub(crate) list: Rect,
 }
 
-impl Spots {
+impl HitAreas {
     /// The view whose tab is there.
     pub(super) fn tab(&self, column: u16, row: u16) -> Option<View> {
         let at = self

@@ -24,7 +24,7 @@ pub(crate) enum RowKey {
 
 /// Rows, which of them is selected, and which are on the screen.
 #[derive(Debug, Default)]
-pub(crate) struct List {
+pub(crate) struct RowList {
     rows: Vec<RowKey>,
     selected: Option<RowKey>,
     /// Where the selected row was last, for when it is gone.
@@ -36,7 +36,7 @@ pub(crate) struct List {
     is_chosen: bool,
 }
 
-impl List {
+impl RowList {
     /// Takes the rows as they are now. With `hold`, those that were there keep their order.
     pub(crate) fn set(&mut self, rows: Vec<RowKey>, hold: bool) {
         let rows = if hold { self.held(rows) } else { rows };
@@ -155,7 +155,7 @@ mod tests {
             .collect()
     }
 
-    fn names(list: &List) -> String {
+    fn names(list: &RowList) -> String {
         let name = |row: &RowKey| match row {
             RowKey::Lock(name) => name.to_string(),
             _ => String::new(),
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_is_selected_stays_selected_wherever_its_row_goes() {
-        let mut list = List::default();
+        let mut list = RowList::default();
         list.set(locks(&["a", "b", "c"]), false);
         list.go(1);
         list.set(locks(&["c", "x", "a", "b"]), false);
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_row_that_goes_leaves_the_cursor_where_it_was() {
-        let mut list = List::default();
+        let mut list = RowList::default();
         list.set(locks(&["a", "b", "c"]), false);
         list.go(1);
         list.set(locks(&["a", "c"]), false);
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn while_somebody_moves_no_row_goes_anywhere() {
-        let mut list = List::default();
+        let mut list = RowList::default();
         list.set(locks(&["a", "b", "c"]), false);
         list.set(locks(&["new", "c", "b", "a"]), true);
         assert_eq!(names(&list), "a b c new");
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn until_somebody_chooses_it_is_the_first_row_and_then_it_stays_on_its_line() {
-        let mut list = List::default();
+        let mut list = RowList::default();
         list.set(locks(&["b", "c", "d", "e"]), false);
         list.set(locks(&["a", "b", "c", "d", "e"]), false);
         assert_eq!(list.selected(), Some(&RowKey::Lock("a".into())));
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_window_follows_the_cursor_and_never_shows_less_than_it_could() {
-        let mut list = List::default();
+        let mut list = RowList::default();
         let all: Vec<String> = (0..100).map(|n| n.to_string()).collect();
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         list.set(locks(&all), false);

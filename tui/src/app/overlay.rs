@@ -1,6 +1,6 @@
 //! What can cover a view: a line to type into, the help, the palette, a description, a question.
 
-use super::Order;
+use super::AdminOrder;
 use crate::keymap::Command;
 
 /// The longest text that can be typed.
@@ -8,12 +8,12 @@ const LONGEST: usize = 512;
 
 /// A line that is typed, with its cursor (a number of characters).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Typing {
+pub(crate) struct TextInput {
     text: Vec<char>,
     cursor: usize,
 }
 
-impl Typing {
+impl TextInput {
     pub(crate) fn new(text: &str) -> Self {
         let text: Vec<char> = text.chars().collect();
         let cursor = text.len();
@@ -79,19 +79,22 @@ impl Typing {
 
 /// What covers the view.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Overlay {
+pub(crate) enum OpenOverlay {
     /// The filter is typed; it applies at once. What it was before comes back with Esc.
-    Filter { typing: Typing, before: String },
+    Filter { typing: TextInput, before: String },
     /// What the keys do, from this line on.
     Help { top: usize },
     /// Commands by name: what is typed, and which of the matches is chosen.
-    Palette { typing: Typing, at: usize },
+    Palette { typing: TextInput, at: usize },
     /// Everything about the selected row, from this line on.
     Describe { top: usize },
     /// The output of the selected job's last run, so many lines up from its end.
     Logs { up: usize },
     /// Something is to be done to somebody: it is, when the name has been typed.
-    Confirm { order: Order, typing: Typing },
+    Confirm {
+        order: AdminOrder,
+        typing: TextInput,
+    },
 }
 
 /// The commands that a palette shows for what is typed.
@@ -117,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_line_is_edited_as_everywhere() {
-        let mut line = Typing::new("one two");
+        let mut line = TextInput::new("one two");
         line.insert('!');
         line.step(-1);
         line.delete_word();

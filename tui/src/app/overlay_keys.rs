@@ -3,17 +3,17 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::overlay::matches;
-use super::{App, Effect, Overlay, Typing};
+use super::{App, AppEffect, OpenOverlay, TextInput};
 use crate::filter::Filter;
 use crate::keymap::Command;
 
 impl App {
-    pub(super) fn typing(&mut self) -> Option<&mut Typing> {
+    pub(super) fn typing(&mut self) -> Option<&mut TextInput> {
         match &mut self.overlay {
             Some(
-                Overlay::Filter { typing, .. }
-                | Overlay::Palette { typing, .. }
-                | Overlay::Confirm { typing, .. },
+                OpenOverlay::Filter { typing, .. }
+                | OpenOverlay::Palette { typing, .. }
+                | OpenOverlay::Confirm { typing, .. },
             ) => Some(typing),
             _ => None,
         }
@@ -22,26 +22,26 @@ impl App {
     /// What has been typed applies at once, where it can.
     pub(super) fn typed(&mut self, now: u64) {
         match &mut self.overlay {
-            Some(Overlay::Filter { typing, .. }) => match Filter::parse(&typing.text()) {
+            Some(OpenOverlay::Filter { typing, .. }) => match Filter::parse(&typing.text()) {
                 Ok(filter) => {
                     self.filter = filter;
                     self.note = None;
                 }
                 Err(error) => self.complain(now, error.to_string()),
             },
-            Some(Overlay::Palette { at, .. }) => *at = 0,
+            Some(OpenOverlay::Palette { at, .. }) => *at = 0,
             _ => {}
         }
     }
 
-    pub(super) fn overlay_key(&mut self, key: KeyEvent, now: u64) -> Vec<Effect> {
+    pub(super) fn overlay_key(&mut self, key: KeyEvent, now: u64) -> Vec<AppEffect> {
         // These end it however the keys are bound, so that nobody is ever caught.
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         if control && key.code == KeyCode::Char('c') {
-            return vec![Effect::Quit];
+            return vec![AppEffect::Quit];
         }
         if key.code == KeyCode::Esc {
-            if let Some(Overlay::Filter { before, .. }) = self.overlay.take() {
+            if let Some(OpenOverlay::Filter { before, .. }) = self.overlay.take() {
                 self.filter = Filter::parse(&before).unwrap_or_default();
                 // What was wrong with the one that is given up is nothing any more.
                 self.note = None;
@@ -74,12 +74,12 @@ impl App {
         Vec::new()
     }
 
-    pub(super) fn typing_key(&mut self, key: KeyEvent, now: u64) -> Vec<Effect> {
+    pub(super) fn typing_key(&mut self, key: KeyEvent, now: u64) -> Vec<AppEffect> {
         if key.code == KeyCode::Enter {
             return self.entered(now);
         }
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        if let Some(Overlay::Palette { typing, at }) = &mut self.overlay {
+        if let Some(OpenOverlay::Palette { typing, at }) = &mut self.overlay {
             let last = matches(&typing.text(), self.setup.allow_write)
                 .len()
                 .saturating_sub(1);
@@ -117,19 +117,19 @@ impl App {
     }
 
     /// What has been typed is meant.
-    pub(super) fn entered(&mut self, now: u64) -> Vec<Effect> {
+    pub(super) fn entered(&mut self, now: u64) -> Vec<AppEffect> {
         match self.overlay.take() {
-            Some(Overlay::Palette { typing, at }) => {
+            Some(OpenOverlay::Palette { typing, at }) => {
                 let found = matches(&typing.text(), self.setup.allow_write);
                 match found.get(at) {
                     Some(command) => self.command(*command, now),
                     None => Vec::new(),
                 }
             }
-            Some(Overlay::Confirm { order, typing }) => {
+            Some(OpenOverlay::Confirm { order, typing }) => {
                 if typing.text() == order.confirm {
                     self.say(now, format!("{}: asked of the store", order.deed.as_str()));
-                    return vec![Effect::Order(order)];
+                    return vec![AppEffect::Order(order)];
                 }
                 self.complain(
                     now,

@@ -3,25 +3,25 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::model::{Entry, World};
+use crate::model::{QueueEntry, StoreState};
 
 /// Lines that a tree may have; a longer one ends with what was left out.
 const MOST: usize = 5_000;
 
 /// One line of the tree.
 #[derive(Clone, Debug)]
-pub(crate) struct Branch {
+pub(crate) struct QueueBranch {
     /// How far in it stands: 0 for the lock that is looked at.
     pub(crate) depth: usize,
     /// The lock whose queue it is in, by its full name.
     pub(crate) lock: Arc<str>,
     /// Its place there: 0 holds.
     pub(crate) place: usize,
-    pub(crate) entry: Arc<Entry>,
+    pub(crate) entry: Arc<QueueEntry>,
 }
 
 /// The tree of `lock`.
-pub(crate) fn tree(world: &World, lock: &str) -> Vec<Branch> {
+pub(crate) fn tree(world: &StoreState, lock: &str) -> Vec<QueueBranch> {
     let mut out = Vec::new();
     let mut seen = HashSet::new();
     grow(world, lock, 0, &mut seen, &mut out);
@@ -29,11 +29,11 @@ pub(crate) fn tree(world: &World, lock: &str) -> Vec<Branch> {
 }
 
 fn grow(
-    world: &World,
+    world: &StoreState,
     name: &str,
     depth: usize,
     seen: &mut HashSet<Arc<str>>,
-    out: &mut Vec<Branch>,
+    out: &mut Vec<QueueBranch>,
 ) {
     let Some(lock) = world.locks.get(name) else {
         return;
@@ -47,7 +47,7 @@ fn grow(
             return;
         }
         let held = world.blame.holds(&entry.who);
-        out.push(Branch {
+        out.push(QueueBranch {
             depth,
             lock: lock.name.clone(),
             place,

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{App, RowKey, Sort, View, tree};
-use crate::model::{Brief, Lock, LockRow, Model, State};
+use super::{App, RowKey, SortOrder, View, tree};
+use crate::model::{LockRow, LockState, Model, ObservedLock, SessionBrief};
 
 /// What is sorted by time is sorted anew this often, in milliseconds.
 const RESORT: u64 = 1_000;
@@ -19,8 +19,8 @@ const PAUSE: u64 = 500;
 
 /// What rows were made from: while it is the same, so are they.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Stamp {
-    asked: Asked,
+pub(super) struct RowsFingerprint {
+    asked: RowsQuery,
     version: u64,
     events: u64,
     second: u64,
@@ -28,10 +28,10 @@ pub(super) struct Stamp {
 
 /// What somebody asked to see. When this changes, rows change at once.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Asked {
+struct RowsQuery {
     view: Option<View>,
     filter: String,
-    sort: Option<Sort>,
+    sort: Option<SortOrder>,
     lock: Option<Arc<str>>,
     /// The moment, if it is not the present.
     moment: Option<u64>,
@@ -47,8 +47,8 @@ impl App {
             self.lock = first.map(|lock| lock.name.clone());
         }
         let shown = self.shown(now);
-        let stamp = Stamp {
-            asked: Asked {
+        let stamp = RowsFingerprint {
+            asked: RowsQuery {
                 view: Some(self.view),
                 filter: self.filter.text().to_owned(),
                 sort: Some(self.sort()),
@@ -81,12 +81,12 @@ impl App {
     }
 
     /// The rows of the Locks view, if that is looked at, and how many locks are in which state.
-    fn lock_rows(&self, now: u64) -> (Vec<RowKey>, Counts) {
+    fn lock_rows(&self, now: u64) -> (Vec<RowKey>, StateCounts) {
         let shown = self.shown(now);
         let is_shown = matches!(self.view, View::Locks | View::Heatmap);
         let (sort, column) = (self.sort(), self.sort().name(self.view));
-        let mut counts = Counts::default();
-        let mut rows: Vec<(u64, &Lock)> = Vec::new();
+        let mut counts = StateCounts::default();
+        let mut rows: Vec<(u64, &ObservedLock)> = Vec::new();
         for lock in shown.world.locks.values() {
             let is_free = lock.queue.is_empty();
             // A lock that has always been free, as far as this moment knows, is none yet.
@@ -144,7 +144,7 @@ impl App {
             rows.retain(|row| passing.contains(&row.lease));
         }
         let (sort, name) = (self.sort(), self.sort().name(self.view));
-        let rank = |row: &Brief| match name {
+        let rank = |row: &SessionBrief| match name {
             "TTL" => {
                 let ttl = self.model.leases.ttl(row.lease, shown.now);
                 ttl.map_or(0, |ttl| ttl.left.saturating_add(1))
@@ -297,7 +297,7 @@ pub(super) fn wanted(app: &App, now: u64) -> Vec<i64> {
 
 /// How many locks are in which state, for the header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub(crate) struct StateCounts {
     pub(crate) locks: usize,
     pub(crate) held: usize,
     pub(crate) waiting: usize,
@@ -307,18 +307,18 @@ pub(crate) struct Counts {
 
 impl App {
     /// How many locks are in which state, whatever the filter is, as of the last refresh.
-    pub(crate) const fn counts(&self) -> Counts {
+    pub(crate) const fn counts(&self) -> StateCounts {
         self.counts
     }
 }
 
-impl Counts {
+impl StateCounts {
     /// Counts one that somebody holds.
     fn add(&mut self, row: &LockRow<'_>) {
         self.locks += 1;
         self.held += 1;
         self.waiting += row.waiters;
-        self.expiring += usize::from(row.state == State::Expiring);
-        self.takeover += usize::from(row.state == State::Takeover);
+        self.expiring += usize::from(row.state == LockState::Expiring);
+        self.takeover += usize::from(row.state == LockState::Takeover);
     }
 }

@@ -4,13 +4,13 @@ use super::View;
 
 /// A column, and the direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Sort {
-    /// The number of the column in [`Sort::columns`].
+pub(crate) struct SortOrder {
+    /// The number of the column in [`SortOrder::columns`].
     column: usize,
     pub(crate) reverse: bool,
 }
 
-impl Sort {
+impl SortOrder {
     /// What each view begins with: locks by who has waited longest, the rest by name.
     pub(super) fn defaults() -> [Self; View::ALL.len()] {
         let by = |column, reverse| Self { column, reverse };

@@ -1,6 +1,6 @@
 //! Keys that change the moment that is shown.
 
-use super::{App, Source};
+use super::{App, FactSource};
 use crate::keymap::Command;
 
 /// How far a long jump through time goes, in milliseconds.
@@ -12,7 +12,7 @@ impl App {
         let present = self.present(now);
         let at = self.shown(now).now;
         self.playing = match command {
-            Command::Freeze if matches!(self.setup.source, Source::Recording { .. }) => {
+            Command::Freeze if matches!(self.setup.source, FactSource::Recording { .. }) => {
                 // A recording has no present to go on with: it plays, or stands still.
                 self.model.freeze(present);
                 let plays = self.playing.is_none() && at < present;
@@ -22,7 +22,7 @@ impl App {
         };
         let found = match command {
             Command::Freeze => {
-                if matches!(self.setup.source, Source::Store(_)) {
+                if matches!(self.setup.source, FactSource::Store(_)) {
                     if self.shown(now).is_live {
                         self.model.freeze(now);
                     } else {

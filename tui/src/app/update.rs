@@ -3,7 +3,7 @@
 use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent, MouseEventKind};
 use leasehold_records::Deed;
 
-use super::{App, Effect, Overlay, RowKey, Typing, View};
+use super::{App, AppEffect, OpenOverlay, RowKey, TextInput, View};
 use crate::filter::Filter;
 use crate::keymap::Command;
 use crate::theme::Theme;
@@ -17,7 +17,7 @@ const WHEEL: isize = 3;
 
 /// What comes from the terminal, or from a clock.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Input {
+pub(crate) enum AppInput {
     Key(KeyEvent),
     Mouse(MouseEvent),
     Paste(String),
@@ -27,22 +27,22 @@ pub(crate) enum Input {
 
 impl App {
     /// Takes an input, and says what should be done outside.
-    pub(crate) fn update(&mut self, input: Input, now: u64) -> Vec<Effect> {
+    pub(crate) fn update(&mut self, input: AppInput, now: u64) -> Vec<AppEffect> {
         let effects = match input {
-            Input::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
-            Input::Key(key) => self.key(key, now),
-            Input::Mouse(mouse) => {
+            AppInput::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
+            AppInput::Key(key) => self.key(key, now),
+            AppInput::Mouse(mouse) => {
                 self.mouse(mouse, now);
                 Vec::new()
             }
-            Input::Paste(text) => {
+            AppInput::Paste(text) => {
                 if let Some(typing) = self.typing() {
                     text.chars().for_each(|c| typing.insert(c));
                 }
                 self.typed(now);
                 Vec::new()
             }
-            Input::Tick => {
+            AppInput::Tick => {
                 self.tick(now);
                 Vec::new()
             }
@@ -69,7 +69,7 @@ impl App {
         }
     }
 
-    fn key(&mut self, key: KeyEvent, now: u64) -> Vec<Effect> {
+    fn key(&mut self, key: KeyEvent, now: u64) -> Vec<AppEffect> {
         if self.overlay.is_some() {
             return self.overlay_key(key, now);
         }
@@ -80,10 +80,10 @@ impl App {
     }
 
     /// Does what a command says.
-    pub(crate) fn command(&mut self, command: Command, now: u64) -> Vec<Effect> {
+    pub(crate) fn command(&mut self, command: Command, now: u64) -> Vec<AppEffect> {
         match command {
-            Command::Quit => return vec![Effect::Quit],
-            Command::Suspend => return vec![Effect::Suspend],
+            Command::Quit => return vec![AppEffect::Quit],
+            Command::Suspend => return vec![AppEffect::Suspend],
             Command::ToggleMouse => {
                 self.setup.mouse = !self.setup.mouse;
                 let whose = if self.setup.mouse {
@@ -92,26 +92,26 @@ impl App {
                     "left to the terminal"
                 };
                 self.say(now, format!("the mouse is {whose}"));
-                return vec![Effect::Mouse(self.setup.mouse)];
+                return vec![AppEffect::Mouse(self.setup.mouse)];
             }
             Command::Copy => return self.copy(now),
             Command::RevokeLease => self.ask(Deed::RevokeLease, now),
             Command::RemoveEntry => self.ask(Deed::RemoveEntry, now),
             Command::StopRun => self.ask(Deed::StopRun, now),
             Command::Palette => {
-                let typing = Typing::default();
-                self.overlay = Some(Overlay::Palette { typing, at: 0 });
+                let typing = TextInput::default();
+                self.overlay = Some(OpenOverlay::Palette { typing, at: 0 });
             }
-            Command::Help => self.overlay = Some(Overlay::Help { top: 0 }),
-            Command::Describe => self.overlay = Some(Overlay::Describe { top: 0 }),
+            Command::Help => self.overlay = Some(OpenOverlay::Help { top: 0 }),
+            Command::Describe => self.overlay = Some(OpenOverlay::Describe { top: 0 }),
             Command::NextTheme => {
                 let name = self.setup.theme.name.next();
                 self.setup.theme = Theme::choose(name, &self.setup.env);
             }
             Command::Filter => {
                 let before = self.filter.text().to_owned();
-                let typing = Typing::new(&before);
-                self.overlay = Some(Overlay::Filter { typing, before });
+                let typing = TextInput::new(&before);
+                self.overlay = Some(OpenOverlay::Filter { typing, before });
             }
             Command::ClearFilter => self.filter = Filter::default(),
             Command::Sort => {
@@ -185,7 +185,7 @@ impl App {
         match row {
             RowKey::Lock(_) => self.show(View::Queue, now),
             RowKey::Job(..) => {
-                self.overlay = Some(Overlay::Logs { up: 0 });
+                self.overlay = Some(OpenOverlay::Logs { up: 0 });
                 return;
             }
             RowKey::Event(number) => {
@@ -196,7 +196,7 @@ impl App {
                     .values()
                     .find(|lock| Some(&lock.label) == label.as_ref());
                 let Some(lock) = lock.map(|lock| lock.name.clone()) else {
-                    self.overlay = Some(Overlay::Describe { top: 0 });
+                    self.overlay = Some(OpenOverlay::Describe { top: 0 });
                     return;
                 };
                 self.lock = Some(lock);
@@ -204,7 +204,7 @@ impl App {
             }
             RowKey::Entry(lock, _) if self.lock.as_ref() != Some(&lock) => self.lock = Some(lock),
             RowKey::Session(_) | RowKey::Entry(..) => {
-                self.overlay = Some(Overlay::Describe { top: 0 });
+                self.overlay = Some(OpenOverlay::Describe { top: 0 });
                 return;
             }
         }
@@ -213,7 +213,7 @@ impl App {
 
     fn logs(&mut self, now: u64) {
         if self.job(now).is_some() {
-            self.overlay = Some(Overlay::Logs { up: 0 });
+            self.overlay = Some(OpenOverlay::Logs { up: 0 });
         } else {
             self.say(now, "no job of ours is selected, so there is no output");
         }
@@ -269,10 +269,10 @@ impl App {
 
     pub(super) fn wheel(&mut self, rows: isize, now: u64) {
         match &mut self.overlay {
-            Some(Overlay::Help { top } | Overlay::Describe { top }) => {
+            Some(OpenOverlay::Help { top } | OpenOverlay::Describe { top }) => {
                 *top = top.saturating_add_signed(rows);
             }
-            Some(Overlay::Logs { up }) => *up = up.saturating_add_signed(-rows),
+            Some(OpenOverlay::Logs { up }) => *up = up.saturating_add_signed(-rows),
             Some(_) => {}
             None => {
                 self.hold_until = now + HOLD;
@@ -305,14 +305,14 @@ impl App {
     fn ask(&mut self, deed: Deed, now: u64) {
         match self.order(deed, now) {
             Ok(order) => {
-                let typing = Typing::default();
-                self.overlay = Some(Overlay::Confirm { order, typing });
+                let typing = TextInput::default();
+                self.overlay = Some(OpenOverlay::Confirm { order, typing });
             }
             Err(why) => self.complain(now, why),
         }
     }
 
-    fn copy(&mut self, now: u64) -> Vec<Effect> {
+    fn copy(&mut self, now: u64) -> Vec<AppEffect> {
         let text = match self.list().selected() {
             None => return Vec::new(),
             Some(RowKey::Lock(lock)) => lock.to_string(),
@@ -330,6 +330,6 @@ impl App {
         };
         let text = leasehold_records::printable::line(&text);
         self.say(now, format!("copied: {text}"));
-        vec![Effect::Copy(text)]
+        vec![AppEffect::Copy(text)]
     }
 }

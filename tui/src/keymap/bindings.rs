@@ -7,46 +7,46 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::errors::Finding;
-use super::key::{BadKey, Key};
+use super::errors::SettingsFinding;
+use super::key::{BadKey, KeyPress};
 use super::settings::shown;
 use super::suggest::nearest;
 use super::{Command, Keymap, fixed};
 
 /// What the file says so far.
 #[derive(Debug, Default)]
-pub(super) struct Bindings {
-    named: Vec<Named>,
+pub(super) struct KeyBindings {
+    named: Vec<CommandKeys>,
 }
 
 /// A command and the keys that the file gives it.
 #[derive(Debug)]
-struct Named {
+struct CommandKeys {
     command: Command,
     /// The bytes that say it.
     span: Range<usize>,
-    keys: Vec<Written>,
+    keys: Vec<WrittenKey>,
     /// Whether something written was no key.
     is_in_doubt: bool,
 }
 
 /// A key, as the file has it.
 #[derive(Clone, Debug)]
-struct Written {
-    key: Key,
+struct WrittenKey {
+    key: KeyPress,
     text: String,
     span: Range<usize>,
 }
 
-impl Bindings {
+impl KeyBindings {
     /// Reads the keys of one command.
     pub(super) fn read(
         &mut self,
         command: Command,
         value: &Spanned<DeValue<'_>>,
-        findings: &mut Vec<Finding>,
+        findings: &mut Vec<SettingsFinding>,
     ) {
-        let mut named = Named {
+        let mut named = CommandKeys {
             command,
             span: value.span(),
             keys: Vec::new(),
@@ -69,13 +69,13 @@ impl Bindings {
     }
 
     /// Objects to keys that mean two things, and to there being no way out.
-    pub(super) fn check(&self, findings: &mut Vec<Finding>) {
-        let mut all: Vec<(Command, &Written)> = Vec::new();
+    pub(super) fn check(&self, findings: &mut Vec<SettingsFinding>) {
+        let mut all: Vec<(Command, &WrittenKey)> = Vec::new();
         for named in &self.named {
             all.extend(named.keys.iter().map(|written| (named.command, written)));
             if named.command == Command::Quit && named.keys.is_empty() && !named.is_in_doubt {
                 findings.push(
-                    Finding::at(named.span.clone(), "`quit` has no key")
+                    SettingsFinding::at(named.span.clone(), "`quit` has no key")
                         .help("give it one, as in `quit = [\"q\", \"ctrl-c\"]`"),
                 );
             }
@@ -96,37 +96,37 @@ impl Bindings {
     /// Changes `keymap` as the file says.
     pub(super) fn apply(self, keymap: &mut Keymap) {
         for named in self.named {
-            let keys: Vec<Key> = named.keys.iter().map(|written| written.key).collect();
+            let keys: Vec<KeyPress> = named.keys.iter().map(|written| written.key).collect();
             keymap.rebind(named.command, &keys);
         }
     }
 
     /// The other command that has `key` by default, unless the file gives it other keys.
-    fn default_owner(&self, command: Command, key: Key) -> Option<Command> {
+    fn default_owner(&self, command: Command, key: KeyPress) -> Option<Command> {
         let owner = Keymap::default().command_of(key)?;
         let is_named = self.named.iter().any(|named| named.command == owner);
         (owner != command && !is_named).then_some(owner)
     }
 }
 
-fn read_key(command: Command, item: &Spanned<DeValue<'_>>) -> Result<Written, Finding> {
+fn read_key(command: Command, item: &Spanned<DeValue<'_>>) -> Result<WrittenKey, SettingsFinding> {
     let name = command.name();
     let Some(text) = item.get_ref().as_str() else {
         let message = format!("`{name}` must be a key or a list of keys");
-        return Err(Finding::at(item.span(), message).help(format!(
+        return Err(SettingsFinding::at(item.span(), message).help(format!(
             "in quotes, as in `{name} = \"f5\"` or `{name} = [\"f5\", \"ctrl-x\"]`"
         )));
     };
-    let key = Key::parse(text).map_err(|bad| no_key(text, bad, item.span()))?;
+    let key = KeyPress::parse(text).map_err(|bad| no_key(text, bad, item.span()))?;
     match fixed(key) {
         Some(owner) if owner != command => {
             let message = format!("`{}` cannot be bound to `{name}`", shown(text));
-            Err(Finding::at(item.span(), message).help(format!(
+            Err(SettingsFinding::at(item.span(), message).help(format!(
                 "it always means `{}`; with \"ctrl-\", \"alt-\" or \"shift-\" before it, it is free",
                 owner.name()
             )))
         }
-        _ => Ok(Written {
+        _ => Ok(WrittenKey {
             key,
             text: shown(text),
             span: item.span(),
@@ -134,12 +134,12 @@ fn read_key(command: Command, item: &Spanned<DeValue<'_>>) -> Result<Written, Fi
     }
 }
 
-fn no_key(text: &str, bad: BadKey, span: Range<usize>) -> Finding {
+fn no_key(text: &str, bad: BadKey, span: Range<usize>) -> SettingsFinding {
     let text = shown(text);
     match bad {
         BadKey::Unknown => {
-            let finding = Finding::at(span, format!("there is no key `{text}`"));
-            match nearest(&text, Key::names()) {
+            let finding = SettingsFinding::at(span, format!("there is no key `{text}`"));
+            match nearest(&text, KeyPress::names()) {
                 Some(near) => finding.help(format!("did you mean `{near}`?")),
                 None => finding.help(
                     "write a character, as in \"q\", or a name, as in \"space\", \"pgdn\" or \"f5\", \
@@ -147,16 +147,23 @@ fn no_key(text: &str, bad: BadKey, span: Range<usize>) -> Finding {
                 ),
             }
         }
-        BadKey::SentAs(other) => Finding::at(span, format!("terminals send `{text}` as `{other}`"))
-            .help(format!("write \"{other}\", or another key")),
+        BadKey::SentAs(other) => {
+            SettingsFinding::at(span, format!("terminals send `{text}` as `{other}`"))
+                .help(format!("write \"{other}\", or another key"))
+        }
         BadKey::ShiftedCharacter => {
-            Finding::at(span, format!("what `{text}` is depends on the keyboard"))
+            SettingsFinding::at(span, format!("what `{text}` is depends on the keyboard"))
                 .help("write the character that it types, as in \"!\"")
         }
     }
 }
 
-fn bound_twice(command: Command, written: &Written, first: Command, earlier: &Written) -> Finding {
+fn bound_twice(
+    command: Command,
+    written: &WrittenKey,
+    first: Command,
+    earlier: &WrittenKey,
+) -> SettingsFinding {
     let key = &written.text;
     let (message, help) = if first == command {
         let message = format!("`{key}` is bound to `{}` twice", command.name());
@@ -169,15 +176,15 @@ fn bound_twice(command: Command, written: &Written, first: Command, earlier: &Wr
         );
         (message, "choose another key for one of them")
     };
-    Finding::at(written.span.clone(), message)
+    SettingsFinding::at(written.span.clone(), message)
         .note(earlier.span.clone(), "first bound here")
         .help(help)
 }
 
-fn bound_by_default(command: Command, written: &Written, owner: Command) -> Finding {
+fn bound_by_default(command: Command, written: &WrittenKey, owner: Command) -> SettingsFinding {
     let (key, name, owner) = (&written.text, command.name(), owner.name());
     let message = format!("`{key}` is bound to `{name}` here, and to `{owner}` by default");
-    Finding::at(written.span.clone(), message).help(format!(
+    SettingsFinding::at(written.span.clone(), message).help(format!(
         "choose another key, or give `{owner}` other keys in this file; `{owner} = []` gives it none"
     ))
 }

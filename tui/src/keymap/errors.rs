@@ -16,7 +16,7 @@ const MOST_SHOWN: usize = 60;
 
 /// One objection to the text.
 #[derive(Debug)]
-pub(super) struct Finding {
+pub(super) struct SettingsFinding {
     /// The bytes it is about.
     pub(super) span: Range<usize>,
     message: String,
@@ -24,7 +24,7 @@ pub(super) struct Finding {
     help: Vec<String>,
 }
 
-impl Finding {
+impl SettingsFinding {
     /// An objection to these bytes.
     pub(super) fn at(span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
@@ -55,23 +55,23 @@ impl Finding {
 /// `Display` gives plain text in the manner of `rustc`, ending with
 /// "N errors in FILE; nothing was started."; at most 100 errors are printed in full.
 #[derive(Clone, Debug)]
-pub(crate) struct KeymapErrors {
+pub(crate) struct SettingsErrors {
     file: String,
-    errors: Vec<Placed>,
+    errors: Vec<LocatedFinding>,
     count: usize,
 }
 
 /// A finding, and where it is in lines and columns.
 #[derive(Clone, Debug)]
-struct Placed {
+struct LocatedFinding {
     message: String,
-    place: Place,
-    note: Option<(Place, &'static str)>,
+    place: TextLocation,
+    note: Option<(TextLocation, &'static str)>,
     help: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
-struct Place {
+struct TextLocation {
     /// From 1.
     line: usize,
     /// From 1, in characters.
@@ -84,33 +84,35 @@ struct Place {
     mark_width: usize,
 }
 
-impl KeymapErrors {
+impl SettingsErrors {
     /// Places `findings` in `text`.
-    pub(super) fn new(file: &str, text: &str, mut findings: Vec<Finding>) -> Self {
+    pub(super) fn new(file: &str, text: &str, mut findings: Vec<SettingsFinding>) -> Self {
         findings.sort_by_key(|finding| (finding.span.start, finding.span.end));
         let count = findings.len();
         let errors = findings.into_iter().take(MOST_PRINTED);
         Self {
             file: printable::line(file),
-            errors: errors.map(|finding| Placed::new(finding, text)).collect(),
+            errors: errors
+                .map(|finding| LocatedFinding::new(finding, text))
+                .collect(),
             count,
         }
     }
 }
 
-impl Placed {
-    fn new(finding: Finding, text: &str) -> Self {
+impl LocatedFinding {
+    fn new(finding: SettingsFinding, text: &str) -> Self {
         let note = finding.note;
         Self {
             message: finding.message,
-            place: Place::of(&finding.span, text),
-            note: note.map(|(span, said)| (Place::of(&span, text), said)),
+            place: TextLocation::of(&finding.span, text),
+            note: note.map(|(span, said)| (TextLocation::of(&span, text), said)),
             help: finding.help,
         }
     }
 }
 
-impl Place {
+impl TextLocation {
     fn of(span: &Range<usize>, text: &str) -> Self {
         let mut start = text.floor_char_boundary(span.start);
         // Something unclosed is noticed at the end of the file, on a line that is not there.
@@ -153,9 +155,9 @@ fn last(text: &str) -> String {
     format!("{cut}{}", printable::line(kept).replace('\t', " "))
 }
 
-impl std::error::Error for KeymapErrors {}
+impl std::error::Error for SettingsErrors {}
 
-impl fmt::Display for KeymapErrors {
+impl fmt::Display for SettingsErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for error in &self.errors {
             error.render(f, &self.file)?;
@@ -173,7 +175,7 @@ impl fmt::Display for KeymapErrors {
     }
 }
 
-impl Placed {
+impl LocatedFinding {
     fn render(&self, f: &mut fmt::Formatter<'_>, file: &str) -> fmt::Result {
         let noted = self.note.as_ref().map_or(0, |(place, _)| place.line);
         let digits = self.place.line.max(noted).to_string().len();
@@ -190,7 +192,7 @@ impl Placed {
     }
 }
 
-impl Place {
+impl TextLocation {
     fn render(
         &self,
         f: &mut fmt::Formatter<'_>,
@@ -217,7 +219,7 @@ mod tests {
         for text in ["", "\n", "é\n", "漢", "\r\n\r\n", "a\nb"] {
             for start in 0..6 {
                 for end in 0..6 {
-                    let place = Place::of(&(start..end), text);
+                    let place = TextLocation::of(&(start..end), text);
                     assert!(place.line >= 1 && place.column >= 1 && place.mark_width >= 1);
                 }
             }
@@ -228,7 +230,7 @@ mod tests {
     fn a_long_or_hostile_line_is_shown_around_its_mark_and_harmless() {
         let text = format!("x = 1\n{}\u{1b}[2J漢!{}", "é".repeat(500), "y".repeat(500));
         let at = text.find('!').unwrap();
-        let place = Place::of(&(at..at + 1), &text);
+        let place = TextLocation::of(&(at..at + 1), &text);
         assert_eq!((place.line, place.column), (2, 506));
         assert!(place.excerpt.len() < 3 * MOST_SHOWN && place.excerpt.contains("\u{fffd}[2J漢!y"));
         assert_eq!(
@@ -239,8 +241,10 @@ mod tests {
 
     #[test]
     fn errors_that_nobody_reads_are_counted() {
-        let findings = (0..150).map(|_| Finding::at(0..1, "wrong")).collect();
-        let report = KeymapErrors::new("f", "a", findings).to_string();
+        let findings = (0..150)
+            .map(|_| SettingsFinding::at(0..1, "wrong"))
+            .collect();
+        let report = SettingsErrors::new("f", "a", findings).to_string();
         assert!(report.ends_with("… and 50 more.\n150 errors in f; nothing was started."));
     }
 }

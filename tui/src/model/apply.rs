@@ -6,23 +6,23 @@ use std::sync::Arc;
 use leasehold_lock::{FeedItem, KeyChange, KeyValue};
 use leasehold_records::{Deed, DeedRecord};
 
-use super::event::What;
-use super::history::{Step, Turn};
-use super::lock::{Parting, Tenancy};
-use super::store_item::Item;
-use super::{Entry, Link, Model, Place};
-use crate::fact::{Fact, Told};
+use super::event::EventKind;
+use super::history::{HistoryStep, TenancyChange};
+use super::lock::{LeaveReason, LockTenancy};
+use super::store_item::StoreItem;
+use super::{KeyKind, Model, QueueEntry, StoreLink};
+use crate::fact::{Fact, FactKind};
 
 /// A deed explains what happens within this many milliseconds after it.
 const DEED_EXPLAINS: u64 = 30_000;
 
 /// What happened at one revision.
-struct Batch {
+struct RevisionBatch {
     at: u64,
     revision: i64,
     /// Keys that went, by the lease that carried them.
     gone: HashMap<i64, usize>,
-    steps: Vec<Step>,
+    steps: Vec<HistoryStep>,
 }
 
 impl Model {
@@ -31,20 +31,20 @@ impl Model {
         let at = fact.at;
         self.heard = self.heard.max(at);
         match fact.told {
-            Told::Keys(FeedItem::Reading { revision, keys }) => self.read(at, revision, keys),
-            Told::Keys(FeedItem::Changes { revision, changes }) => {
+            FactKind::Keys(FeedItem::Reading { revision, keys }) => self.read(at, revision, keys),
+            FactKind::Keys(FeedItem::Changes { revision, changes }) => {
                 self.changed(at, changes);
                 self.revision = self.revision.max(revision);
             }
-            Told::Keys(FeedItem::Denied { prefixes }) => self.denied = prefixes,
-            Told::Keys(FeedItem::Down { reason }) => {
+            FactKind::Keys(FeedItem::Denied { prefixes }) => self.denied = prefixes,
+            FactKind::Keys(FeedItem::Down { reason }) => {
                 let reason: Arc<str> = leasehold_records::printable::line(&reason).into();
-                self.remark(at, 0, What::Down(reason.clone()));
-                self.link = Link::Down { reason, since: at };
+                self.remark(at, 0, EventKind::Down(reason.clone()));
+                self.link = StoreLink::Down { reason, since: at };
             }
-            Told::Health(health) => self.health = Some(health),
-            Told::Ttl(lease, answer) => self.leases.take(lease, at, answer),
-            Told::Answer(_) => {}
+            FactKind::Health(health) => self.health = Some(health),
+            FactKind::Ttl(lease, answer) => self.leases.take(lease, at, answer),
+            FactKind::Answer(_) => {}
         }
     }
 
@@ -52,7 +52,7 @@ impl Model {
     fn read(&mut self, at: u64, revision: i64, keys: Vec<KeyValue>) {
         if self.revision == 0 {
             for key in &keys {
-                let item = Item::read(&self.scope, key, None);
+                let item = StoreItem::read(&self.scope, key, None);
                 self.world.put(&self.scope, &key.key, item);
             }
             for lock in self.world.locks.values() {
@@ -63,8 +63,8 @@ impl Model {
             let unseen = self.unseen(revision, keys);
             self.changed(at, unseen);
         }
-        self.remark(at, revision, What::Live);
-        self.link = Link::Live;
+        self.remark(at, revision, EventKind::Live);
+        self.link = StoreLink::Live;
         self.revision = self.revision.max(revision);
     }
 
@@ -112,7 +112,7 @@ impl Model {
 
     /// Everything that happened at one revision.
     fn batch(&mut self, at: u64, revision: i64, changes: Vec<KeyChange>) {
-        let mut batch = Batch {
+        let mut batch = RevisionBatch {
             at,
             revision,
             gone: HashMap::new(),
@@ -133,10 +133,10 @@ impl Model {
     }
 
     /// The locks that changes are of, and who holds them so far.
-    fn holders_of(&self, changes: &[KeyChange]) -> BTreeMap<Arc<str>, Option<Arc<Entry>>> {
+    fn holders_of(&self, changes: &[KeyChange]) -> BTreeMap<Arc<str>, Option<Arc<QueueEntry>>> {
         let mut holders = BTreeMap::new();
         for change in changes {
-            if let Place::Entry(lock) = self.scope.place(&change.key) {
+            if let KeyKind::Entry(lock) = self.scope.place(&change.key) {
                 let known = self.world.locks.get(&lock);
                 let holder = known.and_then(|known| known.holder().cloned());
                 holders.insert(lock, holder);
@@ -149,7 +149,7 @@ impl Model {
     fn places_of(&self, changes: &[KeyChange]) -> HashMap<String, usize> {
         let mut places = HashMap::new();
         for change in changes {
-            if let Place::Entry(lock) = self.scope.place(&change.key)
+            if let KeyKind::Entry(lock) = self.scope.place(&change.key)
                 && let Some(lock) = self.world.locks.get(&lock)
                 && let Some(place) = lock.queue.iter().position(|e| *e.key == *change.key)
             {
@@ -159,10 +159,10 @@ impl Model {
         places
     }
 
-    fn put(&mut self, batch: &mut Batch, change: KeyChange) {
+    fn put(&mut self, batch: &mut RevisionBatch, change: KeyChange) {
         let now = change.now.as_ref();
-        let mut after = now.and_then(|key| Item::read(&self.scope, key, Some(batch.at)));
-        if let Some(Item::Entry(lock, entry)) = &mut after
+        let mut after = now.and_then(|key| StoreItem::read(&self.scope, key, Some(batch.at)));
+        if let Some(StoreItem::Entry(lock, entry)) = &mut after
             && let Some(known) = self.entry(lock, &change.key)
             && known.create == entry.create
             && entry.since != known.since
@@ -175,14 +175,14 @@ impl Model {
             return;
         }
         let gone = match (&before, &after) {
-            (Some(Item::Entry(_, entry)), None) => entry.lease,
-            (Some(Item::Host(host)), None) => host.lease,
+            (Some(StoreItem::Entry(_, entry)), None) => entry.lease,
+            (Some(StoreItem::Host(host)), None) => host.lease,
             _ => 0,
         };
         if gone != 0 {
             *batch.gone.entry(gone).or_default() += 1;
         }
-        batch.steps.push(Step {
+        batch.steps.push(HistoryStep {
             at: batch.at,
             revision: batch.revision,
             key: change.key.into(),
@@ -192,13 +192,13 @@ impl Model {
         });
     }
 
-    fn entry(&self, lock: &str, key: &str) -> Option<Arc<Entry>> {
+    fn entry(&self, lock: &str, key: &str) -> Option<Arc<QueueEntry>> {
         let queue = &self.world.locks.get(lock)?.queue;
         queue.iter().find(|entry| &*entry.key == key).cloned()
     }
 
     /// How an entry that went came to go.
-    fn parting(&self, batch: &Batch, entry: &Entry) -> Parting {
+    fn parting(&self, batch: &RevisionBatch, entry: &QueueEntry) -> LeaveReason {
         let explains = |deed: &DeedRecord| {
             let this = deed.key == *entry.key && i64::try_from(deed.token) == Ok(entry.create);
             let lease =
@@ -206,21 +206,21 @@ impl Model {
             this || lease && batch.at.saturating_sub(deed.at_unix_ms) < DEED_EXPLAINS
         };
         if self.world.deeds.values().rev().any(|deed| explains(deed)) {
-            return Parting::Forced;
+            return LeaveReason::Forced;
         }
         let together = batch.gone.get(&entry.lease).copied().unwrap_or(0);
         if together > 1 || self.leases.has_run_out(entry.lease, batch.at) {
-            return Parting::Expired;
+            return LeaveReason::Expired;
         }
-        Parting::Released
+        LeaveReason::Released
     }
 
     /// What the changes of one revision mean for one lock.
     fn turn(
         &mut self,
-        batch: &mut Batch,
+        batch: &mut RevisionBatch,
         name: &Arc<str>,
-        before: Option<Arc<Entry>>,
+        before: Option<Arc<QueueEntry>>,
         places: &HashMap<String, usize>,
     ) {
         let Some(lock) = self.world.locks.get(name) else {
@@ -231,40 +231,40 @@ impl Model {
         self.queue_events(batch, name, &label, before.as_ref(), after.as_ref(), places);
         let history = self.history.entry(name.clone()).or_default();
         history.depth(batch.at, depth);
-        let id = |entry: &Arc<Entry>| (entry.key.clone(), entry.create);
+        let id = |entry: &Arc<QueueEntry>| (entry.key.clone(), entry.create);
         if before.as_ref().map(id) == after.as_ref().map(id) {
             return;
         }
         let held = tenancy.since.map(|since| batch.at.saturating_sub(since));
         let parting = before.as_ref().map(|entry| self.parting(batch, entry));
         let event = match (&before, &after) {
-            (Some(from), Some(to)) => What::Passes {
+            (Some(from), Some(to)) => EventKind::Passes {
                 from: from.clone(),
                 held,
-                parting: parting.unwrap_or(Parting::Released),
+                parting: parting.unwrap_or(LeaveReason::Released),
                 to: to.clone(),
                 waited: to.since.map(|since| batch.at.saturating_sub(since)),
             },
-            (Some(who), None) => What::Ends {
+            (Some(who), None) => EventKind::Ends {
                 who: who.clone(),
                 held,
-                parting: parting.unwrap_or(Parting::Released),
+                parting: parting.unwrap_or(LeaveReason::Released),
             },
-            (None, Some(who)) => What::Acquires { who: who.clone() },
+            (None, Some(who)) => EventKind::Acquires { who: who.clone() },
             (None, None) => return,
         };
         self.remember(batch.at, name, &event);
-        let turned = Tenancy {
+        let turned = LockTenancy {
             since: Some(batch.at),
             before: before.zip(parting),
         };
         self.world.put_tenancy(name, turned.clone());
-        let of_this = |step: &&mut Step| match self.scope.place(&step.key) {
-            Place::Entry(lock) => lock == *name,
+        let of_this = |step: &&mut HistoryStep| match self.scope.place(&step.key) {
+            KeyKind::Entry(lock) => lock == *name,
             _ => false,
         };
         if let Some(step) = batch.steps.iter_mut().rev().find(of_this) {
-            step.turn = Some(Turn {
+            step.turn = Some(TenancyChange {
                 lock: name.clone(),
                 before: tenancy,
                 after: turned,
@@ -276,33 +276,33 @@ impl Model {
     /// Waiters that came and went.
     fn queue_events(
         &mut self,
-        batch: &Batch,
+        batch: &RevisionBatch,
         name: &Arc<str>,
         label: &Arc<str>,
-        before: Option<&Arc<Entry>>,
-        after: Option<&Arc<Entry>>,
+        before: Option<&Arc<QueueEntry>>,
+        after: Option<&Arc<QueueEntry>>,
         places: &HashMap<String, usize>,
     ) {
         let mut told = Vec::new();
         for step in &batch.steps {
             match (&step.before, &step.after) {
-                (was, Some(Item::Entry(lock, who))) if lock == name => {
+                (was, Some(StoreItem::Entry(lock, who))) if lock == name => {
                     let stood =
-                        matches!(was, Some(Item::Entry(_, was)) if was.create == who.create);
+                        matches!(was, Some(StoreItem::Entry(_, was)) if was.create == who.create);
                     if !stood && after.is_none_or(|holder| holder.key != who.key) {
                         let queue = self.world.locks.get(name).map(|lock| &lock.queue);
                         let ahead = queue
                             .and_then(|queue| queue.iter().position(|entry| entry.key == who.key));
-                        told.push(What::Waits {
+                        told.push(EventKind::Waits {
                             who: who.clone(),
                             ahead: ahead.unwrap_or(0),
                         });
                     }
                 }
-                (Some(Item::Entry(lock, who)), None)
+                (Some(StoreItem::Entry(lock, who)), None)
                     if lock == name && before.is_none_or(|holder| holder.key != who.key) =>
                 {
-                    told.push(What::Leaves {
+                    told.push(EventKind::Leaves {
                         who: who.clone(),
                         place: places.get(&*step.key).copied().unwrap_or(0),
                         parting: self.parting(batch, who),

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use leasehold_records::{JobState, Outcome};
 
 use super::Model;
-use super::event::{Event, What};
-use super::history::Step;
-use super::lock::Parting;
-use super::store_item::Item;
+use super::event::{EventKind, StoreEvent};
+use super::history::HistoryStep;
+use super::lock::LeaveReason;
+use super::store_item::StoreItem;
 
 impl Model {
     /// Something that comes with the next step.
-    pub(super) fn say(&mut self, at: u64, revision: i64, lock: Option<Arc<str>>, what: What) {
+    pub(super) fn say(&mut self, at: u64, revision: i64, lock: Option<Arc<str>>, what: EventKind) {
         let step = self.journal.next() + 1;
-        self.events.push(Event {
+        self.events.push(StoreEvent {
             at,
             step,
             revision,
@@ -24,9 +24,9 @@ impl Model {
     }
 
     /// Something that comes with no change of any key.
-    pub(super) fn remark(&mut self, at: u64, revision: i64, what: What) {
+    pub(super) fn remark(&mut self, at: u64, revision: i64, what: EventKind) {
         let step = self.journal.next();
-        self.events.push(Event {
+        self.events.push(StoreEvent {
             at,
             step,
             revision,
@@ -36,18 +36,18 @@ impl Model {
     }
 
     /// Adds to what a lock has been through.
-    pub(super) fn remember(&mut self, at: u64, lock: &Arc<str>, event: &What) {
+    pub(super) fn remember(&mut self, at: u64, lock: &Arc<str>, event: &EventKind) {
         let history = self.history.entry(lock.clone()).or_default();
         match event {
-            What::Ends { held, parting, .. } => {
+            EventKind::Ends { held, parting, .. } => {
                 if let Some(held) = held {
                     history.holds.push(at, *held);
                 }
-                if *parting != Parting::Released {
+                if *parting != LeaveReason::Released {
                     history.takeovers.push(at, held.unwrap_or(0));
                 }
             }
-            What::Passes {
+            EventKind::Passes {
                 held,
                 parting,
                 to,
@@ -60,7 +60,7 @@ impl Model {
                 if let Some(waited) = waited {
                     history.waits.push(at, *waited);
                 }
-                if *parting != Parting::Released {
+                if *parting != LeaveReason::Released {
                     history.takeovers.push(at, held.unwrap_or(0));
                 }
                 history.passing = u64::try_from(to.create).ok().map(|token| (token, at));
@@ -70,41 +70,40 @@ impl Model {
     }
 
     /// What a step says by itself, whatever lock it is about.
-    pub(super) fn tell(&mut self, step: &Step) {
+    pub(super) fn tell(&mut self, step: &HistoryStep) {
         let label = |lock: &str| Some(Arc::from(lock));
         let (lock, what) = match (&step.before, &step.after) {
-            (before, Some(Item::Run(_, run))) => {
+            (before, Some(StoreItem::Run(_, run))) => {
                 let ran = match before {
-                    Some(Item::Run(_, was)) => was.outcome == Outcome::Running,
+                    Some(StoreItem::Run(_, was)) => was.outcome == Outcome::Running,
                     _ => true,
                 };
                 match run.outcome {
                     Outcome::Running if before.is_none() => {
-                        (label(&run.lock), What::RunStarts(run.clone()))
+                        (label(&run.lock), EventKind::RunStarts(run.clone()))
                     }
                     Outcome::Running => return,
-                    _ if ran => (label(&run.lock), What::RunEnds(run.clone())),
+                    _ if ran => (label(&run.lock), EventKind::RunEnds(run.clone())),
                     _ => return,
                 }
             }
-            (_, Some(Item::Job(job))) => {
+            (_, Some(StoreItem::Job(job))) => {
                 if job.state == JobState::Running {
                     self.runs_now(step.at, &job.lock, job.token);
                 }
                 return;
             }
-            (before, Some(Item::Host(host))) => {
-                let same =
-                    matches!(before, Some(Item::Host(was)) if was.record.pid == host.record.pid);
+            (before, Some(StoreItem::Host(host))) => {
+                let same = matches!(before, Some(StoreItem::Host(was)) if was.record.pid == host.record.pid);
                 if same {
                     return;
                 }
-                (None, What::HostUp(host.clone()))
+                (None, EventKind::HostUp(host.clone()))
             }
-            (Some(Item::Host(host)), None) => (None, What::HostGone(host.clone())),
-            (None, Some(Item::Deed(deed))) => {
+            (Some(StoreItem::Host(host)), None) => (None, EventKind::HostGone(host.clone())),
+            (None, Some(StoreItem::Deed(deed))) => {
                 let lock = self.scope.label(&deed.lock);
-                (label(&lock), What::Deed(deed.clone()))
+                (label(&lock), EventKind::Deed(deed.clone()))
             }
             _ => return,
         };

@@ -10,10 +10,10 @@ use leasehold_records::{HolderRecord, printable};
 /// The most of a foreign client's own words that is taken as its name, in characters.
 const LONGEST_NAME: usize = 64;
 
-/// Who holds or waits. Two entries of the same [`Who`] are of the same actor, who waits for itself if one
+/// Who holds or waits. Two entries of the same [`EntryOwner`] are of the same actor, who waits for itself if one
 /// is behind the other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Who {
+pub(crate) enum EntryOwner {
     /// A job of ours, on one host.
     Job {
         /// The job.
@@ -35,7 +35,7 @@ pub(crate) enum Who {
     },
 }
 
-impl Who {
+impl EntryOwner {
     /// Reads it from an entry of a queue.
     pub(crate) fn of(entry: &KeyValue) -> Self {
         if let Ok(record) = HolderRecord::from_json(&entry.value) {

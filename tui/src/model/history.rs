@@ -5,41 +5,41 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::lock::Tenancy;
-use super::scope::Scope;
-use super::store_item::Item;
-use super::store_state::World;
+use super::lock::LockTenancy;
+use super::scope::KeyScope;
+use super::store_item::StoreItem;
+use super::store_state::StoreState;
 
 /// How a lock's tenancy changed with a step.
 #[derive(Clone, Debug)]
-pub(crate) struct Turn {
+pub(crate) struct TenancyChange {
     pub(crate) lock: Arc<str>,
-    pub(crate) before: Tenancy,
-    pub(crate) after: Tenancy,
+    pub(crate) before: LockTenancy,
+    pub(crate) after: LockTenancy,
 }
 
 /// One change of one key.
 #[derive(Clone, Debug)]
-pub(crate) struct Step {
+pub(crate) struct HistoryStep {
     /// When it was seen, in Unix milliseconds.
     pub(crate) at: u64,
     /// The revision at which it happened.
     pub(crate) revision: i64,
     pub(crate) key: Arc<str>,
-    pub(crate) before: Option<Item>,
-    pub(crate) after: Option<Item>,
-    pub(crate) turn: Option<Turn>,
+    pub(crate) before: Option<StoreItem>,
+    pub(crate) after: Option<StoreItem>,
+    pub(crate) turn: Option<TenancyChange>,
 }
 
-impl Step {
-    pub(super) fn forward(&self, scope: &Scope, world: &mut World) {
+impl HistoryStep {
+    pub(super) fn forward(&self, scope: &KeyScope, world: &mut StoreState) {
         world.put(scope, &self.key, self.after.clone());
         if let Some(turn) = &self.turn {
             world.put_tenancy(&turn.lock, turn.after.clone());
         }
     }
 
-    fn back(&self, scope: &Scope, world: &mut World) {
+    fn back(&self, scope: &KeyScope, world: &mut StoreState) {
         world.put(scope, &self.key, self.before.clone());
         if let Some(turn) = &self.turn {
             world.put_tenancy(&turn.lock, turn.before.clone());
@@ -49,8 +49,8 @@ impl Step {
 
 /// The steps, numbered from the first ever.
 #[derive(Debug)]
-pub(crate) struct Journal {
-    steps: VecDeque<Step>,
+pub(crate) struct ChangeHistory {
+    steps: VecDeque<HistoryStep>,
     /// The number of the first one that is still here.
     first: u64,
     most: usize,
@@ -58,8 +58,8 @@ pub(crate) struct Journal {
 
 /// The world as it was after some step.
 #[derive(Clone, Debug)]
-pub(crate) struct Past {
-    pub(crate) world: World,
+pub(crate) struct PastMoment {
+    pub(crate) world: StoreState,
     /// The number of the step that would come next.
     pub(crate) next: u64,
     /// Which moment is shown, in Unix milliseconds.
@@ -68,7 +68,7 @@ pub(crate) struct Past {
     pub(crate) revision: i64,
 }
 
-impl Journal {
+impl ChangeHistory {
     pub(super) fn new(most: usize) -> Self {
         Self {
             steps: VecDeque::new(),
@@ -87,13 +87,18 @@ impl Journal {
         self.first
     }
 
-    pub(crate) fn get(&self, number: u64) -> Option<&Step> {
+    pub(crate) fn get(&self, number: u64) -> Option<&HistoryStep> {
         let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
         self.steps.get(at)
     }
 
     /// Takes a step in; the oldest goes when there are too many, and gives itself to a past that is older.
-    pub(super) fn push(&mut self, scope: &Scope, step: Step, past: Option<&mut Past>) {
+    pub(super) fn push(
+        &mut self,
+        scope: &KeyScope,
+        step: HistoryStep,
+        past: Option<&mut PastMoment>,
+    ) {
         self.steps.push_back(step);
         if self.steps.len() > self.most
             && let Some(oldest) = self.steps.pop_front()
@@ -111,7 +116,7 @@ impl Journal {
     }
 
     /// Goes back by the changes of one revision. False when there is nothing older.
-    pub(super) fn back(&self, scope: &Scope, past: &mut Past) -> bool {
+    pub(super) fn back(&self, scope: &KeyScope, past: &mut PastMoment) -> bool {
         let Some(last) = past.next.checked_sub(1).and_then(|number| self.get(number)) else {
             return false;
         };
@@ -134,7 +139,7 @@ impl Journal {
     }
 
     /// Goes on by the changes of one revision. False when there is nothing newer.
-    pub(super) fn forward(&self, scope: &Scope, past: &mut Past) -> bool {
+    pub(super) fn forward(&self, scope: &KeyScope, past: &mut PastMoment) -> bool {
         let Some(revision) = self.get(past.next).map(|step| step.revision) else {
             return false;
         };
@@ -150,7 +155,7 @@ impl Journal {
     }
 
     /// Goes to the moment `at`, or as near as the journal reaches.
-    pub(super) fn seek(&self, scope: &Scope, past: &mut Past, at: u64) {
+    pub(super) fn seek(&self, scope: &KeyScope, past: &mut PastMoment, at: u64) {
         while past
             .next
             .checked_sub(1)

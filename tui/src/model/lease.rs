@@ -14,7 +14,7 @@ const MOST: usize = 20_000;
 
 /// How long a lease has left, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ttl {
+pub(crate) struct LeaseTtl {
     pub(crate) left: u64,
     pub(crate) granted: u64,
     /// Counted down here, rather than just told.
@@ -23,7 +23,7 @@ pub(crate) struct Ttl {
     pub(crate) told: u64,
 }
 
-impl Ttl {
+impl LeaseTtl {
     /// Whether a renewal that should have come had not when the store last told: one is due when a third of
     /// the time is over. It tells whole seconds, so there may be almost one more than it says. What is merely
     /// counted down proves nothing: the lease may have been renewed since.
@@ -46,11 +46,11 @@ struct Answer {
 
 /// The last answers about each lease, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Leases {
+pub(crate) struct LeaseTable {
     answers: HashMap<i64, VecDeque<Answer>>,
 }
 
-impl Leases {
+impl LeaseTable {
     /// Takes an answer: seconds left and granted; `None` when there is no such lease.
     pub(super) fn take(&mut self, lease: i64, at: u64, answer: Option<(u64, u64)>) {
         if self.answers.len() >= MOST {
@@ -81,10 +81,10 @@ impl Leases {
     }
 
     /// How long `lease` has left at `now`.
-    pub(crate) fn ttl(&self, lease: i64, now: u64) -> Option<Ttl> {
+    pub(crate) fn ttl(&self, lease: i64, now: u64) -> Option<LeaseTtl> {
         let answer = self.known(lease, now)?;
         let ago = now.saturating_sub(answer.at);
-        Some(Ttl {
+        Some(LeaseTtl {
             left: answer.left.saturating_sub(ago),
             granted: answer.granted,
             is_estimate: ago > FRESH,
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn between_two_answers_a_lease_is_counted_down_and_called_an_estimate() {
-        let mut leases = Leases::default();
+        let mut leases = LeaseTable::default();
         leases.take(7, 1_000, Some((9, 10)));
         let ttl = |now| leases.ttl(7, now).map(|ttl| (ttl.left, ttl.is_estimate));
         assert_eq!(ttl(1_000), Some((9_000, false)));
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_lease_runs_out_when_the_store_says_that_a_renewal_is_overdue() {
-        let mut leases = Leases::default();
+        let mut leases = LeaseTable::default();
         let mut runs_out = |left, granted, ago| {
             leases.take(7, 0, Some((left, granted)));
             let ttl = leases.ttl(7, ago).unwrap();
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_short_lease_that_is_renewed_in_time_has_never_run_out() {
-        let mut leases = Leases::default();
+        let mut leases = LeaseTable::default();
         // Of three seconds, renewed every second; asked just before a renewal, and gone a second later.
         leases.take(7, 0, Some((1, 3)));
         assert!(!leases.has_run_out(7, 1_500));
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut leases = Leases::default();
+        let mut leases = LeaseTable::default();
         for lease in 0..50_000 {
             leases.take(lease, u64::try_from(lease).unwrap(), Some((9, 10)));
         }

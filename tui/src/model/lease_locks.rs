@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 /// Locks by the leases that have entries in their queues.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Carried {
+pub(crate) struct LeaseLocks {
     /// Each list in order; a lock is in it once for each entry.
     locks: HashMap<i64, Vec<Arc<str>>>,
 }
 
-impl Carried {
+impl LeaseLocks {
     pub(super) fn put(&mut self, lease: i64, lock: &Arc<str>) {
         let locks = self.locks.entry(lease).or_default();
         let at = locks.partition_point(|other| other < lock);

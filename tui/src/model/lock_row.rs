@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use leasehold_records::JobState;
 
-use super::lease::Ttl;
-use super::lock::{Lock, Parting};
-use super::{Entry, Model, Shown};
+use super::lease::LeaseTtl;
+use super::lock::{LeaveReason, ObservedLock};
+use super::{Model, QueueEntry, ShownMoment};
 
 /// How long after a takeover a lock says so, in milliseconds.
 const TAKEOVER_SHOWN: u64 = 15_000;
@@ -14,7 +14,7 @@ const TAKEOVER_SHOWN: u64 = 15_000;
 /// What a lock is like. The order is that of urgency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum State {
+pub(crate) enum LockState {
     /// Its holder has not renewed its lease when it should have.
     Expiring,
     /// Its holder came because the one before did not give it back.
@@ -29,7 +29,7 @@ pub(crate) enum State {
     Free,
 }
 
-impl State {
+impl LockState {
     /// The word for it on the screen.
     pub(crate) const fn word(self) -> &'static str {
         match self {
@@ -62,14 +62,14 @@ pub(crate) struct LockRow<'a> {
     pub(crate) name: &'a Arc<str>,
     /// What it is called on the screen.
     pub(crate) label: &'a str,
-    pub(crate) state: State,
-    pub(crate) holder: Option<&'a Arc<Entry>>,
+    pub(crate) state: LockState,
+    pub(crate) holder: Option<&'a Arc<QueueEntry>>,
     /// Who was taken over from, while that is shown.
-    pub(crate) was: Option<&'a Arc<Entry>>,
-    pub(crate) ttl: Option<Ttl>,
+    pub(crate) was: Option<&'a Arc<QueueEntry>>,
+    pub(crate) ttl: Option<LeaseTtl>,
     pub(crate) waiters: usize,
-    lock: &'a Lock,
-    shown: Shown<'a>,
+    lock: &'a ObservedLock,
+    shown: ShownMoment<'a>,
 }
 
 impl LockRow<'_> {
@@ -93,12 +93,12 @@ impl LockRow<'_> {
 
 impl Model {
     /// The line about `lock` at the moment that is shown.
-    pub(crate) fn row<'a>(&self, shown: Shown<'a>, lock: &'a Lock) -> LockRow<'a> {
+    pub(crate) fn row<'a>(&self, shown: ShownMoment<'a>, lock: &'a ObservedLock) -> LockRow<'a> {
         let now = shown.now;
         let holder = lock.holder();
         let ttl = holder.and_then(|entry| self.leases.ttl(entry.lease, now));
         let was = match &lock.tenancy.before {
-            Some((who, Parting::Expired | Parting::Forced))
+            Some((who, LeaveReason::Expired | LeaveReason::Forced))
                 if holder.is_some()
                     && lock
                         .tenancy
@@ -111,12 +111,12 @@ impl Model {
         };
         let waiters = lock.waiters().len();
         let state = match holder {
-            None => State::Free,
-            Some(holder) if holder.lease == 0 => State::AdminHold,
-            Some(_) if ttl.is_some_and(|ttl| ttl.is_running_out()) => State::Expiring,
-            Some(_) if was.is_some() => State::Takeover,
-            Some(_) if waiters > 0 => State::Contend,
-            Some(_) => State::Held,
+            None => LockState::Free,
+            Some(holder) if holder.lease == 0 => LockState::AdminHold,
+            Some(_) if ttl.is_some_and(|ttl| ttl.is_running_out()) => LockState::Expiring,
+            Some(_) if was.is_some() => LockState::Takeover,
+            Some(_) if waiters > 0 => LockState::Contend,
+            Some(_) => LockState::Held,
         };
         LockRow {
             name: &lock.name,
@@ -133,11 +133,11 @@ impl Model {
 }
 
 /// Since when the holder holds: as we saw it, or as its job says.
-fn held_since(shown: Shown<'_>, lock: &Lock, holder: &Entry) -> Option<u64> {
+fn held_since(shown: ShownMoment<'_>, lock: &ObservedLock, holder: &QueueEntry) -> Option<u64> {
     if lock.tenancy.since.is_some() {
         return lock.tenancy.since;
     }
-    let super::Who::Job { job, host } = &holder.who else {
+    let super::EntryOwner::Job { job, host } = &holder.who else {
         return None;
     };
     let job = shown.world.jobs.get(&(job.to_string(), host.to_string()))?;

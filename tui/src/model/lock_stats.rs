@@ -12,9 +12,9 @@ const SPANS: usize = 256;
 
 /// A list of spans: when each ended, and how long it was, in milliseconds.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Spans(VecDeque<(u64, u64)>);
+pub(crate) struct SpanList(VecDeque<(u64, u64)>);
 
-impl Spans {
+impl SpanList {
     pub(super) fn push(&mut self, at: u64, span: u64) {
         if self.0.len() == SPANS {
             self.0.pop_front();
@@ -38,19 +38,19 @@ impl Spans {
 
 /// What one lock has been through.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct History {
+pub(crate) struct LockStats {
     depths: VecDeque<(u64, u16)>,
-    pub(crate) holds: Spans,
-    pub(crate) waits: Spans,
+    pub(crate) holds: SpanList,
+    pub(crate) waits: SpanList,
     /// From a holder's end to the next one's run.
-    pub(crate) handoffs: Spans,
+    pub(crate) handoffs: SpanList,
     /// Holders that did not give it back; the span is how long they had held it.
-    pub(crate) takeovers: Spans,
+    pub(crate) takeovers: SpanList,
     /// A hand-off under way: the token of the new holder, and when the old one went.
     pub(super) passing: Option<(u64, u64)>,
 }
 
-impl History {
+impl LockStats {
     /// From `at` on there are `depth` entries.
     pub(super) fn depth(&mut self, at: u64, depth: usize) {
         let depth = u16::try_from(depth).unwrap_or(u16::MAX);
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_bucket_shows_the_deepest_moment_in_it() {
-        let mut history = History::default();
+        let mut history = LockStats::default();
         history.depth(1_000, 1);
         history.depth(2_200, 5);
         history.depth(2_300, 2);
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn percentiles_know_only_what_had_ended() {
-        let mut spans = Spans::default();
+        let mut spans = SpanList::default();
         for at in 1..=100 {
             spans.push(at, at * 10);
         }

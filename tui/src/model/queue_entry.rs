@@ -5,11 +5,11 @@ use std::sync::Arc;
 use leasehold_lock::KeyValue;
 use leasehold_records::HolderRecord;
 
-use super::entry_owner::Who;
+use super::entry_owner::EntryOwner;
 
 /// One entry of a queue. It is the pair of key and create revision, never the key alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct QueueEntry {
     /// The full key.
     pub(crate) key: Arc<str>,
     /// The revision at which it was made: its place in the queue, and its fencing token.
@@ -17,13 +17,13 @@ pub(crate) struct Entry {
     /// The lease that carries it, 0 for none.
     pub(crate) lease: i64,
     /// Who it is of.
-    pub(crate) who: Who,
+    pub(crate) who: EntryOwner,
     /// When it joined the queue, in Unix milliseconds: as it says itself, or when we saw it come. Absent
     /// for what was there before us and says nothing.
     pub(crate) since: Option<u64>,
 }
 
-impl Entry {
+impl QueueEntry {
     /// Reads an entry. `seen` is when it was seen to come, if it was.
     pub(crate) fn read(entry: &KeyValue, seen: Option<u64>) -> Self {
         let record = HolderRecord::from_json(&entry.value).ok();
@@ -31,7 +31,7 @@ impl Entry {
             key: entry.key.as_str().into(),
             create: entry.create_revision,
             lease: entry.lease,
-            who: Who::of(entry),
+            who: EntryOwner::of(entry),
             since: record.map(|record| record.since_unix_ms).or(seen),
         }
     }

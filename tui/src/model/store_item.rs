@@ -5,41 +5,41 @@ use std::sync::Arc;
 use leasehold_lock::KeyValue;
 use leasehold_records::{DeedRecord, HostRecord, JobRecord, RunKey, RunRecord, printable};
 
-use super::queue_entry::Entry;
-use super::scope::{Place, Scope};
+use super::queue_entry::QueueEntry;
+use super::scope::{KeyKind, KeyScope};
 
 /// A host that is alive, and the lease that says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Host {
+pub(crate) struct LiveHost {
     pub(crate) record: HostRecord,
     pub(crate) lease: i64,
 }
 
 /// What stands under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Item {
-    Entry(Arc<str>, Arc<Entry>),
-    Host(Arc<Host>),
+pub(crate) enum StoreItem {
+    Entry(Arc<str>, Arc<QueueEntry>),
+    Host(Arc<LiveHost>),
     Job(Arc<JobRecord>),
     Run(RunKey, Arc<RunRecord>),
     Deed(Arc<DeedRecord>),
 }
 
-impl Item {
+impl StoreItem {
     /// Reads what stands under a key; `None` for what is nothing of ours, or cannot be read. `seen` is when
     /// it was seen to come, if it was.
-    pub(crate) fn read(scope: &Scope, key: &KeyValue, seen: Option<u64>) -> Option<Self> {
+    pub(crate) fn read(scope: &KeyScope, key: &KeyValue, seen: Option<u64>) -> Option<Self> {
         match scope.place(&key.key) {
-            Place::Entry(lock) => Some(Self::Entry(lock, Entry::read(key, seen).into())),
-            Place::Host(_) => {
+            KeyKind::Entry(lock) => Some(Self::Entry(lock, QueueEntry::read(key, seen).into())),
+            KeyKind::Host(_) => {
                 let mut record = HostRecord::from_json(&key.value).ok()?;
                 clean(&mut record.host);
                 clean(&mut record.version);
                 record.jobs.iter_mut().for_each(clean);
                 let lease = key.lease;
-                Some(Self::Host(Host { record, lease }.into()))
+                Some(Self::Host(LiveHost { record, lease }.into()))
             }
-            Place::Job(..) => {
+            KeyKind::Job(..) => {
                 let mut record = JobRecord::from_json(&key.value).ok()?;
                 let (job, host) = (&mut record.job, &mut record.host);
                 clean_all([job, host, &mut record.lock, &mut record.detail]);
@@ -48,7 +48,7 @@ impl Item {
                 }
                 Some(Self::Job(record.into()))
             }
-            Place::Run(at) => {
+            KeyKind::Run(at) => {
                 let mut record = RunRecord::from_json(&key.value).ok()?;
                 let (job, host) = (&mut record.job, &mut record.host);
                 clean_all([job, host, &mut record.lock, &mut record.detail]);
@@ -56,13 +56,13 @@ impl Item {
                 record.output = lines.collect::<Vec<_>>().join("\n");
                 Some(Self::Run(at, record.into()))
             }
-            Place::Deed => {
+            KeyKind::Deed => {
                 let mut record = DeedRecord::from_json(&key.value).ok()?;
                 clean(&mut record.by);
                 clean(&mut record.whom);
                 Some(Self::Deed(record.into()))
             }
-            Place::Nothing => None,
+            KeyKind::Nothing => None,
         }
     }
 }

@@ -7,86 +7,91 @@ use std::sync::Arc;
 
 use leasehold_records::{DeedRecord, JobRecord, RunKey, RunRecord};
 
-use super::lease_locks::Carried;
-use super::lock::{Lock, Tenancy};
-use super::scope::{Place, Scope};
-use super::store_item::{Host, Item};
-use super::wait_graph::Blame;
+use super::lease_locks::LeaseLocks;
+use super::lock::{LockTenancy, ObservedLock};
+use super::scope::{KeyKind, KeyScope};
+use super::store_item::{LiveHost, StoreItem};
+use super::wait_graph::HeldLocks;
 
 /// Everything there is, at one moment.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct World {
-    pub(crate) locks: BTreeMap<Arc<str>, Lock>,
-    pub(crate) hosts: BTreeMap<String, Arc<Host>>,
+pub(crate) struct StoreState {
+    pub(crate) locks: BTreeMap<Arc<str>, ObservedLock>,
+    pub(crate) hosts: BTreeMap<String, Arc<LiveHost>>,
     /// By job and host.
     pub(crate) jobs: BTreeMap<(String, String), Arc<JobRecord>>,
     pub(crate) runs: BTreeMap<RunKey, Arc<RunRecord>>,
     /// By key.
     pub(crate) deeds: BTreeMap<String, Arc<DeedRecord>>,
     /// Who blocks whom.
-    pub(crate) blame: Blame,
+    pub(crate) blame: HeldLocks,
     /// What goes with a lease.
-    pub(crate) carried: Carried,
+    pub(crate) carried: LeaseLocks,
     /// Counts changes, so that what is derived from it can be kept.
     pub(crate) version: u64,
 }
 
-impl World {
+impl StoreState {
     /// Puts what now stands under `key`, and gives back what stood there.
-    pub(super) fn put(&mut self, scope: &Scope, key: &str, now: Option<Item>) -> Option<Item> {
+    pub(super) fn put(
+        &mut self,
+        scope: &KeyScope,
+        key: &str,
+        now: Option<StoreItem>,
+    ) -> Option<StoreItem> {
         self.version += 1;
         match scope.place(key) {
-            Place::Entry(lock) => {
+            KeyKind::Entry(lock) => {
                 let entry = match now {
-                    Some(Item::Entry(_, entry)) => Some(entry),
+                    Some(StoreItem::Entry(_, entry)) => Some(entry),
                     _ => None,
                 };
                 let was = self.put_entry(scope, &lock, key, entry);
-                was.map(|entry| Item::Entry(lock, entry))
+                was.map(|entry| StoreItem::Entry(lock, entry))
             }
-            Place::Host(host) => {
+            KeyKind::Host(host) => {
                 let now = match now {
-                    Some(Item::Host(now)) => Some(now),
+                    Some(StoreItem::Host(now)) => Some(now),
                     _ => None,
                 };
-                swap(&mut self.hosts, host, now).map(Item::Host)
+                swap(&mut self.hosts, host, now).map(StoreItem::Host)
             }
-            Place::Job(job, host) => {
+            KeyKind::Job(job, host) => {
                 let now = match now {
-                    Some(Item::Job(now)) => Some(now),
+                    Some(StoreItem::Job(now)) => Some(now),
                     _ => None,
                 };
-                swap(&mut self.jobs, (job, host), now).map(Item::Job)
+                swap(&mut self.jobs, (job, host), now).map(StoreItem::Job)
             }
-            Place::Run(at) => {
+            KeyKind::Run(at) => {
                 let now = match now {
-                    Some(Item::Run(_, now)) => Some(now),
+                    Some(StoreItem::Run(_, now)) => Some(now),
                     _ => None,
                 };
-                swap(&mut self.runs, at.clone(), now).map(|was| Item::Run(at, was))
+                swap(&mut self.runs, at.clone(), now).map(|was| StoreItem::Run(at, was))
             }
-            Place::Deed => {
+            KeyKind::Deed => {
                 let now = match now {
-                    Some(Item::Deed(now)) => Some(now),
+                    Some(StoreItem::Deed(now)) => Some(now),
                     _ => None,
                 };
-                swap(&mut self.deeds, key.to_owned(), now).map(Item::Deed)
+                swap(&mut self.deeds, key.to_owned(), now).map(StoreItem::Deed)
             }
-            Place::Nothing => None,
+            KeyKind::Nothing => None,
         }
     }
 
     fn put_entry(
         &mut self,
-        scope: &Scope,
+        scope: &KeyScope,
         lock: &Arc<str>,
         key: &str,
-        now: Option<Arc<super::Entry>>,
-    ) -> Option<Arc<super::Entry>> {
+        now: Option<Arc<super::QueueEntry>>,
+    ) -> Option<Arc<super::QueueEntry>> {
         let found = self
             .locks
             .entry(lock.clone())
-            .or_insert_with(|| Lock::new(scope, lock));
+            .or_insert_with(|| ObservedLock::new(scope, lock));
         let before = found.holder().cloned();
         let was = found.take(key);
         if let Some(was) = &was {
@@ -106,20 +111,20 @@ impl World {
     }
 
     /// Puts how a lock came to be as it is.
-    pub(super) fn put_tenancy(&mut self, lock: &str, tenancy: Tenancy) {
+    pub(super) fn put_tenancy(&mut self, lock: &str, tenancy: LockTenancy) {
         if let Some(lock) = self.locks.get_mut(lock) {
             lock.tenancy = tenancy;
         }
     }
 }
 
-impl Lock {
-    fn new(scope: &Scope, name: &Arc<str>) -> Self {
+impl ObservedLock {
+    fn new(scope: &KeyScope, name: &Arc<str>) -> Self {
         Self {
             name: name.clone(),
             label: scope.label(name).into(),
             queue: Vec::new(),
-            tenancy: Tenancy {
+            tenancy: LockTenancy {
                 since: None,
                 before: None,
             },

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use leasehold_lock::FeedItem;
 use leasehold_records::{Deed, DeedRecord, JobState, Root};
 
-use super::fixture::{Teller, kv};
+use super::fixture::{FixtureStore, kv};
 use super::*;
-use crate::fact::Told;
+use crate::fact::FactKind;
 
 const LOCK: &str = "billing";
 
@@ -15,7 +15,7 @@ fn full(lock: &str) -> String {
     Root::default().lock(lock)
 }
 
-fn row<'a>(teller: &'a Teller, lock: &str) -> LockRow<'a> {
+fn row<'a>(teller: &'a FixtureStore, lock: &str) -> LockRow<'a> {
     let shown = teller.model.shown(teller.now);
     teller
         .model
@@ -23,7 +23,7 @@ fn row<'a>(teller: &'a Teller, lock: &str) -> LockRow<'a> {
 }
 
 /// The last events, oldest first, as one would read them.
-fn last(teller: &Teller, count: usize) -> Vec<String> {
+fn last(teller: &FixtureStore, count: usize) -> Vec<String> {
     let shown = teller.model.shown(teller.now);
     let events = teller.model.events.before(shown.next).take(count);
     let mut told: Vec<String> = events
@@ -34,7 +34,7 @@ fn last(teller: &Teller, count: usize) -> Vec<String> {
 }
 
 /// Everything that is shown of locks, to compare worlds.
-fn picture(shown: Shown<'_>) -> String {
+fn picture(shown: ShownMoment<'_>) -> String {
     let mut text = String::new();
     for lock in shown.world.locks.values() {
         if lock.queue.is_empty() && lock.tenancy.since.is_none() {
@@ -51,7 +51,7 @@ fn picture(shown: Shown<'_>) -> String {
 
 #[test]
 fn the_queue_is_in_the_order_of_create_revisions_whatever_the_keys_are() {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     teller.join(LOCK, "a", "host-1", 0x99);
     teller.after(1_000).join(LOCK, "b", "host-2", 0x11);
     teller.after(1_000).join_other(LOCK, 0x55);
@@ -63,14 +63,14 @@ fn the_queue_is_in_the_order_of_create_revisions_whatever_the_keys_are() {
         .collect();
     assert_eq!(labels, ["a@host-1", "b@host-2", "client 55"]);
     let row = row(&teller, LOCK);
-    assert_eq!((row.state, row.waiters), (State::Contend, 2));
+    assert_eq!((row.state, row.waiters), (LockState::Contend, 2));
     assert_eq!(row.oldest(), Some(1_000));
     assert_eq!(row.held(), Some(2_000));
 }
 
 #[test]
 fn a_lock_that_is_given_back_is_handed_off() {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     teller.join(LOCK, "a", "host-1", 1);
     let token = teller.after(500).join(LOCK, "b", "host-2", 2);
     teller.after(1_500).leave(LOCK, 1);
@@ -85,31 +85,31 @@ fn a_lock_that_is_given_back_is_handed_off() {
     let history = teller.model.history(&full(LOCK)).unwrap();
     assert_eq!(history.handoffs.percentile(50, teller.now), Some(8));
     assert_eq!(history.takeovers.count(teller.now), 0);
-    assert_eq!(row(&teller, LOCK).state, State::Held);
+    assert_eq!(row(&teller, LOCK).state, LockState::Held);
 }
 
 #[test]
 fn a_holder_that_goes_with_its_whole_lease_is_taken_over() {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     teller.host("host-1", 1, &["a"]);
     teller.join(LOCK, "a", "host-1", 1);
     teller.join(LOCK, "b", "host-2", 2);
     let (host, entry) = (Root::default().host("host-1"), teller.key(LOCK, 1));
     teller.after(3_000).delete(&[&host, &entry]);
     let taken = row(&teller, LOCK);
-    assert_eq!(taken.state, State::Takeover);
+    assert_eq!(taken.state, LockState::Takeover);
     assert_eq!(taken.was.unwrap().who.label(), "a@host-1");
     let told = last(&teller, 2);
     assert!(told[0].starts_with("TAKEOVER a@host-1 lease ended, held 3s -> b@host-2"));
     assert_eq!(told[1], "GONE host-1 is gone");
     teller.after(60_000);
-    assert_eq!(row(&teller, LOCK).state, State::Held);
+    assert_eq!(row(&teller, LOCK).state, LockState::Held);
 }
 
 #[test]
 fn a_holder_whose_lease_had_no_time_left_expired_and_one_with_time_left_did_not() {
     for (left, expected) in [(1, "EXPIRE"), (8, "RELEASE")] {
-        let mut teller = Teller::new();
+        let mut teller = FixtureStore::new();
         teller.join_other(LOCK, 5);
         teller.ttl(5, left, 10);
         teller.after(100).leave(LOCK, 5);
@@ -119,7 +119,7 @@ fn a_holder_whose_lease_had_no_time_left_expired_and_one_with_time_left_did_not(
 
 #[test]
 fn a_deed_explains_why_somebody_went() {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     let token = teller.join(LOCK, "a", "host-1", 1);
     let key = teller.key(LOCK, 1);
     let deed = DeedRecord {
@@ -142,20 +142,20 @@ fn a_deed_explains_why_somebody_went() {
 
 #[test]
 fn a_key_without_a_lease_is_a_hold_and_a_late_renewal_an_expiry() {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     let key = format!("{}/maintenance", full(LOCK));
     teller.put(&key, b"until Monday", 0);
-    assert_eq!(row(&teller, LOCK).state, State::AdminHold);
+    assert_eq!(row(&teller, LOCK).state, LockState::AdminHold);
     teller.join("other", "a", "host-1", 1);
     teller.ttl(1, 10, 10);
-    assert_eq!(row(&teller, "other").state, State::Held);
+    assert_eq!(row(&teller, "other").state, LockState::Held);
     teller.after(6_500).ttl(1, 3, 10);
-    assert_eq!(row(&teller, "other").state, State::Expiring);
+    assert_eq!(row(&teller, "other").state, LockState::Expiring);
 }
 
 #[test]
 fn an_entry_that_only_says_something_new_keeps_its_place_and_its_age() {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     let token = teller.join_other(LOCK, 5);
     let key = teller.key(LOCK, 5);
     teller.after(2_000);
@@ -169,12 +169,12 @@ fn an_entry_that_only_says_something_new_keeps_its_place_and_its_age() {
 
 #[test]
 fn a_store_that_is_not_heard_is_not_an_empty_one() {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     teller.join(LOCK, "a", "host-1", 1);
     let reason = "connection \u{1b}[2J refused".into();
-    teller.tell(Told::Keys(FeedItem::Down { reason }));
-    assert!(matches!(teller.model.link, Link::Down { .. }));
-    assert_eq!(row(&teller, LOCK).state, State::Held);
+    teller.tell(FactKind::Keys(FeedItem::Down { reason }));
+    assert!(matches!(teller.model.link, StoreLink::Down { .. }));
+    assert_eq!(row(&teller, LOCK).state, LockState::Held);
     assert!(last(&teller, 1)[0].contains("connection \u{fffd}[2J refused"));
     // Meanwhile it was given back, and somebody else came.
     teller.revision += 10;
@@ -182,7 +182,7 @@ fn a_store_that_is_not_heard_is_not_an_empty_one() {
     teller
         .after(5_000)
         .reading(vec![KeyValueAt(other).at(1_009)]);
-    assert_eq!(teller.model.link, Link::Live);
+    assert_eq!(teller.model.link, StoreLink::Live);
     let row = row(&teller, LOCK);
     assert_eq!(row.holder.unwrap().who.label(), "client 2");
     let told = last(&teller, 2);
@@ -202,7 +202,7 @@ impl KeyValueAt {
 
 #[test]
 fn frozen_it_shows_one_moment_and_counts_what_it_does_not_show() {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     teller.join(LOCK, "a", "host-1", 1);
     teller.model.freeze(teller.now);
     let frozen = teller.now;
@@ -219,7 +219,7 @@ fn frozen_it_shows_one_moment_and_counts_what_it_does_not_show() {
 #[test]
 fn going_back_shows_every_moment_as_it_was() {
     let mut random = fastrand::Rng::with_seed(7);
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     let mut moments = vec![picture(teller.model.shown(teller.now))];
     for _ in 0..200 {
         teller.after(random.u64(1..500));
@@ -250,7 +250,7 @@ fn going_back_shows_every_moment_as_it_was() {
 
 #[test]
 fn what_the_journal_forgets_the_past_cannot_show() {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     teller.join(LOCK, "a", "host-1", 1);
     teller.model.freeze(teller.now);
     for lease in 10..2_000 {
@@ -267,7 +267,7 @@ fn what_the_journal_forgets_the_past_cannot_show() {
 
 #[test]
 fn seeking_finds_the_moment() {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     for lease in 1..=10 {
         teller.after(1_000).join_other(LOCK, lease);
     }
@@ -277,19 +277,19 @@ fn seeking_finds_the_moment() {
     teller.model.seek(teller.now, began + 9_000);
     assert_eq!(row(&teller, LOCK).waiters, 8);
     teller.model.seek(teller.now, 0);
-    assert_eq!(row(&teller, LOCK).state, State::Free);
+    assert_eq!(row(&teller, LOCK).state, LockState::Free);
 }
 
 #[test]
 fn a_holder_that_waits_elsewhere_is_blamed_for_both_and_a_cycle_is_seen() {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     // 1 holds x and waits for y; 2 holds y; 3 and 4 wait for x.
     teller.join_other("x", 1);
     teller.join_other("y", 2);
     teller.join_other("y", 1);
     teller.join_other("x", 3);
     teller.join_other("x", 4);
-    let blocked = |teller: &Teller, lock: &str| {
+    let blocked = |teller: &FixtureStore, lock: &str| {
         let world = teller.model.shown(0).world;
         world.blame.blocked(world, &full(lock))
     };
@@ -304,7 +304,7 @@ fn a_holder_that_waits_elsewhere_is_blamed_for_both_and_a_cycle_is_seen() {
 
 #[test]
 fn a_session_shows_what_goes_when_its_lease_goes() {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     teller.host("host-1", 1, &["a", "b"]);
     teller.join("x", "a", "host-1", 1);
     teller.join_other("y", 2);
@@ -318,12 +318,12 @@ fn a_session_shows_what_goes_when_its_lease_goes() {
 }
 
 /// Holders and what leases carry are kept as entries come and go; here they are made anew and compared.
-fn is_kept_right(teller: &Teller) {
+fn is_kept_right(teller: &FixtureStore) {
     let (model, shown) = (&teller.model, teller.model.shown(teller.now));
-    let mut anew = World::default();
+    let mut anew = StoreState::default();
     for lock in shown.world.locks.values() {
         for entry in &lock.queue {
-            let item = store_item::Item::Entry(lock.name.clone(), entry.clone());
+            let item = store_item::StoreItem::Entry(lock.name.clone(), entry.clone());
             anew.put(&model.scope, &entry.key, Some(item));
         }
     }
@@ -351,7 +351,7 @@ fn is_kept_right(teller: &Teller) {
 fn what_is_kept_beside_the_queues_agrees_with_them_whatever_happens_and_in_the_past_too() {
     for seed in 0..20 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut teller = Teller::new();
+        let mut teller = FixtureStore::new();
         teller.host("host-2", 2, &["a"]);
         for turn in 0..300 {
             let lock = format!("lock-{}", random.u8(..6));

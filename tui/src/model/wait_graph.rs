@@ -1,26 +1,26 @@
 //! Who blocks whom, across locks: a waiter may itself hold what others wait for.
 //!
-//! An actor is what [`Who`] names: a job of ours on a host, or another client's lease. The world keeps it as
+//! An actor is what [`EntryOwner`] names: a job of ours on a host, or another client's lease. The world keeps it as
 //! holders come and go: of many locks it would take longer than a frame to make it anew.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Who, World};
+use super::{EntryOwner, StoreState};
 
 /// Locks that are followed from one; more than that nobody reads.
 const FOLLOWED: usize = 10_000;
 
 /// Who holds what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Blame {
+pub(crate) struct HeldLocks {
     /// Each list in order.
-    holds: HashMap<Who, Vec<Arc<str>>>,
+    holds: HashMap<EntryOwner, Vec<Arc<str>>>,
 }
 
 /// What a lock's holder stands in the way of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Blocked {
+pub(crate) struct BlockedLocks {
     /// Waiters, of this lock and of those that its waiters hold.
     pub(crate) waiters: usize,
     /// Locks, this one included.
@@ -30,9 +30,14 @@ pub(crate) struct Blocked {
     pub(crate) cycle: Vec<Arc<str>>,
 }
 
-impl Blame {
+impl HeldLocks {
     /// The lock has passed from one holder to another; or there was none, or there is none.
-    pub(super) fn passes(&mut self, lock: &Arc<str>, from: Option<&Who>, to: Option<&Who>) {
+    pub(super) fn passes(
+        &mut self,
+        lock: &Arc<str>,
+        from: Option<&EntryOwner>,
+        to: Option<&EntryOwner>,
+    ) {
         if from == to {
             return;
         }
@@ -53,13 +58,13 @@ impl Blame {
     }
 
     /// The full names of the locks that `who` holds.
-    pub(crate) fn holds(&self, who: &Who) -> &[Arc<str>] {
+    pub(crate) fn holds(&self, who: &EntryOwner) -> &[Arc<str>] {
         self.holds.get(who).map_or(&[], Vec::as_slice)
     }
 
     /// What the holder of `lock` stands in the way of.
-    pub(crate) fn blocked(&self, world: &World, lock: &str) -> Blocked {
-        let mut found = Blocked::default();
+    pub(crate) fn blocked(&self, world: &StoreState, lock: &str) -> BlockedLocks {
+        let mut found = BlockedLocks::default();
         let Some(first) = world.locks.get(lock) else {
             return found;
         };

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::model::{Event, Parting, What};
+use crate::model::{EventKind, LeaveReason, StoreEvent};
 
 /// An event as the stream has it.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Line {
+pub(crate) struct StreamLine {
     at_unix_ms: u64,
     revision: i64,
     event: String,
@@ -27,14 +27,14 @@ pub(crate) struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     waited_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parting: Option<Parting>,
+    parting: Option<LeaveReason>,
     /// The same as a sentence, for people.
     text: String,
 }
 
-impl Line {
+impl StreamLine {
     /// The line about an event.
-    pub(crate) fn of(event: &Event) -> Self {
+    pub(crate) fn of(event: &StoreEvent) -> Self {
         let mut line = Self {
             at_unix_ms: event.at,
             revision: event.revision,
@@ -44,22 +44,22 @@ impl Line {
             ..Self::default()
         };
         match &event.what {
-            What::Waits { who, ahead } => {
+            EventKind::Waits { who, ahead } => {
                 line.who = Some(who.who.label());
                 line.token = Some(who.create);
                 line.place = Some(*ahead);
             }
-            What::Acquires { who } => {
+            EventKind::Acquires { who } => {
                 line.who = Some(who.who.label());
                 line.token = Some(who.create);
             }
-            What::Ends { who, held, parting } => {
+            EventKind::Ends { who, held, parting } => {
                 line.who = Some(who.who.label());
                 line.token = Some(who.create);
                 line.held_ms = *held;
                 line.parting = Some(*parting);
             }
-            What::Passes {
+            EventKind::Passes {
                 from,
                 held,
                 parting,
@@ -73,7 +73,7 @@ impl Line {
                 line.waited_ms = *waited;
                 line.parting = Some(*parting);
             }
-            What::Leaves {
+            EventKind::Leaves {
                 who,
                 place,
                 parting,
@@ -83,15 +83,15 @@ impl Line {
                 line.place = Some(*place);
                 line.parting = Some(*parting);
             }
-            What::RunStarts(run) | What::RunEnds(run) => {
+            EventKind::RunStarts(run) | EventKind::RunEnds(run) => {
                 line.who = Some(format!("{}@{}", run.job, run.host));
                 line.token = i64::try_from(run.token).ok();
             }
-            What::HostUp(host) | What::HostGone(host) => {
+            EventKind::HostUp(host) | EventKind::HostGone(host) => {
                 line.who = Some(host.record.host.clone());
             }
-            What::Deed(deed) => line.who = Some(deed.by.clone()),
-            What::Down(_) | What::Live => {}
+            EventKind::Deed(deed) => line.who = Some(deed.by.clone()),
+            EventKind::Down(_) | EventKind::Live => {}
         }
         line
     }

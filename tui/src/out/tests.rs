@@ -1,11 +1,11 @@
 //! The shapes that scripts depend on.
 
-use super::{Form, Line, once};
+use super::{OutputFormat, StreamLine, once};
 use crate::filter::Filter;
-use crate::model::fixture::Teller;
+use crate::model::fixture::FixtureStore;
 
-fn some() -> Teller {
-    let mut teller = Teller::new();
+fn some() -> FixtureStore {
+    let mut teller = FixtureStore::new();
     teller.host("host-1", 1, &["led"]);
     teller.join("billing/ledger", "led", "host-1", 1);
     teller
@@ -21,11 +21,11 @@ fn some() -> Teller {
 fn once_as_table_json_and_csv() {
     let teller = some();
     let print = |form| once(&teller.model, &Filter::default(), teller.now, form);
-    insta::assert_snapshot!("once_table", print(Form::Table));
-    insta::assert_snapshot!("once_json", print(Form::Json));
-    insta::assert_snapshot!("once_csv", print(Form::Csv));
+    insta::assert_snapshot!("once_table", print(OutputFormat::Table));
+    insta::assert_snapshot!("once_json", print(OutputFormat::Json));
+    insta::assert_snapshot!("once_csv", print(OutputFormat::Csv));
     let filter = Filter::parse("ledger").unwrap();
-    let few = once(&teller.model, &filter, teller.now, Form::Csv);
+    let few = once(&teller.model, &filter, teller.now, OutputFormat::Csv);
     assert_eq!(few.lines().count(), 2);
 }
 
@@ -35,7 +35,9 @@ fn the_stream_has_one_object_for_each_thing_that_happens() {
     teller.after(400).leave("billing/ledger", 1);
     let shown = teller.model.shown(teller.now);
     let events = teller.model.events.before(shown.next);
-    let mut lines: Vec<String> = events.map(|(_, event)| Line::of(event).to_json()).collect();
+    let mut lines: Vec<String> = events
+        .map(|(_, event)| StreamLine::of(event).to_json())
+        .collect();
     lines.reverse();
     insta::assert_snapshot!("stream", lines.concat());
 }

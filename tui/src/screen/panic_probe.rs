@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::terminal::Screen;
+use super::terminal::TerminalScreen;
 
 /// Takes the terminal for this thread, draws something and panics.
 pub(crate) fn panic_on_screen() -> io::Result<()> {
-    let mut screen = Screen::take(true)?;
+    let mut screen = TerminalScreen::take(true)?;
     screen
         .terminal
         .draw(|frame| frame.render_widget("all is well", frame.area()))?;

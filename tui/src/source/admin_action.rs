@@ -5,7 +5,7 @@ use std::time::Duration;
 use leasehold_lock::{Locks, StoreError, Trace};
 use leasehold_records::{Deed, DeedRecord, Root};
 
-use crate::app::Order;
+use crate::app::AdminOrder;
 
 /// How long word of a deed stays in the store.
 const KEEP: Duration = Duration::from_hours(7 * 24);
@@ -15,7 +15,7 @@ pub(super) async fn execute(
     locks: &Locks,
     root: &Root,
     operator: &str,
-    order: Order,
+    order: AdminOrder,
 ) -> Result<String, String> {
     let at = super::now();
     let record = DeedRecord {

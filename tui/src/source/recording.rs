@@ -12,8 +12,8 @@ use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
 use leasehold_records::{Root, RootError};
 use serde::{Deserialize, Serialize};
 
-use crate::fact::{Fact, Told};
-use crate::model::Scope;
+use crate::fact::{Fact, FactKind};
+use crate::model::KeyScope;
 
 /// The format's version. One that is not known is refused.
 const VERSION: u32 = 1;
@@ -63,7 +63,7 @@ pub enum RecordingError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct RecordingHead {
     recording: String,
     version: u32,
     root: String,
@@ -72,26 +72,32 @@ struct Head {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct RecordedFact {
     at: u64,
     #[serde(flatten)]
-    what: What,
+    what: RecordedKind,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum What {
-    Reading { revision: i64, keys: Vec<Key> },
-    Changes { revision: i64, changes: Vec<Change> },
+enum RecordedKind {
+    Reading {
+        revision: i64,
+        keys: Vec<RecordedKey>,
+    },
+    Changes {
+        revision: i64,
+        changes: Vec<RecordedChange>,
+    },
     Denied(Vec<String>),
     Down(String),
-    Health(State),
+    Health(RecordedHealth),
     Unhealthy(String),
     Ttl(i64, Option<(u64, u64)>),
 }
 
 #[derive(Serialize, Deserialize)]
-struct State {
+struct RecordedHealth {
     version: String,
     members: usize,
     leader: String,
@@ -101,16 +107,16 @@ struct State {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Change {
+struct RecordedChange {
     key: String,
     revision: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    now: Option<Key>,
+    now: Option<RecordedKey>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the names are those in the file")]
-struct Key {
+struct RecordedKey {
     key: String,
     /// The value, where it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,7 +129,7 @@ struct Key {
     lease: i64,
 }
 
-impl From<&KeyValue> for Key {
+impl From<&KeyValue> for RecordedKey {
     fn from(key: &KeyValue) -> Self {
         let (text, bytes) = match String::from_utf8(key.value.clone()) {
             Ok(text) => (Some(text), None),
@@ -140,8 +146,8 @@ impl From<&KeyValue> for Key {
     }
 }
 
-impl From<Key> for KeyValue {
-    fn from(key: Key) -> Self {
+impl From<RecordedKey> for KeyValue {
+    fn from(key: RecordedKey) -> Self {
         let text = key.text.map(String::into_bytes);
         Self {
             key: key.key,
@@ -153,28 +159,28 @@ impl From<Key> for KeyValue {
     }
 }
 
-impl Line {
+impl RecordedFact {
     /// A fact as a line; `None` for what says nothing of the store.
     fn of(fact: &Fact) -> Option<Self> {
         let what = match &fact.told {
-            Told::Keys(FeedItem::Reading { revision, keys }) => What::Reading {
+            FactKind::Keys(FeedItem::Reading { revision, keys }) => RecordedKind::Reading {
                 revision: *revision,
-                keys: keys.iter().map(Key::from).collect(),
+                keys: keys.iter().map(RecordedKey::from).collect(),
             },
-            Told::Keys(FeedItem::Changes { revision, changes }) => What::Changes {
+            FactKind::Keys(FeedItem::Changes { revision, changes }) => RecordedKind::Changes {
                 revision: *revision,
                 changes: changes
                     .iter()
-                    .map(|change| Change {
+                    .map(|change| RecordedChange {
                         key: change.key.clone(),
                         revision: change.revision,
-                        now: change.now.as_ref().map(Key::from),
+                        now: change.now.as_ref().map(RecordedKey::from),
                     })
                     .collect(),
             },
-            Told::Keys(FeedItem::Denied { prefixes }) => What::Denied(prefixes.clone()),
-            Told::Keys(FeedItem::Down { reason }) => What::Down(reason.clone()),
-            Told::Health(Ok(health)) => What::Health(State {
+            FactKind::Keys(FeedItem::Denied { prefixes }) => RecordedKind::Denied(prefixes.clone()),
+            FactKind::Keys(FeedItem::Down { reason }) => RecordedKind::Down(reason.clone()),
+            FactKind::Health(Ok(health)) => RecordedKind::Health(RecordedHealth {
                 version: health.version.clone(),
                 members: health.members,
                 leader: health.leader.clone(),
@@ -182,20 +188,20 @@ impl Line {
                 data_bytes: health.data_bytes,
                 round_trip_us: u64::try_from(health.round_trip.as_micros()).unwrap_or(u64::MAX),
             }),
-            Told::Health(Err(why)) => What::Unhealthy(why.clone()),
-            Told::Ttl(lease, answer) => What::Ttl(*lease, *answer),
-            Told::Answer(_) => return None,
+            FactKind::Health(Err(why)) => RecordedKind::Unhealthy(why.clone()),
+            FactKind::Ttl(lease, answer) => RecordedKind::Ttl(*lease, *answer),
+            FactKind::Answer(_) => return None,
         };
         Some(Self { at: fact.at, what })
     }
 
     fn fact(self) -> Fact {
         let told = match self.what {
-            What::Reading { revision, keys } => Told::Keys(FeedItem::Reading {
+            RecordedKind::Reading { revision, keys } => FactKind::Keys(FeedItem::Reading {
                 revision,
                 keys: keys.into_iter().map(KeyValue::from).collect(),
             }),
-            What::Changes { revision, changes } => Told::Keys(FeedItem::Changes {
+            RecordedKind::Changes { revision, changes } => FactKind::Keys(FeedItem::Changes {
                 revision,
                 changes: changes
                     .into_iter()
@@ -206,9 +212,9 @@ impl Line {
                     })
                     .collect(),
             }),
-            What::Denied(prefixes) => Told::Keys(FeedItem::Denied { prefixes }),
-            What::Down(reason) => Told::Keys(FeedItem::Down { reason }),
-            What::Health(state) => Told::Health(Ok(Health {
+            RecordedKind::Denied(prefixes) => FactKind::Keys(FeedItem::Denied { prefixes }),
+            RecordedKind::Down(reason) => FactKind::Keys(FeedItem::Down { reason }),
+            RecordedKind::Health(state) => FactKind::Health(Ok(Health {
                 version: state.version,
                 members: state.members,
                 leader: state.leader,
@@ -216,8 +222,8 @@ impl Line {
                 data_bytes: state.data_bytes,
                 round_trip: Duration::from_micros(state.round_trip_us),
             })),
-            What::Unhealthy(why) => Told::Health(Err(why)),
-            What::Ttl(lease, answer) => Told::Ttl(lease, answer),
+            RecordedKind::Unhealthy(why) => FactKind::Health(Err(why)),
+            RecordedKind::Ttl(lease, answer) => FactKind::Ttl(lease, answer),
         };
         Fact { at: self.at, told }
     }
@@ -232,7 +238,11 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Begins a recording; a file that is there already is left alone.
-    pub(crate) fn create(path: &Path, scope: &Scope, store: &str) -> Result<Self, RecordingError> {
+    pub(crate) fn create(
+        path: &Path,
+        scope: &KeyScope,
+        store: &str,
+    ) -> Result<Self, RecordingError> {
         let file = path.display().to_string();
         let cannot = |source| RecordingError::File {
             file: file.clone(),
@@ -240,7 +250,7 @@ impl Recorder {
         };
         let opened = File::create_new(path).map_err(&cannot)?;
         let mut out = BufWriter::new(opened);
-        let head = Head {
+        let head = RecordingHead {
             recording: "leasehold".into(),
             version: VERSION,
             root: scope.root().as_str().to_owned(),
@@ -254,7 +264,7 @@ impl Recorder {
 
     /// Writes a fact.
     pub(crate) fn write(&mut self, fact: &Fact) -> Result<(), RecordingError> {
-        let written = match Line::of(fact) {
+        let written = match RecordedFact::of(fact) {
             Some(line) => write_line(&mut self.out, &line),
             None => Ok(()),
         };
@@ -282,7 +292,7 @@ fn write_line(out: &mut impl io::Write, line: &impl Serialize) -> io::Result<()>
 /// A recording, read.
 #[derive(Debug)]
 pub(crate) struct Recording {
-    pub(crate) scope: Scope,
+    pub(crate) scope: KeyScope,
     pub(crate) facts: Vec<Fact>,
     /// Changes of keys in all.
     pub(crate) changes: usize,
@@ -307,11 +317,11 @@ pub(crate) fn read(path: &Path) -> Result<Recording, RecordingError> {
     while let Some(line) = next()? {
         number += 1;
         let is_whole = line.ends_with(b"\n");
-        match serde_json::from_slice::<Line>(&line) {
+        match serde_json::from_slice::<RecordedFact>(&line) {
             Ok(line) => {
                 changes += match &line.what {
-                    What::Changes { changes, .. } => changes.len(),
-                    What::Reading { keys, .. } => keys.len(),
+                    RecordedKind::Changes { changes, .. } => changes.len(),
+                    RecordedKind::Reading { keys, .. } => keys.len(),
                     _ => 1,
                 };
                 facts.push(line.fact());
@@ -341,17 +351,17 @@ pub(crate) fn read(path: &Path) -> Result<Recording, RecordingError> {
     })
 }
 
-fn head(file: &str, line: &[u8]) -> Result<Scope, RecordingError> {
+fn head(file: &str, line: &[u8]) -> Result<KeyScope, RecordingError> {
     let unknown = |reason: String| RecordingError::Unknown {
         file: file.to_owned(),
         reason,
     };
-    let head: Head = serde_json::from_slice(line)
+    let head: RecordingHead = serde_json::from_slice(line)
         .map_err(|_| unknown("its first line is not that of a recording".into()))?;
     if head.recording != "leasehold" || head.version != VERSION {
         let reason = format!("its version is {}, and {VERSION} is known", head.version);
         return Err(unknown(reason));
     }
     let root = Root::new(head.root).map_err(|error: RootError| unknown(error.to_string()))?;
-    Ok(Scope::new(root, head.prefixes))
+    Ok(KeyScope::new(root, head.prefixes))
 }

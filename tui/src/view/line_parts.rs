@@ -2,34 +2,34 @@
 
 use ratatui::style::Style;
 
-use super::paint::Piece;
+use super::paint::TextPiece;
 use crate::text;
 
 /// A part of a line.
 #[derive(Clone, Debug)]
-struct Part {
-    pieces: Vec<Piece>,
+struct LinePart {
+    pieces: Vec<TextPiece>,
     /// What stands between it and the part before.
-    between: Piece,
+    between: TextPiece,
     /// 0 never goes; of the others the highest goes first.
     rank: u8,
 }
 
 /// The parts of a line, from left to right.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Parts(Vec<Part>);
+pub(super) struct LineParts(Vec<LinePart>);
 
-impl Parts {
+impl LineParts {
     /// Adds a part after two spaces.
     pub(super) fn add(&mut self, rank: u8, text: impl Into<String>, style: Style) {
-        self.after("  ", Style::new(), rank, vec![Piece::new(text, style)]);
+        self.after("  ", Style::new(), rank, vec![TextPiece::new(text, style)]);
     }
 
     /// Adds a part of several pieces after a text of its own.
-    pub(super) fn after(&mut self, between: &str, style: Style, rank: u8, pieces: Vec<Piece>) {
-        self.0.push(Part {
+    pub(super) fn after(&mut self, between: &str, style: Style, rank: u8, pieces: Vec<TextPiece>) {
+        self.0.push(LinePart {
             pieces,
-            between: Piece::new(between, style),
+            between: TextPiece::new(between, style),
             rank,
         });
     }
@@ -39,12 +39,12 @@ impl Parts {
         let first = self.0.len();
         self.0.extend(other.0);
         if let Some(part) = self.0.get_mut(first) {
-            part.between = Piece::new(between, style);
+            part.between = TextPiece::new(between, style);
         }
     }
 
     /// What fits into `width` columns.
-    pub(super) fn fit(mut self, width: usize) -> Vec<Piece> {
+    pub(super) fn fit(mut self, width: usize) -> Vec<TextPiece> {
         while self.width() > width {
             let ranks = self.0.iter().map(|part| part.rank).enumerate();
             let Some((least, rank)) = ranks.max_by_key(|(_, rank)| *rank) else {
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_matters_least_goes_first_and_what_matters_most_stays() {
-        let mut parts = Parts::default();
+        let mut parts = LineParts::default();
         parts.add(0, "NAME", Style::new());
         parts.add(2, "detail", Style::new());
         parts.add(1, "count", Style::new());

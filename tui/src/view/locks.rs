@@ -13,11 +13,11 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-use super::scene::Scene;
-use super::table::{Cell, Column, Table};
+use super::scene::ViewScene;
+use super::table::{FittedTable, TableCell, TableColumn};
 use super::{cells, empty, events, inside, paint, pane, queue_pane, run_pane, window};
 use crate::app::{App, RowKey};
-use crate::model::{Lock, LockRow};
+use crate::model::{LockRow, ObservedLock};
 use crate::text;
 
 /// Screens from this size on have panes below the list: (columns, lines of the body).
@@ -27,16 +27,16 @@ const LINE_FROM: u16 = 12;
 /// The span of the line of the last minute, in milliseconds.
 const SPARK: u64 = 60_000;
 
-const COLUMNS: [Column; 9] = [
-    Column::text("LOCK", 16, 40, 0),
-    Column::text("STATE", 10, 10, 0),
-    Column::text("HOLDER", 18, 44, 0),
-    Column::number("HELD", 6, 7, 5),
-    Column::bar("TTL", 6, 17, 0),
-    Column::number("WAIT", 4, 5, 0),
-    Column::number("OLDEST", 6, 7, 3),
-    Column::number("FENCE", 7, 12, 4),
-    Column::line("60s", 12, 60, 6),
+const COLUMNS: [TableColumn; 9] = [
+    TableColumn::text("LOCK", 16, 40, 0),
+    TableColumn::text("STATE", 10, 10, 0),
+    TableColumn::text("HOLDER", 18, 44, 0),
+    TableColumn::number("HELD", 6, 7, 5),
+    TableColumn::bar("TTL", 6, 17, 0),
+    TableColumn::number("WAIT", 4, 5, 0),
+    TableColumn::number("OLDEST", 6, 7, 3),
+    TableColumn::number("FENCE", 7, 12, 4),
+    TableColumn::line("60s", 12, 60, 6),
 ];
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
@@ -46,7 +46,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
         let [list, line] =
             Layout::vertical([Constraint::Min(0), Constraint::Length(line)]).areas(area);
         table(frame, list, app, now);
-        queue_pane::line(frame, line, &Scene::of(app, now));
+        queue_pane::line(frame, line, &ViewScene::of(app, now));
         return;
     }
     let details = (area.height / 4).clamp(9, 18);
@@ -58,7 +58,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     ])
     .areas(area);
     table(frame, list, app, now);
-    let scene = Scene::of(app, now);
+    let scene = ViewScene::of(app, now);
     let [queue, run] =
         Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(details);
     let lock = scene.lock();
@@ -70,11 +70,11 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
 fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let inner = inside(area);
     let (rows, range) = window(app, inner, 1);
-    let scene = Scene::of(app, now);
+    let scene = ViewScene::of(app, now);
     let list = app.list();
     let title = title(&scene);
     pane::list(frame, area, &scene, &title, &pane::place(list));
-    let table = Table::new(&COLUMNS, inner.width);
+    let table = FittedTable::new(&COLUMNS, inner.width);
     let sort = (app.sort().name(app.view), app.sort().reverse);
     table.head(frame.buffer_mut(), inner, sort, scene.theme.header);
     let first = range.start;
@@ -94,7 +94,7 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
 }
 
 /// `Locks (41)`, or `Locks (41 of 212)` with a filter.
-pub(super) fn title(scene: &Scene<'_>) -> String {
+pub(super) fn title(scene: &ViewScene<'_>) -> String {
     let (app, shown) = (scene.app, text::count(scene.app.list().len() as u64));
     let name = app.view.title();
     let notes = pane::notes(scene);
@@ -112,7 +112,11 @@ pub(super) fn title(scene: &Scene<'_>) -> String {
     )
 }
 
-fn cells_of(scene: &Scene<'_>, table: &Table, lock: &Lock) -> [Cell; COLUMNS.len()] {
+fn cells_of(
+    scene: &ViewScene<'_>,
+    table: &FittedTable,
+    lock: &ObservedLock,
+) -> [TableCell; COLUMNS.len()] {
     let theme = scene.theme;
     let row = scene.app.model.row(scene.shown, lock);
     let state = cells::state_style(theme, row.state);
@@ -155,7 +159,7 @@ fn holder(row: &LockRow<'_>, width: usize) -> String {
     }
 }
 
-fn spark(scene: &Scene<'_>, row: &LockRow<'_>, width: usize) -> String {
+fn spark(scene: &ViewScene<'_>, row: &LockRow<'_>, width: usize) -> String {
     let Some(history) = scene.app.model.history(row.name).filter(|_| width > 0) else {
         return String::new();
     };

@@ -11,22 +11,22 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::paint::{Page, Piece};
-use super::scene::Scene;
+use super::paint::{TextPage, TextPiece};
+use super::scene::ViewScene;
 use super::{inside, pane};
-use crate::app::Overlay;
+use crate::app::OpenOverlay;
 
 /// Draws the overlay, if there is one, over `area`.
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     match &scene.app.overlay {
-        None | Some(Overlay::Filter { .. }) => {}
-        Some(Overlay::Help { top }) => help::render(frame, area, scene, *top),
-        Some(Overlay::Palette { typing, at }) => {
+        None | Some(OpenOverlay::Filter { .. }) => {}
+        Some(OpenOverlay::Help { top }) => help::render(frame, area, scene, *top),
+        Some(OpenOverlay::Palette { typing, at }) => {
             palette::render(frame, area, scene, typing, *at);
         }
-        Some(Overlay::Describe { top }) => describe::render(frame, area, scene, *top),
-        Some(Overlay::Logs { up }) => logs::render(frame, area, scene, *up),
-        Some(Overlay::Confirm { order, typing }) => {
+        Some(OpenOverlay::Describe { top }) => describe::render(frame, area, scene, *top),
+        Some(OpenOverlay::Logs { up }) => logs::render(frame, area, scene, *up),
+        Some(OpenOverlay::Confirm { order, typing }) => {
             confirm::render(frame, area, scene, order, typing);
         }
     }
@@ -41,15 +41,15 @@ fn middle(area: Rect, width: u16, height: u16) -> Rect {
 }
 
 /// A line of an overlay.
-type Text = Vec<Piece>;
+type OverlayLine = Vec<TextPiece>;
 
 /// Shows `lines` from `top` on, or from as far down as still fills the place, over all of `area`.
 fn scrolled(
     frame: &mut Frame<'_>,
     area: Rect,
-    scene: &Scene<'_>,
+    scene: &ViewScene<'_>,
     title: &str,
-    lines: &[Text],
+    lines: &[OverlayLine],
     top: usize,
 ) {
     let room = usize::from(inside(area).height);
@@ -61,13 +61,13 @@ fn scrolled(
         String::new()
     };
     let inner = pane::over(frame, area, scene, title, &right);
-    let mut page = Page::new(frame.buffer_mut(), inner);
+    let mut page = TextPage::new(frame.buffer_mut(), inner);
     for line in &lines[top..to] {
         page.line(line);
     }
 }
 
 /// A line of one text.
-fn plain(text: impl Into<String>, style: Style) -> Text {
-    vec![Piece::new(text, style)]
+fn plain(text: impl Into<String>, style: Style) -> OverlayLine {
+    vec![TextPiece::new(text, style)]
 }

@@ -18,23 +18,23 @@ use std::sync::Arc;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-use super::line_parts::Parts;
+use super::line_parts::LineParts;
 use super::paint;
-use super::scene::Scene;
-use super::table::{Cell, Column, Table};
+use super::scene::ViewScene;
+use super::table::{FittedTable, TableCell, TableColumn};
 use super::{cells, empty, inside, pane, queue_pane, window};
-use crate::app::{App, Branch, RowKey, tree};
-use crate::model::Lock;
+use crate::app::{App, QueueBranch, RowKey, tree};
+use crate::model::ObservedLock;
 use crate::text;
 
-const COLUMNS: [Column; 7] = [
-    Column::text("PLACE", 12, 18, 0),
-    Column::number("TOKEN", 7, 12, 1),
-    Column::text("WHO", 14, 36, 0),
-    Column::number("FOR", 6, 8, 0),
-    Column::text("LEASE", 9, 9, 3),
-    Column::bar("TTL", 6, 17, 2),
-    Column::text("ALSO", 24, 400, 0),
+const COLUMNS: [TableColumn; 7] = [
+    TableColumn::text("PLACE", 12, 18, 0),
+    TableColumn::number("TOKEN", 7, 12, 1),
+    TableColumn::text("WHO", 14, 36, 0),
+    TableColumn::number("FOR", 6, 8, 0),
+    TableColumn::text("LEASE", 9, 9, 3),
+    TableColumn::bar("TTL", 6, 17, 2),
+    TableColumn::text("ALSO", 24, 400, 0),
 ];
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
@@ -46,7 +46,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     .areas(area);
     let inner = inside(list);
     let (rows, range) = window(app, inner, 1);
-    let scene = Scene::of(app, now);
+    let scene = ViewScene::of(app, now);
     let lock = app
         .lock
         .as_ref()
@@ -60,7 +60,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     let name = lock.map_or("none", |lock| &*lock.label);
     let title = format!("Queue: {name}, by create revision{}", pane::notes(&scene));
     pane::list(frame, list, &scene, &title, &pane::place(app.list()));
-    let table = Table::new(&COLUMNS, inner.width);
+    let table = FittedTable::new(&COLUMNS, inner.width);
     table.head(frame.buffer_mut(), inner, ("", false), scene.theme.header);
     let visible = app.list().rows().get(range.clone()).unwrap_or_default();
     let branches = branches(&scene, visible);
@@ -77,7 +77,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
 }
 
 /// The branches of the tree that are on the screen.
-fn branches<'a>(scene: &Scene<'_>, visible: &'a [RowKey]) -> HashMap<&'a RowKey, Branch> {
+fn branches<'a>(scene: &ViewScene<'_>, visible: &'a [RowKey]) -> HashMap<&'a RowKey, QueueBranch> {
     let mut wanted: HashMap<(&Arc<str>, &Arc<str>), &RowKey> = HashMap::new();
     for key in visible {
         if let RowKey::Entry(lock, entry) = key {
@@ -97,10 +97,10 @@ fn branches<'a>(scene: &Scene<'_>, visible: &'a [RowKey]) -> HashMap<&'a RowKey,
 }
 
 /// A line about the lock itself.
-fn about_lock(scene: &Scene<'_>, lock: &Lock) -> Parts {
+fn about_lock(scene: &ViewScene<'_>, lock: &ObservedLock) -> LineParts {
     let theme = scene.theme;
     let row = scene.app.model.row(scene.shown, lock);
-    let mut parts = Parts::default();
+    let mut parts = LineParts::default();
     parts.add(0, format!(" {}", paint::cut(row.label, 40)), theme.title);
     parts.add(0, row.state.word(), cells::state_style(theme, row.state));
     if let Some(holder) = &row.holder {
@@ -125,7 +125,11 @@ fn about_lock(scene: &Scene<'_>, lock: &Lock) -> Parts {
     parts
 }
 
-fn cells_of(scene: &Scene<'_>, table: &Table, branch: &Branch) -> [Cell; COLUMNS.len()] {
+fn cells_of(
+    scene: &ViewScene<'_>,
+    table: &FittedTable,
+    branch: &QueueBranch,
+) -> [TableCell; COLUMNS.len()] {
     let theme = scene.theme;
     let entry = &branch.entry;
     let lock = scene.shown.world.locks.get(&branch.lock);
@@ -153,7 +157,7 @@ fn cells_of(scene: &Scene<'_>, table: &Table, branch: &Branch) -> [Cell; COLUMNS
 }
 
 /// Where it stands: `HOLD`, ` +- #2`, ` |  +- #1`.
-fn place(branch: &Branch) -> String {
+fn place(branch: &QueueBranch) -> String {
     let at = if branch.place == 0 {
         "HOLD".to_owned()
     } else {
@@ -168,7 +172,12 @@ fn place(branch: &Branch) -> String {
 }
 
 /// What else there is to say: which lock a branch of another one is about, and what a waiter holds.
-fn also(scene: &Scene<'_>, branch: &Branch, lock: Option<&Lock>, room: usize) -> Cell {
+fn also(
+    scene: &ViewScene<'_>,
+    branch: &QueueBranch,
+    lock: Option<&ObservedLock>,
+    room: usize,
+) -> TableCell {
     let theme = scene.theme;
     let Some(lock) = lock else {
         return (String::new(), theme.text);

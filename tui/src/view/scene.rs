@@ -7,21 +7,21 @@ use std::sync::Arc;
 use leasehold_records::{JobRecord, RunKey, RunRecord};
 
 use crate::app::App;
-use crate::model::{Lock, Shown, Who, World};
+use crate::model::{EntryOwner, ObservedLock, ShownMoment, StoreState};
 use crate::theme::Theme;
 
 /// What is drawn from.
 #[derive(Clone, Copy)]
-pub(super) struct Scene<'a> {
+pub(super) struct ViewScene<'a> {
     pub(super) app: &'a App,
     /// The moment that is shown.
-    pub(super) shown: Shown<'a>,
+    pub(super) shown: ShownMoment<'a>,
     pub(super) theme: &'a Theme,
     /// The moment of whoever looks, in Unix milliseconds.
     pub(super) now: u64,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> ViewScene<'a> {
     pub(super) fn of(app: &'a App, now: u64) -> Self {
         Self {
             app,
@@ -37,7 +37,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The lock that the selected row is about, or the one that the Queue view is about.
-    pub(super) fn lock(&self) -> Option<&'a Lock> {
+    pub(super) fn lock(&self) -> Option<&'a ObservedLock> {
         let name = self.app.selected_lock(self.now)?;
         self.shown.world.locks.get(&name)
     }
@@ -51,9 +51,12 @@ impl<'a> Scene<'a> {
     }
 
     /// The run under the lock's present holder: the record of its job, and of its run.
-    pub(super) fn run_of(&self, lock: &'a Lock) -> (Option<&'a JobRecord>, Option<&'a RunRecord>) {
+    pub(super) fn run_of(
+        &self,
+        lock: &'a ObservedLock,
+    ) -> (Option<&'a JobRecord>, Option<&'a RunRecord>) {
         let Some((job, host, token)) = lock.holder().and_then(|holder| match &holder.who {
-            Who::Job { job, host } => Some((job, host, u64::try_from(holder.create).ok())),
+            EntryOwner::Job { job, host } => Some((job, host, u64::try_from(holder.create).ok())),
             _ => None,
         }) else {
             return (None, None);
@@ -64,7 +67,7 @@ impl<'a> Scene<'a> {
 }
 
 /// What one host tells of one job. Its names may differ from those in its key: they are printable.
-pub(super) fn job_of<'a>(world: &'a World, job: &str, host: &str) -> Option<&'a JobRecord> {
+pub(super) fn job_of<'a>(world: &'a StoreState, job: &str, host: &str) -> Option<&'a JobRecord> {
     let key = (job.to_owned(), host.to_owned());
     let record = world.jobs.get(&key).or_else(|| {
         let mut all = world.jobs.values();
@@ -75,7 +78,7 @@ pub(super) fn job_of<'a>(world: &'a World, job: &str, host: &str) -> Option<&'a 
 
 /// The newest run of a job of which `fits` is true.
 pub(super) fn newest_run<'a>(
-    world: &'a World,
+    world: &'a StoreState,
     job: &'a str,
     fits: impl Fn(&RunRecord) -> bool,
 ) -> Option<&'a RunRecord> {
@@ -84,7 +87,10 @@ pub(super) fn newest_run<'a>(
 }
 
 /// The runs of a job, newest first. As with [`job_of`], its name in the keys may be another.
-pub(super) fn runs_of<'a>(world: &'a World, job: &'a str) -> impl Iterator<Item = &'a RunRecord> {
+pub(super) fn runs_of<'a>(
+    world: &'a StoreState,
+    job: &'a str,
+) -> impl Iterator<Item = &'a RunRecord> {
     let from = RunKey {
         job: job.to_owned(),
         token: 0,

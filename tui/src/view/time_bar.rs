@@ -7,12 +7,12 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::line_parts::Parts;
-use super::paint::{self, Piece};
-use super::scene::Scene;
-use crate::app::Source;
+use super::line_parts::LineParts;
+use super::paint::{self, TextPiece};
+use super::scene::ViewScene;
+use crate::app::FactSource;
 use crate::keymap::Command;
-use crate::model::Link;
+use crate::model::StoreLink;
 use crate::text;
 
 /// The longest bar, in columns; a longer one tells no more.
@@ -20,23 +20,23 @@ const LONGEST: usize = 80;
 /// Events that are looked at for trouble.
 const LOOKED_AT: usize = 2_000;
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     if area.is_empty() {
         return;
     }
     let (theme, shown) = (scene.theme, scene.shown);
     let width = usize::from(area.width);
     let (from, to) = scene.app.model.reach(scene.app.present(scene.now));
-    let mut parts = Parts::default();
+    let mut parts = LineParts::default();
     let ends = format!("{} .. {}", hours(from), hours(to));
     parts.add(2, ends, theme.dim);
     keys(&mut parts, scene);
-    let is_recorded = matches!(scene.app.setup.source, Source::Recording { .. });
+    let is_recorded = matches!(scene.app.setup.source, FactSource::Recording { .. });
     let (end, style) = match (shown.is_live, is_recorded) {
         (true, false) => match scene.app.model.link {
-            Link::Live => (" live  ".to_owned(), theme.good),
-            Link::Loading => (" loading  ".to_owned(), theme.warn),
-            Link::Down { .. } => (" lost  ".to_owned(), theme.bad),
+            StoreLink::Live => (" live  ".to_owned(), theme.good),
+            StoreLink::Loading => (" loading  ".to_owned(), theme.warn),
+            StoreLink::Down { .. } => (" lost  ".to_owned(), theme.bad),
         },
         (true, true) => (" end   ".to_owned(), theme.history),
         (false, _) => (format!(" {}  ", text::clock_time(shown.now)), theme.history),
@@ -48,16 +48,16 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
     let after = parts.fit(room.saturating_sub(width / 3));
     let used: usize = after.iter().map(|piece| text::width(&piece.text)).sum();
     let length = room.saturating_sub(used).min(LONGEST);
-    let mut pieces = vec![Piece::new(begin, theme.dim)];
+    let mut pieces = vec![TextPiece::new(begin, theme.dim)];
     pieces.extend(bar(scene, from, to, length));
-    pieces.push(Piece::new("|>", theme.dim));
-    pieces.push(Piece::new(end, style));
+    pieces.push(TextPiece::new("|>", theme.dim));
+    pieces.push(TextPiece::new(end, style));
     pieces.extend(after);
     paint::line(frame.buffer_mut(), area, 0, &pieces);
 }
 
 /// The bar: `x` is where one looks, `!` is where somebody should.
-fn bar(scene: &Scene<'_>, from: u64, to: u64, length: usize) -> Vec<Piece> {
+fn bar(scene: &ViewScene<'_>, from: u64, to: u64, length: usize) -> Vec<TextPiece> {
     let theme = scene.theme;
     let column = |at: u64| {
         let part = u128::from(at.clamp(from, to) - from) * length.saturating_sub(1) as u128;
@@ -84,17 +84,17 @@ fn bar(scene: &Scene<'_>, from: u64, to: u64, length: usize) -> Vec<Piece> {
             *sign = ('x', theme.history);
         }
     }
-    let mut pieces: Vec<Piece> = Vec::new();
+    let mut pieces: Vec<TextPiece> = Vec::new();
     for (sign, style) in signs {
         match pieces.last_mut() {
             Some(last) if last.style == style => last.text.push(sign),
-            _ => pieces.push(Piece::new(sign, style)),
+            _ => pieces.push(TextPiece::new(sign, style)),
         }
     }
     pieces
 }
 
-fn keys(parts: &mut Parts, scene: &Scene<'_>) {
+fn keys(parts: &mut LineParts, scene: &ViewScene<'_>) {
     use Command as C;
     let keymap = &scene.app.setup.keymap;
     let mut hint = |rank, commands: &[Command], does: &str| {
@@ -107,12 +107,12 @@ fn keys(parts: &mut Parts, scene: &Scene<'_>) {
             return;
         }
         let pieces = vec![
-            Piece::new(keys, scene.theme.key_hint),
-            Piece::new(format!(" {does}"), scene.theme.dim),
+            TextPiece::new(keys, scene.theme.key_hint),
+            TextPiece::new(format!(" {does}"), scene.theme.dim),
         ];
         parts.after("  ", scene.theme.text, rank, pieces);
     };
-    let is_recorded = matches!(scene.app.setup.source, Source::Recording { .. });
+    let is_recorded = matches!(scene.app.setup.source, FactSource::Recording { .. });
     hint(3, &[C::StepBack, C::StepForward], "step");
     hint(4, &[C::JumpBack10s, C::JumpForward10s], "10s");
     if is_recorded {

@@ -5,9 +5,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use super::super::{cells, paint, queue_pane, scene, sessions};
-use super::{Piece, Scene, Text, inside, plain, scrolled};
+use super::{OverlayLine, TextPiece, ViewScene, inside, plain, scrolled};
 use crate::app::RowKey;
-use crate::model::{Entry, Event, Lock, Parting};
+use crate::model::{LeaveReason, ObservedLock, QueueEntry, StoreEvent};
 use crate::text;
 
 /// Entries of a queue that are described; who wants more looks at the Queue view.
@@ -16,13 +16,13 @@ const ENTRIES: usize = 500;
 const NAME: usize = 13;
 
 /// The lines of a description, as they are made.
-struct Story<'a> {
-    scene: &'a Scene<'a>,
+struct Description<'a> {
+    scene: &'a ViewScene<'a>,
     width: usize,
-    lines: Vec<Text>,
+    lines: Vec<OverlayLine>,
 }
 
-impl Story<'_> {
+impl Description<'_> {
     /// A field and all of its text.
     fn field(&mut self, name: &str, text: &str) {
         let theme = self.scene.theme;
@@ -30,15 +30,15 @@ impl Story<'_> {
         for (at, line) in paint::wrap(text, width).into_iter().enumerate() {
             let name = if at == 0 { name } else { "" };
             self.lines.push(vec![
-                Piece::new(format!(" {}", text::fit(name, NAME)), theme.dim),
-                Piece::new(line, theme.text),
+                TextPiece::new(format!(" {}", text::fit(name, NAME)), theme.dim),
+                TextPiece::new(line, theme.text),
             ]);
         }
     }
 
     fn head(&mut self, text: &str) {
         if !self.lines.is_empty() {
-            self.lines.push(Text::new());
+            self.lines.push(OverlayLine::new());
         }
         self.lines
             .push(plain(format!(" {text}"), self.scene.theme.title));
@@ -51,8 +51,8 @@ impl Story<'_> {
     }
 }
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, top: usize) {
-    let mut story = Story {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, top: usize) {
+    let mut story = Description {
         scene,
         width: inside(area).width.into(),
         lines: Vec::new(),
@@ -66,7 +66,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, top: 
 }
 
 /// Tells of a row, and gives the title.
-fn tell(story: &mut Story<'_>, row: &RowKey) -> String {
+fn tell(story: &mut Description<'_>, row: &RowKey) -> String {
     let scene = story.scene;
     let world = scene.shown.world;
     match row {
@@ -115,7 +115,7 @@ fn tell(story: &mut Story<'_>, row: &RowKey) -> String {
     }
 }
 
-fn lock(story: &mut Story<'_>, lock: &Lock) -> String {
+fn lock(story: &mut Description<'_>, lock: &ObservedLock) -> String {
     let scene = story.scene;
     let row = scene.app.model.row(scene.shown, lock);
     story.field("full name", &printable::line(&lock.name));
@@ -126,9 +126,9 @@ fn lock(story: &mut Story<'_>, lock: &Lock) -> String {
     }
     if let Some((before, parting)) = &lock.tenancy.before {
         let how = match parting {
-            Parting::Released => "gave it back",
-            Parting::Expired => "its lease ended",
-            Parting::Forced => "was forced out",
+            LeaveReason::Released => "gave it back",
+            LeaveReason::Expired => "its lease ended",
+            LeaveReason::Forced => "was forced out",
         };
         let text = format!("{}, token {}: {how}", before.who.label(), before.create);
         story.field("before", &text);
@@ -177,7 +177,7 @@ fn lock(story: &mut Story<'_>, lock: &Lock) -> String {
     format!("Lock {}", lock.label)
 }
 
-fn entry(story: &mut Story<'_>, lock: &Lock, place: usize, entry: &Entry) {
+fn entry(story: &mut Description<'_>, lock: &ObservedLock, place: usize, entry: &QueueEntry) {
     let scene = story.scene;
     let head = if place == 0 {
         format!("holds: {}", entry.who.label())
@@ -205,7 +205,7 @@ fn entry(story: &mut Story<'_>, lock: &Lock, place: usize, entry: &Entry) {
     }
 }
 
-fn job(story: &mut Story<'_>, job: &JobRecord) {
+fn job(story: &mut Description<'_>, job: &JobRecord) {
     story.field("job", &job.job);
     story.field("host", &job.host);
     story.field("lock", &job.lock);
@@ -240,7 +240,7 @@ fn job(story: &mut Story<'_>, job: &JobRecord) {
 }
 
 /// The newest run of a job on a host.
-fn runs(story: &mut Story<'_>, job: Option<(String, String)>) {
+fn runs(story: &mut Description<'_>, job: Option<(String, String)>) {
     let Some((job, host)) = job else {
         return;
     };
@@ -250,7 +250,7 @@ fn runs(story: &mut Story<'_>, job: Option<(String, String)>) {
     }
 }
 
-fn run(story: &mut Story<'_>, run: &RunRecord) {
+fn run(story: &mut Description<'_>, run: &RunRecord) {
     story.head("newest run here");
     story.field("run", &printable::line(&run.run_id));
     story.field("outcome", run.outcome.as_str());
@@ -293,14 +293,14 @@ fn run(story: &mut Story<'_>, run: &RunRecord) {
 }
 
 /// The plugin of a run and the entry of its lock.
-fn run_of_what(story: &mut Story<'_>, run: &RunRecord) {
+fn run_of_what(story: &mut Description<'_>, run: &RunRecord) {
     story.field("plugin", &printable::line(&run.plugin_sha256));
     if !run.lock_key.is_empty() {
         story.field("entry", &printable::line(&run.lock_key));
     }
 }
 
-fn event(story: &mut Story<'_>, event: &Event) -> String {
+fn event(story: &mut Description<'_>, event: &StoreEvent) -> String {
     story.moment("seen", event.at);
     if event.revision == 0 {
         story.field("revision", "none: nothing in the store changed");

@@ -4,10 +4,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use super::super::{paint, scene};
-use super::{Scene, Text, inside, plain, scrolled};
+use super::{OverlayLine, ViewScene, inside, plain, scrolled};
 use crate::text;
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, up: usize) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, up: usize) {
     let theme = scene.theme;
     let Some((job, host)) = scene.app.job(scene.now) else {
         let lines = [plain(" no job of ours is selected", theme.dim)];
@@ -34,7 +34,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, up: u
         return;
     };
     let width = usize::from(inside(area).width).saturating_sub(1);
-    let mut lines: Vec<Text> = Vec::new();
+    let mut lines: Vec<OverlayLine> = Vec::new();
     if run.output_truncated_bytes > 0 {
         let gone = text::bytes(run.output_truncated_bytes);
         lines.push(plain(

@@ -4,12 +4,12 @@ use leasehold_records::{JobState, Outcome};
 use ratatui::buffer::Buffer;
 
 use super::stage::{app, screen, text};
-use crate::app::{App, Overlay, View};
-use crate::model::fixture::Teller;
+use crate::app::{App, OpenOverlay, View};
+use crate::model::fixture::FixtureStore;
 
 /// A cluster in which everything that has a name has this one, among others that are ordinary.
 fn named(name: &str, output: &str) -> (App, u64) {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     let (one, two) = (0x0a11, 0x0b22);
     teller.host(name, one, &[name]);
     let token = teller.join(name, name, name, one);
@@ -37,7 +37,7 @@ fn named(name: &str, output: &str) -> (App, u64) {
 
 #[test]
 fn long_and_wide_names() {
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     let names = [
         "billing/漢字の請求書/とても長い名前のロックです/2026",
         "emoji/🚀🚀👩\u{200d}🔬/👨\u{200d}👩\u{200d}👧\u{200d}👦/☁\u{fe0f}",
@@ -79,11 +79,11 @@ fn assert_nothing_moves(buffer: &Buffer) {
     }
 }
 
-fn overlays() -> [Option<Overlay>; 3] {
+fn overlays() -> [Option<OpenOverlay>; 3] {
     [
         None,
-        Some(Overlay::Describe { top: 0 }),
-        Some(Overlay::Logs { up: 0 }),
+        Some(OpenOverlay::Describe { top: 0 }),
+        Some(OpenOverlay::Logs { up: 0 }),
     ]
 }
 

@@ -4,14 +4,14 @@ use leasehold_lock::KeyValue;
 
 use super::stage::{app, text};
 use crate::app::{App, View};
-use crate::model::fixture::{Teller, kv};
+use crate::model::fixture::{FixtureStore, kv};
 use crate::view::table::made;
 
 const LOCKS: i64 = 10_000;
 
 /// Each lock with a holder and two that wait.
 fn many() -> (App, u64) {
-    let mut teller = Teller::unread();
+    let mut teller = FixtureStore::unread();
     let mut keys: Vec<KeyValue> = Vec::new();
     for lock in 0..LOCKS {
         for entry in 0..3 {

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use leasehold_lock::FeedItem;
 
 use super::stage::{EVENING, app, line, night, screen, text};
-use crate::app::{App, Source, View};
-use crate::fact::Told;
+use crate::app::{App, FactSource, View};
+use crate::fact::FactKind;
 use crate::filter::Filter;
 use crate::keymap::Command;
-use crate::model::fixture::Teller;
+use crate::model::fixture::FixtureStore;
 
 /// The lines that tell: the first ones and the last two.
 fn telling(app: &mut App, now: u64) -> String {
@@ -20,9 +20,9 @@ fn telling(app: &mut App, now: u64) -> String {
     lines.collect::<Vec<_>>().join("\n") + "\n\n"
 }
 
-fn down(teller: &mut Teller) {
+fn down(teller: &mut FixtureStore) {
     let reason = "transport error: tcp connect to 10.0.0.7:2379 refused".into();
-    teller.tell(Told::Keys(FeedItem::Down { reason }));
+    teller.tell(FactKind::Keys(FeedItem::Down { reason }));
     teller.after(12_000);
 }
 
@@ -32,15 +32,15 @@ fn moments() {
     let mut tell = |name: &str, app: &mut App, now: u64| {
         let _ = write!(all, "{name}\n{}", telling(app, now));
     };
-    let (mut loading, now) = app(Teller::unread());
+    let (mut loading, now) = app(FixtureStore::unread());
     tell("loading", &mut loading, now + 3_000);
 
-    let mut teller = Teller::unread();
+    let mut teller = FixtureStore::unread();
     down(&mut teller);
     let (mut never, now) = app(teller);
     tell("never heard", &mut never, now);
 
-    let mut teller = Teller::new();
+    let mut teller = FixtureStore::new();
     teller.healthy();
     let (mut empty, now) = app(teller);
     tell("empty", &mut empty, now);
@@ -90,7 +90,7 @@ fn past() {
     tell("behind", &mut app, now);
     app.model.health = Some(Err("it does not say".into()));
     tell("no health", &mut app, now);
-    app.setup.source = Source::Recording {
+    app.setup.source = FactSource::Recording {
         file: "/var/tmp/incident-2026-01-02.jsonl".into(),
         ended: now,
     };

@@ -8,9 +8,9 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::app::{App, RowKey, Setup, Source, View};
+use crate::app::{App, AppSetup, FactSource, RowKey, View};
 use crate::keymap::Keymap;
-use crate::model::fixture::{BEGAN, Teller};
+use crate::model::fixture::{BEGAN, FixtureStore};
 use crate::theme::{Theme, ThemeName};
 use crate::view::draw;
 
@@ -24,8 +24,8 @@ const HOST_9: i64 = 0x694d_9a3f_4401_0999;
 const CTL: i64 = 0x694d_9a3f_4402_1111;
 
 /// Which hosts there are and what they do.
-pub(super) fn night() -> Teller {
-    let mut teller = Teller::new();
+pub(super) fn night() -> FixtureStore {
+    let mut teller = FixtureStore::new();
     teller.revision = 1_198_800;
     for (host, lease) in [
         ("host-1", HOST_1),
@@ -69,7 +69,7 @@ pub(super) fn night() -> Teller {
 }
 
 /// Short work that is done over and over.
-fn reports(teller: &mut Teller) {
+fn reports(teller: &mut FixtureStore) {
     for round in 0..4 {
         for (host, lease) in [("host-2", HOST_2), ("host-3", HOST_3)] {
             let token = teller.after(2_000).join("report/pdf", "pdf", host, lease);
@@ -93,7 +93,7 @@ fn reports(teller: &mut Teller) {
 }
 
 /// One who waits holds what others wait for.
-fn contention(teller: &mut Teller) {
+fn contention(teller: &mut FixtureStore) {
     let led = teller.join("billing/ledger", "led", "host-1", HOST_1);
     teller.job(
         "led",
@@ -144,7 +144,7 @@ fn contention(teller: &mut Teller) {
     teller.job("old", "host-1", "old/import", JobState::Failed, None);
 }
 
-fn leases(teller: &mut Teller) {
+fn leases(teller: &mut FixtureStore) {
     teller.ttl(HOST_4, 8, 30);
     teller.ttl(HOST_1, 29, 30);
     teller.after(4_000);
@@ -159,14 +159,14 @@ pub(super) fn theme(name: ThemeName) -> Theme {
 }
 
 /// The program in front of a cluster.
-pub(super) fn app(teller: Teller) -> (App, u64) {
-    let setup = Setup {
+pub(super) fn app(teller: FixtureStore) -> (App, u64) {
+    let setup = AppSetup {
         keymap: Keymap::default(),
         env: |_| None,
         theme: theme(ThemeName::Dark),
         mouse: true,
         allow_write: false,
-        source: Source::Store("10.0.0.7:2379".into()),
+        source: FactSource::Store("10.0.0.7:2379".into()),
         operator: "ann@desk".into(),
     };
     (App::new(teller.model, setup), teller.now)
