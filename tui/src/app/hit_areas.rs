@@ -2,7 +2,7 @@
 
 use ratatui::layout::{Position, Rect};
 
-use super::View;
+use super::view::View;
 
 /// Where things were drawn the last time.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,6 +1,6 @@
 //! What can cover a view: a line to type into, the help, the palette, a description, a question.
 
-use super::AdminOrder;
+use super::admin_order::AdminOrder;
 use crate::keymap::Command;
 
 /// The longest text that can be typed.

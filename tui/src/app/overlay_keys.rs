@@ -2,8 +2,9 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::overlay::matches;
-use super::{App, AppEffect, OpenOverlay, TextInput};
+use super::app_state::App;
+use super::effect::AppEffect;
+use super::overlay::{OpenOverlay, TextInput, matches};
 use crate::filter::Filter;
 use crate::keymap::Command;
 

@@ -46,7 +46,7 @@ fn grow(
         if out.len() >= MOST {
             return;
         }
-        let held = world.blame.holds(&entry.who);
+        let held = world.held_locks.holds(&entry.who);
         out.push(QueueBranch {
             depth,
             lock: lock.name.clone(),

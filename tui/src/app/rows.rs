@@ -2,40 +2,21 @@
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use super::{App, RowKey, SortOrder, View, tree};
-use crate::model::{LockRow, LockState, Model, ObservedLock, SessionBrief};
+use super::app_state::App;
+use super::list::RowKey;
+use super::queue_tree::tree;
+use super::rows_fingerprint::{RowsFingerprint, RowsQuery};
+use super::state_counts::StateCounts;
+use super::view::View;
+use crate::model::{LockRow, Model, ObservedLock, SessionBrief};
 
 /// What is sorted by time is sorted anew this often, in milliseconds.
 const RESORT: u64 = 1_000;
-/// Leases that are asked about at a time.
-const WANTED: usize = 128;
-
 /// With more locks than this, rows are made anew no more often than each [`PAUSE`]: it takes longer than a frame.
 const SMALL: usize = 1_000;
 /// In milliseconds.
 const PAUSE: u64 = 500;
-
-/// What rows were made from: while it is the same, so are they.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct RowsFingerprint {
-    asked: RowsQuery,
-    version: u64,
-    events: u64,
-    second: u64,
-}
-
-/// What somebody asked to see. When this changes, rows change at once.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct RowsQuery {
-    view: Option<View>,
-    filter: String,
-    sort: Option<SortOrder>,
-    lock: Option<Arc<str>>,
-    /// The moment, if it is not the present.
-    moment: Option<u64>,
-}
 
 impl App {
     /// Brings the rows of the view up to date.
@@ -238,87 +219,5 @@ fn rank(column: &str, row: &LockRow<'_>) -> u64 {
         "OLDEST" => or_least(row.oldest()),
         "FENCE" => or_least(row.token().and_then(|token| u64::try_from(token).ok())),
         _ => 0,
-    }
-}
-
-/// The leases that should be asked about. Those on the screen first, then holders whose time runs out.
-pub(super) fn wanted(app: &App, now: u64) -> Vec<i64> {
-    let shown = app.shown(now);
-    let mut wanted = Vec::new();
-    if !shown.is_live {
-        return wanted;
-    }
-    let mut want = |lease: i64| {
-        if lease != 0 && wanted.len() < WANTED && !wanted.contains(&lease) {
-            wanted.push(lease);
-        }
-    };
-    let list = app.list();
-    let end = list.len().min(list.top() + list.height().max(1));
-    let selected = app.selected_lock(now).or_else(|| app.lock.clone());
-    for row in &list.rows()[list.top().min(end)..end] {
-        match row {
-            RowKey::Lock(lock) => {
-                let holder = shown.world.locks.get(lock).and_then(|lock| lock.holder());
-                if let Some(holder) = holder {
-                    want(holder.lease);
-                }
-            }
-            RowKey::Entry(lock, key) => {
-                let queue = shown.world.locks.get(lock).map(|lock| &lock.queue);
-                let entry = queue.and_then(|queue| queue.iter().find(|e| e.key == *key));
-                if let Some(entry) = entry {
-                    want(entry.lease);
-                }
-            }
-            RowKey::Session(lease) => want(*lease),
-            RowKey::Job(..) | RowKey::Event(_) => {}
-        }
-    }
-    if let Some(lock) = selected.and_then(|lock| shown.world.locks.get(&lock)) {
-        lock.queue
-            .iter()
-            .take(16)
-            .for_each(|entry| want(entry.lease));
-    }
-    for lock in shown.world.locks.values() {
-        if let Some(holder) = lock.holder()
-            && app
-                .model
-                .leases
-                .ttl(holder.lease, now)
-                .is_some_and(|ttl| ttl.is_due())
-        {
-            want(holder.lease);
-        }
-    }
-    wanted
-}
-
-/// How many locks are in which state, for the header.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StateCounts {
-    pub(crate) locks: usize,
-    pub(crate) held: usize,
-    pub(crate) waiting: usize,
-    pub(crate) expiring: usize,
-    pub(crate) takeover: usize,
-}
-
-impl App {
-    /// How many locks are in which state, whatever the filter is, as of the last refresh.
-    pub(crate) const fn counts(&self) -> StateCounts {
-        self.counts
-    }
-}
-
-impl StateCounts {
-    /// Counts one that somebody holds.
-    fn add(&mut self, row: &LockRow<'_>) {
-        self.locks += 1;
-        self.held += 1;
-        self.waiting += row.waiters;
-        self.expiring += usize::from(row.state == LockState::Expiring);
-        self.takeover += usize::from(row.state == LockState::Takeover);
     }
 }

@@ -1,6 +1,6 @@
 //! By what a view's rows are in order.
 
-use super::View;
+use super::view::View;
 
 /// A column, and the direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

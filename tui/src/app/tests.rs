@@ -6,8 +6,11 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use leasehold_records::{Deed, JobState};
 
 use super::*;
+use crate::fact::Fact;
 use crate::fact::FactKind;
+use crate::keymap::Keymap;
 use crate::model::fixture::FixtureStore;
+use crate::theme::Theme;
 use crate::theme::ThemeName;
 
 struct TestApp {
@@ -350,7 +353,7 @@ fn the_leases_on_the_screen_and_those_that_run_out_are_asked_about() {
     }
     teller.ttl(149, 3, 10);
     let desk = TestApp::new(teller, false);
-    let wanted = desk.app.wanted(desk.now);
+    let wanted = desk.app.wanted_leases(desk.now);
     for lease in [1, 2, 3, 149] {
         assert!(wanted.contains(&lease), "{lease} of {wanted:?}");
     }

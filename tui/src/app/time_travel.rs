@@ -1,6 +1,7 @@
 //! Keys that change the moment that is shown.
 
-use super::{App, FactSource};
+use super::app_state::App;
+use super::setup::FactSource;
 use crate::keymap::Command;
 
 /// How far a long jump through time goes, in milliseconds.

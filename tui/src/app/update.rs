@@ -3,7 +3,12 @@
 use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent, MouseEventKind};
 use leasehold_records::Deed;
 
-use super::{App, AppEffect, OpenOverlay, RowKey, TextInput, View};
+use super::admin_plan::plan_order;
+use super::app_state::App;
+use super::effect::AppEffect;
+use super::list::RowKey;
+use super::overlay::{OpenOverlay, TextInput};
+use super::view::View;
 use crate::filter::Filter;
 use crate::keymap::Command;
 use crate::theme::Theme;
@@ -115,12 +120,12 @@ impl App {
             }
             Command::ClearFilter => self.filter = Filter::default(),
             Command::Sort => {
-                let sort = &mut self.sorts[self.view.at()];
+                let sort = &mut self.sorts[self.view.index()];
                 *sort = sort.next(self.view);
                 self.hold_until = 0;
             }
             Command::ReverseSort => {
-                let sort = &mut self.sorts[self.view.at()];
+                let sort = &mut self.sorts[self.view.index()];
                 *sort = sort.reversed();
                 self.hold_until = 0;
             }
@@ -135,7 +140,7 @@ impl App {
 
     /// Commands that change the view.
     fn go(&mut self, command: Command, now: u64) -> bool {
-        let at = self.view.at();
+        let at = self.view.index();
         let count = View::ALL.len();
         let view = match command {
             Command::ViewLocks => View::Locks,
@@ -303,7 +308,7 @@ impl App {
     }
 
     fn ask(&mut self, deed: Deed, now: u64) {
-        match self.order(deed, now) {
+        match plan_order(self, deed, now) {
             Ok(order) => {
                 let typing = TextInput::default();
                 self.overlay = Some(OpenOverlay::Confirm { order, typing });

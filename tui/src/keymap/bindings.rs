@@ -7,11 +7,11 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::errors::SettingsFinding;
+use super::command::Command;
+use super::errors::{SettingsFinding, shown};
 use super::key::{BadKey, KeyPress};
-use super::settings::shown;
+use super::key_table::{Keymap, fixed};
 use super::suggest::nearest;
-use super::{Command, Keymap, fixed};
 
 /// What the file says so far.
 #[derive(Debug, Default)]

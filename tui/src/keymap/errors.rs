@@ -155,6 +155,15 @@ fn last(text: &str) -> String {
     format!("{cut}{}", printable::line(kept).replace('\t', " "))
 }
 
+/// `text` for use inside a message: printable and short.
+pub(super) fn shown(text: &str) -> String {
+    /// Names that anybody means are shorter.
+    const LONGEST: usize = 40;
+    let kept: String = text.chars().take(LONGEST).collect();
+    let cut = if kept.len() < text.len() { "…" } else { "" };
+    format!("{}{cut}", printable::line(&kept).replace('\t', " "))
+}
+
 impl std::error::Error for SettingsErrors {}
 
 impl fmt::Display for SettingsErrors {

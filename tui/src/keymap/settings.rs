@@ -14,14 +14,14 @@
 use std::ops::Range;
 
 use clap::ValueEnum;
-use leasehold_records::printable;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
 use super::bindings::KeyBindings;
-use super::errors::{SettingsErrors, SettingsFinding};
+use super::command::Command;
+use super::errors::{SettingsErrors, SettingsFinding, shown};
+use super::key_table::Keymap;
 use super::suggest::nearest;
-use super::{Command, Keymap};
 use crate::theme::ThemeName;
 
 /// What may stand at the top of the file.
@@ -185,13 +185,4 @@ fn line_of(text: &str, offset: usize) -> usize {
     text[..text.floor_char_boundary(offset)]
         .matches('\n')
         .count()
-}
-
-/// `text` for use inside a message: printable and short.
-pub(super) fn shown(text: &str) -> String {
-    /// Names that anybody means are shorter.
-    const LONGEST: usize = 40;
-    let kept: String = text.chars().take(LONGEST).collect();
-    let cut = if kept.len() < text.len() { "…" } else { "" };
-    format!("{}{cut}", printable::line(&kept).replace('\t', " "))
 }

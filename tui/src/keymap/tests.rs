@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 
-use crossterm::event::{KeyCode, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use insta::assert_snapshot;
 
+use super::key::KeyPress;
+use super::key_table::FIXED;
 use super::*;
 use crate::theme::ThemeName;
 

@@ -9,8 +9,10 @@ use leasehold_records::{Deed, DeedRecord};
 use super::event::EventKind;
 use super::history::{HistoryStep, TenancyChange};
 use super::lock::{LeaveReason, LockTenancy};
+use super::queue_entry::QueueEntry;
+use super::scope::KeyKind;
 use super::store_item::StoreItem;
-use super::{KeyKind, Model, QueueEntry, StoreLink};
+use super::store_model::{Model, StoreLink};
 use crate::fact::{Fact, FactKind};
 
 /// A deed explains what happens within this many milliseconds after it.

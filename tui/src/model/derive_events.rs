@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use leasehold_records::{JobState, Outcome};
 
-use super::Model;
 use super::event::{EventKind, StoreEvent};
 use super::history::HistoryStep;
 use super::lock::LeaveReason;
 use super::store_item::StoreItem;
+use super::store_model::Model;
 
 impl Model {
     /// Something that comes with the next step.

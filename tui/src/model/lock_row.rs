@@ -6,7 +6,8 @@ use leasehold_records::JobState;
 
 use super::lease::LeaseTtl;
 use super::lock::{LeaveReason, ObservedLock};
-use super::{Model, QueueEntry, ShownMoment};
+use super::queue_entry::QueueEntry;
+use super::store_model::{Model, ShownMoment};
 
 /// How long after a takeover a lock says so, in milliseconds.
 const TAKEOVER_SHOWN: u64 = 15_000;

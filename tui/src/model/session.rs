@@ -4,8 +4,12 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::entry_owner::EntryOwner;
 use super::lease::LeaseTtl;
-use super::{EntryOwner, LiveHost, Model, ObservedLock, QueueEntry, ShownMoment};
+use super::lock::ObservedLock;
+use super::queue_entry::QueueEntry;
+use super::store_item::LiveHost;
+use super::store_model::{Model, ShownMoment};
 
 /// A lease and what it carries.
 #[derive(Clone, Debug)]

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use leasehold_records::{DeedRecord, JobRecord, RunKey, RunRecord};
 
+use super::held_locks::HeldLocks;
 use super::lease_locks::LeaseLocks;
 use super::lock::{LockTenancy, ObservedLock};
 use super::scope::{KeyKind, KeyScope};
 use super::store_item::{LiveHost, StoreItem};
-use super::wait_graph::HeldLocks;
 
 /// Everything there is, at one moment.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) struct StoreState {
     /// By key.
     pub(crate) deeds: BTreeMap<String, Arc<DeedRecord>>,
     /// Who blocks whom.
-    pub(crate) blame: HeldLocks,
+    pub(crate) held_locks: HeldLocks,
     /// What goes with a lease.
     pub(crate) carried: LeaseLocks,
     /// Counts changes, so that what is derived from it can be kept.
@@ -102,7 +102,7 @@ impl StoreState {
             found.put(entry);
         }
         let (from, to) = (before.as_ref(), found.holder());
-        self.blame.passes(
+        self.held_locks.passes(
             &found.name,
             from.map(|entry| &entry.who),
             to.map(|entry| &entry.who),

@@ -291,7 +291,7 @@ fn a_holder_that_waits_elsewhere_is_blamed_for_both_and_a_cycle_is_seen() {
     teller.join_other("x", 4);
     let blocked = |teller: &FixtureStore, lock: &str| {
         let world = teller.model.shown(0).world;
-        world.blame.blocked(world, &full(lock))
+        blocked_by(world, &full(lock))
     };
     let found = blocked(&teller, "y");
     assert_eq!((found.waiters, found.locks), (3, 2));
@@ -327,7 +327,7 @@ fn is_kept_right(teller: &FixtureStore) {
             anew.put(&model.scope, &entry.key, Some(item));
         }
     }
-    assert_eq!(shown.world.blame, anew.blame);
+    assert_eq!(shown.world.held_locks, anew.held_locks);
     assert_eq!(shown.world.carried, anew.carried);
 
     let rows = model.sessions(shown);

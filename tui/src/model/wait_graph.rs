@@ -1,22 +1,12 @@
-//! Who blocks whom, across locks: a waiter may itself hold what others wait for.
-//!
-//! An actor is what [`EntryOwner`] names: a job of ours on a host, or another client's lease. The world keeps it as
-//! holders come and go: of many locks it would take longer than a frame to make it anew.
+//! Waiters across locks: a waiter may itself hold what others wait for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{EntryOwner, StoreState};
+use super::store_state::StoreState;
 
 /// Locks that are followed from one; more than that nobody reads.
 const FOLLOWED: usize = 10_000;
-
-/// Who holds what.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct HeldLocks {
-    /// Each list in order.
-    holds: HashMap<EntryOwner, Vec<Arc<str>>>,
-}
 
 /// What a lock's holder stands in the way of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,64 +20,34 @@ pub(crate) struct BlockedLocks {
     pub(crate) cycle: Vec<Arc<str>>,
 }
 
-impl HeldLocks {
-    /// The lock has passed from one holder to another; or there was none, or there is none.
-    pub(super) fn passes(
-        &mut self,
-        lock: &Arc<str>,
-        from: Option<&EntryOwner>,
-        to: Option<&EntryOwner>,
-    ) {
-        if from == to {
-            return;
-        }
-        if let Some(who) = from
-            && let Some(held) = self.holds.get_mut(who)
+/// What the holder of `lock` stands in the way of.
+pub(crate) fn blocked_by(world: &StoreState, lock: &str) -> BlockedLocks {
+    let mut found = BlockedLocks::default();
+    let Some(first) = world.locks.get(lock) else {
+        return found;
+    };
+    let mut seen: HashSet<&str> = HashSet::from([&*first.name]);
+    // Each with who came before it, to tell a cycle.
+    let mut trail: Vec<(&Arc<str>, Option<usize>)> = vec![(&first.name, None)];
+    let mut at = 0;
+    while let Some(&(name, _)) = trail.get(at) {
+        let waiters = world.locks.get(name).map_or(&[][..], |lock| lock.waiters());
+        found.locks += 1;
+        found.waiters += waiters.len();
+        for held in waiters
+            .iter()
+            .flat_map(|waiter| world.held_locks.holds(&waiter.who))
         {
-            held.retain(|name| name != lock);
-            if held.is_empty() {
-                self.holds.remove(who);
+            if found.cycle.is_empty() && leads_to(&trail, at, held) {
+                found.cycle = path(&trail, at, held);
+            }
+            if trail.len() < FOLLOWED && seen.insert(held) {
+                trail.push((held, Some(at)));
             }
         }
-        if let Some(who) = to {
-            let held = self.holds.entry(who.clone()).or_default();
-            if let Err(at) = held.binary_search(lock) {
-                held.insert(at, lock.clone());
-            }
-        }
+        at += 1;
     }
-
-    /// The full names of the locks that `who` holds.
-    pub(crate) fn holds(&self, who: &EntryOwner) -> &[Arc<str>] {
-        self.holds.get(who).map_or(&[], Vec::as_slice)
-    }
-
-    /// What the holder of `lock` stands in the way of.
-    pub(crate) fn blocked(&self, world: &StoreState, lock: &str) -> BlockedLocks {
-        let mut found = BlockedLocks::default();
-        let Some(first) = world.locks.get(lock) else {
-            return found;
-        };
-        let mut seen: HashSet<&str> = HashSet::from([&*first.name]);
-        // Each with who came before it, to tell a cycle.
-        let mut trail: Vec<(&Arc<str>, Option<usize>)> = vec![(&first.name, None)];
-        let mut at = 0;
-        while let Some(&(name, _)) = trail.get(at) {
-            let waiters = world.locks.get(name).map_or(&[][..], |lock| lock.waiters());
-            found.locks += 1;
-            found.waiters += waiters.len();
-            for held in waiters.iter().flat_map(|waiter| self.holds(&waiter.who)) {
-                if found.cycle.is_empty() && leads_to(&trail, at, held) {
-                    found.cycle = path(&trail, at, held);
-                }
-                if trail.len() < FOLLOWED && seen.insert(held) {
-                    trail.push((held, Some(at)));
-                }
-            }
-            at += 1;
-        }
-        found
-    }
+    found
 }
 
 /// Whether `name` is on the way from the first lock to the one at `at`.

@@ -95,7 +95,7 @@ pub(crate) async fn run(
                 draw(&mut screen, app)?;
                 (drawn, is_dirty) = (Instant::now(), false);
                 if let ScreenFeed::Live { live, .. } = feed {
-                    live.want(app.wanted(now()));
+                    live.want(app.wanted_leases(now()));
                 }
                 Vec::new()
             }

@@ -17,7 +17,7 @@ pub(super) async fn execute(
     operator: &str,
     order: AdminOrder,
 ) -> Result<String, String> {
-    let at = super::now();
+    let at = super::clock::now();
     let record = DeedRecord {
         deed: order.deed,
         by: operator.to_owned(),

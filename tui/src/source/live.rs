@@ -123,12 +123,12 @@ struct LiveTasks {
 
 impl LiveTasks {
     async fn tell(&self, told: FactKind) -> bool {
-        let at = super::now();
+        let at = super::clock::now();
         self.out.send(Fact { at, told }).await.is_ok()
     }
 
     async fn keys(self) {
-        let mut feed = super::feed(&self.locks, &self.scope);
+        let mut feed = super::key_feed::feed(&self.locks, &self.scope);
         while let Some(item) = feed.next().await {
             if !self.tell(FactKind::Keys(item)).await {
                 return;

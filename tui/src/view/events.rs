@@ -9,9 +9,10 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::layout::{inside, window};
 use super::scene::ViewScene;
 use super::table::{FittedTable, TableCell, TableColumn};
-use super::{empty, inside, paint, pane, window};
+use super::{empty, paint, pane};
 use crate::app::{App, RowKey};
 use crate::model::StoreEvent;
 use crate::text;

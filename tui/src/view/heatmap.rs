@@ -12,10 +12,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::layout::{inside, window};
 use super::paint::{self, TextPiece};
 use super::scene::ViewScene;
 use super::table;
-use super::{cells, empty, inside, locks, pane, window};
+use super::{cells, empty, locks, pane};
 use crate::app::{App, RowKey};
 use crate::text;
 

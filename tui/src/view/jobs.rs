@@ -12,10 +12,11 @@ use leasehold_records::{JobRecord, RunRecord};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
+use super::layout::{inside, window};
 use super::paint::{self, TextPage, TextPiece};
 use super::scene::{self, ViewScene};
 use super::table::{FittedTable, TableCell, TableColumn};
-use super::{cells, empty, inside, pane, window};
+use super::{cells, empty, pane};
 use crate::app::{App, RowKey};
 use crate::text;
 

@@ -13,9 +13,10 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
+use super::layout::{inside, window};
 use super::scene::ViewScene;
 use super::table::{FittedTable, TableCell, TableColumn};
-use super::{cells, empty, events, inside, paint, pane, queue_pane, run_pane, window};
+use super::{cells, empty, events, paint, pane, queue_pane, run_pane};
 use crate::app::{App, RowKey};
 use crate::model::{LockRow, ObservedLock};
 use crate::text;

@@ -18,11 +18,12 @@ use std::sync::Arc;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
+use super::layout::{inside, window};
 use super::line_parts::LineParts;
 use super::paint;
 use super::scene::ViewScene;
 use super::table::{FittedTable, TableCell, TableColumn};
-use super::{cells, empty, inside, pane, queue_pane, window};
+use super::{cells, empty, pane, queue_pane};
 use crate::app::{App, QueueBranch, RowKey, tree};
 use crate::model::ObservedLock;
 use crate::text;

@@ -17,7 +17,7 @@ use ratatui::layout::Rect;
 use super::paint::{self, TextPage, TextPiece};
 use super::scene::ViewScene;
 use super::{cells, pane};
-use crate::model::{ObservedLock, QueueEntry};
+use crate::model::{ObservedLock, QueueEntry, blocked_by};
 use crate::text;
 
 /// Entries that the one line names.
@@ -158,7 +158,7 @@ pub(super) fn also_holds(
     if place == 0 {
         return None;
     }
-    let held = scene.shown.world.blame.holds(&entry.who);
+    let held = scene.shown.world.held_locks.holds(&entry.who);
     let others: Vec<&Arc<str>> = held.iter().filter(|held| **held != lock.name).collect();
     let first = others.first()?;
     let locks = &scene.shown.world.locks;
@@ -183,7 +183,7 @@ pub(super) fn also_holds(
 pub(super) fn blast(scene: &ViewScene<'_>, lock: &str) -> Vec<TextPiece> {
     let theme = scene.theme;
     let world = scene.shown.world;
-    let blocked = world.blame.blocked(world, lock);
+    let blocked = blocked_by(world, lock);
     let waiters = text::count(blocked.waiters as u64);
     let locks = text::count(blocked.locks as u64);
     let s = |count: usize| if count == 1 { "" } else { "s" };

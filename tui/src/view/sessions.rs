@@ -12,10 +12,11 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
+use super::layout::{inside, window};
 use super::paint::{self, TextPage, TextPiece};
 use super::scene::ViewScene;
 use super::table::{FittedTable, TableCell, TableColumn};
-use super::{cells, empty, inside, pane, window};
+use super::{cells, empty, pane};
 use crate::app::{App, RowKey};
 use crate::model::{QueueEntry, SessionRow};
 use crate::text;

@@ -4,8 +4,12 @@ use leasehold_records::printable;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::super::paint::TextPage;
+use super::super::paint::TextPiece;
+use super::super::pane;
+use super::super::scene::ViewScene;
 use super::super::{footer, paint};
-use super::{TextPage, ViewScene, middle, pane};
+use super::scroll::middle;
 use crate::app::{AdminOrder, TextInput};
 
 const WIDTH: u16 = 76;
@@ -41,8 +45,8 @@ pub(super) fn render(
         ("by   ", printable::line(&scene.app.setup.operator)),
     ] {
         let pieces = [
-            super::TextPiece::new(format!(" {name} "), theme.dim),
-            super::TextPiece::new(text, theme.text),
+            TextPiece::new(format!(" {name} "), theme.dim),
+            TextPiece::new(text, theme.text),
         ];
         page.line(&pieces);
     }

@@ -4,8 +4,11 @@ use leasehold_records::{JobRecord, RunRecord, printable};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::super::layout::inside;
+use super::super::paint::TextPiece;
+use super::super::scene::ViewScene;
 use super::super::{cells, paint, queue_pane, scene, sessions};
-use super::{OverlayLine, TextPiece, ViewScene, inside, plain, scrolled};
+use super::scroll::{OverlayLine, plain, scrolled};
 use crate::app::RowKey;
 use crate::model::{LeaveReason, ObservedLock, QueueEntry, StoreEvent};
 use crate::text;

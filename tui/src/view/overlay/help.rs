@@ -3,7 +3,10 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::{OverlayLine, TextPiece, ViewScene, inside, middle, plain, scrolled};
+use super::super::layout::inside;
+use super::super::paint::TextPiece;
+use super::super::scene::ViewScene;
+use super::scroll::{OverlayLine, middle, plain, scrolled};
 use crate::keymap::{Command, CommandGroup};
 use crate::text;
 

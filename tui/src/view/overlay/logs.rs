@@ -3,8 +3,10 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::super::layout::inside;
+use super::super::scene::ViewScene;
 use super::super::{paint, scene};
-use super::{OverlayLine, ViewScene, inside, plain, scrolled};
+use super::scroll::{OverlayLine, plain, scrolled};
 use crate::text;
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, up: usize) {

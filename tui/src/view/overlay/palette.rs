@@ -4,7 +4,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use super::super::footer;
-use super::{TextPage, TextPiece, ViewScene, middle, pane};
+use super::super::paint::{TextPage, TextPiece};
+use super::super::pane;
+use super::super::scene::ViewScene;
+use super::scroll::middle;
 use crate::app::{TextInput, matches};
 use crate::text;
 
