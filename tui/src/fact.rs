@@ -8,7 +8,7 @@ use leasehold_lock::{FeedItem, Health};
 pub(crate) struct Fact {
     /// Unix milliseconds.
     pub(crate) at: u64,
-    pub(crate) told: FactKind,
+    pub(crate) kind: FactKind,
 }
 
 /// What can be told.

@@ -16,7 +16,7 @@ mod words;
 use regex::{Regex, RegexBuilder};
 use thiserror::Error;
 
-use words::{FilterWord, WordForm, words};
+use words::{FilterWord, WordForm, split_words};
 
 /// What one compiled pattern may take, in bytes: far above what anybody types.
 const PATTERN_BYTES: usize = 1 << 20;
@@ -61,7 +61,7 @@ impl Filter {
     pub(crate) fn parse(text: &str) -> Result<Self, FilterError> {
         let mut terms = Vec::new();
         let mut by_letters = false;
-        for word in words(text) {
+        for word in split_words(text) {
             match word.text {
                 "" => {}
                 "-f" if !word.inverse => by_letters = true,

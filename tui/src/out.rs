@@ -7,7 +7,7 @@ mod once;
 mod stream;
 
 pub use once::OutputFormat;
-pub(crate) use once::once;
+pub(crate) use once::print_locks;
 pub(crate) use stream::StreamLine;
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::fact::{Fact, FactKind};
 use crate::filter::Filter;
 use crate::keymap::{Command, DashboardSettings, Keymap};
 use crate::model::{KeyScope, Model};
-use crate::source::read;
+use crate::source::read_recording;
 use crate::theme::{Theme, ThemeName};
 use crate::view::draw;
 
@@ -110,8 +110,8 @@ impl FrameBench {
             .zip(1..)
             .map(|(lock, create)| entry(&root, lock, create))
             .collect();
-        let told = FactKind::Keys(FeedItem::Reading { revision, keys });
-        model.take(Fact { at: NOW, told });
+        let kind = FactKind::Keys(FeedItem::Reading { revision, keys });
+        model.apply(Fact { at: NOW, kind });
         let health = Health {
             version: "3.5.1".into(),
             members: 3,
@@ -119,11 +119,11 @@ impl FrameBench {
             revision,
             ..Health::default()
         };
-        let told = FactKind::Health(Ok(health));
-        model.take(Fact { at: NOW, told });
+        let kind = FactKind::Health(Ok(health));
+        model.apply(Fact { at: NOW, kind });
         for lease in 1..=i64::from(locks) {
-            let told = FactKind::Ttl(lease, Some((29, 30)));
-            model.take(Fact { at: NOW, told });
+            let kind = FactKind::Ttl(lease, Some((29, 30)));
+            model.apply(Fact { at: NOW, kind });
         }
         Self {
             app: App::new(model, setup()),
@@ -182,8 +182,8 @@ impl FrameBench {
             now: frame.is_multiple_of(2).then_some(key),
         };
         let (revision, changes) = (self.revision, vec![change]);
-        let told = FactKind::Keys(FeedItem::Changes { revision, changes });
-        self.app.take(Fact { at: self.now, told });
+        let kind = FactKind::Keys(FeedItem::Changes { revision, changes });
+        self.app.apply(Fact { at: self.now, kind });
     }
 }
 
@@ -229,13 +229,13 @@ pub fn filter(text: &str, field: &str) -> Option<bool> {
 ///
 /// It is not a recording that can be shown.
 pub fn recording(file: &Path) -> Result<usize, String> {
-    let recording = read(file).map_err(|error| error.to_string())?;
+    let recording = read_recording(file).map_err(|error| error.to_string())?;
     let count = recording.facts.len();
     let mut app = App::new(Model::new(recording.scope), setup());
     let mut now = 0;
     for fact in recording.facts {
         now = now.max(fact.at);
-        app.take(fact);
+        app.apply(fact);
     }
     let mut terminal = terminal();
     for view in View::ALL {

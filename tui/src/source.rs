@@ -10,4 +10,4 @@ pub(crate) use clock::now;
 pub(crate) use key_feed::feed;
 pub(crate) use live::LiveSource;
 pub use recording::RecordingError;
-pub(crate) use recording::{Recorder, read};
+pub(crate) use recording::{Recorder, read_recording};

@@ -69,7 +69,7 @@ struct Drawing {
 }
 
 /// The picture of a drawn buffer, with a title for those who do not see it.
-pub(crate) fn svg(buffer: &Buffer, title: &str) -> String {
+pub(crate) fn render(buffer: &Buffer, title: &str) -> String {
     let mut drawing = Drawing::default();
     for y in 0..buffer.area.height {
         drawing.line(buffer, y);

@@ -105,7 +105,7 @@ impl Theme {
         if !of("NO_COLOR").is_empty() || of("TERM") == "dumb" {
             return Self::mono();
         }
-        let depth = ColorDepth::of(&of("COLORTERM"), &of("TERM"));
+        let depth = ColorDepth::detect(&of("COLORTERM"), &of("TERM"));
         match name {
             ThemeName::Mono => Self::mono(),
             ThemeName::Light => Self::light(depth),
@@ -266,7 +266,7 @@ impl Theme {
 
 impl ColorDepth {
     /// What `COLORTERM` and `TERM` promise.
-    fn of(colorterm: &str, term: &str) -> Self {
+    fn detect(colorterm: &str, term: &str) -> Self {
         let promised = matches!(colorterm, "truecolor" | "24bit")
             || term.contains("256color")
             || term.ends_with("-direct");

@@ -54,10 +54,10 @@ type Target = (Arc<str>, Arc<str>, usize, Arc<QueueEntry>);
 
 /// The entry that a deed is about: the selected one, or the holder of the selected lock.
 fn target(app: &App, deed: Deed, now: u64) -> Result<Target, String> {
-    let world = app.shown(now).world;
+    let state = app.shown(now).state;
     let nothing = || "nothing is selected that this could be done to".to_owned();
     let name = app.selected_lock(now).ok_or_else(nothing)?;
-    let lock = world.locks.get(&name).ok_or_else(nothing)?;
+    let lock = state.locks.get(&name).ok_or_else(nothing)?;
     let place = match app.list().selected() {
         Some(RowKey::Entry(_, key)) => {
             let place = lock.queue.iter().position(|entry| entry.key == *key);

@@ -36,12 +36,12 @@ pub(crate) struct App {
     /// Until when rows keep their places, because somebody moves among them.
     pub(super) hold_until: u64,
     /// What the rows were made from.
-    pub(super) stamp: RowsFingerprint,
+    pub(super) fingerprint: RowsFingerprint,
     /// When they were, in Unix milliseconds.
-    pub(super) refreshed: u64,
+    pub(super) refreshed_at: u64,
     pub(super) counts: StateCounts,
     /// Where things were drawn, for the mouse; whoever draws says so.
-    pub(crate) spots: HitAreas,
+    pub(crate) hit_areas: HitAreas,
     /// Whether a recording plays, and since when at which moment.
     pub(crate) playing: Option<(u64, u64)>,
 }
@@ -61,10 +61,10 @@ impl App {
             follow: false,
             note: None,
             hold_until: 0,
-            stamp: RowsFingerprint::default(),
-            refreshed: 0,
+            fingerprint: RowsFingerprint::default(),
+            refreshed_at: 0,
             counts: StateCounts::default(),
-            spots: HitAreas::default(),
+            hit_areas: HitAreas::default(),
             playing: None,
         }
     }
@@ -100,7 +100,7 @@ impl App {
         match self.list().selected()? {
             RowKey::Lock(lock) | RowKey::Entry(lock, _) => Some(lock.clone()),
             RowKey::Job(job, host) => {
-                let mut jobs = self.shown(now).world.jobs.values();
+                let mut jobs = self.shown(now).state.jobs.values();
                 let job = jobs.find(|record| record.job == *job && record.host == *host)?;
                 Some(self.model.scope.root().lock(&job.lock).into())
             }
@@ -114,7 +114,7 @@ impl App {
             return Some((job.clone(), host.clone()));
         }
         let lock = self.selected_lock(now)?;
-        let queue = &self.shown(now).world.locks.get(&lock)?.queue;
+        let queue = &self.shown(now).state.locks.get(&lock)?.queue;
         let entry = match self.list().selected() {
             Some(RowKey::Entry(_, key)) => queue.iter().find(|entry| entry.key == *key)?,
             _ => queue.first()?,
@@ -126,8 +126,8 @@ impl App {
     }
 
     /// Takes a fact in.
-    pub(crate) fn take(&mut self, fact: Fact) {
-        if let FactKind::Answer(answer) = &fact.told {
+    pub(crate) fn apply(&mut self, fact: Fact) {
+        if let FactKind::Answer(answer) = &fact.kind {
             let (text, is_bad) = match answer {
                 Ok(text) => (text.clone(), false),
                 Err(text) => (text.clone(), true),
@@ -138,10 +138,10 @@ impl App {
                 at: fact.at,
             });
         }
-        self.model.take(fact);
+        self.model.apply(fact);
     }
 
-    pub(super) fn say(&mut self, now: u64, text: impl Into<String>) {
+    pub(super) fn notify(&mut self, now: u64, text: impl Into<String>) {
         self.note = Some(StatusNote {
             text: text.into(),
             is_bad: false,
@@ -150,7 +150,7 @@ impl App {
     }
 
     /// Says that something is not as it should be.
-    pub(crate) fn complain(&mut self, now: u64, text: impl Into<String>) {
+    pub(crate) fn warn(&mut self, now: u64, text: impl Into<String>) {
         self.note = Some(StatusNote {
             text: text.into(),
             is_bad: true,

@@ -98,7 +98,7 @@ pub(crate) enum OpenOverlay {
 }
 
 /// The commands that a palette shows for what is typed.
-pub(crate) fn matches(typed: &str, allow_write: bool) -> Vec<Command> {
+pub(crate) fn matching_commands(typed: &str, allow_write: bool) -> Vec<Command> {
     let typed = typed.to_lowercase();
     let mut found: Vec<Command> = Command::ALL
         .iter()
@@ -140,12 +140,12 @@ mod tests {
 
     #[test]
     fn the_palette_finds_by_name_and_by_description_and_hides_what_may_not_be_done() {
-        assert_eq!(matches("view-heat", false), [Command::ViewHeatmap]);
+        assert_eq!(matching_commands("view-heat", false), [Command::ViewHeatmap]);
         assert!(
-            matches("lease", false)
+            matching_commands("lease", false)
                 .iter()
                 .all(|command| !command.writes())
         );
-        assert!(matches("revoke", true).contains(&Command::RevokeLease));
+        assert!(matching_commands("revoke", true).contains(&Command::RevokeLease));
     }
 }

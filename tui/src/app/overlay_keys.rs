@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::app_state::App;
 use super::effect::AppEffect;
-use super::overlay::{OpenOverlay, TextInput, matches};
+use super::overlay::{OpenOverlay, TextInput, matching_commands};
 use crate::filter::Filter;
 use crate::keymap::Command;
 
@@ -21,14 +21,14 @@ impl App {
     }
 
     /// What has been typed applies at once, where it can.
-    pub(super) fn typed(&mut self, now: u64) {
+    pub(super) fn apply_input(&mut self, now: u64) {
         match &mut self.overlay {
             Some(OpenOverlay::Filter { typing, .. }) => match Filter::parse(&typing.text()) {
                 Ok(filter) => {
                     self.filter = filter;
                     self.note = None;
                 }
-                Err(error) => self.complain(now, error.to_string()),
+                Err(error) => self.warn(now, error.to_string()),
             },
             Some(OpenOverlay::Palette { at, .. }) => *at = 0,
             _ => {}
@@ -71,17 +71,17 @@ impl App {
             }
             _ => return Vec::new(),
         };
-        self.wheel(by, now);
+        self.scroll(by, now);
         Vec::new()
     }
 
     pub(super) fn typing_key(&mut self, key: KeyEvent, now: u64) -> Vec<AppEffect> {
         if key.code == KeyCode::Enter {
-            return self.entered(now);
+            return self.confirm_input(now);
         }
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         if let Some(OpenOverlay::Palette { typing, at }) = &mut self.overlay {
-            let last = matches(&typing.text(), self.setup.allow_write)
+            let last = matching_commands(&typing.text(), self.setup.allow_write)
                 .len()
                 .saturating_sub(1);
             match key.code {
@@ -113,15 +113,15 @@ impl App {
             KeyCode::End => typing.end(),
             _ => return Vec::new(),
         }
-        self.typed(now);
+        self.apply_input(now);
         Vec::new()
     }
 
     /// What has been typed is meant.
-    pub(super) fn entered(&mut self, now: u64) -> Vec<AppEffect> {
+    pub(super) fn confirm_input(&mut self, now: u64) -> Vec<AppEffect> {
         match self.overlay.take() {
             Some(OpenOverlay::Palette { typing, at }) => {
-                let found = matches(&typing.text(), self.setup.allow_write);
+                let found = matching_commands(&typing.text(), self.setup.allow_write);
                 match found.get(at) {
                     Some(command) => self.command(*command, now),
                     None => Vec::new(),
@@ -129,10 +129,10 @@ impl App {
             }
             Some(OpenOverlay::Confirm { order, typing }) => {
                 if typing.text() == order.confirm {
-                    self.say(now, format!("{}: asked of the store", order.deed.as_str()));
+                    self.notify(now, format!("{}: asked of the store", order.deed.as_str()));
                     return vec![AppEffect::Order(order)];
                 }
-                self.complain(
+                self.warn(
                     now,
                     format!(
                         "nothing was done: {:?} is not {:?}",

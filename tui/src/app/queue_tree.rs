@@ -21,21 +21,21 @@ pub(crate) struct QueueBranch {
 }
 
 /// The tree of `lock`.
-pub(crate) fn tree(world: &StoreState, lock: &str) -> Vec<QueueBranch> {
+pub(crate) fn build_queue_tree(state: &StoreState, lock: &str) -> Vec<QueueBranch> {
     let mut out = Vec::new();
     let mut seen = HashSet::new();
-    grow(world, lock, 0, &mut seen, &mut out);
+    grow(state, lock, 0, &mut seen, &mut out);
     out
 }
 
 fn grow(
-    world: &StoreState,
+    state: &StoreState,
     name: &str,
     depth: usize,
     seen: &mut HashSet<Arc<str>>,
     out: &mut Vec<QueueBranch>,
 ) {
-    let Some(lock) = world.locks.get(name) else {
+    let Some(lock) = state.locks.get(name) else {
         return;
     };
     // Once each: a cycle would have no end.
@@ -46,7 +46,7 @@ fn grow(
         if out.len() >= MOST {
             return;
         }
-        let held = world.held_locks.holds(&entry.who);
+        let held = state.held_locks.holds(&entry.who);
         out.push(QueueBranch {
             depth,
             lock: lock.name.clone(),
@@ -56,7 +56,7 @@ fn grow(
         // The holder's other locks are no concern of those who wait here.
         if place > 0 {
             for held in held.iter().filter(|held| **held != lock.name) {
-                grow(world, held, depth + 1, seen, out);
+                grow(state, held, depth + 1, seen, out);
             }
         }
     }

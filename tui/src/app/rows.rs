@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::app_state::App;
 use super::list::RowKey;
-use super::queue_tree::tree;
+use super::queue_tree::build_queue_tree;
 use super::rows_fingerprint::{RowsFingerprint, RowsQuery};
 use super::state_counts::StateCounts;
 use super::view::View;
@@ -23,31 +23,31 @@ impl App {
     pub(crate) fn refresh(&mut self, now: u64) {
         if self.view == View::Queue && self.lock.is_none() {
             // Nobody has chosen one, or there was none to choose.
-            let locks = &self.shown(now).world.locks;
+            let locks = &self.shown(now).state.locks;
             let first = locks.values().find(|lock| !lock.queue.is_empty());
             self.lock = first.map(|lock| lock.name.clone());
         }
         let shown = self.shown(now);
-        let stamp = RowsFingerprint {
-            asked: RowsQuery {
+        let fingerprint = RowsFingerprint {
+            query: RowsQuery {
                 view: Some(self.view),
                 filter: self.filter.text().to_owned(),
                 sort: Some(self.sort()),
                 lock: self.lock.clone(),
                 moment: (!shown.is_live).then_some(shown.next),
             },
-            version: shown.world.version,
+            version: shown.state.version,
             events: self.model.events.total(),
             second: now / RESORT,
         };
-        let is_large = shown.world.locks.len() > SMALL;
-        let is_soon = now.saturating_sub(self.refreshed) < PAUSE;
-        let may_wait = is_large && is_soon && stamp.asked == self.stamp.asked;
-        if stamp == self.stamp || may_wait {
+        let is_large = shown.state.locks.len() > SMALL;
+        let is_soon = now.saturating_sub(self.refreshed_at) < PAUSE;
+        let may_wait = is_large && is_soon && fingerprint.query == self.fingerprint.query;
+        if fingerprint == self.fingerprint || may_wait {
             return;
         }
-        self.stamp = stamp;
-        self.refreshed = now;
+        self.fingerprint = fingerprint;
+        self.refreshed_at = now;
         let (locks, counts) = self.lock_rows(now);
         self.counts = counts;
         let rows = match self.view {
@@ -68,7 +68,7 @@ impl App {
         let (sort, column) = (self.sort(), self.sort().name(self.view));
         let mut counts = StateCounts::default();
         let mut rows: Vec<(u64, &ObservedLock)> = Vec::new();
-        for lock in shown.world.locks.values() {
+        for lock in shown.state.locks.values() {
             let is_free = lock.queue.is_empty();
             // A lock that has always been free, as far as this moment knows, is none yet.
             if is_free && lock.tenancy.since.is_none() {
@@ -106,7 +106,7 @@ impl App {
         let Some(lock) = &self.lock else {
             return Vec::new();
         };
-        tree(shown.world, lock)
+        build_queue_tree(shown.state, lock)
             .into_iter()
             .filter(|branch| {
                 let label = branch.entry.who.label();
@@ -119,7 +119,7 @@ impl App {
 
     fn session_rows(&self, now: u64) -> Vec<RowKey> {
         let shown = self.shown(now);
-        let mut rows = Model::briefs(shown);
+        let mut rows = Model::session_briefs(shown);
         if !self.filter.is_empty() {
             let passing: HashSet<i64> = self.passing_sessions(now).collect();
             rows.retain(|row| passing.contains(&row.lease));
@@ -164,7 +164,7 @@ impl App {
     fn job_rows(&self, now: u64) -> Vec<RowKey> {
         let shown = self.shown(now);
         let mut jobs: Vec<_> = shown
-            .world
+            .state
             .jobs
             .values()
             .filter(|job| {
@@ -201,7 +201,7 @@ impl App {
                 }
                 let lock = event.lock.as_deref().unwrap_or("");
                 self.filter
-                    .matches(&[lock, event.what.word(), &event.what.tell()])
+                    .matches(&[lock, event.kind.word(), &event.kind.sentence()])
             })
             .map(|(number, _)| RowKey::Event(number))
             .collect()

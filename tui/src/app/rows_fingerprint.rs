@@ -8,7 +8,7 @@ use super::view::View;
 /// What rows were made from: while it is the same, so are they.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct RowsFingerprint {
-    pub(super) asked: RowsQuery,
+    pub(super) query: RowsQuery,
     pub(super) version: u64,
     pub(super) events: u64,
     pub(super) second: u64,

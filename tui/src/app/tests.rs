@@ -19,7 +19,7 @@ struct TestApp {
 }
 
 impl TestApp {
-    fn new(teller: FixtureStore, allow_write: bool) -> Self {
+    fn new(store: FixtureStore, allow_write: bool) -> Self {
         let setup = AppSetup {
             keymap: Keymap::default(),
             theme: Theme::choose(ThemeName::Mono, &|_| None),
@@ -29,8 +29,8 @@ impl TestApp {
             source: FactSource::Store("127.0.0.1:2379".into()),
             operator: "ann@desk".into(),
         };
-        let now = teller.now;
-        let mut app = App::new(teller.model, setup);
+        let now = store.now;
+        let mut app = App::new(store.model, setup);
         app.refresh(now);
         app.list_mut().window(10);
         Self { app, now }
@@ -70,14 +70,14 @@ impl TestApp {
 
 /// a is contended, b is held, c is held by hand.
 fn some() -> FixtureStore {
-    let mut teller = FixtureStore::new();
-    let token = teller.join("a", "led", "host-1", 1);
-    teller.job("led", "host-1", "a", JobState::Running, Some(token));
-    teller.after(1_000).join("a", "led", "host-2", 2);
-    teller.after(1_000).join_other("a", 3);
-    teller.join_other("b", 3);
-    teller.put("/leasehold/locks/c/hold", b"", 0);
-    teller
+    let mut store = FixtureStore::new();
+    let token = store.join("a", "led", "host-1", 1);
+    store.job("led", "host-1", "a", JobState::Running, Some(token));
+    store.after(1_000).join("a", "led", "host-2", 2);
+    store.after(1_000).join_other("a", 3);
+    store.join_other("b", 3);
+    store.put("/leasehold/locks/c/hold", b"", 0);
+    store
 }
 
 #[test]
@@ -141,9 +141,9 @@ fn the_queue_has_the_order_of_create_revisions_and_what_waiters_hold_below_them(
 
 #[test]
 fn rows_stay_where_they_are_while_somebody_moves_among_them() {
-    let mut teller = some();
-    teller.join_other("d", 9);
-    let mut desk = TestApp::new(teller, false);
+    let mut store = some();
+    store.join_other("d", 9);
+    let mut desk = TestApp::new(store, false);
     desk.types("jj");
     assert_eq!(
         (desk.rows().join(" "), desk.selected()),
@@ -161,13 +161,13 @@ fn rows_stay_where_they_are_while_somebody_moves_among_them() {
             now: Some(kv),
         });
     }
-    let told = FactKind::Keys(leasehold_lock::FeedItem::Changes {
+    let kind = FactKind::Keys(leasehold_lock::FeedItem::Changes {
         revision: 2_011,
         changes: keys,
     });
-    desk.app.take(Fact {
+    desk.app.apply(Fact {
         at: desk.now - 60_000,
-        told,
+        kind,
     });
     desk.now += 500;
     desk.app.update(AppInput::Tick, desk.now);
@@ -183,7 +183,7 @@ fn frozen_the_rows_stand_still_and_live_they_go_on() {
     let mut desk = TestApp::new(some(), false);
     desk.types(" ");
     assert!(!desk.app.shown(desk.now).is_live);
-    let told = FactKind::Keys(leasehold_lock::FeedItem::Changes {
+    let kind = FactKind::Keys(leasehold_lock::FeedItem::Changes {
         revision: 3_000,
         changes: vec![leasehold_lock::KeyChange {
             key: "/leasehold/locks/b/3".into(),
@@ -192,11 +192,11 @@ fn frozen_the_rows_stand_still_and_live_they_go_on() {
         }],
     });
     desk.now += 10_000;
-    desk.app.take(Fact { at: desk.now, told });
+    desk.app.apply(Fact { at: desk.now, kind });
     desk.app.update(AppInput::Tick, desk.now);
-    assert_eq!(desk.app.model.behind(), 1);
+    assert_eq!(desk.app.model.changes_behind(), 1);
     let holder = |desk: &TestApp| {
-        let lock = &desk.app.shown(desk.now).world.locks["/leasehold/locks/b"];
+        let lock = &desk.app.shown(desk.now).state.locks["/leasehold/locks/b"];
         lock.queue.len()
     };
     assert_eq!(holder(&desk), 1);
@@ -272,7 +272,7 @@ fn a_revoked_lease_says_what_goes_with_it() {
     desk.types("3");
     let rows = desk.rows();
     let at = rows.iter().position(|row| row == "3").expect("a session");
-    desk.app.list_mut().go(at);
+    desk.app.list_mut().select_at(at);
     desk.types("X");
     let Some(OpenOverlay::Confirm { order, .. }) = &desk.app.overlay else {
         panic!("{}", desk.note());
@@ -293,12 +293,12 @@ fn nothing_can_be_done_to_the_past() {
 
 #[test]
 fn a_recording_plays_and_stands_still_and_ends_where_it_ends() {
-    let mut teller = FixtureStore::new();
+    let mut store = FixtureStore::new();
     for lease in 1..=5 {
-        teller.after(1_000).join_other("a", lease);
+        store.after(1_000).join_other("a", lease);
     }
-    let ended = teller.now;
-    let mut desk = TestApp::new(teller, false);
+    let ended = store.now;
+    let mut desk = TestApp::new(store, false);
     desk.app.setup.source = FactSource::Recording {
         file: "incident".into(),
         ended,
@@ -307,7 +307,7 @@ fn a_recording_plays_and_stands_still_and_ends_where_it_ends() {
     desk.now = ended + 86_400_000;
     desk.types("O");
     let depth = |desk: &TestApp| {
-        let locks = &desk.app.shown(desk.now).world.locks;
+        let locks = &desk.app.shown(desk.now).state.locks;
         locks
             .get("/leasehold/locks/a")
             .map_or(0, |lock| lock.queue.len())
@@ -347,12 +347,12 @@ fn what_is_copied_is_the_name_by_which_others_know_it() {
 
 #[test]
 fn the_leases_on_the_screen_and_those_that_run_out_are_asked_about() {
-    let mut teller = some();
+    let mut store = some();
     for n in 0..50 {
-        teller.join_other(&format!("z{n:02}"), 100 + n);
+        store.join_other(&format!("z{n:02}"), 100 + n);
     }
-    teller.ttl(149, 3, 10);
-    let desk = TestApp::new(teller, false);
+    store.ttl(149, 3, 10);
+    let desk = TestApp::new(store, false);
     let wanted = desk.app.wanted_leases(desk.now);
     for lease in [1, 2, 3, 149] {
         assert!(wanted.contains(&lease), "{lease} of {wanted:?}");

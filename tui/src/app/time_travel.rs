@@ -9,7 +9,7 @@ const JUMP: u64 = 10_000;
 
 impl App {
     /// Commands that change the moment that is shown.
-    pub(super) fn travel(&mut self, command: Command, now: u64) -> bool {
+    pub(super) fn move_in_time(&mut self, command: Command, now: u64) -> bool {
         let present = self.present(now);
         let at = self.shown(now).now;
         self.playing = match command {
@@ -27,7 +27,7 @@ impl App {
                     if self.shown(now).is_live {
                         self.model.freeze(now);
                     } else {
-                        self.model.live();
+                        self.model.show_present();
                     }
                 }
                 true
@@ -47,13 +47,13 @@ impl App {
                 true
             }
             Command::Live => {
-                self.model.live();
+                self.model.show_present();
                 true
             }
             _ => return false,
         };
         if !found {
-            self.say(now, "there is nothing further in that direction");
+            self.notify(now, "there is nothing further in that direction");
         }
         true
     }

@@ -25,13 +25,13 @@ impl App {
         for row in &list.rows()[list.top().min(end)..end] {
             match row {
                 RowKey::Lock(lock) => {
-                    let holder = shown.world.locks.get(lock).and_then(|lock| lock.holder());
+                    let holder = shown.state.locks.get(lock).and_then(|lock| lock.holder());
                     if let Some(holder) = holder {
                         want(holder.lease);
                     }
                 }
                 RowKey::Entry(lock, key) => {
-                    let queue = shown.world.locks.get(lock).map(|lock| &lock.queue);
+                    let queue = shown.state.locks.get(lock).map(|lock| &lock.queue);
                     let entry = queue.and_then(|queue| queue.iter().find(|e| e.key == *key));
                     if let Some(entry) = entry {
                         want(entry.lease);
@@ -41,13 +41,13 @@ impl App {
                 RowKey::Job(..) | RowKey::Event(_) => {}
             }
         }
-        if let Some(lock) = selected.and_then(|lock| shown.world.locks.get(&lock)) {
+        if let Some(lock) = selected.and_then(|lock| shown.state.locks.get(&lock)) {
             lock.queue
                 .iter()
                 .take(16)
                 .for_each(|entry| want(entry.lease));
         }
-        for lock in shown.world.locks.values() {
+        for lock in shown.state.locks.values() {
             if let Some(holder) = lock.holder()
                 && self
                     .model

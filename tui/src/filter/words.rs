@@ -31,7 +31,7 @@ pub(super) enum WordForm {
 }
 
 /// Takes `text` apart.
-pub(super) fn words(text: &str) -> Vec<FilterWord<'_>> {
+pub(super) fn split_words(text: &str) -> Vec<FilterWord<'_>> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn words_know_where_they_start() {
         assert_eq!(
-            words("  é  !x\t"),
+            split_words("  é  !x\t"),
             [
                 plain("é", 3),
                 FilterWord {
@@ -105,16 +105,16 @@ mod tests {
                 }
             ]
         );
-        assert_eq!(words(" \t"), []);
+        assert_eq!(split_words(" \t"), []);
     }
 
     #[test]
     fn a_pattern_is_told_by_its_signs_or_its_slashes() {
-        assert_eq!(words("a.b"), [plain("a.b", 1)]);
-        assert_eq!(words("a.*b$")[0].form, WordForm::Signs);
-        assert_eq!(words("/a.b c/ d"), [slashes("a.b c", 2), plain("d", 9)]);
+        assert_eq!(split_words("a.b"), [plain("a.b", 1)]);
+        assert_eq!(split_words("a.*b$")[0].form, WordForm::Signs);
+        assert_eq!(split_words("/a.b c/ d"), [slashes("a.b c", 2), plain("d", 9)]);
         assert_eq!(
-            words("!/a/")[0],
+            split_words("!/a/")[0],
             FilterWord {
                 inverse: true,
                 ..slashes("a", 3)
@@ -124,9 +124,9 @@ mod tests {
 
     #[test]
     fn the_slashes_of_a_path_are_only_slashes() {
-        assert_eq!(words("/billing/ledger"), [plain("/billing/ledger", 1)]);
-        assert_eq!(words("/billing x"), [plain("/billing", 1), plain("x", 10)]);
-        assert_eq!(words("/ //"), [plain("/", 1), plain("//", 3)]);
-        assert_eq!(words("///"), [slashes("/", 2)]);
+        assert_eq!(split_words("/billing/ledger"), [plain("/billing/ledger", 1)]);
+        assert_eq!(split_words("/billing x"), [plain("/billing", 1), plain("x", 10)]);
+        assert_eq!(split_words("/ //"), [plain("/", 1), plain("//", 3)]);
+        assert_eq!(split_words("///"), [slashes("/", 2)]);
     }
 }

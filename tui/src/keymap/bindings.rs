@@ -11,7 +11,7 @@ use super::command::Command;
 use super::errors::{SettingsFinding, shown};
 use super::key::{BadKey, KeyPress};
 use super::key_table::{Keymap, fixed};
-use super::suggest::nearest;
+use super::suggest::suggest;
 
 /// What the file says so far.
 #[derive(Debug, Default)]
@@ -139,7 +139,7 @@ fn no_key(text: &str, bad: BadKey, span: Range<usize>) -> SettingsFinding {
     match bad {
         BadKey::Unknown => {
             let finding = SettingsFinding::at(span, format!("there is no key `{text}`"));
-            match nearest(&text, KeyPress::names()) {
+            match suggest(&text, KeyPress::names()) {
                 Some(near) => finding.help(format!("did you mean `{near}`?")),
                 None => finding.help(
                     "write a character, as in \"q\", or a name, as in \"space\", \"pgdn\" or \"f5\", \

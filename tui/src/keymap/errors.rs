@@ -105,15 +105,15 @@ impl LocatedFinding {
         let note = finding.note;
         Self {
             message: finding.message,
-            place: TextLocation::of(&finding.span, text),
-            note: note.map(|(span, said)| (TextLocation::of(&span, text), said)),
+            place: TextLocation::locate(&finding.span, text),
+            note: note.map(|(span, said)| (TextLocation::locate(&span, text), said)),
             help: finding.help,
         }
     }
 }
 
 impl TextLocation {
-    fn of(span: &Range<usize>, text: &str) -> Self {
+    fn locate(span: &Range<usize>, text: &str) -> Self {
         let mut start = text.floor_char_boundary(span.start);
         // Something unclosed is noticed at the end of the file, on a line that is not there.
         if start == text.len() {
@@ -228,7 +228,7 @@ mod tests {
         for text in ["", "\n", "é\n", "漢", "\r\n\r\n", "a\nb"] {
             for start in 0..6 {
                 for end in 0..6 {
-                    let place = TextLocation::of(&(start..end), text);
+                    let place = TextLocation::locate(&(start..end), text);
                     assert!(place.line >= 1 && place.column >= 1 && place.mark_width >= 1);
                 }
             }
@@ -239,7 +239,7 @@ mod tests {
     fn a_long_or_hostile_line_is_shown_around_its_mark_and_harmless() {
         let text = format!("x = 1\n{}\u{1b}[2J漢!{}", "é".repeat(500), "y".repeat(500));
         let at = text.find('!').unwrap();
-        let place = TextLocation::of(&(at..at + 1), &text);
+        let place = TextLocation::locate(&(at..at + 1), &text);
         assert_eq!((place.line, place.column), (2, 506));
         assert!(place.excerpt.len() < 3 * MOST_SHOWN && place.excerpt.contains("\u{fffd}[2J漢!y"));
         assert_eq!(

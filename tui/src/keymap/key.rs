@@ -66,8 +66,8 @@ pub(super) enum BadKey {
 
 impl KeyPress {
     /// The key of an event.
-    pub(super) fn of(event: KeyEvent) -> Self {
-        Self::normal(event.code, event.modifiers)
+    pub(super) fn from_event(event: KeyEvent) -> Self {
+        Self::normalize(event.code, event.modifiers)
     }
 
     /// Reads `q`, `G`, `space`, `ctrl-d`, `alt-x`, `shift-tab` or `f5`.
@@ -88,7 +88,7 @@ impl KeyPress {
             }
             _ => {}
         }
-        Ok(Self::normal(code, modifiers))
+        Ok(Self::normalize(code, modifiers))
     }
 
     /// Names of keys for suggestions.
@@ -97,7 +97,7 @@ impl KeyPress {
     }
 
     /// One form for what terminals send in several.
-    fn normal(code: KeyCode, modifiers: KeyModifiers) -> Self {
+    fn normalize(code: KeyCode, modifiers: KeyModifiers) -> Self {
         let is_shifted = modifiers.contains(KeyModifiers::SHIFT);
         let code = match code {
             // Most terminals cannot tell a shifted letter here.
@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn sent(code: KeyCode, modifiers: KeyModifiers) -> KeyPress {
-        KeyPress::of(KeyEvent::new(code, modifiers))
+        KeyPress::from_event(KeyEvent::new(code, modifiers))
     }
 
     #[test]

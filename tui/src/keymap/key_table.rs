@@ -43,7 +43,7 @@ impl Keymap {
         if event.kind == KeyEventKind::Release {
             return None;
         }
-        self.command_of(KeyPress::of(event))
+        self.command_of(KeyPress::from_event(event))
     }
 
     /// The keys of a command as a screen shows them: `j`, `↓`, `^D`, `Space`, `PgUp`.

@@ -21,7 +21,7 @@ use super::bindings::KeyBindings;
 use super::command::Command;
 use super::errors::{SettingsErrors, SettingsFinding, shown};
 use super::key_table::Keymap;
-use super::suggest::nearest;
+use super::suggest::suggest;
 use crate::theme::ThemeName;
 
 /// What may stand at the top of the file.
@@ -138,7 +138,7 @@ fn unknown_at_top(name: &str, span: Range<usize>) -> SettingsFinding {
     if Command::from_name(name).is_some() {
         return finding.help("keys of commands are set under `[keys]`");
     }
-    match nearest(name, TOP.into_iter()) {
+    match suggest(name, TOP.into_iter()) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None => finding.help("the file may have `theme`, `mouse` and `[keys]`"),
     }
@@ -146,7 +146,7 @@ fn unknown_at_top(name: &str, span: Range<usize>) -> SettingsFinding {
 
 fn unknown_command(name: &str, span: Range<usize>) -> SettingsFinding {
     let finding = SettingsFinding::at(span, format!("there is no command `{}`", shown(name)));
-    match nearest(name, Command::ALL.iter().map(|command| command.name())) {
+    match suggest(name, Command::ALL.iter().map(|command| command.name())) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None => finding.help("the palette of the dashboard (`:`) lists all commands"),
     }

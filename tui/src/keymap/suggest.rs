@@ -6,7 +6,7 @@
 const LONGEST_WORD: usize = 40;
 
 /// The nearest of `known` to `word`, when it is near enough to be a slip of the fingers.
-pub(super) fn nearest(
+pub(super) fn suggest(
     word: &str,
     known: impl Iterator<Item = &'static str> + Clone,
 ) -> Option<&'static str> {
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     fn near(word: &str) -> Option<&'static str> {
-        nearest(
+        suggest(
             word,
             ["quit", "half-page-up", "half-page-down", "freeze"].into_iter(),
         )

@@ -29,49 +29,49 @@ struct RevisionBatch {
 
 impl Model {
     /// Takes a fact in.
-    pub(crate) fn take(&mut self, fact: Fact) {
+    pub(crate) fn apply(&mut self, fact: Fact) {
         let at = fact.at;
-        self.heard = self.heard.max(at);
-        match fact.told {
-            FactKind::Keys(FeedItem::Reading { revision, keys }) => self.read(at, revision, keys),
+        self.last_fact_at = self.last_fact_at.max(at);
+        match fact.kind {
+            FactKind::Keys(FeedItem::Reading { revision, keys }) => self.apply_reading(at, revision, keys),
             FactKind::Keys(FeedItem::Changes { revision, changes }) => {
-                self.changed(at, changes);
+                self.apply_changes(at, changes);
                 self.revision = self.revision.max(revision);
             }
             FactKind::Keys(FeedItem::Denied { prefixes }) => self.denied = prefixes,
             FactKind::Keys(FeedItem::Down { reason }) => {
                 let reason: Arc<str> = leasehold_records::printable::line(&reason).into();
-                self.remark(at, 0, EventKind::Down(reason.clone()));
+                self.emit_between_steps(at, 0, EventKind::Down(reason.clone()));
                 self.link = StoreLink::Down { reason, since: at };
             }
             FactKind::Health(health) => self.health = Some(health),
-            FactKind::Ttl(lease, answer) => self.leases.take(lease, at, answer),
+            FactKind::Ttl(lease, answer) => self.leases.record_answer(lease, at, answer),
             FactKind::Answer(_) => {}
         }
     }
 
     /// A whole reading. The first is where everything begins; a later one is what changed unseen.
-    fn read(&mut self, at: u64, revision: i64, keys: Vec<KeyValue>) {
+    fn apply_reading(&mut self, at: u64, revision: i64, keys: Vec<KeyValue>) {
         if self.revision == 0 {
             for key in &keys {
                 let item = StoreItem::read(&self.scope, key, None);
-                self.world.put(&self.scope, &key.key, item);
+                self.state.put(&self.scope, &key.key, item);
             }
-            for lock in self.world.locks.values() {
-                let history = self.history.entry(lock.name.clone()).or_default();
-                history.depth(at, lock.queue.len());
+            for lock in self.state.locks.values() {
+                let stats = self.lock_stats.entry(lock.name.clone()).or_default();
+                stats.depth(at, lock.queue.len());
             }
         } else {
-            let unseen = self.unseen(revision, keys);
-            self.changed(at, unseen);
+            let changes = self.diff_reading(revision, keys);
+            self.apply_changes(at, changes);
         }
-        self.remark(at, revision, EventKind::Live);
+        self.emit_between_steps(at, revision, EventKind::Live);
         self.link = StoreLink::Live;
         self.revision = self.revision.max(revision);
     }
 
     /// What a reading shows to have changed. When is not known, only that it has.
-    fn unseen(&self, revision: i64, keys: Vec<KeyValue>) -> Vec<KeyChange> {
+    fn diff_reading(&self, revision: i64, keys: Vec<KeyValue>) -> Vec<KeyChange> {
         let mut gone: BTreeSet<String> = self.keys().collect();
         let mut changes = Vec::new();
         for key in keys {
@@ -92,28 +92,28 @@ impl Model {
     }
 
     fn keys(&self) -> impl Iterator<Item = String> + '_ {
-        let (world, root) = (&self.world, self.scope.root());
-        let entries = world.locks.values().flat_map(|lock| lock.queue.iter());
+        let (state, root) = (&self.state, self.scope.root());
+        let entries = state.locks.values().flat_map(|lock| lock.queue.iter());
         entries
             .map(|entry| entry.key.to_string())
-            .chain(world.hosts.keys().map(|host| root.host(host)))
-            .chain(world.jobs.keys().map(|(job, host)| root.job(job, host)))
-            .chain(world.runs.keys().map(|run| root.run(run)))
-            .chain(world.deeds.keys().cloned())
+            .chain(state.hosts.keys().map(|host| root.host(host)))
+            .chain(state.jobs.keys().map(|(job, host)| root.job(job, host)))
+            .chain(state.runs.keys().map(|run| root.run(run)))
+            .chain(state.deeds.keys().cloned())
     }
 
-    fn changed(&mut self, at: u64, changes: Vec<KeyChange>) {
+    fn apply_changes(&mut self, at: u64, changes: Vec<KeyChange>) {
         let mut by_revision: BTreeMap<i64, Vec<KeyChange>> = BTreeMap::new();
         for change in changes {
             by_revision.entry(change.revision).or_default().push(change);
         }
         for (revision, changes) in by_revision {
-            self.batch(at, revision, changes);
+            self.apply_revision(at, revision, changes);
         }
     }
 
     /// Everything that happened at one revision.
-    fn batch(&mut self, at: u64, revision: i64, changes: Vec<KeyChange>) {
+    fn apply_revision(&mut self, at: u64, revision: i64, changes: Vec<KeyChange>) {
         let mut batch = RevisionBatch {
             at,
             revision,
@@ -123,14 +123,14 @@ impl Model {
         let holders = self.holders_of(&changes);
         let places = self.places_of(&changes);
         for change in changes {
-            self.put(&mut batch, change);
+            self.apply_change(&mut batch, change);
         }
         for (lock, before) in holders {
-            self.turn(&mut batch, &lock, before, &places);
+            self.derive_lock_events(&mut batch, &lock, before, &places);
         }
         for step in std::mem::take(&mut batch.steps) {
-            self.tell(&step);
-            self.journal.push(&self.scope, step, self.past.as_mut());
+            self.derive_step_events(&step);
+            self.history.push(&self.scope, step, self.past.as_mut());
         }
     }
 
@@ -138,8 +138,8 @@ impl Model {
     fn holders_of(&self, changes: &[KeyChange]) -> BTreeMap<Arc<str>, Option<Arc<QueueEntry>>> {
         let mut holders = BTreeMap::new();
         for change in changes {
-            if let KeyKind::Entry(lock) = self.scope.place(&change.key) {
-                let known = self.world.locks.get(&lock);
+            if let KeyKind::Entry(lock) = self.scope.classify(&change.key) {
+                let known = self.state.locks.get(&lock);
                 let holder = known.and_then(|known| known.holder().cloned());
                 holders.insert(lock, holder);
             }
@@ -151,8 +151,8 @@ impl Model {
     fn places_of(&self, changes: &[KeyChange]) -> HashMap<String, usize> {
         let mut places = HashMap::new();
         for change in changes {
-            if let KeyKind::Entry(lock) = self.scope.place(&change.key)
-                && let Some(lock) = self.world.locks.get(&lock)
+            if let KeyKind::Entry(lock) = self.scope.classify(&change.key)
+                && let Some(lock) = self.state.locks.get(&lock)
                 && let Some(place) = lock.queue.iter().position(|e| *e.key == *change.key)
             {
                 places.insert(change.key.clone(), place);
@@ -161,7 +161,7 @@ impl Model {
         places
     }
 
-    fn put(&mut self, batch: &mut RevisionBatch, change: KeyChange) {
+    fn apply_change(&mut self, batch: &mut RevisionBatch, change: KeyChange) {
         let now = change.now.as_ref();
         let mut after = now.and_then(|key| StoreItem::read(&self.scope, key, Some(batch.at)));
         if let Some(StoreItem::Entry(lock, entry)) = &mut after
@@ -172,7 +172,7 @@ impl Model {
             // It was there before; only what it says has changed.
             Arc::make_mut(entry).since = known.since;
         }
-        let before = self.world.put(&self.scope, &change.key, after.clone());
+        let before = self.state.put(&self.scope, &change.key, after.clone());
         if before == after {
             return;
         }
@@ -195,7 +195,7 @@ impl Model {
     }
 
     fn entry(&self, lock: &str, key: &str) -> Option<Arc<QueueEntry>> {
-        let queue = &self.world.locks.get(lock)?.queue;
+        let queue = &self.state.locks.get(lock)?.queue;
         queue.iter().find(|entry| &*entry.key == key).cloned()
     }
 
@@ -207,7 +207,7 @@ impl Model {
                 deed.deed == Deed::RevokeLease && deed.lease == format!("{:x}", entry.lease);
             this || lease && batch.at.saturating_sub(deed.at_unix_ms) < DEED_EXPLAINS
         };
-        if self.world.deeds.values().rev().any(|deed| explains(deed)) {
+        if self.state.deeds.values().rev().any(|deed| explains(deed)) {
             return LeaveReason::Forced;
         }
         let together = batch.gone.get(&entry.lease).copied().unwrap_or(0);
@@ -218,21 +218,21 @@ impl Model {
     }
 
     /// What the changes of one revision mean for one lock.
-    fn turn(
+    fn derive_lock_events(
         &mut self,
         batch: &mut RevisionBatch,
         name: &Arc<str>,
         before: Option<Arc<QueueEntry>>,
         places: &HashMap<String, usize>,
     ) {
-        let Some(lock) = self.world.locks.get(name) else {
+        let Some(lock) = self.state.locks.get(name) else {
             return;
         };
         let (label, depth, tenancy) = (lock.label.clone(), lock.queue.len(), lock.tenancy.clone());
         let after = lock.holder().cloned();
-        self.queue_events(batch, name, &label, before.as_ref(), after.as_ref(), places);
-        let history = self.history.entry(name.clone()).or_default();
-        history.depth(batch.at, depth);
+        self.derive_queue_events(batch, name, &label, before.as_ref(), after.as_ref(), places);
+        let stats = self.lock_stats.entry(name.clone()).or_default();
+        stats.depth(batch.at, depth);
         let id = |entry: &Arc<QueueEntry>| (entry.key.clone(), entry.create);
         if before.as_ref().map(id) == after.as_ref().map(id) {
             return;
@@ -255,13 +255,13 @@ impl Model {
             (None, Some(who)) => EventKind::Acquires { who: who.clone() },
             (None, None) => return,
         };
-        self.remember(batch.at, name, &event);
+        self.record_stats(batch.at, name, &event);
         let turned = LockTenancy {
             since: Some(batch.at),
             before: before.zip(parting),
         };
-        self.world.put_tenancy(name, turned.clone());
-        let of_this = |step: &&mut HistoryStep| match self.scope.place(&step.key) {
+        self.state.put_tenancy(name, turned.clone());
+        let of_this = |step: &&mut HistoryStep| match self.scope.classify(&step.key) {
             KeyKind::Entry(lock) => lock == *name,
             _ => false,
         };
@@ -272,11 +272,11 @@ impl Model {
                 after: turned,
             });
         }
-        self.say(batch.at, batch.revision, Some(label), event);
+        self.emit(batch.at, batch.revision, Some(label), event);
     }
 
     /// Waiters that came and went.
-    fn queue_events(
+    fn derive_queue_events(
         &mut self,
         batch: &RevisionBatch,
         name: &Arc<str>,
@@ -285,17 +285,17 @@ impl Model {
         after: Option<&Arc<QueueEntry>>,
         places: &HashMap<String, usize>,
     ) {
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         for step in &batch.steps {
             match (&step.before, &step.after) {
                 (was, Some(StoreItem::Entry(lock, who))) if lock == name => {
                     let stood =
                         matches!(was, Some(StoreItem::Entry(_, was)) if was.create == who.create);
                     if !stood && after.is_none_or(|holder| holder.key != who.key) {
-                        let queue = self.world.locks.get(name).map(|lock| &lock.queue);
+                        let queue = self.state.locks.get(name).map(|lock| &lock.queue);
                         let ahead = queue
                             .and_then(|queue| queue.iter().position(|entry| entry.key == who.key));
-                        told.push(EventKind::Waits {
+                        events.push(EventKind::Waits {
                             who: who.clone(),
                             ahead: ahead.unwrap_or(0),
                         });
@@ -304,7 +304,7 @@ impl Model {
                 (Some(StoreItem::Entry(lock, who)), None)
                     if lock == name && before.is_none_or(|holder| holder.key != who.key) =>
                 {
-                    told.push(EventKind::Leaves {
+                    events.push(EventKind::Leaves {
                         who: who.clone(),
                         place: places.get(&*step.key).copied().unwrap_or(0),
                         parting: self.parting(batch, who),
@@ -313,8 +313,8 @@ impl Model {
                 _ => {}
             }
         }
-        for what in told {
-            self.say(batch.at, batch.revision, Some(label.clone()), what);
+        for kind in events {
+            self.emit(batch.at, batch.revision, Some(label.clone()), kind);
         }
     }
 }

@@ -12,39 +12,39 @@ use super::store_model::Model;
 
 impl Model {
     /// Something that comes with the next step.
-    pub(super) fn say(&mut self, at: u64, revision: i64, lock: Option<Arc<str>>, what: EventKind) {
-        let step = self.journal.next() + 1;
+    pub(super) fn emit(&mut self, at: u64, revision: i64, lock: Option<Arc<str>>, kind: EventKind) {
+        let step = self.history.next() + 1;
         self.events.push(StoreEvent {
             at,
             step,
             revision,
             lock,
-            what,
+            kind,
         });
     }
 
     /// Something that comes with no change of any key.
-    pub(super) fn remark(&mut self, at: u64, revision: i64, what: EventKind) {
-        let step = self.journal.next();
+    pub(super) fn emit_between_steps(&mut self, at: u64, revision: i64, kind: EventKind) {
+        let step = self.history.next();
         self.events.push(StoreEvent {
             at,
             step,
             revision,
             lock: None,
-            what,
+            kind,
         });
     }
 
     /// Adds to what a lock has been through.
-    pub(super) fn remember(&mut self, at: u64, lock: &Arc<str>, event: &EventKind) {
-        let history = self.history.entry(lock.clone()).or_default();
+    pub(super) fn record_stats(&mut self, at: u64, lock: &Arc<str>, event: &EventKind) {
+        let stats = self.lock_stats.entry(lock.clone()).or_default();
         match event {
             EventKind::Ends { held, parting, .. } => {
                 if let Some(held) = held {
-                    history.holds.push(at, *held);
+                    stats.holds.push(at, *held);
                 }
                 if *parting != LeaveReason::Released {
-                    history.takeovers.push(at, held.unwrap_or(0));
+                    stats.takeovers.push(at, held.unwrap_or(0));
                 }
             }
             EventKind::Passes {
@@ -55,24 +55,24 @@ impl Model {
                 ..
             } => {
                 if let Some(held) = held {
-                    history.holds.push(at, *held);
+                    stats.holds.push(at, *held);
                 }
                 if let Some(waited) = waited {
-                    history.waits.push(at, *waited);
+                    stats.waits.push(at, *waited);
                 }
                 if *parting != LeaveReason::Released {
-                    history.takeovers.push(at, held.unwrap_or(0));
+                    stats.takeovers.push(at, held.unwrap_or(0));
                 }
-                history.passing = u64::try_from(to.create).ok().map(|token| (token, at));
+                stats.passing = u64::try_from(to.create).ok().map(|token| (token, at));
             }
             _ => {}
         }
     }
 
     /// What a step says by itself, whatever lock it is about.
-    pub(super) fn tell(&mut self, step: &HistoryStep) {
+    pub(super) fn derive_step_events(&mut self, step: &HistoryStep) {
         let label = |lock: &str| Some(Arc::from(lock));
-        let (lock, what) = match (&step.before, &step.after) {
+        let (lock, kind) = match (&step.before, &step.after) {
             (before, Some(StoreItem::Run(_, run))) => {
                 let ran = match before {
                     Some(StoreItem::Run(_, was)) => was.outcome == Outcome::Running,
@@ -89,7 +89,7 @@ impl Model {
             }
             (_, Some(StoreItem::Job(job))) => {
                 if job.state == JobState::Running {
-                    self.runs_now(step.at, &job.lock, job.token);
+                    self.record_handoff(step.at, &job.lock, job.token);
                 }
                 return;
             }
@@ -107,18 +107,18 @@ impl Model {
             }
             _ => return,
         };
-        self.say(step.at, step.revision, lock, what);
+        self.emit(step.at, step.revision, lock, kind);
     }
 
     /// A job runs: if the lock has just passed to it, the hand-off is over.
-    pub(super) fn runs_now(&mut self, at: u64, lock: &str, token: Option<u64>) {
+    pub(super) fn record_handoff(&mut self, at: u64, lock: &str, token: Option<u64>) {
         let name = self.scope.root().lock(lock);
-        if let Some(history) = self.history.get_mut(name.as_str())
-            && let Some((passing, since)) = history.passing
+        if let Some(stats) = self.lock_stats.get_mut(name.as_str())
+            && let Some((passing, since)) = stats.passing
             && token == Some(passing)
         {
-            history.passing = None;
-            history.handoffs.push(at, at.saturating_sub(since));
+            stats.passing = None;
+            stats.handoffs.push(at, at.saturating_sub(since));
         }
     }
 }

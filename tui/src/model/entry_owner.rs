@@ -37,7 +37,7 @@ pub(crate) enum EntryOwner {
 
 impl EntryOwner {
     /// Reads it from an entry of a queue.
-    pub(crate) fn of(entry: &KeyValue) -> Self {
+    pub(crate) fn read(entry: &KeyValue) -> Self {
         if let Ok(record) = HolderRecord::from_json(&entry.value) {
             return Self::Job {
                 job: printable::line(&record.job).into(),

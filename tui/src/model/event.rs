@@ -20,7 +20,7 @@ pub(crate) struct StoreEvent {
     pub(crate) revision: i64,
     /// What the lock is called, if it is about one.
     pub(crate) lock: Option<Arc<str>>,
-    pub(crate) what: EventKind,
+    pub(crate) kind: EventKind,
 }
 
 /// What can happen. Spans are in milliseconds, and absent where nobody saw the beginning.
@@ -106,7 +106,7 @@ impl EventKind {
     }
 
     /// The rest of the sentence.
-    pub(crate) fn tell(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         use crate::text::age;
         let ago = |span: &Option<u64>| span.map_or_else(|| "?".to_owned(), age);
         match self {

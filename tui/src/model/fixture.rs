@@ -22,9 +22,9 @@ pub(crate) struct FixtureStore {
 impl FixtureStore {
     /// A store with nothing in it, at revision 1000.
     pub(crate) fn new() -> Self {
-        let mut teller = Self::unread();
-        teller.reading(Vec::new());
-        teller
+        let mut store = Self::unread();
+        store.reading(Vec::new());
+        store
     }
 
     /// A store of which nothing has been read.
@@ -39,14 +39,14 @@ impl FixtureStore {
         }
     }
 
-    pub(crate) fn tell(&mut self, told: FactKind) {
+    pub(crate) fn send(&mut self, kind: FactKind) {
         let at = self.now;
-        self.model.take(Fact { at, told });
+        self.model.apply(Fact { at, kind });
     }
 
     pub(crate) fn reading(&mut self, keys: Vec<KeyValue>) {
         let revision = self.revision;
-        self.tell(FactKind::Keys(FeedItem::Reading { revision, keys }));
+        self.send(FactKind::Keys(FeedItem::Reading { revision, keys }));
     }
 
     pub(crate) fn after(&mut self, millis: u64) -> &mut Self {
@@ -72,7 +72,7 @@ impl FixtureStore {
             }),
         });
         let changes = changes.collect();
-        self.tell(FactKind::Keys(FeedItem::Changes { revision, changes }));
+        self.send(FactKind::Keys(FeedItem::Changes { revision, changes }));
         revision
     }
 
@@ -198,7 +198,7 @@ impl FixtureStore {
     }
 
     pub(crate) fn ttl(&mut self, lease: i64, left: u64, granted: u64) {
-        self.tell(FactKind::Ttl(lease, Some((left, granted))));
+        self.send(FactKind::Ttl(lease, Some((left, granted))));
     }
 
     pub(crate) fn healthy(&mut self) {
@@ -210,7 +210,7 @@ impl FixtureStore {
             data_bytes: 20_480,
             round_trip: std::time::Duration::from_millis(4),
         };
-        self.tell(FactKind::Health(Ok(health)));
+        self.send(FactKind::Health(Ok(health)));
     }
 }
 

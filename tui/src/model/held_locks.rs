@@ -16,7 +16,7 @@ pub(crate) struct HeldLocks {
 
 impl HeldLocks {
     /// The lock has passed from one holder to another; or there was none, or there is none.
-    pub(super) fn passes(
+    pub(super) fn set_holder(
         &mut self,
         lock: &Arc<str>,
         from: Option<&EntryOwner>,

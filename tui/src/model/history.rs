@@ -32,17 +32,17 @@ pub(crate) struct HistoryStep {
 }
 
 impl HistoryStep {
-    pub(super) fn forward(&self, scope: &KeyScope, world: &mut StoreState) {
-        world.put(scope, &self.key, self.after.clone());
+    pub(super) fn forward(&self, scope: &KeyScope, state: &mut StoreState) {
+        state.put(scope, &self.key, self.after.clone());
         if let Some(turn) = &self.turn {
-            world.put_tenancy(&turn.lock, turn.after.clone());
+            state.put_tenancy(&turn.lock, turn.after.clone());
         }
     }
 
-    fn back(&self, scope: &KeyScope, world: &mut StoreState) {
-        world.put(scope, &self.key, self.before.clone());
+    fn back(&self, scope: &KeyScope, state: &mut StoreState) {
+        state.put(scope, &self.key, self.before.clone());
         if let Some(turn) = &self.turn {
-            world.put_tenancy(&turn.lock, turn.before.clone());
+            state.put_tenancy(&turn.lock, turn.before.clone());
         }
     }
 }
@@ -59,7 +59,7 @@ pub(crate) struct ChangeHistory {
 /// The world as it was after some step.
 #[derive(Clone, Debug)]
 pub(crate) struct PastMoment {
-    pub(crate) world: StoreState,
+    pub(crate) state: StoreState,
     /// The number of the step that would come next.
     pub(crate) next: u64,
     /// Which moment is shown, in Unix milliseconds.
@@ -106,7 +106,7 @@ impl ChangeHistory {
             if let Some(past) = past
                 && past.next <= self.first
             {
-                oldest.forward(scope, &mut past.world);
+                oldest.forward(scope, &mut past.state);
                 past.next = self.first + 1;
                 past.at = past.at.max(oldest.at);
                 past.revision = oldest.revision;
@@ -124,7 +124,7 @@ impl ChangeHistory {
         while let Some(step) = past.next.checked_sub(1).and_then(|number| self.get(number))
             && step.revision == revision
         {
-            step.back(scope, &mut past.world);
+            step.back(scope, &mut past.state);
             past.next -= 1;
         }
         // The moment just before, as exactly as milliseconds tell.
@@ -146,7 +146,7 @@ impl ChangeHistory {
         while let Some(step) = self.get(past.next)
             && step.revision == revision
         {
-            step.forward(scope, &mut past.world);
+            step.forward(scope, &mut past.state);
             past.next += 1;
             past.at = step.at;
             past.revision = step.revision;

@@ -20,7 +20,7 @@ pub(crate) struct LeaseTtl {
     /// Counted down here, rather than just told.
     pub(crate) is_estimate: bool,
     /// What was left when the store last told.
-    pub(crate) told: u64,
+    pub(crate) last_left: u64,
 }
 
 impl LeaseTtl {
@@ -28,7 +28,7 @@ impl LeaseTtl {
     /// the time is over. It tells whole seconds, so there may be almost one more than it says. What is merely
     /// counted down proves nothing: the lease may have been renewed since.
     pub(crate) const fn is_running_out(&self) -> bool {
-        (self.told + SECOND) * 2 < self.granted
+        (self.last_left + SECOND) * 2 < self.granted
     }
 
     /// Whether it is time to ask the store again.
@@ -52,7 +52,7 @@ pub(crate) struct LeaseTable {
 
 impl LeaseTable {
     /// Takes an answer: seconds left and granted; `None` when there is no such lease.
-    pub(super) fn take(&mut self, lease: i64, at: u64, answer: Option<(u64, u64)>) {
+    pub(super) fn record_answer(&mut self, lease: i64, at: u64, answer: Option<(u64, u64)>) {
         if self.answers.len() >= MOST {
             let newest = |answers: &VecDeque<Answer>| answers.back().map_or(0, |last| last.at);
             let mut times: Vec<u64> = self.answers.values().map(newest).collect();
@@ -88,7 +88,7 @@ impl LeaseTable {
             left: answer.left.saturating_sub(ago),
             granted: answer.granted,
             is_estimate: ago > FRESH,
-            told: answer.left,
+            last_left: answer.left,
         })
     }
 
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn between_two_answers_a_lease_is_counted_down_and_called_an_estimate() {
         let mut leases = LeaseTable::default();
-        leases.take(7, 1_000, Some((9, 10)));
+        leases.record_answer(7, 1_000, Some((9, 10)));
         let ttl = |now| leases.ttl(7, now).map(|ttl| (ttl.left, ttl.is_estimate));
         assert_eq!(ttl(1_000), Some((9_000, false)));
         assert_eq!(ttl(5_000), Some((5_000, true)));
@@ -122,7 +122,7 @@ mod tests {
     fn a_lease_runs_out_when_the_store_says_that_a_renewal_is_overdue() {
         let mut leases = LeaseTable::default();
         let mut runs_out = |left, granted, ago| {
-            leases.take(7, 0, Some((left, granted)));
+            leases.record_answer(7, 0, Some((left, granted)));
             let ttl = leases.ttl(7, ago).unwrap();
             (ttl.is_running_out(), ttl.is_due())
         };
@@ -137,13 +137,13 @@ mod tests {
     fn a_short_lease_that_is_renewed_in_time_has_never_run_out() {
         let mut leases = LeaseTable::default();
         // Of three seconds, renewed every second; asked just before a renewal, and gone a second later.
-        leases.take(7, 0, Some((1, 3)));
+        leases.record_answer(7, 0, Some((1, 3)));
         assert!(!leases.has_run_out(7, 1_500));
-        leases.take(7, 0, Some((0, 3)));
+        leases.record_answer(7, 0, Some((0, 3)));
         assert!(leases.has_run_out(7, 300));
-        leases.take(7, 0, Some((1, 10)));
+        leases.record_answer(7, 0, Some((1, 10)));
         assert!(leases.has_run_out(7, 800));
-        leases.take(7, 0, Some((3, 10)));
+        leases.record_answer(7, 0, Some((3, 10)));
         assert!(!leases.has_run_out(7, 500), "late, but given back");
         assert!(!leases.has_run_out(8, 0));
     }
@@ -152,7 +152,7 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut leases = LeaseTable::default();
         for lease in 0..50_000 {
-            leases.take(lease, u64::try_from(lease).unwrap(), Some((9, 10)));
+            leases.record_answer(lease, u64::try_from(lease).unwrap(), Some((9, 10)));
         }
         assert!(leases.answers.len() <= MOST);
         assert!(leases.ttl(49_999, 50_000).is_some());

@@ -14,13 +14,13 @@ pub(crate) struct LeaseLocks {
 }
 
 impl LeaseLocks {
-    pub(super) fn put(&mut self, lease: i64, lock: &Arc<str>) {
+    pub(super) fn insert(&mut self, lease: i64, lock: &Arc<str>) {
         let locks = self.locks.entry(lease).or_default();
         let at = locks.partition_point(|other| other < lock);
         locks.insert(at, lock.clone());
     }
 
-    pub(super) fn take(&mut self, lease: i64, lock: &Arc<str>) {
+    pub(super) fn remove(&mut self, lease: i64, lock: &Arc<str>) {
         let Some(locks) = self.locks.get_mut(&lease) else {
             return;
         };
@@ -33,7 +33,7 @@ impl LeaseLocks {
     }
 
     /// The full names of the locks in whose queues `lease` has entries, in order; once for each entry.
-    pub(crate) fn of(&self, lease: i64) -> &[Arc<str>] {
+    pub(crate) fn locks_of(&self, lease: i64) -> &[Arc<str>] {
         self.locks.get(&lease).map_or(&[], Vec::as_slice)
     }
 }

@@ -49,15 +49,15 @@ impl ObservedLock {
     }
 
     /// Puts an entry in its place; one of the same key goes.
-    pub(super) fn put(&mut self, entry: Arc<QueueEntry>) {
-        self.take(&entry.key);
+    pub(super) fn insert(&mut self, entry: Arc<QueueEntry>) {
+        self.remove(&entry.key);
         let at = self
             .queue
             .partition_point(|other| other.create < entry.create);
         self.queue.insert(at, entry);
     }
 
-    pub(super) fn take(&mut self, key: &str) -> Option<Arc<QueueEntry>> {
+    pub(super) fn remove(&mut self, key: &str) -> Option<Arc<QueueEntry>> {
         let at = self.queue.iter().position(|entry| &*entry.key == key)?;
         Some(self.queue.remove(at))
     }

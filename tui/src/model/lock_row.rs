@@ -141,7 +141,7 @@ fn held_since(shown: ShownMoment<'_>, lock: &ObservedLock, holder: &QueueEntry) 
     let super::EntryOwner::Job { job, host } = &holder.who else {
         return None;
     };
-    let job = shown.world.jobs.get(&(job.to_string(), host.to_string()))?;
+    let job = shown.state.jobs.get(&(job.to_string(), host.to_string()))?;
     let holds = matches!(job.state, JobState::Running | JobState::Pausing)
         && job.token.and_then(|token| i64::try_from(token).ok()) == Some(holder.create);
     // Not quite: a job that pauses between runs has held it for longer.

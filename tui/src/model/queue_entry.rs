@@ -31,7 +31,7 @@ impl QueueEntry {
             key: entry.key.as_str().into(),
             create: entry.create_revision,
             lease: entry.lease,
-            who: EntryOwner::of(entry),
+            who: EntryOwner::read(entry),
             since: record.map(|record| record.since_unix_ms).or(seen),
         }
     }

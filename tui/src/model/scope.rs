@@ -68,8 +68,8 @@ impl KeyScope {
     }
 
     /// What `key` is.
-    pub(crate) fn place(&self, key: &str) -> KeyKind {
-        if let Some(ours) = self.ours(key) {
+    pub(crate) fn classify(&self, key: &str) -> KeyKind {
+        if let Some(ours) = self.classify_ours(key) {
             return ours;
         }
         if self.prefixes.iter().any(|prefix| key.starts_with(prefix)) {
@@ -78,7 +78,7 @@ impl KeyScope {
         KeyKind::Nothing
     }
 
-    fn ours(&self, key: &str) -> Option<KeyKind> {
+    fn classify_ours(&self, key: &str) -> Option<KeyKind> {
         let rest = key.strip_prefix(self.root.as_str())?;
         let (kind, rest) = rest.split_once('/')?;
         Some(match kind {
@@ -108,15 +108,15 @@ mod tests {
     fn every_key_is_what_its_path_says() {
         let scope = KeyScope::new(Root::default(), vec!["/legacy/".into()]);
         let lock = KeyKind::Entry("/leasehold/locks/a/b".into());
-        assert_eq!(scope.place("/leasehold/locks/a/b/694d"), lock);
+        assert_eq!(scope.classify("/leasehold/locks/a/b/694d"), lock);
         assert_eq!(
-            scope.place("/legacy/x/694d"),
+            scope.classify("/legacy/x/694d"),
             KeyKind::Entry("/legacy/x".into())
         );
-        assert_eq!(scope.place("/leasehold/kv/a"), KeyKind::Nothing);
-        assert_eq!(scope.place("/else/x/694d"), KeyKind::Nothing);
+        assert_eq!(scope.classify("/leasehold/kv/a"), KeyKind::Nothing);
+        assert_eq!(scope.classify("/else/x/694d"), KeyKind::Nothing);
         let job = KeyKind::Job("j".into(), "h".into());
-        assert_eq!(scope.place("/leasehold/jobs/j/h"), job);
+        assert_eq!(scope.classify("/leasehold/jobs/j/h"), job);
         assert_eq!(scope.label("/leasehold/locks/a/b"), "a/b");
         assert_eq!(scope.label("/legacy/x"), "/legacy/x");
     }

@@ -42,7 +42,7 @@ impl Model {
     /// Every lease that carries something, at the moment that is shown: hosts first, then others, by name.
     pub(crate) fn sessions(&self, shown: ShownMoment<'_>) -> Vec<SessionRow> {
         let mut rows = SessionRows::new(self, shown);
-        for lock in shown.world.locks.values() {
+        for lock in shown.state.locks.values() {
             rows.add(lock, |_| true);
         }
         rows.in_order()
@@ -54,9 +54,9 @@ impl Model {
         rows.by_lease.retain(|lease, _| leases.contains(lease));
         for lease in leases {
             let mut last = None;
-            for name in shown.world.carried.of(*lease) {
+            for name in shown.state.lease_locks.locks_of(*lease) {
                 if last.replace(name) != Some(name)
-                    && let Some(lock) = shown.world.locks.get(name)
+                    && let Some(lock) = shown.state.locks.get(name)
                 {
                     rows.add(lock, |other| other == *lease);
                 }
@@ -66,7 +66,7 @@ impl Model {
     }
 
     /// All sessions in short, in the order of [`Model::sessions`].
-    pub(crate) fn briefs(shown: ShownMoment<'_>) -> Vec<SessionBrief> {
+    pub(crate) fn session_briefs(shown: ShownMoment<'_>) -> Vec<SessionBrief> {
         let mut briefs: Vec<SessionBrief> = Vec::new();
         let mut names = Names::default();
         let mut places: HashMap<i64, usize> = HashMap::new();
@@ -82,11 +82,11 @@ impl Model {
                 briefs.len() - 1
             })
         };
-        for host in shown.world.hosts.values() {
+        for host in shown.state.hosts.values() {
             let name = names.number(Cow::Borrowed(&host.record.host));
             place(&mut briefs, host.lease, false, name);
         }
-        for lock in shown.world.locks.values() {
+        for lock in shown.state.locks.values() {
             for (at, entry) in lock.queue.iter().enumerate() {
                 if entry.lease == 0 {
                     continue;
@@ -157,7 +157,7 @@ impl<'a> SessionRows<'a> {
             now: shown.now,
             by_lease: BTreeMap::new(),
         };
-        for host in shown.world.hosts.values() {
+        for host in shown.state.hosts.values() {
             let row = rows.row(host.lease);
             row.whose.clone_from(&host.record.host);
             row.host = Some(host.clone());

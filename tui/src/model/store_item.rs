@@ -29,7 +29,7 @@ impl StoreItem {
     /// Reads what stands under a key; `None` for what is nothing of ours, or cannot be read. `seen` is when
     /// it was seen to come, if it was.
     pub(crate) fn read(scope: &KeyScope, key: &KeyValue, seen: Option<u64>) -> Option<Self> {
-        match scope.place(&key.key) {
+        match scope.classify(&key.key) {
             KeyKind::Entry(lock) => Some(Self::Entry(lock, QueueEntry::read(key, seen).into())),
             KeyKind::Host(_) => {
                 let mut record = HostRecord::from_json(&key.value).ok()?;

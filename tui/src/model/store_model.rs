@@ -32,18 +32,18 @@ pub(crate) enum StoreLink {
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) scope: KeyScope,
-    pub(super) world: StoreState,
+    pub(super) state: StoreState,
     pub(super) past: Option<PastMoment>,
-    pub(crate) journal: ChangeHistory,
+    pub(crate) history: ChangeHistory,
     pub(crate) events: EventLog,
-    pub(super) history: HashMap<Arc<str>, LockStats>,
+    pub(super) lock_stats: HashMap<Arc<str>, LockStats>,
     pub(crate) leases: LeaseTable,
     pub(crate) link: StoreLink,
     /// Prefixes that the store does not let us read.
     pub(crate) denied: Vec<String>,
     pub(super) revision: i64,
     /// When the last fact came, in Unix milliseconds.
-    pub(crate) heard: u64,
+    pub(crate) last_fact_at: u64,
     /// How the store is, or why that is not known.
     pub(crate) health: Option<Result<Health, String>>,
 }
@@ -51,7 +51,7 @@ pub(crate) struct Model {
 /// A moment as it is shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShownMoment<'a> {
-    pub(crate) world: &'a StoreState,
+    pub(crate) state: &'a StoreState,
     /// The moment, in Unix milliseconds.
     pub(crate) now: u64,
     pub(crate) revision: i64,
@@ -70,16 +70,16 @@ impl Model {
     pub(crate) fn bounded(scope: KeyScope, steps: usize, events: usize) -> Self {
         Self {
             scope,
-            world: StoreState::default(),
+            state: StoreState::default(),
             past: None,
-            journal: ChangeHistory::new(steps),
+            history: ChangeHistory::new(steps),
             events: EventLog::new(events),
-            history: HashMap::new(),
+            lock_stats: HashMap::new(),
             leases: LeaseTable::default(),
             link: StoreLink::Loading,
             denied: Vec::new(),
             revision: 0,
-            heard: 0,
+            last_fact_at: 0,
             health: None,
         }
     }
@@ -88,33 +88,33 @@ impl Model {
     pub(crate) fn shown(&self, now: u64) -> ShownMoment<'_> {
         match &self.past {
             Some(past) => ShownMoment {
-                world: &past.world,
+                state: &past.state,
                 now: past.at,
                 revision: past.revision,
                 next: past.next,
                 is_live: false,
             },
             None => ShownMoment {
-                world: &self.world,
+                state: &self.state,
                 now,
                 revision: self.revision,
-                next: self.journal.next(),
+                next: self.history.next(),
                 is_live: true,
             },
         }
     }
 
     /// What a lock has been through.
-    pub(crate) fn history(&self, lock: &str) -> Option<&LockStats> {
-        self.history.get(lock)
+    pub(crate) fn lock_stats(&self, lock: &str) -> Option<&LockStats> {
+        self.lock_stats.get(lock)
     }
 
     /// Stops what is shown at the moment `now`.
     pub(crate) fn freeze(&mut self, now: u64) {
         if self.past.is_none() {
             self.past = Some(PastMoment {
-                world: self.world.clone(),
-                next: self.journal.next(),
+                state: self.state.clone(),
+                next: self.history.next(),
                 at: now,
                 revision: self.revision,
             });
@@ -122,48 +122,48 @@ impl Model {
     }
 
     /// Shows the present again.
-    pub(crate) fn live(&mut self) {
+    pub(crate) fn show_present(&mut self) {
         self.past = None;
     }
 
     /// Changes that have come since the moment that is shown.
-    pub(crate) fn behind(&self) -> u64 {
+    pub(crate) fn changes_behind(&self) -> u64 {
         let next = self.past.as_ref().map(|past| past.next);
-        next.map_or(0, |next| self.journal.next() - next)
+        next.map_or(0, |next| self.history.next() - next)
     }
 
     /// Shows the moment one revision earlier. False when there is none.
     pub(crate) fn step_back(&mut self, now: u64) -> bool {
-        self.travel(now, ChangeHistory::back)
+        self.move_past(now, ChangeHistory::back)
     }
 
     /// Shows the moment one revision later. False when there is none.
     pub(crate) fn step_forward(&mut self, now: u64) -> bool {
-        self.travel(now, ChangeHistory::forward)
+        self.move_past(now, ChangeHistory::forward)
     }
 
     /// Shows the moment `at`, or the nearest that the journal reaches.
     pub(crate) fn seek(&mut self, now: u64, at: u64) {
-        self.travel(now, |journal, scope, past| {
-            journal.seek(scope, past, at);
+        self.move_past(now, |history, scope, past| {
+            history.seek(scope, past, at);
             true
         });
     }
 
     /// The moments between which one can travel.
-    pub(crate) fn reach(&self, now: u64) -> (u64, u64) {
-        let oldest = self.journal.get(self.journal.first());
+    pub(crate) fn time_range(&self, now: u64) -> (u64, u64) {
+        let oldest = self.history.get(self.history.first());
         (oldest.map_or(now, |step| step.at.saturating_sub(1)), now)
     }
 
-    fn travel(
+    fn move_past(
         &mut self,
         now: u64,
         how: impl FnOnce(&ChangeHistory, &KeyScope, &mut PastMoment) -> bool,
     ) -> bool {
         self.freeze(now);
         match &mut self.past {
-            Some(past) => how(&self.journal, &self.scope, past),
+            Some(past) => how(&self.history, &self.scope, past),
             None => false,
         }
     }

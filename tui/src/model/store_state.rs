@@ -26,7 +26,7 @@ pub(crate) struct StoreState {
     /// Who blocks whom.
     pub(crate) held_locks: HeldLocks,
     /// What goes with a lease.
-    pub(crate) carried: LeaseLocks,
+    pub(crate) lease_locks: LeaseLocks,
     /// Counts changes, so that what is derived from it can be kept.
     pub(crate) version: u64,
 }
@@ -40,7 +40,7 @@ impl StoreState {
         now: Option<StoreItem>,
     ) -> Option<StoreItem> {
         self.version += 1;
-        match scope.place(key) {
+        match scope.classify(key) {
             KeyKind::Entry(lock) => {
                 let entry = match now {
                     Some(StoreItem::Entry(_, entry)) => Some(entry),
@@ -93,16 +93,16 @@ impl StoreState {
             .entry(lock.clone())
             .or_insert_with(|| ObservedLock::new(scope, lock));
         let before = found.holder().cloned();
-        let was = found.take(key);
+        let was = found.remove(key);
         if let Some(was) = &was {
-            self.carried.take(was.lease, &found.name);
+            self.lease_locks.remove(was.lease, &found.name);
         }
         if let Some(entry) = now {
-            self.carried.put(entry.lease, &found.name);
-            found.put(entry);
+            self.lease_locks.insert(entry.lease, &found.name);
+            found.insert(entry);
         }
         let (from, to) = (before.as_ref(), found.holder());
-        self.held_locks.passes(
+        self.held_locks.set_holder(
             &found.name,
             from.map(|entry| &entry.who),
             to.map(|entry| &entry.who),

@@ -21,9 +21,9 @@ pub(crate) struct BlockedLocks {
 }
 
 /// What the holder of `lock` stands in the way of.
-pub(crate) fn blocked_by(world: &StoreState, lock: &str) -> BlockedLocks {
+pub(crate) fn blocked_by(state: &StoreState, lock: &str) -> BlockedLocks {
     let mut found = BlockedLocks::default();
-    let Some(first) = world.locks.get(lock) else {
+    let Some(first) = state.locks.get(lock) else {
         return found;
     };
     let mut seen: HashSet<&str> = HashSet::from([&*first.name]);
@@ -31,12 +31,12 @@ pub(crate) fn blocked_by(world: &StoreState, lock: &str) -> BlockedLocks {
     let mut trail: Vec<(&Arc<str>, Option<usize>)> = vec![(&first.name, None)];
     let mut at = 0;
     while let Some(&(name, _)) = trail.get(at) {
-        let waiters = world.locks.get(name).map_or(&[][..], |lock| lock.waiters());
+        let waiters = state.locks.get(name).map_or(&[][..], |lock| lock.waiters());
         found.locks += 1;
         found.waiters += waiters.len();
         for held in waiters
             .iter()
-            .flat_map(|waiter| world.held_locks.holds(&waiter.who))
+            .flat_map(|waiter| state.held_locks.holds(&waiter.who))
         {
             if found.cycle.is_empty() && leads_to(&trail, at, held) {
                 found.cycle = path(&trail, at, held);

@@ -61,9 +61,9 @@ struct EntryReport {
 }
 
 /// Everything that passes the filter, by name.
-pub(crate) fn once(model: &Model, filter: &Filter, now: u64, form: OutputFormat) -> String {
+pub(crate) fn print_locks(model: &Model, filter: &Filter, now: u64, form: OutputFormat) -> String {
     let shown = model.shown(now);
-    let locks = shown.world.locks.values();
+    let locks = shown.state.locks.values();
     let rows: Vec<(LockRow<'_>, LockReport)> = locks
         .filter(|lock| !lock.queue.is_empty())
         .map(|lock| {

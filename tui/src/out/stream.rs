@@ -34,16 +34,16 @@ pub(crate) struct StreamLine {
 
 impl StreamLine {
     /// The line about an event.
-    pub(crate) fn of(event: &StoreEvent) -> Self {
+    pub(crate) fn from_event(event: &StoreEvent) -> Self {
         let mut line = Self {
             at_unix_ms: event.at,
             revision: event.revision,
-            event: event.what.word().to_lowercase(),
+            event: event.kind.word().to_lowercase(),
             lock: event.lock.as_deref().map(str::to_owned),
-            text: event.what.tell(),
+            text: event.kind.sentence(),
             ..Self::default()
         };
-        match &event.what {
+        match &event.kind {
             EventKind::Waits { who, ahead } => {
                 line.who = Some(who.who.label());
                 line.token = Some(who.create);

@@ -110,7 +110,7 @@ pub(crate) async fn run(
                     if let ScreenFeed::Live { live, .. } = feed
                         && !live.order(order)
                     {
-                        app.complain(now(), "not done: too much is asked of the store already");
+                        app.warn(now(), "not done: too much is asked of the store already");
                     }
                 }
             }
@@ -145,9 +145,9 @@ fn take(app: &mut App, feed: &mut ScreenFeed, fact: Fact) {
             && let Err(error) = writer.write(&fact)
         {
             *recorder = None;
-            app.complain(now(), format!("the recording has ended: {error}"));
+            app.warn(now(), format!("the recording has ended: {error}"));
         }
-        app.take(fact);
+        app.apply(fact);
         next = match feed {
             ScreenFeed::Live { live, .. } => live.ready(),
             ScreenFeed::Told => None,
@@ -161,7 +161,7 @@ fn flush(app: &mut App, feed: &mut ScreenFeed) {
         && let Err(error) = writer.flush()
     {
         *recorder = None;
-        app.complain(now(), format!("the recording has ended: {error}"));
+        app.warn(now(), format!("the recording has ended: {error}"));
     }
 }
 

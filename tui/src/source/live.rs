@@ -122,15 +122,15 @@ struct LiveTasks {
 }
 
 impl LiveTasks {
-    async fn tell(&self, told: FactKind) -> bool {
+    async fn send(&self, kind: FactKind) -> bool {
         let at = super::clock::now();
-        self.out.send(Fact { at, told }).await.is_ok()
+        self.out.send(Fact { at, kind }).await.is_ok()
     }
 
     async fn keys(self) {
         let mut feed = super::key_feed::feed(&self.locks, &self.scope);
         while let Some(item) = feed.next().await {
-            if !self.tell(FactKind::Keys(item)).await {
+            if !self.send(FactKind::Keys(item)).await {
                 return;
             }
         }
@@ -150,7 +150,7 @@ impl LiveTasks {
             while let Some((lease, answer)) = answers.next().await {
                 // What is not answered is counted down meanwhile.
                 if let Ok(answer) = answer
-                    && !self.tell(FactKind::Ttl(lease, answer)).await
+                    && !self.send(FactKind::Ttl(lease, answer)).await
                 {
                     return;
                 }
@@ -164,7 +164,7 @@ impl LiveTasks {
         loop {
             ticks.tick().await;
             let health = self.locks.health().await.map_err(|error| error.to_string());
-            if !self.tell(FactKind::Health(health)).await {
+            if !self.send(FactKind::Health(health)).await {
                 return;
             }
         }
@@ -174,7 +174,7 @@ impl LiveTasks {
         while let Some(order) = inbox.recv().await {
             let root = self.scope.root();
             let answer = admin_action::execute(&self.locks, root, &self.operator, order).await;
-            if !self.tell(FactKind::Answer(answer)).await {
+            if !self.send(FactKind::Answer(answer)).await {
                 return;
             }
         }

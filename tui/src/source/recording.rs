@@ -26,7 +26,7 @@ const LONGEST_LINE: u64 = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// It cannot be read or written.
-    #[error("cannot use the recording {file}: {source}")]
+    #[error("file_error use the recording {file}: {source}")]
     File {
         /// The file.
         file: String,
@@ -43,7 +43,7 @@ pub enum RecordingError {
         reason: String,
     },
     /// A line of it cannot be read.
-    #[error("line {line} of {file} cannot be read: {reason}")]
+    #[error("line {line} of {file} file_error be read: {reason}")]
     Line {
         /// The file.
         file: String,
@@ -161,8 +161,8 @@ impl From<RecordedKey> for KeyValue {
 
 impl RecordedFact {
     /// A fact as a line; `None` for what says nothing of the store.
-    fn of(fact: &Fact) -> Option<Self> {
-        let what = match &fact.told {
+    fn from_fact(fact: &Fact) -> Option<Self> {
+        let what = match &fact.kind {
             FactKind::Keys(FeedItem::Reading { revision, keys }) => RecordedKind::Reading {
                 revision: *revision,
                 keys: keys.iter().map(RecordedKey::from).collect(),
@@ -195,8 +195,8 @@ impl RecordedFact {
         Some(Self { at: fact.at, what })
     }
 
-    fn fact(self) -> Fact {
-        let told = match self.what {
+    fn into_fact(self) -> Fact {
+        let kind = match self.what {
             RecordedKind::Reading { revision, keys } => FactKind::Keys(FeedItem::Reading {
                 revision,
                 keys: keys.into_iter().map(KeyValue::from).collect(),
@@ -225,7 +225,7 @@ impl RecordedFact {
             RecordedKind::Unhealthy(why) => FactKind::Health(Err(why)),
             RecordedKind::Ttl(lease, answer) => FactKind::Ttl(lease, answer),
         };
-        Fact { at: self.at, told }
+        Fact { at: self.at, kind }
     }
 }
 
@@ -244,11 +244,11 @@ impl Recorder {
         store: &str,
     ) -> Result<Self, RecordingError> {
         let file = path.display().to_string();
-        let cannot = |source| RecordingError::File {
+        let file_error = |source| RecordingError::File {
             file: file.clone(),
             source,
         };
-        let opened = File::create_new(path).map_err(&cannot)?;
+        let opened = File::create_new(path).map_err(&file_error)?;
         let mut out = BufWriter::new(opened);
         let head = RecordingHead {
             recording: "leasehold".into(),
@@ -257,14 +257,14 @@ impl Recorder {
             prefixes: scope.prefixes().to_vec(),
             store: store.to_owned(),
         };
-        write_line(&mut out, &head).map_err(&cannot)?;
-        out.flush().map_err(&cannot)?;
+        write_line(&mut out, &head).map_err(&file_error)?;
+        out.flush().map_err(&file_error)?;
         Ok(Self { file, out })
     }
 
     /// Writes a fact.
     pub(crate) fn write(&mut self, fact: &Fact) -> Result<(), RecordingError> {
-        let written = match RecordedFact::of(fact) {
+        let written = match RecordedFact::from_fact(fact) {
             Some(line) => write_line(&mut self.out, &line),
             None => Ok(()),
         };
@@ -299,20 +299,20 @@ pub(crate) struct Recording {
 }
 
 /// Reads a recording.
-pub(crate) fn read(path: &Path) -> Result<Recording, RecordingError> {
+pub(crate) fn read_recording(path: &Path) -> Result<Recording, RecordingError> {
     let file = path.display().to_string();
-    let cannot = |source| RecordingError::File {
+    let file_error = |source| RecordingError::File {
         file: file.clone(),
         source,
     };
-    let mut lines = BufReader::new(File::open(path).map_err(cannot)?);
+    let mut lines = BufReader::new(File::open(path).map_err(file_error)?);
     let mut next = || -> Result<Option<Vec<u8>>, RecordingError> {
         let mut line = Vec::new();
         let mut bounded = io::Read::take(&mut lines, LONGEST_LINE);
-        let read = bounded.read_until(b'\n', &mut line).map_err(cannot)?;
+        let read = bounded.read_until(b'\n', &mut line).map_err(file_error)?;
         Ok((read > 0).then_some(line))
     };
-    let scope = head(&file, &next()?.unwrap_or_default())?;
+    let scope = read_head(&file, &next()?.unwrap_or_default())?;
     let (mut facts, mut changes, mut number) = (Vec::new(), 0, 1);
     while let Some(line) = next()? {
         number += 1;
@@ -324,7 +324,7 @@ pub(crate) fn read(path: &Path) -> Result<Recording, RecordingError> {
                     RecordedKind::Reading { keys, .. } => keys.len(),
                     _ => 1,
                 };
-                facts.push(line.fact());
+                facts.push(line.into_fact());
             }
             // It was cut off while it was written.
             Err(_) if !is_whole => break,
@@ -351,7 +351,7 @@ pub(crate) fn read(path: &Path) -> Result<Recording, RecordingError> {
     })
 }
 
-fn head(file: &str, line: &[u8]) -> Result<KeyScope, RecordingError> {
+fn read_head(file: &str, line: &[u8]) -> Result<KeyScope, RecordingError> {
     let unknown = |reason: String| RecordingError::Unknown {
         file: file.to_owned(),
         reason,

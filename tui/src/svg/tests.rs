@@ -20,24 +20,24 @@ fn text_has_its_place_and_its_look() {
         .fg(Color::Indexed(221))
         .add_modifier(Modifier::BOLD);
     let selected = Style::new().add_modifier(Modifier::REVERSED);
-    let picture = svg(&buffer(&[("HELD", warn), ("ab", selected)]), "two lines");
+    let picture = render(&buffer(&[("HELD", warn), ("ab", selected)]), "two lines");
     insta::assert_snapshot!("picture", picture);
     assert_eq!(
         picture,
-        svg(&buffer(&[("HELD", warn), ("ab", selected)]), "two lines")
+        render(&buffer(&[("HELD", warn), ("ab", selected)]), "two lines")
     );
 }
 
 #[test]
 fn what_stands_apart_is_apart_and_what_belongs_together_is_one_text() {
-    let picture = svg(&buffer(&[("one two   x", Style::new())]), "");
+    let picture = render(&buffer(&[("one two   x", Style::new())]), "");
     assert!(picture.contains(">one two<"), "{picture}");
     assert!(picture.contains("x=\"96\" y=\"26\" textLength=\"8.4\" xml:space=\"preserve\">x<"));
 }
 
 #[test]
 fn frames_are_lines_without_gaps() {
-    let picture = svg(&buffer(&[("┌─┐", Style::new()), ("│", Style::new())]), "");
+    let picture = render(&buffer(&[("┌─┐", Style::new()), ("│", Style::new())]), "");
     assert!(!picture.contains("<text"), "{picture}");
     // The corner's line ends where the side's begins.
     assert!(
@@ -48,14 +48,14 @@ fn frames_are_lines_without_gaps() {
 
 #[test]
 fn no_name_becomes_markup() {
-    let picture = svg(&buffer(&[("<g/>&\"", Style::new())]), "</title><script>");
+    let picture = render(&buffer(&[("<g/>&\"", Style::new())]), "</title><script>");
     assert!(picture.contains("&lt;g/&gt;&amp;&quot;"));
     assert!(!picture.contains("<script>"));
 }
 
 #[test]
 fn a_wide_character_takes_its_two_columns() {
-    let picture = svg(&buffer(&[("漢a", Style::new())]), "");
+    let picture = render(&buffer(&[("漢a", Style::new())]), "");
     assert!(
         picture.contains("textLength=\"25.2\" xml:space=\"preserve\">漢a<"),
         "{picture}"

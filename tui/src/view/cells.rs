@@ -173,7 +173,7 @@ mod tests {
             left,
             granted,
             is_estimate,
-            told: left,
+            last_left: left,
         };
         assert_eq!(ttl_text(lease(22_000, 30_000, false)), "22s ");
         assert_eq!(ttl_text(lease(2_900, 30_000, true)), "~2s!");

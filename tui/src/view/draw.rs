@@ -17,7 +17,7 @@ const HISTORY_FROM: u16 = 20;
 /// Draws everything, as it is `now`.
 pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App, now: u64) {
     app.refresh(now);
-    app.spots = HitAreas::default();
+    app.hit_areas = HitAreas::default();
     let area = frame.area();
     if area.width < LEAST.0 || area.height < LEAST.1 {
         too_small(frame, app);
@@ -32,9 +32,9 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App, now: u64) {
         Constraint::Length(1),
     ])
     .areas(area);
-    app.spots.tabs = tabs::places(app, tabs);
-    header::render(frame, head, &ViewScene::of(app, now));
-    tabs::render(frame, tabs, &ViewScene::of(app, now));
+    app.hit_areas.tabs = tabs::places(app, tabs);
+    header::render(frame, head, &ViewScene::new(app, now));
+    tabs::render(frame, tabs, &ViewScene::new(app, now));
     match app.view {
         View::Locks => locks::render(frame, body, app, now),
         View::Queue => queue::render(frame, body, app, now),
@@ -43,7 +43,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App, now: u64) {
         View::Events => events::render(frame, body, app, now),
         View::Heatmap => heatmap::render(frame, body, app, now),
     }
-    let scene = ViewScene::of(app, now);
+    let scene = ViewScene::new(app, now);
     time_bar::render(frame, history, &scene);
     footer::render(frame, foot, &scene);
     overlay::render(frame, body, &scene);

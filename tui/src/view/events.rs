@@ -29,7 +29,7 @@ const COLUMNS: [TableColumn; 6] = [
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let inner = inside(area);
     let (rows, range) = window(app, inner, 1);
-    let scene = ViewScene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let list = app.list();
     let title = format!("Events, newest first{}", pane::notes(&scene));
     pane::list(frame, area, &scene, &title, &pane::place(list));
@@ -65,7 +65,7 @@ pub(super) fn pane(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
 
 fn cells_of(scene: &ViewScene<'_>, event: &StoreEvent) -> [TableCell; COLUMNS.len()] {
     let theme = scene.theme;
-    let is_trouble = event.what.is_trouble();
+    let is_trouble = event.kind.is_trouble();
     let (mark, style) = if is_trouble {
         ("!", theme.bad)
     } else {
@@ -81,10 +81,10 @@ fn cells_of(scene: &ViewScene<'_>, event: &StoreEvent) -> [TableCell; COLUMNS.le
         (mark.to_owned(), style),
         (text::clock_time(event.at), theme.dim),
         (revision, theme.dim),
-        (event.what.word().to_owned(), style),
+        (event.kind.word().to_owned(), style),
         (lock.to_owned(), theme.text),
         (
-            event.what.tell(),
+            event.kind.sentence(),
             if is_trouble { theme.text } else { theme.dim },
         ),
     ]

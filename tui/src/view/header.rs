@@ -130,7 +130,7 @@ fn behind(scene: &ViewScene<'_>) -> Option<String> {
 
 fn past(scene: &ViewScene<'_>) -> String {
     let moment = text::clock_time(scene.shown.now);
-    match scene.app.model.behind() {
+    match scene.app.model.changes_behind() {
         0 => format!("FROZEN {moment}, nothing new"),
         1 => format!("PAST {moment}, 1 change behind"),
         behind => format!("PAST {moment}, {} changes behind", text::count(behind)),

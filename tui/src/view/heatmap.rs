@@ -40,7 +40,7 @@ impl HeatmapLayout {
     /// The mark, the deepest queue, and what is between them.
     const OTHERS: usize = 1 + 1 + 5 + 2;
 
-    fn of(width: u16) -> Self {
+    fn fit(width: u16) -> Self {
         let width = usize::from(width);
         let label = (width / 4).clamp(12, 44);
         let buckets = width.saturating_sub(label + Self::OTHERS).min(MOST);
@@ -60,11 +60,11 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
         ..inner
     };
     let (rows, range) = window(app, list_area, 1);
-    let scene = ViewScene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let list = app.list();
     let title = locks::title(&scene);
     pane::list(frame, area, &scene, &title, &pane::place(list));
-    let columns = HeatmapLayout::of(inner.width);
+    let columns = HeatmapLayout::fit(inner.width);
     let buffer = frame.buffer_mut();
     head(buffer, inner, &scene, columns);
     let first = range.start;
@@ -103,7 +103,7 @@ fn head(buffer: &mut Buffer, area: Rect, scene: &ViewScene<'_>, columns: Heatmap
 
 fn row(buffer: &mut Buffer, area: Rect, scene: &ViewScene<'_>, columns: HeatmapLayout, name: &str) {
     let theme = scene.theme;
-    let history = scene.app.model.history(name);
+    let history = scene.app.model.lock_stats(name);
     let depths = history.map_or_else(Vec::new, |history| {
         history.depths(scene.shown.now, BUCKET, columns.buckets)
     });

@@ -60,7 +60,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     if below.is_empty() {
         return;
     }
-    let scene = ViewScene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let job = app.job(now);
     let job = job.as_ref().map(|(job, _)| job.as_str());
     if below.width < BESIDE_FROM {
@@ -75,7 +75,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
 fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let inner = inside(area);
     let (rows, range) = window(app, inner, 1);
-    let scene = ViewScene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let list = app.list();
     let count = text::count(list.len() as u64);
     let title = format!("Jobs ({count}){}", pane::notes(&scene));
@@ -88,7 +88,7 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
         let RowKey::Job(job, host) = key else {
             continue;
         };
-        let Some(job) = scene::job_of(scene.shown.world, job, host) else {
+        let Some(job) = scene::job_of(scene.shown.state, job, host) else {
             continue;
         };
         let line = paint::row(rows, u16::try_from(at - first).unwrap_or(u16::MAX));
@@ -160,7 +160,7 @@ fn runs(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, job: Option<&s
     let table = FittedTable::new(&RUNS, inner.width);
     table.head(frame.buffer_mut(), inner, ("", false), theme.header);
     let room = usize::from(inner.height).saturating_sub(1);
-    for (run, at) in scene::runs_of(scene.shown.world, job).take(room).zip(1..) {
+    for (run, at) in scene::runs_of(scene.shown.state, job).take(room).zip(1..) {
         let line = paint::row(inner, at);
         table.row(
             frame.buffer_mut(),
@@ -170,7 +170,7 @@ fn runs(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, job: Option<&s
             theme,
         );
     }
-    if scene::runs_of(scene.shown.world, job).next().is_none() {
+    if scene::runs_of(scene.shown.state, job).next().is_none() {
         let line = paint::row(inner, 1);
         paint::line(
             frame.buffer_mut(),
@@ -224,7 +224,7 @@ fn why(run: &RunRecord) -> String {
 /// The end of what the newest run that wrote anything has written.
 fn output(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, job: Option<&str>) {
     let run =
-        job.and_then(|job| scene::newest_run(scene.shown.world, job, |run| !run.output.is_empty()));
+        job.and_then(|job| scene::newest_run(scene.shown.state, job, |run| !run.output.is_empty()));
     let title = run.map_or_else(
         || "Output".to_owned(),
         |run| format!("Output of {}@{}, token {}", run.job, run.host, run.token),

@@ -10,7 +10,7 @@ use crate::app::App;
 pub(super) fn window(app: &mut App, area: Rect, heads: u16) -> (Rect, Range<usize>) {
     let heads = heads.min(area.height);
     let rows = Rect::new(area.x, area.y + heads, area.width, area.height - heads);
-    app.spots.list = rows;
+    app.hit_areas.list = rows;
     let range = app.list_mut().window(rows.height.into());
     (rows, range)
 }

@@ -47,7 +47,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
         let [list, line] =
             Layout::vertical([Constraint::Min(0), Constraint::Length(line)]).areas(area);
         table(frame, list, app, now);
-        queue_pane::line(frame, line, &ViewScene::of(app, now));
+        queue_pane::line(frame, line, &ViewScene::new(app, now));
         return;
     }
     let details = (area.height / 4).clamp(9, 18);
@@ -59,7 +59,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     ])
     .areas(area);
     table(frame, list, app, now);
-    let scene = ViewScene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let [queue, run] =
         Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(details);
     let lock = scene.lock();
@@ -71,7 +71,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
 fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let inner = inside(area);
     let (rows, range) = window(app, inner, 1);
-    let scene = ViewScene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let list = app.list();
     let title = title(&scene);
     pane::list(frame, area, &scene, &title, &pane::place(list));
@@ -83,7 +83,7 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
         let RowKey::Lock(name) = key else {
             continue;
         };
-        let Some(lock) = scene.shown.world.locks.get(name) else {
+        let Some(lock) = scene.shown.state.locks.get(name) else {
             continue;
         };
         let line = paint::row(rows, u16::try_from(at - first).unwrap_or(u16::MAX));
@@ -105,7 +105,7 @@ pub(super) fn title(scene: &ViewScene<'_>) -> String {
     if app.filter.is_empty() {
         return format!("{name} ({shown}){notes}");
     }
-    let all = scene.shown.world.locks.values();
+    let all = scene.shown.state.locks.values();
     let all = all.filter(|lock| !lock.queue.is_empty() || lock.tenancy.since.is_some());
     format!(
         "{name} ({shown} of {}){notes}",
@@ -161,7 +161,7 @@ fn holder(row: &LockRow<'_>, width: usize) -> String {
 }
 
 fn spark(scene: &ViewScene<'_>, row: &LockRow<'_>, width: usize) -> String {
-    let Some(history) = scene.app.model.history(row.name).filter(|_| width > 0) else {
+    let Some(history) = scene.app.model.lock_stats(row.name).filter(|_| width > 0) else {
         return String::new();
     };
     let bucket = (SPARK / width as u64).max(1);

@@ -24,7 +24,7 @@ use super::paint;
 use super::scene::ViewScene;
 use super::table::{FittedTable, TableCell, TableColumn};
 use super::{cells, empty, pane, queue_pane};
-use crate::app::{App, QueueBranch, RowKey, tree};
+use crate::app::{App, QueueBranch, RowKey, build_queue_tree};
 use crate::model::ObservedLock;
 use crate::text;
 
@@ -47,11 +47,11 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     .areas(area);
     let inner = inside(list);
     let (rows, range) = window(app, inner, 1);
-    let scene = ViewScene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let lock = app
         .lock
         .as_ref()
-        .and_then(|name| scene.shown.world.locks.get(name));
+        .and_then(|name| scene.shown.state.locks.get(name));
     if let Some(lock) = lock {
         let pieces = about_lock(&scene, lock).fit(about.width.into());
         paint::line(frame.buffer_mut(), about, 0, &pieces);
@@ -88,7 +88,7 @@ fn branches<'a>(scene: &ViewScene<'_>, visible: &'a [RowKey]) -> HashMap<&'a Row
     let Some(lock) = &scene.app.lock else {
         return HashMap::new();
     };
-    tree(scene.shown.world, lock)
+    build_queue_tree(scene.shown.state, lock)
         .into_iter()
         .filter_map(|branch| {
             let key = wanted.get(&(&branch.lock, &branch.entry.key))?;
@@ -133,7 +133,7 @@ fn cells_of(
 ) -> [TableCell; COLUMNS.len()] {
     let theme = scene.theme;
     let entry = &branch.entry;
-    let lock = scene.shown.world.locks.get(&branch.lock);
+    let lock = scene.shown.state.locks.get(&branch.lock);
     let (style, since) = if branch.place == 0 {
         let held = lock.and_then(|lock| scene.app.model.row(scene.shown, lock).held());
         (theme.good, held)

@@ -158,10 +158,10 @@ pub(super) fn also_holds(
     if place == 0 {
         return None;
     }
-    let held = scene.shown.world.held_locks.holds(&entry.who);
+    let held = scene.shown.state.held_locks.holds(&entry.who);
     let others: Vec<&Arc<str>> = held.iter().filter(|held| **held != lock.name).collect();
     let first = others.first()?;
-    let locks = &scene.shown.world.locks;
+    let locks = &scene.shown.state.locks;
     let waiters = |name: &Arc<str>| locks.get(name).map_or(0, |lock| lock.waiters().len());
     let blocks: usize = others.iter().map(|name| waiters(name)).sum();
     let more = match others.len() {
@@ -182,8 +182,8 @@ pub(super) fn also_holds(
 /// What hangs on the holder of a lock.
 pub(super) fn blast(scene: &ViewScene<'_>, lock: &str) -> Vec<TextPiece> {
     let theme = scene.theme;
-    let world = scene.shown.world;
-    let blocked = blocked_by(world, lock);
+    let state = scene.shown.state;
+    let blocked = blocked_by(state, lock);
     let waiters = text::count(blocked.waiters as u64);
     let locks = text::count(blocked.locks as u64);
     let s = |count: usize| if count == 1 { "" } else { "s" };

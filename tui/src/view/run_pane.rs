@@ -122,7 +122,7 @@ fn numbers(page: &mut TextPage<'_>, scene: &ViewScene<'_>, run: &RunRecord) {
 /// How long the lock is usually held and waited for.
 fn been_through(page: &mut TextPage<'_>, scene: &ViewScene<'_>, lock: &ObservedLock) {
     let theme = scene.theme;
-    let Some(history) = scene.app.model.history(&lock.name) else {
+    let Some(history) = scene.app.model.lock_stats(&lock.name) else {
         return;
     };
     let now = scene.shown.now;

@@ -22,7 +22,7 @@ pub(super) struct ViewScene<'a> {
 }
 
 impl<'a> ViewScene<'a> {
-    pub(super) fn of(app: &'a App, now: u64) -> Self {
+    pub(super) fn new(app: &'a App, now: u64) -> Self {
         Self {
             app,
             shown: app.shown(now),
@@ -39,12 +39,12 @@ impl<'a> ViewScene<'a> {
     /// The lock that the selected row is about, or the one that the Queue view is about.
     pub(super) fn lock(&self) -> Option<&'a ObservedLock> {
         let name = self.app.selected_lock(self.now)?;
-        self.shown.world.locks.get(&name)
+        self.shown.state.locks.get(&name)
     }
 
     /// What a lock is called on the screen.
     pub(super) fn label(&self, name: &str) -> Arc<str> {
-        match self.shown.world.locks.get(name) {
+        match self.shown.state.locks.get(name) {
             Some(lock) => lock.label.clone(),
             None => self.app.model.scope.label(name).into(),
         }
@@ -61,16 +61,16 @@ impl<'a> ViewScene<'a> {
         }) else {
             return (None, None);
         };
-        let run = newest_run(self.shown.world, job, |run| Some(run.token) == token);
-        (job_of(self.shown.world, job, host), run)
+        let run = newest_run(self.shown.state, job, |run| Some(run.token) == token);
+        (job_of(self.shown.state, job, host), run)
     }
 }
 
 /// What one host tells of one job. Its names may differ from those in its key: they are printable.
-pub(super) fn job_of<'a>(world: &'a StoreState, job: &str, host: &str) -> Option<&'a JobRecord> {
+pub(super) fn job_of<'a>(state: &'a StoreState, job: &str, host: &str) -> Option<&'a JobRecord> {
     let key = (job.to_owned(), host.to_owned());
-    let record = world.jobs.get(&key).or_else(|| {
-        let mut all = world.jobs.values();
+    let record = state.jobs.get(&key).or_else(|| {
+        let mut all = state.jobs.values();
         all.find(|record| record.job == job && record.host == host)
     });
     record.map(|record| &**record)
@@ -78,17 +78,17 @@ pub(super) fn job_of<'a>(world: &'a StoreState, job: &str, host: &str) -> Option
 
 /// The newest run of a job of which `fits` is true.
 pub(super) fn newest_run<'a>(
-    world: &'a StoreState,
+    state: &'a StoreState,
     job: &'a str,
     fits: impl Fn(&RunRecord) -> bool,
 ) -> Option<&'a RunRecord> {
-    let mut runs = runs_of(world, job);
+    let mut runs = runs_of(state, job);
     runs.find(|run| fits(run))
 }
 
 /// The runs of a job, newest first. As with [`job_of`], its name in the keys may be another.
 pub(super) fn runs_of<'a>(
-    world: &'a StoreState,
+    state: &'a StoreState,
     job: &'a str,
 ) -> impl Iterator<Item = &'a RunRecord> {
     let from = RunKey {
@@ -101,10 +101,10 @@ pub(super) fn runs_of<'a>(
         sequence: u32::MAX,
         ..from.clone()
     };
-    let mut runs = world.runs.range(from..=to);
+    let mut runs = state.runs.range(from..=to);
     let is_exact = runs.clone().next().is_some();
     if !is_exact {
-        runs = world.runs.range::<RunKey, _>(..);
+        runs = state.runs.range::<RunKey, _>(..);
     }
     runs.rev()
         .map(|(_, run)| &**run)

@@ -43,7 +43,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
         Layout::vertical([Constraint::Min(0), Constraint::Length(detail)]).areas(area);
     let inner = inside(area);
     let (rows, range) = window(app, inner, 1);
-    let scene = ViewScene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let list = app.list();
     let count = text::count(list.len() as u64);
     let title = format!("Sessions ({count}){}", pane::notes(&scene));
@@ -184,7 +184,7 @@ pub(super) fn story(scene: &ViewScene<'_>, session: &SessionRow) -> Vec<Vec<Text
 /// How many wait behind an entry that holds, and who is next.
 fn after(scene: &ViewScene<'_>, entry: &QueueEntry) -> (usize, Option<String>) {
     let lock = entry.key.rsplit_once('/').map_or("", |(lock, _)| lock);
-    let Some(lock) = scene.shown.world.locks.get(lock) else {
+    let Some(lock) = scene.shown.state.locks.get(lock) else {
         return (0, None);
     };
     let next = lock.waiters().first().map(|next| next.who.label());

@@ -26,7 +26,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     }
     let (theme, shown) = (scene.theme, scene.shown);
     let width = usize::from(area.width);
-    let (from, to) = scene.app.model.reach(scene.app.present(scene.now));
+    let (from, to) = scene.app.model.time_range(scene.app.present(scene.now));
     let mut parts = LineParts::default();
     let ends = format!("{} .. {}", hours(from), hours(to));
     parts.add(2, ends, theme.dim);
@@ -66,7 +66,7 @@ fn bar(scene: &ViewScene<'_>, from: u64, to: u64, length: usize) -> Vec<TextPiec
     };
     let mut signs = vec![('=', theme.dim); length];
     let events = scene.app.model.events.before(u64::MAX).take(LOOKED_AT);
-    for (_, event) in events.filter(|(_, event)| event.what.is_trouble()) {
+    for (_, event) in events.filter(|(_, event)| event.kind.is_trouble()) {
         if event.at >= from
             && let Some(sign) = signs.get_mut(column(event.at))
         {

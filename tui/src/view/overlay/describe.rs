@@ -71,14 +71,14 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, t
 /// Tells of a row, and gives the title.
 fn tell(story: &mut Description<'_>, row: &RowKey) -> String {
     let scene = story.scene;
-    let world = scene.shown.world;
+    let state = scene.shown.state;
     match row {
-        RowKey::Lock(name) => match world.locks.get(name) {
+        RowKey::Lock(name) => match state.locks.get(name) {
             Some(found) => lock(story, found),
             None => "This lock is gone".into(),
         },
         RowKey::Entry(name, key) => {
-            let found = world.locks.get(name).and_then(|lock| {
+            let found = state.locks.get(name).and_then(|lock| {
                 let place = lock.queue.iter().position(|entry| entry.key == *key)?;
                 Some((lock, place, lock.queue.get(place)?))
             });
@@ -104,7 +104,7 @@ fn tell(story: &mut Description<'_>, row: &RowKey) -> String {
             }
         }
         RowKey::Job(name, host) => {
-            match scene::job_of(world, name, host) {
+            match scene::job_of(state, name, host) {
                 Some(found) => job(story, found),
                 None => story.field("job", "its record is gone"),
             }
@@ -141,7 +141,7 @@ fn lock(story: &mut Description<'_>, lock: &ObservedLock) -> String {
         .map(|piece| piece.text)
         .collect();
     story.field("blocks", blast.trim().trim_start_matches("blast radius: "));
-    if let Some(history) = scene.app.model.history(&lock.name) {
+    if let Some(history) = scene.app.model.lock_stats(&lock.name) {
         let now = scene.shown.now;
         let spans = [
             ("held for", &history.holds),
@@ -223,8 +223,8 @@ fn job(story: &mut Description<'_>, job: &JobRecord) {
     if let Some(last) = job.last {
         story.field("last run", last.as_str());
     }
-    let world = story.scene.shown.world;
-    let ran = scene::newest_run(world, &job.job, |run| run.tick_unix_ms.is_some());
+    let state = story.scene.shown.state;
+    let ran = scene::newest_run(state, &job.job, |run| run.tick_unix_ms.is_some());
     if let Some((ran, tick)) = ran.and_then(|ran| Some((ran, ran.tick_unix_ms?))) {
         let outcome = ran.outcome.as_str();
         let tick = format!("{} on {}: {outcome}", text::clock_time(tick), ran.host);
@@ -247,8 +247,8 @@ fn runs(story: &mut Description<'_>, job: Option<(String, String)>) {
     let Some((job, host)) = job else {
         return;
     };
-    let world = story.scene.shown.world;
-    if let Some(found) = scene::newest_run(world, &job, |run| run.host == host) {
+    let state = story.scene.shown.state;
+    if let Some(found) = scene::newest_run(state, &job, |run| run.host == host) {
         run(story, found);
     }
 }
@@ -313,9 +313,9 @@ fn event(story: &mut Description<'_>, event: &StoreEvent) -> String {
     if let Some(lock) = &event.lock {
         story.field("lock", lock);
     }
-    story.field("what", &event.what.tell());
-    if event.what.is_trouble() {
+    story.field("what", &event.kind.sentence());
+    if event.kind.is_trouble() {
         story.field("", "somebody should look at this");
     }
-    format!("Event {}", event.what.word())
+    format!("Event {}", event.kind.word())
 }

@@ -17,12 +17,12 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, u
         return;
     };
     // Of this host if there is one, for that is what was selected.
-    let world = scene.shown.world;
-    let run = scene::newest_run(world, &job, |run| {
+    let state = scene.shown.state;
+    let run = scene::newest_run(state, &job, |run| {
         run.host == host && !run.output.is_empty()
     })
-    .or_else(|| scene::newest_run(world, &job, |run| run.host == host))
-    .or_else(|| scene::newest_run(world, &job, |_| true));
+    .or_else(|| scene::newest_run(state, &job, |run| run.host == host))
+    .or_else(|| scene::newest_run(state, &job, |_| true));
     let Some(run) = run else {
         let lines = [plain(" it has not run yet", theme.dim)];
         scrolled(

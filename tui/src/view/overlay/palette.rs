@@ -8,7 +8,7 @@ use super::super::paint::{TextPage, TextPiece};
 use super::super::pane;
 use super::super::scene::ViewScene;
 use super::scroll::middle;
-use crate::app::{TextInput, matches};
+use crate::app::{TextInput, matching_commands};
 use crate::text;
 
 const WIDTH: u16 = 76;
@@ -23,7 +23,7 @@ pub(super) fn render(
 ) {
     let theme = scene.theme;
     let setup = &scene.app.setup;
-    let found = matches(&typing.text(), setup.allow_write);
+    let found = matching_commands(&typing.text(), setup.allow_write);
     let area = middle(area, WIDTH, HEIGHT);
     let right = text::count(found.len() as u64);
     let inner = pane::over(frame, area, scene, "Commands", &right);

@@ -58,7 +58,7 @@ fn describe() {
             select(&mut app, now, "cron/vacuum");
         }
         if view == View::Queue {
-            app.list_mut().go(2);
+            app.list_mut().select_at(2);
         }
         app.overlay = Some(OpenOverlay::Describe { top: 0 });
         let _ = write!(all, "{view:?}\n{}\n", text(&mut app, now, USUAL));

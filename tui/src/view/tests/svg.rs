@@ -2,7 +2,7 @@
 
 use super::stage::{at_night, screen};
 use crate::app::View;
-use crate::svg::svg;
+use crate::svg::render;
 
 /// Where pages find it, from the root of this crate.
 const FILE: &str = "dashboard.svg";
@@ -12,7 +12,7 @@ fn the_picture_in_the_pages_is_what_is_drawn() {
     let (mut app, now) = at_night(View::Locks);
     let screen = screen(&mut app, now, (120, 35));
     let title = "The dashboard: locks, the queue of the selected one, its run, and what happened";
-    let drawn = svg(screen.buffer(), title);
+    let drawn = render(screen.buffer(), title);
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
     if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
         std::fs::write(&path, &drawn).unwrap();
