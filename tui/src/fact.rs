@@ -7,7 +7,7 @@ use leasehold_lock::{FeedItem, Health};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fact {
     /// Unix milliseconds.
-    pub(crate) at: u64,
+    pub(crate) at_unix_ms: u64,
     pub(crate) kind: FactKind,
 }
 

@@ -111,7 +111,10 @@ impl FrameBench {
             .map(|(lock, create)| entry(&root, lock, create))
             .collect();
         let kind = FactKind::Keys(FeedItem::Reading { revision, keys });
-        model.apply(Fact { at: NOW, kind });
+        model.apply(Fact {
+            at_unix_ms: NOW,
+            kind,
+        });
         let health = Health {
             version: "3.5.1".into(),
             members: 3,
@@ -120,10 +123,16 @@ impl FrameBench {
             ..Health::default()
         };
         let kind = FactKind::Health(Ok(health));
-        model.apply(Fact { at: NOW, kind });
+        model.apply(Fact {
+            at_unix_ms: NOW,
+            kind,
+        });
         for lease in 1..=i64::from(locks) {
             let kind = FactKind::Ttl(lease, Some((29, 30)));
-            model.apply(Fact { at: NOW, kind });
+            model.apply(Fact {
+                at_unix_ms: NOW,
+                kind,
+            });
         }
         Self {
             app: App::new(model, setup()),
@@ -183,7 +192,10 @@ impl FrameBench {
         };
         let (revision, changes) = (self.revision, vec![change]);
         let kind = FactKind::Keys(FeedItem::Changes { revision, changes });
-        self.app.apply(Fact { at: self.now, kind });
+        self.app.apply(Fact {
+            at_unix_ms: self.now,
+            kind,
+        });
     }
 }
 
@@ -234,7 +246,7 @@ pub fn recording(file: &Path) -> Result<usize, String> {
     let mut app = App::new(Model::new(recording.scope), setup());
     let mut now = 0;
     for fact in recording.facts {
-        now = now.max(fact.at);
+        now = now.max(fact.at_unix_ms);
         app.apply(fact);
     }
     let mut terminal = terminal();

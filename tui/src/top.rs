@@ -107,8 +107,8 @@ async fn replay(args: DashboardArgs) -> Result<(), TopError> {
         return Ok(());
     };
     let recording = read_recording(path)?;
-    let began = recording.facts.first().map_or(0, |fact| fact.at);
-    let ended = recording.facts.last().map_or(0, |fact| fact.at);
+    let began = recording.facts.first().map_or(0, |fact| fact.at_unix_ms);
+    let ended = recording.facts.last().map_or(0, |fact| fact.at_unix_ms);
     let file = path.display().to_string();
     let setup = build_setup(&args, FactSource::Recording { file, ended })?;
     let most = recording.changes + 1;
@@ -232,7 +232,7 @@ async fn print_once(
         match next.map_err(|_| slow())?.ok_or_else(slow)? {
             FeedItem::Down { reason } => return Err(TopError::Unread(reason)),
             item => model.apply(Fact {
-                at: now(),
+                at_unix_ms: now(),
                 kind: FactKind::Keys(item),
             }),
         }
@@ -250,7 +250,10 @@ async fn print_once(
             Err(StoreError::Refused { .. }) => continue,
             Err(error) => return Err(error.into()),
         };
-        model.apply(Fact { at: now(), kind });
+        model.apply(Fact {
+            at_unix_ms: now(),
+            kind,
+        });
     }
     print(&print_locks(&model, filter, now(), form)).map(drop)
 }
@@ -270,7 +273,7 @@ async fn print_on(
             // A recording without the leases' time would be half of one; asking costs little.
             if matches!(fact.kind, FactKind::Health(_)) {
                 recorder.flush()?;
-                live.want(holder_leases(&model, fact.at));
+                live.want(holder_leases(&model, fact.at_unix_ms));
             }
         }
         let before = model.denied.len();

@@ -135,7 +135,7 @@ impl App {
             self.note = Some(StatusNote {
                 text,
                 is_bad,
-                at: fact.at,
+                at_unix_ms: fact.at_unix_ms,
             });
         }
         self.model.apply(fact);
@@ -145,7 +145,7 @@ impl App {
         self.note = Some(StatusNote {
             text: text.into(),
             is_bad: false,
-            at: now,
+            at_unix_ms: now,
         });
     }
 
@@ -154,7 +154,7 @@ impl App {
         self.note = Some(StatusNote {
             text: text.into(),
             is_bad: true,
-            at: now,
+            at_unix_ms: now,
         });
     }
 

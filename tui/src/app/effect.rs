@@ -21,5 +21,5 @@ pub(crate) struct StatusNote {
     pub(crate) text: String,
     pub(crate) is_bad: bool,
     /// When it was said, in Unix milliseconds.
-    pub(crate) at: u64,
+    pub(crate) at_unix_ms: u64,
 }

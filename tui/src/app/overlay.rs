@@ -140,7 +140,10 @@ mod tests {
 
     #[test]
     fn the_palette_finds_by_name_and_by_description_and_hides_what_may_not_be_done() {
-        assert_eq!(matching_commands("view-heat", false), [Command::ViewHeatmap]);
+        assert_eq!(
+            matching_commands("view-heat", false),
+            [Command::ViewHeatmap]
+        );
         assert!(
             matching_commands("lease", false)
                 .iter()

@@ -71,7 +71,7 @@ impl App {
         for lock in shown.state.locks.values() {
             let is_free = lock.queue.is_empty();
             // A lock that has always been free, as far as this moment knows, is none yet.
-            if is_free && lock.tenancy.since.is_none() {
+            if is_free && lock.tenancy.since_unix_ms.is_none() {
                 continue;
             }
             let row = self.model.row(shown, lock);
@@ -128,7 +128,7 @@ impl App {
         let rank = |row: &SessionBrief| match name {
             "TTL" => {
                 let ttl = self.model.leases.ttl(row.lease, shown.now);
-                ttl.map_or(0, |ttl| ttl.left.saturating_add(1))
+                ttl.map_or(0, |ttl| ttl.left_ms.saturating_add(1))
             }
             "HOLDS" => row.holds as u64,
             "WAITS" => row.waits as u64,
@@ -214,7 +214,7 @@ fn rank(column: &str, row: &LockRow<'_>) -> u64 {
     match column {
         "STATE" => row.state as u64,
         "HELD" => or_least(row.held()),
-        "TTL" => row.ttl.map_or(u64::MAX, |ttl| ttl.left),
+        "TTL" => row.ttl.map_or(u64::MAX, |ttl| ttl.left_ms),
         "WAIT" => row.waiters as u64,
         "OLDEST" => or_least(row.oldest()),
         "FENCE" => or_least(row.token().and_then(|token| u64::try_from(token).ok())),

@@ -166,7 +166,7 @@ fn rows_stay_where_they_are_while_somebody_moves_among_them() {
         changes: keys,
     });
     desk.app.apply(Fact {
-        at: desk.now - 60_000,
+        at_unix_ms: desk.now - 60_000,
         kind,
     });
     desk.now += 500;
@@ -192,7 +192,10 @@ fn frozen_the_rows_stand_still_and_live_they_go_on() {
         }],
     });
     desk.now += 10_000;
-    desk.app.apply(Fact { at: desk.now, kind });
+    desk.app.apply(Fact {
+        at_unix_ms: desk.now,
+        kind,
+    });
     desk.app.update(AppInput::Tick, desk.now);
     assert_eq!(desk.app.model.changes_behind(), 1);
     let holder = |desk: &TestApp| {

@@ -60,7 +60,7 @@ impl App {
         if self
             .note
             .as_ref()
-            .is_some_and(|note| now.saturating_sub(note.at) > NOTE_STAYS)
+            .is_some_and(|note| now.saturating_sub(note.at_unix_ms) > NOTE_STAYS)
         {
             self.note = None;
         }

@@ -112,7 +112,10 @@ mod tests {
     fn a_pattern_is_told_by_its_signs_or_its_slashes() {
         assert_eq!(split_words("a.b"), [plain("a.b", 1)]);
         assert_eq!(split_words("a.*b$")[0].form, WordForm::Signs);
-        assert_eq!(split_words("/a.b c/ d"), [slashes("a.b c", 2), plain("d", 9)]);
+        assert_eq!(
+            split_words("/a.b c/ d"),
+            [slashes("a.b c", 2), plain("d", 9)]
+        );
         assert_eq!(
             split_words("!/a/")[0],
             FilterWord {
@@ -124,8 +127,14 @@ mod tests {
 
     #[test]
     fn the_slashes_of_a_path_are_only_slashes() {
-        assert_eq!(split_words("/billing/ledger"), [plain("/billing/ledger", 1)]);
-        assert_eq!(split_words("/billing x"), [plain("/billing", 1), plain("x", 10)]);
+        assert_eq!(
+            split_words("/billing/ledger"),
+            [plain("/billing/ledger", 1)]
+        );
+        assert_eq!(
+            split_words("/billing x"),
+            [plain("/billing", 1), plain("x", 10)]
+        );
         assert_eq!(split_words("/ //"), [plain("/", 1), plain("//", 3)]);
         assert_eq!(split_words("///"), [slashes("/", 2)]);
     }

@@ -20,7 +20,7 @@ const DEED_EXPLAINS: u64 = 30_000;
 
 /// What happened at one revision.
 struct RevisionBatch {
-    at: u64,
+    at_unix_ms: u64,
     revision: i64,
     /// Keys that went, by the lease that carried them.
     gone: HashMap<i64, usize>,
@@ -30,10 +30,12 @@ struct RevisionBatch {
 impl Model {
     /// Takes a fact in.
     pub(crate) fn apply(&mut self, fact: Fact) {
-        let at = fact.at;
+        let at = fact.at_unix_ms;
         self.last_fact_at = self.last_fact_at.max(at);
         match fact.kind {
-            FactKind::Keys(FeedItem::Reading { revision, keys }) => self.apply_reading(at, revision, keys),
+            FactKind::Keys(FeedItem::Reading { revision, keys }) => {
+                self.apply_reading(at, revision, keys)
+            }
             FactKind::Keys(FeedItem::Changes { revision, changes }) => {
                 self.apply_changes(at, changes);
                 self.revision = self.revision.max(revision);
@@ -115,7 +117,7 @@ impl Model {
     /// Everything that happened at one revision.
     fn apply_revision(&mut self, at: u64, revision: i64, changes: Vec<KeyChange>) {
         let mut batch = RevisionBatch {
-            at,
+            at_unix_ms: at,
             revision,
             gone: HashMap::new(),
             steps: Vec::new(),
@@ -163,14 +165,15 @@ impl Model {
 
     fn apply_change(&mut self, batch: &mut RevisionBatch, change: KeyChange) {
         let now = change.now.as_ref();
-        let mut after = now.and_then(|key| StoreItem::read(&self.scope, key, Some(batch.at)));
+        let mut after =
+            now.and_then(|key| StoreItem::read(&self.scope, key, Some(batch.at_unix_ms)));
         if let Some(StoreItem::Entry(lock, entry)) = &mut after
             && let Some(known) = self.entry(lock, &change.key)
-            && known.create == entry.create
-            && entry.since != known.since
+            && known.create_revision == entry.create_revision
+            && entry.since_unix_ms != known.since_unix_ms
         {
             // It was there before; only what it says has changed.
-            Arc::make_mut(entry).since = known.since;
+            Arc::make_mut(entry).since_unix_ms = known.since_unix_ms;
         }
         let before = self.state.put(&self.scope, &change.key, after.clone());
         if before == after {
@@ -185,7 +188,7 @@ impl Model {
             *batch.gone.entry(gone).or_default() += 1;
         }
         batch.steps.push(HistoryStep {
-            at: batch.at,
+            at_unix_ms: batch.at_unix_ms,
             revision: batch.revision,
             key: change.key.into(),
             before,
@@ -202,16 +205,17 @@ impl Model {
     /// How an entry that went came to go.
     fn parting(&self, batch: &RevisionBatch, entry: &QueueEntry) -> LeaveReason {
         let explains = |deed: &DeedRecord| {
-            let this = deed.key == *entry.key && i64::try_from(deed.token) == Ok(entry.create);
+            let this =
+                deed.key == *entry.key && i64::try_from(deed.token) == Ok(entry.create_revision);
             let lease =
                 deed.deed == Deed::RevokeLease && deed.lease == format!("{:x}", entry.lease);
-            this || lease && batch.at.saturating_sub(deed.at_unix_ms) < DEED_EXPLAINS
+            this || lease && batch.at_unix_ms.saturating_sub(deed.at_unix_ms) < DEED_EXPLAINS
         };
         if self.state.deeds.values().rev().any(|deed| explains(deed)) {
             return LeaveReason::Forced;
         }
         let together = batch.gone.get(&entry.lease).copied().unwrap_or(0);
-        if together > 1 || self.leases.has_run_out(entry.lease, batch.at) {
+        if together > 1 || self.leases.has_run_out(entry.lease, batch.at_unix_ms) {
             return LeaveReason::Expired;
         }
         LeaveReason::Released
@@ -232,32 +236,36 @@ impl Model {
         let after = lock.holder().cloned();
         self.derive_queue_events(batch, name, &label, before.as_ref(), after.as_ref(), places);
         let stats = self.lock_stats.entry(name.clone()).or_default();
-        stats.depth(batch.at, depth);
-        let id = |entry: &Arc<QueueEntry>| (entry.key.clone(), entry.create);
+        stats.depth(batch.at_unix_ms, depth);
+        let id = |entry: &Arc<QueueEntry>| (entry.key.clone(), entry.create_revision);
         if before.as_ref().map(id) == after.as_ref().map(id) {
             return;
         }
-        let held = tenancy.since.map(|since| batch.at.saturating_sub(since));
+        let held_ms = tenancy
+            .since_unix_ms
+            .map(|since| batch.at_unix_ms.saturating_sub(since));
         let parting = before.as_ref().map(|entry| self.parting(batch, entry));
         let event = match (&before, &after) {
             (Some(from), Some(to)) => EventKind::Passes {
                 from: from.clone(),
-                held,
+                held_ms,
                 parting: parting.unwrap_or(LeaveReason::Released),
                 to: to.clone(),
-                waited: to.since.map(|since| batch.at.saturating_sub(since)),
+                waited_ms: to
+                    .since_unix_ms
+                    .map(|since| batch.at_unix_ms.saturating_sub(since)),
             },
             (Some(who), None) => EventKind::Ends {
                 who: who.clone(),
-                held,
+                held_ms,
                 parting: parting.unwrap_or(LeaveReason::Released),
             },
             (None, Some(who)) => EventKind::Acquires { who: who.clone() },
             (None, None) => return,
         };
-        self.record_stats(batch.at, name, &event);
+        self.record_stats(batch.at_unix_ms, name, &event);
         let turned = LockTenancy {
-            since: Some(batch.at),
+            since_unix_ms: Some(batch.at_unix_ms),
             before: before.zip(parting),
         };
         self.state.put_tenancy(name, turned.clone());
@@ -272,7 +280,7 @@ impl Model {
                 after: turned,
             });
         }
-        self.emit(batch.at, batch.revision, Some(label), event);
+        self.emit(batch.at_unix_ms, batch.revision, Some(label), event);
     }
 
     /// Waiters that came and went.
@@ -289,8 +297,7 @@ impl Model {
         for step in &batch.steps {
             match (&step.before, &step.after) {
                 (was, Some(StoreItem::Entry(lock, who))) if lock == name => {
-                    let stood =
-                        matches!(was, Some(StoreItem::Entry(_, was)) if was.create == who.create);
+                    let stood = matches!(was, Some(StoreItem::Entry(_, was)) if was.create_revision == who.create_revision);
                     if !stood && after.is_none_or(|holder| holder.key != who.key) {
                         let queue = self.state.locks.get(name).map(|lock| &lock.queue);
                         let ahead = queue
@@ -314,7 +321,7 @@ impl Model {
             }
         }
         for kind in events {
-            self.emit(batch.at, batch.revision, Some(label.clone()), kind);
+            self.emit(batch.at_unix_ms, batch.revision, Some(label.clone()), kind);
         }
     }
 }

@@ -15,7 +15,7 @@ impl Model {
     pub(super) fn emit(&mut self, at: u64, revision: i64, lock: Option<Arc<str>>, kind: EventKind) {
         let step = self.history.next() + 1;
         self.events.push(StoreEvent {
-            at,
+            at_unix_ms: at,
             step,
             revision,
             lock,
@@ -27,7 +27,7 @@ impl Model {
     pub(super) fn emit_between_steps(&mut self, at: u64, revision: i64, kind: EventKind) {
         let step = self.history.next();
         self.events.push(StoreEvent {
-            at,
+            at_unix_ms: at,
             step,
             revision,
             lock: None,
@@ -39,31 +39,35 @@ impl Model {
     pub(super) fn record_stats(&mut self, at: u64, lock: &Arc<str>, event: &EventKind) {
         let stats = self.lock_stats.entry(lock.clone()).or_default();
         match event {
-            EventKind::Ends { held, parting, .. } => {
-                if let Some(held) = held {
-                    stats.holds.push(at, *held);
+            EventKind::Ends {
+                held_ms, parting, ..
+            } => {
+                if let Some(held_ms) = held_ms {
+                    stats.holds.push(at, *held_ms);
                 }
                 if *parting != LeaveReason::Released {
-                    stats.takeovers.push(at, held.unwrap_or(0));
+                    stats.takeovers.push(at, held_ms.unwrap_or(0));
                 }
             }
             EventKind::Passes {
-                held,
+                held_ms,
                 parting,
                 to,
-                waited,
+                waited_ms,
                 ..
             } => {
-                if let Some(held) = held {
-                    stats.holds.push(at, *held);
+                if let Some(held_ms) = held_ms {
+                    stats.holds.push(at, *held_ms);
                 }
-                if let Some(waited) = waited {
-                    stats.waits.push(at, *waited);
+                if let Some(waited_ms) = waited_ms {
+                    stats.waits.push(at, *waited_ms);
                 }
                 if *parting != LeaveReason::Released {
-                    stats.takeovers.push(at, held.unwrap_or(0));
+                    stats.takeovers.push(at, held_ms.unwrap_or(0));
                 }
-                stats.passing = u64::try_from(to.create).ok().map(|token| (token, at));
+                stats.passing = u64::try_from(to.create_revision)
+                    .ok()
+                    .map(|token| (token, at));
             }
             _ => {}
         }
@@ -89,7 +93,7 @@ impl Model {
             }
             (_, Some(StoreItem::Job(job))) => {
                 if job.state == JobState::Running {
-                    self.record_handoff(step.at, &job.lock, job.token);
+                    self.record_handoff(step.at_unix_ms, &job.lock, job.token);
                 }
                 return;
             }
@@ -107,7 +111,7 @@ impl Model {
             }
             _ => return,
         };
-        self.emit(step.at, step.revision, lock, kind);
+        self.emit(step.at_unix_ms, step.revision, lock, kind);
     }
 
     /// A job runs: if the lock has just passed to it, the hand-off is over.

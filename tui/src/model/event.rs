@@ -13,7 +13,7 @@ use super::store_item::LiveHost;
 #[derive(Clone, Debug)]
 pub(crate) struct StoreEvent {
     /// When it was seen, in Unix milliseconds.
-    pub(crate) at: u64,
+    pub(crate) at_unix_ms: u64,
     /// It belongs to every moment of which the next step has at least this number.
     pub(crate) step: u64,
     /// The revision, 0 for what is no change in the store.
@@ -38,16 +38,16 @@ pub(crate) enum EventKind {
     /// The holder went and nobody was waiting.
     Ends {
         who: Arc<QueueEntry>,
-        held: Option<u64>,
+        held_ms: Option<u64>,
         parting: LeaveReason,
     },
     /// The holder went and the next one came.
     Passes {
         from: Arc<QueueEntry>,
-        held: Option<u64>,
+        held_ms: Option<u64>,
         parting: LeaveReason,
         to: Arc<QueueEntry>,
-        waited: Option<u64>,
+        waited_ms: Option<u64>,
     },
     /// A waiter went.
     Leaves {
@@ -111,24 +111,28 @@ impl EventKind {
         let ago = |span: &Option<u64>| span.map_or_else(|| "?".to_owned(), age);
         match self {
             Self::Waits { who, ahead } => format!("+{} (place {ahead})", who.who.label()),
-            Self::Acquires { who } => format!("{} token {}", who.who.label(), who.create),
-            Self::Ends { who, held, parting } => {
-                format!("{} {} {}", who.who.label(), parting.verb(), ago(held))
+            Self::Acquires { who } => format!("{} token {}", who.who.label(), who.create_revision),
+            Self::Ends {
+                who,
+                held_ms,
+                parting,
+            } => {
+                format!("{} {} {}", who.who.label(), parting.verb(), ago(held_ms))
             }
             Self::Passes {
                 from,
-                held,
+                held_ms,
                 parting,
                 to,
-                waited,
+                waited_ms,
             } => format!(
                 "{} {} {} -> {} token {} waited {}",
                 from.who.label(),
                 parting.verb(),
-                ago(held),
+                ago(held_ms),
                 to.who.label(),
-                to.create,
-                ago(waited)
+                to.create_revision,
+                ago(waited_ms)
             ),
             Self::Leaves {
                 who,

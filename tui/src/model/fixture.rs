@@ -41,7 +41,10 @@ impl FixtureStore {
 
     pub(crate) fn send(&mut self, kind: FactKind) {
         let at = self.now;
-        self.model.apply(Fact { at, kind });
+        self.model.apply(Fact {
+            at_unix_ms: at,
+            kind,
+        });
     }
 
     pub(crate) fn reading(&mut self, keys: Vec<KeyValue>) {

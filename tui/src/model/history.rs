@@ -22,7 +22,7 @@ pub(crate) struct TenancyChange {
 #[derive(Clone, Debug)]
 pub(crate) struct HistoryStep {
     /// When it was seen, in Unix milliseconds.
-    pub(crate) at: u64,
+    pub(crate) at_unix_ms: u64,
     /// The revision at which it happened.
     pub(crate) revision: i64,
     pub(crate) key: Arc<str>,
@@ -63,7 +63,7 @@ pub(crate) struct PastMoment {
     /// The number of the step that would come next.
     pub(crate) next: u64,
     /// Which moment is shown, in Unix milliseconds.
-    pub(crate) at: u64,
+    pub(crate) at_unix_ms: u64,
     /// The revision that is shown.
     pub(crate) revision: i64,
 }
@@ -108,7 +108,7 @@ impl ChangeHistory {
             {
                 oldest.forward(scope, &mut past.state);
                 past.next = self.first + 1;
-                past.at = past.at.max(oldest.at);
+                past.at_unix_ms = past.at_unix_ms.max(oldest.at_unix_ms);
                 past.revision = oldest.revision;
             }
             self.first += 1;
@@ -128,12 +128,12 @@ impl ChangeHistory {
             past.next -= 1;
         }
         // The moment just before, as exactly as milliseconds tell.
-        past.at = match past.next.checked_sub(1).and_then(|number| self.get(number)) {
+        past.at_unix_ms = match past.next.checked_sub(1).and_then(|number| self.get(number)) {
             Some(step) => {
                 past.revision = step.revision;
-                step.at
+                step.at_unix_ms
             }
-            None => last.at.saturating_sub(1),
+            None => last.at_unix_ms.saturating_sub(1),
         };
         true
     }
@@ -148,7 +148,7 @@ impl ChangeHistory {
         {
             step.forward(scope, &mut past.state);
             past.next += 1;
-            past.at = step.at;
+            past.at_unix_ms = step.at_unix_ms;
             past.revision = step.revision;
         }
         true
@@ -160,14 +160,17 @@ impl ChangeHistory {
             .next
             .checked_sub(1)
             .and_then(|number| self.get(number))
-            .is_some_and(|step| step.at > at)
+            .is_some_and(|step| step.at_unix_ms > at)
         {
             self.back(scope, past);
         }
-        while self.get(past.next).is_some_and(|step| step.at <= at) {
+        while self
+            .get(past.next)
+            .is_some_and(|step| step.at_unix_ms <= at)
+        {
             self.forward(scope, past);
         }
-        let oldest = self.steps.front().map_or(at, |step| step.at);
-        past.at = at.max(oldest.saturating_sub(1));
+        let oldest = self.steps.front().map_or(at, |step| step.at_unix_ms);
+        past.at_unix_ms = at.max(oldest.saturating_sub(1));
     }
 }

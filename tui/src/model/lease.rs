@@ -15,12 +15,12 @@ const MOST: usize = 20_000;
 /// How long a lease has left, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LeaseTtl {
-    pub(crate) left: u64,
-    pub(crate) granted: u64,
+    pub(crate) left_ms: u64,
+    pub(crate) granted_ms: u64,
     /// Counted down here, rather than just told.
     pub(crate) is_estimate: bool,
     /// What was left when the store last told.
-    pub(crate) last_left: u64,
+    pub(crate) last_left_ms: u64,
 }
 
 impl LeaseTtl {
@@ -28,20 +28,20 @@ impl LeaseTtl {
     /// the time is over. It tells whole seconds, so there may be almost one more than it says. What is merely
     /// counted down proves nothing: the lease may have been renewed since.
     pub(crate) const fn is_running_out(&self) -> bool {
-        (self.last_left + SECOND) * 2 < self.granted
+        (self.last_left_ms + SECOND) * 2 < self.granted_ms
     }
 
     /// Whether it is time to ask the store again.
     pub(crate) const fn is_due(&self) -> bool {
-        self.left * 2 < self.granted
+        self.left_ms * 2 < self.granted_ms
     }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Answer {
     at: u64,
-    left: u64,
-    granted: u64,
+    left_ms: u64,
+    granted_ms: u64,
 }
 
 /// The last answers about each lease, oldest first.
@@ -67,8 +67,8 @@ impl LeaseTable {
         }
         answers.push_back(Answer {
             at,
-            left: left * SECOND,
-            granted: granted * SECOND,
+            left_ms: left * SECOND,
+            granted_ms: granted * SECOND,
         });
     }
 
@@ -77,7 +77,7 @@ impl LeaseTable {
     fn known(&self, lease: i64, now: u64) -> Option<&Answer> {
         let answers = self.answers.get(&lease)?;
         let last = answers.iter().rev().find(|answer| answer.at <= now)?;
-        (last.granted > 0).then_some(last)
+        (last.granted_ms > 0).then_some(last)
     }
 
     /// How long `lease` has left at `now`.
@@ -85,10 +85,10 @@ impl LeaseTable {
         let answer = self.known(lease, now)?;
         let ago = now.saturating_sub(answer.at);
         Some(LeaseTtl {
-            left: answer.left.saturating_sub(ago),
-            granted: answer.granted,
+            left_ms: answer.left_ms.saturating_sub(ago),
+            granted_ms: answer.granted_ms,
             is_estimate: ago > FRESH,
-            last_left: answer.left,
+            last_left_ms: answer.left_ms,
         })
     }
 
@@ -97,7 +97,7 @@ impl LeaseTable {
     pub(crate) fn has_run_out(&self, lease: i64, now: u64) -> bool {
         self.known(lease, now).is_some_and(|answer| {
             let ago = now.saturating_sub(answer.at);
-            answer.left * 3 < answer.granted && answer.left <= ago + SECOND
+            answer.left_ms * 3 < answer.granted_ms && answer.left_ms <= ago + SECOND
         })
     }
 }
@@ -110,7 +110,7 @@ mod tests {
     fn between_two_answers_a_lease_is_counted_down_and_called_an_estimate() {
         let mut leases = LeaseTable::default();
         leases.record_answer(7, 1_000, Some((9, 10)));
-        let ttl = |now| leases.ttl(7, now).map(|ttl| (ttl.left, ttl.is_estimate));
+        let ttl = |now| leases.ttl(7, now).map(|ttl| (ttl.left_ms, ttl.is_estimate));
         assert_eq!(ttl(1_000), Some((9_000, false)));
         assert_eq!(ttl(5_000), Some((5_000, true)));
         assert_eq!(ttl(60_000), Some((0, true)));

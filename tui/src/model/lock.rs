@@ -21,7 +21,7 @@ pub(crate) enum LeaveReason {
 pub(crate) struct LockTenancy {
     /// Since when there has been this holder, or none, in Unix milliseconds; `None` when it was so
     /// before we looked.
-    pub(crate) since: Option<u64>,
+    pub(crate) since_unix_ms: Option<u64>,
     /// Who held it before, and how that ended.
     pub(crate) before: Option<(Arc<QueueEntry>, LeaveReason)>,
 }
@@ -53,7 +53,7 @@ impl ObservedLock {
         self.remove(&entry.key);
         let at = self
             .queue
-            .partition_point(|other| other.create < entry.create);
+            .partition_point(|other| other.create_revision < entry.create_revision);
         self.queue.insert(at, entry);
     }
 

@@ -76,7 +76,7 @@ pub(crate) struct LockRow<'a> {
 impl LockRow<'_> {
     /// The fencing token of the holder.
     pub(crate) fn token(&self) -> Option<i64> {
-        self.holder.map(|holder| holder.create)
+        self.holder.map(|holder| holder.create_revision)
     }
 
     /// How long it has been held; absent when that began before we looked and nobody says when.
@@ -88,7 +88,7 @@ impl LockRow<'_> {
     /// How long the first waiter has waited.
     pub(crate) fn oldest(&self) -> Option<u64> {
         let mut waiters = self.lock.waiters().iter();
-        waiters.find_map(|entry| Some(self.shown.now.saturating_sub(entry.since?)))
+        waiters.find_map(|entry| Some(self.shown.now.saturating_sub(entry.since_unix_ms?)))
     }
 }
 
@@ -103,7 +103,7 @@ impl Model {
                 if holder.is_some()
                     && lock
                         .tenancy
-                        .since
+                        .since_unix_ms
                         .is_some_and(|since| now.saturating_sub(since) < TAKEOVER_SHOWN) =>
             {
                 Some(who)
@@ -135,15 +135,15 @@ impl Model {
 
 /// Since when the holder holds: as we saw it, or as its job says.
 fn held_since(shown: ShownMoment<'_>, lock: &ObservedLock, holder: &QueueEntry) -> Option<u64> {
-    if lock.tenancy.since.is_some() {
-        return lock.tenancy.since;
+    if lock.tenancy.since_unix_ms.is_some() {
+        return lock.tenancy.since_unix_ms;
     }
     let super::EntryOwner::Job { job, host } = &holder.who else {
         return None;
     };
     let job = shown.state.jobs.get(&(job.to_string(), host.to_string()))?;
     let holds = matches!(job.state, JobState::Running | JobState::Pausing)
-        && job.token.and_then(|token| i64::try_from(token).ok()) == Some(holder.create);
+        && job.token.and_then(|token| i64::try_from(token).ok()) == Some(holder.create_revision);
     // Not quite: a job that pauses between runs has held it for longer.
     holds.then_some(job.since_unix_ms)
 }

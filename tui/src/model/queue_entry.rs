@@ -13,14 +13,14 @@ pub(crate) struct QueueEntry {
     /// The full key.
     pub(crate) key: Arc<str>,
     /// The revision at which it was made: its place in the queue, and its fencing token.
-    pub(crate) create: i64,
+    pub(crate) create_revision: i64,
     /// The lease that carries it, 0 for none.
     pub(crate) lease: i64,
     /// Who it is of.
     pub(crate) who: EntryOwner,
     /// When it joined the queue, in Unix milliseconds: as it says itself, or when we saw it come. Absent
     /// for what was there before us and says nothing.
-    pub(crate) since: Option<u64>,
+    pub(crate) since_unix_ms: Option<u64>,
 }
 
 impl QueueEntry {
@@ -29,10 +29,10 @@ impl QueueEntry {
         let record = HolderRecord::from_json(&entry.value).ok();
         Self {
             key: entry.key.as_str().into(),
-            create: entry.create_revision,
+            create_revision: entry.create_revision,
             lease: entry.lease,
             who: EntryOwner::read(entry),
-            since: record.map(|record| record.since_unix_ms).or(seen),
+            since_unix_ms: record.map(|record| record.since_unix_ms).or(seen),
         }
     }
 }

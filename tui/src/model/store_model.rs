@@ -89,7 +89,7 @@ impl Model {
         match &self.past {
             Some(past) => ShownMoment {
                 state: &past.state,
-                now: past.at,
+                now: past.at_unix_ms,
                 revision: past.revision,
                 next: past.next,
                 is_live: false,
@@ -115,7 +115,7 @@ impl Model {
             self.past = Some(PastMoment {
                 state: self.state.clone(),
                 next: self.history.next(),
-                at: now,
+                at_unix_ms: now,
                 revision: self.revision,
             });
         }
@@ -153,7 +153,10 @@ impl Model {
     /// The moments between which one can travel.
     pub(crate) fn time_range(&self, now: u64) -> (u64, u64) {
         let oldest = self.history.get(self.history.first());
-        (oldest.map_or(now, |step| step.at.saturating_sub(1)), now)
+        (
+            oldest.map_or(now, |step| step.at_unix_ms.saturating_sub(1)),
+            now,
+        )
     }
 
     fn move_past(

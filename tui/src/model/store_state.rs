@@ -125,7 +125,7 @@ impl ObservedLock {
             label: scope.label(name).into(),
             queue: Vec::new(),
             tenancy: LockTenancy {
-                since: None,
+                since_unix_ms: None,
                 before: None,
             },
         }

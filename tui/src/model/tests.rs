@@ -37,7 +37,7 @@ fn last(store: &FixtureStore, count: usize) -> Vec<String> {
 fn picture(shown: ShownMoment<'_>) -> String {
     let mut text = String::new();
     for lock in shown.state.locks.values() {
-        if lock.queue.is_empty() && lock.tenancy.since.is_none() {
+        if lock.queue.is_empty() && lock.tenancy.since_unix_ms.is_none() {
             continue;
         }
         let _ = writeln!(text, "{} {:?}", lock.name, lock.tenancy);
@@ -164,7 +164,7 @@ fn an_entry_that_only_says_something_new_keeps_its_place_and_its_age() {
     store.change(vec![(key, Some(again))]);
     let row = row(&store, LOCK);
     assert_eq!(row.holder.as_ref().unwrap().who.label(), "batch 7");
-    assert_eq!(row.holder.unwrap().since, Some(store.now - 2_000));
+    assert_eq!(row.holder.unwrap().since_unix_ms, Some(store.now - 2_000));
 }
 
 #[test]

@@ -94,10 +94,10 @@ fn describe(row: &LockRow<'_>, queue: &[std::sync::Arc<crate::model::QueueEntry>
             who: entry.who.label(),
             job,
             host,
-            token: entry.create,
+            token: entry.create_revision,
             lease: format!("{:x}", entry.lease),
             key: entry.key.to_string(),
-            since_unix_ms: entry.since,
+            since_unix_ms: entry.since_unix_ms,
         }
     };
     LockReport {
@@ -107,8 +107,8 @@ fn describe(row: &LockRow<'_>, queue: &[std::sync::Arc<crate::model::QueueEntry>
         waiters: row.waiters,
         held_ms: row.held(),
         oldest_wait_ms: row.oldest(),
-        ttl_ms: row.ttl.map(|ttl| ttl.left),
-        ttl_granted_ms: row.ttl.map(|ttl| ttl.granted),
+        ttl_ms: row.ttl.map(|ttl| ttl.left_ms),
+        ttl_granted_ms: row.ttl.map(|ttl| ttl.granted_ms),
         queue: queue.iter().enumerate().map(place).collect(),
     }
 }

@@ -36,7 +36,7 @@ impl StreamLine {
     /// The line about an event.
     pub(crate) fn from_event(event: &StoreEvent) -> Self {
         let mut line = Self {
-            at_unix_ms: event.at,
+            at_unix_ms: event.at_unix_ms,
             revision: event.revision,
             event: event.kind.word().to_lowercase(),
             lock: event.lock.as_deref().map(str::to_owned),
@@ -46,31 +46,35 @@ impl StreamLine {
         match &event.kind {
             EventKind::Waits { who, ahead } => {
                 line.who = Some(who.who.label());
-                line.token = Some(who.create);
+                line.token = Some(who.create_revision);
                 line.place = Some(*ahead);
             }
             EventKind::Acquires { who } => {
                 line.who = Some(who.who.label());
-                line.token = Some(who.create);
+                line.token = Some(who.create_revision);
             }
-            EventKind::Ends { who, held, parting } => {
+            EventKind::Ends {
+                who,
+                held_ms,
+                parting,
+            } => {
                 line.who = Some(who.who.label());
-                line.token = Some(who.create);
-                line.held_ms = *held;
+                line.token = Some(who.create_revision);
+                line.held_ms = *held_ms;
                 line.parting = Some(*parting);
             }
             EventKind::Passes {
                 from,
-                held,
+                held_ms,
                 parting,
                 to,
-                waited,
+                waited_ms,
             } => {
                 line.who = Some(to.who.label());
                 line.from = Some(from.who.label());
-                line.token = Some(to.create);
-                line.held_ms = *held;
-                line.waited_ms = *waited;
+                line.token = Some(to.create_revision);
+                line.held_ms = *held_ms;
+                line.waited_ms = *waited_ms;
                 line.parting = Some(*parting);
             }
             EventKind::Leaves {
@@ -79,7 +83,7 @@ impl StreamLine {
                 parting,
             } => {
                 line.who = Some(who.who.label());
-                line.token = Some(who.create);
+                line.token = Some(who.create_revision);
                 line.place = Some(*place);
                 line.parting = Some(*parting);
             }

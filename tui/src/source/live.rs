@@ -124,7 +124,13 @@ struct LiveTasks {
 impl LiveTasks {
     async fn send(&self, kind: FactKind) -> bool {
         let at = super::clock::now();
-        self.out.send(Fact { at, kind }).await.is_ok()
+        self.out
+            .send(Fact {
+                at_unix_ms: at,
+                kind,
+            })
+            .await
+            .is_ok()
     }
 
     async fn keys(self) {

@@ -73,7 +73,8 @@ struct RecordingHead {
 
 #[derive(Serialize, Deserialize)]
 struct RecordedFact {
-    at: u64,
+    #[serde(rename = "at")]
+    at_unix_ms: u64,
     #[serde(flatten)]
     what: RecordedKind,
 }
@@ -192,7 +193,10 @@ impl RecordedFact {
             FactKind::Ttl(lease, answer) => RecordedKind::Ttl(*lease, *answer),
             FactKind::Answer(_) => return None,
         };
-        Some(Self { at: fact.at, what })
+        Some(Self {
+            at_unix_ms: fact.at_unix_ms,
+            what,
+        })
     }
 
     fn into_fact(self) -> Fact {
@@ -225,7 +229,10 @@ impl RecordedFact {
             RecordedKind::Unhealthy(why) => FactKind::Health(Err(why)),
             RecordedKind::Ttl(lease, answer) => FactKind::Ttl(lease, answer),
         };
-        Fact { at: self.at, kind }
+        Fact {
+            at_unix_ms: self.at_unix_ms,
+            kind,
+        }
     }
 }
 
@@ -364,4 +371,34 @@ fn read_head(file: &str, line: &[u8]) -> Result<KeyScope, RecordingError> {
     }
     let root = Root::new(head.root).map_err(|error: RootError| unknown(error.to_string()))?;
     Ok(KeyScope::new(root, head.prefixes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recorded_fact_keeps_the_names_of_its_fields() {
+        let key = KeyValue {
+            key: "/leasehold/locks/a/7".into(),
+            value: b"text".to_vec(),
+            create_revision: 3,
+            mod_revision: 4,
+            lease: 7,
+        };
+        let fact = Fact {
+            at_unix_ms: 1,
+            kind: FactKind::Keys(FeedItem::Reading {
+                revision: 5,
+                keys: vec![key],
+            }),
+        };
+        let line = serde_json::to_string(&RecordedFact::from_fact(&fact).unwrap()).unwrap();
+        assert_eq!(
+            line,
+            r#"{"at":1,"reading":{"revision":5,"keys":[{"key":"/leasehold/locks/a/7","text":"text","create":3,"changed":4,"lease":7}]}}"#
+        );
+        let read: RecordedFact = serde_json::from_str(&line).unwrap();
+        assert_eq!(read.into_fact(), fact);
+    }
 }

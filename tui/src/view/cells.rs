@@ -85,7 +85,7 @@ pub(super) fn ttl(theme: &Theme, lease: i64, ttl: Option<LeaseTtl>, width: usize
     if width < TTL_TEXT + 3 {
         return (text::fit_right(&text, width), style);
     }
-    let bar = bar(ttl.left, ttl.granted, width - TTL_TEXT);
+    let bar = bar(ttl.left_ms, ttl.granted_ms, width - TTL_TEXT);
     (format!("{bar} {text}"), style)
 }
 
@@ -93,7 +93,7 @@ pub(super) fn ttl(theme: &Theme, lease: i64, ttl: Option<LeaseTtl>, width: usize
 fn ttl_text(ttl: LeaseTtl) -> String {
     let estimate = if ttl.is_estimate { "~" } else { "" };
     let mark = if ttl.is_running_out() { "!" } else { " " };
-    format!("{estimate}{}{mark}", seconds(ttl.left))
+    format!("{estimate}{}{mark}", seconds(ttl.left_ms))
 }
 
 /// As [`ttl_text`], with what was granted: `~22s/30s!`.
@@ -103,7 +103,7 @@ pub(super) fn ttl_of(ttl: Option<LeaseTtl>) -> String {
         |ttl| {
             let estimate = if ttl.is_estimate { "~" } else { "" };
             let mark = if ttl.is_running_out() { "!" } else { "" };
-            let (left, granted) = (seconds(ttl.left), seconds(ttl.granted));
+            let (left, granted) = (seconds(ttl.left_ms), seconds(ttl.granted_ms));
             format!("{estimate}{left}/{granted}{mark}")
         },
     )
@@ -170,10 +170,10 @@ mod tests {
     #[test]
     fn a_lease_tells_whether_it_is_an_estimate_and_whether_it_runs_out() {
         let lease = |left, granted, is_estimate| LeaseTtl {
-            left,
-            granted,
+            left_ms: left,
+            granted_ms: granted,
             is_estimate,
-            last_left: left,
+            last_left_ms: left,
         };
         assert_eq!(ttl_text(lease(22_000, 30_000, false)), "22s ");
         assert_eq!(ttl_text(lease(2_900, 30_000, true)), "~2s!");

@@ -79,7 +79,7 @@ fn cells_of(scene: &ViewScene<'_>, event: &StoreEvent) -> [TableCell; COLUMNS.le
     let lock = event.lock.as_deref().unwrap_or("-");
     [
         (mark.to_owned(), style),
-        (text::clock_time(event.at), theme.dim),
+        (text::clock_time(event.at_unix_ms), theme.dim),
         (revision, theme.dim),
         (event.kind.word().to_owned(), style),
         (lock.to_owned(), theme.text),

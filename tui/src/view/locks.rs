@@ -106,7 +106,7 @@ pub(super) fn title(scene: &ViewScene<'_>) -> String {
         return format!("{name} ({shown}){notes}");
     }
     let all = scene.shown.state.locks.values();
-    let all = all.filter(|lock| !lock.queue.is_empty() || lock.tenancy.since.is_some());
+    let all = all.filter(|lock| !lock.queue.is_empty() || lock.tenancy.since_unix_ms.is_some());
     format!(
         "{name} ({shown} of {}){notes}",
         text::count(all.count() as u64)

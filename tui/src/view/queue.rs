@@ -138,7 +138,10 @@ fn cells_of(
         let held = lock.and_then(|lock| scene.app.model.row(scene.shown, lock).held());
         (theme.good, held)
     } else {
-        (theme.contend, entry.since.map(|since| scene.ago(since)))
+        (
+            theme.contend,
+            entry.since_unix_ms.map(|since| scene.ago(since)),
+        )
     };
     let lease = match entry.lease {
         0 => "none".to_owned(),
@@ -148,7 +151,7 @@ fn cells_of(
     let also = also(scene, branch, lock, table.width("ALSO"));
     [
         (place(branch), style),
-        (entry.create.to_string(), theme.dim),
+        (entry.create_revision.to_string(), theme.dim),
         (entry.who.label(), theme.text),
         (cells::span(since), theme.text),
         (lease, theme.dim),

@@ -76,7 +76,7 @@ pub(super) fn line(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
         let who = entry.who.label();
         let between = if place == 0 { "HOLD " } else { " <- " };
         let _ = write!(queue, "{between}{who}");
-        if let Some(since) = entry.since.filter(|_| place > 0) {
+        if let Some(since) = entry.since_unix_ms.filter(|_| place > 0) {
             let _ = write!(queue, " {}", text::age(scene.ago(since)));
         }
     }
@@ -104,7 +104,7 @@ fn entry_line(
     } else {
         (
             format!("#{place}"),
-            entry.since.map(|since| scene.ago(since)),
+            entry.since_unix_ms.map(|since| scene.ago(since)),
         )
     };
     let ttl = scene.app.model.leases.ttl(entry.lease, scene.shown.now);
@@ -130,7 +130,7 @@ fn entry_line(
     let mut pieces = vec![
         TextPiece::new(format!(" {} ", text::fit(&mark, 5)), style),
         TextPiece::new(
-            format!("{} ", text::fit(&entry.create.to_string(), 8)),
+            format!("{} ", text::fit(&entry.create_revision.to_string(), 8)),
             theme.dim,
         ),
         TextPiece::new(who.clone(), theme.text),

@@ -56,7 +56,9 @@ impl<'a> ViewScene<'a> {
         lock: &'a ObservedLock,
     ) -> (Option<&'a JobRecord>, Option<&'a RunRecord>) {
         let Some((job, host, token)) = lock.holder().and_then(|holder| match &holder.who {
-            EntryOwner::Job { job, host } => Some((job, host, u64::try_from(holder.create).ok())),
+            EntryOwner::Job { job, host } => {
+                Some((job, host, u64::try_from(holder.create_revision).ok()))
+            }
             _ => None,
         }) else {
             return (None, None);

@@ -172,7 +172,7 @@ pub(super) fn story(scene: &ViewScene<'_>, session: &SessionRow) -> Vec<Vec<Text
         lines.push(line);
     }
     for (lock, entry, place) in &session.waits {
-        let waited = entry.since.map_or_else(String::new, |since| {
+        let waited = entry.since_unix_ms.map_or_else(String::new, |since| {
             format!(", waiting {}", text::age(scene.ago(since)))
         });
         let text = format!("place {place} for {lock}, {}{waited}", entry.who.label());

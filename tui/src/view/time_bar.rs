@@ -67,8 +67,8 @@ fn bar(scene: &ViewScene<'_>, from: u64, to: u64, length: usize) -> Vec<TextPiec
     let mut signs = vec![('=', theme.dim); length];
     let events = scene.app.model.events.before(u64::MAX).take(LOOKED_AT);
     for (_, event) in events.filter(|(_, event)| event.kind.is_trouble()) {
-        if event.at >= from
-            && let Some(sign) = signs.get_mut(column(event.at))
+        if event.at_unix_ms >= from
+            && let Some(sign) = signs.get_mut(column(event.at_unix_ms))
         {
             *sign = ('!', theme.bad);
         }

@@ -123,7 +123,7 @@ fn lock(story: &mut Description<'_>, lock: &ObservedLock) -> String {
     let row = scene.app.model.row(scene.shown, lock);
     story.field("full name", &printable::line(&lock.name));
     story.field("state", row.state.word());
-    match lock.tenancy.since {
+    match lock.tenancy.since_unix_ms {
         Some(since) => story.moment("so since", since),
         None => story.field("so since", "before this was started"),
     }
@@ -133,7 +133,11 @@ fn lock(story: &mut Description<'_>, lock: &ObservedLock) -> String {
             LeaveReason::Expired => "its lease ended",
             LeaveReason::Forced => "was forced out",
         };
-        let text = format!("{}, token {}: {how}", before.who.label(), before.create);
+        let text = format!(
+            "{}, token {}: {how}",
+            before.who.label(),
+            before.create_revision
+        );
         story.field("before", &text);
     }
     let blast: String = queue_pane::blast(scene, &lock.name)
@@ -191,7 +195,7 @@ fn entry(story: &mut Description<'_>, lock: &ObservedLock, place: usize, entry: 
     story.field("key", &printable::line(&entry.key));
     story.field(
         "revision",
-        &format!("{} (create revision, fencing token)", entry.create),
+        &format!("{} (create revision, fencing token)", entry.create_revision),
     );
     if entry.lease == 0 {
         story.field("lease", "none: it stays until somebody deletes it");
@@ -199,7 +203,7 @@ fn entry(story: &mut Description<'_>, lock: &ObservedLock, place: usize, entry: 
         let ttl = cells::ttl_of(scene.app.model.leases.ttl(entry.lease, scene.shown.now));
         story.field("lease", &format!("{:x}  ttl {ttl}", entry.lease));
     }
-    match entry.since {
+    match entry.since_unix_ms {
         Some(since) => story.moment("joined", since),
         None => story.field("joined", "before this was started"),
     }
@@ -304,7 +308,7 @@ fn run_of_what(story: &mut Description<'_>, run: &RunRecord) {
 }
 
 fn event(story: &mut Description<'_>, event: &StoreEvent) -> String {
-    story.moment("seen", event.at);
+    story.moment("seen", event.at_unix_ms);
     if event.revision == 0 {
         story.field("revision", "none: nothing in the store changed");
     } else {

@@ -47,9 +47,7 @@ fn long_and_wide_names() {
     ];
     for (at, name) in names.iter().enumerate() {
         let at = i64::try_from(at).unwrap() * 16;
-        store
-            .after(1_000)
-            .join(name, "工程", "ホスト", 0x0a00 + at);
+        store.after(1_000).join(name, "工程", "ホスト", 0x0a00 + at);
         store.after(1_000).join(name, "job", "host-1", 0x0a01 + at);
     }
     store.after(3_000).healthy();
