@@ -26,15 +26,15 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::claims::Standing;
-use crate::entry::Entry;
 use crate::error::{AcquireError, Refusal, StoreError};
-use crate::far;
 use crate::grant::Grant;
 use crate::locks::{Locks, Shared};
-use crate::room::{Crowd, RoomClaim};
+use crate::long_queue;
+use crate::own_entry::Entry;
+use crate::queue_task::{Crowd, RoomClaim};
+use crate::requests::{Enqueued, FOLLOW_ALL, Look, Mode, NewEntry};
 use crate::session::Session;
 use crate::tenure::Tenure;
-use crate::wire::{Enqueued, FOLLOW_ALL, Look, Mode, NewEntry};
 
 /// Sessions to try before giving up: one that ended unnoticed is common, three in a row are not.
 const SESSIONS: u32 = 3;
@@ -400,7 +400,7 @@ impl Attempt {
                     holder: None,
                 });
                 self.claim.settle_far(create, line, found.as_of);
-                let follower = far::Follower {
+                let follower = long_queue::Follower {
                     room: self.claim.room().clone(),
                     claim: self.claim.id(),
                     hub: self.shared.hub.clone(),
@@ -419,7 +419,7 @@ impl Attempt {
             }
             // Only part of a short queue was read: 0 makes the room read the rest before anything
             // is decided.
-            _ if found.truncated => self.claim.settle(create, &[far::unread()], 0),
+            _ if found.truncated => self.claim.settle(create, &[long_queue::unread()], 0),
             _ => self.claim.settle(create, &found.lines, found.as_of),
         }
     }
@@ -453,7 +453,7 @@ impl Attempt {
     }
 
     /// Who is in the way of an entry of ours that was born at `own`, or was not put at all.
-    fn contended(&self, lines: &[crate::wire::Line], own: Option<i64>) -> AcquireError {
+    fn contended(&self, lines: &[crate::requests::Line], own: Option<i64>) -> AcquireError {
         let others = lines.iter().filter(|line| Some(line.create) != own);
         AcquireError::Contended {
             name: self.request.name.clone(),

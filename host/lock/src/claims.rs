@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use tokio::sync::watch;
 
+use crate::requests::Line;
 use crate::tenure::{EndReason, Tenure};
-use crate::wire::Line;
 
 /// Where a waiting claim stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

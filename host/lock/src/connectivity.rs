@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootTime, Clock};
-use crate::wire::Wire;
+use crate::requests::Wire;
 
 /// Pause between two looks at what is unanswered.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

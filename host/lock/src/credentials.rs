@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::error::StoreError;
-use crate::regular;
+use crate::regular_file;
 
 /// How long reading one file may take. A directory on a network that hangs must not stop a reconnect.
 const READ_PATIENCE: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ impl Source {
             Origin::File(path) => path,
         };
         let file = path.clone();
-        let reading = tokio::task::spawn_blocking(move || regular::read(&file));
+        let reading = tokio::task::spawn_blocking(move || regular_file::read(&file));
         let read = match tokio::time::timeout(READ_PATIENCE, reading).await {
             Ok(read) => read.unwrap_or_else(|error| Err(std::io::Error::other(error))),
             Err(_) => Err(std::io::ErrorKind::TimedOut.into()),

@@ -11,10 +11,10 @@ use tokio::time::sleep;
 
 use crate::backoff::Backoff;
 use crate::error::StoreError;
-use crate::hub::{Range, Subscription, WatchEvent, WatchItem, What};
 use crate::kv::{KeyValue, Kv};
 use crate::locks::Locks;
-use crate::permitted::{Rights, Wanted, not_permitted, rights};
+use crate::read_rights::{Rights, Wanted, not_permitted, rights};
+use crate::watch_mux::{Range, Subscription, WatchEvent, WatchItem, What};
 
 /// One change of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::entry::Entry;
 use crate::error::StoreError;
 use crate::kv::{Fence, Kv};
-use crate::room::RoomClaim;
+use crate::own_entry::Entry;
+use crate::queue_task::RoomClaim;
 use crate::tenure::{EndReason, Tenure};
 
 /// The proof that a lock was acquired, and the only way to act under it.

@@ -7,7 +7,7 @@ use etcd_client::{Compare, CompareOp, DeleteOptions, GetResponse, PutOptions, Tx
 
 use crate::error::StoreError;
 use crate::pages::{KeyRange, PageFacts, Pages, Retry, Taken, Wanted};
-use crate::wire::{Reply, Wire};
+use crate::requests::{Reply, Wire};
 
 /// The proof that a write carries: this entry, born at this revision, stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,16 +13,16 @@ use crate::connect::ConnectOptions;
 use crate::connectivity::{Connectivity, StoreState, observe};
 use crate::credentials::Credentials;
 use crate::error::{ConnectError, StoreError};
-use crate::guard::Guard;
-use crate::hub::{Hub, Range, Subscription};
 use crate::identity::Identity;
 use crate::kv::Kv;
+use crate::lease_thread::Guard;
 use crate::pool::{Pool, Slot};
+use crate::queue_task::{Room, RoomClaim, RoomTask};
+use crate::queue_verifier;
 use crate::renewer::Renewer;
-use crate::room::{Room, RoomClaim, RoomTask};
+use crate::requests::Wire;
 use crate::session::{Carries, Session, Terms};
-use crate::verify;
-use crate::wire::Wire;
+use crate::watch_mux::{Hub, Range, Subscription};
 
 /// Default clock rate error allowed for, as a fraction of the TTL.
 pub const DEFAULT_DRIFT: f64 = 0.01;
@@ -133,7 +133,7 @@ impl Locks {
             closed: AtomicBool::new(false),
         }));
         let cancel = locks.0.guard.cancel_token().clone();
-        let verify = verify::run(Arc::downgrade(&locks.0));
+        let verify = queue_verifier::run(Arc::downgrade(&locks.0));
         locks.0.guard.spawn(async move {
             tokio::select! {
                 () = cancel.cancelled() => {}

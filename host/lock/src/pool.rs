@@ -20,10 +20,10 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::error::{Refusal, StoreError};
+use crate::lease_uses::Uses;
+use crate::requests::Wire;
 use crate::session::Session;
 use crate::tenure::EndReason;
-use crate::uses::Uses;
-use crate::wire::Wire;
 
 /// A session without entries is given back after this long, unless it is the first of its TTL.
 const IDLE: Duration = Duration::from_mins(1);

@@ -23,9 +23,9 @@ use crate::backoff::Backoff;
 use crate::clock::BootTime;
 use crate::error::{Refusal, StoreError};
 use crate::renewal::{Origin, Renewals, Sent, Standing};
+use crate::requests::{Reply, Wire, origin};
 use crate::session::Session;
 use crate::tenure::EndReason;
-use crate::wire::{Reply, Wire, origin};
 
 /// Reads and questions under way at once.
 const MOST_CHECKS: usize = 16;

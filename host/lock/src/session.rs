@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
 use crate::error::StoreError;
+use crate::requests::Wire;
 use crate::tenure::{Deadline, EndReason, Tenure};
-use crate::wire::Wire;
 
 /// etcd grants no lease for less.
 const LEAST_TTL: Duration = Duration::from_secs(2);

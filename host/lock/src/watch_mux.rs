@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::error::StoreError;
-use crate::silence::Silence;
+use crate::requests::Wire;
+use crate::stream_silence::Silence;
 use crate::watch_ids::{Create, WatchIds};
-use crate::wire::Wire;
 
 /// Items that may wait for one subscriber.
 const SUBSCRIBER_DEPTH: usize = 1024;

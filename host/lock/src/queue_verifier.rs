@@ -3,7 +3,7 @@
 //! A watch that loses an event shows nothing of it: real etcd has lost deletions at compaction (its issues 18089
 //! and 19179), and the holder of a deleted entry would go on, or a waiter wait, for ever. So each queue that no
 //! reading has confirmed for most of a TTL is read again. Many queues are read with one request, where their keys
-//! lie close enough together. Far waiters read by themselves; see the `far` module.
+//! lie close enough together. Far waiters read by themselves; see the `long_queue` module.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use tokio::time::sleep;
 use crate::claims::Reading;
 use crate::kv::after_all;
 use crate::locks::Shared;
-use crate::room::Room;
-use crate::wire::{Line, is_entry};
+use crate::queue_task::Room;
+use crate::requests::{Line, is_entry};
 
 /// The pause when no lock is in use, which is also the longest.
 const IDLE: Duration = Duration::from_secs(10);

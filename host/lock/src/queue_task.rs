@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep_until};
 use crate::claims::{Claims, Reading, Standing};
 use crate::clock::{BootTime, Clock};
 use crate::error::StoreError;
-use crate::hub::{Hub, Range, Subscription, WatchItem, What};
+use crate::requests::{Line, Wire};
 use crate::tenure::{EndReason, Tenure};
-use crate::wire::{Line, Wire};
+use crate::watch_mux::{Hub, Range, Subscription, WatchItem, What};
 
 /// How long a watch outlives its last user.
 const LINGER: Duration = Duration::from_secs(30);

@@ -5,7 +5,7 @@
 //! - It fails: the store does not answer us, and the stream is given up.
 //! - It comes back, and the stream has answered such questions before: the stream is dead.
 //! - It comes back, and the stream has never answered: a proxy that knows no progress. The stream goes on, and
-//!   readings confirm once per TTL what it delivers; see the `verify` module.
+//!   readings confirm once per TTL what it delivers; see the `queue_verifier` module.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use etcd_client::{WatchRequestSender, WatchResponse};
 use futures_util::future::BoxFuture;
 
 use crate::error::StoreError;
-use crate::hub::{Broken, push};
-use crate::wire::Wire;
+use crate::requests::Wire;
+use crate::watch_mux::{Broken, push};
 
 /// Ticks of silence before progress is asked for.
 const QUIET: u32 = 1;

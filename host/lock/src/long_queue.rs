@@ -10,16 +10,16 @@
 //!
 //! After the predecessor chain of Go's `concurrency.Mutex`, with two differences: being first is proved by
 //! reading both ends of the gap at one revision, and the watch has no start revision, because the store
-//! serves one that has late (see `hub`). What happened before it opened is found by a reading.
+//! serves one that has late (see `watch_mux`). What happened before it opened is found by a reading.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::hub::{Hub, Range, Subscription, WatchEvent, WatchItem, What};
-use crate::room::Room;
-use crate::wire::{Line, Wire};
+use crate::queue_task::Room;
+use crate::requests::{Line, Wire};
+use crate::watch_mux::{Hub, Range, Subscription, WatchEvent, WatchItem, What};
 
 /// Pause before a failed reading is tried again. Our session bounds how long that goes on.
 const READ_AGAIN: Duration = Duration::from_millis(200);
