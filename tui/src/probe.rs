@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
+use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
 use leasehold_records::{HolderRecord, Root};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -112,12 +112,12 @@ impl Bench {
             .collect();
         let told = Told::Keys(FeedItem::Reading { revision, keys });
         model.take(Fact { at: NOW, told });
-        let health = Health {
+        let health = StoreHealth {
             version: "3.5.1".into(),
             members: 3,
             leader: "m2".into(),
             revision,
-            ..Health::default()
+            ..StoreHealth::default()
         };
         let told = Told::Health(Ok(health));
         model.take(Fact { at: NOW, told });

@@ -25,15 +25,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::claims::Standing;
-use crate::error::{AcquireError, Refusal, StoreError};
+use crate::claims::ClaimStatus;
+use crate::error::{AcquireError, RefusalKind, StoreError};
 use crate::grant::Grant;
-use crate::locks::{Locks, Shared};
+use crate::locks::{LockClient, Locks};
 use crate::long_queue;
-use crate::own_entry::Entry;
-use crate::queue_task::{Crowd, RoomClaim};
-use crate::requests::{Enqueued, FOLLOW_ALL, Look, Mode, NewEntry};
-use crate::session::Session;
+use crate::own_entry::OwnEntry;
+use crate::queue_task::{Contention, QueueClaim};
+use crate::requests::{EnqueueMode, Enqueued, FOLLOW_ALL, NewEntry, TailRead};
+use crate::session::LeaseSession;
 use crate::tenure::Tenure;
 
 /// Sessions to try before giving up: one that ended unnoticed is common, three in a row are not.
@@ -41,7 +41,7 @@ const SESSIONS: u32 = 3;
 
 /// How long to wait for a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+pub enum LockWait {
     /// Until it is ours.
     Forever,
     /// At most this long.
@@ -52,7 +52,7 @@ pub enum Wait {
 
 /// Where a waiter stands in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct LockPlace {
     /// Entries ahead of ours. May be an estimate while far from the head.
     pub ahead: usize,
     /// The key of the entry that holds the lock, when it is known.
@@ -66,7 +66,7 @@ pub struct Acquire {
     pub(crate) value: Vec<u8>,
     pub(crate) ttl: Duration,
     pub(crate) stop_margin: Duration,
-    pub(crate) wait: Wait,
+    pub(crate) wait: LockWait,
 }
 
 impl Acquire {
@@ -80,7 +80,7 @@ impl Acquire {
             value: Vec::new(),
             ttl: Duration::from_secs(10),
             stop_margin: Duration::from_millis(250),
-            wait: Wait::Forever,
+            wait: LockWait::Forever,
         }
     }
 
@@ -107,7 +107,7 @@ impl Acquire {
 
     /// How long to wait.
     #[must_use]
-    pub const fn wait(mut self, wait: Wait) -> Self {
+    pub const fn wait(mut self, wait: LockWait) -> Self {
         self.wait = wait;
         self
     }
@@ -140,41 +140,41 @@ impl Locks {
     ///
     /// See [`AcquireError`]. In every case nothing of ours stays in the queue.
     pub async fn acquire(&self, request: Acquire) -> Result<Grant, AcquireError> {
-        self.acquire_telling(request, |_| {}).await
+        self.acquire_reporting(request, |_| {}).await
     }
 
-    /// Acquires a lock and calls `tell` whenever our place in the queue changes.
+    /// Acquires a lock and calls `report` whenever our place in the queue changes.
     ///
     /// # Errors
     ///
     /// See [`AcquireError`]. In every case nothing of ours stays in the queue.
-    pub async fn acquire_telling(
+    pub async fn acquire_reporting(
         &self,
         request: Acquire,
-        tell: impl FnMut(Place) + Send,
+        report: impl FnMut(LockPlace) + Send,
     ) -> Result<Grant, AcquireError> {
         request.check()?;
         if self.0.is_closed() {
             return Err(AcquireError::Closed);
         }
-        let attempt = Attempt::new(self.0.clone(), request).await?;
-        attempt.run(tell).await
+        let attempt = AcquireAttempt::new(self.0.clone(), request).await?;
+        attempt.run(report).await
     }
 }
 
 /// One acquisition under way.
-struct Attempt {
-    shared: Arc<Shared>,
+struct AcquireAttempt {
+    shared: Arc<LockClient>,
     request: Acquire,
     prefix: String,
-    session: Arc<Session>,
-    claim: RoomClaim,
-    entry: Entry,
+    session: Arc<LeaseSession>,
+    claim: QueueClaim,
+    entry: OwnEntry,
     began: Instant,
 }
 
-impl Attempt {
-    async fn new(shared: Arc<Shared>, request: Acquire) -> Result<Self, AcquireError> {
+impl AcquireAttempt {
+    async fn new(shared: Arc<LockClient>, request: Acquire) -> Result<Self, AcquireError> {
         let prefix = format!("{}/", request.name);
         let began = Instant::now();
         let slot = shared
@@ -187,7 +187,7 @@ impl Attempt {
         let session = slot.session().clone();
         let key = format!("{prefix}{:x}", session.lease);
         let claim = shared.claim(&prefix, &key, request.ttl);
-        let entry = Entry::new(shared.clone(), slot, key);
+        let entry = OwnEntry::new(shared.clone(), slot, key);
         Ok(Self {
             shared,
             request,
@@ -199,8 +199,11 @@ impl Attempt {
         })
     }
 
-    async fn run(mut self, mut tell: impl FnMut(Place) + Send) -> Result<Grant, AcquireError> {
-        let seen = self.shared.wire.identity().highest();
+    async fn run(
+        mut self,
+        mut report: impl FnMut(LockPlace) + Send,
+    ) -> Result<Grant, AcquireError> {
+        let seen = self.shared.requests.identity().highest();
         let mut sessions = 1;
         let mut backoff = Backoff::reconnect();
         let found = loop {
@@ -214,40 +217,44 @@ impl Attempt {
                 }
                 found => found?,
             };
-            if found.create.is_some() || self.request.wait == Wait::Never {
+            if found.create_revision.is_some() || self.request.wait == LockWait::Never {
                 break found;
             }
             if self.time_left().is_some_and(|left| left.is_zero()) {
-                return Err(self.contended(&found.lines, None));
+                return Err(self.contended(&found.entries, None));
             }
             // A store that shows foreign keys under one lease after the other is not asked for leases without
             // a pause.
             tokio::time::sleep(backoff.next()).await;
             self = self.under_another_lease().await?;
         };
-        let Some(create) = found.create else {
-            return Err(self.contended(&found.lines, None));
+        let Some(create_revision) = found.create_revision else {
+            return Err(self.contended(&found.entries, None));
         };
-        self.entry.stands_at(create);
-        if create <= seen {
+        self.entry.set_created(create_revision);
+        if create_revision <= seen {
             return Err(AcquireError::StoreWentBack {
                 seen,
                 now: found.as_of,
             });
         }
-        let first = !found.truncated && found.lines.first().is_some_and(|l| l.create == create);
+        let first = !found.truncated
+            && found
+                .entries
+                .first()
+                .is_some_and(|l| l.create_revision == create_revision);
         if first {
             // Keys of deeper locks are in the way of the quick path as well.
-            self.claim.met(match found.total {
-                1 => Crowd::Nobody,
-                _ => Crowd::Few,
+            self.claim.set_contention(match found.total {
+                1 => Contention::Free,
+                _ => Contention::Short,
             });
-            return self.granted(create, found.as_of);
+            return self.granted(create_revision, found.as_of);
         }
-        if self.request.wait == Wait::Never {
-            return Err(self.contended(&found.lines, Some(create)));
+        if self.request.wait == LockWait::Never {
+            return Err(self.contended(&found.entries, Some(create_revision)));
         }
-        self.wait(create, &found, &mut tell).await
+        self.wait(create_revision, &found, &mut report).await
     }
 
     /// Starts over when our session turns out to have ended before we had a place in the queue.
@@ -262,7 +269,7 @@ impl Attempt {
     /// Starts over where a stranger stands under our key: somebody put it there by hand. Our place in
     /// the queue must be another key then, behind the stranger's.
     async fn under_another_lease(self) -> Result<Self, AcquireError> {
-        self.entry.set_aside();
+        self.entry.leave_to_foreign();
         let again = Self::new(self.shared, self.request).await?;
         Ok(Self {
             began: self.began,
@@ -273,13 +280,13 @@ impl Attempt {
     /// Puts our entry, however often it takes to know that it is there.
     async fn enqueue(&mut self) -> Result<Enqueued, AcquireError> {
         let if_not_free = match self.request.wait {
-            Wait::Never => Mode::OnlyIfFree,
-            Wait::Forever | Wait::AtMost(_) => Mode::Queue,
+            LockWait::Never => EnqueueMode::OnlyIfFree,
+            LockWait::Forever | LockWait::AtMost(_) => EnqueueMode::Always,
         };
-        let (mut mode, mut look) = match self.claim.expects() {
-            Crowd::Nobody => (Mode::OnlyIfFree, Look::Nothing),
-            Crowd::Few => (if_not_free, Look::Youngest(FOLLOW_ALL + 1)),
-            Crowd::Many => (if_not_free, Look::Youngest(2)),
+        let (mut mode, mut tail) = match self.claim.expected_contention() {
+            Contention::Free => (EnqueueMode::OnlyIfFree, TailRead::Nothing),
+            Contention::Short => (if_not_free, TailRead::Youngest(FOLLOW_ALL + 1)),
+            Contention::Long => (if_not_free, TailRead::Youngest(2)),
         };
         let mut backoff = Backoff::reconnect();
         loop {
@@ -290,35 +297,37 @@ impl Attempt {
                 value: &self.request.value,
                 lease: self.session.lease,
                 mode,
-                look,
+                tail,
             };
-            match self.shared.wire.enqueue(&entry).await {
-                Ok(found) if found.create.is_none() => {
+            match self.shared.requests.enqueue(&entry).await {
+                Ok(found) if found.create_revision.is_none() => {
                     self.entry.answered();
-                    if look == Look::Nothing {
+                    if tail == TailRead::Nothing {
                         // Somebody is there after all, or it is ours, from a request that got no answer.
-                        self.claim.met(Crowd::Few);
-                        (mode, look) = (if_not_free, Look::Youngest(FOLLOW_ALL + 1));
+                        self.claim.set_contention(Contention::Short);
+                        (mode, tail) = (if_not_free, TailRead::Youngest(FOLLOW_ALL + 1));
                         continue;
                     }
-                    if mode == Mode::OnlyIfFree && found.lines.is_empty() {
+                    if mode == EnqueueMode::OnlyIfFree && found.entries.is_empty() {
                         // Only keys of deeper locks are there; they are no entries of this one.
-                        mode = Mode::Queue;
+                        mode = EnqueueMode::Always;
                         continue;
                     }
                     return Ok(found);
                 }
                 Ok(found) => {
-                    match found.create {
-                        Some(create) if !found.made => self.entry.found_at(create),
+                    match found.create_revision {
+                        Some(create_revision) if !found.created_now => {
+                            self.entry.found_existing(create_revision)
+                        }
                         _ => self.entry.answered(),
                     }
                     return Ok(found);
                 }
                 Err(source @ StoreError::Refused { kind, .. }) => {
                     self.entry.answered();
-                    if kind == Refusal::LeaseNotFound {
-                        self.session.end(crate::tenure::EndReason::LeaseGone);
+                    if kind == RefusalKind::LeaseNotFound {
+                        self.session.end(crate::tenure::EndReason::LeaseEnded);
                         return Err(self.session_lost());
                     }
                     return Err(self.store(source));
@@ -340,9 +349,9 @@ impl Attempt {
     /// Waits until our entry is first, from wherever it stands.
     async fn wait(
         mut self,
-        create: i64,
+        create_revision: i64,
         found: &Enqueued,
-        tell: &mut (impl FnMut(Place) + Send),
+        report: &mut (impl FnMut(LockPlace) + Send),
     ) -> Result<Grant, AcquireError> {
         let tenure = self.session.tenure(self.request.stop_margin);
         let deadline = self.time_left().map(|left| Instant::now() + left);
@@ -352,24 +361,24 @@ impl Attempt {
                 None => std::future::pending().await,
             }
         };
-        let mut last: Option<Place> = None;
-        let mut tell = |place: Place| {
+        let mut last: Option<LockPlace> = None;
+        let mut report = |place: LockPlace| {
             if last.as_ref() != Some(&place) {
                 last = Some(place.clone());
-                tell(place);
+                report(place);
             }
         };
-        self.settle(create, found, &mut tell);
+        self.settle(create_revision, found, &mut report);
         let arrived = tokio::select! {
             biased;
-            arrived = first(&mut self.claim, &mut tell) => Some(arrived),
+            arrived = first(&mut self.claim, &mut report) => Some(arrived),
             _ = tenure.ended() => return Err(self.session_lost()),
             () = give_up => None,
         };
         match arrived {
-            Some(Ok(())) => self.granted(create, create),
+            Some(Ok(())) => self.granted(create_revision, create_revision),
             Some(Err(revision)) => {
-                self.entry.is_gone();
+                self.entry.set_deleted();
                 if !self.session.is_alive() {
                     return Err(self.session_lost());
                 }
@@ -391,26 +400,29 @@ impl Attempt {
     }
 
     /// Tells the room where our entry stands, and gets it followed.
-    fn settle(&self, create: i64, found: &Enqueued, tell: &mut impl FnMut(Place)) {
-        let predecessor = found.lines.iter().rfind(|line| line.create < create);
+    fn settle(&self, create_revision: i64, found: &Enqueued, report: &mut impl FnMut(LockPlace)) {
+        let predecessor = found
+            .entries
+            .iter()
+            .rfind(|entry| entry.create_revision < create_revision);
         match predecessor {
-            Some(line) if found.total > FOLLOW_ALL => {
-                tell(Place {
+            Some(entry) if found.total > FOLLOW_ALL => {
+                report(LockPlace {
                     ahead: found.total.saturating_sub(1),
                     holder: None,
                 });
-                self.claim.settle_far(create, line, found.as_of);
-                let follower = long_queue::Follower {
-                    room: self.claim.room().clone(),
+                self.claim.settle_far(create_revision, entry, found.as_of);
+                let follower = long_queue::QueueFollower {
+                    queue: self.claim.queue().clone(),
                     claim: self.claim.id(),
-                    hub: self.shared.hub.clone(),
-                    wire: self.shared.guard_wire.clone(),
+                    mux: self.shared.mux.clone(),
+                    requests: self.shared.background_requests.clone(),
                     key: self.entry.key().to_owned(),
-                    create,
+                    create_revision,
                 };
-                let cancel = self.shared.guard.cancel_token().clone();
-                let follow = follower.run(line.clone());
-                self.shared.guard.spawn(async move {
+                let cancel = self.shared.lease_thread.cancel_token().clone();
+                let follow = follower.run(entry.clone());
+                self.shared.lease_thread.spawn(async move {
                     tokio::select! {
                         () = cancel.cancelled() => {}
                         () = follow => {}
@@ -419,24 +431,28 @@ impl Attempt {
             }
             // Only part of a short queue was read: 0 makes the room read the rest before anything
             // is decided.
-            _ if found.truncated => self.claim.settle(create, &[long_queue::unread()], 0),
-            _ => self.claim.settle(create, &found.lines, found.as_of),
+            _ if found.truncated => self
+                .claim
+                .settle(create_revision, &[long_queue::unread()], 0),
+            _ => self
+                .claim
+                .settle(create_revision, &found.entries, found.as_of),
         }
     }
 
-    fn granted(self, create: i64, as_of: i64) -> Result<Grant, AcquireError> {
+    fn granted(self, create_revision: i64, as_of: i64) -> Result<Grant, AcquireError> {
         let tenure: Tenure = self.session.tenure(self.request.stop_margin);
         if !tenure.admits() {
             return Err(self.session_lost());
         }
-        self.claim.hold(create, as_of, tenure.clone());
+        self.claim.hold(create_revision, as_of, tenure.clone());
         // The watch may have reported the entry's end between the proof and here.
         if !tenure.admits() {
             return Err(self.session_lost());
         }
         Ok(Grant::new(
             self.request.name,
-            create,
+            create_revision,
             tenure,
             self.claim,
             self.entry,
@@ -446,21 +462,23 @@ impl Attempt {
 
     fn time_left(&self) -> Option<Duration> {
         match self.request.wait {
-            Wait::Forever => None,
-            Wait::Never => Some(Duration::ZERO),
-            Wait::AtMost(most) => Some(most.saturating_sub(self.began.elapsed())),
+            LockWait::Forever => None,
+            LockWait::Never => Some(Duration::ZERO),
+            LockWait::AtMost(most) => Some(most.saturating_sub(self.began.elapsed())),
         }
     }
 
     /// Who is in the way of an entry of ours that was born at `own`, or was not put at all.
-    fn contended(&self, lines: &[crate::requests::Line], own: Option<i64>) -> AcquireError {
-        let others = lines.iter().filter(|line| Some(line.create) != own);
+    fn contended(&self, entries: &[crate::requests::QueueKey], own: Option<i64>) -> AcquireError {
+        let others = entries
+            .iter()
+            .filter(|entry| Some(entry.create_revision) != own);
         AcquireError::Contended {
             name: self.request.name.clone(),
             holder: others
                 .clone()
                 .next()
-                .map_or_else(|| "somebody".into(), |line| line.key.clone()),
+                .map_or_else(|| "somebody".into(), |entry| entry.key.clone()),
             ahead: others.count(),
             waited: self.began.elapsed(),
         }
@@ -481,20 +499,20 @@ impl Attempt {
     }
 }
 
-/// Follows the claim's standing. `Ok` when first, `Err` with the revision at which our entry went.
-async fn first(claim: &mut RoomClaim, tell: &mut impl FnMut(Place)) -> Result<(), i64> {
+/// Follows the claim's status. `Ok` when first, `Err` with the revision at which our entry went.
+async fn first(claim: &mut QueueClaim, report: &mut impl FnMut(LockPlace)) -> Result<(), i64> {
     loop {
-        let standing = claim.standing().borrow_and_update().clone();
-        match standing {
-            Standing::First => return Ok(()),
-            Standing::Gone { revision } => return Err(revision),
-            Standing::Behind { ahead, holder } => tell(Place {
+        let status = claim.status().borrow_and_update().clone();
+        match status {
+            ClaimStatus::First => return Ok(()),
+            ClaimStatus::Gone { revision } => return Err(revision),
+            ClaimStatus::Behind { ahead, holder } => report(LockPlace {
                 ahead,
                 holder: (!holder.is_empty()).then_some(holder),
             }),
-            Standing::Unknown => {}
+            ClaimStatus::Unknown => {}
         }
-        if claim.standing().changed().await.is_err() {
+        if claim.status().changed().await.is_err() {
             // The room dropped the claim, which only happens when the client closes.
             std::future::pending::<()>().await;
         }

@@ -28,35 +28,35 @@ const WARN_BEFORE: Duration = Duration::from_hours(7 * 24);
 /// Where a credential comes from.
 ///
 /// ```
-/// # use leasehold_lock::Source;
-/// let rotated = Source::file("/etc/leasehold/client.key");
-/// let fixed = Source::value("hunter2");
-/// assert_eq!(format!("{fixed:?}"), "Source::value(..)");
+/// # use leasehold_lock::CredentialSource;
+/// let rotated = CredentialSource::file("/etc/leasehold/client.key");
+/// let fixed = CredentialSource::value("hunter2");
+/// assert_eq!(format!("{fixed:?}"), "CredentialSource::value(..)");
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Source(Origin);
+pub struct CredentialSource(SourceKind);
 
 #[derive(Clone, PartialEq, Eq)]
-enum Origin {
+enum SourceKind {
     Value(Arc<[u8]>),
     File(PathBuf),
 }
 
-impl Source {
+impl CredentialSource {
     /// Content that never changes.
     pub fn value(content: impl AsRef<[u8]>) -> Self {
-        Self(Origin::Value(content.as_ref().into()))
+        Self(SourceKind::Value(content.as_ref().into()))
     }
 
     /// A file, read anew each time the credential is needed.
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self(Origin::File(path.into()))
+        Self(SourceKind::File(path.into()))
     }
 
     async fn read(&self) -> Result<Vec<u8>, CredentialError> {
         let path = match &self.0 {
-            Origin::Value(content) => return Ok(content.to_vec()),
-            Origin::File(path) => path,
+            SourceKind::Value(content) => return Ok(content.to_vec()),
+            SourceKind::File(path) => path,
         };
         let file = path.clone();
         let reading = tokio::task::spawn_blocking(move || regular_file::read(&file));
@@ -73,18 +73,18 @@ impl Source {
     /// The file's name, or the role of a fixed value.
     fn name(&self, role: &str) -> String {
         match &self.0 {
-            Origin::Value(_) => format!("the {role}"),
-            Origin::File(path) => path.display().to_string(),
+            SourceKind::Value(_) => format!("the {role}"),
+            SourceKind::File(path) => path.display().to_string(),
         }
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for CredentialSource {
     /// Leaves out a fixed value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Origin::Value(_) => f.write_str("Source::value(..)"),
-            Origin::File(path) => write!(f, "Source::file({path:?})"),
+            SourceKind::Value(_) => f.write_str("CredentialSource::value(..)"),
+            SourceKind::File(path) => write!(f, "CredentialSource::file({path:?})"),
         }
     }
 }
@@ -93,16 +93,16 @@ impl fmt::Debug for Source {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     /// Certificates that the server's must chain to. The system's are not used.
-    pub ca: Option<Source>,
+    pub ca: Option<CredentialSource>,
     /// Our certificate and its key, when the server asks for one.
-    pub identity: Option<(Source, Source)>,
+    pub identity: Option<(CredentialSource, CredentialSource)>,
 }
 
 /// A user and the source of the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Login {
+pub(crate) struct LoginSource {
     pub(crate) user: String,
-    pub(crate) password: Source,
+    pub(crate) password: CredentialSource,
 }
 
 /// Why a credential cannot be used.
@@ -129,10 +129,10 @@ pub enum CredentialError {
 
 /// The credentials of one client, shared by its connections.
 #[derive(Debug, Default)]
-pub(crate) struct Credentials {
+pub(crate) struct StoreCredentials {
     tls: Option<Tls>,
-    login: Option<Login>,
-    known: Mutex<Known>,
+    login: Option<LoginSource>,
+    known: Mutex<KnownCredentials>,
 }
 
 /// Pause before passwords that the store refused are tried again.
@@ -140,8 +140,8 @@ const LOGIN_PAUSE: Duration = Duration::from_secs(3);
 
 /// Credentials that worked before, and those that did not.
 #[derive(Default)]
-struct Known {
-    tls: Option<Loaded>,
+struct KnownCredentials {
+    tls: Option<LoadedTls>,
     password: Option<String>,
     /// The last warning, so that a reconnect per second does not repeat it.
     warned: Option<String>,
@@ -155,7 +155,7 @@ struct RefusedLogin {
     error: StoreError,
 }
 
-impl fmt::Debug for Known {
+impl fmt::Debug for KnownCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Known(..)")
     }
@@ -163,20 +163,20 @@ impl fmt::Debug for Known {
 
 /// A TLS configuration and the texts that it was made of.
 #[derive(Clone)]
-struct Loaded {
-    texts: Texts,
+struct LoadedTls {
+    texts: PemTexts,
     config: Arc<ClientConfig>,
     until: Option<SystemTime>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct Texts {
+struct PemTexts {
     ca: Option<Vec<u8>>,
     identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-impl Credentials {
-    pub(crate) fn new(tls: Option<Tls>, login: Option<Login>) -> Self {
+impl StoreCredentials {
+    pub(crate) fn new(tls: Option<Tls>, login: Option<LoginSource>) -> Self {
         Self {
             tls,
             login,
@@ -184,7 +184,7 @@ impl Credentials {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownCredentials> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -216,7 +216,7 @@ impl Credentials {
     }
 
     /// Reads the TLS files, and makes a configuration of them if they differ from what is in use.
-    async fn load(&self) -> Result<Loaded, CredentialError> {
+    async fn load(&self) -> Result<LoadedTls, CredentialError> {
         let tls = self.tls.clone().unwrap_or_default();
         let texts = tls.read().await?;
         if let Some(same) = self.known().tls.clone().filter(|tls| tls.texts == texts) {
@@ -320,7 +320,7 @@ impl Credentials {
 }
 
 impl Tls {
-    async fn read(&self) -> Result<Texts, CredentialError> {
+    async fn read(&self) -> Result<PemTexts, CredentialError> {
         let ca = match &self.ca {
             Some(ca) => Some(ca.read().await?),
             None => None,
@@ -329,10 +329,10 @@ impl Tls {
             Some((certificate, key)) => Some((certificate.read().await?, key.read().await?)),
             None => None,
         };
-        Ok(Texts { ca, identity })
+        Ok(PemTexts { ca, identity })
     }
 
-    fn build(&self, texts: Texts) -> Result<Loaded, CredentialError> {
+    fn build(&self, texts: PemTexts) -> Result<LoadedTls, CredentialError> {
         let mut roots = RootCertStore::empty();
         if let (Some(source), Some(text)) = (&self.ca, &texts.ca) {
             let unusable = |reason| source.unusable("certificate authority", reason);
@@ -364,7 +364,7 @@ impl Tls {
             _ => (builder.with_no_client_auth(), None),
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Loaded {
+        Ok(LoadedTls {
             texts,
             config: Arc::new(config),
             until,
@@ -372,7 +372,7 @@ impl Tls {
     }
 }
 
-impl Source {
+impl CredentialSource {
     fn unusable(&self, role: &str, reason: String) -> CredentialError {
         CredentialError::Unusable {
             name: self.name(role),

@@ -6,23 +6,26 @@
 use etcd_client::{Compare, CompareOp, DeleteOptions, GetResponse, PutOptions, Txn, TxnOp};
 
 use crate::error::StoreError;
-use crate::pages::{KeyRange, PageFacts, Pages, Retry, Taken, Wanted};
-use crate::requests::{Reply, Wire};
+use crate::pages::{KeyRange, PageContent, PageFacts, PageResult, PageRetry, PagedReading};
+use crate::requests::{StoreReply, StoreRequests};
 
 /// The proof that a write carries: this entry, born at this revision, stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fence {
     key: String,
-    create: i64,
+    create_revision: i64,
 }
 
 impl Fence {
-    pub(crate) const fn new(key: String, create: i64) -> Self {
-        Self { key, create }
+    pub(crate) const fn new(key: String, create_revision: i64) -> Self {
+        Self {
+            key,
+            create_revision,
+        }
     }
 
     fn compare(&self) -> Compare {
-        Compare::create_revision(self.key.as_str(), CompareOp::Equal, self.create)
+        Compare::create_revision(self.key.as_str(), CompareOp::Equal, self.create_revision)
     }
 }
 
@@ -45,7 +48,7 @@ pub struct KeyValue {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FencedError {
     /// The token is stale: the entry it names no longer stands. Nothing was changed.
-    #[error("the fencing token is stale: the lock entry no longer stands")]
+    #[error("the fencing token is stale: the lock entry no longer exists")]
     Stale,
     /// The key was not at the expected revision. Nothing was changed.
     #[error("the key was not at the expected revision")]
@@ -57,7 +60,7 @@ pub enum FencedError {
 
 /// The result of reading many keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scan<T> {
+pub struct KeyScan<T> {
     /// The keys, or what was made of them.
     pub found: T,
     /// The revision they were read at. Where compactions kept overtaking the reading, the one it began at:
@@ -70,16 +73,16 @@ pub struct Scan<T> {
 /// Access to keys. Cheap to clone.
 #[derive(Clone)]
 pub struct Kv {
-    wire: Wire,
+    requests: StoreRequests,
 }
 
 impl Kv {
-    pub(crate) const fn new(wire: Wire) -> Self {
-        Self { wire }
+    pub(crate) const fn new(requests: StoreRequests) -> Self {
+        Self { requests }
     }
 
-    pub(crate) const fn wire(&self) -> &Wire {
-        &self.wire
+    pub(crate) const fn requests(&self) -> &StoreRequests {
+        &self.requests
     }
 
     /// Reads one key, linearizably.
@@ -88,7 +91,7 @@ impl Kv {
     ///
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn get(&self, key: &str) -> Result<Option<KeyValue>, StoreError> {
-        Ok(entries(&self.wire.read(key, None).await?, 0).pop())
+        Ok(entries(&self.requests.read(key, None).await?, 0).pop())
     }
 
     /// Reads up to `limit` keys that begin with `prefix`, in key order; 0 is no limit.
@@ -116,7 +119,7 @@ impl Kv {
         } else {
             u64::from(limit)
         };
-        let pages = Pages::new(ranges(&[prefix.to_owned()], &[]), Wanted::Values, most);
+        let pages = PagedReading::new(ranges(&[prefix.to_owned()], &[]), PageContent::Values, most);
         let pages = pages.within(most_bytes);
         let scan = self.scan_pages(pages, Vec::new, Vec::push).await?;
         match scan.unreadable.first() {
@@ -136,7 +139,7 @@ impl Kv {
         prefix: &str,
         fresh: impl Fn() -> T + Send,
         take: impl FnMut(&mut T, KeyValue) + Send,
-    ) -> Result<Scan<T>, StoreError>
+    ) -> Result<KeyScan<T>, StoreError>
     where
         T: Send,
     {
@@ -153,9 +156,9 @@ impl Kv {
         &self,
         from: &str,
         end: &str,
-    ) -> Result<Scan<Vec<KeyValue>>, StoreError> {
+    ) -> Result<KeyScan<Vec<KeyValue>>, StoreError> {
         let range = (from.as_bytes().to_vec(), end.as_bytes().to_vec());
-        let pages = Pages::new(vec![range], Wanted::Values, u64::MAX);
+        let pages = PagedReading::new(vec![range], PageContent::Values, u64::MAX);
         self.scan_pages(pages, Vec::new, Vec::push).await
     }
 
@@ -171,12 +174,12 @@ impl Kv {
         most_bytes: usize,
         fresh: impl Fn() -> T + Send,
         take: impl FnMut(&mut T, KeyValue) + Send,
-    ) -> Result<Scan<T>, StoreError>
+    ) -> Result<KeyScan<T>, StoreError>
     where
         T: Send,
     {
         let ranges = ranges(&[prefix.to_owned()], &[]);
-        let pages = Pages::new(ranges, Wanted::Values, most_keys).within(most_bytes);
+        let pages = PagedReading::new(ranges, PageContent::Values, most_keys).within(most_bytes);
         self.scan_pages(pages, fresh, take).await
     }
 
@@ -186,7 +189,11 @@ impl Kv {
     ///
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let pages = Pages::new(ranges(&[prefix.to_owned()], &[]), Wanted::Names, u64::MAX);
+        let pages = PagedReading::new(
+            ranges(&[prefix.to_owned()], &[]),
+            PageContent::Names,
+            u64::MAX,
+        );
         let take = |keys: &mut Vec<String>, entry: KeyValue| keys.push(entry.key);
         Ok(self.scan_pages(pages, Vec::new, take).await?.found)
     }
@@ -197,7 +204,7 @@ impl Kv {
     ///
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn first_key(&self, prefix: &str) -> Result<Option<String>, StoreError> {
-        let pages = Pages::new(ranges(&[prefix.to_owned()], &[]), Wanted::Names, 1);
+        let pages = PagedReading::new(ranges(&[prefix.to_owned()], &[]), PageContent::Names, 1);
         let take = |keys: &mut Vec<String>, entry: KeyValue| keys.push(entry.key);
         Ok(self.scan_pages(pages, Vec::new, take).await?.found.pop())
     }
@@ -215,7 +222,7 @@ impl Kv {
     ) -> Result<bool, StoreError> {
         let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
         let txn = Txn::new().when([unchanged]).and_then([put(key, value, 0)]);
-        Ok(self.wire.txn(txn).await?.succeeded)
+        Ok(self.requests.txn(txn).await?.succeeded)
     }
 
     /// As [`Kv::compare_and_put`], under `lease`. `expected` is 0 for a key that does not exist.
@@ -233,7 +240,7 @@ impl Kv {
         let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
         let write = put(key, value, lease);
         let txn = Txn::new().when([unchanged]).and_then([write]);
-        Ok(self.wire.txn(txn).await?.succeeded)
+        Ok(self.requests.txn(txn).await?.succeeded)
     }
 
     /// Reads every key that begins with one of `prefixes` and with none of `except`, all at one revision.
@@ -241,27 +248,27 @@ impl Kv {
         &self,
         prefixes: &[String],
         except: &[String],
-    ) -> Result<Scan<Vec<KeyValue>>, StoreError> {
-        let pages = Pages::new(ranges(prefixes, except), Wanted::Values, u64::MAX);
+    ) -> Result<KeyScan<Vec<KeyValue>>, StoreError> {
+        let pages = PagedReading::new(ranges(prefixes, except), PageContent::Values, u64::MAX);
         self.scan_pages(pages, Vec::new, Vec::push).await
     }
 
     /// Every reading of more than one key comes through here: a store may hold more than fits one message.
     async fn scan_pages<T: Send>(
         &self,
-        mut pages: Pages,
+        mut pages: PagedReading,
         fresh: impl Fn() -> T + Send,
         mut take: impl FnMut(&mut T, KeyValue) + Send,
-    ) -> Result<Scan<T>, StoreError> {
+    ) -> Result<KeyScan<T>, StoreError> {
         let (mut found, mut unreadable) = (fresh(), Vec::new());
         while let Some(page) = pages.request() {
             match self
-                .wire
+                .requests
                 .read(page.from.clone(), Some(page.options()))
                 .await
             {
                 Ok(reply) => {
-                    let is_unreadable = pages.took(facts(&reply)) == Taken::Unreadable;
+                    let is_unreadable = pages.took(facts(&reply)) == PageResult::Unreadable;
                     for entry in entries(&reply, 0) {
                         if is_unreadable {
                             tracing::debug!(key = entry.key, "a value is too large to be read");
@@ -275,13 +282,13 @@ impl Kv {
                     }
                 }
                 Err(error) => match pages.failed(&error) {
-                    Retry::Again => {}
-                    Retry::FromTheStart => (found, unreadable) = (fresh(), Vec::new()),
-                    Retry::Never => return Err(error),
+                    PageRetry::Again => {}
+                    PageRetry::FromTheStart => (found, unreadable) = (fresh(), Vec::new()),
+                    PageRetry::Never => return Err(error),
                 },
             }
         }
-        Ok(Scan {
+        Ok(KeyScan {
             found,
             revision: pages.revision(),
             unreadable,
@@ -296,11 +303,11 @@ impl Kv {
     pub async fn put(&self, key: &str, value: &[u8], lease: i64) -> Result<i64, StoreError> {
         let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
         let put = || {
-            let (mut kv, options) = (self.wire.client().kv_client(), options.clone());
+            let (mut kv, options) = (self.requests.client().kv_client(), options.clone());
             async move { kv.put(key, value, options).await }
         };
-        let reply = self.wire.ask(put).await?;
-        self.wire.revision(reply.header())
+        let reply = self.requests.send(put).await?;
+        self.requests.revision(reply.header())
     }
 
     /// Deletes one key. Returns whether it was there.
@@ -310,7 +317,7 @@ impl Kv {
     /// [`StoreError`]; an unknown one may have been carried out.
     pub async fn delete(&self, key: &str) -> Result<bool, StoreError> {
         let txn = Txn::new().and_then([TxnOp::delete(key, None)]);
-        Ok(self.wire.txn(txn).await?.deleted(0) > 0)
+        Ok(self.requests.txn(txn).await?.deleted(0) > 0)
     }
 
     /// Deletes every key from `from` up to but not including `end`. Returns how many there were.
@@ -321,7 +328,7 @@ impl Kv {
     pub async fn delete_range(&self, from: &str, end: &str) -> Result<i64, StoreError> {
         let options = DeleteOptions::new().with_range(end);
         let txn = Txn::new().and_then([TxnOp::delete(from, Some(options))]);
-        Ok(self.wire.txn(txn).await?.deleted(0))
+        Ok(self.requests.txn(txn).await?.deleted(0))
     }
 
     /// Reads, linearizably, whether the entry behind `fence` exists.
@@ -329,9 +336,11 @@ impl Kv {
     /// # Errors
     ///
     /// [`StoreError`] when the store does not say.
-    pub async fn stands(&self, fence: &Fence) -> Result<bool, StoreError> {
+    pub async fn entry_exists(&self, fence: &Fence) -> Result<bool, StoreError> {
         // A range: etcd answers a transaction without writes from the member's own memory.
-        self.wire.stands(&fence.key, fence.create).await
+        self.requests
+            .entry_exists(&fence.key, fence.create_revision)
+            .await
     }
 
     /// Writes one key if the fence stands. Returns the revision of the write.
@@ -348,7 +357,7 @@ impl Kv {
         let txn = Txn::new()
             .when([fence.compare()])
             .and_then([put(key, value, 0)]);
-        let reply = self.wire.txn(txn).await?;
+        let reply = self.requests.txn(txn).await?;
         reply
             .succeeded
             .then_some(reply.revision)
@@ -364,7 +373,7 @@ impl Kv {
         let txn = Txn::new()
             .when([fence.compare()])
             .and_then([TxnOp::delete(key, None)]);
-        let reply = self.wire.txn(txn).await?;
+        let reply = self.requests.txn(txn).await?;
         reply
             .succeeded
             .then(|| reply.deleted(0) > 0)
@@ -417,7 +426,7 @@ impl Kv {
         let txn = Txn::new()
             .when([fence.compare(), unchanged])
             .and_then([put(key, value, 0), TxnOp::delete(fence.key.as_str(), None)]);
-        Ok(self.wire.txn(txn).await?.succeeded)
+        Ok(self.requests.txn(txn).await?.succeeded)
     }
 
     /// Carries out `write` of `key` under both compares, and tells which of them failed if one did.
@@ -434,14 +443,14 @@ impl Kv {
             .when([fence.compare(), unchanged])
             .and_then([write])
             .or_else([lock]);
-        let reply = self.wire.txn(txn).await?;
+        let reply = self.requests.txn(txn).await?;
         if reply.succeeded {
             return Ok(reply.revision);
         }
-        let stands = entries(&reply, 0)
+        let exists = entries(&reply, 0)
             .first()
-            .is_some_and(|entry| entry.create_revision == fence.create);
-        Err(if stands {
+            .is_some_and(|entry| entry.create_revision == fence.create_revision);
+        Err(if exists {
             FencedError::Conflict
         } else {
             FencedError::Stale
@@ -489,7 +498,7 @@ fn put(key: &str, value: &[u8], lease: i64) -> TxnOp {
 }
 
 /// Facts about a page, keys that are not text included.
-fn facts(reply: &Reply) -> PageFacts {
+fn facts(reply: &StoreReply) -> PageFacts {
     let range = reply.range(0);
     let kvs = range.map_or(&[][..], GetResponse::kvs);
     PageFacts {
@@ -501,7 +510,7 @@ fn facts(reply: &Reply) -> PageFacts {
     }
 }
 
-fn entries(reply: &Reply, at: usize) -> Vec<KeyValue> {
+fn entries(reply: &StoreReply, at: usize) -> Vec<KeyValue> {
     let Some(range) = reply.range(at) else {
         return Vec::new();
     };

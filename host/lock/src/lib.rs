@@ -8,7 +8,7 @@
 //! - [`acquire`], [`grant`], [`kv`], [`batch`]: taking a lock, holding it, writing under it; several writes at once.
 //! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
 //!   store is; what an operator may do to the entries of others.
-//! - `session`, `renewal`, `renewer`, `pool`, `uses`, `pages`, `permitted`, `identity`, `guard`, `dialer`, `link`, `hub`, `wire`, `room`,
+//! - `session`, `renewal`, `renewer`, `pool`, `uses`, `pages`, `permitted`, `identity`, `guard`, `dialer`, `link`, `mux`, `requests`, `queue`,
 //!   `claims`, `far`, `verify`, `entry`, `watch_ids`, `silence`, `cuttable`: how it is done; private.
 //!
 //! # What this crate must never do
@@ -57,22 +57,22 @@ mod stream_silence;
 mod watch_ids;
 mod watch_mux;
 
-pub use acquire::{Acquire, Place, Wait};
+pub use acquire::{Acquire, LockPlace, LockWait};
 pub use backoff::Backoff;
 pub use batch::Batch;
 pub use clock::{BootTime, Clock, ManualClock, SystemClock};
 pub use connect::ConnectOptions;
 pub use connectivity::StoreState;
-pub use connector::{Connector, Service};
-pub use credentials::{CredentialError, Source, Tls};
+pub use connector::{Connector, StoreService};
+pub use credentials::{CredentialError, CredentialSource, Tls};
 pub use cuttable::cuttable;
-pub use error::{AcquireError, ConnectError, Refusal, StoreError};
+pub use error::{AcquireError, ConnectError, RefusalKind, StoreError};
 pub use feed::{FeedItem, KeyChange, KeyFeed};
 pub use grant::Grant;
-pub use health::Health;
-pub use kv::{Fence, FencedError, KeyValue, Kv, Scan};
+pub use health::StoreHealth;
+pub use kv::{Fence, FencedError, KeyScan, KeyValue, Kv};
 pub use locks::Locks;
-pub use operator::Trace;
+pub use operator::AuditNote;
 pub use regular_file::open_regular;
 pub use tenure::{EndReason, Tenure};
-pub use view::{Freshness, QueueEntry, QueueView, ViewChange};
+pub use view::{QueueEntry, QueueView, ViewChange, ViewFreshness};

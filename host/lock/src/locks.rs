@@ -10,19 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
 use crate::connect::ConnectOptions;
-use crate::connectivity::{Connectivity, StoreState, observe};
-use crate::credentials::Credentials;
+use crate::connectivity::{ConnectivityMonitor, StoreState, observe};
+use crate::credentials::StoreCredentials;
 use crate::error::{ConnectError, StoreError};
-use crate::identity::Identity;
+use crate::identity::StoreIdentity;
 use crate::kv::Kv;
-use crate::lease_thread::Guard;
-use crate::pool::{Pool, Slot};
-use crate::queue_task::{Room, RoomClaim, RoomTask};
+use crate::lease_thread::LeaseThread;
+use crate::pool::{EntrySlot, SessionPool};
+use crate::queue_task::{LocalQueue, QueueClaim, QueueTask};
 use crate::queue_verifier;
-use crate::renewer::Renewer;
-use crate::requests::Wire;
-use crate::session::{Carries, Session, Terms};
-use crate::watch_mux::{Hub, Range, Subscription};
+use crate::renewer::LeaseRenewer;
+use crate::requests::StoreRequests;
+use crate::session::{LeasePurpose, LeaseSession, LeaseTerms};
+use crate::watch_mux::{WatchMux, WatchRange, WatchSubscription};
 
 /// Default clock rate error allowed for, as a fraction of the TTL.
 pub const DEFAULT_DRIFT: f64 = 0.01;
@@ -42,23 +42,23 @@ const REVIEW_CERTIFICATE_EVERY: Duration = Duration::from_hours(12);
 /// - Two entries for the *same* lock from one client get different leases, so they exclude each
 ///   other like entries of different machines.
 #[derive(Clone)]
-pub struct Locks(pub(crate) Arc<Shared>);
+pub struct Locks(pub(crate) Arc<LockClient>);
 
-pub(crate) struct Shared {
+pub(crate) struct LockClient {
     /// For requests of callers, on the caller's runtime.
-    pub(crate) wire: Wire,
+    pub(crate) requests: StoreRequests,
     /// For renewals, watches and clean-ups, on the guard's runtime.
-    pub(crate) guard_wire: Wire,
-    pub(crate) guard: Guard,
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) background_requests: StoreRequests,
+    pub(crate) lease_thread: LeaseThread,
+    pub(crate) mux: Arc<WatchMux>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Turns at looking for entries of unanswered puts.
     pub(crate) looks: Semaphore,
     options: ConnectOptions,
-    credentials: Arc<Credentials>,
+    credentials: Arc<StoreCredentials>,
     drift: f64,
-    pool: Arc<Pool>,
-    rooms: Mutex<HashMap<String, Arc<Room>>>,
+    pool: Arc<SessionPool>,
+    queues: Mutex<HashMap<String, Arc<LocalQueue>>>,
     closed: AtomicBool,
 }
 
@@ -84,57 +84,61 @@ impl Locks {
         clock: Arc<dyn Clock>,
         drift: f64,
     ) -> Result<Self, ConnectError> {
-        let identity = Arc::new(Identity::default());
+        let identity = Arc::new(StoreIdentity::default());
         let timeout = options.request_timeout_value();
         let probe_key = options.greet_key_value().to_owned();
         let credentials = Arc::new(options.credentials());
         let link = options.link(&identity, &credentials).await?;
-        let connectivity = Connectivity::new(clock.clone(), timeout);
-        let wire = Wire::new(
+        let connectivity = ConnectivityMonitor::new(clock.clone(), timeout);
+        let requests = StoreRequests::new(
             link,
             identity.clone(),
             connectivity.clone(),
             timeout,
             &probe_key,
         );
-        let guard = Guard::start().map_err(ConnectError::Guard)?;
-        let (guard_options, known) = (options.clone(), identity.clone());
+        let lease_thread = LeaseThread::start().map_err(ConnectError::LeaseThread)?;
+        let (background_options, known) = (options.clone(), identity.clone());
         let same = credentials.clone();
-        let link = guard
-            .run(async move { guard_options.link(&known, &same).await })
+        let link = lease_thread
+            .run(async move { background_options.link(&known, &same).await })
             .await
             .ok_or_else(|| ConnectError::Setup("the guard thread ended".into()))??;
-        let guard_wire = Wire::new(link, identity, connectivity, timeout, &probe_key);
-        let cancel = guard.cancel_token().clone();
-        guard.spawn(observe(guard_wire.clone(), probe_key, cancel));
-        let (hub, task) = Hub::new(guard_wire.clone(), guard.cancel_token().clone());
-        guard.spawn(task);
-        let pool = Pool::new(clock.clone());
-        guard.spawn(
-            pool.clone()
-                .tend(guard_wire.clone(), guard.cancel_token().clone()),
+        let background_requests =
+            StoreRequests::new(link, identity, connectivity, timeout, &probe_key);
+        let cancel = lease_thread.cancel_token().clone();
+        lease_thread.spawn(observe(background_requests.clone(), probe_key, cancel));
+        let (mux, task) = WatchMux::new(
+            background_requests.clone(),
+            lease_thread.cancel_token().clone(),
         );
+        lease_thread.spawn(task);
+        let pool = SessionPool::new(clock.clone());
+        lease_thread.spawn(pool.clone().maintain(
+            background_requests.clone(),
+            lease_thread.cancel_token().clone(),
+        ));
         if credentials.has_certificate() {
-            let cancel = guard.cancel_token().clone();
-            guard.spawn(review_certificate(credentials.clone(), cancel));
+            let cancel = lease_thread.cancel_token().clone();
+            lease_thread.spawn(review_certificate(credentials.clone(), cancel));
         }
-        let locks = Self(Arc::new(Shared {
-            wire,
-            guard_wire,
-            guard,
-            hub: Arc::new(hub),
+        let locks = Self(Arc::new(LockClient {
+            requests,
+            background_requests,
+            lease_thread,
+            mux: Arc::new(mux),
             clock,
             looks: Semaphore::new(LOOKS_AT_ONCE),
             options,
             credentials,
             drift,
             pool,
-            rooms: Mutex::default(),
+            queues: Mutex::default(),
             closed: AtomicBool::new(false),
         }));
-        let cancel = locks.0.guard.cancel_token().clone();
+        let cancel = locks.0.lease_thread.cancel_token().clone();
         let verify = queue_verifier::run(Arc::downgrade(&locks.0));
-        locks.0.guard.spawn(async move {
+        locks.0.lease_thread.spawn(async move {
             tokio::select! {
                 () = cancel.cancelled() => {}
                 () = verify => {}
@@ -155,18 +159,18 @@ impl Locks {
 
     /// The cluster's id, 0 until a reply has shown it.
     pub fn cluster_id(&self) -> u64 {
-        self.0.wire.identity().cluster()
+        self.0.requests.identity().cluster()
     }
 
     /// Reachability of the store, as it changes. For people and for work that waits for the store; a lock is
     /// held as long as its [`Tenure`](crate::Tenure) admits, whatever this shows.
     pub fn connectivity(&self) -> tokio::sync::watch::Receiver<StoreState> {
-        self.0.wire.connectivity().state()
+        self.0.requests.connectivity().state()
     }
 
     /// Plain and fenced access to keys.
     pub fn kv(&self) -> Kv {
-        Kv::new(self.0.wire.clone())
+        Kv::new(self.0.requests.clone())
     }
 
     /// The end of the client certificate that was used last; `None` without one.
@@ -181,7 +185,7 @@ impl Locks {
     ///
     /// [`StoreError`] when the store grants no lease.
     pub async fn lease(&self, ttl: Duration) -> Result<i64, StoreError> {
-        let open = || self.0.open(ttl, Carries::Records);
+        let open = || self.0.open(ttl, LeasePurpose::Records);
         Ok(self.0.pool.records(ttl, open).await?.lease)
     }
 
@@ -199,10 +203,10 @@ impl Locks {
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn lease_ttl(&self, lease: i64) -> Result<Option<(u64, u64)>, StoreError> {
         let ask = || {
-            let mut leases = self.0.wire.client().lease_client();
+            let mut leases = self.0.requests.client().lease_client();
             async move { leases.time_to_live(lease, None).await }
         };
-        let reply = self.0.wire.ask(ask).await?;
+        let reply = self.0.requests.send(ask).await?;
         Ok(u64::try_from(reply.ttl())
             .ok()
             .filter(|_| reply.ttl() > 0 || reply.granted_ttl() > 0)
@@ -210,8 +214,8 @@ impl Locks {
     }
 
     /// Watches a key range: for views.
-    pub(crate) async fn watch(&self, range: Range) -> Option<Subscription> {
-        self.0.hub.subscribe(range).await
+    pub(crate) async fn watch(&self, range: WatchRange) -> Option<WatchSubscription> {
+        self.0.mux.subscribe(range).await
     }
 
     /// Gives up every session and ends the guard.
@@ -222,92 +226,97 @@ impl Locks {
         if self.0.closed.swap(true, Ordering::SeqCst) {
             return;
         }
-        self.0.pool.close(&self.0.wire).await;
-        self.0.guard.close().await;
+        self.0.pool.close(&self.0.requests).await;
+        self.0.lease_thread.close().await;
     }
 }
 
-impl Shared {
+impl LockClient {
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
 
     /// Makes a slot for one entry of `name`, on the first session of that TTL that can carry it.
-    pub(crate) async fn slot(&self, ttl: Duration, name: &str) -> Result<Slot, StoreError> {
-        let open = || self.open(ttl, Carries::Entries);
+    pub(crate) async fn slot(&self, ttl: Duration, name: &str) -> Result<EntrySlot, StoreError> {
+        let open = || self.open(ttl, LeasePurpose::Entries);
         self.pool.slot(ttl, name, open).await
     }
 
-    async fn open(&self, ttl: Duration, carries: Carries) -> Result<Arc<Session>, StoreError> {
-        let terms = Terms {
+    async fn open(
+        &self,
+        ttl: Duration,
+        carries: LeasePurpose,
+    ) -> Result<Arc<LeaseSession>, StoreError> {
+        let terms = LeaseTerms {
             ttl,
             drift: self.drift,
         };
-        let session = Session::open(&self.wire, terms, carries, self.clock.clone()).await?;
-        let cancel = self.guard.cancel_token().clone();
-        let renewer = Renewer::new(session.clone(), self.guard_wire.clone());
-        self.guard.spawn(renewer.run(cancel));
+        let session =
+            LeaseSession::open(&self.requests, terms, carries, self.clock.clone()).await?;
+        let cancel = self.lease_thread.cancel_token().clone();
+        let renewer = LeaseRenewer::new(session.clone(), self.background_requests.clone());
+        self.lease_thread.spawn(renewer.run(cancel));
         Ok(session)
     }
 
     /// Announces an entry in the room of `prefix`, opening the room if need be.
-    pub(crate) fn claim(self: &Arc<Self>, prefix: &str, key: &str, ttl: Duration) -> RoomClaim {
-        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(claim) = rooms.get(prefix).and_then(|room| room.claim(key)) {
+    pub(crate) fn claim(self: &Arc<Self>, prefix: &str, key: &str, ttl: Duration) -> QueueClaim {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(claim) = queues.get(prefix).and_then(|queue| queue.claim(key)) {
             return claim;
         }
         loop {
-            let room = Room::new(prefix.to_owned(), ttl);
-            rooms.insert(prefix.to_owned(), room.clone());
-            let task = RoomTask {
-                room: room.clone(),
-                hub: self.hub.clone(),
-                wire: self.guard_wire.clone(),
+            let queue = LocalQueue::new(prefix.to_owned(), ttl);
+            queues.insert(prefix.to_owned(), queue.clone());
+            let task = QueueTask {
+                queue: queue.clone(),
+                mux: self.mux.clone(),
+                requests: self.background_requests.clone(),
                 clock: self.clock.clone(),
             };
-            let cancel = self.guard.cancel_token().clone();
+            let cancel = self.lease_thread.cancel_token().clone();
             let owner = Arc::downgrade(self);
             let prefix = prefix.to_owned();
-            self.guard.spawn(async move {
+            self.lease_thread.spawn(async move {
                 tokio::select! {
                     () = cancel.cancelled() => {}
                     () = task.run() => {}
                 }
                 if let Some(owner) = owner.upgrade() {
-                    owner.forget_closed_room(&prefix);
+                    owner.forget_closed_queue(&prefix);
                 }
             });
-            if let Some(claim) = room.claim(key) {
+            if let Some(claim) = queue.claim(key) {
                 return claim;
             }
         }
     }
 
     /// The shortest TTL that a room's locks are taken with.
-    pub(crate) fn shortest_room_ttl(&self) -> Option<Duration> {
-        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        rooms.values().map(|room| room.ttl).min()
+    pub(crate) fn shortest_queue_ttl(&self) -> Option<Duration> {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.values().map(|queue| queue.ttl).min()
     }
 
     /// The rooms whose queues no reading has confirmed for the better part of their TTL.
-    pub(crate) fn rooms_unread(&self) -> Vec<Arc<Room>> {
-        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let unread = rooms
+    pub(crate) fn unread_queues(&self) -> Vec<Arc<LocalQueue>> {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let unread = queues
             .values()
-            .filter(|room| room.is_unread_for(room.ttl / 2));
+            .filter(|queue| queue.is_unread_for(queue.ttl / 2));
         unread.cloned().collect()
     }
 
-    fn forget_closed_room(&self, prefix: &str) {
-        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        if rooms.get(prefix).is_some_and(|room| room.is_closed()) {
-            rooms.remove(prefix);
+    fn forget_closed_queue(&self, prefix: &str) {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if queues.get(prefix).is_some_and(|queue| queue.is_closed()) {
+            queues.remove(prefix);
         }
     }
 }
 
 /// Warns when the client certificate on disk is about to end. Connections may last longer than certificates.
-async fn review_certificate(credentials: Arc<Credentials>, cancel: CancellationToken) {
+async fn review_certificate(credentials: Arc<StoreCredentials>, cancel: CancellationToken) {
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::claims::Reading;
+use crate::claims::QueueReading;
 use crate::kv::after_all;
-use crate::locks::Shared;
-use crate::queue_task::Room;
-use crate::requests::{Line, is_entry};
+use crate::locks::LockClient;
+use crate::queue_task::LocalQueue;
+use crate::requests::{QueueKey, is_entry};
 
 /// The pause when no lock is in use, which is also the longest.
 const IDLE: Duration = Duration::from_secs(10);
@@ -26,20 +26,20 @@ const KEYS_PER_QUEUE: usize = 8;
 const ROUNDS_OFF: u32 = 10;
 
 /// Confirms the queues of one client until the client has gone.
-pub(crate) async fn run(client: Weak<Shared>) {
+pub(crate) async fn run(client: Weak<LockClient>) {
     let mut rounds_off = 0;
     loop {
         let Some(shared) = client.upgrade() else {
             return;
         };
-        let period = shared.shortest_room_ttl().unwrap_or(IDLE).min(IDLE);
+        let period = shared.shortest_queue_ttl().unwrap_or(IDLE).min(IDLE);
         drop(shared);
         // Jittered, so that hosts that took their locks together do not ask together.
         sleep(period.mul_f64(0.4 + 0.2 * fastrand::f64())).await;
         let Some(shared) = client.upgrade() else {
             return;
         };
-        let mut due = shared.rooms_unread();
+        let mut due = shared.unread_queues();
         if due.len() > FEW && rounds_off == 0 {
             let before = due.len();
             due = read_together(&shared, due).await;
@@ -49,67 +49,73 @@ pub(crate) async fn run(client: Weak<Shared>) {
         } else {
             rounds_off = rounds_off.saturating_sub(1);
         }
-        for room in due {
-            room.verify();
+        for queue in due {
+            queue.verify();
         }
     }
 }
 
 /// Reads the queues of many rooms with one request. Returns the rooms that it did not reach.
-async fn read_together(shared: &Shared, mut rooms: Vec<Arc<Room>>) -> Vec<Arc<Room>> {
-    rooms.sort_by(|a, b| a.prefix.cmp(&b.prefix));
-    let (Some(first), Some(last)) = (rooms.first(), rooms.last()) else {
-        return rooms;
+async fn read_together(
+    shared: &LockClient,
+    mut queues: Vec<Arc<LocalQueue>>,
+) -> Vec<Arc<LocalQueue>> {
+    queues.sort_by(|a, b| a.prefix.cmp(&b.prefix));
+    let (Some(first), Some(last)) = (queues.first(), queues.last()) else {
+        return queues;
     };
     let (from, end) = (first.prefix.clone(), after_all(&last.prefix));
     // Deletions are kept from here on, so that none is undone by what was read before it.
-    let begun: Vec<(Arc<Room>, Reading)> = rooms
+    let begun: Vec<(Arc<LocalQueue>, QueueReading)> = queues
         .iter()
-        .filter_map(|room| Some((room.clone(), room.reading_began()?)))
+        .filter_map(|queue| Some((queue.clone(), queue.reading_began()?)))
         .collect();
-    let limit = rooms.len() * KEYS_PER_QUEUE;
-    let read = shared.guard_wire.keys_between(&from, end, limit).await;
+    let limit = queues.len() * KEYS_PER_QUEUE;
+    let read = shared
+        .background_requests
+        .keys_between(&from, end, limit)
+        .await;
     let (revision, keys, more) = match read {
         Ok(read) => read,
         Err(error) => {
             tracing::debug!(%error, "cannot read many queues at once");
-            for (room, reading) in begun {
-                room.reading_done(reading, None);
+            for (queue, reading) in begun {
+                queue.reading_done(reading, None);
             }
-            return rooms;
+            return queues;
         }
     };
     // What comes after the last key that was read is unknown.
     let reached = more
-        .then(|| keys.last().map(|line| line.key.clone()))
+        .then(|| keys.last().map(|entry| entry.key.clone()))
         .flatten();
     let mut missed = Vec::new();
-    for (room, reading) in begun {
+    for (queue, reading) in begun {
         let is_whole = reached
             .as_ref()
-            .is_none_or(|last| last.as_bytes() >= after_all(&room.prefix).as_slice());
+            .is_none_or(|last| last.as_bytes() >= after_all(&queue.prefix).as_slice());
         if is_whole {
-            let lines = queue_of(&keys, &room.prefix);
-            room.reading_done(reading, Some((revision, &lines)));
+            let entries = queue_of(&keys, &queue.prefix);
+            queue.reading_done(reading, Some((revision, &entries)));
         } else {
-            room.reading_done(reading, None);
-            missed.push(room);
+            queue.reading_done(reading, None);
+            missed.push(queue);
         }
     }
     missed
 }
 
 /// The entries of one queue, oldest first, among keys in key order.
-fn queue_of(keys: &[Line], prefix: &str) -> Vec<Line> {
-    let from = keys.partition_point(|line| line.key.as_str() < prefix);
-    let mut queue: Vec<Line> = keys
+fn queue_of(keys: &[QueueKey], prefix: &str) -> Vec<QueueKey> {
+    let from = keys.partition_point(|entry| entry.key.as_str() < prefix);
+    let mut queue: Vec<QueueKey> = keys
         .iter()
         .skip(from)
-        .take_while(|line| line.key.starts_with(prefix))
-        .filter(|line| is_entry(&line.key, prefix))
+        .take_while(|entry| entry.key.starts_with(prefix))
+        .filter(|entry| is_entry(&entry.key, prefix))
         .cloned()
         .collect();
-    queue.sort_by_key(|line| line.create);
+    queue.sort_by_key(|entry| entry.create_revision);
     queue
 }
 
@@ -119,19 +125,19 @@ mod tests {
 
     #[test]
     fn the_queue_of_a_lock_is_its_direct_children_oldest_first() {
-        let line = |key: &str, create| Line {
+        let entry = |key: &str, create_revision| QueueKey {
             key: key.into(),
-            create,
+            create_revision,
         };
         let keys = [
-            line("/l/a/1", 9),
-            line("/l/a/2", 4),
-            line("/l/a/b/3", 5),
-            line("/l/ab/4", 6),
+            entry("/l/a/1", 9),
+            entry("/l/a/2", 4),
+            entry("/l/a/b/3", 5),
+            entry("/l/ab/4", 6),
         ];
         assert_eq!(
             queue_of(&keys, "/l/a/"),
-            [line("/l/a/2", 4), line("/l/a/1", 9)]
+            [entry("/l/a/2", 4), entry("/l/a/1", 9)]
         );
         assert_eq!(queue_of(&keys, "/l/c/"), []);
     }

@@ -1,7 +1,7 @@
 //! Renewer: the task that keeps the lease of one session alive. Runs on the guard.
 //!
 //! It sends renewals on one stream and counts those without a reply. A linearizable read behind each reply brings
-//! the proof that [`Renewals`] asks for. Replies that are late do not cost the stream: renewals are then sent
+//! the proof that [`PendingRenewals`] asks for. Replies that are late do not cost the stream: renewals are then sent
 //! more often, each with a read beside it, and another endpoint is looked for meanwhile.
 //!
 //! # Proxies
@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::clock::BootTime;
-use crate::error::{Refusal, StoreError};
-use crate::renewal::{Origin, Renewals, Sent, Standing};
-use crate::requests::{Reply, Wire, origin};
-use crate::session::Session;
+use crate::error::{RefusalKind, StoreError};
+use crate::renewal::{PendingRenewals, ReplyOrigin, ReplyStatus, SentRequest};
+use crate::requests::{StoreReply, StoreRequests, origin};
+use crate::session::LeaseSession;
 use crate::tenure::EndReason;
 
 /// Reads and questions under way at once.
@@ -37,7 +37,7 @@ const FIRST: Duration = Duration::from_secs(1);
 
 /// The moment that a lease's end is counted from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Dating {
+enum LeaseDating {
     /// The sending of the renewal.
     Renewal,
     /// The sending of the question how much time is left: renewals go through a proxy.
@@ -45,29 +45,29 @@ enum Dating {
 }
 
 /// The answer to a read, or to the question how much time is left.
-enum Check {
+enum RenewalCheck {
     Read {
-        sent: Sent,
+        sent: SentRequest,
         key: String,
-        result: Result<Reply, StoreError>,
+        result: Result<StoreReply, StoreError>,
     },
     Remaining {
-        sent: Sent,
-        result: Result<(Duration, Origin), StoreError>,
+        sent: SentRequest,
+        result: Result<(Duration, ReplyOrigin), StoreError>,
     },
 }
 
 /// How a stream ended.
 enum StreamEnd {
     /// The session has ended.
-    Session,
+    LeaseSession,
     /// The stream must be opened again.
-    Broken(StoreError),
+    BrokenStream(StoreError),
 }
 
 impl From<StoreError> for StreamEnd {
     fn from(error: StoreError) -> Self {
-        Self::Broken(error)
+        Self::BrokenStream(error)
     }
 }
 
@@ -84,12 +84,12 @@ async fn found(elsewhere: &mut Option<BoxFuture<'_, bool>>) -> bool {
 }
 
 /// Renews one session.
-pub(crate) struct Renewer {
-    session: Arc<Session>,
-    wire: Wire,
+pub(crate) struct LeaseRenewer {
+    session: Arc<LeaseSession>,
+    requests: StoreRequests,
     /// True if the store denies reading the key that may always be read. One of our entries serves then.
     probe_denied: bool,
-    renewals: Renewals,
+    renewals: PendingRenewals,
     /// How long the last reply took.
     latency: Duration,
     /// When the last reply arrived.
@@ -97,22 +97,22 @@ pub(crate) struct Renewer {
     /// When a read last came back, and how long it took.
     read_back: BootTime,
     read_latency: Duration,
-    dating: Dating,
-    checks: FuturesUnordered<BoxFuture<'static, Check>>,
+    dating: LeaseDating,
+    checks: FuturesUnordered<BoxFuture<'static, RenewalCheck>>,
 }
 
-impl Renewer {
-    pub(crate) fn new(session: Arc<Session>, wire: Wire) -> Self {
+impl LeaseRenewer {
+    pub(crate) fn new(session: Arc<LeaseSession>, requests: StoreRequests) -> Self {
         Self {
             session,
-            wire,
+            requests,
             probe_denied: false,
-            renewals: Renewals::default(),
+            renewals: PendingRenewals::default(),
             latency: Duration::ZERO,
             replied: BootTime::BOOT,
             read_back: BootTime::BOOT,
             read_latency: Duration::ZERO,
-            dating: Dating::Renewal,
+            dating: LeaseDating::Renewal,
             checks: FuturesUnordered::new(),
         }
     }
@@ -133,12 +133,12 @@ impl Renewer {
         let mut backoff = Backoff::reconnect();
         sleep(self.every().min(FIRST)).await;
         loop {
-            let at = self.wire.link().at();
+            let at = self.requests.link().at();
             match self.stream(at, &mut backoff).await {
-                StreamEnd::Session => return,
-                StreamEnd::Broken(error) => {
+                StreamEnd::LeaseSession => return,
+                StreamEnd::BrokenStream(error) => {
                     tracing::debug!(lease = self.session.lease, %error, "renewal stream down");
-                    self.wire.link().move_on(at).await;
+                    self.requests.link().move_to_other(at).await;
                     sleep(backoff.next()).await;
                 }
             }
@@ -191,8 +191,8 @@ impl Renewer {
     ) -> Result<std::convert::Infallible, StreamEnd> {
         let (mut keeper, mut replies) = self.open(at, backoff).await?;
         self.renewals.reopened();
-        self.dating = Dating::Renewal;
-        let wire = self.wire.clone();
+        self.dating = LeaseDating::Renewal;
+        let requests = self.requests.clone();
         let mut next = Instant::now();
         let mut elsewhere: Option<BoxFuture<'_, bool>> = None;
         let mut look_at = None;
@@ -203,7 +203,7 @@ impl Renewer {
                 && elsewhere.is_none()
                 && look_at.is_none_or(|at| at <= Instant::now())
             {
-                elsewhere = Some(Box::pin(wire.link().look_elsewhere(at)));
+                elsewhere = Some(Box::pin(requests.link().seek_other(at)));
                 look_at = Some(Instant::now() + self.late());
             }
             if let Some(oldest) = oldest
@@ -230,7 +230,7 @@ impl Renewer {
                     let Some(reply) = reply else {
                         return Err(StoreError::Unknown("the stream was closed".into()).into());
                     };
-                    if self.reply(&reply)? == Standing::NewTerm {
+                    if self.reply(&reply)? == ReplyStatus::NewTerm {
                         next = next.min(Instant::now() + self.least());
                     }
                 }
@@ -265,13 +265,13 @@ impl Renewer {
         self.checks.clear();
         self.read();
         let began = self.now();
-        let wire = self.wire.clone();
-        let mut client = wire.client().lease_client();
+        let requests = self.requests.clone();
+        let mut client = requests.client().lease_client();
         let (late, patience) = (self.late(), self.every() + self.late());
         let elsewhere = async {
             loop {
                 sleep(late).await;
-                if wire.link().look_elsewhere(at).await {
+                if requests.link().seek_other(at).await {
                     return;
                 }
             }
@@ -293,8 +293,8 @@ impl Renewer {
             Ok(Err(etcd_client::Error::LeaseKeepAliveError(text)))
                 if text.contains("not found") =>
             {
-                self.session.end(EndReason::LeaseGone);
-                Err(StreamEnd::Session)
+                self.session.end(EndReason::LeaseEnded);
+                Err(StreamEnd::LeaseSession)
             }
             Ok(Err(error)) => Err(StoreError::from(error).into()),
             Ok(Ok(open)) => Ok(open),
@@ -312,12 +312,12 @@ impl Renewer {
     }
 
     /// Takes in the reply to the oldest renewal.
-    fn reply(&mut self, reply: &LeaseKeepAliveResponse) -> Result<Standing, StreamEnd> {
-        if !self.wire.identity().is_same_cluster(reply.header()) {
+    fn reply(&mut self, reply: &LeaseKeepAliveResponse) -> Result<ReplyStatus, StreamEnd> {
+        if !self.requests.identity().is_same_cluster(reply.header()) {
             self.session.end(EndReason::StoreChanged {
                 detail: "another cluster answered a renewal".into(),
             });
-            return Err(StreamEnd::Session);
+            return Err(StreamEnd::LeaseSession);
         }
         if reply.id() != self.session.lease {
             return Err(StoreError::Unknown("a reply for another lease".into()).into());
@@ -326,8 +326,8 @@ impl Renewer {
             return Err(StoreError::Unknown("a reply that was not asked for".into()).into());
         };
         let Ok(ttl @ 1..) = u64::try_from(reply.ttl()) else {
-            self.session.end(EndReason::LeaseGone);
-            return Err(StreamEnd::Session);
+            self.session.end(EndReason::LeaseEnded);
+            return Err(StreamEnd::LeaseSession);
         };
         let ttl = Duration::from_secs(ttl);
         let now = self.now();
@@ -335,21 +335,21 @@ impl Renewer {
         self.latency = now.since(sent.at);
         if !self.session.needs_proof() {
             return if self.session.extend(sent.at, ttl) {
-                Ok(Standing::Provable)
+                Ok(ReplyStatus::Provable)
             } else {
-                Err(StreamEnd::Session)
+                Err(StreamEnd::LeaseSession)
             };
         }
         let overtaken = self.latency.saturating_sub(self.read_latency);
         if self.renewals.was_read_after(sent) && overtaken >= self.least().max(OVERTAKEN) {
-            if self.dating == Dating::Renewal {
+            if self.dating == LeaseDating::Renewal {
                 tracing::debug!(lease = self.session.lease, "renewals go through a proxy");
             }
-            self.dating = Dating::Remaining;
+            self.dating = LeaseDating::Remaining;
         }
-        if self.dating == Dating::Remaining {
+        if self.dating == LeaseDating::Remaining {
             self.ask_remaining();
-            return Ok(Standing::Provable);
+            return Ok(ReplyStatus::Provable);
         }
         let standing = self.renewals.answered(sent, ttl, origin(reply.header()));
         self.prove();
@@ -357,9 +357,9 @@ impl Renewer {
     }
 
     /// Takes in a check. True when a renewal should follow soon.
-    fn checked(&mut self, check: Check, backoff: &mut Backoff) -> Result<bool, StreamEnd> {
+    fn checked(&mut self, check: RenewalCheck, backoff: &mut Backoff) -> Result<bool, StreamEnd> {
         match check {
-            Check::Read {
+            RenewalCheck::Read {
                 sent,
                 result: Ok(reply),
                 ..
@@ -373,10 +373,10 @@ impl Renewer {
                 if self.session.extend(proven.sent, proven.ttl) {
                     Ok(false)
                 } else {
-                    Err(StreamEnd::Session)
+                    Err(StreamEnd::LeaseSession)
                 }
             }
-            Check::Read {
+            RenewalCheck::Read {
                 sent,
                 key,
                 result: Err(error),
@@ -386,25 +386,25 @@ impl Renewer {
                 let denied = matches!(
                     error,
                     StoreError::Refused {
-                        kind: Refusal::Denied,
+                        kind: RefusalKind::Denied,
                         ..
                     }
                 );
-                if denied && key == self.wire.probe_key() {
+                if denied && key == self.requests.probe_key() {
                     self.probe_denied = true;
                     self.read();
                 }
                 Ok(true)
             }
-            Check::Remaining {
+            RenewalCheck::Remaining {
                 sent,
                 result: Ok((left, origin)),
             } => {
                 let standing = self.renewals.answered(sent, left, origin);
                 self.prove();
-                Ok(standing == Standing::NewTerm)
+                Ok(standing == ReplyStatus::NewTerm)
             }
-            Check::Remaining {
+            RenewalCheck::Remaining {
                 result: Err(error), ..
             } => {
                 tracing::debug!(lease = self.session.lease, %error, "the time left is not known");
@@ -426,12 +426,12 @@ impl Renewer {
             return;
         }
         let own = self.session.some_key().filter(|_| self.probe_denied);
-        let key = own.unwrap_or_else(|| self.wire.probe_key().to_owned());
+        let key = own.unwrap_or_else(|| self.requests.probe_key().to_owned());
         let sent = self.renewals.reading(self.now());
-        let (wire, patience) = (self.wire.clone(), self.session.left());
+        let (requests, patience) = (self.requests.clone(), self.session.left());
         self.checks.push(Box::pin(async move {
-            let result = wire.read_patiently(key.clone(), patience).await;
-            Check::Read { sent, key, result }
+            let result = requests.read_patiently(key.clone(), patience).await;
+            RenewalCheck::Read { sent, key, result }
         }));
     }
 
@@ -441,11 +441,11 @@ impl Renewer {
             return;
         }
         let sent = self.renewals.sending(self.now());
-        let (wire, patience) = (self.wire.clone(), self.session.left());
+        let (requests, patience) = (self.requests.clone(), self.session.left());
         let lease = self.session.lease;
         self.checks.push(Box::pin(async move {
-            let result = wire.remaining(lease, patience).await;
-            Check::Remaining { sent, result }
+            let result = requests.remaining(lease, patience).await;
+            RenewalCheck::Remaining { sent, result }
         }));
     }
 }

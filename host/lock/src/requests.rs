@@ -15,24 +15,24 @@ use etcd_client::{
 
 use tokio::time::Instant;
 
-use crate::connectivity::Connectivity;
+use crate::connectivity::ConnectivityMonitor;
 use crate::error::StoreError;
-use crate::identity::{Identity, Seen};
-use crate::link::Link;
-use crate::renewal::Origin;
+use crate::identity::{SeenRevision, StoreIdentity};
+use crate::link::StoreLink;
+use crate::renewal::ReplyOrigin;
 
 /// One entry of a queue as a read shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct QueueKey {
     pub(crate) key: String,
-    pub(crate) create: i64,
+    pub(crate) create_revision: i64,
 }
 
 /// When an entry may be put into a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub(crate) enum EnqueueMode {
     /// Always, behind whoever is there.
-    Queue,
+    Always,
     /// Only if nobody is there; otherwise nothing changes.
     OnlyIfFree,
 }
@@ -43,14 +43,14 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) key: &'a str,
     pub(crate) value: &'a [u8],
     pub(crate) lease: i64,
-    pub(crate) mode: Mode,
-    pub(crate) look: Look,
+    pub(crate) mode: EnqueueMode,
+    pub(crate) tail: TailRead,
 }
 
 /// What is read of a queue in the round trip that puts an entry there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
-    /// Nothing. With [`Mode::OnlyIfFree`] an entry that was put is the only one. Reading it along, or merely
+pub(crate) enum TailRead {
+    /// Nothing. With [`EnqueueMode::OnlyIfFree`] an entry that was put is the only one. Reading it along, or merely
     /// counting, would cost etcd 5 to 10 % of the whole request.
     Nothing,
     /// So many of the youngest entries.
@@ -61,14 +61,14 @@ pub(crate) enum Look {
 #[derive(Debug)]
 pub(crate) struct Enqueued {
     /// Our entry's create revision, if our entry now exists.
-    pub(crate) create: Option<i64>,
+    pub(crate) create_revision: Option<i64>,
     /// True if this very request made it, not an earlier one whose answer was lost.
-    pub(crate) made: bool,
+    pub(crate) created_now: bool,
     /// The revision at which all this was true.
     pub(crate) as_of: i64,
     /// Entries of the lock known from this reply, oldest first, ours included.
-    pub(crate) lines: Vec<Line>,
-    /// Whether the lock has more entries than `lines` shows (older ones are the ones left out).
+    pub(crate) entries: Vec<QueueKey>,
+    /// Whether the lock has more entries than `entries` shows (older ones are the ones left out).
     pub(crate) truncated: bool,
     /// All keys under the lock, nested ones included.
     pub(crate) total: usize,
@@ -76,10 +76,10 @@ pub(crate) struct Enqueued {
 
 /// A connection with our manners: time limits, identity, typed answers. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Wire {
-    link: Arc<Link>,
-    identity: Arc<Identity>,
-    connectivity: Arc<Connectivity>,
+pub(crate) struct StoreRequests {
+    link: Arc<StoreLink>,
+    identity: Arc<StoreIdentity>,
+    connectivity: Arc<ConnectivityMonitor>,
     timeout: Duration,
     /// A key that may be read, to find out whether the store answers.
     probe_key: Arc<str>,
@@ -94,11 +94,11 @@ const LATE: u32 = 4;
 /// beyond it the store's time goes into telling people about places they are not near.
 pub(crate) const FOLLOW_ALL: usize = 32;
 
-impl Wire {
+impl StoreRequests {
     pub(crate) fn new(
-        link: Link,
-        identity: Arc<Identity>,
-        connectivity: Arc<Connectivity>,
+        link: StoreLink,
+        identity: Arc<StoreIdentity>,
+        connectivity: Arc<ConnectivityMonitor>,
         timeout: Duration,
         probe_key: &str,
     ) -> Self {
@@ -119,27 +119,27 @@ impl Wire {
         self.link.client()
     }
 
-    pub(crate) fn link(&self) -> &Link {
+    pub(crate) fn link(&self) -> &StoreLink {
         &self.link
     }
 
-    pub(crate) const fn identity(&self) -> &Arc<Identity> {
+    pub(crate) const fn identity(&self) -> &Arc<StoreIdentity> {
         &self.identity
     }
 
     /// The observer that every outcome is reported to.
-    pub(crate) const fn connectivity(&self) -> &Arc<Connectivity> {
+    pub(crate) const fn connectivity(&self) -> &Arc<ConnectivityMonitor> {
         &self.connectivity
     }
 
     /// Waits for one reply, for as long as a reply may take. Asks a second time, after logging in again,
     /// when the store no longer knows our login.
-    pub(crate) async fn ask<T, F>(&self, request: impl Fn() -> F) -> Result<T, StoreError>
+    pub(crate) async fn send<T, F>(&self, request: impl Fn() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let at = self.link.at();
-        match self.ask_once(at, request()).await {
+        match self.send_once(at, request()).await {
             Err(error) if error.is_stale_login() || error.is_wrong_password() => {}
             reply => return reply,
         }
@@ -148,7 +148,7 @@ impl Wire {
         let login = self.link.log_in();
         let _ = tokio::time::timeout(self.timeout, login).await;
         let at = self.link.at();
-        match self.ask_once(at, request()).await {
+        match self.send_once(at, request()).await {
             Err(error) if error.is_stale_login() => {
                 Err(StoreError::Unknown(format!("{error} (logged in again)")))
             }
@@ -158,47 +158,47 @@ impl Wire {
 
     /// Waits for one reply to a request that goes to the endpoint in use at `at`. While it is late, the other
     /// endpoints are asked whether they work, so that the next request goes to one that does.
-    async fn ask_once<T>(
+    async fn send_once<T>(
         &self,
         at: usize,
         request: impl Future<Output = Result<T, etcd_client::Error>>,
     ) -> Result<T, StoreError> {
         let sent = Instant::now();
-        self.connectivity.asked();
-        let look_elsewhere = async {
+        self.connectivity.request_sent();
+        let seek_other = async {
             if self.link.has_others() {
                 tokio::time::sleep(self.timeout / LATE).await;
-                self.link.look_elsewhere(at).await;
+                self.link.seek_other(at).await;
             }
             std::future::pending::<Infallible>().await
         };
         let reply = tokio::select! {
             biased;
             reply = tokio::time::timeout(self.timeout, request) => reply,
-            never = look_elsewhere => match never {},
+            never = seek_other => match never {},
         };
         let reply = match reply {
             Ok(reply) => reply.map_err(StoreError::from),
             Err(_) => Err(StoreError::timed_out(self.timeout)),
         };
         if reply.as_ref().is_err_and(StoreError::blames_endpoint) {
-            self.connectivity.failed();
-            self.link.leave(at, sent).await;
+            self.connectivity.request_failed();
+            self.link.leave_endpoint(at, sent).await;
         } else {
-            self.connectivity.answered();
+            self.connectivity.request_answered();
         }
         reply
     }
 
-    pub(crate) async fn txn(&self, txn: Txn) -> Result<Reply, StoreError> {
+    pub(crate) async fn txn(&self, txn: Txn) -> Result<StoreReply, StoreError> {
         let ask = || {
             let (mut kv, txn) = (self.client().kv_client(), txn.clone());
             async move { kv.txn(txn).await }
         };
         let before = self.identity.before_sending();
-        let reply = self.ask(ask).await?;
+        let reply = self.send(ask).await?;
         let revision = self.linearizable(reply.header(), before)?;
-        Ok(Reply {
+        Ok(StoreReply {
             succeeded: reply.succeeded(),
             revision,
             origin: origin(reply.header()),
@@ -214,24 +214,24 @@ impl Wire {
         &self,
         key: impl Into<Vec<u8>>,
         options: Option<GetOptions>,
-    ) -> Result<Reply, StoreError> {
+    ) -> Result<StoreReply, StoreError> {
         let key = key.into();
         let ask = || {
             let (mut kv, key, options) = (self.client().kv_client(), key.clone(), options.clone());
             async move { kv.get(key, options).await }
         };
         let before = self.identity.before_sending();
-        let reply = self.ask(ask).await?;
+        let reply = self.send(ask).await?;
         self.read_reply(reply, before)
     }
 
-    /// Reads one key as [`Wire::read`] does, but waits for the reply as long as `patience`, and leaves the link
+    /// Reads one key as [`StoreRequests::read`] does, but waits for the reply as long as `patience`, and leaves the link
     /// where it is: the caller decides what a late reply means.
     pub(crate) async fn read_patiently(
         &self,
         key: String,
         patience: Duration,
-    ) -> Result<Reply, StoreError> {
+    ) -> Result<StoreReply, StoreError> {
         let before = self.identity.before_sending();
         let read = async || {
             let keys_only = GetOptions::new().with_keys_only().with_limit(1);
@@ -248,22 +248,26 @@ impl Wire {
                 reply => reply,
             }
         };
-        self.connectivity.asked();
+        self.connectivity.request_sent();
         let reply = match tokio::time::timeout(patience, twice).await {
             Ok(reply) => reply,
             Err(_) => Err(StoreError::timed_out(patience)),
         };
         if reply.as_ref().is_err_and(StoreError::is_unknown) {
-            self.connectivity.failed();
+            self.connectivity.request_failed();
         } else {
-            self.connectivity.answered();
+            self.connectivity.request_answered();
         }
         self.read_reply(reply?, before)
     }
 
-    fn read_reply(&self, reply: GetResponse, before: Seen) -> Result<Reply, StoreError> {
+    fn read_reply(
+        &self,
+        reply: GetResponse,
+        before: SeenRevision,
+    ) -> Result<StoreReply, StoreError> {
         let revision = self.linearizable(reply.header(), before)?;
-        Ok(Reply {
+        Ok(StoreReply {
             succeeded: true,
             revision,
             origin: origin(reply.header()),
@@ -276,7 +280,7 @@ impl Wire {
     fn linearizable(
         &self,
         header: Option<&ResponseHeader>,
-        before: Seen,
+        before: SeenRevision,
     ) -> Result<i64, StoreError> {
         let revision = self.revision(header)?;
         if header.is_some_and(|header| header.cluster_id() != 0) {
@@ -291,7 +295,7 @@ impl Wire {
         &self,
         lease: i64,
         patience: Duration,
-    ) -> Result<(Duration, Origin), StoreError> {
+    ) -> Result<(Duration, ReplyOrigin), StoreError> {
         let mut leases = self.client().lease_client();
         let reply = match tokio::time::timeout(patience, leases.time_to_live(lease, None)).await {
             Ok(reply) => reply?,
@@ -318,24 +322,24 @@ impl Wire {
     /// Repeating it is safe: an entry that is already ours is found, not made twice.
     pub(crate) async fn enqueue(&self, entry: &NewEntry<'_>) -> Result<Enqueued, StoreError> {
         let unless = match entry.mode {
-            Mode::Queue => Compare::create_revision(entry.key, CompareOp::Equal, 0),
-            Mode::OnlyIfFree => {
+            EnqueueMode::Always => Compare::create_revision(entry.key, CompareOp::Equal, 0),
+            EnqueueMode::OnlyIfFree => {
                 Compare::create_revision(entry.prefix, CompareOp::Equal, 0).with_prefix()
             }
         };
         let leased = PutOptions::new().with_lease(entry.lease);
         let put = TxnOp::put(entry.key, entry.value, Some(leased));
         let txn = Txn::new().when([unless]);
-        let txn = match entry.look {
-            Look::Nothing => txn.and_then([put]),
-            Look::Youngest(limit) => {
+        let txn = match entry.tail {
+            TailRead::Nothing => txn.and_then([put]),
+            TailRead::Youngest(limit) => {
                 let youngest = tail(entry.prefix, limit);
                 txn.and_then([put, youngest.clone()])
                     .or_else([TxnOp::get(entry.key, None), youngest])
             }
         };
         let reply = self.txn(txn).await?;
-        let create = if reply.succeeded {
+        let create_revision = if reply.succeeded {
             Some(reply.revision)
         } else {
             // The entry is ours only if our lease carries it; a stranger's key of that name is not.
@@ -345,13 +349,18 @@ impl Wire {
                 .filter(|kv| kv.lease() == entry.lease)
                 .map(etcd_client::KeyValue::create_revision)
         };
-        Ok(reply.enqueued(entry, create))
+        Ok(reply.enqueued(entry, create_revision))
     }
 
-    /// Deletes the entry `(key, create)` and nothing else. `Ok` means it is certainly gone.
-    pub(crate) async fn delete_entry(&self, key: &str, create: i64) -> Result<(), StoreError> {
+    /// Deletes the entry `(key, create_revision)` and nothing else. `Ok` means it is certainly gone.
+    pub(crate) async fn delete_entry(
+        &self,
+        key: &str,
+        create_revision: i64,
+    ) -> Result<(), StoreError> {
+        let exists = Compare::create_revision(key, CompareOp::Equal, create_revision);
         let txn = Txn::new()
-            .when([Compare::create_revision(key, CompareOp::Equal, create)])
+            .when([exists])
             .and_then([TxnOp::delete(key, None)]);
         self.txn(txn).await.map(drop)
     }
@@ -363,7 +372,7 @@ impl Wire {
         from: &str,
         end: Vec<u8>,
         limit: usize,
-    ) -> Result<(i64, Vec<Line>, bool), StoreError> {
+    ) -> Result<(i64, Vec<QueueKey>, bool), StoreError> {
         let options = GetOptions::new()
             .with_range(end)
             .with_keys_only()
@@ -372,13 +381,13 @@ impl Wire {
         let Some(range) = reply.range(0) else {
             return Err(StoreError::Unknown("the reply was incomplete".into()));
         };
-        let lines = range.kvs().iter().filter_map(|kv| {
-            Some(Line {
+        let entries = range.kvs().iter().filter_map(|kv| {
+            Some(QueueKey {
                 key: kv.key_str().ok()?.to_owned(),
-                create: kv.create_revision(),
+                create_revision: kv.create_revision(),
             })
         });
-        Ok((reply.revision, lines.collect(), range.more()))
+        Ok((reply.revision, entries.collect(), range.more()))
     }
 
     /// Reads the queue up to the entry born at `youngest`, oldest first.
@@ -386,20 +395,20 @@ impl Wire {
         &self,
         prefix: &str,
         youngest: i64,
-    ) -> Result<(i64, Vec<Line>), StoreError> {
+    ) -> Result<(i64, Vec<QueueKey>), StoreError> {
         let options = GetOptions::new()
             .with_prefix()
             .with_keys_only()
             .with_max_create_revision(youngest);
         let reply = self.read(prefix, Some(options)).await?;
-        let lines = reply
+        let entries = reply
             .range(0)
-            .map_or_else(Vec::new, |range| lines_of(range, prefix));
-        Ok((reply.revision, lines))
+            .map_or_else(Vec::new, |range| entries_of(range, prefix));
+        Ok((reply.revision, entries))
     }
 
     /// Reads the create revision of `key` if `lease` carries it.
-    pub(crate) async fn own_create(
+    pub(crate) async fn own_create_revision(
         &self,
         key: &str,
         lease: i64,
@@ -412,40 +421,44 @@ impl Wire {
             .map(etcd_client::KeyValue::create_revision))
     }
 
-    /// Whether the entry `(key, create)` stands.
-    pub(crate) async fn stands(&self, key: &str, create: i64) -> Result<bool, StoreError> {
+    /// Whether the entry `(key, create_revision)` stands.
+    pub(crate) async fn entry_exists(
+        &self,
+        key: &str,
+        create_revision: i64,
+    ) -> Result<bool, StoreError> {
         let keys_only = GetOptions::new().with_keys_only();
         let reply = self.read(key, Some(keys_only)).await?;
         let found = reply.range(0).and_then(|range| range.kvs().first());
-        Ok(found.is_some_and(|kv| kv.create_revision() == create))
+        Ok(found.is_some_and(|kv| kv.create_revision() == create_revision))
     }
 
-    /// Reads, at one revision, whether the entry `(key, create)` stands, and the youngest entries ahead.
+    /// Reads, at one revision, whether the entry `(key, create_revision)` stands, and the youngest entries ahead.
     pub(crate) async fn ahead(
         &self,
         prefix: &str,
         key: &str,
-        create: i64,
-    ) -> Result<(i64, bool, Vec<Line>), StoreError> {
+        create_revision: i64,
+    ) -> Result<(i64, bool, Vec<QueueKey>), StoreError> {
         for limit in [2, 0] {
             // No key is younger among these, so the first of them is the entry, if it stands.
             let options = GetOptions::new()
                 .with_prefix()
                 .with_keys_only()
                 .with_sort(SortTarget::Create, SortOrder::Descend)
-                .with_max_create_revision(create)
+                .with_max_create_revision(create_revision)
                 .with_limit(limit);
             let reply = self.read(prefix, Some(options)).await?;
             let Some(range) = reply.range(0) else {
                 continue;
             };
-            let mut lines = lines_of(range, prefix);
-            let stands = lines
-                .pop_if(|line| line.create == create && line.key == key)
+            let mut entries = entries_of(range, prefix);
+            let exists = entries
+                .pop_if(|entry| entry.create_revision == create_revision && entry.key == key)
                 .is_some();
             // Keys of deeper locks may have taken the few lines that were asked for.
-            if !lines.is_empty() || !range.more() {
-                return Ok((reply.revision, stands, lines));
+            if !entries.is_empty() || !range.more() {
+                return Ok((reply.revision, exists, entries));
             }
         }
         Err(StoreError::Unknown("the reply was incomplete".into()))
@@ -453,14 +466,14 @@ impl Wire {
 }
 
 /// The answer to a transaction or a reading.
-pub(crate) struct Reply {
+pub(crate) struct StoreReply {
     pub(crate) succeeded: bool,
     pub(crate) revision: i64,
-    pub(crate) origin: Origin,
+    pub(crate) origin: ReplyOrigin,
     parts: Vec<TxnOpResponse>,
 }
 
-impl Reply {
+impl StoreReply {
     pub(crate) fn range(&self, at: usize) -> Option<&GetResponse> {
         match self.parts.get(at) {
             Some(TxnOpResponse::Get(range)) => Some(range),
@@ -475,27 +488,27 @@ impl Reply {
         }
     }
 
-    fn enqueued(&self, entry: &NewEntry<'_>, create: Option<i64>) -> Enqueued {
+    fn enqueued(&self, entry: &NewEntry<'_>, create_revision: Option<i64>) -> Enqueued {
         let range = self.range(1);
-        let (lines, total) = match (entry.look, create, range) {
-            (Look::Nothing, Some(create), _) => {
-                let own = Line {
+        let (entries, total) = match (entry.tail, create_revision, range) {
+            (TailRead::Nothing, Some(create_revision), _) => {
+                let own = QueueKey {
                     key: entry.key.to_owned(),
-                    create,
+                    create_revision,
                 };
                 (vec![own], 1)
             }
             (_, _, Some(range)) => (
-                lines_of(range, entry.prefix),
+                entries_of(range, entry.prefix),
                 usize::try_from(range.count()).unwrap_or(0),
             ),
             (_, _, None) => (Vec::new(), 0),
         };
         Enqueued {
-            create,
-            made: self.succeeded,
+            create_revision,
+            created_now: self.succeeded,
             as_of: self.revision,
-            lines,
+            entries,
             truncated: range.is_some_and(GetResponse::more),
             total,
         }
@@ -503,8 +516,8 @@ impl Reply {
 }
 
 /// The member and the term that a header names.
-pub(crate) fn origin(header: Option<&ResponseHeader>) -> Origin {
-    header.map_or(Origin { member: 0, term: 0 }, |header| Origin {
+pub(crate) fn origin(header: Option<&ResponseHeader>) -> ReplyOrigin {
+    header.map_or(ReplyOrigin { member: 0, term: 0 }, |header| ReplyOrigin {
         member: header.member_id(),
         term: header.raft_term(),
     })
@@ -523,20 +536,20 @@ fn tail(prefix: &str, limit: usize) -> TxnOp {
 
 /// The direct children of `prefix`, oldest first. Deeper keys belong to other locks, and a key that
 /// is not text can be no client's entry.
-fn lines_of(range: &GetResponse, prefix: &str) -> Vec<Line> {
-    let mut lines: Vec<Line> = range
+fn entries_of(range: &GetResponse, prefix: &str) -> Vec<QueueKey> {
+    let mut entries: Vec<QueueKey> = range
         .kvs()
         .iter()
         .filter_map(|kv| {
             let key = kv.key_str().ok()?;
-            is_entry(key, prefix).then(|| Line {
+            is_entry(key, prefix).then(|| QueueKey {
                 key: key.to_owned(),
-                create: kv.create_revision(),
+                create_revision: kv.create_revision(),
             })
         })
         .collect();
-    lines.sort_by_key(|line| line.create);
-    lines
+    entries.sort_by_key(|entry| entry.create_revision);
+    entries
 }
 
 /// Whether `key` is a queue entry of the lock whose keys begin with `prefix` (which ends in `/`).

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use leasehold_lock::{Acquire, AcquireError, Grant, Place, Wait as LockWait};
+use leasehold_lock::{Acquire, AcquireError, Grant, LockPlace, LockWait};
 use leasehold_records::HolderRecord;
 use tokio::sync::watch;
 
@@ -57,7 +57,7 @@ pub(crate) async fn acquire(bench: Arc<Bench>, had: Option<Provisions>) -> Outco
         });
     let (places, place) = watch::channel(None);
     let about = bench.about();
-    let waiting = bench.locks.acquire_telling(request, |place| {
+    let waiting = bench.locks.acquire_reporting(request, |place| {
         let waits = What::Waiting {
             place: place.ahead,
             holder: place.holder.clone(),
@@ -114,7 +114,7 @@ async fn provided(bench: &Arc<Bench>, grant: Grant, reserved: Option<Provisions>
 }
 
 /// Says who holds the lock, of each holder that is waited for long.
-async fn tell_holders(bench: &Bench, mut place: watch::Receiver<Option<Place>>) -> Infallible {
+async fn tell_holders(bench: &Bench, mut place: watch::Receiver<Option<LockPlace>>) -> Infallible {
     let mut told = None;
     loop {
         let holder = place.borrow_and_update().clone();
@@ -176,7 +176,7 @@ async fn name_of(bench: &Bench, entry: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_lock::{Refusal, StoreError};
+    use leasehold_lock::{RefusalKind, StoreError};
 
     use super::*;
 
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_refusal_does_not_wait_for_the_store_to_return() {
         let refused = failed(StoreError::Refused {
-            kind: Refusal::NoSpace,
+            kind: RefusalKind::NoSpace,
             message: "etcdserver: mvcc: database space exceeded".into(),
         });
         assert!(!is_away(&refused));

@@ -28,7 +28,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use leasehold_lock::Health;
+use leasehold_lock::StoreHealth;
 
 pub(crate) use entry::Entry;
 pub(crate) use event::{Event, Events, What};
@@ -76,7 +76,7 @@ pub(crate) struct Model {
     /// When the last fact came, in Unix milliseconds.
     pub(crate) heard: u64,
     /// How the store is, or why that is not known.
-    pub(crate) health: Option<Result<Health, String>>,
+    pub(crate) health: Option<Result<StoreHealth, String>>,
 }
 
 /// A moment as it is shown.

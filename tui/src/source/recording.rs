@@ -8,7 +8,7 @@ use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
+use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
 use leasehold_records::{Root, RootError};
 use serde::{Deserialize, Serialize};
 
@@ -208,7 +208,7 @@ impl Line {
             }),
             What::Denied(prefixes) => Told::Keys(FeedItem::Denied { prefixes }),
             What::Down(reason) => Told::Keys(FeedItem::Down { reason }),
-            What::Health(state) => Told::Health(Ok(Health {
+            What::Health(state) => Told::Health(Ok(StoreHealth {
                 version: state.version,
                 members: state.members,
                 leader: state.leader,

@@ -1,7 +1,7 @@
 //! What is refused before a byte is sent, and what a failure says.
 
 use super::*;
-use crate::connector::Service;
+use crate::connector::StoreService;
 
 fn check(endpoint: &str) -> Result<(), ConnectError> {
     ConnectOptions::new([endpoint]).check()
@@ -72,8 +72,8 @@ async fn a_socket_that_nobody_listens_at_is_named() {
 struct Closed;
 
 impl Connector for Closed {
-    fn service(&self) -> Service {
-        Service::new(tower::service_fn(async |_| Err("closed".into())))
+    fn service(&self) -> StoreService {
+        StoreService::new(tower::service_fn(async |_| Err("closed".into())))
     }
 
     fn describe(&self) -> String {
@@ -102,7 +102,10 @@ fn debug_shows_no_secret() {
         .user("runner", "hunter2")
         .tls(Tls {
             ca: None,
-            identity: Some((Source::value("cert"), Source::value("privatekey"))),
+            identity: Some((
+                CredentialSource::value("cert"),
+                CredentialSource::value("privatekey"),
+            )),
         });
     let text = format!("{options:?}");
     assert!(!text.contains("hunter2") && !text.contains("privatekey"));
