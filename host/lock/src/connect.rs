@@ -8,16 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connector::{Connector, EndpointRoute, UNIX_SCHEME};
-use crate::credentials::{CredentialError, CredentialSource, LoginSource, StoreCredentials, Tls};
-use crate::dialer::{EndpointDialer, RaceOrder};
+use crate::credentials::{CredentialSource, LoginSource, StoreCredentials, Tls};
 use crate::error::{ConnectError, StoreError};
-use crate::identity::StoreIdentity;
-use crate::link::StoreLink;
-
-/// Ping an idle connection this often. etcd answers pings more frequent than every 5 s by closing.
-pub(crate) const PING_EVERY: Duration = Duration::from_secs(6);
-/// A ping without an answer for this long means the connection is dead.
-pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How to reach the store.
 ///
@@ -183,27 +175,8 @@ impl ConnectOptions {
         StoreCredentials::new(self.tls.clone(), self.login.clone())
     }
 
-    /// Connects to the first endpoint that answers. Each link has a connection of its own, living on the
-    /// calling runtime; to a store in this process there is none.
-    pub(crate) async fn link(
-        &self,
-        identity: &Arc<StoreIdentity>,
-        credentials: &Arc<StoreCredentials>,
-    ) -> Result<StoreLink, ConnectError> {
-        self.check()?;
-        let dialer = EndpointDialer::new(self.clone(), credentials.clone(), identity.clone())?;
-        if dialer.is_encrypted() {
-            // Unusable files are named at once; later on, the previous ones stay in use.
-            let unusable = |error: CredentialError| ConnectError::Setup(error.to_string());
-            credentials.tls_config().await.map_err(unusable)?;
-        }
-        let all: Vec<usize> = (0..dialer.len()).collect();
-        let (at, client) = dialer.race(&all, RaceOrder::InOrder).await?;
-        Ok(StoreLink::new(dialer, client, at))
-    }
-
     /// One way for each endpoint.
-    pub(crate) fn dials(
+    pub(crate) fn routes(
         &self,
         credentials: &Arc<StoreCredentials>,
     ) -> Result<Vec<EndpointRoute>, ConnectError> {

@@ -10,15 +10,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use etcd_client::GetOptions;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootTime, Clock};
-use crate::requests::StoreRequests;
 
-/// Pause between two looks at what is unanswered.
-const CHECK_EVERY: Duration = Duration::from_millis(500);
 /// Bound for requests that fail at once, as where no server listens: a leader's election is no outage.
 const BROKEN_FOR: Duration = Duration::from_secs(2);
 
@@ -166,7 +161,7 @@ impl ConnectivityMonitor {
     }
 
     /// Looks at what is unanswered; true when something should be asked.
-    fn check(&self) -> bool {
+    pub(crate) fn check(&self) -> bool {
         let now = self.clock.now();
         self.with(|outcomes| match outcomes.judge(now) {
             ProbeVerdict::Fine => false,
@@ -178,27 +173,6 @@ impl ConnectivityMonitor {
                 true
             }
         })
-    }
-}
-
-/// Looks now and then, and asks when nothing else tells. Runs on the guard, for as long as the client lives.
-pub(crate) async fn observe(requests: StoreRequests, key: String, cancel: CancellationToken) {
-    let connectivity = requests.connectivity().clone();
-    let work = async {
-        loop {
-            // Many hosts lose a store at once, and should not come back to it in step.
-            tokio::time::sleep(CHECK_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
-            if connectivity.check() {
-                let count = GetOptions::new().with_count_only();
-                if let Err(error) = requests.read(key.as_str(), Some(count)).await {
-                    tracing::debug!(%error, "the store is asked whether it answers");
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = cancel.cancelled() => {}
-        () = work => {}
     }
 }
 

@@ -19,11 +19,15 @@ use tonic::transport::Endpoint;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt as _};
 
-use crate::connect::{PING_EVERY, PING_TIMEOUT};
 use crate::credentials::StoreCredentials;
 
 /// What an endpoint that is a socket in the file system begins with.
 pub(crate) const UNIX_SCHEME: &str = "unix://";
+
+/// Ping an idle connection this often. etcd answers pings more frequent than every 5 s by closing.
+const PING_EVERY: Duration = Duration::from_secs(6);
+/// A ping without an answer for this long means the connection is dead.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What answers requests in the same process. It is called on the task of whoever asks, with no connection in
 /// between, so it must never make that task's thread wait.

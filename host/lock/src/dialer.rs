@@ -32,7 +32,7 @@ pub(crate) struct EndpointDialer {
     options: ConnectOptions,
     credentials: Arc<StoreCredentials>,
     identity: Arc<StoreIdentity>,
-    dials: Vec<EndpointRoute>,
+    routes: Vec<EndpointRoute>,
     /// Where connections live.
     runtime: Handle,
 }
@@ -45,7 +45,7 @@ impl EndpointDialer {
         identity: Arc<StoreIdentity>,
     ) -> Result<Self, ConnectError> {
         Ok(Self {
-            dials: options.dials(&credentials)?,
+            routes: options.routes(&credentials)?,
             options,
             credentials,
             identity,
@@ -55,30 +55,30 @@ impl EndpointDialer {
 
     /// For ways of a test's own.
     #[cfg(test)]
-    pub(crate) fn over(options: ConnectOptions, dials: Vec<EndpointRoute>) -> Self {
+    pub(crate) fn over(options: ConnectOptions, routes: Vec<EndpointRoute>) -> Self {
         Self {
             options,
             credentials: Arc::default(),
             identity: Arc::default(),
-            dials,
+            routes,
             runtime: Handle::current(),
         }
     }
 
     /// How many endpoints there are.
     pub(crate) fn len(&self) -> usize {
-        self.dials.len()
+        self.routes.len()
     }
 
     /// True if any endpoint is reached with TLS.
     pub(crate) fn is_encrypted(&self) -> bool {
         let encrypted = |dial: &EndpointRoute| matches!(dial, EndpointRoute::Encrypted(..));
-        self.dials.iter().any(encrypted)
+        self.routes.iter().any(encrypted)
     }
 
     /// An endpoint as messages show it.
     pub(crate) fn name(&self, at: usize) -> String {
-        self.dials
+        self.routes
             .get(at)
             .map_or_else(String::new, |dial| format!("{dial:?}"))
     }
@@ -121,7 +121,7 @@ impl EndpointDialer {
     }
 
     async fn client(&self, at: usize) -> Result<Client, ConnectError> {
-        let dial = self.dials.get(at).ok_or(ConnectError::NoEndpoints)?;
+        let dial = self.routes.get(at).ok_or(ConnectError::NoEndpoints)?;
         let channel = {
             let _here = self.runtime.enter();
             dial.channel(self.options.connect_timeout_value())

@@ -14,7 +14,9 @@ use crate::error::StoreError;
 use crate::kv::{KeyValue, Kv};
 use crate::locks::Locks;
 use crate::read_rights::{ReadRights, WantedPrefix, not_permitted, rights};
-use crate::watch_mux::{WatchEvent, WatchEventKind, WatchItem, WatchRange, WatchSubscription};
+use crate::watch_mux::subscription::{
+    WatchEvent, WatchEventKind, WatchItem, WatchRange, WatchSubscription,
+};
 
 /// One change of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::error::StoreError;
-use crate::kv::{Fence, Kv};
+use crate::fence::Fence;
+use crate::kv::Kv;
+use crate::local_queue::QueueClaim;
 use crate::own_entry::OwnEntry;
-use crate::queue_task::QueueClaim;
 use crate::tenure::{EndReason, Tenure};
 
 /// The proof that a lock was acquired, and the only way to act under it.

@@ -3,31 +3,11 @@
 //! A fenced write is one transaction that also compares the create revision of the lock's entry. The
 //! store itself refuses it when the token is stale, whatever any clock says.
 
-use etcd_client::{Compare, CompareOp, DeleteOptions, GetResponse, PutOptions, Txn, TxnOp};
-
 use crate::error::StoreError;
-use crate::pages::{KeyRange, PageContent, PageFacts, PageResult, PageRetry, PagedReading};
+use crate::key_range::key_ranges;
+use crate::pages::{PageContent, PageFacts, PageResult, PageRetry, PagedReading};
 use crate::requests::{StoreReply, StoreRequests};
-
-/// The proof that a write carries: this entry, born at this revision, stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fence {
-    key: String,
-    create_revision: i64,
-}
-
-impl Fence {
-    pub(crate) const fn new(key: String, create_revision: i64) -> Self {
-        Self {
-            key,
-            create_revision,
-        }
-    }
-
-    fn compare(&self) -> Compare {
-        Compare::create_revision(self.key.as_str(), CompareOp::Equal, self.create_revision)
-    }
-}
+use etcd_client::{Compare, CompareOp, DeleteOptions, GetResponse, PutOptions, Txn, TxnOp};
 
 /// A key and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,20 +22,6 @@ pub struct KeyValue {
     pub mod_revision: i64,
     /// The lease that carries it, 0 for none.
     pub lease: i64,
-}
-
-/// Why a fenced operation did not happen.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum FencedError {
-    /// The token is stale: the entry it names no longer stands. Nothing was changed.
-    #[error("the fencing token is stale: the lock entry no longer exists")]
-    Stale,
-    /// The key was not at the expected revision. Nothing was changed.
-    #[error("the key was not at the expected revision")]
-    Conflict,
-    /// The store refused or did not answer; see [`StoreError::is_unknown`].
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// The result of reading many keys.
@@ -119,7 +85,11 @@ impl Kv {
         } else {
             u64::from(limit)
         };
-        let pages = PagedReading::new(ranges(&[prefix.to_owned()], &[]), PageContent::Values, most);
+        let pages = PagedReading::new(
+            key_ranges(&[prefix.to_owned()], &[]),
+            PageContent::Values,
+            most,
+        );
         let pages = pages.within(most_bytes);
         let scan = self.scan_pages(pages, Vec::new, Vec::push).await?;
         match scan.unreadable.first() {
@@ -178,7 +148,7 @@ impl Kv {
     where
         T: Send,
     {
-        let ranges = ranges(&[prefix.to_owned()], &[]);
+        let ranges = key_ranges(&[prefix.to_owned()], &[]);
         let pages = PagedReading::new(ranges, PageContent::Values, most_keys).within(most_bytes);
         self.scan_pages(pages, fresh, take).await
     }
@@ -190,7 +160,7 @@ impl Kv {
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         let pages = PagedReading::new(
-            ranges(&[prefix.to_owned()], &[]),
+            key_ranges(&[prefix.to_owned()], &[]),
             PageContent::Names,
             u64::MAX,
         );
@@ -204,7 +174,7 @@ impl Kv {
     ///
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn first_key(&self, prefix: &str) -> Result<Option<String>, StoreError> {
-        let pages = PagedReading::new(ranges(&[prefix.to_owned()], &[]), PageContent::Names, 1);
+        let pages = PagedReading::new(key_ranges(&[prefix.to_owned()], &[]), PageContent::Names, 1);
         let take = |keys: &mut Vec<String>, entry: KeyValue| keys.push(entry.key);
         Ok(self.scan_pages(pages, Vec::new, take).await?.found.pop())
     }
@@ -249,7 +219,7 @@ impl Kv {
         prefixes: &[String],
         except: &[String],
     ) -> Result<KeyScan<Vec<KeyValue>>, StoreError> {
-        let pages = PagedReading::new(ranges(prefixes, except), PageContent::Values, u64::MAX);
+        let pages = PagedReading::new(key_ranges(prefixes, except), PageContent::Values, u64::MAX);
         self.scan_pages(pages, Vec::new, Vec::push).await
     }
 
@@ -330,169 +300,9 @@ impl Kv {
         let txn = Txn::new().and_then([TxnOp::delete(from, Some(options))]);
         Ok(self.requests.txn(txn).await?.deleted(0))
     }
-
-    /// Reads, linearizably, whether the entry behind `fence` exists.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the store does not say.
-    pub async fn entry_exists(&self, fence: &Fence) -> Result<bool, StoreError> {
-        // A range: etcd answers a transaction without writes from the member's own memory.
-        self.requests
-            .entry_exists(&fence.key, fence.create_revision)
-            .await
-    }
-
-    /// Writes one key if the fence stands. Returns the revision of the write.
-    ///
-    /// # Errors
-    ///
-    /// [`FencedError::Stale`] when the fence does not stand; [`FencedError::Store`] otherwise.
-    pub async fn put_fenced(
-        &self,
-        fence: &Fence,
-        key: &str,
-        value: &[u8],
-    ) -> Result<i64, FencedError> {
-        let txn = Txn::new()
-            .when([fence.compare()])
-            .and_then([put(key, value, 0)]);
-        let reply = self.requests.txn(txn).await?;
-        reply
-            .succeeded
-            .then_some(reply.revision)
-            .ok_or(FencedError::Stale)
-    }
-
-    /// Deletes one key if the fence stands. Returns whether the key was there.
-    ///
-    /// # Errors
-    ///
-    /// As [`Kv::put_fenced`].
-    pub async fn delete_fenced(&self, fence: &Fence, key: &str) -> Result<bool, FencedError> {
-        let txn = Txn::new()
-            .when([fence.compare()])
-            .and_then([TxnOp::delete(key, None)]);
-        let reply = self.requests.txn(txn).await?;
-        reply
-            .succeeded
-            .then(|| reply.deleted(0) > 0)
-            .ok_or(FencedError::Stale)
-    }
-
-    /// Writes one key if the fence stands and the key's last change was at `expected` (0: there is
-    /// no such key). Returns the revision of the write.
-    ///
-    /// # Errors
-    ///
-    /// [`FencedError::Conflict`] when only the key differs; otherwise as [`Kv::put_fenced`].
-    pub async fn compare_and_put_fenced(
-        &self,
-        fence: &Fence,
-        key: &str,
-        expected: i64,
-        value: &[u8],
-    ) -> Result<i64, FencedError> {
-        let write = put(key, value, 0);
-        self.compared(fence, key, expected, write).await
-    }
-
-    /// Deletes one key if the fence stands and the key's last change was at `expected` (0: there is
-    /// no such key, and nothing is deleted).
-    ///
-    /// # Errors
-    ///
-    /// As [`Kv::compare_and_put_fenced`].
-    pub async fn compare_and_delete_fenced(
-        &self,
-        fence: &Fence,
-        key: &str,
-        expected: i64,
-    ) -> Result<(), FencedError> {
-        let delete = TxnOp::delete(key, None);
-        self.compared(fence, key, expected, delete).await.map(drop)
-    }
-
-    /// Writes one key and deletes the entry behind the fence, if the key's last change was at `expected` and the
-    /// entry exists. Returns whether it did.
-    pub(crate) async fn compare_and_put_leaving(
-        &self,
-        fence: &Fence,
-        key: &str,
-        expected: i64,
-        value: &[u8],
-    ) -> Result<bool, StoreError> {
-        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
-        let txn = Txn::new()
-            .when([fence.compare(), unchanged])
-            .and_then([put(key, value, 0), TxnOp::delete(fence.key.as_str(), None)]);
-        Ok(self.requests.txn(txn).await?.succeeded)
-    }
-
-    /// Carries out `write` of `key` under both compares, and tells which of them failed if one did.
-    async fn compared(
-        &self,
-        fence: &Fence,
-        key: &str,
-        expected: i64,
-        write: TxnOp,
-    ) -> Result<i64, FencedError> {
-        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
-        let lock = TxnOp::get(fence.key.as_str(), None);
-        let txn = Txn::new()
-            .when([fence.compare(), unchanged])
-            .and_then([write])
-            .or_else([lock]);
-        let reply = self.requests.txn(txn).await?;
-        if reply.succeeded {
-            return Ok(reply.revision);
-        }
-        let exists = entries(&reply, 0)
-            .first()
-            .is_some_and(|entry| entry.create_revision == fence.create_revision);
-        Err(if exists {
-            FencedError::Conflict
-        } else {
-            FencedError::Stale
-        })
-    }
 }
 
-/// What begins with one of `prefixes` and none of `except`, as ranges of keys.
-fn ranges(prefixes: &[String], except: &[String]) -> Vec<KeyRange> {
-    let mut except: Vec<&String> = except.iter().collect();
-    except.sort();
-    let mut ranges = Vec::new();
-    for prefix in prefixes {
-        let mut from = prefix.clone().into_bytes();
-        if from.is_empty() {
-            from.push(0);
-        }
-        for hole in &except {
-            if hole.starts_with(prefix.as_str()) && hole.as_bytes() >= from.as_slice() {
-                ranges.push((from, hole.as_bytes().to_vec()));
-                from = after_all(hole);
-            }
-        }
-        ranges.push((from, after_all(prefix)));
-    }
-    // The same key at both ends would ask for that key alone, but for `\0`, which is all keys there are.
-    ranges.retain(|(from, end)| from != end || end.as_slice() == b"\0");
-    ranges
-}
-
-/// The first key after all that begin with `prefix`, as etcd counts: its last byte that can grow, grown.
-/// No text ends in a byte that cannot, so only the empty prefix has none, and `\0` stands for the end.
-pub(crate) fn after_all(prefix: &str) -> Vec<u8> {
-    let mut end = prefix.as_bytes().to_vec();
-    match end.last_mut() {
-        Some(last) => *last = last.saturating_add(1),
-        None => end.push(0),
-    }
-    end
-}
-
-fn put(key: &str, value: &[u8], lease: i64) -> TxnOp {
+pub(crate) fn put(key: &str, value: &[u8], lease: i64) -> TxnOp {
     let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
     TxnOp::put(key, value, options)
 }
@@ -510,7 +320,7 @@ fn facts(reply: &StoreReply) -> PageFacts {
     }
 }
 
-fn entries(reply: &StoreReply, at: usize) -> Vec<KeyValue> {
+pub(crate) fn entries(reply: &StoreReply, at: usize) -> Vec<KeyValue> {
     let Some(range) = reply.range(at) else {
         return Vec::new();
     };
@@ -527,36 +337,4 @@ fn entries(reply: &StoreReply, at: usize) -> Vec<KeyValue> {
             })
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hole_in_a_prefix_leaves_what_is_before_and_what_is_after() {
-        let ranges = ranges(&["/l/".into()], &["/l/kv/".into(), "/else/".into()]);
-        let texts: Vec<(String, String)> = ranges
-            .into_iter()
-            .map(|(from, end)| {
-                let text = |bytes| String::from_utf8(bytes).unwrap();
-                (text(from), text(end))
-            })
-            .collect();
-        let expected = [("/l/", "/l/kv/"), ("/l/kv0", "/l0")];
-        assert_eq!(texts, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
-    }
-
-    #[test]
-    fn an_empty_prefix_is_every_key() {
-        assert_eq!(ranges(&[String::new()], &[]), [(vec![0], vec![0])]);
-    }
-
-    #[test]
-    fn what_begins_with_a_prefix_comes_before_its_end_and_all_else_outside() {
-        assert_eq!(after_all("/locks/"), b"/locks0");
-        assert_eq!(after_all(""), b"\0");
-        let end = after_all("é");
-        assert!("é/x".as_bytes() < end.as_slice() && end.as_slice() <= "ê".as_bytes());
-    }
 }

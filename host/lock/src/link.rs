@@ -11,8 +11,11 @@ use std::time::Duration;
 use etcd_client::Client;
 use tokio::time::{Instant, timeout};
 
+use crate::connect::ConnectOptions;
+use crate::credentials::{CredentialError, StoreCredentials};
 use crate::dialer::{EndpointDialer, RaceOrder};
-use crate::error::StoreError;
+use crate::error::{ConnectError, StoreError};
+use crate::identity::StoreIdentity;
 
 /// How long the other endpoints have to answer. A lease is running out meanwhile, and an endpoint that
 /// needs longer for a connection, a login and a read is not an improvement.
@@ -35,6 +38,25 @@ struct CurrentEndpoint {
 }
 
 impl StoreLink {
+    /// Connects to the first endpoint that answers. Each link has a connection of its own, which lives on the
+    /// calling runtime; to a store in this process there is none.
+    pub(crate) async fn open(
+        options: &ConnectOptions,
+        identity: &Arc<StoreIdentity>,
+        credentials: &Arc<StoreCredentials>,
+    ) -> Result<Self, ConnectError> {
+        options.check()?;
+        let dialer = EndpointDialer::new(options.clone(), credentials.clone(), identity.clone())?;
+        if dialer.is_encrypted() {
+            // Unusable files are reported at once; later on, the previous ones stay in use.
+            let unusable = |error: CredentialError| ConnectError::Setup(error.to_string());
+            credentials.tls_config().await.map_err(unusable)?;
+        }
+        let all: Vec<usize> = (0..dialer.len()).collect();
+        let (at, client) = dialer.race(&all, RaceOrder::InOrder).await?;
+        Ok(Self::new(dialer, client, at))
+    }
+
     pub(crate) fn new(dialer: EndpointDialer, client: Client, endpoint: usize) -> Self {
         Self {
             dialer,

@@ -1,8 +1,7 @@
 //! [`Locks`]: one client of the store, with its sessions, its lock watches and its guard thread.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
@@ -10,19 +9,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
 use crate::connect::ConnectOptions;
-use crate::connectivity::{ConnectivityMonitor, StoreState, observe};
+use crate::connectivity::{ConnectivityMonitor, StoreState};
+use crate::connectivity_probe::observe;
 use crate::credentials::StoreCredentials;
 use crate::error::{ConnectError, StoreError};
 use crate::identity::StoreIdentity;
 use crate::kv::Kv;
 use crate::lease_thread::LeaseThread;
+use crate::link::StoreLink;
+use crate::local_queue::{LocalQueue, QueueClaim};
 use crate::pool::{EntrySlot, SessionPool};
-use crate::queue_task::{LocalQueue, QueueClaim, QueueTask};
+use crate::queue_registry::QueueRegistry;
+use crate::queue_task::QueueTask;
 use crate::queue_verifier;
 use crate::renewer::LeaseRenewer;
 use crate::requests::StoreRequests;
 use crate::session::{LeasePurpose, LeaseSession, LeaseTerms};
-use crate::watch_mux::{WatchMux, WatchRange, WatchSubscription};
+use crate::watch_mux::WatchMux;
+use crate::watch_mux::subscription::{WatchRange, WatchSubscription};
 
 /// Default clock rate error allowed for, as a fraction of the TTL.
 pub const DEFAULT_DRIFT: f64 = 0.01;
@@ -58,7 +62,7 @@ pub(crate) struct LockClient {
     credentials: Arc<StoreCredentials>,
     drift: f64,
     pool: Arc<SessionPool>,
-    queues: Mutex<HashMap<String, Arc<LocalQueue>>>,
+    queues: Arc<QueueRegistry>,
     closed: AtomicBool,
 }
 
@@ -88,7 +92,7 @@ impl Locks {
         let timeout = options.request_timeout_value();
         let probe_key = options.greet_key_value().to_owned();
         let credentials = Arc::new(options.credentials());
-        let link = options.link(&identity, &credentials).await?;
+        let link = StoreLink::open(&options, &identity, &credentials).await?;
         let connectivity = ConnectivityMonitor::new(clock.clone(), timeout);
         let requests = StoreRequests::new(
             link,
@@ -101,7 +105,7 @@ impl Locks {
         let (background_options, known) = (options.clone(), identity.clone());
         let same = credentials.clone();
         let link = lease_thread
-            .run(async move { background_options.link(&known, &same).await })
+            .run(async move { StoreLink::open(&background_options, &known, &same).await })
             .await
             .ok_or_else(|| ConnectError::Setup("the guard thread ended".into()))??;
         let background_requests =
@@ -133,11 +137,14 @@ impl Locks {
             credentials,
             drift,
             pool,
-            queues: Mutex::default(),
+            queues: Arc::default(),
             closed: AtomicBool::new(false),
         }));
         let cancel = locks.0.lease_thread.cancel_token().clone();
-        let verify = queue_verifier::run(Arc::downgrade(&locks.0));
+        let verify = queue_verifier::run(
+            Arc::downgrade(&locks.0.queues),
+            locks.0.background_requests.clone(),
+        );
         locks.0.lease_thread.spawn(async move {
             tokio::select! {
                 () = cancel.cancelled() => {}
@@ -259,59 +266,31 @@ impl LockClient {
         Ok(session)
     }
 
-    /// Announces an entry in the room of `prefix`, opening the room if need be.
-    pub(crate) fn claim(self: &Arc<Self>, prefix: &str, key: &str, ttl: Duration) -> QueueClaim {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(claim) = queues.get(prefix).and_then(|queue| queue.claim(key)) {
-            return claim;
-        }
-        loop {
-            let queue = LocalQueue::new(prefix.to_owned(), ttl);
-            queues.insert(prefix.to_owned(), queue.clone());
-            let task = QueueTask {
-                queue: queue.clone(),
-                mux: self.mux.clone(),
-                requests: self.background_requests.clone(),
-                clock: self.clock.clone(),
-            };
-            let cancel = self.lease_thread.cancel_token().clone();
-            let owner = Arc::downgrade(self);
-            let prefix = prefix.to_owned();
-            self.lease_thread.spawn(async move {
-                tokio::select! {
-                    () = cancel.cancelled() => {}
-                    () = task.run() => {}
-                }
-                if let Some(owner) = owner.upgrade() {
-                    owner.forget_closed_queue(&prefix);
-                }
-            });
-            if let Some(claim) = queue.claim(key) {
-                return claim;
+    /// Announces an entry in the local queue of `prefix`, and opens that queue if need be.
+    pub(crate) fn claim(&self, prefix: &str, key: &str, ttl: Duration) -> QueueClaim {
+        self.queues
+            .claim(prefix, key, ttl, |queue| self.spawn_queue_task(queue))
+    }
+
+    fn spawn_queue_task(&self, queue: Arc<LocalQueue>) {
+        let prefix = queue.prefix.clone();
+        let task = QueueTask {
+            queue,
+            mux: self.mux.clone(),
+            requests: self.background_requests.clone(),
+            clock: self.clock.clone(),
+        };
+        let cancel = self.lease_thread.cancel_token().clone();
+        let registry = Arc::downgrade(&self.queues);
+        self.lease_thread.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = task.run() => {}
             }
-        }
-    }
-
-    /// The shortest TTL that a room's locks are taken with.
-    pub(crate) fn shortest_queue_ttl(&self) -> Option<Duration> {
-        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.values().map(|queue| queue.ttl).min()
-    }
-
-    /// The rooms whose queues no reading has confirmed for the better part of their TTL.
-    pub(crate) fn unread_queues(&self) -> Vec<Arc<LocalQueue>> {
-        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let unread = queues
-            .values()
-            .filter(|queue| queue.is_unread_for(queue.ttl / 2));
-        unread.cloned().collect()
-    }
-
-    fn forget_closed_queue(&self, prefix: &str) {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if queues.get(prefix).is_some_and(|queue| queue.is_closed()) {
-            queues.remove(prefix);
-        }
+            if let Some(registry) = registry.upgrade() {
+                registry.forget_closed(&prefix);
+            }
+        });
     }
 }
 

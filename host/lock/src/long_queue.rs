@@ -17,10 +17,12 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::queue_task::LocalQueue;
-use crate::requests::{QueueKey, StoreRequests};
-use crate::watch_mux::{
-    WatchEvent, WatchEventKind, WatchItem, WatchMux, WatchRange, WatchSubscription,
+use crate::local_queue::LocalQueue;
+use crate::queue_keys::QueueKey;
+use crate::requests::StoreRequests;
+use crate::watch_mux::WatchMux;
+use crate::watch_mux::subscription::{
+    WatchEvent, WatchEventKind, WatchItem, WatchRange, WatchSubscription,
 };
 
 /// Pause before a failed reading is tried again. Our session bounds how long that goes on.

@@ -11,10 +11,11 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::claims::QueueReading;
-use crate::kv::after_all;
-use crate::locks::LockClient;
-use crate::queue_task::LocalQueue;
-use crate::requests::{QueueKey, is_entry};
+use crate::key_range::prefix_end;
+use crate::local_queue::LocalQueue;
+use crate::queue_keys::{QueueKey, is_entry};
+use crate::queue_registry::QueueRegistry;
+use crate::requests::StoreRequests;
 
 /// The pause when no lock is in use, which is also the longest.
 const IDLE: Duration = Duration::from_secs(10);
@@ -26,23 +27,23 @@ const KEYS_PER_QUEUE: usize = 8;
 const ROUNDS_OFF: u32 = 10;
 
 /// Confirms the queues of one client until the client has gone.
-pub(crate) async fn run(client: Weak<LockClient>) {
+pub(crate) async fn run(registry: Weak<QueueRegistry>, requests: StoreRequests) {
     let mut rounds_off = 0;
     loop {
-        let Some(shared) = client.upgrade() else {
+        let Some(queues) = registry.upgrade() else {
             return;
         };
-        let period = shared.shortest_queue_ttl().unwrap_or(IDLE).min(IDLE);
-        drop(shared);
-        // Jittered, so that hosts that took their locks together do not ask together.
+        let period = queues.shortest_ttl().unwrap_or(IDLE).min(IDLE);
+        drop(queues);
+        // Jittered, so that hosts that took their locks together do not read together.
         sleep(period.mul_f64(0.4 + 0.2 * fastrand::f64())).await;
-        let Some(shared) = client.upgrade() else {
+        let Some(queues) = registry.upgrade() else {
             return;
         };
-        let mut due = shared.unread_queues();
+        let mut due = queues.unread();
         if due.len() > FEW && rounds_off == 0 {
             let before = due.len();
-            due = read_together(&shared, due).await;
+            due = read_together(&requests, due).await;
             if due.len() * 2 > before {
                 rounds_off = ROUNDS_OFF;
             }
@@ -55,26 +56,23 @@ pub(crate) async fn run(client: Weak<LockClient>) {
     }
 }
 
-/// Reads the queues of many rooms with one request. Returns the rooms that it did not reach.
+/// Reads many queues with one request. Returns the queues that it did not reach.
 async fn read_together(
-    shared: &LockClient,
+    requests: &StoreRequests,
     mut queues: Vec<Arc<LocalQueue>>,
 ) -> Vec<Arc<LocalQueue>> {
     queues.sort_by(|a, b| a.prefix.cmp(&b.prefix));
     let (Some(first), Some(last)) = (queues.first(), queues.last()) else {
         return queues;
     };
-    let (from, end) = (first.prefix.clone(), after_all(&last.prefix));
+    let (from, end) = (first.prefix.clone(), prefix_end(&last.prefix));
     // Deletions are kept from here on, so that none is undone by what was read before it.
     let begun: Vec<(Arc<LocalQueue>, QueueReading)> = queues
         .iter()
         .filter_map(|queue| Some((queue.clone(), queue.reading_began()?)))
         .collect();
     let limit = queues.len() * KEYS_PER_QUEUE;
-    let read = shared
-        .background_requests
-        .keys_between(&from, end, limit)
-        .await;
+    let read = requests.keys_between(&from, end, limit).await;
     let (revision, keys, more) = match read {
         Ok(read) => read,
         Err(error) => {
@@ -93,7 +91,7 @@ async fn read_together(
     for (queue, reading) in begun {
         let is_whole = reached
             .as_ref()
-            .is_none_or(|last| last.as_bytes() >= after_all(&queue.prefix).as_slice());
+            .is_none_or(|last| last.as_bytes() >= prefix_end(&queue.prefix).as_slice());
         if is_whole {
             let entries = queue_of(&keys, &queue.prefix);
             queue.reading_done(reading, Some((revision, &entries)));

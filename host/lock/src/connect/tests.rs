@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::connector::StoreService;
+use crate::link::StoreLink;
 
 fn check(endpoint: &str) -> Result<(), ConnectError> {
     ConnectOptions::new([endpoint]).check()
@@ -60,7 +61,9 @@ fn a_socket_is_this_machine_and_stands_alone() {
 #[tokio::test]
 async fn a_socket_that_nobody_listens_at_is_named() {
     let options = ConnectOptions::new(["unix:///nowhere/leasehold.sock"]);
-    let refused = options.link(&Arc::default(), &Arc::default()).await.err();
+    let refused = StoreLink::open(&options, &Arc::default(), &Arc::default())
+        .await
+        .err();
     let Some(ConnectError::Unreachable { endpoints, reason }) = refused else {
         panic!("{refused:?}");
     };
@@ -86,7 +89,9 @@ async fn a_store_in_this_process_is_called_by_its_name() {
     let options = ConnectOptions::in_process(Arc::new(Closed));
     assert!(options.check().is_ok());
     assert_eq!(options.endpoints(), ["the embedded store"]);
-    let error = options.link(&Arc::default(), &Arc::default()).await.err();
+    let error = StoreLink::open(&options, &Arc::default(), &Arc::default())
+        .await
+        .err();
     assert!(
         matches!(&error, Some(ConnectError::Unreachable { endpoints, reason })
             if endpoints == "the embedded store" && reason.contains("closed")),

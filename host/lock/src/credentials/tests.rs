@@ -1,6 +1,6 @@
 //! Rotation on disk: the next use has the new content, and the previous one where that cannot be used.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::*;
 

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 
 use crate::error::StoreError;
 use crate::requests::StoreRequests;
-use crate::watch_mux::{BrokenStream, push};
+use crate::watch_mux::stream::{BrokenStream, push};
 
 /// Ticks of silence before progress is asked for.
 const QUIET: u32 = 1;
