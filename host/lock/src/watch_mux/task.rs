@@ -1,14 +1,6 @@
-//! The hub: every watch of one client, over one stream.
-//!
-//! Watches are opened *without* a start revision. etcd serves a watch with a past start revision from a
-//! loop that runs every 100 ms; one without is served at once. The price is that a gap can lie before
-//! the watch opens, so subscribers read after every [`WatchItem::Open`].
-//!
-//! The hub must never wait for a subscriber: one that does not keep up loses its subscription.
+//! The task behind a [`WatchMux`](super::WatchMux). Runs on the lease thread.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use etcd_client::{
@@ -17,183 +9,58 @@ use etcd_client::{
 };
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
-use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::error::StoreError;
-use crate::silence::Silence;
-use crate::watch_ids::{Create, WatchIds};
-use crate::wire::Wire;
+use crate::requests::StoreRequests;
+use crate::watch_mux::silence::StreamSilence;
+use crate::watch_mux::stream::{BrokenStream, STREAM_PATIENCE, push};
+use crate::watch_mux::subscription::{
+    MuxCommand, WatchEvent, WatchEventKind, WatchItem, WatchRange,
+};
+use crate::watch_mux::watch_ids::{WatchCreation, WatchIds};
 
-/// Items that may wait for one subscriber.
-const SUBSCRIBER_DEPTH: usize = 1024;
-/// Commands that may wait for the hub.
-const COMMAND_DEPTH: usize = 1024;
-/// How often a stream is looked at. See [`Silence`].
+/// How often a stream is looked at. See [`StreamSilence`].
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// How long opening a stream, or pushing one request into it, may take.
-const STREAM_PATIENCE: Duration = Duration::from_secs(3);
 
-/// What to watch.
-#[derive(Clone, Debug)]
-pub(crate) struct Range {
-    pub(crate) key: String,
-    /// Every key that begins with `key`, or that key alone.
-    pub(crate) prefix: bool,
-    /// Whether puts matter, or only deletions.
-    pub(crate) puts: bool,
-}
-
-/// One thing that happened to a key.
-#[derive(Clone, Debug)]
-pub(crate) struct WatchEvent {
-    pub(crate) key: Vec<u8>,
-    pub(crate) revision: i64,
-    pub(crate) what: What,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum What {
-    Put {
-        create: i64,
-        lease: i64,
-        value: Vec<u8>,
-    },
-    Delete,
-}
-
-/// What a subscriber hears, in order.
-#[derive(Debug)]
-pub(crate) enum WatchItem {
-    /// Every event after `revision` will be delivered. What came before is unknown: read now.
-    Open { revision: i64 },
-    /// Events, complete up to `revision`.
-    Events {
-        revision: i64,
-        events: Vec<WatchEvent>,
-    },
-    /// Nothing is delivered until the next `Open`.
-    Down { reason: String },
-}
-
-/// One watch. Dropping it ends the watch.
-#[derive(Debug)]
-pub(crate) struct Subscription {
-    id: u64,
-    items: mpsc::Receiver<WatchItem>,
-    commands: mpsc::Sender<Command>,
-}
-
-impl Subscription {
-    /// The next item; `None` when this subscriber fell too far behind, or the hub closed.
-    pub(crate) async fn next(&mut self) -> Option<WatchItem> {
-        self.items.recv().await
-    }
-
-    /// As [`Subscription::next`], for whoever waits for several at once.
-    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<WatchItem>> {
-        self.items.poll_recv(context)
-    }
-
-    /// Whether nothing will be delivered any more.
-    pub(crate) fn is_over(&self) -> bool {
-        self.items.is_closed() && self.items.is_empty()
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        // When the queue is full the hub finds out at the next event: the receiver is gone.
-        let _ = self.commands.try_send(Command::Unsubscribe(self.id));
-    }
-}
-
-#[derive(Debug)]
-enum Command {
-    Subscribe {
-        id: u64,
-        range: Range,
-        items: mpsc::Sender<WatchItem>,
-    },
-    Unsubscribe(u64),
-}
-
-/// The handle that subscribers use.
-#[derive(Debug)]
-pub(crate) struct Hub {
-    commands: mpsc::Sender<Command>,
-    next: AtomicU64,
-}
-
-impl Hub {
-    /// Makes the handle and the task behind it; the task must run on the guard.
-    pub(crate) fn new(wire: Wire, cancel: CancellationToken) -> (Self, impl Future<Output = ()>) {
-        let (commands, inbox) = mpsc::channel(COMMAND_DEPTH);
-        let hub = Self {
-            commands,
-            next: AtomicU64::new(1),
-        };
-        let task = Task {
-            wire,
-            inbox,
-            watches: HashMap::new(),
-            ids: WatchIds::new(),
-        };
-        let run = async move {
-            tokio::select! {
-                () = cancel.cancelled() => {}
-                () = task.run() => {}
-            }
-        };
-        (hub, run)
-    }
-
-    /// Opens a watch; `None` when the hub has closed.
-    pub(crate) async fn subscribe(&self, range: Range) -> Option<Subscription> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let (items, receiver) = mpsc::channel(SUBSCRIBER_DEPTH);
-        let subscribe = Command::Subscribe { id, range, items };
-        self.commands.send(subscribe).await.ok()?;
-        Some(Subscription {
-            id,
-            items: receiver,
-            commands: self.commands.clone(),
-        })
-    }
-}
-
-struct Watch {
-    range: Range,
+struct OpenWatch {
+    range: WatchRange,
     items: mpsc::Sender<WatchItem>,
     /// When the server accepted it, to tell a stumble from a refusal.
     opened: Option<Instant>,
 }
 
-/// The reason why a stream is given up.
-pub(crate) struct Broken(pub(crate) String);
-
-struct Task {
-    wire: Wire,
-    inbox: mpsc::Receiver<Command>,
-    watches: HashMap<u64, Watch>,
+pub(crate) struct MuxTask {
+    requests: StoreRequests,
+    inbox: mpsc::Receiver<MuxCommand>,
+    watches: HashMap<u64, OpenWatch>,
     ids: WatchIds,
 }
 
-impl Task {
-    async fn run(mut self) {
+impl MuxTask {
+    pub(crate) fn new(requests: StoreRequests, inbox: mpsc::Receiver<MuxCommand>) -> Self {
+        Self {
+            requests,
+            inbox,
+            watches: HashMap::new(),
+            ids: WatchIds::new(),
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
         let mut backoff = Backoff::reconnect();
         loop {
             // The first stream opens for the first subscriber and then stays: opening one takes a round
             // trip that nobody should wait for in the middle of a hand-off.
             while self.watches.is_empty() {
                 match self.inbox.recv().await {
-                    Some(command) => self.note(command),
+                    Some(command) => self.record(command),
                     None => return,
                 }
             }
             let began = Instant::now();
-            let at = self.wire.link().at();
-            let Broken(reason) = match self.open().await {
+            let at = self.requests.link().at();
+            let BrokenStream(reason) = match self.open().await {
                 Ok((sender, stream)) => self.serve(sender, stream).await,
                 Err(broken) => broken,
             };
@@ -201,61 +68,61 @@ impl Task {
                 return;
             }
             tracing::debug!(%reason, "watch stream down");
-            self.all_down(&reason);
-            self.wire.link().move_on(at).await;
+            self.report_down(&reason);
+            self.requests.link().move_to_other(at).await;
             if began.elapsed() > Duration::from_secs(10) {
                 backoff.reset();
             }
-            self.rest(backoff.next()).await;
+            self.pause_for(backoff.next()).await;
         }
     }
 
     /// Takes a command while there is no stream.
-    fn note(&mut self, command: Command) {
+    fn record(&mut self, command: MuxCommand) {
         match command {
-            Command::Subscribe { id, range, items } => {
-                let watch = Watch {
+            MuxCommand::Subscribe { id, range, items } => {
+                let watch = OpenWatch {
                     range,
                     items,
                     opened: None,
                 };
                 self.watches.insert(id, watch);
             }
-            Command::Unsubscribe(id) => {
+            MuxCommand::Unsubscribe(id) => {
                 self.watches.remove(&id);
             }
         }
     }
 
-    async fn rest(&mut self, pause: Duration) {
+    async fn pause_for(&mut self, pause: Duration) {
         let pause = tokio::time::sleep(pause);
         tokio::pin!(pause);
         loop {
             tokio::select! {
                 () = &mut pause => return,
                 command = self.inbox.recv() => match command {
-                    Some(command) => self.note(command),
+                    Some(command) => self.record(command),
                     None => return,
                 },
             }
         }
     }
 
-    fn all_down(&mut self, reason: &str) {
+    fn report_down(&mut self, reason: &str) {
         self.watches.retain(|_, watch| {
             let was_open = watch.opened.take().is_some();
-            let told = !was_open
+            let delivered = !was_open
                 || watch
                     .items
                     .try_send(WatchItem::Down {
                         reason: reason.to_owned(),
                     })
                     .is_ok();
-            told && !watch.items.is_closed()
+            delivered && !watch.items.is_closed()
         });
     }
 
-    fn options(&mut self, create: Create) -> Option<(String, WatchOptions)> {
+    fn options(&mut self, create: WatchCreation) -> Option<(String, WatchOptions)> {
         let watch = self.watches.get_mut(&create.watch)?;
         watch.opened = None;
         let mut options = WatchOptions::new().with_watch_id(create.id);
@@ -269,27 +136,27 @@ impl Task {
     }
 
     /// Opens a stream with the first watch in it and asks for the others.
-    async fn open(&mut self) -> Result<(WatchRequestSender, WatchResponseStream), Broken> {
+    async fn open(&mut self) -> Result<(WatchRequestSender, WatchResponseStream), BrokenStream> {
         self.ids.reopened();
         let mut ids: Vec<u64> = self.watches.keys().copied().collect();
         ids.sort_unstable();
         let mut ids = ids.into_iter();
         let create = ids.next().and_then(|id| self.ids.create(id));
         let Some((key, options)) = create.and_then(|create| self.options(create)) else {
-            return Err(Broken("nothing to watch".into()));
+            return Err(BrokenStream("nothing to watch".into()));
         };
-        let mut client = self.wire.client().watch_client();
+        let mut client = self.requests.client().watch_client();
         let opening = timeout(STREAM_PATIENCE, client.watch(key, Some(options))).await;
         let stream = match opening {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 let error = StoreError::from(error);
                 if error.is_wrong_password() {
-                    let _ = timeout(STREAM_PATIENCE, self.wire.link().log_in()).await;
+                    let _ = timeout(STREAM_PATIENCE, self.requests.link().log_in()).await;
                 }
-                return Err(Broken(error.to_string()));
+                return Err(BrokenStream(error.to_string()));
             }
-            Err(_) => return Err(Broken("the store did not open a watch stream".into())),
+            Err(_) => return Err(BrokenStream("the store did not open a watch stream".into())),
         };
         let (mut sender, stream) = stream.split();
         for id in ids {
@@ -298,7 +165,11 @@ impl Task {
         Ok((sender, stream))
     }
 
-    async fn create(&mut self, sender: &mut WatchRequestSender, id: u64) -> Result<(), Broken> {
+    async fn create(
+        &mut self,
+        sender: &mut WatchRequestSender,
+        id: u64,
+    ) -> Result<(), BrokenStream> {
         match self.ids.create(id) {
             Some(create) => self.send_create(sender, create).await,
             None => Ok(()),
@@ -308,8 +179,8 @@ impl Task {
     async fn send_create(
         &mut self,
         sender: &mut WatchRequestSender,
-        create: Create,
-    ) -> Result<(), Broken> {
+        create: WatchCreation,
+    ) -> Result<(), BrokenStream> {
         match self.options(create) {
             Some((key, options)) => push(sender.watch(key, Some(options))).await,
             None => Ok(()),
@@ -320,11 +191,11 @@ impl Task {
         &mut self,
         mut sender: WatchRequestSender,
         mut stream: WatchResponseStream,
-    ) -> Broken {
-        let at = self.wire.link().at();
+    ) -> BrokenStream {
+        let at = self.requests.link().at();
         let mut probe = interval(PROBE_EVERY);
         probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut silence = Silence::default();
+        let mut silence = StreamSilence::default();
         loop {
             let step = tokio::select! {
                 biased;
@@ -333,19 +204,19 @@ impl Task {
                         silence.message(&response);
                         self.response(&mut sender, &response).await
                     }
-                    Ok(None) => Err(Broken("the store closed the watch stream".into())),
-                    Err(error) => Err(Broken(StoreError::from(error).to_string())),
+                    Ok(None) => Err(BrokenStream("the store closed the watch stream".into())),
+                    Err(error) => Err(BrokenStream(StoreError::from(error).to_string())),
                 },
                 command = self.inbox.recv() => match command {
                     Some(command) => self.command(&mut sender, command).await,
-                    None => return Broken("closed".into()),
+                    None => return BrokenStream("closed".into()),
                 },
                 read = silence.read() => silence.was_read(read),
                 _ = probe.tick() => {
-                    if self.wire.link().at() == at {
-                        silence.tick(&mut sender, &self.wire).await
+                    if self.requests.link().at() == at {
+                        silence.tick(&mut sender, &self.requests).await
                     } else {
-                        Err(Broken("the client has moved to another endpoint".into()))
+                        Err(BrokenStream("the client has moved to another endpoint".into()))
                     }
                 }
             };
@@ -358,18 +229,22 @@ impl Task {
     async fn command(
         &mut self,
         sender: &mut WatchRequestSender,
-        command: Command,
-    ) -> Result<(), Broken> {
+        command: MuxCommand,
+    ) -> Result<(), BrokenStream> {
         match command {
-            Command::Subscribe { id, .. } => {
-                self.note(command);
+            MuxCommand::Subscribe { id, .. } => {
+                self.record(command);
                 self.create(sender, id).await
             }
-            Command::Unsubscribe(id) => self.cancel(sender, id).await,
+            MuxCommand::Unsubscribe(id) => self.cancel(sender, id).await,
         }
     }
 
-    async fn cancel(&mut self, sender: &mut WatchRequestSender, id: u64) -> Result<(), Broken> {
+    async fn cancel(
+        &mut self,
+        sender: &mut WatchRequestSender,
+        id: u64,
+    ) -> Result<(), BrokenStream> {
         self.watches.remove(&id);
         match self.ids.remove(id) {
             Some(id) => push(sender.cancel(id)).await,
@@ -381,12 +256,14 @@ impl Task {
         &mut self,
         sender: &mut WatchRequestSender,
         response: &WatchResponse,
-    ) -> Result<(), Broken> {
-        if !self.wire.identity().is_same_cluster(response.header()) {
-            return Err(Broken("another cluster answered at this address".into()));
+    ) -> Result<(), BrokenStream> {
+        if !self.requests.identity().is_same_cluster(response.header()) {
+            return Err(BrokenStream(
+                "another cluster answered at this address".into(),
+            ));
         }
         if response.canceled() {
-            return self.refused(sender, response).await;
+            return self.handle_cancel(sender, response).await;
         }
         let id = if response.created() {
             let (id, creates) = self.ids.created(response.watch_id());
@@ -428,20 +305,22 @@ impl Task {
     }
 
     /// The server ended a watch: compacted away, too slow, or not permitted.
-    async fn refused(
+    async fn handle_cancel(
         &mut self,
         sender: &mut WatchRequestSender,
         response: &WatchResponse,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), BrokenStream> {
         let reason = response.cancel_reason();
         if response.created() {
             // Refused at birth. A token that has expired since the stream opened shows this way, and
             // only a new login on a new stream helps.
             if reason.to_ascii_lowercase().contains("permission") || reason.contains("token") {
-                let login = self.wire.link().log_in();
+                let login = self.requests.link().log_in();
                 let _ = timeout(STREAM_PATIENCE, login).await;
             }
-            return Err(Broken(format!("the store refused a watch: {reason}")));
+            return Err(BrokenStream(format!(
+                "the store handle_cancel a watch: {reason}"
+            )));
         }
         let Some(id) = self.ids.ended(response.watch_id()) else {
             return Ok(()); // The answer to our own cancel.
@@ -454,7 +333,7 @@ impl Task {
             .take()
             .is_none_or(|at| at.elapsed() < Duration::from_millis(100));
         if young {
-            return Err(Broken(format!("the store ended a watch: {reason}")));
+            return Err(BrokenStream(format!("the store ended a watch: {reason}")));
         }
         let down = WatchItem::Down {
             reason: format!("the store ended the watch: {reason}"),
@@ -467,29 +346,19 @@ impl Task {
     }
 }
 
-pub(crate) async fn push(
-    request: impl Future<Output = Result<(), etcd_client::Error>>,
-) -> Result<(), Broken> {
-    match timeout(STREAM_PATIENCE, request).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Broken(error.to_string())),
-        Err(_) => Err(Broken("the store takes no watch requests".into())),
-    }
-}
-
 fn event(event: &etcd_client::Event) -> Option<WatchEvent> {
     let kv = event.kv()?;
-    let what = match event.event_type() {
-        EventType::Put => What::Put {
+    let kind = match event.event_type() {
+        EventType::Put => WatchEventKind::Put {
             create: kv.create_revision(),
             lease: kv.lease(),
             value: kv.value().to_vec(),
         },
-        EventType::Delete => What::Delete,
+        EventType::Delete => WatchEventKind::Delete,
     };
     Some(WatchEvent {
         key: kv.key().to_vec(),
         revision: kv.mod_revision(),
-        what,
+        kind,
     })
 }

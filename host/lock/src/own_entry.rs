@@ -19,8 +19,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::backoff::Backoff;
 use crate::error::StoreError;
-use crate::locks::Shared;
-use crate::pool::Slot;
+use crate::locks::LockClient;
+use crate::pool::EntrySlot;
 use crate::tenure::EndReason;
 
 /// How long a put without an answer is looked for before its lease is retired. Most are found at once: only
@@ -35,14 +35,14 @@ const OUTAGE: Duration = Duration::from_mins(10);
 
 /// Knowledge about an entry in the store. Pure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Standing {
+struct EntryState {
     /// The create revision, once a reply has shown it.
-    create: Option<i64>,
+    create_revision: Option<i64>,
     /// Puts that were sent and may still be carried out.
     unanswered: u32,
 }
 
-impl Standing {
+impl EntryState {
     const fn sending(&mut self) {
         self.unanswered += 1;
     }
@@ -51,31 +51,31 @@ impl Standing {
         self.unanswered = self.unanswered.saturating_sub(1);
     }
 
-    /// The entry was found at `create`, made by a put whose answer was lost: each put makes it at most once.
-    const fn found(&mut self, create: i64) {
-        self.create = Some(create);
+    /// The entry was found at `create_revision`, made by a put whose answer was lost: each put makes it at most once.
+    const fn found(&mut self, create_revision: i64) {
+        self.create_revision = Some(create_revision);
         self.answered();
     }
 
     const fn is_clear(&self) -> bool {
-        self.create.is_none() && self.unanswered == 0
+        self.create_revision.is_none() && self.unanswered == 0
     }
 }
 
-pub(crate) struct Entry {
-    shared: Arc<Shared>,
-    slot: Option<Slot>,
+pub(crate) struct OwnEntry {
+    shared: Arc<LockClient>,
+    slot: Option<EntrySlot>,
     key: String,
-    standing: Standing,
+    state: EntryState,
 }
 
-impl Entry {
-    pub(crate) fn new(shared: Arc<Shared>, slot: Slot, key: String) -> Self {
+impl OwnEntry {
+    pub(crate) fn new(shared: Arc<LockClient>, slot: EntrySlot, key: String) -> Self {
         Self {
             shared,
             slot: Some(slot),
             key,
-            standing: Standing::default(),
+            state: EntryState::default(),
         }
     }
 
@@ -83,7 +83,7 @@ impl Entry {
         &self.key
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<LockClient> {
         &self.shared
     }
 
@@ -93,76 +93,79 @@ impl Entry {
 
     /// A put is about to be sent. It counts as unanswered from now on, also if this future is dropped.
     pub(crate) const fn sending(&mut self) {
-        self.standing.sending();
+        self.state.sending();
     }
 
     /// The put that was sent last was answered, with yes or no.
     pub(crate) const fn answered(&mut self) {
-        self.standing.answered();
+        self.state.answered();
     }
 
     /// The put that was sent last was answered: the entry stood already, from an earlier one.
-    pub(crate) const fn found_at(&mut self, create: i64) {
-        self.standing.answered();
-        self.standing.found(create);
+    pub(crate) const fn found_existing(&mut self, create_revision: i64) {
+        self.state.answered();
+        self.state.found(create_revision);
     }
 
-    pub(crate) const fn stands_at(&mut self, create: i64) {
-        self.standing.create = Some(create);
+    pub(crate) const fn set_created(&mut self, create_revision: i64) {
+        self.state.create_revision = Some(create_revision);
     }
 
     /// The entry that stood is gone from the store.
-    pub(crate) const fn is_gone(&mut self) {
-        self.standing.create = None;
+    pub(crate) const fn set_deleted(&mut self) {
+        self.state.create_revision = None;
     }
 
     /// Leaves the key to the foreign one that exists under it: this session has no entry of that name again.
-    pub(crate) fn set_aside(mut self) {
-        if self.standing.unanswered == 0
+    pub(crate) fn leave_to_foreign(mut self) {
+        if self.state.unanswered == 0
             && let Some(slot) = self.slot.take()
         {
-            slot.set_aside();
+            slot.leave_to_foreign();
         }
         // Else the name stays taken until every put was found, or the lease has ended.
     }
 
     /// Deletes the entry, on the caller's connection. When this fails, a clean-up goes on behind.
     pub(crate) async fn remove(&mut self) -> Result<(), StoreError> {
-        if let Some(create) = self.standing.create {
-            self.shared.wire.delete_entry(&self.key, create).await?;
+        if let Some(create_revision) = self.state.create_revision {
+            self.shared
+                .requests
+                .delete_entry(&self.key, create_revision)
+                .await?;
         }
-        self.is_gone();
+        self.set_deleted();
         Ok(())
     }
 }
 
-impl Drop for Entry {
+impl Drop for OwnEntry {
     fn drop(&mut self) {
         let Some(slot) = self.slot.take() else {
             return;
         };
-        if self.standing.is_clear() {
+        if self.state.is_clear() {
             return;
         }
-        let clean_up = CleanUp {
+        let clean_up = EntryCleanUp {
             shared: self.shared.clone(),
             slot,
             key: std::mem::take(&mut self.key),
-            standing: self.standing,
+            state: self.state,
         };
-        self.shared.guard.spawn(clean_up.run());
+        self.shared.lease_thread.spawn(clean_up.run());
     }
 }
 
 /// Removes an entry from the guard, after its owner is done with it.
-struct CleanUp {
-    shared: Arc<Shared>,
-    slot: Slot,
+struct EntryCleanUp {
+    shared: Arc<LockClient>,
+    slot: EntrySlot,
     key: String,
-    standing: Standing,
+    state: EntryState,
 }
 
-impl CleanUp {
+impl EntryCleanUp {
     /// Runs until no entry of ours exists or can appear under the key.
     async fn run(mut self) {
         let began = Instant::now();
@@ -176,19 +179,19 @@ impl CleanUp {
             if let Err(error) = self.step().await {
                 tracing::debug!(key = %self.key, %error, "cannot remove our entry yet");
             }
-            if self.standing.is_clear() {
+            if self.state.is_clear() {
                 return;
             }
-            if !is_retired && self.standing.unanswered > 0 && began.elapsed() >= RETIRE_AFTER {
+            if !is_retired && self.state.unanswered > 0 && began.elapsed() >= RETIRE_AFTER {
                 is_retired = true;
                 self.slot.unanswered();
             }
             // An entry that is known to exist keeps others waiting.
-            let pause = match self.standing.create {
+            let pause = match self.state.create_revision {
                 Some(_) => delete.next(),
                 None => look.next(),
             };
-            let closing = self.shared.guard.cancel_token().cancelled();
+            let closing = self.shared.lease_thread.cancel_token().cancelled();
             // Closing revokes the lease; one more step is for a store that refuses that.
             if timeout(pause, closing).await.is_ok() {
                 let _ = self.step().await;
@@ -208,13 +211,15 @@ impl CleanUp {
         let shared = self.shared.clone();
         while began.elapsed() < OUTAGE {
             let turn = shared.looks.acquire().await;
-            let wire = &shared.guard_wire;
+            let requests = &shared.background_requests;
             let lease = self.slot.session().lease;
             // One answer is enough: a put that arrives later ends with its lease, which nothing renews.
-            let removed = match self.standing.create {
-                Some(create) => wire.delete_entry(&self.key, create).await,
-                None => match wire.own_create(&self.key, lease).await {
-                    Ok(Some(create)) => wire.delete_entry(&self.key, create).await,
+            let removed = match self.state.create_revision {
+                Some(create_revision) => requests.delete_entry(&self.key, create_revision).await,
+                None => match requests.own_create_revision(&self.key, lease).await {
+                    Ok(Some(create_revision)) => {
+                        requests.delete_entry(&self.key, create_revision).await
+                    }
                     Ok(None) => Ok(()),
                     Err(error) => Err(error),
                 },
@@ -226,7 +231,7 @@ impl CleanUp {
                     tracing::debug!(key = %self.key, %error, "cannot remove the entry of an ended session yet");
                 }
             }
-            let closing = shared.guard.cancel_token().cancelled();
+            let closing = shared.lease_thread.cancel_token().cancelled();
             if timeout(pause.next(), closing).await.is_ok() {
                 return;
             }
@@ -235,17 +240,17 @@ impl CleanUp {
 
     /// Deletes an entry that is known to exist, or else looks for one that may have appeared.
     async fn step(&mut self) -> Result<(), StoreError> {
-        let wire = &self.shared.guard_wire;
-        if self.standing.create.is_none() && self.standing.unanswered > 0 {
+        let requests = &self.shared.background_requests;
+        if self.state.create_revision.is_none() && self.state.unanswered > 0 {
             let _turn = self.shared.looks.acquire().await;
             let lease = self.slot.session().lease;
-            if let Some(create) = wire.own_create(&self.key, lease).await? {
-                self.standing.found(create);
+            if let Some(create_revision) = requests.own_create_revision(&self.key, lease).await? {
+                self.state.found(create_revision);
             }
         }
-        if let Some(create) = self.standing.create {
-            wire.delete_entry(&self.key, create).await?;
-            self.standing.create = None;
+        if let Some(create_revision) = self.state.create_revision {
+            requests.delete_entry(&self.key, create_revision).await?;
+            self.state.create_revision = None;
         }
         Ok(())
     }
@@ -258,38 +263,38 @@ mod tests {
     /// The order of events is that of a put delayed beyond its lock's release.
     #[test]
     fn unanswered_put_outlives_success_and_release() {
-        let mut standing = Standing::default();
-        standing.sending(); // never answered
-        standing.sending();
-        standing.answered();
-        standing.create = Some(7);
-        standing.create = None; // given back
-        assert!(!standing.is_clear(), "the first put may still arrive");
-        standing.found(9);
-        standing.create = None;
-        assert!(standing.is_clear());
+        let mut state = EntryState::default();
+        state.sending(); // never answered
+        state.sending();
+        state.answered();
+        state.create_revision = Some(7);
+        state.create_revision = None; // given back
+        assert!(!state.is_clear(), "the first put may still arrive");
+        state.found(9);
+        state.create_revision = None;
+        assert!(state.is_clear());
     }
 
     /// Promise P5. Fails on the mutant "a put without an answer is forgotten", see scripts/mutants.
     #[test]
     fn unanswered_put_outlives_a_refusal() {
-        let mut standing = Standing::default();
-        standing.sending();
-        standing.sending();
-        standing.answered(); // refused
-        assert_eq!(standing.unanswered, 1);
-        assert!(!standing.is_clear());
+        let mut state = EntryState::default();
+        state.sending();
+        state.sending();
+        state.answered(); // refused
+        assert_eq!(state.unanswered, 1);
+        assert!(!state.is_clear());
     }
 
     #[test]
     fn put_whose_entry_was_found_is_accounted_for() {
-        let mut standing = Standing::default();
-        standing.sending();
-        standing.sending();
-        standing.answered();
-        standing.found(7);
-        assert_eq!(standing.unanswered, 0);
-        standing.create = None;
-        assert!(standing.is_clear());
+        let mut state = EntryState::default();
+        state.sending();
+        state.sending();
+        state.answered();
+        state.found(7);
+        assert_eq!(state.unanswered, 0);
+        state.create_revision = None;
+        assert!(state.is_clear());
     }
 }

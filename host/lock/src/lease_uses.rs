@@ -9,15 +9,15 @@ use crate::clock::BootTime;
 
 /// The names in use under one lease.
 #[derive(Debug)]
-pub(crate) struct Uses {
-    names: HashMap<String, Use>,
+pub(crate) struct LeaseUses {
+    names: HashMap<String, NameUse>,
     /// No further entry is put under this lease.
     retired: bool,
     idle_since: BootTime,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
+enum NameUse {
     /// An entry, or an acquisition that may have one.
     Entry,
     /// A put without an answer may still make an entry; the name stays taken until the lease has ended.
@@ -26,7 +26,7 @@ enum Use {
     SetAside,
 }
 
-impl Uses {
+impl LeaseUses {
     pub(crate) fn new(now: BootTime) -> Self {
         Self {
             names: HashMap::new(),
@@ -40,7 +40,7 @@ impl Uses {
         if self.retired || self.names.contains_key(name) {
             return false;
         }
-        self.names.insert(name.to_owned(), Use::Entry);
+        self.names.insert(name.to_owned(), NameUse::Entry);
         true
     }
 
@@ -52,7 +52,7 @@ impl Uses {
 
     /// A put of `name` may still arrive. Only the end of the lease rules that out, so the lease is retired.
     pub(crate) fn unanswered(&mut self, name: &str, now: BootTime) {
-        self.names.insert(name.to_owned(), Use::Unanswered);
+        self.names.insert(name.to_owned(), NameUse::Unanswered);
         self.retired = true;
         self.idle_since = now;
     }
@@ -60,13 +60,13 @@ impl Uses {
     /// A foreign key exists where the entry of `name` would be. A lease without any entry is retired then:
     /// it may have been opened for this one.
     pub(crate) fn set_aside(&mut self, name: &str, now: BootTime) {
-        self.names.insert(name.to_owned(), Use::SetAside);
+        self.names.insert(name.to_owned(), NameUse::SetAside);
         self.retired |= !self.has_entries();
         self.idle_since = now;
     }
 
     fn has_entries(&self) -> bool {
-        self.names.values().any(|used| *used == Use::Entry)
+        self.names.values().any(|used| *used == NameUse::Entry)
     }
 
     /// True if the lease has served: it takes no more entries, and has none.
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn name_is_taken_once_until_freed() {
-        let mut uses = Uses::new(at(0));
+        let mut uses = LeaseUses::new(at(0));
         assert!(uses.take("a") && uses.take("b"));
         assert!(!uses.take("a"));
         uses.free("a", at(1));
@@ -104,7 +104,7 @@ mod tests {
     /// Fails when an unanswered put frees its name: a new entry would share the key with the late one.
     #[test]
     fn unanswered_put_retires_the_lease_and_keeps_its_name() {
-        let mut uses = Uses::new(at(0));
+        let mut uses = LeaseUses::new(at(0));
         assert!(uses.take("a") && uses.take("b"));
         uses.unanswered("a", at(1));
         assert!(!uses.take("a"), "the late put would make this entry");
@@ -116,12 +116,12 @@ mod tests {
 
     #[test]
     fn lease_with_only_a_key_set_aside_is_spent() {
-        let mut uses = Uses::new(at(0));
+        let mut uses = LeaseUses::new(at(0));
         uses.take("a");
         uses.set_aside("a", at(1));
         assert!(uses.is_spent());
 
-        let mut uses = Uses::new(at(0));
+        let mut uses = LeaseUses::new(at(0));
         assert!(uses.take("a") && uses.take("b"));
         uses.set_aside("a", at(1));
         assert!(!uses.is_spent() && !uses.take("a") && uses.take("c"));
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn idle_lease_retires_and_a_used_one_stays() {
-        let mut uses = Uses::new(at(0));
+        let mut uses = LeaseUses::new(at(0));
         uses.take("a");
         uses.retire_if_idle(at(600), LONG);
         assert!(!uses.is_spent(), "it has an entry");

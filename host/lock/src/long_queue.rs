@@ -10,16 +10,20 @@
 //!
 //! After the predecessor chain of Go's `concurrency.Mutex`, with two differences: being first is proved by
 //! reading both ends of the gap at one revision, and the watch has no start revision, because the store
-//! serves one that has late (see `hub`). What happened before it opened is found by a reading.
+//! serves one that has late (see `watch_mux`). What happened before it opened is found by a reading.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::hub::{Hub, Range, Subscription, WatchEvent, WatchItem, What};
-use crate::room::Room;
-use crate::wire::{Line, Wire};
+use crate::local_queue::LocalQueue;
+use crate::queue_keys::QueueKey;
+use crate::requests::StoreRequests;
+use crate::watch_mux::WatchMux;
+use crate::watch_mux::subscription::{
+    WatchEvent, WatchEventKind, WatchItem, WatchRange, WatchSubscription,
+};
 
 /// Pause before a failed reading is tried again. Our session bounds how long that goes on.
 const READ_AGAIN: Duration = Duration::from_millis(200);
@@ -31,91 +35,91 @@ const READ_ANYWAY: Duration = Duration::from_secs(3);
 const HELD_FOR: Duration = Duration::from_millis(5);
 
 /// Stands for entries ahead that have not been read yet.
-pub(crate) fn unread() -> Line {
-    Line {
+pub(crate) fn unread() -> QueueKey {
+    QueueKey {
         key: String::new(),
-        create: 0,
+        create_revision: 0,
     }
 }
 
 /// Follows one far entry until it is gone or its claim is. Runs on the guard.
-pub(crate) struct Follower {
-    pub(crate) room: Arc<Room>,
+pub(crate) struct QueueFollower {
+    pub(crate) queue: Arc<LocalQueue>,
     pub(crate) claim: u64,
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) wire: Wire,
+    pub(crate) mux: Arc<WatchMux>,
+    pub(crate) requests: StoreRequests,
     pub(crate) key: String,
-    pub(crate) create: i64,
+    pub(crate) create_revision: i64,
 }
 
 /// One entry that is watched.
-struct Eye {
-    entry: Line,
-    watch: Subscription,
+struct KeyWatch {
+    entry: QueueKey,
+    watch: WatchSubscription,
 }
 
-impl Follower {
+impl QueueFollower {
     /// Follows the entry, first of all behind `predecessor`.
-    pub(crate) async fn run(self, predecessor: Line) {
+    pub(crate) async fn run(self, predecessor: QueueKey) {
         tokio::select! {
             biased;
-            () = self.room.forgotten(self.claim) => {}
+            () = self.queue.claim_dropped(self.claim) => {}
             _ = self.follow(predecessor) => {}
         }
     }
 
     /// Ends when our entry has gone; `None` when the hub has closed.
-    async fn follow(&self, predecessor: Line) -> Option<()> {
-        let mut eye = self.open(predecessor).await?;
+    async fn follow(&self, predecessor: QueueKey) -> Option<()> {
+        let mut key_watch = self.open(predecessor).await?;
         loop {
-            self.watch(&mut eye).await;
-            let (revision, stands, ahead) = self.read().await;
-            self.room.read_far(self.claim, revision, stands, &ahead);
-            if !stands {
+            self.watch(&mut key_watch).await;
+            let (revision, exists, ahead) = self.read().await;
+            self.queue.read_far(self.claim, revision, exists, &ahead);
+            if !exists {
                 return Some(());
             }
             let next = ahead.into_iter().next_back();
             let holding = next.is_none();
-            let next = next.unwrap_or_else(|| Line {
+            let next = next.unwrap_or_else(|| QueueKey {
                 key: self.key.clone(),
-                create: self.create,
+                create_revision: self.create_revision,
             });
-            if next != eye.entry || eye.watch.is_over() {
+            if next != key_watch.entry || key_watch.watch.is_over() {
                 if holding {
                     sleep(HELD_FOR).await;
                 }
-                eye = self.open(next).await?;
+                key_watch = self.open(next).await?;
             }
         }
     }
 
-    async fn open(&self, entry: Line) -> Option<Eye> {
-        let range = Range {
+    async fn open(&self, entry: QueueKey) -> Option<KeyWatch> {
+        let range = WatchRange {
             key: entry.key.clone(),
             prefix: false,
             puts: false,
         };
-        let watch = self.hub.subscribe(range).await?;
-        Some(Eye { entry, watch })
+        let watch = self.mux.subscribe(range).await?;
+        Some(KeyWatch { entry, watch })
     }
 
     /// Returns when the entry has gone, or may have, or it is time to read anyway.
-    async fn watch(&self, eye: &mut Eye) {
+    async fn watch(&self, key_watch: &mut KeyWatch) {
         let anyway = sleep(READ_ANYWAY.mul_f64(1.0 + fastrand::f64()));
         tokio::pin!(anyway);
         loop {
             tokio::select! {
                 biased;
-                item = eye.watch.next() => match item {
+                item = key_watch.watch.next() => match item {
                     Some(WatchItem::Open { .. }) => {
-                        let Line { key, create } = &eye.entry;
-                        if !self.wire.stands(key, *create).await.unwrap_or(false) {
+                        let QueueKey { key, create_revision } = &key_watch.entry;
+                        if !self.requests.entry_exists(key, *create_revision).await.unwrap_or(false) {
                             return;
                         }
                     }
                     Some(WatchItem::Events { events, .. }) => {
                         let gone = |event: &WatchEvent| {
-                            matches!(event.what, What::Delete) && event.revision > eye.entry.create
+                            matches!(event.kind, WatchEventKind::Delete) && event.revision > key_watch.entry.create_revision
                         };
                         if events.iter().any(gone) {
                             return;
@@ -131,11 +135,11 @@ impl Follower {
     }
 
     /// Reads, at one revision, whether our entry stands and who is ahead.
-    async fn read(&self) -> (i64, bool, Vec<Line>) {
+    async fn read(&self) -> (i64, bool, Vec<QueueKey>) {
         loop {
             match self
-                .wire
-                .ahead(&self.room.prefix, &self.key, self.create)
+                .requests
+                .ahead(&self.queue.prefix, &self.key, self.create_revision)
                 .await
             {
                 Ok(read) => return read,

@@ -5,7 +5,7 @@
 //! - It fails: the store does not answer us, and the stream is given up.
 //! - It comes back, and the stream has answered such questions before: the stream is dead.
 //! - It comes back, and the stream has never answered: a proxy that knows no progress. The stream goes on, and
-//!   readings confirm once per TTL what it delivers; see the `verify` module.
+//!   readings confirm once per TTL what it delivers; see the `queue_verifier` module.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use etcd_client::{WatchRequestSender, WatchResponse};
 use futures_util::future::BoxFuture;
 
 use crate::error::StoreError;
-use crate::hub::{Broken, push};
-use crate::wire::Wire;
+use crate::requests::StoreRequests;
+use crate::watch_mux::stream::{BrokenStream, push};
 
 /// Ticks of silence before progress is asked for.
 const QUIET: u32 = 1;
@@ -25,14 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long one stream has been silent.
 #[derive(Default)]
-pub(crate) struct Silence {
+pub(crate) struct StreamSilence {
     ticks: u32,
     /// True if this stream has answered a question for its progress.
     answers: bool,
     read: Option<BoxFuture<'static, Result<(), StoreError>>>,
 }
 
-impl Silence {
+impl StreamSilence {
     /// Takes in a message.
     pub(crate) fn message(&mut self, response: &WatchResponse) {
         self.ticks = 0;
@@ -44,13 +44,13 @@ impl Silence {
     pub(crate) async fn tick(
         &mut self,
         sender: &mut WatchRequestSender,
-        wire: &Wire,
-    ) -> Result<(), Broken> {
+        requests: &StoreRequests,
+    ) -> Result<(), BrokenStream> {
         self.ticks = self.ticks.saturating_add(1);
         if self.ticks >= SILENT && self.read.is_none() {
-            let (wire, key) = (wire.clone(), wire.probe_key().to_owned());
+            let (requests, key) = (requests.clone(), requests.probe_key().to_owned());
             self.read = Some(Box::pin(async move {
-                match wire.read_patiently(key, PATIENCE).await {
+                match requests.read_patiently(key, PATIENCE).await {
                     // A store that refuses has answered.
                     Ok(_) | Err(StoreError::Refused { .. }) => Ok(()),
                     Err(error) => Err(error),
@@ -73,13 +73,15 @@ impl Silence {
     }
 
     /// Takes in the answer to the read.
-    pub(crate) fn was_read(&mut self, read: Result<(), StoreError>) -> Result<(), Broken> {
+    pub(crate) fn was_read(&mut self, read: Result<(), StoreError>) -> Result<(), BrokenStream> {
         self.read = None;
         match read {
-            Err(error) => Err(Broken(format!("the watch stream is silent, and {error}"))),
+            Err(error) => Err(BrokenStream(format!(
+                "the watch stream is silent, and {error}"
+            ))),
             Ok(()) if self.answers => {
                 let silent = self.ticks;
-                Err(Broken(format!(
+                Err(BrokenStream(format!(
                     "the watch stream was silent for {silent} s"
                 )))
             }
@@ -97,9 +99,9 @@ mod tests {
 
     #[test]
     fn a_stream_that_never_answers_goes_on_while_the_store_can_be_read() {
-        let mut silence = Silence {
+        let mut silence = StreamSilence {
             ticks: SILENT,
-            ..Silence::default()
+            ..StreamSilence::default()
         };
         assert!(silence.was_read(Ok(())).is_ok());
         assert_eq!(silence.ticks, 0);
@@ -107,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_has_answered_before_is_dead_when_only_reads_come_back() {
-        let mut silence = Silence {
+        let mut silence = StreamSilence {
             ticks: SILENT,
             answers: true,
             read: None,
@@ -117,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_given_up_when_the_store_cannot_be_read() {
-        let mut silence = Silence::default();
+        let mut silence = StreamSilence::default();
         let silent = StoreError::timed_out(PATIENCE);
         assert!(silence.was_read(Err(silent)).is_err());
     }

@@ -2,27 +2,27 @@
 //!
 //! A watch of a prefix without the right is cancelled again and again, so a feed asks before it opens one.
 
-use crate::error::{Refusal, StoreError};
+use crate::error::{RefusalKind, StoreError};
 use crate::kv::Kv;
 
 /// A prefix of a feed, and the narrower ones to follow where the whole may not be read.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct WantedPrefix {
     pub(crate) prefix: String,
     pub(crate) parts: Vec<String>,
 }
 
 /// Prefixes by the user's rights.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rights {
+pub(crate) struct ReadRights {
     pub(crate) permitted: Vec<String>,
     pub(crate) denied: Vec<String>,
 }
 
 /// Sorts prefixes by whether the store lets this user read them.
-pub(crate) async fn rights(kv: &Kv, wanted: &[Wanted]) -> Result<Rights, StoreError> {
-    let mut rights = Rights::default();
-    for Wanted { prefix, parts } in wanted {
+pub(crate) async fn rights(kv: &Kv, wanted: &[WantedPrefix]) -> Result<ReadRights, StoreError> {
+    let mut rights = ReadRights::default();
+    for WantedPrefix { prefix, parts } in wanted {
         if may_read(kv, prefix).await? {
             rights.permitted.push(prefix.clone());
             continue;
@@ -48,7 +48,7 @@ async fn may_read(kv: &Kv, prefix: &str) -> Result<bool, StoreError> {
     match kv.first_key(prefix).await {
         Ok(_) => Ok(true),
         Err(StoreError::Refused {
-            kind: Refusal::Denied,
+            kind: RefusalKind::Denied,
             ..
         }) => Ok(false),
         Err(error) => Err(error),

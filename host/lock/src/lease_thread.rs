@@ -21,16 +21,16 @@ use tokio_util::task::TaskTracker;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The thread, as long as somebody has a guard on it.
-static SHARED: Mutex<Weak<Thread>> = Mutex::new(Weak::new());
+static SHARED: Mutex<Weak<SharedThread>> = Mutex::new(Weak::new());
 
 #[derive(Debug)]
-struct Thread {
+struct SharedThread {
     handle: Handle,
     finish: CancellationToken,
     joined: Option<JoinHandle<()>>,
 }
 
-impl Thread {
+impl SharedThread {
     fn shared() -> io::Result<Arc<Self>> {
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = shared.upgrade() {
@@ -64,7 +64,7 @@ impl Thread {
     }
 }
 
-impl Drop for Thread {
+impl Drop for SharedThread {
     /// Nobody waits here, least of all when it is the thread itself that drops it.
     fn drop(&mut self) {
         self.finish.cancel();
@@ -73,8 +73,8 @@ impl Drop for Thread {
 
 /// One client's share of the thread, and everything of the client that runs there.
 #[derive(Debug)]
-pub(crate) struct Guard {
-    thread: Mutex<Option<Arc<Thread>>>,
+pub(crate) struct LeaseThread {
+    thread: Mutex<Option<Arc<SharedThread>>>,
     handle: Handle,
     tasks: TaskTracker,
     cancel: CancellationToken,
@@ -82,9 +82,9 @@ pub(crate) struct Guard {
     abort: CancellationToken,
 }
 
-impl Guard {
+impl LeaseThread {
     pub(crate) fn start() -> io::Result<Self> {
-        let thread = Thread::shared()?;
+        let thread = SharedThread::shared()?;
         Ok(Self {
             handle: thread.handle.clone(),
             thread: Mutex::new(Some(thread)),
@@ -119,11 +119,11 @@ impl Guard {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         self.spawn(async move {
-            let _ = tell.send(work.await);
+            let _ = sender.send(work.await);
         });
-        told.await.ok()
+        receiver.await.ok()
     }
 
     /// Ends every task, lets clean-ups finish, and joins the thread if this was the last client.
@@ -146,7 +146,7 @@ impl Guard {
     }
 }
 
-impl Drop for Guard {
+impl Drop for LeaseThread {
     fn drop(&mut self) {
         self.cancel.cancel();
         self.abort.cancel();

@@ -11,7 +11,7 @@ const FIRST: i64 = 1 << 32;
 
 /// Where ids on this stream come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
+enum IdSource {
     Unknown,
     Client,
     Server,
@@ -19,7 +19,7 @@ enum Source {
 
 /// A watch that is to be created now, under the id to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Create {
+pub(crate) struct WatchCreation {
     pub(crate) watch: u64,
     pub(crate) id: i64,
 }
@@ -28,10 +28,10 @@ pub(crate) struct Create {
 #[derive(Debug)]
 pub(crate) struct WatchIds {
     next: i64,
-    source: Source,
+    source: IdSource,
     by_id: HashMap<i64, u64>,
     /// The watch whose creation is under way while creations go one by one.
-    creating: Option<Create>,
+    creating: Option<WatchCreation>,
     waiting: VecDeque<u64>,
 }
 
@@ -39,7 +39,7 @@ impl WatchIds {
     pub(crate) fn new() -> Self {
         Self {
             next: FIRST,
-            source: Source::Unknown,
+            source: IdSource::Unknown,
             by_id: HashMap::new(),
             creating: None,
             waiting: VecDeque::new(),
@@ -48,46 +48,46 @@ impl WatchIds {
 
     /// A new stream begins: nothing on it has an id yet.
     pub(crate) fn reopened(&mut self) {
-        self.source = Source::Unknown;
+        self.source = IdSource::Unknown;
         self.by_id.clear();
         self.creating = None;
         self.waiting.clear();
     }
 
     /// Asks for a watch. `None` when its turn comes later.
-    pub(crate) fn create(&mut self, watch: u64) -> Option<Create> {
-        if self.source != Source::Client && self.creating.is_some() {
+    pub(crate) fn create(&mut self, watch: u64) -> Option<WatchCreation> {
+        if self.source != IdSource::Client && self.creating.is_some() {
             self.waiting.push_back(watch);
             return None;
         }
         Some(self.begin(watch))
     }
 
-    fn begin(&mut self, watch: u64) -> Create {
-        let create = Create {
+    fn begin(&mut self, watch: u64) -> WatchCreation {
+        let create = WatchCreation {
             watch,
             id: self.next,
         };
         self.next += 1;
         self.by_id.insert(create.id, watch);
-        if self.source != Source::Client {
+        if self.source != IdSource::Client {
             self.creating = Some(create);
         }
         create
     }
 
     /// The server has created a watch under `id`. Returns the watch, and what is to be created next.
-    pub(crate) fn created(&mut self, id: i64) -> (Option<u64>, Vec<Create>) {
+    pub(crate) fn created(&mut self, id: i64) -> (Option<u64>, Vec<WatchCreation>) {
         let Some(asked) = self.creating.take() else {
             return (self.watch(id), Vec::new());
         };
         if asked.id == id {
-            self.source = Source::Client;
+            self.source = IdSource::Client;
             let waiting = std::mem::take(&mut self.waiting);
             let creates = waiting.into_iter().map(|watch| self.begin(watch));
             return (Some(asked.watch), creates.collect());
         }
-        self.source = Source::Server;
+        self.source = IdSource::Server;
         self.by_id.remove(&asked.id);
         self.by_id.insert(id, asked.watch);
         let next = self.waiting.pop_front().map(|watch| self.begin(watch));
