@@ -11,6 +11,7 @@
 
 mod runtime;
 mod store;
+mod wasi;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -21,6 +22,7 @@ use leasehold_records::{
 };
 
 pub use store::{store_log, store_requests};
+pub use wasi::wasi;
 
 /// A configuration with a folder of plugins and a job of its own.
 const BASE: &str = r#"[host]
@@ -55,6 +57,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("names", names),
     ("store_log", store_log),
     ("store_requests", store_requests),
+    ("wasi", wasi),
 ];
 
 /// A plugin's bytes: the look, its form, and the manifest.

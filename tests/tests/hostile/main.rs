@@ -25,6 +25,7 @@ mod storage;
 mod store_clients;
 mod swapped;
 mod unread;
+mod wasi_calls;
 
 use std::time::Duration;
 
