@@ -1,15 +1,15 @@
 //! Dashboards beside a ledger: of a user who may read little, and on a terminal that cannot be drawn on.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use leasehold_tests::binaries;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::process::Process;
+use leasehold_tests::tail::Tail;
 use leasehold_tests::terminal::Terminal;
 use rustix::process::Signal;
 use serde_json::Value;
@@ -40,7 +40,7 @@ fn narrow() -> Result<Etcd> {
 }
 
 /// Arguments that log [`USER`] in, whose password is in a file of `dir`.
-fn login(etcd: &Etcd, dir: &std::path::Path) -> Result<Vec<String>> {
+fn login(etcd: &Etcd, dir: &Path) -> Result<Vec<String>> {
     let file: PathBuf = dir.join("password");
     fs::write(&file, PASSWORD)?;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
@@ -92,16 +92,12 @@ fn stream_of_a_narrow_user_goes_on_with_what_may_be_read() -> Result<()> {
         .stderr(fs::File::create(&stderr)?);
     let mut stream = Process::spawn("leasehold top --stream", &mut command)?;
     let stdout = stream.take_stdout().context("no standard output")?;
-    let mut lines = BufReader::new(stdout).lines();
-    let mut next = |event: &str| -> Result<Value> {
-        loop {
-            let line = lines.next().context("the stream ended")??;
-            ensure!(!line.contains("ledger"), "{line}");
-            let line: Value = serde_json::from_str(&line)?;
-            if line["event"] == event {
-                return Ok(line);
-            }
-        }
+    let lines = Tail::read(stdout, str::to_owned)?;
+    let next = |event: &str| -> Result<Value> {
+        let read = |line: &String| serde_json::from_str::<Value>(line).unwrap_or_default();
+        let found = lines.wait_from(0, SLACK, |line| read(line)["event"] == event);
+        let found = found.map_err(|why| anyhow!("no {event} ({why:?}) in {:?}", lines.all()))?;
+        Ok(read(&found))
     };
     next("live")?;
     let ctl = beside.etcd.ctl()?.spawn(&["lock", "app/locks/held"])?;
@@ -113,6 +109,9 @@ fn stream_of_a_narrow_user_goes_on_with_what_may_be_read() -> Result<()> {
         warned == "warning: not permitted to read /leasehold/: it is left out\n",
         "{warned:?}"
     );
+    let lines = lines.all();
+    let shown = lines.iter().find(|line| line.contains("ledger"));
+    ensure!(shown.is_none(), "{shown:?}");
     stream.signal(Signal::TERM)?;
     stream.wait_exit(SLACK)?;
     beside.untouched().map(drop)
