@@ -3,16 +3,21 @@
 //! `scripts/bench` runs this on a release build of the host, over its own event log. Nothing here asserts: the margin
 //! that these numbers must fit is `stop_margin`, 250 ms by default.
 
+mod components;
+mod sink;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use leasehold_lock::{ConnectOptions, Locks};
 use leasehold_tests::etcd::{Etcd, Version};
-use leasehold_tests::guests;
+use leasehold_tests::guests::{self, Job};
 use leasehold_tests::host::HostProcess;
 use toml::{Table, Value};
+
+use sink::Sink;
 
 /// A run that takes this long to end is a fault of the machine or of ours.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -21,12 +26,22 @@ const LOSSES: usize = 20;
 /// For the guest to be in the middle of its calls.
 const UNDER_WAY: Duration = Duration::from_millis(30);
 
-/// A kind of call: its name, what it imports, and the body of the loop that repeats it.
+/// A kind of call: its name, the plugin that repeats it, and its secret.
 struct Kind {
     name: &'static str,
-    import: &'static str,
-    body: &'static str,
+    plugin: Plugin,
     secret_lines: usize,
+}
+
+/// A plugin that repeats one call for ever.
+enum Plugin {
+    /// A command with this import and this body of its loop.
+    Command {
+        import: &'static str,
+        body: &'static str,
+    },
+    /// A component, made for this server of requests.
+    Component(fn(&str) -> Result<Vec<u8>>),
 }
 
 const WRITE: &str = r#"(import "wasi_snapshot_preview1" "fd_write" (func $call (param i32 i32 i32 i32) (result i32)))"#;
@@ -40,8 +55,10 @@ const LETTERS: &str = "(memory.fill (i32.const 65536) (i32.const 108) (i32.const
 const fn write(name: &'static str, body: &'static str, secret_lines: usize) -> Kind {
     Kind {
         name,
-        import: WRITE,
-        body,
+        plugin: Plugin::Command {
+            import: WRITE,
+            body,
+        },
         secret_lines,
     }
 }
@@ -49,8 +66,15 @@ const fn write(name: &'static str, body: &'static str, secret_lines: usize) -> K
 const fn plain(name: &'static str, import: &'static str, body: &'static str) -> Kind {
     Kind {
         name,
-        import,
-        body,
+        plugin: Plugin::Command { import, body },
+        secret_lines: 0,
+    }
+}
+
+const fn component(name: &'static str, plugin: fn(&str) -> Result<Vec<u8>>) -> Kind {
+    Kind {
+        name,
+        plugin: Plugin::Component(plugin),
         secret_lines: 0,
     }
 }
@@ -95,6 +119,29 @@ const KINDS: &[Kind] = &[
         "",
         "(table.fill (i32.const 0) (ref.null func) (i32.const 20000))",
     ),
+    component("fenced-kv.put of 1 MiB", components::put),
+    component("fenced-kv.get of 1 MiB", components::get),
+    component("fenced-kv.list-prefix of 3 MiB", components::list),
+    component("a request's body, 64 KiB a write", components::upload),
+    component("an answer's body, reads of 4 MiB", components::download),
+    component("20 MiB of UTF-8 to UTF-16", |_| {
+        components::text(20, "utf8", "utf16", 65)
+    }),
+    component("24 MiB of UTF-16 to UTF-8", |_| {
+        components::text(24, "utf16", "utf8", 78)
+    }),
+    component("30 MiB of UTF-8 to UTF-8", |_| {
+        components::text(30, "utf8", "utf8", 65)
+    }),
+    component("30 MiB of UTF-16 to UTF-16", |_| {
+        components::text(30, "utf16", "utf16", 78)
+    }),
+    component("20 MiB of UTF-8 to Latin-1, then UTF-16", |_| {
+        components::text(20, "utf8", "latin1+utf16", 65)
+    }),
+    component("30 MiB of UTF-16 to Latin-1 or UTF-16", |_| {
+        components::text(30, "utf16", "latin1+utf16", 78)
+    }),
 ];
 
 fn main() -> Result<()> {
@@ -103,9 +150,17 @@ fn main() -> Result<()> {
         .build()?;
     let etcd = Etcd::start(Version::V3_5)?;
     let dir = tempfile::tempdir()?;
+    let sink = Sink::start()?;
+    // Names after `--bench` choose kinds by a part of their name.
+    let chosen: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| arg != "--bench")
+        .collect();
     println!("loss known to guest gone, {LOSSES} losses of each kind; the margin is 250 ms");
-    for kind in KINDS {
-        let mut late = lost_in(&runtime, &etcd, dir.path(), kind)?;
+    let is_chosen =
+        |kind: &&Kind| chosen.is_empty() || chosen.iter().any(|part| kind.name.contains(part));
+    for kind in KINDS.iter().filter(is_chosen) {
+        let mut late = lost_in(&runtime, &etcd, dir.path(), kind, &sink)?;
         late.sort_unstable();
         println!(
             "  {:42} p50 {:.1?}, max {:.1?}",
@@ -123,14 +178,10 @@ fn lost_in(
     etcd: &Etcd,
     dir: &Path,
     kind: &Kind,
+    sink: &Sink,
 ) -> Result<Vec<Duration>> {
     let (plugin, secret) = (dir.join("calls.wasm"), dir.join("secret"));
-    let wat = format!(
-        r#"(module {} (memory (export "memory") 513) (table 20000 funcref)
-            (func (export "_start") (loop {} (br 0))))"#,
-        kind.import, kind.body
-    );
-    std::fs::write(&plugin, wat::parse_str(wat)?)?;
+    std::fs::write(&plugin, assemble(&kind.plugin, &sink.authority())?)?;
     let lines: Vec<String> = (0..kind.secret_lines.max(1))
         .map(|n| format!("{n:04x}-key"))
         .collect();
@@ -140,6 +191,7 @@ fn lost_in(
     let key = Table::from_iter([("file".to_owned(), file)]);
     let config = guests::config_for("bench", etcd).job("calls", |job| {
         let job = job.plugin(&plugin).restart("10ms", "10ms");
+        let job = grants(job, sink);
         if kind.secret_lines == 0 {
             return job;
         }
@@ -161,10 +213,32 @@ fn lost_in(
         runtime.block_on(locks.kv().delete(entry))?;
         let lost = host.wait_after(mark, PATIENCE, |event| event.is("lock-lost"))?;
         let ended = host.wait_after(mark, PATIENCE, |event| event.is("run-ended"))?;
+        ensure!(ended.outcome() == Some("lost"), "{}: {ended}", kind.name);
         let from = lost.boot_ns().context("lock-lost without a moment")?;
         let to = ended.stopped_ns().context("run-ended without a moment")?;
         late.push(Duration::from_nanos(to.saturating_sub(from)));
     }
     runtime.block_on(locks.close());
     Ok(late)
+}
+
+fn assemble(plugin: &Plugin, authority: &str) -> Result<Vec<u8>> {
+    match plugin {
+        Plugin::Command { import, body } => Ok(wat::parse_str(format!(
+            r#"(module {import} (memory (export "memory") 513) (table 20000 funcref)
+            (func (export "_start") (loop {body} (br 0))))"#
+        ))?),
+        Plugin::Component(plugin) => plugin(authority),
+    }
+}
+
+/// Grants keys and requests, with the largest limits that admit the calls.
+fn grants(job: Job, sink: &Sink) -> Job {
+    let list = |text: &str| Value::Array(vec![text.into()]);
+    let allow = Table::from_iter([
+        ("kv".to_owned(), list("calls/")),
+        ("http".to_owned(), list(&sink.origin())),
+    ]);
+    let job = job.key("allow", allow);
+    job.limit("kv_value", "1MiB").limit("http_body", "1GiB")
 }
