@@ -1,4 +1,4 @@
-//! How far two clocks may run apart, as an exact fraction.
+//! Largest rate error between two clocks, as an exact fraction.
 //!
 //! Deadlines are computed from it, so there is no floating point here.
 
@@ -29,7 +29,7 @@ impl Drift {
         self.ppm
     }
 
-    /// The most by which `span` may be wrong, rounded up to a nanosecond.
+    /// Largest error of `span`, rounded up to a nanosecond.
     pub fn of(self, span: Duration) -> Duration {
         let nanos = (span.as_nanos() * u128::from(self.ppm)).div_ceil(MILLION.into());
         u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos)
