@@ -9,11 +9,11 @@ use crate::config::shown_path;
 /// Error opening a file.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// Opening or looking failed.
+    /// Opening or inspecting it failed.
     Unreadable(io::Error),
     /// It is a directory.
     Directory,
-    /// It is no directory, and should be one.
+    /// It is not a directory, and should be one.
     NotADirectory,
     /// It is a FIFO, a socket or a device.
     Special,
@@ -35,7 +35,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Step {
     /// Its path.
     pub(crate) path: PathBuf,
-    /// True for the last one, which was asked for.
+    /// True for the last one, the path that was requested.
     pub(crate) is_last: bool,
 }
 
@@ -44,17 +44,17 @@ pub(crate) struct Step {
 pub(crate) enum Writers {
     /// Every user, by this mode.
     Everybody(u32),
-    /// A group that is neither ours nor root's, by this mode.
+    /// A group that is neither this process's nor root's, by this mode.
     Group(u32, u32),
 }
 
 impl Refusal {
-    /// True when nothing is there.
+    /// True if nothing exists at the path.
     pub(crate) fn is_absence(&self) -> bool {
         matches!(self, Self::Unreadable(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// The fault, after "the file", and the remedy.
+    /// Returns the fault, to follow "the file", and the remedy.
     pub(crate) fn explain(&self) -> (String, Cow<'static, str>) {
         match self {
             Self::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => (
@@ -70,7 +70,7 @@ impl Refusal {
                 "correct the path, or what it leads to".into(),
             ),
             Self::Directory => ("is a directory".into(), "name a file in it".into()),
-            Self::NotADirectory => ("is no folder".into(), "name a folder".into()),
+            Self::NotADirectory => ("is not a folder".into(), "name a folder".into()),
             Self::Special => (
                 "is not a regular file".into(),
                 "FIFOs, sockets and devices cannot be used; name a regular file".into(),
