@@ -1,15 +1,18 @@
-//! Open descriptors of this process: how many it may have, and how many of them its guests get.
+//! Open descriptors of this process: the limit, and the guests' share of it.
 //!
-//! Many systems give a process 1,024 and let it ask for far more. Guests that open files must not keep the host from
-//! its store, its log and its files, so a part is out of their reach. This file must never lower a limit.
+//! Many systems give a process 1,024 and let it raise the limit far beyond. Guests that open files
+//! must not keep the host from its store, its log and its files, so a part is reserved for the
+//! host. A limit is never lowered here.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The most that is asked for: programs that this one starts may look at each descriptor that they could have.
+/// Largest limit that is requested: programs started by this one may iterate over every possible
+/// descriptor.
 const WANTED: u64 = 65_536;
-/// The host's own part, at most: sockets of 32 guests with 16 requests each, its store, logs and files.
+/// Largest part for the host: sockets of 32 guests with 16 requests each, its store, logs and
+/// files.
 const RESERVED: usize = 1_024;
 
 /// Raises the limit as far as this process may.
@@ -38,7 +41,7 @@ pub(crate) struct Descriptors {
 }
 
 impl Descriptors {
-    /// What the process's limit leaves beside the host's own part.
+    /// Descriptors that the process's limit leaves beside the host's part.
     pub(crate) fn of_process() -> Self {
         let all = getrlimit(Resource::Nofile).current.unwrap_or(WANTED);
         let all = usize::try_from(all).unwrap_or(usize::MAX);
@@ -52,7 +55,7 @@ impl Descriptors {
         }
     }
 
-    /// The number that guests may have.
+    /// Number of descriptors for guests.
     pub(crate) const fn most(&self) -> usize {
         self.most
     }

@@ -2,23 +2,24 @@
 //!
 //! # Layout
 //!
-//! - [`config`], [`limits`], [`allow`], [`manifest`]: what is asked for, checked.
-//! - [`secrets`]: what a job is given to keep.
+//! - [`config`], [`limits`], [`allow`], [`manifest`]: the configuration, checked.
+//! - [`secrets`]: the secrets of a job's run.
 //! - `checkup`, `serve`, `dev`, `store`, `show`, `top`, `plugin`, `cli`: the commands.
-//! - `check`, `found`, `applied`: what comes before a start, what lies in files, what a host has applied.
+//! - `check`, `found`, `applied`: preparation of a start, plugin files, the configuration in force.
 //! - `owned`: opening files that only this user and root can change.
-//! - `host`, `ending`, `embedded`: one host, how it is asked to end, and the store it may bring. `identity`,
-//!   `claim`: which process it is, and its id, which one process has.
+//! - `host`, `ending`, `embedded`: one host, its shutdown, and the store it may bring. `identity`,
+//!   `claim`: the identity of the process, and the host id that only one process has.
 //! - `quarantine`: plugins that brought the process down in their first run.
-//! - `supervisor`, `job`: which job should be doing what, and the work that does it.
+//! - `supervisor`, `job`: the state of every job, and the work that it needs.
 //! - [`runtime`]: guests. The only module that names wasmtime.
-//! - `wall`: what clocks show, for schedules and people.
-//! - `fenced`, `connect`: the store, through `leasehold-lock` alone. `budget`: how much guests keep there.
-//! - `event`, `timeline`, `journal`: what happened, for people and for the store. `diagnostics`: what libraries log.
-//!   `rate`, `last_words`: bounds on lines and on waiting for their reader.
+//! - `wall`: wall time, for schedules and people.
+//! - `fenced`, `connect`: the store, through `leasehold-lock` alone. `budget`: the amount of data
+//!   that guests keep there.
+//! - `event`, `timeline`, `journal`: events, for people and for the store. `diagnostics`: the logs
+//!   of libraries. `rate`, `last_words`: bounds on lines and on waiting for their reader.
 //!
-//! How one run flows, with no way back: configuration → supervisor → lock → [`Grant`] → runtime →
-//! outcome → record. A guest runs only where a grant is at hand.
+//! Path of a run, one way only: configuration → supervisor → lock → [`Grant`] → runtime → outcome →
+//! record. A guest runs only under a grant.
 //!
 //! [`Grant`]: leasehold_lock::Grant
 

@@ -1,4 +1,4 @@
-//! `leasehold run`: from a configuration file to a host on its store, and to an orderly end of both.
+//! `leasehold run`: starts a host on its store from a configuration file, and ends both in order.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ pub(crate) fn report_strays(strays: StraySignals, timeline: &Timeline) -> AbortO
     strays.drive(move |signal| timeline.say(About::default(), What::SignalIgnored { signal }))
 }
 
-/// Rings for each SIGHUP.
+/// Triggers a reload for each SIGHUP.
 fn on_hangup(bell: Arc<Notify>) -> std::io::Result<AbortOnDropHandle<()>> {
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(AbortOnDropHandle::new(tokio::spawn(async move {
@@ -84,7 +84,7 @@ fn on_hangup(bell: Arc<Notify>) -> std::io::Result<AbortOnDropHandle<()>> {
     })))
 }
 
-/// A host and the store it brings: the store closes when the last lock has been given back.
+/// Runs a host and the store it brings. The store closes when the last lock has been released.
 async fn on_embedded(
     host: Host,
     store: EmbeddedStore,
@@ -96,7 +96,7 @@ async fn on_embedded(
     let ended = host.run(ending).await;
     tokio::select! {
         () = store.close() => timeline.say(About::default(), What::StoreClosed),
-        // A disk that hangs does not hold up a person who insists; nothing acknowledged is lost.
+        // A hanging disk does not delay a second signal; no acknowledged write is lost.
         () = cut_short(&aborting) => {}
     }
     ended
