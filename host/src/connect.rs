@@ -1,4 +1,4 @@
-//! From the `[store]` table to a connection.
+//! Connecting to the store of a `[store]` table.
 //!
 //! Secret files are named here; `leasehold-lock` reads them, at each connection and each login.
 

@@ -208,7 +208,7 @@ fn sequence(sequence: u32) -> String {
     }
 }
 
-/// Everything that `status` shows, in its JSON form.
+/// Output of `status`, in its JSON form.
 #[derive(Serialize)]
 struct Status {
     /// Revision of the locks.

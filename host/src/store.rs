@@ -18,7 +18,7 @@ use crate::serve::report_strays;
 use crate::stray::StraySignals;
 use crate::timeline::{LogFormat, Out, Timeline};
 
-/// Below this not even the records of a few hosts fit.
+/// Smallest quota: below it not even the records of a few hosts fit.
 const SMALLEST_QUOTA: u64 = 1 << 20;
 
 /// Arguments of `leasehold store serve`.

@@ -1,7 +1,7 @@
 //! Origins: scheme, host and port, in a normal form, so that equal origins are equal values.
 //!
 //! Hosts that a resolver would read in ways of its own (`127.1`, `0x7f.1`, a dot at the end) are
-//! refused, in a configuration and in a request. An error never repeats the text that it refuses,
+//! refused, in configurations and requests alike. An error never repeats the text that it refuses,
 //! which may hold a password.
 
 use std::fmt;
@@ -28,13 +28,13 @@ pub enum OriginError {
     /// The scheme is neither http nor https.
     #[error("the scheme must be http:// or https://")]
     Scheme,
-    /// It has a user, and perhaps a password.
+    /// The text has a user, and perhaps a password.
     #[error("a user before `@` is not taken: give credentials as a secret")]
     User,
-    /// It has a path after the port.
+    /// The text has a path after the port.
     #[error("an origin ends after the host or its port: paths are not told apart")]
     Path,
-    /// It has a `*`.
+    /// The text has a `*`.
     #[error("a wildcard is not taken: name each host")]
     Wildcard,
     /// The host is neither a name nor an address.

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 /// Location of a secret's value, which is read anew for each run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretRef {
-    /// This file, which only its owner may read. One line end at its end is not part of the value.
+    /// A file, which only its owner may read. One line end at its end is not part of the value.
     File(PathBuf),
-    /// This variable of the host's own environment.
+    /// A variable of the host's own environment.
     Env(String),
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for SecretRef {
 /// Value of an environment variable of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvValue {
-    /// This text.
+    /// A plain text.
     Text(String),
     /// The job's secret of this name.
     Secret(String),

@@ -52,7 +52,7 @@ impl SaidAllow {
         Self::read_kv(section, lockname::prefixes)
     }
 
-    /// As [`SaidAllow::read`], for a table that holds for many jobs: `{job}` in `kv` stands for the
+    /// Reads as [`SaidAllow::read`] does, for a table that holds for many jobs: `{job}` in `kv` stands for the
     /// name of a job.
     pub(super) fn read_policy(section: &Section<'_>) -> Self {
         Self::read_kv(section, lockname::patterns)

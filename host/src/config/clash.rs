@@ -48,7 +48,7 @@ pub enum Clash {
         keys: String,
         /// The job that was there first.
         other: String,
-        /// That job's prefix.
+        /// Prefix of that job.
         other_keys: String,
         /// Origin of that job.
         place: String,
@@ -64,16 +64,16 @@ pub enum Clash {
         lock: String,
         /// The job that was there first.
         other: String,
-        /// That job's lock.
+        /// Lock of that job.
         other_lock: String,
         /// The file beside the plugin.
         sidecar: String,
     },
 }
 
-/// Returns the conflict that keeps `newcomer` out of the present jobs. There is none if no job has
-/// its name, its lock lies in no other and none lies in it, and no job uses its exclusive
-/// resources. Two jobs may share a lock.
+/// Returns the conflict that keeps `newcomer` out of the present jobs. Conflicts are
+/// an equal name, a lock inside another one, and the use of exclusive resources. Two jobs may share
+/// a lock.
 pub fn clash<'a>(present: impl IntoIterator<Item = &'a Job>, newcomer: &Job) -> Option<Clash> {
     let file = || shown_path(newcomer.plugin());
     let lock = newcomer.lock();

@@ -48,7 +48,7 @@ impl Finding {
         }
     }
 
-    /// The same error about bytes that lie this much further on.
+    /// Moves the error to bytes that lie this much further on.
     #[must_use]
     pub(super) fn moved(mut self, by: usize) -> Self {
         let moved = |span: Range<usize>| span.start + by..span.end + by;

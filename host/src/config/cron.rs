@@ -217,7 +217,7 @@ struct Field {
     is_part: fn(&str) -> bool,
 }
 
-/// In the order of an expression with seconds.
+/// Fields in the order of an expression with seconds.
 const FIELDS: [Field; 6] = [
     Field {
         name: "second",
@@ -258,7 +258,7 @@ fn check_fields(fields: &[&str]) -> Result<(), Fault> {
         let plain = field.strip_prefix('+').filter(|_| known.name == "weekday");
         let parts = plain.unwrap_or(field).split([',', '-', '/']);
         let is_read = || {
-            // By itself: every other field is `*`.
+            // Every other field is `*`.
             let mut alone = vec!["*"; fields.len()];
             alone[at] = field;
             understand(&alone.join(" ")).is_ok()

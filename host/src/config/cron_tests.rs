@@ -80,7 +80,7 @@ fn in_autumn_a_time_that_the_clock_has_twice_comes_once() {
     let day = "2025-10-25T22:30:00Z";
     let berlin = |text, count| next(&cron(text, "Europe/Berlin"), day, count);
     assert_eq!(berlin("30 2 * * *", 2), ["26. 02:30 CEST", "27. 02:30 CET"]);
-    // From a start between the two, the second occurrence is not due either.
+    // The second occurrence is not due from a start between the two either.
     let later = next(
         &cron("30 2 * * *", "Europe/Berlin"),
         "2025-10-26T01:15:00Z",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Parts in the whole.
 const MILLION: u32 = 1_000_000;
-/// Above a fifth, a machine is broken rather than drifting.
+/// Largest drift: above a fifth, a machine is broken rather than drifting.
 const MOST_PPM: u32 = MILLION / 5;
 
 /// The declared bound on the error of this machine's clock *rate* against the store's.
@@ -24,7 +24,7 @@ impl Default for Drift {
 }
 
 impl Drift {
-    /// In parts per million; at most 200,000.
+    /// Parts per million; at most 200,000.
     pub const fn ppm(self) -> u32 {
         self.ppm
     }

@@ -51,9 +51,9 @@ pub struct History {
 /// Location of the embedded store's data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// In memory: lost when the process ends.
+    /// Memory: lost when the process ends.
     Memory,
-    /// In this directory, which need not exist yet.
+    /// This directory, which need not exist yet.
     Directory(PathBuf),
 }
 
@@ -208,7 +208,7 @@ fn loopback(node: &Node<'_>) -> Option<SocketAddr> {
 /// Error parsing an address for the embedded store to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unfit {
-    /// It is not an address with a port.
+    /// The text is not an address with a port.
     NoAddress,
     /// Other machines could reach it.
     Reachable,

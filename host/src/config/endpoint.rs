@@ -31,7 +31,7 @@ pub enum Endpoint {
 /// An address as the file spells it, before it is known if TLS is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
-    /// With `Some(true)` for `https://`, `Some(false)` for `http://`; host and port.
+    /// Scheme (`Some(true)` for `https://`, `Some(false)` for `http://`), host and port.
     Net(Option<bool>, String, u16),
     /// `unix://` and a path in full.
     Unix(PathBuf),

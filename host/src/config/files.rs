@@ -239,7 +239,7 @@ fn look_into(path: &Path, most: u64) -> Option<Seen> {
         return None;
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    // It may grow while it is read.
+    // The file may grow while it is read.
     file.take(most.saturating_add(1))
         .read_to_end(&mut bytes)
         .ok()?;

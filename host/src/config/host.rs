@@ -57,7 +57,7 @@ impl Host {
 }
 
 impl Host {
-    /// The same host under another name.
+    /// Copies the host under another name.
     pub(super) fn named(&self, id: &str) -> Self {
         Self {
             id: id.to_owned(),

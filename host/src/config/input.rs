@@ -1,4 +1,4 @@
-//! From a path to text: faults that are found before TOML is parsed.
+//! Reading a path as text: faults that are found before TOML is parsed.
 //!
 //! Reading never waits for another user (a FIFO), never takes more memory than the cap, and never
 //! guesses an encoding.

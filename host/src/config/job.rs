@@ -73,7 +73,7 @@ pub struct Job {
     pub(super) limits: Limits,
     pub(super) description: Option<String>,
     pub(super) is_dropped: bool,
-    /// Of a dropped-in job: resources that no policy shares with others.
+    /// Resources of a dropped-in job that no policy shares with others.
     pub(super) own: Own,
     pub(super) manifest_digest: Option<[u8; 32]>,
     pub(super) origins: Aside<Origins>,
@@ -182,7 +182,7 @@ impl Job {
         self.is_dropped
     }
 
-    /// Of a dropped-in job: resources that no other job may use.
+    /// Resources of a dropped-in job that no other job may use.
     pub(crate) const fn own(&self) -> &Own {
         &self.own
     }
@@ -219,8 +219,8 @@ impl Job {
             .replace(&format!("in {table}]"), &format!("in {beside}"))
     }
 
-    /// Returns true if both wait for the same lock in the same way and at the same times, so that
-    /// one can take the other's position in the queue.
+    /// Returns true if both wait for the same lock in the same way and at the same times. Then one can
+    /// take the other's position in the queue.
     pub(crate) fn queues_like(&self, other: &Self) -> bool {
         self.lock == other.lock
             && self.wait == other.wait

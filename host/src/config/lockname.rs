@@ -49,7 +49,7 @@ pub(super) fn prefixes(node: &Node<'_>) -> Option<Vec<Spanned<String>>> {
     prefixes.into_iter().collect()
 }
 
-/// As `prefixes`, where `{job}` stands for the name of a job.
+/// Reads as `prefixes` does; `{job}` stands for the name of a job.
 pub(super) fn patterns(node: &Node<'_>) -> Option<Vec<Spanned<String>>> {
     let items = node.items("prefixes", "[\"{job}/\"]")?;
     let patterns: Vec<_> = items.iter().map(|item| prefix(item, true)).collect();

@@ -8,11 +8,15 @@
 //! TOML, the manifest inside its plugin, `[defaults]`, the built-in values. [`Job::origin`] returns
 //! the layer of a value.
 //!
-//! In reading order: `input` (bytes), `parts` (one file or several), `texts` (positions in all
-//! files), `syntax` (TOML), `section` (one table), `read` (one value), then a file per table. After
-//! these: `words` (one table's values for a job), `inner` (manifests and sidecars), `dropped` (jobs
-//! out of a folder), `settle` (from these values to a job), `timing` and `lockname` for values that
-//! must fit together. Nothing is started here, and no secret's file is read.
+//! Modules in reading order:
+//!
+//! - `input` (bytes), `parts` (one file or several), `texts` (positions in all files), `syntax` (TOML)
+//! - `section` (one table), `read` (one value), then a file per table
+//! - `words` (one table's values for a job), `inner` (manifests and sidecars), `dropped` (jobs out of
+//!   a folder)
+//! - `settle` (from these values to a job), `timing` and `lockname` (values that must fit together)
+//!
+//! Nothing is started here, and no secret's file is read.
 
 mod allow;
 mod aside;
@@ -158,8 +162,11 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// A report with every error: the files exceed 16 MiB, a text is not UTF-8 or not TOML, a value
-    /// is wrong, values do not fit together, or a named file is absent or open to others.
+    /// A report with every error:
+    ///
+    /// - The files exceed 16 MiB, or a text is not UTF-8 or not TOML.
+    /// - A value is wrong, or values do not fit together.
+    /// - A named file is absent or open to others.
     pub fn load(path: &Path) -> Result<Self, Report> {
         Self::load_to(Purpose::Run, path)
     }
@@ -242,7 +249,7 @@ impl Config {
         self.is_piped
     }
 
-    /// This process.
+    /// The `[host]` table.
     pub const fn host(&self) -> &Host {
         &self.host
     }
@@ -252,7 +259,7 @@ impl Config {
         &self.store
     }
 
-    /// The same jobs for a host of this name.
+    /// Copies the configuration for a host of this name.
     #[must_use]
     pub fn for_host(&self, id: &str) -> Self {
         Self {
@@ -261,7 +268,7 @@ impl Config {
         }
     }
 
-    /// The same jobs and keys, on an embedded store.
+    /// Copies the jobs and keys to an embedded store.
     #[must_use]
     pub fn on_embedded(&self, embedded: Embedded) -> Self {
         Self {
@@ -323,7 +330,7 @@ fn read_document(roots: &[Section<'_>], path: &Path, named: &[Named]) -> Option<
     })
 }
 
-/// Everything but [host] and [store].
+/// Tables besides [host] and [store].
 struct Rest {
     defaults: Defaults,
     plugins: SaidPlugins,

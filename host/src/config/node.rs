@@ -96,7 +96,7 @@ impl<'a> Node<'a> {
         self.entries_like("{ NAME = \"value\" }")
     }
 
-    /// As [`Node::entries`], with an example of such a table.
+    /// Returns the same as [`Node::entries`]; the error shows an example of such a table.
     pub(super) fn entries_like(&self, example: &str) -> Option<Vec<(Spanned<&'a str>, Self)>> {
         let DeValue::Table(table) = self.value() else {
             return self.wrong_kind("a table", example);

@@ -20,7 +20,7 @@ pub(super) fn reference_with_examples() -> String {
     with_examples(&without_part("---- Without etcd").replace("http://", "https://"))
 }
 
-/// The same on the embedded store.
+/// The reference with its examples, on the embedded store.
 fn reference_without_etcd() -> String {
     with_examples(&without_part("---- etcd"))
 }

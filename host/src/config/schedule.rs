@@ -24,18 +24,18 @@ pub enum Schedule {
     KeepRunning,
     /// Once per start of the host: `once = true`.
     Once,
-    /// At moments that all hosts agree on, one run for each: `every = "30s"` or `cron = "0 3 * * *"`.
+    /// Ticks: moments that all hosts agree on, with one run for each: `every = "30s"` or `cron = "0 3 * * *"`.
     Ticks(Ticks),
 }
 
 /// Time that a job waits for its lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// Until the lock is held: `"forever"`, the default.
+    /// No limit: `"forever"`, the default.
     Forever,
-    /// At most this long; then the run is skipped: `"30s"`.
+    /// Longest wait; then the run is skipped: `"30s"`.
     AtMost(Duration),
-    /// Not at all; a contended run is skipped: `"never"`.
+    /// No wait; a contended run is skipped: `"never"`.
     Never,
 }
 

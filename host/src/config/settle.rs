@@ -1,4 +1,4 @@
-//! From the values of all layers together to a job whose values are valid and fit together.
+//! Validation of the values of all layers: the result is a job whose values are valid and fit together.
 //!
 //! Every error is recorded; with any error there is no job. Missing grants are never filled in
 //! here.
@@ -24,7 +24,7 @@ use super::words::SaidJob;
 use crate::allow::{Allow, SecretRef};
 use crate::limits::Limits;
 
-/// Everything that makes up one job.
+/// Parts of one job.
 pub(super) struct Given<'a> {
     /// Its name, if valid.
     pub(super) name: Option<String>,

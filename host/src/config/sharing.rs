@@ -22,7 +22,7 @@ pub(super) const NAMESPACE: &str = "dropped.";
 /// Longest lease of a dropped-in job, unless [defaults] has a longer one.
 ///
 /// A lock outlives a dead host by its TTL. A minute lets six renewals in a row fail at the default
-/// TTL of 10 s, and a lock that is shared by policy is free again before a person has looked.
+/// TTL of 10 s. A lock that is shared by policy is free again before a person has looked.
 const DEFAULT_MAX_TTL: Duration = Duration::from_mins(1);
 
 /// Names, locks and leases that dropped-in jobs may have.

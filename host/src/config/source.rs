@@ -33,12 +33,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The same place in this file.
+    /// Sets the file of the place.
     pub(super) fn in_file(self, file: Arc<str>) -> Self {
         Self { file, ..self }
     }
 
-    /// The same place without its line.
+    /// Removes the line from the place.
     pub(super) fn hidden(self) -> Self {
         Self {
             excerpt: HIDDEN.into(),

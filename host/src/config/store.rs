@@ -37,9 +37,9 @@ pub struct Store {
 /// Location of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// At these addresses.
+    /// A store at these addresses.
     Remote(Remote),
-    /// In the host's own process.
+    /// A store in the host's own process.
     Embedded(Embedded),
 }
 
@@ -97,7 +97,7 @@ impl Store {
         }
     }
 
-    /// The same keys and times, in another place.
+    /// Copies the keys and times to another location.
     pub(super) fn moved_to(&self, place: Place) -> Self {
         Self {
             place,

@@ -1,9 +1,9 @@
-//! From text to a TOML document, with every syntax error and the parts that these errors make
+//! Parsing of text into a TOML document, with every syntax error and the parts that these errors make
 //! uncertain.
 //!
 //! The parser continues after an error, and its document is then partly a guess. A section with an
-//! error that can shift its lines is not checked any further, so that no error refers to text that
-//! is not in the file.
+//! error that can shift its lines is not checked any further. Otherwise an error could refer to text
+//! that is not in the file.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -54,7 +54,7 @@ pub(super) struct Document<'t> {
 struct Doubt {
     /// Lines with an error, from 0.
     lines: BTreeSet<usize>,
-    /// Where sections start, in order.
+    /// Starts of sections, in order.
     sections: Vec<usize>,
     /// Starts of sections whose lines may have shifted.
     shifted: BTreeSet<usize>,

@@ -25,7 +25,7 @@ const SAMPLE: usize = 250;
 /// Times of a job's ticks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Beat {
-    /// This often, counted from 1970: whole milliseconds, at least 100: `every = "30s"`.
+    /// A period, counted from 1970: whole milliseconds, at least 100: `every = "30s"`.
     Every(Duration),
     /// `cron = "0 3 * * *"`.
     Cron(Cron),
@@ -34,7 +34,7 @@ pub enum Beat {
 /// Handling of a tick that passes while no host can run it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTicks {
-    /// It is left out: `"skip"`, the default.
+    /// The tick is left out: `"skip"`, the default.
     #[default]
     Skip,
     /// The newest one is run as soon as it can be, once: `"catch-up"`.

@@ -231,7 +231,7 @@ impl Crew {
 
     fn take(&mut self, (name, life, ended): End) {
         if self.members.get(&name).map(|member| member.life) != Some(life) {
-            // It was cut off, so its result has no meaning.
+            // The host was cut off, so its result has no meaning.
             return;
         }
         self.members.remove(&name);

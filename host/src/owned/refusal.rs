@@ -11,13 +11,13 @@ use crate::config::shown_path;
 pub(crate) enum Refusal {
     /// Opening or inspecting it failed.
     Unreadable(io::Error),
-    /// It is a directory.
+    /// The path is a directory.
     Directory,
-    /// It is not a directory, and should be one.
+    /// The path is not a directory, and should be one.
     NotADirectory,
-    /// It is a FIFO, a socket or a device.
+    /// The file is a FIFO, a socket or a device.
     Special,
-    /// It, or a directory on the way, belongs to another user.
+    /// The file, or a directory on the way, belongs to another user.
     Foreign(Step, u32),
     /// Other users may write to it or to a directory on the way.
     Writable(Step, Writers),

@@ -286,7 +286,7 @@ fn refuse_writers(fd: &OwnedFd, stat: &Stat, step: &Step) -> Result<(), Refusal>
     let Some(writers) = writers(stat.st_mode, stat.st_gid, our_group) else {
         return Ok(());
     };
-    // As Kubernetes mounts a ConfigMap: mode 0777, and read-only.
+    // Kubernetes mounts a ConfigMap with mode 0777, and read-only.
     let is_read_only = rustix::fs::fstatvfs(fd)
         .is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY));
     if is_read_only {

@@ -85,7 +85,7 @@ pub(crate) fn job_of(config: &Config, name: &str) -> Result<Job, Failure> {
     })
 }
 
-/// Everything that is printed.
+/// Facts to print.
 struct Told<'a> {
     found: &'a Found,
     /// Name and grants that it is judged by.

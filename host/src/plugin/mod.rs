@@ -60,9 +60,9 @@ pub(crate) enum PluginCommand {
     Inspect(InspectArgs),
     /// Run a plugin under a simulated lock, without etcd.
     ///
-    /// Its standard output goes to standard output, everything else to standard error. Ends with 0
-    /// when it is done, or was stopped by ctrl-c or by the loss of the lock that --lock=fake:TIME
-    /// simulates, and with 1 when it failed.
+    /// Its standard output goes to standard output, everything else to standard error. Ends with 1
+    /// when it failed. Ends with 0 when it is done, or was stopped by ctrl-c or by the loss of the lock
+    /// that --lock=fake:TIME simulates.
     Run(TrialArgs),
 }
 

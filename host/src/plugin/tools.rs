@@ -49,7 +49,7 @@ pub(super) fn run(command: &mut Command) -> Result<(), String> {
     run_as(&said(command), command)
 }
 
-/// As [`run`], with a short name in place of a command line that is not worth reading.
+/// Runs as [`run`] does, with a short name in place of a command line that is not worth reading.
 pub(super) fn run_as(name: &str, command: &mut Command) -> Result<(), String> {
     // Standard output is reserved for the path of the result.
     command
