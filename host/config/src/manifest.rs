@@ -1,8 +1,8 @@
 //! The manifest inside a plugin: the custom section in which its author describes it and its needs.
 //!
-//! This file finds the text; `config` interprets it. It runs in the host's own
-//! process, so it reads only the lengths and names of sections and parses no WebAssembly. A
-//! manifest is a request: it grants nothing.
+//! This file finds the text; `config` interprets it. It runs in the host's own process, so it reads
+//! only the lengths and names of sections and parses no WebAssembly. A manifest is a request: it
+//! grants nothing.
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ impl Manifest {
         &self.text
     }
 
-    /// The same text, shared.
+    /// The text, shared.
     pub const fn shared(&self) -> &Arc<str> {
         &self.text
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 pub struct UnixMs(u64);
 
 impl UnixMs {
-    /// This many milliseconds after 1970.
+    /// The moment this many milliseconds after 1970.
     pub const fn new(millis: u64) -> Self {
         Self(millis)
     }

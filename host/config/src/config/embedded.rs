@@ -53,7 +53,7 @@ pub struct History {
 pub enum Data {
     /// Memory: lost when the process ends.
     Memory,
-    /// This directory, which need not exist yet.
+    /// A directory, which need not exist yet.
     Directory(PathBuf),
 }
 

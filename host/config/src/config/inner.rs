@@ -80,7 +80,7 @@ pub(super) fn document<T>(
         outer.object(finding.moved(base));
     }
     for finding in meant {
-        // This document's syntax errors cast no doubt on findings about other texts.
+        // Syntax errors of this document cast no doubt on findings about other texts.
         let local = match &finding.span {
             Some(span) if span.start < base || span.start > base + text.len() => {
                 outer.object(finding);

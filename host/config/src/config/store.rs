@@ -107,7 +107,7 @@ impl Store {
 }
 
 impl Remote {
-    /// At least one address. One without a scheme means `https` if `tls` is set, else `http`.
+    /// Addresses, at least one. An address without a scheme means `https` if `tls` is set, else `http`.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }
