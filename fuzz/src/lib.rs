@@ -212,7 +212,7 @@ pub fn settings(data: &[u8]) {
 /// Origins, networks, keys of records and text for a terminal.
 pub fn names(data: &[u8]) {
     let shown = printable::bytes(data);
-    // What is replaced takes three bytes instead of one, so a long text is cut once more.
+    // A replaced byte takes three in place of one, so a long text is cut once more.
     if shown.len() <= printable::LONGEST_TEXT {
         assert_eq!(printable::line(&shown), shown, "printable text stays");
     }

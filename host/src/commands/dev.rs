@@ -18,7 +18,7 @@ use std::time::Duration;
 use leasehold_lock::{Clock, Locks, SystemClock};
 use leasehold_records::Root;
 use leasehold_store::Listen;
-use leasehold_tui::LookArgs;
+use leasehold_tui::DashboardArgs;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::run::report_strays;
@@ -231,9 +231,9 @@ async fn shown<T>(
 ) -> Result<T, Failure> {
     let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
     let over = CancellationToken::new();
-    let look = LookArgs {
+    let look = DashboardArgs {
         allow_write,
-        ..LookArgs::default()
+        ..DashboardArgs::default()
     };
     let dashboard = async {
         let left = leasehold_tui::watch(locks, root, look, over.clone()).await;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_lock::{Freshness, KeyValue, Kv, Locks, Refusal, StoreError, SystemClock};
+use leasehold_lock::{KeyValue, Kv, Locks, RefusalKind, StoreError, SystemClock, ViewFreshness};
 use leasehold_records::printable;
 use leasehold_records::{HolderRecord, HostRecord, JobRecord, Root, RunRecord, TickRecord};
 use serde::Serialize;
@@ -271,7 +271,7 @@ const fn is_denied(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::Refused {
-            kind: Refusal::Denied,
+            kind: RefusalKind::Denied,
             ..
         }
     )
@@ -315,7 +315,7 @@ async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
     };
     if denied.len() == PARTS {
         return Err(StoreError::Refused {
-            kind: Refusal::Denied,
+            kind: RefusalKind::Denied,
             message: format!("not permitted to read {}", denied.join(", ")),
         });
     }
@@ -341,11 +341,11 @@ async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
 /// Reads every lock with its queue, and the revision of that reading.
 async fn read_locks(reader: &Reader) -> Result<(i64, Vec<LockStatus>), StoreError> {
     let mut view = reader.locks.view(reader.root.locks());
-    while *view.freshness() != Freshness::Live {
+    while *view.freshness() != ViewFreshness::Live {
         if view.next().await.is_none() {
             break;
         }
-        if let Freshness::Stale { reason } = view.freshness() {
+        if let ViewFreshness::Stale { reason } = view.freshness() {
             return Err(StoreError::Unknown(reason.clone()));
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use leasehold_lock::ConnectError;
 use leasehold_records::Root;
-use leasehold_tui::{LookArgs, StoreArgs, TopError};
+use leasehold_tui::{DashboardArgs, StoreArgs, TopError};
 
 use crate::embedded::nobody_home;
 use crate::exit::Exit;
@@ -25,7 +25,7 @@ pub(crate) struct TopArgs {
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
-    look: LookArgs,
+    look: DashboardArgs,
 }
 
 impl TopArgs {

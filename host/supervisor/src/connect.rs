@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use leasehold_lock::{
-    Clock, ConnectError, ConnectOptions, Connector, Locks, Source, Tls, open_regular,
+    Clock, ConnectError, ConnectOptions, Connector, CredentialSource, Locks, Tls, open_regular,
 };
 
 use leasehold_config::{Drift, Endpoint, Place, Store};
@@ -36,12 +36,12 @@ impl StoreSetupError {
 }
 
 /// Checks that a file can be read now; it is read anew at each use.
-fn source(path: &Path) -> Result<Source, StoreSetupError> {
+fn source(path: &Path) -> Result<CredentialSource, StoreSetupError> {
     open_regular(path).map_err(|source| StoreSetupError::File {
         file: path.display().to_string(),
         source,
     })?;
-    Ok(Source::file(path))
+    Ok(CredentialSource::file(path))
 }
 
 /// Options for a store that is not in this process. An embedded one is read through the socket of

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use leasehold_lock::{Connector, Service, cuttable};
+use leasehold_lock::{Connector, StoreService, cuttable};
 use tokio_util::sync::CancellationToken;
 
 /// Connector of one host.
@@ -29,7 +29,7 @@ impl Cuttable {
 }
 
 impl Connector for Cuttable {
-    fn service(&self) -> Service {
+    fn service(&self) -> StoreService {
         let inner = self.inner.service();
         cuttable(inner, self.cut.clone(), "this host is cut off")
     }

@@ -32,8 +32,8 @@ const RUST: &[File] = template! {
     "vendor/leasehold-job/Cargo.toml" from "rust/sdk.toml",
 };
 const SDK: &[File] = sdk! {
-    "bindings.rs", "context.rs", "entry.rs", "guard.rs", "host.rs", "kv.rs", "lib.rs", "lock.rs",
-    "log.rs", "manifest.rs", "outcome.rs", "mock/mod.rs", "mock/calls.rs", "mock/said.rs",
+    "bindings.rs", "context.rs", "entry.rs", "error.rs", "host.rs", "kv.rs", "lib.rs", "lock.rs",
+    "log.rs", "manifest.rs", "mock.rs", "outcome.rs", "types.rs", "mock/calls.rs", "mock/output.rs",
     "mock/script.rs", "mock/state.rs", "mock/store.rs", "mock/tests.rs",
 };
 const C: &[File] = template! {
