@@ -162,11 +162,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// A report with every error:
-    ///
-    /// - The files exceed 16 MiB, or a text is not UTF-8 or not TOML.
-    /// - A value is wrong, or values do not fit together.
-    /// - A named file is absent or open to others.
+    /// A report with every error. The files exceed 16 MiB, or a text is not UTF-8 or not TOML. Values
+    /// are wrong or do not fit together, or a named file is absent or open to others.
     pub fn load(path: &Path) -> Result<Self, Report> {
         Self::load_to(Purpose::Run, path)
     }
