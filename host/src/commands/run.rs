@@ -1,4 +1,4 @@
-//! `leasehold run`: from a configuration file to a host on its store, and to an orderly end of both.
+//! `leasehold run`: starts a host on its store from a configuration file, and ends both in order.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ pub(crate) fn report_strays(strays: StraySignals, event_log: &EventLog) -> Abort
     })
 }
 
-/// Rings for each SIGHUP.
+/// Triggers a reload for each SIGHUP.
 fn on_hangup(trigger: Arc<Notify>) -> std::io::Result<AbortOnDropHandle<()>> {
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(AbortOnDropHandle::new(tokio::spawn(async move {
@@ -94,7 +94,7 @@ fn on_hangup(trigger: Arc<Notify>) -> std::io::Result<AbortOnDropHandle<()>> {
     })))
 }
 
-/// A host and the store it brings: the store closes when the last lock has been given back.
+/// Runs a host and the store it brings. The store closes when the last lock has been released.
 async fn on_embedded(
     host: Host,
     store: EmbeddedStore,
@@ -106,7 +106,7 @@ async fn on_embedded(
     let end = host.run(shutdown).await;
     tokio::select! {
         () = store.close() => event_log.emit(EventContext::default(), EventKind::StoreClosed),
-        // A disk that hangs does not hold up a person who insists; nothing acknowledged is lost.
+        // A hanging disk does not delay a second signal; no acknowledged write is lost.
         () = cut_short(&aborting) => {}
     }
     ended(end)
