@@ -1,7 +1,7 @@
 //! Components that repeat one call for ever.
 
 use anyhow::{Context as _, Result};
-use leasehold_tests::says::typed;
+use leasehold_tests::wat_plugins::typed;
 
 /// A memory with an allocator that starts again at 4 MiB when it is told to.
 const LIBC: &str = r#"(core module $libc
