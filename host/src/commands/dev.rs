@@ -169,7 +169,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let ended = if args.takes_terminal() {
         let address = store.endpoints().join(", ");
         // Printed again for etcdctl when the dashboard has left the screen.
-        crate::commands::show::print(&format!("the store listens on {address}\n"))?;
+        crate::show_format::print(&format!("the store listens on {address}\n"))?;
         let locks = look_in(&config, &clock, &store).await?;
         shown(told, locks, &config, quit, args.allow_write).await
     } else {

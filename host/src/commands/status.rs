@@ -1,211 +1,31 @@
-//! `leasehold runs` and `leasehold status`: the records, as a table or as JSON.
-//!
-//! Reads only. Times are shown as ages: an operator at night needs the age, not the date.
+//! `leasehold status`: hosts, jobs, ticks and locks as they are now.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::SystemTime;
 
-use leasehold_lock::{KeyValue, Kv, Locks, RefusalKind, StoreError, SystemClock, ViewFreshness};
-use leasehold_records::printable;
-use leasehold_records::{HolderRecord, HostRecord, JobRecord, Root, RunRecord, TickRecord};
+use clap::Args;
+use leasehold_config::wall::{UnixMs, unix_ms};
+use leasehold_lock::{RefusalKind, StoreError, ViewFreshness};
+use leasehold_records::{HolderRecord, HostRecord, JobRecord, TickRecord, printable};
 use serde::Serialize;
 
-use crate::embedded::nobody_home;
+use crate::age::{age, until};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::known_jobs::unknown_job;
+use crate::record_reader::{RecordReader, is_denied, records, unread};
+use crate::show_format::{ShowFormat, print, print_json};
 use crate::sink;
 use crate::table::Table;
-use leasehold_config::wall::UnixMs;
-use leasehold_config::wall::unix_ms;
-use leasehold_config::{Place, Reading};
-use leasehold_supervisor::connect::{connect, options};
 
-/// Output format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum ShowFormat {
-    /// A table for people.
-    Table,
-    /// JSON for programs.
-    Json,
-}
-
-/// A connection for reading, and the prefix to read.
-struct Reader {
-    locks: Locks,
-    root: Root,
-    config: Reading,
-}
-
-impl Reader {
-    async fn open(file: &Path) -> Result<Self, Failure> {
-        let config = Reading::load(file)?;
-        warn(&config);
-        let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
-        let options = options(config.store())?;
-        match connect(options, config.host().drift(), Arc::new(SystemClock)).await {
-            Ok(locks) => Ok(Self {
-                locks,
-                root,
-                config,
-            }),
-            Err(error) => match config.store().place() {
-                Place::Embedded(embedded) if error.may_pass() => Err(nobody_home(file, embedded)),
-                _ => Err(error.into()),
-            },
-        }
-    }
-}
-
-/// Prints a warning about mistakes in the configuration that do not affect this command.
-pub(crate) fn warn(config: &Reading) {
-    if let Some(warning) = config.warning() {
-        sink::tell(&format!("{warning}\n"));
-    }
-}
-
-fn unread(error: &StoreError) -> Failure {
-    Failure::of_line(Exit::Store, &format!("cannot read the records: {error}"))
-}
-
-/// Prints the runs of one job, or of all, newest first.
-pub(crate) async fn runs(
-    config: &Path,
-    job: Option<&str>,
-    limit: usize,
+/// Arguments of `leasehold status`.
+#[derive(Args)]
+pub(crate) struct StatusArgs {
+    /// The configuration, a file or a folder, for its [store].
+    #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
+    config: PathBuf,
+    /// Output format.
+    #[arg(long, value_enum, default_value = "table")]
     format: ShowFormat,
-) -> Result<Exit, Failure> {
-    let reader = Reader::open(config).await?;
-    let prefix = job.map_or_else(|| reader.root.runs(), |job| reader.root.runs_of(job));
-    let kv = reader.locks.kv();
-    let fresh = || Newest::new(limit);
-    let scan = kv.scan(&prefix, fresh, |newest, kv| newest.take(&kv)).await;
-    let unknown = match (job, &scan) {
-        (Some(job), Ok(scan)) if scan.found.is_empty() && scan.unreadable.is_empty() => {
-            unknown_job(&kv, &reader.root, reader.config.jobs(), job).await
-        }
-        _ => Ok(None),
-    };
-    reader.locks.close().await;
-    let scan = scan.map_err(|error| unread(&error))?;
-    if let Some(failure) = unknown.map_err(|error| unread(&error))? {
-        return Err(failure);
-    }
-    let runs = scan.found.into_runs();
-    tell_unreadable(&scan.unreadable);
-    match format {
-        ShowFormat::Json => {
-            let known: Result<Vec<_>, _> = runs.iter().map(known_fields).collect();
-            print_json(&known.map_err(|error| Failure::internal(&error))?)
-        }
-        ShowFormat::Table => print(&runs_table(&runs, unix_ms(SystemTime::now()))),
-    }
-}
-
-/// The newest of many runs, without keeping all of them.
-struct Newest {
-    limit: usize,
-    runs: Vec<RunRecord>,
-}
-
-impl Newest {
-    const fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            runs: Vec::new(),
-        }
-    }
-
-    fn take(&mut self, kv: &KeyValue) {
-        if let Ok(run) = RunRecord::from_json(&kv.value) {
-            self.runs.push(run);
-            // Sorting once in a while costs less than keeping them in order.
-            if self.runs.len() >= self.limit.saturating_mul(2).max(1000) {
-                self.shorten();
-            }
-        }
-    }
-
-    fn shorten(&mut self) {
-        self.runs
-            .sort_by_key(|run| std::cmp::Reverse((run.token, run.sequence)));
-        self.runs.truncate(self.limit);
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.runs.is_empty()
-    }
-
-    fn into_runs(mut self) -> Vec<RunRecord> {
-        self.shorten();
-        self.runs
-    }
-}
-
-/// Reports records that are left out because their values are too large to be read.
-fn tell_unreadable(keys: &[String]) {
-    for key in keys {
-        let key = printable::line(key);
-        sink::tell(&format!(
-            "leasehold: {key} is left out: its value is too large to be read; see it with etcdctl\n"
-        ));
-    }
-}
-
-/// Returns a run's record without the numbers that are unknown before its end.
-fn known_fields(run: &RunRecord) -> Result<serde_json::Value, serde_json::Error> {
-    let mut record = serde_json::to_value(run)?;
-    if let Some(fields) = record.as_object_mut()
-        && run.ended_unix_ms.is_none()
-    {
-        for unknown in ["calls_admitted", "calls_refused", "peak_memory_bytes"] {
-            fields.remove(unknown);
-        }
-    }
-    Ok(record)
-}
-
-fn runs_table(runs: &[RunRecord], now: u64) -> String {
-    let mut table = Table::new([
-        "JOB", "TOKEN", "HOST", "STARTED", "TOOK", "OUTCOME", "LATE", "DETAIL",
-    ]);
-    for run in runs {
-        let took = run.ended_unix_ms.map_or_else(
-            || "-".into(),
-            |ended| age(ended.saturating_sub(run.started_unix_ms)),
-        );
-        table.row([
-            run.job.clone(),
-            format!("{}{}", run.token, sequence(run.sequence)),
-            run.host.clone(),
-            format!("{} ago", age(now.saturating_sub(run.started_unix_ms))),
-            took,
-            outcome(run),
-            // Calls are counted at a run's end.
-            run.ended_unix_ms
-                .map_or_else(|| "-".into(), |_| run.calls_refused.to_string()),
-            run.detail.clone(),
-        ]);
-    }
-    table.render_or("no runs are recorded\n")
-}
-
-/// Returns the outcome; for runs that share a record, with their number.
-fn outcome(run: &RunRecord) -> String {
-    let outcome = run.outcome.as_str();
-    match run.runs() {
-        1 => outcome.into(),
-        runs => format!("{outcome} x {runs}"),
-    }
-}
-
-fn sequence(sequence: u32) -> String {
-    if sequence == 0 {
-        String::new()
-    } else {
-        format!(".{sequence}")
-    }
 }
 
 /// Output of `status`, in its JSON form.
@@ -247,8 +67,8 @@ struct EntryStatus {
 }
 
 /// Prints hosts, jobs and locks as they are now.
-pub(crate) async fn status(config: &Path, format: ShowFormat) -> Result<Exit, Failure> {
-    let reader = Reader::open(config).await?;
+pub(crate) async fn run(args: StatusArgs) -> Result<Exit, Failure> {
+    let reader = RecordReader::open(&args.config).await?;
     let read = read_status(&reader).await;
     reader.locks.close().await;
     let status = read.map_err(|error| unread(&error))?;
@@ -258,7 +78,7 @@ pub(crate) async fn status(config: &Path, format: ShowFormat) -> Result<Exit, Fa
             "warning: not permitted to read {prefix}: it is left out\n"
         ));
     }
-    match format {
+    match args.format {
         ShowFormat::Json => print_json(&status),
         ShowFormat::Table => print(&status_table(&status, unix_ms(SystemTime::now()))),
     }
@@ -267,35 +87,7 @@ pub(crate) async fn status(config: &Path, format: ShowFormat) -> Result<Exit, Fa
 /// Prefixes that `status` reads.
 const PARTS: usize = 4;
 
-const fn is_denied(error: &StoreError) -> bool {
-    matches!(
-        error,
-        StoreError::Refused {
-            kind: RefusalKind::Denied,
-            ..
-        }
-    )
-}
-
-/// Reads every record under `prefix`. Keys of values that are too large are reported; a prefix that
-/// may not be read is added to `denied`.
-async fn records(
-    kv: &Kv,
-    prefix: &str,
-    denied: &mut Vec<String>,
-) -> Result<Vec<KeyValue>, StoreError> {
-    let scan = match kv.scan(prefix, Vec::new, Vec::push).await {
-        Err(error) if is_denied(&error) => {
-            denied.push(prefix.to_owned());
-            return Ok(Vec::new());
-        }
-        scan => scan?,
-    };
-    tell_unreadable(&scan.unreadable);
-    Ok(scan.found)
-}
-
-async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
+async fn read_status(reader: &RecordReader) -> Result<Status, StoreError> {
     let kv = reader.locks.kv();
     let root = &reader.root;
     let mut denied = Vec::new();
@@ -339,7 +131,7 @@ async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
 }
 
 /// Reads every lock with its queue, and the revision of that reading.
-async fn read_locks(reader: &Reader) -> Result<(i64, Vec<LockStatus>), StoreError> {
+async fn read_locks(reader: &RecordReader) -> Result<(i64, Vec<LockStatus>), StoreError> {
     let mut view = reader.locks.view(reader.root.locks());
     while *view.freshness() != ViewFreshness::Live {
         if view.next().await.is_none() {
@@ -473,85 +265,10 @@ fn who(entry: &EntryStatus) -> String {
     }
 }
 
-/// Time until a moment, by the reader's clock.
-fn until(next: u64, now: u64) -> String {
-    match next.checked_sub(now) {
-        Some(left) if left > 0 => format!("in {}", age(left)),
-        _ => "due".into(),
-    }
-}
-
-/// Prints a time span in its two largest units.
-fn age(millis: u64) -> String {
-    let seconds = millis / 1000;
-    match seconds {
-        0 => format!("{millis}ms"),
-        1..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{}d{:02}h", seconds / 86400, seconds / 3600 % 24),
-    }
-}
-
-fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
-    print(&printable::json_pretty(value))
-}
-
-/// Prints the text; a reader that has closed the pipe counts as satisfied.
-pub(crate) fn print(text: &str) -> Result<Exit, Failure> {
-    let printed = sink::print(text);
-    printed
-        .map_err(|error| Failure::internal(&error))
-        .map(|()| Exit::Ok)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use leasehold_records::{JobState, Outcome, TickState};
-
-    fn run(token: u64, outcome: Outcome) -> RunRecord {
-        RunRecord {
-            job: "ledger".into(),
-            host: "host-a".into(),
-            lock: "billing/ledger".into(),
-            lock_key: "/leasehold/locks/billing/ledger/694d".into(),
-            token,
-            sequence: 0,
-            run_id: format!("host-a-{token}-0"),
-            attempt: 1,
-            tick_unix_ms: None,
-            plugin_sha256: "00".into(),
-            started_unix_ms: 1_000,
-            ended_unix_ms: (outcome != Outcome::Running).then_some(63_000),
-            outcome,
-            detail: "tricky \u{1b}[31m detail".into(),
-            calls_admitted: 5,
-            calls_refused: 0,
-            peak_memory_bytes: 0,
-            output: String::new(),
-            output_truncated_bytes: 0,
-            merged: None,
-        }
-    }
-
-    #[test]
-    fn runs_are_a_table_that_no_record_can_break() {
-        let runs = [run(1_204, Outcome::Running), run(1_198, Outcome::Lost)];
-        insta::assert_snapshot!(runs_table(&runs, 3_700_000));
-        insta::assert_snapshot!(runs_table(&[], 0), @"no runs are recorded");
-    }
-
-    #[test]
-    fn runs_that_share_a_record_are_a_row_that_counts_them() {
-        let many = run(1_198, Outcome::Done).after(&run(1_000, Outcome::Done));
-        let table = runs_table(&[many, run(7, Outcome::Exit)], 3_700_000);
-        insta::assert_snapshot!(table, @r"
-        JOB     TOKEN  HOST    STARTED    TOOK   OUTCOME   LATE  DETAIL
-        ledger  1198   host-a  1h01m ago  1m02s  done x 2  0     tricky �[31m detail
-        ledger  7      host-a  1h01m ago  1m02s  exit      0     tricky �[31m detail
-        ");
-    }
 
     #[test]
     fn status_shows_holders_waiters_and_administrative_holds() {
