@@ -12,24 +12,24 @@ use std::sync::Arc;
 use super::bounds::Bounds;
 use super::context::{Blind, Context, Finding, Purpose};
 use super::drift::Drift;
+use super::environment::Surroundings;
 use super::files::shown_path;
 use super::guest::Known;
-use super::inner::{self, SaidManifest};
 use super::job::Own;
 use super::limits::{SaidLimits, amounts, least};
 use super::needs::SaidNeeds;
+use super::nested::{self, SaidManifest};
 use super::origin::{Layer, origins};
 use super::plugins::SaidPlugins;
 use super::policy::Policy;
+use super::raw_job::SaidJob;
 use super::read;
 use super::report::Report;
 use super::schema;
 use super::section::{Said, Section, Wrong};
-use super::settle::Given;
 use super::source::shown;
-use super::surroundings::Surroundings;
-use super::texts::Role;
-use super::words::SaidJob;
+use super::source_map::Role;
+use super::validate::Given;
 use super::{Config, Job};
 use crate::limits::Limits;
 use crate::manifest::Manifest;
@@ -88,10 +88,10 @@ impl Config {
     fn drop_in(&self, found: &DropIn<'_>, context: &Context<'_>) -> Option<Job> {
         let manifest = found
             .manifest
-            .map(|manifest| inner::manifest(context, found.wasm, manifest.shared()))
+            .map(|manifest| nested::manifest(context, found.wasm, manifest.shared()))
             .transpose();
         let (path, text) = found.sidecar.unwrap_or((found.wasm, ""));
-        let job = inner::document(
+        let job = nested::document(
             context,
             Role::Sidecar,
             path,

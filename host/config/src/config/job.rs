@@ -7,26 +7,26 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::allow::SaidAllow;
-use super::aside::Aside;
 use super::context::{Context, Finding};
 use super::drift::Drift;
 use super::files::{self, Kind, shown_path};
 use super::guest::Known;
-use super::inner::{self, SaidManifest};
+use super::ignored_in_eq::Aside;
 use super::needs::{Given as Grants, SaidNeeds};
+use super::nested::{self, SaidManifest};
 use super::node::Node;
 use super::origin::{Layer, Origin, Origins, origins};
 use super::policy::Policy;
+use super::raw_job::SaidJob;
 use super::read;
 use super::schedule::{Restart, Schedule, Wait};
 use super::schema;
 use super::secrets;
 use super::section::{Said, Section, Wrong};
-use super::settle::{Given, lock_of};
 use super::sharing::{NAMESPACE, is_reserved};
 use super::source::shown;
-use super::texts::Texts;
-use super::words::SaidJob;
+use super::source_map::Texts;
+use super::validate::{Given, lock_of};
 use crate::allow::{Allow, EnvValue, SecretRef};
 use crate::limits::Limits;
 
@@ -401,7 +401,7 @@ fn look(plugin: &Spanned<PathBuf>, most: u64, context: &Context<'_>) -> Look {
     };
     let manifest = match &peeked.manifest {
         Ok(None) => Ok(None),
-        Ok(Some(manifest)) => inner::manifest(context, path, manifest.shared()).map(Some),
+        Ok(Some(manifest)) => nested::manifest(context, path, manifest.shared()).map(Some),
         Err(error) => {
             let message = format!("plugin `{}` {error}", shown_path(path));
             let (message, help) = message.rsplit_once(": ").unwrap_or((&message, ""));
