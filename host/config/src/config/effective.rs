@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::limits::amounts;
 use super::mask;
 use super::origin::Origin;
 use super::read::format_duration;
@@ -16,6 +15,7 @@ use super::schedule::{Schedule, Wait};
 use super::ticks::{Beat, MissedTicks};
 use super::{Config, Data, Job, Place};
 use crate::allow::{EnvValue, SecretRef};
+use crate::limits::LimitKey;
 
 /// One value of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,8 @@ impl Job {
         list.config();
         list.secrets();
         list.allow();
-        for (key, amount) in amounts(&self.limits) {
+        for key in LimitKey::ALL {
+            let amount = self.limits.amount(key);
             list.plain(format!("limits.{key}"), amount.to_string());
         }
         list.1

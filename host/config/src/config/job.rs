@@ -28,7 +28,7 @@ use super::source::shown;
 use super::source_map::Texts;
 use super::validate::{Given, lock_of};
 use crate::allow::{Allow, EnvValue, SecretRef};
-use crate::limits::Limits;
+use crate::limits::{LimitKey, Limits};
 
 /// Shortest TTL. etcd raises shorter leases to about this (its election timeout times 1.5), so a
 /// shorter value would not take effect.
@@ -265,10 +265,11 @@ pub(super) fn read(
     let own = SaidJob::read(section, known.as_ref());
     let allow = SaidAllow::read(section).or(&defaults.allow);
     let looked = plugin.as_ref().map(|plugin| {
-        let size = own.policy.limits.plugin_size.clone();
-        let size = size.or(&defaults.policy.limits.plugin_size);
-        let most = size.or_default(Limits::default().plugin_bytes);
-        look(plugin, most.unwrap_or(0), section.context())
+        let limits = own.policy.limits.or(&defaults.policy.limits);
+        let size = limits.field(LimitKey::PluginSize).clone();
+        let most = size.or_default(Limits::default().amount(LimitKey::PluginSize));
+        let most = most.map_or(0, |most| most.number);
+        look(plugin, most, section.context())
     });
     let (manifest_digest, manifest) = match looked {
         Some(Look { digest, manifest }) => (digest, manifest),

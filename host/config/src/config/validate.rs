@@ -22,7 +22,7 @@ use super::schedule::Wait;
 use super::section::{Said, Section};
 use super::timing::{self, Timing};
 use crate::allow::{Allow, SecretRef};
-use crate::limits::Limits;
+use crate::limits::{LimitKey, Limits};
 
 /// Parts of one job.
 pub(super) struct Given<'a> {
@@ -71,7 +71,7 @@ impl Given<'_> {
         } = self.said;
         let schedule = schedule.settle(self.section);
         let restart = policy.restart.settle(self.section);
-        let limits = policy.limits.settle(&self.limits);
+        let limits = policy.limits.validate(&self.limits);
         let config = config.or_default(guest::Entries::new());
         let (ttl, stop_margin) = times?;
         let name = self.name?;
@@ -110,7 +110,10 @@ impl Given<'_> {
             ..
         } = &self.said.policy;
         let ttl = said_ttl.clone().or_default(DEFAULT_TTL);
-        let memory_bytes = limits.memory.clone().or_default(self.limits.memory_bytes);
+        let memory = limits.field(LimitKey::Memory);
+        let default = self.limits.amount(LimitKey::Memory);
+        let memory_bytes = memory.clone().or_default(default);
+        let memory_bytes = memory_bytes.map(|memory| memory.number);
         let default = timing::default_margin(memory_bytes.unwrap_or(self.limits.memory_bytes));
         let stop_margin = said_margin.clone().or_default(default);
         let timing = Timing {
@@ -132,7 +135,7 @@ impl Given<'_> {
             }
         };
         if memory_bytes.is_some() {
-            let spans = [margin_span.clone(), limits.memory.span()];
+            let spans = [margin_span.clone(), memory.span()];
             judge(timing.refuse_short_margin(place(spans)));
         }
         if ttl.is_some() && self.drift.is_some() {

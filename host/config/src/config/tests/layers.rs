@@ -9,6 +9,7 @@ use super::{parse, valid};
 use crate::config::context::{Peek, Peeked, Purpose};
 use crate::config::environment::Surroundings;
 use crate::config::{Config, DropIn, Job, Report, clash, input, schema};
+use crate::limits::{KIB, LimitAmount, LimitKey, LimitUnit};
 use crate::manifest::Manifest;
 
 /// Returns this manifest for every plugin.
@@ -74,118 +75,55 @@ fn told(job: &Job, key: &str) -> (String, String) {
     (value.text().to_owned(), value.origin().to_string())
 }
 
-/// Keys that a job, a manifest and the defaults may all set, with three values each.
-const SHARED: &[(&str, &str, [&str; 3])] = &[
-    ("wait", "wait", ["\"1s\"", "\"2s\"", "\"3s\""]),
-    ("timeout", "timeout", ["\"1m\"", "\"2m\"", "\"3m\""]),
-    ("ttl", "ttl", ["\"11s\"", "\"12s\"", "\"13s\""]),
-    ("retries", "retries", ["1", "2", "3"]),
-    ("restart.min", "restart.min", ["\"1s\"", "\"2s\"", "\"3s\""]),
-    ("restart.max", "restart.max", ["\"1h\"", "\"2h\"", "\"3h\""]),
-    (
-        "limits.memory",
-        "limits.memory",
-        ["\"1MiB\"", "\"2MiB\"", "\"3MiB\""],
-    ),
-    (
-        "limits.table_elements",
-        "limits.table_elements",
-        ["1", "2", "3"],
-    ),
-    ("limits.instances", "limits.instances", ["1", "2", "3"]),
-    (
-        "limits.stack",
-        "limits.stack",
-        ["\"1MiB\"", "\"2MiB\"", "\"3MiB\""],
-    ),
-    (
-        "limits.output",
-        "limits.output",
-        ["\"1KiB\"", "\"2KiB\"", "\"3KiB\""],
-    ),
-    ("limits.log_rate", "limits.log_rate", ["1", "2", "3"]),
-    (
-        "limits.host_call",
-        "limits.host_call",
-        ["\"5KiB\"", "\"6KiB\"", "\"7KiB\""],
-    ),
-    ("limits.handles", "limits.handles", ["17", "18", "19"]),
-    (
-        "limits.random",
-        "limits.random",
-        ["\"1KiB\"", "\"2KiB\"", "\"3KiB\""],
-    ),
-    (
-        "limits.kv_value",
-        "limits.kv_value",
-        ["\"1KiB\"", "\"2KiB\"", "\"3KiB\""],
-    ),
-    (
-        "limits.kv_total",
-        "limits.kv_total",
-        ["\"5KiB\"", "\"6KiB\"", "\"7KiB\""],
-    ),
-    (
-        "limits.disk",
-        "limits.disk",
-        ["\"5KiB\"", "\"6KiB\"", "\"7KiB\""],
-    ),
-    ("limits.disk_files", "limits.disk_files", ["1", "2", "3"]),
-    ("limits.open_files", "limits.open_files", ["1", "2", "3"]),
-    (
-        "limits.http_body",
-        "limits.http_body",
-        ["\"1KiB\"", "\"2KiB\"", "\"3KiB\""],
-    ),
-    (
-        "limits.http_requests",
-        "limits.http_requests",
-        ["1", "2", "3"],
-    ),
-    (
-        "limits.http_fields",
-        "limits.http_fields",
-        ["\"1KiB\"", "\"2KiB\"", "\"3KiB\""],
-    ),
-    (
-        "limits.http_timeout",
-        "limits.http_timeout",
-        ["\"1s\"", "\"2s\"", "\"3s\""],
-    ),
-    (
-        "limits.plugin_size",
-        "limits.plugin_size",
-        ["\"1MiB\"", "\"2MiB\"", "\"3MiB\""],
-    ),
-    (
-        "limits.compile_time",
-        "limits.compile_time",
-        ["\"1s\"", "\"2s\"", "\"3s\""],
-    ),
-    (
-        "limits.compile_memory",
-        "limits.compile_memory",
-        ["\"64MiB\"", "\"65MiB\"", "\"66MiB\""],
-    ),
+/// Keys that a job, a manifest and the defaults may all set, besides limits, with three values each.
+const SHARED: &[(&str, [&str; 3])] = &[
+    ("wait", ["\"1s\"", "\"2s\"", "\"3s\""]),
+    ("timeout", ["\"1m\"", "\"2m\"", "\"3m\""]),
+    ("ttl", ["\"11s\"", "\"12s\"", "\"13s\""]),
+    ("retries", ["1", "2", "3"]),
+    ("restart.min", ["\"1s\"", "\"2s\"", "\"3s\""]),
+    ("restart.max", ["\"1h\"", "\"2h\"", "\"3h\""]),
 ];
+
+/// Every key that a job, a manifest and the defaults may all set, with three values each.
+fn shared() -> Vec<(String, [String; 3])> {
+    let plain = SHARED
+        .iter()
+        .map(|(key, values)| ((*key).to_owned(), values.map(str::to_owned)));
+    let limits = LimitKey::ALL.into_iter().map(|key| {
+        let (least, _) = key.bounds();
+        let step = match key.unit() {
+            LimitUnit::Bytes => KIB,
+            LimitUnit::Count => 1,
+            LimitUnit::Time => 1_000_000_000,
+        };
+        let value = |steps| LimitAmount {
+            unit: least.unit,
+            number: least.number + steps * step,
+        };
+        let values = [1, 2, 3].map(|steps| value(steps).to_string());
+        (format!("limits.{key}"), values)
+    });
+    plain.chain(limits).collect()
+}
 
 #[test]
 fn for_every_shared_key_the_job_wins_over_the_manifest_and_that_over_the_defaults() {
-    for (key, name, [own, inner, default]) in SHARED {
+    for (key, [own, inner, default]) in shared() {
         let line = |value: &str| format!("{key} = {value}");
-        let all = job(&line(own), &line(inner), &line(default));
+        let all = job(&line(&own), &line(&inner), &line(&default));
         let job_line = "[jobs.a] jobs.toml:7".to_owned();
-        assert_eq!(told(&all, name), ((*own).to_owned(), job_line));
-        let two = job("", &line(inner), &line(default));
+        assert_eq!(told(&all, &key), (own, job_line));
+        let two = job("", &line(&inner), &line(&default));
         let inner_line = "manifest of a.wasm:1".to_owned();
-        assert_eq!(told(&two, name), ((*inner).to_owned(), inner_line));
-        let one = job("", "", &line(default));
+        assert_eq!(told(&two, &key), (inner, inner_line));
+        let one = job("", "", &line(&default));
         let default_line = "[defaults] jobs.toml:4".to_owned();
-        assert_eq!(told(&one, name), ((*default).to_owned(), default_line));
+        assert_eq!(told(&one, &key), (default, default_line));
         let values = job("", "", "").values();
-        let built_in = values.iter().filter(|value| value.key() == *name);
+        let built_in = values.iter().filter(|value| value.key() == key);
         for value in built_in {
-            assert_eq!(value.origin().to_string(), "built in", "{name}");
+            assert_eq!(value.origin().to_string(), "built in", "{key}");
         }
     }
 }
@@ -416,41 +354,24 @@ fn a_plugin_that_says_nothing_gets_its_name_from_its_file_and_its_own_corner() {
 
 #[test]
 fn for_every_shared_key_the_sidecar_wins_over_the_manifest_and_that_over_the_defaults() {
-    for (key, name, [own, inner, default]) in SHARED {
+    // Wide enough for all three.
+    let most = LimitKey::ALL.iter().fold(String::new(), |text, key| {
+        format!("{text}limits.{key} = {}\n", key.bounds().1)
+    });
+    for (key, [own, inner, default]) in shared() {
         let line = |value: &str| format!("{key} = {value}");
-        let limit = key.strip_prefix("limits.");
-        // Wide enough for all three.
-        let most = limit.map_or(String::new(), |limit| {
-            let most = match *key {
-                "limits.table_elements"
-                | "limits.instances"
-                | "limits.log_rate"
-                | "limits.handles"
-                | "limits.disk_files"
-                | "limits.open_files"
-                | "limits.http_requests" => "99",
-                "limits.compile_time" | "limits.http_timeout" => "\"99s\"",
-                "limits.compile_memory" => "\"1GiB\"",
-                "limits.kv_value" | "limits.http_fields" => "\"1MiB\"",
-                _ => "\"4MiB\"",
-            };
-            format!("limits.{limit} = {most}")
-        });
         let config = valid(&format!(
             "{STORE}[defaults]\n{}\n[plugins]\ndir = \"plugins\"\n{most}\n",
-            line(default)
+            line(&default)
         ));
-        let all = joins(&config, &line(inner), &line(own));
-        assert_eq!(
-            told(&all, name),
-            ((*own).to_owned(), "plugins/book.toml:1".into())
-        );
-        let two = joins(&config, &line(inner), "");
+        let all = joins(&config, &line(&inner), &line(&own));
+        assert_eq!(told(&all, &key), (own, "plugins/book.toml:1".into()));
+        let two = joins(&config, &line(&inner), "");
         let inner_line = "manifest of plugins/book.wasm:1".to_owned();
-        assert_eq!(told(&two, name), ((*inner).to_owned(), inner_line));
+        assert_eq!(told(&two, &key), (inner, inner_line));
         let one = joins(&config, "", "");
         let default_line = "[defaults] jobs.toml:4".to_owned();
-        assert_eq!(told(&one, name), ((*default).to_owned(), default_line));
+        assert_eq!(told(&one, &key), (default, default_line));
     }
 }
 
@@ -517,7 +438,7 @@ fn what_goes_beyond_the_policy_is_refused_with_the_line_that_allows_it() {
 
 #[test]
 fn every_limit_beyond_the_policy_is_refused_with_its_line() {
-    for (key, _, [one, _, three]) in SHARED {
+    for (key, [one, _, three]) in shared() {
         let Some(limit) = key.strip_prefix("limits.") else {
             continue;
         };

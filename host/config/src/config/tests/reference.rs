@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{parse, valid};
 use crate::config::schema;
+use crate::limits::LimitKey;
 
 fn configs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")
@@ -125,6 +126,31 @@ fn the_reference_shows_the_true_defaults() {
         .fold(String::new(), |text, line| text + line + "\n");
     assert!(bare.lines().count() < 12, "{bare}");
     assert_eq!(valid(&reference()), valid(&bare));
+}
+
+#[test]
+fn every_limit_is_explained_with_its_bounds() {
+    let text = reference();
+    let limits = text.split("[defaults.limits]").nth(1).expect("it is there");
+    for key in LimitKey::ALL {
+        let (before, _) = limits
+            .split_once(&format!("\n{key} = "))
+            .expect("the key is explained");
+        let comment: Vec<&str> = before
+            .lines()
+            .rev()
+            .take_while(|line| line.starts_with('#'))
+            .collect();
+        let (least, most) = key.bounds();
+        let mut bounds = format!("{least} to {most}").replace('"', "");
+        if key == LimitKey::Memory {
+            bounds = bounds.replace("4194240KiB", "4GiB less 64KiB");
+        }
+        assert!(
+            comment.iter().any(|line| line.contains(&bounds)),
+            "{key}: {bounds}"
+        );
+    }
 }
 
 #[test]

@@ -9,33 +9,12 @@ use serde_json::Value;
 use crate::commands::plugin::inspect::job_of;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use leasehold_config::limits::LimitKey;
 use leasehold_config::plugin_file::Found;
 use leasehold_config::{Config, Job};
 
 /// Most bytes of a plugin that are read.
 const LARGEST: u64 = 1024 * leasehold_config::limits::MIB;
-
-/// Limits as high as any job may have: the user of this command has the plugin's file already.
-const LIMITS: &str = r#"
-[plugins.limits]
-memory = "4194240KiB"
-table_elements = 10000000
-instances = 1000
-stack = "8MiB"
-output = "256MiB"
-log_rate = 1000000
-host_call = "256MiB"
-handles = 1000000
-random = "16MiB"
-kv_value = "1MiB"
-kv_total = "1GiB"
-disk = "1024GiB"
-disk_files = 10000000
-open_files = 100000
-plugin_size = "1GiB"
-compile_time = "10m"
-compile_memory = "64GiB"
-"#;
 
 /// Parts that a run is made of.
 pub(super) struct Given {
@@ -89,13 +68,25 @@ fn lenient(found: &Found) -> Result<Config, Failure> {
     let parse = |kv: &[String]| {
         let text = format!(
             "[host]\nid = \"trial\"\n[store]\nendpoints = [\"localhost:2379\"]\n\
-             [plugins]\ndir = \"plugins\"\nnames = [\"*\"]\nlocks = [\"*\"]\nmax_ttl = \"1h\"\n[plugins.allow]\nkv = {}\n{LIMITS}",
-            Value::from(kv)
+             [plugins]\ndir = \"plugins\"\nnames = [\"*\"]\nlocks = [\"*\"]\nmax_ttl = \"1h\"\n[plugins.allow]\nkv = {}\n{}",
+            Value::from(kv),
+            highest_limits(),
         );
         Config::parse(&text, Path::new("(no configuration)"))
     };
     // A request that is not a prefix is reported at its position, later.
     Ok(parse(&wishes).or_else(|_| parse(&wishes[..1]))?)
+}
+
+/// Prints a policy with limits as high as any job may have: the user of this command has the plugin's file
+/// already.
+fn highest_limits() -> String {
+    LimitKey::ALL
+        .iter()
+        .fold("[plugins.limits]\n".to_owned(), |text, key| {
+            let (_, most) = key.bounds();
+            format!("{text}{key} = {most}\n")
+        })
 }
 
 /// Returns the prefixes under `kv` in a table of this text.
