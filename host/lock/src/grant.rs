@@ -12,13 +12,13 @@ use crate::tenure::{EndReason, Tenure};
 
 /// The proof that a lock was acquired, and the only way to act under it.
 ///
-/// It can be made only by acquiring. Dropping it ends the tenure at once and removes the entry in the
-/// background; [`Grant::release`] tells when the store has confirmed it.
+/// It is made only by acquiring. Dropping it ends the tenure at once and removes the entry in the background;
+/// [`Grant::release`] returns when the store has confirmed the removal.
 ///
 /// # Caveats
 ///
-/// Holding a grant does not mean that the lock is held *now*: ask [`Tenure::admits`] before every
-/// effect, and let effects on the store carry the [`Fence`].
+/// Holding a grant does not mean that the lock is held *now*: check [`Tenure::admits`] before every effect, and let
+/// effects on the store carry the [`Fence`].
 #[must_use = "dropping a grant gives the lock back"]
 pub struct Grant {
     name: String,
@@ -27,7 +27,7 @@ pub struct Grant {
     claim: QueueClaim,
     entry: OwnEntry,
     waited: Duration,
-    /// True if the store has confirmed that our entry is gone.
+    /// True if the store has confirmed that our entry is deleted.
     left: AtomicBool,
 }
 
@@ -51,7 +51,7 @@ impl Grant {
         }
     }
 
-    /// The lock's name, as it was asked for.
+    /// The name of the lock, as in the request.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -61,9 +61,8 @@ impl Grant {
         self.entry.key()
     }
 
-    /// The fencing token: the create revision of our entry. Strictly increases over the holders of a
-    /// lock, so a receiver that remembers the highest it has seen can refuse late effects of earlier
-    /// holders.
+    /// The fencing token: the create revision of our entry. It strictly increases over the holders of a lock, so a
+    /// receiver that remembers the highest one can refuse late effects of earlier holders.
     pub fn token(&self) -> u64 {
         u64::try_from(self.create_revision).unwrap_or(0)
     }
@@ -73,26 +72,26 @@ impl Grant {
         self.entry.lease()
     }
 
-    /// How long acquiring took.
+    /// The duration of the acquisition.
     pub const fn waited(&self) -> Duration {
         self.waited
     }
 
-    /// Whether effects may still begin. Cheap to clone, readable from anywhere.
+    /// The tenure: the answer to "may effects still begin?". Cheap to clone, readable from any thread.
     pub const fn tenure(&self) -> &Tenure {
         &self.tenure
     }
 
-    /// What a write must prove: that this very entry still stands.
+    /// The condition of a fenced write: our entry exists.
     pub fn fence(&self) -> Fence {
         Fence::new(self.entry.key().to_owned(), self.create_revision)
     }
 
-    /// Asks the store whether our entry stands, now, and ends the tenure if it does not.
+    /// Reads from the store whether our entry exists now, and ends the tenure if it does not.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store does not say.
+    /// [`StoreError`] when the store does not answer or refuses.
     pub async fn verify(&self) -> Result<bool, StoreError> {
         let kv = Kv::new(self.entry.shared().requests.clone());
         let exists = kv.entry_exists(&self.fence()).await?;
@@ -102,9 +101,9 @@ impl Grant {
         Ok(exists && self.tenure.admits())
     }
 
-    /// Writes one key and gives the lock back, in one transaction: if the key's last change was at `expected` and
-    /// our entry exists. Returns whether it did; otherwise nothing was changed. Stop the work, and see it stopped,
-    /// *before* calling this: the tenure ends in any case. [`Grant::release`] must still be called.
+    /// Writes one key and gives the lock back, in one transaction, if the last change of the key was at `expected`
+    /// and our entry exists. Returns true if it did; otherwise nothing was changed. Stop the work, and see it
+    /// stopped, *before* calling this: the tenure ends in any case. [`Grant::release`] must still be called.
     ///
     /// # Errors
     ///
@@ -131,8 +130,8 @@ impl Grant {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store did not confirm it. The tenure has ended all the same, and the
-    /// removal goes on in the background until it is confirmed or the lease has ended.
+    /// [`StoreError`] when the store did not confirm it. The tenure has ended all the same, and the removal continues
+    /// in the background until it is confirmed or the lease has ended.
     pub async fn release(mut self) -> Result<(), StoreError> {
         self.tenure.end(EndReason::Released);
         if self.left.load(Ordering::Acquire) {

@@ -5,16 +5,19 @@
 //!
 //! - [`clock`], [`tenure`]: time, and the answer to "may I still act?".
 //! - [`connect`], [`connector`], [`connectivity`], [`credentials`], [`error`], [`backoff`]: reaching the store.
-//! - [`acquire`], [`grant`], [`kv`], [`batch`]: taking a lock, holding it, writing under it; several writes at once.
-//! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
-//!   store is; what an operator may do to the entries of others.
-//! - `session`, `renewal`, `renewer`, `pool`, `uses`, `pages`, `permitted`, `identity`, `guard`, `dialer`, `link`, `mux`, `requests`, `queue`,
-//!   `claims`, `far`, `verify`, `entry`, `watch_ids`, `silence`, `cuttable`: how it is done; private.
+//! - [`acquire`], [`grant`], [`fence`], [`kv`], [`batch`]: taking a lock, holding it, writing under it; several
+//!   writes at once.
+//! - [`feed`], [`view`]: keys and queues for display, as they change. [`health`], [`operator`]: facts about the
+//!   store; an operator's actions against entries of others.
+//! - Private: `session`, `renewal`, `renewer`, `pool`, `lease_uses`, `lease_thread` (leases); `dialer`, `link`,
+//!   `requests`, `regular_file`, `identity`, `connectivity_probe`, `cuttable` (the store); `claims`, `local_queue`,
+//!   `queue_registry`, `queue_task`, `queue_keys`, `queue_requests`, `queue_verifier`, `long_queue`, `own_entry`
+//!   (queues); `watch_mux` (watches); `fenced_kv`, `key_range`, `pages`, `read_rights` (keys).
 //!
 //! # What this crate must never do
 //!
-//! Know about guests, jobs or records; use the server-side Lock RPC; take a live lease as proof of
-//! ownership; delete an entry by its name alone.
+//! Depend on guests, jobs or records; use the server-side Lock RPC; take a live lease as proof of ownership; delete
+//! an entry by its name alone.
 
 pub mod acquire;
 pub mod backoff;

@@ -30,10 +30,10 @@ use crate::clock::BootTime;
 pub(crate) const CHECKPOINT: Duration = Duration::from_mins(4);
 /// Renewals without a reply before no more are sent.
 pub(crate) const MOST_OUTSTANDING: usize = 32;
-/// Members remembered. A cluster has at most seven or so; a store that shows more is not believed.
+/// Limit of remembered members. A cluster has at most seven or so; a store that shows more is not trusted.
 const MOST_MEMBERS: usize = 64;
 
-/// A place in the order in which requests were sent and replies arrived.
+/// A position in the order of sent requests and received replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EventOrder(u64);
 
@@ -51,7 +51,7 @@ pub(crate) struct ReplyOrigin {
     pub(crate) term: u64,
 }
 
-/// Prospects of a reply.
+/// Provability of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReplyStatus {
     /// It counts once a read confirms the leader of its term.
@@ -81,7 +81,7 @@ pub(crate) struct ProvenRenewal {
 pub(crate) struct PendingRenewals {
     order: u64,
     outstanding: VecDeque<SentRequest>,
-    /// The term of each member, and since when it is known.
+    /// The term of each member, and the event since which it is known.
     members: HashMap<u64, (u64, EventOrder)>,
     answers: Vec<RenewalAnswer>,
     /// The latest read that was sent.
@@ -96,7 +96,7 @@ impl PendingRenewals {
         EventOrder(self.order)
     }
 
-    /// A new stream carries the renewals from here on; replies to earlier ones can no longer be matched.
+    /// Notes that a new stream carries the renewals from here on; replies to earlier ones can no longer be matched.
     pub(crate) fn reopened(&mut self) {
         self.outstanding.clear();
     }
@@ -150,7 +150,7 @@ impl PendingRenewals {
         self.last_read.is_some_and(|read| read > sent.order)
     }
 
-    /// Takes the oldest renewal off the stream: its reply has arrived. `None` when none was asked for.
+    /// Takes the oldest renewal off the stream: its reply has arrived. `None` for a reply without a renewal.
     pub(crate) fn replied(&mut self) -> Option<SentRequest> {
         self.outstanding.pop_front()
     }
@@ -197,7 +197,7 @@ impl PendingRenewals {
             .filter(|answer| answer.term == origin.term && answer.read_after < sent.order)
             .max_by_key(|answer| end(answer))
             .copied();
-        // What is proven is done with, and an answer of another term will never be proven.
+        // A proven answer is done with, and an answer of another term will never be proven.
         self.answers
             .retain(|answer| answer.read_after >= sent.order);
         proven.map(|answer| ProvenRenewal {

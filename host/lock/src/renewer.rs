@@ -1,14 +1,14 @@
-//! Renewer: the task that keeps the lease of one session alive. Runs on the guard.
+//! Renewer: the task that renews the lease of one session. Runs on the lease thread.
 //!
-//! It sends renewals on one stream and counts those without a reply. A linearizable read behind each reply brings
-//! the proof that [`PendingRenewals`] asks for. Replies that are late do not cost the stream: renewals are then sent
-//! more often, each with a read beside it, and another endpoint is looked for meanwhile.
+//! It sends renewals on one stream and counts those without a reply. A linearizable read behind each reply brings the
+//! proof that [`PendingRenewals`] requires. Late replies do not end the stream: renewals are then sent more often,
+//! each with a read beside it, and another endpoint is sought meanwhile.
 //!
 //! # Proxies
 //!
-//! `etcd grpc-proxy` renews at its own beat and answers with what its last renewal brought, which may be older
-//! than ours. A reply that arrives well after a read that was sent later shows this. From then on the lease is
-//! dated by the time that the store reports as left, counted from the sending of that question.
+//! `etcd grpc-proxy` renews at its own pace and answers with the reply to its last renewal, which may be older than
+//! ours. A reply that arrives well after a read that was sent later shows this. From then on the lease is dated by
+//! the remaining time that the store reports, counted from the sending of that request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +36,8 @@ use checks::{RenewalCheck, RenewalChecks};
 use pace::RenewalPace;
 use stream_end::StreamEnd;
 
-/// A reply that takes so much longer than a read that was sent later comes from a proxy: members of a cluster
-/// pass renewals on, which takes less.
+/// A reply that takes this much longer than a read that was sent later comes from a proxy: members of a cluster
+/// forward renewals, which takes less.
 const OVERTAKEN: Duration = Duration::from_millis(300);
 /// The longest pause before a new session's first renewal.
 const FIRST: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ const FIRST: Duration = Duration::from_secs(1);
 enum LeaseDating {
     /// The sending of the renewal.
     Renewal,
-    /// The sending of the question how much time is left: renewals go through a proxy.
+    /// The sending of the request for the remaining time: renewals go through a proxy.
     Remaining,
 }
 
@@ -64,11 +64,11 @@ pub(crate) struct LeaseRenewer {
     session: Arc<LeaseSession>,
     requests: StoreRequests,
     renewals: PendingRenewals,
-    /// How long the last reply took.
+    /// The latency of the last reply.
     latency: Duration,
     /// When the last reply arrived.
     replied: BootTime,
-    /// When a read last came back, and how long it took.
+    /// The return of the last read, and its latency.
     read_back: BootTime,
     read_latency: Duration,
     dating: LeaseDating,
@@ -100,7 +100,7 @@ impl LeaseRenewer {
         let whole = session.tenure(Duration::ZERO);
         tokio::select! {
             () = cancel.cancelled() => {}
-            // Whatever the stream is waiting for, a lost session is lost at its deadline.
+            // Whatever the stream waits for, the session is lost at its deadline.
             _ = whole.ended() => session.end(EndReason::DeadlinePassed),
             () = self.renew() => {}
         }
@@ -221,7 +221,7 @@ impl LeaseRenewer {
         }
     }
 
-    /// Opens a stream. The client sends a renewal with it and keeps the reply to itself, so opening extends
+    /// Opens a stream. The client library sends a renewal with it and keeps the reply to itself, so opening extends
     /// nothing; it shows whether the lease exists. A read beside it shows the member's term.
     async fn open(
         &mut self,
@@ -271,7 +271,7 @@ impl LeaseRenewer {
         self.renewals.renewing(self.now());
         keeper.keep_alive().await?;
         if waited.max(self.latency) >= self.pace.least() {
-            // Replies are late: the proof must be under way before the reply is there.
+            // Replies are late: the proof must be under way before the reply arrives.
             self.checks.send_read(&mut self.renewals);
         }
         Ok(())

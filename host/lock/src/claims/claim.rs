@@ -7,22 +7,22 @@ use tokio::sync::watch;
 use crate::queue_keys::QueueKey;
 use crate::tenure::{EndReason, Tenure};
 
-/// Where a waiting claim stands.
+/// Status of a waiting claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimStatus {
-    /// Not known yet.
+    /// No reading has shown it yet.
     Unknown,
     /// Behind `ahead` entries, the first of which is `holder`.
     Behind { ahead: usize, holder: String },
-    /// Nobody is ahead, at a revision at which our entry existed.
+    /// No entry is ahead, at a revision at which our entry existed.
     First,
-    /// Our entry was seen to be gone.
+    /// Our entry was deleted.
     Gone { revision: i64 },
 }
 
 #[derive(Debug)]
 pub(super) enum ClaimStage {
-    /// The entry is being put; its revision is not known yet.
+    /// The entry is being put; no reply has shown its revision.
     Pending,
     Waiting {
         create_revision: i64,
@@ -34,7 +34,7 @@ pub(super) enum ClaimStage {
         tenure: Tenure,
         as_of: i64,
     },
-    /// The entry was seen to be deleted, at this revision, before the claim held.
+    /// The entry was deleted before the claim held, at this revision or an earlier one.
     Gone { create_revision: i64, revision: i64 },
 }
 
@@ -92,7 +92,8 @@ impl LockClaim {
                 if self.key == deleted && revision > *create_revision {
                     self.lose(revision);
                 } else if !self.far {
-                    // Of those ahead of a far claim only one is known: that one's end makes nobody first.
+                    // Of the entries ahead of a far claim only one is known, so its deletion does not make the claim
+                    // first.
                     ahead.retain(|born, key| key != deleted || *born >= revision);
                 }
             }
@@ -119,7 +120,7 @@ impl LockClaim {
             | ClaimStage::Held {
                 create_revision, ..
             } if *create_revision > youngest => {}
-            // A reading older than what we already know tells nothing.
+            // A reading older than the last one adds nothing.
             ClaimStage::Waiting { as_of, .. } | ClaimStage::Held { as_of, .. }
                 if *as_of > revision => {}
             ClaimStage::Waiting {
@@ -161,7 +162,7 @@ impl LockClaim {
             }
             let now = match ahead.first_key_value() {
                 None => ClaimStatus::First,
-                // Only the predecessor is known, which tells nobody their place.
+                // Only the predecessor is known, which does not show the place.
                 Some(_) if self.far => return false,
                 Some((_, holder)) => ClaimStatus::Behind {
                     ahead: ahead.len(),

@@ -1,11 +1,11 @@
 //! Silence of a watch stream: harmless, or the sign that the stream is dead.
 //!
-//! A silent stream is asked for its progress. When that is not answered either, a linearizable read decides:
+//! A silent stream is asked for its progress. When the stream does not answer either, a linearizable read decides:
 //!
-//! - It fails: the store does not answer us, and the stream is given up.
-//! - It comes back, and the stream has answered such questions before: the stream is dead.
-//! - It comes back, and the stream has never answered: a proxy that knows no progress. The stream goes on, and
-//!   readings confirm once per TTL what it delivers; see the `queue_verifier` module.
+//! - It fails: the store does not answer us, and the stream is abandoned.
+//! - It comes back, and the stream has answered such requests before: the stream is dead.
+//! - It comes back, and the stream has never answered: a proxy that does not support progress. The stream continues,
+//!   and readings confirm its events once per TTL; see the `queue_verifier` module.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ use crate::error::StoreError;
 use crate::requests::StoreRequests;
 use crate::watch_mux::stream::{BrokenStream, push};
 
-/// Ticks of silence before progress is asked for.
+/// Ticks of silence before progress is requested.
 const QUIET: u32 = 1;
 /// Ticks of silence before a read decides.
 const SILENT: u32 = 4;
-/// How long that read may take. Replies that are seconds late are still replies.
+/// Limit for that read. Replies that are seconds late are still replies.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long one stream has been silent.
+/// Silence of one stream.
 #[derive(Default)]
 pub(crate) struct StreamSilence {
     ticks: u32,
-    /// True if this stream has answered a question for its progress.
+    /// True if this stream has answered a request for its progress.
     answers: bool,
     read: Option<BoxFuture<'static, Result<(), StoreError>>>,
 }
@@ -40,7 +40,7 @@ impl StreamSilence {
         self.answers |= !response.created() && !response.canceled() && response.events().is_empty();
     }
 
-    /// Takes in that another while has passed.
+    /// Takes in that another tick has passed.
     pub(crate) async fn tick(
         &mut self,
         sender: &mut WatchRequestSender,
