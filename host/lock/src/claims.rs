@@ -6,8 +6,9 @@
 //! An entry is the pair (key, create revision), never the key alone: the same client re-enters under the same key,
 //! and a deletion of the earlier entry must not touch the later one.
 
+use crate::end_reason::EndReason;
 use crate::queue_keys::QueueKey;
-use crate::tenure::{EndReason, Tenure};
+use crate::tenure::Tenure;
 use std::collections::HashMap;
 use tokio::sync::watch;
 
@@ -137,7 +138,7 @@ impl ClaimSet {
         if let Some(claim) = self.by_id.get_mut(&id) {
             let as_of = match claim.stage {
                 // The entry was deleted after it came first and before the claim held.
-                ClaimStage::Gone { revision, .. } => {
+                ClaimStage::Deleted { revision, .. } => {
                     tenure.end(EndReason::Removed { revision });
                     return self.put_back(recent);
                 }
@@ -196,7 +197,7 @@ impl ClaimSet {
             ClaimStage::Waiting { as_of, .. } | ClaimStage::Held { as_of, .. } => {
                 !claim.far && as_of < since
             }
-            ClaimStage::Pending | ClaimStage::Gone { .. } => false,
+            ClaimStage::Pending | ClaimStage::Deleted { .. } => false,
         })
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::connector::{Connector, EndpointRoute, UNIX_SCHEME};
 use crate::credentials::{CredentialSource, LoginSource, StoreCredentials, Tls};
 use crate::error::{ConnectError, StoreError};
+use crate::observer::{LockObserver, ObserverHandle};
 
 /// Options of a connection to the store.
 ///
@@ -28,6 +29,7 @@ pub struct ConnectOptions {
     connect_timeout: Duration,
     request_timeout: Duration,
     greet_key: String,
+    observer: ObserverHandle,
 }
 
 impl ConnectOptions {
@@ -43,6 +45,7 @@ impl ConnectOptions {
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(5),
             greet_key: "/leasehold/".into(),
+            observer: ObserverHandle::default(),
         }
     }
 
@@ -104,6 +107,17 @@ impl ConnectOptions {
     pub fn greet_key(mut self, key: impl Into<String>) -> Self {
         self.greet_key = key.into();
         self
+    }
+
+    /// Calls `observer` at renewals, retries, reconnects, hand-offs and losses. None by default.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn LockObserver>) -> Self {
+        self.observer = ObserverHandle::new(observer);
+        self
+    }
+
+    pub(crate) const fn observer_handle(&self) -> &ObserverHandle {
+        &self.observer
     }
 
     /// The endpoints, for messages; for a store in this process, its name.

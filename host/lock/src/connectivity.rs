@@ -252,7 +252,7 @@ mod tests {
 
     /// A request that its caller gave up is never answered.
     #[test]
-    fn an_abandoned_request_is_no_outage_when_another_is_answered() {
+    fn abandoned_request_is_not_an_outage_if_another_is_answered() {
         let (clock, connectivity) = observer();
         connectivity.request_sent();
         clock.advance(PATIENCE / 2);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_client_asks_once_a_bound() {
+    fn idle_client_sends_one_probe_per_bound() {
         let (clock, connectivity) = observer();
         clock.advance(Duration::from_secs(4));
         assert!(!connectivity.check());

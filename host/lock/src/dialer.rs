@@ -14,6 +14,7 @@ use crate::connector::EndpointRoute;
 use crate::credentials::StoreCredentials;
 use crate::error::{ConnectError, StoreError};
 use crate::identity::StoreIdentity;
+use crate::observer::ObserverHandle;
 
 /// Head start of each endpoint over the next one when a client connects for the first time.
 const STAGGER: Duration = Duration::from_secs(1);
@@ -64,6 +65,10 @@ impl EndpointDialer {
             routes,
             runtime: Handle::current(),
         }
+    }
+
+    pub(crate) const fn observer(&self) -> &ObserverHandle {
+        self.options.observer_handle()
     }
 
     /// The number of endpoints.

@@ -210,7 +210,7 @@ pub enum AcquireError {
         /// The revision of the deletion, or of the reading that showed it.
         revision: i64,
     },
-    /// The store's revisions went backwards: tokens would repeat.
+    /// The revisions of the store went back: tokens would repeat.
     #[error(
         "the store went back from revision {seen} to {now} (restored or wiped): \
          no lock is taken until it is past {seen}, because fencing tokens would repeat; to go on at once, see that \

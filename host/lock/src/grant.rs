@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::end_reason::EndReason;
 use crate::error::StoreError;
 use crate::fence::Fence;
 use crate::kv::Kv;
 use crate::local_queue::QueueClaim;
 use crate::own_entry::OwnEntry;
-use crate::tenure::{EndReason, Tenure};
+use crate::tenure::Tenure;
 
 /// The proof that a lock was acquired, and the only way to act under it.
 ///
@@ -64,7 +65,7 @@ impl Grant {
     /// The fencing token: the create revision of our entry. It strictly increases over the holders of a lock, so a
     /// receiver that remembers the highest one can refuse late effects of earlier holders.
     pub fn token(&self) -> u64 {
-        u64::try_from(self.create_revision).unwrap_or(0)
+        token_of(self.create_revision)
     }
 
     /// The lease that carries our entry.
@@ -85,6 +86,12 @@ impl Grant {
     /// The condition of a fenced write: our entry exists.
     pub fn fence(&self) -> Fence {
         Fence::new(self.entry.key().to_owned(), self.create_revision)
+    }
+
+    /// Ends the tenure. A session that ended before is a loss, and is reported as one.
+    fn release_tenure(&self) {
+        self.tenure.report_loss();
+        self.tenure.end(EndReason::Released);
     }
 
     /// Reads from the store whether our entry exists now, and ends the tenure if it does not.
@@ -114,7 +121,7 @@ impl Grant {
         expected: i64,
         value: &[u8],
     ) -> Result<bool, StoreError> {
-        self.tenure.end(EndReason::Released);
+        self.release_tenure();
         let kv = Kv::new(self.entry.shared().requests.clone());
         let fence = self.fence();
         let is_done = kv
@@ -133,7 +140,7 @@ impl Grant {
     /// [`StoreError`] when the store did not confirm it. The tenure has ended all the same, and the removal continues
     /// in the background until it is confirmed or the lease has ended.
     pub async fn release(mut self) -> Result<(), StoreError> {
-        self.tenure.end(EndReason::Released);
+        self.release_tenure();
         if self.left.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -141,9 +148,14 @@ impl Grant {
     }
 }
 
+/// The fencing token of the entry created at `create_revision`.
+pub(crate) fn token_of(create_revision: i64) -> u64 {
+    u64::try_from(create_revision).unwrap_or(0)
+}
+
 impl Drop for Grant {
     fn drop(&mut self) {
-        self.tenure.end(EndReason::Released);
+        self.release_tenure();
         if self.left.load(Ordering::Acquire) {
             self.entry.set_deleted();
         }

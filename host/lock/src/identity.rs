@@ -18,7 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use etcd_client::ResponseHeader;
 
 use crate::clock::Clock;
-use crate::tenure::{EndReason, SessionDeadline};
+use crate::end_reason::EndReason;
+use crate::tenure::SessionDeadline;
 
 /// The store behind one client, as its replies have shown it.
 #[derive(Default)]

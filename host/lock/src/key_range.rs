@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_with_a_prefix_comes_before_its_end_and_all_else_outside() {
+    fn prefix_end_is_after_all_its_keys_and_before_all_others() {
         assert_eq!(prefix_end("/locks/"), b"/locks0");
         assert_eq!(prefix_end(""), b"\0");
         let end = prefix_end("é");

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn lease_with_only_a_key_set_aside_is_spent() {
+    fn lease_with_only_a_foreign_key_is_spent() {
         let mut uses = LeaseUses::new(at(0));
         uses.take("a");
         uses.set_aside("a", at(1));

@@ -16,6 +16,7 @@ use crate::credentials::{CredentialError, StoreCredentials};
 use crate::dialer::{EndpointDialer, RaceOrder};
 use crate::error::{ConnectError, StoreError};
 use crate::identity::StoreIdentity;
+use crate::observer::ObserverHandle;
 
 /// Limit for the other endpoints to answer. A lease is running out meanwhile, and an endpoint that needs longer for a
 /// connection, a login and a read is not an improvement.
@@ -84,6 +85,11 @@ impl StoreLink {
         self.read(|current| current.moves)
     }
 
+    /// The observer of the client.
+    pub(crate) const fn observer(&self) -> &ObserverHandle {
+        self.dialer.observer()
+    }
+
     /// True if there is another endpoint to move to.
     pub(crate) fn has_others(&self) -> bool {
         self.dialer.len() > 1
@@ -134,6 +140,9 @@ impl StoreLink {
                     endpoint: new,
                     moves: from + 1,
                 };
+                drop(current);
+                self.observer()
+                    .notify(|observer| observer.endpoint_changed(&old, &new_name));
                 true
             }
             lost => {
@@ -166,4 +175,4 @@ impl StoreLink {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

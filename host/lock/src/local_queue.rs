@@ -247,7 +247,7 @@ mod tests {
     /// Fails when a reading without a receiver counts as under way: the claim would miss all changes before the next
     /// watch opened.
     #[test]
-    fn a_reading_given_up_with_its_watch_is_wanted_by_the_next() {
+    fn reading_abandoned_with_its_watch_is_wanted_by_the_next() {
         let queue = LocalQueue::new("/l/".into(), Duration::from_secs(10));
         let claim = queue.claim("/l/me").expect("an open room");
         let entry = |key: &str, create_revision| QueueKey {

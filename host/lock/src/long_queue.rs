@@ -144,7 +144,10 @@ impl QueueFollower {
             {
                 Ok(read) => return read,
                 Err(error) => {
-                    tracing::debug!(key = %self.key, %error, "cannot read who is ahead");
+                    tracing::debug!(key = %self.key, %error, "cannot read the entries ahead");
+                    self.requests
+                        .observer()
+                        .notify(|observer| observer.request_retried(&error));
                     sleep(READ_AGAIN).await;
                 }
             }

@@ -18,10 +18,10 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::backoff::Backoff;
+use crate::end_reason::EndReason;
 use crate::error::StoreError;
 use crate::locks::LockClient;
 use crate::pool::EntrySlot;
-use crate::tenure::EndReason;
 
 /// Time that a put without an answer is searched for before its lease is retired. Most are found at once: only their
 /// answer was lost.

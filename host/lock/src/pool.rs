@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::clock::Clock;
+use crate::end_reason::EndReason;
 use crate::error::{RefusalKind, StoreError};
 use crate::lease_uses::LeaseUses;
 use crate::requests::StoreRequests;
 use crate::session::LeaseSession;
-use crate::tenure::EndReason;
 
 /// A session without entries is revoked after this long, unless it is the first of its TTL.
 const IDLE: Duration = Duration::from_mins(1);

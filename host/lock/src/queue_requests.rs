@@ -6,6 +6,7 @@ use etcd_client::{
 
 use crate::error::StoreError;
 use crate::queue_keys::{QueueKey, entries_of};
+use crate::queue_role::{QueueRole, with_roles};
 use crate::requests::{StoreReply, StoreRequests};
 
 /// Condition of putting an entry into a queue.
@@ -69,6 +70,18 @@ fn tail(prefix: &str, limit: usize) -> TxnOp {
         .with_sort(SortTarget::Create, SortOrder::Descend)
         .with_limit(limit);
     TxnOp::get(prefix, Some(options))
+}
+
+impl Enqueued {
+    /// The role of the entry created at `create_revision`; `None` if this reply does not show its place.
+    pub(crate) fn role_at(&self, create_revision: i64) -> Option<QueueRole> {
+        if self.truncated {
+            return None;
+        }
+        with_roles(&self.entries)
+            .find(|(_, entry)| entry.create_revision == create_revision)
+            .map(|(role, _)| role)
+    }
 }
 
 impl StoreRequests {

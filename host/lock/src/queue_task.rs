@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::claims::QueueReading;
 use crate::clock::{BootTime, Clock};
+use crate::end_reason::EndReason;
 use crate::error::StoreError;
 use crate::local_queue::{Contention, LocalQueue, QueueState};
 use crate::queue_keys::QueueKey;
 use crate::requests::StoreRequests;
-use crate::tenure::EndReason;
 use crate::watch_mux::WatchMux;
 use crate::watch_mux::subscription::{WatchEventKind, WatchItem, WatchRange, WatchSubscription};
 
@@ -162,6 +162,10 @@ impl WatchSession<'_> {
             }
             Err(error) => {
                 tracing::debug!(lock = %self.task.queue.prefix, %error, "cannot read the queue");
+                self.task
+                    .requests
+                    .observer()
+                    .notify(|observer| observer.request_retried(&error));
                 shared.claims.reading_failed(reading);
                 self.read_at = Some(again);
                 let now = self.task.clock.now();

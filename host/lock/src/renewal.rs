@@ -279,7 +279,7 @@ mod tests {
 
     /// Promise P1. A follower may have handed the renewal to a leader that was deposed meanwhile.
     #[test]
-    fn a_reply_of_a_member_that_changed_its_term_meanwhile_never_counts() {
+    fn reply_of_a_member_that_changed_its_term_never_counts() {
         let mut renewals = known();
         renewals.renewing(at(5));
         assert_eq!(answered(&mut renewals, from(1, 3)), ReplyStatus::NewTerm);
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_sent_with_the_renewal_proves_it_unless_leases_are_checkpointed() {
+    fn read_sent_with_a_renewal_proves_leases_without_checkpoints() {
         for (ttl, proves) in [(TTL, true), (CHECKPOINT * 2, false)] {
             let mut renewals = known();
             renewals.renewing(at(5));
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_was_not_asked_for_is_noticed() {
+    fn reply_without_a_renewal_is_noticed() {
         let mut renewals = known();
         renewals.renewing(at(5));
         assert!(renewals.replied().is_some());

@@ -20,11 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::clock::BootTime;
+use crate::end_reason::EndReason;
 use crate::error::{RefusalKind, StoreError};
+use crate::observer::{LockObserver, StreamKind};
 use crate::renewal::{PendingRenewals, ReplyStatus};
 use crate::requests::{StoreRequests, origin};
 use crate::session::LeaseSession;
-use crate::tenure::EndReason;
 
 mod checks;
 mod pace;
@@ -34,7 +35,7 @@ pub use pace::{RENEWALS_PER_TTL, renewal_interval};
 
 use checks::{RenewalCheck, RenewalChecks};
 use pace::RenewalPace;
-use stream_end::StreamEnd;
+use stream_end::{StreamEnd, finish};
 
 /// A reply that takes this much longer than a read that was sent later comes from a proxy: members of a cluster
 /// forward renewals, which takes less.
@@ -49,14 +50,6 @@ enum LeaseDating {
     Renewal,
     /// The sending of the request for the remaining time: renewals go through a proxy.
     Remaining,
-}
-
-/// Waits for the search for another endpoint, if one is under way.
-async fn found(elsewhere: &mut Option<BoxFuture<'_, bool>>) -> bool {
-    match elsewhere {
-        Some(search) => search.await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Renews one session.
@@ -99,11 +92,19 @@ impl LeaseRenewer {
         let session = self.session.clone();
         let whole = session.tenure(Duration::ZERO);
         tokio::select! {
-            () = cancel.cancelled() => {}
+            () = cancel.cancelled() => return,
             // Whatever the stream waits for, the session is lost at its deadline.
             _ = whole.ended() => session.end(EndReason::DeadlinePassed),
             () = self.renew() => {}
         }
+        let reason = session.end_reason();
+        if reason != EndReason::Released {
+            self.notify(|observer| observer.session_lost(session.lease, &reason));
+        }
+    }
+
+    fn notify(&self, call: impl FnOnce(&dyn LockObserver)) {
+        self.requests.observer().notify(call);
     }
 
     async fn renew(&mut self) {
@@ -111,10 +112,13 @@ impl LeaseRenewer {
         sleep(self.pace.interval().min(FIRST)).await;
         loop {
             let at = self.requests.link().at();
-            match self.stream(at, &mut backoff).await {
+            let Err(end) = self.serve(at, &mut backoff).await;
+            match end {
                 StreamEnd::SessionOver => return,
                 StreamEnd::Broken(error) => {
                     tracing::debug!(lease = self.session.lease, %error, "renewal stream down");
+                    let cause = error.to_string();
+                    self.notify(|observer| observer.stream_broken(StreamKind::Renewals, &cause));
                     self.requests.link().move_to_other(at).await;
                     sleep(backoff.next()).await;
                 }
@@ -132,12 +136,7 @@ impl LeaseRenewer {
         self.session.clock().now()
     }
 
-    /// Renews over one stream to the endpoint `at`.
-    async fn stream(&mut self, at: usize, backoff: &mut Backoff) -> StreamEnd {
-        let Err(end) = self.serve(at, backoff).await;
-        end
-    }
-
+    /// Renews over one stream to the endpoint `at`, until it ends.
     async fn serve(
         &mut self,
         at: usize,
@@ -156,6 +155,7 @@ impl LeaseRenewer {
                 && elsewhere.is_none()
                 && look_at.is_none_or(|at| at <= Instant::now())
             {
+                self.notify(|observer| observer.renewal_late(self.session.lease, waited));
                 elsewhere = Some(Box::pin(requests.link().seek_other(at)));
                 look_at = Some(Instant::now() + self.pace.late());
             }
@@ -179,7 +179,7 @@ impl LeaseRenewer {
                         next = next.min(Instant::now() + self.pace.least());
                     }
                 }
-                has_moved = found(&mut elsewhere) => {
+                has_moved = finish(&mut elsewhere) => {
                     elsewhere = None;
                     if has_moved {
                         return Err(StreamEnd::moved());
@@ -270,6 +270,7 @@ impl LeaseRenewer {
     async fn send(&mut self, keeper: &mut LeaseKeeper, waited: Duration) -> Result<(), StoreError> {
         self.renewals.renewing(self.now());
         keeper.keep_alive().await?;
+        self.notify(|observer| observer.renewal_sent(self.session.lease));
         if waited.max(self.latency) >= self.pace.least() {
             // Replies are late: the proof must be under way before the reply arrives.
             self.checks.send_read(&mut self.renewals);
@@ -289,7 +290,7 @@ impl LeaseRenewer {
             return Err(StoreError::Unknown("a reply for another lease".into()).into());
         }
         let Some(sent) = self.renewals.replied() else {
-            return Err(StoreError::Unknown("a reply that was not asked for".into()).into());
+            return Err(StoreError::Unknown("a reply without a renewal".into()).into());
         };
         let Ok(ttl @ 1..) = u64::try_from(reply.ttl()) else {
             self.session.end(EndReason::LeaseEnded);
@@ -300,11 +301,9 @@ impl LeaseRenewer {
         self.replied = now;
         self.latency = now.since(sent.at);
         if !self.session.needs_proof() {
-            return if self.session.extend(sent.at, ttl) {
-                Ok(ReplyStatus::Provable)
-            } else {
-                Err(StreamEnd::SessionOver)
-            };
+            let is_extended = self.session.extend(sent.at, ttl);
+            self.confirm(is_extended, sent.at)?;
+            return Ok(ReplyStatus::Provable);
         }
         let overtaken = self.latency.saturating_sub(self.read_latency);
         if self.renewals.was_read_after(sent) && overtaken >= self.pace.least().max(OVERTAKEN) {
@@ -322,6 +321,16 @@ impl LeaseRenewer {
         Ok(standing)
     }
 
+    /// Notes that the renewal sent at `sent` has moved the deadline, unless the session had ended.
+    fn confirm(&self, is_extended: bool, sent: BootTime) -> Result<(), StreamEnd> {
+        if !is_extended {
+            return Err(StreamEnd::SessionOver);
+        }
+        let took = self.now().since(sent);
+        self.notify(|observer| observer.renewal_confirmed(self.session.lease, took));
+        Ok(())
+    }
+
     /// Takes in a check. True when a renewal should follow soon.
     fn checked(&mut self, check: RenewalCheck, backoff: &mut Backoff) -> Result<bool, StreamEnd> {
         match check {
@@ -336,11 +345,9 @@ impl LeaseRenewer {
                     return Ok(false);
                 };
                 backoff.reset();
-                if self.session.extend(proven.sent, proven.ttl) {
-                    Ok(false)
-                } else {
-                    Err(StreamEnd::SessionOver)
-                }
+                let is_extended = self.session.extend(proven.sent, proven.ttl);
+                self.confirm(is_extended, proven.sent)?;
+                Ok(false)
             }
             RenewalCheck::Read {
                 sent,
@@ -385,3 +392,6 @@ impl LeaseRenewer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

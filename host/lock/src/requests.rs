@@ -13,6 +13,7 @@ use crate::connectivity::ConnectivityMonitor;
 use crate::error::StoreError;
 use crate::identity::{SeenRevision, StoreIdentity};
 use crate::link::StoreLink;
+use crate::observer::ObserverHandle;
 use crate::renewal::ReplyOrigin;
 use tokio::time::Instant;
 
@@ -63,6 +64,11 @@ impl StoreRequests {
         &self.link
     }
 
+    /// The observer of the client.
+    pub(crate) fn observer(&self) -> &ObserverHandle {
+        self.link.observer()
+    }
+
     pub(crate) const fn identity(&self) -> &Arc<StoreIdentity> {
         &self.identity
     }
@@ -80,7 +86,10 @@ impl StoreRequests {
     {
         let at = self.link.at();
         match self.send_once(at, request()).await {
-            Err(error) if error.is_stale_login() || error.is_wrong_password() => {}
+            Err(error) if error.is_stale_login() || error.is_wrong_password() => {
+                self.observer()
+                    .notify(|observer| observer.request_retried(&error));
+            }
             reply => return reply,
         }
         // The client library logs in again when a token has expired, with the password that it had then, but not when

@@ -22,9 +22,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
+use crate::end_reason::EndReason;
 use crate::error::StoreError;
 use crate::requests::StoreRequests;
-use crate::tenure::{EndReason, SessionDeadline, Tenure};
+use crate::tenure::{SessionDeadline, Tenure};
 
 /// etcd grants no lease for less.
 const LEAST_TTL: Duration = Duration::from_secs(2);
@@ -108,6 +109,24 @@ impl LeaseSession {
         }))
     }
 
+    /// A session of a lease that was granted now, without a store.
+    #[cfg(test)]
+    pub(crate) fn for_test(
+        lease: i64,
+        terms: LeaseTerms,
+        purpose: LeasePurpose,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            lease,
+            terms,
+            deadline: SessionDeadline::new(terms.deadline(clock.now(), terms.ttl)),
+            clock,
+            carries: purpose,
+            own_key: Mutex::default(),
+        })
+    }
+
     /// A tenure on this session that ends `margin` before it.
     pub(crate) fn tenure(&self, margin: Duration) -> Tenure {
         Tenure::new(self.clock.clone(), self.deadline.clone(), margin)
@@ -188,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_granted_ttl_counts_not_the_one_asked_for() {
+    fn granted_ttl_counts_and_not_the_requested_one() {
         let terms = LeaseTerms {
             ttl: Duration::from_secs(10),
             drift: 0.0,
@@ -200,7 +219,7 @@ mod tests {
 
     /// Fails when a store that answers nonsense once keeps a guest running for ever.
     #[test]
-    fn no_lease_is_believed_for_longer_than_asked() {
+    fn granted_ttl_above_the_requested_one_is_cut() {
         let terms = LeaseTerms {
             ttl: Duration::from_secs(10),
             drift: 0.0,

@@ -20,56 +20,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootTime, Clock};
-
-/// Reason for the end of a tenure.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EndReason {
-    /// The holder gave the lock back.
-    Released,
-    /// No renewal was confirmed before the deadline.
-    DeadlinePassed,
-    /// The server answered that the lease no longer exists: it expired or was revoked.
-    LeaseEnded,
-    /// Our entry was deleted from the queue by another client or an operator.
-    Removed {
-        /// The revision of the deletion.
-        revision: i64,
-    },
-    /// Our key was deleted, and created again by another client or an operator.
-    Replaced {
-        /// The create revision of the entry that now exists under our key.
-        revision: i64,
-    },
-    /// The store refused our fencing token: our entry no longer exists.
-    TokenStale,
-    /// No reading of the store succeeded for so long that ownership is no longer known.
-    Unverified,
-    /// The store is not the one the lock was acquired on (its cluster changed or its revision fell).
-    StoreChanged {
-        /// The observation.
-        detail: String,
-    },
-}
-
-impl fmt::Display for EndReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Released => f.write_str("released"),
-            Self::DeadlinePassed => f.write_str("the lease was not renewed before its deadline"),
-            Self::LeaseEnded => f.write_str("the lease expired or was revoked on the server"),
-            Self::Removed { revision } => {
-                write!(f, "the lock entry was removed at revision {revision}")
-            }
-            Self::Replaced { revision } => write!(
-                f,
-                "the lock entry was replaced by another at revision {revision}"
-            ),
-            Self::TokenStale => f.write_str("the store no longer accepts our fencing token"),
-            Self::Unverified => f.write_str("ownership could not be verified in time"),
-            Self::StoreChanged { detail } => write!(f, "the store changed: {detail}"),
-        }
-    }
-}
+use crate::end_reason::EndReason;
+use crate::observer::LossReport;
 
 /// The deadline of one session, shared by every tenure on it.
 ///
@@ -169,6 +121,8 @@ struct TenureState {
     margin: Duration,
     ended: EndCell,
     end_signal: CancellationToken,
+    /// The report of a loss to the observer of the client, where it has one.
+    loss: OnceLock<LossReport>,
 }
 
 impl Tenure {
@@ -183,7 +137,21 @@ impl Tenure {
             margin,
             ended: EndCell::default(),
             end_signal: CancellationToken::new(),
+            loss: OnceLock::new(),
         }))
+    }
+
+    /// Sends `report` when the tenure ends without being released.
+    pub(crate) fn report_loss_with(&self, report: LossReport) {
+        let _ = self.0.loss.set(report);
+        self.report_loss();
+    }
+
+    /// Reports the loss of the lock if the tenure, or its session, has ended and was not released.
+    pub(crate) fn report_loss(&self) {
+        if let (Some(report), Some(reason)) = (self.0.loss.get(), self.first_end().reason.get()) {
+            report.send(reason);
+        }
     }
 
     /// A tenure with a fixed deadline and no session, for tests of code that takes one.
@@ -273,6 +241,7 @@ impl Tenure {
     fn set(&self, reason: EndReason, at: impl FnOnce() -> BootTime) {
         self.0.ended.set(reason, at);
         self.0.end_signal.cancel();
+        self.report_loss();
     }
 
     /// Resolves when the tenure has ended, with the reason.

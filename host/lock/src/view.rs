@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::feed::{FeedItem, KeyChange, KeyFeed};
 use crate::kv::KeyValue;
 use crate::locks::Locks;
+use crate::queue_role::{QueueRole, holders, waiters, with_roles};
 
 /// One entry of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,9 +78,29 @@ impl Locks {
 }
 
 impl QueueView {
-    /// The queues by lock name, each in create-revision order: the first entry is the holder.
+    /// The queues by lock name, each in create-revision order. [`queue_role`](crate::queue_role) derives holders and
+    /// waiters from the order.
     pub const fn queues(&self) -> &BTreeMap<String, Vec<QueueEntry>> {
         &self.queues
+    }
+
+    /// The holders of a lock; empty for a lock without entries.
+    pub fn holders(&self, lock: &str) -> &[QueueEntry] {
+        holders(self.queue(lock))
+    }
+
+    /// The waiters of a lock, the next holder first.
+    pub fn waiters(&self, lock: &str) -> &[QueueEntry] {
+        waiters(self.queue(lock))
+    }
+
+    /// The entries of a lock in create-revision order, each with its role.
+    pub fn roles(&self, lock: &str) -> impl Iterator<Item = (QueueRole, &QueueEntry)> {
+        with_roles(self.queue(lock))
+    }
+
+    fn queue(&self, lock: &str) -> &[QueueEntry] {
+        self.queues.get(lock).map_or(&[], Vec::as_slice)
     }
 
     /// The revision up to which everything is shown.

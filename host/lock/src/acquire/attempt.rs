@@ -8,14 +8,17 @@ use tokio::time::Instant;
 use crate::acquire::request::{Acquire, LockPlace, LockWait};
 use crate::backoff::Backoff;
 use crate::claims::ClaimStatus;
+use crate::end_reason::EndReason;
 use crate::error::{AcquireError, RefusalKind, StoreError};
-use crate::grant::Grant;
+use crate::grant::{Grant, token_of};
 use crate::local_queue::{Contention, QueueClaim};
 use crate::locks::LockClient;
 use crate::long_queue;
+use crate::observer::LossReport;
 use crate::own_entry::OwnEntry;
 use crate::queue_keys::QueueKey;
 use crate::queue_requests::{EnqueueMode, Enqueued, FOLLOW_ALL, NewEntry, TailRead};
+use crate::queue_role::QueueRole;
 use crate::session::LeaseSession;
 use crate::tenure::Tenure;
 
@@ -100,12 +103,7 @@ impl AcquireAttempt {
                 now: found.as_of,
             });
         }
-        let first = !found.truncated
-            && found
-                .entries
-                .first()
-                .is_some_and(|l| l.create_revision == create_revision);
-        if first {
+        if found.role_at(create_revision) == Some(QueueRole::Holder) {
             // Keys of deeper locks prevent the quick path as well.
             self.claim.set_contention(match found.total {
                 1 => Contention::Free,
@@ -189,23 +187,29 @@ impl AcquireAttempt {
                 Err(source @ StoreError::Refused { kind, .. }) => {
                     self.entry.answered();
                     if kind == RefusalKind::LeaseNotFound {
-                        self.session.end(crate::tenure::EndReason::LeaseEnded);
+                        self.session.end(EndReason::LeaseEnded);
                         return Err(self.session_lost());
                     }
                     return Err(self.store(source));
                 }
                 Err(source) => {
-                    tracing::debug!(lock = %self.request.name, error = %source, "asking again");
                     if !self.session.is_alive() {
                         return Err(self.session_lost());
                     }
                     if self.time_left().is_some_and(|left| left.is_zero()) {
                         return Err(self.store(source));
                     }
+                    self.log_retry(&source);
                     tokio::time::sleep(backoff.next()).await;
                 }
             }
         }
+    }
+
+    fn log_retry(&self, cause: &StoreError) {
+        tracing::debug!(lock = %self.request.name, error = %cause, "sending again");
+        let observer = self.shared.requests.observer();
+        observer.notify(|observer| observer.request_retried(cause));
     }
 
     /// Waits until our entry is first, from any place in the queue.
@@ -312,13 +316,21 @@ impl AcquireAttempt {
         if !tenure.admits() {
             return Err(self.session_lost());
         }
+        let (token, waited) = (token_of(create_revision), self.began.elapsed());
+        let observer = self.shared.requests.observer();
+        observer.notify(|observer| observer.lock_acquired(&self.request.name, token, waited));
+        tenure.report_loss_with(LossReport::new(
+            observer.clone(),
+            self.request.name.clone(),
+            token,
+        ));
         Ok(Grant::new(
             self.request.name,
             create_revision,
             tenure,
             self.claim,
             self.entry,
-            self.began.elapsed(),
+            waited,
         ))
     }
 
@@ -367,7 +379,7 @@ async fn first(claim: &mut QueueClaim, report: &mut impl FnMut(LockPlace)) -> Re
         let status = claim.status().borrow_and_update().clone();
         match status {
             ClaimStatus::First => return Ok(()),
-            ClaimStatus::Gone { revision } => return Err(revision),
+            ClaimStatus::Deleted { revision } => return Err(revision),
             ClaimStatus::Behind { ahead, holder } => report(LockPlace {
                 ahead,
                 holder: (!holder.is_empty()).then_some(holder),

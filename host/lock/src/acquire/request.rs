@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::AcquireError;
+use crate::queue_role::QueueRole;
 
 /// Limit of the wait for a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,13 @@ pub struct LockPlace {
     pub ahead: usize,
     /// The key of the entry that holds the lock; `None` while it is not known.
     pub holder: Option<String>,
+}
+
+impl LockPlace {
+    /// The role of an entry at this place.
+    pub const fn role(&self) -> QueueRole {
+        QueueRole::behind(self.ahead)
+    }
 }
 
 /// Request for a lock.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
+use crate::end_reason::EndReason;
 use crate::queue_keys::QueueKey;
-use crate::tenure::{EndReason, Tenure};
+use crate::tenure::Tenure;
 
 /// Status of a waiting claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub(crate) enum ClaimStatus {
     /// No entry is ahead, at a revision at which our entry existed.
     First,
     /// Our entry was deleted.
-    Gone { revision: i64 },
+    Deleted { revision: i64 },
 }
 
 #[derive(Debug)]
@@ -35,7 +36,7 @@ pub(super) enum ClaimStage {
         as_of: i64,
     },
     /// The entry was deleted before the claim held, at this revision or an earlier one.
-    Gone { create_revision: i64, revision: i64 },
+    Deleted { create_revision: i64, revision: i64 },
 }
 
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl LockClaim {
             | ClaimStage::Held {
                 create_revision, ..
             }
-            | ClaimStage::Gone {
+            | ClaimStage::Deleted {
                 create_revision, ..
             } => create_revision,
             ClaimStage::Pending => 0,
@@ -74,16 +75,16 @@ impl LockClaim {
     /// The entry was deleted while it waited.
     fn lose(&mut self, revision: i64) {
         let create_revision = self.create_revision();
-        self.stage = ClaimStage::Gone {
+        self.stage = ClaimStage::Deleted {
             create_revision,
             revision,
         };
-        self.status.send_replace(ClaimStatus::Gone { revision });
+        self.status.send_replace(ClaimStatus::Deleted { revision });
     }
 
     pub(super) fn deleted(&mut self, deleted: &str, revision: i64) {
         match &mut self.stage {
-            ClaimStage::Pending | ClaimStage::Gone { .. } => {}
+            ClaimStage::Pending | ClaimStage::Deleted { .. } => {}
             ClaimStage::Waiting {
                 create_revision,
                 ahead,
@@ -113,7 +114,7 @@ impl LockClaim {
     pub(super) fn read(&mut self, revision: i64, youngest: i64, entries: &[QueueKey]) {
         let own = entries.iter().find(|entry| entry.key == self.key);
         match &mut self.stage {
-            ClaimStage::Pending | ClaimStage::Gone { .. } => {}
+            ClaimStage::Pending | ClaimStage::Deleted { .. } => {}
             ClaimStage::Waiting {
                 create_revision, ..
             }
@@ -157,7 +158,7 @@ impl LockClaim {
             return;
         };
         self.status.send_if_modified(|status| {
-            if matches!(status, ClaimStatus::Gone { .. } | ClaimStatus::First) {
+            if matches!(status, ClaimStatus::Deleted { .. } | ClaimStatus::First) {
                 return false;
             }
             let now = match ahead.first_key_value() {

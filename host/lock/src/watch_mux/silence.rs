@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_that_never_answers_goes_on_while_the_store_can_be_read() {
+    fn silent_stream_that_never_answered_continues_if_reads_return() {
         let mut silence = StreamSilence {
             ticks: SILENT,
             ..StreamSilence::default()
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_has_answered_before_is_dead_when_only_reads_come_back() {
+    fn silent_stream_that_answered_before_is_dead_if_reads_return() {
         let mut silence = StreamSilence {
             ticks: SILENT,
             answers: true,
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_given_up_when_the_store_cannot_be_read() {
+    fn silent_stream_is_abandoned_when_reads_fail() {
         let mut silence = StreamSilence::default();
         let silent = StoreError::timed_out(PATIENCE);
         assert!(silence.was_read(Err(silent)).is_err());

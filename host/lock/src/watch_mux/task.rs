@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::backoff::Backoff;
 use crate::error::StoreError;
+use crate::observer::StreamKind;
 use crate::requests::StoreRequests;
 use crate::watch_mux::silence::StreamSilence;
 use crate::watch_mux::stream::{BrokenStream, STREAM_PATIENCE, push};
@@ -68,6 +69,9 @@ impl MuxTask {
                 return;
             }
             tracing::debug!(%reason, "watch stream down");
+            self.requests
+                .observer()
+                .notify(|observer| observer.stream_broken(StreamKind::Watches, &reason));
             self.report_down(&reason);
             self.requests.link().move_to_other(at).await;
             if began.elapsed() > Duration::from_secs(10) {

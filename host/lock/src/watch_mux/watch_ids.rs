@@ -125,10 +125,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_takes_ids_is_asked_for_all_watches_at_once() {
+    fn server_that_uses_our_ids_gets_all_watches_at_once() {
         let mut ids = WatchIds::new();
         let first = ids.create(1).unwrap();
-        assert_eq!(ids.create(2), None, "the first shows whose ids count");
+        assert_eq!(ids.create(2), None, "the first shows the origin of ids");
         assert_eq!(ids.create(3), None);
         let (watch, creates) = ids.created(first.id);
         assert_eq!(watch, Some(1));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_gives_ids_is_asked_for_one_watch_at_a_time() {
+    fn server_that_assigns_ids_gets_one_watch_at_a_time() {
         let mut ids = WatchIds::new();
         ids.create(1).unwrap();
         assert_eq!(ids.create(2), None);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_given_up_while_it_is_created_is_cancelled_afterwards() {
+    fn watch_dropped_during_its_creation_is_cancelled_afterwards() {
         let mut ids = WatchIds::new();
         let first = ids.create(1).unwrap();
         assert_eq!(ids.remove(1), None);
