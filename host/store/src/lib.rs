@@ -45,6 +45,7 @@ mod grpc;
 mod key_range;
 mod lease_expiry;
 mod mvcc;
+mod own_runtime;
 mod peer;
 mod serve;
 mod shared_state;
