@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn no_record_can_be_taken_for_an_entry_of_a_queue() {
+    fn no_record_has_the_prefix_of_a_queue() {
         let root = Root::default();
         let locks = root.locks();
         let (hosts, jobs, runs) = (root.hosts(), root.jobs(), root.runs());

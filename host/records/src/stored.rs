@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_in_full_reads_as_its_short_form_does() {
+    fn a_full_record_reads_as_its_short_form() {
         let full = RunRecord::from_json(RUN.as_bytes()).unwrap();
         let short = full.to_json();
         let read = RunRecord::from_json(&short).unwrap();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_earlier_hosts_require_are_all_there() {
+    fn fields_that_earlier_hosts_require_are_written() {
         let mut run = RunRecord::from_json(RUN.as_bytes()).unwrap();
         for outcome in [Outcome::Done, Outcome::Running] {
             run.outcome = outcome;
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_under_way_keeps_its_entry() {
+    fn a_running_run_keeps_its_lock_key() {
         let mut run = RunRecord::from_json(RUN.as_bytes()).unwrap();
         run.ended_unix_ms = None;
         run.run_id = "of another kind".into();

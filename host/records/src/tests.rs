@@ -3,14 +3,14 @@
 use crate::{HolderRecord, JobState, Outcome, TickState};
 
 #[test]
-fn a_reader_of_today_reads_a_record_with_fields_of_tomorrow() {
+fn a_record_with_unknown_fields_is_read() {
     let text = br#"{"host":"a","job":"j","pid":7,"since_unix_ms":1,"mood":"fine"}"#;
     let record = HolderRecord::from_json(text).expect("unknown fields are ignored");
     assert_eq!(record.job, "j");
 }
 
 #[test]
-fn what_is_not_ours_is_an_error_not_a_panic() {
+fn bytes_that_are_not_a_record_are_an_error() {
     for bytes in [&b""[..], b"\xff", b"[]", b"{\"host\":1}"] {
         assert!(HolderRecord::from_json(bytes).is_err());
     }

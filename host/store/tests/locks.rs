@@ -1,5 +1,5 @@
-//! `leasehold-lock` over the embedded store, without TCP: in this process, and over a socket. What it promises
-//! over a network it must keep here, so its connections are broken too.
+//! `leasehold-lock` over the embedded store, without TCP: in this process, and over a socket. Its promises over a
+//! network must hold here, so its connections are broken too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +77,7 @@ async fn locks_work_over_a_socket_and_beside_clients_in_the_process() {
     store.close().await;
 }
 
-/// A way in whose streams can be broken, all at once.
+/// A connector whose streams can be broken, all at once.
 struct Breakable {
     way: InProcess,
     broken: Arc<std::sync::Mutex<CancellationToken>>,
@@ -139,7 +139,7 @@ async fn a_lock_outlives_the_stream_it_was_taken_over() {
 }
 
 #[tokio::test]
-async fn a_waiter_hears_of_its_turn_though_its_streams_break() {
+async fn a_waiter_gets_its_turn_though_its_streams_break() {
     let store = store().await;
     let way = Breakable::new(&store);
     let broken = locks(ConnectOptions::in_process(way.clone())).await;

@@ -1,4 +1,4 @@
-//! Servers and clients for tests; the tests of sockets are in the files below.
+//! Servers and clients for tests; the tests of sockets are in the modules.
 
 use std::time::Duration;
 
