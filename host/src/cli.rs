@@ -5,19 +5,19 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::checkup::CheckArgs;
-use crate::descriptors;
-use crate::dev::DevArgs;
+use crate::commands::check::CheckArgs;
+use crate::commands::dev::DevArgs;
+use crate::commands::plugin::PluginCommand;
+use crate::commands::show::{self, ShowFormat};
+use crate::commands::store::ServeArgs;
+use crate::commands::top::TopArgs;
 use crate::diagnostics::Diagnostics;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::last_words::{self, LAST_WORDS};
-use crate::plugin::PluginCommand;
-use crate::show::{self, ShowFormat};
+use crate::log_format::LogFormat;
 use crate::sink;
-use crate::store::ServeArgs;
-use crate::timeline::LogFormat;
-use crate::top::TopArgs;
+use leasehold_runtime::descriptors;
+use leasehold_supervisor::last_words::{self, LAST_WORDS};
 
 /// Run WebAssembly jobs only while the etcd lock that each declares is held.
 ///
@@ -135,7 +135,7 @@ enum StoreCommand {
 
 /// Runs the program and says how it ended.
 pub fn main() -> ExitCode {
-    if let Some(ended) = crate::runtime::run_if_asked() {
+    if let Some(ended) = leasehold_runtime::run_if_asked() {
         return ended;
     }
     let cli = Cli::parse();
@@ -176,15 +176,15 @@ fn run_to_end(command: Command) -> Result<Exit, Failure> {
 async fn run(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Run { config, log_format } => {
-            Box::pin(crate::serve::run(&config, log_format)).await
+            Box::pin(crate::commands::run::run(&config, log_format)).await
         }
-        Command::Check(args) => crate::checkup::run(args).await,
-        Command::Dev(args) => Box::pin(crate::dev::run(args)).await,
+        Command::Check(args) => crate::commands::check::run(args).await,
+        Command::Dev(args) => Box::pin(crate::commands::dev::run(args)).await,
         Command::Store {
             command: StoreCommand::Serve(args),
-        } => crate::store::serve(args).await,
-        Command::Plugin { command } => crate::plugin::run(command).await,
-        Command::Top(args) => Box::pin(crate::top::run(*args)).await,
+        } => crate::commands::store::serve(args).await,
+        Command::Plugin { command } => crate::commands::plugin::run(command).await,
+        Command::Top(args) => Box::pin(crate::commands::top::run(*args)).await,
         Command::Status { config, format } => show::status(&config, format).await,
         Command::Runs {
             job,

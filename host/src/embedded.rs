@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use leasehold_store::{DiskError, InProcess, Listen, OpenError, Options, Store};
 
-use crate::config::{Data, Embedded};
-use crate::event::What;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use leasehold_config::{Data, Embedded};
+use leasehold_supervisor::event::EventKind;
 
 /// The longest path of a socket on Linux, in bytes; elsewhere it is a little shorter.
 const LONGEST_SOCKET: usize = 107;
@@ -80,8 +80,8 @@ impl EmbeddedStore {
     }
 
     /// What there is to say about it once it is open.
-    pub(crate) fn opened(&self) -> What {
-        What::StoreOpened {
+    pub(crate) fn opened(&self) -> EventKind {
+        EventKind::StoreOpened {
             data: self.data.clone(),
             endpoints: self.endpoints.clone(),
         }

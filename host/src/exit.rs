@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use leasehold_supervisor::end::HostEnd;
+
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -33,25 +35,13 @@ impl From<Exit> for ExitCode {
     }
 }
 
-impl Exit {
-    /// The worse of two: a host with several jobs ends with the worst of their endings.
-    #[must_use]
-    pub fn or_worse(self, other: Self) -> Self {
-        if other as u8 > self as u8 {
-            other
-        } else {
-            self
+impl From<HostEnd> for Exit {
+    fn from(end: HostEnd) -> Self {
+        match end {
+            HostEnd::Done => Self::Ok,
+            HostEnd::JobFailed => Self::JobFailed,
+            HostEnd::NotAcquired => Self::NotAcquired,
+            HostEnd::Aborted => Self::Aborted,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_worst_ending_counts() {
-        assert_eq!(Exit::Ok.or_worse(Exit::JobFailed), Exit::JobFailed);
-        assert_eq!(Exit::NotAcquired.or_worse(Exit::Ok), Exit::NotAcquired);
     }
 }

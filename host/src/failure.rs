@@ -2,11 +2,12 @@
 
 use leasehold_records::printable;
 
-use crate::check::PrepareError;
-use crate::config::Report;
-use crate::connect::StoreSetupError;
 use crate::exit::Exit;
-use crate::runtime::RuntimeError;
+use leasehold_config::Report;
+use leasehold_runtime::RuntimeError;
+use leasehold_supervisor::connect::StoreSetupError;
+use leasehold_supervisor::end::HostError;
+use leasehold_supervisor::prepare::PrepareError;
 
 /// A message for a person and a code for a script. The message may have several lines; `cli` makes it printable.
 #[derive(Debug)]
@@ -39,6 +40,18 @@ impl From<Report> for Failure {
 impl From<StoreSetupError> for Failure {
     fn from(error: StoreSetupError) -> Self {
         Self::of_line(Exit::Store, &error.to_string())
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        let text = error.to_string();
+        match error {
+            HostError::Connect(error) => error.into(),
+            HostError::ClaimRefused { .. } => Self::new(Exit::Store, text),
+            HostError::IdHeld(_) => Self::new(Exit::IdHeld, text),
+            HostError::Internal(_) => Self::of_line(Exit::Internal, &text),
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use leasehold_lock::{Kv, StoreError};
 use leasehold_records::Root;
 use leasehold_records::printable::line as printable;
 
-use crate::config::nearest;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use leasehold_config::nearest;
 
 /// Names that a message lists.
 const MOST_LISTED: usize = 20;

@@ -7,13 +7,13 @@ use leasehold_lock::{FeedItem, Health};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fact {
     /// Unix milliseconds.
-    pub(crate) at: u64,
-    pub(crate) told: Told,
+    pub(crate) at_unix_ms: u64,
+    pub(crate) kind: FactKind,
 }
 
 /// What can be told.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Told {
+pub(crate) enum FactKind {
     /// Keys, or that none are heard.
     Keys(FeedItem),
     /// How the store is, or why that is not known.

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
 /// The longest single text that is kept, in bytes.
 pub const LONGEST_TEXT: usize = 8 * 1024;
 
@@ -109,6 +111,21 @@ const fn hides(c: char) -> bool {
             | '\u{FFF9}'..='\u{FFFB}'
             | '\u{E0000}'..='\u{E007F}'
     )
+}
+
+/// Formats a value as one JSON object and a line end.
+pub fn json_line(value: &impl Serialize) -> String {
+    // Plain data always serializes; an empty line would show an internal error.
+    let mut text = json(serde_json::to_string(value).unwrap_or_default());
+    text.push('\n');
+    text
+}
+
+/// Formats a value as JSON over several lines, with a line end.
+pub fn json_pretty(value: &impl Serialize) -> String {
+    let mut text = json(serde_json::to_string_pretty(value).unwrap_or_default());
+    text.push('\n');
+    text
 }
 
 #[cfg(test)]

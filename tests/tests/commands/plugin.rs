@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use leasehold_tests::guests;
 
-use crate::cli::Said;
 use crate::room::Room;
+use leasehold_tests::command::CommandOutput;
 
-fn told(said: &Said, code: i32, words: &[&str]) -> Result<()> {
+fn told(said: &CommandOutput, code: i32, words: &[&str]) -> Result<()> {
     println!("{}\n{}", said.stdout, said.stderr);
     ensure!(said.code == Some(code), "{said:?}");
     let all = format!("{}\n{}", said.stdout, said.stderr);
@@ -21,7 +21,7 @@ fn told(said: &Said, code: i32, words: &[&str]) -> Result<()> {
 }
 
 /// The state of each import in what `inspect --format json` said.
-fn imports(said: &Said) -> Result<BTreeMap<String, serde_json::Value>> {
+fn imports(said: &CommandOutput) -> Result<BTreeMap<String, serde_json::Value>> {
     let json: serde_json::Value = serde_json::from_str(&said.stdout)?;
     let imports = json["plugin"]["imports"].as_array().cloned();
     let named = imports.unwrap_or_default().into_iter().map(|import| {

@@ -12,7 +12,7 @@ use crate::{SLACK, client, granted, queue_of, start};
 
 const NAME: &str = "/library/acquire";
 
-/// How long a bounded wait lasts here.
+/// Length of a bounded wait.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 on_every_store!(

@@ -1,4 +1,4 @@
-//! A view of queues: what it shows is what the store has, in order, whoever wrote it, before and after a cut.
+//! A view of queues: equal to the store's content, in order, for entries of any client, before and after a cut.
 
 use anyhow::{Context, Result, ensure};
 use leasehold_lock::{Acquire, ConnectOptions, Freshness, Locks, QueueEntry, QueueView};

@@ -56,7 +56,7 @@ async fn refused_after(
     );
     ensure!(kv.get("/other").await?.is_none());
 
-    // What a stranger put in its place stays when the loser lets go.
+    // An entry that another client put in its place stays when the loser releases.
     let strangers = etcd.queue(NAME)?;
     grant.release().await?;
     ensure!(etcd.queue(NAME)? == strangers);
