@@ -8,7 +8,9 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use leasehold_store::{DiskError, InProcess, Listen, OpenError, Options, Store};
+use leasehold_store::{
+    DiskError, InProcessConnector, ListenAddress, OpenError, Store, StoreOptions,
+};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -28,15 +30,15 @@ pub(crate) struct EmbeddedStore {
 impl EmbeddedStore {
     /// Opens the store of a configuration, and listens where it says.
     pub(crate) async fn open(embedded: &Embedded) -> Result<Self, Failure> {
-        let listen = embedded.listen().map(Listen::Tcp);
+        let listen = embedded.listen().map(ListenAddress::Tcp);
         Self::open_with(embedded, options(embedded), listen).await
     }
 
     /// The same with other options, and listening in these places besides its socket.
     pub(crate) async fn open_with(
         embedded: &Embedded,
-        options: Options,
-        listen: impl IntoIterator<Item = Listen>,
+        options: StoreOptions,
+        listen: impl IntoIterator<Item = ListenAddress>,
     ) -> Result<Self, Failure> {
         let store = Store::open(options)
             .await
@@ -47,7 +49,9 @@ impl EmbeddedStore {
         {
             make_private(folder)?;
         }
-        let socket = embedded.socket().map(|path| Listen::Unix(path.to_owned()));
+        let socket = embedded
+            .socket()
+            .map(|path| ListenAddress::Unix(path.to_owned()));
         let mut opened = Self {
             store,
             data: describe(embedded.data()),
@@ -70,7 +74,7 @@ impl EmbeddedStore {
     }
 
     /// The way in for hosts of this process.
-    pub(crate) fn connector(&self) -> Arc<InProcess> {
+    pub(crate) fn connector(&self) -> Arc<InProcessConnector> {
         Arc::new(self.store.connector())
     }
 
@@ -94,10 +98,10 @@ impl EmbeddedStore {
 }
 
 /// How the store of a configuration is opened.
-pub(crate) fn options(embedded: &Embedded) -> Options {
+pub(crate) fn options(embedded: &Embedded) -> StoreOptions {
     let options = match embedded.data() {
-        Data::Memory => Options::memory(),
-        Data::Directory(dir) => Options::directory(dir),
+        Data::Memory => StoreOptions::memory(),
+        Data::Directory(dir) => StoreOptions::directory(dir),
     };
     let history = embedded.history();
     let options = match history.revisions {
@@ -137,13 +141,13 @@ pub(crate) fn nobody_home(file: &Path, embedded: &Embedded) -> Failure {
 }
 
 /// What to do when a place cannot be listened on.
-fn remedy(place: &Listen) -> &'static str {
+fn remedy(place: &ListenAddress) -> &'static str {
     match place {
-        Listen::Unix(path) if path.as_os_str().len() > LONGEST_SOCKET => {
+        ListenAddress::Unix(path) if path.as_os_str().len() > LONGEST_SOCKET => {
             "a socket's path has at most 107 bytes: choose a directory with a shorter one"
         }
-        Listen::Unix(_) => "stop whoever uses the path, or choose another directory",
-        Listen::Tcp(_) => {
+        ListenAddress::Unix(_) => "stop whoever uses the path, or choose another directory",
+        ListenAddress::Tcp(_) => {
             "stop whoever uses the address (an etcd?), or choose another: `--listen`, or `listen` in [store]"
         }
     }

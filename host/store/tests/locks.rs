@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_lock::{Acquire, ConnectOptions, Connector, Locks, Service, Wait, cuttable};
-use leasehold_store::{InProcess, Listen, Options, Store};
+use leasehold_store::{InProcessConnector, ListenAddress, Store, StoreOptions};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -13,7 +13,7 @@ use tower::ServiceExt as _;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn store() -> Store {
-    Store::open(Options::memory())
+    Store::open(StoreOptions::memory())
         .await
         .expect("a store in memory opens")
 }
@@ -67,7 +67,7 @@ async fn locks_work_over_a_socket_and_beside_clients_in_the_process() {
     let directory = tempfile::tempdir().unwrap();
     let store = store().await;
     let path = directory.path().join("store.sock");
-    let endpoint = store.listen(Listen::Unix(path)).await.unwrap();
+    let endpoint = store.listen(ListenAddress::Unix(path)).await.unwrap();
     let outside = locks(ConnectOptions::new([endpoint])).await;
     let inside = locks(in_process(&store)).await;
     hand_over(&outside, &inside).await;
@@ -79,7 +79,7 @@ async fn locks_work_over_a_socket_and_beside_clients_in_the_process() {
 
 /// A connector whose streams can be broken, all at once.
 struct Breakable {
-    way: InProcess,
+    way: InProcessConnector,
     broken: Arc<std::sync::Mutex<CancellationToken>>,
 }
 

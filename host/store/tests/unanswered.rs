@@ -10,7 +10,7 @@ use http_body_util::Full;
 use leasehold_lock::{
     Acquire, AcquireError, ConnectOptions, Connector, Locks, Service, StoreError, Wait,
 };
-use leasehold_store::{InProcess, Options, Store};
+use leasehold_store::{InProcessConnector, Store, StoreOptions};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
@@ -41,7 +41,7 @@ enum Fault {
 
 /// A connector that mistreats transactions, in the order given; then none, or for ever like the last.
 struct Way {
-    inner: InProcess,
+    inner: InProcessConnector,
     faults: Arc<Mutex<Vec<Fault>>>,
     for_ever: bool,
     /// Nothing passes at all while it is true.
@@ -200,7 +200,7 @@ fn answer(message: &[u8]) -> http::Response<Body> {
 }
 
 async fn store() -> Store {
-    Store::open(Options::memory())
+    Store::open(StoreOptions::memory())
         .await
         .expect("the store answers")
 }

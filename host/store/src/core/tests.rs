@@ -14,18 +14,18 @@ use crate::core::StoreCore;
 use crate::disk::faulty::FaultyDisk;
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
-use crate::options::{Data, Media, Options};
+use crate::options::{DataLocation, StoreMedia, StoreOptions};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn open(options: Options) -> Arc<StoreCore> {
+async fn open(options: StoreOptions) -> Arc<StoreCore> {
     StoreCore::open(options).await.expect("the store opens")
 }
 
 /// On a disk that outlives the store.
-fn on(disk: &FaultyDisk) -> Options {
+fn on(disk: &FaultyDisk) -> StoreOptions {
     let disk = disk.clone();
-    Options::new(Data::Media(Box::new(move || Ok(disk.media()))))
+    StoreOptions::new(DataLocation::Media(Box::new(move || Ok(disk.media()))))
 }
 
 async fn put(core: &StoreCore, key: &str, value: &str) -> Result<i64, StoreError> {
@@ -76,10 +76,10 @@ impl Gated {
         changed.notify_all();
     }
 
-    fn options(&self) -> Options {
+    fn options(&self) -> StoreOptions {
         let media = self.clone();
-        Options::new(Data::Media(Box::new(move || {
-            Ok(Media {
+        StoreOptions::new(DataLocation::Media(Box::new(move || {
+            Ok(StoreMedia {
                 data: Box::new(media.clone()),
                 log: Box::new(Self {
                     disk: media.disk.log(),
@@ -221,7 +221,7 @@ async fn a_full_disk_makes_the_store_read_only_until_space_is_freed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_ends_by_the_clock_and_deletes_its_keys() {
     let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1)));
-    let core = open(Options::memory().clock(Arc::clone(&clock) as _)).await;
+    let core = open(StoreOptions::memory().clock(Arc::clone(&clock) as _)).await;
     let grant = PbLeaseGrantRequest { ttl: 10, id: 7 };
     core.lease_grant(grant).await.expect("granted");
     put_with(&core, "a", "1", 7)
@@ -240,7 +240,7 @@ async fn a_lease_ends_by_the_clock_and_deletes_its_keys() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_expired_leases_end_in_several_writes() {
     let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1)));
-    let core = open(Options::memory().clock(Arc::clone(&clock) as _)).await;
+    let core = open(StoreOptions::memory().clock(Arc::clone(&clock) as _)).await;
     for id in 1..=2_500 {
         let grant = PbLeaseGrantRequest { ttl: 10, id };
         core.lease_grant(grant).await.expect("granted");
@@ -259,7 +259,7 @@ async fn many_expired_leases_end_in_several_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn history_beyond_the_retention_is_compacted() {
-    for options in [Options::memory(), on(&FaultyDisk::new())] {
+    for options in [StoreOptions::memory(), on(&FaultyDisk::new())] {
         let core = open(options.keep_revisions(Some(20))).await;
         for turn in 0..100 {
             put(&core, "a", &turn.to_string()).await.expect("durable");
@@ -275,7 +275,7 @@ async fn history_beyond_the_retention_is_compacted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn history_is_compacted_before_a_write_is_refused() {
     let value = "x".repeat(10_000);
-    for options in [Options::memory(), on(&FaultyDisk::new())] {
+    for options in [StoreOptions::memory(), on(&FaultyDisk::new())] {
         // The quota alone, without a limit on history.
         let options = options.quota(200_000).keep_revisions(None);
         let core = open(options.keep_bytes(u64::MAX)).await;
@@ -296,7 +296,7 @@ async fn history_is_compacted_before_a_write_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn history_is_kept_by_its_bytes() {
     let value = "x".repeat(10_000);
-    for options in [Options::memory(), on(&FaultyDisk::new())] {
+    for options in [StoreOptions::memory(), on(&FaultyDisk::new())] {
         let core = open(options.keep_bytes(100_000)).await;
         for _ in 0..100 {
             put(&core, "a", &value).await.expect("there is room");
@@ -339,13 +339,13 @@ async fn a_closed_store_refuses_writes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_has_one_store_at_a_time() {
     let place = tempfile::tempdir().expect("a directory");
-    let core = open(Options::directory(place.path())).await;
-    let second = StoreCore::open(Options::directory(place.path())).await;
+    let core = open(StoreOptions::directory(place.path())).await;
+    let second = StoreCore::open(StoreOptions::directory(place.path())).await;
     let refused = second.err().expect("a second store is refused").to_string();
     assert!(refused.contains("another process has it open"), "{refused}");
     put(&core, "a", "1").await.expect("durable");
     core.close().await;
-    let next = open(Options::directory(place.path())).await;
+    let next = open(StoreOptions::directory(place.path())).await;
     assert_eq!(get(&next, "a").as_deref(), Some("1"));
     next.close().await;
 }

@@ -170,7 +170,7 @@ mod tests {
 
     use super::API_VERSION;
     use crate::core::StoreCore;
-    use crate::options::Options;
+    use crate::options::StoreOptions;
     use crate::serve::tests::{in_process, on_tcp, server};
     use crate::serve::{Server, ServerLimits};
 
@@ -200,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_alarm_is_raised_by_refusals_and_disarmed_by_clients() {
-        let options = Options::memory().quota(100_000);
+        let options = StoreOptions::memory().quota(100_000);
         let core = StoreCore::open(options).await.unwrap();
         let server = Server::with_limits(core, ServerLimits::default());
         let mut client = in_process(&server.connector()).await;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use leasehold_lock::{ConnectOptions, Kv};
 use leasehold_records::{JobState, Outcome, RunKey};
-use leasehold_store::{Options, Store};
+use leasehold_store::{Store, StoreOptions};
 
 use super::*;
 
@@ -19,7 +19,7 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let store = Store::open(Options::memory()).await.unwrap();
+        let store = Store::open(StoreOptions::memory()).await.unwrap();
         let options = ConnectOptions::in_process(Arc::new(store.connector()));
         Self {
             locks: Locks::connect(options).await.unwrap(),

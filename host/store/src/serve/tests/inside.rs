@@ -81,7 +81,7 @@ fn a_store_on_a_disk_serves_runtimes_with_one_thread() {
     let directory = tempfile::tempdir().unwrap();
     let runtime = single();
     runtime.block_on(async {
-        let options = Options::directory(directory.path().join("store"));
+        let options = StoreOptions::directory(directory.path().join("store"));
         let store = Store::open(options).await.unwrap();
         let mut client = in_process(&store.connector()).await;
         assert!(answers(&mut client).await);

@@ -21,7 +21,7 @@ async fn every_endpoint_serves_the_same_store() {
     let directory = tempfile::tempdir().unwrap();
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let path = directory.path().join("store.sock");
-    let socket = server.listen(Listen::Unix(path)).await.unwrap();
+    let socket = server.listen(ListenAddress::Unix(path)).await.unwrap();
 
     let mut inside = in_process(&server.connector()).await;
     let mut by_socket = over_unix(&socket).await;
@@ -56,7 +56,7 @@ async fn a_private_socket_is_listed_only_for_its_owner() {
     let directory = tempfile::tempdir().unwrap();
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let path = directory.path().join("store.sock");
-    let socket = server.listen(Listen::Unix(path)).await.unwrap();
+    let socket = server.listen(ListenAddress::Unix(path)).await.unwrap();
     let address = format!("http://{address}");
     let members = async |mut client: Client| {
         let members = client.member_list().await.unwrap();
@@ -78,13 +78,13 @@ async fn an_address_of_another_machine_is_refused() {
     let server = server(ServerLimits::default()).await;
     for address in ["0.0.0.0:0", "192.0.2.1:2379", "[::]:0"] {
         let refused = server
-            .listen(Listen::Tcp(address.parse().unwrap()))
+            .listen(ListenAddress::Tcp(address.parse().unwrap()))
             .await
             .unwrap_err();
         assert!(matches!(refused, ListenError::NotThisMachine(_)));
     }
     let refused = server
-        .listen(Listen::Tcp("0.0.0.0:2379".parse().unwrap()))
+        .listen(ListenAddress::Tcp("0.0.0.0:2379".parse().unwrap()))
         .await
         .unwrap_err();
     insta::assert_snapshot!(refused.to_string(), @"the embedded store does not listen on 0.0.0.0:2379: it serves this machine only (127.0.0.1 or [::1]), without users or TLS; for more machines run a real etcd");
@@ -95,7 +95,7 @@ async fn an_address_of_another_machine_is_refused() {
 async fn the_error_for_a_taken_address_names_it() {
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let refused = server
-        .listen(Listen::Tcp(address.parse().unwrap()))
+        .listen(ListenAddress::Tcp(address.parse().unwrap()))
         .await
         .unwrap_err()
         .to_string();
@@ -111,7 +111,10 @@ async fn a_socket_is_private_and_removed_with_its_server() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("made/for/it/store.sock");
     let server = server(ServerLimits::default()).await;
-    let endpoint = server.listen(Listen::Unix(path.clone())).await.unwrap();
+    let endpoint = server
+        .listen(ListenAddress::Unix(path.clone()))
+        .await
+        .unwrap();
     assert_eq!(endpoint, format!("unix://{}", path.display()));
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(path.parent().unwrap()), 0o700);
@@ -128,9 +131,15 @@ async fn the_socket_of_a_dead_server_only_is_replaced() {
     assert!(path.exists());
 
     let first = server(ServerLimits::default()).await;
-    let endpoint = first.listen(Listen::Unix(path.clone())).await.unwrap();
+    let endpoint = first
+        .listen(ListenAddress::Unix(path.clone()))
+        .await
+        .unwrap();
     let second = server(ServerLimits::default()).await;
-    let refused = second.listen(Listen::Unix(path.clone())).await.unwrap_err();
+    let refused = second
+        .listen(ListenAddress::Unix(path.clone()))
+        .await
+        .unwrap_err();
     assert!(matches!(refused, ListenError::InUse(_)), "{refused}");
     assert!(answers(&mut over_unix(&endpoint).await).await);
     first.close().await;
@@ -143,7 +152,10 @@ async fn a_file_that_is_not_a_socket_is_left_alone() {
     let path = directory.path().join("precious");
     std::fs::write(&path, "data").unwrap();
     let server = server(ServerLimits::default()).await;
-    let refused = server.listen(Listen::Unix(path.clone())).await.unwrap_err();
+    let refused = server
+        .listen(ListenAddress::Unix(path.clone()))
+        .await
+        .unwrap_err();
     assert!(matches!(refused, ListenError::NotASocket(_)), "{refused}");
     assert_eq!(std::fs::read(&path).unwrap(), b"data");
     server.close().await;
@@ -154,7 +166,10 @@ async fn a_socket_that_another_server_put_there_since_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sock");
     let server = server(ServerLimits::default()).await;
-    server.listen(Listen::Unix(path.clone())).await.unwrap();
+    server
+        .listen(ListenAddress::Unix(path.clone()))
+        .await
+        .unwrap();
     std::fs::remove_file(&path).unwrap();
     let _theirs = std::os::unix::net::UnixListener::bind(&path).unwrap();
     server.close().await;
@@ -167,7 +182,10 @@ async fn clients_that_address_a_path_or_a_url_are_served() {
     let directory = tempfile::tempdir().unwrap();
     let (server, address) = on_tcp(ServerLimits::default()).await;
     let path = directory.path().join("store.sock");
-    server.listen(Listen::Unix(path.clone())).await.unwrap();
+    server
+        .listen(ListenAddress::Unix(path.clone()))
+        .await
+        .unwrap();
     for authority in ["/run/store.sock", "http://127.0.0.1:2379", "a%2fb", "x"] {
         let request = [OPENING, &members_request(1, authority)].concat();
         let mut by_socket = UnixStream::connect(&path).await.unwrap();
