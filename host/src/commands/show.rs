@@ -18,7 +18,6 @@ use crate::known_jobs::unknown_job;
 use crate::sink;
 use crate::table::Table;
 use leasehold_config::wall::UnixMs;
-use leasehold_config::wall::unix_ms;
 use leasehold_config::{Place, Reading};
 use leasehold_supervisor::connect::{connect, options};
 
@@ -99,7 +98,10 @@ pub(crate) async fn runs(
             let known: Result<Vec<_>, _> = runs.iter().map(known_fields).collect();
             print_json(&known.map_err(|error| Failure::internal(&error))?)
         }
-        ShowFormat::Table => print(&runs_table(&runs, unix_ms(SystemTime::now()))),
+        ShowFormat::Table => print(&runs_table(
+            &runs,
+            UnixMs::from_system(SystemTime::now()).as_u64(),
+        )),
     }
 }
 
@@ -173,13 +175,16 @@ fn runs_table(runs: &[RunRecord], now: u64) -> String {
     for run in runs {
         let took = run.ended_unix_ms.map_or_else(
             || "-".into(),
-            |ended| age(ended.saturating_sub(run.started_unix_ms)),
+            |ended| age(ended.as_u64().saturating_sub(run.started_unix_ms.as_u64())),
         );
         table.row([
             run.job.clone(),
             format!("{}{}", run.token, sequence(run.sequence)),
             run.host.clone(),
-            format!("{} ago", age(now.saturating_sub(run.started_unix_ms))),
+            format!(
+                "{} ago",
+                age(now.saturating_sub(run.started_unix_ms.as_u64()))
+            ),
             took,
             outcome(run),
             // Calls are counted at a run's end.
@@ -260,7 +265,10 @@ pub(crate) async fn status(config: &Path, format: ShowFormat) -> Result<Exit, Fa
     }
     match format {
         ShowFormat::Json => print_json(&status),
-        ShowFormat::Table => print(&status_table(&status, unix_ms(SystemTime::now()))),
+        ShowFormat::Table => print(&status_table(
+            &status,
+            UnixMs::from_system(SystemTime::now()).as_u64(),
+        )),
     }
 }
 
@@ -386,7 +394,7 @@ fn status_table(status: &Status, now: u64) -> String {
         hosts.row([
             host.host.clone(),
             host.pid.to_string(),
-            age(now.saturating_sub(host.started_unix_ms)),
+            age(now.saturating_sub(host.started_unix_ms.as_u64())),
             host.version.clone(),
             host.jobs.len().to_string(),
         ]);
@@ -399,7 +407,7 @@ fn status_table(status: &Status, now: u64) -> String {
             job.job.clone(),
             job.host.clone(),
             job.state.as_str().into(),
-            age(now.saturating_sub(job.since_unix_ms)),
+            age(now.saturating_sub(job.since_unix_ms.as_u64())),
             job.lock.clone(),
             job.token
                 .map_or_else(|| "-".into(), |token| token.to_string()),
@@ -407,7 +415,7 @@ fn status_table(status: &Status, now: u64) -> String {
                 .map_or("-", leasehold_records::Outcome::as_str)
                 .into(),
             job.next_unix_ms
-                .map_or_else(|| "-".into(), |next| until(next, now)),
+                .map_or_else(|| "-".into(), |next| until(next.as_u64(), now)),
             job.detail.clone(),
         ]);
     }
@@ -417,7 +425,7 @@ fn status_table(status: &Status, now: u64) -> String {
     for tick in &status.ticks {
         ticks.row([
             tick.job.clone(),
-            UnixMs::new(tick.tick_unix_ms).to_string(),
+            tick.tick_unix_ms.to_string(),
             tick.state.as_str().into(),
             tick.host.clone(),
             tick.attempt.to_string(),
@@ -521,8 +529,8 @@ mod tests {
             attempt: 1,
             tick_unix_ms: None,
             plugin_sha256: "00".into(),
-            started_unix_ms: 1_000,
-            ended_unix_ms: (outcome != Outcome::Running).then_some(63_000),
+            started_unix_ms: UnixMs::new(1_000),
+            ended_unix_ms: (outcome != Outcome::Running).then_some(UnixMs::new(63_000)),
             outcome,
             detail: "tricky \u{1b}[31m detail".into(),
             calls_admitted: 5,
@@ -570,7 +578,7 @@ mod tests {
                 host: "host-a".into(),
                 pid: 42,
                 version: "0.1.0".into(),
-                started_unix_ms: 0,
+                started_unix_ms: UnixMs::new(0),
                 jobs: vec!["ledger".into()],
             }],
             jobs: vec![JobRecord {
@@ -578,7 +586,7 @@ mod tests {
                 host: "host-a".into(),
                 lock: "billing".into(),
                 state: JobState::Running,
-                since_unix_ms: 0,
+                since_unix_ms: UnixMs::new(0),
                 token: Some(7),
                 next_unix_ms: None,
                 last: Some(Outcome::Done),
@@ -605,7 +613,7 @@ mod tests {
             host: "host-a".into(),
             lock: job.into(),
             state: JobState::Sleeping,
-            since_unix_ms: 0,
+            since_unix_ms: UnixMs::new(0),
             token: None,
             next_unix_ms: next,
             last: None,
@@ -614,14 +622,14 @@ mod tests {
         };
         let tick = |job: &str, state, outcome| TickRecord {
             job: job.into(),
-            tick_unix_ms: 3_600_000,
+            tick_unix_ms: UnixMs::new(3_600_000),
             state,
             host: "host-b\u{1b}[31m".into(),
             lock_key: format!("/leasehold/locks/{job}/694d"),
             token: 7,
             attempt: 2,
             run_id: "host-b-7-0".into(),
-            claimed_unix_ms: 3_600_010,
+            claimed_unix_ms: UnixMs::new(3_600_010),
             ended_unix_ms: None,
             outcome,
             before: None,

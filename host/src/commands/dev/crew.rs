@@ -19,7 +19,7 @@ use super::note;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use leasehold_config::fingerprint::ConfigStamp;
-use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::UnixMs;
 use leasehold_config::{Config, Place};
 use leasehold_supervisor::connect::inside;
 use leasehold_supervisor::end::{HostEnd, HostError};
@@ -52,7 +52,7 @@ struct Member {
     /// Which of the hosts of this name it is.
     life: u64,
     /// Entries that are older belong to an earlier life.
-    since_unix_ms: u64,
+    since_unix_ms: UnixMs,
 }
 
 /// How one ended: its name, its life, and its exit.
@@ -135,7 +135,7 @@ impl Crew {
             way,
             event_log,
             life,
-            since_unix_ms: unix_ms(SystemTime::now()),
+            since_unix_ms: UnixMs::from_system(SystemTime::now()),
         };
         self.members.insert(name, member);
     }

@@ -868,7 +868,7 @@ fn no_order_of_events_brings_a_tick_that_is_done_again() {
         world.failing = 15;
         world.duration = (100, 12_000);
         world.store().unknown = 5;
-        let mut done = 0;
+        let mut done = UnixMs::default();
         for step in 1..=400 {
             if rng.u32(0..6) == 0 {
                 let moment = [Moment::Running, Moment::Claiming, Moment::Any][rng.usize(0..3)];

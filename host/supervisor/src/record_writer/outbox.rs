@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_lock::Batch;
-use leasehold_records::{JobRecord, JobState, Root, RunRecord};
+use leasehold_records::{JobRecord, JobState, Root, RunRecord, UnixMs};
 use tokio::time::Instant;
 
 pub(super) use self::item::Load;
@@ -58,7 +58,7 @@ pub(super) struct RunMark {
 struct Standing {
     json: Vec<u8>,
     /// State of the job and its start time; a record that differs in neither shows progress.
-    phase: Option<(JobState, u64)>,
+    phase: Option<(JobState, UnixMs)>,
     /// State that was written last.
     written: Option<JobState>,
 }
@@ -101,8 +101,8 @@ impl Outbox {
 
     /// Adds the end of a run. It replaces a start that has not been written.
     pub(super) fn run_ended(&mut self, key: String, record: &RunRecord, now: Instant) {
-        let took = record.ended_unix_ms.unwrap_or(0);
-        let took = Duration::from_millis(took.saturating_sub(record.started_unix_ms));
+        let took = record.ended_unix_ms.unwrap_or_default();
+        let took = took.since(record.started_unix_ms);
         self.took.insert(record.job.clone(), took);
         let is_short_of = self.merging.waits_until(&record.job, now).is_some();
         if is_short_of
@@ -213,7 +213,7 @@ impl Outbox {
         &mut self,
         key: Arc<str>,
         json: Vec<u8>,
-        phase: Option<(JobState, u64)>,
+        phase: Option<(JobState, UnixMs)>,
         due: Instant,
         rides: bool,
     ) {
