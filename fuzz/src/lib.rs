@@ -18,7 +18,7 @@ use std::path::Path;
 
 use leasehold_config::{self as config, allow, manifest, wall};
 use leasehold_records::{
-    DeedRecord, HolderRecord, HostRecord, IdRecord, JobRecord, RunRecord, TickRecord, printable,
+    AdminActionRecord, HolderRecord, HostRecord, IdRecord, JobRecord, RunRecord, TickRecord, printable,
 };
 
 pub use store::{store_log, store_requests};
@@ -179,7 +179,7 @@ pub fn records(data: &[u8]) {
         3 => again!(JobRecord),
         4 => again!(RunRecord),
         5 => again!(TickRecord),
-        _ => again!(DeedRecord),
+        _ => again!(AdminActionRecord),
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use leasehold_lock::{ConnectOptions, Locks};
-use leasehold_records::{Outcome, Root, RunKey, RunRecord, run_id};
+use leasehold_records::{Outcome, Root, RunKey, RunRecord, UnixMs, run_id};
 use leasehold_tests::binaries;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{Config, Job, config_for};
@@ -182,8 +182,8 @@ async fn fill(etcd: &Etcd) -> Result<()> {
             attempt: 1,
             tick_unix_ms: None,
             plugin_sha256: "00".into(),
-            started_unix_ms: 1_000,
-            ended_unix_ms: Some(2_000),
+            started_unix_ms: UnixMs::new(1_000),
+            ended_unix_ms: Some(UnixMs::new(2_000)),
             outcome: Outcome::Done,
             detail: "\u{1b}[2J".repeat(500),
             calls_admitted: 1,

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use etcd_client::proto::{PbPutRequest, PbTxnOpRequest, PbTxnRequest, PbTxnRequestOp};
-use leasehold_store::{Listen, Options, Store};
+use leasehold_store::{ListenAddress, Store, StoreOptions};
 use leasehold_tests::etcd::{Etcd, Version};
 
 use generate::sequence;
@@ -53,8 +53,10 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Result<Self> {
-        let store = Store::open(Options::memory()).await?;
-        let endpoint = store.listen(Listen::Tcp("127.0.0.1:0".parse()?)).await?;
+        let store = Store::open(StoreOptions::memory()).await?;
+        let endpoint = store
+            .listen(ListenAddress::Tcp("127.0.0.1:0".parse()?))
+            .await?;
         Ok(Self {
             etcds: [
                 (Name::Etcd34, Etcd::start(Version::V3_4)?),

@@ -1,11 +1,11 @@
 //! An action of an operator on another client's entry or lease, before and after its confirmation.
 
-use leasehold_records::Deed;
+use leasehold_records::AdminAction;
 
 /// Something to be done to somebody's entry or lease, once it has been confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AdminOrder {
-    pub(crate) deed: Deed,
+    pub(crate) deed: AdminAction,
     /// The full name of the lock.
     pub(crate) lock: String,
     /// The key of the entry.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use leasehold_records::{DeedRecord, RunRecord};
+use leasehold_records::{AdminActionRecord, RunRecord};
 
 use super::lock::LeaveReason;
 use super::queue_entry::QueueEntry;
@@ -59,7 +59,7 @@ pub(crate) enum EventKind {
     RunEnds(Arc<RunRecord>),
     HostUp(Arc<LiveHost>),
     HostGone(Arc<LiveHost>),
-    Deed(Arc<DeedRecord>),
+    Deed(Arc<AdminActionRecord>),
     /// The store is not heard any more.
     Down(Arc<str>),
     /// Everything was read; what happened while the store was not heard has no moment of its own.
@@ -151,7 +151,7 @@ impl EventKind {
             }
             Self::RunEnds(run) => {
                 let took = run.ended_unix_ms.unwrap_or(run.started_unix_ms);
-                let took = age(took.saturating_sub(run.started_unix_ms));
+                let took = age(took.as_u64().saturating_sub(run.started_unix_ms.as_u64()));
                 let detail = if run.detail.is_empty() {
                     String::new()
                 } else {
@@ -174,7 +174,7 @@ impl EventKind {
             Self::Deed(deed) => format!(
                 "{} {} of {} (lease {})",
                 deed.by,
-                deed.deed.as_str(),
+                deed.action.as_str(),
                 deed.whom,
                 deed.lease
             ),

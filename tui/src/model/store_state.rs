@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use leasehold_records::{DeedRecord, JobRecord, RunKey, RunRecord};
+use leasehold_records::{AdminActionRecord, JobRecord, RunKey, RunRecord};
 
 use super::held_locks::HeldLocks;
 use super::lease_locks::LeaseLocks;
@@ -22,7 +22,7 @@ pub(crate) struct StoreState {
     pub(crate) jobs: BTreeMap<(String, String), Arc<JobRecord>>,
     pub(crate) runs: BTreeMap<RunKey, Arc<RunRecord>>,
     /// By key.
-    pub(crate) deeds: BTreeMap<String, Arc<DeedRecord>>,
+    pub(crate) deeds: BTreeMap<String, Arc<AdminActionRecord>>,
     /// Who blocks whom.
     pub(crate) held_locks: HeldLocks,
     /// What goes with a lease.

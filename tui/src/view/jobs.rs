@@ -114,7 +114,7 @@ fn cells_of(
         None => (dash(), String::new()),
     };
     let next = job.next_unix_ms.map_or_else(dash, |next| {
-        let text = match next.checked_sub(scene.shown.now) {
+        let text = match next.as_u64().checked_sub(scene.shown.now) {
             Some(left) if left > 0 => format!("in {}", text::age(left)),
             _ => "due".to_owned(),
         };
@@ -135,7 +135,7 @@ fn cells_of(
             job.state.as_str().to_owned(),
             cells::job_style(theme, job.state),
         ),
-        (text::age(scene.ago(job.since_unix_ms)), theme.text),
+        (text::age(scene.ago(job.since_unix_ms.as_u64())), theme.text),
         (job.lock.clone(), theme.text),
         job.token
             .map_or_else(dash, |token| (token.to_string(), theme.text)),
@@ -186,10 +186,10 @@ fn run_cells(scene: &ViewScene<'_>, run: &RunRecord) -> [TableCell; RUNS.len()] 
     let style = cells::outcome_style(theme, run.outcome);
     let (ended, took) = match run.ended_unix_ms {
         Some(ended) => {
-            let took = ended.saturating_sub(run.started_unix_ms);
-            (text::clock_time(ended), took)
+            let took = ended.as_u64().saturating_sub(run.started_unix_ms.as_u64());
+            (text::clock_time(ended.as_u64()), took)
         }
-        None => ("-".to_owned(), scene.ago(run.started_unix_ms)),
+        None => ("-".to_owned(), scene.ago(run.started_unix_ms.as_u64())),
     };
     let refused = if run.calls_refused == 0 {
         theme.dim
@@ -212,7 +212,7 @@ fn why(run: &RunRecord) -> String {
     let Some(merged) = &run.merged else {
         return run.detail.clone();
     };
-    let since = text::clock_time(merged.first_started_unix_ms);
+    let since = text::clock_time(merged.first_started_unix_ms.as_u64());
     let runs = format!("x {} since {since}", text::count(merged.runs));
     if run.detail.is_empty() {
         runs
