@@ -17,6 +17,7 @@
 
 mod app;
 mod args;
+mod columns;
 mod error;
 mod fact;
 mod filter;

@@ -85,7 +85,7 @@ fn locks_begin_with_the_one_that_is_waited_for_longest() {
     let mut desk = TestApp::new(some(), false);
     assert_eq!(desk.rows(), ["a", "b", "c"]);
     // By name, the other way around.
-    while desk.app.sort().name(View::Locks) != "LOCK" {
+    while desk.app.sort().title(View::Locks) != "LOCK" {
         desk.types("s");
     }
     desk.types("S");

@@ -130,7 +130,7 @@ fn hints(scene: &ViewScene<'_>) -> LineParts {
     };
     hint(0, C::Open, open);
     hint(1, C::Filter, "filter");
-    if !crate::app::SortOrder::columns(scene.app.view).is_empty() {
+    if crate::app::SortOrder::is_offered(scene.app.view) {
         hint(5, C::Sort, "sort");
     }
     if open != "describe" {

@@ -22,21 +22,37 @@ use super::layout::{inside, window};
 use super::line_parts::LineParts;
 use super::paint;
 use super::scene::ViewScene;
-use super::table::{FittedTable, TableCell, TableColumn};
+use super::table::{FittedTable, TableCell};
 use super::{cells, empty, pane, queue_pane};
 use crate::app::{App, QueueBranch, RowKey, build_queue_tree};
+use crate::columns::{ColumnSpec, ColumnWidth};
 use crate::model::ObservedLock;
 use crate::text;
 
-const COLUMNS: [TableColumn; 7] = [
-    TableColumn::text("PLACE", 12, 18, 0),
-    TableColumn::number("TOKEN", 7, 12, 1),
-    TableColumn::text("WHO", 14, 36, 0),
-    TableColumn::number("FOR", 6, 8, 0),
-    TableColumn::text("LEASE", 9, 9, 3),
-    TableColumn::bar("TTL", 6, 17, 2),
-    TableColumn::text("ALSO", 24, 400, 0),
-];
+/// A column about an entry of a queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EntryColumn {
+    Place,
+    Token,
+    Owner,
+    Since,
+    Lease,
+    Ttl,
+    Also,
+}
+
+const ENTRY_COLUMNS: [ColumnSpec<EntryColumn>; 7] = {
+    use ColumnWidth as Width;
+    [
+        ColumnSpec::new(EntryColumn::Place, "PLACE").on_screen(Width::text(12, 18, 0)),
+        ColumnSpec::new(EntryColumn::Token, "TOKEN").on_screen(Width::number(7, 12, 1)),
+        ColumnSpec::new(EntryColumn::Owner, "WHO").on_screen(Width::text(14, 36, 0)),
+        ColumnSpec::new(EntryColumn::Since, "FOR").on_screen(Width::number(6, 8, 0)),
+        ColumnSpec::new(EntryColumn::Lease, "LEASE").on_screen(Width::text(9, 9, 3)),
+        ColumnSpec::new(EntryColumn::Ttl, "TTL").on_screen(Width::bar(6, 17, 2)),
+        ColumnSpec::new(EntryColumn::Also, "ALSO").on_screen(Width::text(24, 400, 0)),
+    ]
+};
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let [about, list, below] = Layout::vertical([
@@ -61,8 +77,8 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     let name = lock.map_or("none", |lock| &*lock.label);
     let title = format!("Queue: {name}, by create revision{}", pane::notes(&scene));
     pane::list(frame, list, &scene, &title, &pane::place(app.list()));
-    let table = FittedTable::new(&COLUMNS, inner.width);
-    table.head(frame.buffer_mut(), inner, ("", false), scene.theme.header);
+    let table = FittedTable::new(&ENTRY_COLUMNS, inner.width);
+    table.head(frame.buffer_mut(), inner, None, scene.theme.header);
     let visible = app.list().rows().get(range.clone()).unwrap_or_default();
     let branches = branches(&scene, visible);
     for (at, key) in visible.iter().enumerate() {
@@ -70,9 +86,9 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
             continue;
         };
         let line = paint::row(rows, u16::try_from(at).unwrap_or(u16::MAX));
-        let cells = cells_of(&scene, &table, branch);
+        let cell = |column, width| cell_of(&scene, branch, column, width);
         let is_selected = app.list().position() == Some(range.start + at);
-        table.row(frame.buffer_mut(), line, &cells, is_selected, scene.theme);
+        table.row(frame.buffer_mut(), line, cell, is_selected, scene.theme);
     }
     empty::render(frame, rows, &scene);
 }
@@ -126,38 +142,42 @@ fn about_lock(scene: &ViewScene<'_>, lock: &ObservedLock) -> LineParts {
     parts
 }
 
-fn cells_of(
+fn cell_of(
     scene: &ViewScene<'_>,
-    table: &FittedTable,
     branch: &QueueBranch,
-) -> [TableCell; COLUMNS.len()] {
+    column: EntryColumn,
+    width: usize,
+) -> TableCell {
     let theme = scene.theme;
     let entry = &branch.entry;
     let lock = scene.shown.state.locks.get(&branch.lock);
-    let (style, since) = if branch.place == 0 {
-        let held = lock.and_then(|lock| scene.app.model.row(scene.shown, lock).held());
-        (theme.good, held)
-    } else {
-        (
-            theme.contend,
-            entry.since_unix_ms.map(|since| scene.ago(since)),
-        )
-    };
-    let lease = match entry.lease {
-        0 => "none".to_owned(),
-        lease => text::hex_short(lease),
-    };
-    let ttl = scene.app.model.leases.ttl(entry.lease, scene.shown.now);
-    let also = also(scene, branch, lock, table.width("ALSO"));
-    [
-        (place(branch), style),
-        (entry.create_revision.to_string(), theme.dim),
-        (entry.who.label(), theme.text),
-        (cells::span(since), theme.text),
-        (lease, theme.dim),
-        cells::ttl(theme, entry.lease, ttl, table.width("TTL")),
-        also,
-    ]
+    match column {
+        EntryColumn::Place => {
+            let style = if branch.place == 0 {
+                theme.good
+            } else {
+                theme.contend
+            };
+            (place(branch), style)
+        }
+        EntryColumn::Token => (entry.create_revision.to_string(), theme.dim),
+        EntryColumn::Owner => (entry.who.label(), theme.text),
+        EntryColumn::Since => {
+            let since = if branch.place == 0 {
+                lock.and_then(|lock| scene.app.model.row(scene.shown, lock).held())
+            } else {
+                entry.since_unix_ms.map(|since| scene.ago(since))
+            };
+            (cells::span(since), theme.text)
+        }
+        EntryColumn::Lease if entry.lease == 0 => ("none".to_owned(), theme.dim),
+        EntryColumn::Lease => (text::hex_short(entry.lease), theme.dim),
+        EntryColumn::Ttl => {
+            let ttl = scene.app.model.leases.ttl(entry.lease, scene.shown.now);
+            cells::ttl(theme, entry.lease, ttl, width)
+        }
+        EntryColumn::Also => also(scene, branch, lock, width),
+    }
 }
 
 /// Where it stands: `HOLD`, ` +- #2`, ` |  +- #1`.

@@ -81,9 +81,9 @@ fn about(scene: &ViewScene<'_>) -> LineParts {
         parts.add(0, format!("filter: {text}"), theme.match_highlight);
     }
     let sort = app.sort();
-    if !SortOrder::columns(app.view).is_empty() {
+    if SortOrder::is_offered(app.view) {
         let sign = if sort.reverse { "v" } else { "^" };
-        let text = format!("sort: {} {sign}", sort.name(app.view));
+        let text = format!("sort: {} {sign}", sort.title(app.view));
         parts.add(1, text, theme.text);
     }
     let root = leasehold_records::printable::line(app.model.scope.root().as_str());
