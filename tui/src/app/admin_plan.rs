@@ -7,7 +7,7 @@ use leasehold_records::Deed;
 use super::admin_order::AdminOrder;
 use super::app_state::App;
 use super::list::RowKey;
-use crate::model::QueueEntry;
+use crate::model::{QueueEntry, QueueRole};
 
 /// What `deed` would be on the selected row, or why it is not possible.
 pub(super) fn plan_order(app: &App, deed: Deed, now: u64) -> Result<AdminOrder, String> {
@@ -22,11 +22,14 @@ pub(super) fn plan_order(app: &App, deed: Deed, now: u64) -> Result<AdminOrder, 
     {
         return revoke_session(app, *lease, now);
     }
-    let (lock, label, place, entry) = target(app, deed, now)?;
+    let (lock, label, role, entry) = target(app, deed, now)?;
     let whom = entry.who.label();
     let consequence = match deed {
         Deed::StopRun => format!("{whom} loses {label}; what it runs is stopped"),
-        Deed::RemoveEntry => format!("{whom} loses its place {place} in the queue of {label}"),
+        Deed::RemoveEntry => format!(
+            "{whom} loses its place {} in the queue of {label}",
+            role.place()
+        ),
         Deed::RevokeLease if entry.lease == 0 => {
             return Err(format!("{whom} has no lease: remove the entry instead"));
         }
@@ -50,7 +53,7 @@ pub(super) fn plan_order(app: &App, deed: Deed, now: u64) -> Result<AdminOrder, 
 }
 
 /// A lock's full name, what it is called, a place in its queue, and who has it.
-type Target = (Arc<str>, Arc<str>, usize, Arc<QueueEntry>);
+type Target = (Arc<str>, Arc<str>, QueueRole, Arc<QueueEntry>);
 
 /// The entry that a deed is about: the selected one, or the holder of the selected lock.
 fn target(app: &App, deed: Deed, now: u64) -> Result<Target, String> {
@@ -58,27 +61,27 @@ fn target(app: &App, deed: Deed, now: u64) -> Result<Target, String> {
     let nothing = || "nothing is selected that this could be done to".to_owned();
     let name = app.selected_lock(now).ok_or_else(nothing)?;
     let lock = state.locks.get(&name).ok_or_else(nothing)?;
-    let place = match app.list().selected() {
+    let (role, entry) = match app.list().selected() {
         Some(RowKey::Entry(_, key)) => {
-            let place = lock.queue.iter().position(|entry| entry.key == *key);
-            place.ok_or_else(|| "this entry is gone".to_owned())?
+            let found = lock.queue.find(key);
+            found.ok_or_else(|| "this entry is gone".to_owned())?
         }
-        _ => 0,
+        _ => {
+            let mut entries = lock.queue.roles();
+            let first = entries.next();
+            first.ok_or_else(|| format!("nobody has {}", lock.label))?
+        }
     };
-    let entry = lock
-        .queue
-        .get(place)
-        .ok_or_else(|| format!("nobody has {}", lock.label))?;
     match deed {
-        Deed::StopRun if place > 0 => Err(format!(
+        Deed::StopRun if !role.is_holder() => Err(format!(
             "{} waits and runs nothing: remove its entry instead",
             entry.who.label()
         )),
-        Deed::RemoveEntry if place == 0 && entry.lease != 0 => Err(format!(
+        Deed::RemoveEntry if role.is_holder() && entry.lease != 0 => Err(format!(
             "{} holds the lock: stop its run instead",
             entry.who.label()
         )),
-        _ => Ok((lock.name.clone(), lock.label.clone(), place, entry.clone())),
+        _ => Ok((lock.name.clone(), lock.label.clone(), role, entry.clone())),
     }
 }
 

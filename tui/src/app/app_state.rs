@@ -114,10 +114,10 @@ impl App {
             return Some((job.clone(), host.clone()));
         }
         let lock = self.selected_lock(now)?;
-        let queue = &self.shown(now).state.locks.get(&lock)?.queue;
+        let lock = self.shown(now).state.locks.get(&lock)?;
         let entry = match self.list().selected() {
-            Some(RowKey::Entry(_, key)) => queue.iter().find(|entry| entry.key == *key)?,
-            _ => queue.first()?,
+            Some(RowKey::Entry(_, key)) => lock.queue.find(key)?.1,
+            _ => lock.holder()?,
         };
         match &entry.who {
             EntryOwner::Job { job, host } => Some((job.to_string(), host.to_string())),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::model::{QueueEntry, StoreState};
+use crate::model::{QueueEntry, QueueRole, StoreState};
 
 /// Lines that a tree may have; a longer one ends with what was left out.
 const MOST: usize = 5_000;
@@ -15,8 +15,7 @@ pub(crate) struct QueueBranch {
     pub(crate) depth: usize,
     /// The lock whose queue it is in, by its full name.
     pub(crate) lock: Arc<str>,
-    /// Its place there: 0 holds.
-    pub(crate) place: usize,
+    pub(crate) role: QueueRole,
     pub(crate) entry: Arc<QueueEntry>,
 }
 
@@ -42,7 +41,7 @@ fn grow(
     if !seen.insert(lock.name.clone()) {
         return;
     }
-    for (place, entry) in lock.queue.iter().enumerate() {
+    for (role, entry) in lock.queue.roles() {
         if out.len() >= MOST {
             return;
         }
@@ -50,11 +49,11 @@ fn grow(
         out.push(QueueBranch {
             depth,
             lock: lock.name.clone(),
-            place,
+            role,
             entry: entry.clone(),
         });
         // The holder's other locks are no concern of those who wait here.
-        if place > 0 {
+        if !role.is_holder() {
             for held in held.iter().filter(|held| **held != lock.name) {
                 grow(state, held, depth + 1, seen, out);
             }

@@ -32,8 +32,8 @@ impl App {
                 }
                 RowKey::Entry(lock, key) => {
                     let queue = shown.state.locks.get(lock).map(|lock| &lock.queue);
-                    let entry = queue.and_then(|queue| queue.iter().find(|e| e.key == *key));
-                    if let Some(entry) = entry {
+                    let found = queue.and_then(|queue| queue.find(key));
+                    if let Some((_, entry)) = found {
                         want(entry.lease);
                     }
                 }

@@ -155,9 +155,9 @@ impl Model {
         for change in changes {
             if let KeyKind::Entry(lock) = self.scope.classify(&change.key)
                 && let Some(lock) = self.state.locks.get(&lock)
-                && let Some(place) = lock.queue.iter().position(|e| *e.key == *change.key)
+                && let Some((role, _)) = lock.queue.find(&change.key)
             {
-                places.insert(change.key.clone(), place);
+                places.insert(change.key.clone(), role.place());
             }
         }
         places
@@ -199,7 +199,7 @@ impl Model {
 
     fn entry(&self, lock: &str, key: &str) -> Option<Arc<QueueEntry>> {
         let queue = &self.state.locks.get(lock)?.queue;
-        queue.iter().find(|entry| &*entry.key == key).cloned()
+        queue.find(key).map(|(_, entry)| entry.clone())
     }
 
     /// How an entry that went came to go.
@@ -300,11 +300,10 @@ impl Model {
                     let stood = matches!(was, Some(StoreItem::Entry(_, was)) if was.create_revision == who.create_revision);
                     if !stood && after.is_none_or(|holder| holder.key != who.key) {
                         let queue = self.state.locks.get(name).map(|lock| &lock.queue);
-                        let ahead = queue
-                            .and_then(|queue| queue.iter().position(|entry| entry.key == who.key));
+                        let found = queue.and_then(|queue| queue.find(&who.key));
                         events.push(EventKind::Waits {
                             who: who.clone(),
-                            ahead: ahead.unwrap_or(0),
+                            ahead: found.map_or(0, |(role, _)| role.place()),
                         });
                     }
                 }

@@ -8,6 +8,7 @@ use leasehold_records::{DeedRecord, RunRecord};
 use super::lock::LeaveReason;
 use super::queue_entry::QueueEntry;
 use super::store_item::LiveHost;
+use crate::text::age;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -107,7 +108,6 @@ impl EventKind {
 
     /// The rest of the sentence.
     pub(crate) fn sentence(&self) -> String {
-        use crate::text::age;
         let ago = |span: &Option<u64>| span.map_or_else(|| "?".to_owned(), age);
         match self {
             Self::Waits { who, ahead } => format!("+{} (place {ahead})", who.who.label()),
@@ -149,24 +149,7 @@ impl EventKind {
             Self::RunStarts(run) => {
                 format!("{}@{} attempt {}", run.job, run.host, run.attempt)
             }
-            Self::RunEnds(run) => {
-                let took = run.ended_unix_ms.unwrap_or(run.started_unix_ms);
-                let took = age(took.saturating_sub(run.started_unix_ms));
-                let detail = if run.detail.is_empty() {
-                    String::new()
-                } else {
-                    format!(": {}", run.detail)
-                };
-                let outcome = run.outcome.as_str();
-                let times = match run.runs() {
-                    1 => String::new(),
-                    runs => format!(" x {runs}, the last"),
-                };
-                format!(
-                    "{}@{} {outcome}{times} after {took}{detail}",
-                    run.job, run.host
-                )
-            }
+            Self::RunEnds(run) => end_of_run(run),
             Self::HostUp(host) => {
                 format!("{} is up, pid {}", host.record.host, host.record.pid)
             }
@@ -182,6 +165,26 @@ impl EventKind {
             Self::Live => "everything was read".into(),
         }
     }
+}
+
+/// The rest of the sentence about the end of a run.
+fn end_of_run(run: &RunRecord) -> String {
+    let took = run.ended_unix_ms.unwrap_or(run.started_unix_ms);
+    let took = age(took.saturating_sub(run.started_unix_ms));
+    let detail = if run.detail.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", run.detail)
+    };
+    let outcome = run.outcome.as_str();
+    let times = match run.runs() {
+        1 => String::new(),
+        runs => format!(" x {runs}, the last"),
+    };
+    format!(
+        "{}@{} {outcome}{times} after {took}{detail}",
+        run.job, run.host
+    )
 }
 
 impl LeaveReason {

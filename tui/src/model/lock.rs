@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::lock_queue::LockQueue;
 use super::queue_entry::QueueEntry;
 
 /// How a holder came to lose the lock.
@@ -33,32 +34,17 @@ pub(crate) struct ObservedLock {
     pub(crate) name: Arc<str>,
     /// What it is called on the screen.
     pub(crate) label: Arc<str>,
-    /// The queue by create revision: the first holds.
-    pub(crate) queue: Vec<Arc<QueueEntry>>,
+    pub(crate) queue: LockQueue,
     /// How it came to be as it is.
     pub(crate) tenancy: LockTenancy,
 }
 
 impl ObservedLock {
     pub(crate) fn holder(&self) -> Option<&Arc<QueueEntry>> {
-        self.queue.first()
+        self.queue.holders().first()
     }
 
     pub(crate) fn waiters(&self) -> &[Arc<QueueEntry>] {
-        self.queue.get(1..).unwrap_or_default()
-    }
-
-    /// Puts an entry in its place; one of the same key goes.
-    pub(super) fn insert(&mut self, entry: Arc<QueueEntry>) {
-        self.remove(&entry.key);
-        let at = self
-            .queue
-            .partition_point(|other| other.create_revision < entry.create_revision);
-        self.queue.insert(at, entry);
-    }
-
-    pub(super) fn remove(&mut self, key: &str) -> Option<Arc<QueueEntry>> {
-        let at = self.queue.iter().position(|entry| &*entry.key == key)?;
-        Some(self.queue.remove(at))
+        self.queue.waiters()
     }
 }

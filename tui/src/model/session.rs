@@ -87,14 +87,14 @@ impl Model {
             place(&mut briefs, host.lease, false, name);
         }
         for lock in shown.state.locks.values() {
-            for (at, entry) in lock.queue.iter().enumerate() {
+            for (role, entry) in lock.queue.roles() {
                 if entry.lease == 0 {
                     continue;
                 }
                 let name = names.number(whose(&entry.who));
                 let place = place(&mut briefs, entry.lease, true, name);
                 if let Some(brief) = briefs.get_mut(place) {
-                    if at == 0 {
+                    if role.is_holder() {
                         brief.holds += 1;
                     } else {
                         brief.waits += 1;
@@ -179,7 +179,7 @@ impl<'a> SessionRows<'a> {
 
     /// Adds what is in the queue of this lock under `wanted` leases.
     fn add(&mut self, lock: &ObservedLock, wanted: impl Fn(i64) -> bool) {
-        for (place, entry) in lock.queue.iter().enumerate() {
+        for (role, entry) in lock.queue.roles() {
             if entry.lease == 0 || !wanted(entry.lease) {
                 continue;
             }
@@ -187,10 +187,11 @@ impl<'a> SessionRows<'a> {
             if row.whose.is_empty() {
                 row.whose = whose(&entry.who).into_owned();
             }
-            if place == 0 {
+            if role.is_holder() {
                 row.holds.push((lock.label.clone(), entry.clone()));
             } else {
-                row.waits.push((lock.label.clone(), entry.clone(), place));
+                row.waits
+                    .push((lock.label.clone(), entry.clone(), role.place()));
             }
         }
     }

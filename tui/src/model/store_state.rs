@@ -10,6 +10,7 @@ use leasehold_records::{DeedRecord, JobRecord, RunKey, RunRecord};
 use super::held_locks::HeldLocks;
 use super::lease_locks::LeaseLocks;
 use super::lock::{LockTenancy, ObservedLock};
+use super::lock_queue::LockQueue;
 use super::scope::{KeyKind, KeyScope};
 use super::store_item::{LiveHost, StoreItem};
 
@@ -93,13 +94,13 @@ impl StoreState {
             .entry(lock.clone())
             .or_insert_with(|| ObservedLock::new(scope, lock));
         let before = found.holder().cloned();
-        let was = found.remove(key);
+        let was = found.queue.remove(key);
         if let Some(was) = &was {
             self.lease_locks.remove(was.lease, &found.name);
         }
         if let Some(entry) = now {
             self.lease_locks.insert(entry.lease, &found.name);
-            found.insert(entry);
+            found.queue.insert(entry);
         }
         let (from, to) = (before.as_ref(), found.holder());
         self.held_locks.set_holder(
@@ -123,7 +124,7 @@ impl ObservedLock {
         Self {
             name: name.clone(),
             label: scope.label(name).into(),
-            queue: Vec::new(),
+            queue: LockQueue::default(),
             tenancy: LockTenancy {
                 since_unix_ms: None,
                 before: None,

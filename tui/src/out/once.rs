@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use crate::columns::{CellValue, ColumnSpec, LOCK_COLUMNS, LockColumn};
 use crate::filter::Filter;
-use crate::model::{EntryOwner, LockRow, Model, ObservedLock, QueueEntry, ShownMoment};
+use crate::model::{EntryOwner, LockRow, Model, ObservedLock, QueueEntry, QueueRole, ShownMoment};
 use crate::text::{fit, width};
 
 /// How `--once` prints.
@@ -76,9 +76,9 @@ impl Serialize for LockReport<'_> {
         for ((_, name), value) in fields {
             map.serialize_entry(name, &value)?;
         }
-        let queue = self.lock.queue.iter().enumerate();
+        let queue = self.lock.queue.roles();
         let queue: Vec<EntryReport> = queue
-            .map(|(place, entry)| EntryReport::new(place, entry))
+            .map(|(role, entry)| EntryReport::new(role, entry))
             .collect();
         map.serialize_entry("queue", &queue)?;
         map.end()
@@ -86,13 +86,13 @@ impl Serialize for LockReport<'_> {
 }
 
 impl EntryReport {
-    fn new(place: usize, entry: &QueueEntry) -> Self {
+    fn new(role: QueueRole, entry: &QueueEntry) -> Self {
         let (job, host) = match &entry.who {
             EntryOwner::Job { job, host } => (Some(job.to_string()), Some(host.to_string())),
             EntryOwner::Other { .. } | EntryOwner::Hold { .. } => (None, None),
         };
         Self {
-            place,
+            place: role.place(),
             who: entry.who.label(),
             job,
             host,

@@ -153,7 +153,7 @@ fn cell_of(
     let lock = scene.shown.state.locks.get(&branch.lock);
     match column {
         EntryColumn::Place => {
-            let style = if branch.place == 0 {
+            let style = if branch.role.is_holder() {
                 theme.good
             } else {
                 theme.contend
@@ -163,7 +163,7 @@ fn cell_of(
         EntryColumn::Token => (entry.create_revision.to_string(), theme.dim),
         EntryColumn::Owner => (entry.who.label(), theme.text),
         EntryColumn::Since => {
-            let since = if branch.place == 0 {
+            let since = if branch.role.is_holder() {
                 lock.and_then(|lock| scene.app.model.row(scene.shown, lock).held())
             } else {
                 entry.since_unix_ms.map(|since| scene.ago(since))
@@ -182,16 +182,16 @@ fn cell_of(
 
 /// Where it stands: `HOLD`, ` +- #2`, ` |  +- #1`.
 fn place(branch: &QueueBranch) -> String {
-    let at = if branch.place == 0 {
+    let at = if branch.role.is_holder() {
         "HOLD".to_owned()
     } else {
-        format!("#{}", branch.place)
+        format!("#{}", branch.role.place())
     };
-    if branch.depth == 0 && branch.place == 0 {
+    if branch.depth == 0 && branch.role.is_holder() {
         return at;
     }
     // Those who wait stand one further in than who holds.
-    let depth = branch.depth + usize::from(branch.depth > 0 && branch.place > 0);
+    let depth = branch.depth + usize::from(branch.depth > 0 && !branch.role.is_holder());
     format!(" {}+- {at}", "|  ".repeat(depth.min(8)))
 }
 
@@ -206,12 +206,12 @@ fn also(
     let Some(lock) = lock else {
         return (String::new(), theme.text);
     };
-    if branch.depth > 0 && branch.place == 0 {
+    if branch.depth > 0 && branch.role.is_holder() {
         return (format!("the queue of {}", lock.label), theme.title);
     }
-    match queue_pane::also_holds(scene, lock, branch.place, &branch.entry, room) {
+    match queue_pane::also_holds(scene, lock, branch.role, &branch.entry, room) {
         Some(also) => (also, theme.warn),
-        None if branch.place == 0 && branch.entry.who.host().is_none() => {
+        None if branch.role.is_holder() && branch.entry.who.host().is_none() => {
             ("not one of our jobs".to_owned(), theme.dim)
         }
         None => (String::new(), theme.text),

@@ -10,7 +10,7 @@ use super::super::scene::ViewScene;
 use super::super::{cells, paint, queue_pane, scene, sessions};
 use super::scroll::{OverlayLine, plain, scrolled};
 use crate::app::RowKey;
-use crate::model::{LeaveReason, ObservedLock, QueueEntry, StoreEvent};
+use crate::model::{LeaveReason, ObservedLock, QueueEntry, QueueRole, StoreEvent};
 use crate::text;
 
 /// Entries of a queue that are described; who wants more looks at the Queue view.
@@ -79,13 +79,13 @@ fn tell(story: &mut Description<'_>, row: &RowKey) -> String {
         },
         RowKey::Entry(name, key) => {
             let found = state.locks.get(name).and_then(|lock| {
-                let place = lock.queue.iter().position(|entry| entry.key == *key)?;
-                Some((lock, place, lock.queue.get(place)?))
+                let (role, entry) = lock.queue.find(key)?;
+                Some((lock, role, entry))
             });
             match found {
-                Some((lock, place, found)) => {
+                Some((lock, role, found)) => {
                     story.field("lock", &printable::line(&lock.name));
-                    entry(story, lock, place, found);
+                    entry(story, lock, role, found);
                     runs(story, scene.app.job(scene.now));
                     format!("{} in the queue of {}", found.who.label(), lock.label)
                 }
@@ -170,8 +170,8 @@ fn lock(story: &mut Description<'_>, lock: &ObservedLock) -> String {
             &text::count(history.takeovers.count(now) as u64),
         );
     }
-    for (place, found) in lock.queue.iter().enumerate().take(ENTRIES) {
-        entry(story, lock, place, found);
+    for (role, found) in lock.queue.roles().take(ENTRIES) {
+        entry(story, lock, role, found);
     }
     if let Some(more) = lock
         .queue
@@ -184,12 +184,11 @@ fn lock(story: &mut Description<'_>, lock: &ObservedLock) -> String {
     format!("Lock {}", lock.label)
 }
 
-fn entry(story: &mut Description<'_>, lock: &ObservedLock, place: usize, entry: &QueueEntry) {
+fn entry(story: &mut Description<'_>, lock: &ObservedLock, role: QueueRole, entry: &QueueEntry) {
     let scene = story.scene;
-    let head = if place == 0 {
-        format!("holds: {}", entry.who.label())
-    } else {
-        format!("waits at place {place}: {}", entry.who.label())
+    let head = match role {
+        QueueRole::Holder => format!("holds: {}", entry.who.label()),
+        QueueRole::Waiter(place) => format!("waits at place {place}: {}", entry.who.label()),
     };
     story.head(&head);
     story.field("key", &printable::line(&entry.key));
@@ -207,7 +206,7 @@ fn entry(story: &mut Description<'_>, lock: &ObservedLock, place: usize, entry: 
         Some(since) => story.moment("joined", since),
         None => story.field("joined", "before this was started"),
     }
-    if let Some(also) = queue_pane::also_holds(scene, lock, place, entry, usize::MAX) {
+    if let Some(also) = queue_pane::also_holds(scene, lock, role, entry, usize::MAX) {
         story.field("also", &also);
     }
 }
