@@ -1,4 +1,4 @@
-//! The dashboard as a program of its own, for whoever has an etcd and no host: it runs nothing.
+//! The dashboard as a program of its own, for an etcd without a host: it runs no jobs.
 
 use std::io::Write as _;
 use std::process::ExitCode;

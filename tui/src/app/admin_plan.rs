@@ -9,7 +9,7 @@ use super::app_state::App;
 use super::list::RowKey;
 use crate::model::{QueueEntry, QueueRole};
 
-/// What `deed` would be on the selected row, or why it is not possible.
+/// Plans `deed` on the selected row. The error is the reason why it is not possible.
 pub(super) fn plan_order(app: &App, deed: Deed, now: u64) -> Result<AdminOrder, String> {
     if !app.setup.allow_write {
         return Err("nothing may be changed from here: start it with --allow-write".into());
@@ -52,25 +52,21 @@ pub(super) fn plan_order(app: &App, deed: Deed, now: u64) -> Result<AdminOrder, 
     })
 }
 
-/// A lock's full name, what it is called, a place in its queue, and who has it.
+/// Full name and label of a lock, and the role and entry of a client in its queue.
 type Target = (Arc<str>, Arc<str>, QueueRole, Arc<QueueEntry>);
 
-/// The entry that a deed is about: the selected one, or the holder of the selected lock.
+/// Finds the entry of a deed: the selected one, or the holder of the selected lock.
 fn target(app: &App, deed: Deed, now: u64) -> Result<Target, String> {
     let state = app.shown(now).state;
     let nothing = || "nothing is selected that this could be done to".to_owned();
     let name = app.selected_lock(now).ok_or_else(nothing)?;
     let lock = state.locks.get(&name).ok_or_else(nothing)?;
-    let (role, entry) = match app.list().selected() {
-        Some(RowKey::Entry(_, key)) => {
-            let found = lock.queue.find(key);
-            found.ok_or_else(|| "this entry is gone".to_owned())?
-        }
-        _ => {
-            let mut entries = lock.queue.roles();
-            let first = entries.next();
-            first.ok_or_else(|| format!("nobody has {}", lock.label))?
-        }
+    let (role, entry) = if let Some(RowKey::Entry(_, key)) = app.list().selected() {
+        let found = lock.queue.find(key);
+        found.ok_or_else(|| "this entry has been deleted".to_owned())?
+    } else {
+        let first = lock.queue.roles().next();
+        first.ok_or_else(|| format!("{} is free", lock.label))?
     };
     match deed {
         Deed::StopRun if !role.is_holder() => Err(format!(
@@ -90,7 +86,7 @@ fn revoke_session(app: &App, lease: i64, now: u64) -> Result<AdminOrder, String>
     let row = sessions
         .into_iter()
         .find(|row| row.lease == lease)
-        .ok_or_else(|| "this session is gone".to_owned())?;
+        .ok_or_else(|| "this session has ended".to_owned())?;
     let first = row
         .holds
         .first()

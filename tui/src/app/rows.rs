@@ -1,4 +1,4 @@
-//! Which rows each view has: filtered, sorted, and made anew only when something has changed.
+//! Rows of each view: filtered, sorted, and made anew only after a change.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -15,9 +15,9 @@ use crate::columns::{
 };
 use crate::model::{LockRow, Model, ObservedLock, SessionBrief};
 
-/// What is sorted by time is sorted anew this often, in milliseconds.
+/// Interval of sorting by time, in milliseconds.
 const RESORT: u64 = 1_000;
-/// With more locks than this, rows are made anew no more often than each [`PAUSE`]: it takes longer than a frame.
+/// With more locks than this, rows are made anew at most once per [`PAUSE`]: it takes longer than a frame.
 const SMALL: usize = 1_000;
 /// In milliseconds.
 const PAUSE: u64 = 500;
@@ -26,7 +26,7 @@ impl App {
     /// Brings the rows of the view up to date.
     pub(crate) fn refresh(&mut self, now: u64) {
         if self.view == View::Queue && self.lock.is_none() {
-            // Nobody has chosen one, or there was none to choose.
+            // No lock is chosen yet, or none existed.
             let locks = &self.shown(now).state.locks;
             let first = locks.values().find(|lock| !lock.queue.is_empty());
             self.lock = first.map(|lock| lock.name.clone());
@@ -65,7 +65,7 @@ impl App {
         self.list_mut().set(rows, hold);
     }
 
-    /// The rows of the Locks view, if that is looked at, and how many locks are in which state.
+    /// Rows of the Locks view, if it is shown, and counts of locks by state.
     fn lock_rows(&self, now: u64) -> (Vec<RowKey>, StateCounts) {
         let shown = self.shown(now);
         let is_shown = matches!(self.view, View::Locks | View::Heatmap);
@@ -75,7 +75,7 @@ impl App {
         let mut rows: Vec<(Option<u64>, &ObservedLock)> = Vec::new();
         for lock in shown.state.locks.values() {
             let is_free = lock.queue.is_empty();
-            // A lock that has always been free, as far as this moment knows, is none yet.
+            // A lock that has always been free at this moment has no row yet.
             if is_free && lock.tenancy.since_unix_ms.is_none() {
                 continue;
             }
@@ -87,7 +87,7 @@ impl App {
                 rows.push((column.value(&row).rank(), lock));
             }
         }
-        // Sorted by label first: that is almost the order in which they come, and rows of one rank stay so.
+        // Sorted by label first: they almost come in this order, and rows of equal rank keep it.
         rows.sort_by(|(_, a), (_, b)| a.label.cmp(&b.label));
         match (column == LockColumn::Lock, sort.reverse) {
             (true, false) => {}
@@ -146,7 +146,7 @@ impl App {
             .collect()
     }
 
-    /// The sessions that the filter lets pass.
+    /// Sessions that pass the filter.
     fn passing_sessions(&self, now: u64) -> impl Iterator<Item = i64> {
         let rows = self.model.sessions(self.shown(now)).into_iter();
         rows.filter(|row| {
@@ -178,7 +178,7 @@ impl App {
             let order = if sort.reverse { order.reverse() } else { order };
             order.then_with(|| (&a.job, &a.host).cmp(&(&b.job, &b.host)))
         });
-        // By the names in the records, which are printable; those in the keys need not be.
+        // Named as in the records, which are printable; names in keys need not be.
         jobs.into_iter()
             .map(|job| RowKey::Job(job.job.clone(), job.host.clone()))
             .collect()
@@ -202,7 +202,7 @@ impl App {
     }
 }
 
-/// References to the texts of a row.
+/// Borrows the texts of a row.
 fn borrowed<'a>(fields: &'a [Cow<'_, str>]) -> Vec<&'a str> {
     fields.iter().map(|field| &**field).collect()
 }

@@ -8,7 +8,7 @@ use crate::columns::{
 /// A column, and the direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SortOrder {
-    /// The number of the column among those that rows can be sorted by.
+    /// Number of the column among those that rows can be sorted by.
     column: usize,
     pub(crate) reverse: bool,
 }
@@ -36,7 +36,7 @@ impl SortOrder {
         }
     }
 
-    /// Columns that the rows of a view can be sorted by; none for views whose order is their meaning.
+    /// Columns that the rows of a view can be sorted by; none for views with an order of their own.
     fn columns(view: View) -> Vec<(&'static str, SortDirection)> {
         fn of<C>(specs: &[ColumnSpec<C>]) -> Vec<(&'static str, SortDirection)> {
             let sorted = specs.iter();

@@ -1,6 +1,6 @@
-//! The world at one moment: every lock, host, job and run. Stepping through time is putting items.
+//! State of the store at one moment: every lock, host, job and run. Stepping through time puts items.
 //!
-//! It knows nothing of time and decides nothing; [`Model`](super::Model) does.
+//! It has no notion of time and decides nothing; [`Model`](super::Model) does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,26 +14,26 @@ use super::lock_queue::LockQueue;
 use super::scope::{KeyKind, KeyScope};
 use super::store_item::{LiveHost, StoreItem};
 
-/// Everything there is, at one moment.
+/// State of the store at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoreState {
     pub(crate) locks: BTreeMap<Arc<str>, ObservedLock>,
     pub(crate) hosts: BTreeMap<String, Arc<LiveHost>>,
-    /// By job and host.
+    /// Records by job and host.
     pub(crate) jobs: BTreeMap<(String, String), Arc<JobRecord>>,
     pub(crate) runs: BTreeMap<RunKey, Arc<RunRecord>>,
-    /// By key.
+    /// Records by key.
     pub(crate) deeds: BTreeMap<String, Arc<DeedRecord>>,
-    /// Who blocks whom.
+    /// Locks by holder.
     pub(crate) held_locks: HeldLocks,
-    /// What goes with a lease.
+    /// Locks by lease.
     pub(crate) lease_locks: LeaseLocks,
-    /// Counts changes, so that what is derived from it can be kept.
+    /// Number of changes, so that derived data can be kept.
     pub(crate) version: u64,
 }
 
 impl StoreState {
-    /// Puts what now stands under `key`, and gives back what stood there.
+    /// Puts the new value of `key`, and returns the old one.
     pub(super) fn put(
         &mut self,
         scope: &KeyScope,
@@ -111,7 +111,7 @@ impl StoreState {
         was
     }
 
-    /// Puts how a lock came to be as it is.
+    /// Sets the last change of a lock's holder.
     pub(super) fn put_tenancy(&mut self, lock: &str, tenancy: LockTenancy) {
         if let Some(lock) = self.locks.get_mut(lock) {
             lock.tenancy = tenancy;

@@ -101,7 +101,7 @@ fn a_holder_that_goes_with_its_whole_lease_is_taken_over() {
     assert_eq!(taken.was.unwrap().who.label(), "a@host-1");
     let told = last(&store, 2);
     assert!(told[0].starts_with("TAKEOVER a@host-1 lease ended, held 3s -> b@host-2"));
-    assert_eq!(told[1], "GONE host-1 is gone");
+    assert_eq!(told[1], "GONE host-1 is down");
     store.after(60_000);
     assert_eq!(row(&store, LOCK).state, LockState::Held);
 }

@@ -8,7 +8,7 @@ use crate::filter::Filter;
 use crate::model::{EntryOwner, LockRow, Model, ObservedLock, QueueEntry, QueueRole, ShownMoment};
 use crate::text::{fit, width};
 
-/// How `--once` prints.
+/// Format of `--once`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum OutputFormat {
     /// A table for people.
@@ -152,7 +152,7 @@ fn csv(locks: &[LockReport<'_>]) -> String {
     text
 }
 
-/// Quoted where it has to be, and never a formula where a spreadsheet would see one.
+/// Quotes a field where needed, and prevents a spreadsheet from reading a formula.
 fn field(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@']);
     let text = if formula {

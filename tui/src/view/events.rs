@@ -1,4 +1,4 @@
-//! What happened, newest first: the Events view, and the pane of it below others.
+//! Events, newest first: the Events view, and the pane of it below others.
 //!
 //! ```text
 //! | TIME          REVISION EVENT     LOCK                WHAT                              |
@@ -66,7 +66,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     empty::render(frame, rows, &scene);
 }
 
-/// The newest events, whatever the filter is.
+/// Draws the newest events, whatever the filter is.
 pub(super) fn pane(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     let inner = pane::frame(frame, area, scene, "Events");
     let table = FittedTable::new(&EVENT_COLUMNS, inner.width);

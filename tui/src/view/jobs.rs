@@ -1,4 +1,4 @@
-//! The Jobs view: what each job does on each host, the selected job's runs, and what its newest run wrote.
+//! The Jobs view: state of each job on each host, runs of the selected job, and output of its newest run.
 //!
 //! ```text
 //! | +-- Jobs (9) --------------------------------------- 1-9 of 9 --+ |
@@ -23,7 +23,7 @@ use crate::text;
 
 /// Bodies from this many lines on have panes about the selected job.
 const PANES_FROM: u16 = 14;
-/// From this width on the two panes stand side by side; below it there are only the runs.
+/// From this width on the two panes are side by side; below it only the runs are shown.
 const BESIDE_FROM: u16 = 100;
 
 /// A column about a run.
@@ -142,7 +142,7 @@ fn cell_of(scene: &ViewScene<'_>, job: &JobRecord, column: JobColumn, width: usi
     }
 }
 
-/// The runs of a job, newest first.
+/// Draws the runs of a job, newest first.
 fn runs(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, job: Option<&str>) {
     let title = job.map_or_else(
         || "Runs".to_owned(),
@@ -211,7 +211,7 @@ fn run_cell(scene: &ViewScene<'_>, run: &RunRecord, column: RunColumn) -> TableC
     }
 }
 
-/// The sentence about a run; of runs that share a record, how many there are and since when.
+/// Sentence about a run; for runs that share a record, their number and first moment.
 fn why(run: &RunRecord) -> String {
     let Some(merged) = &run.merged else {
         return run.detail.clone();
@@ -225,7 +225,7 @@ fn why(run: &RunRecord) -> String {
     }
 }
 
-/// The end of what the newest run that wrote anything has written.
+/// Draws the end of the newest output of a job.
 fn output(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, job: Option<&str>) {
     let run =
         job.and_then(|job| scene::newest_run(scene.shown.state, job, |run| !run.output.is_empty()));

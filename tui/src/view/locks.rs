@@ -1,4 +1,4 @@
-//! The Locks view: every lock in a line, and what there is to know of the selected one.
+//! The Locks view: every lock in a line, and panes about the selected one.
 //!
 //! ```text
 //! | +-- Locks (41 of 212) --------------------------- 1-11 of 41 --+ |
@@ -26,7 +26,7 @@ use crate::text;
 const PANES_FROM: (u16, u16) = (100, 26);
 /// Screens from this many lines of the body on have a line about the queue.
 const LINE_FROM: u16 = 12;
-/// The span of the line of the last minute, in milliseconds.
+/// Span of the line of the last minute, in milliseconds.
 const SPARK: u64 = 60_000;
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
@@ -128,7 +128,7 @@ fn cell_of(
     }
 }
 
-/// Who holds it, and from whom it was taken over.
+/// The holder, and after a takeover the previous one.
 fn holder(row: &LockRow<'_>, width: usize) -> String {
     let Some(holder) = &row.holder else {
         return "-".into();
@@ -139,7 +139,7 @@ fn holder(row: &LockRow<'_>, width: usize) -> String {
     };
     let full = format!("{label} (was {})", was.who.label());
     match was.who.host() {
-        // The same job on another host: which host is what matters.
+        // The same job on another host: the host matters.
         Some(host) if text::width(&full) > width => format!("{label} (was @{host})"),
         _ => full,
     }

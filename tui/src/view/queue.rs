@@ -1,5 +1,5 @@
-//! The Queue view: who holds a lock and who waits for it, in order; below each waiter what it holds itself
-//! and who waits for that.
+//! The Queue view: holder and waiters of a lock, in order, and below each waiter the queues of the locks that it
+//! holds.
 //!
 //! ```text
 //! | billing/invoice-07  CONTEND  held 4m12s by inv@host-3  17 wait, the first 3m58s          |
@@ -93,7 +93,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     empty::render(frame, rows, &scene);
 }
 
-/// The branches of the tree that are on the screen.
+/// Branches of the tree that are on the screen.
 fn branches<'a>(scene: &ViewScene<'_>, visible: &'a [RowKey]) -> HashMap<&'a RowKey, QueueBranch> {
     let mut wanted: HashMap<(&Arc<str>, &Arc<str>), &RowKey> = HashMap::new();
     for key in visible {
@@ -132,7 +132,7 @@ fn about_lock(scene: &ViewScene<'_>, lock: &ObservedLock) -> LineParts {
         parts.add(2, format!("taken over from {was}"), theme.takeover);
     }
     match (row.waiters, row.oldest()) {
-        (0, _) => parts.add(3, "nobody waits", theme.dim),
+        (0, _) => parts.add(3, "no waiters", theme.dim),
         (waiters, Some(oldest)) => {
             let text = format!("{waiters} wait, the first for {}", text::age(oldest));
             parts.add(1, text, theme.contend);
@@ -180,7 +180,7 @@ fn cell_of(
     }
 }
 
-/// Where it stands: `HOLD`, ` +- #2`, ` |  +- #1`.
+/// Place in the tree: `HOLD`, ` +- #2`, ` |  +- #1`.
 fn place(branch: &QueueBranch) -> String {
     let at = if branch.role.is_holder() {
         "HOLD".to_owned()
@@ -190,12 +190,12 @@ fn place(branch: &QueueBranch) -> String {
     if branch.depth == 0 && branch.role.is_holder() {
         return at;
     }
-    // Those who wait stand one further in than who holds.
+    // Waiters are one level further in than the holder.
     let depth = branch.depth + usize::from(branch.depth > 0 && !branch.role.is_holder());
     format!(" {}+- {at}", "|  ".repeat(depth.min(8)))
 }
 
-/// What else there is to say: which lock a branch of another one is about, and what a waiter holds.
+/// Further text: the lock of a branch, and the locks that a waiter holds.
 fn also(
     scene: &ViewScene<'_>,
     branch: &QueueBranch,

@@ -1,4 +1,4 @@
-//! The queue of the selected lock, below the Locks view: its first entries, and what hangs on its holder.
+//! The queue of the selected lock, below the Locks view: its first entries, and the clients that its holder blocks.
 //!
 //! ```text
 //! | HOLD 1204311 inv@host-3                        4m12s   22s  |
@@ -20,10 +20,10 @@ use super::{cells, pane};
 use crate::model::{ObservedLock, QueueEntry, QueueRole, blocked_by};
 use crate::text;
 
-/// Entries that the one line names.
+/// Entries in the one-line form.
 const NAMED: usize = 8;
 
-/// The pane.
+/// Draws the pane.
 pub(super) fn render(
     frame: &mut Frame<'_>,
     area: Rect,
@@ -41,7 +41,7 @@ pub(super) fn render(
         return;
     };
     if lock.queue.is_empty() {
-        page.text(" free: nobody holds it and nobody waits", scene.theme.dim);
+        page.text(" free: no holder, no waiters", scene.theme.dim);
         return;
     }
     let room = page.left().saturating_sub(1);
@@ -61,7 +61,7 @@ pub(super) fn render(
     page.line(&blast(scene, &lock.name));
 }
 
-/// The queue in one line, for screens without room for the pane.
+/// Draws the queue in one line, for screens without room for the pane.
 pub(super) fn line(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     let theme = scene.theme;
     let Some(lock) = scene.lock() else {
@@ -147,7 +147,7 @@ fn entry_line(
     pieces
 }
 
-/// What else a waiter holds, and how many wait for that; without its name where that does not fit.
+/// Other locks that a waiter holds, and the number of their waiters; without a name where that does not fit.
 pub(super) fn also_holds(
     scene: &ViewScene<'_>,
     lock: &ObservedLock,
@@ -179,7 +179,7 @@ pub(super) fn also_holds(
     Some(format!("blocks {blocks} more"))
 }
 
-/// What hangs on the holder of a lock.
+/// Clients and locks that the holder of a lock blocks.
 pub(super) fn blast(scene: &ViewScene<'_>, lock: &str) -> Vec<TextPiece> {
     let theme = scene.theme;
     let state = scene.shown.state;

@@ -1,4 +1,4 @@
-//! The Sessions view: leases, whose they are, and what goes when they go.
+//! The Sessions view: leases, their owners, and the entries that end with them.
 //!
 //! ```text
 //! | +-- Sessions (12) --------------------------------- 1-12 of 12 --+ |
@@ -116,7 +116,7 @@ fn contents(session: &SessionRow) -> String {
     }
 }
 
-/// What hangs on the selected session.
+/// Draws the effects of the end of the selected session.
 fn about(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, session: Option<&SessionRow>) {
     let title = session.map_or_else(
         || "Session".to_owned(),
@@ -132,7 +132,7 @@ fn about(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, session: Opti
     }
 }
 
-/// Everything about a session, line by line; also what Describe shows.
+/// Lines about a session, also for its description.
 pub(super) fn story(scene: &ViewScene<'_>, session: &SessionRow) -> Vec<Vec<TextPiece>> {
     let theme = scene.theme;
     let named = |name: &str, text: String| {
@@ -162,7 +162,7 @@ pub(super) fn story(scene: &ViewScene<'_>, session: &SessionRow) -> Vec<Vec<Text
         let style = if waiters == 0 { theme.dim } else { theme.warn };
         let text = match next {
             Some(next) => format!("  {waiters} waiting, next {next}"),
-            None => "  nobody waits".to_owned(),
+            None => "  no waiters".to_owned(),
         };
         line.push(TextPiece::new(text, style));
         lines.push(line);
@@ -177,7 +177,7 @@ pub(super) fn story(scene: &ViewScene<'_>, session: &SessionRow) -> Vec<Vec<Text
     lines
 }
 
-/// How many wait behind an entry that holds, and who is next.
+/// Number of waiters behind a holder, and the label of the next one.
 fn after(scene: &ViewScene<'_>, entry: &QueueEntry) -> (usize, Option<String>) {
     let lock = entry.key.rsplit_once('/').map_or("", |(lock, _)| lock);
     let Some(lock) = scene.shown.state.locks.get(lock) else {

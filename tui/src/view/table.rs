@@ -1,4 +1,4 @@
-//! Tables: columns that grow, shrink and go with the width, and rows of which only the visible are made.
+//! Tables: columns fitted to the width, and rows of which only the visible ones are made.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -9,9 +9,9 @@ use crate::columns::{ColumnSpec, ColumnWidth};
 use crate::text;
 use crate::theme::Theme;
 
-/// The columns that a row's mark takes.
+/// Columns of a row's mark.
 const MARK: usize = 1;
-/// A text in a table, and how it looks.
+/// A text in a table, and its style.
 pub(super) type TableCell = (String, Style);
 
 /// A table whose columns have found their widths.
@@ -58,7 +58,7 @@ impl<C: Copy + PartialEq> FittedTable<C> {
         }
     }
 
-    /// Draws the heads, and a sign at the one that rows are in order by.
+    /// Draws the heads, and a sign at the column of the order.
     pub(super) fn head(
         &self,
         buffer: &mut Buffer,
@@ -79,8 +79,8 @@ impl<C: Copy + PartialEq> FittedTable<C> {
             };
             let head = match (column.is_right, mark.is_some()) {
                 (true, false) => text::fit_right(spec.title, wide),
-                // The sign stands in the gap, so that the head stays above its numbers; in a narrow one it would
-                // touch the next head, and stands before its own.
+                // The sign is in the gap, so that the head stays above its numbers; in a narrow gap it would touch
+                // the next head, and is before its own.
                 (true, true) if self.gap > 1 || last == Some(at) => {
                     text::fit_right(spec.title, wide) + sign
                 }
@@ -109,7 +109,7 @@ impl<C: Copy + PartialEq> FittedTable<C> {
         for (at, (spec, column)) in self.shown() {
             let wide = self.widths[at];
             let (text, style) = cell_of(spec.column, wide);
-            // Reversed, what is dim would be a patch of another background.
+            // Reversed, a dim style would look like another background.
             let is_quiet = style == theme.dim || style == theme.spark;
             let style = if is_selected && is_quiet {
                 theme.text
@@ -160,7 +160,7 @@ fn needed(widths: &[usize], gap: usize) -> usize {
     widths.iter().sum::<usize>() + gap * shown.saturating_sub(1)
 }
 
-/// Counts rows, to tell whether some are made that nobody sees.
+/// Counter of rows, to find rows that are made but not visible.
 #[cfg(test)]
 pub(super) mod made {
     use std::cell::Cell;
