@@ -55,7 +55,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_help() {
+    fn help_text() {
         let mut command = Cli::command().term_width(100);
         insta::assert_snapshot!("help", command.render_long_help());
     }

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_padded_or_cut_to_its_cell() {
+    fn text_is_padded_or_cut_to_its_cell() {
         assert_eq!(fit("etl", 5), "etl  ");
         assert_eq!(fit("etl", 3), "etl");
         assert_eq!(fit("billing", 4), "bil…");
@@ -200,13 +200,13 @@ mod tests {
     }
 
     #[test]
-    fn what_should_have_been_made_printable_cannot_break_the_column() {
+    fn control_characters_cannot_break_a_column() {
         assert_eq!(fit("a\u{1b}[2J\tb\r\n", 9), "a\u{fffd}[2J b\u{fffd} ");
         assert_eq!(fit("\u{301}\u{200d}\u{202e}x\u{202e}", 3), "x\u{202e}  ");
     }
 
     #[test]
-    fn a_text_without_end_costs_no_more_than_its_cell() {
+    fn endless_text_costs_no_more_than_its_cell() {
         let marks = format!("a{}b", "\u{301}".repeat(5_000_000));
         let zeros = "\u{200b}".repeat(5_000_000);
         let long = "漢".repeat(5_000_000);

@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operator_without_a_name_is_a_number_and_never_somebody() {
+    fn operator_without_a_name_is_a_user_number() {
         assert_eq!(operator_name(Some("ann".into()), "vm"), "ann@vm");
         let own = format!("uid {}@vm", rustix::process::getuid().as_raw());
         assert_eq!(operator_name(None, "vm"), own);

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_selected_stays_selected_wherever_its_row_goes() {
+    fn selection_stays_on_its_row_when_rows_move() {
         let mut list = RowList::default();
         list.set(locks(&["a", "b", "c"]), false);
         list.select_at(1);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_goes_leaves_the_cursor_where_it_was() {
+    fn cursor_stays_when_its_row_is_deleted() {
         let mut list = RowList::default();
         list.set(locks(&["a", "b", "c"]), false);
         list.select_at(1);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn while_somebody_moves_no_row_goes_anywhere() {
+    fn rows_held_keep_their_order() {
         let mut list = RowList::default();
         list.set(locks(&["a", "b", "c"]), false);
         list.set(locks(&["new", "c", "b", "a"]), true);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn until_somebody_chooses_it_is_the_first_row_and_then_it_stays_on_its_line() {
+    fn row_chosen_keeps_its_line_and_unchosen_is_the_first() {
         let mut list = RowList::default();
         list.set(locks(&["b", "c", "d", "e"]), false);
         list.set(locks(&["a", "b", "c", "d", "e"]), false);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_follows_the_cursor_and_never_shows_less_than_it_could() {
+    fn window_follows_the_cursor_and_stays_full() {
         let mut list = RowList::default();
         let all: Vec<String> = (0..100).map(|n| n.to_string()).collect();
         let all: Vec<&str> = all.iter().map(String::as_str).collect();

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_edited_as_everywhere() {
+    fn text_input_edits_at_the_cursor() {
         let mut line = TextInput::new("one two");
         line.insert('!');
         line.step(-1);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_palette_finds_by_name_and_by_description_and_hides_what_may_not_be_done() {
+    fn palette_finds_names_and_descriptions_of_permitted_commands() {
         assert_eq!(
             matching_commands("view-heat", false),
             [Command::ViewHeatmap]

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn words_know_where_they_start() {
+    fn words_have_their_positions() {
         assert_eq!(
             split_words("  é  !x\t"),
             [
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_told_by_its_signs_or_its_slashes() {
+    fn pattern_is_recognized_by_signs_or_slashes() {
         assert_eq!(split_words("a.b"), [plain("a.b", 1)]);
         assert_eq!(split_words("a.*b$")[0].form, WordForm::Signs);
         assert_eq!(
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slashes_of_a_path_are_only_slashes() {
+    fn slashes_of_a_path_are_plain_text() {
         assert_eq!(
             split_words("/billing/ledger"),
             [plain("/billing/ledger", 1)]

@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_range_is_too_odd_for_any_text() {
+    fn any_range_in_any_text_is_located() {
         for text in ["", "\n", "é\n", "漢", "\r\n\r\n", "a\nb"] {
             for start in 0..6 {
                 for end in 0..6 {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_or_hostile_line_is_shown_around_its_mark_and_harmless() {
+    fn line_long_or_hostile_is_cut_around_its_mark() {
         let text = format!("x = 1\n{}\u{1b}[2J漢!{}", "é".repeat(500), "y".repeat(500));
         let at = text.find('!').unwrap();
         let place = TextLocation::locate(&(at..at + 1), &text);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_that_nobody_reads_are_counted() {
+    fn errors_beyond_the_limit_are_counted() {
         let findings = (0..150)
             .map(|_| SettingsFinding::at(0..1, "wrong"))
             .collect();

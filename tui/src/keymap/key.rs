@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_the_same_however_a_terminal_sends_it() {
+    fn key_is_equal_however_a_terminal_sends_it() {
         use KeyModifiers as M;
         assert_eq!(sent(KeyCode::Char('G'), M::NONE), key("G"));
         assert_eq!(sent(KeyCode::Char('G'), M::SHIFT), key("shift-g"));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_in_any_case_and_with_either_sign() {
+    fn key_names_parse_in_any_case_with_either_sign() {
         assert_eq!(key("Ctrl+D"), key("ctrl-d"));
         assert_eq!(key("ALT-SHIFT-F12"), key("shift-alt-f12"));
         assert_eq!(key(" "), key("Space"));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_terminal_sends_is_no_key() {
+    fn key_that_no_terminal_sends_is_refused() {
         for text in [
             "",
             "qq",

@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_and_parts_find_their_word() {
+    fn typing_errors_and_parts_find_their_word() {
         assert_eq!(near("qiut"), Some("quit"));
         assert_eq!(near("Half_Page_Up"), Some("half-page-up"));
         assert_eq!(near("down"), Some("half-page-down"));
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_find_nothing() {
+    fn distant_words_find_nothing() {
         assert_eq!(near("page"), None);
         assert_eq!(near("x"), None);
         assert_eq!(near(""), None);

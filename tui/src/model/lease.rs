@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn between_two_answers_a_lease_is_counted_down_and_called_an_estimate() {
+    fn lease_between_replies_is_counted_down_as_an_estimate() {
         let mut leases = LeaseTable::default();
         leases.record_answer(7, 1_000, Some((9, 10)));
         let ttl = |now| leases.ttl(7, now).map(|ttl| (ttl.left_ms, ttl.is_estimate));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_runs_out_when_the_store_says_that_a_renewal_is_overdue() {
+    fn lease_with_an_overdue_renewal_is_running_out() {
         let mut leases = LeaseTable::default();
         let mut runs_out = |left, granted, ago| {
             leases.record_answer(7, 0, Some((left, granted)));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_lease_that_is_renewed_in_time_has_never_run_out() {
+    fn short_lease_renewed_in_time_has_not_run_out() {
         let mut leases = LeaseTable::default();
         // Of three seconds, renewed every second; requested just before a renewal, and deleted a second later.
         leases.record_answer(7, 0, Some((1, 3)));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn lease_table_is_bounded() {
         let mut leases = LeaseTable::default();
         for lease in 0..50_000 {
             leases.record_answer(lease, u64::try_from(lease).unwrap(), Some((9, 10)));

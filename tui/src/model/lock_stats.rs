@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_shows_the_deepest_moment_in_it() {
+    fn bucket_shows_its_deepest_moment() {
         let mut history = LockStats::default();
         history.depth(1_000, 1);
         history.depth(2_200, 5);

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_is_what_its_path_says() {
+    fn keys_are_classified_by_their_path() {
         let scope = KeyScope::new(Root::default(), vec!["/legacy/".into()]);
         let lock = KeyKind::Entry("/leasehold/locks/a/b".into());
         assert_eq!(scope.classify("/leasehold/locks/a/b/694d"), lock);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_inside_what_is_followed_is_not_followed_twice() {
+    fn prefix_inside_another_is_followed_once() {
         let more = ["/leasehold/locks/a/", "/legacy/", "/legacy/sub/"].map(String::from);
         let scope = KeyScope::new(Root::default(), more.into());
         assert_eq!(scope.watched(), ["/leasehold/", "/legacy/"]);

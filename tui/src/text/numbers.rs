@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn leases_keep_both_ends_and_lose_no_short_one() {
+    fn short_hex_keeps_both_ends_of_a_long_lease() {
         assert_eq!(hex_short(0x694d_8f2b_1a00_3c07), "694d…3c07");
         assert_eq!(hex_short(0x6_94d8_f2b1), "694d8f2b1");
         assert_eq!(hex_short(0), "0");

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_tells_whether_it_is_an_estimate_and_whether_it_runs_out() {
+    fn ttl_text_marks_estimates_and_overdue_renewals() {
         let lease = |left, granted, is_estimate| LeaseTtl {
             left_ms: left,
             granted_ms: granted,
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_empty_only_when_nothing_is_left() {
+    fn bar_is_empty_only_when_nothing_is_left() {
         assert_eq!(bar(0, 30, 4), "....");
         assert_eq!(bar(1, 30, 4), "#...");
         assert_eq!(bar(30, 30, 4), "####");

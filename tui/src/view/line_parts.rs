@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_matters_least_goes_first_and_what_matters_most_stays() {
+    fn parts_are_dropped_by_rank() {
         let mut parts = LineParts::default();
         parts.add(0, "NAME", Style::new());
         parts.add(2, "detail", Style::new());

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_broken_at_spaces_and_a_word_without_end_anywhere() {
+    fn wrap_breaks_at_spaces_and_inside_long_words() {
         assert_eq!(wrap("one two three", 8), ["one two ", "three"]);
         assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("漢字漢字漢", 5), ["漢字", "漢字", "漢"]);

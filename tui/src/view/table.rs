@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_go_in_order_of_rank_and_the_rest_grows_up_to_its_most() {
+    fn columns_are_dropped_by_rank_and_the_rest_grows() {
         assert_eq!(widths(200), [20, 6, 4, 60]);
         assert_eq!(widths(40), [13, 6, 4, 13]);
         assert_eq!(widths(31), [18, 6, 4, 0]);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn sign_of_the_order_never_touches_the_head_of_the_next_column() {
+    fn sort_sign_never_touches_the_next_head() {
         const COLUMNS: [ColumnSpec<bool>; 2] = [
             ColumnSpec::new(true, "FENCE").on_screen(ColumnWidth::number(7, 7, 0)),
             ColumnSpec::new(false, "60s").on_screen(ColumnWidth::text(10, 10, 0)),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_stays_in_its_place_however_narrow_that_is() {
+    fn row_stays_in_its_area_at_every_width() {
         let style = Style::new();
         let theme = Theme::choose(crate::theme::ThemeName::Mono, &|_| None);
         let cells = ["漢字漢字漢字", "HELD", "4m12s", ".:-"].map(|text| (text.to_owned(), style));
