@@ -36,7 +36,7 @@ fn what_is_not_heard_is_said_and_what_was_known_stays(version: Version) -> Resul
     etcd.etcdctl(&["put", &late, "by hand"])?;
     etcd.etcdctl(&["del", &early])?;
     terminal.keys(&["5"])?;
-    terminal.shows(&[" DOWN ", "the store is not heard"])?;
+    terminal.shows(&[" DOWN ", "connection to the store lost"])?;
     terminal.keys(&["1"])?;
     let screen = terminal.shows(&["DISCONNECTED", LOCK])?;
     ensure!(screen.row(LOCK)?.contains("hold: early"), "{screen}");

@@ -205,7 +205,7 @@ fn a_clock_that_is_years_off_stands_back_beside_two_that_agree(version: Version)
         let ours = record(&etcd)?;
         eventually(SLACK, "three more ticks are run", || {
             let now = record(&etcd)?;
-            ensure!(now.tick_unix_ms >= ours.tick_unix_ms + 3_000, "{now:?}");
+            ensure!(now.tick_unix_ms >= ours.tick_unix_ms.after(Duration::from_secs(3)), "{now:?}");
             Ok(())
         })?;
         let events = odd.events();
@@ -268,7 +268,7 @@ fn once_each(etcd: &Etcd, events: &[Event]) -> Result<()> {
         let runs: Vec<RunRecord> = runs
             .map(|line| Ok(RunRecord::from_json(line.as_bytes())?))
             .collect::<Result<_>>()?;
-        let mut ticks: Vec<Option<u64>> = runs
+        let mut ticks: Vec<Option<leasehold_records::UnixMs>> = runs
             .iter()
             .filter(done)
             .map(|run| run.tick_unix_ms)
