@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_refused_to_a_second_owner_and_free_after_the_first() {
+    fn a_claim_is_exclusive_until_its_owner_ends() {
         let port = Port::claim().unwrap();
         let second = File::open(claims_dir().join(port.number().to_string())).unwrap();
         assert!(second.try_lock().is_err());

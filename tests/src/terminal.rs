@@ -323,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_typed_is_run_and_what_it_says_is_seen() {
+    fn a_typed_command_runs_and_its_output_is_on_the_screen() {
         let terminal = Terminal::start(80, 20).unwrap();
         terminal.line("echo a$((1 + 1))b").unwrap();
         terminal.shows(&["a2b"]).unwrap();
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_in_it_ends_with_it() {
+    fn processes_in_a_terminal_end_with_it() {
         let terminal = Terminal::start(80, 20).unwrap();
         terminal.line("sleep 600").unwrap();
         let program = terminal.program().unwrap();

@@ -101,7 +101,7 @@ async fn oversized_replies_end_the_lock_at_a_bounded_rate() -> Result<()> {
 
 /// Readings stand in for a watch that cannot be had.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn watches_that_fail_cost_no_lock_and_are_retried_at_a_bounded_rate() -> Result<()> {
+async fn failing_watches_keep_the_lock_and_retry_at_a_bounded_rate() -> Result<()> {
     let fail = |fault| move |script: &mut Script| script.fail(&[Method::Watch], fault);
     tokio::try_join!(
         watches_fail(fail(Fault::Unavailable)),
@@ -155,7 +155,7 @@ async fn a_renewal_without_time_to_live_ends_the_lock() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_without_time_to_live_is_no_session() -> Result<()> {
+async fn a_lease_without_time_to_live_makes_no_session() -> Result<()> {
     for ttl in [0, -5, i64::MIN] {
         let fake = FakeEtcd::start()?;
         let locks = client([fake.endpoint()]).await?;

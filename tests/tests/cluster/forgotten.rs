@@ -58,7 +58,7 @@ fn put_slowly(address: &str) -> Result<()> {
     Ok(())
 }
 
-/// Grants and revisions of clients at the kill of the store.
+/// A killed store, with its client and the grant that the client had.
 struct Crash {
     etcd: Etcd,
     holder: Locks,
@@ -96,7 +96,7 @@ async fn crash() -> Result<Crash> {
 /// Promise P1, as far as it can be kept: until a holder asks the store again, it cannot know. Promise P4 for its
 /// writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_acknowledged_write_that_was_forgotten_ends_the_holders_after_it() -> Result<()> {
+async fn a_forgotten_acknowledged_write_ends_later_holders() -> Result<()> {
     for kill in 1..=KILLS {
         let crash = crash().await?;
         let reader = client(crash.etcd.endpoints()).await?;

@@ -43,7 +43,7 @@ plugin = "missing.wasm"
 "#;
 
 #[test]
-fn every_mistake_is_in_one_report_with_its_line_and_nothing_is_started() -> Result<()> {
+fn one_report_holds_every_mistake_and_nothing_is_started() -> Result<()> {
     let mut reports = Vec::new();
     for command in ["check", "run"] {
         let said = leasehold(&BAD, &[command])?;
@@ -79,7 +79,7 @@ fn every_mistake_is_in_one_report_with_its_line_and_nothing_is_started() -> Resu
 }
 
 #[test]
-fn text_that_is_no_toml_is_refused_with_its_place() -> Result<()> {
+fn text_that_is_not_toml_is_refused_with_its_position() -> Result<()> {
     for (text, place) in [
         ("[store\n", "leasehold.toml:1:"),
         ("[host]\nid = \"a\"\nid = \"b\"\n", "leasehold.toml:3:"),

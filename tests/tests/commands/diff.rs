@@ -52,7 +52,7 @@ fn settles(host: &HostProcess, last: &str) -> Result<()> {
 }
 
 #[test]
-fn what_a_reload_would_do_is_told_and_not_done() -> Result<()> {
+fn a_diff_lists_the_effects_of_a_reload_without_them() -> Result<()> {
     let before = config(&[("gone", ""), ("other", "ttl = \"10s\""), ("same", "")])?;
     let after = config(&[("new", ""), ("other", "ttl = \"12s\""), ("same", "")])?;
     let host = HostProcess::start(&before)?;

@@ -48,7 +48,7 @@ fn readers_of_the_store_need_no_job_without_mistakes() -> Result<()> {
             "{mistake}: {said:?}"
         );
     }
-    // An unknown value of a run under way is null, not zero.
+    // Unknown values of a run under way are absent, not zero.
     let said = leasehold(&config, &["runs", "pulse", "--format", "json"])?;
     let runs: Value = serde_json::from_str(&said.stdout)?;
     let run = runs.get(0).context("no run")?;
@@ -60,7 +60,7 @@ fn readers_of_the_store_need_no_job_without_mistakes() -> Result<()> {
 }
 
 #[test]
-fn runs_of_a_job_that_nothing_knows_is_an_error_with_the_names_there_are() -> Result<()> {
+fn runs_of_an_unknown_job_is_an_error_with_the_known_names() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let hello = guests::c_hello()?;
     let config = config_for("host-a", &etcd).job("nightly", |job| job.plugin(&hello).once());

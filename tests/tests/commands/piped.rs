@@ -18,7 +18,7 @@ fn shell(dir: &std::path::Path, script: &str) -> Result<CommandOutput> {
 }
 
 #[test]
-fn configuration_is_read_from_a_pipe_and_paths_start_where_the_command_does() -> Result<()> {
+fn a_config_from_a_pipe_resolves_paths_from_the_working_dir() -> Result<()> {
     let dir = tempfile::tempdir()?;
     fs::copy(guests::c_hello()?, dir.path().join("hello.wasm"))?;
     let config = "[host]\nid = \"a\"\ndata_dir = \"data\"\n[store]\nembedded = true\nmemory = true\n\
@@ -82,7 +82,7 @@ fn standard_output_of_a_plugin_is_passed_on_byte_by_byte() -> Result<()> {
 }
 
 #[test]
-fn exit_codes_of_a_plugin_are_told_as_they_are() -> Result<()> {
+fn exit_codes_of_a_plugin_are_reported_unchanged() -> Result<()> {
     let dir = tempfile::tempdir()?;
     for code in [1, 126, 255, -1] {
         let text = format!(

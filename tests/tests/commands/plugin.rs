@@ -33,7 +33,7 @@ fn imports(said: &CommandOutput) -> Result<BTreeMap<String, serde_json::Value>> 
 }
 
 #[test]
-fn a_plugin_is_told_with_its_imports_against_its_grants() -> Result<()> {
+fn inspect_lists_imports_against_grants() -> Result<()> {
     let room = Room::new("[jobs.book]\nplugin = \"ledger.wasm\"\nallow.kv = [\"ledger/\"]\n")?;
     room.plugin("ledger.wasm", &guests::ledger()?, "")?;
     let inspect = |more: &[&str]| {
@@ -64,7 +64,7 @@ fn a_plugin_is_told_with_its_imports_against_its_grants() -> Result<()> {
 }
 
 #[test]
-fn what_a_job_lacks_is_told_with_the_line_to_add() -> Result<()> {
+fn inspect_lists_missing_grants_with_the_line_to_add() -> Result<()> {
     let room = Room::new("[jobs.book]\nplugin = \"hello.wasm\"\n")?;
     room.plugin("hello.wasm", &guests::c_hello()?, "")?;
     room.plugin("ledger.wasm", &guests::ledger()?, "")?;
@@ -85,7 +85,7 @@ fn what_a_job_lacks_is_told_with_the_line_to_add() -> Result<()> {
 }
 
 #[test]
-fn a_manifest_and_what_a_drop_would_make_of_it_are_told() -> Result<()> {
+fn inspect_shows_the_manifest_and_its_effect_in_a_folder() -> Result<()> {
     let room = Room::new("")?;
     std::fs::remove_file(room.path().join("leasehold.toml"))?;
     let manifest = "name = \"greeter\"\nevery = \"1m\"\n[needs]\nkv = [\"{job}/\"]\n";
@@ -167,7 +167,7 @@ fn a_plugin_runs_without_etcd_and_its_output_can_be_piped() -> Result<()> {
 
 /// The guest asks for nothing and never returns: the end of the lock is the end of it.
 #[test]
-fn a_lock_that_is_lost_stops_whoever_does_not_stop() -> Result<()> {
+fn a_lost_lock_stops_a_guest_that_does_not_stop() -> Result<()> {
     let room = Room::new("")?;
     std::fs::remove_file(room.path().join("leasehold.toml"))?;
     room.plugin("stubborn.wasm", &guests::stubborn()?, "")?;

@@ -17,7 +17,7 @@ use leasehold_tests::command::leasehold;
 on_every_store!(
     a_host_whose_lease_was_revoked_is_shown_again,
     a_host_whose_record_was_deleted_is_shown_again,
-    a_host_that_was_cut_off_for_longer_than_its_lease_is_shown_again,
+    a_host_cut_off_past_its_lease_is_shown_again,
 );
 
 const HOST: &str = "/leasehold/hosts/idle";
@@ -87,9 +87,7 @@ fn a_host_whose_record_was_deleted_is_shown_again(version: Version) -> Result<()
     wait_shown(&etcd, &host)
 }
 
-fn a_host_that_was_cut_off_for_longer_than_its_lease_is_shown_again(
-    version: Version,
-) -> Result<()> {
+fn a_host_cut_off_past_its_lease_is_shown_again(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let host = start(&etcd, &proxy.endpoint())?;

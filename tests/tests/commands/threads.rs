@@ -12,7 +12,7 @@ use leasehold_tests::command::finish;
 const NOBODYS: &str = "54321";
 
 #[test]
-fn too_few_threads_are_an_error_with_a_remedy_and_never_a_panic_or_a_hang() -> Result<()> {
+fn too_few_threads_are_an_error_with_a_remedy() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(dir.path(), open)?;

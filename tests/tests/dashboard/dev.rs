@@ -74,7 +74,7 @@ fn hosts_run_under_the_dashboard_and_end_with_it() -> Result<()> {
 }
 
 #[test]
-fn a_signal_ends_hosts_and_dashboard_and_the_rest_is_told() -> Result<()> {
+fn a_signal_ends_hosts_and_dashboard_and_prints_the_rest() -> Result<()> {
     let terminal = Terminal::start(SIZE.0, SIZE.1)?;
     let file = terminal.dir().join("leasehold.toml");
     std::fs::write(&file, demo()?.to_string())?;
@@ -92,7 +92,7 @@ fn a_signal_ends_hosts_and_dashboard_and_the_rest_is_told() -> Result<()> {
 }
 
 #[test]
-fn the_story_is_told_where_there_is_no_terminal_and_where_it_is_asked_for() -> Result<()> {
+fn the_story_is_printed_without_a_terminal_or_on_request() -> Result<()> {
     let said = leasehold(&demo()?, &["dev", "--for", "2s"])?;
     ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
     ensure!(

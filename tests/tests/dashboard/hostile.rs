@@ -16,7 +16,7 @@ use crate::{ENTRIES, LOCK, SIZE, SLACK, is_given_back};
 
 on_every_store!(
     names_and_values_do_nothing_to_a_terminal,
-    what_a_guest_writes_does_nothing_to_a_terminal,
+    output_of_a_guest_has_no_effect_on_a_terminal,
 );
 
 /// Sets the window's title, clears the screen, moves the cursor, turns the text around, hides, forges a line.
@@ -157,7 +157,7 @@ fn evil_command(dir: &Path) -> Result<std::path::PathBuf> {
     Ok(file)
 }
 
-fn what_a_guest_writes_does_nothing_to_a_terminal(version: Version) -> Result<()> {
+fn output_of_a_guest_has_no_effect_on_a_terminal(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let dir = tempfile::tempdir()?;
     let evil = evil_command(dir.path())?;

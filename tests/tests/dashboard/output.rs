@@ -224,7 +224,7 @@ fn a_reader_that_goes_ends_it_without_a_complaint() -> Result<()> {
 }
 
 #[test]
-fn a_file_with_an_embedded_store_is_read_through_its_private_socket() -> Result<()> {
+fn an_embedded_store_is_read_through_its_private_socket() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let data = dir.path().to_string_lossy().into_owned();
     let config = embedded(&data)?;

@@ -59,7 +59,7 @@ fn a_recording_is_shown_again_as_it_was(version: Version) -> Result<()> {
     holds(&terminal, "three")?;
     terminal.keys(&["q"])?;
     is_given_back(&terminal)?;
-    what_cannot_be_shown_is_refused(&terminal)
+    an_unreadable_recording_is_refused(&terminal)
 }
 
 /// Each press of the key shows the next of these.
@@ -88,7 +88,7 @@ fn refused(terminal: &Terminal, command: &str, code: u8, parts: &[&str]) -> Resu
     Ok(())
 }
 
-fn what_cannot_be_shown_is_refused(terminal: &Terminal) -> Result<()> {
+fn an_unreadable_recording_is_refused(terminal: &Terminal) -> Result<()> {
     let file = |name: &str| terminal.dir().join(name);
     let seen = std::fs::read_to_string(file("seen.jsonl"))?;
     let lines: Vec<&str> = seen.lines().collect();

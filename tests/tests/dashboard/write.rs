@@ -9,8 +9,8 @@ use leasehold_tests::terminal::{Terminal, USER};
 use crate::{ENTRIES, LOCK, NAME, SLACK, dashboard, etcdctl_lock, is_given_back, queue_of, queued};
 
 on_every_store!(
-    a_run_is_stopped_when_its_locks_name_is_typed_and_the_deed_is_told,
-    a_waiter_is_removed_and_nobody_else,
+    typing_the_locks_name_stops_the_run_and_is_recorded,
+    only_the_chosen_waiter_is_removed,
 );
 
 /// Answers the question that a key has asked.
@@ -20,9 +20,7 @@ fn answer(terminal: &Terminal, key: &str, title: &str, typed: &str) -> Result<()
     terminal.line(typed)
 }
 
-fn a_run_is_stopped_when_its_locks_name_is_typed_and_the_deed_is_told(
-    version: Version,
-) -> Result<()> {
+fn typing_the_locks_name_stops_the_run_and_is_recorded(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let host = queued("host-a", &etcd, 1)?;
     let acquired = host.wait_for(SLACK, |event| event.is("acquired"))?;
@@ -76,7 +74,7 @@ fn machine() -> String {
     system.nodename().to_string_lossy().into_owned()
 }
 
-fn a_waiter_is_removed_and_nobody_else(version: Version) -> Result<()> {
+fn only_the_chosen_waiter_is_removed(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let host = queued("host-a", &etcd, 1)?;
     let stranger = etcdctl_lock(&etcd, version, NAME)?;

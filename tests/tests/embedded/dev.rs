@@ -20,7 +20,7 @@ fn pulse_of<'a>(events: &'a [Event], name: &'a str) -> impl Iterator<Item = &'a 
 }
 
 #[test]
-fn hosts_contend_and_one_that_is_cut_off_is_followed_only_when_its_lease_is_over() -> Result<()> {
+fn a_cut_off_host_is_followed_only_after_its_lease() -> Result<()> {
     let files = tempfile::tempdir()?;
     let config = beater("ignored", files.path())?;
     let dev = HostProcess::start_command(&["dev", "--chaos", "2s"], &config)?;
@@ -99,7 +99,7 @@ fn a_host_that_is_alone_is_followed_by_another_of_its_name() -> Result<()> {
 }
 
 #[test]
-fn the_end_is_asked_for_by_time_or_by_signal_and_a_table_says_what_ran() -> Result<()> {
+fn a_timed_or_signalled_end_prints_a_table_of_runs() -> Result<()> {
     let files = tempfile::tempdir()?;
     let hello = guests::c_hello()?;
     let config = beater("ignored", files.path())?.job("hello", |job| {
@@ -148,7 +148,7 @@ fn the_end_is_asked_for_by_time_or_by_signal_and_a_table_says_what_ran() -> Resu
 }
 
 #[test]
-fn hosts_whose_jobs_are_over_end_by_themselves_with_the_worst_of_their_codes() -> Result<()> {
+fn finished_hosts_end_with_the_worst_of_their_codes() -> Result<()> {
     let hello = guests::c_hello()?;
     let once = |code: &str| {
         Config::default().job("hello", |job| job.plugin(&hello).args(&["1", code]).once())
@@ -198,7 +198,7 @@ fn a_file_that_embeds_its_store_is_taken_at_its_word() -> Result<()> {
 }
 
 #[test]
-fn without_a_file_and_with_a_wrong_one_it_says_what_to_do() -> Result<()> {
+fn without_a_valid_file_dev_prints_the_remedy() -> Result<()> {
     let said = leasehold(&"", &["dev", "no-such.toml"])?;
     ensure!(said.code == Some(3), "{said:?}");
     let said = leasehold(&"tmeout = 1", &["dev"])?;

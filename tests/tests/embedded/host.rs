@@ -11,8 +11,7 @@ use crate::{SLACK, beater, beats, embedded, end, first};
 use leasehold_tests::command::leasehold;
 
 #[test]
-fn others_look_in_through_a_private_socket_while_the_host_runs_and_are_told_when_it_does_not()
--> Result<()> {
+fn commands_read_a_running_host_through_its_private_socket() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let config = embedded("host-a", dir.path())?;
     for command in ["status", "runs"] {
@@ -52,7 +51,7 @@ fn others_look_in_through_a_private_socket_while_the_host_runs_and_are_told_when
 }
 
 #[test]
-fn a_second_host_is_refused_with_the_ways_out_and_joins_by_the_first_of_them() -> Result<()> {
+fn a_second_host_is_refused_and_joins_by_the_first_remedy() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let host_a = HostProcess::start(&embedded("host-a", dir.path())?)?;
     let token = beats(&host_a)?;
@@ -104,7 +103,7 @@ fn a_path_in_the_file_is_relative_and_the_endpoint_is_not() -> Result<()> {
 }
 
 #[test]
-fn after_a_kill_the_store_has_what_was_acknowledged_and_gives_larger_tokens() -> Result<()> {
+fn a_killed_store_keeps_acknowledged_writes_and_raises_tokens() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let config = embedded("host-a", dir.path())?;
     let mut tokens = Vec::new();
@@ -153,7 +152,7 @@ fn a_store_in_memory_begins_empty_and_keeps_nothing() -> Result<()> {
 }
 
 #[test]
-fn an_address_by_choice_is_listened_on_and_one_that_is_taken_is_refused() -> Result<()> {
+fn a_chosen_address_is_used_and_a_taken_one_refused() -> Result<()> {
     let dirs = [tempfile::tempdir()?, tempfile::tempdir()?];
     let config = embedded("host-a", dirs[0].path())?.store("listen", "127.0.0.1:0");
     let host = HostProcess::start(&config)?;
@@ -177,7 +176,7 @@ fn an_address_by_choice_is_listened_on_and_one_that_is_taken_is_refused() -> Res
 }
 
 #[test]
-fn a_second_signal_cuts_the_end_short_and_the_store_still_closes() -> Result<()> {
+fn a_second_signal_shortens_the_end_and_the_store_closes() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut host = HostProcess::start(&embedded("host-a", dir.path())?.grace("20s"))?;
     beats(&host)?;

@@ -20,7 +20,7 @@ fn endpoints(store: &HostProcess) -> Result<Vec<String>> {
 }
 
 #[test]
-fn hosts_on_its_address_and_on_its_socket_share_locks_with_etcdctl() -> Result<()> {
+fn hosts_by_address_and_socket_share_locks_with_etcdctl() -> Result<()> {
     let (data, files) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let dir = data.path().to_string_lossy().into_owned();
     let serve = ["store", "serve", "--listen", "127.0.0.1:0", "--dir", &dir];
@@ -62,7 +62,7 @@ fn hosts_on_its_address_and_on_its_socket_share_locks_with_etcdctl() -> Result<(
 }
 
 #[test]
-fn a_host_that_embeds_the_store_takes_over_its_directory_and_is_kept_out_meanwhile() -> Result<()> {
+fn an_embedding_host_waits_for_the_servers_directory() -> Result<()> {
     let files = tempfile::tempdir()?;
     let dir = files.path().join("store").to_string_lossy().into_owned();
     let serve = ["store", "serve", "--listen", "127.0.0.1:0", "--dir", &dir];
@@ -98,7 +98,7 @@ fn a_store_without_a_directory_has_its_address_alone() -> Result<()> {
 }
 
 #[test]
-fn a_quota_that_is_reached_is_said_in_etcds_words() -> Result<()> {
+fn a_reached_quota_is_reported_as_by_etcd() -> Result<()> {
     let serve = [
         "store",
         "serve",
@@ -151,7 +151,7 @@ fn the_member_list_has_addresses_that_its_reader_can_use() -> Result<()> {
 }
 
 #[test]
-fn what_cannot_be_asked_for_is_refused_with_2() -> Result<()> {
+fn invalid_options_are_refused_with_2() -> Result<()> {
     for (args, part) in [
         (["--listen", "0.0.0.0:2379"], "other machines can reach it"),
         (["--listen", "2379"], "127.0.0.1:2379"),

@@ -41,7 +41,7 @@ struct Written {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_may_not_grow_makes_the_store_read_only_and_nothing_is_lost() -> Result<()> {
+async fn a_file_size_limit_makes_the_store_read_only_without_loss() -> Result<()> {
     let mut server = Server::on_disk()?.launched_by(&[], DEAF).started()?;
     let mut written = Written::default();
     let before = fs::metadata(server.file()?)?.len();
@@ -66,7 +66,7 @@ async fn a_file_that_may_not_grow_makes_the_store_read_only_and_nothing_is_lost(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_file_system_makes_the_store_read_only_until_there_is_space() -> Result<()> {
+async fn a_full_disk_makes_the_store_read_only_until_there_is_space() -> Result<()> {
     let small = Server::on_disk()?.launched_by(&SMALL, MOUNT);
     let mut server = small.started().context(MOUNT_HELP)?;
     let mut written = Written::default();
@@ -99,8 +99,7 @@ async fn a_full_file_system_makes_the_store_read_only_until_there_is_space() -> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_cannot_even_be_opened_for_want_of_space_says_so_and_loses_nothing()
--> Result<()> {
+async fn a_store_that_cannot_open_on_a_full_disk_loses_nothing() -> Result<()> {
     let mut server = Server::on_disk()?.started()?;
     let mut client = connect(&server).await?;
     let mut written = Written::default();

@@ -23,7 +23,7 @@ async fn put_often(client: &mut Client, times: usize) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_key_is_written_without_end_within_a_quota_also_after_a_restart() -> Result<()> {
+async fn endless_writes_of_one_key_fit_a_quota_over_a_restart() -> Result<()> {
     // Without the limit on bytes of history, the quota alone makes it give way.
     for size in ["32MiB", "1GiB"] {
         let size = format!("--history-size={size}");
@@ -60,8 +60,7 @@ async fn one_key_is_written_without_end_within_a_quota_also_after_a_restart() ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_watch_is_told_that_history_was_given_up_and_a_quick_one_misses_nothing()
--> Result<()> {
+async fn a_slow_watch_ends_as_compacted_and_a_quick_one_is_complete() -> Result<()> {
     let server = Server::in_memory()?
         .arg("--quota=64MiB")
         .arg("--history-size=1MiB");

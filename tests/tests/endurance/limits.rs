@@ -76,7 +76,7 @@ async fn a_million_keys_are_counted_found_and_bounded_in_memory() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_does_not_fit_is_refused_in_etcds_words_until_something_is_given_up() -> Result<()> {
+async fn writes_over_the_quota_are_refused_as_by_etcd_until_freed() -> Result<()> {
     const QUOTA: usize = 2 << 20;
     for server in [Server::in_memory()?, Server::on_disk()?] {
         let mut server = server.arg("--quota=2MiB").started()?;

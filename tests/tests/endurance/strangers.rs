@@ -97,8 +97,7 @@ async fn bytes_that_mean_nothing_end_their_connection_alone() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_that_mean_nothing_or_too_much_are_refused_on_a_connection_that_goes_on()
--> Result<()> {
+async fn invalid_messages_are_refused_and_the_connection_goes_on() -> Result<()> {
     const METHODS: [&str; 9] = [
         "/etcdserverpb.KV/Range",
         "/etcdserverpb.KV/Put",
@@ -215,8 +214,7 @@ async fn thousands_of_connections_that_come_and_go_leave_nothing() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_out_of_descriptors_keeps_the_clients_it_has_and_takes_others_later() -> Result<()>
-{
+async fn a_store_out_of_descriptors_keeps_clients_and_recovers() -> Result<()> {
     let few = Server::on_disk()?.launched_by(&[], r#"ulimit -n 64; exec "$@""#);
     let mut server = few.started()?;
     let mut client = connect(&server).await?;

@@ -203,7 +203,7 @@ fn what_the_dashboard_shows(etcd: &Etcd) -> Result<()> {
 }
 
 #[test]
-fn a_secret_that_cannot_be_read_starts_no_run_and_the_next_one_reads_it_anew() -> Result<()> {
+fn an_unreadable_secret_starts_no_run_and_is_read_anew() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let dir = tempfile::tempdir()?;
     let key = key_file(dir.path())?;

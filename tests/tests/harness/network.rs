@@ -224,7 +224,7 @@ fn a_close_is_dropped_too_and_arrives_later() -> Result<()> {
 }
 
 #[test]
-fn with_responses_dropped_a_write_is_carried_out_and_nobody_hears_of_it() -> Result<()> {
+fn with_responses_dropped_a_write_is_done_without_a_reply() -> Result<()> {
     let mut ends = Ends::connect()?;
     ends.proxy.set(Mode::DropResponses);
     ends.client.write_all(b"there")?;
@@ -339,7 +339,7 @@ fn a_connection_to_a_dead_server_is_reset() -> Result<()> {
 }
 
 #[test]
-fn dropping_the_proxy_ends_its_connections_even_when_they_are_held() -> Result<()> {
+fn dropping_the_proxy_ends_held_connections_too() -> Result<()> {
     let mut ends = Ends::connect()?;
     ends.proxy.set(Mode::DropBoth);
     ends.client.write_all(b"there")?;

@@ -62,7 +62,7 @@ const GUESTS: [(&str, &str); 8] = [
 ];
 
 #[test]
-fn all_that_is_hostile_at_once_touches_no_ledger() -> Result<()> {
+fn all_hostile_plugins_at_once_leave_the_ledger_alone() -> Result<()> {
     let beside = Neighbour::start(|config| {
         let limits = Table::from_iter([("compile_memory".to_owned(), "192MiB".into())]);
         config.plugins("limits", limits)

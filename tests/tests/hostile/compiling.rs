@@ -86,7 +86,7 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 #[test]
-fn a_component_type_section_that_overflows_its_reader_is_refused_everywhere() -> Result<()> {
+fn an_overflowing_component_type_section_is_refused_everywhere() -> Result<()> {
     let cycle = file("component-type-cycle.wasm")?;
     let why = "its component-type section overflowed the reader's stack";
     let beside = Neighbour::start(|config| config)?;

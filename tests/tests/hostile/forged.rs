@@ -100,7 +100,7 @@ const READERS: &[&[&str]] = &[
 ];
 
 #[test]
-fn a_key_in_a_queue_and_hostile_records_are_shown_without_their_power() -> Result<()> {
+fn hostile_keys_and_records_are_shown_escaped() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let put = |key: &str, value: &str| etcd.etcdctl(&["put", "--", key, value]).map(drop);
     let record =

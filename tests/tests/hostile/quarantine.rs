@@ -110,7 +110,7 @@ fn status(dir: &Path) -> Result<String> {
 }
 
 #[test]
-fn a_plugin_that_aborts_its_host_is_quarantined_while_the_ledger_runs() -> Result<()> {
+fn an_aborting_plugin_is_quarantined_while_the_ledger_runs() -> Result<()> {
     let place = Place::new()?;
     let mut host = place.start()?;
     place.drop_in(LAST_WORDS)?;

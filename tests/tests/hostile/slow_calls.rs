@@ -62,7 +62,7 @@ impl Files {
 }
 
 #[test]
-fn the_next_run_begins_after_the_longest_write_with_a_secret_has_ended() -> Result<()> {
+fn the_next_run_starts_after_the_longest_write_has_ended() -> Result<()> {
     // The longest secret holds about 7,200 lines.
     for lines in [102, 7_200] {
         taken_over_in_the_middle_of_a_write(&Files::new(lines)?)?;

@@ -128,7 +128,7 @@ fn output_that_is_never_read_at_all_holds_up_no_end() -> Result<()> {
 }
 
 #[test]
-fn what_a_library_logs_for_a_guest_counts_against_the_log_rate() -> Result<()> {
+fn library_logs_for_a_guest_count_against_its_log_rate() -> Result<()> {
     let plugin = Plugin::new()?;
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("stderr");
@@ -201,7 +201,7 @@ fn logged(format: &str) -> Result<String> {
 }
 
 #[test]
-fn diagnostics_in_a_file_have_no_colours_and_the_form_of_the_log() -> Result<()> {
+fn diagnostics_in_a_file_have_the_logs_form_without_colours() -> Result<()> {
     logged("text")?;
     for line in logged("json")?.lines() {
         let read: serde_json::Value =

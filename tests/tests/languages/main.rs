@@ -98,7 +98,7 @@ fn of(event: &Event, name: &str, job: &str) -> bool {
 }
 
 #[test]
-fn guests_in_every_language_run_under_a_lock_log_write_fenced_keys_and_are_stopped() -> Result<()> {
+fn guests_in_every_language_run_log_write_and_are_stopped() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let config = config(&etcd)?;
     let mut host = HostProcess::start(&config)?;

@@ -16,11 +16,11 @@ const TTL: Duration = Duration::from_secs(6);
 
 on_every_store!(
     async an_endpoint_that_is_down_is_passed_over_wherever_it_stands,
-    a_lock_outlives_the_endpoint_it_was_taken_on_when_that_refuses,
-    a_lock_outlives_the_endpoint_it_was_taken_on_when_that_falls_silent,
+    a_lock_outlives_its_endpoint_that_refuses,
+    a_lock_outlives_its_endpoint_that_falls_silent,
     lock_outlives_two_of_three_endpoints_that_fall_silent,
-    request_is_answered_elsewhere_soon_after_its_endpoint_falls_silent,
-    silent_endpoints_before_the_one_that_works_do_not_stop_a_client_from_connecting,
+    a_request_of_a_silent_endpoint_is_soon_answered_elsewhere,
+    silent_endpoints_before_a_working_one_do_not_stop_a_connect,
 );
 
 async fn an_endpoint_that_is_down_is_passed_over_wherever_it_stands(
@@ -86,18 +86,14 @@ impl TwoWays {
     }
 }
 
-async fn a_lock_outlives_the_endpoint_it_was_taken_on_when_that_refuses(
-    version: Version,
-) -> Result<()> {
+async fn a_lock_outlives_its_endpoint_that_refuses(version: Version) -> Result<()> {
     let ways = TwoWays::start(version).await?;
     ways.first.set(Mode::Refuse);
     ways.first.reset();
     ways.stays_held().await
 }
 
-async fn a_lock_outlives_the_endpoint_it_was_taken_on_when_that_falls_silent(
-    version: Version,
-) -> Result<()> {
+async fn a_lock_outlives_its_endpoint_that_falls_silent(version: Version) -> Result<()> {
     let ways = TwoWays::start(version).await?;
     ways.first.set(Mode::DropBoth);
     ways.stays_held().await
@@ -134,9 +130,7 @@ async fn lock_outlives_two_of_three_endpoints_that_fall_silent(version: Version)
 
 /// The first request may be lost with its endpoint, but it finds out where the next one goes, long before its
 /// own time is over.
-async fn request_is_answered_elsewhere_soon_after_its_endpoint_falls_silent(
-    version: Version,
-) -> Result<()> {
+async fn a_request_of_a_silent_endpoint_is_soon_answered_elsewhere(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let ways = three_ways(&etcd)?;
     let endpoints = ways.each_ref().map(FaultProxy::endpoint);
@@ -164,7 +158,7 @@ async fn request_is_answered_elsewhere_soon_after_its_endpoint_falls_silent(
     Ok(())
 }
 
-async fn silent_endpoints_before_the_one_that_works_do_not_stop_a_client_from_connecting(
+async fn silent_endpoints_before_a_working_one_do_not_stop_a_connect(
     version: Version,
 ) -> Result<()> {
     let etcd = Etcd::start(version)?;

@@ -130,7 +130,7 @@ fn bytes_are_never_mixed(events: &[Event], contents: &Contents) -> Result<()> {
 }
 
 #[test]
-fn five_hundred_files_come_change_and_go_and_every_run_is_of_one_version() -> Result<()> {
+fn five_hundred_changing_files_give_runs_of_one_version_each() -> Result<()> {
     fastrand::seed(7);
     let etcd = Etcd::start(Version::Embedded)?;
     let config = dropping(&etcd).raw("\n[defaults.restart]\nmin = \"2s\"\nmax = \"10s\"\n");

@@ -73,7 +73,7 @@ fn files_of_a_folder_come_change_and_go() -> Result<()> {
 }
 
 #[test]
-fn a_configuration_that_is_deleted_is_told_once_and_everything_goes_on() -> Result<()> {
+fn a_deleted_configuration_is_logged_once_and_jobs_go_on() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&etcd)?;
     words(&host, 0, "first")?;

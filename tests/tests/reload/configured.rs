@@ -101,7 +101,7 @@ fn a_run_keeps_the_bytes_it_began_with(version: Version) -> Result<()> {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_changes_nothing_and_is_told_once() -> Result<()> {
+fn an_invalid_file_changes_nothing_and_is_logged_once() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let good = saying(config_for("host-a", &etcd), None, "one", "still here")?;
     let host = HostProcess::start(&good)?;
@@ -131,7 +131,7 @@ fn a_file_that_cannot_be_used_changes_nothing_and_is_told_once() -> Result<()> {
 }
 
 #[test]
-fn what_only_a_restart_can_change_is_named() -> Result<()> {
+fn settings_that_need_a_restart_are_named() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let config = saying(config_for("host-a", &etcd), None, "one", "1")?;
     let host = HostProcess::start(&config)?;
@@ -147,7 +147,7 @@ fn what_only_a_restart_can_change_is_named() -> Result<()> {
 }
 
 #[test]
-fn a_job_that_goes_is_stopped_in_its_grace_time_and_its_lock_given_back() -> Result<()> {
+fn a_deleted_job_is_stopped_in_its_grace_and_its_lock_released() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let stubborn = guests::stubborn()?;
     let base = saying(config_for("host-a", &etcd).grace("1s"), None, "other", "x")?;

@@ -94,7 +94,7 @@ fn a_file_that_is_still_being_written_is_waited_for() -> Result<()> {
 }
 
 #[test]
-fn what_stands_beside_a_plugin_overrides_what_is_in_it() -> Result<()> {
+fn a_sidecar_overrides_the_manifest() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd).plugins("locks", vec!["team/*"]))?;
     let manifest = "name = \"greeter\"\nlock = \"team/greeter\"\n[restart]\nmin = \"100ms\"\n";

@@ -22,7 +22,7 @@ fn error(event: &Event) -> &str {
 }
 
 #[test]
-fn a_bad_file_is_told_once_and_the_version_before_goes_on() -> Result<()> {
+fn a_bad_file_is_logged_once_and_the_old_version_goes_on() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd))?;
     put(&folder(&host), "job.wasm", &printer("good", 0)?)?;
@@ -73,7 +73,7 @@ fn a_pinned_plugin_that_differs_is_refused() -> Result<()> {
 }
 
 #[test]
-fn two_that_want_one_name_or_locks_inside_one_another_do_not_both_run() -> Result<()> {
+fn two_plugins_with_one_name_or_nested_locks_do_not_both_run() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd).plugins("locks", vec!["team/*"]))?;
     let named = |words: &str, lock: &str| {
@@ -117,7 +117,7 @@ fn two_that_want_one_name_or_locks_inside_one_another_do_not_both_run() -> Resul
 }
 
 #[test]
-fn what_stands_beside_a_plugin_is_checked_like_any_configuration() -> Result<()> {
+fn a_sidecar_is_checked_like_any_configuration() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd))?;
     put(&folder(&host), "job.toml", b"evry = \"1s\"\nttl = \"1s\"\n")?;
@@ -132,7 +132,7 @@ fn what_stands_beside_a_plugin_is_checked_like_any_configuration() -> Result<()>
 }
 
 #[test]
-fn what_a_dropped_in_plugin_lacks_is_told_where_it_can_be_said() -> Result<()> {
+fn missing_grants_of_a_drop_in_name_the_policys_line() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd))?;
     let ledger = std::fs::read(guests::ledger()?)?;

@@ -20,7 +20,7 @@ const CERTIFICATE: Duration = Duration::from_secs(8);
 on_etcd!(
     the_right_certificate_runs_jobs_also_with_users,
     any_other_certificate_is_turned_away_readably,
-    a_certificate_that_expires_while_held_costs_the_lock_only_when_a_connection_is_lost,
+    an_expired_certificate_costs_the_lock_only_at_a_reconnect,
 );
 
 fn hello(config: Config) -> Result<Config> {
@@ -91,9 +91,7 @@ fn any_other_certificate_is_turned_away_readably(version: Version) -> Result<()>
 }
 
 /// TLS looks at a certificate when a connection begins. So a lock outlives it, until the network is broken once.
-fn a_certificate_that_expires_while_held_costs_the_lock_only_when_a_connection_is_lost(
-    version: Version,
-) -> Result<()> {
+fn an_expired_certificate_costs_the_lock_only_at_a_reconnect(version: Version) -> Result<()> {
     let certs = Certs::make()?;
     let etcd = Etcd::builder(version).tls(&certs).start()?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;

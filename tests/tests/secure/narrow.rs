@@ -16,7 +16,7 @@ use crate::SLACK;
 use leasehold_tests::command::{CommandOutput, leasehold};
 
 on_etcd!(
-    the_dashboard_shows_the_prefix_that_may_be_read_and_names_the_other,
+    the_dashboard_shows_readable_prefixes_and_names_the_others,
     status_shows_what_may_be_read_and_names_the_rest,
 );
 
@@ -76,9 +76,7 @@ fn top(etcd: &Etcd, more: &[&str]) -> Result<CommandOutput> {
     leasehold(&"", &[&login, more].concat())
 }
 
-fn the_dashboard_shows_the_prefix_that_may_be_read_and_names_the_other(
-    version: Version,
-) -> Result<()> {
+fn the_dashboard_shows_readable_prefixes_and_names_the_others(version: Version) -> Result<()> {
     let server = etcd(version, &["app/locks/"])?;
     let said = top(&server, &["--prefix", "app/locks/"])?;
     ensure!(said.code == Some(0), "{said:?}");

@@ -119,7 +119,7 @@ fn one_line(
 }
 
 #[test]
-fn every_bad_plugin_is_refused_in_one_report_before_the_store_is_asked() -> Result<()> {
+fn one_report_refuses_every_bad_plugin_before_any_request() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let all = all_bad()?;
     let file = |bad: &Bad| dir.path().join(format!("{}.wasm", bad.name));
@@ -142,7 +142,7 @@ fn every_bad_plugin_is_refused_in_one_report_before_the_store_is_asked() -> Resu
 }
 
 #[test]
-fn a_missing_file_and_a_directory_are_errors_of_the_configuration() -> Result<()> {
+fn a_missing_file_or_a_directory_is_a_configuration_error() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let missing = dir.path().join("missing.wasm");
     let config = config("host-a", NO_STORE)
@@ -167,7 +167,7 @@ fn a_missing_file_and_a_directory_are_errors_of_the_configuration() -> Result<()
 }
 
 #[test]
-fn storage_that_a_plugin_needs_and_was_not_granted_is_refused_with_the_line_to_add() -> Result<()> {
+fn ungranted_storage_is_refused_with_the_line_to_add() -> Result<()> {
     let ledger = guests::ledger()?;
     let config = config("host-a", NO_STORE).job("book", |job| job.plugin(&ledger));
     for command in ["check", "run"] {

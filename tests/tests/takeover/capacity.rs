@@ -24,7 +24,7 @@ use crate::scene::{SLACK, end_host, is, judge, kept_running, next, runs, since, 
 
 on_every_store!(
     a_full_host_leaves_the_ticks_to_an_idle_one,
-    what_is_granted_to_a_full_host_goes_to_the_next,
+    a_grant_to_a_full_host_passes_to_the_next,
     a_job_that_pauses_frees_its_slot_for_another,
     a_secret_that_one_host_lacks_burns_no_tick,
     a_directory_that_one_host_lacks_burns_no_tick,
@@ -123,7 +123,7 @@ fn a_full_host_leaves_the_ticks_to_an_idle_one(version: Version) -> Result<()> {
     judge(&[&full, &idle], &Circumstances::default()).map(drop)
 }
 
-fn what_is_granted_to_a_full_host_goes_to_the_next(version: Version) -> Result<()> {
+fn a_grant_to_a_full_host_passes_to_the_next(version: Version) -> Result<()> {
     const JOBS: [&str; 3] = ["one", "two", "three"];
     let etcd = Etcd::start(version)?;
     let job = endless(Job::default())?;

@@ -15,14 +15,12 @@ use crate::scene::{
 };
 
 on_every_store!(
-    a_host_frozen_past_its_lease_makes_no_late_call_reports_the_loss_and_queues_again,
-    a_guest_that_never_stops_calling_makes_no_call_after_the_thaw,
+    a_host_frozen_past_its_lease_makes_no_late_call,
+    a_guest_that_always_calls_makes_no_call_after_the_thaw,
     a_freeze_shorter_than_the_lease_changes_nothing,
 );
 
-fn a_host_frozen_past_its_lease_makes_no_late_call_reports_the_loss_and_queues_again(
-    version: Version,
-) -> Result<()> {
+fn a_host_frozen_past_its_lease_makes_no_late_call(version: Version) -> Result<()> {
     let mut duel = Duel::start(version)?;
     duel.a.stop()?;
     let successors = duel.b_takes_over()?;
@@ -75,7 +73,7 @@ fn queues_again(duel: &Duel, mark: usize) -> Result<()> {
 /// Fails on the mutant "the tenure does not read the clock", see scripts/mutants.
 ///
 /// The network is cut before the freeze, so only the clock shows the host that its deadline has passed.
-fn a_guest_that_never_stops_calling_makes_no_call_after_the_thaw(version: Version) -> Result<()> {
+fn a_guest_that_always_calls_makes_no_call_after_the_thaw(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let a = stubborn("a", &proxy.endpoint(), "flood")?;

@@ -14,12 +14,10 @@ use crate::scene::{Duel, PULSE, create_revision, goes_on, ns, one_job_for};
 const LONG_TTL: Duration = Duration::from_secs(12);
 
 // The embedded store is one node: no other could lead.
-on_etcd!(a_leader_that_stands_still_costs_neither_the_holder_its_run_nor_the_waiter_its_place);
+on_etcd!(a_paused_leader_keeps_the_holders_run_and_waiters_place);
 
 /// Fails when the hosts know the leader only.
-fn a_leader_that_stands_still_costs_neither_the_holder_its_run_nor_the_waiter_its_place(
-    version: Version,
-) -> Result<()> {
+fn a_paused_leader_keeps_the_holders_run_and_waiters_place(version: Version) -> Result<()> {
     let etcd = Etcd::builder(version).nodes(3).start()?;
     let leader = etcd.leader()?;
     let mut endpoints = etcd.endpoints();

@@ -74,7 +74,7 @@ fn stopped_in_time(host: &HostProcess, job: &str) -> Result<u64> {
 }
 
 #[test]
-fn a_starved_holder_makes_no_late_call_and_is_followed_only_when_it_has_stopped() -> Result<()> {
+fn a_starved_holder_makes_no_late_call_and_stops_first() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;
     let (a, b) = (

@@ -17,20 +17,18 @@ use crate::scene::{
 use leasehold_tests::bank;
 
 on_every_store!(
-    a_store_that_is_back_before_the_deadline_keeps_the_holder_and_its_token,
-    a_store_killed_again_and_again_keeps_the_holder_and_its_token,
-    a_store_that_is_back_too_late_finds_the_guest_stopped_and_somebody_runs_again,
+    a_store_back_before_the_deadline_keeps_holder_and_token,
+    a_store_killed_repeatedly_keeps_holder_and_token,
+    a_store_back_too_late_finds_the_guest_stopped,
 );
 
 // An embedded store that is wiped draws another cluster id, and is refused as a stranger: see below.
-on_etcd!(on_a_wiped_store_nobody_runs_with_a_token_that_its_host_has_outgrown);
+on_etcd!(a_wiped_store_runs_nothing_under_a_smaller_token);
 
 /// A killed etcd is ready again in less than two seconds here; the rest is for a busy machine.
 const OUTLASTS_RESTART: Duration = Duration::from_secs(6);
 
-fn a_store_that_is_back_before_the_deadline_keeps_the_holder_and_its_token(
-    version: Version,
-) -> Result<()> {
+fn a_store_back_before_the_deadline_keeps_holder_and_token(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let config = |host| two_jobs_for(host, &etcd.endpoint(), OUTLASTS_RESTART);
     let (a, b) = (config("a")?, config("b")?);
@@ -68,7 +66,7 @@ fn a_store_that_is_back_before_the_deadline_keeps_the_holder_and_its_token(
 
 /// Each restart gives the lease its whole TTL again, and takes the watches and the renewals' stream away. A crash of
 /// 3.5.1 may forget the entry; then the run ends as after any loss.
-fn a_store_killed_again_and_again_keeps_the_holder_and_its_token(version: Version) -> Result<()> {
+fn a_store_killed_repeatedly_keeps_holder_and_token(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let config = |host| one_job_for(host, &etcd.endpoint(), OUTLASTS_RESTART);
     let (a, b) = (config("a")?, config("b")?);
@@ -96,9 +94,7 @@ fn may_forget(version: Version) -> bool {
     version == Version::V3_5
 }
 
-fn a_store_that_is_back_too_late_finds_the_guest_stopped_and_somebody_runs_again(
-    version: Version,
-) -> Result<()> {
+fn a_store_back_too_late_finds_the_guest_stopped(version: Version) -> Result<()> {
     let mut duel = Duel::start(version)?;
     let firsts = [duel.first_run(PULSE)?, duel.first_run(LEDGER)?];
     duel.etcd.kill()?;
@@ -151,9 +147,7 @@ fn told(duel: &Duel) -> Vec<Event> {
     own.collect()
 }
 
-fn on_a_wiped_store_nobody_runs_with_a_token_that_its_host_has_outgrown(
-    version: Version,
-) -> Result<()> {
+fn a_wiped_store_runs_nothing_under_a_smaller_token(version: Version) -> Result<()> {
     let mut duel = Duel::start(version)?;
     let firsts = [duel.first_run(PULSE)?, duel.first_run(LEDGER)?];
     // The ledger's writes bring the store so far that a new one does not catch up in a moment.
@@ -208,7 +202,7 @@ fn on_a_wiped_store_nobody_runs_with_a_token_that_its_host_has_outgrown(
 
 /// Effect of a lost directory: the hosts recognize that this is not their store, with any content.
 #[test]
-fn on_a_wiped_embedded_store_nobody_runs_until_the_hosts_are_started_anew() -> Result<()> {
+fn a_wiped_embedded_store_runs_nothing_until_hosts_restart() -> Result<()> {
     let mut duel = Duel::start(Version::Embedded)?;
     duel.first_run(PULSE)?;
     let marks = (duel.a.mark(), duel.b.mark());

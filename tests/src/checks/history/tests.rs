@@ -164,7 +164,7 @@ fn h2_a_waiter_that_gave_up_and_came_back_is_behind() {
 }
 
 #[test]
-fn h2_entries_that_end_together_passed_nobody() {
+fn h2_entries_that_end_together_pass_none() {
     let changes = [entry("a", 2), entry("b", 3), gone("a", 5), gone("b", 5)];
     no_waiter_is_overtaken(&history(&changes), LOCKS, &log(&[("a", 2), ("b", 3)])).unwrap();
 }
