@@ -1,6 +1,6 @@
 //! Inputs of the fuzz targets and of their seeds' tests: bytes to a call that must neither panic nor take long.
 //!
-//! The runtime's survey is compiled as modules of this crate, so that a target needs no engine. A target returns nothing: what it must find is a panic, a leak, or a contradiction.
+//! The runtime's survey is compiled as modules of this crate, so that a target needs no engine. A target returns nothing: it panics at a contradiction.
 
 #![allow(
     dead_code,

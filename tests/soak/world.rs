@@ -220,7 +220,7 @@ impl World {
         self.cluster.resume(member)
     }
 
-    /// Waits until all jobs run again, ends the hosts and gives what they logged, with the store's history.
+    /// Waits until all jobs run again, ends the hosts and returns their logs, with the store's history.
     ///
     /// # Errors
     /// A job does not run again, or the history cannot be read.

@@ -112,7 +112,7 @@ impl Etcdctl {
         self.start(args, reader.into())?.finish()
     }
 
-    /// Starts a command that goes on, such as `lock NAME` or `watch KEY`.
+    /// Starts a command that keeps running, such as `lock NAME` or `watch KEY`.
     ///
     /// # Errors
     /// It could not be started.
@@ -178,7 +178,7 @@ impl Etcdctl {
     }
 }
 
-/// An `etcdctl` that goes on; killed, with what it started, when dropped.
+/// A running `etcdctl`; killed, with the processes it started, when dropped.
 #[derive(Debug)]
 pub struct RunningEtcdctl {
     // Before the tails, which end only with it.

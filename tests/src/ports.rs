@@ -1,4 +1,4 @@
-//! Ports for servers that must be told their port and must get it back after a restart.
+//! Ports for servers that are given their port and must get it back after a restart.
 //!
 //! A port is claimed by locking a file named after it, so that two tests, in one process or in two,
 //! never hold the same one; the kernel drops the lock with the process. Ports lie below the range

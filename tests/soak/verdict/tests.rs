@@ -113,7 +113,7 @@ fn usual() -> Evidence {
     ])
 }
 
-/// The names of what the evidence breaks.
+/// Names of the promises that the evidence breaks.
 fn broken(evidence: &Evidence) -> Vec<&'static str> {
     let verdict = judge(evidence).unwrap();
     let broken = verdict

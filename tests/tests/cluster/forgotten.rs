@@ -1,4 +1,4 @@
-//! An acknowledged write that etcd 3.5.0 to 3.5.2 forget at a crash (etcd issue 13766): what holders make of it.
+//! An acknowledged write that etcd 3.5.0 to 3.5.2 forget at a crash (etcd issue 13766), and the reaction of holders.
 //!
 //! These versions note a log entry as applied before they write its data, and a commit of the database may come in
 //! between. Killed before the next commit, etcd skips that entry when it starts again, and every later entry gets
@@ -148,7 +148,7 @@ async fn ends(reader: &Locks, crash: Crash) -> Result<()> {
         Err(AcquireError::StoreWentBack { .. }) => {}
         Err(other) => return Err(other).context("acquiring after the crash"),
     }
-    // The entry under another create revision is no one's for ever.
+    // The entry under another create revision has no owner for ever.
     let waiting = tokio::time::timeout(
         TTL * 2 + one_verification(TTL),
         reader.acquire(request(LOCK, TTL)),

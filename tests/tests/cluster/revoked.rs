@@ -54,7 +54,7 @@ async fn revoked(swallow: bool, within: Duration) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renewed_revoked_lease_is_noticed_by_the_watch() -> Result<()> {
-    // Less than a verification takes: only an event can have told.
+    // Less than a verification takes: only an event can be the cause.
     revoked(false, TTL / 2).await
 }
 

@@ -16,7 +16,7 @@ on_every_store!(
 );
 
 const LOCK: &str = "shared";
-/// Longer than it takes to be told again, if one were.
+/// Longer than a second log line would take.
 const A_WHILE: Duration = Duration::from_secs(3);
 
 /// A job that beats for ever under the shared lock, on a host of its own.

@@ -1,4 +1,4 @@
-//! `leasehold check`: where each value came from, what is dropped in, and all that is refused.
+//! `leasehold check`: the source of each value, dropped-in plugins, and all refusals.
 
 use anyhow::{Result, ensure};
 use leasehold_tests::guests;

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 
 use leasehold_tests::command::leasehold;
 
-/// One mistake on each line that says so.
+/// One mistake on each line marked as bad.
 const BAD: &str = r#"[host]
 id = "no spaces please"          # bad
 grase = "3s"                     # bad

@@ -1,4 +1,4 @@
-//! `leasehold check --diff` beside a host that runs: what a reload would do to it.
+//! `leasehold check --diff` beside a running host: the effects of a reload on it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -36,7 +36,7 @@ fn diff(host: &HostProcess) -> Result<String> {
     Ok(said.stdout)
 }
 
-/// Waits until the host has noted what it applied, and that is this.
+/// Waits until the host has recorded this configuration as applied.
 fn settles(host: &HostProcess, last: &str) -> Result<()> {
     let end = Instant::now() + SLACK;
     loop {

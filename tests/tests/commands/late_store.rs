@@ -1,4 +1,4 @@
-//! A host whose store is not there yet says so, goes on trying, and is stopped as any other.
+//! A host whose store is not up yet logs that, keeps trying, and can be stopped as any other.
 
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};

@@ -41,7 +41,7 @@ fn a_config_from_a_pipe_resolves_paths_from_the_working_dir() -> Result<()> {
     )?;
     ensure!(said.code == Some(3), "{said:?}");
     ensure!(said.stderr.contains("/dev/stdin:10:"), "{said:?}");
-    // A FIFO that lies somewhere is no pipe of ours, and nothing waits for it.
+    // A FIFO in the file system is not a pipe from the caller, and nothing waits for it.
     let said = shell(dir.path(), "mkfifo fifo && $leasehold check fifo")?;
     ensure!(
         said.code == Some(3) && said.stderr.contains("not a regular file"),

@@ -1,4 +1,4 @@
-//! A reader of the log that goes away, or never reads: the runner goes on, and so does its lock.
+//! A reader of the log that disconnects, or never reads: the host continues, and keeps its lock.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -20,7 +20,7 @@ fn told(said: &CommandOutput, code: i32, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The state of each import in what `inspect --format json` said.
+/// The state of each import in the output of `inspect --format json`.
 fn imports(said: &CommandOutput) -> Result<BTreeMap<String, serde_json::Value>> {
     let json: serde_json::Value = serde_json::from_str(&said.stdout)?;
     let imports = json["plugin"]["imports"].as_array().cloned();

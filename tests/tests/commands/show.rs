@@ -1,4 +1,4 @@
-//! `status` and `runs`, as tables and as JSON, against a host that lives and after it has gone.
+//! `status` and `runs`, as tables and as JSON, against a live host and after its end.
 
 use std::path::Path;
 
@@ -135,7 +135,7 @@ fn runs_of_a_live_host(config: &Config, token: u64) -> Result<()> {
     let runs = json(config, &["runs", "hello", "-n", "2"])?;
     let runs = runs.as_array().context("no list")?;
     ensure!(runs.len() == 2, "{runs:?}");
-    // Newest first; each says how it ended and what it wrote.
+    // Newest first; each with its outcome and its output.
     ensure!(runs[0]["token"].as_u64() > runs[1]["token"].as_u64());
     let done = &runs[1];
     ensure!(

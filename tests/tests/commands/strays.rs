@@ -38,7 +38,7 @@ fn stray_signals_are_ignored_and_logged_once() -> Result<()> {
         host.signal(signal)?;
     }
     host.signal(Signal::PIPE)?;
-    // The run goes on under the same entry.
+    // The run continues under the same entry.
     let mark = host.mark();
     host.wait_after(mark, SLACK, |event| event.is("guest"))?;
     ensure!(etcd.queue(ENTRIES)? == held && held.len() == 1, "{held:?}");

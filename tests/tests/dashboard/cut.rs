@@ -1,4 +1,4 @@
-//! A dashboard that is cut off from its store says so, goes on showing what it knew, and comes back by itself.
+//! A dashboard that is cut off from its store shows that, keeps the last facts, and reconnects by itself.
 
 use anyhow::{Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};

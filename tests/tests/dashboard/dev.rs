@@ -10,7 +10,7 @@ use leasehold_tests::terminal::Terminal;
 use crate::{LOCK, SIZE, SLACK, is_given_back};
 use leasehold_tests::command::leasehold;
 
-/// Like `configs/demo.toml`: a job that holds on, and one that comes and goes.
+/// Like `configs/demo.toml`: a job that keeps its lock, and one that releases it after each run.
 fn demo() -> Result<Config> {
     let (heartbeat, hello) = (guests::heartbeat()?, guests::c_hello()?);
     Ok(Config::default()

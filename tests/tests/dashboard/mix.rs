@@ -91,7 +91,7 @@ fn is_in_order(etcd: &Etcd) -> Result<usize> {
     Ok(1)
 }
 
-/// The Queue view comes to have the tokens of etcd, in order. The holder is one that stays.
+/// Waits until the Queue view has the tokens of etcd, in order. The holder stays the same.
 fn is_drawn(etcd: &Etcd, terminal: &Terminal) -> Result<()> {
     terminal.wait("the queue as etcd has it", |screen| {
         let answer = etcd.etcdctl(&["get", ENTRIES, "--prefix", "-w", "json"])?;

@@ -157,7 +157,7 @@ fn a_stream_tells_of_each_thing_that_happens(version: Version) -> Result<()> {
     stream.wait_exit(SLACK).map(drop)
 }
 
-/// A `--stream` of this store, and what it prints.
+/// A `--stream` of this store, and its output.
 fn stream(etcd: &Etcd) -> Result<(Process, impl Iterator<Item = std::io::Result<String>>)> {
     let mut command = Command::new(binaries::leasehold_tui()?);
     command.args(["--endpoint", &etcd.endpoint(), "--stream"]);

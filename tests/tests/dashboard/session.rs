@@ -126,7 +126,7 @@ fn may_change_nothing(terminal: &Terminal) -> Result<()> {
     for key in ["x", "K", "X"] {
         terminal.keys(&[key])?;
         terminal.shows(&["start it with --allow-write"])?;
-        // Another word in its place, so that the next one is the next key's.
+        // Another text in its place, so that the next one is the next key's.
         terminal.keys(&["m"])?;
         terminal.shows(&["the mouse is "])?;
     }

@@ -48,7 +48,7 @@ fn typing_the_locks_name_stops_the_run_and_is_recorded(version: Version) -> Resu
     ensure!(lost.token() == acquired.token(), "{lost}");
     let ended = host.wait_after(mark, SLACK, |event| event.is("run-ended"))?;
     ensure!(ended.outcome() == Some("lost"), "{ended}");
-    // It is not held against it: it queues again and goes on.
+    // It may queue again, and does.
     host.wait_after(mark, SLACK, |event| event.is("acquired"))?;
 
     terminal.keys(&["5"])?;

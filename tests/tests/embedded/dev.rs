@@ -51,7 +51,7 @@ fn a_cut_off_host_is_followed_only_after_its_lease() -> Result<()> {
         event.is("acquired") && event.token() > holder.token()
     })?;
     ensure!(next.host() != holder.host(), "{next}");
-    // It gave nothing back and said nothing more: its successor waited for the lease.
+    // It released nothing and logged nothing more: its successor waited for the lease.
     let waited_ns = next
         .boot_ns()
         .zip(cut.boot_ns())

@@ -77,7 +77,7 @@ fn a_second_host_is_refused_and_joins_by_the_first_remedy() -> Result<()> {
         said.stdout.contains("host-a") && said.stdout.contains("host-b"),
         "{said:?}"
     );
-    // The first goes with the store; the other is left without one, and says so.
+    // The first ends with the store; the other is left without one, and logs that.
     end(host_a)?;
     let acquired = host_b
         .events()

@@ -8,7 +8,7 @@ use leasehold_tests::host::HostProcess;
 use crate::{beater, beats, end, first};
 use leasehold_tests::command::leasehold;
 
-/// The endpoints that it says it has.
+/// The endpoints that it logs.
 fn endpoints(store: &HostProcess) -> Result<Vec<String>> {
     let opened = first(store, "store-opened")?;
     let said = opened.value()["endpoints"].as_array().cloned();
@@ -70,7 +70,7 @@ fn an_embedding_host_waits_for_the_servers_directory() -> Result<()> {
     endpoints(&store)?;
     let config = crate::embedded("host-a", files.path())?;
     ensure!(leasehold(&config, &["run"])?.code == Some(5));
-    // Looking in needs no host: the socket is where the configuration says.
+    // Reading needs no host: the socket is at the place that the configuration names.
     let said = leasehold(&config, &["status"])?;
     ensure!(said.code == Some(0), "{said:?}");
     end(store)?;
@@ -111,7 +111,7 @@ fn a_reached_quota_is_reported_as_by_etcd() -> Result<()> {
     let store = HostProcess::start_command(&serve, &"")?;
     let ctl = Etcdctl::new(Version::V3_5, &endpoints(&store)?)?;
     let value = "x".repeat(100_000);
-    // History is no reason to refuse anything.
+    // History refuses no write.
     for _ in 0..20 {
         ctl.run(&["put", "k", &value])?;
     }

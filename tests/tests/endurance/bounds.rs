@@ -144,7 +144,7 @@ fn settle_counting(io: &mut TcpStream, ended: &mut usize) -> Result<bool> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_are_not_read_are_bounded() -> Result<()> {
-    /// Measured: 132; without a bound, what all answers have together.
+    /// Measured: 132; without a bound, the sum of all answers.
     const BOUND: u64 = 350;
     let mut server = Server::in_memory()?.started()?;
     let mut client = connect(&server).await?;

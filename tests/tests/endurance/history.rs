@@ -1,4 +1,4 @@
-//! History is no reason to refuse a write: it is given up, oldest first.
+//! History refuses no write: it is deleted, oldest first.
 
 use anyhow::{Context, Result, ensure};
 use etcd_client::{Client, Txn, TxnOp};
@@ -42,7 +42,7 @@ async fn endless_writes_of_one_key_fit_a_quota_over_a_restart() -> Result<()> {
         let ctl = Etcdctl::new(Version::V3_5, &[server.endpoint()])?;
         ensure!(ctl.run(&["alarm", "list"])?.is_empty());
         ensure!(ctl.run(&["get", "first", "--print-value-only"])? == "1");
-        // A watch that still has to read what was given up is cancelled, as etcd cancels it.
+        // A watch that still has to read deleted history is cancelled, as by etcd.
         let mut late = watch_all(&mut client, 3).await?;
         let ended = loop {
             match next(&mut late, SLACK).await {

@@ -1,4 +1,4 @@
-//! A million keys, and a quota: what fits is served, and what does not is refused as etcd refuses it.
+//! A million keys, and a quota: writes that fit are served, and others are refused as by etcd.
 
 use anyhow::{Context, Result, ensure};
 use etcd_client::{DeleteOptions, GetOptions, SortOrder, SortTarget, Txn, TxnOp};
@@ -108,7 +108,7 @@ async fn writes_over_the_quota_are_refused_as_by_etcd_until_freed() -> Result<()
                 "{:?}",
                 status.errors()
             );
-            // Reading goes on, and so does everything that makes room.
+            // Reads continue, and so do requests that free space.
             let all = GetOptions::new().with_prefix().with_count_only();
             ensure!(client.get("k", Some(all)).await?.count() == i64::try_from(taken)?);
             let still = client.put("k", value.clone(), None).await;

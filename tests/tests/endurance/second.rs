@@ -28,7 +28,7 @@ async fn a_second_process_is_refused_without_disturbing_the_first() -> Result<()
         client.put("k", round.to_string(), None).await?;
         is_refused(&server)?;
     }
-    // One that stands still has not gone.
+    // A stopped process has not ended.
     server.stop()?;
     is_refused(&server)?;
     server.cont()?;

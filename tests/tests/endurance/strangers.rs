@@ -60,7 +60,7 @@ async fn bytes_that_mean_nothing_end_their_connection_alone() -> Result<()> {
         let mut bytes = vec![0; random.usize(24..20_000)];
         random.fill(&mut bytes);
         let mut stream = server.connect()?;
-        // Without a greeting; with one; with one and a frame's head that promises what does not come.
+        // Without a greeting; with one; with one and a frame's head without its frame.
         let kind: &[u8] = match round % 3 {
             0 => b"",
             1 => PREFACE,
@@ -120,7 +120,7 @@ async fn invalid_messages_are_refused_and_the_connection_goes_on() -> Result<()>
         let mut message = vec![0; random.usize(6..300)];
         random.fill(&mut message);
         if round % 2 == 0 {
-            // A field of bytes that says it is longer than the message.
+            // A field of bytes with a length beyond the message.
             message[..6].copy_from_slice(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]);
         }
         let method = random.choice(METHODS).unwrap_or(METHODS[0]);
@@ -219,7 +219,7 @@ async fn a_store_out_of_descriptors_keeps_clients_and_recovers() -> Result<()> {
     let mut server = few.started()?;
     let mut client = connect(&server).await?;
     serves(&mut client).await?;
-    // The system accepts for it what it cannot take in.
+    // The system accepts connections that the process cannot.
     let streams = (0..100)
         .map(|_| server.connect())
         .collect::<Result<Vec<_>>>()?;

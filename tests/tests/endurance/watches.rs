@@ -62,7 +62,7 @@ async fn ten_thousand_watches_on_one_stream_cost_little() -> Result<()> {
     told.sort_unstable();
     told.dedup();
     ensure!(told.len() == WATCHES / 2, "some were told twice");
-    // Those whom it does not concern cost the writer nothing they would notice.
+    // Watches of other keys cost the writer no measurable time.
     for number in 0..500 {
         other.put(format!("unwatched/{number}"), "x", None).await?;
     }
@@ -126,7 +126,7 @@ async fn unread_watches_delay_no_client_and_cost_no_copies() -> Result<()> {
     const PUTS: usize = 2048;
     /// MiB of events, which are history and held once.
     const WRITTEN: u64 = (VALUE * PUTS / (1024 * 1024)) as u64;
-    /// MiB for everything else. Measured: 15. A copy for every slow watcher would be forty times what is written.
+    /// MiB for everything else. Measured: 15. A copy for every slow watcher would be forty times the written data.
     const BOUND: u64 = 150;
     let mut server = Server::in_memory()?.started()?;
     let endpoint = server.endpoint();
@@ -157,7 +157,7 @@ async fn unread_watches_delay_no_client_and_cost_no_copies() -> Result<()> {
     );
     ensure!(taken < WRITTEN + BOUND, "{taken} MiB for {WRITTEN} MiB");
 
-    // One that wakes up has missed nothing.
+    // A watcher that reads again has missed nothing.
     let (mut late, _client) = lazy.pop().context("nobody is late")?;
     let woken = Instant::now();
     let mut heard = 0;

@@ -1,4 +1,4 @@
-//! A guest that tells its secret in every way there is: no log, record, command or panel shows it.
+//! A guest that leaks its secret in every possible way: no log, record, command or panel shows it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -62,7 +62,7 @@ fn telling(etcd: &Etcd, key: &Path) -> Result<Config> {
     }))
 }
 
-/// Neither the secret nor a half of it, which is what a redaction of single writes would let through.
+/// Neither the secret nor a half of it, which a redaction of single writes would let through.
 fn is_clean(what: &str, text: &str) -> Result<()> {
     let (head, tail) = SECRET.split_at(SECRET.len() / 2);
     for part in [SECRET, head, tail] {
@@ -114,7 +114,7 @@ fn what_the_host_said(host: &HostProcess) -> Result<()> {
         "the host's config",
         &fs::read_to_string(host.dir().join("leasehold.toml"))?,
     )?;
-    // Each way of telling was heard, or the test would show nothing.
+    // Each way was logged; else the test would show nothing.
     for (stream, words) in [
         ("stdout", "told [secret key] at once"),
         ("stderr", "told [secret key] at once"),

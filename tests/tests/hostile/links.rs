@@ -1,4 +1,4 @@
-//! Links in the folder that lead to what is not the plugin author's to read.
+//! Links in the folder that lead to files which a plugin's author may not read.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -81,7 +81,7 @@ fn a_lock_that_the_operator_shares_may_be_named() -> Result<()> {
     beside.untouched().map(drop)
 }
 
-/// One host has `nightly` configured, the other gets a file whose manifest says that it is `nightly`.
+/// One host has `nightly` configured, the other gets a file whose manifest has the name `nightly`.
 #[test]
 fn a_manifest_on_another_host_does_not_stop_the_job_of_its_name() -> Result<()> {
     let folder = tempfile::tempdir()?;

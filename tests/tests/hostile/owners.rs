@@ -228,7 +228,7 @@ fn a_fifo_in_a_files_place_holds_nothing_up() -> Result<()> {
         ensure!(made.success());
         Ok(())
     };
-    // One that is only looked at before it is opened is swapped between the two, sooner or later.
+    // A file that is only checked before it is opened would at some time be swapped in between.
     for _ in 0..50 {
         for name in ["a.wasm", "b.toml"] {
             let new = folder.join(format!(".{name}"));

@@ -105,7 +105,7 @@ impl TextHost {
     }
 }
 
-/// Asserts that nothing of [`HOSTILE`], or of what is like it, reaches a terminal or begins a line.
+/// Asserts that nothing like [`HOSTILE`] reaches a terminal or begins a line.
 pub(crate) fn is_harmless(bytes: &[u8]) -> Result<()> {
     // Lines of CSV end with both characters.
     let text = std::str::from_utf8(bytes).context("it is no text")?;

@@ -1,4 +1,4 @@
-//! A guest in the middle of the longest host call when its lock is lost: it is gone before the next holder begins.
+//! A guest in the middle of the longest host call when its lock is lost: it has ended before the next holder starts.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +16,7 @@ use toml::{Table, Value};
 use crate::SLACK;
 use crate::neighbour::Neighbour;
 
-/// From the deadline to the guest's end: a tenth of what the longest call took, eight times the default margin.
+/// From the deadline to the guest's end: a tenth of the longest call, eight times the default margin.
 const LATE: Duration = Duration::from_secs(2);
 
 /// A preview-1 command that writes 4 MB of newlines in one call, for ever.

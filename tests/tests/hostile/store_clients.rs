@@ -145,7 +145,7 @@ fn clients_that_close_nothing_cost_little_beside_the_ledger() -> Result<()> {
         }
         open.push(io);
     }
-    // And some that say nothing, or what is not understood.
+    // And some that send nothing, or unknown bytes.
     for bytes in [
         &b""[..],
         b"PRI * HTTP",

@@ -19,7 +19,7 @@ use crate::SLACK;
 use crate::neighbour::Neighbour;
 use crate::shown::{self, command};
 
-/// A preview-1 command that receives from a file that is no socket, for ever. The library behind it warns of each call.
+/// A preview-1 command that receives from a file that is not a socket, for ever. The library behind it warns of each call.
 pub(crate) const RECEIVES: &str = r#"(module
     (import "wasi_snapshot_preview1" "sock_recv"
         (func $recv (param i32 i32 i32 i32 i32 i32) (result i32)))

@@ -18,7 +18,7 @@ fn etcdctl_lock(etcd: &Etcd, client: Version) -> Result<RunningEtcdctl> {
     etcd.ctl()?.version(client)?.spawn(&["lock", NAME])
 }
 
-/// The key that an `etcdctl lock` says it holds.
+/// The key that an `etcdctl lock` prints as held.
 fn held_key(etcdctl: &RunningEtcdctl) -> Result<String> {
     etcdctl.wait_line(SLACK, |line| line.starts_with(NAME))
 }
@@ -79,7 +79,7 @@ fn hosts_and_etcdctls_of_both_versions_queue_behind_each_other(version: Version)
     queue_of(&etcd, 0).map(drop)
 }
 
-/// A foreign holder that dies without a word is waited for until its lease ends, and no longer.
+/// A foreign holder that is killed is waited for until its lease ends, and no longer.
 fn a_dead_etcdctl_is_waited_for_until_its_lease_ends(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let mut dead = etcd.spawn_etcdctl(&["lock", "--ttl", "3", NAME])?;

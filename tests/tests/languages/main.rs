@@ -148,7 +148,7 @@ fn guests_in_every_language_run_log_write_and_are_stopped() -> Result<()> {
     Ok(())
 }
 
-/// It beats, says its lock's token with it, and what it wrote is in the store.
+/// Checks that it beats, logs its lock's token with each beat, and has its writes in the store.
 fn beats_under_its_lock(host: &HostProcess, etcd: &Etcd, name: &str, form: Form) -> Result<()> {
     let beat = host.wait_for(SLACK, |event| has_printed(event, name, "beat 3"))?;
     let acquired = host.wait_for(SLACK, |event| of(event, "acquired", name))?;

@@ -1,4 +1,4 @@
-//! `leasehold plugin build` on a machine that has nothing: what is missing, and how to get it.
+//! `leasehold plugin build` on a machine without compilers: the missing tool and the command to install it.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Clocks that run wrong: what holds within the declared drift, and what holds beyond it.
+//! Clocks that run wrong: promises within the declared drift, and beyond it.
 //!
 //! The client's clock is another than the machine's, and its timers are the machine's: what a client admits must
 //! depend on the clock alone.
@@ -113,7 +113,7 @@ async fn a_clock_slow_within_the_drift_ends_the_tenure_in_time(version: Version)
     Ok(())
 }
 
-/// The limit that is written down: beyond the declared drift, only what is fenced is safe.
+/// The documented limit: beyond the declared drift, only fenced effects are safe.
 async fn a_clock_at_half_rate_admits_too_long_and_the_fence_holds(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let pair = Pair::start(&etcd, WrongClock::at_rate(500), 0.01).await?;
@@ -145,7 +145,7 @@ async fn a_clock_at_half_rate_admits_too_long_and_the_fence_holds(version: Versi
         .kv()
         .put_fenced(&fence, "/library/kv", b"ours")
         .await?;
-    // And the old holder learns of it: no tenure outlives what the store has said.
+    // And the old holder notices: no tenure outlives the store's answer.
     let ended = tokio::time::timeout(SLACK, grant.tenure().ended()).await;
     ended.context("the old holder never learnt of its loss")?;
     ensure!(!grant.tenure().admits());

@@ -160,7 +160,7 @@ async fn a_far_waiter_comes_first_in_the_end(version: Version) -> Result<()> {
     fill(&operator).await?;
     let waiting = start(&locks, Acquire::new(NAME));
     let queue = queue_of(&operator, NAME, FOLLOWED + 2).await?;
-    // One goes from the middle and its predecessor from the end: neither makes it first.
+    // An entry in the middle is deleted, and its predecessor at the end: neither makes it first.
     for n in [FOLLOWED / 2, FOLLOWED] {
         let key = format!("{NAME}/filler-{n:03}");
         ensure!(operator.kv().delete(&key).await?);
@@ -173,7 +173,7 @@ async fn a_far_waiter_comes_first_in_the_end(version: Version) -> Result<()> {
     Ok(())
 }
 
-/// Other waiters of the same client hear of the same deletions, and may not take them for an answer.
+/// Other waiters of the same client receive the same deletions, and must not take them for a grant.
 ///
 /// Promise P1. Fails on the mutant "a far waiter is first when the one before it goes", see scripts/mutants.
 async fn a_far_waiter_is_not_first_when_a_followed_entry_ends(version: Version) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Several endpoints: one that is down is passed over, and a lock outlives the one it was taken on.
+//! Several endpoints: a client skips one that is down, and a lock outlives the endpoint of its acquisition.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ impl TwoWays {
         ensure!(self.grant.tenure().admits(), "{:?}", self.grant.tenure());
         let fence = self.grant.fence();
         let kv = self.locks.kv();
-        // The first write may be the one that finds the way closed.
+        // The first write may find the connection closed.
         let _ = kv.put_fenced(&fence, "/library/ways-data", b"x").await;
         kv.put_fenced(&fence, "/library/ways-data", b"y").await?;
         self.grant.release().await?;
@@ -121,14 +121,14 @@ async fn lock_outlives_two_of_three_endpoints_that_fall_silent(version: Version)
     let lost = tokio::time::timeout(ttl * 3 / 2, grant.tenure().ended()).await;
     ensure!(lost.is_err() && grant.tenure().admits(), "lost: {lost:?}");
     ensure!(ways[2].accepted() > 0);
-    // The first request of our own may be the one that finds the way closed; the removal goes on behind it.
+    // The first request of ours may find the connection closed; the removal is retried behind it.
     let _ = grant.release().await;
     queue_of(&locks, "/library/three", 0).await?;
     locks.close().await;
     Ok(())
 }
 
-/// The first request may be lost with its endpoint, but it finds out where the next one goes, long before its
+/// The first request may be lost with its endpoint, but it makes the client switch, long before its
 /// own time is over.
 async fn a_request_of_a_silent_endpoint_is_soon_answered_elsewhere(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;

@@ -1,4 +1,4 @@
-//! Feeds, and what an operator may do: what a dashboard rests on.
+//! Feeds and operator actions, on which a dashboard is built.
 
 use std::time::Duration;
 

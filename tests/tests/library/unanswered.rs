@@ -20,7 +20,7 @@ on_every_store!(
 );
 
 const NAME: &str = "/library/late";
-/// Longer than any scenario here: no entry goes with its lease.
+/// Longer than any scenario here: no entry ends with its lease.
 const TTL: Duration = Duration::from_mins(2);
 
 /// Two ways to one store, and a lock taken, given back, and put once more by a request that is still under way.
@@ -79,7 +79,7 @@ async fn put_delayed_beyond_its_lock_s_release_leaves_no_entry(version: Version)
         }
         anyhow::Ok(())
     };
-    // The answer of the warm-up's entry may still be shown; the late one appears after it has gone.
+    // The answer of the warm-up's entry may still be shown; the late one appears after that is deleted.
     queue_of(&observer, NAME, 0).await?;
     tokio::time::timeout(SLACK, appeared)
         .await

@@ -16,7 +16,7 @@ on_every_store!(
     a_run_keeps_the_bytes_it_began_with,
 );
 
-/// A job that says something every 200 ms.
+/// A job that prints a line every 200 ms.
 fn saying(config: Config, host: Option<&HostProcess>, job: &str, text: &str) -> Result<Config> {
     let dir = match host {
         Some(host) => host.dir().to_owned(),
@@ -49,7 +49,7 @@ fn jobs_come_change_and_go_with_the_file(version: Version) -> Result<()> {
     let mark = host.mark();
     host.reconfigure(&saying(base(), Some(&host), "two", "2")?)?;
     heard(&host, mark, "job-removed", "one")?;
-    // Its record goes with it, and `two` went on meanwhile.
+    // Its record is deleted with it, and `two` continued meanwhile.
     eventually(SLACK, "the record of the job to go", || {
         let said = leasehold(&two, &["status"])?;
         ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");

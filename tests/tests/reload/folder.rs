@@ -1,4 +1,4 @@
-//! A plugin dropped into the folder is a job: it comes, changes and goes with its file.
+//! A plugin dropped into the folder is a job: it starts, changes and ends with its file.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -44,7 +44,7 @@ fn a_file_is_a_job_for_as_long_as_it_is_there(version: Version) -> Result<()> {
         etcd.queue("/leasehold/locks/dropped.hello/")?.is_empty(),
         "the lock was left"
     );
-    // A host with an empty folder goes on.
+    // A host with an empty folder continues.
     let mark = host.mark();
     put(&folder(&host), "hello.wasm", &printer("again", 0)?)?;
     ensure!(words(&host, mark, &hello)? == "again");

@@ -66,7 +66,7 @@ fn words(host: &HostProcess, mark: usize, job: &str) -> Result<String> {
     Ok(line.text().unwrap_or_default().to_owned())
 }
 
-/// Ends it as an operator does, and expects it to say so.
+/// Ends it as an operator does, and expects it to log that.
 fn end(mut host: HostProcess) -> Result<Vec<Event>> {
     host.term()?;
     let code = host.wait_exit(SLACK)?.code();

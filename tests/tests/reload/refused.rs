@@ -1,4 +1,4 @@
-//! Files in the folder that cannot be used: told once, and whatever ran before goes on.
+//! Invalid files in the folder: logged once, and the version before continues.
 
 use anyhow::{Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
@@ -101,7 +101,7 @@ fn two_plugins_with_one_name_or_nested_locks_do_not_both_run() -> Result<()> {
         error(&refused).contains("lie inside one another") && refused.value()["kept"] == false,
         "{refused}"
     );
-    // With the first gone, both may run.
+    // With the first deleted, both may run.
     let mark = host.mark();
     std::fs::remove_file(folder(&host).join("z-first.wasm"))?;
     host.wait_after(mark, SLACK, |event| event.text() == Some("second"))?;

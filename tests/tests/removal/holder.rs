@@ -22,9 +22,9 @@ on_every_store!(
 enum By {
     RevokingItsLease,
     DeletingItsKey,
-    /// Then a stranger stands under the same key, without a lease.
+    /// Then a foreign entry is put under the same key, without a lease.
     PuttingAHoldInItsPlace,
-    /// Then a stranger stands under the same key, with a lease of its own.
+    /// Then a foreign entry is put under the same key, with a lease of its own.
     PuttingAStrangerInItsPlace,
 }
 

@@ -1,4 +1,4 @@
-//! Mutual TLS: the right certificate runs jobs; any other, or none, reads a message that says what to look at.
+//! Mutual TLS: the right certificate runs jobs; with any other, or none, the error names the setting to check.
 
 use std::time::{Duration, Instant};
 
@@ -77,7 +77,7 @@ fn any_other_certificate_is_turned_away_readably(version: Version) -> Result<()>
             "{who} is not told why: {}",
             said.stderr
         );
-        // A host keeps trying, for a certificate can be renewed, and says why it must.
+        // A host keeps trying, for a certificate can be renewed, and logs the reason.
         let mut host = HostProcess::start(&config)?;
         let trouble = host.wait_for(SLACK, |event| event.is("store-trouble"))?;
         let error = trouble.str("error").unwrap_or_default();
@@ -121,7 +121,7 @@ fn an_expired_certificate_costs_the_lock_only_at_a_reconnect(version: Version) -
     let noticed = events.iter().find(|event| bad.contains(&event.name()));
     ensure!(noticed.is_none(), "the holder noticed: {noticed:?}");
 
-    // A new connection is refused: the guest stops by its deadline, and the reason is told.
+    // A new connection is refused: the guest stops by its deadline, and the reason is logged.
     proxy.reset();
     let ended = host_a.wait_for(SLACK, |event| event.is("run-ended"))?;
     let next = host_b.wait_for(SLACK, |event| event.is("run-started"))?;

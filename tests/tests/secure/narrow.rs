@@ -1,4 +1,4 @@
-//! Users of the store who may read a part of what is looked at: the rest is named, and the part is shown.
+//! Users of the store who may read a part of the requested prefixes: that part is shown, and the rest is named.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

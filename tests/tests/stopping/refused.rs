@@ -1,5 +1,5 @@
 //! Files that cannot be run: refused with the job, the file, the reason and the remedy, by `check` and by `run`,
-//! before anything is asked of the store. There is no store here at all.
+//! before any request to the store. No store runs here at all.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use leasehold_tests::command::{CommandOutput, leasehold};
 /// An address without a listener, which is never used.
 const NO_STORE: &str = "http://127.0.0.1:1";
 
-/// A file that is refused, and what must be said about it.
+/// A refused file, and the required text of its error.
 struct Bad {
     name: &'static str,
     bytes: Vec<u8>,

@@ -70,7 +70,7 @@ impl History {
         self.leases.keys().copied()
     }
 
-    /// Holds a store that was killed and came back against what clients were told before.
+    /// Compares a killed and restarted store with the clients' earlier answers.
     pub(super) async fn verify(
         &mut self,
         server: &Server,
@@ -261,14 +261,14 @@ impl History {
         Ok(())
     }
 
-    /// Fails if so many kills met too little of what they are about.
+    /// Fails if the kills met too few of the events they test.
     pub(super) fn was_worth_it(&self, kills: u64) -> Result<()> {
         let counts = &self.counts;
         ensure!(counts.acknowledged >= kills * 10, "{self}");
         ensure!(counts.reads > 0 && counts.leases > 0, "{self}");
         // With several writers that never pause, a kill that interrupts none of them is rare.
         ensure!(kills < 8 || counts.unanswered != [0, 0], "{self}");
-        // Older than what is forgiven when its time is looked at.
+        // Older than the tolerance of the check on its time.
         ensure!(
             kills < 8 || counts.oldest_lease > Duration::from_secs(2),
             "{self}"
