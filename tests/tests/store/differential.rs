@@ -79,7 +79,7 @@ impl Scene {
         let played = play(servers, ops).await;
         if played.is_err() {
             for (_, etcd) in &mut self.etcds {
-                // Its log says more than a broken connection.
+                // Its log holds more than a broken connection shows.
                 etcd.wait_ready(Duration::from_secs(1))?;
             }
         }

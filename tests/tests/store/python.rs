@@ -1,4 +1,4 @@
-//! A Python client on the embedded store: what a Python program does with etcd works.
+//! A Python client on the embedded store.
 
 use std::path::PathBuf;
 use std::process::Command;

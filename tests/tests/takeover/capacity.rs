@@ -101,7 +101,7 @@ fn a_full_host_leaves_the_ticks_to_an_idle_one(version: Version) -> Result<()> {
         .job(TICK, |_| tick.clone());
     let mut full = HostProcess::start(&full)?;
     let started = full.wait_for(SLACK, |event| event.is("run-started"))?;
-    // Which of the two came first is chance; the one that never ends is there for good.
+    // The first of the two is random; the one that never ends stays.
     if started.job() == Some(TICK) {
         runs(&full, 0, "beat")?;
     }
@@ -112,7 +112,7 @@ fn a_full_host_leaves_the_ticks_to_an_idle_one(version: Version) -> Result<()> {
     let idle = host("idle", &etcd, 1).job(TICK, |_| tick);
     let mut idle = HostProcess::start(&idle)?;
     runs_ticks(&idle, 0, 3)?;
-    // It was told once, and nothing was asked for meanwhile.
+    // It was logged once, and no lock was requested meanwhile.
     for name in ["standing-back", "waiting", "acquired", "run-started"] {
         let seen = since(&full, mark, TICK, name);
         ensure!(seen.is_empty(), "{seen:?}");

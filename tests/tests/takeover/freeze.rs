@@ -1,4 +1,4 @@
-//! A holder that stands still and goes on, as after a long pause of the machine.
+//! A holder that is frozen and thawed, as after a long pause of the machine.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn a_host_frozen_past_its_lease_makes_no_late_call(version: Version) -> Result<(
     duel.end(&Circumstances::default().frozen("a")).map(drop)
 }
 
-/// The thawed host `a` makes no late call and says what it lost.
+/// The thawed host `a` makes no late call and logs the loss.
 fn sees_the_loss(duel: &Duel, mark: usize) -> Result<()> {
     for job in &duel.jobs {
         let run = duel.first_run(job)?;
@@ -80,7 +80,7 @@ fn a_guest_that_always_calls_makes_no_call_after_the_thaw(version: Version) -> R
     let b = stubborn("b", &etcd.endpoint(), "flood")?;
     let duel = Duel::with(etcd, &a, &b, &[STUBBORN])?;
     proxy.set(Mode::DropBoth);
-    // The flood goes on without a pause, so wherever the freeze hits, the guest's next call is close.
+    // The flood has no pauses, so at any moment of the freeze the guest's next call is close.
     duel.a.stop()?;
     duel.b_takes_over()?;
     let mark = duel.a.mark();

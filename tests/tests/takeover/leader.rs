@@ -1,4 +1,4 @@
-//! A cluster of three whose leader stands still: the hosts were connected to just that one.
+//! A cluster of three whose leader is paused: the hosts were connected to the leader.
 
 use std::time::Duration;
 
@@ -31,9 +31,9 @@ fn a_paused_leader_keeps_the_holders_run_and_waiters_place(version: Version) -> 
     let marks = (duel.a.mark(), duel.b.mark());
     let still_ns = boot_ns();
     duel.etcd.node(leader)?.process()?.stop()?;
-    // Beyond a whole lease: renewals must have gone through another member.
+    // Longer than a whole lease: renewals must have used another member.
     goes_on(&duel.a, &duel.first_run(PULSE)?, still_ns + ns(LONG_TTL))?;
-    // It never goes on. One that does may revoke leases whose renewals it has missed (seen once on 3.4.23); to the
+    // It is never resumed. A resumed one may revoke leases whose renewals it has missed (seen once on 3.4.23); to the
     // holder that is a forced removal like any other.
     duel.etcd.node(leader)?.kill()?;
     duel.saw_none_of(&["lock-lost", "run-ended", "acquired"], PULSE, marks)?;

@@ -35,7 +35,7 @@ fn lose_the_answer(etcd: &Etcd, request: usize) -> Result<(FaultProxy, HostProce
     Ok((proxy, a))
 }
 
-/// Loses what is on its way for good, and lets everything through from now on.
+/// Drops all bytes under way, and lets everything through from now on.
 fn heal(proxy: &FaultProxy) {
     proxy.reset();
     proxy.set(Mode::Pass);
@@ -101,7 +101,7 @@ fn a_lost_acquisition_of_an_ended_session_leaves_nothing(version: Version) -> Re
     end_and_look_for_leftovers(&etcd, &mut [&mut a])
 }
 
-/// Every host acquired once; nothing stands under the lock once all have ended.
+/// Every host acquired once; no entry exists under the lock once all have ended.
 fn end_and_look_for_leftovers(etcd: &Etcd, hosts: &mut [&mut HostProcess]) -> Result<()> {
     for host in hosts.iter_mut() {
         end_host(host)?;

@@ -46,7 +46,7 @@ fn a_holder_without_answers_stops_before_its_successor(version: Version) -> Resu
     heal_and_queue_again(&proxy, duel)
 }
 
-/// The windows fill up while the guest goes on writing; watch events and answers to what was read still arrive.
+/// The windows fill up while the guest keeps writing; watch events and answers to received requests still arrive.
 fn a_holder_on_an_unreading_store_stops_before_its_successor(version: Version) -> Result<()> {
     let (proxy, duel) = behind_a_proxy(version)?;
     proxy.set(Mode::DropRequests);

@@ -1,4 +1,4 @@
-//! A store that is out of space: it refuses writes, and goes on renewing leases and deleting.
+//! A store without free space: it refuses writes, and still renews leases and deletes.
 //!
 //! Only etcd has such a quota; a full disk under the embedded store is in `endurance`.
 

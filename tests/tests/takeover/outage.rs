@@ -1,4 +1,4 @@
-//! Outages of the store: told once, over at once, and not kept in what people read.
+//! Outages of the store: logged once, ended at once, and not kept in status and records.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn record(etcd: &Etcd, job: &str) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("reading {text:?}"))
 }
 
-/// When the pause that `backoff` tells of would be over.
+/// End of the pause that `backoff` announces.
 fn over(backoff: &Event) -> Result<u64> {
     let delay = backoff
         .u64("delay_ms")
@@ -87,7 +87,7 @@ fn a_job_waiting_for_the_store_starts_once_it_is_back(version: Version) -> Resul
         );
         Ok(())
     })?;
-    // A pause for another reason goes on.
+    // A pause for another reason continues.
     let early = since(&host, mark, BROKEN, "acquired");
     let early = early.iter().find(|event| {
         let at = event.boot_ns().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A holder that goes: killed without notice, or asked to end.
+//! A holder that ends: killed without notice, or by a signal.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ fn a_shutdown_stops_the_guest_before_it_releases_the_lock(version: Version) -> R
             stopped_ns < at(&successor)?,
             "{successor} began before the end of {ended}"
         );
-        // Said after the store's answer, so the successor may start a moment before it.
+        // Logged after the store's answer, so the successor may start a moment before it.
         let released = next(&duel.a, 0, job, "released")?;
         ensure!(
             stopped_ns <= at(&ended)? && at(&ended)? <= at(&released)?,

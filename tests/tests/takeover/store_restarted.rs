@@ -166,13 +166,13 @@ fn a_wiped_store_runs_nothing_under_a_smaller_token(version: Version) -> Result<
     for job in [PULSE, LEDGER] {
         ended_without_the_store(&next(&duel.a, 0, job, "run-ended")?)?;
     }
-    // It says why it does not go on, and tries.
+    // It logs the reason, and keeps trying.
     duel.a.wait_after(marks.0, SLACK, |event| {
         let reason = event.reason().unwrap_or_default();
         event.is("backoff") && reason.contains("went back from revision")
     })?;
     // Time passes in the store; once it has caught up, they run again.
-    // Both hosts have seen a little more than that: what was written until the wipe.
+    // Both hosts have seen a few revisions more: the writes until the wipe.
     while duel.etcd.revision()? <= seen_by_a + 200 {
         duel.etcd
             .etcdctl(&["put", "/elsewhere", "another change"])?;

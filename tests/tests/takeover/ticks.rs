@@ -154,7 +154,7 @@ fn a_clock_that_is_years_ahead_stops_no_schedule(version: Version) -> Result<()>
     end_host(&mut odd)?;
     let left = record(&etcd)?;
     ensure!(left.host == "odd", "{left:?}");
-    // The next honest host does not believe it, says so once, and runs its own ticks.
+    // The next host with a right clock does not believe it, logs that once, and runs its own ticks.
     let mut next = HostProcess::start(&host("good", &etcd, brief)?)?;
     let told = next.wait_for(SLACK, |event| event.is("tick-disbelieved"))?;
     ensure!(told.str("by") == Some("odd"), "{told}");
@@ -197,7 +197,7 @@ fn a_clock_that_is_years_off_stands_back_beside_two_that_agree(version: Version)
         let stands = odd.wait_for(SLACK, is_odd)?;
         let reason = stands.str("reason").unwrap_or_default();
         ensure!(reason.contains("chrony"), "{stands}");
-        // It has run nothing from its start, and the others run what they ran before.
+        // It has run nothing from its start, and the others keep running theirs.
         let ours = record(&etcd)?;
         eventually(SLACK, "three more ticks are run", || {
             let now = record(&etcd)?;

@@ -1,4 +1,4 @@
-//! A waiter whose lease ends while it waits: it must never acquire with what is left of its session.
+//! A waiter whose lease ends while it waits: it must never acquire with the ended session.
 
 use std::time::Duration;
 
@@ -132,7 +132,7 @@ fn freeze_b_until_its_entries_are_deleted(duel: &Duel) -> Result<()> {
     Ok(())
 }
 
-/// Host `b` runs under entries that stand now, made after the one under the lease in `old`.
+/// Host `b` runs under entries that exist now, made after the one under the lease in `old`.
 fn under_another_lease(duel: &Duel, starts: &[Event], old: &str) -> Result<()> {
     for start in starts {
         let job = start.job().unwrap_or_default();

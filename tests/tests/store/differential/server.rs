@@ -95,7 +95,7 @@ impl Server {
             };
             let deleted: PbDeleteResponse = self.wire.ask("KV/DeleteRange", one).await?;
             let base = deleted.header.unwrap_or_default().revision;
-            // Not this one itself: see `excuse::AVOIDED` about what happened at the compacted revision.
+            // Not this one itself: see `excuse::AVOIDED` about the compacted revision.
             let compact = PbCompactionRequest {
                 revision: base - 1,
                 physical: false,
