@@ -46,10 +46,10 @@ plugin = "missing.wasm"
 fn one_report_holds_every_mistake_and_nothing_is_started() -> Result<()> {
     let mut reports = Vec::new();
     for command in ["check", "run"] {
-        let said = leasehold(&BAD, &[command])?;
-        ensure!(said.code == Some(3), "{said:?}");
-        ensure!(said.stdout.is_empty(), "{}", said.stdout);
-        reports.push(said.stderr);
+        let output = leasehold(&BAD, &[command])?;
+        ensure!(output.code == Some(3), "{output:?}");
+        ensure!(output.stdout.is_empty(), "{}", output.stdout);
+        reports.push(output.stderr);
     }
     ensure!(reports[0] == reports[1], "check and run differ");
     let report = &reports[0];
@@ -85,9 +85,12 @@ fn text_that_is_not_toml_is_refused_with_its_position() -> Result<()> {
         ("[host]\nid = \"a\"\nid = \"b\"\n", "leasehold.toml:3:"),
         ("\u{feff}[host]\nid = 3\n", "leasehold.toml:2:"),
     ] {
-        let said = leasehold(&text, &["check"])?;
-        ensure!(said.code == Some(3) && said.stdout.is_empty(), "{said:?}");
-        ensure!(said.stderr.contains(place), "{text:?}: {}", said.stderr);
+        let output = leasehold(&text, &["check"])?;
+        ensure!(
+            output.code == Some(3) && output.stdout.is_empty(),
+            "{output:?}"
+        );
+        ensure!(output.stderr.contains(place), "{text:?}: {}", output.stderr);
     }
     Ok(())
 }

@@ -93,13 +93,16 @@ fn a_signal_ends_hosts_and_dashboard_and_prints_the_rest() -> Result<()> {
 
 #[test]
 fn the_story_is_printed_without_a_terminal_or_on_request() -> Result<()> {
-    let said = leasehold(&demo()?, &["dev", "--for", "2s"])?;
-    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
+    let output = leasehold(&demo()?, &["dev", "--for", "2s"])?;
     ensure!(
-        said.stdout.contains("ACQUIRED") && said.stdout.contains("JOB "),
-        "{said:?}"
+        output.code == Some(0) && output.stderr.is_empty(),
+        "{output:?}"
     );
-    ensure!(!said.stdout.contains('\u{1b}'), "{said:?}");
+    ensure!(
+        output.stdout.contains("ACQUIRED") && output.stdout.contains("JOB "),
+        "{output:?}"
+    );
+    ensure!(!output.stdout.contains('\u{1b}'), "{output:?}");
 
     let binary = binaries::leasehold()?;
     ensure!(binary.is_file());

@@ -20,11 +20,11 @@ use crate::{
 use leasehold_tests::command::leasehold;
 
 on_every_store!(
-    once_tells_of_every_lock_as_a_table_as_json_and_as_csv,
-    a_stream_tells_of_each_thing_that_happens,
+    once_lists_every_lock_as_a_table_as_json_and_as_csv,
+    a_stream_prints_each_event,
 );
 
-fn once_tells_of_every_lock_as_a_table_as_json_and_as_csv(version: Version) -> Result<()> {
+fn once_lists_every_lock_as_a_table_as_json_and_as_csv(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let host = queued("host-a", &etcd, 1)?;
     let token = host.wait_for(SLACK, |event| event.is("acquired"))?.token();
@@ -103,7 +103,7 @@ fn once_tells_of_every_lock_as_a_table_as_json_and_as_csv(version: Version) -> R
     Ok(())
 }
 
-fn a_stream_tells_of_each_thing_that_happens(version: Version) -> Result<()> {
+fn a_stream_prints_each_event(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let (mut stream, mut lines) = stream(&etcd)?;
     let mut next = |event: &str| -> Result<Value> {
@@ -168,7 +168,7 @@ fn stream(etcd: &Etcd) -> Result<(Process, impl Iterator<Item = std::io::Result<
 }
 
 #[test]
-fn exit_codes_say_what_is_missing_and_messages_what_to_do() -> Result<()> {
+fn exit_codes_name_the_failure_and_messages_the_remedy() -> Result<()> {
     let said = leasehold_tui(&[])?;
     ensure!(said.code == Some(2) && said.stdout.is_empty(), "{said:?}");
     for part in ["there is no terminal", "--once", "--stream"] {

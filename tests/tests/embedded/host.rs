@@ -15,14 +15,14 @@ fn commands_read_a_running_host_through_its_private_socket() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let config = embedded("host-a", dir.path())?;
     for command in ["status", "runs"] {
-        let said = leasehold(&config, &[command])?;
-        ensure!(said.code == Some(5), "{said:?}");
+        let output = leasehold(&config, &[command])?;
+        ensure!(output.code == Some(5), "{output:?}");
         for part in [
             "no host is running with this store",
             "leasehold run -c leasehold.toml",
             "leasehold store serve --dir",
         ] {
-            ensure!(said.stderr.contains(part), "{part} in {}", said.stderr);
+            ensure!(output.stderr.contains(part), "{part} in {}", output.stderr);
         }
     }
     let host = HostProcess::start(&config)?;
@@ -32,11 +32,14 @@ fn commands_read_a_running_host_through_its_private_socket() -> Result<()> {
     ensure!(metadata.file_type().is_socket());
     let mode = metadata.permissions().mode() & 0o777;
     ensure!(mode == 0o600, "{mode:o}");
-    let said = leasehold(&config, &["status"])?;
-    ensure!(said.code == Some(0) && said.stderr.is_empty(), "{said:?}");
-    ensure!(said.stdout.contains("host-a") && said.stdout.contains("holds"));
-    let said = leasehold(&config, &["runs"])?;
-    ensure!(said.stdout.contains("running"), "{said:?}");
+    let output = leasehold(&config, &["status"])?;
+    ensure!(
+        output.code == Some(0) && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    ensure!(output.stdout.contains("host-a") && output.stdout.contains("holds"));
+    let output = leasehold(&config, &["runs"])?;
+    ensure!(output.stdout.contains("running"), "{output:?}");
 
     let events = end(host)?;
     let place = |name| events.iter().rposition(|event| event.is(name));
@@ -72,10 +75,10 @@ fn a_second_host_is_refused_and_joins_by_the_first_remedy() -> Result<()> {
     let host_b = HostProcess::start(&joined)?;
     let waiting = first(&host_b, "waiting")?;
     ensure!(waiting.u64("place") == Some(1), "{waiting}");
-    let said = leasehold(&joined, &["status"])?;
+    let output = leasehold(&joined, &["status"])?;
     ensure!(
-        said.stdout.contains("host-a") && said.stdout.contains("host-b"),
-        "{said:?}"
+        output.stdout.contains("host-a") && output.stdout.contains("host-b"),
+        "{output:?}"
     );
     // The first ends with the store; the other is left without one, and logs that.
     end(host_a)?;
@@ -97,8 +100,8 @@ fn a_path_in_the_file_is_relative_and_the_endpoint_is_not() -> Result<()> {
     beats(&host)?;
     let opened = first(&host, "store-opened")?;
     let socket = host.dir().canonicalize()?.join("books/store.sock");
-    let said = opened.value()["endpoints"][0].as_str().unwrap_or_default();
-    ensure!(said == format!("unix://{}", socket.display()), "{opened}");
+    let output = opened.value()["endpoints"][0].as_str().unwrap_or_default();
+    ensure!(output == format!("unix://{}", socket.display()), "{opened}");
     end(host).map(drop)
 }
 
@@ -128,10 +131,10 @@ fn a_killed_store_keeps_acknowledged_writes_and_raises_tokens() -> Result<()> {
 /// Waits until the records of the runs with these tokens can be read.
 fn has_records(config: &Config, tokens: &[u64]) -> Result<()> {
     eventually(SLACK, &format!("records of {tokens:?}"), || {
-        let said = leasehold(config, &["runs", "--format", "json"])?;
-        let runs: Vec<serde_json::Value> = serde_json::from_str(&said.stdout)?;
+        let output = leasehold(config, &["runs", "--format", "json"])?;
+        let runs: Vec<serde_json::Value> = serde_json::from_str(&output.stdout)?;
         let known = |token: &u64| runs.iter().any(|run| run["token"] == *token);
-        ensure!(tokens.iter().all(known), "{}", said.stdout);
+        ensure!(tokens.iter().all(known), "{}", output.stdout);
         Ok(())
     })
 }

@@ -11,8 +11,8 @@ use leasehold_tests::command::leasehold;
 /// The endpoints that it logs.
 fn endpoints(store: &HostProcess) -> Result<Vec<String>> {
     let opened = first(store, "store-opened")?;
-    let said = opened.value()["endpoints"].as_array().cloned();
-    Ok(said
+    let output = opened.value()["endpoints"].as_array().cloned();
+    Ok(output
         .with_context(|| format!("no endpoints in {opened}"))?
         .iter()
         .filter_map(|endpoint| endpoint.as_str().map(str::to_owned))
@@ -71,8 +71,8 @@ fn an_embedding_host_waits_for_the_servers_directory() -> Result<()> {
     let config = crate::embedded("host-a", files.path())?;
     ensure!(leasehold(&config, &["run"])?.code == Some(5));
     // Reading needs no host: the socket is at the place that the configuration names.
-    let said = leasehold(&config, &["status"])?;
-    ensure!(said.code == Some(0), "{said:?}");
+    let output = leasehold(&config, &["status"])?;
+    ensure!(output.code == Some(0), "{output:?}");
     end(store)?;
     let host = HostProcess::start(&config)?;
     beats(&host)?;
@@ -159,9 +159,9 @@ fn invalid_options_are_refused_with_2() -> Result<()> {
         (["--history", "99"], "99 is not in 100.."),
         (["--history-size", "1KiB"], "1MiB or more"),
     ] {
-        let said = leasehold(&"", &[["store", "serve"], args].concat())?;
-        ensure!(said.code == Some(2), "{said:?}");
-        ensure!(said.stderr.contains(part), "{part} in {said:?}");
+        let output = leasehold(&"", &[["store", "serve"], args].concat())?;
+        ensure!(output.code == Some(2), "{output:?}");
+        ensure!(output.stderr.contains(part), "{part} in {output:?}");
     }
     Ok(())
 }

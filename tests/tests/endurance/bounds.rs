@@ -222,7 +222,7 @@ async fn a_too_large_answer_is_refused_before_anything_is_done() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn watches_are_bounded_and_what_they_do_not_read_is() -> Result<()> {
+async fn watches_and_their_unread_events_are_bounded() -> Result<()> {
     /// Measured: 68; without a bound, 500.
     const BOUND: u64 = 300;
     let mut server = Server::in_memory()?.started()?;
@@ -354,7 +354,7 @@ async fn connections_beyond_the_descriptor_reserve_are_refused() -> Result<()> {
 }
 
 #[test]
-fn an_older_http_is_answered_in_words() -> Result<()> {
+fn an_older_http_gets_a_text_answer() -> Result<()> {
     let mut server = Server::in_memory()?.started()?;
     for text in [
         "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",

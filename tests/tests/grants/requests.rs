@@ -270,15 +270,15 @@ fn a_plugin_with_ungranted_requests_is_refused_at_the_start() -> Result<()> {
     let config: Config = config("a", "http://127.0.0.1:1");
     let fetch = fetch()?;
     let config = config.job("report", |job| job.plugin(&fetch).config("url", "http://x"));
-    let said = leasehold(&config, &["check"])?;
-    ensure!(said.code == Some(4), "{said:?}");
+    let output = leasehold(&config, &["check"])?;
+    ensure!(output.code == Some(4), "{output:?}");
     for part in [
         "job report",
         "imports wasi:http/",
         "add `http = [",
         "under [jobs.report.allow]",
     ] {
-        ensure!(said.stderr.contains(part), "{}", said.stderr);
+        ensure!(output.stderr.contains(part), "{}", output.stderr);
     }
     Ok(())
 }

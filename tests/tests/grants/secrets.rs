@@ -96,13 +96,13 @@ fn a_secret_is_seen_nowhere_however_a_guest_tells_it() -> Result<()> {
         is_clean("runs --format json", &json)?;
         ensure!(json.contains(MARK), "{json}");
     }
-    what_the_host_said(&host)?;
-    what_is_in_the_store(&etcd)?;
-    what_commands_show(&config)?;
-    what_the_dashboard_shows(&etcd)
+    check_events_and_log(&host)?;
+    check_store(&etcd)?;
+    check_commands(&config)?;
+    check_dashboard(&etcd)
 }
 
-fn what_the_host_said(host: &HostProcess) -> Result<()> {
+fn check_events_and_log(host: &HostProcess) -> Result<()> {
     let events = host.events();
     let said: Vec<String> = events
         .iter()
@@ -141,7 +141,7 @@ fn what_the_host_said(host: &HostProcess) -> Result<()> {
     Ok(())
 }
 
-fn what_is_in_the_store(etcd: &Etcd) -> Result<()> {
+fn check_store(etcd: &Etcd) -> Result<()> {
     let all = etcd.etcdctl(&["get", "", "--prefix"])?;
     ensure!(
         all.contains("/runs/tell-panic/") && all.contains(MARK),
@@ -150,7 +150,7 @@ fn what_is_in_the_store(etcd: &Etcd) -> Result<()> {
     is_clean("the store", &all)
 }
 
-fn what_commands_show(config: &Config) -> Result<()> {
+fn check_commands(config: &Config) -> Result<()> {
     for arguments in [
         &["status"][..],
         &["status", "--format", "json"],
@@ -167,7 +167,7 @@ fn what_commands_show(config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn what_the_dashboard_shows(etcd: &Etcd) -> Result<()> {
+fn check_dashboard(etcd: &Etcd) -> Result<()> {
     let mut command = Command::new(binaries::leasehold_tui()?);
     command.args(["--endpoint", &etcd.endpoint(), "--once"]);
     let said = finish("leasehold-tui --once", command)?;

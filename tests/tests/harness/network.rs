@@ -272,7 +272,7 @@ fn a_reset_kills_open_connections_and_lets_new_ones_through() -> Result<()> {
 }
 
 #[test]
-fn a_reset_loses_what_was_held_for_good() -> Result<()> {
+fn a_reset_loses_held_bytes_for_good() -> Result<()> {
     let mut ends = Ends::connect()?;
     ends.proxy.set(Mode::DropBoth);
     ends.client.write_all(b"there")?;

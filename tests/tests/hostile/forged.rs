@@ -142,7 +142,7 @@ fn hostile_keys_and_records_are_shown_escaped() -> Result<()> {
 }
 
 #[test]
-fn the_words_of_a_hostile_server_are_shown_without_their_power() -> Result<()> {
+fn texts_of_a_hostile_server_are_shown_escaped() -> Result<()> {
     let fake = FakeEtcd::start()?;
     let heartbeat = guests::heartbeat()?;
     let config = config("host-a", &fake.endpoint()).grace("500ms");

@@ -26,11 +26,11 @@ pub(crate) struct Neighbour {
 impl Neighbour {
     /// Starts the host and waits until the ledger's run is under way. `more` adds hostile jobs and limits.
     pub(crate) fn start(more: impl FnOnce(Config) -> Config) -> Result<Self> {
-        Self::start_heard_by(None, more)
+        Self::start_with_stderr(None, more)
     }
 
     /// As [`Neighbour::start`], with the host's standard error written to `stderr`.
-    pub(crate) fn start_heard_by(
+    pub(crate) fn start_with_stderr(
         stderr: Option<Stdio>,
         more: impl FnOnce(Config) -> Config,
     ) -> Result<Self> {
@@ -47,7 +47,7 @@ impl Neighbour {
             std::fs::create_dir(dir.join("plugins")).context("making a folder for plugins")
         };
         let host = match stderr {
-            Some(stderr) => HostProcess::start_heard_by(&more(config), stderr, folder)?,
+            Some(stderr) => HostProcess::start_with_stderr(&more(config), stderr, folder)?,
             None => HostProcess::start_in_prepared(&more(config), folder)?,
         };
         let started = host.wait_for(SLACK, |event| {

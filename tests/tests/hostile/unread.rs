@@ -74,7 +74,7 @@ fn lose_lock(etcd: &Etcd, job: &str) -> Result<()> {
 fn a_standard_error_that_is_never_read_holds_up_no_end() -> Result<()> {
     let plugin = Plugin::new()?;
     let (unread, stderr) = full_pipe()?;
-    let beside = Neighbour::start_heard_by(Some(stderr), |config| plugin.jobs(config))?;
+    let beside = Neighbour::start_with_stderr(Some(stderr), |config| plugin.jobs(config))?;
     let ended =
         |job: &'static str| move |event: &Event| event.is("run-ended") && event.job() == Some(job);
     let timed = beside.host.wait_for(SLACK, ended("timed"))?;
@@ -133,7 +133,7 @@ fn library_logs_for_a_guest_count_against_its_log_rate() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("stderr");
     let file = std::fs::File::create(&path)?;
-    let beside = Neighbour::start_heard_by(Some(file.into()), |config| {
+    let beside = Neighbour::start_with_stderr(Some(file.into()), |config| {
         config.job("timed", |job| {
             plugin.job(job).timeout("3s").restart("1m", "1m")
         })

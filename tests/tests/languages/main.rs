@@ -89,8 +89,8 @@ fn config(etcd: &Etcd) -> Result<Config> {
 
 /// True for output of a guest that begins so, on standard output or in the log.
 fn has_printed(event: &Event, job: &str, begin: &str) -> bool {
-    let said = event.is("guest") && event.job() == Some(job);
-    said && event.text().is_some_and(|text| text.starts_with(begin))
+    let output = event.is("guest") && event.job() == Some(job);
+    output && event.text().is_some_and(|text| text.starts_with(begin))
 }
 
 fn of(event: &Event, name: &str, job: &str) -> bool {
@@ -213,8 +213,8 @@ fn is_stopped_when_it_loses_the_lock(
     ensure!(ended.outcome() == Some("lost"), "{ended}");
     ensure!(took <= STOP_BOUND, "it went on for {took:?}");
     eventually(SLACK, "the record of the loss", || {
-        let said = command::leasehold(config, &["runs", name, "--format", "json"])?;
-        let runs: Vec<Value> = serde_json::from_str(&said.stdout)?;
+        let output = command::leasehold(config, &["runs", name, "--format", "json"])?;
+        let runs: Vec<Value> = serde_json::from_str(&output.stdout)?;
         ensure!(runs.iter().any(|run| run["outcome"] == "lost"), "{runs:?}");
         Ok(())
     })

@@ -245,7 +245,7 @@ async fn far_waiters_that_end_while_reading_do_not_crash_the_store(version: Vers
 }
 
 /// Deletes the waiter's own key, then everything ahead of it.
-async fn told_and_never_granted(etcd: &Etcd, far: bool) -> Result<()> {
+async fn fails_and_is_never_granted(etcd: &Etcd, far: bool) -> Result<()> {
     let (locks, operator) = (client(etcd).await?, client(etcd).await?);
     if far {
         fill(&operator).await?;
@@ -277,14 +277,14 @@ async fn told_and_never_granted(etcd: &Etcd, far: bool) -> Result<()> {
 async fn a_far_waiter_with_a_deleted_key_fails_and_is_never_granted(
     version: Version,
 ) -> Result<()> {
-    told_and_never_granted(&Etcd::start(version)?, true).await
+    fails_and_is_never_granted(&Etcd::start(version)?, true).await
 }
 
 /// Promise P5. Fails on the mutant "a waiter does not look whether its own entry stands", see scripts/mutants.
 async fn a_near_waiter_with_a_deleted_key_fails_and_is_never_granted(
     version: Version,
 ) -> Result<()> {
-    told_and_never_granted(&Etcd::start(version)?, false).await
+    fails_and_is_never_granted(&Etcd::start(version)?, false).await
 }
 
 /// Only the far waiter's own key is deleted: no predecessor triggers a reading, and no watch of the lock is open.

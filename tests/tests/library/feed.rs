@@ -14,7 +14,7 @@ on_every_store!(
     a_feed_leaves_out_excluded_keys,
     an_entry_is_removed_only_if_it_is_the_one_that_was_meant,
     a_revoked_lease_ends_its_holder_and_leaves_word,
-    the_store_says_how_it_is,
+    the_store_reports_its_health,
 );
 
 async fn next(feed: &mut KeyFeed) -> Result<FeedItem> {
@@ -153,7 +153,7 @@ async fn a_revoked_lease_ends_its_holder_and_leaves_word(version: Version) -> Re
     Ok(())
 }
 
-async fn the_store_says_how_it_is(version: Version) -> Result<()> {
+async fn the_store_reports_its_health(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let locks = client(&etcd).await?;
     let put = locks.kv().put("/x", b"", 0).await?;

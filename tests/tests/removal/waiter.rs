@@ -48,8 +48,8 @@ fn loses_its_place(version: Version, revoked: bool) -> Result<()> {
     ensure!(acquired.token() > Some(went), "{acquired}");
     // Its records exist again too, though the lease that carried them may have ended.
     eventually(SLACK, "the host to be known again", || {
-        let said = leasehold(&config, &["status", "--format", "json"])?;
-        let status: Value = serde_json::from_str(&said.stdout)?;
+        let output = leasehold(&config, &["status", "--format", "json"])?;
+        let status: Value = serde_json::from_str(&output.stdout)?;
         ensure!(status["hosts"][0]["host"] == "host-a", "{status}");
         ensure!(status["jobs"][0]["state"] == "running", "{status}");
         Ok(())

@@ -44,8 +44,8 @@ fn the_right_certificate_runs_jobs_also_with_users(version: Version) -> Result<(
         let endpoint = connected.str("endpoint").context("no endpoint")?;
         ensure!(endpoint.starts_with("https://"), "{connected}");
         host.wait_for(SLACK, |event| event.is("job-finished"))?;
-        let said = leasehold(&config, &["runs"])?;
-        ensure!(said.code == Some(0) && said.stdout.contains("done"));
+        let output = leasehold(&config, &["runs"])?;
+        ensure!(output.code == Some(0) && output.stdout.contains("done"));
     }
     Ok(())
 }
@@ -68,14 +68,14 @@ fn any_other_certificate_is_turned_away_readably(version: Version) -> Result<()>
         ("nobody", none, asked_for_one),
         ("a distrustful client", with(&distrustful)?, distrusts),
     ] {
-        let said = leasehold(&config, &["status"])?;
-        println!("{who}: {}", said.stderr);
-        ensure!(said.code == Some(5), "{who}: {said:?}");
-        ensure!(said.stderr.contains(&etcd.endpoint()), "{said:?}");
+        let output = leasehold(&config, &["status"])?;
+        println!("{who}: {}", output.stderr);
+        ensure!(output.code == Some(5), "{who}: {output:?}");
+        ensure!(output.stderr.contains(&etcd.endpoint()), "{output:?}");
         ensure!(
-            said.stderr.contains(why),
+            output.stderr.contains(why),
             "{who} is not told why: {}",
-            said.stderr
+            output.stderr
         );
         // A host keeps trying, for a certificate can be renewed, and logs the reason.
         let mut host = HostProcess::start(&config)?;

@@ -128,7 +128,7 @@ fn somebody_runs_again(duel: &Duel, first: &Event) -> Result<Event> {
         let again = starts.find(|start| start.boot_ns().is_some_and(|at| at > began_ns));
         again.context("there is none")
     });
-    let again = again.with_context(|| format!("events: {:?}", told(duel)))?;
+    let again = again.with_context(|| format!("events: {:?}", events_of_hosts(duel)))?;
     let host = if again.host() == Some("a") {
         &duel.a
     } else {
@@ -139,7 +139,7 @@ fn somebody_runs_again(duel: &Duel, first: &Event) -> Result<Event> {
 }
 
 /// Events of the hosts, without their guests' output.
-fn told(duel: &Duel) -> Vec<Event> {
+fn events_of_hosts(duel: &Duel) -> Vec<Event> {
     let events = merged(&[&duel.a, &duel.b]);
     let own = events
         .into_iter()

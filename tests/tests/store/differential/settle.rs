@@ -89,7 +89,7 @@ impl Play<'_> {
             Err(mismatch) => return Ok(Some(mismatch)),
         };
         self.wait_for(&put, &delete).await?;
-        Ok(self.compare_told())
+        Ok(self.compare_events())
     }
 
     /// Makes one change to these keys and gives its revision, as the sequence counts.
@@ -176,7 +176,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    fn compare_told(&self) -> Option<Mismatch> {
+    fn compare_events(&self) -> Option<Mismatch> {
         let mut all = Vec::new();
         let mut ids = BTreeSet::new();
         for server in self.servers.iter() {
