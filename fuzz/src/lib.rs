@@ -57,7 +57,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("store_requests", store_requests),
 ];
 
-/// A plugin's bytes: the look, its form, and the manifest.
+/// A plugin's bytes: the survey, the form, and the manifest.
 pub fn plugin(data: &[u8]) {
     if let Err(problem) = runtime::look(data) {
         let text = problem.to_string();

@@ -21,7 +21,7 @@ const LOSSES: usize = 20;
 /// For the guest to be in the middle of its calls.
 const UNDER_WAY: Duration = Duration::from_millis(30);
 
-/// A kind of call: its name, what it imports, and the body of the loop that repeats it.
+/// A kind of call: its name, its imports, and the body of the loop that repeats it.
 struct Kind {
     name: &'static str,
     import: &'static str,

@@ -1,6 +1,6 @@
 //! The cluster, the hosts and the network between them, and how each fault is done to them.
 //!
-//! Every fault ends before the next begins. What is started here ends with the [`World`].
+//! Every fault ends before the next begins. All processes here end with the [`World`].
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -104,7 +104,7 @@ impl Etcdctl {
         // A pipe holds this much without a reader.
         ensure!(
             input.len() < 4096,
-            "{} bytes are too many to write before anyone reads",
+            "{} bytes are too many to write without a reader",
             input.len()
         );
         writeln!(writer, "{input}").context("writing etcdctl's input")?;

@@ -109,7 +109,7 @@ func election(ctx context.Context, c *clientv3.Client) {
 	defer b.Close()
 	first, second := concurrency.NewElection(a, "/go/e"), concurrency.NewElection(b, "/go/e")
 	if _, err := first.Leader(ctx); !errors.Is(err, concurrency.ErrElectionNoLeader) {
-		log.Fatalf("nobody leads, yet: %v", err)
+		log.Fatalf("there is no leader, yet: %v", err)
 	}
 	observed := second.Observe(ctx)
 	expect := func(value string) {

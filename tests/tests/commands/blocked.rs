@@ -30,7 +30,7 @@ fn holder(etcd: &Etcd) -> Result<(HostProcess, String)> {
     let host = HostProcess::start(&beats(etcd, "host-a", "pulse")?)?;
     first(&host, "acquired")?;
     let queue = etcd.queue("/leasehold/locks/shared/")?;
-    let key = queue.first().context("nobody holds the lock")?;
+    let key = queue.first().context("the lock has no holder")?;
     Ok((host, key.clone()))
 }
 

@@ -59,8 +59,8 @@ fn inspect_lists_imports_against_grants() -> Result<()> {
     );
     let kv = &states["leasehold:job/fenced-kv"];
     ensure!(kv["state"] == "granted", "{kv}");
-    let nobody = room.run(&["plugin", "inspect", "ledger.wasm", "--job", "nobody"])?;
-    expect_output(&nobody, 2, &["has no job `nobody`; its jobs are: book"])
+    let unknown = room.run(&["plugin", "inspect", "ledger.wasm", "--job", "nobody"])?;
+    expect_output(&unknown, 2, &["has no job `nobody`; its jobs are: book"])
 }
 
 #[test]

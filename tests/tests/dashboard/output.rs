@@ -180,8 +180,8 @@ fn exit_codes_name_the_failure_and_messages_the_remedy() -> Result<()> {
         "{said:?}"
     );
     for command in [&["--once"][..], &["--stream"]] {
-        let nobody = &["--endpoint", "http://127.0.0.1:1"];
-        let said = leasehold_tui(&[nobody, command].concat())?;
+        let unused = &["--endpoint", "http://127.0.0.1:1"];
+        let said = leasehold_tui(&[unused, command].concat())?;
         ensure!(said.code == Some(5) && said.stdout.is_empty(), "{said:?}");
         ensure!(said.stderr.contains("127.0.0.1:1"), "{said:?}");
     }

@@ -95,7 +95,7 @@ fn only_the_chosen_waiter_is_removed(version: Version) -> Result<()> {
     answer(&terminal, "x", title, LOCK)?;
     ensure!(
         queue_of(&etcd, 1)? == queue[..1],
-        "somebody else was removed"
+        "another waiter was removed"
     );
     terminal.keys(&["5"])?;
     terminal.wait("the removal", |screen| {
@@ -105,7 +105,7 @@ fn only_the_chosen_waiter_is_removed(version: Version) -> Result<()> {
     })?;
     drop(stranger);
     // A lease is ended with everything it carries: here, the holder's place.
-    let lost = etcd.queue(ENTRIES)?.pop().context("nobody holds")?;
+    let lost = etcd.queue(ENTRIES)?.pop().context("the lock has no holder")?;
     terminal.keys(&["1"])?;
     terminal.shows(&["Locks (1)"])?;
     answer(&terminal, "X", "revoke-lease report@host-a?", LOCK)?;

@@ -158,7 +158,7 @@ async fn unread_watches_delay_no_client_and_cost_no_copies() -> Result<()> {
     ensure!(taken < WRITTEN + BOUND, "{taken} MiB for {WRITTEN} MiB");
 
     // A watcher that reads again has missed nothing.
-    let (mut late, _client) = lazy.pop().context("nobody is late")?;
+    let (mut late, _client) = lazy.pop().context("no watch is late")?;
     let woken = Instant::now();
     let mut heard = 0;
     while heard < PUTS {

@@ -1,4 +1,4 @@
-//! A host process: a stand-in plays the host, so that what is tested is the harness alone.
+//! A host process: a script stands in for the host, so that the harness alone is tested.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;

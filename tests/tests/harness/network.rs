@@ -12,7 +12,7 @@ use leasehold_tests::wait::eventually;
 
 use crate::{SHORT, SLACK, is_refused};
 
-/// Long enough that what can arrive has arrived; a wrong arrival later than this would only be missed.
+/// Long enough for all bytes under way to arrive; a wrong arrival after it would be missed.
 const QUIET: Duration = Duration::from_millis(150);
 
 /// A server behind a proxy.
@@ -232,7 +232,7 @@ fn with_responses_dropped_a_write_is_done_without_a_reply() -> Result<()> {
     ends.server.write_all(b"back")?;
     is_quiet(&mut ends.client)?;
 
-    // An etcdctl that is connected sends its request without having heard anything first.
+    // A connected etcdctl sends its request without receiving anything first.
     let network = Network::start()?;
     network.proxy.arm(
         Trigger::Contains(b"lost-reply".to_vec()),

@@ -109,7 +109,7 @@ fn all_hostile_plugins_at_once_leave_the_ledger_alone() -> Result<()> {
     Ok(())
 }
 
-/// Takes the ledger's lock away and asserts that its guest is gone within the margin.
+/// Removes the ledger's lock entry and asserts that its guest ends within the margin.
 fn is_stopped_in_time(beside: &Neighbour) -> Result<()> {
     let mark = beside.host.mark();
     let key = beside.etcd.wait_holder("/leasehold/locks/ledger/", SLACK)?;

@@ -1,4 +1,4 @@
-//! Files that break, or overwhelm, what reads and compiles them: a process of its own, and not the host.
+//! Files that break, or overwhelm, the process that reads and compiles them, and not the host.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Files dropped into the folder that break what reads them.
+//! Files dropped into the folder that break their readers.
 
 use anyhow::Result;
 

@@ -12,7 +12,7 @@ use crate::SLACK;
 use crate::neighbour::Neighbour;
 use crate::shown::{HOSTILE, TextHost, command, is_harmless};
 
-/// A host with one job that keeps running beside what is tried.
+/// A host with one job that keeps running beside the attacks.
 fn with_heartbeat(etcd: &Etcd) -> Result<Config> {
     let heartbeat = guests::heartbeat()?;
     Ok(config_for("host-a", etcd)

@@ -29,7 +29,7 @@ fn let_go(mut etcdctl: RunningEtcdctl) -> Result<()> {
 }
 
 /// Checks that only the holder has the lock, after a time in which the others would have acquired it.
-fn nobody_else(hosts: &[&HostProcess], etcdctls: &[&RunningEtcdctl]) -> Result<()> {
+fn no_other_holds(hosts: &[&HostProcess], etcdctls: &[&RunningEtcdctl]) -> Result<()> {
     std::thread::sleep(A_WHILE);
     for host in hosts {
         ensure!(!has_acquired(host), "a host went ahead of its turn");
@@ -61,18 +61,18 @@ fn hosts_and_etcdctls_of_both_versions_queue_behind_each_other(version: Version)
         ensure!(waiting.u64("place") == Some(place), "{waiting}");
         ensure!(waiting.str("holder") == Some(&first_key), "{waiting}");
     }
-    nobody_else(&[&host_a, &host_b], &[&third, &fifth])?;
+    no_other_holds(&[&host_a, &host_b], &[&third, &fifth])?;
 
     let_go(first)?;
     let token_a = acquired(&host_a)?.token().context("no token")?;
-    nobody_else(&[&host_b], &[&third, &fifth])?;
+    no_other_holds(&[&host_b], &[&third, &fifth])?;
     end(host_a)?;
     ensure!(held_key(&third)? == queue[2]);
-    nobody_else(&[&host_b], &[&fifth])?;
+    no_other_holds(&[&host_b], &[&fifth])?;
     let_go(third)?;
     let token_b = acquired(&host_b)?.token().context("no token")?;
     ensure!(token_b > token_a, "{token_a}, then {token_b}");
-    nobody_else(&[], &[&fifth])?;
+    no_other_holds(&[], &[&fifth])?;
     end(host_b)?;
     ensure!(held_key(&fifth)? == queue[4]);
     let_go(fifth)?;

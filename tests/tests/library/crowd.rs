@@ -94,7 +94,7 @@ async fn serve(etcd: &Etcd, clients: &[Locks], each: usize) -> Result<()> {
     };
     tokio::time::timeout(SLACK, all)
         .await
-        .with_context(|| format!("somebody was left out: {:?}", etcd.queue(NAME)))??;
+        .with_context(|| format!("a contender was left out: {:?}", etcd.queue(NAME)))??;
 
     let mut served = Vec::new();
     while let Ok(report) = reports.try_recv() {

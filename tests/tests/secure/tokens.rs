@@ -122,9 +122,9 @@ fn a_wrong_password_is_refused_with_5(version: Version) -> Result<()> {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&file, private)?;
     let right = ledger("host-a", &etcd)?;
-    let nobody = right.clone().login("nobody", &file);
+    let unknown = right.clone().login("nobody", &file);
     let wrong = right.clone().login(RUNNER.0, &file);
-    for config in [nobody, wrong] {
+    for config in [unknown, wrong] {
         for args in [&["run", "--log-format", "json"][..], &["status"], &["runs"]] {
             let output = leasehold(&config, args)?;
             println!("{args:?}: {}", output.stderr);

@@ -139,7 +139,7 @@ fn a_grant_to_a_full_host_passes_to_the_next(version: Version) -> Result<()> {
     for job in JOBS.iter().filter(|job| **job != lacking) {
         runs(&first, 0, job)?;
     }
-    wait_queue(&etcd, &lacking, "nobody", <[String]>::is_empty)?;
+    wait_queue(&etcd, &lacking, "no entry", <[String]>::is_empty)?;
     // It runs on the second host, which then waits for both others without a slot for either.
     let mut second = HostProcess::start(&with_jobs("second", 1))?;
     let taken = second.wait_for(SLACK, |event| event.is("run-started"))?;

@@ -65,7 +65,7 @@ fn hosts_that_take_turns_never_overlap_and_conserve_the_total(version: Version) 
         end_host(host)?;
     }
     for job in [PULSE, LEDGER] {
-        wait_queue(&etcd, job, "nobody", <[String]>::is_empty)?;
+        wait_queue(&etcd, job, "no entry", <[String]>::is_empty)?;
     }
     bank::audit(&etcd)?;
     judge(&[&a, &b], &Circumstances::default()).map(drop)

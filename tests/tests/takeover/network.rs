@@ -112,7 +112,7 @@ fn a_holder_with_reset_connections_keeps_lock_and_token(version: Version) -> Res
     }
     ensure!(
         proxy.accepted() > connections,
-        "nobody connected again, so nothing was reset"
+        "no connection was opened again, so nothing was reset"
     );
     // Past the end of every lease granted before the resets.
     goes_on(&duel.a, &duel.first_run(PULSE)?, boot_ns() + ns(TTL))?;

@@ -277,7 +277,7 @@ impl Duel {
     pub(crate) fn waiter(&self, job: &str) -> Result<String> {
         let queue = self.etcd.queue(&lock_prefix(job))?;
         let second = queue.get(1).cloned();
-        second.with_context(|| format!("nobody waits for {job}: {queue:?}"))
+        second.with_context(|| format!("no host waits for {job}: {queue:?}"))
     }
 
     /// Checks that neither host has logged such an event of `job` since these marks, one for each host.
@@ -332,7 +332,7 @@ impl Duel {
             end_host(host)?;
         }
         for job in &self.jobs {
-            wait_queue(&self.etcd, job, "nobody", <[String]>::is_empty)?;
+            wait_queue(&self.etcd, job, "no entry", <[String]>::is_empty)?;
         }
         if self.jobs.contains(&LEDGER) {
             bank::audit(&self.etcd)?;

@@ -47,7 +47,7 @@ fn a_store_paused_past_the_lease_ends_the_run_and_starts_none(version: Version) 
     });
     ensure!(
         late.is_none(),
-        "somebody ran while the store could not say who may: {late:?}"
+        "a guest ran while the holder was unknown: {late:?}"
     );
 
     let mark = (duel.a.mark(), duel.b.mark());

@@ -108,7 +108,7 @@ fn a_store_back_too_late_finds_the_guest_stopped(version: Version) -> Result<()>
     duel.etcd.restart()?;
     for first in &firsts {
         let job = first.job().unwrap_or_default();
-        let again = somebody_runs_again(&duel, first)?;
+        let again = runs_again(&duel, first)?;
         ensure!(
             token(&again)? > token(first)?,
             "{job}: {again} after {first}"
@@ -118,7 +118,7 @@ fn a_store_back_too_late_finds_the_guest_stopped(version: Version) -> Result<()>
 }
 
 /// Waits for a run of the same job, by either host, that started later and has had an effect.
-fn somebody_runs_again(duel: &Duel, first: &Event) -> Result<Event> {
+fn runs_again(duel: &Duel, first: &Event) -> Result<Event> {
     let (job, began_ns) = (first.job().unwrap_or_default(), at(first)?);
     let again = eventually(SLACK, &format!("another run of {job}"), || {
         let events = merged(&[&duel.a, &duel.b]);
@@ -178,7 +178,7 @@ fn a_wiped_store_runs_nothing_under_a_smaller_token(version: Version) -> Result<
             .etcdctl(&["put", "/elsewhere", "another change"])?;
     }
     for first in &firsts {
-        somebody_runs_again(&duel, first)?;
+        runs_again(&duel, first)?;
     }
     let hosts = [(&duel.a, marks.0, seen_by_a), (&duel.b, marks.1, seen_by_b)];
     for (host, mark, seen) in hosts {

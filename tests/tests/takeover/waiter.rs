@@ -58,7 +58,7 @@ fn a_waiter_frozen_past_its_lease_acquires_under_a_new_lease(version: Version) -
         );
     }
     for job in [PULSE, LEDGER] {
-        wait_queue(&duel.etcd, job, "nobody", <[String]>::is_empty)?;
+        wait_queue(&duel.etcd, job, "no entry", <[String]>::is_empty)?;
     }
     duel.b.cont()?;
     let starts = duel.b_takes_over()?;

@@ -139,7 +139,7 @@ impl History {
             }
         }
         for id in &there {
-            ensure!(said.leases.contains_key(id), "nobody asked for lease {id}");
+            ensure!(said.leases.contains_key(id), "no client requested lease {id}");
             let reply = client.lease_time_to_live(*id, None).await?;
             // It counts whole seconds, and began to count at some time after the start.
             let passed = i64::try_from(restarted.elapsed().as_secs())? + 1;
@@ -214,7 +214,7 @@ impl History {
                 } else {
                     let asked = said.unanswered.iter().position(|asked| *asked == wishes);
                     let asked =
-                        asked.with_context(|| format!("nobody asked for {wishes:?} at {at}"))?;
+                        asked.with_context(|| format!("no client requested {wishes:?} at {at}"))?;
                     said.unanswered.swap_remove(asked);
                     self.counts.unanswered[0] += 1;
                 }
