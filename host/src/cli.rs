@@ -42,24 +42,25 @@ enum Command {
         /// The configuration: a file, or a folder whose .toml files are read as one.
         #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
         config: PathBuf,
-        /// How events are written to standard output.
+        /// Format of the events on standard output.
         #[arg(long, value_enum, default_value = "text")]
         log_format: LogFormat,
     },
     /// Run several hosts and their store in this process, to see how they share a file's jobs.
     ///
-    /// The store is etcd's API on this machine: in memory, unless the file embeds one in a directory.
-    /// The hosts contend for the same locks as if each had a machine to itself. SIGTERM and SIGINT end
-    /// them as they end `run`; at the end a table says what ran.
+    /// The store is etcd's API on this machine: in memory, unless the file embeds one in a
+    /// directory. The hosts contend for the same locks as if each had a machine to itself. SIGTERM
+    /// and SIGINT end them as they end `run`; at the end a table lists the runs.
     Dev(DevArgs),
     /// The store by itself.
     Store {
         #[command(subcommand)]
         command: StoreCommand,
     },
-    /// Check a configuration and its plugins, and start nothing: what each job does, and which file says so.
+    /// Check a configuration and its plugins without starting anything, and print each job's values
+    /// and their origins.
     Check(CheckArgs),
-    /// Write plugins: begin a project, build it, look at what came of it, and try it.
+    /// Write plugins: create a project, build it, inspect the result, and try it.
     Plugin {
         #[command(subcommand)]
         command: PluginCommand,
@@ -69,11 +70,11 @@ enum Command {
         /// The configuration, a file or a folder, for its [store].
         #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
         config: PathBuf,
-        /// How to print.
+        /// Output format.
         #[arg(long, value_enum, default_value = "table")]
         format: ShowFormat,
     },
-    /// See who holds, who waits and in what order, as it changes: the dashboard.
+    /// Show holders, waiters and their order as they change: the dashboard.
     ///
     /// Shows the locks of the configuration's store or of any etcd, also those of other clients. Without a
     /// terminal, --once prints them and --stream prints what happens. Nothing is changed in the store unless
@@ -86,17 +87,17 @@ enum Command {
         /// The configuration, a file or a folder, for its [store].
         #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
         config: PathBuf,
-        /// How many to show.
+        /// Number of runs to show.
         #[arg(short = 'n', long, default_value_t = 20)]
         limit: usize,
-        /// How to print.
+        /// Output format.
         #[arg(long, value_enum, default_value = "table")]
         format: ShowFormat,
     },
 }
 
 impl Command {
-    /// What is logged when `LEASEHOLD_LOG` does not say: nothing where a dashboard has the terminal.
+    /// Level of logging if `LEASEHOLD_LOG` is not set: nothing while a dashboard has the terminal.
     fn log_level(&self) -> &'static str {
         let is_taken = match self {
             Self::Top(args) => args.takes_terminal(),
@@ -106,7 +107,7 @@ impl Command {
         if is_taken { "off" } else { "warn" }
     }
 
-    /// The form of what is logged beside the events.
+    /// Format of the log beside the events.
     fn log_format(&self) -> LogFormat {
         match self {
             Self::Run { log_format, .. } => *log_format,
@@ -118,7 +119,7 @@ impl Command {
         }
     }
 
-    /// True for a command that goes on until a signal ends it. No reader may hold up its end.
+    /// Returns true for a command that runs until a signal ends it. No reader may delay its end.
     const fn goes_on(&self) -> bool {
         matches!(self, Self::Run { .. } | Self::Dev(_) | Self::Store { .. })
     }
@@ -133,14 +134,14 @@ enum StoreCommand {
     Serve(ServeArgs),
 }
 
-/// Runs the program and says how it ended.
+/// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {
     if let Some(ended) = leasehold_runtime::run_if_asked() {
         return ended;
     }
     let cli = Cli::parse();
     if let Err(error) = crate::threads::try_all() {
-        // Written from here: what writes otherwise is a thread too.
+        // Written from here: the normal writer needs a thread too.
         sink::tell(&format!("error: {error}\n"));
         return Exit::Internal.into();
     }
@@ -155,7 +156,8 @@ fn run_to_end(command: Command) -> Result<Exit, Failure> {
     descriptors::raise();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // Replies are looked for after so many turns of tasks. Turns of guests that compute take a tick each.
+        // Replies are polled after this many turns of tasks. A turn of a guest that computes takes
+        // a tick.
         .event_interval(8)
         .thread_name("leasehold")
         .build()
@@ -163,12 +165,13 @@ fn run_to_end(command: Command) -> Result<Exit, Failure> {
         Ok(runtime) => runtime,
         Err(error) => return Err(Failure::internal(&error)),
     };
-    // On a worker, next to the tasks it waits for, and not on a thread that has to be woken each time.
+    // On a worker, next to the tasks it waits for, and not on a thread that has to be woken each
+    // time.
     let work = runtime.spawn(run(command));
     let ended = runtime
         .block_on(work)
         .unwrap_or_else(|error| Err(Failure::internal(&error)));
-    // A compilation that was given up on may still occupy a thread; the process need not wait for it.
+    // An abandoned compilation may still occupy a thread; the process need not wait for it.
     runtime.shutdown_background();
     ended
 }

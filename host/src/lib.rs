@@ -1,6 +1,6 @@
 //! The `leasehold` program: its command line, one file a command, and the sentences and exit codes that they end with.
 //!
-//! What the commands do is in the crates below: `leasehold-config`, `leasehold-runtime`, `leasehold-supervisor`,
+//! The crates below do the work of the commands: `leasehold-config`, `leasehold-runtime`, `leasehold-supervisor`,
 //! `leasehold-store` and `leasehold-tui`.
 
 pub mod exit;

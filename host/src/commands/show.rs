@@ -1,12 +1,12 @@
-//! `leasehold runs` and `leasehold status`: what the records say, as a table or as JSON.
+//! `leasehold runs` and `leasehold status`: the records, as a table or as JSON.
 //!
-//! Reads only. Times are shown as ages, because that is what one asks at night.
+//! Reads only. Times are shown as ages: an operator at night needs the age, not the date.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_lock::{Freshness, KeyValue, Kv, Locks, Refusal, StoreError, SystemClock};
+use leasehold_lock::{KeyValue, Kv, Locks, RefusalKind, StoreError, SystemClock, ViewFreshness};
 use leasehold_records::printable;
 use leasehold_records::{HolderRecord, HostRecord, JobRecord, Root, RunRecord, TickRecord};
 use serde::Serialize;
@@ -22,7 +22,7 @@ use leasehold_config::wall::unix_ms;
 use leasehold_config::{Place, Reading};
 use leasehold_supervisor::connect::{connect, options};
 
-/// How to print.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ShowFormat {
     /// A table for people.
@@ -31,7 +31,7 @@ pub(crate) enum ShowFormat {
     Json,
 }
 
-/// A connection for reading, and where to read.
+/// A connection for reading, and the prefix to read.
 struct Reader {
     locks: Locks,
     root: Root,
@@ -58,7 +58,7 @@ impl Reader {
     }
 }
 
-/// Prints that the configuration has mistakes which are nothing to this command.
+/// Prints a warning about mistakes in the configuration that do not affect this command.
 pub(crate) fn warn(config: &Reading) {
     if let Some(warning) = config.warning() {
         sink::tell(&format!("{warning}\n"));
@@ -120,7 +120,7 @@ impl Newest {
     fn take(&mut self, kv: &KeyValue) {
         if let Ok(run) = RunRecord::from_json(&kv.value) {
             self.runs.push(run);
-            // Sorting now and then costs less than keeping them in order.
+            // Sorting once in a while costs less than keeping them in order.
             if self.runs.len() >= self.limit.saturating_mul(2).max(1000) {
                 self.shorten();
             }
@@ -143,7 +143,7 @@ impl Newest {
     }
 }
 
-/// Names records that are left out because their values are too large to be read.
+/// Reports records that are left out because their values are too large to be read.
 fn tell_unreadable(keys: &[String]) {
     for key in keys {
         let key = printable::line(key);
@@ -153,7 +153,7 @@ fn tell_unreadable(keys: &[String]) {
     }
 }
 
-/// A run's record without the numbers that are not known before its end.
+/// Returns a run's record without the numbers that are unknown before its end.
 fn known_fields(run: &RunRecord) -> Result<serde_json::Value, serde_json::Error> {
     let mut record = serde_json::to_value(run)?;
     if let Some(fields) = record.as_object_mut()
@@ -191,7 +191,7 @@ fn runs_table(runs: &[RunRecord], now: u64) -> String {
     table.render_or("no runs are recorded\n")
 }
 
-/// How it ended; of runs that share a record, how many did.
+/// Returns the outcome; for runs that share a record, with their number.
 fn outcome(run: &RunRecord) -> String {
     let outcome = run.outcome.as_str();
     match run.runs() {
@@ -208,15 +208,15 @@ fn sequence(sequence: u32) -> String {
     }
 }
 
-/// Everything `status` shows, as JSON has it.
+/// Output of `status`, in its JSON form.
 #[derive(Serialize)]
 struct Status {
-    /// Of the locks.
+    /// Revision of the locks.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<i64>,
     hosts: Vec<HostRecord>,
     jobs: Vec<JobRecord>,
-    /// Of each job that has ticks the latest that anybody has begun.
+    /// The latest tick that any host has begun, of each job with ticks.
     ticks: Vec<TickRecord>,
     locks: Vec<LockStatus>,
     /// Prefixes that this user of the store may not read.
@@ -235,10 +235,10 @@ struct EntryStatus {
     key: String,
     token: i64,
     lease: String,
-    /// Seconds that the store still gives the lease, for the holder.
+    /// Seconds left of the holder's lease.
     #[serde(skip_serializing_if = "Option::is_none")]
     ttl_s: Option<u64>,
-    /// Put there by hand, without a lease: stays until it is deleted.
+    /// Put there by hand, without a lease: it stays until it is deleted.
     administrative: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<String>,
@@ -271,13 +271,14 @@ const fn is_denied(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::Refused {
-            kind: Refusal::Denied,
+            kind: RefusalKind::Denied,
             ..
         }
     )
 }
 
-/// Everything under `prefix`; what is too large to be read is named. A prefix that may not be read is `denied`.
+/// Reads every record under `prefix`. Keys of values that are too large are reported; a prefix that
+/// may not be read is added to `denied`.
 async fn records(
     kv: &Kv,
     prefix: &str,
@@ -314,7 +315,7 @@ async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
     };
     if denied.len() == PARTS {
         return Err(StoreError::Refused {
-            kind: Refusal::Denied,
+            kind: RefusalKind::Denied,
             message: format!("not permitted to read {}", denied.join(", ")),
         });
     }
@@ -337,14 +338,14 @@ async fn read_status(reader: &Reader) -> Result<Status, StoreError> {
     })
 }
 
-/// Every lock with its queue, and the revision at which they are so.
+/// Reads every lock with its queue, and the revision of that reading.
 async fn read_locks(reader: &Reader) -> Result<(i64, Vec<LockStatus>), StoreError> {
     let mut view = reader.locks.view(reader.root.locks());
-    while *view.freshness() != Freshness::Live {
+    while *view.freshness() != ViewFreshness::Live {
         if view.next().await.is_none() {
             break;
         }
-        if let Freshness::Stale { reason } = view.freshness() {
+        if let ViewFreshness::Stale { reason } = view.freshness() {
             return Err(StoreError::Unknown(reason.clone()));
         }
     }
@@ -355,7 +356,7 @@ async fn read_locks(reader: &Reader) -> Result<(i64, Vec<LockStatus>), StoreErro
             let who = HolderRecord::from_json(&entry.value).ok();
             let ttl = if place == 0 && entry.lease != 0 {
                 match reader.locks.lease_ttl(entry.lease).await {
-                    // A right that is lacking hides the time that is left, and nothing else.
+                    // A missing permission hides the time that is left, and nothing else.
                     Err(error) if is_denied(&error) => None,
                     answer => answer?.map(|(left, _)| left),
                 }
@@ -472,7 +473,7 @@ fn who(entry: &EntryStatus) -> String {
     }
 }
 
-/// How long it is until a moment, by the reader's clock.
+/// Time until a moment, by the reader's clock.
 fn until(next: u64, now: u64) -> String {
     match next.checked_sub(now) {
         Some(left) if left > 0 => format!("in {}", age(left)),
@@ -480,7 +481,7 @@ fn until(next: u64, now: u64) -> String {
     }
 }
 
-/// A span of time in its two largest units.
+/// Prints a time span in its two largest units.
 fn age(millis: u64) -> String {
     let seconds = millis / 1000;
     match seconds {
@@ -496,7 +497,7 @@ fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
     print(&printable::json_pretty(value))
 }
 
-/// Prints, and takes a reader that has gone away for a satisfied one.
+/// Prints the text; a reader that has closed the pipe counts as satisfied.
 pub(crate) fn print(text: &str) -> Result<Exit, Failure> {
     let printed = sink::print(text);
     printed

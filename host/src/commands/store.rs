@@ -1,6 +1,6 @@
 //! `leasehold store serve`: the store by itself, for several hosts on one machine.
 //!
-//! Knows nothing of jobs; whoever speaks etcd's API may use it.
+//! Independent of jobs: any client of etcd's API may use it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,44 +15,45 @@ use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::stray::StraySignals;
 use leasehold_config::{Embedded, Unfit, default_store_dir, parse_loopback, parse_size};
-use leasehold_supervisor::event::{About, What};
-use leasehold_supervisor::event_log::{Out, Timeline};
+use leasehold_supervisor::event::{EventContext, EventKind};
+use leasehold_supervisor::event_log::{EventLog, Out};
 use leasehold_supervisor::shutdown::Signals;
 
-/// Below this not even the records of a few hosts fit.
+/// Smallest quota: below it not even the records of a few hosts fit.
 const SMALLEST_QUOTA: u64 = 1 << 20;
 
-/// What `leasehold store serve` is asked for.
+/// Arguments of `leasehold store serve`.
 #[derive(clap::Args)]
 pub(crate) struct ServeArgs {
-    /// Where the data is kept; one process at a time. [default: where a host with `embedded = true` and
-    /// no `data_dir` keeps it: leasehold/store in `$XDG_STATE_HOME`, else in ~/.local/state]
+    /// Directory of the data; one process at a time. [default: where a host with `embedded = true`
+    /// and no `data_dir` keeps it: leasehold/store in `$XDG_STATE_HOME`, else in ~/.local/state]
     #[arg(long, value_name = "DIR", conflicts_with = "memory")]
     dir: Option<PathBuf>,
     /// A loopback address, or unix:// and a path; may be given several times. Port 0 means a free one.
     /// Besides, a store in a directory always listens on the socket `store.sock` in it.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:2379", value_parser = listen)]
     listen: Vec<Listen>,
-    /// Keep nothing: the data goes with the process.
+    /// Keep the data in memory only: it is lost when the process ends.
     #[arg(long)]
     memory: bool,
-    /// The most data it holds, history included; all of it is in memory too. What would pass it is refused.
+    /// Largest amount of data, history included; all of it is in memory too. Writes beyond it are
+    /// refused.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = quota)]
     quota: u64,
-    /// The history it keeps, in revisions; older ones go by themselves.
+    /// History to keep, in revisions; older revisions are compacted automatically.
     #[arg(long, value_name = "REVISIONS", default_value_t = Options::DEFAULT_KEEP, value_parser = clap::value_parser!(u64).range(100..))]
     history: u64,
-    /// The most history it keeps, in bytes. All of it may go when a write would not fit otherwise.
+    /// Largest history, in bytes. All of it may be compacted when a write would not fit otherwise.
     /// [default: half of the quota]
     #[arg(long, value_name = "SIZE", value_parser = quota)]
     history_size: Option<u64>,
-    /// How events are written to standard output.
+    /// Format of the events on standard output.
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
 }
 
 impl ServeArgs {
-    /// The form of what is logged beside the events.
+    /// Format of the log beside the events.
     pub(crate) const fn log_format(&self) -> LogFormat {
         self.log_format
     }
@@ -78,7 +79,7 @@ fn listen(text: &str) -> Result<Listen, String> {
     })
 }
 
-/// A loopback address, for commands that listen nowhere else.
+/// Parses a loopback address, for commands that listen nowhere else.
 pub(crate) fn loopback(text: &str) -> Result<std::net::SocketAddr, String> {
     match listen(text)? {
         Listen::Tcp(address) => Ok(address),
@@ -110,27 +111,27 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         None => options,
     };
     let store = EmbeddedStore::open_with(&embedded, options, args.listen).await?;
-    let timeline = Timeline::start(
+    let event_log = EventLog::start(
         Arc::new(SystemClock),
         args.log_format.into(),
         "store",
         Out::Stdout,
     )
     .map_err(|error| Failure::internal(&error))?;
-    let strays = report_strays(strays, &timeline);
-    timeline.say(About::default(), store.opened());
+    let strays = report_strays(strays, &event_log);
+    event_log.emit(EventContext::default(), store.opened());
     let name = signals.next().await;
     let reason = name.into();
-    timeline.say(About::default(), What::HostStopping { reason });
+    event_log.emit(EventContext::default(), EventKind::HostStopping { reason });
     let exit = tokio::select! {
         () = store.close() => Exit::Ok,
         _ = signals.next() => Exit::Aborted,
     };
     if exit == Exit::Ok {
-        timeline.say(About::default(), What::StoreClosed);
+        event_log.emit(EventContext::default(), EventKind::StoreClosed);
     }
     drop(strays);
-    timeline.finish();
+    event_log.finish();
     Ok(exit)
 }
 

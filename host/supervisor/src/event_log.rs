@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use leasehold_lock::{BootTime, Clock};
 
-use crate::event::{About, Event, What};
+use crate::event::{Event, EventContext, EventKind};
 use crate::last_words::LAST_WORDS;
 
 /// Number of lines that may wait for a slow reader.
@@ -67,7 +67,7 @@ pub enum Out {
 
 /// Handle for logging the events of one host. Cheap to clone; handles of several hosts may share the writer.
 #[derive(Clone)]
-pub struct Timeline {
+pub struct EventLog {
     host: Arc<str>,
     muted: Arc<AtomicBool>,
     shared: Arc<Shared>,
@@ -80,7 +80,7 @@ struct Shared {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Timeline {
+impl EventLog {
     /// Starts the writing thread.
     pub fn start(clock: Arc<dyn Clock>, form: Form, host: &str, out: Out) -> io::Result<Self> {
         let (events, queue) = sync_channel(DEPTH);
@@ -111,18 +111,18 @@ impl Timeline {
     }
 
     /// Discards all later events of this host, as if it had died. Affects only its own clones, never handles made
-    /// with [`Timeline::of`].
+    /// with [`EventLog::of`].
     pub fn mute(&self) {
         self.muted.store(true, Ordering::Relaxed);
     }
 
     /// Logs an event that happened now.
-    pub fn say(&self, about: About, what: What) {
-        self.say_at(self.shared.clock.now(), about, what);
+    pub fn emit(&self, context: EventContext, kind: EventKind) {
+        self.emit_at(self.shared.clock.now(), context, kind);
     }
 
     /// Logs an event that happened at an earlier moment.
-    pub fn say_at(&self, at: BootTime, about: About, what: What) {
+    pub fn emit_at(&self, at: BootTime, context: EventContext, kind: EventKind) {
         if self.muted.load(Ordering::Relaxed) {
             return;
         }
@@ -132,14 +132,14 @@ impl Timeline {
             host: self.host.clone(),
             at,
             wall: wall.checked_sub(age).unwrap_or(wall),
-            about,
-            what,
+            context,
+            kind,
         };
         let missed = self.shared.dropped.swap(0, Ordering::Relaxed);
         if missed > 0 {
             let gap = Event {
-                about: About::default(),
-                what: What::LinesDropped { count: missed },
+                context: EventContext::default(),
+                kind: EventKind::LinesDropped { count: missed },
                 ..event.clone()
             };
             if !self.push(gap) {

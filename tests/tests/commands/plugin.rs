@@ -46,12 +46,12 @@ fn inspect_lists_imports_against_grants() -> Result<()> {
         &[
             "form job component",
             "contract leasehold:job@1.",
-            "compiled was not there: compiled in",
+            "compiled was not in the cache: compiled in",
             "always there",
         ],
     )?;
     let again = inspect(&["--compile"])?;
-    expect_output(&again, 0, &["compiled was there: loaded in"])?;
+    expect_output(&again, 0, &["compiled was in the cache: loaded in"])?;
     let states = imports(&inspect(&["--format", "json"])?)?;
     ensure!(
         states["leasehold:job/lock"]["state"] == "always",
@@ -96,7 +96,7 @@ fn inspect_shows_the_manifest_and_its_effect_in_a_folder() -> Result<()> {
         0,
         &[
             "form preview-1 command",
-            "contract none: it speaks WASI alone",
+            "contract none: it uses WASI alone",
             "wasi_snapshot_preview1 always there",
             "manifest name = \"greeter\"",
             "job `dropped.greeter`",
@@ -141,7 +141,7 @@ fn a_plugin_runs_without_etcd_and_its_output_can_be_piped() -> Result<()> {
         &output,
         0,
         &[
-            "under a lock `ledger` that is not one",
+            "under a simulated lock `ledger`",
             "-- done",
             "calls of the host were let through",
         ],
@@ -187,7 +187,7 @@ fn a_lost_lock_stops_a_guest_that_does_not_stop() -> Result<()> {
         &[
             "lost after 0.500 s",
             "-- stopped: the lock was lost",
-            "the guest was gone at",
+            "the guest had stopped at",
             "later",
         ],
     )

@@ -105,7 +105,10 @@ fn only_the_chosen_waiter_is_removed(version: Version) -> Result<()> {
     })?;
     drop(stranger);
     // A lease is ended with everything it carries: here, the holder's place.
-    let lost = etcd.queue(ENTRIES)?.pop().context("the lock has no holder")?;
+    let lost = etcd
+        .queue(ENTRIES)?
+        .pop()
+        .context("the lock has no holder")?;
     terminal.keys(&["1"])?;
     terminal.shows(&["Locks (1)"])?;
     answer(&terminal, "X", "revoke-lease report@host-a?", LOCK)?;

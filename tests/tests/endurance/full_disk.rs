@@ -184,7 +184,11 @@ async fn live_without_a_disk(server: &Server, written: &mut Written) -> Result<(
         .refusals
         .iter()
         .find(|text| text.starts_with("Unavailable"));
-    ensure!(first.is_some(), "no write was first: {:?}", written.refusals);
+    ensure!(
+        first.is_some(),
+        "no write was first: {:?}",
+        written.refusals
+    );
     let mut client = connect(server).await?;
     for _ in 0..3 {
         everything_is_there(&mut client, written).await?;

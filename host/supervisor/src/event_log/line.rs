@@ -8,7 +8,7 @@ use leasehold_records::printable;
 use serde::Serialize;
 
 use super::Form;
-use crate::event::{About, Event, What};
+use crate::event::{Event, EventContext, EventKind};
 
 /// Colours of hosts in a story: blue, green, magenta, cyan and yellow, which differ well on both dark and light
 /// backgrounds.
@@ -29,9 +29,9 @@ struct JsonLine<'a> {
     boot_ns: u64,
     host: &'a str,
     #[serde(flatten)]
-    about: &'a About,
+    context: &'a EventContext,
     #[serde(flatten)]
-    what: &'a What,
+    kind: &'a EventKind,
 }
 
 fn json(event: &Event) -> String {
@@ -39,8 +39,8 @@ fn json(event: &Event) -> String {
         time: humantime::format_rfc3339_millis(event.wall).to_string(),
         boot_ns: event.at.as_nanos(),
         host: &event.host,
-        about: &event.about,
-        what: &event.what,
+        context: &event.context,
+        kind: &event.kind,
     };
     printable::json_line(&line)
 }
@@ -48,17 +48,20 @@ fn json(event: &Event) -> String {
 fn text(event: &Event) -> String {
     let host = &event.host;
     let time = humantime::format_rfc3339_millis(event.wall);
-    let job = event.about.job.as_deref().unwrap_or("-");
+    let job = event.context.job.as_deref().unwrap_or("-");
     let head = printable::whole(&format!("{time} {host:<10} {job:<14}"));
-    let mut line = format!("{head} {}", sentence(&event.what));
-    if let Some(token) = event.about.token
-        && !matches!(event.what, What::Guest { .. } | What::Progress { .. })
+    let mut line = format!("{head} {}", sentence(&event.kind));
+    if let Some(token) = event.context.token
+        && !matches!(
+            event.kind,
+            EventKind::Guest { .. } | EventKind::Progress { .. }
+        )
     {
         let _ = write!(line, "  (token {token})");
     }
     let mut line = printable::whole(&line);
     line.push('\n');
-    for further in more(&event.what) {
+    for further in more(&event.kind) {
         let _ = writeln!(line, "{}", format!("{head}  | {further}").trim_end());
     }
     line
@@ -67,8 +70,8 @@ fn text(event: &Event) -> String {
 fn story(event: &Event, began: BootTime, colours: bool) -> String {
     // The line before shows this already.
     if matches!(
-        event.what,
-        What::RunStarted { .. } | What::Progress { .. } | What::Blocked { .. }
+        event.kind,
+        EventKind::RunStarted { .. } | EventKind::Progress { .. } | EventKind::Blocked { .. }
     ) {
         return String::new();
     }
@@ -81,24 +84,24 @@ fn story(event: &Event, began: BootTime, colours: bool) -> String {
         }
     };
     let seconds = event.at.since(began).as_secs_f64();
-    let what = match &event.what {
-        What::Note { text } => {
+    let kind = match &event.kind {
+        EventKind::Note { text } => {
             return format!("{seconds:8.3} {}\n", paint(1, format!(">>> {text}")));
         }
         // A narrow terminal has no room for the holder, and the line above shows it.
-        What::Waiting { place, .. } => format!("WAITING    {place} ahead"),
+        EventKind::Waiting { place, .. } => format!("WAITING    {place} ahead"),
         // The fields repeat the other columns.
-        What::Guest {
+        EventKind::Guest {
             stream,
             level,
             text,
             ..
         } => printable::whole(&format!("{}| {text}", level.unwrap_or(stream))),
-        What::Acquired { .. } => {
-            let token = event.about.token.unwrap_or_default();
-            paint(1, format!("{}  (token {token})", sentence(&event.what)))
+        EventKind::Acquired { .. } => {
+            let token = event.context.token.unwrap_or_default();
+            paint(1, format!("{}  (token {token})", sentence(&event.kind)))
         }
-        what => printable::whole(&sentence(what)),
+        kind => printable::whole(&sentence(kind)),
     };
     let number = event
         .host
@@ -108,37 +111,37 @@ fn story(event: &Event, began: BootTime, colours: bool) -> String {
         COLOURS[number % COLOURS.len()],
         format!("{:<7}", event.host),
     );
-    let job = printable::whole(event.about.job.as_deref().unwrap_or("-"));
+    let job = printable::whole(event.context.job.as_deref().unwrap_or("-"));
     let head = format!("{seconds:8.3} {host} {job:<10}");
-    let mut line = format!("{head} {what}\n");
-    for further in more(&event.what) {
+    let mut line = format!("{head} {kind}\n");
+    for further in more(&event.kind) {
         let _ = writeln!(line, "{}", format!("{head}  | {further}").trim_end());
     }
     line
 }
 
-fn sentence(what: &What) -> String {
-    match what {
-        What::HostStarted { pid, version, jobs } => {
+fn sentence(kind: &EventKind) -> String {
+    match kind {
+        EventKind::HostStarted { pid, version, jobs } => {
             format!("HOST       leasehold {version} started, pid {pid}, {jobs} job(s)")
         }
-        What::StoreConnected { .. }
-        | What::StoreOpened { .. }
-        | What::StoreClosed
-        | What::StoreTrouble { .. }
-        | What::StoreLost { .. }
-        | What::StoreBack { .. } => store(what),
-        What::IdBusy { .. }
-        | What::IdTaken { .. }
-        | What::IdLost { .. }
-        | What::IdRegained { .. } => host_id(what),
-        What::Waiting { place, holder } => match holder {
+        EventKind::StoreConnected { .. }
+        | EventKind::StoreOpened { .. }
+        | EventKind::StoreClosed
+        | EventKind::StoreTrouble { .. }
+        | EventKind::StoreLost { .. }
+        | EventKind::StoreBack { .. } => store(kind),
+        EventKind::IdBusy { .. }
+        | EventKind::IdTaken { .. }
+        | EventKind::IdLost { .. }
+        | EventKind::IdRegained { .. } => host_id(kind),
+        EventKind::Waiting { place, holder } => match holder {
             Some(holder) => format!("WAITING    {place} ahead, held by {holder}"),
             None => format!("WAITING    {place} ahead"),
         },
-        What::Blocked { by, .. } => format!("BLOCKED    by {by}, who holds the lock"),
-        What::Acquired { wait_ms } => format!("ACQUIRED   after {wait_ms} ms"),
-        What::RunStarted {
+        EventKind::Blocked { by, .. } => format!("BLOCKED    by {by}, who holds the lock"),
+        EventKind::Acquired { wait_ms } => format!("ACQUIRED   after {wait_ms} ms"),
+        EventKind::RunStarted {
             attempt,
             trigger,
             tick,
@@ -150,7 +153,7 @@ fn sentence(what: &What) -> String {
             }
             line
         }
-        What::Guest {
+        EventKind::Guest {
             stream,
             level,
             text,
@@ -162,7 +165,7 @@ fn sentence(what: &What) -> String {
             }
             line
         }
-        What::Progress {
+        EventKind::Progress {
             done,
             total,
             message,
@@ -170,8 +173,8 @@ fn sentence(what: &What) -> String {
             Some(total) => format!("progress   {done}/{total} {message}"),
             None => format!("progress   {done} {message}"),
         },
-        What::LockLost { reason } => format!("LOST       {reason}"),
-        What::RunEnded {
+        EventKind::LockLost { reason } => format!("LOST       {reason}"),
+        EventKind::RunEnded {
             outcome,
             detail,
             refused,
@@ -186,42 +189,42 @@ fn sentence(what: &What) -> String {
             }
             line
         }
-        What::Released { confirmed: true } => "RELEASED".into(),
-        What::Released { confirmed: false } => {
+        EventKind::Released { confirmed: true } => "RELEASED".into(),
+        EventKind::Released { confirmed: false } => {
             "RELEASED   not confirmed by the store yet; the entry is deleted with its lease at the latest"
                 .into()
         }
-        What::Skipped { .. }
-        | What::TickUnmarked { .. }
-        | What::TickDisbelieved { .. }
-        | What::StandingBack { .. }
-        | What::Quarantined { .. }
-        | What::Backoff { .. } => no_run(what),
-        What::JobFailed { error } => format!("FAILED     {error}"),
-        What::JobFinished => "FINISHED".into(),
-        What::JobAdded { .. }
-        | What::JobChanged { .. }
-        | What::JobRemoved
-        | What::PluginRefused { .. }
-        | What::ConfigRefused { .. }
-        | What::ConfigGone { .. }
-        | What::ConfigReloaded { .. } => change(what),
-        What::SignalIgnored { signal } => format!(
+        EventKind::Skipped { .. }
+        | EventKind::TickUnmarked { .. }
+        | EventKind::TickDisbelieved { .. }
+        | EventKind::StandingBack { .. }
+        | EventKind::Quarantined { .. }
+        | EventKind::Backoff { .. } => no_run(kind),
+        EventKind::JobFailed { error } => format!("FAILED     {error}"),
+        EventKind::JobFinished => "FINISHED".into(),
+        EventKind::JobAdded { .. }
+        | EventKind::JobChanged { .. }
+        | EventKind::JobRemoved
+        | EventKind::PluginRefused { .. }
+        | EventKind::ConfigRefused { .. }
+        | EventKind::ConfigGone { .. }
+        | EventKind::ConfigReloaded { .. } => change(kind),
+        EventKind::SignalIgnored { signal } => format!(
             "SIGNAL     {signal} is ignored, now and later; SIGTERM stops the host, SIGHUP reloads"
         ),
-        What::HostStopping { reason } => format!("STOPPING   {reason}"),
-        What::HostStopped => "STOPPED".into(),
-        What::Note { text } => format!("NOTE       {text}"),
-        What::LinesDropped { count } => {
+        EventKind::HostStopping { reason } => format!("STOPPING   {reason}"),
+        EventKind::HostStopped => "STOPPED".into(),
+        EventKind::Note { text } => format!("NOTE       {text}"),
+        EventKind::LinesDropped { count } => {
             format!("LOG        {count} line(s) dropped because this log was not read")
         }
     }
 }
 
 /// Formats events about the connection to the store.
-fn store(what: &What) -> String {
-    match what {
-        What::StoreConnected {
+fn store(kind: &EventKind) -> String {
+    match kind {
+        EventKind::StoreConnected {
             endpoint,
             cluster_id,
             certificate_until,
@@ -232,49 +235,49 @@ fn store(what: &What) -> String {
             }
             line
         }
-        What::StoreOpened { data, endpoints } => {
+        EventKind::StoreOpened { data, endpoints } => {
             let mut line = format!("STORE      {data}; endpoints = {endpoints:?}");
             if let Some(address) = endpoints.iter().find(|at| at.starts_with("http")) {
                 let _ = write!(line, "; etcdctl --endpoints {address}");
             }
             line
         }
-        What::StoreClosed => "STORE      closed".into(),
-        What::StoreTrouble { error } => format!("STORE      trouble: {error}"),
-        What::StoreLost { silent_ms } => format!(
+        EventKind::StoreClosed => "STORE      closed".into(),
+        EventKind::StoreTrouble { error } => format!("STORE      trouble: {error}"),
+        EventKind::StoreLost { silent_ms } => format!(
             "STORE      lost: no answer for {silent_ms} ms; runs go on until their locks' deadlines"
         ),
-        What::StoreBack { away_ms } => format!("STORE      back after {away_ms} ms"),
+        EventKind::StoreBack { away_ms } => format!("STORE      back after {away_ms} ms"),
         _ => String::new(),
     }
 }
 
 /// Formats events about the host's id.
-fn host_id(what: &What) -> String {
-    match what {
-        What::IdBusy { id, holder } => {
+fn host_id(kind: &EventKind) -> String {
+    match kind {
+        EventKind::IdBusy { id, holder } => {
             format!("HOST       waiting to see whether {holder}, which has the id {id}, is alive")
         }
-        What::IdTaken { id, name, holder } => {
+        EventKind::IdTaken { id, name, holder } => {
             format!("HOST       the id {id} belongs to {holder}; this process is {name}")
         }
-        What::IdLost { id, holder } => format!(
+        EventKind::IdLost { id, holder } => format!(
             "HOST       the id {id} was taken by {holder} while this host could not renew it; the records of \
              both overwrite each other: stop one of them"
         ),
-        What::IdRegained { id } => format!("HOST       has the id {id} again"),
+        EventKind::IdRegained { id } => format!("HOST       has the id {id} again"),
         _ => String::new(),
     }
 }
 
 /// Formats events about a run that did not start, or that may start a second time.
-fn no_run(what: &What) -> String {
-    match what {
-        What::Skipped { reason } => format!("SKIPPED    {reason}"),
-        What::TickUnmarked { tick, error } => {
+fn no_run(kind: &EventKind) -> String {
+    match kind {
+        EventKind::Skipped { reason } => format!("SKIPPED    {reason}"),
+        EventKind::TickUnmarked { tick, error } => {
             format!("UNMARKED   the tick of {tick} may be run again: {error}")
         }
-        What::TickDisbelieved {
+        EventKind::TickDisbelieved {
             tick,
             by,
             its_clock,
@@ -283,10 +286,10 @@ fn no_run(what: &What) -> String {
             "CLOCK      {by} claimed the tick of {tick} when its clock showed {its_clock}, and ours shows {our_clock}: \
              it is not believed and written over; set the clock of {by}, and keep it right with chrony or ntpd"
         ),
-        What::StandingBack { reason } => {
+        EventKind::StandingBack { reason } => {
             format!("STANDBACK  other hosts may run it meanwhile: {reason}")
         }
-        What::Quarantined {
+        EventKind::Quarantined {
             sha256,
             until,
             file,
@@ -295,7 +298,7 @@ fn no_run(what: &What) -> String {
              {until}, unless its file is replaced or {file} removed",
             short(sha256)
         ),
-        What::Backoff { delay_ms, reason } => {
+        EventKind::Backoff { delay_ms, reason } => {
             format!("BACKOFF    again in {delay_ms} ms: {reason}")
         }
         _ => String::new(),
@@ -303,12 +306,12 @@ fn no_run(what: &What) -> String {
 }
 
 /// Formats changes of the jobs of a running host.
-fn change(what: &What) -> String {
-    match what {
-        What::JobAdded { plugin, sha256 } => {
+fn change(kind: &EventKind) -> String {
+    match kind {
+        EventKind::JobAdded { plugin, sha256 } => {
             format!("ADDED      {plugin}, sha256 {}", short(sha256))
         }
-        What::JobChanged {
+        EventKind::JobChanged {
             plugin,
             sha256,
             from,
@@ -320,8 +323,8 @@ fn change(what: &What) -> String {
             }
             line
         }
-        What::JobRemoved => "REMOVED".into(),
-        What::PluginRefused { file, error, kept } => {
+        EventKind::JobRemoved => "REMOVED".into(),
+        EventKind::PluginRefused { file, error, kept } => {
             let goes_on = if *kept {
                 "; the version before goes on"
             } else {
@@ -333,13 +336,13 @@ fn change(what: &What) -> String {
                 format!("REFUSED    {file}: {}{goes_on}", error.trim_end())
             }
         }
-        What::ConfigRefused { .. } => {
+        EventKind::ConfigRefused { .. } => {
             "REFUSED    the configuration; everything goes on as before:".into()
         }
-        What::ConfigGone { file } => {
+        EventKind::ConfigGone { file } => {
             format!("CONFIG     {file} is missing; everything goes on as before, until a restart")
         }
-        What::ConfigReloaded {
+        EventKind::ConfigReloaded {
             added,
             changed,
             removed,
@@ -368,10 +371,10 @@ fn is_report(error: &str) -> bool {
 }
 
 /// Returns further lines of an event: a report that is read line by line.
-fn more(what: &What) -> impl Iterator<Item = String> {
-    let report = match what {
-        What::ConfigRefused { error } => error.as_str(),
-        What::PluginRefused { error, .. } if is_report(error) => error,
+fn more(kind: &EventKind) -> impl Iterator<Item = String> {
+    let report = match kind {
+        EventKind::ConfigRefused { error } => error.as_str(),
+        EventKind::PluginRefused { error, .. } if is_report(error) => error,
         _ => "",
     };
     report.lines().map(printable::line)
@@ -383,22 +386,22 @@ mod tests {
 
     use super::*;
 
-    fn event(host: &str, token: Option<u64>, what: What) -> Event {
+    fn event(host: &str, token: Option<u64>, kind: EventKind) -> Event {
         Event {
             host: host.into(),
             at: BootTime::from_nanos(5_250_000_000),
             wall: SystemTime::UNIX_EPOCH + Duration::from_millis(1_500),
-            about: About {
+            context: EventContext {
                 job: Some("ledger".into()),
                 token,
-                ..About::default()
+                ..EventContext::default()
             },
-            what,
+            kind,
         }
     }
 
-    fn guest() -> What {
-        What::Guest {
+    fn guest() -> EventKind {
+        EventKind::Guest {
             stream: "log",
             level: Some("info"),
             text: "moved 5".into(),
@@ -413,7 +416,7 @@ mod tests {
             text,
             @"1970-01-01T00:00:01.500Z dev-1      ledger         info| moved 5 token=7"
         );
-        let blocked = What::Blocked {
+        let blocked = EventKind::Blocked {
             by: "ledger@dev-2".into(),
             holder: "/leasehold/locks/ledger/7".into(),
         };
@@ -437,13 +440,13 @@ mod tests {
 
     #[test]
     fn no_text_forges_a_line_or_reaches_the_terminal_raw() {
-        let host = |name: &str| event(name, None, What::HostStopped);
+        let host = |name: &str| event(name, None, EventKind::HostStopped);
         let events = [
             host(HOSTILE),
             event(
                 "dev-1",
                 None,
-                What::PluginRefused {
+                EventKind::PluginRefused {
                     file: HOSTILE.into(),
                     error: HOSTILE.into(),
                     kept: false,
@@ -452,14 +455,14 @@ mod tests {
             event(
                 "dev-1",
                 None,
-                What::StoreTrouble {
+                EventKind::StoreTrouble {
                     error: HOSTILE.into(),
                 },
             ),
             event(
                 "dev-1",
                 None,
-                What::Waiting {
+                EventKind::Waiting {
                     place: 1,
                     holder: Some(HOSTILE.into()),
                 },
@@ -467,7 +470,7 @@ mod tests {
             event(
                 "dev-1",
                 None,
-                What::Note {
+                EventKind::Note {
                     text: HOSTILE.into(),
                 },
             ),
@@ -494,7 +497,7 @@ mod tests {
     #[test]
     fn refused_configuration_is_a_report_with_a_log_line_for_each_line() {
         let error = "error: unknown key `x\u{1b}`\n --> one.toml:1:1\n\n1 error in one.toml";
-        let refused = What::ConfigRefused {
+        let refused = EventKind::ConfigRefused {
             error: error.into(),
         };
         let text = of(&event("dev-1", None, refused.clone()), Form::Text);
@@ -521,7 +524,7 @@ mod tests {
 
     #[test]
     fn a_wrong_clock_and_a_lack_are_told_with_host_cause_and_remedy() {
-        let disbelieved = What::TickDisbelieved {
+        let disbelieved = EventKind::TickDisbelieved {
             tick: "2031-01-08T00:00:00Z".into(),
             by: "web3".into(),
             its_clock: "2031-01-08T00:00:01Z".into(),
@@ -531,7 +534,7 @@ mod tests {
             sentence(&disbelieved),
             @"CLOCK      web3 claimed the tick of 2031-01-08T00:00:00Z when its clock showed 2031-01-08T00:00:01Z, and ours shows 2026-11-30T00:00:02Z: it is not believed and written over; set the clock of web3, and keep it right with chrony or ntpd"
         );
-        let lacking = What::StandingBack {
+        let lacking = EventKind::StandingBack {
             reason: "no free slot on this host (max_runs = 32)".into(),
         };
         insta::assert_snapshot!(
@@ -547,12 +550,12 @@ mod tests {
             colours,
         };
         let events = [
-            event("dev-1", Some(7), What::Acquired { wait_ms: 12 }),
+            event("dev-1", Some(7), EventKind::Acquired { wait_ms: 12 }),
             event("dev-1", Some(7), guest()),
             event(
                 "dev-2",
                 None,
-                What::Waiting {
+                EventKind::Waiting {
                     place: 1,
                     holder: Some("ledger@dev-1".into()),
                 },
@@ -560,7 +563,7 @@ mod tests {
             event(
                 "dev-2",
                 None,
-                What::RunStarted {
+                EventKind::RunStarted {
                     attempt: 1,
                     trigger: "restart",
                     tick: None,
@@ -570,7 +573,7 @@ mod tests {
             event(
                 "dev",
                 None,
-                What::Note {
+                EventKind::Note {
                     text: "dev-1 is cut off".into(),
                 },
             ),

@@ -139,7 +139,10 @@ impl History {
             }
         }
         for id in &there {
-            ensure!(said.leases.contains_key(id), "no client requested lease {id}");
+            ensure!(
+                said.leases.contains_key(id),
+                "no client requested lease {id}"
+            );
             let reply = client.lease_time_to_live(*id, None).await?;
             // It counts whole seconds, and began to count at some time after the start.
             let passed = i64::try_from(restarted.elapsed().as_secs())? + 1;
