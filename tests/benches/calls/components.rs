@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use leasehold_tests::wat_plugins::typed_job;
 
-/// A memory with an allocator that starts again at 4 MiB when it is told to.
+/// A memory with an allocator that starts again at 4 MiB on request.
 const LIBC: &str = r#"(core module $libc
         (memory (export "memory") 200)
         (global $top (mut i32) (i32.const 4194304))
@@ -271,7 +271,7 @@ fn http(authority: &str, method: u32, then: &str) -> Result<Vec<u8>> {
     typed_job(&text, "$libc").context("assembling a client of HTTP")
 }
 
-/// Writes as much as there is room for, again and again.
+/// Writes as much as there is room for, repeatedly.
 pub(crate) fn upload(authority: &str) -> Result<Vec<u8>> {
     http(
         authority,
@@ -291,7 +291,7 @@ pub(crate) fn upload(authority: &str) -> Result<Vec<u8>> {
     )
 }
 
-/// Reads as much as one call may move, again and again.
+/// Reads as much as one call may move, repeatedly.
 pub(crate) fn download(authority: &str) -> Result<Vec<u8>> {
     http(
         authority,
@@ -324,7 +324,7 @@ pub(crate) fn text(mib: usize, from: &str, to: &str, byte: u8) -> Result<Vec<u8>
         _ => (bytes / 2, bytes),
     };
     let (ours, theirs) = (bytes / 65_536 + 1, most / 65_536 + 1);
-    // What is no Latin-1 comes last, so that all before it is converted twice.
+    // A character outside Latin-1 comes last, so that all before it is converted twice.
     let last = if (from, to) == ("utf8", "latin1+utf16") {
         format!("(i32.store16 (i32.const {}) (i32.const 0x80c4))", bytes - 2)
     } else {
