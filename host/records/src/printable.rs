@@ -1,8 +1,8 @@
-//! The one place where text from elsewhere becomes text that may be printed.
+//! Foreign text made safe to print.
 //!
-//! Control characters move cursors, retitle terminals and reorder or hide what a person reads. They are
-//! replaced here, once, so that nobody downstream needs to think of it. This file must never let a
-//! caller choose to skip it, and never touch a letter of any script.
+//! Control characters move cursors, retitle terminals and reorder or hide text. They are replaced here, once, so
+//! that no later code has to. This file must never let a caller choose to skip it, and never touch a letter of any
+//! script.
 
 use std::fmt::Write as _;
 
@@ -11,11 +11,11 @@ use serde::Serialize;
 /// The longest single text that is kept, in bytes.
 pub const LONGEST_TEXT: usize = 8 * 1024;
 
-/// The mark at the end of a text that was cut.
+/// The mark at the end of a shortened text.
 pub const CUT: &str = " […]";
 
-/// Makes one printable line of any text: control and direction marks and hidden characters become `�`,
-/// line ends inside become `⏎`, and what would be over [`LONGEST_TEXT`] is cut with a mark. A second pass changes nothing.
+/// Makes one printable line of any text: control and direction marks and hidden characters become `�`, line ends
+/// inside become `⏎`, and text beyond [`LONGEST_TEXT`] is cut with a mark. A second pass changes nothing.
 pub fn line(text: &str) -> String {
     // A text that was cut before keeps its mark, and gets no second one.
     let (text, was_cut) = match text.strip_suffix(CUT) {
@@ -29,7 +29,7 @@ pub fn line(text: &str) -> String {
     out
 }
 
-/// As [`line()`], without a bound: for what the caller has bounded.
+/// The same as [`line()`], without a bound: for text that the caller has bounded.
 pub fn whole(text: &str) -> String {
     bounded(text, usize::MAX).0
 }
@@ -53,16 +53,17 @@ fn bounded(text: &str, most: usize) -> (String, bool) {
     (out, false)
 }
 
-/// Makes a message of several lines printable, each line by itself. Line ends stay, so parts of it that come from
-/// elsewhere must have passed [`line()`] before they became a part.
+/// Makes a message of several lines printable, each line by itself. Line ends stay, so foreign parts must have
+/// passed [`line()`] before they became a part.
 pub fn lines(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(whole).collect();
     lines.join("\n")
 }
 
-/// Makes JSON text printable without a change of its meaning: what [`line()`] would replace is escaped. Line ends stay.
+/// Makes JSON text printable without a change of its meaning: characters that [`line()`] would replace are escaped.
+/// Line ends stay.
 pub fn json(text: String) -> String {
-    // Beyond white space, such characters stand only inside strings.
+    // Beyond white space, such characters occur only inside strings.
     let hidden = |c| c != '\n' && is_unprintable(c);
     if !text.contains(hidden) {
         return text;
@@ -82,25 +83,26 @@ pub fn json(text: String) -> String {
     out
 }
 
-/// As [`line()`], for bytes that should be UTF-8.
+/// The same as [`line()`], for bytes that should be UTF-8.
 pub fn bytes(raw: &[u8]) -> String {
     line(&String::from_utf8_lossy(raw))
 }
 
-/// The longest head of `text` within [`LONGEST_TEXT`] that ends between characters, and true if more followed.
+/// Returns the longest head of `text` within [`LONGEST_TEXT`] that ends between characters, and true if more
+/// followed.
 pub fn head(text: &str) -> (&str, bool) {
     let kept = &text[..text.floor_char_boundary(LONGEST_TEXT)];
     (kept, kept.len() < text.len())
 }
 
-/// True for a character that [`line()`] replaces: a control character other than a tab, a direction mark, or one that
-/// hides in a text.
+/// Returns true for a character that [`line()`] replaces: a control character other than a tab, a direction mark, or
+/// a hidden character.
 pub fn is_unprintable(c: char) -> bool {
     // C0, DEL and C1 are control characters, ESC among them.
     c != '\t' && (c.is_control() || reorders(c) || hides(c))
 }
 
-/// Direction marks, overrides and isolates, and the separators that end a line unseen.
+/// Direction marks, overrides and isolates, and the invisible separators that end a line.
 const fn reorders(c: char) -> bool {
     matches!(
         c,
@@ -108,9 +110,9 @@ const fn reorders(c: char) -> bool {
     )
 }
 
-/// What takes no room and joins nothing, for two names that look the same must be the same; and annotations
-/// and tags, which carry whole texts unseen. The joiners U+200C and U+200D stay, because Persian, Indic
-/// scripts and emoji need them.
+/// Characters that take no room and join nothing, for two names that look the same must be the same; and annotations
+/// and tags, which carry invisible texts. The joiners U+200C and U+200D stay, because Persian, Indic scripts and
+/// emoji need them.
 const fn hides(c: char) -> bool {
     matches!(
         c,

@@ -1,7 +1,7 @@
-//! The authority a run acts under: what it may know and use of its lock.
+//! The authority of a run: the facts of its lock, and its fenced storage.
 //!
-//! Made by the host from a grant, and from nothing else outside tests. This file must never hand
-//! out a way to lengthen the tenure.
+//! A job's run gets one that is made from a grant. `plugin run` makes one for a simulated lock. An
+//! authority offers no way to extend the tenure.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use leasehold_lock::Tenure;
 
 use super::kv::GuestKv;
 
-/// What one run knows and may use of the lock under which it runs.
+/// Facts of the lock under which one run acts, and access to its fenced storage.
 #[derive(Clone)]
 pub struct Authority {
     /// Name of the lock as configured.
     pub lock: String,
-    /// The etcd key of our entry in the lock's queue.
+    /// The etcd key of this host's entry in the lock's queue.
     pub lock_key: String,
     /// Fencing token: create revision of `lock_key`.
     pub token: u64,
     /// Identity of the holder: the lease id in hex.
     pub holder: String,
-    /// Until when, and whether still, the run may act.
+    /// Period in which the run may act: its deadline, and its end if it ended early.
     pub tenure: Tenure,
-    /// Fenced storage. Always there, since `lock.check` asks it; `fenced-kv` needs a grant besides.
+    /// Fenced storage. It is always present, because `lock.check` uses it. `fenced-kv` also needs a grant.
     pub kv: Arc<dyn GuestKv>,
 }
 

@@ -1,8 +1,9 @@
-//! `leasehold run`: from a configuration file to a host on its store, and to an orderly end of both.
+//! `leasehold run`: starts a host on its store from a configuration file, and ends both in order.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::Args;
 use leasehold_lock::{Clock, SystemClock};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -17,54 +18,66 @@ use leasehold_config::fingerprint::ConfigStamp;
 use leasehold_config::{Config, Place};
 use leasehold_supervisor::connect;
 use leasehold_supervisor::end::{HostEnd, HostError};
-use leasehold_supervisor::event::{About, What};
-use leasehold_supervisor::event_log::{Out, Timeline};
+use leasehold_supervisor::event::{EventContext, EventKind};
+use leasehold_supervisor::event_log::{EventLog, Out};
 use leasehold_supervisor::host::{Host, cut_short};
 use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::reload::Reload;
-use leasehold_supervisor::shutdown::{Ending, Signals, ending};
+use leasehold_supervisor::shutdown::{Shutdown, Signals, shutdown_channel};
+
+/// Arguments of `leasehold run`.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// The configuration: a file, or a folder whose .toml files are read as one.
+    #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
+    config: PathBuf,
+    /// Format of the events on standard output.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
 
 /// Runs the jobs of a file until they have ended or a signal ends them.
-pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure> {
-    let (asker, ending) = ending();
+pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
+    let (path, format) = (args.config.as_path(), args.log_format);
+    let (shutdown_handle, shutdown) = shutdown_channel();
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
-    let listener = signals.drive(asker);
+    let listener = signals.drive(shutdown_handle);
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let stamp = ConfigStamp::of(path);
     let prepared = prepare(Config::load(path)?, stamp).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let id = prepared.config.host().id();
-    let timeline = Timeline::start(clock.clone(), format.into(), id, Out::Stdout)
+    let event_log = EventLog::start(clock.clone(), format.into(), id, Out::Stdout)
         .map_err(|error| Failure::internal(&error))?;
-    let strays = report_strays(strays, &timeline);
+    let strays = report_strays(strays, &event_log);
     let store = prepared.config.store().clone();
     let again = path.to_owned();
     let reload = Reload {
         read: Arc::new(move || Config::load(&again)),
-        bell: Arc::new(Notify::new()),
+        trigger: Arc::new(Notify::new()),
     };
-    let hangups = on_hangup(reload.bell.clone()).map_err(|error| Failure::internal(&error))?;
+    let hangups = on_hangup(reload.trigger.clone()).map_err(|error| Failure::internal(&error))?;
     let host = |options| Host {
         prepared,
         options,
         clock,
-        timeline: timeline.clone(),
+        event_log: event_log.clone(),
         reload,
     };
     let exit = match store.place() {
         Place::Remote(_) => match connect::options(&store) {
-            Ok(options) => ended(host(options).run(ending).await),
+            Ok(options) => ended(host(options).run(shutdown).await),
             Err(error) => Err(error.into()),
         },
         Place::Embedded(embedded) => match EmbeddedStore::open(embedded).await {
             Ok(opened) => {
                 let options = connect::inside(&store, opened.connector());
-                on_embedded(host(options), opened, ending, &timeline).await
+                on_embedded(host(options), opened, shutdown, &event_log).await
             }
             Err(failure) => Err(failure),
         },
     };
-    timeline.finish();
+    event_log.finish();
     drop(listener);
     drop(strays);
     drop(hangups);
@@ -77,34 +90,36 @@ fn ended(end: Result<HostEnd, HostError>) -> Result<Exit, Failure> {
 }
 
 /// Logs stray signals, each kind once.
-pub(crate) fn report_strays(strays: StraySignals, timeline: &Timeline) -> AbortOnDropHandle<()> {
-    let timeline = timeline.clone();
-    strays.drive(move |signal| timeline.say(About::default(), What::SignalIgnored { signal }))
+pub(crate) fn report_strays(strays: StraySignals, event_log: &EventLog) -> AbortOnDropHandle<()> {
+    let event_log = event_log.clone();
+    strays.drive(move |signal| {
+        event_log.emit(EventContext::default(), EventKind::SignalIgnored { signal });
+    })
 }
 
-/// Rings for each SIGHUP.
-fn on_hangup(bell: Arc<Notify>) -> std::io::Result<AbortOnDropHandle<()>> {
+/// Triggers a reload for each SIGHUP.
+fn on_hangup(trigger: Arc<Notify>) -> std::io::Result<AbortOnDropHandle<()>> {
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(AbortOnDropHandle::new(tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            bell.notify_one();
+            trigger.notify_one();
         }
     })))
 }
 
-/// A host and the store it brings: the store closes when the last lock has been given back.
+/// Runs a host and the store it brings. The store closes when the last lock has been released.
 async fn on_embedded(
     host: Host,
     store: EmbeddedStore,
-    ending: Ending,
-    timeline: &Timeline,
+    shutdown: Shutdown,
+    event_log: &EventLog,
 ) -> Result<Exit, Failure> {
-    timeline.say(About::default(), store.opened());
-    let aborting = ending.aborting.clone();
-    let end = host.run(ending).await;
+    event_log.emit(EventContext::default(), store.opened());
+    let aborting = shutdown.aborting.clone();
+    let end = host.run(shutdown).await;
     tokio::select! {
-        () = store.close() => timeline.say(About::default(), What::StoreClosed),
-        // A disk that hangs does not hold up a person who insists; nothing acknowledged is lost.
+        () = store.close() => event_log.emit(EventContext::default(), EventKind::StoreClosed),
+        // A hanging disk does not delay a second signal; no acknowledged write is lost.
         () = cut_short(&aborting) => {}
     }
     ended(end)

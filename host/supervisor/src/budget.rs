@@ -26,7 +26,7 @@ const UNCOUNTED: u64 = 64;
 /// Age of a count after which a write that it would refuse requires a new one: jobs that share the prefix may have
 /// deleted keys.
 const STALE: Duration = Duration::from_secs(10);
-/// The same, if the count is known to be too high.
+/// As [`STALE`], if the count is known to be too high.
 const REFRESH: Duration = Duration::from_secs(1);
 /// Number of budgets above which those without a user are dropped.
 const KEPT: usize = 1_000;

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::end::HostError;
-use crate::event::{About, What};
-use crate::event_log::Timeline;
+use crate::event::{EventContext, EventKind};
+use crate::event_log::EventLog;
 use crate::identity::{HostIdentity, Relation};
 use leasehold_config::wall::unix_ms;
 
@@ -85,7 +85,7 @@ pub(crate) struct IdClaim {
     pub(crate) identity: Arc<HostIdentity>,
     /// TTL of the lease that carries the claim.
     pub(crate) ttl: Duration,
-    pub(crate) timeline: Timeline,
+    pub(crate) event_log: EventLog,
 }
 
 /// A record as it was read, with its key in the store.
@@ -120,8 +120,8 @@ impl IdClaim {
                 None => {
                     if let Some(holder) = first {
                         let (id, name) = (id.to_owned(), name.clone());
-                        let taken = What::IdTaken { id, name, holder };
-                        self.timeline.say(About::default(), taken);
+                        let taken = EventKind::IdTaken { id, name, holder };
+                        self.event_log.emit(EventContext::default(), taken);
                     }
                     return Ok(name);
                 }
@@ -171,11 +171,11 @@ impl IdClaim {
             Step::NextName => Some(Ok(Some(holder(read.record.as_ref())))),
             Step::Wait => {
                 let holder = holder(read.record.as_ref());
-                let busy = What::IdBusy {
+                let busy = EventKind::IdBusy {
                     id: name.to_owned(),
                     holder: holder.clone(),
                 };
-                self.timeline.say(About::default(), busy);
+                self.event_log.emit(EventContext::default(), busy);
                 if self.ends(name, &read).await? {
                     None
                 } else {
@@ -258,12 +258,12 @@ impl IdClaim {
                         match (&holder, has) {
                             (Some(holder), true) => {
                                 let holder = holder.clone();
-                                let lost = What::IdLost { id, holder };
-                                self.timeline.say(About::default(), lost);
+                                let lost = EventKind::IdLost { id, holder };
+                                self.event_log.emit(EventContext::default(), lost);
                             }
                             (None, false) => {
-                                let regained = What::IdRegained { id };
-                                self.timeline.say(About::default(), regained);
+                                let regained = EventKind::IdRegained { id };
+                                self.event_log.emit(EventContext::default(), regained);
                             }
                             (Some(_), false) | (None, true) => {}
                         }

@@ -18,14 +18,14 @@ pub struct Event {
     /// Wall time, for people.
     pub wall: SystemTime,
     /// The job, lock, token and run that it is about.
-    pub about: About,
+    pub context: EventContext,
     /// Kind of the event, with its fields.
-    pub what: What,
+    pub kind: EventKind,
 }
 
 /// Context of an event: the job, lock, token and run. Every part may be absent.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct About {
+pub struct EventContext {
     /// Name of the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<Arc<str>>,
@@ -43,7 +43,7 @@ pub struct About {
 /// Kinds of events, with their fields.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum What {
+pub enum EventKind {
     /// The host starts.
     HostStarted {
         /// Process id of the host.

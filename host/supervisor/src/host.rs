@@ -14,15 +14,15 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::claim::IdClaim;
 use crate::connect::connect;
 use crate::end::{HostEnd, HostError};
-use crate::event::{About, What};
-use crate::event_log::Timeline;
+use crate::event::{EventContext, EventKind};
+use crate::event_log::EventLog;
 use crate::identity::HostIdentity;
-use crate::job::bench::BenchMaker;
+use crate::job::context::JobContextMaker;
 use crate::prepare::Prepared;
 use crate::quarantine::{Crash, Quarantine};
-use crate::record_writer::Journal;
+use crate::record_writer::RecordWriter;
 use crate::reload::{Reload, Reloader};
-use crate::shutdown::Ending;
+use crate::shutdown::Shutdown;
 use crate::supervisor::Supervisor;
 use leasehold_config::wall::unix_ms;
 use leasehold_config::wall::{SystemWall, WallClock as _};
@@ -47,7 +47,7 @@ pub struct Host {
     /// Boot-time clock.
     pub clock: Arc<dyn Clock>,
     /// Log of its events.
-    pub timeline: Timeline,
+    pub event_log: EventLog,
     /// Notifications of changes while it runs.
     pub reload: Reload,
 }
@@ -55,24 +55,24 @@ pub struct Host {
 impl Host {
     /// Runs its jobs until they have ended or a shutdown is requested. By then every guest has stopped and, unless
     /// the shutdown was cut short, every lock has been given back.
-    pub async fn run(mut self, ending: Ending) -> Result<HostEnd, HostError> {
-        self.timeline.say(
-            About::default(),
-            What::HostStarted {
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<HostEnd, HostError> {
+        self.event_log.emit(
+            EventContext::default(),
+            EventKind::HostStarted {
                 pid: std::process::id(),
                 version: env!("CARGO_PKG_VERSION"),
                 jobs: self.prepared.plugins.len(),
             },
         );
-        let begun = Box::pin(self.begin(&ending.stopping)).await;
+        let begun = Box::pin(self.begin(&shutdown.stopping)).await;
         // The host may have another name now.
-        let timeline = self.timeline.clone();
+        let event_log = self.event_log.clone();
         let ended = match begun {
-            Ok(Some(begun)) => Box::pin(self.work(begun, ending)).await,
+            Ok(Some(begun)) => Box::pin(self.work(begun, shutdown)).await,
             Ok(None) => Ok(HostEnd::Done),
             Err(failure) => Err(failure),
         };
-        timeline.say(About::default(), What::HostStopped);
+        event_log.emit(EventContext::default(), EventKind::HostStopped);
         ended
     }
 
@@ -100,7 +100,7 @@ impl Host {
             root: root.clone(),
             identity: Arc::new(identity),
             ttl,
-            timeline: self.timeline.clone(),
+            event_log: self.event_log.clone(),
         };
         let taken = tokio::select! {
             () = stopping.cancelled() => Ok(None),
@@ -115,7 +115,7 @@ impl Host {
         };
         if name != id {
             self.rename(&name);
-            claim.timeline = self.timeline.clone();
+            claim.event_log = self.event_log.clone();
         }
         Ok(Some(Begun {
             locks,
@@ -129,13 +129,13 @@ impl Host {
 
     /// Continues under another name, also where the configuration is read again.
     fn rename(&mut self, name: &str) {
-        self.timeline = self.timeline.of(name);
+        self.event_log = self.event_log.of(name);
         self.prepared.config = self.prepared.config.for_host(name);
         let (read, name) = (self.reload.read.clone(), name.to_owned());
         self.reload.read = Arc::new(move || read().map(|config| config.for_host(&name)));
     }
 
-    async fn work(self, begun: Begun, ending: Ending) -> Result<HostEnd, HostError> {
+    async fn work(self, begun: Begun, shutdown: Shutdown) -> Result<HostEnd, HostError> {
         let Begun {
             locks,
             root,
@@ -145,35 +145,35 @@ impl Host {
             crashes,
         } = begun;
         let config = &self.prepared.config;
-        let (journal, writer) = Journal::start(locks.clone(), root.clone(), records_ttl);
+        let (record_writer, writer) = RecordWriter::start(locks.clone(), root.clone(), records_ttl);
         let record = host_record(config);
-        journal.host(record.clone());
+        record_writer.host(record.clone());
         for crash in crashes {
-            tell_crash(&self.timeline, &journal, crash);
+            tell_crash(&self.event_log, &record_writer, crash);
         }
         let (progress, progress_box) = mpsc::channel(256);
         let (changes, change_box) = mpsc::channel(CHANGES);
-        let maker = BenchMaker {
+        let maker = JobContextMaker {
             host: config.host().id().into(),
             runtime: self.prepared.runtime.clone(),
             locks: locks.clone(),
             root,
             clock: self.clock.clone(),
             wall: Arc::new(SystemWall),
-            timeline: self.timeline.clone(),
-            journal: journal.clone(),
+            event_log: self.event_log.clone(),
+            record_writer: record_writer.clone(),
             budgets: Arc::default(),
             quarantine,
             progress,
             grace: config.host().grace(),
         };
         let jobs = config.jobs().iter().zip(&self.prepared.plugins);
-        let benches = jobs.map(|(job, loaded)| maker.bench(job.clone(), loaded.plugin.clone()));
+        let contexts = jobs.map(|(job, loaded)| maker.context(job.clone(), loaded.plugin.clone()));
         let supervisor = Supervisor::new(
-            benches.collect(),
+            contexts.collect(),
             self.clock.clone(),
-            self.timeline.clone(),
-            journal,
+            self.event_log.clone(),
+            record_writer,
         );
         let stays = config.plugins().is_some();
         let reloader = Reloader::new(self.prepared, self.reload, record, maker, changes);
@@ -181,7 +181,7 @@ impl Host {
         // Runs among the runtime's workers, where its tasks are. On another thread it would have to be woken for
         // every grant, and a worker for the guest.
         let store = locks.connectivity();
-        let running = supervisor.run(ending.orders, progress_box, change_box, store, stays);
+        let running = supervisor.run(shutdown.requests, progress_box, change_box, store, stays);
         let exit = AbortOnDropHandle::new(tokio::spawn(running))
             .await
             .map_err(|error| HostError::internal(&error))?;
@@ -192,7 +192,7 @@ impl Host {
         let _ = claim.await;
         // Every guest has stopped and every lock has been given back; only now may leases end.
         let farewell = async {
-            if ending.cut_off.is_cancelled() {
+            if shutdown.cut_off.is_cancelled() {
                 writer.abandon();
             } else {
                 writer.finish().await;
@@ -201,7 +201,7 @@ impl Host {
         };
         tokio::select! {
             () = farewell => Ok(exit),
-            () = cut_short(&ending.aborting) => Ok(HostEnd::Aborted),
+            () = cut_short(&shutdown.aborting) => Ok(HostEnd::Aborted),
         }
     }
 
@@ -217,9 +217,9 @@ impl Host {
             };
             match connected {
                 Ok(locks) => {
-                    self.timeline.say(
-                        About::default(),
-                        What::StoreConnected {
+                    self.event_log.emit(
+                        EventContext::default(),
+                        EventKind::StoreConnected {
                             endpoint: locks.endpoints().join(", "),
                             cluster_id: format!("{:x}", locks.cluster_id()),
                             certificate_until: locks
@@ -231,9 +231,9 @@ impl Host {
                 }
                 Err(error) if error.may_pass() => {
                     let pause = backoff.next();
-                    self.timeline.say(
-                        About::default(),
-                        What::StoreTrouble {
+                    self.event_log.emit(
+                        EventContext::default(),
+                        EventKind::StoreTrouble {
                             error: format!("{error}; trying again in {} ms", pause.as_millis()),
                         },
                     );
@@ -259,25 +259,25 @@ struct Begun {
 }
 
 /// Logs and records a run in which an earlier process of this data directory died.
-fn tell_crash(timeline: &Timeline, journal: &Journal, crash: Crash) {
+fn tell_crash(event_log: &EventLog, record_writer: &RecordWriter, crash: Crash) {
     let Crash {
         record,
         until,
         file,
     } = crash;
-    let about = About {
+    let about = EventContext {
         job: Some(printable::line(&record.job).into()),
         lock: Some(printable::line(&record.lock).into()),
         token: Some(record.token),
         run: Some(printable::line(&record.run_id).into()),
     };
-    let quarantined = What::Quarantined {
+    let quarantined = EventKind::Quarantined {
         sha256: record.plugin_sha256.clone(),
         until: until.to_string(),
         file: file.display().to_string(),
     };
-    timeline.say(about, quarantined);
-    journal.run_ended(record);
+    event_log.emit(about, quarantined);
+    record_writer.run_ended(record);
 }
 
 /// Resolves when a second signal has cut the shutdown short and the store has had its last time to answer.

@@ -57,25 +57,25 @@ enum Note {
 
 /// Handle for sending records to the task. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Journal {
+pub(crate) struct RecordWriter {
     notes: mpsc::Sender<Note>,
     counts: Arc<Counts>,
 }
 
 /// The task that writes records.
-pub(crate) struct JournalTask {
+pub(crate) struct RecordWriterTask {
     handle: JoinHandle<()>,
     counts: Arc<Counts>,
 }
 
-impl Journal {
+impl RecordWriter {
     /// Starts writing under `root`, on the lease for `ttl`.
-    pub(crate) fn start(locks: Locks, root: Root, ttl: Duration) -> (Self, JournalTask) {
+    pub(crate) fn start(locks: Locks, root: Root, ttl: Duration) -> (Self, RecordWriterTask) {
         let (notes, inbox) = mpsc::channel(DEPTH);
         let counts = Arc::new(Counts::default());
         let writer = Writer::new(locks, root, ttl, counts.clone());
         let handle = tokio::spawn(writer.run(inbox));
-        let task = JournalTask {
+        let task = RecordWriterTask {
             handle,
             counts: counts.clone(),
         };
@@ -115,13 +115,13 @@ impl Journal {
     }
 }
 
-impl JournalTask {
+impl RecordWriterTask {
     /// Ends the task without writing the rest, for a host that writes no more.
     pub(crate) fn abandon(self) {
         self.handle.abort();
     }
 
-    /// Waits until everything sent is written, but not for long. Every [`Journal`] must have been dropped.
+    /// Waits until everything sent is written, but not for long. Every [`RecordWriter`] must have been dropped.
     pub(crate) async fn finish(mut self) {
         if tokio::time::timeout(LAST_WORDS, &mut self.handle)
             .await

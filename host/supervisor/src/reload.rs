@@ -4,7 +4,7 @@
 //! ```text
 //! kernel's hint ─┐
 //! SIGHUP ────────┼─▶ check the files ──▶ load what changed ─▶ reconcile: one owner for each name and
-//! now and then ──┘        (stamps)          (a task each)        lock ─▶ changes ─▶ supervisor
+//! now and then ──┘    (fingerprints)        (a task each)        lock ─▶ changes ─▶ supervisor
 //! ```
 //!
 //! # Guarantees
@@ -18,8 +18,8 @@
 //! This module never stops a guest: it sends the desired jobs, and the supervisor decides when they take effect.
 
 mod item;
+mod reconcile;
 mod reread;
-mod settle;
 mod version;
 mod watch;
 
@@ -34,8 +34,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::applied::{Applied, Standing};
-use crate::event::{About, What};
-use crate::job::bench::BenchMaker;
+use crate::event::{EventContext, EventKind};
+use crate::job::context::JobContextMaker;
 use crate::prepare::Prepared;
 use crate::supervisor::Change;
 use item::{Item, Key, Seen, Source};
@@ -43,8 +43,8 @@ use leasehold_config::fingerprint::ConfigStamp;
 use leasehold_config::plugin_file::{list, sidecar};
 use leasehold_config::{Config, Report};
 use leasehold_runtime::Runtime;
+use reconcile::ActiveJobs;
 use reread::Missing;
-use settle::Settled;
 use version::{Refusal, Version};
 use watch::{Watch, Wholeness};
 
@@ -61,7 +61,7 @@ pub struct Reload {
     /// Reads the configuration again, as the host read it when it started.
     pub read: Arc<dyn Fn() -> Result<Config, Report> + Send + Sync>,
     /// Notified to have the configuration read again now.
-    pub bell: Arc<Notify>,
+    pub trigger: Arc<Notify>,
 }
 
 /// Keeps a host's jobs in line with its files.
@@ -69,7 +69,7 @@ pub(crate) struct Reloader {
     reload: Reload,
     /// The host's own record.
     record: HostRecord,
-    maker: BenchMaker,
+    maker: JobContextMaker,
     runtime: Arc<Runtime>,
     changes: mpsc::Sender<Change>,
     /// The configuration in force, except [host] and [store], which stay as they were at the start.
@@ -79,7 +79,7 @@ pub(crate) struct Reloader {
     /// Time since which the configuration's files have been missing, and a mark once that is logged.
     config_missing: Option<Missing>,
     items: BTreeMap<Key, Item>,
-    settled: Settled,
+    active: ActiveJobs,
     loads: JoinSet<(Key, Seen, Result<Version, Refusal>)>,
     watch: Option<Watch>,
     next_look: Instant,
@@ -95,11 +95,11 @@ impl Reloader {
         prepared: Prepared,
         reload: Reload,
         record: HostRecord,
-        maker: BenchMaker,
+        maker: JobContextMaker,
         changes: mpsc::Sender<Change>,
     ) -> Self {
         let mut items = BTreeMap::new();
-        let mut settled = Settled::default();
+        let mut active = ActiveJobs::default();
         let config = Arc::new(prepared.config);
         for (job, loaded) in config.jobs().iter().zip(prepared.plugins) {
             let key = Key::Configured(job.name().to_owned());
@@ -107,7 +107,7 @@ impl Reloader {
                 job: job.clone(),
                 plugin: loaded.plugin,
             };
-            settled.began_with(key.clone(), &version);
+            active.began_with(key.clone(), &version);
             let mut item = Item::new(Source::Configured(Box::new(job.clone())));
             item.seen = Some(Seen {
                 plugin: loaded.stamp,
@@ -127,7 +127,7 @@ impl Reloader {
             started_with: config.clone(),
             config,
             items,
-            settled,
+            active,
             loads: JoinSet::new(),
             watch: None,
             next_look: Instant::now(),
@@ -154,7 +154,7 @@ impl Reloader {
             }
             tokio::select! {
                 () = hint(self.watch.as_mut()) => {}
-                () = self.reload.bell.notified() => asked = true,
+                () = self.reload.trigger.notified() => asked = true,
                 Some(done) = self.loads.join_next() => match done {
                     Ok((key, seen, made)) => self.made(&key, seen, made).await,
                     Err(error) => tracing::error!(%error, "internal error while loading a plugin"),
@@ -200,7 +200,7 @@ impl Reloader {
             watch.watch_only(&folders);
         }
         if is_less {
-            self.settle().await;
+            self.reconcile().await;
         }
         self.start_loading();
     }
@@ -249,7 +249,7 @@ impl Reloader {
                 item.seen = Some(seen);
                 item.version = Some(version);
                 item.told = None;
-                self.settle().await;
+                self.reconcile().await;
             }
             // The next check loads it again.
             Err(Refusal::Changing) => {}
@@ -271,18 +271,18 @@ impl Reloader {
             return;
         }
         item.told = Some(error.clone());
-        let told = What::PluginRefused {
+        let told = EventKind::PluginRefused {
             file: item.source.plugin().display().to_string(),
             error,
-            kept: self.settled.holds(key),
+            kept: self.active.holds(key),
         };
-        self.maker.timeline.say(About::default(), told);
+        self.maker.event_log.emit(EventContext::default(), told);
     }
 
     /// Writes the jobs in force, for `check --diff`.
     async fn write_applied(&mut self) {
         self.unwritten = false;
-        let standing = self.settled.versions().map(|version| Standing {
+        let standing = self.active.versions().map(|version| Standing {
             job: &version.job,
             sha256: &version.plugin.facts().sha256,
         });
@@ -330,19 +330,19 @@ impl Reloader {
         if let (Some(error), Some(plugins)) = (&fault, self.config.plugins())
             && self.folder_fault != fault
         {
-            let refused = What::PluginRefused {
+            let refused = EventKind::PluginRefused {
                 file: plugins.dir().display().to_string(),
                 error: error.clone(),
                 kept: true,
             };
-            self.maker.timeline.say(About::default(), refused);
+            self.maker.event_log.emit(EventContext::default(), refused);
         }
         self.folder_fault = fault;
     }
 
     /// Decides which versions are in force, and sends the changes to the supervisor.
-    async fn settle(&mut self) {
-        let (steps, refused) = self.settled.step(&self.items);
+    async fn reconcile(&mut self) {
+        let (steps, refused) = self.active.step(&self.items);
         for (key, error) in refused {
             self.tell_refused(&key, error);
         }
@@ -351,19 +351,19 @@ impl Reloader {
         }
         for step in steps {
             let change = match step {
-                settle::Step::Set(version, why) => {
-                    let bench = self.maker.bench(version.job, version.plugin);
-                    Change::Set(Box::new(bench), why)
+                reconcile::Step::Set(version, why) => {
+                    let context = self.maker.context(version.job, version.plugin);
+                    Change::Set(Box::new(context), why)
                 }
-                settle::Step::Remove(name) => Change::Remove(name.into()),
+                reconcile::Step::Remove(name) => Change::Remove(name.into()),
             };
             if self.changes.send(change).await.is_err() {
                 return; // The host is ending.
             }
         }
-        let names = self.settled.names();
+        let names = self.active.names();
         self.record.jobs = names;
-        self.maker.journal.host(self.record.clone());
+        self.maker.record_writer.host(self.record.clone());
         self.unwritten = true;
     }
 }

@@ -7,12 +7,19 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::supervisor::Order;
+/// Request to a running host, from an operator or the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShutdownRequest {
+    /// Stop guests in their grace time, then release.
+    Stop(&'static str),
+    /// Stop guests now, then release.
+    Abort,
+}
 
 /// Requests that one host receives.
-pub struct Ending {
+pub struct Shutdown {
     /// Requests, for the supervisor.
-    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) requests: mpsc::Receiver<ShutdownRequest>,
     /// Cancelled by the first request.
     pub stopping: CancellationToken,
     /// Cancelled by the second request.
@@ -23,40 +30,40 @@ pub struct Ending {
 
 /// Handle for sending requests to one host. Cheap to clone.
 #[derive(Clone)]
-pub struct Asker {
+pub struct ShutdownHandle {
     /// Requests, for the supervisor.
-    orders: mpsc::Sender<Order>,
+    requests: mpsc::Sender<ShutdownRequest>,
     stopping: CancellationToken,
     aborting: CancellationToken,
     cut_off: CancellationToken,
 }
 
 /// Returns a handle and the requests that it sends to.
-pub fn ending() -> (Asker, Ending) {
+pub fn shutdown_channel() -> (ShutdownHandle, Shutdown) {
     // One request of each kind, and room to spare: a sender never waits.
-    let (orders, order_box) = mpsc::channel(4);
-    let asker = Asker {
-        orders,
+    let (requests, order_box) = mpsc::channel(4);
+    let shutdown_handle = ShutdownHandle {
+        requests,
         stopping: CancellationToken::new(),
         aborting: CancellationToken::new(),
         cut_off: CancellationToken::new(),
     };
-    let ending = Ending {
-        orders: order_box,
-        stopping: asker.stopping.clone(),
-        aborting: asker.aborting.clone(),
-        cut_off: asker.cut_off.clone(),
+    let shutdown = Shutdown {
+        requests: order_box,
+        stopping: shutdown_handle.stopping.clone(),
+        aborting: shutdown_handle.aborting.clone(),
+        cut_off: shutdown_handle.cut_off.clone(),
     };
-    (asker, ending)
+    (shutdown_handle, shutdown)
 }
 
-impl Asker {
+impl ShutdownHandle {
     /// Stops guests in their grace time, then gives the locks back. A repeated call changes nothing.
     pub fn stop(&self, reason: &'static str) {
         if !self.stopping.is_cancelled() {
             self.stopping.cancel();
-            // A host that has ended needs no order.
-            let _ = self.orders.try_send(Order::Stop(reason));
+            // A host that has ended needs no request.
+            let _ = self.requests.try_send(ShutdownRequest::Stop(reason));
         }
     }
 
@@ -64,7 +71,7 @@ impl Asker {
     pub fn abort(&self) {
         if !self.aborting.is_cancelled() {
             self.stopping.cancel();
-            let _ = self.orders.try_send(Order::Abort);
+            let _ = self.requests.try_send(ShutdownRequest::Abort);
             self.aborting.cancel();
         }
     }
@@ -73,7 +80,7 @@ impl Asker {
     pub fn give_up(&self) {
         self.cut_off.cancel();
         self.stopping.cancel();
-        let _ = self.orders.try_send(Order::Abort);
+        let _ = self.requests.try_send(ShutdownRequest::Abort);
     }
 }
 
@@ -111,14 +118,14 @@ impl Signals {
     }
 
     /// Sends a request to stop at the first signal, and one to stop at once at the second or at SIGQUIT.
-    pub fn drive(mut self, asker: Asker) -> AbortOnDropHandle<()> {
+    pub fn drive(mut self, shutdown_handle: ShutdownHandle) -> AbortOnDropHandle<()> {
         AbortOnDropHandle::new(tokio::spawn(async move {
             let name = self.next().await;
             if name != AT_ONCE {
-                asker.stop(name);
+                shutdown_handle.stop(name);
                 self.next().await;
             }
-            asker.abort();
+            shutdown_handle.abort();
         }))
     }
 }

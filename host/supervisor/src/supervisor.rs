@@ -16,33 +16,25 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::end::HostEnd;
-use crate::event::{About, What};
-use crate::event_log::Timeline;
-use crate::job::bench::Bench;
+use crate::event::{EventContext, EventKind};
+use crate::event_log::EventLog;
 use crate::job::claiming;
 use crate::job::closing;
+use crate::job::context::JobContext;
+use crate::job::entry::{JobEntry, Taken};
 use crate::job::machine::{Action, Claim, Ending, Event, Lack, Missed, State, Until, Verdict};
 use crate::job::run::{self, RunNumber};
-use crate::job::seat::{Seat, Taken};
 use crate::job::waiting;
-use crate::job::work::{self, Outcome, Paused};
-use crate::record_writer::{Journal, text};
+use crate::job::work::{self, Paused, TaskResult};
+use crate::record_writer::{RecordWriter, text};
+use crate::shutdown::ShutdownRequest;
 use leasehold_config::wall::unix_ms;
-
-/// Request to a running host, from an operator or the system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// Stop guests in their grace time, then release.
-    Stop(&'static str),
-    /// Stop guests now, then release.
-    Abort,
-}
 
 /// Change of the jobs of a running host.
 pub(crate) enum Change {
     /// A job that starts now, or a new version of a job, which takes effect at its next turn. The text is the
     /// reason when another file defines the job now.
-    Set(Box<Bench>, Option<String>),
+    Set(Box<JobContext>, Option<String>),
     /// A job to end: its guest is asked to stop in its grace time, then the lock is given back.
     Remove(Arc<str>),
 }
@@ -57,14 +49,14 @@ enum Stage {
 
 /// All jobs of one host.
 pub(crate) struct Supervisor {
-    /// Jobs by order of arrival; a number is never used again.
-    seats: BTreeMap<usize, Seat>,
+    /// Jobs in order of arrival; a number is never used again.
+    job_entries: BTreeMap<usize, JobEntry>,
     next_seat: usize,
-    tasks: JoinSet<Outcome>,
+    tasks: JoinSet<TaskResult>,
     owners: HashMap<Id, usize>,
     clock: Arc<dyn Clock>,
-    timeline: Timeline,
-    journal: Journal,
+    event_log: EventLog,
+    record_writer: RecordWriter,
     end: HostEnd,
     stage: Stage,
     /// Start of the outage under way.
@@ -75,48 +67,48 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     pub(crate) fn new(
-        benches: Vec<Bench>,
+        contexts: Vec<JobContext>,
         clock: Arc<dyn Clock>,
-        timeline: Timeline,
-        journal: Journal,
+        event_log: EventLog,
+        record_writer: RecordWriter,
     ) -> Self {
         let mut supervisor = Self {
-            seats: BTreeMap::new(),
+            job_entries: BTreeMap::new(),
             next_seat: 0,
             tasks: JoinSet::new(),
             owners: HashMap::new(),
             clock,
-            timeline,
-            journal,
+            event_log,
+            record_writer,
             end: HostEnd::Done,
             stage: Stage::Running,
             store_lost: None,
             unwritten: BTreeSet::new(),
         };
-        for bench in benches {
-            supervisor.sit(Seat::new(bench));
+        for context in contexts {
+            supervisor.sit(JobEntry::new(context));
         }
         supervisor
     }
 
-    /// Runs until every job has ended, by itself or on an order. A host that `stays` also waits for jobs that may
+    /// Runs until every job has ended, by itself or on request. A host that `stays` also waits for jobs that may
     /// still come, until it is ordered to stop.
     pub(crate) async fn run(
         mut self,
-        mut orders: mpsc::Receiver<Order>,
+        mut requests: mpsc::Receiver<ShutdownRequest>,
         mut progress: mpsc::Receiver<(Arc<str>, leasehold_records::Progress)>,
         mut changes: mpsc::Receiver<Change>,
         mut store: watch::Receiver<StoreState>,
         stays: bool,
     ) -> HostEnd {
-        for at in self.seats.keys().copied().collect::<Vec<_>>() {
+        for at in self.job_entries.keys().copied().collect::<Vec<_>>() {
             self.start(at);
         }
         loop {
             let is_idle = self.tasks.is_empty();
             tokio::select! {
                 biased;
-                Some(order) = orders.recv() => self.obey(order),
+                Some(request) = requests.recv() => self.obey(request),
                 Some(joined) = self.tasks.join_next_with_id(), if !is_idle => self.joined(joined),
                 Some((job, made)) = progress.recv() => self.progressed(&job, made),
                 Some(change) = changes.recv(), if self.stage == Stage::Running => self.change(change),
@@ -138,58 +130,60 @@ impl Supervisor {
         }
     }
 
-    fn sit(&mut self, seat: Seat) -> usize {
+    fn sit(&mut self, job_entry: JobEntry) -> usize {
         let at = self.next_seat;
         self.next_seat += 1;
-        self.seats.insert(at, seat);
+        self.job_entries.insert(at, job_entry);
         at
     }
 
     fn start(&mut self, at: usize) {
-        if let Some(seat) = self.seats.get_mut(&at) {
-            let (state, actions) = seat.machine.start(seat.bench.now(), fastrand::f64());
+        if let Some(job_entry) = self.job_entries.get_mut(&at) {
+            let (state, actions) = job_entry
+                .machine
+                .start(job_entry.context.now(), fastrand::f64());
             self.enter(at, state, actions);
         }
     }
 
-    fn obey(&mut self, order: Order) {
-        match order {
-            Order::Stop(reason) => {
+    fn obey(&mut self, request: ShutdownRequest) {
+        match request {
+            ShutdownRequest::Stop(reason) => {
                 if self.stage == Stage::Running {
                     self.stage = Stage::Stopping;
                 }
-                self.timeline.say(
-                    About::default(),
-                    What::HostStopping {
+                self.event_log.emit(
+                    EventContext::default(),
+                    EventKind::HostStopping {
                         reason: reason.into(),
                     },
                 );
             }
-            Order::Abort => {
+            ShutdownRequest::Abort => {
                 self.stage = Stage::Aborted;
-                self.timeline.say(
-                    About::default(),
-                    What::HostStopping {
+                self.event_log.emit(
+                    EventContext::default(),
+                    EventKind::HostStopping {
                         reason: "second signal or SIGQUIT: guests are stopped at once".into(),
                     },
                 );
             }
         }
-        for seat in self.seats.values_mut() {
-            seat.next = None;
-            seat.end();
-            seat.bench.stop.requested.cancel();
-            if order == Order::Abort {
-                seat.bench.stop.abort.cancel();
+        for job_entry in self.job_entries.values_mut() {
+            job_entry.next = None;
+            job_entry.end();
+            job_entry.context.stop.requested.cancel();
+            if request == ShutdownRequest::Abort {
+                job_entry.context.stop.abort.cancel();
             }
         }
     }
 
     fn progressed(&mut self, job: &str, made: leasehold_records::Progress) {
         if let Some(at) = self.find(job)
-            && let Some(seat) = self.seats.get_mut(&at)
+            && let Some(job_entry) = self.job_entries.get_mut(&at)
         {
-            seat.progress = Some(made);
+            job_entry.progress = Some(made);
             self.unwritten.insert(at);
         }
     }
@@ -199,34 +193,34 @@ impl Supervisor {
         let what = match state {
             StoreState::Lost { since } => {
                 self.store_lost = Some(since);
-                What::StoreLost {
+                EventKind::StoreLost {
                     silent_ms: millis(self.clock.now().since(since)),
                 }
             }
             StoreState::Reachable { since } => match self.store_lost.take() {
-                Some(lost) => What::StoreBack {
+                Some(lost) => EventKind::StoreBack {
                     away_ms: millis(since.since(lost)),
                 },
                 // The outage ended before it was logged.
                 None => return,
             },
         };
-        self.timeline.say(About::default(), what);
+        self.event_log.emit(EventContext::default(), what);
     }
 
     fn find(&self, job: &str) -> Option<usize> {
-        let mut seats = self.seats.iter();
-        seats.find_map(|(at, seat)| (&*seat.bench.name == job).then_some(*at))
+        let mut job_entries = self.job_entries.iter();
+        job_entries.find_map(|(at, job_entry)| (&*job_entry.context.name == job).then_some(*at))
     }
 
     /// Applies a change. A running guest goes on, and a waiting job keeps its place if it may.
     fn change(&mut self, change: Change) {
         match change {
-            Change::Set(bench, why) => {
-                if let Some(at) = self.find(&bench.name) {
-                    self.replace(at, bench, why);
+            Change::Set(context, why) => {
+                if let Some(at) = self.find(&context.name) {
+                    self.replace(at, context, why);
                 } else {
-                    self.add(*bench);
+                    self.add(*context);
                 }
             }
             Change::Remove(job) => {
@@ -237,31 +231,31 @@ impl Supervisor {
         }
     }
 
-    fn add(&mut self, bench: Bench) {
-        let facts = bench.plugin.facts();
-        self.timeline.say(
-            bench.about(),
-            What::JobAdded {
+    fn add(&mut self, context: JobContext) {
+        let facts = context.plugin.facts();
+        self.event_log.emit(
+            context.event_context(),
+            EventKind::JobAdded {
                 plugin: facts.path.display().to_string(),
                 sha256: facts.sha256.clone(),
             },
         );
-        let at = self.sit(Seat::new(bench));
+        let at = self.sit(JobEntry::new(context));
         self.start(at);
     }
 
-    fn replace(&mut self, at: usize, bench: Box<Bench>, why: Option<String>) {
-        let Some(seat) = self.seats.get_mut(&at) else {
+    fn replace(&mut self, at: usize, context: Box<JobContext>, why: Option<String>) {
+        let Some(job_entry) = self.job_entries.get_mut(&at) else {
             return;
         };
-        let about = bench.about();
-        let facts = bench.plugin.facts();
+        let about = context.event_context();
+        let facts = context.plugin.facts();
         let (plugin, sha256) = (facts.path.display().to_string(), facts.sha256.clone());
-        let taken = seat.take_bench(bench);
-        let is_over = matches!(seat.state, State::Ended(_));
-        self.timeline.say(
+        let taken = job_entry.take_context(context);
+        let is_over = matches!(job_entry.state, State::Ended(_));
+        self.event_log.emit(
             about,
-            What::JobChanged {
+            EventKind::JobChanged {
                 plugin,
                 sha256,
                 why,
@@ -277,16 +271,16 @@ impl Supervisor {
     }
 
     fn remove(&mut self, at: usize) {
-        let Some(seat) = self.seats.get_mut(&at) else {
+        let Some(job_entry) = self.job_entries.get_mut(&at) else {
             return;
         };
-        seat.next = None;
-        seat.leaving = true;
-        seat.end();
-        seat.bench.stop.requested.cancel();
-        let about = seat.bench.about();
-        let is_over = matches!(seat.state, State::Ended(_));
-        self.timeline.say(about, What::JobRemoved);
+        job_entry.next = None;
+        job_entry.leaving = true;
+        job_entry.end();
+        job_entry.context.stop.requested.cancel();
+        let about = job_entry.context.event_context();
+        let is_over = matches!(job_entry.state, State::Ended(_));
+        self.event_log.emit(about, EventKind::JobRemoved);
         if is_over {
             self.after_end(at);
         }
@@ -294,21 +288,21 @@ impl Supervisor {
 
     /// Handles the end of a job: starts its successor, removes the job, or does nothing.
     fn after_end(&mut self, at: usize) {
-        let Some(seat) = self.seats.get_mut(&at) else {
+        let Some(job_entry) = self.job_entries.get_mut(&at) else {
             return;
         };
-        if let Some(next) = seat.next.take() {
-            *seat = seat.succeeded_by(*next);
+        if let Some(next) = job_entry.next.take() {
+            *job_entry = job_entry.succeeded_by(*next);
             self.start(at);
-        } else if seat.leaving {
-            self.journal
-                .job_gone(text(&seat.bench.name), text(&seat.bench.host));
-            self.seats.remove(&at);
+        } else if job_entry.leaving {
+            self.record_writer
+                .job_gone(text(&job_entry.context.name), text(&job_entry.context.host));
+            self.job_entries.remove(&at);
             self.unwritten.remove(&at);
         }
     }
 
-    fn joined(&mut self, joined: Result<(Id, Outcome), JoinError>) {
+    fn joined(&mut self, joined: Result<(Id, TaskResult), JoinError>) {
         match joined {
             Ok((id, outcome)) => {
                 if let Some(at) = self.owners.remove(&id) {
@@ -331,66 +325,66 @@ impl Supervisor {
     }
 
     /// Turns the outcome of a piece of work into an event of the machine.
-    fn take(&mut self, at: usize, outcome: Outcome) {
-        let Some(seat) = self.seats.get_mut(&at) else {
+    fn take(&mut self, at: usize, outcome: TaskResult) {
+        let Some(job_entry) = self.job_entries.get_mut(&at) else {
             return;
         };
-        let awaited_store = seat.awaits_store;
-        seat.awaits_store = match &outcome {
-            Outcome::Missed(Missed::Away(_)) | Outcome::Claimed(_, Claim::Trouble(_)) => true,
-            Outcome::Released => awaited_store,
+        let awaited_store = job_entry.awaits_store;
+        job_entry.awaits_store = match &outcome {
+            TaskResult::Missed(Missed::Away(_)) | TaskResult::Claimed(_, Claim::Trouble(_)) => true,
+            TaskResult::Released => awaited_store,
             _ => false,
         };
-        if awaited_store && !seat.awaits_store {
+        if awaited_store && !job_entry.awaits_store {
             // The store is queried again, and the last error may be over.
-            seat.detail.clear();
+            job_entry.detail.clear();
         }
         let event = match outcome {
-            Outcome::Slept { cancelled: false } => Event::Woke,
-            Outcome::Slept { cancelled: true } => Event::Cancelled,
-            Outcome::StoreBack => {
+            TaskResult::Slept { cancelled: false } => Event::Woke,
+            TaskResult::Slept { cancelled: true } => Event::Cancelled,
+            TaskResult::StoreBack => {
                 // The store's outage is over, and does not count as the job's failure.
-                seat.machine.failures = 0;
+                job_entry.machine.failures = 0;
                 Event::Woke
             }
-            Outcome::Looked(look) => Event::Looked(look),
-            Outcome::Ready(provisions) => {
-                seat.provisions = Some(provisions);
+            TaskResult::Looked(look) => Event::Looked(look),
+            TaskResult::Ready(provisions) => {
+                job_entry.provisions = Some(provisions);
                 Event::Ready
             }
-            Outcome::Superseded => Event::Ready,
-            Outcome::Lacks(lack) => Event::Lacks(lack),
-            Outcome::Acquired(grant, at, provisions) => {
-                seat.provisions = Some(provisions);
-                seat.acquired = Some(at);
-                seat.token = Some(grant.token());
-                seat.sequence = 0;
-                seat.grant = Some(grant);
-                seat.detail.clear();
+            TaskResult::Superseded => Event::Ready,
+            TaskResult::Lacks(lack) => Event::Lacks(lack),
+            TaskResult::Acquired(grant, at, provisions) => {
+                job_entry.provisions = Some(provisions);
+                job_entry.acquired = Some(at);
+                job_entry.token = Some(grant.token());
+                job_entry.sequence = 0;
+                job_entry.grant = Some(grant);
+                job_entry.detail.clear();
                 Event::Acquired
             }
-            Outcome::Missed(missed) => Event::Missed(missed),
-            Outcome::Claimed(grant, claim) => {
-                seat.grant = Some(grant);
+            TaskResult::Missed(missed) => Event::Missed(missed),
+            TaskResult::Claimed(grant, claim) => {
+                job_entry.grant = Some(grant);
                 Event::Claimed(claim)
             }
-            Outcome::Ran(grant, verdict, report) => {
-                seat.grant = Some(grant);
-                seat.sequence += 1;
-                seat.last = Some(closing::outcome(&report.end));
-                seat.progress = None;
+            TaskResult::Ran(grant, verdict, report) => {
+                job_entry.grant = Some(grant);
+                job_entry.sequence += 1;
+                job_entry.last = Some(closing::outcome(&report.end));
+                job_entry.progress = None;
                 if let Verdict::Failed(reason) | Verdict::Fatal(reason) = &verdict {
-                    seat.detail.clone_from(reason);
+                    job_entry.detail.clone_from(reason);
                 } else {
-                    seat.detail.clear();
+                    job_entry.detail.clear();
                 }
                 Event::RunEnded(verdict)
             }
-            Outcome::Paused(grant, paused) => {
-                seat.grant = Some(grant);
+            TaskResult::Paused(grant, paused) => {
+                job_entry.grant = Some(grant);
                 match paused {
                     Paused::Over(provisions) => {
-                        seat.provisions = Some(provisions);
+                        job_entry.provisions = Some(provisions);
                         Event::Woke
                     }
                     Paused::Lacks(lack) => Event::Lacks(lack),
@@ -398,29 +392,29 @@ impl Supervisor {
                     Paused::Cancelled => Event::Cancelled,
                 }
             }
-            Outcome::Marked(grant) => {
-                seat.grant = Some(grant);
+            TaskResult::Marked(grant) => {
+                job_entry.grant = Some(grant);
                 Event::Marked
             }
-            Outcome::Released => {
-                seat.token = None;
+            TaskResult::Released => {
+                job_entry.token = None;
                 Event::Released
             }
         };
-        let state = std::mem::replace(&mut seat.state, State::Ended(Ending::Stopped));
-        let now = seat.bench.now();
-        let (state, actions) = seat.machine.step(state, event, now, fastrand::f64());
+        let state = std::mem::replace(&mut job_entry.state, State::Ended(Ending::Stopped));
+        let now = job_entry.context.now();
+        let (state, actions) = job_entry.machine.step(state, event, now, fastrand::f64());
         self.enter(at, state, actions);
     }
 
     fn enter(&mut self, at: usize, state: State, actions: Vec<Action>) {
-        let Some(seat) = self.seats.get_mut(&at) else {
+        let Some(job_entry) = self.job_entries.get_mut(&at) else {
             return;
         };
-        seat.state = state;
-        seat.since = SystemTime::now();
-        seat.settle();
-        let is_over = matches!(seat.state, State::Ended(_));
+        job_entry.state = state;
+        job_entry.since = SystemTime::now();
+        job_entry.settle();
+        let is_over = matches!(job_entry.state, State::Ended(_));
         self.unwritten.insert(at);
         for action in actions {
             self.act(at, action);
@@ -431,82 +425,88 @@ impl Supervisor {
     }
 
     fn act(&mut self, at: usize, action: Action) {
-        let Some(seat) = self.seats.get_mut(&at) else {
+        let Some(job_entry) = self.job_entries.get_mut(&at) else {
             return;
         };
-        let bench = seat.bench.clone();
+        let context = job_entry.context.clone();
         // A run logs this itself, when its guest has begun.
         if !matches!(action, Action::Run(_))
-            && let (Some(acquired), Some(grant)) = (seat.acquired.take(), &seat.grant)
+            && let (Some(acquired), Some(grant)) = (job_entry.acquired.take(), &job_entry.grant)
         {
-            work::tell_acquired(&bench, grant, acquired);
+            work::tell_acquired(&context, grant, acquired);
         }
         if matches!(action, Action::Acquire | Action::Claim { .. }) {
-            seat.asked = self.clock.now();
+            job_entry.asked = self.clock.now();
         }
         match action {
-            Action::Sleep { until } if seat.awaits_store => {
-                let asked = seat.asked;
-                self.spawn(at, work::sleep_or_back(bench, until, asked));
+            Action::Sleep { until } if job_entry.awaits_store => {
+                let asked = job_entry.asked;
+                self.spawn(at, work::sleep_or_back(context, until, asked));
             }
-            Action::Sleep { until } => self.spawn(at, work::sleep(bench, until)),
-            Action::Look { tick } => self.spawn(at, claiming::look(bench, tick)),
+            Action::Sleep { until } => self.spawn(at, work::sleep(context, until)),
+            Action::Look { tick } => self.spawn(at, claiming::look(context, tick)),
             Action::Acquire => {
                 // The last error may be over; the job waits now.
-                seat.detail.clear();
-                let provisions = seat.provisions.take();
-                self.spawn(at, waiting::acquire(bench, provisions));
+                job_entry.detail.clear();
+                let provisions = job_entry.provisions.take();
+                self.spawn(at, waiting::acquire(context, provisions));
             }
-            Action::StandBack { until } => self.spawn(at, work::stand_back(bench, until)),
+            Action::StandBack { until } => self.spawn(at, work::stand_back(context, until)),
             Action::Claim { tick, newest } => {
-                let sequence = seat.sequence;
-                match seat.grant.take() {
+                let sequence = job_entry.sequence;
+                match job_entry.grant.take() {
                     Some(grant) => {
-                        self.spawn(at, claiming::claim(bench, grant, (tick, newest), sequence));
+                        self.spawn(
+                            at,
+                            claiming::claim(context, grant, (tick, newest), sequence),
+                        );
                     }
                     None => self.broken(at, "a claim without a grant"),
                 }
             }
             Action::Run(turn) => {
                 let number = RunNumber {
-                    sequence: seat.sequence,
+                    sequence: job_entry.sequence,
                     turn,
-                    cause: seat.machine.rules.cause(),
-                    acquired: seat.acquired.take(),
+                    cause: job_entry.machine.rules.cause(),
+                    acquired: job_entry.acquired.take(),
                 };
-                match (seat.grant.take(), seat.provisions.take()) {
+                match (job_entry.grant.take(), job_entry.provisions.take()) {
                     (Some(grant), Some(provisions)) => {
-                        self.spawn(at, run::run(bench, grant, provisions, number));
+                        self.spawn(at, run::run(context, grant, provisions, number));
                     }
                     _ => self.broken(at, "a run without a grant or a slot"),
                 }
             }
-            Action::Pause(pause) => match seat.grant.take() {
-                Some(grant) => self.spawn(at, work::pause(bench, grant, pause)),
+            Action::Pause(pause) => match job_entry.grant.take() {
+                Some(grant) => self.spawn(at, work::pause(context, grant, pause)),
                 None => self.broken(at, "a pause without a grant"),
             },
             Action::Mark { tick, mark } => {
-                let outcome = seat.last.unwrap_or(leasehold_records::Outcome::Done);
-                match seat.grant.take() {
+                let outcome = job_entry.last.unwrap_or(leasehold_records::Outcome::Done);
+                match job_entry.grant.take() {
                     Some(grant) => {
-                        self.spawn(at, claiming::mark(bench, grant, (tick, mark), outcome));
+                        self.spawn(at, claiming::mark(context, grant, (tick, mark), outcome));
                     }
                     None => self.broken(at, "a mark without a grant"),
                 }
             }
-            Action::Release => match seat.grant.take() {
-                Some(grant) => self.spawn(at, work::release(bench, *grant)),
+            Action::Release => match job_entry.grant.take() {
+                Some(grant) => self.spawn(at, work::release(context, *grant)),
                 None => self.broken(at, "a release without a grant"),
             },
             Action::TellSkipped(reason) => {
-                self.timeline.say(bench.about(), What::Skipped { reason });
+                self.event_log
+                    .emit(context.event_context(), EventKind::Skipped { reason });
             }
             Action::TellStandingBack(lack) => self.tell_standing_back(at, &lack),
             Action::TellBackoff { delay, reason } => {
-                seat.detail.clone_from(&reason);
+                job_entry.detail.clone_from(&reason);
                 let delay_ms = millis(delay);
-                self.timeline
-                    .say(bench.about(), What::Backoff { delay_ms, reason });
+                self.event_log.emit(
+                    context.event_context(),
+                    EventKind::Backoff { delay_ms, reason },
+                );
             }
             Action::TellEnded(ending) => self.tell_ended(at, ending),
         }
@@ -515,35 +515,37 @@ impl Supervisor {
     /// Logs that a job stands back, once for each reason. Of all jobs that wait for a slot, only the first is
     /// logged.
     fn tell_standing_back(&mut self, at: usize, lack: &Lack) {
-        let mut others = self.seats.iter().filter(|(other, _)| **other != at);
-        let is_told = matches!(lack, Lack::Slot(_)) && others.any(|(_, seat)| seat.lacks_slot());
-        let Some(seat) = self.seats.get_mut(&at) else {
+        let mut others = self.job_entries.iter().filter(|(other, _)| **other != at);
+        let is_told =
+            matches!(lack, Lack::Slot(_)) && others.any(|(_, job_entry)| job_entry.lacks_slot());
+        let Some(job_entry) = self.job_entries.get_mut(&at) else {
             return;
         };
-        if seat.stand_back(lack) && !is_told {
+        if job_entry.stand_back(lack) && !is_told {
             let reason = lack.reason().to_owned();
-            let about = seat.bench.about();
-            self.timeline.say(about, What::StandingBack { reason });
+            let about = job_entry.context.event_context();
+            self.event_log
+                .emit(about, EventKind::StandingBack { reason });
         }
     }
 
     fn tell_ended(&mut self, at: usize, ending: Ending) {
-        let Some(seat) = self.seats.get_mut(&at) else {
+        let Some(job_entry) = self.job_entries.get_mut(&at) else {
             return;
         };
-        let about = seat.bench.about();
+        let about = job_entry.context.event_context();
         match ending {
-            Ending::Finished => self.timeline.say(about, What::JobFinished),
+            Ending::Finished => self.event_log.emit(about, EventKind::JobFinished),
             Ending::Stopped => {}
             Ending::Failed(error) => {
-                seat.detail.clone_from(&error);
+                job_entry.detail.clone_from(&error);
                 self.end = self.end.max(HostEnd::JobFailed);
-                self.timeline.say(about, What::JobFailed { error });
+                self.event_log.emit(about, EventKind::JobFailed { error });
             }
             Ending::NotAcquired(error) => {
-                seat.detail.clone_from(&error);
+                job_entry.detail.clone_from(&error);
                 self.end = self.end.max(HostEnd::NotAcquired);
-                self.timeline.say(about, What::JobFailed { error });
+                self.event_log.emit(about, EventKind::JobFailed { error });
             }
         }
     }
@@ -551,13 +553,13 @@ impl Supervisor {
     /// Handles an internal error: the job ends, visibly, and the others go on.
     fn broken(&mut self, at: usize, what: &str) {
         let ending = Ending::Failed(format!("internal: {what}"));
-        if let Some(seat) = self.seats.get_mut(&at) {
-            seat.state = State::Ended(ending.clone());
+        if let Some(job_entry) = self.job_entries.get_mut(&at) {
+            job_entry.state = State::Ended(ending.clone());
         }
         self.tell_ended(at, ending);
     }
 
-    fn spawn(&mut self, at: usize, work: impl Future<Output = Outcome> + Send + 'static) {
+    fn spawn(&mut self, at: usize, work: impl Future<Output = TaskResult> + Send + 'static) {
         let task = self.tasks.spawn(work);
         self.owners.insert(task.id(), at);
     }
@@ -570,10 +572,10 @@ impl Supervisor {
 
     /// Records the present state of a job.
     fn note(&self, at: usize) {
-        let Some(seat) = self.seats.get(&at) else {
+        let Some(job_entry) = self.job_entries.get(&at) else {
             return;
         };
-        let (state, next) = match &seat.state {
+        let (state, next) = match &job_entry.state {
             State::Sleeping { until, .. } => {
                 let next = match until {
                     Until::Boot(until) => self.wall(*until),
@@ -596,17 +598,17 @@ impl Supervisor {
             | State::Ended(Ending::Stopped) => return,
             State::Ended(Ending::Failed(_) | Ending::NotAcquired(_)) => (JobState::Failed, None),
         };
-        self.journal.job(JobRecord {
-            job: text(&seat.bench.name),
-            host: text(&seat.bench.host),
-            lock: text(&seat.bench.lock),
+        self.record_writer.job(JobRecord {
+            job: text(&job_entry.context.name),
+            host: text(&job_entry.context.host),
+            lock: text(&job_entry.context.lock),
             state,
-            since_unix_ms: unix_ms(seat.since),
-            token: seat.token,
+            since_unix_ms: unix_ms(job_entry.since),
+            token: job_entry.token,
             next_unix_ms: next,
-            last: seat.last,
-            detail: seat.detail.clone(),
-            progress: seat.progress.clone(),
+            last: job_entry.last,
+            detail: job_entry.detail.clone(),
+            progress: job_entry.progress.clone(),
         });
     }
 

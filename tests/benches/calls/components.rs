@@ -1,7 +1,7 @@
 //! Components that repeat one call for ever.
 
 use anyhow::{Context as _, Result};
-use leasehold_tests::says::typed;
+use leasehold_tests::wat_plugins::typed_job;
 
 /// A memory with an allocator that starts again at 4 MiB when it is told to.
 const LIBC: &str = r#"(core module $libc
@@ -45,7 +45,7 @@ fn kv(body: &str) -> Result<Vec<u8>> {
     (core instance $i (instantiate $m (with "libc" (instance $libc)) (with "host" (instance
         (export "get" (func $get)) (export "list" (func $list)) (export "put" (func $put))))))"#
     );
-    typed(&text, "$libc")
+    typed_job(&text, "$libc")
 }
 
 pub(crate) fn put(_: &str) -> Result<Vec<u8>> {
@@ -276,7 +276,7 @@ fn http(authority: &str, method: u32, then: &str) -> Result<Vec<u8>> {
             (i32.const 512)))
     (core instance $i (instantiate $m (with "libc" (instance $libc)) (with "host" (instance {exports}))))"#
     );
-    typed(&text, "$libc").context("assembling a client of HTTP")
+    typed_job(&text, "$libc").context("assembling a client of HTTP")
 }
 
 /// Writes as much as there is room for, again and again.

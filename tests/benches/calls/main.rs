@@ -1,4 +1,4 @@
-//! How long after the loss of its lock a guest is gone that is in the middle of the dearest admitted call of each kind.
+//! Time from the loss of a lock to the end of its guest, which is in the most expensive admitted call of each kind.
 //!
 //! `scripts/bench` runs this on a release build of the host, over its own event log. Nothing here asserts: the margin
 //! that these numbers must fit is `stop_margin`, 250 ms by default.

@@ -11,8 +11,8 @@ use leasehold_tests::etcdctl::Etcdctl;
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config};
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::says::says;
 use leasehold_tests::wait::eventually;
+use leasehold_tests::wat_plugins::printer;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 use toml::{Table, Value};
@@ -195,7 +195,7 @@ fn guests_that_open_files_at_1024_descriptors_leave_the_host_its_own() -> Result
     // Runs begin, and a new file is read, compiled in a process of its own, and run.
     runs_begin(&beside.host)?;
     let mark = beside.host.mark();
-    beside.drop_in("small.wasm", &says("small", 0)?)?;
+    beside.drop_in("small.wasm", &printer("small", 0)?)?;
     beside.host.wait_after(mark, SLACK, |event| {
         event.is("run-ended")
             && event.job() == Some("dropped.small")

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::events::Event;
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::says::says;
 use leasehold_tests::wait::eventually;
+use leasehold_tests::wat_plugins::printer;
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
 use toml::{Table, Value};
 
@@ -66,7 +66,7 @@ fn files_swapped_for_pipes_block_no_thread() -> Result<()> {
     for n in 0..4 {
         fs::write(
             folder.join(format!("{n}.wasm")),
-            says(&format!("text {n}"), 0)?,
+            printer(&format!("text {n}"), 0)?,
         )?;
         fs::write(folder.join(format!("{n}.toml")), "retries = 1\n")?;
         for end in ["wasm", "toml"] {
@@ -98,7 +98,7 @@ fn files_swapped_for_pipes_block_no_thread() -> Result<()> {
     }
     none_is_blocked(&beside.host)?;
     let mark = beside.host.mark();
-    beside.drop_in("last.wasm", &says("last", 0)?)?;
+    beside.drop_in("last.wasm", &printer("last", 0)?)?;
     beside.host.wait_after(mark, SLACK, |event| {
         event.is("guest") && event.text() == Some("last")
     })?;

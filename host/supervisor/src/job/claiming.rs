@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_lock::{EndReason, Grant};
-use leasehold_records::{Outcome as Word, RunRecord, TickRecord};
+use leasehold_records::{Outcome, RunRecord, TickRecord};
 
-use super::bench::Bench;
 use super::clocks;
+use super::context::JobContext;
 use super::machine::{Claim, Look, Mark};
 use super::tick::{self, Ask, Claimant, Ended, Held, Replaced, Stored};
-use super::work::Outcome;
-use crate::event::What;
+use super::work::TaskResult;
+use crate::event::EventKind;
 use crate::host::cut_short;
 use crate::record_writer::text;
 use leasehold_config::Schedule;
@@ -22,64 +22,68 @@ use leasehold_config::wall::UnixMs;
 const MARK_PAUSE: Duration = Duration::from_millis(200);
 
 /// Reads the state of a tick, without the lock.
-pub(crate) async fn look(bench: Arc<Bench>, tick: UnixMs) -> Outcome {
-    let (store, ask) = (stored(&bench), ask(&bench, tick, tick));
+pub(crate) async fn look(context: Arc<JobContext>, tick: UnixMs) -> TaskResult {
+    let (store, ask) = (stored(&context), ask(&context, tick, tick));
     let look = tokio::select! {
-        () = bench.cancel.cancelled() => Look::Open,
-        look = tick::look(&store, &bench.host, ask) => look,
+        () = context.cancel.cancelled() => Look::Open,
+        look = tick::look(&store, &context.host, ask) => look,
     };
-    Outcome::Looked(look)
+    TaskResult::Looked(look)
 }
 
 /// Claims a tick under the lock.
 pub(crate) async fn claim(
-    bench: Arc<Bench>,
+    context: Arc<JobContext>,
     grant: Box<Grant>,
     (tick, newest): (UnixMs, UnixMs),
     sequence: u32,
-) -> Outcome {
+) -> TaskResult {
     let who = Claimant {
-        job: text(&bench.name),
-        host: text(&bench.host),
+        job: text(&context.name),
+        host: text(&context.host),
         lock: grant.name().to_owned(),
         lock_key: grant.key().to_owned(),
         token: grant.token(),
-        run_id: bench.run_id(grant.token(), sequence),
+        run_id: context.run_id(grant.token(), sequence),
     };
-    let ask = ask(&bench, tick, newest);
-    let store = held(&bench, &grant);
+    let ask = ask(&context, tick, newest);
+    let store = held(&context, &grant);
     let (claim, over) = tokio::select! {
         biased;
         claimed = tick::claim(&store, &who, ask) => claimed,
         _ = grant.tenure().ended() => (Claim::Lost, Replaced::default()),
-        () = cut_short(&bench.stop.abort) => (Claim::Lost, Replaced::default()),
+        () = cut_short(&context.stop.abort) => (Claim::Lost, Replaced::default()),
     };
     if let Some(cut_off) = over.cut_off {
-        bench.journal.run_cut_off(unrecorded(&bench, cut_off));
+        context
+            .record_writer
+            .run_cut_off(unrecorded(&context, cut_off));
     }
     if let Some(overruled) = over.overruled {
-        let disbelieved = What::TickDisbelieved {
+        let disbelieved = EventKind::TickDisbelieved {
             tick: overruled.tick.to_string(),
             by: overruled.host,
             its_clock: overruled.shown.to_string(),
             our_clock: ask.now.to_string(),
         };
-        let about = bench.about_token(grant.token());
-        bench.timeline.say(about, disbelieved);
+        let about = context.event_context_for(grant.token());
+        context.event_log.emit(about, disbelieved);
     }
-    if claim == Claim::Lost && !bench.stop.abort.is_cancelled() {
+    if claim == Claim::Lost && !context.stop.abort.is_cancelled() {
         // If the store refused the claim, its answer came before the watch's event.
         grant.tenure().end(EndReason::TokenStale);
         let reason = grant.tenure().end_reason();
         let reason = reason.map_or_else(String::new, |reason| reason.to_string());
-        let about = bench.about_token(grant.token());
-        bench.timeline.say(about, What::LockLost { reason });
+        let about = context.event_context_for(grant.token());
+        context
+            .event_log
+            .emit(about, EventKind::LockLost { reason });
     }
-    Outcome::Claimed(grant, claim)
+    TaskResult::Claimed(grant, claim)
 }
 
 /// Returns the record of a run whose host died before it wrote one, as far as the claim of its tick shows.
-fn unrecorded(bench: &Bench, claim: TickRecord) -> RunRecord {
+fn unrecorded(context: &JobContext, claim: TickRecord) -> RunRecord {
     let sequence = claim.run_id.rsplit('-').next();
     RunRecord {
         detail: format!(
@@ -88,7 +92,7 @@ fn unrecorded(bench: &Bench, claim: TickRecord) -> RunRecord {
         ),
         job: claim.job,
         host: claim.host,
-        lock: text(&bench.lock),
+        lock: text(&context.lock),
         lock_key: String::new(),
         token: claim.token,
         sequence: sequence.and_then(|text| text.parse().ok()).unwrap_or(0),
@@ -98,7 +102,7 @@ fn unrecorded(bench: &Bench, claim: TickRecord) -> RunRecord {
         plugin_sha256: String::new(),
         started_unix_ms: claim.claimed_unix_ms,
         ended_unix_ms: None,
-        outcome: Word::Abandoned,
+        outcome: Outcome::Abandoned,
         calls_admitted: 0,
         calls_refused: 0,
         peak_memory_bytes: 0,
@@ -111,27 +115,27 @@ fn unrecorded(bench: &Bench, claim: TickRecord) -> RunRecord {
 /// Marks the tick of a run that has ended, and gives the lock back with the same transaction. A failed attempt is
 /// repeated until the deadline. A tick that stays unmarked is run again by the next holder.
 pub(crate) async fn mark(
-    bench: Arc<Bench>,
+    context: Arc<JobContext>,
     grant: Box<Grant>,
     (tick, mark): (UnixMs, Mark),
-    outcome: Word,
-) -> Outcome {
+    outcome: Outcome,
+) -> TaskResult {
     let ended = Ended {
         tick,
         token: grant.token(),
         mark,
         outcome,
-        now: bench.now().wall,
+        now: context.now().wall,
     };
     let is_held = grant.tenure().admits();
     let until = grant.tenure().last_deadline();
     let store = Held {
         leaves: is_held.then_some(&*grant),
-        ..held(&bench, &grant)
+        ..held(&context, &grant)
     };
     let marked = async {
         loop {
-            let is_last = !is_held || bench.clock.now() >= until;
+            let is_last = !is_held || context.clock.now() >= until;
             match tick::mark(&store, ended).await {
                 Err(unmarked) if unmarked.may_pass && !is_last => {
                     tokio::time::sleep(MARK_PAUSE).await;
@@ -142,21 +146,21 @@ pub(crate) async fn mark(
     };
     let marked = tokio::select! {
         marked = marked => marked,
-        () = cut_short(&bench.stop.abort) => Err("the host was stopped at once".into()),
+        () = cut_short(&context.stop.abort) => Err("the host was stopped at once".into()),
     };
     if let Err(error) = marked {
         let tick = tick.to_string();
-        let unmarked = What::TickUnmarked { tick, error };
-        bench
-            .timeline
-            .say(bench.about_token(grant.token()), unmarked);
+        let unmarked = EventKind::TickUnmarked { tick, error };
+        context
+            .event_log
+            .emit(context.event_context_for(grant.token()), unmarked);
     }
-    Outcome::Marked(grant)
+    TaskResult::Marked(grant)
 }
 
-fn ask(bench: &Bench, tick: UnixMs, newest: UnixMs) -> Ask {
-    let now = bench.now().wall;
-    let settling = match bench.job.schedule() {
+fn ask(context: &JobContext, tick: UnixMs, newest: UnixMs) -> Ask {
+    let now = context.now().wall;
+    let settling = match context.job.schedule() {
         Schedule::Ticks(ticks) => clocks::settling(ticks.beat(), now),
         Schedule::KeepRunning | Schedule::Once => Duration::ZERO,
     };
@@ -165,22 +169,22 @@ fn ask(bench: &Bench, tick: UnixMs, newest: UnixMs) -> Ask {
         newest,
         now,
         settling,
-        is_dropped: bench.job.is_dropped(),
+        is_dropped: context.job.is_dropped(),
     }
 }
 
-fn stored(bench: &Bench) -> Stored {
+fn stored(context: &JobContext) -> Stored {
     Stored {
-        kv: bench.locks.kv(),
-        key: bench.root.tick(&bench.name),
-        hosts: bench.root.hosts(),
+        kv: context.locks.kv(),
+        key: context.root.tick(&context.name),
+        hosts: context.root.hosts(),
     }
 }
 
-fn held(bench: &Bench, grant: &Grant) -> Held<'static> {
+fn held(context: &JobContext, grant: &Grant) -> Held<'static> {
     Held {
         leaves: None,
-        stored: stored(bench),
+        stored: stored(context),
         fence: grant.fence(),
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use leasehold_records::printable;
 
-use super::bench::Bench;
+use super::context::JobContext;
 use super::machine::Lack;
 use leasehold_config::secrets::Secrets;
 use leasehold_runtime::{Runtime, Slot};
@@ -27,73 +27,75 @@ pub(crate) struct Provisions {
     pub(crate) slot: Slot,
     pub(crate) secrets: Secrets,
     /// The version of the job that the secrets belong to.
-    of: Arc<Bench>,
+    of: Arc<JobContext>,
 }
 
 impl Provisions {
     /// Gets the provisions before the lock is requested, or at the end of a pause: waits for a slot, but not for
     /// long.
-    pub(crate) async fn soon(bench: &Arc<Bench>) -> Result<Self, Lack> {
-        let secrets = local(bench).await?;
-        let slot = match try_slot(bench) {
+    pub(crate) async fn soon(context: &Arc<JobContext>) -> Result<Self, Lack> {
+        let secrets = local(context).await?;
+        let slot = match try_slot(context) {
             Some(slot) => Some(slot),
-            None => tokio::time::timeout(MOMENT, slot_in_turn(bench)).await.ok(),
+            None => tokio::time::timeout(MOMENT, slot_in_turn(context))
+                .await
+                .ok(),
         };
-        Self::of(bench, slot, secrets)
+        Self::of(context, slot, secrets)
     }
 
     /// Gets the provisions under a lock that others wait for: does not wait for a slot.
-    pub(crate) async fn now(bench: &Arc<Bench>) -> Result<Self, Lack> {
-        let slot = try_slot(bench);
+    pub(crate) async fn now(context: &Arc<JobContext>) -> Result<Self, Lack> {
+        let slot = try_slot(context);
         if slot.is_none() {
-            return Err(no_slot(bench));
+            return Err(no_slot(context));
         }
-        Self::of(bench, slot, local(bench).await?)
+        Self::of(context, slot, local(context).await?)
     }
 
     /// Gets the provisions of a job that stands back: waits for its turn to have a slot.
-    pub(crate) async fn in_turn(bench: &Arc<Bench>) -> Result<Self, Lack> {
-        let slot = slot_in_turn(bench).await;
-        Self::of(bench, Some(slot), local(bench).await?)
+    pub(crate) async fn in_turn(context: &Arc<JobContext>) -> Result<Self, Lack> {
+        let slot = slot_in_turn(context).await;
+        Self::of(context, Some(slot), local(context).await?)
     }
 
     /// Returns the same provisions for this version of the job, which may have other secrets.
-    pub(crate) async fn renewed(self, bench: &Arc<Bench>) -> Result<Self, Lack> {
-        if Arc::ptr_eq(&self.of, bench) {
+    pub(crate) async fn renewed(self, context: &Arc<JobContext>) -> Result<Self, Lack> {
+        if Arc::ptr_eq(&self.of, context) {
             return Ok(self);
         }
-        Self::of(bench, Some(self.slot), local(bench).await?)
+        Self::of(context, Some(self.slot), local(context).await?)
     }
 
-    fn of(bench: &Arc<Bench>, slot: Option<Slot>, secrets: Secrets) -> Result<Self, Lack> {
-        let slot = slot.ok_or_else(|| no_slot(bench))?;
-        let of = bench.clone();
+    fn of(context: &Arc<JobContext>, slot: Option<Slot>, secrets: Secrets) -> Result<Self, Lack> {
+        let slot = slot.ok_or_else(|| no_slot(context))?;
+        let of = context.clone();
         Ok(Self { slot, secrets, of })
     }
 }
 
-fn try_slot(bench: &Bench) -> Option<Slot> {
-    let slots = bench.runtime.slots();
-    if bench.job.is_dropped() {
+fn try_slot(context: &JobContext) -> Option<Slot> {
+    let slots = context.runtime.slots();
+    if context.job.is_dropped() {
         slots.try_take_shared()
     } else {
         slots.try_take()
     }
 }
 
-async fn slot_in_turn(bench: &Bench) -> Slot {
-    let slots = bench.runtime.slots();
-    if bench.job.is_dropped() {
+async fn slot_in_turn(context: &JobContext) -> Slot {
+    let slots = context.runtime.slots();
+    if context.job.is_dropped() {
         slots.take_shared().await
     } else {
         slots.take().await
     }
 }
 
-fn no_slot(bench: &Bench) -> Lack {
-    let slots = bench.runtime.slots();
+fn no_slot(context: &JobContext) -> Lack {
+    let slots = context.runtime.slots();
     let (most, reserved) = (slots.most(), slots.reserved());
-    Lack::Slot(if bench.job.is_dropped() && reserved > 0 {
+    Lack::Slot(if context.job.is_dropped() && reserved > 0 {
         format!(
             "no free slot for a plugin from the folder on this host (max_runs = {most}, of which {reserved} are \
              reserved for configured jobs)"
@@ -104,12 +106,12 @@ fn no_slot(bench: &Bench) -> Lack {
 }
 
 /// Reads the job's secrets as they are now. Fails if a directory cannot be used or the plugin is in quarantine.
-async fn local(bench: &Bench) -> Result<Secrets, Lack> {
-    let sha256 = &bench.plugin.facts().sha256;
-    if let Some(reason) = bench.quarantine.reason(sha256, bench.wall.now()).await {
+async fn local(context: &JobContext) -> Result<Secrets, Lack> {
+    let sha256 = &context.plugin.facts().sha256;
+    if let Some(reason) = context.quarantine.reason(sha256, context.wall.now()).await {
         return Err(Lack::Other(reason));
     }
-    let (references, grants) = (bench.job.secrets(), bench.job.allow());
+    let (references, grants) = (context.job.secrets(), context.job.allow());
     if references.is_empty() && grants.dirs.is_empty() {
         return Ok(Secrets::default());
     }
@@ -120,7 +122,7 @@ async fn local(bench: &Bench) -> Result<Secrets, Lack> {
     });
     match read.await {
         Ok(Ok(secrets)) => Ok(secrets),
-        Ok(Err(why)) => Err(Lack::Other(bench.job.at_home(&printable::line(&why)))),
+        Ok(Err(why)) => Err(Lack::Other(context.job.at_home(&printable::line(&why)))),
         Err(error) => Err(Lack::Other(error.to_string())),
     }
 }

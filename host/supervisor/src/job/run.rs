@@ -12,12 +12,12 @@ use leasehold_lock::{BootTime, EndReason, Grant};
 use leasehold_records::RunRecord;
 use tokio::sync::mpsc;
 
-use super::bench::Bench;
 use super::closing;
+use super::context::JobContext;
 use super::machine::{Cause, Turn};
 use super::provision::Provisions;
-use super::work::{Outcome, tell_acquired};
-use crate::event::{About, What};
+use super::work::{TaskResult, tell_acquired};
+use crate::event::{EventContext, EventKind};
 use crate::fenced::{Allotted, FencedKv};
 use crate::quarantine::{FirstRun, PROBATION};
 use crate::record_writer::text;
@@ -42,28 +42,28 @@ pub(crate) struct RunNumber {
 
 /// Runs the guest.
 pub(crate) async fn run(
-    bench: Arc<Bench>,
+    context: Arc<JobContext>,
     grant: Box<Grant>,
     provisions: Provisions,
     number: RunNumber,
-) -> Outcome {
+) -> TaskResult {
     let run = Run {
-        id: bench.run_id(grant.token(), number.sequence),
-        started: (bench.clock.now(), SystemTime::now()),
-        bench: &bench,
+        id: context.run_id(grant.token(), number.sequence),
+        started: (context.clock.now(), SystemTime::now()),
+        context: &context,
         grant: &grant,
         number: &number,
     };
     let report = run.guest(provisions).await;
-    let detail = closing::detail_of(&bench, &grant, &report.end).await;
+    let detail = closing::detail_of(&context, &grant, &report.end).await;
     run.tell_end(&report, &detail);
-    let verdict = closing::verdict(&report.end, &bench.job);
-    Outcome::Ran(grant, verdict, Box::new(report))
+    let verdict = closing::verdict(&report.end, &context.job);
+    TaskResult::Ran(grant, verdict, Box::new(report))
 }
 
 /// A run under way.
 struct Run<'a> {
-    bench: &'a Arc<Bench>,
+    context: &'a Arc<JobContext>,
     grant: &'a Grant,
     number: &'a RunNumber,
     id: String,
@@ -73,40 +73,45 @@ struct Run<'a> {
 impl Run<'_> {
     /// Runs the guest and forwards its events.
     async fn guest(&self, provisions: Provisions) -> RunReport {
-        let (bench, grant) = (self.bench, self.grant);
+        let (context, grant) = (self.context, self.grant);
         // The job may have changed since the resources were obtained; a run is of one version.
-        let Provisions { slot, secrets, .. } = match provisions.renewed(bench).await {
+        let Provisions { slot, secrets, .. } = match provisions.renewed(context).await {
             Ok(provisions) => provisions,
             Err(lack) => {
-                let now = bench.clock.now();
+                let now = context.clock.now();
                 let deadline = grant.tenure().last_deadline();
                 let end = RunEnd::Unstarted(lack.into_reason());
                 return RunReport::of_nothing(end, now, deadline);
             }
         };
-        let kv = FencedKv::new(bench.locks.kv(), grant, bench.root.kv(), self.allotted());
+        let kv = FencedKv::new(
+            context.locks.kv(),
+            grant,
+            context.root.kv(),
+            self.allotted(),
+        );
         let authority = Authority {
-            lock: text(&bench.lock),
+            lock: text(&context.lock),
             lock_key: grant.key().to_owned(),
             token: grant.token(),
             holder: format!("{:x}", grant.lease()),
             tenure: grant.tenure().clone(),
             kv: Arc::new(kv),
         };
-        let first = bench.quarantine.begin(self.record()).await;
+        let first = context.quarantine.begin(self.record()).await;
         let (events, mut heard) = mpsc::channel(GUEST_EVENTS);
         // Polled after the guest, so that logging its start does not delay it. A guest that spins yields at its
         // next tick.
         let tell = async {
             self.tell_start();
-            let about = self.about();
+            let about = self.event_context();
             let mut told_loss = false;
             let mut proving = pin!(proves(first.as_ref()));
             loop {
                 tokio::select! {
                     biased;
                     event = heard.recv() => match event {
-                        Some(event) => pass_on(bench, &about, event),
+                        Some(event) => pass_on(context, &about, event),
                         None => break told_loss,
                     },
                     reason = grant.tenure().ended(), if !told_loss => {
@@ -119,9 +124,9 @@ impl Run<'_> {
         };
         let mark = first.as_ref().map(FirstRun::mark);
         let spec = self.spec(secrets, mark);
-        let run = bench
+        let run = context
             .runtime
-            .run(&bench.plugin, authority, spec, events, slot);
+            .run(&context.plugin, authority, spec, events, slot);
         let (report, told_loss) = tokio::join!(run, tell);
         if let (Some(first), false) = (&first, matches!(report.end, RunEnd::Unstarted(_))) {
             first.prove().await;
@@ -134,77 +139,79 @@ impl Run<'_> {
     }
 
     fn allotted(&self) -> Allotted {
-        let bench = self.bench;
+        let context = self.context;
         Allotted {
-            budget: bench.budget.clone(),
-            granted: bench.job.allow().kv.clone(),
-            most: bench.job.limits().kv_total_bytes,
-            remedy: bench.job.at_home(&Limit::KvTotal.remedy(&bench.name)),
+            budget: context.budget.clone(),
+            granted: context.job.allow().kv.clone(),
+            most: context.job.limits().kv_total_bytes,
+            remedy: context.job.at_home(&Limit::KvTotal.remedy(&context.name)),
         }
     }
 
     fn spec(&self, secrets: Secrets, mark: Option<PollMark>) -> RunSpec {
-        let bench = self.bench;
-        let (env, env_secrets) = secrets::environment(bench.job.env());
+        let context = self.context;
+        let (env, env_secrets) = secrets::environment(context.job.env());
         RunSpec {
             raw_stdout: None,
-            job: text(&bench.name),
+            job: text(&context.name),
             run_id: self.id.clone(),
             attempt: self.number.turn.attempt,
             trigger: trigger(self.number.cause),
             scheduled_at_unix_ms: self.number.turn.tick.map(UnixMs::as_u64),
-            args: bench.job.args().to_vec(),
+            args: context.job.args().to_vec(),
             env,
             env_secrets,
             secrets,
-            config_json: bench.job.config_json().to_owned(),
-            timeout: bench.job.timeout(),
-            stop: bench.stop.clone(),
+            config_json: context.job.config_json().to_owned(),
+            timeout: context.job.timeout(),
+            stop: context.stop.clone(),
             mark,
         }
     }
 
-    fn about(&self) -> About {
-        About {
+    fn event_context(&self) -> EventContext {
+        EventContext {
             run: Some(self.id.as_str().into()),
-            ..self.bench.about_token(self.grant.token())
+            ..self.context.event_context_for(self.grant.token())
         }
     }
 
     /// Logs and records the start.
     fn tell_start(&self) {
-        let bench = self.bench;
+        let context = self.context;
         if let Some(at) = self.number.acquired {
-            tell_acquired(bench, self.grant, at);
+            tell_acquired(context, self.grant, at);
         }
         let (at, _) = self.started;
-        bench.timeline.say_at(
+        context.event_log.emit_at(
             at,
-            self.about(),
-            What::RunStarted {
+            self.event_context(),
+            EventKind::RunStarted {
                 attempt: self.number.turn.attempt,
                 trigger: trigger_word(trigger(self.number.cause)),
                 tick: self.number.turn.tick.map(|tick| tick.to_string()),
-                plugin_sha256: bench.plugin.facts().sha256.clone(),
+                plugin_sha256: context.plugin.facts().sha256.clone(),
             },
         );
-        bench.journal.run_started(self.record());
+        context.record_writer.run_started(self.record());
     }
 
     /// Logs when and why the lock was lost.
     fn tell_loss(&self, reason: &EndReason) {
         let at = self.grant.tenure().ended_at();
-        let at = at.unwrap_or_else(|| self.bench.clock.now());
+        let at = at.unwrap_or_else(|| self.context.clock.now());
         let reason = closing::loss(self.grant.tenure(), reason);
-        let lost = What::LockLost { reason };
-        self.bench.timeline.say_at(at, self.about(), lost);
+        let lost = EventKind::LockLost { reason };
+        self.context
+            .event_log
+            .emit_at(at, self.event_context(), lost);
     }
 
     /// Logs and records the end.
     fn tell_end(&self, report: &RunReport, detail: &str) {
-        self.bench.timeline.say(
-            self.about(),
-            What::RunEnded {
+        self.context.event_log.emit(
+            self.event_context(),
+            EventKind::RunEnded {
                 outcome: report.end.outcome(),
                 detail: detail.to_owned(),
                 admitted: report.admitted,
@@ -220,23 +227,23 @@ impl Run<'_> {
         record.ended_unix_ms = Some(unix_ms(SystemTime::now()));
         closing::fill(&mut record, report);
         detail.clone_into(&mut record.detail);
-        self.bench.journal.run_ended(record);
+        self.context.record_writer.run_ended(record);
     }
 
     /// Returns the record of the run while it is running.
     fn record(&self) -> RunRecord {
         let (_, started) = self.started;
         RunRecord {
-            job: text(&self.bench.name),
-            host: text(&self.bench.host),
-            lock: text(&self.bench.lock),
+            job: text(&self.context.name),
+            host: text(&self.context.host),
+            lock: text(&self.context.lock),
             lock_key: self.grant.key().to_owned(),
             token: self.grant.token(),
             sequence: self.number.sequence,
             run_id: self.id.clone(),
             attempt: self.number.turn.attempt,
             tick_unix_ms: self.number.turn.tick.map(UnixMs::as_u64),
-            plugin_sha256: self.bench.plugin.facts().sha256.clone(),
+            plugin_sha256: self.context.plugin.facts().sha256.clone(),
             started_unix_ms: unix_ms(started),
             ended_unix_ms: None,
             outcome: leasehold_records::Outcome::Running,
@@ -260,12 +267,12 @@ async fn proves(first: Option<&FirstRun>) -> Infallible {
     std::future::pending().await
 }
 
-fn pass_on(bench: &Bench, about: &About, event: GuestEvent) {
+fn pass_on(context: &JobContext, about: &EventContext, event: GuestEvent) {
     match event {
-        GuestEvent::Line(line) => bench.timeline.say_at(
+        GuestEvent::Line(line) => context.event_log.emit_at(
             line.at,
             about.clone(),
-            What::Guest {
+            EventKind::Guest {
                 stream: line.stream.as_str(),
                 level: line.level.map(leasehold_runtime::Level::as_str),
                 text: line.text,
@@ -284,11 +291,11 @@ fn pass_on(bench: &Bench, about: &About, event: GuestEvent) {
                 message: message.clone(),
             };
             // Only the newest progress matters; a value that finds no room is replaced by the next.
-            let _ = bench.progress.try_send((bench.name.clone(), progress));
-            bench.timeline.say_at(
+            let _ = context.progress.try_send((context.name.clone(), progress));
+            context.event_log.emit_at(
                 at,
                 about.clone(),
-                What::Progress {
+                EventKind::Progress {
                     done,
                     total,
                     message,

@@ -437,7 +437,7 @@ impl World {
             What::Ends(run) if self.hosts[host].runs == run && self.is_running(host) => {
                 self.end_run(host);
             }
-            // It was stopped before.
+            // The run was stopped before.
             What::Ends(_) => {}
             What::Marks { tick, mark } => self.mark(host, tick, mark),
             What::Releases => {
@@ -995,7 +995,7 @@ fn a_host_that_cannot_start_a_run_leaves_its_ticks_to_the_others() {
     assert!(world.stood_back > 30, "{}", world.stood_back);
 }
 
-/// In milliseconds.
+/// Length of 1500 days in milliseconds.
 const DAYS_1500: i64 = 1_500 * 24 * 3_600_000;
 
 /// A fourth host's clock is four years off: each tick still runs once, and the odd host stands back.

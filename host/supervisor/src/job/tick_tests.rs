@@ -144,9 +144,9 @@ fn people_are_told_who_ran_it_and_when_it_is_tried_again() {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Arrives,
-    /// It reaches the store, and its answer is lost.
+    /// The request reaches the store, and its answer is lost.
     AnswerLost,
-    /// It never reaches the store.
+    /// The request never reaches the store.
     RequestLost,
     Refused,
 }
@@ -192,7 +192,7 @@ impl Scripted {
             Fate::RequestLost => return Err(StoreError::Unknown("lost".into())),
             Fate::Refused => {
                 return Err(StoreError::Refused {
-                    kind: leasehold_lock::Refusal::NoSpace,
+                    kind: leasehold_lock::RefusalKind::NoSpace,
                     message: "no space".into(),
                 });
             }

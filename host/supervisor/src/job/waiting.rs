@@ -7,15 +7,15 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use leasehold_lock::{Acquire, AcquireError, Grant, Place, Wait as LockWait};
+use leasehold_lock::{Acquire, AcquireError, Grant, LockPlace, LockWait};
 use leasehold_records::HolderRecord;
 use tokio::sync::watch;
 
-use super::bench::Bench;
+use super::context::JobContext;
 use super::machine::Missed;
 use super::provision::{Provisions, Reserve};
-use super::work::{self, Outcome};
-use crate::event::What;
+use super::work::{self, TaskResult};
+use crate::event::EventKind;
 use crate::record_writer::text;
 use leasehold_config::Wait;
 use leasehold_config::wall::unix_ms;
@@ -26,62 +26,62 @@ const LONG: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Gets what a run needs, and then waits for the lock.
-pub(crate) async fn acquire(bench: Arc<Bench>, had: Option<Provisions>) -> Outcome {
+pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<Provisions>) -> TaskResult {
     let provisions = async {
         match had {
-            Some(had) => had.renewed(&bench).await,
-            None => Provisions::soon(&bench).await,
+            Some(had) => had.renewed(&context).await,
+            None => Provisions::soon(&context).await,
         }
     };
     let provisions = tokio::select! {
-        () = bench.cancel.cancelled() => return Outcome::Missed(Missed::Cancelled),
+        () = context.cancel.cancelled() => return TaskResult::Missed(Missed::Cancelled),
         provisions = provisions => provisions,
     };
     let reserve = match provisions {
         Ok(provisions) => Reserve::new(provisions),
-        Err(lack) => return Outcome::Missed(Missed::Lacks(lack)),
+        Err(lack) => return TaskResult::Missed(Missed::Lacks(lack)),
     };
     let holder = HolderRecord {
-        host: text(&bench.host),
-        job: text(&bench.name),
+        host: text(&context.host),
+        job: text(&context.name),
         pid: std::process::id(),
         since_unix_ms: unix_ms(SystemTime::now()),
     };
-    let request = Acquire::new(bench.root.lock(&bench.lock))
+    let request = Acquire::new(context.root.lock(&context.lock))
         .value(holder.to_json())
-        .ttl(bench.job.ttl())
-        .stop_margin(bench.job.stop_margin())
-        .wait(match bench.job.wait() {
+        .ttl(context.job.ttl())
+        .stop_margin(context.job.stop_margin())
+        .wait(match context.job.wait() {
             Wait::Forever => LockWait::Forever,
             Wait::AtMost(most) => LockWait::AtMost(most),
             Wait::Never => LockWait::Never,
         });
     let (places, place) = watch::channel(None);
-    let about = bench.about();
-    let waiting = bench.locks.acquire_telling(request, |place| {
-        let waits = What::Waiting {
+    let about = context.event_context();
+    let waiting = context.locks.acquire_reporting(request, |place| {
+        let waits = EventKind::Waiting {
             place: place.ahead,
             holder: place.holder.clone(),
         };
-        bench.timeline.say(about.clone(), waits);
+        context.event_log.emit(about.clone(), waits);
         // The job is queued, and may wait long: its reserved slot is given up.
         drop(reserve.take());
         places.send_replace(Some(place));
     });
     let acquired = tokio::select! {
-        () = bench.cancel.cancelled() => return Outcome::Missed(Missed::Cancelled),
+        () = context.cancel.cancelled() => return TaskResult::Missed(Missed::Cancelled),
         acquired = waiting => acquired,
-        never = tell_holders(&bench, place) => match never {},
+        never = tell_holders(&context, place) => match never {},
         never = reserve.expire() => match never {},
     };
     match acquired {
-        Ok(grant) => provided(&bench, grant, reserve.take()).await,
+        Ok(grant) => provided(&context, grant, reserve.take()).await,
         Err(error @ AcquireError::Contended { .. }) => {
-            Outcome::Missed(Missed::Contended(contended(&bench, &error).await))
+            TaskResult::Missed(Missed::Contended(contended(&context, &error).await))
         }
-        Err(AcquireError::Closed) => Outcome::Missed(Missed::Cancelled),
-        Err(error) if is_away(&error) => Outcome::Missed(Missed::Away(error.to_string())),
-        Err(error) => Outcome::Missed(Missed::Trouble(error.to_string())),
+        Err(AcquireError::Closed) => TaskResult::Missed(Missed::Cancelled),
+        Err(error) if is_away(&error) => TaskResult::Missed(Missed::Away(error.to_string())),
+        Err(error) => TaskResult::Missed(Missed::Trouble(error.to_string())),
     }
 }
 
@@ -100,23 +100,30 @@ const fn is_away(error: &AcquireError) -> bool {
 
 /// Returns the lock with the resources of its run. If they are not available now, the lock goes to the next in the
 /// queue.
-async fn provided(bench: &Arc<Bench>, grant: Grant, reserved: Option<Provisions>) -> Outcome {
-    let at = bench.clock.now();
+async fn provided(
+    context: &Arc<JobContext>,
+    grant: Grant,
+    reserved: Option<Provisions>,
+) -> TaskResult {
+    let at = context.clock.now();
     let provisions = match reserved {
         Some(provisions) => Ok(provisions),
-        None => Provisions::now(bench).await,
+        None => Provisions::now(context).await,
     };
     match provisions {
-        Ok(provisions) => Outcome::Acquired(Box::new(grant), at, provisions),
+        Ok(provisions) => TaskResult::Acquired(Box::new(grant), at, provisions),
         Err(lack) => {
-            work::give_back(bench, grant).await;
-            Outcome::Missed(Missed::Lacks(lack))
+            work::give_back(context, grant).await;
+            TaskResult::Missed(Missed::Lacks(lack))
         }
     }
 }
 
 /// Logs the name of each holder that is waited for long.
-async fn tell_holders(bench: &Bench, mut place: watch::Receiver<Option<Place>>) -> Infallible {
+async fn tell_holders(
+    context: &JobContext,
+    mut place: watch::Receiver<Option<LockPlace>>,
+) -> Infallible {
     let mut told = None;
     loop {
         let holder = place.borrow_and_update().clone();
@@ -139,27 +146,27 @@ async fn tell_holders(bench: &Bench, mut place: watch::Receiver<Option<Place>>) 
             },
             holder = long => holder,
         };
-        if let Some(by) = name_of(bench, &holder).await {
-            let blocked = What::Blocked {
+        if let Some(by) = name_of(context, &holder).await {
+            let blocked = EventKind::Blocked {
                 by,
                 holder: holder.clone(),
             };
-            bench.timeline.say(bench.about(), blocked);
+            context.event_log.emit(context.event_context(), blocked);
         }
         told = Some(holder);
     }
 }
 
 /// Returns the reason for which the lock was not acquired, with the holder's name.
-async fn contended(bench: &Bench, error: &AcquireError) -> String {
+async fn contended(context: &JobContext, error: &AcquireError) -> String {
     let said = error.to_string();
     let AcquireError::Contended { holder, .. } = error else {
         return said;
     };
     let name = tokio::select! {
         // A host that stops does not wait for a name.
-        () = bench.cancel.cancelled() => None,
-        name = name_of(bench, holder) => name,
+        () = context.cancel.cancelled() => None,
+        name = name_of(context, holder) => name,
     };
     match name {
         Some(name) => said.replacen(holder, &format!("{name} ({holder})"), 1),
@@ -168,9 +175,9 @@ async fn contended(bench: &Bench, error: &AcquireError) -> String {
 }
 
 /// Returns the job and the host of an entry, if it exists and Leasehold wrote it.
-async fn name_of(bench: &Bench, entry: &str) -> Option<String> {
+async fn name_of(context: &JobContext, entry: &str) -> Option<String> {
     // Boxed: it is rarely needed, and would make the future of every waiting job larger.
-    let asked = Box::pin(async { bench.locks.kv().get(entry).await });
+    let asked = Box::pin(async { context.locks.kv().get(entry).await });
     let found = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()??;
     let record = HolderRecord::from_json(&found.value).ok()?;
     Some(format!("{}@{}", record.job, record.host))
@@ -178,7 +185,7 @@ async fn name_of(bench: &Bench, entry: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_lock::{Refusal, StoreError};
+    use leasehold_lock::{RefusalKind, StoreError};
 
     use super::*;
 
@@ -201,7 +208,7 @@ mod tests {
     #[test]
     fn a_refusal_does_not_wait_for_the_store_to_return() {
         let refused = failed(StoreError::Refused {
-            kind: Refusal::NoSpace,
+            kind: RefusalKind::NoSpace,
             message: "etcdserver: mvcc: database space exceeded".into(),
         });
         assert!(!is_away(&refused));

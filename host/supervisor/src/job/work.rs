@@ -1,4 +1,4 @@
-//! Work for the states of a job. Each piece is one task that ends in one [`Outcome`].
+//! Work for the states of a job. Each piece is one task that ends in one [`TaskResult`].
 //!
 //! A grant is owned by the piece of work that needs it and handed back at its end. So no two pieces can use it and
 //! none can forget it. A panic drops it, which gives the lock back.
@@ -9,11 +9,11 @@ use std::time::Duration;
 use leasehold_lock::{BootTime, Clock, EndReason, Grant, StoreState};
 use tokio::sync::watch;
 
-use super::bench::Bench;
 use super::closing;
+use super::context::JobContext;
 use super::machine::{Claim, Lack, Look, Missed, Now, Until, Verdict};
 use super::provision::Provisions;
-use crate::event::What;
+use crate::event::EventKind;
 use crate::host::cut_short;
 use leasehold_config::wall::UnixMs;
 use leasehold_runtime::RunReport;
@@ -29,7 +29,7 @@ const SET: Duration = Duration::from_secs(1);
 const SPREAD: Duration = Duration::from_millis(300);
 
 /// Result of a piece of work.
-pub(crate) enum Outcome {
+pub(crate) enum TaskResult {
     Slept {
         cancelled: bool,
     },
@@ -62,29 +62,33 @@ pub(crate) enum Paused {
 }
 
 /// Sleeps until a moment. A sleep by the wall clock also ends when that clock is set.
-pub(crate) async fn sleep(bench: Arc<Bench>, until: Until) -> Outcome {
+pub(crate) async fn sleep(context: Arc<JobContext>, until: Until) -> TaskResult {
     let over = async {
         match until {
-            Until::Boot(until) => sleep_until(&*bench.clock, until).await,
-            Until::Wall(until) => doze(&bench, until).await,
+            Until::Boot(until) => sleep_until(&*context.clock, until).await,
+            Until::Wall(until) => doze(&context, until).await,
         }
     };
     tokio::select! {
-        () = bench.cancel.cancelled() => Outcome::Slept { cancelled: true },
-        () = over => Outcome::Slept { cancelled: false },
+        () = context.cancel.cancelled() => TaskResult::Slept { cancelled: true },
+        () = over => TaskResult::Slept { cancelled: false },
     }
 }
 
 /// Sleeps as [`sleep`] does, for a job that failed because the store did not answer a request sent at `asked`. Also
 /// ends when the store has come back since.
-pub(crate) async fn sleep_or_back(bench: Arc<Bench>, until: Until, asked: BootTime) -> Outcome {
+pub(crate) async fn sleep_or_back(
+    context: Arc<JobContext>,
+    until: Until,
+    asked: BootTime,
+) -> TaskResult {
     let back = async {
-        back_since(bench.locks.connectivity(), asked).await;
+        back_since(context.locks.connectivity(), asked).await;
         tokio::time::sleep(SPREAD.mul_f64(fastrand::f64())).await;
     };
     tokio::select! {
-        slept = sleep(bench.clone(), until) => slept,
-        () = back => Outcome::StoreBack,
+        slept = sleep(context.clone(), until) => slept,
+        () = back => TaskResult::StoreBack,
     }
 }
 
@@ -99,9 +103,9 @@ async fn back_since(mut store: watch::Receiver<StoreState>, asked: BootTime) {
 }
 
 /// Sleeps until the wall clock shows `until`, or until that clock is found to have been set.
-async fn doze(bench: &Bench, until: UnixMs) {
-    let began = bench.now();
-    while let Some(nap) = nap(began, bench.now(), until) {
+async fn doze(context: &JobContext, until: UnixMs) {
+    let began = context.now();
+    while let Some(nap) = nap(began, context.now(), until) {
         tokio::time::sleep(nap).await;
     }
 }
@@ -128,74 +132,81 @@ async fn sleep_until(clock: &dyn Clock, until: BootTime) {
 }
 
 /// Logs when the lock was acquired. The first work under a grant calls this, a run only when its guest has begun.
-pub(crate) fn tell_acquired(bench: &Bench, grant: &Grant, at: BootTime) {
+pub(crate) fn tell_acquired(context: &JobContext, grant: &Grant, at: BootTime) {
     let wait_ms = millis(grant.waited());
-    let about = bench.about_token(grant.token());
-    bench.timeline.say_at(at, about, What::Acquired { wait_ms });
+    let about = context.event_context_for(grant.token());
+    context
+        .event_log
+        .emit_at(at, about, EventKind::Acquired { wait_ms });
 }
 
 /// Gives the lock back.
-pub(crate) async fn release(bench: Arc<Bench>, grant: Grant) -> Outcome {
+pub(crate) async fn release(context: Arc<JobContext>, grant: Grant) -> TaskResult {
     let token = grant.token();
     // A mark gives the lock back in its own transaction.
     let left = grant.tenure().end_reason() == Some(EndReason::Released);
     let lost = !left && !grant.tenure().admits();
-    let confirmed = give_back(&bench, grant).await;
+    let confirmed = give_back(&context, grant).await;
     if !lost {
-        bench
-            .timeline
-            .say(bench.about_token(token), What::Released { confirmed });
+        context.event_log.emit(
+            context.event_context_for(token),
+            EventKind::Released { confirmed },
+        );
     }
-    Outcome::Released
+    TaskResult::Released
 }
 
 /// Gives the lock back without logging it. Returns true if the store has confirmed it.
-pub(crate) async fn give_back(bench: &Bench, grant: Grant) -> bool {
+pub(crate) async fn give_back(context: &JobContext, grant: Grant) -> bool {
     tokio::select! {
         released = grant.release() => released.is_ok(),
-        () = cut_short(&bench.stop.abort) => false,
+        () = cut_short(&context.stop.abort) => false,
     }
 }
 
 /// Stands back until the lack may have ended: until it is this job's turn for a slot, or until a given moment.
-pub(crate) async fn stand_back(bench: Arc<Bench>, until: Option<BootTime>) -> Outcome {
+pub(crate) async fn stand_back(context: Arc<JobContext>, until: Option<BootTime>) -> TaskResult {
     let provisions = async {
         match until {
             Some(until) => {
-                sleep_until(&*bench.clock, until).await;
-                Provisions::soon(&bench).await
+                sleep_until(&*context.clock, until).await;
+                Provisions::soon(&context).await
             }
-            None => Provisions::in_turn(&bench).await,
+            None => Provisions::in_turn(&context).await,
         }
     };
     // A turn for a slot is kept by the next version. Another lack may not exist in it, so that wait ends.
     let superseded = async {
         match until {
-            Some(_) => bench.superseded.cancelled().await,
+            Some(_) => context.superseded.cancelled().await,
             None => std::future::pending().await,
         }
     };
     tokio::select! {
-        () = bench.cancel.cancelled() => Outcome::Slept { cancelled: true },
-        () = superseded => Outcome::Superseded,
+        () = context.cancel.cancelled() => TaskResult::Slept { cancelled: true },
+        () = superseded => TaskResult::Superseded,
         provisions = provisions => match provisions {
-            Ok(provisions) => Outcome::Ready(provisions),
-            Err(lack) => Outcome::Lacks(lack),
+            Ok(provisions) => TaskResult::Ready(provisions),
+            Err(lack) => TaskResult::Lacks(lack),
         },
     }
 }
 
 /// Keeps the lock for a while without running. The slot is free for other jobs meanwhile; if none is free at the
 /// end of the pause, the next run does not start here.
-pub(crate) async fn pause(bench: Arc<Bench>, grant: Box<Grant>, pause: Duration) -> Outcome {
-    let until = bench.clock.now().after(pause);
+pub(crate) async fn pause(
+    context: Arc<JobContext>,
+    grant: Box<Grant>,
+    pause: Duration,
+) -> TaskResult {
+    let until = context.clock.now().after(pause);
     let over = async {
-        sleep_until(&*bench.clock, until).await;
-        Provisions::soon(&bench).await
+        sleep_until(&*context.clock, until).await;
+        Provisions::soon(&context).await
     };
     let paused = tokio::select! {
         biased;
-        () = bench.cancel.cancelled() => Paused::Cancelled,
+        () = context.cancel.cancelled() => Paused::Cancelled,
         _ = grant.tenure().ended() => Paused::Lost,
         provisions = over => match provisions {
             Ok(provisions) => Paused::Over(provisions),
@@ -207,11 +218,12 @@ pub(crate) async fn pause(bench: Arc<Bench>, grant: Box<Grant>, pause: Duration)
             .tenure()
             .end_reason()
             .map_or_else(String::new, |reason| closing::loss(grant.tenure(), &reason));
-        bench
-            .timeline
-            .say(bench.about_token(grant.token()), What::LockLost { reason });
+        context.event_log.emit(
+            context.event_context_for(grant.token()),
+            EventKind::LockLost { reason },
+        );
     }
-    Outcome::Paused(grant, paused)
+    TaskResult::Paused(grant, paused)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -28,8 +28,8 @@ impl Scene {
         }
     }
 
-    fn journal(&self) -> (Journal, JournalTask) {
-        Journal::start(self.locks.clone(), self.root.clone(), TTL)
+    fn record_writer(&self) -> (RecordWriter, RecordWriterTask) {
+        RecordWriter::start(self.locks.clone(), self.root.clone(), TTL)
     }
 
     fn kv(&self) -> Kv {
@@ -59,8 +59,8 @@ impl Scene {
         }
     }
 
-    async fn end(self, journal: Journal, task: JournalTask) {
-        drop(journal);
+    async fn end(self, record_writer: RecordWriter, task: RecordWriterTask) {
+        drop(record_writer);
         task.finish().await;
         self.locks.close().await;
         self.store.close().await;
@@ -110,33 +110,33 @@ fn host() -> HostRecord {
 }
 
 /// One run as a host reports it, its start and end a moment apart.
-async fn quick_run(journal: &Journal, job: &str, token: u64) {
-    journal.job(state(job, JobState::Waiting, 3 * token));
-    journal.run_started(started(job, token));
-    journal.job(state(job, JobState::Running, 3 * token + 1));
+async fn quick_run(record_writer: &RecordWriter, job: &str, token: u64) {
+    record_writer.job(state(job, JobState::Waiting, 3 * token));
+    record_writer.run_started(started(job, token));
+    record_writer.job(state(job, JobState::Running, 3 * token + 1));
     tokio::time::sleep(Duration::from_millis(2)).await;
-    journal.run_ended(ended(job, token));
+    record_writer.run_ended(ended(job, token));
     tokio::time::sleep(Duration::from_millis(2)).await;
-    journal.job(state(job, JobState::Sleeping, 3 * token + 2));
+    record_writer.job(state(job, JobState::Sleeping, 3 * token + 2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_of_runs_is_recorded_without_loss() {
     let scene = Scene::new().await;
-    let (journal, task) = scene.journal();
-    journal.host(host());
+    let (record_writer, task) = scene.record_writer();
+    record_writer.host(host());
     let began = Instant::now();
     for token in 1..=80 {
         for job in 0..50 {
             let job = format!("j{job}");
-            journal.run_started(started(&job, token));
-            journal.run_ended(ended(&job, token));
-            journal.job(state(&job, JobState::Sleeping, token));
+            record_writer.run_started(started(&job, token));
+            record_writer.run_ended(ended(&job, token));
+            record_writer.job(state(&job, JobState::Sleeping, token));
         }
         // Gives the task its turn, as among the tasks of a host.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    drop(journal);
+    drop(record_writer);
     task.finish().await;
     let (spent, took) = (scene.revision().await, began.elapsed());
     println!("4000 runs in {spent} revisions and {took:?}");
@@ -155,14 +155,14 @@ async fn a_burst_of_runs_is_recorded_without_loss() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_quick_run_costs_one_revision() {
     let scene = Scene::new().await;
-    let (journal, task) = scene.journal();
-    journal.host(host());
+    let (record_writer, task) = scene.record_writer();
+    record_writer.host(host());
     let mut before = 0;
     for token in 1..=10 {
         if token == 3 {
             before = scene.revision().await;
         }
-        quick_run(&journal, "j", token).await;
+        quick_run(&record_writer, "j", token).await;
         let written = async |scene: &Scene| {
             let runs = scene.runs("j").await;
             let is_over = runs.last().is_some_and(|run| run.token == token);
@@ -173,15 +173,15 @@ async fn a_quick_run_costs_one_revision() {
     let spent = scene.revision().await - before;
     // A busy machine may write a few of them separately.
     assert!((7..=14).contains(&spent), "{spent} revisions for 8 runs");
-    scene.end(journal, task).await;
+    scene.end(record_writer, task).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn standing_records_follow_the_session_to_its_next_lease() {
     let scene = Scene::new().await;
-    let (journal, task) = scene.journal();
-    journal.host(host());
-    journal.job(state("j", JobState::Waiting, 1));
+    let (record_writer, task) = scene.record_writer();
+    record_writer.host(host());
+    record_writer.job(state("j", JobState::Waiting, 1));
     let both = async |scene: &Scene| {
         let kv = scene.kv();
         let host = kv.get(&scene.root.host("h")).await.ok()??;
@@ -190,7 +190,7 @@ async fn standing_records_follow_the_session_to_its_next_lease() {
     };
     let mut lease = scene.wait("the standing records", both).await;
     for _ in 0..2 {
-        let trace = leasehold_lock::Trace {
+        let trace = leasehold_lock::AuditNote {
             key: "/word".into(),
             value: Vec::new(),
             keep: Duration::from_mins(1),
@@ -204,7 +204,7 @@ async fn standing_records_follow_the_session_to_its_next_lease() {
     // Deleted by hand, and nothing else changes.
     assert!(scene.kv().delete(&scene.root.host("h")).await.unwrap());
     scene.wait("the host's record", both).await;
-    scene.end(journal, task).await;
+    scene.end(record_writer, task).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -224,8 +224,8 @@ async fn the_run_of_a_host_that_vanished_is_abandoned_by_the_next() {
         let key = scene.root.run(&key);
         scene.kv().put(&key, &record.to_json(), 0).await.unwrap();
     }
-    let (journal, task) = scene.journal();
-    journal.run_started(started("j", 3));
+    let (record_writer, task) = scene.record_writer();
+    record_writer.run_started(started("j", 3));
     let abandoned = async |scene: &Scene| {
         let runs = scene.runs("j").await;
         let outcomes: Vec<Outcome> = runs.iter().map(|run| run.outcome).collect();
@@ -234,17 +234,17 @@ async fn the_run_of_a_host_that_vanished_is_abandoned_by_the_next() {
     };
     let detail = scene.wait("the abandoned run", abandoned).await;
     assert!(detail.contains("host dead"), "{detail}");
-    scene.end(journal, task).await;
+    scene.end(record_writer, task).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_history_of_a_job_stays_bounded_and_ends_with_its_newest_runs() {
     let scene = Scene::new().await;
-    let (journal, task) = scene.journal();
+    let (record_writer, task) = scene.record_writer();
     for token in 1..=400 {
-        journal.run_started(started("j", token));
+        record_writer.run_started(started("j", token));
         // With an outcome that is never merged.
-        journal.run_ended(RunRecord {
+        record_writer.run_ended(RunRecord {
             outcome: Outcome::Lost,
             ..ended("j", token)
         });
@@ -256,7 +256,7 @@ async fn the_history_of_a_job_stays_bounded_and_ends_with_its_newest_runs() {
         (is_newest && (100..=140).contains(&runs.len())).then_some(())
     };
     scene.wait("a bounded history", bounded).await;
-    scene.end(journal, task).await;
+    scene.end(record_writer, task).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -271,10 +271,10 @@ async fn the_last_records_are_written_before_the_end_and_the_job_is_looked_after
         let (key, record) = (scene.root.run(&key), ended("j", token));
         scene.kv().put(&key, &record.to_json(), 0).await.unwrap();
     }
-    let (journal, task) = scene.journal();
-    journal.run_started(started("j", 200));
-    journal.run_ended(ended("j", 200));
-    drop(journal);
+    let (record_writer, task) = scene.record_writer();
+    record_writer.run_started(started("j", 200));
+    record_writer.run_ended(ended("j", 200));
+    drop(record_writer);
     task.finish().await;
     let runs = scene.runs("j").await;
     assert_eq!((runs.len(), runs[99].token), (100, 200));
@@ -285,8 +285,8 @@ async fn the_last_records_are_written_before_the_end_and_the_job_is_looked_after
 #[tokio::test]
 async fn a_run_that_was_cut_off_is_recorded_unless_its_host_recorded_it() {
     let scene = Scene::new().await;
-    let (journal, task) = scene.journal();
-    journal.run_ended(ended("j", 7));
+    let (record_writer, task) = scene.record_writer();
+    record_writer.run_ended(ended("j", 7));
     scene
         .wait("the first run", async |scene| scene.runs("j").await.pop())
         .await;
@@ -294,8 +294,8 @@ async fn a_run_that_was_cut_off_is_recorded_unless_its_host_recorded_it() {
         outcome: Outcome::Abandoned,
         ..started("j", token)
     };
-    journal.run_cut_off(cut_off(7));
-    journal.run_cut_off(cut_off(8));
+    record_writer.run_cut_off(cut_off(7));
+    record_writer.run_cut_off(cut_off(8));
     let runs = scene
         .wait("both runs", async |scene| {
             let runs = scene.runs("j").await;
@@ -304,5 +304,5 @@ async fn a_run_that_was_cut_off_is_recorded_unless_its_host_recorded_it() {
         .await;
     let outcomes: Vec<_> = runs.iter().map(|run| (run.token, run.outcome)).collect();
     assert_eq!(outcomes, [(7, Outcome::Done), (8, Outcome::Abandoned)]);
-    scene.end(journal, task).await;
+    scene.end(record_writer, task).await;
 }

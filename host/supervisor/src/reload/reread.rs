@@ -10,14 +10,14 @@ use tokio::time::Instant;
 
 use super::Reloader;
 use super::watch::Wholeness;
-use crate::event::{About, What};
+use crate::event::{EventContext, EventKind};
 use leasehold_config::fingerprint::ConfigStamp;
 use leasehold_config::{Config, Job};
 
 /// Longest time that a file is missing while an editor deletes and writes it anew.
 const MISSING: Duration = Duration::from_secs(1);
 
-/// Files of the configuration that are not there.
+/// State of configuration files that are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Missing {
     /// Missing since this moment, perhaps because they are being replaced.
@@ -87,8 +87,8 @@ impl Reloader {
 
     fn tell_refused_config(&self, error: String) {
         self.maker
-            .timeline
-            .say(About::default(), What::ConfigRefused { error });
+            .event_log
+            .emit(EventContext::default(), EventKind::ConfigRefused { error });
     }
 
     /// Records that the configuration's files are missing, and logs it once it has lasted.
@@ -100,8 +100,8 @@ impl Reloader {
                 self.config_missing = Some(Missing::Told);
                 let file = self.config.path().display().to_string();
                 self.maker
-                    .timeline
-                    .say(About::default(), What::ConfigGone { file });
+                    .event_log
+                    .emit(EventContext::default(), EventKind::ConfigGone { file });
             }
             Some(Missing::Since(_)) => self.next_look = self.next_look.min(now + MISSING / 4),
             None => {
@@ -122,9 +122,9 @@ impl Reloader {
             .iter()
             .filter(|(name, job)| old.get(*name).is_some_and(|old| old != *job))
             .count();
-        self.maker.timeline.say(
-            About::default(),
-            What::ConfigReloaded {
+        self.maker.event_log.emit(
+            EventContext::default(),
+            EventKind::ConfigReloaded {
                 added,
                 changed,
                 removed,
