@@ -141,17 +141,22 @@ fn unfinished(stream: u32) -> Vec<u8> {
 
 #[test]
 fn clients_that_close_nothing_cost_little_beside_the_ledger() -> Result<()> {
-    /// MiB. Measured: 190; without bounds, these streams alone take 800.
-    const BOUND: u64 = 450;
+    /// MiB. Measured: 93; without bounds, these streams alone take 550 in a release build.
+    const BOUND: u64 = 300;
     let beside = Embedded::start()?;
     beside.is_untouched()?;
     let before = beside.resident()?;
     let mut open = Vec::new();
     for _ in 0..20 {
         let mut io = beside.connect()?;
+        let mut reader = io.try_clone()?;
+        // Streams beyond the bound are refused, and a server whose refusals are not read stops reading.
+        std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
         io.write_all(OPENING)?;
-        for place in 0..1000 {
-            io.write_all(&unfinished(2 * place + 1))?;
+        for place in 0..3000 {
+            if io.write_all(&unfinished(2 * place + 1)).is_err() {
+                break;
+            }
         }
         open.push(io);
     }
@@ -169,7 +174,12 @@ fn clients_that_close_nothing_cost_little_beside_the_ledger() -> Result<()> {
         }
     }
     beside.is_untouched()?;
-    let taken = beside.resident()?.saturating_sub(before);
+    // What was sent last has still to be taken in.
+    let mut taken = 0;
+    for _ in 0..15 {
+        std::thread::sleep(Duration::from_millis(200));
+        taken = taken.max(beside.resident()?.saturating_sub(before));
+    }
     println!("{taken} MiB above {before} MiB");
     ensure!(taken < BOUND, "{taken} MiB");
     drop(open);

@@ -201,7 +201,10 @@ fn a_clock_that_is_years_off_stands_back_beside_two_that_agree(version: Version)
         let ours = record(&etcd)?;
         eventually(SLACK, "three more ticks are run", || {
             let now = record(&etcd)?;
-            ensure!(now.tick_unix_ms >= ours.tick_unix_ms.after(Duration::from_secs(3)), "{now:?}");
+            ensure!(
+                now.tick_unix_ms >= ours.tick_unix_ms.after(Duration::from_secs(3)),
+                "{now:?}"
+            );
             Ok(())
         })?;
         let events = odd.events();
