@@ -11,6 +11,7 @@
 pub mod allow;
 mod config;
 pub mod fingerprint;
+mod limit_key;
 pub mod limits;
 pub mod manifest;
 pub mod owned;
@@ -24,3 +25,4 @@ pub use config::{
     Schedule, Setting, Store, Ticks, Tls, Unfit, Wait, clash, default_store_dir, files_of,
     format_size, hex, nearest, overlaps_any, parse_loopback, parse_size, shown_path,
 };
+pub use limit_key::Limit;

@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::limit::Limit;
 use super::output::Output;
 use crate::descriptors::Descriptors;
+use leasehold_config::Limit;
 use leasehold_config::limits::Limits;
 
 /// Reason to refuse a change. Each reason is reported once per run.

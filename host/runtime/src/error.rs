@@ -11,8 +11,7 @@ use std::time::Duration;
 use leasehold_records::printable;
 
 use super::cache::CacheError;
-use super::limit::Limit;
-use leasehold_config::format_size;
+use leasehold_config::{Limit, format_size};
 
 /// Error making the runtime.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
-use super::limit::Limit;
+use leasehold_config::Limit;
 use leasehold_config::limits::Limits;
 
 /// Readings of the meter, which outlive the store that contains it.

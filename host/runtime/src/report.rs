@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leasehold_lock::{BootTime, EndReason};
 
-use super::limit::Limit;
+use leasehold_config::Limit;
 
 /// End of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]

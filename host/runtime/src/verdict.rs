@@ -13,9 +13,9 @@ use wasmtime_wasi::I32Exit;
 use super::contract::bindings::exports::leasehold::job::guest::{Failure, Outcome};
 use super::gate::Refused;
 use super::leash::{Cause, Leash, Pulled};
-use super::limit::Limit;
 use super::meter::Reading;
 use super::report::RunEnd;
+use leasehold_config::Limit;
 
 /// Result of a guest that returned by itself.
 pub(crate) enum Returned {

@@ -14,9 +14,9 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::super::limit::Limit;
 use super::super::output::Output;
 use super::courier::remove_ours;
+use leasehold_config::Limit;
 
 /// Bytes that a body may still have.
 pub(super) struct Budget {

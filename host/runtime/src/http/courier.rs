@@ -32,13 +32,13 @@ use wasmtime_wasi_http::{
 use super::super::current;
 use super::super::gate::Gate;
 use super::super::leash::Leash;
-use super::super::limit::Limit;
 use super::super::output::Output;
 use super::body::{Answer, Budget, Parcel};
 use super::flight::{Flight, Flights};
 use super::head::{Counted, Head, TooLarge};
 use super::net::{Net, Refusal};
 use super::wire::Wire;
+use leasehold_config::Limit;
 use leasehold_config::allow::Origin;
 use leasehold_config::limits::{KIB, Limits};
 

@@ -1,6 +1,7 @@
 //! Every limit of a run, reached by a guest. `load.rs` has the limits of the loader.
 
 use super::*;
+use leasehold_config::Limit;
 
 async fn dies_of(rig: &Rig, wat: &str, limit: Limit) -> RunReport {
     let report = rig.run(wat).await.report;

@@ -21,12 +21,11 @@ use crate::event::{EventContext, EventKind};
 use crate::fenced::{Allotted, FencedKv};
 use crate::quarantine::{FirstRun, PROBATION};
 use crate::record_writer::text;
+use leasehold_config::Limit;
 use leasehold_config::secrets::{self, Secrets};
 use leasehold_config::wall::UnixMs;
 use leasehold_config::wall::unix_ms;
-use leasehold_runtime::{
-    Authority, GuestEvent, Limit, PollMark, RunEnd, RunReport, RunSpec, Trigger,
-};
+use leasehold_runtime::{Authority, GuestEvent, PollMark, RunEnd, RunReport, RunSpec, Trigger};
 
 /// Number of events of one guest that may wait to be logged.
 const GUEST_EVENTS: usize = 512;

@@ -1,6 +1,6 @@
 //! The limits by name, for messages that name the key to raise.
 //!
-//! The values are in [`leasehold_config::limits`].
+//! The values are in [`crate::limits`].
 
 use std::fmt;
 
