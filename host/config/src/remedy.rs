@@ -96,7 +96,7 @@ impl fmt::Display for RemedyText<'_> {
                     JobSource::Table { job } => write!(f, "in [jobs.{job}.limits]"),
                     JobSource::Dropped { sidecar, .. } => write!(
                         f,
-                        "under [limits] in {}, and in [plugins.limits] if that says less",
+                        "under [limits] in {}, and in [plugins.limits] if that allows less",
                         sidecar.display()
                     ),
                 }
@@ -142,7 +142,7 @@ mod tests {
     fn limit_to_raise_is_named_where_the_job_comes_from() {
         insta::assert_snapshot!(text(&Remedy::Raise(LimitKey::Memory)), @"
         raise `memory` in [jobs.hello.limits]
-        raise `memory` under [limits] in plugins/hello.toml, and in [plugins.limits] if that says less
+        raise `memory` under [limits] in plugins/hello.toml, and in [plugins.limits] if that allows less
         ");
     }
 

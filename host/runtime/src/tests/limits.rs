@@ -242,5 +242,5 @@ async fn limit_of_a_dropped_in_guest_is_raised_in_its_sidecar() {
     let RunEnd::Limit { message, .. } = rig.run(&memory_bomb()).await.report.end else {
         panic!("no limit ended it");
     };
-    insta::assert_snapshot!(message, @"wasm `unreachable` instruction executed: raise `memory` under [limits] in plugins/demo.toml, and in [plugins.limits] if that says less");
+    insta::assert_snapshot!(message, @"wasm `unreachable` instruction executed: raise `memory` under [limits] in plugins/demo.toml, and in [plugins.limits] if that allows less");
 }

@@ -175,7 +175,7 @@ async fn dropped_in_plugin_gets_its_own_remedy_and_keeps_its_words() {
         let _ = writeln!(all, "{}", refusal(&rig, &bytes).await);
     }
     insta::assert_snapshot!(all, @"
-    job demo: plugin DIR/plugin.wasm: needs 131072000 bytes of memory to start, job demo may use 67108864: raise `memory` under [limits] in plugins/demo.toml, and in [plugins.limits] if that says less
+    job demo: plugin DIR/plugin.wasm: needs 131072000 bytes of memory to start, job demo may use 67108864: raise `memory` under [limits] in plugins/demo.toml, and in [plugins.limits] if that allows less
     job demo: plugin DIR/plugin.wasm: imports raise `memory` in [jobs.demo.limits], which this host does not offer: a plain command may import wasi_snapshot_preview1 only
     job demo: plugin DIR/plugin.wasm: imports add it under [jobs.demo.allow], which this host does not offer: a plain command may import wasi_snapshot_preview1 only
     ");
