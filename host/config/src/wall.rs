@@ -1,13 +1,14 @@
-//! Wall time, for schedules and for people. Nothing that decides whether a lock is held may read it: clocks
+//! Wall time, for schedules and for people. No decision about holding a lock reads it: the clocks
 //! of hosts differ, and each is set now and then.
 
 use std::time::SystemTime;
 
 pub use leasehold_records::UnixMs;
 
-/// Where wall time comes from. Production reads the system; tests turn the hands themselves, also back.
+/// Source of wall time. Production reads the system's clock; tests set the time themselves, also
+/// back.
 pub trait WallClock: Send + Sync + 'static {
-    /// What the clock shows.
+    /// Returns the current time of the clock.
     fn now(&self) -> UnixMs;
 }
 

@@ -15,11 +15,15 @@ pub const LONGEST_TEXT: usize = 8 * 1024;
 pub const CUT: &str = " […]";
 
 /// Makes one printable line of any text: control and direction marks and hidden characters become `�`, line ends
-/// inside become `⏎`, and text beyond [`LONGEST_TEXT`] is cut with a mark.
+/// inside become `⏎`, and text beyond [`LONGEST_TEXT`] is cut with a mark. A second pass changes nothing.
 pub fn line(text: &str) -> String {
-    let (kept, cut) = head(text);
-    let mut out = whole(kept);
-    if cut {
+    // A text that was cut before keeps its mark, and gets no second one.
+    let (text, was_cut) = match text.strip_suffix(CUT) {
+        Some(head) => (head, true),
+        None => (text, false),
+    };
+    let (mut out, is_cut) = bounded(text, LONGEST_TEXT);
+    if was_cut || is_cut {
         out.push_str(CUT);
     }
     out
@@ -27,17 +31,26 @@ pub fn line(text: &str) -> String {
 
 /// The same as [`line()`], without a bound: for text that the caller has bounded.
 pub fn whole(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
+    bounded(text, usize::MAX).0
+}
+
+/// The printable form of `text` within `most` bytes, and true if there was more.
+fn bounded(text: &str, most: usize) -> (String, bool) {
+    let mut out = String::with_capacity(text.len().min(most));
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
-        match c {
-            '\r' if chars.peek() == Some(&'\n') => {}
-            '\n' => out.push('⏎'),
-            c if is_unprintable(c) => out.push(char::REPLACEMENT_CHARACTER),
-            c => out.push(c),
+        let shown = match c {
+            '\r' if chars.peek() == Some(&'\n') => continue,
+            '\n' => '⏎',
+            c if is_unprintable(c) => char::REPLACEMENT_CHARACTER,
+            c => c,
+        };
+        if out.len() + shown.len_utf8() > most {
+            return (out, true);
         }
+        out.push(shown);
     }
-    out
+    (out, false)
 }
 
 /// Makes a message of several lines printable, each line by itself. Line ends stay, so foreign parts must have
@@ -197,5 +210,34 @@ mod tests {
         let cut = line(&long);
         assert!(cut.ends_with("é […]"));
         assert!(cut.len() <= LONGEST_TEXT + CUT.len());
+    }
+
+    #[test]
+    fn second_pass_over_a_long_text_changes_nothing() {
+        let fits = LONGEST_TEXT - CUT.len();
+        for text in [
+            // What is replaced takes three bytes instead of one or two.
+            "\u{1b}".repeat(LONGEST_TEXT),
+            "\u{9b}x".repeat(LONGEST_TEXT / 2),
+            "\n".repeat(LONGEST_TEXT / 2),
+            "x\r".repeat(LONGEST_TEXT),
+            // A cut that leaves room for a part of its own mark.
+            format!("{}漢漢漢", "x".repeat(LONGEST_TEXT - 1)),
+            format!("{}漢漢漢", "x".repeat(LONGEST_TEXT - 2)),
+            // Texts that end as cut ones do.
+            format!("{}{CUT}", "x".repeat(fits)),
+            format!("{}{CUT}", "x".repeat(fits + 1)),
+            format!("{}{CUT}{CUT}", "x".repeat(LONGEST_TEXT)),
+            CUT.repeat(LONGEST_TEXT),
+            CUT.to_owned(),
+        ] {
+            let once = line(&text);
+            assert!(
+                once.len() <= LONGEST_TEXT + CUT.len(),
+                "{} bytes",
+                once.len()
+            );
+            assert_eq!(line(&once), once);
+        }
     }
 }

@@ -73,7 +73,7 @@ impl Redactor {
             let lines = lines.filter(|line| line.len() >= SHORTEST_LINE);
             for form in std::iter::once(value).chain(lines) {
                 // A text holds no more of it than this.
-                let form = printable::line(printable::head(form).0);
+                let form = printable::whole(printable::head(form).0);
                 needles.entry(form).or_insert(marks.len());
             }
             marks.push(format!("[secret {name}]"));
@@ -100,13 +100,20 @@ impl Redactor {
     /// Converts bytes like [`Redactor::line`]. They should be UTF-8, and are at most as long as a line. `was_cut` is
     /// true if more bytes followed, which may have been the rest of a secret.
     pub(crate) fn bytes(&self, raw: &[u8], was_cut: bool) -> String {
-        self.clean(&String::from_utf8_lossy(raw), was_cut)
+        // What is not UTF-8 takes three bytes, and the text may be longer than a line by that.
+        let text = String::from_utf8_lossy(raw);
+        let (kept, is_longer) = printable::head(&text);
+        let mut line = self.clean(kept, was_cut || is_longer);
+        if is_longer {
+            line.push_str(printable::CUT);
+        }
+        line
     }
 
     fn clean(&self, text: &str, was_cut: bool) -> String {
         match self {
-            Self::Nothing => printable::line(text),
-            Self::Secrets(search) => search.without_secrets(printable::line(text), was_cut),
+            Self::Nothing => printable::whole(text),
+            Self::Secrets(search) => search.without_secrets(printable::whole(text), was_cut),
             Self::Everything => WITHHELD.to_owned(),
         }
     }
@@ -275,6 +282,25 @@ mod tests {
         let line = redactor.line(&long);
         assert!(line.starts_with("[secret key] xxx") && line.ends_with(" […]"));
         assert!(line.len() < printable::LONGEST_TEXT + 32);
+    }
+
+    #[test]
+    fn secret_whose_shown_form_outgrows_a_line_is_found() {
+        // Each character takes three bytes when it is shown.
+        let secret = "\u{1b}".repeat(printable::LONGEST_TEXT / 2);
+        let redactor = redactor(&[("key", &secret)]);
+        assert_eq!(redactor.line(&format!("a {secret} b")), "a [secret key] b");
+        let raw = format!("a {secret}");
+        assert_eq!(redactor.bytes(raw.as_bytes(), false), "a [secret key]");
+    }
+
+    #[test]
+    fn bytes_that_outgrow_a_line_show_no_part_of_a_secret() {
+        let redactor = redactor(&[("key", "hunter2")]);
+        let mut raw = vec![0xff; printable::LONGEST_TEXT / 3 - 1];
+        raw.extend(b"x hunter2");
+        let line = redactor.bytes(&raw, false);
+        assert!(!line.contains("hun"), "{}", &line[line.len() - 40..]);
     }
 
     #[test]

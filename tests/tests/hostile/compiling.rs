@@ -233,8 +233,8 @@ fn an_entry_that_was_changed_is_refused_and_made_anew() -> Result<()> {
         )?;
         Ok::<_, anyhow::Error>(words(&output))
     };
-    ensure!(compile()?.contains("compiled was not there"));
-    ensure!(compile()?.contains("compiled was there"));
+    ensure!(compile()?.contains("compiled was not in the cache"));
+    ensure!(compile()?.contains("compiled was in the cache"));
     let code = dir.path().join("data/compiled/code/modules");
     let engine = fs::read_dir(code)?.flatten().next().context("no engine")?;
     let entries = fs::read_dir(engine.path())?.flatten();
@@ -252,7 +252,7 @@ fn an_entry_that_was_changed_is_refused_and_made_anew() -> Result<()> {
     ensure!(output.status.code() == Some(0), "{output:?}");
     ensure!(output.stdout == b"small\n", "{output:?}");
     let told = compile()?;
-    ensure!(told.contains("compiled was there"), "{told}");
+    ensure!(told.contains("compiled was in the cache"), "{told}");
     ensure!(!told.contains("changed"), "{told}");
     Ok(())
 }
@@ -296,7 +296,7 @@ fn a_plugin_is_compiled_once_for_all_commands() -> Result<()> {
         dir.path(),
         &["plugin", "inspect", "small.wasm", "--compile"],
     )?);
-    ensure!(told.contains("compiled was there"), "{told}");
+    ensure!(told.contains("compiled was in the cache"), "{told}");
     Ok(())
 }
 

@@ -53,7 +53,7 @@ fn a_drop_in_called_like_a_configured_job_cannot_touch_its_keys_or_its_lock() ->
     for part in [
         "asks for lock `ledger`, which no dropped-in plugin may take",
         "job `ledger` has that lock, in the configuration",
-        "asks for `ttl = \"1h\"`, and what is dropped in may have 1m at most",
+        "asks for `ttl = \"1h\"`, and a dropped-in plugin may have 1m at most",
     ] {
         ensure!(said.contains(part), "{said}");
     }

@@ -150,7 +150,7 @@ fn what_a_dropped_in_plugin_lacks_is_told_where_it_can_be_said() -> Result<()> {
     put(&folder(&host), "big.wasm", &printer("too big", 5000)?)?;
     let refused = refusal(&host, 0, "big.wasm")?;
     let said = error(&refused);
-    let remedy = "under [limits] in plugins/big.toml, and in [plugins.limits] if that says less";
+    let remedy = "under [limits] in plugins/big.toml, and in [plugins.limits] if that allows less";
     ensure!(said.contains(remedy), "{said}");
     end(host).map(drop)
 }

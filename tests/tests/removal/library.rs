@@ -74,7 +74,7 @@ async fn every_fenced_operation_of_a_removed_grant_is_refused(version: Version) 
     };
     let reason = refused_after(version, revoked).await?;
     ensure!(
-        matches!(reason, EndReason::Removed { .. } | EndReason::LeaseGone),
+        matches!(reason, EndReason::Removed { .. } | EndReason::LeaseEnded),
         "{reason:?}"
     );
     let reason = refused_after(version, deleted).await?;

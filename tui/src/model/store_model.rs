@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use leasehold_lock::Health;
+use leasehold_lock::StoreHealth;
 
 use super::event::EventLog;
 use super::history::{ChangeHistory, PastMoment};
@@ -45,7 +45,7 @@ pub(crate) struct Model {
     /// When the last fact came, in Unix milliseconds.
     pub(crate) last_fact_at: u64,
     /// How the store is, or why that is not known.
-    pub(crate) health: Option<Result<Health, String>>,
+    pub(crate) health: Option<Result<StoreHealth, String>>,
 }
 
 /// A moment as it is shown.

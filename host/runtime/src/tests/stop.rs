@@ -235,11 +235,11 @@ async fn a_lock_that_is_taken_away_stops_a_blocked_guest_and_the_report_says_why
     let plugin = rig.load(&guests::job("", body)).await;
     let take_away = async {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        tenure.end(EndReason::LeaseGone);
+        tenure.end(EndReason::LeaseEnded);
     };
     let run = rig.run_plugin(&plugin, authority(tenure.clone()), spec());
     let (ran, ()) = tokio::join!(run, take_away);
-    assert_eq!(ran.report.end, RunEnd::Lost(EndReason::LeaseGone));
+    assert_eq!(ran.report.end, RunEnd::Lost(EndReason::LeaseEnded));
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! The files of the projects, as they are in this repository; everything is in the binary.
 //!
-//! `NAME` stands for the job's name and `CONTRACT` for the contract's version. It must never take a
-//! file from anywhere else: a project is of the version of the program that made it.
+//! `NAME` stands for the job's name and `CONTRACT` for the contract's version. All files are
+//! embedded in the program, so that a project matches the version of the program that wrote it.
 
 use super::language::Language;
 use leasehold_runtime::CONTRACT_VERSION;
 
-/// A path in a project, and what it holds.
+/// Path of a file in a project, and its content.
 type File = (&'static str, &'static str);
 
 macro_rules! template {

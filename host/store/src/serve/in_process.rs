@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use http::{Request, Response};
-use leasehold_lock::{Connector, Service};
+use leasehold_lock::{Connector, StoreService};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
@@ -67,9 +67,9 @@ impl InProcessConnector {
 }
 
 impl Connector for InProcessConnector {
-    fn service(&self) -> Service {
+    fn service(&self) -> StoreService {
         let service = self.service.clone();
-        Service::new(tower::service_fn(move |request| {
+        StoreService::new(tower::service_fn(move |request| {
             let service = service.upgrade();
             async move {
                 match service {
