@@ -353,7 +353,10 @@ mod tests {
             not_permitted: Vec::new(),
             revision: Some(12),
             hosts: vec![],
-            jobs: vec![job("nightly", Some(7_200_000)), job("hourly", Some(1_000))],
+            jobs: vec![
+                job("nightly", Some(UnixMs::new(7_200_000))),
+                job("hourly", Some(UnixMs::new(1_000))),
+            ],
             ticks: vec![
                 tick("nightly", TickState::Done, Some(Outcome::Exit)),
                 tick("hourly", TickState::Claimed, None),
