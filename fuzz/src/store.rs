@@ -143,7 +143,7 @@ fn base() -> &'static (Memory, Memory) {
             for n in 0..20_u8 {
                 assert!(send(&service, PATHS[1], &[0x0a, 1, n, 0x12, 1, n]).await);
             }
-            // As a crash leaves them: what close would write is not taken over.
+            // As a crash leaves them: the writes of a close are not included.
             let left = (data.copy(), log.copy());
             store.close().await;
             left

@@ -33,7 +33,7 @@ impl Verdict {
     }
 }
 
-/// Judges what hosts logged and what the store went through.
+/// Judges the hosts' logs and the store's history.
 ///
 /// # Errors
 /// The evidence cannot be read.

@@ -58,10 +58,7 @@ pub(crate) async fn run(args: RunsArgs) -> Result<Exit, Failure> {
             let known: Result<Vec<_>, _> = runs.iter().map(known_fields).collect();
             print_json(&known.map_err(|error| Failure::internal(&error))?)
         }
-        ShowFormat::Table => print(&runs_table(
-            &runs,
-            UnixMs::from_system(SystemTime::now()).as_u64(),
-        )),
+        ShowFormat::Table => print(&runs_table(&runs, UnixMs::from_system(SystemTime::now()))),
     }
 }
 
@@ -118,23 +115,19 @@ fn known_fields(run: &RunRecord) -> Result<serde_json::Value, serde_json::Error>
     Ok(record)
 }
 
-fn runs_table(runs: &[RunRecord], now: u64) -> String {
+fn runs_table(runs: &[RunRecord], now: UnixMs) -> String {
     let mut table = Table::new([
         "JOB", "TOKEN", "HOST", "STARTED", "TOOK", "OUTCOME", "LATE", "DETAIL",
     ]);
     for run in runs {
-        let took = run.ended_unix_ms.map_or_else(
-            || "-".into(),
-            |ended| age(ended.as_u64().saturating_sub(run.started_unix_ms.as_u64())),
-        );
+        let took = run
+            .ended_unix_ms
+            .map_or_else(|| "-".into(), |ended| age(ended.since(run.started_unix_ms)));
         table.row([
             run.job.clone(),
             format!("{}{}", run.token, sequence(run.sequence)),
             run.host.clone(),
-            format!(
-                "{} ago",
-                age(now.saturating_sub(run.started_unix_ms.as_u64()))
-            ),
+            format!("{} ago", age(now.since(run.started_unix_ms))),
             took,
             outcome(run),
             // Calls are counted at a run's end.
@@ -196,14 +189,14 @@ mod tests {
     #[test]
     fn runs_are_a_table_that_no_record_can_break() {
         let runs = [run(1_204, Outcome::Running), run(1_198, Outcome::Lost)];
-        insta::assert_snapshot!(runs_table(&runs, 3_700_000));
-        insta::assert_snapshot!(runs_table(&[], 0), @"no runs are recorded");
+        insta::assert_snapshot!(runs_table(&runs, UnixMs::new(3_700_000)));
+        insta::assert_snapshot!(runs_table(&[], UnixMs::new(0)), @"no runs are recorded");
     }
 
     #[test]
     fn runs_that_share_a_record_are_a_row_that_counts_them() {
         let many = run(1_198, Outcome::Done).after(&run(1_000, Outcome::Done));
-        let table = runs_table(&[many, run(7, Outcome::Exit)], 3_700_000);
+        let table = runs_table(&[many, run(7, Outcome::Exit)], UnixMs::new(3_700_000));
         insta::assert_snapshot!(table, @r"
         JOB     TOKEN  HOST    STARTED    TOOK   OUTCOME   LATE  DETAIL
         ledger  1198   host-a  1h01m ago  1m02s  done x 2  0     tricky �[31m detail

@@ -82,7 +82,7 @@ pub(crate) async fn run(args: StatusArgs) -> Result<Exit, Failure> {
         ShowFormat::Json => print_json(&status),
         ShowFormat::Table => print(&status_table(
             &status,
-            UnixMs::from_system(SystemTime::now()).as_u64(),
+            UnixMs::from_system(SystemTime::now()),
         )),
     }
 }
@@ -176,13 +176,13 @@ async fn read_locks(reader: &RecordReader) -> Result<(i64, Vec<LockStatus>), Sto
     Ok((view.revision(), locks))
 }
 
-fn status_table(status: &Status, now: u64) -> String {
+fn status_table(status: &Status, now: UnixMs) -> String {
     let mut hosts = Table::new(["HOST", "PID", "UP", "VERSION", "JOBS"]);
     for host in &status.hosts {
         hosts.row([
             host.host.clone(),
             host.pid.to_string(),
-            age(now.saturating_sub(host.started_unix_ms.as_u64())),
+            age(now.since(host.started_unix_ms)),
             host.version.clone(),
             host.jobs.len().to_string(),
         ]);
@@ -195,7 +195,7 @@ fn status_table(status: &Status, now: u64) -> String {
             job.job.clone(),
             job.host.clone(),
             job.state.as_str().into(),
-            age(now.saturating_sub(job.since_unix_ms.as_u64())),
+            age(now.since(job.since_unix_ms)),
             job.lock.clone(),
             job.token
                 .map_or_else(|| "-".into(), |token| token.to_string()),
@@ -203,7 +203,7 @@ fn status_table(status: &Status, now: u64) -> String {
                 .map_or("-", leasehold_records::Outcome::as_str)
                 .into(),
             job.next_unix_ms
-                .map_or_else(|| "-".into(), |next| until(next.as_u64(), now)),
+                .map_or_else(|| "-".into(), |next| until(next, now)),
             job.detail.clone(),
         ]);
     }
@@ -316,7 +316,7 @@ mod tests {
                 ],
             }],
         };
-        insta::assert_snapshot!(status_table(&status, 61_000));
+        insta::assert_snapshot!(status_table(&status, UnixMs::new(61_000)));
     }
 
     #[test]
@@ -363,6 +363,6 @@ mod tests {
             ],
             locks: vec![],
         };
-        insta::assert_snapshot!(status_table(&status, 3_661_000));
+        insta::assert_snapshot!(status_table(&status, UnixMs::new(3_661_000)));
     }
 }

@@ -1,4 +1,4 @@
-//! A small world for tests, built from the keys that real hosts and clients write.
+//! A small store for tests, built from the keys that real hosts and clients write.
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
 use leasehold_records::{
@@ -9,10 +9,10 @@ use leasehold_records::{
 use super::{KeyScope, Model};
 use crate::fact::{Fact, FactKind};
 
-/// The moment that fixtures begin at: 2026-01-02 12:00:00 UTC.
+/// First moment of fixtures: 2026-01-02 12:00:00 UTC.
 pub(crate) const BEGAN: u64 = 1_767_355_200_000;
 
-/// Tells a model what a store would.
+/// Sends the facts of a store to a model.
 pub(crate) struct FixtureStore {
     pub(crate) model: Model,
     pub(crate) now: u64,
@@ -21,14 +21,14 @@ pub(crate) struct FixtureStore {
 }
 
 impl FixtureStore {
-    /// A store with nothing in it, at revision 1000.
+    /// An empty store, at revision 1000.
     pub(crate) fn new() -> Self {
         let mut store = Self::unread();
         store.reading(Vec::new());
         store
     }
 
-    /// A store of which nothing has been read.
+    /// A store that has not been read.
     pub(crate) fn unread() -> Self {
         let root = Root::default();
         let scope = KeyScope::new(root.clone(), vec!["/legacy/".into()]);
@@ -88,12 +88,12 @@ impl FixtureStore {
         self.change(keys.iter().map(|key| ((*key).to_owned(), None)).collect())
     }
 
-    /// The key of an entry.
+    /// Key of an entry.
     pub(crate) fn key(&self, lock: &str, lease: i64) -> String {
         format!("{}/{lease:x}", self.root.lock(lock))
     }
 
-    /// A job of ours joins a queue; returns its token.
+    /// A job of a host joins a queue; returns its token.
     pub(crate) fn join(&mut self, lock: &str, job: &str, host: &str, lease: i64) -> i64 {
         let record = HolderRecord {
             host: host.into(),
@@ -157,7 +157,7 @@ impl FixtureStore {
         self.put(&key, &record.to_json(), 0x77)
     }
 
-    /// A run, as its record has it: under way, or ended now.
+    /// A run with its record: under way, or ended now.
     pub(crate) fn run(
         &mut self,
         job: &str,
@@ -218,7 +218,7 @@ impl FixtureStore {
     }
 }
 
-/// A key whose revisions are filled in when it is told.
+/// A key whose revisions are filled in when it is sent.
 pub(crate) fn kv(key: &str, value: &[u8], lease: i64) -> KeyValue {
     KeyValue {
         key: key.into(),

@@ -1,4 +1,4 @@
-//! Doing to others what an operator has confirmed, and leaving word of it.
+//! Admin actions that the operator has confirmed, and their records.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use leasehold_records::{AdminAction, AdminActionRecord, Root, UnixMs};
 
 use crate::app::AdminOrder;
 
-/// How long word of a deed stays in the store.
+/// Time for which the record of an action is kept.
 const KEEP: Duration = Duration::from_hours(7 * 24);
 
-/// Does it, and says what came of it.
+/// Carries out the action, and returns a sentence about the result.
 pub(super) async fn execute(
     locks: &Locks,
     root: &Root,
@@ -43,7 +43,7 @@ pub(super) async fn execute(
     match done {
         Ok(true) => Ok(format!("{what} of {} is done", order.whom)),
         Ok(false) => Err(format!(
-            "{what}: {} was gone already; nothing was done",
+            "{what}: {} was deleted already; nothing was done",
             order.whom
         )),
         Err(error @ StoreError::Refused { .. }) => Err(format!("{what} was not done: {error}")),
