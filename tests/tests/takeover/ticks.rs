@@ -202,7 +202,7 @@ fn a_clock_that_is_years_off_stands_back_beside_two_that_agree(version: Version)
         eventually(SLACK, "three more ticks are run", || {
             let now = record(&etcd)?;
             ensure!(
-                now.tick_unix_ms >= ours.tick_unix_ms.after(Duration::from_secs(3)),
+                now.tick_unix_ms >= ours.tick_unix_ms.after(std::time::Duration::from_secs(3)),
                 "{now:?}"
             );
             Ok(())

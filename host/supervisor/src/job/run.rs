@@ -23,9 +23,8 @@ use crate::quarantine::{FirstRun, PROBATION};
 use crate::record_writer::text;
 use leasehold_config::secrets::{self, Secrets};
 use leasehold_config::wall::UnixMs;
-use leasehold_runtime::{
-    Authority, GuestEvent, Limit, PollMark, RunEnd, RunReport, RunSpec, Trigger,
-};
+use leasehold_config::{LimitKey, Remedy};
+use leasehold_runtime::{Authority, GuestEvent, PollMark, RunEnd, RunReport, RunSpec, Trigger};
 
 /// Number of events of one guest that may wait to be logged.
 const GUEST_EVENTS: usize = 512;
@@ -56,7 +55,7 @@ pub(crate) async fn run(
     let report = run.guest(provisions).await;
     let detail = closing::detail_of(&context, &grant, &report.end).await;
     run.tell_end(&report, &detail);
-    let verdict = closing::verdict(&report.end, &context.job);
+    let verdict = closing::verdict(&report.end);
     TaskResult::Ran(grant, verdict, Box::new(report))
 }
 
@@ -143,7 +142,9 @@ impl Run<'_> {
             budget: context.budget.clone(),
             granted: context.job.allow().kv.clone(),
             most: context.job.limits().kv_total_bytes,
-            remedy: context.job.at_home(&Limit::KvTotal.remedy(&context.name)),
+            remedy: Remedy::Raise(LimitKey::KvTotal)
+                .for_source(&context.job.source())
+                .to_string(),
         }
     }
 
