@@ -1,20 +1,20 @@
 //! The part of the host's runtime that looks at plugins and needs no engine.
 
-#[path = "../../host/src/runtime/cache.rs"]
+#[path = "../../host/runtime/src/cache.rs"]
 mod cache;
-#[path = "../../host/src/runtime/caps.rs"]
+#[path = "../../host/runtime/src/caps.rs"]
 mod caps;
-#[path = "../../host/src/runtime/entry.rs"]
+#[path = "../../host/runtime/src/entry.rs"]
 mod entry;
-#[path = "../../host/src/runtime/error.rs"]
+#[path = "../../host/runtime/src/error.rs"]
 mod error;
-#[path = "../../host/src/runtime/form.rs"]
+#[path = "../../host/runtime/src/form.rs"]
 mod form;
-#[path = "../../host/src/runtime/limit.rs"]
+#[path = "../../host/runtime/src/limit.rs"]
 mod limit;
-#[path = "../../host/src/runtime/survey.rs"]
+#[path = "../../host/runtime/src/survey.rs"]
 mod survey;
-#[path = "../../host/src/runtime/type_nesting.rs"]
+#[path = "../../host/runtime/src/type_nesting.rs"]
 mod type_nesting;
 
 /// The names of the contract, which the host keeps beside its bindings.
@@ -28,5 +28,5 @@ mod contract {
 pub(crate) fn look(bytes: &[u8]) -> Result<(), error::LoadProblem> {
     let found = survey::survey(bytes)?;
     form::form_of(&found)?;
-    form::check_imports(&found, "demo", &crate::allow::Allow::default())
+    form::check_imports(&found, "demo", &leasehold_config::allow::Allow::default())
 }

@@ -1,12 +1,13 @@
-//! Why a command ended without doing what it was asked, and with which exit code.
+//! Error of a command, with its exit code.
 
 use leasehold_records::printable;
 
-use crate::check::PrepareError;
-use crate::config::Report;
-use crate::connect::StoreSetupError;
 use crate::exit::Exit;
-use crate::runtime::RuntimeError;
+use leasehold_config::Report;
+use leasehold_runtime::RuntimeError;
+use leasehold_supervisor::connect::StoreSetupError;
+use leasehold_supervisor::end::HostError;
+use leasehold_supervisor::prepare::PrepareError;
 
 /// A message for a person and a code for a script. The message may have several lines; `cli` makes it printable.
 #[derive(Debug)]
@@ -42,10 +43,22 @@ impl From<StoreSetupError> for Failure {
     }
 }
 
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        let text = error.to_string();
+        match error {
+            HostError::Connect(error) => error.into(),
+            HostError::ClaimRefused { .. } => Self::new(Exit::Store, text),
+            HostError::IdHeld(_) => Self::new(Exit::IdHeld, text),
+            HostError::Internal(_) => Self::of_line(Exit::Internal, &text),
+        }
+    }
+}
+
 impl From<PrepareError> for Failure {
     fn from(error: PrepareError) -> Self {
         let exit = match error {
-            // What leads to the data_dir is for the operator to mend.
+            // The operator can repair the path to the data_dir.
             PrepareError::Runtime(RuntimeError::CacheDir(_)) => Exit::Config,
             PrepareError::Runtime(_) => Exit::Internal,
             PrepareError::Plugins(_) => Exit::Plugin,

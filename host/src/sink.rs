@@ -1,34 +1,18 @@
-//! The way out: text from elsewhere is made printable here, where it leaves for a log or a terminal.
+//! Output sink: text from elsewhere becomes printable here, where it leaves for a log or a terminal.
 //!
-//! File names, keys, records and a server's messages may hold line ends, escape sequences and direction marks. Callers
-//! pass them on as they are. This file must never let one through, nor change what JSON means.
+//! File names, keys, records and a server's messages may contain line ends, escape sequences and direction marks.
+//! Callers pass them on unchanged. No such character passes this file, and the meaning of JSON stays the same.
 
 use std::io::{self, Write as _};
 
 use leasehold_records::printable;
-use serde::Serialize;
 
-/// One JSON object and a line end.
-pub(crate) fn json_line(value: &impl Serialize) -> String {
-    // Plain data always serializes; an empty line would tell of a fault.
-    let mut text = printable::json(serde_json::to_string(value).unwrap_or_default());
-    text.push('\n');
-    text
-}
-
-/// JSON that is spread over lines, with a line end.
-pub(crate) fn json_pretty(value: &impl Serialize) -> String {
-    let mut text = printable::json(serde_json::to_string_pretty(value).unwrap_or_default());
-    text.push('\n');
-    text
-}
-
-/// A message of several lines, as it may be shown.
+/// Makes a message of several lines printable.
 pub(crate) fn printable(text: &str) -> String {
     printable::lines(text)
 }
 
-/// Prints to standard output. A reader that has gone away is a satisfied one.
+/// Prints to standard output. A reader that has closed the pipe does not count as an error.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     satisfied(
         io::stdout()
@@ -37,7 +21,7 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     )
 }
 
-/// Prints a message beside the output, to standard error.
+/// Prints a message to standard error, beside the output.
 pub(crate) fn tell(text: &str) {
     // A closed standard error is no reason to fail.
     let _ = io::stderr()

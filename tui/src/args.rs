@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use leasehold_lock::{ConnectOptions, Source, Tls, open_regular};
+use leasehold_lock::{ConnectOptions, CredentialSource, Tls, open_regular};
 use leasehold_records::Root;
 
 use crate::app::View;
@@ -129,10 +129,10 @@ impl StoreArgs {
 }
 
 /// A file that can be read now, and is read anew at each connection and login.
-fn source(file: &Path) -> Result<Source, TopError> {
+fn source(file: &Path) -> Result<CredentialSource, TopError> {
     open_regular(file)
         .map_err(|error| TopError::Usage(format!("cannot read {}: {error}", file.display())))?;
-    Ok(Source::file(file))
+    Ok(CredentialSource::file(file))
 }
 
 fn root(text: &str) -> Result<Root, String> {

@@ -1,6 +1,6 @@
 //! Facts: all input of the model, each with its moment. A fact from a store and a fact from a recording are equal.
 
-use leasehold_lock::{FeedItem, Health};
+use leasehold_lock::{FeedItem, StoreHealth};
 
 /// An observation, with its moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +16,7 @@ pub(crate) enum FactKind {
     /// Keys, or an interruption of their feed.
     Keys(FeedItem),
     /// Health of the store, or the reason why it is unknown.
-    Health(Result<Health, String>),
+    Health(Result<StoreHealth, String>),
     /// Time that a lease has left and was granted, in seconds; `None` if the lease does not exist.
     Ttl(i64, Option<(u64, u64)>),
     /// Result of an admin action.

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
+use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
 use leasehold_records::{HolderRecord, Root};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -114,12 +114,12 @@ impl FrameBench {
             at_unix_ms: NOW,
             kind,
         });
-        let health = Health {
+        let health = StoreHealth {
             version: "3.5.1".into(),
             members: 3,
             leader: "m2".into(),
             revision,
-            ..Health::default()
+            ..StoreHealth::default()
         };
         let kind = FactKind::Health(Ok(health));
         model.apply(Fact {

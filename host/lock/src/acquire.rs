@@ -1,4 +1,4 @@
-//! Acquiring: from a request to a [`Grant`], or to a reason why not.
+//! Acquisition: from a request to a [`Grant`], or to the error that refuses it.
 //!
 //! # Expected flow
 //!
@@ -7,131 +7,27 @@
 //!            ▲         │ no
 //!            │         ├─ short queue: follow the lock's watch until first
 //!            │         └─ long queue: follow the entry ahead of ours
-//!            └── unknown outcome: ask again (the entry is made at most once)
+//!            └── unknown outcome: send again (the entry is made at most once)
 //! ```
 //!
 //! # Guarantees
 //!
-//! - A grant is given only on proof, at one store revision, that our entry existed and nobody was
-//!   ahead of it, and only while our session admits.
-//! - First come, first served, by create revision, together with every client that follows etcd's
-//!   convention (Go's `concurrency.Mutex`, `etcdctl lock`).
-//! - Dropping the future, or failing, leaves no entry behind: a clean-up goes on until the store has
-//!   confirmed it or the lease has ended.
+//! - A grant is given only on proof, at one store revision, that our entry existed and was the first of the queue,
+//!   and only while our session admits.
+//! - First come, first served, by create revision, together with every client that follows etcd's convention (Go's
+//!   `concurrency.Mutex`, `etcdctl lock`).
+//! - Dropping the future, or failing, leaves no entry behind: a clean-up continues until the store has confirmed the
+//!   deletion or the lease has ended.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::Instant;
-
-use crate::backoff::Backoff;
-use crate::claims::Standing;
-use crate::entry::Entry;
-use crate::error::{AcquireError, Refusal, StoreError};
-use crate::far;
+use crate::acquire::attempt::AcquireAttempt;
+use crate::error::AcquireError;
 use crate::grant::Grant;
-use crate::locks::{Locks, Shared};
-use crate::room::{Crowd, RoomClaim};
-use crate::session::Session;
-use crate::tenure::Tenure;
-use crate::wire::{Enqueued, FOLLOW_ALL, Look, Mode, NewEntry};
+use crate::locks::Locks;
 
-/// Sessions to try before giving up: one that ended unnoticed is common, three in a row are not.
-const SESSIONS: u32 = 3;
+mod attempt;
+mod request;
 
-/// How long to wait for a lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Until it is ours.
-    Forever,
-    /// At most this long.
-    AtMost(Duration),
-    /// Not at all: when contended, nothing is left in the queue, not even for a moment.
-    Never,
-}
-
-/// Where a waiter stands in the queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Entries ahead of ours. May be an estimate while far from the head.
-    pub ahead: usize,
-    /// The key of the entry that holds the lock, when it is known.
-    pub holder: Option<String>,
-}
-
-/// What to acquire and how.
-#[derive(Clone, Debug)]
-pub struct Acquire {
-    pub(crate) name: String,
-    pub(crate) value: Vec<u8>,
-    pub(crate) ttl: Duration,
-    pub(crate) stop_margin: Duration,
-    pub(crate) wait: Wait,
-}
-
-impl Acquire {
-    /// The lock called `name`: its entries are the keys `<name>/<lease id in hex>`, as in etcd's own
-    /// convention. The name must not end in `/`.
-    ///
-    /// Defaults: TTL 10 s, stop margin 250 ms, wait forever, empty value.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            value: Vec::new(),
-            ttl: Duration::from_secs(10),
-            stop_margin: Duration::from_millis(250),
-            wait: Wait::Forever,
-        }
-    }
-
-    /// What others can read about us under the entry's key. Never read by any lock client.
-    #[must_use]
-    pub fn value(mut self, value: impl Into<Vec<u8>>) -> Self {
-        self.value = value.into();
-        self
-    }
-
-    /// The lease's time to live, rounded down to whole seconds. etcd grants at least 2 s.
-    #[must_use]
-    pub const fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = Duration::from_secs(ttl.as_secs());
-        self
-    }
-
-    /// How long before the lease's end the tenure must be over: the longest that stopping may take.
-    #[must_use]
-    pub const fn stop_margin(mut self, margin: Duration) -> Self {
-        self.stop_margin = margin;
-        self
-    }
-
-    /// How long to wait.
-    #[must_use]
-    pub const fn wait(mut self, wait: Wait) -> Self {
-        self.wait = wait;
-        self
-    }
-
-    fn check(&self) -> Result<(), AcquireError> {
-        let bad = |reason| {
-            Err(AcquireError::BadName {
-                name: self.name.clone(),
-                reason,
-            })
-        };
-        if self.name.is_empty() {
-            bad("it is empty")
-        } else if self.name.ends_with('/') {
-            bad("it ends in '/', which other clients would double")
-        } else if self.ttl < Duration::from_secs(1) {
-            bad("its ttl is shorter than one second")
-        } else if self.stop_margin >= self.ttl {
-            bad("its stop margin is as long as its ttl")
-        } else {
-            Ok(())
-        }
-    }
-}
+pub use request::{Acquire, LockPlace, LockWait};
 
 impl Locks {
     /// Acquires a lock.
@@ -140,363 +36,24 @@ impl Locks {
     ///
     /// See [`AcquireError`]. In every case nothing of ours stays in the queue.
     pub async fn acquire(&self, request: Acquire) -> Result<Grant, AcquireError> {
-        self.acquire_telling(request, |_| {}).await
+        self.acquire_reporting(request, |_| {}).await
     }
 
-    /// Acquires a lock and calls `tell` whenever our place in the queue changes.
+    /// Acquires a lock, and calls `report` at each change of our place in the queue.
     ///
     /// # Errors
     ///
     /// See [`AcquireError`]. In every case nothing of ours stays in the queue.
-    pub async fn acquire_telling(
+    pub async fn acquire_reporting(
         &self,
         request: Acquire,
-        tell: impl FnMut(Place) + Send,
+        report: impl FnMut(LockPlace) + Send,
     ) -> Result<Grant, AcquireError> {
         request.check()?;
         if self.0.is_closed() {
             return Err(AcquireError::Closed);
         }
-        let attempt = Attempt::new(self.0.clone(), request).await?;
-        attempt.run(tell).await
-    }
-}
-
-/// One acquisition under way.
-struct Attempt {
-    shared: Arc<Shared>,
-    request: Acquire,
-    prefix: String,
-    session: Arc<Session>,
-    claim: RoomClaim,
-    entry: Entry,
-    began: Instant,
-}
-
-impl Attempt {
-    async fn new(shared: Arc<Shared>, request: Acquire) -> Result<Self, AcquireError> {
-        let prefix = format!("{}/", request.name);
-        let began = Instant::now();
-        let slot = shared
-            .slot(request.ttl, &request.name)
-            .await
-            .map_err(|source| AcquireError::Store {
-                name: request.name.clone(),
-                source,
-            })?;
-        let session = slot.session().clone();
-        let key = format!("{prefix}{:x}", session.lease);
-        let claim = shared.claim(&prefix, &key, request.ttl);
-        let entry = Entry::new(shared.clone(), slot, key);
-        Ok(Self {
-            shared,
-            request,
-            prefix,
-            session,
-            claim,
-            entry,
-            began,
-        })
-    }
-
-    async fn run(mut self, mut tell: impl FnMut(Place) + Send) -> Result<Grant, AcquireError> {
-        let seen = self.shared.wire.identity().highest();
-        let mut sessions = 1;
-        let mut backoff = Backoff::reconnect();
-        let found = loop {
-            let found = match self.enqueue().await {
-                // We had no place yet that could be lost, so another session serves as well.
-                Err(AcquireError::SessionLost { .. }) if sessions < SESSIONS => {
-                    sessions += 1;
-                    tokio::time::sleep(backoff.next()).await;
-                    self = self.under_another_session().await?;
-                    continue;
-                }
-                found => found?,
-            };
-            if found.create.is_some() || self.request.wait == Wait::Never {
-                break found;
-            }
-            if self.time_left().is_some_and(|left| left.is_zero()) {
-                return Err(self.contended(&found.lines, None));
-            }
-            // A store that shows foreign keys under one lease after the other is not asked for leases without
-            // a pause.
-            tokio::time::sleep(backoff.next()).await;
-            self = self.under_another_lease().await?;
-        };
-        let Some(create) = found.create else {
-            return Err(self.contended(&found.lines, None));
-        };
-        self.entry.stands_at(create);
-        if create <= seen {
-            return Err(AcquireError::StoreWentBack {
-                seen,
-                now: found.as_of,
-            });
-        }
-        let first = !found.truncated && found.lines.first().is_some_and(|l| l.create == create);
-        if first {
-            // Keys of deeper locks are in the way of the quick path as well.
-            self.claim.met(match found.total {
-                1 => Crowd::Nobody,
-                _ => Crowd::Few,
-            });
-            return self.granted(create, found.as_of);
-        }
-        if self.request.wait == Wait::Never {
-            return Err(self.contended(&found.lines, Some(create)));
-        }
-        self.wait(create, &found, &mut tell).await
-    }
-
-    /// Starts over when our session turns out to have ended before we had a place in the queue.
-    async fn under_another_session(self) -> Result<Self, AcquireError> {
-        let again = Self::new(self.shared, self.request).await?;
-        Ok(Self {
-            began: self.began,
-            ..again
-        })
-    }
-
-    /// Starts over where a stranger stands under our key: somebody put it there by hand. Our place in
-    /// the queue must be another key then, behind the stranger's.
-    async fn under_another_lease(self) -> Result<Self, AcquireError> {
-        self.entry.set_aside();
-        let again = Self::new(self.shared, self.request).await?;
-        Ok(Self {
-            began: self.began,
-            ..again
-        })
-    }
-
-    /// Puts our entry, however often it takes to know that it is there.
-    async fn enqueue(&mut self) -> Result<Enqueued, AcquireError> {
-        let if_not_free = match self.request.wait {
-            Wait::Never => Mode::OnlyIfFree,
-            Wait::Forever | Wait::AtMost(_) => Mode::Queue,
-        };
-        let (mut mode, mut look) = match self.claim.expects() {
-            Crowd::Nobody => (Mode::OnlyIfFree, Look::Nothing),
-            Crowd::Few => (if_not_free, Look::Youngest(FOLLOW_ALL + 1)),
-            Crowd::Many => (if_not_free, Look::Youngest(2)),
-        };
-        let mut backoff = Backoff::reconnect();
-        loop {
-            self.entry.sending();
-            let entry = NewEntry {
-                prefix: &self.prefix,
-                key: self.entry.key(),
-                value: &self.request.value,
-                lease: self.session.lease,
-                mode,
-                look,
-            };
-            match self.shared.wire.enqueue(&entry).await {
-                Ok(found) if found.create.is_none() => {
-                    self.entry.answered();
-                    if look == Look::Nothing {
-                        // Somebody is there after all, or it is ours, from a request that got no answer.
-                        self.claim.met(Crowd::Few);
-                        (mode, look) = (if_not_free, Look::Youngest(FOLLOW_ALL + 1));
-                        continue;
-                    }
-                    if mode == Mode::OnlyIfFree && found.lines.is_empty() {
-                        // Only keys of deeper locks are there; they are no entries of this one.
-                        mode = Mode::Queue;
-                        continue;
-                    }
-                    return Ok(found);
-                }
-                Ok(found) => {
-                    match found.create {
-                        Some(create) if !found.made => self.entry.found_at(create),
-                        _ => self.entry.answered(),
-                    }
-                    return Ok(found);
-                }
-                Err(source @ StoreError::Refused { kind, .. }) => {
-                    self.entry.answered();
-                    if kind == Refusal::LeaseNotFound {
-                        self.session.end(crate::tenure::EndReason::LeaseGone);
-                        return Err(self.session_lost());
-                    }
-                    return Err(self.store(source));
-                }
-                Err(source) => {
-                    tracing::debug!(lock = %self.request.name, error = %source, "asking again");
-                    if !self.session.is_alive() {
-                        return Err(self.session_lost());
-                    }
-                    if self.time_left().is_some_and(|left| left.is_zero()) {
-                        return Err(self.store(source));
-                    }
-                    tokio::time::sleep(backoff.next()).await;
-                }
-            }
-        }
-    }
-
-    /// Waits until our entry is first, from wherever it stands.
-    async fn wait(
-        mut self,
-        create: i64,
-        found: &Enqueued,
-        tell: &mut (impl FnMut(Place) + Send),
-    ) -> Result<Grant, AcquireError> {
-        let tenure = self.session.tenure(self.request.stop_margin);
-        let deadline = self.time_left().map(|left| Instant::now() + left);
-        let give_up = async move {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        let mut last: Option<Place> = None;
-        let mut tell = |place: Place| {
-            if last.as_ref() != Some(&place) {
-                last = Some(place.clone());
-                tell(place);
-            }
-        };
-        self.settle(create, found, &mut tell);
-        let arrived = tokio::select! {
-            biased;
-            arrived = first(&mut self.claim, &mut tell) => Some(arrived),
-            _ = tenure.ended() => return Err(self.session_lost()),
-            () = give_up => None,
-        };
-        match arrived {
-            Some(Ok(())) => self.granted(create, create),
-            Some(Err(revision)) => {
-                self.entry.is_gone();
-                if !self.session.is_alive() {
-                    return Err(self.session_lost());
-                }
-                Err(AcquireError::Removed {
-                    name: self.request.name.clone(),
-                    revision,
-                })
-            }
-            None => Err(AcquireError::Contended {
-                name: self.request.name.clone(),
-                holder: last
-                    .as_ref()
-                    .and_then(|place| place.holder.clone())
-                    .unwrap_or_else(|| "somebody far ahead".into()),
-                ahead: last.map_or(0, |place| place.ahead),
-                waited: self.began.elapsed(),
-            }),
-        }
-    }
-
-    /// Tells the room where our entry stands, and gets it followed.
-    fn settle(&self, create: i64, found: &Enqueued, tell: &mut impl FnMut(Place)) {
-        let predecessor = found.lines.iter().rfind(|line| line.create < create);
-        match predecessor {
-            Some(line) if found.total > FOLLOW_ALL => {
-                tell(Place {
-                    ahead: found.total.saturating_sub(1),
-                    holder: None,
-                });
-                self.claim.settle_far(create, line, found.as_of);
-                let follower = far::Follower {
-                    room: self.claim.room().clone(),
-                    claim: self.claim.id(),
-                    hub: self.shared.hub.clone(),
-                    wire: self.shared.guard_wire.clone(),
-                    key: self.entry.key().to_owned(),
-                    create,
-                };
-                let cancel = self.shared.guard.cancel_token().clone();
-                let follow = follower.run(line.clone());
-                self.shared.guard.spawn(async move {
-                    tokio::select! {
-                        () = cancel.cancelled() => {}
-                        () = follow => {}
-                    }
-                });
-            }
-            // Only part of a short queue was read: 0 makes the room read the rest before anything
-            // is decided.
-            _ if found.truncated => self.claim.settle(create, &[far::unread()], 0),
-            _ => self.claim.settle(create, &found.lines, found.as_of),
-        }
-    }
-
-    fn granted(self, create: i64, as_of: i64) -> Result<Grant, AcquireError> {
-        let tenure: Tenure = self.session.tenure(self.request.stop_margin);
-        if !tenure.admits() {
-            return Err(self.session_lost());
-        }
-        self.claim.hold(create, as_of, tenure.clone());
-        // The watch may have reported the entry's end between the proof and here.
-        if !tenure.admits() {
-            return Err(self.session_lost());
-        }
-        Ok(Grant::new(
-            self.request.name,
-            create,
-            tenure,
-            self.claim,
-            self.entry,
-            self.began.elapsed(),
-        ))
-    }
-
-    fn time_left(&self) -> Option<Duration> {
-        match self.request.wait {
-            Wait::Forever => None,
-            Wait::Never => Some(Duration::ZERO),
-            Wait::AtMost(most) => Some(most.saturating_sub(self.began.elapsed())),
-        }
-    }
-
-    /// Who is in the way of an entry of ours that was born at `own`, or was not put at all.
-    fn contended(&self, lines: &[crate::wire::Line], own: Option<i64>) -> AcquireError {
-        let others = lines.iter().filter(|line| Some(line.create) != own);
-        AcquireError::Contended {
-            name: self.request.name.clone(),
-            holder: others
-                .clone()
-                .next()
-                .map_or_else(|| "somebody".into(), |line| line.key.clone()),
-            ahead: others.count(),
-            waited: self.began.elapsed(),
-        }
-    }
-
-    fn session_lost(&self) -> AcquireError {
-        AcquireError::SessionLost {
-            name: self.request.name.clone(),
-            reason: self.session.end_reason().to_string(),
-        }
-    }
-
-    fn store(&self, source: StoreError) -> AcquireError {
-        AcquireError::Store {
-            name: self.request.name.clone(),
-            source,
-        }
-    }
-}
-
-/// Follows the claim's standing. `Ok` when first, `Err` with the revision at which our entry went.
-async fn first(claim: &mut RoomClaim, tell: &mut impl FnMut(Place)) -> Result<(), i64> {
-    loop {
-        let standing = claim.standing().borrow_and_update().clone();
-        match standing {
-            Standing::First => return Ok(()),
-            Standing::Gone { revision } => return Err(revision),
-            Standing::Behind { ahead, holder } => tell(Place {
-                ahead,
-                holder: (!holder.is_empty()).then_some(holder),
-            }),
-            Standing::Unknown => {}
-        }
-        if claim.standing().changed().await.is_err() {
-            // The room dropped the claim, which only happens when the client closes.
-            std::future::pending::<()>().await;
-        }
+        let attempt = AcquireAttempt::new(self.0.clone(), request).await?;
+        attempt.run(report).await
     }
 }

@@ -1,4 +1,4 @@
-//! Making clients: a channel, a login and a first reply, for one endpoint or for the first of several.
+//! Construction of clients: a channel, a login and a first reply, for one endpoint or for the first of several.
 //!
 //! A client counts as made only when the store has answered a linearizable read over it.
 
@@ -10,42 +10,44 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::runtime::Handle;
 
 use crate::connect::ConnectOptions;
-use crate::connector::Dial;
-use crate::credentials::Credentials;
+use crate::connector::EndpointRoute;
+use crate::credentials::StoreCredentials;
 use crate::error::{ConnectError, StoreError};
-use crate::identity::Identity;
+use crate::identity::StoreIdentity;
+use crate::observer::ObserverHandle;
 
 /// Head start of each endpoint over the next one when a client connects for the first time.
 const STAGGER: Duration = Duration::from_secs(1);
 
-/// How several endpoints are asked.
+/// Order in which several endpoints are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Race {
-    /// In order: the next one when one has failed, or has not answered for a while. A refusal ends it.
+pub(crate) enum RaceOrder {
+    /// One after the other: the next one after a failure, or after a while without an answer. A refusal ends the
+    /// race.
     InOrder,
-    /// All together; only an answer ends it.
+    /// All together; only an answer ends the race.
     AllAtOnce,
 }
 
 /// Makes the clients of one link.
-pub(crate) struct Dialer {
+pub(crate) struct EndpointDialer {
     options: ConnectOptions,
-    credentials: Arc<Credentials>,
-    identity: Arc<Identity>,
-    dials: Vec<Dial>,
-    /// Where connections live.
+    credentials: Arc<StoreCredentials>,
+    identity: Arc<StoreIdentity>,
+    routes: Vec<EndpointRoute>,
+    /// The runtime that drives the connections.
     runtime: Handle,
 }
 
-impl Dialer {
+impl EndpointDialer {
     /// For connections on the calling runtime.
     pub(crate) fn new(
         options: ConnectOptions,
-        credentials: Arc<Credentials>,
-        identity: Arc<Identity>,
+        credentials: Arc<StoreCredentials>,
+        identity: Arc<StoreIdentity>,
     ) -> Result<Self, ConnectError> {
         Ok(Self {
-            dials: options.dials(&credentials)?,
+            routes: options.routes(&credentials)?,
             options,
             credentials,
             identity,
@@ -53,41 +55,45 @@ impl Dialer {
         })
     }
 
-    /// For ways of a test's own.
+    /// For routes of a test.
     #[cfg(test)]
-    pub(crate) fn over(options: ConnectOptions, dials: Vec<Dial>) -> Self {
+    pub(crate) fn over(options: ConnectOptions, routes: Vec<EndpointRoute>) -> Self {
         Self {
             options,
             credentials: Arc::default(),
             identity: Arc::default(),
-            dials,
+            routes,
             runtime: Handle::current(),
         }
     }
 
-    /// How many endpoints there are.
+    pub(crate) const fn observer(&self) -> &ObserverHandle {
+        self.options.observer_handle()
+    }
+
+    /// The number of endpoints.
     pub(crate) fn len(&self) -> usize {
-        self.dials.len()
+        self.routes.len()
     }
 
     /// True if any endpoint is reached with TLS.
     pub(crate) fn is_encrypted(&self) -> bool {
-        let encrypted = |dial: &Dial| matches!(dial, Dial::Encrypted(..));
-        self.dials.iter().any(encrypted)
+        let encrypted = |dial: &EndpointRoute| matches!(dial, EndpointRoute::Encrypted(..));
+        self.routes.iter().any(encrypted)
     }
 
     /// An endpoint as messages show it.
     pub(crate) fn name(&self, at: usize) -> String {
-        self.dials
+        self.routes
             .get(at)
             .map_or_else(String::new, |dial| format!("{dial:?}"))
     }
 
-    /// Asks these endpoints, and gives the first that answers with its client.
+    /// Tries these endpoints, and returns the first that answers with its client.
     pub(crate) async fn race(
         &self,
         endpoints: &[usize],
-        race: Race,
+        race: RaceOrder,
     ) -> Result<(usize, Client), ConnectError> {
         let mut left = endpoints.iter().copied();
         let mut asked = FuturesUnordered::new();
@@ -95,8 +101,8 @@ impl Dialer {
         let mut failed = ConnectError::NoEndpoints;
         loop {
             match race {
-                Race::AllAtOnce => asked.extend(left.by_ref().map(ask)),
-                Race::InOrder => asked.extend(left.next().map(ask)),
+                RaceOrder::AllAtOnce => asked.extend(left.by_ref().map(ask)),
+                RaceOrder::InOrder => asked.extend(left.next().map(ask)),
             }
             if asked.is_empty() {
                 return Err(failed);
@@ -107,9 +113,9 @@ impl Dialer {
             };
             match answered {
                 Some((at, Ok(client))) => return Ok((at, client)),
-                // An endpoint that answers with a no speaks for all of them.
+                // An endpoint that refuses speaks for all of them.
                 Some((_, Err(error)))
-                    if race == Race::InOrder
+                    if race == RaceOrder::InOrder
                         && !matches!(error, ConnectError::Unreachable { .. }) =>
                 {
                     return Err(error);
@@ -121,7 +127,7 @@ impl Dialer {
     }
 
     async fn client(&self, at: usize) -> Result<Client, ConnectError> {
-        let dial = self.dials.get(at).ok_or(ConnectError::NoEndpoints)?;
+        let dial = self.routes.get(at).ok_or(ConnectError::NoEndpoints)?;
         let channel = {
             let _here = self.runtime.enter();
             dial.channel(self.options.connect_timeout_value())
@@ -174,8 +180,8 @@ impl Dialer {
         Err(error)
     }
 
-    /// One small read, so that a wrong address, certificate or password shows now and not at the
-    /// first lock. A store that denies the read has answered, which is all we ask.
+    /// Sends one small read, so that a wrong address, certificate or password shows now and not at the first lock. A
+    /// store that denies the read has answered, which is enough.
     async fn greet(&self, client: Client) -> Result<Client, ConnectError> {
         let mut kv = client.kv_client();
         let read = etcd_client::GetOptions::new().with_count_only();

@@ -1,9 +1,9 @@
 //! One connection to the store, and the addresses it can move to.
 //!
-//! Exactly one endpoint is used at a time. Spreading requests over all of them, as the client would,
-//! sends every other request to an endpoint that is down; and a lease, its watch and its writes are
-//! better off on one member that works. When that one stops answering, all others are asked at once,
-//! and everything moves to the first that answers.
+//! Exactly one endpoint is used at a time. Spreading requests over all of them, as the client library would, sends
+//! every other request to an endpoint that is down; and a lease, its watch and its writes are better off on one
+//! member that works. When that one stops answering, all others are tried at once, and everything moves to the first
+//! that answers.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -11,34 +11,57 @@ use std::time::Duration;
 use etcd_client::Client;
 use tokio::time::{Instant, timeout};
 
-use crate::dialer::{Dialer, Race};
-use crate::error::StoreError;
+use crate::connect::ConnectOptions;
+use crate::credentials::{CredentialError, StoreCredentials};
+use crate::dialer::{EndpointDialer, RaceOrder};
+use crate::error::{ConnectError, StoreError};
+use crate::identity::StoreIdentity;
+use crate::observer::ObserverHandle;
 
-/// How long the other endpoints have to answer. A lease is running out meanwhile, and an endpoint that
-/// needs longer for a connection, a login and a read is not an improvement.
+/// Limit for the other endpoints to answer. A lease is running out meanwhile, and an endpoint that needs longer for a
+/// connection, a login and a read is not an improvement.
 const RACE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A client on one of several endpoints.
-pub(crate) struct Link {
-    dialer: Dialer,
-    current: RwLock<Current>,
+pub(crate) struct StoreLink {
+    dialer: EndpointDialer,
+    current: RwLock<CurrentEndpoint>,
     moving: tokio::sync::Mutex<()>,
     /// The last race that no endpoint won: where it began, and when it ended.
     lost_race: Mutex<Option<(usize, Instant)>>,
 }
 
-struct Current {
+struct CurrentEndpoint {
     client: Arc<Client>,
     endpoint: usize,
-    /// Counts moves, so that a return to an endpoint is a place of its own.
+    /// The number of moves, so that a return to an endpoint counts as a move too.
     moves: usize,
 }
 
-impl Link {
-    pub(crate) fn new(dialer: Dialer, client: Client, endpoint: usize) -> Self {
+impl StoreLink {
+    /// Connects to the first endpoint that answers. Each link has a connection of its own, which lives on the
+    /// calling runtime; to a store in this process there is none.
+    pub(crate) async fn open(
+        options: &ConnectOptions,
+        identity: &Arc<StoreIdentity>,
+        credentials: &Arc<StoreCredentials>,
+    ) -> Result<Self, ConnectError> {
+        options.check()?;
+        let dialer = EndpointDialer::new(options.clone(), credentials.clone(), identity.clone())?;
+        if dialer.is_encrypted() {
+            // Unusable files are reported at once; later on, the previous ones stay in use.
+            let unusable = |error: CredentialError| ConnectError::Setup(error.to_string());
+            credentials.tls_config().await.map_err(unusable)?;
+        }
+        let all: Vec<usize> = (0..dialer.len()).collect();
+        let (at, client) = dialer.race(&all, RaceOrder::InOrder).await?;
+        Ok(Self::new(dialer, client, at))
+    }
+
+    pub(crate) fn new(dialer: EndpointDialer, client: Client, endpoint: usize) -> Self {
         Self {
             dialer,
-            current: RwLock::new(Current {
+            current: RwLock::new(CurrentEndpoint {
                 client: Arc::new(client),
                 endpoint,
                 moves: 0,
@@ -48,18 +71,23 @@ impl Link {
         }
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Current) -> T) -> T {
+    fn read<T>(&self, read: impl FnOnce(&CurrentEndpoint) -> T) -> T {
         read(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The client in use now. Keep it for one request or stream at most, or a move would not be noticed.
+    /// The client in use now. Keep it for one request or stream at most; a longer use would miss a move.
     pub(crate) fn client(&self) -> Arc<Client> {
         self.read(|current| Arc::clone(&current.client))
     }
 
-    /// The place in use, for [`Link::move_on`] and [`Link::look_elsewhere`]. It differs after each move.
+    /// The number of moves so far, for [`StoreLink::move_to_other`] and [`StoreLink::seek_other`].
     pub(crate) fn at(&self) -> usize {
         self.read(|current| current.moves)
+    }
+
+    /// The observer of the client.
+    pub(crate) const fn observer(&self) -> &ObserverHandle {
+        self.dialer.observer()
     }
 
     /// True if there is another endpoint to move to.
@@ -69,20 +97,20 @@ impl Link {
 
     /// Moves to another endpoint because the one in use at `from` failed. False when none answered.
     ///
-    /// Requests under way end where they are; new ones, and streams that are opened anew, go to the
-    /// endpoint that is in use then. Callers that ask at the same time share one race.
-    pub(crate) async fn move_on(&self, from: usize) -> bool {
-        self.leave(from, Instant::now()).await
+    /// Requests under way end where they are; new ones, and streams that are opened anew, go to the new endpoint.
+    /// Callers at the same time share one race.
+    pub(crate) async fn move_to_other(&self, from: usize) -> bool {
+        self.leave_endpoint(from, Instant::now()).await
     }
 
-    /// As [`Link::move_on`], while the endpoint in use is only late: nothing that is under way is disturbed,
+    /// As [`StoreLink::move_to_other`], while the endpoint in use is only late: nothing that is under way is disturbed,
     /// and dropping the future leaves everything where it is.
-    pub(crate) async fn look_elsewhere(&self, from: usize) -> bool {
-        self.leave(from, Instant::now()).await
+    pub(crate) async fn seek_other(&self, from: usize) -> bool {
+        self.leave_endpoint(from, Instant::now()).await
     }
 
-    /// Leaves the place `from`, unless a race that ended after `since` has shown that no other endpoint answers.
-    pub(crate) async fn leave(&self, from: usize, since: Instant) -> bool {
+    /// Moves on from `from`, unless a race that ended after `since` has shown that no other endpoint answers.
+    pub(crate) async fn leave_endpoint(&self, from: usize, since: Instant) -> bool {
         if !self.has_others() {
             return false;
         }
@@ -97,16 +125,24 @@ impl Link {
         let others: Vec<usize> = (1..self.dialer.len())
             .map(|step| (old + step) % self.dialer.len())
             .collect();
-        match timeout(RACE_PATIENCE, self.dialer.race(&others, Race::AllAtOnce)).await {
+        match timeout(
+            RACE_PATIENCE,
+            self.dialer.race(&others, RaceOrder::AllAtOnce),
+        )
+        .await
+        {
             Ok(Ok((new, client))) => {
                 let (old, new_name) = (self.dialer.name(old), self.dialer.name(new));
                 tracing::info!(%old, new = %new_name, "the store did not answer; moving to another endpoint");
                 let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-                *current = Current {
+                *current = CurrentEndpoint {
                     client: Arc::new(client),
                     endpoint: new,
                     moves: from + 1,
                 };
+                drop(current);
+                self.observer()
+                    .notify(|observer| observer.endpoint_changed(&old, &new_name));
                 true
             }
             lost => {
@@ -139,4 +175,4 @@ impl Link {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

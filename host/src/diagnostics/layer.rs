@@ -1,4 +1,4 @@
-//! From the events that libraries emit to diagnostics.
+//! Turning the events that libraries emit into diagnostics.
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use tracing_subscriber::layer::Context;
 
 use super::line::{Diagnostic, told};
 use super::writer::Writer;
-use crate::runtime::{Level, current};
+use leasehold_runtime::{Level, current};
 
-/// The longest value of a field, in bytes: a library may log what a server sent.
+/// Length of the longest field value, in bytes: a library may log the text of a server.
 const LONGEST_FIELD: usize = 2 * 1024;
-/// Fields of one line.
+/// Number of fields of one line.
 const MOST_FIELDS: usize = 32;
 
-/// Receives what libraries log.
+/// Receiver of the events that libraries log.
 pub(super) struct Lines(Arc<Writer>);
 
 impl Lines {
@@ -84,11 +84,11 @@ impl Visit for Read {
 impl Read {
     fn take(&mut self, name: &str, value: fmt::Arguments<'_>) {
         let mut text = Bounded::default();
-        // It stops formatting when the text is full.
+        // Formatting stops when the text is full.
         let _ = text.write_fmt(value);
         match name {
             "message" => self.text = text.0,
-            // The `log` crate's lines bring their own target, and places in files.
+            // Lines of the `log` crate have a target of their own, and source locations.
             "log.target" => self.target = text.0,
             name if name.starts_with("log.") => {}
             name if self.fields.len() < MOST_FIELDS => self.fields.push((name.to_owned(), text.0)),
@@ -97,7 +97,7 @@ impl Read {
     }
 }
 
-/// A text that takes no more than a field may have.
+/// A text limited to the length of a field.
 #[derive(Default)]
 struct Bounded(String);
 

@@ -6,19 +6,18 @@ use std::time::SystemTime;
 use leasehold_records::printable;
 use serde::Serialize;
 
-use crate::runtime::Level;
-use crate::sink;
+use leasehold_runtime::Level;
 
-/// How diagnostics look.
+/// Format of diagnostics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// One readable line, with the level in colour on a terminal.
     Text { colours: bool },
-    /// One JSON object a line, with the names that the event log has.
+    /// One JSON object a line, with the field names of the event log.
     Json,
 }
 
-/// One line of a library or of this program about itself.
+/// One line logged by a library or by this program's internals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Diagnostic {
     pub(super) wall: SystemTime,
@@ -44,7 +43,7 @@ impl Diagnostic {
         Self::new(Level::Error, target, text)
     }
 
-    /// Lines that were left out or dropped before this one.
+    /// Returns a line for those that were left out or dropped before it.
     pub(super) fn gap(count: u64) -> Self {
         let text =
             format!("{count} lines dropped: too many a second, or standard error was not read");
@@ -63,11 +62,11 @@ struct JsonLine<'a> {
     fields: &'a Vec<(String, String)>,
 }
 
-/// The line, with its end.
+/// Formats the line, with its end.
 pub(super) fn render(diagnostic: &Diagnostic, form: Form) -> String {
     let time = humantime::format_rfc3339_millis(diagnostic.wall);
     match form {
-        Form::Json => sink::json_line(&JsonLine {
+        Form::Json => printable::json_line(&JsonLine {
             time: time.to_string(),
             event: "diagnostic",
             level: diagnostic.level.as_str(),
@@ -83,7 +82,7 @@ pub(super) fn render(diagnostic: &Diagnostic, form: Form) -> String {
     }
 }
 
-/// Target, text and fields, as one text.
+/// Formats target, text and fields as one text.
 pub(super) fn told(diagnostic: &Diagnostic) -> String {
     let mut text = format!("{}: {}", diagnostic.target, diagnostic.text);
     for (name, value) in &diagnostic.fields {
@@ -92,7 +91,7 @@ pub(super) fn told(diagnostic: &Diagnostic) -> String {
     text
 }
 
-/// The level, five characters wide.
+/// Formats the level, five characters wide.
 fn level(level: Level, colours: bool) -> String {
     let name = level.as_str().to_uppercase();
     if !colours {

@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 use leasehold_lock::{Clock as _, SystemClock};
 
 use super::line::{Diagnostic, Form, render};
-use crate::rate::Rate;
+use leasehold_runtime::rate::Rate;
 
-/// Lines that may wait for a slow reader.
+/// Number of lines that may wait for a slow reader.
 const DEPTH: usize = 1024;
-/// Lines a second. Libraries log as often as a server or a neighbour makes them: a few hundred bytes each, this is
-/// what a disk takes for a night, and more than a person reads.
+/// Number of lines a second. Libraries log as often as a server or a neighbour makes them. At a few hundred bytes
+/// each, this is what a disk can store in a night, and more than a person reads.
 const MOST_A_SECOND: u32 = 200;
 
-/// Opens what is written to, on the writing thread.
+/// Opens the output, on the writing thread.
 type Open = fn() -> Box<dyn Write>;
 
-/// Takes diagnostics from any thread and never waits.
+/// Receives diagnostics from any thread and never waits.
 pub(super) struct Writer {
     form: Form,
     open: Open,
@@ -34,7 +34,7 @@ struct State {
     thread: Thread,
 }
 
-/// The thread is started by the first line.
+/// The writing thread, which is started by the first line.
 enum Thread {
     NotStarted,
     Running(SyncSender<Diagnostic>, JoinHandle<()>),
@@ -85,7 +85,7 @@ impl Writer {
         }
     }
 
-    /// A machine that has no thread to spare gets no diagnostics now, and a next try with the next line.
+    /// Starts the thread. If the machine cannot start one, the line is dropped, and the next line tries again.
     fn start(&self) -> Thread {
         let (form, open) = (self.form, self.open);
         let (queue, lines) = sync_channel(DEPTH);
@@ -95,7 +95,7 @@ impl Writer {
         thread.map_or(Thread::NotStarted, |thread| Thread::Running(queue, thread))
     }
 
-    /// Writes what is left and ends the thread, but waits no longer than this for a reader.
+    /// Writes the remaining lines and ends the thread, but waits no longer than this for a reader.
     pub(super) fn finish(&self, within: Duration) {
         let thread = {
             let mut state = self.lock();
@@ -119,7 +119,7 @@ impl Writer {
         }
     }
 
-    /// The state is whole after every statement, so a poisoned lock is as good as any.
+    /// Locks the state. It is consistent after every statement, so a poisoned lock is usable.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,7 +128,7 @@ impl Writer {
 fn write_lines(lines: &Receiver<Diagnostic>, form: Form, mut out: Box<dyn Write>) {
     while let Ok(diagnostic) = lines.recv() {
         let line = render(&diagnostic, form);
-        // An error means that no reader is left.
+        // An error means that the output has no reader any more.
         if out
             .write_all(line.as_bytes())
             .and_then(|()| out.flush())
@@ -163,7 +163,7 @@ mod tests {
 
     static WRITTEN: Mutex<Option<Sender<Vec<u8>>>> = Mutex::new(None);
 
-    /// Passes on what is written.
+    /// Forwards the written bytes to the test.
     struct Kept;
 
     impl Write for Kept {

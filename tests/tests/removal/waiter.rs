@@ -7,8 +7,8 @@ use leasehold_tests::on_every_store;
 use leasehold_tests::wait::eventually;
 use serde_json::Value;
 
-use crate::cli::leasehold;
 use crate::{ENTRIES, LOCK, SLACK, change, lease_of, writer};
+use leasehold_tests::command::leasehold;
 
 on_every_store!(
     a_waiter_whose_entry_is_deleted_queues_again,
@@ -36,7 +36,7 @@ fn loses_its_place(version: Version, revoked: bool) -> Result<()> {
     ensure!(reason.contains(LOCK), "{reason}");
     if !revoked {
         ensure!(
-            reason.contains("removed by somebody else") && reason.contains(&went.to_string()),
+            reason.contains("removed by another client") && reason.contains(&went.to_string()),
             "{reason}"
         );
     }

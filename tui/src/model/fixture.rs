@@ -1,6 +1,6 @@
 //! A small store for tests, built from the keys that real hosts and clients write.
 
-use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
+use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
 use leasehold_records::{
     HolderRecord, HostRecord, JobRecord, JobState, Outcome, Progress, Root, RunKey, RunRecord,
 };
@@ -205,7 +205,7 @@ impl FixtureStore {
     }
 
     pub(crate) fn healthy(&mut self) {
-        let health = Health {
+        let health = StoreHealth {
             version: "3.5.1".into(),
             members: 3,
             leader: "m2".into(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use leasehold_lock::Health;
+use leasehold_lock::StoreHealth;
 
 use super::event::EventLog;
 use super::history::{ChangeHistory, PastMoment};
@@ -45,7 +45,7 @@ pub(crate) struct Model {
     /// Moment of the last fact, in Unix milliseconds.
     pub(crate) last_fact_at: u64,
     /// Health of the store, or the reason why it is unknown.
-    pub(crate) health: Option<Result<Health, String>>,
+    pub(crate) health: Option<Result<StoreHealth, String>>,
 }
 
 /// The moment that is shown.

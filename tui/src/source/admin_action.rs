@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_lock::{Locks, StoreError, Trace};
+use leasehold_lock::{AuditNote, Locks, StoreError};
 use leasehold_records::{Deed, DeedRecord, Root};
 
 use crate::app::AdminOrder;
@@ -28,7 +28,7 @@ pub(super) async fn execute(
         whom: order.whom.clone(),
         at_unix_ms: at,
     };
-    let trace = Trace {
+    let trace = AuditNote {
         key: root.deed(at, fastrand::u32(..)),
         value: record.to_json(),
         keep: KEEP,

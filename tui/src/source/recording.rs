@@ -8,7 +8,7 @@ use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
+use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
 use leasehold_records::{Root, RootError};
 use serde::{Deserialize, Serialize};
 
@@ -217,7 +217,7 @@ impl RecordedFact {
             }),
             RecordedKind::Denied(prefixes) => FactKind::Keys(FeedItem::Denied { prefixes }),
             RecordedKind::Down(reason) => FactKind::Keys(FeedItem::Down { reason }),
-            RecordedKind::Health(state) => FactKind::Health(Ok(Health {
+            RecordedKind::Health(state) => FactKind::Health(Ok(StoreHealth {
                 version: state.version,
                 members: state.members,
                 leader: state.leader,

@@ -80,11 +80,11 @@ fn past() {
     app.model.seek(now, EVENING);
     tell("the beginning", &mut app, now);
     app.model.show_present();
-    let health = leasehold_lock::Health {
+    let health = leasehold_lock::StoreHealth {
         version: "3.5.1".into(),
         members: 3,
         revision: 1_203_000,
-        ..leasehold_lock::Health::default()
+        ..leasehold_lock::StoreHealth::default()
     };
     app.model.health = Some(Ok(health));
     tell("behind", &mut app, now);

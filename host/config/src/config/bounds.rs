@@ -1,0 +1,204 @@
+//! Limits on the requests of one dropped-in plugin, and its grants within them.
+//!
+//! Each error comes with the line that would allow the request. A policy is never widened here.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::Job;
+use super::allow::{self, plain};
+use super::clash::home;
+use super::context::{Context, Finding};
+use super::limits::{SaidLimits, amounts};
+use super::needs::{Given as Grants, SaidNeeds};
+use super::plugins::{OWN_PREFIX, Plugins};
+use super::section::Said;
+use super::sharing::{is_own_lock, overlap};
+use crate::allow::{Allow, SecretRef};
+
+/// Policy for one dropped-in plugin.
+pub(super) struct Bounds<'a> {
+    pub(super) job: &'a str,
+    /// The configuration file, for remedies.
+    pub(super) config: &'a str,
+    pub(super) plugins: &'a Plugins,
+    /// The configured jobs.
+    pub(super) present: &'a [Job],
+    pub(super) context: &'a Context<'a>,
+}
+
+impl Bounds<'_> {
+    /// Reports every limit that exceeds the policy's.
+    pub(super) fn judge_limits(&self, asked: &SaidLimits) {
+        let most = amounts(self.plugins.limits());
+        for ((key, asked), (_, most)) in asked.said().into_iter().zip(most) {
+            let Some((place, asked)) = asked.filter(|(_, asked)| *asked > most) else {
+                continue;
+            };
+            let message = format!(
+                "job `{}` asks for `{key} = {asked}`, and a dropped-in plugin may have {most} at most",
+                self.job
+            );
+            let help = format!(
+                "ask for less, {}",
+                self.allowing(&format!("{key} = {asked}"), "limits")
+            );
+            self.context.object(Finding::at(place, message).help(help));
+        }
+    }
+
+    /// Reports a lease that is longer than the policy's.
+    pub(super) fn judge_ttl(&self, asked: &Said<Duration>) {
+        let most = self.plugins.sharing().max_ttl;
+        let (Said::This(ttl), job) = (asked, self.job) else {
+            return;
+        };
+        if *ttl.get_ref() > most {
+            let shown = |time: Duration| humantime::format_duration(time).to_string();
+            let (asked, most) = (shown(*ttl.get_ref()), shown(most));
+            let message = format!(
+                "job `{job}` asks for `ttl = \"{asked}\"`, and a dropped-in plugin may have {most} at most"
+            );
+            let line = format!("max_ttl = \"{asked}\"");
+            let help = format!("ask for less, {}", self.allowing_here(&line));
+            self.context
+                .object(Finding::at(ttl.span(), message).help(help));
+        }
+    }
+
+    /// Reports a lock that neither is the job's own nor is named by the policy. Returns true if it
+    /// is the job's own.
+    pub(super) fn judge_lock(&self, asked: &Said<String>) -> bool {
+        let job = self.job;
+        let (lock, place) = match asked {
+            Said::This(lock) => (lock.get_ref().as_str(), Some(lock.span())),
+            Said::Nothing => (job, None),
+            Said::Wrong => return false,
+        };
+        if self.plugins.sharing().covers_lock(job, lock) {
+            return false;
+        }
+        if let Some(place) = place.filter(|_| !is_own_lock(job, lock)) {
+            let message =
+                format!("job `{job}` asks for lock `{lock}`, which no dropped-in plugin may take");
+            let help = format!(
+                "leave `lock` out: its own is `{job}`, {}",
+                self.allowing_here(&format!("locks = [{lock:?}]"))
+            );
+            let mut finding = Finding::at(place, message).help(help);
+            if let Some(job) = self.present.iter().find(|job| job.lock() == lock) {
+                let place = home(job, "lock");
+                finding = finding.help(format!("job `{}` has that lock, {place}", job.name()));
+            }
+            self.context.object(finding);
+        }
+        true
+    }
+
+    /// Describes the configured job whose keys are requested at this position.
+    fn whose_keys(&self, needs: &SaidNeeds, place: &Range<usize>) -> Option<String> {
+        let Said::This(asked) = &needs.kv else {
+            return None;
+        };
+        let asked = asked
+            .get_ref()
+            .iter()
+            .find(|asked| asked.span() == *place)?;
+        let asked = allow::for_job(asked.get_ref(), self.job);
+        self.present.iter().find_map(|job| {
+            let keys = job.allow().kv.iter().find(|keys| overlap(keys, &asked))?;
+            let place = home(job, "allow.kv");
+            Some(format!(
+                "job `{}` has keys under `{keys}`, {place}",
+                job.name()
+            ))
+        })
+    }
+
+    /// Returns the granted keys that the policy names only through `{job}`.
+    pub(super) fn own_keys(&self, granted: &Allow) -> Vec<String> {
+        let named = |prefix: &String| {
+            let patterns = self.plugins.allow().kv.iter();
+            let mut named = patterns.filter(|pattern| allow::for_job(pattern, "") == **pattern);
+            named.any(|pattern| prefix.starts_with(pattern))
+        };
+        let own = granted.kv.iter().filter(|prefix| !named(prefix));
+        own.cloned().collect()
+    }
+
+    /// Returns the requested grants, if the policy allows all of them.
+    pub(super) fn granted(
+        &self,
+        needs: &SaidNeeds,
+    ) -> Option<(Allow, BTreeMap<String, SecretRef>)> {
+        let policy = self.plugins.allow_for(self.job);
+        let given = Grants {
+            allow: &policy,
+            kv_patterns: Some(&self.plugins.allow().kv),
+            secrets: self.plugins.secrets(),
+        };
+        for lack in needs.lacking(self.job, &given) {
+            let message = format!(
+                "job `{}` asks for {}, which no dropped-in plugin may use",
+                self.job, lack.what
+            );
+            let help = format!("ask for less, {}", self.allowing(&lack.line, lack.table));
+            let mut finding = Finding::at(lack.place.clone(), message).help(help);
+            if let Some(whose) = self.whose_keys(needs, &lack.place) {
+                finding = finding.help(whose);
+            }
+            self.context.object(finding);
+        }
+        let own = allow::for_job(OWN_PREFIX, self.job);
+        // A plugin that lists no needs gets a prefix of its own.
+        let corner = (!needs.is_said && policy.covers_kv(&own)).then_some(own);
+        let kv = match needs.kv.clone().optional().ok()? {
+            Some(kv) => kv
+                .iter()
+                .map(|pattern| allow::for_job(pattern.get_ref(), self.job))
+                .collect(),
+            None => corner.into_iter().collect(),
+        };
+        let dirs = needs.dirs.clone().or_default(Vec::new())?;
+        let secrets = needs.secrets.clone().or_default(Vec::new())?;
+        let token = needs.http_token.clone().optional().ok()?;
+        let mut granted = Allow {
+            kv,
+            http: plain(needs.http.clone().or_default(Vec::new())?),
+            http_networks: plain(needs.http_networks.clone().or_default(Vec::new())?),
+            // The operator set these, and they grant no more than the operator did.
+            http_token: token.or(policy.http_token.clone()),
+            http_tokens_always: Vec::new(),
+            http_ca: policy.http_ca.clone(),
+            dirs: dirs
+                .iter()
+                .filter_map(|need| policy.dir_for(need.get_ref()))
+                .collect(),
+        };
+        for header in self.plugins.token_headers() {
+            granted.always_carry(Some(header));
+        }
+        let secrets = plain(secrets)
+            .into_iter()
+            .filter_map(|name| {
+                let at = self.plugins.secrets().get(&name)?.clone();
+                Some((name, at))
+            })
+            .collect();
+        Some((granted, secrets))
+    }
+
+    /// The operator's remedy: a line in [plugins] itself.
+    fn allowing_here(&self, line: &str) -> String {
+        format!("or allow it: `{line}` under [plugins] in {}", self.config)
+    }
+
+    /// The operator's remedy: a line in a table below [plugins].
+    fn allowing(&self, line: &str, table: &str) -> String {
+        format!(
+            "or allow it: `{line}` under [plugins.{table}] in {}",
+            self.config
+        )
+    }
+}

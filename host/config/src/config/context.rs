@@ -1,0 +1,214 @@
+//! State shared by the readers of one text: its path and purpose, and all errors found in it.
+//!
+//! Findings point at byte ranges; `source` turns them into lines. This file only collects: the
+//! readers decide what is wrong.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::files::Claim;
+use super::surroundings::Surroundings;
+use super::texts::Texts;
+use crate::manifest::{Manifest, ManifestError};
+
+/// One error in the text.
+#[derive(Debug)]
+pub(super) struct Finding {
+    /// The bytes it is about; `None` if it is about the whole file.
+    pub(super) span: Option<Range<usize>>,
+    /// Description of the fault.
+    pub(super) message: String,
+    /// Other positions that explain it.
+    pub(super) notes: Vec<(Range<usize>, String)>,
+    /// Remedies.
+    pub(super) help: Vec<String>,
+    /// True if the line may hold a secret, so that it is not shown.
+    pub(super) is_private: bool,
+}
+
+impl Finding {
+    /// An error about these bytes.
+    pub(super) fn at(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self {
+            span: Some(span),
+            message: message.into(),
+            notes: Vec::new(),
+            help: Vec::new(),
+            is_private: false,
+        }
+    }
+
+    /// An error about the file as a whole.
+    pub(super) fn whole(message: impl Into<String>) -> Self {
+        Self {
+            span: None,
+            ..Self::at(0..0, message)
+        }
+    }
+
+    /// Moves the error to bytes that lie this much further on.
+    #[must_use]
+    pub(super) fn moved(mut self, by: usize) -> Self {
+        let moved = |span: Range<usize>| span.start + by..span.end + by;
+        self.span = self.span.map(moved);
+        for (place, _) in &mut self.notes {
+            *place = moved(place.clone());
+        }
+        self
+    }
+
+    /// Adds a remedy.
+    #[must_use]
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+
+    /// Adds a second position.
+    #[must_use]
+    pub(super) fn note(mut self, span: Range<usize>, text: impl Into<String>) -> Self {
+        self.notes.push((span, text.into()));
+        self
+    }
+}
+
+/// Purpose of reading a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To run its jobs on the store that it names.
+    Run,
+    /// To read that store.
+    Read,
+    /// To run its jobs on a store that the command starts: the file's [store] may be absent.
+    Develop,
+}
+
+/// Shared by all readers of one text.
+pub(super) struct Context<'a> {
+    folder: &'a Path,
+    purpose: Purpose,
+    surroundings: &'a Surroundings,
+    texts: Rc<Texts>,
+    /// Position of this text among all texts.
+    base: usize,
+    peek: &'a dyn Peek,
+    findings: RefCell<Vec<Finding>>,
+    claims: RefCell<Vec<Claim>>,
+    private: RefCell<Vec<Range<usize>>>,
+}
+
+/// Reader of the manifests in plugins. Two implementations: one opens files, the other opens none.
+pub(super) trait Peek {
+    /// Reads the plugin at `path`, at most `most` bytes of it; `None` if it cannot be read.
+    fn peek(&self, path: &Path, most: u64) -> Option<Rc<Peeked>>;
+}
+
+/// Contents of a plugin that was read.
+#[derive(Debug)]
+pub(super) struct Peeked {
+    /// Digest of the bytes that were read.
+    pub(super) digest: [u8; 32],
+    /// Their manifest.
+    pub(super) manifest: Result<Option<Manifest>, ManifestError>,
+}
+
+/// Opens no file.
+pub(super) struct Blind;
+
+impl Peek for Blind {
+    fn peek(&self, _: &Path, _: u64) -> Option<Rc<Peeked>> {
+        None
+    }
+}
+
+impl<'a> Context<'a> {
+    /// A context without findings for the file at `path`, whose text is the first one.
+    pub(super) fn new(
+        path: &'a Path,
+        purpose: Purpose,
+        surroundings: &'a Surroundings,
+        peek: &'a dyn Peek,
+    ) -> Self {
+        Self {
+            folder: path.parent().unwrap_or(Path::new("")),
+            purpose,
+            surroundings,
+            texts: Rc::default(),
+            base: 0,
+            peek,
+            findings: RefCell::default(),
+            claims: RefCell::default(),
+            private: RefCell::default(),
+        }
+    }
+
+    /// A context without findings for one more text, which begins at `base`.
+    pub(super) fn for_text(&self, base: usize) -> Self {
+        Self {
+            texts: self.texts.clone(),
+            base,
+            findings: RefCell::default(),
+            claims: RefCell::default(),
+            private: RefCell::default(),
+            ..*self
+        }
+    }
+
+    /// All texts of this reading.
+    pub(super) fn texts(&self) -> &Rc<Texts> {
+        &self.texts
+    }
+
+    /// Converts a range of this text to a range among all texts.
+    pub(super) const fn shift(&self, span: Range<usize>) -> Range<usize> {
+        span.start + self.base..span.end + self.base
+    }
+
+    /// Reads a plugin for its manifest.
+    pub(super) fn peek(&self, path: &Path, most: u64) -> Option<Rc<Peeked>> {
+        self.peek.peek(path, most)
+    }
+
+    /// Purpose of reading the file.
+    pub(super) const fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// The machine and user that the file is read on.
+    pub(super) const fn surroundings(&self) -> &'a Surroundings {
+        self.surroundings
+    }
+
+    /// Resolves a path relative to the folder of the file.
+    pub(super) fn resolve(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// Records an error.
+    pub(super) fn object(&self, finding: Finding) {
+        self.findings.borrow_mut().push(finding);
+    }
+
+    /// Records that a file must exist, which `Config::load` checks.
+    pub(super) fn claim(&self, claim: Claim) {
+        self.claims.borrow_mut().push(claim);
+    }
+
+    /// Marks bytes whose line is not shown in messages.
+    pub(super) fn keep_private(&self, span: Range<usize>) {
+        self.private.borrow_mut().push(span);
+    }
+
+    /// Returns everything recorded.
+    pub(super) fn into_parts(self) -> (Vec<Finding>, Vec<Claim>) {
+        let private = self.private.into_inner();
+        let mut findings = self.findings.into_inner();
+        for finding in &mut findings {
+            let span = finding.span.as_ref();
+            finding.is_private |= span.is_some_and(|span| private.contains(span));
+        }
+        (findings, self.claims.into_inner())
+    }
+}

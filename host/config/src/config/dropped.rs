@@ -1,0 +1,260 @@
+//! A job made of a plugin in the folder for plugins, from its manifest and from the sidecar file
+//! beside it.
+//!
+//! A user who can write into the folder is not the operator. The requests of a plugin are checked
+//! against `[plugins]` in the configuration, and each one beyond it is refused with the line that
+//! would allow it. This file reads no files.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::bounds::Bounds;
+use super::context::{Blind, Context, Finding, Purpose};
+use super::drift::Drift;
+use super::files::shown_path;
+use super::guest::Known;
+use super::inner::{self, SaidManifest};
+use super::job::Own;
+use super::limits::{SaidLimits, amounts, least};
+use super::needs::SaidNeeds;
+use super::origin::{Layer, origins};
+use super::plugins::SaidPlugins;
+use super::policy::Policy;
+use super::read;
+use super::report::Report;
+use super::schema;
+use super::section::{Said, Section, Wrong};
+use super::settle::Given;
+use super::source::shown;
+use super::surroundings::Surroundings;
+use super::texts::Role;
+use super::words::SaidJob;
+use super::{Config, Job};
+use crate::limits::Limits;
+use crate::manifest::Manifest;
+
+/// A plugin found in the folder, and the file beside it.
+#[derive(Clone, Copy, Debug)]
+pub struct DropIn<'a> {
+    /// The plugin's file.
+    pub wasm: &'a Path,
+    /// Digest of the bytes in which the manifest was searched.
+    pub digest: Option<[u8; 32]>,
+    /// Their manifest.
+    pub manifest: Option<&'a Manifest>,
+    /// The sidecar: the file of the same name that ends in `.toml`, and its text.
+    pub sidecar: Option<(&'a Path, &'a str)>,
+}
+
+/// Parts of a configuration that are kept for jobs that are made later.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    /// The configuration's files, in the order in which their positions follow each other.
+    pub(super) texts: Vec<(PathBuf, Arc<str>)>,
+    pub(super) defaults: Policy,
+    pub(super) plugins: SaidPlugins,
+    pub(super) drift: Drift,
+}
+
+impl Config {
+    /// Builds the job of a dropped-in plugin: the sidecar's values over the manifest's over
+    /// `[defaults]`, as far as the policy of `[plugins]` allows. Without `[plugins]`, the policy is
+    /// the default of that table.
+    ///
+    /// The name is the manifest's, else the file's without its ending. [`super::clash()`] decides
+    /// if it can join the present jobs.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, each with its file and line, and every request beyond the
+    /// policy, each with the line to add.
+    pub fn dropped(&self, found: &DropIn<'_>) -> Result<Job, Report> {
+        let kept = &self.kept.0;
+        let around = Surroundings::default();
+        let context = Context::new(&self.path, Purpose::Run, &around, &Blind);
+        for (path, text) in &kept.texts {
+            context.texts().add(Role::Main, path, text);
+        }
+        let job = self.drop_in(found, &context);
+        let texts = context.texts().clone();
+        let (findings, _) = context.into_parts();
+        match job {
+            Some(job) if findings.is_empty() => Ok(job),
+            _ => Err(Report::of_plugin(found.wasm, &texts, findings)),
+        }
+    }
+
+    fn drop_in(&self, found: &DropIn<'_>, context: &Context<'_>) -> Option<Job> {
+        let manifest = found
+            .manifest
+            .map(|manifest| inner::manifest(context, found.wasm, manifest.shared()))
+            .transpose();
+        let (path, text) = found.sidecar.unwrap_or((found.wasm, ""));
+        let job = inner::document(
+            context,
+            Role::Sidecar,
+            path,
+            &text.into(),
+            schema::SIDECAR,
+            |beside| self.layered(found, manifest, beside),
+        );
+        job.ok().flatten()
+    }
+
+    fn layered(
+        &self,
+        found: &DropIn<'_>,
+        manifest: Result<Option<SaidManifest>, Wrong>,
+        beside: &Section<'_>,
+    ) -> Option<Job> {
+        let kept = &self.kept.0;
+        let context = beside.context();
+        let asked = SaidNeeds::of_sidecar(beside);
+        let manifest = manifest.ok()?;
+        let needs = match &manifest {
+            Some(manifest) => asked.or(&manifest.needs),
+            None => asked,
+        };
+        let known = Known {
+            names: needs.secret_names().cloned().collect(),
+            remedy: "ask for it, as in `secrets = [\"api_key\"]`",
+        };
+        let mut said = SaidJob::read(beside, Some(&known));
+        let called = name(found.wasm, manifest.as_ref(), context)?;
+        let mut description = None;
+        if let Some(manifest) = manifest {
+            description = manifest.description.optional().ok()?;
+            said = said.or(&manifest.job);
+        }
+        let plugins = kept.plugins.plugins.as_ref()?;
+        // The file in the folder that has the policy, if there are several.
+        let policy = kept.plugins.dir_place.as_ref();
+        let policy = policy.and_then(|place| context.texts().at(place.start));
+        let config = policy.map_or_else(|| shown_path(&self.path), |text| text.label.to_string());
+        let name = plugins.sharing().name_for(&called);
+        let bounds = Bounds {
+            job: &name,
+            config: &config,
+            plugins,
+            present: &self.jobs,
+            context,
+        };
+        bounds.judge_limits(&said.policy.limits);
+        bounds.judge_ttl(&said.policy.ttl);
+        let lock = bounds.judge_lock(&said.lock);
+        let granted = bounds.granted(&needs);
+        let own = Own {
+            lock,
+            keys: granted
+                .as_ref()
+                .map_or_else(Vec::new, |(allow, _)| bounds.own_keys(allow)),
+        };
+        // Limits that are not requested come from the defaults, but never exceed the policy's.
+        let limits = kept.defaults.limits.clone().settle(&Limits::default())?;
+        let limits = least(&limits, plugins.limits());
+        let own_limits = said.policy.limits.clone();
+        said.policy = said.policy.or(&kept.defaults);
+        let mut origins = origins(&said, Some(&kept.defaults), "", context.texts());
+        said.policy.limits = own_limits;
+        if let Some(place) = &kept.plugins.dir_place {
+            origins.note("plugin", place, Layer::Plugins, "plugins", context.texts());
+        }
+        for (key, table, place) in asked_at(&needs, &kept.plugins) {
+            origins.note(key, &place, Layer::Plugins, table, context.texts());
+        }
+        for (key, place) in lowered(&said.policy.limits, &kept.defaults.limits, &kept.plugins) {
+            let key = format!("limits.{key}");
+            origins.note(
+                key,
+                &place,
+                Layer::Plugins,
+                "plugins.limits",
+                context.texts(),
+            );
+        }
+        let (allow, secrets) = granted.unzip();
+        Given {
+            name: Some(name),
+            place: None,
+            plugin: Some(found.wasm.to_owned()),
+            manifest_digest: found.digest,
+            description,
+            is_dropped: true,
+            own,
+            secrets,
+            allow,
+            limits,
+            drift: Some(kept.drift),
+            origins,
+            section: beside,
+            said,
+        }
+        .settle()
+    }
+}
+
+/// Returns the job's name: the manifest's, else the file's without its ending.
+fn name(wasm: &Path, manifest: Option<&SaidManifest>, context: &Context<'_>) -> Option<String> {
+    match manifest.map(|manifest| &manifest.name) {
+        Some(Said::This(name)) => return Some(name.get_ref().clone()),
+        Some(Said::Wrong) => return None,
+        Some(Said::Nothing) | None => {}
+    }
+    let stem = wasm.file_stem().unwrap_or_default().to_string_lossy();
+    if read::is_name(&stem) {
+        return Some(stem.into_owned());
+    }
+    let message = format!(
+        "the file's name cannot be the name of its job: \"{}\"",
+        shown(&stem)
+    );
+    context.object(
+        Finding::whole(message)
+            .help(format!("rename the file; {}", read::NAME_RULE))
+            .help("or set `name` in the plugin's manifest"),
+    );
+    None
+}
+
+/// Position where each grant was requested, or where the policy names a grant that comes without a
+/// request: the key, the policy's table, the position.
+fn asked_at(
+    needs: &SaidNeeds,
+    policy: &SaidPlugins,
+) -> Vec<(&'static str, &'static str, Range<usize>)> {
+    let corner = (!needs.is_said).then(|| policy.allow.kv.span()).flatten();
+    let token = needs.http_token.span().or(policy.allow.http_token.span());
+    let places = [
+        ("allow.kv", needs.kv.span().or(corner)),
+        ("allow.http", needs.http.span()),
+        ("allow.http_networks", needs.http_networks.span()),
+        ("allow.http_token", token),
+        ("allow.http_ca", policy.allow.http_ca.span()),
+        ("allow.dirs", needs.dirs.span()),
+    ];
+    let allowed = places
+        .into_iter()
+        .filter_map(|(key, place)| Some((key, "plugins.allow", place?)));
+    let secrets = needs.secrets.span().or(policy.secrets_place.clone());
+    let secrets = secrets.map(|place| ("secrets", "plugins.secrets", place));
+    allowed.chain(secrets).collect()
+}
+
+/// Limits that are not requested and that `[plugins.limits]` makes lower than the defaults, with
+/// their positions.
+fn lowered(
+    asked: &SaidLimits,
+    defaults: &SaidLimits,
+    plugins: &SaidPlugins,
+) -> Vec<(&'static str, Range<usize>)> {
+    let (asked, policy) = (asked.said(), plugins.limits.said());
+    let settled = defaults.clone().settle(&Limits::default());
+    let defaults = amounts(&settled.unwrap_or_default());
+    let all = asked.into_iter().zip(policy).zip(defaults);
+    all.filter_map(|(((key, asked), (_, policy)), (_, default))| {
+        let (place, most) = policy?;
+        (asked.is_none() && most < default).then_some((key, place))
+    })
+    .collect()
+}

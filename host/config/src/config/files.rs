@@ -1,0 +1,267 @@
+//! Files that the configuration names and that must exist before a host starts.
+//!
+//! Checks files without reading their contents, except for the manifests in plugins. Opening never
+//! waits, so a FIFO cannot block a start.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::context::{Finding, Peek, Peeked, Purpose};
+use super::node::Node;
+use super::read;
+use super::source::{printable, shown};
+use crate::manifest::Manifest;
+use crate::owned::Folder;
+use crate::owned::{Refusal, open as open_regular};
+
+/// The mode bits of group and world.
+const OTHERS: u32 = 0o077;
+
+/// Use of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A job's WebAssembly.
+    Plugin,
+    /// A password.
+    Password,
+    /// Certificates.
+    Certificate,
+    /// The key of a certificate.
+    PrivateKey,
+    /// A job's secret.
+    Secret,
+    /// Certificates that a job's requests trust.
+    Authority,
+    /// A directory that a job's guest may use.
+    Directory,
+    /// The folder for plugins.
+    PluginFolder,
+}
+
+impl Kind {
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Plugin => "plugin",
+            Self::Password => "password file",
+            Self::Certificate | Self::Authority => "certificate file",
+            Self::PrivateKey => "private key",
+            Self::Secret => "secret file",
+            Self::Directory => "directory",
+            Self::PluginFolder => "plugin folder",
+        }
+    }
+
+    const fn is_secret(self) -> bool {
+        matches!(self, Self::Password | Self::PrivateKey | Self::Secret)
+    }
+
+    /// Returns true if a job needs it to run; false if the host needs it to reach its store.
+    const fn is_for_a_job(self) -> bool {
+        matches!(
+            self,
+            Self::Plugin | Self::PluginFolder | Self::Secret | Self::Authority | Self::Directory
+        )
+    }
+}
+
+/// A resource that must exist, and the bytes of the configuration that name it.
+#[derive(Debug)]
+pub(super) struct Claim {
+    what: Claimed,
+    span: Range<usize>,
+}
+
+#[derive(Debug)]
+enum Claimed {
+    File(Kind, PathBuf),
+    /// A variable of the host's own environment that holds a job's secret.
+    Variable(String),
+}
+
+impl Claim {
+    /// Returns true if a reader with this purpose needs the file.
+    pub(super) fn is_needed_to(&self, purpose: Purpose) -> bool {
+        let is_for_a_job = match &self.what {
+            Claimed::File(kind, _) => kind.is_for_a_job(),
+            Claimed::Variable(_) => true,
+        };
+        match purpose {
+            Purpose::Run => true,
+            Purpose::Read => !is_for_a_job,
+            Purpose::Develop => is_for_a_job,
+        }
+    }
+}
+
+/// Reads a path and records that its file must exist.
+pub(super) fn claimed(node: &Node<'_>, kind: Kind) -> Option<PathBuf> {
+    let path = read::path(node)?;
+    node.context().claim(Claim {
+        what: Claimed::File(kind, path.clone()),
+        span: node.span(),
+    });
+    Some(path)
+}
+
+/// Records that the host's own environment must have this variable.
+pub(super) fn claim_variable(node: &Node<'_>, name: &str) {
+    node.context().claim(Claim {
+        what: Claimed::Variable(name.to_owned()),
+        span: node.span(),
+    });
+}
+
+/// Checks that a claimed resource exists and is fit for its use.
+pub(super) fn check(claim: &Claim) -> Option<Finding> {
+    match &claim.what {
+        Claimed::File(Kind::Directory, path) => check_directory(path, claim),
+        Claimed::File(Kind::PluginFolder, path) => check_folder(path, claim),
+        Claimed::File(kind, path) => check_file(*kind, path, claim),
+        Claimed::Variable(name) => check_variable(name, claim),
+    }
+}
+
+fn check_variable(name: &str, claim: &Claim) -> Option<Finding> {
+    std::env::var_os(name).is_none().then(|| {
+        let message = format!("the environment has no variable `{}`", shown(name));
+        Finding::at(claim.span.clone(), message)
+            .help("set it where the host is started, or name a file with `file`")
+    })
+}
+
+fn check_directory(path: &Path, claim: &Claim) -> Option<Finding> {
+    let what = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => return None,
+        Ok(_) => (
+            "is not a directory".to_owned(),
+            "name the directory it is in".into(),
+        ),
+        Err(error) => Refusal::Unreadable(error).explain(),
+    };
+    let message = format!("directory `{}` {}", shown_path(path), what.0);
+    Some(
+        Finding::at(claim.span.clone(), message)
+            .help(what.1.replace("make the file", "make the directory"))
+            .help("relative paths start at the folder of the configuration file"),
+    )
+}
+
+fn check_file(kind: Kind, path: &Path, claim: &Claim) -> Option<Finding> {
+    let file = open_regular(path);
+    let path = shown_path(path);
+    let say = |what: &str| {
+        Finding::at(
+            claim.span.clone(),
+            format!("{} `{path}` {what}", kind.noun()),
+        )
+    };
+    let file = match file {
+        Ok(file) => file,
+        Err(refusal) => {
+            let (what, help) = refusal.explain();
+            let finding = say(&what).help(help);
+            return Some(match refusal {
+                Refusal::Special if kind.is_secret() => finding
+                    .help("it is read again at each use, which a pipe cannot be: write it into a file of mode 600"),
+                _ => finding.help("relative paths start at the folder of the configuration file"),
+            });
+        }
+    };
+    if !kind.is_secret() {
+        return None;
+    }
+    match file.metadata() {
+        Ok(metadata) if metadata.permissions().mode() & OTHERS == 0 => None,
+        Ok(metadata) => {
+            let mode = metadata.permissions().mode() & 0o777;
+            let what = format!("can be read or changed by others (its mode is {mode:04o})");
+            Some(say(&what).help(format!("run `chmod 600 {path}`")))
+        }
+        Err(error) => Some(say(&format!("cannot be looked at: {error}")).help("try again")),
+    }
+}
+
+/// Checks that the folder for plugins exists, and that other users cannot change its contents.
+fn check_folder(path: &Path, claim: &Claim) -> Option<Finding> {
+    let refusal = Folder::open(path).err()?;
+    let path = shown_path(path);
+    let (what, help) = refusal.explain();
+    let noun = Kind::PluginFolder.noun();
+    let finding = Finding::at(claim.span.clone(), format!("{noun} `{path}` {what}"));
+    Some(match refusal {
+        Refusal::NotADirectory => finding.help("name the folder that holds the plugins"),
+        _ if refusal.is_absence() => finding
+            .help(format!("run `mkdir -m 755 {path}`, or correct the path"))
+            .help("relative paths start at the folder of the configuration file"),
+        _ => finding.help(help),
+    })
+}
+
+/// Reader of plugins that reads each one once.
+#[derive(Default)]
+pub(super) struct Files(RefCell<BTreeMap<PathBuf, Option<Seen>>>);
+
+/// One plugin that was read.
+struct Seen {
+    size: u64,
+    peeked: Rc<Peeked>,
+}
+
+impl Peek for Files {
+    fn peek(&self, path: &Path, most: u64) -> Option<Rc<Peeked>> {
+        let fits = |seen: &Option<Seen>| {
+            let seen = seen.as_ref()?;
+            (seen.size <= most).then(|| seen.peeked.clone())
+        };
+        let mut known = self.0.borrow_mut();
+        if let Some(seen @ Some(_)) = known.get(path) {
+            return fits(seen);
+        }
+        // A plugin that was too large for another job may fit this one.
+        let seen = look_into(path, most);
+        let found = fits(&seen);
+        known.insert(path.to_owned(), seen);
+        found
+    }
+}
+
+fn look_into(path: &Path, most: u64) -> Option<Seen> {
+    let file = open_regular(path).ok()?;
+    let size = file.metadata().ok()?.len();
+    if size > most {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    // The file may grow while it is read.
+    file.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .ok()?;
+    let size = bytes.len() as u64;
+    (size <= most).then(|| Seen {
+        size,
+        peeked: Rc::new(Peeked {
+            digest: Sha256::digest(&bytes).into(),
+            manifest: Manifest::read(&bytes),
+        }),
+    })
+}
+
+/// Shortens a path for messages; its end matters more than its start.
+pub fn shown_path(path: &Path) -> String {
+    const LONGEST: usize = 200;
+    let text = path.to_string_lossy();
+    let count = text.chars().count();
+    if count <= LONGEST {
+        return text.chars().map(printable).collect();
+    }
+    let tail: String = text.chars().skip(count - LONGEST).collect();
+    let tail: String = tail.chars().map(printable).collect();
+    format!("…{tail}")
+}

@@ -1,0 +1,181 @@
+//! Schedule of a job, its wait for the lock, and its restart after a failure.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::context::Finding;
+use super::node::Node;
+use super::read::{self, LONGEST};
+use super::schema;
+use super::section::{Said, Section};
+use super::ticks::{SaidTicks, Ticks};
+
+/// Shortest backoff: restarting sooner is a busy loop.
+const SHORTEST_BACKOFF: Duration = Duration::from_millis(10);
+/// Longest backoff: a longer one amounts to giving up.
+const LONGEST_BACKOFF: Duration = Duration::from_hours(24);
+
+/// Schedule of a job's runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// Always: a run that ends is followed by the next. The default.
+    KeepRunning,
+    /// Once per start of the host: `once = true`.
+    Once,
+    /// Ticks: moments that all hosts agree on, with one run for each: `every = "30s"` or `cron = "0 3 * * *"`.
+    Ticks(Ticks),
+}
+
+/// Time that a job waits for its lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// No limit: `"forever"`, the default.
+    Forever,
+    /// Longest wait; then the run is skipped: `"30s"`.
+    AtMost(Duration),
+    /// No wait; a contended run is skipped: `"never"`.
+    Never,
+}
+
+/// The pause before a failed job starts again: it doubles from `min` to `max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    min: Duration,
+    max: Duration,
+}
+
+impl Restart {
+    /// The first pause. Default 1 s; at least 10 ms.
+    pub const fn min(&self) -> Duration {
+        self.min
+    }
+
+    /// The longest pause, never below `min`. Default 1 min; at most 1 day.
+    pub const fn max(&self) -> Duration {
+        self.max
+    }
+}
+
+/// Schedule keys of one table.
+#[derive(Clone, Debug)]
+pub(super) struct SaidSchedule {
+    pub(super) once: Said<bool>,
+    pub(super) ticks: SaidTicks,
+}
+
+impl SaidSchedule {
+    /// Reads the keys of a table, at most one of `every`, `cron` and `once`.
+    pub(super) fn read(section: &Section<'_>) -> Self {
+        let once = section.offer("once", read::boolean);
+        let (ticks, is_one) = SaidTicks::read(section, &once);
+        // It is unknown which of several was meant.
+        let once = if is_one { once } else { Said::Wrong };
+        Self { once, ticks }
+    }
+
+    fn is_once(&self) -> bool {
+        matches!(&self.once, Said::This(once) if *once.get_ref())
+    }
+
+    /// Takes absent keys from `fallback`. A kind of schedule that is set here replaces the other
+    /// kind.
+    pub(super) fn or(self, fallback: &Self) -> Self {
+        let chooses = self.is_once() || self.ticks.chooses();
+        let once = if chooses {
+            self.once.clone()
+        } else {
+            self.once.clone().or(&fallback.once)
+        };
+        let ticks = if self.is_once() {
+            self.ticks
+        } else {
+            self.ticks.or(&fallback.ticks)
+        };
+        Self { once, ticks }
+    }
+
+    /// Visits each key with the position of its value.
+    pub(super) fn each(&self, visit: &mut dyn FnMut(String, Option<Range<usize>>)) {
+        visit("once".into(), self.once.span());
+        self.ticks.each(visit);
+    }
+
+    /// Returns the schedule; `None` if any part of it is invalid.
+    pub(super) fn settle(self, section: &Section<'_>) -> Option<Schedule> {
+        let ticks = self.ticks.settle(section);
+        let once = self.once.or_default(false)?;
+        Some(match ticks.ok()? {
+            Some(ticks) => Schedule::Ticks(ticks),
+            None if once => Schedule::Once,
+            None => Schedule::KeepRunning,
+        })
+    }
+}
+
+/// Reads the value of `wait`.
+pub(super) fn wait(node: &Node<'_>) -> Option<Wait> {
+    match node.value() {
+        DeValue::String(text) if text == "forever" => Some(Wait::Forever),
+        DeValue::String(text) if text == "never" => Some(Wait::Never),
+        // Only words and durations get here; the error of `humantime` alone would not mention the
+        // words.
+        DeValue::String(text) if text.chars().all(char::is_alphabetic) => node.reject(
+            "is neither a duration nor one of its words",
+            "write \"forever\", \"never\", or a duration such as \"30s\"",
+        ),
+        DeValue::String(_) => {
+            read::duration(node, Duration::from_millis(1), LONGEST).map(Wait::AtMost)
+        }
+        _ => node.wrong_kind("\"forever\", \"never\" or a duration in quotes", "\"30s\""),
+    }
+}
+
+/// Keys of `restart` in one table.
+#[derive(Clone, Debug)]
+pub(super) struct SaidRestart {
+    pub(super) min: Said<Duration>,
+    pub(super) max: Said<Duration>,
+}
+
+impl SaidRestart {
+    /// Reads `restart` of the table.
+    pub(super) fn read(section: &Section<'_>) -> Self {
+        let restart = section.table("restart", section.inner("restart"), schema::RESTART);
+        let pause = |node: &Node<'_>| read::duration(node, SHORTEST_BACKOFF, LONGEST_BACKOFF);
+        Self {
+            min: restart.take("min", pause),
+            max: restart.take("max", pause),
+        }
+    }
+
+    /// Takes each key that is absent here from `fallback`.
+    pub(super) fn or(self, fallback: &Self) -> Self {
+        Self {
+            min: self.min.or(&fallback.min),
+            max: self.max.or(&fallback.max),
+        }
+    }
+
+    /// Returns the valid pauses; `None` if one is invalid or `min` exceeds `max`.
+    pub(super) fn settle(self, section: &Section<'_>) -> Option<Restart> {
+        let place = section.nearest_place([self.min.span(), self.max.span()]);
+        let min = self.min.or_default(Duration::from_secs(1));
+        let max = self.max.or_default(Duration::from_mins(1));
+        let (min, max) = (min?, max?);
+        if min <= max {
+            return Some(Restart { min, max });
+        }
+        let (shown_min, shown_max) = (read::format_duration(min), read::format_duration(max));
+        // The built-in pauses are in order, so at least one of the two has a position.
+        let message =
+            format!("`restart.min` of {shown_min} is more than `restart.max` of {shown_max}");
+        section
+            .context()
+            .object(Finding::at(place.unwrap_or(0..0), message).help(format!(
+                "set `max = \"{shown_min}\"` or more, or `min = \"{shown_max}\"` or less"
+            )));
+        None
+    }
+}

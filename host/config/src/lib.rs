@@ -1,0 +1,26 @@
+//! Configuration of Leasehold: TOML, manifests and sidecars in, valid values out, or one report with every error.
+//!
+//! - [`Config`] and the values in it: `config`.
+//! - [`allow`], [`limits`]: what a job is granted, and its limits.
+//! - [`manifest`]: a job's description inside its plugin. [`plugin_file`]: plugins in a folder, and their sidecars.
+//! - [`secrets`]: values read for one run. [`fingerprint`]: whether a file has changed.
+//! - [`owned`]: opening files that only this user and root can change. [`wall`]: wall-clock time.
+//!
+//! This crate starts nothing, connects to nothing and compiles no plugin.
+
+pub mod allow;
+mod config;
+pub mod fingerprint;
+pub mod limits;
+pub mod manifest;
+pub mod owned;
+pub mod plugin_file;
+pub mod secrets;
+pub mod wall;
+
+pub use config::{
+    Beat, Clash, Config, Cron, Data, Diagnostic, Drift, DropIn, Embedded, Endpoint, History, Host,
+    Job, Layer, Login, MissedTicks, Origin, Own, Place, Plugins, Reading, Remote, Report, Restart,
+    Schedule, Setting, Store, Ticks, Tls, Unfit, Wait, clash, default_store_dir, files_of,
+    format_size, hex, nearest, overlaps_any, parse_loopback, parse_size, shown_path,
+};

@@ -1,0 +1,151 @@
+//! `fenced-kv`: storage below the granted prefixes.
+//!
+//! The gate is checked before and after every await: a reply that arrives after the deadline is
+//! not returned to the guest. A key that no grant covers is refused.
+
+use super::super::host::Host;
+use super::super::kv::{Entry, KvError};
+use super::wit::fenced_kv;
+use super::wit::types::GuardError;
+
+type Answer<T> = wasmtime::Result<Result<T, GuardError>>;
+
+/// The longest key, in bytes.
+const LONGEST_KEY: usize = 4 * 1024;
+/// Largest number of entries in one listing. A guest that requests more gets `too-large` if more exist, because a
+/// shorter list would look complete.
+const MOST_ENTRIES: u32 = 1_000;
+
+impl fenced_kv::Host for Host {
+    async fn get(&mut self, key: String) -> Answer<Option<fenced_kv::Entry>> {
+        if let Err(refusal) = self.allowed(&key) {
+            return Ok(Err(refusal));
+        }
+        let answer = self.authority.kv.get(&key).await;
+        self.gate.still()?;
+        Ok(self
+            .fits(answer, |entry| entry.iter().map(size).sum())
+            .map(|entry| entry.map(lower)))
+    }
+
+    async fn list_prefix(&mut self, prefix: String, limit: u32) -> Answer<Vec<fenced_kv::Entry>> {
+        if let Err(refusal) = self.allowed(&prefix) {
+            return Ok(Err(refusal));
+        }
+        if limit == 0 {
+            return Ok(Ok(Vec::new()));
+        }
+        let asked = limit.min(MOST_ENTRIES + 1);
+        let most_bytes = self.limits.host_call_bytes;
+        let answer = self.authority.kv.list(&prefix, asked, most_bytes).await;
+        self.gate.still()?;
+        let most = MOST_ENTRIES as usize;
+        let answer = answer.and_then(|entries| {
+            if entries.len() > most {
+                return Err(KvError::TooLarge);
+            }
+            Ok(entries)
+        });
+        let answer = self.fits(answer, |entries| entries.iter().map(size).sum());
+        Ok(answer.map(|entries| entries.into_iter().map(lower).collect()))
+    }
+
+    async fn put(&mut self, key: String, value: Vec<u8>) -> Answer<u64> {
+        if let Err(refusal) = self.writable(&key, &value) {
+            return Ok(Err(refusal));
+        }
+        let answer = self.authority.kv.put(&key, value).await;
+        self.gate.still()?;
+        Ok(answer.map_err(GuardError::from))
+    }
+
+    async fn delete(&mut self, key: String) -> Answer<bool> {
+        if let Err(refusal) = self.allowed(&key) {
+            return Ok(Err(refusal));
+        }
+        let answer = self.authority.kv.delete(&key).await;
+        self.gate.still()?;
+        Ok(answer.map_err(GuardError::from))
+    }
+
+    async fn compare_and_put(
+        &mut self,
+        key: String,
+        expected_mod_revision: u64,
+        value: Vec<u8>,
+    ) -> Answer<u64> {
+        if let Err(refusal) = self.writable(&key, &value) {
+            return Ok(Err(refusal));
+        }
+        let answer = self
+            .authority
+            .kv
+            .compare_and_put(&key, expected_mod_revision, value)
+            .await;
+        self.gate.still()?;
+        Ok(answer.map_err(GuardError::from))
+    }
+
+    async fn compare_and_delete(&mut self, key: String, expected_mod_revision: u64) -> Answer<()> {
+        if let Err(refusal) = self.allowed(&key) {
+            return Ok(Err(refusal));
+        }
+        let kv = &self.authority.kv;
+        let answer = kv.compare_and_delete(&key, expected_mod_revision).await;
+        self.gate.still()?;
+        Ok(answer.map_err(GuardError::from))
+    }
+}
+
+impl Host {
+    fn allowed(&self, key: &str) -> Result<(), GuardError> {
+        if key.len() > LONGEST_KEY {
+            return Err(GuardError::TooLarge);
+        }
+        let granted = &self.grants.kv;
+        if granted
+            .iter()
+            .any(|prefix| key.starts_with(prefix.as_str()))
+        {
+            return Ok(());
+        }
+        let job = &self.spec.job;
+        Err(GuardError::Denied(format!(
+            "the key {key:?} is below no granted prefix {granted:?}: \
+             add its prefix to `kv` in [jobs.{job}.allow]"
+        )))
+    }
+
+    fn writable(&self, key: &str, value: &[u8]) -> Result<(), GuardError> {
+        self.allowed(key)?;
+        if value.len() as u64 > self.limits.kv_value_bytes {
+            return Err(GuardError::TooLarge);
+        }
+        Ok(())
+    }
+
+    /// Checks the size of a reply, which counts against the bytes of one host call, like arguments.
+    fn fits<T>(
+        &self,
+        answer: Result<T, KvError>,
+        size: impl Fn(&T) -> u64,
+    ) -> Result<T, GuardError> {
+        let reply = answer.map_err(GuardError::from)?;
+        if size(&reply) > self.limits.host_call_bytes {
+            return Err(GuardError::TooLarge);
+        }
+        Ok(reply)
+    }
+}
+
+fn size(entry: &Entry) -> u64 {
+    (entry.key.len() + entry.value.len()) as u64
+}
+
+fn lower(entry: Entry) -> fenced_kv::Entry {
+    fenced_kv::Entry {
+        key: entry.key,
+        value: entry.value,
+        mod_revision: entry.mod_revision,
+    }
+}

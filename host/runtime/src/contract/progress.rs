@@ -1,0 +1,16 @@
+//! `progress`: progress that a guest reports.
+
+use super::super::host::Host;
+use super::wit::progress;
+
+impl progress::Host for Host {
+    async fn report(
+        &mut self,
+        done: u64,
+        total: Option<u64>,
+        message: String,
+    ) -> wasmtime::Result<()> {
+        self.output.progress(done, total, &message);
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! The state of one run's store: everything the guest's imports can reach.
+//!
+//! Each run has its own store, which is never reused. Every import enters through the gate.
+
+use std::sync::Arc;
+
+use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::{WasiCtxView, WasiView};
+
+use super::authority::Authority;
+use super::disk::Disk;
+use super::gate::Gate;
+use super::http::Http;
+use super::leash::Leash;
+use super::meter::Meter;
+use super::output::Output;
+use super::spec::RunSpec;
+use leasehold_config::allow::Allow as Grants;
+use leasehold_config::limits::Limits;
+
+/// State that the imports of one run use.
+pub(crate) struct Host {
+    /// Borrowed for a guest's call only through the functions below, which count the call.
+    pub(crate) wasi: WasiP1Ctx,
+    /// Borrowed like `wasi`.
+    pub(crate) http: Http,
+    pub(crate) meter: Meter,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) leash: Arc<Leash>,
+    pub(crate) output: Arc<Output>,
+    pub(crate) disk: Disk,
+    pub(crate) authority: Authority,
+    pub(crate) spec: Arc<RunSpec>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) limits: Arc<Limits>,
+}
+
+impl Host {
+    /// Counts a call of a contract function as admitted, and returns the state that it uses.
+    pub(crate) fn called(&mut self) -> &mut Self {
+        self.gate.called();
+        self
+    }
+
+    /// Counts a call of a preview 1 function as admitted, and returns the state that it uses.
+    pub(crate) fn called_preview1(&mut self) -> &mut WasiP1Ctx {
+        self.gate.called();
+        &mut self.wasi
+    }
+}
+
+impl WasiView for Host {
+    /// Every WASI function borrows this once, so the call is counted here.
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.gate.called();
+        self.wasi.ctx()
+    }
+}
+
+/// Puts `host` into a store, and installs the gate, the limits and the leash. They are in effect before
+/// anything is instantiated, so an endless `start` function is stopped too.
+pub(crate) fn store(engine: &Engine, host: Host) -> Store<Host> {
+    let fuel = usize::try_from(host.limits.host_call_bytes).unwrap_or(usize::MAX);
+    let handles = host.limits.handles as usize;
+    let mut store = Store::new(engine, host);
+    store.limiter(|host| &mut host.meter);
+    store.set_hostcall_fuel(fuel);
+    store.set_max_component_handles(handles);
+    store.call_hook(|cx, hook| {
+        let gate = &cx.data().gate;
+        match hook {
+            CallHook::CallingHost => gate.enter()?,
+            CallHook::ReturningFromHost => gate.leave()?,
+            CallHook::CallingWasm | CallHook::ReturningFromWasm => {}
+        }
+        Ok(())
+    });
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|cx| {
+        Ok(match cx.data().leash.pulled() {
+            Some(_) => UpdateDeadline::Interrupt,
+            None => UpdateDeadline::Yield(1),
+        })
+    });
+    store
+}

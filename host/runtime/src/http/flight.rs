@@ -1,0 +1,168 @@
+//! Requests in progress, each of which can be ended from outside, at once.
+//!
+//! They run as tasks of their own, which the run itself does not poll. A flight is not polled after the
+//! leash was pulled. At the end of the run its future is dropped in place, without waiting for a
+//! scheduler. No flight outlives its run.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+
+use wasmtime_wasi_http::Error;
+
+use super::super::leash::Leash;
+
+type Inner<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+
+/// Part of a request: sending it, or driving its connection.
+pub(super) struct Flight<T> {
+    slot: Arc<Slot<T>>,
+    leash: Arc<Leash>,
+}
+
+/// Holder of the future, until it is done or cut.
+struct Slot<T>(Mutex<Option<Inner<T>>>);
+
+/// Work that can be ended at once.
+trait Cut: Send + Sync {
+    fn cut(&self);
+}
+
+/// All flights of one run.
+#[derive(Default)]
+pub(crate) struct Flights(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    flights: Vec<Weak<dyn Cut>>,
+}
+
+impl Flights {
+    /// Ends all flights. When this returns, their connections are closed. Later flights never start.
+    pub(crate) fn close(&self) {
+        let flights = {
+            let mut state = locked(&self.0);
+            state.closed = true;
+            std::mem::take(&mut state.flights)
+        };
+        // This waits for a flight that is being polled at this moment. No poll blocks.
+        for flight in flights.iter().filter_map(Weak::upgrade) {
+            flight.cut();
+        }
+    }
+
+    fn add(&self, flight: Weak<dyn Cut>) -> bool {
+        let mut state = locked(&self.0);
+        if !state.closed {
+            state.flights.retain(|flight| flight.strong_count() > 0);
+            state.flights.push(flight);
+        }
+        !state.closed
+    }
+}
+
+impl<T: Send + 'static> Flight<T> {
+    pub(super) fn new(
+        flights: &Flights,
+        leash: Arc<Leash>,
+        future: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Self {
+        let slot = Arc::new(Slot(Mutex::new(Some(Box::pin(future) as Inner<T>))));
+        let weak: Weak<dyn Cut> = Arc::<Slot<T>>::downgrade(&slot);
+        if !flights.add(weak) {
+            slot.cut();
+        }
+        Self { slot, leash }
+    }
+}
+
+impl<T: Send + 'static> Cut for Slot<T> {
+    fn cut(&self) {
+        let inner = locked(&self.0).take();
+        drop(inner);
+    }
+}
+
+impl<T> Future for Flight<T> {
+    type Output = Result<T, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut inner = locked(&self.slot.0);
+        if self.leash.pulled().is_some() {
+            *inner = None;
+        }
+        let Some(future) = inner.as_mut() else {
+            return Poll::Ready(Err(Error::ConnectionTerminated));
+        };
+        let polled = future.as_mut().poll(cx);
+        if polled.is_ready() {
+            *inner = None;
+        }
+        polled
+    }
+}
+
+/// Locks a mutex, also a poisoned one: a panic in a poll ends that request alone.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use leasehold_lock::{BootTime, Clock, ManualClock, Tenure};
+
+    use super::*;
+    use crate::spec::StopSignal;
+
+    fn leash() -> (Arc<ManualClock>, Arc<Leash>) {
+        let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1)));
+        let tenure = Tenure::detached(clock.clone(), clock.now().after(Duration::from_secs(1)));
+        let leash = Leash::new(tenure, None, StopSignal::new(Duration::ZERO));
+        (clock, Arc::new(leash))
+    }
+
+    /// Holds a reference count, which shows that the future is dropped.
+    struct Held(Arc<()>);
+
+    async fn held(held: Held) -> Result<(), Error> {
+        std::future::pending::<()>().await;
+        drop(held.0);
+        Ok(())
+    }
+
+    #[test]
+    fn closing_drops_what_is_under_way_though_nobody_polls_it() {
+        let (_, leash) = leash();
+        let flights = Flights::default();
+        let alive = Arc::new(());
+        let flight = Flight::new(&flights, leash.clone(), held(Held(alive.clone())));
+        assert_eq!(Arc::strong_count(&alive), 2);
+        flights.close();
+        assert_eq!(Arc::strong_count(&alive), 1);
+        drop(flight);
+        let late = Flight::new(&flights, leash, held(Held(alive.clone())));
+        assert_eq!(Arc::strong_count(&alive), 1);
+        drop(late);
+    }
+
+    #[tokio::test]
+    async fn a_flight_is_not_polled_once_more_after_a_freeze_that_no_timer_has_noticed() {
+        let (clock, leash) = leash();
+        let flights = Flights::default();
+        let clock_inside = clock.clone();
+        let mut polls = 0;
+        let future = std::future::poll_fn(move |cx| {
+            polls += 1;
+            assert_eq!(polls, 1, "polled after the deadline");
+            clock_inside.advance(Duration::from_secs(1));
+            cx.waker().wake_by_ref();
+            Poll::<Result<(), Error>>::Pending
+        });
+        let end = Flight::new(&flights, leash, future).await;
+        assert!(matches!(end, Err(Error::ConnectionTerminated)));
+    }
+}

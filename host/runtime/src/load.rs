@@ -1,0 +1,428 @@
+//! Loads a plugin from a file: reads, prepares, checks and links it.
+//!
+//! This happens before any lock is requested. `prepare` parses and compiles the bytes, in a process of its own;
+//! this file finds the resulting cache entry by the digest of the bytes. It accepts no machine code as a plugin,
+//! and blocks no async worker.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::cache;
+use super::engine::{Engines, Links, Workshop};
+use super::error::{LoadError, LoadProblem, RuntimeError};
+use super::form::{self, Form};
+use super::http::{Net, Resolve};
+use super::options::RuntimeOptions;
+use super::plugin::{Facts, Plugin, Ready};
+use super::prepare::{CacheEntry, EntryState, EntryStore, PrepareLimits, PreparedPlugin, Preparer};
+use super::proposals;
+use super::shelf::Make;
+use super::survey::Survey;
+use leasehold_config::allow::Allow;
+use leasehold_config::hex;
+use leasehold_config::limits::Limits;
+use leasehold_config::owned::{Refusal, open};
+
+/// Number of plugins that are read, or loaded from the cache, at once.
+const LOADERS: usize = 4;
+
+/// One plugin to load.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) job: String,
+    pub(crate) path: PathBuf,
+    /// Contents of the file, if it was already read.
+    pub(crate) bytes: Option<Arc<[u8]>>,
+    pub(crate) sha256: Option<[u8; 32]>,
+    pub(crate) limits: Limits,
+    pub(crate) grants: Allow,
+}
+
+/// Loader of plugins.
+pub(crate) struct Loader {
+    engines: Arc<Engines>,
+    resolver: Arc<dyn Resolve>,
+    preparer: Preparer,
+    entries: Option<Arc<EntryStore>>,
+    desks: Arc<Semaphore>,
+}
+
+/// Bytes of a plugin's file, and their digest.
+#[derive(Clone)]
+struct PluginFile {
+    bytes: Arc<[u8]>,
+    digest: [u8; 32],
+}
+
+/// A surveyed plugin, and the source of its code.
+struct Prepared {
+    plugin: PreparedPlugin,
+    code: Code,
+}
+
+/// Source of a prepared plugin's code.
+#[derive(Clone)]
+enum Code {
+    /// From the cache.
+    Entry(Arc<EntryStore>, CacheEntry),
+    /// Compiled in this process from these bytes, if there is no cache.
+    Bytes(Arc<[u8]>),
+}
+
+impl Loader {
+    pub(crate) fn new(
+        engines: Arc<Engines>,
+        resolver: Arc<dyn Resolve>,
+        options: &RuntimeOptions,
+    ) -> Result<Self, RuntimeError> {
+        let preparer = Preparer::new(options.preparing.clone());
+        let entries = match &options.cache_dir {
+            Some(dir) => Some(Arc::new(open_entries(dir)?)),
+            None if preparer.is_in_children() => return Err(RuntimeError::NoCacheDir),
+            None => None,
+        };
+        Ok(Self {
+            engines,
+            resolver,
+            preparer,
+            entries,
+            desks: Arc::new(Semaphore::new(LOADERS)),
+        })
+    }
+
+    /// Returns the number of loads served from the compile cache since the start.
+    pub(crate) fn cache_hits(&self) -> usize {
+        self.entries.as_ref().map_or(0, |entries| entries.hits())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn engines(&self) -> &Engines {
+        &self.engines
+    }
+
+    pub(crate) async fn load(&self, order: Order) -> Result<Plugin, LoadError> {
+        let (job, path) = (order.job.clone(), order.path.clone());
+        self.attempt(Arc::new(order))
+            .await
+            .map_err(|problem| LoadError { job, path, problem })
+    }
+
+    async fn attempt(&self, order: Arc<Order>) -> Result<Plugin, LoadProblem> {
+        let file = {
+            let order = order.clone();
+            self.at_desk(&order.clone(), move || read_file(&order))
+                .await?
+        };
+        // An entry that is broken or deleted by the time it is loaded is made again, once.
+        for is_last in [false, true] {
+            let prepared = match self.find(&order, &file).await? {
+                Some(prepared) => prepared,
+                None => self.prepare(&order, &file).await?,
+            };
+            let (engines, resolver) = (self.engines.clone(), self.resolver.clone());
+            let (with, of) = (order.clone(), file.clone());
+            let finish = move || finish(&engines, &resolver, &with, &of, prepared);
+            match self.at_desk(&order, finish).await? {
+                Finished::Loaded(plugin) => return Ok(*plugin),
+                Finished::EntryGone if is_last => break,
+                Finished::EntryGone => {}
+            }
+        }
+        Err(LoadProblem::Host(
+            "its entry in the compile cache keeps changing: stop other programs that write to the cache"
+                .to_owned(),
+        ))
+    }
+
+    /// Runs blocking work on a blocking thread, within the job's compile time.
+    async fn at_desk<T: Send + 'static>(
+        &self,
+        order: &Order,
+        work: impl FnOnce() -> Result<T, LoadProblem> + Send + 'static,
+    ) -> Result<T, LoadProblem> {
+        let failed = |error: &dyn std::fmt::Display| LoadProblem::Host(error.to_string());
+        let desk = self.desks.clone().acquire_owned().await;
+        let desk = desk.map_err(|error| failed(&error))?;
+        // The desk is freed when the work has really ended, even if the caller no longer waits.
+        let work = tokio::task::spawn_blocking(move || {
+            let _desk = desk;
+            work()
+        });
+        match timeout(order.limits.compile_time, work).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) => Err(failed(&error)),
+            Err(_) => Err(late(order, order.limits.compile_time)),
+        }
+    }
+
+    /// Finds the plugin in the cache, as it was prepared before.
+    async fn find(
+        &self,
+        order: &Order,
+        file: &PluginFile,
+    ) -> Result<Option<Prepared>, LoadProblem> {
+        let Some(entries) = self.entries.clone() else {
+            return Ok(None);
+        };
+        let digest = file.digest;
+        self.at_desk(order, move || {
+            entries
+                .check_dir()
+                .map_err(|error| LoadProblem::Host(error.to_string()))?;
+            let entry = entries.find(&digest);
+            Ok(entry.map(|entry| Prepared {
+                plugin: entry.plugin.clone(),
+                code: Code::Entry(entries, entry),
+            }))
+        })
+        .await
+    }
+
+    /// Has the plugin read and compiled.
+    async fn prepare(&self, order: &Order, file: &PluginFile) -> Result<Prepared, LoadProblem> {
+        let limits = PrepareLimits::of(&order.job, &order.limits);
+        let Some(entries) = self.entries.clone() else {
+            let done = self
+                .preparer
+                .validate(&file.bytes, &limits, &|_| Ok(()))
+                .await?;
+            let bytes = done.bytes.unwrap_or_else(|| file.bytes.clone());
+            return Ok(Prepared {
+                plugin: done.plugin,
+                code: Code::Bytes(bytes),
+            });
+        };
+        let unusable = |error: io::Error| {
+            LoadProblem::Host(format!("the compile cache cannot be used: {error}"))
+        };
+        let dir = {
+            let entries = entries.clone();
+            self.at_desk(order, move || entries.work_dir().map_err(unusable))
+                .await?
+        };
+        let admit = |plugin: &PreparedPlugin| admit(order, &plugin.survey).map(drop);
+        let done = self
+            .preparer
+            .compile(&file.bytes, &limits, dir.path(), &admit)
+            .await?;
+        let digest = file.digest;
+        self.at_desk(order, move || {
+            let kept = entries.keep(&digest, done.plugin, &dir);
+            let entry = kept.map_err(unusable)?;
+            Ok(Prepared {
+                plugin: entry.plugin.clone(),
+                code: Code::Entry(entries, entry),
+            })
+        })
+        .await
+    }
+}
+
+fn open_entries(dir: &Path) -> Result<EntryStore, RuntimeError> {
+    let path = cache::prepare(dir)?;
+    EntryStore::open(&path).map_err(|error| RuntimeError::Cache {
+        path,
+        reason: error.to_string(),
+    })
+}
+
+fn late(order: &Order, most: Duration) -> LoadProblem {
+    LoadProblem::CompileTime {
+        job: order.job.clone(),
+        most,
+    }
+}
+
+/// Returns the bytes and their digest, if the file is within the size limit and matches the pinned digest.
+fn read_file(order: &Order) -> Result<PluginFile, LoadProblem> {
+    let bytes = match &order.bytes {
+        Some(bytes) if bytes.len() as u64 > order.limits.plugin_bytes => {
+            return Err(LoadProblem::TooBig {
+                job: order.job.clone(),
+                most: order.limits.plugin_bytes,
+            });
+        }
+        Some(bytes) => bytes.clone(),
+        None => read(&order.path, order)?.into(),
+    };
+    let digest: [u8; 32] = Sha256::digest(&bytes).into();
+    check_digest(order, &digest)?;
+    Ok(PluginFile { bytes, digest })
+}
+
+/// Checks that the job may run this plugin; returns its form and contract version.
+fn admit(order: &Order, survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
+    let form = form::form_of(survey)?;
+    form::check_imports(survey, &order.job, &order.grants)?;
+    check_memory(order, survey)?;
+    Ok(form)
+}
+
+/// Result of a load.
+enum Finished {
+    Loaded(Box<Plugin>),
+    /// The entry was broken or deleted.
+    EntryGone,
+}
+
+/// Loads the code of a prepared plugin and links it.
+fn finish(
+    engines: &Engines,
+    resolver: &Arc<dyn Resolve>,
+    order: &Order,
+    file: &PluginFile,
+    prepared: Prepared,
+) -> Result<Finished, LoadProblem> {
+    let survey = prepared.plugin.survey;
+    let (form, contract) = admit(order, &survey)?;
+    let net = Net::of(&order.grants, resolver).map_err(LoadProblem::Certificates)?;
+    let mut is_entry_gone = false;
+    let loaded = link(engines, order, file, |workshop, links| {
+        let bytes = match &prepared.code {
+            Code::Bytes(bytes) => return Ready::make(workshop, form, bytes, links),
+            Code::Entry(entries, entry) => match entries.state(&file.digest, entry) {
+                EntryState::Sealed(component) => component,
+                EntryState::Missing | EntryState::Broken => {
+                    is_entry_gone = true;
+                    return Err(LoadProblem::Host("its cache entry is missing".to_owned()));
+                }
+            },
+        };
+        let before = engines.cache_misses();
+        let bytes = bytes.as_deref().unwrap_or(&file.bytes);
+        let ready = Ready::make(workshop, form, bytes, links);
+        if engines.cache_misses() > before {
+            report_miss(order);
+        }
+        ready
+    });
+    let (ready, workshop) = match loaded {
+        Err(_) if is_entry_gone => return Ok(Finished::EntryGone),
+        other => other.map_err(|problem| {
+            let problem = form::explain(problem, &survey);
+            match &prepared.code {
+                Code::Bytes(bytes) => proposals::name_proposal(problem, bytes),
+                Code::Entry(..) => problem,
+            }
+        })?,
+    };
+    Ok(Finished::Loaded(Box::new(Plugin::new(
+        Facts {
+            job: order.job.clone(),
+            path: order.path.clone(),
+            form,
+            sha256: hex(&file.digest),
+            size_bytes: file.bytes.len() as u64,
+            imports: survey.imports,
+            contract,
+            memory_minimum_bytes: survey.memory_minimum,
+            pooled: workshop.pooled,
+        },
+        order.limits.clone(),
+        order.grants.clone(),
+        net,
+        ready,
+        workshop,
+    ))))
+}
+
+/// Reports, once per process, that the cache's key and the compiler's do not match, which is an internal error.
+fn report_miss(order: &Order) {
+    static REPORTED: AtomicBool = AtomicBool::new(false);
+    if !REPORTED.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            job = order.job,
+            "a plugin that was compiled was not found in the cache and was compiled in this process"
+        );
+    }
+}
+
+/// Reads the plugin's file, up to the size limit. Only a regular file is read.
+fn read(path: &Path, order: &Order) -> Result<Vec<u8>, LoadProblem> {
+    let most = order.limits.plugin_bytes;
+    let file = open(path).map_err(|refusal| match refusal {
+        Refusal::Unreadable(error) => LoadProblem::Unreadable(error),
+        Refusal::Directory => LoadProblem::NotAFile("directory"),
+        Refusal::Special => LoadProblem::NotAFile("pipe, socket or device"),
+        other => {
+            let (what, help) = other.explain();
+            LoadProblem::Exposed(format!("{what}: {help}"))
+        }
+    })?;
+    let meta = file.metadata().map_err(LoadProblem::Unreadable)?;
+    let too_big = || LoadProblem::TooBig {
+        job: order.job.clone(),
+        most,
+    };
+    if meta.len() > most {
+        return Err(too_big());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
+    // The file may have grown since its size was read.
+    read_at_most(file, most.saturating_add(1), &mut bytes).map_err(LoadProblem::Unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(too_big());
+    }
+    Ok(bytes)
+}
+
+fn read_at_most(file: File, most: u64, into: &mut Vec<u8>) -> io::Result<usize> {
+    file.take(most).read_to_end(into)
+}
+
+fn check_digest(order: &Order, found: &[u8; 32]) -> Result<(), LoadProblem> {
+    match &order.sha256 {
+        Some(expected) if expected != found => Err(LoadProblem::Digest {
+            job: order.job.clone(),
+            expected: hex(expected),
+            found: hex(found),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn check_memory(order: &Order, found: &Survey) -> Result<(), LoadProblem> {
+    let most = order.limits.memory_bytes;
+    if found.memory_minimum > most {
+        return Err(LoadProblem::Memory {
+            job: order.job.clone(),
+            needs: found.memory_minimum,
+            most,
+        });
+    }
+    Ok(())
+}
+
+/// Takes the plugin from the shelf, or makes it, on the first engine that accepts it.
+fn link(
+    engines: &Engines,
+    order: &Order,
+    file: &PluginFile,
+    mut make: impl FnMut(&Workshop, Links) -> Result<Ready, LoadProblem>,
+) -> Result<(Arc<Ready>, Arc<Workshop>), LoadProblem> {
+    let choice = engines
+        .choose(&order.limits)
+        .map_err(|error| LoadProblem::Host(error.to_string()))?;
+    let mut refusal = LoadProblem::Host("no engine for these limits".to_owned());
+    let links = Links::of(&order.grants);
+    for workshop in choice {
+        let found = workshop.shelf.get_or(Make::of(file.digest, links), || {
+            let checked = engines.check_cache();
+            checked.map_err(|error| LoadProblem::Host(error.to_string()))?;
+            make(&workshop, links)
+        });
+        match found {
+            Ok(ready) => return Ok((ready, workshop)),
+            Err(problem) => refusal = problem,
+        }
+    }
+    Err(refusal)
+}

@@ -1,0 +1,160 @@
+//! A loaded plugin: its facts, and the prepared code and settings that a run needs.
+//!
+//! The bytes are pinned: a file replaced on disk has no effect until it is loaded again. Nothing here
+//! belongs to one run.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wasmtime::component::Component;
+use wasmtime::{InstancePre, Module};
+use wasmtime_wasi::p2::bindings::CommandPre;
+
+use super::contract::bindings::JobPre;
+use super::engine::{Links, Workshop};
+use super::error::LoadProblem;
+use super::form::Form;
+use super::host::Host;
+use super::http::Net;
+use leasehold_config::allow::Allow as Grants;
+use leasehold_config::limits::Limits;
+
+/// Facts about a plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The job it was loaded for.
+    pub job: String,
+    /// The file that it was loaded from.
+    pub path: PathBuf,
+    /// Form, which determines how it is run.
+    pub form: Form,
+    /// Digest of the file, in hex.
+    pub sha256: String,
+    /// Size of the file, in bytes.
+    pub size_bytes: u64,
+    /// Imports: interfaces, or modules for a core command.
+    pub imports: Vec<String>,
+    /// The version of the contract it was built for, for jobs.
+    pub contract: Option<String>,
+    /// Sum of the memories it starts with, in bytes.
+    pub memory_minimum_bytes: u64,
+    /// True if its guests are allocated from the pool.
+    pub pooled: bool,
+}
+
+/// A plugin that can be run any number of times. Clones share the plugin.
+#[derive(Clone)]
+pub struct Plugin(Arc<Inner>);
+
+struct Inner {
+    facts: Facts,
+    limits: Arc<Limits>,
+    grants: Arc<Grants>,
+    net: Arc<Net>,
+    ready: Arc<Ready>,
+    workshop: Arc<Workshop>,
+}
+
+/// Plugin that is compiled, linked and type-checked.
+pub(crate) enum Ready {
+    Job(JobPre<Host>),
+    Command(CommandPre<Host>),
+    CoreCommand(InstancePre<Host>),
+}
+
+impl Plugin {
+    pub(crate) fn new(
+        facts: Facts,
+        limits: Limits,
+        grants: Grants,
+        net: Net,
+        ready: Arc<Ready>,
+        workshop: Arc<Workshop>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            facts,
+            limits: Arc::new(limits),
+            grants: Arc::new(grants),
+            net: Arc::new(net),
+            ready,
+            workshop,
+        }))
+    }
+
+    /// Returns the facts about the plugin.
+    pub fn facts(&self) -> &Facts {
+        &self.0.facts
+    }
+
+    /// Returns the limits of its runs.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.0.limits
+    }
+
+    pub(crate) fn grants(&self) -> &Arc<Grants> {
+        &self.0.grants
+    }
+
+    /// Returns the permitted destinations of requests, and the certificates that they trust.
+    pub(crate) fn net(&self) -> &Arc<Net> {
+        &self.0.net
+    }
+
+    pub(crate) fn ready(&self) -> &Ready {
+        &self.0.ready
+    }
+
+    pub(crate) fn workshop(&self) -> &Workshop {
+        &self.0.workshop
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Plugin").field(&self.0.facts).finish()
+    }
+}
+
+impl Ready {
+    /// Compiles and links a plugin. These constructors accept WebAssembly only and refuse machine code.
+    pub(crate) fn make(
+        workshop: &Workshop,
+        form: Form,
+        bytes: &[u8],
+        links: Links,
+    ) -> Result<Self, LoadProblem> {
+        if form == Form::CoreCommand {
+            let module = Module::from_binary(&workshop.engine, bytes).map_err(|e| invalid(&e))?;
+            let pre = workshop
+                .preview1
+                .instantiate_pre(&module)
+                .map_err(|e| link(&e))?;
+            return Ok(Self::CoreCommand(pre));
+        }
+        let component = Component::from_binary(&workshop.engine, bytes).map_err(|e| invalid(&e))?;
+        let pre = workshop
+            .linker(links)
+            .instantiate_pre(&component)
+            .map_err(|e| link(&e))?;
+        if form == Form::Job {
+            JobPre::new(pre).map(Self::Job).map_err(|e| link(&e))
+        } else {
+            CommandPre::new(pre)
+                .map(Self::Command)
+                .map_err(|e| link(&e))
+        }
+    }
+}
+
+fn invalid(error: &wasmtime::Error) -> LoadProblem {
+    LoadProblem::Invalid {
+        reason: LoadProblem::name(&format!("{error:#}")),
+    }
+}
+
+fn link(error: &wasmtime::Error) -> LoadProblem {
+    LoadProblem::Link {
+        reason: LoadProblem::name(&format!("{error:#}")),
+    }
+}

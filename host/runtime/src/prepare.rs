@@ -1,0 +1,176 @@
+//! Reading and compiling plugins, which happens outside the host's process.
+//!
+//! If a file overflows a stack, takes all memory or never ends, a child process ends and the plugin is refused with
+//! the reason. The child is this program with [`COMMAND`]. It inherits nothing, reads the bytes from its standard
+//! input, and writes an entry for the compile cache to a directory made for it alone.
+//!
+//! - `work`: from bytes to a survey and to machine code; the only file that parses a plugin
+//! - `child`, `confine`: the process and its limits; `wire`: the messages between it and the host
+//! - `talk`, `death`: the host's side; `queue`: the number of concurrent preparations
+//! - `entries`, `seal`: the cache entries that result, and the key that authenticates them
+
+mod child;
+mod confine;
+mod death;
+mod entries;
+mod queue;
+mod seal;
+mod talk;
+mod wire;
+mod work;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+pub use child::run_if_asked;
+pub(crate) use entries::{CODE, CacheEntry, EntryState, EntryStore};
+pub(crate) use wire::PreparedPlugin;
+
+use super::error::LoadProblem;
+use leasehold_config::limits::Limits;
+use queue::Queue;
+use talk::Request;
+use wire::PrepareTask;
+
+/// Argument with which this program compiles one plugin.
+const COMMAND: &str = "__prepare";
+
+/// Process in which plugins are read and compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Preparing {
+    /// Child processes of this program.
+    Child {
+        /// File of the program.
+        program: PathBuf,
+    },
+    /// This process. For tests, whose program has no such command. A hostile file ends the test process.
+    InThisProcess,
+}
+
+impl Preparing {
+    /// Uses child processes of the running program, also if its file was renamed meanwhile.
+    pub fn in_children() -> Self {
+        Self::Child {
+            program: PathBuf::from("/proc/self/exe"),
+        }
+    }
+}
+
+/// Limits of one preparation, and the job that a refusal names.
+#[derive(Clone, Debug)]
+pub(crate) struct PrepareLimits {
+    pub(crate) job: String,
+    pub(crate) memory_bytes: u64,
+    pub(crate) time: Duration,
+}
+
+impl PrepareLimits {
+    pub(crate) fn of(job: &str, limits: &Limits) -> Self {
+        Self {
+            job: job.to_owned(),
+            memory_bytes: limits.compile_memory_bytes,
+            time: limits.compile_time,
+        }
+    }
+
+    fn late(&self) -> LoadProblem {
+        LoadProblem::CompileTime {
+            job: self.job.clone(),
+            most: self.time,
+        }
+    }
+}
+
+/// A prepared plugin, and the bytes to load if no directory was given for its code.
+pub(crate) struct Preparation {
+    pub(crate) plugin: PreparedPlugin,
+    pub(crate) bytes: Option<Arc<[u8]>>,
+}
+
+/// Check of a surveyed plugin, before it is compiled.
+pub(crate) type Admit<'a> = &'a (dyn Fn(&PreparedPlugin) -> Result<(), LoadProblem> + Sync);
+
+/// Prepares plugins, several at once.
+pub(crate) struct Preparer {
+    preparing: Preparing,
+    queue: Queue,
+}
+
+impl Preparer {
+    pub(crate) fn new(preparing: Preparing) -> Self {
+        Self {
+            preparing,
+            queue: Queue::for_this_machine(),
+        }
+    }
+
+    pub(crate) fn is_in_children(&self) -> bool {
+        matches!(self.preparing, Preparing::Child { .. })
+    }
+
+    /// Surveys a plugin and, if `admit` accepts it, validates it. Compiles nothing.
+    pub(crate) async fn validate(
+        &self,
+        bytes: &Arc<[u8]>,
+        limits: &PrepareLimits,
+        admit: Admit<'_>,
+    ) -> Result<Preparation, LoadProblem> {
+        self.run(bytes, limits, None, admit).await
+    }
+
+    /// Surveys a plugin and, if `admit` accepts it, compiles it into `dir`.
+    pub(crate) async fn compile(
+        &self,
+        bytes: &Arc<[u8]>,
+        limits: &PrepareLimits,
+        dir: &Path,
+        admit: Admit<'_>,
+    ) -> Result<Preparation, LoadProblem> {
+        self.run(bytes, limits, Some(dir), admit).await
+    }
+
+    async fn run(
+        &self,
+        bytes: &Arc<[u8]>,
+        limits: &PrepareLimits,
+        dir: Option<&Path>,
+        admit: Admit<'_>,
+    ) -> Result<Preparation, LoadProblem> {
+        let mut place = self.queue.place(bytes.len()).await;
+        match &self.preparing {
+            Preparing::Child { program } => {
+                let request = Request {
+                    program,
+                    bytes,
+                    limits,
+                    task: PrepareTask::new(bytes.len(), dir),
+                };
+                let plugin = place.hold_for(request.send(admit)).await?;
+                Ok(Preparation {
+                    plugin,
+                    bytes: None,
+                })
+            }
+            Preparing::InThisProcess => {
+                let (bytes, dir) = (bytes.clone(), dir.map(Path::to_owned));
+                // The place is freed when the work has really ended, even if the caller no longer waits.
+                let work = tokio::task::spawn_blocking(move || {
+                    let _place = place;
+                    work::here(&bytes, dir.as_deref())
+                });
+                match timeout(limits.time, work).await {
+                    Ok(Ok(done)) => {
+                        let done = done?;
+                        admit(&done.plugin)?;
+                        Ok(done)
+                    }
+                    Ok(Err(error)) => Err(LoadProblem::Host(error.to_string())),
+                    Err(_) => Err(limits.late()),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Summary of the runs of a `leasehold dev`, as one table, taken from the records alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use leasehold_lock::KeyValue;
+use leasehold_records::RunRecord;
+
+use crate::table::Table;
+
+/// Renders the table, one line a job; empty if nothing ran.
+pub(super) fn of(records: &[KeyValue]) -> String {
+    let runs = records
+        .iter()
+        .filter_map(|kv| RunRecord::from_json(&kv.value).ok());
+    table(runs.collect())
+}
+
+fn table(mut runs: Vec<RunRecord>) -> String {
+    runs.sort_by_key(|run| (run.token, run.sequence));
+    let mut jobs: BTreeMap<&str, Vec<&RunRecord>> = BTreeMap::new();
+    for run in &runs {
+        jobs.entry(&run.job).or_default().push(run);
+    }
+    let mut table = Table::new(["JOB", "RUNS", "HOSTS", "TOKENS", "ENDED", "LAST"]);
+    for (job, runs) in jobs {
+        let hosts: BTreeSet<&str> = runs.iter().map(|run| run.host.as_str()).collect();
+        let mut outcomes: BTreeMap<&str, u64> = BTreeMap::new();
+        for run in &runs {
+            *outcomes.entry(run.outcome.as_str()).or_default() += run.runs();
+        }
+        let outcomes: Vec<String> = outcomes
+            .iter()
+            .map(|(outcome, count)| format!("{count} {outcome}"))
+            .collect();
+        let (Some(first), Some(last)) = (runs.first(), runs.last()) else {
+            continue;
+        };
+        table.row([
+            job.to_owned(),
+            runs.iter().map(|run| run.runs()).sum::<u64>().to_string(),
+            hosts.into_iter().collect::<Vec<_>>().join(" "),
+            format!("{} to {}", first_token(first), last.token),
+            outcomes.join(", "),
+            last.detail.clone(),
+        ]);
+    }
+    table.render_or("")
+}
+
+/// Token of the first run in a record.
+fn first_token(run: &RunRecord) -> u64 {
+    run.merged.map_or(run.token, |merged| merged.first_token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leasehold_records::Outcome;
+
+    #[test]
+    fn a_job_is_one_line_whoever_ran_it() {
+        let run = |host: &str, token, outcome, detail: &str| RunRecord {
+            job: "ledger".into(),
+            host: host.into(),
+            lock: "demo/ledger".into(),
+            lock_key: "/leasehold/locks/demo/ledger/694d".into(),
+            token,
+            sequence: 0,
+            run_id: format!("{host}-{token}-0"),
+            attempt: 1,
+            tick_unix_ms: None,
+            plugin_sha256: "00".into(),
+            started_unix_ms: 1_000,
+            ended_unix_ms: Some(2_000),
+            outcome,
+            detail: detail.into(),
+            calls_admitted: 5,
+            calls_refused: 0,
+            peak_memory_bytes: 0,
+            output: String::new(),
+            output_truncated_bytes: 0,
+            merged: None,
+        };
+        let runs = vec![
+            run("dev-2", 31, Outcome::Done, "9 transfers, total 8000"),
+            run("dev-1", 7, Outcome::Abandoned, ""),
+        ];
+        insta::assert_snapshot!(table(runs), @r"
+        JOB     RUNS  HOSTS        TOKENS   ENDED                LAST
+        ledger  2     dev-1 dev-2  7 to 31  1 abandoned, 1 done  9 transfers, total 8000
+        ");
+        assert_eq!(table(Vec::new()), "");
+    }
+}

@@ -1,0 +1,106 @@
+//! The event log: events of one host, or of several in one process, for every sink. The first sink writes them as
+//! lines.
+
+mod form;
+mod line;
+mod sentence;
+mod sink;
+mod story;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use leasehold_lock::{BootTime, Clock};
+
+pub use form::Form;
+pub use sink::EventSink;
+pub use writer::Out;
+
+use crate::event::{Event, EventContext, EventKind};
+use writer::LineWriter;
+
+/// Handle for logging the events of one host. Cheap to clone; handles of several hosts may share the sinks.
+#[derive(Clone)]
+pub struct EventLog {
+    host: Arc<str>,
+    muted: Arc<AtomicBool>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    sinks: Vec<Box<dyn EventSink>>,
+}
+
+impl EventLog {
+    /// Starts a log whose events are written as lines.
+    ///
+    /// # Errors
+    ///
+    /// The writing thread cannot be started.
+    pub fn start(clock: Arc<dyn Clock>, form: Form, host: &str, out: Out) -> io::Result<Self> {
+        let writer = LineWriter::start(form, out)?;
+        Ok(Self::with_sinks(clock, host, vec![Box::new(writer)]))
+    }
+
+    /// A log whose events go to these sinks.
+    pub fn with_sinks(clock: Arc<dyn Clock>, host: &str, sinks: Vec<Box<dyn EventSink>>) -> Self {
+        Self {
+            host: host.into(),
+            muted: Arc::default(),
+            shared: Arc::new(Shared { clock, sinks }),
+        }
+    }
+
+    /// Returns a handle to the same log for another host.
+    #[must_use]
+    pub fn of(&self, host: &str) -> Self {
+        Self {
+            host: host.into(),
+            muted: Arc::default(),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Discards all later events of this host, as if it had died. Affects only its own clones, never handles made
+    /// with [`EventLog::of`].
+    pub fn mute(&self) {
+        self.muted.store(true, Ordering::Relaxed);
+    }
+
+    /// Logs an event that happened now.
+    pub fn emit(&self, context: EventContext, kind: EventKind) {
+        self.emit_at(self.shared.clock.now(), context, kind);
+    }
+
+    /// Logs an event that happened at an earlier moment.
+    pub fn emit_at(&self, at: BootTime, context: EventContext, kind: EventKind) {
+        if self.muted.load(Ordering::Relaxed) {
+            return;
+        }
+        let age = self.shared.clock.now().since(at);
+        let wall = SystemTime::now();
+        let event = Arc::new(Event {
+            host: self.host.clone(),
+            at,
+            wall: wall.checked_sub(age).unwrap_or(wall),
+            context,
+            kind,
+        });
+        for sink in &self.shared.sinks {
+            sink.receive(&event);
+        }
+    }
+
+    /// Writes the remaining lines, unless the output is stuck, and ends the sinks.
+    pub fn finish(&self) {
+        for sink in &self.shared.sinks {
+            sink.finish();
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! One host: from the connection to running jobs and an orderly shutdown.
+//!
+//! Several may run in one process; they share nothing but what they are given.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use leasehold_lock::{Backoff, Clock, ConnectOptions, Locks};
+use leasehold_records::{HostRecord, Root, printable};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::claim::IdClaim;
+use crate::connect::connect;
+use crate::end::{HostEnd, HostError};
+use crate::event::{EventContext, EventKind};
+use crate::event_log::EventLog;
+use crate::identity::HostIdentity;
+use crate::job::context::JobContextMaker;
+use crate::prepare::Prepared;
+use crate::quarantine::{CrashedRun, Quarantine};
+use crate::record_writer::RecordWriter;
+use crate::reload::{Reload, Reloader};
+use crate::shutdown::Shutdown;
+use crate::supervisor::Supervisor;
+use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::{SystemWall, WallClock as _};
+use leasehold_config::{Config, Job};
+
+/// Time that a shutdown which was cut short still waits for the store. Entries that are not given back by then are
+/// deleted with their lease; guests have stopped before, however long that took.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
+
+/// TTL of the lease of a host's records if it has no job to take one from.
+const RECORDS_TTL: Duration = Duration::from_secs(10);
+
+/// Number of job changes that may wait for the supervisor; the reloader waits when it is behind.
+const CHANGES: usize = 16;
+
+/// Parts from which a host is made.
+pub struct Host {
+    /// Configuration and plugins, checked.
+    pub prepared: Prepared,
+    /// Connection settings of the store.
+    pub options: ConnectOptions,
+    /// Boot-time clock.
+    pub clock: Arc<dyn Clock>,
+    /// Log of its events.
+    pub event_log: EventLog,
+    /// Notifications of changes while it runs.
+    pub reload: Reload,
+}
+
+impl Host {
+    /// Runs its jobs until they have ended or a shutdown is requested. By then every guest has stopped and, unless
+    /// the shutdown was cut short, every lock has been given back.
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<HostEnd, HostError> {
+        self.event_log.emit(
+            EventContext::default(),
+            EventKind::HostStarted {
+                pid: std::process::id(),
+                version: env!("CARGO_PKG_VERSION"),
+                jobs: self.prepared.plugins.len(),
+            },
+        );
+        let begun = Box::pin(self.begin(&shutdown.stopping)).await;
+        // The host may have another name now.
+        let event_log = self.event_log.clone();
+        let ended = match begun {
+            Ok(Some(begun)) => Box::pin(self.work(begun, shutdown)).await,
+            Ok(None) => Ok(HostEnd::Done),
+            Err(failure) => Err(failure),
+        };
+        event_log.emit(EventContext::default(), EventKind::HostStopped);
+        ended
+    }
+
+    /// Connects and takes the host's id. `None` when a shutdown is requested meanwhile.
+    async fn begin(&mut self, stopping: &CancellationToken) -> Result<Option<Begun>, HostError> {
+        let Some(locks) = self.reach_store(stopping).await? else {
+            return Ok(None);
+        };
+        let config = &self.prepared.config;
+        let root = Root::new(config.store().root()).map_err(|e| HostError::internal(&e))?;
+        let ttl = config.jobs().first().map_or(RECORDS_TTL, Job::ttl);
+        let id = config.host().id().to_owned();
+        let data_dir = config.host().data_dir().to_owned();
+        let now = SystemWall.now();
+        let identity = tokio::task::spawn_blocking(move || {
+            let identity = HostIdentity::take(&data_dir);
+            let (quarantine, crashes) = Quarantine::open(&data_dir, &identity, now);
+            (identity, quarantine, crashes)
+        });
+        let (identity, quarantine, crashes) = identity
+            .await
+            .map_err(|error| HostError::internal(&error))?;
+        let mut claim = IdClaim {
+            locks: locks.clone(),
+            root: root.clone(),
+            identity: Arc::new(identity),
+            ttl,
+            event_log: self.event_log.clone(),
+        };
+        let taken = tokio::select! {
+            () = stopping.cancelled() => Ok(None),
+            taken = claim.take(&id) => taken.map(Some),
+        };
+        let name = match taken {
+            Ok(Some(name)) => name,
+            not_taken => {
+                locks.close().await;
+                return not_taken.map(|_| None);
+            }
+        };
+        if name != id {
+            self.rename(&name);
+            claim.event_log = self.event_log.clone();
+        }
+        Ok(Some(Begun {
+            locks,
+            root,
+            records_ttl: ttl,
+            claim: claim.keep(name),
+            quarantine: Arc::new(quarantine),
+            crashes,
+        }))
+    }
+
+    /// Continues under another name, also where the configuration is read again.
+    fn rename(&mut self, name: &str) {
+        self.event_log = self.event_log.of(name);
+        self.prepared.config = self.prepared.config.for_host(name);
+        let (read, name) = (self.reload.read.clone(), name.to_owned());
+        self.reload.read = Arc::new(move || read().map(|config| config.for_host(&name)));
+    }
+
+    async fn work(self, begun: Begun, shutdown: Shutdown) -> Result<HostEnd, HostError> {
+        let Begun {
+            locks,
+            root,
+            records_ttl,
+            claim,
+            quarantine,
+            crashes,
+        } = begun;
+        let config = &self.prepared.config;
+        let (record_writer, writer) = RecordWriter::start(locks.clone(), root.clone(), records_ttl);
+        let record = host_record(config);
+        record_writer.host(record.clone());
+        for crash in crashes {
+            report_crash(&self.event_log, &record_writer, crash);
+        }
+        let (progress, progress_box) = mpsc::channel(256);
+        let (changes, change_box) = mpsc::channel(CHANGES);
+        let maker = JobContextMaker {
+            host: config.host().id().into(),
+            runtime: self.prepared.runtime.clone(),
+            locks: locks.clone(),
+            root,
+            clock: self.clock.clone(),
+            wall: Arc::new(SystemWall),
+            event_log: self.event_log.clone(),
+            record_writer: record_writer.clone(),
+            budgets: Arc::default(),
+            quarantine,
+            progress,
+            grace: config.host().grace(),
+        };
+        let jobs = config.jobs().iter().zip(&self.prepared.plugins);
+        let contexts = jobs.map(|(job, loaded)| maker.context(job.clone(), loaded.plugin.clone()));
+        let supervisor = Supervisor::new(
+            contexts.collect(),
+            self.clock.clone(),
+            self.event_log.clone(),
+            record_writer,
+        );
+        let stays = config.plugins().is_some();
+        let reloader = Reloader::new(self.prepared, self.reload, record, maker, changes);
+        let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run()));
+        // Runs among the runtime's workers, where its tasks are. On another thread it would have to be woken for
+        // every grant, and a worker for the guest.
+        let store = locks.connectivity();
+        let running = supervisor.run(shutdown.requests, progress_box, change_box, store, stays);
+        let exit = AbortOnDropHandle::new(tokio::spawn(running))
+            .await
+            .map_err(|error| HostError::internal(&error))?;
+        // The reloader holds a handle to the record writer, which ends when no handle is left.
+        reloading.abort();
+        let _ = reloading.await;
+        claim.abort();
+        let _ = claim.await;
+        // Every guest has stopped and every lock has been given back; only now may leases end.
+        let farewell = async {
+            if shutdown.cut_off.is_cancelled() {
+                writer.abandon();
+            } else {
+                writer.finish().await;
+            }
+            locks.close().await;
+        };
+        tokio::select! {
+            () = farewell => Ok(exit),
+            () = cut_short(&shutdown.aborting) => Ok(HostEnd::Aborted),
+        }
+    }
+
+    /// Connects, however long it takes. `None` when a shutdown is requested meanwhile.
+    async fn reach_store(&self, stopping: &CancellationToken) -> Result<Option<Locks>, HostError> {
+        let drift = self.prepared.config.host().drift();
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
+        loop {
+            let connecting = connect(self.options.clone(), drift, self.clock.clone());
+            let connected = tokio::select! {
+                () = stopping.cancelled() => return Ok(None),
+                connected = connecting => connected,
+            };
+            match connected {
+                Ok(locks) => {
+                    self.event_log.emit(
+                        EventContext::default(),
+                        EventKind::StoreConnected {
+                            endpoint: locks.endpoints().join(", "),
+                            cluster_id: format!("{:x}", locks.cluster_id()),
+                            certificate_until: locks
+                                .certificate_until()
+                                .map(|until| humantime::format_rfc3339_seconds(until).to_string()),
+                        },
+                    );
+                    return Ok(Some(locks));
+                }
+                Err(error) if error.may_pass() => {
+                    let pause = backoff.next();
+                    self.event_log.emit(
+                        EventContext::default(),
+                        EventKind::StoreTrouble {
+                            error: format!("{error}; trying again in {} ms", pause.as_millis()),
+                        },
+                    );
+                    tokio::select! {
+                        () = stopping.cancelled() => return Ok(None),
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// A host that has reached its store and has its id.
+struct Begun {
+    locks: Locks,
+    root: Root,
+    records_ttl: Duration,
+    claim: AbortOnDropHandle<()>,
+    quarantine: Arc<Quarantine>,
+    crashes: Vec<CrashedRun>,
+}
+
+/// Logs and records a run in which an earlier process of this data directory died.
+fn report_crash(event_log: &EventLog, record_writer: &RecordWriter, crash: CrashedRun) {
+    let CrashedRun {
+        record,
+        until,
+        file,
+    } = crash;
+    let about = EventContext {
+        job: Some(printable::line(&record.job).into()),
+        lock: Some(printable::line(&record.lock).into()),
+        token: Some(record.token),
+        run: Some(printable::line(&record.run_id).into()),
+    };
+    let quarantined = EventKind::Quarantined {
+        sha256: record.plugin_sha256.clone(),
+        until: until.to_string(),
+        file: file.display().to_string(),
+    };
+    event_log.emit(about, quarantined);
+    record_writer.run_ended(record);
+}
+
+/// Resolves when a second signal has cut the shutdown short and the store has had its last time to answer.
+pub async fn cut_short(aborting: &CancellationToken) {
+    aborting.cancelled().await;
+    tokio::time::sleep(LAST_PATIENCE).await;
+}
+
+fn host_record(config: &Config) -> HostRecord {
+    HostRecord {
+        host: config.host().id().to_owned(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_unix_ms: unix_ms(SystemTime::now()),
+        jobs: config
+            .jobs()
+            .iter()
+            .map(|job| job.name().to_owned())
+            .collect(),
+    }
+}

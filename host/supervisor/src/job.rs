@@ -1,0 +1,22 @@
+//! Jobs: the state machine of a job (`machine`) and the work that its states start (`work`, `waiting` for the lock,
+//! `claiming` for ticks, `run`).
+//!
+//! The context that this work shares is in `context`, the resources that it takes in `provision`, and the effect of a
+//! run's end in `closing`. The supervisor's entry of a job is in `entry`. `tick` keeps a tick from being run twice,
+//! and `clocks` keeps it from being run years early.
+
+pub(crate) mod claiming;
+pub(crate) mod clocks;
+pub(crate) mod closing;
+pub(crate) mod context;
+pub(crate) mod entry;
+pub(crate) mod machine;
+pub(crate) mod provision;
+pub(crate) mod run;
+pub(crate) mod tick;
+pub(crate) mod waiting;
+mod whose;
+pub(crate) mod work;
+
+#[cfg(test)]
+mod sim_tests;

@@ -1,0 +1,190 @@
+//! Work for ticks: looking, claiming, marking. The decisions are in `tick`; this file reads and writes the store
+//! and logs the result.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_lock::{EndReason, Grant};
+use leasehold_records::{Outcome, RunRecord, TickRecord};
+
+use super::clocks;
+use super::context::JobContext;
+use super::machine::{Claim, Look, Mark};
+use super::tick::{self, Ask, Claimant, Ended, Held, Replaced, Stored};
+use super::work::TaskResult;
+use crate::event::EventKind;
+use crate::host::cut_short;
+use crate::record_writer::text;
+use leasehold_config::Schedule;
+use leasehold_config::wall::UnixMs;
+
+/// Pause between two attempts to mark a tick, while the lock is held.
+const MARK_PAUSE: Duration = Duration::from_millis(200);
+
+/// Reads the state of a tick, without the lock.
+pub(crate) async fn look(context: Arc<JobContext>, tick: UnixMs) -> TaskResult {
+    let (store, ask) = (stored(&context), ask(&context, tick, tick));
+    let look = tokio::select! {
+        () = context.cancel.cancelled() => Look::Open,
+        look = tick::look(&store, &context.host, ask) => look,
+    };
+    TaskResult::Looked(look)
+}
+
+/// Claims a tick under the lock.
+pub(crate) async fn claim(
+    context: Arc<JobContext>,
+    grant: Box<Grant>,
+    (tick, newest): (UnixMs, UnixMs),
+    sequence: u32,
+) -> TaskResult {
+    let who = Claimant {
+        job: text(&context.name),
+        host: text(&context.host),
+        lock: grant.name().to_owned(),
+        lock_key: grant.key().to_owned(),
+        token: grant.token(),
+        run_id: context.run_id(grant.token(), sequence),
+    };
+    let ask = ask(&context, tick, newest);
+    let store = held(&context, &grant);
+    let (claim, over) = tokio::select! {
+        biased;
+        claimed = tick::claim(&store, &who, ask) => claimed,
+        _ = grant.tenure().ended() => (Claim::Lost, Replaced::default()),
+        () = cut_short(&context.stop.abort) => (Claim::Lost, Replaced::default()),
+    };
+    if let Some(cut_off) = over.cut_off {
+        context
+            .record_writer
+            .run_cut_off(unrecorded(&context, cut_off));
+    }
+    if let Some(overruled) = over.overruled {
+        let disbelieved = EventKind::TickDisbelieved {
+            tick: overruled.tick.to_string(),
+            by: overruled.host,
+            its_clock: overruled.shown.to_string(),
+            our_clock: ask.now.to_string(),
+        };
+        let about = context.event_context_for(grant.token());
+        context.event_log.emit(about, disbelieved);
+    }
+    if claim == Claim::Lost && !context.stop.abort.is_cancelled() {
+        // If the store refused the claim, its answer came before the watch's event.
+        grant.tenure().end(EndReason::TokenStale);
+        let reason = grant.tenure().end_reason();
+        let reason = reason.map_or_else(String::new, |reason| reason.to_string());
+        let about = context.event_context_for(grant.token());
+        context
+            .event_log
+            .emit(about, EventKind::LockLost { reason });
+    }
+    TaskResult::Claimed(grant, claim)
+}
+
+/// Returns the record of a run whose host died before it wrote one, as far as the claim of its tick shows.
+fn unrecorded(context: &JobContext, claim: TickRecord) -> RunRecord {
+    let sequence = claim.run_id.rsplit('-').next();
+    RunRecord {
+        detail: format!(
+            "host {} claimed its tick and recorded nothing after that; it vanished or could not reach the store",
+            claim.host
+        ),
+        job: claim.job,
+        host: claim.host,
+        lock: text(&context.lock),
+        lock_key: String::new(),
+        token: claim.token,
+        sequence: sequence.and_then(|text| text.parse().ok()).unwrap_or(0),
+        run_id: claim.run_id,
+        attempt: claim.attempt,
+        tick_unix_ms: Some(claim.tick_unix_ms),
+        plugin_sha256: String::new(),
+        started_unix_ms: claim.claimed_unix_ms,
+        ended_unix_ms: None,
+        outcome: Outcome::Abandoned,
+        calls_admitted: 0,
+        calls_refused: 0,
+        peak_memory_bytes: 0,
+        output: String::new(),
+        output_truncated_bytes: 0,
+        merged: None,
+    }
+}
+
+/// Marks the tick of a run that has ended, and gives the lock back with the same transaction. A failed attempt is
+/// repeated until the deadline. A tick that stays unmarked is run again by the next holder.
+pub(crate) async fn mark(
+    context: Arc<JobContext>,
+    grant: Box<Grant>,
+    (tick, mark): (UnixMs, Mark),
+    outcome: Outcome,
+) -> TaskResult {
+    let ended = Ended {
+        tick,
+        token: grant.token(),
+        mark,
+        outcome,
+        now: context.now().wall,
+    };
+    let is_held = grant.tenure().admits();
+    let until = grant.tenure().last_deadline();
+    let store = Held {
+        leaves: is_held.then_some(&*grant),
+        ..held(&context, &grant)
+    };
+    let marked = async {
+        loop {
+            let is_last = !is_held || context.clock.now() >= until;
+            match tick::mark(&store, ended).await {
+                Err(unmarked) if unmarked.may_pass && !is_last => {
+                    tokio::time::sleep(MARK_PAUSE).await;
+                }
+                marked => break marked.map_err(|unmarked| unmarked.reason),
+            }
+        }
+    };
+    let marked = tokio::select! {
+        marked = marked => marked,
+        () = cut_short(&context.stop.abort) => Err("the host was stopped at once".into()),
+    };
+    if let Err(error) = marked {
+        let tick = tick.to_string();
+        let unmarked = EventKind::TickUnmarked { tick, error };
+        context
+            .event_log
+            .emit(context.event_context_for(grant.token()), unmarked);
+    }
+    TaskResult::Marked(grant)
+}
+
+fn ask(context: &JobContext, tick: UnixMs, newest: UnixMs) -> Ask {
+    let now = context.now().wall;
+    let settling = match context.job.schedule() {
+        Schedule::Ticks(ticks) => clocks::settling(ticks.beat(), now),
+        Schedule::KeepRunning | Schedule::Once => Duration::ZERO,
+    };
+    Ask {
+        tick,
+        newest,
+        now,
+        settling,
+        is_dropped: context.job.is_dropped(),
+    }
+}
+
+fn stored(context: &JobContext) -> Stored {
+    Stored {
+        kv: context.locks.kv(),
+        key: context.root.tick(&context.name),
+        hosts: context.root.hosts(),
+    }
+}
+
+fn held(context: &JobContext, grant: &Grant) -> Held<'static> {
+    Held {
+        leaves: None,
+        stored: stored(context),
+        fence: grant.fence(),
+    }
+}

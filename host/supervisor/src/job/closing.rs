@@ -1,0 +1,231 @@
+//! Effects of the end of a run: the verdict for the job, the text for people, the record.
+
+use std::time::Duration;
+
+use leasehold_lock::{EndReason, Grant, Tenure};
+use leasehold_records::RunRecord;
+
+use super::context::JobContext;
+use super::machine::{Lack, Verdict};
+use leasehold_config::Job;
+use leasehold_runtime::{RunEnd, RunReport};
+
+/// Time limit for reading from the store why a lock was lost.
+const EXPLAIN_PATIENCE: Duration = Duration::from_secs(1);
+/// Bytes of output kept in a run's record; the rest is in the log.
+const RECORD_OUTPUT: usize = 16 * 1024;
+
+/// Returns the effect of the end on the job.
+pub(super) fn verdict(end: &RunEnd, job: &Job) -> Verdict {
+    match verdict_of(end) {
+        Verdict::Failed(reason) => Verdict::Failed(job.at_home(&reason)),
+        Verdict::Lacks(Lack::Other(reason)) => Verdict::Lacks(Lack::Other(job.at_home(&reason))),
+        verdict => verdict,
+    }
+}
+
+/// Returns the end as text for people; for a lost lock, with what the store reports.
+pub(super) async fn detail_of(context: &JobContext, grant: &Grant, end: &RunEnd) -> String {
+    match end {
+        RunEnd::Lost(reason) => explain(context, grant, reason).await,
+        end => context.job.at_home(&detail(end)),
+    }
+}
+
+/// Fills in the fields that are known only after the run.
+pub(super) fn fill(record: &mut RunRecord, report: &RunReport) {
+    let (output, cut) = last_bytes(&report.output, RECORD_OUTPUT);
+    record.outcome = outcome(&report.end);
+    record.calls_admitted = report.admitted;
+    record.calls_refused = report.refused;
+    record.peak_memory_bytes = report.peak_memory_bytes;
+    output.clone_into(&mut record.output);
+    record.output_truncated_bytes = report.output_truncated_bytes + cut;
+}
+
+/// Returns the loss as it is logged at once, before the store is queried about it.
+pub(super) fn loss(tenure: &Tenure, reason: &EndReason) -> String {
+    match cause(tenure, reason, LeaseState::Unknown) {
+        Some(cause) if *reason == EndReason::LeaseEnded => format!("{reason}; {cause}"),
+        _ => reason.to_string(),
+    }
+}
+
+/// State of the lease of a lost lock in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LeaseState {
+    Lives,
+    Ended,
+    Unknown,
+}
+
+/// Describes the cause of the loss, as far as the store reports it.
+async fn explain(context: &JobContext, grant: &Grant, reason: &EndReason) -> String {
+    let entry = format!("entry {} of {}", grant.key(), context.host);
+    let asked =
+        tokio::time::timeout(EXPLAIN_PATIENCE, context.locks.lease_ttl(grant.lease())).await;
+    let lease = match asked {
+        Ok(Ok(Some(_))) => LeaseState::Lives,
+        Ok(Ok(None)) => LeaseState::Ended,
+        Ok(Err(_)) | Err(_) => LeaseState::Unknown,
+    };
+    match cause(grant.tenure(), reason, lease) {
+        Some(cause) => format!("{reason}: {entry}; {cause}"),
+        None => format!("{reason}: {entry}"),
+    }
+}
+
+/// Returns the cause of a loss, if it lies in the store.
+fn cause(tenure: &Tenure, reason: &EndReason, lease: LeaseState) -> Option<String> {
+    let is_gone = match reason {
+        EndReason::LeaseEnded => true,
+        EndReason::Removed { .. } | EndReason::Replaced { .. } | EndReason::TokenStale => {
+            lease == LeaseState::Ended
+        }
+        EndReason::Released
+        | EndReason::DeadlinePassed
+        | EndReason::Unverified
+        | EndReason::StoreChanged { .. } => return None,
+    };
+    if is_gone && let Some(renewed) = renewed_in_time(tenure) {
+        return Some(format!(
+            "the server ended its lease although it was {renewed}: an operator revoked it, the store was restored \
+             from an older copy, or a leader of etcd that had been paused did (etcd issue 15247, mended in 3.4.31, \
+             3.5.13 and 3.6.0)"
+        ));
+    }
+    let known = match lease {
+        LeaseState::Lives => "its lease is still valid, so the entry was deleted by hand",
+        LeaseState::Ended => "its lease has ended: revoked by an operator, or expired",
+        LeaseState::Unknown => "the store did not report the state of its lease",
+    };
+    (*reason != EndReason::LeaseEnded).then(|| known.to_owned())
+}
+
+/// Describes the last confirmation of a lease that had time left when the tenure ended.
+fn renewed_in_time(tenure: &Tenure) -> Option<String> {
+    let ended = tenure.ended_at()?;
+    if ended >= tenure.last_deadline() {
+        return None;
+    }
+    let left = tenure.last_deadline().since(ended);
+    let left = format!("{}.{} s", left.as_secs(), left.subsec_millis() / 100);
+    Some(match tenure.last_renewal() {
+        Some(renewed) => {
+            let ago = ended.since(renewed);
+            format!(
+                "renewed {}.{} s before and had {left} left",
+                ago.as_secs(),
+                ago.subsec_millis() / 100
+            )
+        }
+        None => format!("granted with {left} left"),
+    })
+}
+
+fn verdict_of(end: &RunEnd) -> Verdict {
+    match end {
+        RunEnd::Done(_) | RunEnd::Exit(0) => Verdict::Done,
+        RunEnd::Again(pause) => Verdict::Again(*pause),
+        RunEnd::Fatal(reason) => Verdict::Fatal(reason.clone()),
+        RunEnd::Lost(_) => Verdict::Lost,
+        RunEnd::Stopped => Verdict::Stopped,
+        RunEnd::Unstarted(reason) => Verdict::Lacks(Lack::Other(reason.clone())),
+        RunEnd::Retry(_)
+        | RunEnd::Exit(_)
+        | RunEnd::Trap { .. }
+        | RunEnd::Limit { .. }
+        | RunEnd::TimedOut => Verdict::Failed(detail(end)),
+    }
+}
+
+fn detail(end: &RunEnd) -> String {
+    match end {
+        RunEnd::Done(None) | RunEnd::Stopped => String::new(),
+        RunEnd::Done(Some(text))
+        | RunEnd::Retry(text)
+        | RunEnd::Fatal(text)
+        | RunEnd::Unstarted(text) => text.clone(),
+        RunEnd::Again(pause) => format!("again in {}", humantime::format_duration(*pause)),
+        RunEnd::Exit(code) => format!("exit code {code}"),
+        RunEnd::Trap { message, .. } | RunEnd::Limit { message, .. } => message.clone(),
+        RunEnd::Lost(reason) => reason.to_string(),
+        RunEnd::TimedOut => "it ran longer than its timeout".into(),
+    }
+}
+
+pub(crate) const fn outcome(end: &RunEnd) -> leasehold_records::Outcome {
+    use leasehold_records::Outcome;
+    match end {
+        RunEnd::Done(_) | RunEnd::Exit(0) => Outcome::Done,
+        RunEnd::Again(_) => Outcome::Again,
+        RunEnd::Retry(_) | RunEnd::Unstarted(_) => Outcome::Retry,
+        RunEnd::Fatal(_) => Outcome::Fatal,
+        RunEnd::Exit(_) => Outcome::Exit,
+        RunEnd::Trap { .. } => Outcome::Trap,
+        RunEnd::Limit { .. } => Outcome::Limit,
+        RunEnd::Lost(_) => Outcome::Lost,
+        RunEnd::TimedOut => Outcome::Timeout,
+        RunEnd::Stopped => Outcome::Stopped,
+    }
+}
+
+/// Returns the end of `text`, at most `most` bytes, and the number of bytes cut.
+fn last_bytes(text: &str, most: usize) -> (&str, u64) {
+    let mut cut = text.len().saturating_sub(most);
+    while !text.is_char_boundary(cut) {
+        cut += 1;
+    }
+    (&text[cut..], cut as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use leasehold_lock::{BootTime, Clock as _, ManualClock};
+
+    use super::*;
+
+    /// A tenure with ten seconds left that ends for this reason after so many seconds.
+    fn ended(reason: &EndReason, after: u64) -> Tenure {
+        let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1_000)));
+        let deadline = clock.now().after(Duration::from_secs(10));
+        let tenure = Tenure::detached(clock.clone(), deadline);
+        clock.advance(Duration::from_secs(after));
+        tenure.end(reason.clone());
+        tenure
+    }
+
+    /// Fails when a loss that the server caused reads like a missed renewal.
+    #[test]
+    fn a_lease_that_ends_before_its_time_is_told_as_the_servers_doing() {
+        let removed = EndReason::Removed { revision: 9 };
+        for (reason, lease) in [
+            (&EndReason::LeaseEnded, LeaseState::Unknown),
+            (&removed, LeaseState::Ended),
+        ] {
+            let said = cause(&ended(reason, 4), reason, lease).unwrap();
+            insta::allow_duplicates!(insta::assert_snapshot!(
+                said,
+                @"the server ended its lease although it was granted with 6.0 s left: an operator revoked it, the store was restored from an older copy, or a leader of etcd that had been paused did (etcd issue 15247, mended in 3.4.31, 3.5.13 and 3.6.0)"
+            ));
+        }
+        let logged = loss(&ended(&EndReason::LeaseEnded, 4), &EndReason::LeaseEnded);
+        assert!(logged.contains("15247"), "{logged}");
+        assert_eq!(loss(&ended(&removed, 4), &removed), removed.to_string());
+        let late = ended(&EndReason::LeaseEnded, 11);
+        assert_eq!(
+            cause(&late, &EndReason::LeaseEnded, LeaseState::Ended),
+            None
+        );
+        let by_hand = cause(&ended(&removed, 4), &removed, LeaseState::Lives).unwrap();
+        assert!(by_hand.contains("by hand"), "{by_hand}");
+    }
+
+    #[test]
+    fn output_in_a_record_is_cut_between_characters() {
+        assert_eq!(last_bytes("abc", 9), ("abc", 0));
+        assert_eq!(last_bytes("äöü", 3), ("ü", 4));
+    }
+}

@@ -1,0 +1,808 @@
+//! Behaviour of the job machine, event by event. Wall time and boot time agree here unless a test sets them apart.
+
+use std::path::Path;
+
+use super::*;
+use leasehold_config::Config;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn machine(job: &str) -> Machine {
+    let text = format!(
+        "[store]\nendpoints = [\"http://127.0.0.1:1\"]\n[jobs.j]\nplugin = \"x.wasm\"\n{job}"
+    );
+    let config = Config::parse(&text, Path::new("test.toml")).expect("a valid job");
+    let job = &config.jobs()[0];
+    Machine::new(Rules {
+        schedule: job.schedule().clone(),
+        restart: job.restart(),
+        retries: job.retries(),
+    })
+}
+
+fn at(seconds: u64) -> Now {
+    Now {
+        boot: BootTime::from_nanos(seconds * 1_000_000_000),
+        wall: second(seconds),
+    }
+}
+
+fn second(seconds: u64) -> UnixMs {
+    UnixMs::new(seconds * 1000)
+}
+
+fn attempt(attempt: u32, tick: u64) -> Turn {
+    Turn {
+        attempt,
+        tick: Some(second(tick)),
+    }
+}
+
+/// Brings a job that was just started to its lock.
+fn to_the_lock(machine: &mut Machine, start: u64) -> State {
+    let (state, actions) = machine.start(at(start), 0.0);
+    match &actions[..] {
+        [Action::Acquire] => state,
+        [Action::Look { .. }] => {
+            let (state, actions) = machine.step(state, Event::Looked(Look::Open), at(start), 0.0);
+            assert_eq!(actions, [Action::Acquire]);
+            state
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Brings a job that has its lock to its run; a tick is claimed as requested.
+fn to_the_run(machine: &mut Machine, state: State, now: u64) -> State {
+    let (state, actions) = machine.step(state, Event::Acquired, at(now), 1.0);
+    let [Action::Claim { newest, .. }] = actions[..] else {
+        return state;
+    };
+    let ours = Claim::Ours {
+        tick: newest,
+        attempt: 1,
+    };
+    machine.step(state, Event::Claimed(ours), at(now), 1.0).0
+}
+
+/// Starts the job at 100 s and brings it to a run that ends at `end` with `verdict`.
+fn run(machine: &mut Machine, end: u64, verdict: Verdict) -> (State, Vec<Action>) {
+    let state = to_the_lock(machine, 100);
+    let state = to_the_run(machine, state, 100);
+    machine.step(state, Event::RunEnded(verdict), at(end), 1.0)
+}
+
+/// Gives the lock back; a tick, if there is one, is marked first.
+fn released(machine: &mut Machine, state: State, now: u64) -> (State, Vec<Action>) {
+    let state = match state {
+        State::Marking { .. } => {
+            let (state, actions) = machine.step(state, Event::Marked, at(now), 0.0);
+            assert_eq!(actions, [Action::Release]);
+            state
+        }
+        state => state,
+    };
+    machine.step(state, Event::Released, at(now), 0.0)
+}
+
+/// Promise P1. Fails on a machine that releases before the run has ended.
+#[test]
+fn the_lock_is_given_back_only_after_the_run_has_ended() {
+    for schedule in ["once = true", "every = \"10s\""] {
+        for verdict in [
+            Verdict::Done,
+            Verdict::Failed("x".into()),
+            Verdict::Fatal("x".into()),
+            Verdict::Lost,
+            Verdict::Stopped,
+        ] {
+            let mut machine = machine(schedule);
+            let state = to_the_lock(&mut machine, 1);
+            let state = to_the_run(&mut machine, state, 1);
+            assert!(matches!(state, State::Running { .. }), "{state:?}");
+            let (state, mut actions) = machine.step(state, Event::RunEnded(verdict), at(2), 1.0);
+            if let State::Marking { .. } = state {
+                assert!(!actions.contains(&Action::Release));
+                actions = machine.step(state, Event::Marked, at(2), 1.0).1;
+            } else {
+                assert!(matches!(state, State::Releasing { .. }));
+            }
+            assert!(actions.contains(&Action::Release));
+        }
+    }
+}
+
+#[test]
+fn a_once_job_finishes_and_ends() {
+    let mut machine = machine("once = true");
+    let (state, _) = run(&mut machine, 101, Verdict::Done);
+    let (state, actions) = released(&mut machine, state, 101);
+    assert_eq!(state, State::Ended(Ending::Finished));
+    assert_eq!(actions, [Action::TellEnded(Ending::Finished)]);
+}
+
+#[test]
+fn a_lost_run_goes_straight_back_into_the_queue() {
+    for schedule in ["once = true", "every = \"10s\""] {
+        let mut machine = machine(schedule);
+        let (state, _) = run(&mut machine, 101, Verdict::Lost);
+        let (state, actions) = released(&mut machine, state, 101);
+        assert_eq!(actions, [Action::Acquire]);
+        assert!(matches!(state, State::Waiting { turn } if turn.attempt == 2));
+    }
+}
+
+#[test]
+fn a_failed_once_job_is_tried_again_as_often_as_it_may() {
+    let mut machine = machine("once = true\nretries = 1");
+    let (state, actions) = run(&mut machine, 101, Verdict::Failed("no".into()));
+    assert!(matches!(&actions[1], Action::TellBackoff { delay, .. } if *delay == SECOND));
+    let (state, _) = released(&mut machine, state, 101);
+    let (state, _) = machine.step(state, Event::Woke, at(102), 1.0);
+    let (state, _) = machine.step(state, Event::Acquired, at(102), 1.0);
+    let failed = Event::RunEnded(Verdict::Failed("still no".into()));
+    let (state, _) = machine.step(state, failed, at(103), 1.0);
+    let (state, _) = released(&mut machine, state, 103);
+    assert_eq!(state, State::Ended(Ending::Failed("still no".into())));
+}
+
+#[test]
+fn pauses_double_while_it_fails_and_start_over_after_a_stable_run() {
+    let mut machine = machine("restart = { min = \"1s\", max = \"5s\" }");
+    let mut delays = vec![];
+    for end in [101, 101, 101, 101, 150] {
+        let (_, actions) = run(&mut machine, end, Verdict::Failed("x".into()));
+        let Some(Action::TellBackoff { delay, .. }) = actions.last() else {
+            panic!("no pause in {actions:?}");
+        };
+        delays.push(delay.as_secs());
+    }
+    assert_eq!(delays, [1, 2, 4, 5, 1]);
+}
+
+#[test]
+fn an_every_job_keeps_its_beat_and_leaves_out_what_has_passed() {
+    let mut machine = machine("every = \"10s\"");
+    let (state, actions) = run(&mut machine, 125, Verdict::Done);
+    let (tick, mark) = (second(100), Mark::Done);
+    assert_eq!(actions, [Action::Mark { tick, mark }]);
+    let (state, _) = released(&mut machine, state, 125);
+    let until = Until::Wall(second(130));
+    let next = attempt(1, 130);
+    assert_eq!(state, State::Sleeping { until, next });
+}
+
+#[test]
+fn a_tick_that_is_due_when_a_run_ends_has_not_passed() {
+    let mut machine = machine("every = \"10s\"");
+    let (state, _) = run(&mut machine, 120, Verdict::Done);
+    let (state, _) = released(&mut machine, state, 120);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 120)));
+}
+
+#[test]
+fn a_run_that_overruns_its_period_is_followed_at_once_where_ticks_are_caught_up_with() {
+    let mut machine = machine("every = \"10s\"\nmissed = \"catch-up\"");
+    let (state, _) = run(&mut machine, 135, Verdict::Done);
+    let (state, actions) = released(&mut machine, state, 135);
+    // Only the newest of those that passed is run.
+    let until = Until::Wall(second(130));
+    assert_eq!(actions, [Action::Sleep { until }]);
+    let (state, _) = machine.step(state, Event::Woke, at(135), 0.0);
+    assert!(matches!(state, State::Looking { turn, late: false } if turn == attempt(1, 130)));
+    let (state, _) = machine.step(state, Event::Looked(Look::Open), at(135), 0.0);
+    let state = to_the_run(&mut machine, state, 135);
+    let (state, _) = machine.step(state, Event::RunEnded(Verdict::Done), at(136), 0.0);
+    let (state, _) = released(&mut machine, state, 136);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 140)));
+}
+
+#[test]
+fn a_job_that_misses_its_lock_says_so_and_waits_for_its_next_time() {
+    for missed in ["skip", "catch-up"] {
+        let mut machine = machine(&format!(
+            "every = \"10s\"\nwait = \"never\"\nmissed = \"{missed}\""
+        ));
+        let state = to_the_lock(&mut machine, 100);
+        let contended = Event::Missed(Missed::Contended("held".into()));
+        let (state, actions) = machine.step(state, contended, at(100), 0.0);
+        assert_eq!(actions[0], Action::TellSkipped("held".into()));
+        assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 110)));
+    }
+}
+
+#[test]
+fn a_host_that_starts_runs_the_slot_it_starts_in_and_no_tick_of_cron_that_passed() {
+    let mut every = machine("every = \"1h\"");
+    let (state, _) = every.start(at(5000), 0.0);
+    assert!(matches!(state, State::Looking { turn, late: false } if turn == attempt(1, 3600)));
+
+    let mut skip = machine("cron = \"0 * * * *\"");
+    let (state, _) = skip.start(at(5000), 0.0);
+    assert!(matches!(state, State::Looking { turn, late: true } if turn == attempt(1, 3600)));
+    let (state, actions) = skip.step(state, Event::Looked(Look::Open), at(5000), 0.0);
+    let until = Until::Wall(second(7200));
+    assert_eq!(actions, [Action::Sleep { until }]);
+    assert!(matches!(state, State::Sleeping { .. }));
+
+    let mut catch_up = machine("cron = \"0 * * * *\"\nmissed = \"catch-up\"");
+    let (state, _) = catch_up.start(at(5000), 0.0);
+    assert!(matches!(state, State::Looking { turn, late: false } if turn == attempt(1, 3600)));
+}
+
+/// Its host died in the middle of the tick, and this one starts. The tick was not missed but cut off, so the
+/// setting for missed ticks does not apply.
+#[test]
+fn a_tick_that_was_begun_is_finished_by_a_host_that_starts() {
+    let mut machine = machine("cron = \"0 * * * *\"");
+    let (state, _) = machine.start(at(5000), 0.0);
+    let (state, actions) = machine.step(state, Event::Looked(Look::Begun), at(5000), 0.0);
+    assert_eq!(actions, [Action::Acquire]);
+    let (_, actions) = machine.step(state, Event::Acquired, at(5000), 0.0);
+    let (tick, newest) = (second(3600), second(3600));
+    assert_eq!(actions, [Action::Claim { tick, newest }]);
+}
+
+#[test]
+fn a_tick_that_somebody_has_run_is_skipped_without_the_lock() {
+    let mut machine = machine("every = \"10s\"");
+    let (state, _) = machine.start(at(101), 0.0);
+    let over = Look::Over {
+        known: second(100),
+        reason: "run by b".into(),
+    };
+    let (state, actions) = machine.step(state, Event::Looked(over), at(101), 0.0);
+    let until = Until::Wall(second(110));
+    let told = Action::TellSkipped("run by b".into());
+    assert_eq!(actions, [told, Action::Sleep { until }]);
+    assert!(matches!(state, State::Sleeping { .. }));
+}
+
+#[test]
+fn a_tick_that_somebody_has_run_meanwhile_is_skipped_and_the_lock_given_back() {
+    let mut machine = machine("every = \"10s\"");
+    let state = to_the_lock(&mut machine, 100);
+    let (state, _) = machine.step(state, Event::Acquired, at(125), 0.0);
+    let over = Claim::Over {
+        known: second(100),
+        reason: "run by b".into(),
+    };
+    let (state, actions) = machine.step(state, Event::Claimed(over), at(125), 0.0);
+    let told = Action::TellSkipped("run by b".into());
+    assert_eq!(actions, [Action::Release, told]);
+    // Ticks that passed while the other host ran are skipped here as they are there.
+    let (state, _) = released(&mut machine, state, 125);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 130)));
+}
+
+#[test]
+fn whoever_waited_for_the_lock_past_the_next_tick_runs_the_newest() {
+    let mut machine = machine("every = \"10s\"");
+    let state = to_the_lock(&mut machine, 100);
+    let (state, actions) = machine.step(state, Event::Acquired, at(125), 0.0);
+    let (tick, newest) = (second(100), second(120));
+    assert_eq!(actions, [Action::Claim { tick, newest }]);
+    let ours = Claim::Ours {
+        tick: newest,
+        attempt: 1,
+    };
+    let (_, actions) = machine.step(state, Event::Claimed(ours), at(125), 0.0);
+    assert!(matches!(&actions[0], Action::TellSkipped(told) if told.contains("00:01:40Z")));
+    assert_eq!(actions[1], Action::Run(attempt(1, 120)));
+}
+
+#[test]
+fn a_retry_stays_within_its_tick_and_ends_when_the_next_is_due() {
+    let mut machine =
+        machine("every = \"10s\"\nretries = 9\nrestart = { min = \"4s\", max = \"4s\" }");
+    let (state, actions) = run(&mut machine, 101, Verdict::Failed("no".into()));
+    let mark = Mark::Retry {
+        not_before: second(105),
+    };
+    let tick = second(100);
+    assert_eq!(actions[0], Action::Mark { tick, mark });
+    let (state, _) = released(&mut machine, state, 101);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(2, 100)));
+    let (state, _) = machine.step(state, Event::Woke, at(105), 0.0);
+    let (state, _) = machine.step(state, Event::Looked(Look::Begun), at(105), 0.0);
+    let (state, _) = machine.step(state, Event::Acquired, at(105), 0.0);
+    let ours = Claim::Ours { tick, attempt: 2 };
+    let (state, actions) = machine.step(state, Event::Claimed(ours), at(105), 0.0);
+    assert_eq!(actions, [Action::Run(attempt(2, 100))]);
+    let failed = Event::RunEnded(Verdict::Failed("still no".into()));
+    let (_, actions) = machine.step(state, failed, at(107), 1.0);
+    let mark = Mark::Done;
+    assert_eq!(actions, [Action::Mark { tick, mark }]);
+}
+
+#[test]
+fn a_retry_that_is_not_due_is_waited_for_without_the_lock() {
+    let mut machine = machine("every = \"1h\"\nrestart = { min = \"1s\", max = \"20s\" }");
+    let state = to_the_lock(&mut machine, 3600);
+    let (state, _) = machine.step(state, Event::Acquired, at(3601), 0.0);
+    // The clock of the other host may show any time: no host waits longer than the job's longest pause.
+    let not_yet = Claim::NotYet {
+        wait: Duration::from_secs(500),
+        reason: "failed on b".into(),
+    };
+    let (state, actions) = machine.step(state, Event::Claimed(not_yet), at(3601), 0.0);
+    assert_eq!(actions[0], Action::Release);
+    let (state, _) = released(&mut machine, state, 3601);
+    let until = Until::Boot(at(3621).boot);
+    let next = attempt(1, 3600);
+    assert_eq!(state, State::Sleeping { until, next });
+}
+
+#[test]
+fn jitter_delays_a_run_and_never_its_tick() {
+    let mut machine = machine("every = \"10s\"\njitter = \"8s\"");
+    let (state, actions) = machine.start(at(101), 0.5);
+    let until = Until::Wall(second(104));
+    assert_eq!(actions, [Action::Sleep { until }]);
+    let (state, _) = machine.step(state, Event::Woke, at(104), 0.0);
+    assert!(matches!(state, State::Looking { turn, late: false } if turn == attempt(1, 100)));
+}
+
+#[test]
+fn a_tick_never_comes_early_and_a_clock_that_was_put_back_brings_none_twice() {
+    let mut machine = machine("every = \"10s\"");
+    let (state, _) = run(&mut machine, 101, Verdict::Done);
+    let (state, _) = released(&mut machine, state, 101);
+    // Put back by a minute: the tick that was run is in the future now.
+    let back = Now {
+        wall: second(41),
+        ..at(101)
+    };
+    let (state, actions) = machine.step(state, Event::Woke, back, 0.0);
+    let until = Until::Wall(second(110));
+    assert_eq!(actions, [Action::Sleep { until }]);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 110)));
+}
+
+#[test]
+fn a_clock_that_was_put_right_before_its_tick_brings_the_tick_that_is_next_now() {
+    let mut machine = machine("cron = \"0 * * * *\"");
+    // A machine without a battery: its clock is a day ahead until the network is there.
+    let day = 24 * 3600;
+    let (state, _) = machine.start(at(day + 5000), 0.0);
+    let (state, _) = machine.step(state, Event::Looked(Look::Open), at(day + 5000), 0.0);
+    let (_, actions) = machine.step(state, Event::Woke, at(5000), 0.0);
+    let until = Until::Wall(second(7200));
+    assert_eq!(actions, [Action::Sleep { until }]);
+}
+
+/// The clock was four years ahead, and a tick was run by it before it was set right.
+#[test]
+fn a_clock_that_was_years_ahead_does_not_keep_a_job_from_its_ticks() {
+    let mut machine = machine("every = \"10s\"");
+    let years = 4 * 365 * 24 * 3_600;
+    let state = to_the_lock(&mut machine, years);
+    let state = to_the_run(&mut machine, state, years);
+    let (state, _) = machine.step(state, Event::RunEnded(Verdict::Done), at(years + 1), 0.0);
+    let right = Now {
+        wall: second(101),
+        ..at(years + 2)
+    };
+    let (state, _) = released(&mut machine, state, years + 2);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, years + 10)));
+    let (state, actions) = machine.step(state, Event::Woke, right, 0.0);
+    let until = Until::Wall(second(110));
+    assert_eq!(actions, [Action::Sleep { until }]);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 110)));
+
+    // Set right while the job waits for the lock, or for the next attempt.
+    let turn = attempt(1, years);
+    let waiting = State::Waiting { turn };
+    let (_, actions) = machine.step(waiting, Event::Acquired, right, 0.0);
+    assert_eq!(actions, [Action::Release]);
+    let sleeping = State::Sleeping {
+        until: Until::Boot(right.boot),
+        next: turn,
+    };
+    let (state, _) = machine.step(sleeping, Event::Woke, right, 0.0);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 110)));
+}
+
+#[test]
+fn a_machine_that_was_suspended_leaves_out_what_passed_and_one_that_was_busy_does_not() {
+    let mut machine = machine("every = \"10s\"");
+    let (state, _) = run(&mut machine, 101, Verdict::Done);
+    let (asleep, _) = released(&mut machine, state, 101);
+    let (state, actions) = machine.step(asleep, Event::Woke, at(1005), 0.0);
+    assert!(matches!(&actions[0], Action::TellSkipped(told) if told.contains("00:01:50Z")));
+    assert!(matches!(state, State::Looking { turn, late: true } if turn == attempt(1, 1000)));
+
+    let mut quick = self::machine("every = \"100ms\"");
+    let (state, _) = run(&mut quick, 100, Verdict::Done);
+    let (asleep, _) = released(&mut quick, state, 100);
+    let busy = Now {
+        wall: UnixMs::new(100_350),
+        ..at(100)
+    };
+    let (state, _) = quick.step(asleep, Event::Woke, busy, 0.0);
+    assert!(matches!(state, State::Looking { late: false, .. }));
+}
+
+#[test]
+fn a_claim_that_comes_too_late_goes_back_into_the_queue_and_trouble_is_waited_out() {
+    let mut machine = machine("every = \"10s\"");
+    let state = to_the_lock(&mut machine, 100);
+    let (claiming, _) = machine.step(state, Event::Acquired, at(100), 0.0);
+    let (state, actions) =
+        machine.step(claiming.clone(), Event::Claimed(Claim::Lost), at(101), 0.0);
+    assert_eq!(actions, [Action::Release]);
+    let (_, actions) = released(&mut machine, state, 101);
+    assert_eq!(actions, [Action::Acquire]);
+
+    let trouble = Event::Claimed(Claim::Trouble("no store".into()));
+    let (state, actions) = machine.step(claiming, trouble, at(101), 0.0);
+    assert!(matches!(
+        actions[..],
+        [Action::Release, Action::TellBackoff { .. }]
+    ));
+    let (state, _) = released(&mut machine, state, 101);
+    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 100)));
+}
+
+#[test]
+fn again_keeps_the_lock_and_a_loss_in_the_pause_goes_back_to_the_queue() {
+    for schedule in ["", "every = \"10s\""] {
+        let mut machine = machine(schedule);
+        let (state, actions) = run(&mut machine, 101, Verdict::Again(SECOND));
+        assert_eq!(actions, [Action::Pause(SECOND)]);
+        // The tick is the same and is claimed already: it is not claimed again.
+        let (resumed, actions) = machine.step(state.clone(), Event::Woke, at(102), 1.0);
+        assert!(matches!(resumed, State::Running { .. }));
+        assert!(matches!(actions[..], [Action::Run(_)]));
+        let (state, actions) = machine.step(state, Event::LostWhilePausing, at(101), 1.0);
+        assert_eq!(actions, [Action::Release]);
+        let (_, actions) = released(&mut machine, state, 101);
+        assert_eq!(actions, [Action::Acquire]);
+    }
+}
+
+/// Fails when a guest that asks to run again at once does so thousands of times a second.
+#[test]
+fn runs_under_one_grant_begin_a_tenth_of_a_second_apart() {
+    let millis = Duration::from_millis;
+    for (restart, took, asked, paused) in [
+        ("", 0, 0, 100),
+        ("", 30, 20, 70),
+        ("", 30, 250, 250),
+        ("", 4_000, 0, 0),
+        ("restart = { min = \"10ms\" }", 0, 0, 10),
+        ("restart = { min = \"30s\" }", 0, 0, 100),
+    ] {
+        let mut machine = machine(restart);
+        let state = to_the_lock(&mut machine, 100);
+        let state = to_the_run(&mut machine, state, 100);
+        let mut now = at(100);
+        now.boot = now.boot.after(millis(took));
+        let ended = Event::RunEnded(Verdict::Again(millis(asked)));
+        let (_, actions) = machine.step(state, ended, now, 1.0);
+        assert_eq!(
+            actions,
+            [Action::Pause(millis(paused))],
+            "{restart} {took} {asked}"
+        );
+    }
+}
+
+#[test]
+fn a_stopping_host_starts_nothing_and_ends_everything() {
+    let mut machine = machine("");
+    let (waiting, _) = machine.start(at(1), 0.0);
+    machine.stopping = true;
+    let (state, actions) = machine.step(waiting, Event::Acquired, at(2), 1.0);
+    assert_eq!(actions, [Action::Release]);
+    let (state, _) = released(&mut machine, state, 2);
+    assert_eq!(state, State::Ended(Ending::Stopped));
+
+    let turn = Turn {
+        attempt: 1,
+        tick: None,
+    };
+    let sleeping = State::Sleeping {
+        until: Until::Boot(at(9).boot),
+        next: turn,
+    };
+    let (state, _) = machine.step(sleeping, Event::Cancelled, at(2), 1.0);
+    assert_eq!(state, State::Ended(Ending::Stopped));
+    let since = at(1).boot;
+    let running = State::Running { turn, since };
+    let ended = Event::RunEnded(Verdict::Failed("cut".into()));
+    let (state, _) = machine.step(running, ended, at(2), 1.0);
+    let (state, _) = released(&mut machine, state, 2);
+    assert_eq!(state, State::Ended(Ending::Stopped));
+}
+
+/// A tick that was begun stays begun, and one that is done is marked as done.
+#[test]
+fn a_stopping_host_leaves_its_tick_to_another_unless_it_is_done() {
+    let mut machine = machine("every = \"10s\"");
+    let state = to_the_lock(&mut machine, 100);
+    let (claiming, _) = machine.step(state, Event::Acquired, at(100), 0.0);
+    machine.stopping = true;
+    let tick = second(100);
+    let ours = Event::Claimed(Claim::Ours { tick, attempt: 1 });
+    let (_, actions) = machine.step(claiming, ours, at(100), 0.0);
+    assert_eq!(actions, [Action::Release]);
+
+    let turn = attempt(1, 100);
+    let since = at(100).boot;
+    let running = State::Running { turn, since };
+    let stopped = Event::RunEnded(Verdict::Stopped);
+    let (_, actions) = machine.step(running.clone(), stopped, at(101), 0.0);
+    assert_eq!(actions, [Action::Release]);
+    let (state, actions) = machine.step(running, Event::RunEnded(Verdict::Done), at(101), 0.0);
+    let mark = Mark::Done;
+    assert_eq!(actions, [Action::Mark { tick, mark }]);
+    let (state, _) = released(&mut machine, state, 101);
+    assert_eq!(state, State::Ended(Ending::Stopped));
+}
+
+#[test]
+fn trouble_with_the_store_is_not_an_attempt_of_the_guest() {
+    let mut machine = machine("once = true");
+    let (state, _) = machine.start(at(1), 0.0);
+    let missed = Event::Missed(Missed::Trouble("no store".into()));
+    let (state, actions) = machine.step(state, missed, at(1), 1.0);
+    assert!(matches!(&actions[0], Action::TellBackoff { .. }));
+    assert!(matches!(state, State::Sleeping { next, .. } if next.attempt == 1));
+}
+
+fn no_slot() -> Lack {
+    Lack::Slot("no free slot".into())
+}
+
+fn no_secret() -> Lack {
+    Lack::Other("no secret".into())
+}
+
+#[test]
+fn a_job_without_a_slot_waits_for_one_outside_the_queue() {
+    let mut machine = machine("");
+    let (state, _) = machine.start(at(1), 0.0);
+    let missed = Event::Missed(Missed::Lacks(no_slot()));
+    let (state, actions) = machine.step(state, missed, at(1), 1.0);
+    let until = None;
+    let told = Action::TellStandingBack(no_slot());
+    assert_eq!(actions, [told, Action::StandBack { until }]);
+    assert!(matches!(&state, State::StandingBack { turn, .. } if turn.attempt == 1));
+    let (state, actions) = machine.step(state, Event::Ready, at(9), 1.0);
+    assert_eq!(actions, [Action::Acquire]);
+    assert!(matches!(state, State::Waiting { turn } if turn.attempt == 1));
+}
+
+#[test]
+fn a_lack_is_news_when_it_is_another_and_not_when_a_clock_has_gone_on() {
+    let clock = |shown: &str| Lack::Clock(shown.into());
+    assert!(clock("09:00").is_like(&clock("09:01")));
+    assert!(no_secret().is_like(&no_secret()));
+    assert!(!no_secret().is_like(&Lack::Other("no directory".into())));
+    assert!(!no_slot().is_like(&no_secret()));
+}
+
+#[test]
+fn a_lack_that_stays_is_looked_for_in_growing_pauses() {
+    let mut machine = machine("restart = { min = \"1s\", max = \"4s\" }");
+    let (mut state, _) = machine.start(at(100), 0.0);
+    let mut event = Event::Missed(Missed::Lacks(no_secret()));
+    let mut pauses = vec![];
+    for _ in 0..4 {
+        let (next, actions) = machine.step(state, event, at(100), 1.0);
+        let [
+            Action::TellStandingBack(_),
+            Action::StandBack { until: Some(until) },
+        ] = actions[..]
+        else {
+            panic!("{actions:?}");
+        };
+        pauses.push(until.since(at(100).boot).as_secs());
+        (state, event) = (next, Event::Lacks(no_secret()));
+    }
+    assert_eq!(pauses, [1, 2, 4, 4]);
+}
+
+/// A lack does not count as an attempt, and a tick that was not started is not marked: it stays open for other
+/// hosts.
+#[test]
+fn a_tick_that_cannot_be_started_is_given_back_unmarked() {
+    for lack in [no_slot(), no_secret()] {
+        let mut claiming = machine("every = \"10s\"");
+        let state = to_the_lock(&mut claiming, 100);
+        let (state, _) = claiming.step(state, Event::Acquired, at(100), 0.0);
+        let lacks = Event::Claimed(Claim::Lacks(lack.clone()));
+        let (state, actions) = claiming.step(state, lacks, at(100), 0.0);
+        let told = Action::TellStandingBack(lack.clone());
+        assert_eq!(actions, [Action::Release, told.clone()]);
+        let (state, _) = released(&mut claiming, state, 100);
+        assert!(matches!(state, State::StandingBack { turn, .. } if turn == attempt(1, 100)));
+
+        let mut running = machine("every = \"10s\"");
+        let lacks = Verdict::Lacks(lack.clone());
+        let (state, actions) = run(&mut running, 100, lacks);
+        assert_eq!(actions, [Action::Release, told]);
+        let (state, _) = released(&mut running, state, 100);
+        assert!(matches!(state, State::StandingBack { turn, .. } if turn == attempt(1, 100)));
+    }
+}
+
+#[test]
+fn a_job_that_is_ready_again_looks_at_the_newest_tick_first() {
+    let mut machine = machine("every = \"10s\"");
+    let state = to_the_lock(&mut machine, 100);
+    let missed = Event::Missed(Missed::Lacks(no_slot()));
+    let (state, _) = machine.step(state, missed, at(100), 0.0);
+    let (same, actions) = machine.step(state.clone(), Event::Ready, at(109), 0.0);
+    assert!(matches!(same, State::Looking { turn, late: false } if turn == attempt(1, 100)));
+    let tick = second(100);
+    assert_eq!(actions, [Action::Look { tick }]);
+    let (newer, actions) = machine.step(state.clone(), Event::Ready, at(135), 0.0);
+    assert!(matches!(newer, State::Looking { turn, late: false } if turn == attempt(1, 130)));
+    assert!(matches!(&actions[0], Action::TellSkipped(told) if told.contains("00:01:40Z")));
+    // The clock was put back meanwhile: no tick comes early.
+    let (early, _) = machine.step(state, Event::Ready, at(95), 0.0);
+    assert!(matches!(early, State::Sleeping { next, .. } if next == attempt(1, 100)));
+}
+
+#[test]
+fn a_pause_that_ends_without_a_slot_gives_the_lock_back() {
+    let mut machine = machine("every = \"10s\"");
+    let (state, _) = run(&mut machine, 101, Verdict::Again(SECOND));
+    let (state, actions) = machine.step(state, Event::Lacks(no_slot()), at(102), 0.0);
+    let told = Action::TellStandingBack(no_slot());
+    assert_eq!(actions, [Action::Release, told]);
+    let (state, actions) = released(&mut machine, state, 102);
+    assert!(matches!(state, State::StandingBack { turn, .. } if turn == attempt(1, 100)));
+    let until = None;
+    assert_eq!(actions, [Action::StandBack { until }]);
+}
+
+#[test]
+fn a_host_that_stops_ends_what_stands_back_and_says_no_more_of_it() {
+    let mut machine = machine("");
+    let (state, _) = machine.start(at(1), 0.0);
+    let missed = Event::Missed(Missed::Lacks(no_slot()));
+    let (standing, _) = machine.step(state.clone(), missed.clone(), at(1), 0.0);
+    machine.stopping = true;
+    for event in [Event::Cancelled, Event::Ready, Event::Lacks(no_slot())] {
+        let (state, actions) = machine.step(standing.clone(), event, at(2), 0.0);
+        assert_eq!(state, State::Ended(Ending::Stopped));
+        assert_eq!(actions, [Action::TellEnded(Ending::Stopped)]);
+    }
+    let (state, _) = machine.step(state, missed, at(2), 0.0);
+    assert_eq!(state, State::Ended(Ending::Stopped));
+}
+
+/// True if this action is a piece of work, which ends in one event; the others are log entries.
+fn is_work(action: &Action) -> bool {
+    !matches!(
+        action,
+        Action::TellSkipped(_)
+            | Action::TellStandingBack(_)
+            | Action::TellBackoff { .. }
+            | Action::TellEnded(_)
+    )
+}
+
+/// Returns any of the ways in which this piece of work can end.
+fn any_end(work: &Action, rng: &mut fastrand::Rng, now: Now) -> Event {
+    let reason = || "because".to_owned();
+    let pick = rng.u32(0..10);
+    let lack = if rng.bool() { no_slot() } else { no_secret() };
+    match *work {
+        Action::Look { tick } => Event::Looked(match pick {
+            0..5 => Look::Open,
+            5 => Look::Lacks(lack),
+            6..8 => Look::Begun,
+            _ => Look::Over {
+                known: tick.after(SECOND * rng.u32(0..300)),
+                reason: reason(),
+            },
+        }),
+        Action::Acquire => match pick {
+            0 => Event::Missed(Missed::Contended(reason())),
+            1 => Event::Missed(Missed::Trouble(reason())),
+            2 => Event::Missed(Missed::Lacks(lack)),
+            _ => Event::Acquired,
+        },
+        Action::Claim { tick, newest } => Event::Claimed(match pick {
+            0 if rng.bool() => Claim::Lost,
+            0 => Claim::Lacks(lack),
+            1 => Claim::Trouble(reason()),
+            2 => Claim::NotYet {
+                wait: SECOND * rng.u32(0..100),
+                reason: reason(),
+            },
+            3 => Claim::Over {
+                known: tick.after(SECOND * rng.u32(0..300)),
+                reason: reason(),
+            },
+            _ => Claim::Ours {
+                tick: if pick < 6 { tick } else { newest },
+                attempt: rng.u32(1..4),
+            },
+        }),
+        Action::Run(_) => Event::RunEnded(match pick {
+            0 => Verdict::Again(SECOND),
+            1 | 2 => Verdict::Failed(reason()),
+            3 => Verdict::Lost,
+            4 => Verdict::Lacks(lack),
+            _ => Verdict::Done,
+        }),
+        Action::Pause(_) if pick < 2 => Event::LostWhilePausing,
+        Action::Pause(_) | Action::StandBack { .. } if pick < 4 => Event::Lacks(lack),
+        Action::StandBack { .. } => Event::Ready,
+        Action::Sleep { .. } | Action::Pause(_) => Event::Woke,
+        Action::Mark { .. } => Event::Marked,
+        Action::Release => Event::Released,
+        _ => panic!("{work:?} is not a piece of work, at {now:?}"),
+    }
+}
+
+/// For any events in any order, and for any setting of the clock within the skew: one piece of work at a time.
+/// Nothing is done to a tick without the lock, no run starts without a claim, and no tick runs after it was done.
+#[test]
+fn any_order_of_events_leaves_one_piece_of_work_and_brings_no_tick_that_is_done() {
+    let jobs = [
+        "every = \"10s\"\nretries = 2",
+        "every = \"7s\"\nmissed = \"catch-up\"\njitter = \"6s\"",
+        "cron = \"* * * * *\"\nretries = 1",
+        "cron = \"*/20 * * * * *\"\nmissed = \"catch-up\"",
+    ];
+    let mut marked = 0;
+    for seed in 0..400 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut machine = machine(jobs[rng.usize(0..jobs.len())]);
+        let mut now = at(1_000_000);
+        let (mut state, mut actions) = machine.start(now, rng.f64());
+        let (mut holds, mut claimed, mut done) = (false, None, None);
+        let mut highest = now.wall;
+        for _ in 0..300 {
+            let mut works = actions.iter().filter(|action| is_work(action));
+            let Some(work) = works.next().cloned() else {
+                panic!("seed {seed}: nothing to do in {state:?}");
+            };
+            assert_eq!(works.next(), None, "seed {seed}");
+            match work {
+                Action::Claim { tick, newest } => {
+                    assert!(holds && newest >= tick, "seed {seed}: {work:?}");
+                    assert!(Some(tick) > done, "seed {seed}: {tick} after {done:?}");
+                }
+                Action::Run(turn) => {
+                    assert!(holds && turn.tick == claimed, "seed {seed}: {turn:?}");
+                }
+                Action::Mark { tick, mark } => {
+                    assert!(holds && Some(tick) == claimed, "seed {seed}: {work:?}");
+                    if mark == Mark::Done {
+                        marked += 1;
+                        done = done.max(Some(tick));
+                    }
+                }
+                Action::Release => {
+                    assert!(holds, "seed {seed}");
+                    (holds, claimed) = (false, None);
+                }
+                _ => {}
+            }
+            let passed = Duration::from_millis(rng.u64(0..20_000));
+            now.boot = now.boot.after(passed);
+            now.wall = match rng.u32(0..20) {
+                0 => now.wall.before(SECOND * rng.u32(0..500)),
+                1 => now.wall.after(SECOND * rng.u32(0..500)),
+                _ => now.wall.after(passed),
+            };
+            // A clock that is put back by more than this may bring a tick again.
+            now.wall = now.wall.max(highest.before(SKEW));
+            highest = highest.max(now.wall);
+            let event = any_end(&work, &mut rng, now);
+            holds |= event == Event::Acquired;
+            if let Event::Claimed(Claim::Ours { tick, .. }) = &event {
+                claimed = Some(*tick);
+            }
+            (state, actions) = machine.step(state, event, now, rng.f64());
+        }
+    }
+    assert!(marked > 1_000, "{marked} ticks were done");
+}

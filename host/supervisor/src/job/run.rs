@@ -1,0 +1,323 @@
+//! One run of a job: from the grant to the guest, with its log events and its record.
+//!
+//! Between grant and guest nothing is logged: waking the thread that writes the log would make the guest wait.
+//! The grant is handed back only after the guest has stopped.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use leasehold_lock::{BootTime, EndReason, Grant};
+use leasehold_records::RunRecord;
+use tokio::sync::mpsc;
+
+use super::closing;
+use super::context::JobContext;
+use super::machine::{Cause, Turn};
+use super::provision::Provisions;
+use super::work::{TaskResult, tell_acquired};
+use crate::event::{EventContext, EventKind};
+use crate::fenced::{Allotted, FencedKv};
+use crate::quarantine::{FirstRun, PROBATION};
+use crate::record_writer::text;
+use leasehold_config::secrets::{self, Secrets};
+use leasehold_config::wall::UnixMs;
+use leasehold_config::wall::unix_ms;
+use leasehold_runtime::{
+    Authority, GuestEvent, Limit, PollMark, RunEnd, RunReport, RunSpec, Trigger,
+};
+
+/// Number of events of one guest that may wait to be logged.
+const GUEST_EVENTS: usize = 512;
+
+/// Position of a run among all runs of the host.
+pub(crate) struct RunNumber {
+    pub(crate) sequence: u32,
+    pub(crate) turn: Turn,
+    pub(crate) cause: Cause,
+    /// Time when the lock was acquired, if that is not logged yet.
+    pub(crate) acquired: Option<BootTime>,
+}
+
+/// Runs the guest.
+pub(crate) async fn run(
+    context: Arc<JobContext>,
+    grant: Box<Grant>,
+    provisions: Provisions,
+    number: RunNumber,
+) -> TaskResult {
+    let run = Run {
+        id: context.run_id(grant.token(), number.sequence),
+        started: (context.clock.now(), SystemTime::now()),
+        context: &context,
+        grant: &grant,
+        number: &number,
+    };
+    let report = run.guest(provisions).await;
+    let detail = closing::detail_of(&context, &grant, &report.end).await;
+    run.tell_end(&report, &detail);
+    let verdict = closing::verdict(&report.end, &context.job);
+    TaskResult::Ran(grant, verdict, Box::new(report))
+}
+
+/// A run under way.
+struct Run<'a> {
+    context: &'a Arc<JobContext>,
+    grant: &'a Grant,
+    number: &'a RunNumber,
+    id: String,
+    started: (BootTime, SystemTime),
+}
+
+impl Run<'_> {
+    /// Runs the guest and forwards its events.
+    async fn guest(&self, provisions: Provisions) -> RunReport {
+        let (context, grant) = (self.context, self.grant);
+        // The job may have changed since the resources were obtained; a run is of one version.
+        let Provisions { slot, secrets, .. } = match provisions.renewed(context).await {
+            Ok(provisions) => provisions,
+            Err(lack) => {
+                let now = context.clock.now();
+                let deadline = grant.tenure().last_deadline();
+                let end = RunEnd::Unstarted(lack.into_reason());
+                return RunReport::of_nothing(end, now, deadline);
+            }
+        };
+        let kv = FencedKv::new(
+            context.locks.kv(),
+            grant,
+            context.root.kv(),
+            self.allotted(),
+        );
+        let authority = Authority {
+            lock: text(&context.lock),
+            lock_key: grant.key().to_owned(),
+            token: grant.token(),
+            holder: format!("{:x}", grant.lease()),
+            tenure: grant.tenure().clone(),
+            kv: Arc::new(kv),
+        };
+        let first = context.quarantine.begin(self.record()).await;
+        let (events, mut heard) = mpsc::channel(GUEST_EVENTS);
+        // Polled after the guest, so that logging its start does not delay it. A guest that spins yields at its
+        // next tick.
+        let tell = async {
+            self.tell_start();
+            let about = self.event_context();
+            let mut told_loss = false;
+            let mut proving = pin!(proves(first.as_ref()));
+            loop {
+                tokio::select! {
+                    biased;
+                    event = heard.recv() => match event {
+                        Some(event) => pass_on(context, &about, event),
+                        None => break told_loss,
+                    },
+                    reason = grant.tenure().ended(), if !told_loss => {
+                        told_loss = true;
+                        self.tell_loss(&reason);
+                    }
+                    never = &mut proving => match never {},
+                }
+            }
+        };
+        let mark = first.as_ref().map(FirstRun::mark);
+        let spec = self.spec(secrets, mark);
+        let run = context
+            .runtime
+            .run(&context.plugin, authority, spec, events, slot);
+        let (report, told_loss) = tokio::join!(run, tell);
+        if let (Some(first), false) = (&first, matches!(report.end, RunEnd::Unstarted(_))) {
+            first.prove().await;
+        }
+        // A guest that was stopped first has closed its events before the loss was received here.
+        if let (RunEnd::Lost(reason), false) = (&report.end, told_loss) {
+            self.tell_loss(reason);
+        }
+        report
+    }
+
+    fn allotted(&self) -> Allotted {
+        let context = self.context;
+        Allotted {
+            budget: context.budget.clone(),
+            granted: context.job.allow().kv.clone(),
+            most: context.job.limits().kv_total_bytes,
+            remedy: context.job.at_home(&Limit::KvTotal.remedy(&context.name)),
+        }
+    }
+
+    fn spec(&self, secrets: Secrets, mark: Option<PollMark>) -> RunSpec {
+        let context = self.context;
+        let (env, env_secrets) = secrets::environment(context.job.env());
+        RunSpec {
+            raw_stdout: None,
+            job: text(&context.name),
+            run_id: self.id.clone(),
+            attempt: self.number.turn.attempt,
+            trigger: trigger(self.number.cause),
+            scheduled_at_unix_ms: self.number.turn.tick.map(UnixMs::as_u64),
+            args: context.job.args().to_vec(),
+            env,
+            env_secrets,
+            secrets,
+            config_json: context.job.config_json().to_owned(),
+            timeout: context.job.timeout(),
+            stop: context.stop.clone(),
+            mark,
+        }
+    }
+
+    fn event_context(&self) -> EventContext {
+        EventContext {
+            run: Some(self.id.as_str().into()),
+            ..self.context.event_context_for(self.grant.token())
+        }
+    }
+
+    /// Logs and records the start.
+    fn tell_start(&self) {
+        let context = self.context;
+        if let Some(at) = self.number.acquired {
+            tell_acquired(context, self.grant, at);
+        }
+        let (at, _) = self.started;
+        context.event_log.emit_at(
+            at,
+            self.event_context(),
+            EventKind::RunStarted {
+                attempt: self.number.turn.attempt,
+                trigger: trigger_word(trigger(self.number.cause)),
+                tick: self.number.turn.tick.map(|tick| tick.to_string()),
+                plugin_sha256: context.plugin.facts().sha256.clone(),
+            },
+        );
+        context.record_writer.run_started(self.record());
+    }
+
+    /// Logs when and why the lock was lost.
+    fn tell_loss(&self, reason: &EndReason) {
+        let at = self.grant.tenure().ended_at();
+        let at = at.unwrap_or_else(|| self.context.clock.now());
+        let reason = closing::loss(self.grant.tenure(), reason);
+        let lost = EventKind::LockLost { reason };
+        self.context
+            .event_log
+            .emit_at(at, self.event_context(), lost);
+    }
+
+    /// Logs and records the end.
+    fn tell_end(&self, report: &RunReport, detail: &str) {
+        self.context.event_log.emit(
+            self.event_context(),
+            EventKind::RunEnded {
+                outcome: report.end.outcome(),
+                detail: detail.to_owned(),
+                admitted: report.admitted,
+                refused: report.refused,
+                started_ns: report.started_at.as_nanos(),
+                first_admitted_ns: report.first_admitted.map(BootTime::as_nanos),
+                last_admitted_ns: report.last_admitted.map(BootTime::as_nanos),
+                stopped_ns: report.stopped_at.as_nanos(),
+                deadline_ns: report.deadline.as_nanos(),
+            },
+        );
+        let mut record = self.record();
+        record.ended_unix_ms = Some(unix_ms(SystemTime::now()));
+        closing::fill(&mut record, report);
+        detail.clone_into(&mut record.detail);
+        self.context.record_writer.run_ended(record);
+    }
+
+    /// Returns the record of the run while it is running.
+    fn record(&self) -> RunRecord {
+        let (_, started) = self.started;
+        RunRecord {
+            job: text(&self.context.name),
+            host: text(&self.context.host),
+            lock: text(&self.context.lock),
+            lock_key: self.grant.key().to_owned(),
+            token: self.grant.token(),
+            sequence: self.number.sequence,
+            run_id: self.id.clone(),
+            attempt: self.number.turn.attempt,
+            tick_unix_ms: self.number.turn.tick.map(UnixMs::as_u64),
+            plugin_sha256: self.context.plugin.facts().sha256.clone(),
+            started_unix_ms: unix_ms(started),
+            ended_unix_ms: None,
+            outcome: leasehold_records::Outcome::Running,
+            detail: String::new(),
+            calls_admitted: 0,
+            calls_refused: 0,
+            peak_memory_bytes: 0,
+            output: String::new(),
+            output_truncated_bytes: 0,
+            merged: None,
+        }
+    }
+}
+
+/// Marks the plugin as proven once its run has lasted for [`PROBATION`].
+async fn proves(first: Option<&FirstRun>) -> Infallible {
+    if let Some(first) = first {
+        tokio::time::sleep(PROBATION).await;
+        first.prove().await;
+    }
+    std::future::pending().await
+}
+
+fn pass_on(context: &JobContext, about: &EventContext, event: GuestEvent) {
+    match event {
+        GuestEvent::Line(line) => context.event_log.emit_at(
+            line.at,
+            about.clone(),
+            EventKind::Guest {
+                stream: line.stream.as_str(),
+                level: line.level.map(leasehold_runtime::Level::as_str),
+                text: line.text,
+                fields: line.fields,
+            },
+        ),
+        GuestEvent::Progress {
+            done,
+            total,
+            message,
+            at,
+        } => {
+            let progress = leasehold_records::Progress {
+                done,
+                total,
+                message: message.clone(),
+            };
+            // Only the newest progress matters; a value that finds no room is replaced by the next.
+            let _ = context.progress.try_send((context.name.clone(), progress));
+            context.event_log.emit_at(
+                at,
+                about.clone(),
+                EventKind::Progress {
+                    done,
+                    total,
+                    message,
+                },
+            );
+        }
+    }
+}
+
+const fn trigger(cause: Cause) -> Trigger {
+    match cause {
+        Cause::Continuous => Trigger::Continuous,
+        Cause::Schedule => Trigger::Schedule,
+        Cause::Once => Trigger::Manual,
+    }
+}
+
+const fn trigger_word(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Schedule => "schedule",
+        Trigger::Manual => "once",
+        Trigger::Watch => "watch",
+        Trigger::Continuous => "continuous",
+    }
+}

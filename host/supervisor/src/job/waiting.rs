@@ -1,0 +1,216 @@
+//! Waiting for the lock with all that a run needs on this host, and logging who holds it.
+//!
+//! The queue shows the key of the holder's entry; the log shows a name as well. The name is read only when the wait
+//! is long or over, so that it delays no hand-off. No grant is kept in this file.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use leasehold_lock::{Acquire, AcquireError, Grant, LockPlace, LockWait};
+use leasehold_records::HolderRecord;
+use tokio::sync::watch;
+
+use super::context::JobContext;
+use super::machine::Missed;
+use super::provision::{Provisions, Reserve};
+use super::work::{self, TaskResult};
+use crate::event::EventKind;
+use crate::record_writer::text;
+use leasehold_config::Wait;
+use leasehold_config::wall::unix_ms;
+
+/// Wait behind the same holder after which the holder's name is logged.
+const LONG: Duration = Duration::from_secs(1);
+/// Time limit for reading a holder's name from the store.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Gets what a run needs, and then waits for the lock.
+pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<Provisions>) -> TaskResult {
+    let provisions = async {
+        match had {
+            Some(had) => had.renewed(&context).await,
+            None => Provisions::soon(&context).await,
+        }
+    };
+    let provisions = tokio::select! {
+        () = context.cancel.cancelled() => return TaskResult::Missed(Missed::Cancelled),
+        provisions = provisions => provisions,
+    };
+    let reserve = match provisions {
+        Ok(provisions) => Reserve::new(provisions),
+        Err(lack) => return TaskResult::Missed(Missed::Lacks(lack)),
+    };
+    let holder = HolderRecord {
+        host: text(&context.host),
+        job: text(&context.name),
+        pid: std::process::id(),
+        since_unix_ms: unix_ms(SystemTime::now()),
+    };
+    let request = Acquire::new(context.root.lock(&context.lock))
+        .value(holder.to_json())
+        .ttl(context.job.ttl())
+        .stop_margin(context.job.stop_margin())
+        .wait(match context.job.wait() {
+            Wait::Forever => LockWait::Forever,
+            Wait::AtMost(most) => LockWait::AtMost(most),
+            Wait::Never => LockWait::Never,
+        });
+    let (places, place) = watch::channel(None);
+    let about = context.event_context();
+    let waiting = context.locks.acquire_reporting(request, |place| {
+        let waits = EventKind::Waiting {
+            place: place.ahead,
+            holder: place.holder.clone(),
+        };
+        context.event_log.emit(about.clone(), waits);
+        // The job is queued, and may wait long: its reserved slot is given up.
+        drop(reserve.take());
+        places.send_replace(Some(place));
+    });
+    let acquired = tokio::select! {
+        () = context.cancel.cancelled() => return TaskResult::Missed(Missed::Cancelled),
+        acquired = waiting => acquired,
+        never = tell_holders(&context, place) => match never {},
+        never = reserve.expire() => match never {},
+    };
+    match acquired {
+        Ok(grant) => provided(&context, grant, reserve.take()).await,
+        Err(error @ AcquireError::Contended { .. }) => {
+            TaskResult::Missed(Missed::Contended(contended(&context, &error).await))
+        }
+        Err(AcquireError::Closed) => TaskResult::Missed(Missed::Cancelled),
+        Err(error) if is_away(&error) => TaskResult::Missed(Missed::Away(error.to_string())),
+        Err(error) => TaskResult::Missed(Missed::Trouble(error.to_string())),
+    }
+}
+
+/// True if the store's next answer ends the failure: the store did not answer, or the session ended meanwhile.
+const fn is_away(error: &AcquireError) -> bool {
+    match error {
+        AcquireError::Store { source, .. } => source.is_unknown(),
+        AcquireError::SessionLost { .. } => true,
+        AcquireError::BadName { .. }
+        | AcquireError::Contended { .. }
+        | AcquireError::Removed { .. }
+        | AcquireError::StoreWentBack { .. }
+        | AcquireError::Closed => false,
+    }
+}
+
+/// Returns the lock with the resources of its run. If they are not available now, the lock goes to the next in the
+/// queue.
+async fn provided(
+    context: &Arc<JobContext>,
+    grant: Grant,
+    reserved: Option<Provisions>,
+) -> TaskResult {
+    let at = context.clock.now();
+    let provisions = match reserved {
+        Some(provisions) => Ok(provisions),
+        None => Provisions::now(context).await,
+    };
+    match provisions {
+        Ok(provisions) => TaskResult::Acquired(Box::new(grant), at, provisions),
+        Err(lack) => {
+            work::give_back(context, grant).await;
+            TaskResult::Missed(Missed::Lacks(lack))
+        }
+    }
+}
+
+/// Logs the name of each holder that is waited for long.
+async fn tell_holders(
+    context: &JobContext,
+    mut place: watch::Receiver<Option<LockPlace>>,
+) -> Infallible {
+    let mut told = None;
+    loop {
+        let holder = place.borrow_and_update().clone();
+        let holder = holder.and_then(|place| place.holder);
+        let long = async {
+            match holder {
+                // Many jobs may have begun to wait at once, and should not all send requests at once.
+                Some(holder) if told.as_ref() != Some(&holder) => {
+                    tokio::time::sleep(LONG.mul_f64(1.0 + fastrand::f64())).await;
+                    holder
+                }
+                _ => std::future::pending().await,
+            }
+        };
+        let holder = tokio::select! {
+            changed = place.changed() => match changed {
+                Ok(()) => continue,
+                // No further place is reported.
+                Err(_) => std::future::pending().await,
+            },
+            holder = long => holder,
+        };
+        if let Some(by) = name_of(context, &holder).await {
+            let blocked = EventKind::Blocked {
+                by,
+                holder: holder.clone(),
+            };
+            context.event_log.emit(context.event_context(), blocked);
+        }
+        told = Some(holder);
+    }
+}
+
+/// Returns the reason for which the lock was not acquired, with the holder's name.
+async fn contended(context: &JobContext, error: &AcquireError) -> String {
+    let said = error.to_string();
+    let AcquireError::Contended { holder, .. } = error else {
+        return said;
+    };
+    let name = tokio::select! {
+        // A host that stops does not wait for a name.
+        () = context.cancel.cancelled() => None,
+        name = name_of(context, holder) => name,
+    };
+    match name {
+        Some(name) => said.replacen(holder, &format!("{name} ({holder})"), 1),
+        None => said,
+    }
+}
+
+/// Returns the job and the host of an entry, if it exists and Leasehold wrote it.
+async fn name_of(context: &JobContext, entry: &str) -> Option<String> {
+    // Boxed: it is rarely needed, and would make the future of every waiting job larger.
+    let asked = Box::pin(async { context.locks.kv().get(entry).await });
+    let found = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()??;
+    let record = HolderRecord::from_json(&found.value).ok()?;
+    Some(format!("{}@{}", record.job, record.host))
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_lock::{RefusalKind, StoreError};
+
+    use super::*;
+
+    fn failed(source: StoreError) -> AcquireError {
+        AcquireError::Store {
+            name: "ledger".into(),
+            source,
+        }
+    }
+
+    /// Fails when the source is appended to a message that contains it.
+    #[test]
+    fn an_error_is_told_once_with_its_source() {
+        let error = failed(StoreError::Unknown("no reply within 5s".into()));
+        let text = error.to_string();
+        assert_eq!(text.matches("no reply within 5s").count(), 1, "{text}");
+        assert!(is_away(&error));
+    }
+
+    #[test]
+    fn a_refusal_does_not_wait_for_the_store_to_return() {
+        let refused = failed(StoreError::Refused {
+            kind: RefusalKind::NoSpace,
+            message: "etcdserver: mvcc: database space exceeded".into(),
+        });
+        assert!(!is_away(&refused));
+    }
+}

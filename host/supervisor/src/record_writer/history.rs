@@ -1,0 +1,272 @@
+//! The history of each job: kept bounded, with an end for every run that is over.
+//!
+//! A run that begins holds the job's lock. So an earlier run under that lock is over, even if its host died before
+//! it wrote the end. Reading the history at every start would cost more than the records do. It is read at the
+//! first run, and then after a number of runs or a time.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::iter;
+use leasehold_lock::{Batch, Kv, StoreError};
+use leasehold_records::{Outcome, Root, RunRecord};
+use tokio::time::Instant;
+
+use super::outbox::RunMark;
+use super::sizes::Sizes;
+
+/// Number of records kept for each job.
+const KEPT: usize = 100;
+/// Number of records kept of a job however large they are.
+const FEWEST: usize = 5;
+/// Bytes of the records kept for each job, beyond [`FEWEST`]: a hundred with 10 kB of output each.
+const JOB_BYTES: usize = 1 << 20;
+/// Bytes of the records of all jobs that have run here: a thirtieth of etcd's default quota.
+const ALL_BYTES: usize = 64 << 20;
+/// Number of earlier runs checked at the first visit for runs of dead hosts.
+const LOOK_BACK: usize = 5;
+/// Time between two visits of one job.
+const VISIT_EVERY: Duration = Duration::from_secs(10);
+/// Number of runs after which a job is visited earlier.
+const VISIT_AFTER: u32 = 25;
+/// Pause before a failed visit is repeated.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Number of jobs visited together.
+const VISITS: usize = 32;
+/// Number of readings under way at once.
+const AT_ONCE: usize = 4;
+
+/// State of one job's history.
+#[derive(Debug, Default)]
+struct KnownHistory {
+    visited: Option<Instant>,
+    runs_since: u32,
+    /// The runs that the last two visits were made for. The next visit starts from the older of them: a start that
+    /// was written late has a lower token than runs already read.
+    looked_from: [Option<Arc<str>>; 2],
+    /// Sizes of its records.
+    sizes: Sizes,
+    /// The newest run since the last visit, and the time of the visit for it.
+    waiting: Option<(Arc<str>, RunMark, Instant)>,
+}
+
+/// A visit of one job's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HistoryVisit {
+    pub(super) own: Arc<str>,
+    pub(super) mark: RunMark,
+    pub(super) from: Option<Arc<str>>,
+    /// Number of records to keep.
+    kept: usize,
+}
+
+/// Changes that a history needs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct HistoryFindings {
+    /// The oldest runs, from the first key up to but not including the second.
+    surplus: Option<(String, String)>,
+    /// Runs without an end: key, revision of the last change, record.
+    unended: Vec<(String, i64, RunRecord)>,
+}
+
+/// The histories of all jobs that have run here.
+#[derive(Debug, Default)]
+pub(super) struct Histories {
+    jobs: HashMap<String, KnownHistory>,
+    queue: BTreeSet<(Instant, String)>,
+}
+
+impl Histories {
+    /// Records the size of a run's record.
+    pub(super) fn wrote(&mut self, job: &str, key: Arc<str>, bytes: usize) {
+        let known = match self.jobs.get_mut(job) {
+            Some(known) => known,
+            None => self.jobs.entry(job.to_owned()).or_default(),
+        };
+        known.sizes.add(key, bytes, KEPT);
+    }
+
+    /// Records that a run was recorded for the first time.
+    pub(super) fn ran(&mut self, own: Arc<str>, mark: RunMark, now: Instant) {
+        let known = self.jobs.entry(mark.job.clone()).or_default();
+        known.runs_since += 1;
+        let due = match known.visited {
+            Some(visited) if known.runs_since < VISIT_AFTER => (visited + VISIT_EVERY).max(now),
+            _ => now,
+        };
+        let due = match known.waiting.take() {
+            Some((_, _, before)) => {
+                self.queue.remove(&(before, mark.job.clone()));
+                due.min(before)
+            }
+            None => due,
+        };
+        self.queue.insert((due, mark.job.clone()));
+        known.waiting = Some((own, mark, due));
+    }
+
+    /// Removes the state of a removed job.
+    pub(super) fn forget(&mut self, job: &str) {
+        if let Some(KnownHistory {
+            waiting: Some((_, _, due)),
+            ..
+        }) = self.jobs.remove(job)
+        {
+            self.queue.remove(&(due, job.to_owned()));
+        }
+    }
+
+    /// Returns the time when the next visit is due.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        self.queue.first().map(|(due, _)| *due)
+    }
+
+    /// Returns the visits that are due.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<HistoryVisit> {
+        let mut visits = Vec::new();
+        let bytes = JOB_BYTES.min(ALL_BYTES / self.jobs.len().max(1));
+        while visits.len() < VISITS
+            && let Some((due, job)) = self.queue.first().cloned()
+            && due <= now
+        {
+            self.queue.pop_first();
+            let Some(known) = self.jobs.get_mut(&job) else {
+                continue;
+            };
+            let Some((own, mark, _)) = known.waiting.take() else {
+                continue;
+            };
+            known.visited = Some(now);
+            known.runs_since = 0;
+            let [older, newer] = std::mem::take(&mut known.looked_from);
+            visits.push(HistoryVisit {
+                from: older.clone().or_else(|| newer.clone()),
+                own: own.clone(),
+                mark,
+                kept: known.sizes.fitting(bytes, KEPT).max(FEWEST),
+            });
+            known.looked_from = [newer.or(older), Some(own)];
+        }
+        visits
+    }
+
+    /// Schedules a failed visit again.
+    pub(super) fn failed(&mut self, visit: HistoryVisit, now: Instant) {
+        let Some(known) = self.jobs.get_mut(&visit.mark.job) else {
+            return;
+        };
+        known.looked_from = [visit.from, Some(visit.own.clone())];
+        if known.waiting.is_none() {
+            let due = now + AGAIN_AFTER;
+            self.queue.insert((due, visit.mark.job.clone()));
+            known.waiting = Some((visit.own, visit.mark, due));
+        }
+    }
+}
+
+/// Reads the histories of some jobs.
+pub(super) async fn look(
+    kv: Kv,
+    root: Root,
+    visits: Vec<HistoryVisit>,
+) -> Vec<(HistoryVisit, Result<HistoryFindings, StoreError>)> {
+    let looks = visits.into_iter().map(|visit| {
+        let (kv, root) = (&kv, &root);
+        async move {
+            let found = look_at(kv, root, &visit).await;
+            (visit, found)
+        }
+    });
+    iter(looks).buffer_unordered(AT_ONCE).collect().await
+}
+
+async fn look_at(
+    kv: &Kv,
+    root: &Root,
+    visit: &HistoryVisit,
+) -> Result<HistoryFindings, StoreError> {
+    let keys = kv.keys(&root.runs_of(&visit.mark.job)).await?;
+    let mut findings = HistoryFindings {
+        surplus: surplus(&keys, visit.kept),
+        unended: Vec::new(),
+    };
+    if let Some(from) = looked_from(&keys, visit) {
+        for entry in kv.scan_range(from, &visit.own).await?.found {
+            if let Ok(record) = RunRecord::from_json(&entry.value)
+                && is_abandoned(&record, &visit.mark)
+            {
+                findings
+                    .unended
+                    .push((entry.key, entry.mod_revision, record));
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Returns the first of the earlier runs to check; `None` when none exists.
+fn looked_from<'a>(keys: &'a [String], visit: &HistoryVisit) -> Option<&'a str> {
+    let earlier = keys.partition_point(|key| **key < *visit.own);
+    let seen = visit.from.as_ref();
+    let seen = seen.map_or(0, |from| keys.partition_point(|key| **key < **from));
+    let at = match seen {
+        0 => earlier.saturating_sub(LOOK_BACK),
+        seen => seen.min(earlier.saturating_sub(1)),
+    };
+    (earlier > 0).then(|| keys.get(at).map(String::as_str))?
+}
+
+/// Returns the oldest runs, once there are a tenth more than are `kept`: they are deleted together.
+fn surplus(keys: &[String], kept: usize) -> Option<(String, String)> {
+    if keys.len() <= kept + kept / 10 {
+        return None;
+    }
+    let end = keys.get(keys.len() - kept)?;
+    Some((keys.first()?.clone(), end.clone()))
+}
+
+fn is_abandoned(record: &RunRecord, by: &RunMark) -> bool {
+    record.outcome == Outcome::Running && record.lock == by.lock && record.token < by.token
+}
+
+/// Deletes the oldest runs of some histories, and records the end of runs whose host died.
+pub(super) async fn mend(kv: Kv, findings: Vec<HistoryFindings>) -> Result<(), StoreError> {
+    let mut deletes = Batch::default();
+    for found in findings {
+        if let Some((first, end)) = &found.surplus {
+            deletes.delete_range(first, end);
+        }
+        for (key, revision, mut record) in found.unended {
+            record.outcome = Outcome::Abandoned;
+            record.detail = format!(
+                "no end was recorded; host {} vanished or could not reach the store",
+                record.host
+            );
+            // A run that has ended meanwhile has another revision, and stays as it is.
+            kv.compare_and_put(&key, revision, &record.to_json())
+                .await?;
+        }
+    }
+    if !deletes.is_empty() {
+        kv.commit(deletes).await?;
+    }
+    Ok(())
+}
+
+impl HistoryFindings {
+    /// Leaves out runs whose end is about to be written.
+    pub(super) fn without(mut self, is_known: impl Fn(&str) -> bool) -> Self {
+        self.unended.retain(|(key, _, _)| !is_known(key));
+        self
+    }
+
+    /// True if there is nothing to change.
+    pub(super) fn is_empty(&self) -> bool {
+        self.surplus.is_none() && self.unended.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;
