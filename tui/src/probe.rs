@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
-use leasehold_records::{HolderRecord, Root};
+use leasehold_records::{HolderRecord, Root, UnixMs};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
@@ -276,7 +276,7 @@ fn entry(root: &Root, lock: u32, create: i64) -> KeyValue {
         host: format!("host-{:03}", create % 200),
         job: format!("job-{lock:05}"),
         pid: 1,
-        since_unix_ms: NOW - u64::try_from(create).unwrap_or(0) % 90_000,
+        since_unix_ms: UnixMs::new(NOW - u64::try_from(create).unwrap_or(0) % 90_000),
     };
     KeyValue {
         key: format!("{}/{create:x}", root.lock(&name(lock))),

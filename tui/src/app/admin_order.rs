@@ -1,11 +1,11 @@
 //! An action of an operator on another client's entry or lease, before and after its confirmation.
 
-use leasehold_records::Deed;
+use leasehold_records::AdminAction;
 
 /// Change to another client's entry or lease, to be made once it is confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AdminOrder {
-    pub(crate) deed: Deed,
+    pub(crate) deed: AdminAction,
     /// Full name of the lock.
     pub(crate) lock: String,
     /// Key of the entry.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leasehold_records::Deed;
+use leasehold_records::AdminAction;
 
 use super::admin_order::AdminOrder;
 use super::app_state::App;
@@ -10,14 +10,14 @@ use super::list::RowKey;
 use crate::model::{QueueEntry, QueueRole};
 
 /// Plans `deed` on the selected row. The error is the reason why it is not possible.
-pub(super) fn plan_order(app: &App, deed: Deed, now: u64) -> Result<AdminOrder, String> {
+pub(super) fn plan_order(app: &App, deed: AdminAction, now: u64) -> Result<AdminOrder, String> {
     if !app.setup.allow_write {
         return Err("nothing may be changed from here: start it with --allow-write".into());
     }
     if !app.shown(now).is_live {
         return Err("this is the past: go back to the present first (L)".into());
     }
-    if deed == Deed::RevokeLease
+    if deed == AdminAction::RevokeLease
         && let Some(RowKey::Session(lease)) = app.list().selected()
     {
         return revoke_session(app, *lease, now);
@@ -25,15 +25,15 @@ pub(super) fn plan_order(app: &App, deed: Deed, now: u64) -> Result<AdminOrder, 
     let (lock, label, role, entry) = target(app, deed, now)?;
     let whom = entry.who.label();
     let consequence = match deed {
-        Deed::StopRun => format!("{whom} loses {label}; what it runs is stopped"),
-        Deed::RemoveEntry => format!(
+        AdminAction::StopRun => format!("{whom} loses {label}; what it runs is stopped"),
+        AdminAction::RemoveEntry => format!(
             "{whom} loses its place {} in the queue of {label}",
             role.place()
         ),
-        Deed::RevokeLease if entry.lease == 0 => {
+        AdminAction::RevokeLease if entry.lease == 0 => {
             return Err(format!("{whom} has no lease: remove the entry instead"));
         }
-        Deed::RevokeLease => {
+        AdminAction::RevokeLease => {
             let sessions = app.model.sessions_of(app.shown(now), &[entry.lease]);
             let carried = sessions.iter().find(|row| row.lease == entry.lease);
             let (holds, waits) = carried.map_or((0, 0), |row| (row.holds.len(), row.waits.len()));
@@ -56,7 +56,7 @@ pub(super) fn plan_order(app: &App, deed: Deed, now: u64) -> Result<AdminOrder, 
 type Target = (Arc<str>, Arc<str>, QueueRole, Arc<QueueEntry>);
 
 /// Finds the entry of a deed: the selected one, or the holder of the selected lock.
-fn target(app: &App, deed: Deed, now: u64) -> Result<Target, String> {
+fn target(app: &App, deed: AdminAction, now: u64) -> Result<Target, String> {
     let state = app.shown(now).state;
     let nothing = || "nothing is selected that this could be done to".to_owned();
     let name = app.selected_lock(now).ok_or_else(nothing)?;
@@ -69,11 +69,11 @@ fn target(app: &App, deed: Deed, now: u64) -> Result<Target, String> {
         first.ok_or_else(|| format!("{} is free", lock.label))?
     };
     match deed {
-        Deed::StopRun if !role.is_holder() => Err(format!(
+        AdminAction::StopRun if !role.is_holder() => Err(format!(
             "{} waits and runs nothing: remove its entry instead",
             entry.who.label()
         )),
-        Deed::RemoveEntry if role.is_holder() && entry.lease != 0 => Err(format!(
+        AdminAction::RemoveEntry if role.is_holder() && entry.lease != 0 => Err(format!(
             "{} holds the lock: stop its run instead",
             entry.who.label()
         )),
@@ -96,7 +96,7 @@ fn revoke_session(app: &App, lease: i64, now: u64) -> Result<AdminOrder, String>
     let lock = lock.or_else(|| row.waits.first().map(|(lock, ..)| lock));
     let full = first.and_then(|entry| entry.key.rsplit_once('/').map(|(lock, _)| lock.to_owned()));
     Ok(AdminOrder {
-        deed: Deed::RevokeLease,
+        deed: AdminAction::RevokeLease,
         lock: full.unwrap_or_default(),
         key: first.map_or_else(String::new, |entry| entry.key.to_string()),
         token: first.map_or(0, |entry| entry.create_revision),

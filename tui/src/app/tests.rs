@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use leasehold_records::{Deed, JobState};
+use leasehold_records::{AdminAction, JobState};
 
 use super::*;
 use crate::fact::Fact;
@@ -240,7 +240,7 @@ fn run_is_stopped_only_after_typing_the_lock_name() {
     let [AppEffect::Order(order)] = effects.as_slice() else {
         panic!("{effects:?}");
     };
-    assert_eq!(order.deed, Deed::StopRun);
+    assert_eq!(order.deed, AdminAction::StopRun);
     assert_eq!(order.key, "/leasehold/locks/a/1");
     assert_eq!((order.token, order.whom.as_str()), (1_001, "led@host-1"));
 }
@@ -265,7 +265,7 @@ fn waiter_can_only_be_removed_and_holder_only_stopped() {
     desk.types("a");
     let effects = desk.press(KeyCode::Enter);
     assert!(
-        matches!(effects.as_slice(), [AppEffect::Order(order)] if order.deed == Deed::RemoveEntry && order.lease == 2)
+        matches!(effects.as_slice(), [AppEffect::Order(order)] if order.deed == AdminAction::RemoveEntry && order.lease == 2)
     );
 }
 

@@ -1,7 +1,7 @@
 //! Effects of an input.
 
 use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent, MouseEventKind};
-use leasehold_records::Deed;
+use leasehold_records::AdminAction;
 
 use super::admin_plan::plan_order;
 use super::app_state::App;
@@ -100,9 +100,9 @@ impl App {
                 return vec![AppEffect::Mouse(self.setup.mouse)];
             }
             Command::Copy => return self.copy_row(now),
-            Command::RevokeLease => self.open_confirm(Deed::RevokeLease, now),
-            Command::RemoveEntry => self.open_confirm(Deed::RemoveEntry, now),
-            Command::StopRun => self.open_confirm(Deed::StopRun, now),
+            Command::RevokeLease => self.open_confirm(AdminAction::RevokeLease, now),
+            Command::RemoveEntry => self.open_confirm(AdminAction::RemoveEntry, now),
+            Command::StopRun => self.open_confirm(AdminAction::StopRun, now),
             Command::Palette => {
                 let typing = TextInput::default();
                 self.overlay = Some(OpenOverlay::Palette { typing, at: 0 });
@@ -307,7 +307,7 @@ impl App {
         }
     }
 
-    fn open_confirm(&mut self, deed: Deed, now: u64) {
+    fn open_confirm(&mut self, deed: AdminAction, now: u64) {
         match plan_order(self, deed, now) {
             Ok(order) => {
                 let typing = TextInput::default();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use leasehold_lock::{FeedItem, KeyChange, KeyValue};
-use leasehold_records::{Deed, DeedRecord};
+use leasehold_records::{AdminAction, AdminActionRecord};
 
 use super::event::EventKind;
 use super::history::{HistoryStep, TenancyChange};
@@ -204,12 +204,13 @@ impl Model {
 
     /// Derives the reason for which an entry was deleted.
     fn parting(&self, batch: &RevisionBatch, entry: &QueueEntry) -> LeaveReason {
-        let explains = |deed: &DeedRecord| {
+        let explains = |deed: &AdminActionRecord| {
             let this =
                 deed.key == *entry.key && i64::try_from(deed.token) == Ok(entry.create_revision);
-            let lease =
-                deed.deed == Deed::RevokeLease && deed.lease == format!("{:x}", entry.lease);
-            this || lease && batch.at_unix_ms.saturating_sub(deed.at_unix_ms) < DEED_EXPLAINS
+            let lease = deed.action == AdminAction::RevokeLease
+                && deed.lease == format!("{:x}", entry.lease);
+            this || lease
+                && batch.at_unix_ms.saturating_sub(deed.at_unix_ms.as_u64()) < DEED_EXPLAINS
         };
         if self.state.deeds.values().rev().any(|deed| explains(deed)) {
             return LeaveReason::Forced;

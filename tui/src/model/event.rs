@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use leasehold_records::{DeedRecord, RunRecord};
+use leasehold_records::{AdminActionRecord, RunRecord};
 
 use super::lock::LeaveReason;
 use super::queue_entry::QueueEntry;
@@ -60,7 +60,7 @@ pub(crate) enum EventKind {
     RunEnds(Arc<RunRecord>),
     HostUp(Arc<LiveHost>),
     HostGone(Arc<LiveHost>),
-    Deed(Arc<DeedRecord>),
+    Deed(Arc<AdminActionRecord>),
     /// The connection to the store was lost.
     Down(Arc<str>),
     /// Everything was read again; changes during the interruption have no moments of their own.
@@ -157,7 +157,7 @@ impl EventKind {
             Self::Deed(deed) => format!(
                 "{} {} of {} (lease {})",
                 deed.by,
-                deed.deed.as_str(),
+                deed.action.as_str(),
                 deed.whom,
                 deed.lease
             ),
@@ -170,7 +170,7 @@ impl EventKind {
 /// The rest of the sentence about the end of a run.
 fn end_of_run(run: &RunRecord) -> String {
     let took = run.ended_unix_ms.unwrap_or(run.started_unix_ms);
-    let took = age(took.saturating_sub(run.started_unix_ms));
+    let took = age(took.as_u64().saturating_sub(run.started_unix_ms.as_u64()));
     let detail = if run.detail.is_empty() {
         String::new()
     } else {

@@ -3,6 +3,7 @@
 use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
 use leasehold_records::{
     HolderRecord, HostRecord, JobRecord, JobState, Outcome, Progress, Root, RunKey, RunRecord,
+    UnixMs,
 };
 
 use super::{KeyScope, Model};
@@ -98,7 +99,7 @@ impl FixtureStore {
             host: host.into(),
             job: job.into(),
             pid: 4242,
-            since_unix_ms: self.now,
+            since_unix_ms: UnixMs::new(self.now),
         };
         let key = self.key(lock, lease);
         self.put(&key, &record.to_json(), lease)
@@ -120,7 +121,7 @@ impl FixtureStore {
             host: host.into(),
             pid: 4242,
             version: "0.1.0".into(),
-            started_unix_ms: self.now,
+            started_unix_ms: UnixMs::new(self.now),
             jobs: jobs.iter().map(|job| (*job).to_owned()).collect(),
         };
         let key = self.root.host(host);
@@ -141,9 +142,9 @@ impl FixtureStore {
             host: host.into(),
             lock: lock.into(),
             state,
-            since_unix_ms: self.now,
+            since_unix_ms: UnixMs::new(self.now),
             token: token.and_then(|token| u64::try_from(token).ok()),
-            next_unix_ms: (state == JobState::Sleeping).then_some(self.now + 30_000),
+            next_unix_ms: (state == JobState::Sleeping).then_some(UnixMs::new(self.now + 30_000)),
             last: (!running).then_some(Outcome::Done),
             detail: String::new(),
             progress: running.then(|| Progress {
@@ -177,8 +178,8 @@ impl FixtureStore {
             attempt: 1,
             tick_unix_ms: None,
             plugin_sha256: "00".into(),
-            started_unix_ms: self.now.saturating_sub(2_000),
-            ended_unix_ms: (outcome != Outcome::Running).then_some(self.now),
+            started_unix_ms: UnixMs::new(self.now.saturating_sub(2_000)),
+            ended_unix_ms: (outcome != Outcome::Running).then_some(UnixMs::new(self.now)),
             outcome,
             detail: match outcome {
                 Outcome::Lost => "the lease ended".into(),

@@ -145,5 +145,5 @@ fn held_since(shown: ShownMoment<'_>, lock: &ObservedLock, holder: &QueueEntry) 
     let holds = matches!(job.state, JobState::Running | JobState::Pausing)
         && job.token.and_then(|token| i64::try_from(token).ok()) == Some(holder.create_revision);
     // Inexact: a job that pauses between runs has held it for longer.
-    holds.then_some(job.since_unix_ms)
+    holds.then_some(job.since_unix_ms.as_u64())
 }

@@ -32,7 +32,7 @@ impl QueueEntry {
             create_revision: entry.create_revision,
             lease: entry.lease,
             who: EntryOwner::read(entry),
-            since_unix_ms: record.map(|record| record.since_unix_ms).or(seen),
+            since_unix_ms: record.map(|record| record.since_unix_ms.as_u64()).or(seen),
         }
     }
 }

@@ -63,7 +63,7 @@ impl KeyScope {
             root.hosts(),
             root.jobs(),
             root.runs(),
-            root.deeds(),
+            root.admin_actions(),
         ]
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use leasehold_lock::KeyValue;
-use leasehold_records::{DeedRecord, HostRecord, JobRecord, RunKey, RunRecord, printable};
+use leasehold_records::{AdminActionRecord, HostRecord, JobRecord, RunKey, RunRecord, printable};
 
 use super::queue_entry::QueueEntry;
 use super::scope::{KeyKind, KeyScope};
@@ -22,7 +22,7 @@ pub(crate) enum StoreItem {
     Host(Arc<LiveHost>),
     Job(Arc<JobRecord>),
     Run(RunKey, Arc<RunRecord>),
-    Deed(Arc<DeedRecord>),
+    Deed(Arc<AdminActionRecord>),
 }
 
 impl StoreItem {
@@ -57,7 +57,7 @@ impl StoreItem {
                 Some(Self::Run(at, record.into()))
             }
             KeyKind::Deed => {
-                let mut record = DeedRecord::from_json(&key.value).ok()?;
+                let mut record = AdminActionRecord::from_json(&key.value).ok()?;
                 clean(&mut record.by);
                 clean(&mut record.whom);
                 Some(Self::Deed(record.into()))

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use leasehold_records::{DeedRecord, JobRecord, RunKey, RunRecord};
+use leasehold_records::{AdminActionRecord, JobRecord, RunKey, RunRecord};
 
 use super::held_locks::HeldLocks;
 use super::lease_locks::LeaseLocks;
@@ -23,7 +23,7 @@ pub(crate) struct StoreState {
     pub(crate) jobs: BTreeMap<(String, String), Arc<JobRecord>>,
     pub(crate) runs: BTreeMap<RunKey, Arc<RunRecord>>,
     /// Records by key.
-    pub(crate) deeds: BTreeMap<String, Arc<DeedRecord>>,
+    pub(crate) deeds: BTreeMap<String, Arc<AdminActionRecord>>,
     /// Locks by holder.
     pub(crate) held_locks: HeldLocks,
     /// Locks by lease.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use leasehold_lock::FeedItem;
-use leasehold_records::{Deed, DeedRecord, JobState, Root};
+use leasehold_records::{AdminAction, AdminActionRecord, JobState, Root, UnixMs};
 
 use super::fixture::{FixtureStore, kv};
 use super::*;
@@ -122,17 +122,17 @@ fn admin_action_explains_a_forced_leave() {
     let mut store = FixtureStore::new();
     let token = store.join(LOCK, "a", "host-1", 1);
     let key = store.key(LOCK, 1);
-    let deed = DeedRecord {
-        deed: Deed::StopRun,
+    let deed = AdminActionRecord {
+        action: AdminAction::StopRun,
         by: "ann@desk".into(),
         lock: full(LOCK),
         key: key.clone(),
         token: u64::try_from(token).unwrap(),
         lease: "1".into(),
         whom: "a@host-1".into(),
-        at_unix_ms: store.now,
+        at_unix_ms: UnixMs::new(store.now),
     };
-    let trace = Root::default().deed(store.now, 7);
+    let trace = Root::default().admin_action(UnixMs::new(store.now), 7);
     let traced = kv(&trace, &deed.to_json(), 9);
     store.change(vec![(key, None), (trace, Some(traced))]);
     let told = last(&store, 2);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leasehold_lock::{AuditNote, Locks, StoreError};
-use leasehold_records::{Deed, DeedRecord, Root};
+use leasehold_records::{AdminAction, AdminActionRecord, Root, UnixMs};
 
 use crate::app::AdminOrder;
 
@@ -17,9 +17,9 @@ pub(super) async fn execute(
     operator: &str,
     order: AdminOrder,
 ) -> Result<String, String> {
-    let at = super::clock::now();
-    let record = DeedRecord {
-        deed: order.deed,
+    let at = UnixMs::new(super::clock::now());
+    let record = AdminActionRecord {
+        action: order.deed,
         by: operator.to_owned(),
         lock: order.lock.clone(),
         key: order.key.clone(),
@@ -29,13 +29,13 @@ pub(super) async fn execute(
         at_unix_ms: at,
     };
     let trace = AuditNote {
-        key: root.deed(at, fastrand::u32(..)),
+        key: root.admin_action(at, fastrand::u32(..)),
         value: record.to_json(),
         keep: KEEP,
     };
     let done = match order.deed {
-        Deed::RevokeLease => locks.revoke_lease(order.lease, &trace).await,
-        Deed::RemoveEntry | Deed::StopRun => {
+        AdminAction::RevokeLease => locks.revoke_lease(order.lease, &trace).await,
+        AdminAction::RemoveEntry | AdminAction::StopRun => {
             locks.remove_entry(&order.key, order.token, &trace).await
         }
     };

@@ -113,7 +113,7 @@ fn cell_of(scene: &ViewScene<'_>, job: &JobRecord, column: JobColumn, width: usi
             let style = cells::job_style(theme, job.state);
             (job.state.as_str().to_owned(), style)
         }
-        JobColumn::Since => text(&text::age(scene.ago(job.since_unix_ms))),
+        JobColumn::Since => text(&text::age(scene.ago(job.since_unix_ms.as_u64()))),
         JobColumn::Lock => text(&job.lock),
         JobColumn::Token => job
             .token
@@ -121,13 +121,12 @@ fn cell_of(scene: &ViewScene<'_>, job: &JobRecord, column: JobColumn, width: usi
         JobColumn::Last => job.last.map_or_else(dash, |last| {
             (last.as_str().to_owned(), cells::outcome_style(theme, last))
         }),
-        JobColumn::Next => {
-            job.next_unix_ms
-                .map_or_else(dash, |next| match next.checked_sub(scene.shown.now) {
-                    Some(left) if left > 0 => text(&format!("in {}", text::age(left))),
-                    _ => text("due"),
-                })
-        }
+        JobColumn::Next => job.next_unix_ms.map_or_else(dash, |next| {
+            match next.as_u64().checked_sub(scene.shown.now) {
+                Some(left) if left > 0 => text(&format!("in {}", text::age(left))),
+                _ => text("due"),
+            }
+        }),
         JobColumn::Progress => job.progress.as_ref().map_or_else(dash, |progress| {
             (cells::progress(progress, width), theme.good)
         }),
@@ -183,7 +182,7 @@ fn run_cell(scene: &ViewScene<'_>, run: &RunRecord, column: RunColumn) -> TableC
         RunColumn::Ended => {
             let ended = run
                 .ended_unix_ms
-                .map_or_else(|| "-".to_owned(), text::clock_time);
+                .map_or_else(|| "-".to_owned(), |ended| text::clock_time(ended.as_u64()));
             (ended, theme.dim)
         }
         RunColumn::Outcome => {
@@ -192,8 +191,8 @@ fn run_cell(scene: &ViewScene<'_>, run: &RunRecord, column: RunColumn) -> TableC
         }
         RunColumn::Took => {
             let took = match run.ended_unix_ms {
-                Some(ended) => ended.saturating_sub(run.started_unix_ms),
-                None => scene.ago(run.started_unix_ms),
+                Some(ended) => ended.as_u64().saturating_sub(run.started_unix_ms.as_u64()),
+                None => scene.ago(run.started_unix_ms.as_u64()),
             };
             (text::age(took), theme.text)
         }
@@ -216,7 +215,7 @@ fn why(run: &RunRecord) -> String {
     let Some(merged) = &run.merged else {
         return run.detail.clone();
     };
-    let since = text::clock_time(merged.first_started_unix_ms);
+    let since = text::clock_time(merged.first_started_unix_ms.as_u64());
     let runs = format!("x {} since {since}", text::count(merged.runs));
     if run.detail.is_empty() {
         runs

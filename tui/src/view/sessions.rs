@@ -144,7 +144,7 @@ pub(super) fn story(scene: &ViewScene<'_>, session: &SessionRow) -> Vec<Vec<Text
     let mut lines = Vec::new();
     if let Some(host) = &session.host {
         let record = &host.record;
-        let up = text::age(scene.ago(record.started_unix_ms));
+        let up = text::age(scene.ago(record.started_unix_ms.as_u64()));
         let text = format!(
             "{} pid {}, version {}, up {up}",
             record.host, record.pid, record.version

@@ -216,12 +216,12 @@ fn job(story: &mut Description<'_>, job: &JobRecord) {
     story.field("host", &job.host);
     story.field("lock", &job.lock);
     story.field("state", job.state.as_str());
-    story.moment("since", job.since_unix_ms);
+    story.moment("since", job.since_unix_ms.as_u64());
     if let Some(token) = job.token {
         story.field("token", &token.to_string());
     }
     if let Some(next) = job.next_unix_ms {
-        story.field("next", &text::clock_time(next));
+        story.field("next", &text::clock_time(next.as_u64()));
     }
     if let Some(last) = job.last {
         story.field("last run", last.as_str());
@@ -230,7 +230,11 @@ fn job(story: &mut Description<'_>, job: &JobRecord) {
     let ran = scene::newest_run(state, &job.job, |run| run.tick_unix_ms.is_some());
     if let Some((ran, tick)) = ran.and_then(|ran| Some((ran, ran.tick_unix_ms?))) {
         let outcome = ran.outcome.as_str();
-        let tick = format!("{} on {}: {outcome}", text::clock_time(tick), ran.host);
+        let tick = format!(
+            "{} on {}: {outcome}",
+            text::clock_time(tick.as_u64()),
+            ran.host
+        );
         story.field("last tick", &tick);
     }
     if let Some(progress) = &job.progress {
@@ -262,7 +266,7 @@ fn run(story: &mut Description<'_>, run: &RunRecord) {
     story.field("outcome", run.outcome.as_str());
     if let Some(merged) = &run.merged {
         let runs = text::count(merged.runs);
-        let since = text::clock_time(merged.first_started_unix_ms);
+        let since = text::clock_time(merged.first_started_unix_ms.as_u64());
         let tokens = format!("since {since}, from token {} on", merged.first_token);
         story.field(
             "one of",
@@ -281,13 +285,13 @@ fn run(story: &mut Description<'_>, run: &RunRecord) {
         ),
     );
     story.field("attempt", &run.attempt.to_string());
-    story.moment("started", run.started_unix_ms);
+    story.moment("started", run.started_unix_ms.as_u64());
     let Some(ended) = run.ended_unix_ms else {
         story.field("host calls", "counted when it ends");
         run_of_what(story, run);
         return;
     };
-    story.moment("ended", ended);
+    story.moment("ended", ended.as_u64());
     let calls = format!(
         "{} let through, {} refused",
         text::count(run.calls_admitted),

@@ -22,7 +22,9 @@ fn many() -> (App, u64) {
                 host: format!("host-{:03}", (lock + entry * 7) % 200),
                 job: format!("job-{lock:05}"),
                 pid: 1,
-                since_unix_ms: store.now - u64::try_from((lock * 37 + entry) % 90_000).unwrap(),
+                since_unix_ms: leasehold_records::UnixMs::new(
+                    store.now - u64::try_from((lock * 37 + entry) % 90_000).unwrap(),
+                ),
             };
             let mut key = kv(&key, &record.to_json(), lease);
             key.create_revision = 100 + entry * LOCKS + lock;
