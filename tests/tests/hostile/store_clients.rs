@@ -160,7 +160,7 @@ fn clients_that_leave_everything_open_take_little_and_the_ledger_goes_on() -> Re
         }
         open.push(io);
     }
-    // And some that say nothing, or what is not understood.
+    // Some send nothing, or bytes that are no request.
     for bytes in [
         &b""[..],
         b"PRI * HTTP",
