@@ -19,12 +19,12 @@ use crate::event_log::EventLog;
 use crate::identity::HostIdentity;
 use crate::job::context::JobContextMaker;
 use crate::prepare::Prepared;
-use crate::quarantine::{Crash, Quarantine};
+use crate::quarantine::{CrashedRun, Quarantine};
 use crate::record_writer::RecordWriter;
 use crate::reload::{Reload, Reloader};
 use crate::shutdown::Shutdown;
 use crate::supervisor::Supervisor;
-use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::UnixMs;
 use leasehold_config::wall::{SystemWall, WallClock as _};
 use leasehold_config::{Config, Job};
 
@@ -149,7 +149,7 @@ impl Host {
         let record = host_record(config);
         record_writer.host(record.clone());
         for crash in crashes {
-            tell_crash(&self.event_log, &record_writer, crash);
+            report_crash(&self.event_log, &record_writer, crash);
         }
         let (progress, progress_box) = mpsc::channel(256);
         let (changes, change_box) = mpsc::channel(CHANGES);
@@ -255,12 +255,12 @@ struct Begun {
     records_ttl: Duration,
     claim: AbortOnDropHandle<()>,
     quarantine: Arc<Quarantine>,
-    crashes: Vec<Crash>,
+    crashes: Vec<CrashedRun>,
 }
 
 /// Logs and records a run in which an earlier process of this data directory died.
-fn tell_crash(event_log: &EventLog, record_writer: &RecordWriter, crash: Crash) {
-    let Crash {
+fn report_crash(event_log: &EventLog, record_writer: &RecordWriter, crash: CrashedRun) {
+    let CrashedRun {
         record,
         until,
         file,
@@ -291,7 +291,7 @@ fn host_record(config: &Config) -> HostRecord {
         host: config.host().id().to_owned(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_unix_ms: unix_ms(SystemTime::now()),
+        started_unix_ms: UnixMs::from_system(SystemTime::now()),
         jobs: config
             .jobs()
             .iter()

@@ -28,7 +28,7 @@ use crate::job::waiting;
 use crate::job::work::{self, Paused, TaskResult};
 use crate::record_writer::{RecordWriter, text};
 use crate::shutdown::ShutdownRequest;
-use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::UnixMs;
 
 /// Change of the jobs of a running host.
 pub(crate) enum Change {
@@ -579,7 +579,7 @@ impl Supervisor {
             State::Sleeping { until, .. } => {
                 let next = match until {
                     Until::Boot(until) => self.wall(*until),
-                    Until::Wall(until) => until.as_u64(),
+                    Until::Wall(until) => *until,
                 };
                 (JobState::Sleeping, Some(next))
             }
@@ -603,7 +603,7 @@ impl Supervisor {
             host: text(&job_entry.context.host),
             lock: text(&job_entry.context.lock),
             state,
-            since_unix_ms: unix_ms(job_entry.since),
+            since_unix_ms: UnixMs::from_system(job_entry.since),
             token: job_entry.token,
             next_unix_ms: next,
             last: job_entry.last,
@@ -612,8 +612,8 @@ impl Supervisor {
         });
     }
 
-    fn wall(&self, at: BootTime) -> u64 {
-        unix_ms(SystemTime::now() + at.since(self.clock.now()))
+    fn wall(&self, at: BootTime) -> UnixMs {
+        UnixMs::from_system(SystemTime::now() + at.since(self.clock.now()))
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use leasehold_tests::wat_plugins::typed_job;
 
-/// A memory with an allocator that starts again at 4 MiB after `reset`.
+/// A memory with an allocator that starts again at 4 MiB on request.
 const LIBC: &str = r#"(core module $libc
         (memory (export "memory") 200)
         (global $top (mut i32) (i32.const 4194304))
@@ -288,7 +288,7 @@ fn http(authority: &str, method: u32, then: &str) -> Result<Vec<u8>> {
     typed_job(&text, "$libc").context("assembling a client of HTTP")
 }
 
-/// Writes as much as there is room for, again and again.
+/// Writes as much as there is room for, repeatedly.
 pub(crate) fn upload(authority: &str) -> Result<Vec<u8>> {
     http(
         authority,
@@ -310,7 +310,7 @@ pub(crate) fn upload(authority: &str) -> Result<Vec<u8>> {
     )
 }
 
-/// Reads as much as one call may move, again and again.
+/// Reads as much as one call may move, repeatedly.
 pub(crate) fn download(authority: &str) -> Result<Vec<u8>> {
     http(
         authority,

@@ -20,11 +20,11 @@ use toml::{Table, Value};
 use components::Text;
 use sink::Sink;
 
-/// A run that takes this long to end is a fault of the machine or of ours.
+/// Longest wait for the end of a run; reaching it is an error of the machine or of the host.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Losses of each kind.
 const LOSSES: usize = 20;
-/// For the guest to be in the middle of its calls.
+/// Time until the guest is in the middle of its calls.
 const UNDER_WAY: Duration = Duration::from_millis(30);
 
 /// A kind of call: its name, the plugin that repeats it, and its secret.
@@ -251,7 +251,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Deletes the lock's entry under the guest, again and again.
+/// Deletes the lock's entry under the guest, repeatedly.
 fn lost_in(
     runtime: &tokio::runtime::Runtime,
     etcd: &Etcd,

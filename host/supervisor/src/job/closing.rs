@@ -7,7 +7,6 @@ use leasehold_records::RunRecord;
 
 use super::context::JobContext;
 use super::machine::{Lack, Verdict};
-use leasehold_config::Job;
 use leasehold_runtime::{RunEnd, RunReport};
 
 /// Time limit for reading from the store why a lock was lost.
@@ -16,11 +15,19 @@ const EXPLAIN_PATIENCE: Duration = Duration::from_secs(1);
 const RECORD_OUTPUT: usize = 16 * 1024;
 
 /// Returns the effect of the end on the job.
-pub(super) fn verdict(end: &RunEnd, job: &Job) -> Verdict {
-    match verdict_of(end) {
-        Verdict::Failed(reason) => Verdict::Failed(job.at_home(&reason)),
-        Verdict::Lacks(Lack::Other(reason)) => Verdict::Lacks(Lack::Other(job.at_home(&reason))),
-        verdict => verdict,
+pub(super) fn verdict(end: &RunEnd) -> Verdict {
+    match end {
+        RunEnd::Done(_) | RunEnd::Exit(0) => Verdict::Done,
+        RunEnd::Again(pause) => Verdict::Again(*pause),
+        RunEnd::Fatal(reason) => Verdict::Fatal(reason.clone()),
+        RunEnd::Lost(_) => Verdict::Lost,
+        RunEnd::Stopped => Verdict::Stopped,
+        RunEnd::Unstarted(reason) => Verdict::Lacks(Lack::Other(reason.clone())),
+        RunEnd::Retry(_)
+        | RunEnd::Exit(_)
+        | RunEnd::Trap { .. }
+        | RunEnd::Limit { .. }
+        | RunEnd::TimedOut => Verdict::Failed(detail(end)),
     }
 }
 
@@ -28,7 +35,7 @@ pub(super) fn verdict(end: &RunEnd, job: &Job) -> Verdict {
 pub(super) async fn detail_of(context: &JobContext, grant: &Grant, end: &RunEnd) -> String {
     match end {
         RunEnd::Lost(reason) => explain(context, grant, reason).await,
-        end => context.job.at_home(&detail(end)),
+        end => detail(end),
     }
 }
 
@@ -121,22 +128,6 @@ fn renewed_in_time(tenure: &Tenure) -> Option<String> {
         }
         None => format!("granted with {left} left"),
     })
-}
-
-fn verdict_of(end: &RunEnd) -> Verdict {
-    match end {
-        RunEnd::Done(_) | RunEnd::Exit(0) => Verdict::Done,
-        RunEnd::Again(pause) => Verdict::Again(*pause),
-        RunEnd::Fatal(reason) => Verdict::Fatal(reason.clone()),
-        RunEnd::Lost(_) => Verdict::Lost,
-        RunEnd::Stopped => Verdict::Stopped,
-        RunEnd::Unstarted(reason) => Verdict::Lacks(Lack::Other(reason.clone())),
-        RunEnd::Retry(_)
-        | RunEnd::Exit(_)
-        | RunEnd::Trap { .. }
-        | RunEnd::Limit { .. }
-        | RunEnd::TimedOut => Verdict::Failed(detail(end)),
-    }
 }
 
 fn detail(end: &RunEnd) -> String {

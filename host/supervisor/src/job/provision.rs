@@ -122,7 +122,7 @@ async fn local(context: &JobContext) -> Result<Secrets, Lack> {
     });
     match read.await {
         Ok(Ok(secrets)) => Ok(secrets),
-        Ok(Err(why)) => Err(Lack::Other(context.job.at_home(&printable::line(&why)))),
+        Ok(Err(why)) => Err(Lack::Other(printable::line(&why))),
         Err(error) => Err(Lack::Other(error.to_string())),
     }
 }

@@ -23,10 +23,8 @@ use crate::quarantine::{FirstRun, PROBATION};
 use crate::record_writer::text;
 use leasehold_config::secrets::{self, Secrets};
 use leasehold_config::wall::UnixMs;
-use leasehold_config::wall::unix_ms;
-use leasehold_runtime::{
-    Authority, GuestEvent, Limit, PollMark, RunEnd, RunReport, RunSpec, Trigger,
-};
+use leasehold_config::{LimitKey, Remedy};
+use leasehold_runtime::{Authority, GuestEvent, PollMark, RunEnd, RunReport, RunSpec, Trigger};
 
 /// Number of events of one guest that may wait to be logged.
 const GUEST_EVENTS: usize = 512;
@@ -57,7 +55,7 @@ pub(crate) async fn run(
     let report = run.guest(provisions).await;
     let detail = closing::detail_of(&context, &grant, &report.end).await;
     run.tell_end(&report, &detail);
-    let verdict = closing::verdict(&report.end, &context.job);
+    let verdict = closing::verdict(&report.end);
     TaskResult::Ran(grant, verdict, Box::new(report))
 }
 
@@ -144,7 +142,9 @@ impl Run<'_> {
             budget: context.budget.clone(),
             granted: context.job.allow().kv.clone(),
             most: context.job.limits().kv_total_bytes,
-            remedy: context.job.at_home(&Limit::KvTotal.remedy(&context.name)),
+            remedy: Remedy::Raise(LimitKey::KvTotal)
+                .for_source(&context.job.source())
+                .to_string(),
         }
     }
 
@@ -224,7 +224,7 @@ impl Run<'_> {
             },
         );
         let mut record = self.record();
-        record.ended_unix_ms = Some(unix_ms(SystemTime::now()));
+        record.ended_unix_ms = Some(UnixMs::from_system(SystemTime::now()));
         closing::fill(&mut record, report);
         detail.clone_into(&mut record.detail);
         self.context.record_writer.run_ended(record);
@@ -242,9 +242,9 @@ impl Run<'_> {
             sequence: self.number.sequence,
             run_id: self.id.clone(),
             attempt: self.number.turn.attempt,
-            tick_unix_ms: self.number.turn.tick.map(UnixMs::as_u64),
+            tick_unix_ms: self.number.turn.tick,
             plugin_sha256: self.context.plugin.facts().sha256.clone(),
-            started_unix_ms: unix_ms(started),
+            started_unix_ms: UnixMs::from_system(started),
             ended_unix_ms: None,
             outcome: leasehold_records::Outcome::Running,
             detail: String::new(),

@@ -157,7 +157,7 @@ fn decide(record: Option<&TickRecord>, ask: Ask) -> Decision {
     let Some(record) = record else {
         return afresh;
     };
-    let known = UnixMs::new(record.tick_unix_ms);
+    let known = record.tick_unix_ms;
     if known > ask.newest {
         let reason = ahead(record);
         return Decision::Over { known, reason };
@@ -174,7 +174,7 @@ fn decide(record: Option<&TickRecord>, ask: Ask) -> Decision {
         },
         // A failed tick is retried only until the next one is due.
         TickState::Retry if known == ask.newest => {
-            let not_before = UnixMs::new(record.retry_unix_ms.unwrap_or(0));
+            let not_before = record.retry_unix_ms.unwrap_or_default();
             let wait = not_before.since(ask.now);
             if wait.is_zero() {
                 Decision::Run {
@@ -191,12 +191,12 @@ fn decide(record: Option<&TickRecord>, ask: Ask) -> Decision {
 }
 
 fn done(record: &TickRecord) -> String {
-    let tick = UnixMs::new(record.tick_unix_ms);
+    let tick = record.tick_unix_ms;
     format!("the tick of {tick} was already run by {}", record.host)
 }
 
 fn ahead(record: &TickRecord) -> String {
-    let tick = UnixMs::new(record.tick_unix_ms);
+    let tick = record.tick_unix_ms;
     format!(
         "{} is at the tick of {tick} already, by its clock",
         record.host
@@ -206,14 +206,12 @@ fn ahead(record: &TickRecord) -> String {
 fn waits(record: &TickRecord, not_before: UnixMs) -> String {
     format!(
         "attempt {} at the tick of {} failed on {}; the next one is due at {not_before}",
-        record.attempt,
-        UnixMs::new(record.tick_unix_ms),
-        record.host
+        record.attempt, record.tick_unix_ms, record.host
     )
 }
 
-fn is_ahead(moment: u64, now: UnixMs) -> bool {
-    UnixMs::new(moment) > now.after(SKEW)
+fn is_ahead(moment: UnixMs, now: UnixMs) -> bool {
+    moment > now.after(SKEW)
 }
 
 /// Returns a lack if the clock of `own` is in doubt. It is judged by the record, by the revision of the record's
@@ -228,12 +226,12 @@ fn doubt(
     if let Some((record, revision)) = record {
         fresh.push(Reading {
             host: &record.host,
-            shown: UnixMs::new(record.clock_unix_ms()),
+            shown: record.clock_unix_ms(),
             revision,
         });
         fresh.extend(record.before.as_ref().map(|before| Reading {
             host: &before.host,
-            shown: UnixMs::new(before.clock_unix_ms),
+            shown: before.clock_unix_ms,
             revision: before.revision,
         }));
     }
@@ -311,7 +309,7 @@ pub(crate) async fn look(store: &impl TickReader, own: &str, ask: Ask) -> Look {
 
 /// Returns the state of a tick for a host without the lock.
 fn look_at(record: &TickRecord, tick: UnixMs) -> Look {
-    let known = UnixMs::new(record.tick_unix_ms);
+    let known = record.tick_unix_ms;
     match record.state {
         _ if known < tick => Look::Open,
         TickState::Done if known == tick => Look::Over {
@@ -362,7 +360,7 @@ async fn try_claim(store: &impl TickStore, who: &Claimant, ask: Ask, over: &mut 
         if let Some(own) = record.as_ref().filter(|record| is_own(record, who)) {
             // This host wrote it, and the answer did not arrive.
             return Claim::Ours {
-                tick: UnixMs::new(own.tick_unix_ms),
+                tick: own.tick_unix_ms,
                 attempt: own.attempt,
             };
         }
@@ -390,9 +388,9 @@ async fn try_claim(store: &impl TickStore, who: &Claimant, ask: Ask, over: &mut 
             .as_ref()
             .filter(|record| is_ahead(record.tick_unix_ms, ask.now))
             .map(|record| Overruled {
-                tick: UnixMs::new(record.tick_unix_ms),
+                tick: record.tick_unix_ms,
                 host: record.host.clone(),
-                shown: UnixMs::new(record.clock_unix_ms()),
+                shown: record.clock_unix_ms(),
             });
         over.cut_off = record
             .as_ref()
@@ -409,14 +407,14 @@ async fn try_claim(store: &impl TickStore, who: &Claimant, ask: Ask, over: &mut 
         };
         let claimed = TickRecord {
             job: who.job.clone(),
-            tick_unix_ms: tick.as_u64(),
+            tick_unix_ms: tick,
             state: TickState::Claimed,
             host: who.host.clone(),
             lock_key: who.lock_key.clone(),
             token: who.token,
             attempt,
             run_id: who.run_id.clone(),
-            claimed_unix_ms: ask.now.as_u64(),
+            claimed_unix_ms: ask.now,
             ended_unix_ms: None,
             outcome: None,
             retry_unix_ms: None,
@@ -450,9 +448,7 @@ fn is_elsewhere(record: &TickRecord, who: &Claimant) -> bool {
 fn elsewhere(record: &TickRecord) -> String {
     format!(
         "{} runs the tick of {} under another lock: {}",
-        record.host,
-        UnixMs::new(record.tick_unix_ms),
-        record.lock_key
+        record.host, record.tick_unix_ms, record.lock_key
     )
 }
 
@@ -504,18 +500,18 @@ pub(crate) async fn mark(store: &impl TickStore, ended: Ended) -> Result<(), Unm
     let Ok(mut record) = TickRecord::from_json(&found.json) else {
         return Err(Unmarked::lasting("its record is not a tick record"));
     };
-    if record.token != ended.token || record.tick_unix_ms != ended.tick.as_u64() {
+    if record.token != ended.token || record.tick_unix_ms != ended.tick {
         return Err(Unmarked::lasting(format!("{} has taken over", record.host)));
     }
     if record.state != TickState::Claimed {
         // This host wrote it, and the answer did not arrive.
         return Ok(());
     }
-    record.ended_unix_ms = Some(ended.now.as_u64());
+    record.ended_unix_ms = Some(ended.now);
     record.outcome = Some(ended.outcome);
     (record.state, record.retry_unix_ms) = match ended.mark {
         Mark::Done => (TickState::Done, None),
-        Mark::Retry { not_before } => (TickState::Retry, Some(not_before.as_u64())),
+        Mark::Retry { not_before } => (TickState::Retry, Some(not_before)),
     };
     if store.write(found.revision, record.to_json()).await? {
         Ok(())
@@ -539,7 +535,7 @@ impl TickReader for Stored {
             let record = HostRecord::from_json(&found.value).ok()?;
             Some(LivingHost {
                 host: record.host,
-                started: UnixMs::new(record.started_unix_ms),
+                started: record.started_unix_ms,
                 written: found.mod_revision,
                 came: found.create_revision,
             })
