@@ -15,8 +15,7 @@ pub(crate) mod provision;
 pub(crate) mod run;
 pub(crate) mod tick;
 pub(crate) mod waiting;
-mod whose;
 pub(crate) mod work;
 
 #[cfg(test)]
-mod sim_tests;
+mod tests;

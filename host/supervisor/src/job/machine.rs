@@ -865,5 +865,4 @@ impl Rules {
 }
 
 #[cfg(test)]
-#[path = "machine_tests.rs"]
 mod tests;

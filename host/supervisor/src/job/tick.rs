@@ -28,14 +28,16 @@
 //! A guest whose effects are not fenced may have done part of its work before its host died. A tick taken over is
 //! run from the start.
 
+mod owner;
+
 use std::time::Duration;
 
 use leasehold_lock::{Fence, FencedError, Grant, Kv, StoreError};
 use leasehold_records::{HostRecord, Outcome, TickBefore, TickRecord, TickState};
 
+use self::owner::counting;
 use super::clocks::{self, LivingHost, Reading, SKEW};
 use super::machine::{Claim, Lack, Look, Mark};
-use super::whose::counting;
 use leasehold_config::wall::UnixMs;
 
 /// Most attempts at a claim before the lock is given back. Each attempt reads the record anew, and only hosts that
@@ -583,5 +585,4 @@ impl TickStore for Held<'_> {
 }
 
 #[cfg(test)]
-#[path = "tick_tests.rs"]
 mod tests;

@@ -5,7 +5,7 @@
 
 use leasehold_records::TickRecord;
 
-use super::machine::Lack;
+use crate::job::machine::Lack;
 
 /// Returns the record as it counts for a job of this kind.
 ///
