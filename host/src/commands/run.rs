@@ -19,10 +19,10 @@ use leasehold_supervisor::connect;
 use leasehold_supervisor::end::{HostEnd, HostError};
 use leasehold_supervisor::event::{EventContext, EventKind};
 use leasehold_supervisor::event_log::{EventLog, Out};
-use leasehold_supervisor::host::{Host, cut_short};
+use leasehold_supervisor::host::Host;
 use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::reload::Reload;
-use leasehold_supervisor::shutdown::{Shutdown, Signals, shutdown_channel};
+use leasehold_supervisor::shutdown::{Shutdown, Signals, cut_short, shutdown_channel};
 
 /// Runs the jobs of a file until they have ended or a signal ends them.
 pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure> {

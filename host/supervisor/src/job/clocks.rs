@@ -20,7 +20,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::machine::Lack;
+use super::lack::RunLack;
 use leasehold_config::Beat;
 use leasehold_config::wall::UnixMs;
 
@@ -42,7 +42,7 @@ const NEARER: u32 = 4;
 
 /// A time that a host wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reading<'a> {
+pub(crate) struct ClockReading<'a> {
     pub(crate) host: &'a str,
     pub(crate) shown: UnixMs,
     /// The revision of the store at which it was written.
@@ -60,8 +60,8 @@ pub(crate) struct LivingHost {
 }
 
 impl LivingHost {
-    fn reading(&self) -> Reading<'_> {
-        Reading {
+    fn reading(&self) -> ClockReading<'_> {
+        ClockReading {
             host: &self.host,
             shown: self.started,
             revision: self.came,
@@ -86,14 +86,14 @@ pub(crate) fn doubt(
     own: &str,
     now: UnixMs,
     settling: Duration,
-    fresh: &[Reading<'_>],
+    fresh: &[ClockReading<'_>],
     living: &[LivingHost],
-) -> Option<Lack> {
+) -> Option<RunLack> {
     let us = living.iter().find(|host| host.host == own);
     let readings = latest(own, fresh, living);
     // The clock may have been put back since the start; a start in the future is no evidence then.
     let start = us.filter(|us| us.started <= now.after(SKEW));
-    let contradicts = |reading: &&Reading<'_>| {
+    let contradicts = |reading: &&ClockReading<'_>| {
         // A host that lost its record may have come again long after its start.
         let slack = if fresh.contains(reading) {
             SKEW
@@ -110,20 +110,20 @@ pub(crate) fn doubt(
         .iter()
         .map(|reading| apart(reading.shown, now))
         .min();
-    let is_with_us = |reading: &Reading<'_>| {
+    let is_with_us = |reading: &ClockReading<'_>| {
         let is_since_start = start.is_some_and(|start| {
             reading.revision > start.written && reading.shown.after(SKEW) >= start.started
         });
         is_since_start || is_near(apart(reading.shown, now), gap.unwrap_or_default())
     };
     let ours = 1 + rest.iter().filter(|reading| is_with_us(reading)).count();
-    let came_before_us = |reading: &&Reading<'_>| {
+    let came_before_us = |reading: &&ClockReading<'_>| {
         let host = living.iter().find(|host| host.host == reading.host);
         host.is_some_and(|host| us.is_none_or(|us| host.came < us.came))
     };
     for reading in &against {
         let gap = apart(reading.shown, now);
-        let agreeing: Vec<&Reading<'_>> = readings
+        let agreeing: Vec<&ClockReading<'_>> = readings
             .iter()
             .filter(|other| !(rest.contains(other) && is_with_us(other)))
             .filter(|other| other.host == reading.host || agree(reading, other, gap))
@@ -131,29 +131,33 @@ pub(crate) fn doubt(
         let is_outvoted = agreeing.len() > ours
             || (agreeing.len() == ours && agreeing.iter().any(came_before_us));
         if is_outvoted {
-            return Some(Lack::Clock(odd(now, &agreeing)));
+            return Some(RunLack::Clock(odd(now, &agreeing)));
         }
     }
     let is_new = us.is_none_or(|us| us.started <= now && us.started.after(settling) > now);
     // Compared at our start: a reading ages, and a host that leaves the ticks to us writes none.
     let came = us.map_or(now, |us| us.started);
-    let silent: Vec<&Reading<'_>> = rest
+    let silent: Vec<&ClockReading<'_>> = rest
         .iter()
         .copied()
         .filter(|reading| !is_with_us(reading) && came_before_us(reading))
         .filter(|reading| reading.shown.after(SKEW) < came)
         .filter(|reading| living.iter().any(|host| host.host == reading.host))
         .collect();
-    (is_new && silent.len() >= ours).then(|| Lack::Other(unsettled(settling, &silent)))
+    (is_new && silent.len() >= ours).then(|| RunLack::Other(unsettled(settling, &silent)))
 }
 
 /// Returns the reading of each other host that counts: the last fresh one of its present life, else its start.
-fn latest<'a>(own: &str, fresh: &[Reading<'a>], living: &'a [LivingHost]) -> Vec<Reading<'a>> {
-    let mut latest: BTreeMap<&str, Reading<'a>> = BTreeMap::new();
+fn latest<'a>(
+    own: &str,
+    fresh: &[ClockReading<'a>],
+    living: &'a [LivingHost],
+) -> Vec<ClockReading<'a>> {
+    let mut latest: BTreeMap<&str, ClockReading<'a>> = BTreeMap::new();
     for host in living {
         latest.insert(&host.host, host.reading());
     }
-    let mut by_revision: Vec<&Reading<'a>> = fresh.iter().collect();
+    let mut by_revision: Vec<&ClockReading<'a>> = fresh.iter().collect();
     by_revision.sort_by_key(|reading| reading.revision);
     for reading in by_revision {
         let life = living.iter().find(|host| host.host == reading.host);
@@ -166,7 +170,7 @@ fn latest<'a>(own: &str, fresh: &[Reading<'a>], living: &'a [LivingHost]) -> Vec
 }
 
 /// True if one clock may have shown both, and the one written first is not much older.
-fn agree(one: &Reading<'_>, other: &Reading<'_>, gap: Duration) -> bool {
+fn agree(one: &ClockReading<'_>, other: &ClockReading<'_>, gap: Duration) -> bool {
     let (old, new) = if one.revision < other.revision {
         (one, other)
     } else {
@@ -185,7 +189,7 @@ fn apart(one: UnixMs, other: UnixMs) -> Duration {
     one.since(other).max(other.since(one))
 }
 
-fn unsettled(settling: Duration, silent: &[&Reading<'_>]) -> String {
+fn unsettled(settling: Duration, silent: &[&ClockReading<'_>]) -> String {
     format!(
         "the clock of this host is not compared yet: {}; \
          the job waits until other hosts write again, at most {} s from its start",
@@ -194,14 +198,14 @@ fn unsettled(settling: Duration, silent: &[&Reading<'_>]) -> String {
     )
 }
 
-fn odd(now: UnixMs, against: &[&Reading<'_>]) -> String {
+fn odd(now: UnixMs, against: &[&ClockReading<'_>]) -> String {
     format!(
         "the clock of this host seems wrong: it shows {now}, but {}; set it, and keep it right with chrony or ntpd",
         told(against)
     )
 }
 
-fn told(readings: &[&Reading<'_>]) -> String {
+fn told(readings: &[&ClockReading<'_>]) -> String {
     let told = readings
         .iter()
         .map(|reading| format!("{} wrote {}", reading.host, reading.shown));

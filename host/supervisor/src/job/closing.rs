@@ -6,7 +6,8 @@ use leasehold_lock::{EndReason, Grant, Tenure};
 use leasehold_records::RunRecord;
 
 use super::context::JobContext;
-use super::machine::{Lack, Verdict};
+use super::lack::RunLack;
+use super::machine::RunVerdict;
 use leasehold_config::Job;
 use leasehold_runtime::{RunEnd, RunReport};
 
@@ -16,10 +17,12 @@ const EXPLAIN_PATIENCE: Duration = Duration::from_secs(1);
 const RECORD_OUTPUT: usize = 16 * 1024;
 
 /// Returns the effect of the end on the job.
-pub(super) fn verdict(end: &RunEnd, job: &Job) -> Verdict {
+pub(super) fn verdict(end: &RunEnd, job: &Job) -> RunVerdict {
     match verdict_of(end) {
-        Verdict::Failed(reason) => Verdict::Failed(job.at_home(&reason)),
-        Verdict::Lacks(Lack::Other(reason)) => Verdict::Lacks(Lack::Other(job.at_home(&reason))),
+        RunVerdict::Failed(reason) => RunVerdict::Failed(job.at_home(&reason)),
+        RunVerdict::Lacks(RunLack::Other(reason)) => {
+            RunVerdict::Lacks(RunLack::Other(job.at_home(&reason)))
+        }
         verdict => verdict,
     }
 }
@@ -123,19 +126,19 @@ fn renewed_in_time(tenure: &Tenure) -> Option<String> {
     })
 }
 
-fn verdict_of(end: &RunEnd) -> Verdict {
+fn verdict_of(end: &RunEnd) -> RunVerdict {
     match end {
-        RunEnd::Done(_) | RunEnd::Exit(0) => Verdict::Done,
-        RunEnd::Again(pause) => Verdict::Again(*pause),
-        RunEnd::Fatal(reason) => Verdict::Fatal(reason.clone()),
-        RunEnd::Lost(_) => Verdict::Lost,
-        RunEnd::Stopped => Verdict::Stopped,
-        RunEnd::Unstarted(reason) => Verdict::Lacks(Lack::Other(reason.clone())),
+        RunEnd::Done(_) | RunEnd::Exit(0) => RunVerdict::Done,
+        RunEnd::Again(pause) => RunVerdict::Again(*pause),
+        RunEnd::Fatal(reason) => RunVerdict::Fatal(reason.clone()),
+        RunEnd::Lost(_) => RunVerdict::Lost,
+        RunEnd::Stopped => RunVerdict::Stopped,
+        RunEnd::Unstarted(reason) => RunVerdict::Lacks(RunLack::Other(reason.clone())),
         RunEnd::Retry(_)
         | RunEnd::Exit(_)
         | RunEnd::Trap { .. }
         | RunEnd::Limit { .. }
-        | RunEnd::TimedOut => Verdict::Failed(detail(end)),
+        | RunEnd::TimedOut => RunVerdict::Failed(detail(end)),
     }
 }
 

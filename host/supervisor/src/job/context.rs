@@ -10,7 +10,7 @@ use leasehold_records::Root;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::machine::Now;
+use super::machine::TimeNow;
 use crate::budget::{Budgets, SharedBudget};
 use crate::event::EventContext;
 use crate::event_log::EventLog;
@@ -94,8 +94,8 @@ impl JobContextMaker {
 
 impl JobContext {
     /// Returns this moment, on both clocks.
-    pub(crate) fn now(&self) -> Now {
-        Now {
+    pub(crate) fn now(&self) -> TimeNow {
+        TimeNow {
             boot: self.clock.now(),
             wall: self.wall.now(),
         }

@@ -18,12 +18,21 @@ use leasehold_lock::{BootTime, FencedError, StoreError};
 use leasehold_records::{Outcome, TickRecord, TickState};
 
 use super::clocks::{LivingHost, settling};
+use super::lack::RunLack;
 use super::machine::{
-    Action, Claim, Ending, Event, Lack, Machine, Mark, Missed, Now, Rules, State, Until, Verdict,
+    AcquireMiss, JobEnding, JobMachine, JobRules, JobSleep, MachineAction, MachineEvent,
+    MachineState, PauseEnd, RunVerdict, TickClaim, TickMark, TimeNow, WakeTime,
 };
-use super::tick::{Ask, Claimant, Ended, Found, TickReader, TickStore, claim, look, mark};
+use super::tick::{
+    EndedTick, RecordVersion, TickClaimant, TickReader, TickRequest, TickStore, claim, look, mark,
+};
 use leasehold_config::wall::UnixMs;
 use leasehold_config::{Config, Schedule};
+
+type Machine = JobMachine<(), ()>;
+type State = MachineState<()>;
+type Event = MachineEvent<(), ()>;
+type Action = MachineAction<(), ()>;
 
 /// Wall time at the start of a simulation: on a full minute.
 const START: u64 = 1_750_000_020_000;
@@ -44,7 +53,7 @@ enum Mutant {
 /// The store, as far as ticks need it.
 struct Store {
     revision: i64,
-    record: Option<Found>,
+    record: Option<RecordVersion>,
     /// Create revisions, in order; the first holds the lock.
     queue: Vec<i64>,
     hosts: BTreeMap<usize, LivingHost>,
@@ -59,10 +68,10 @@ impl Store {
     fn put(&mut self, json: Vec<u8>) {
         self.revision += 1;
         let revision = self.revision;
-        self.record = Some(Found { json, revision });
+        self.record = Some(RecordVersion { json, revision });
     }
 
-    fn stands_at(&self, expected: i64) -> bool {
+    fn is_at(&self, expected: i64) -> bool {
         self.record.as_ref().map_or(0, |found| found.revision) == expected
     }
 
@@ -88,7 +97,7 @@ fn no_answer() -> StoreError {
 }
 
 impl TickReader for Way {
-    async fn read(&self) -> Result<Option<Found>, StoreError> {
+    async fn read(&self) -> Result<Option<RecordVersion>, StoreError> {
         let mut store = self.store();
         if store.is_lost() {
             return Err(no_answer());
@@ -116,7 +125,7 @@ impl TickStore for Way {
         if store.is_lost() {
             return Err(FencedError::Store(no_answer()));
         }
-        if !store.stands_at(expected) {
+        if !store.is_at(expected) {
             return Err(FencedError::Conflict);
         }
         store.put(json);
@@ -126,7 +135,7 @@ impl TickStore for Way {
         Ok(())
     }
 
-    async fn stands(&self, _entry: &str, _create: u64) -> Result<bool, StoreError> {
+    async fn entry_exists(&self, _entry: &str, _create_revision: u64) -> Result<bool, StoreError> {
         panic!("all hosts have the same lock")
     }
 
@@ -135,14 +144,14 @@ impl TickStore for Way {
         if store.is_lost() {
             return Err(no_answer());
         }
-        let stands = store.stands_at(expected);
-        if stands {
+        let matches = store.is_at(expected);
+        if matches {
             store.put(json);
         }
         if store.is_lost() {
             return Err(no_answer());
         }
-        Ok(stands)
+        Ok(matches)
     }
 }
 
@@ -164,7 +173,7 @@ enum What {
     Ends(u32),
     Marks {
         tick: UnixMs,
-        mark: Mark,
+        mark: TickMark,
     },
     Releases,
     /// The lease of an entry whose host has died.
@@ -230,7 +239,7 @@ struct World {
     entries: BTreeMap<u64, (usize, u32, What)>,
     store: Arc<Mutex<Store>>,
     hosts: Vec<Host>,
-    rules: Rules,
+    rules: JobRules,
     rng: fastrand::Rng,
     runs: Vec<Run>,
     skipped: u32,
@@ -242,13 +251,13 @@ struct World {
     failing: u32,
 }
 
-fn rules(job: &str) -> Rules {
+fn rules(job: &str) -> JobRules {
     let text = format!(
         "[store]\nendpoints = [\"http://127.0.0.1:1\"]\n[jobs.j]\nplugin = \"x.wasm\"\n{job}"
     );
     let config = Config::parse(&text, Path::new("test.toml")).expect("a valid job");
     let job = &config.jobs()[0];
-    Rules {
+    JobRules {
         schedule: job.schedule().clone(),
         restart: job.restart(),
         retries: job.retries(),
@@ -271,7 +280,7 @@ impl World {
         let host = |ahead: &i64| Host {
             ahead: *ahead,
             machine: Machine::new(rules.clone()),
-            state: State::Ended(Ending::Stopped),
+            state: State::Ended(JobEnding::Stopped),
             life: 0,
             frozen_until: 0,
             token: None,
@@ -322,9 +331,9 @@ impl World {
         self.rng.u64(1..20)
     }
 
-    fn now_of(&self, host: usize) -> Now {
+    fn now_of(&self, host: usize) -> TimeNow {
         let wall = (START + self.now).saturating_add_signed(self.hosts[host].ahead);
-        Now {
+        TimeNow {
             boot: BootTime::from_nanos(self.now * 1_000_000),
             wall: UnixMs::new(wall),
         }
@@ -360,10 +369,10 @@ impl World {
             What::Starts => self.start(host),
             What::Wakes => {
                 // As the real sleep, it never ends before the clock shows its time.
-                if let State::Sleeping {
-                    until: Until::Wall(until),
+                if let State::Sleeping(JobSleep {
+                    until: WakeTime::Wall(until),
                     ..
-                } = self.hosts[host].state
+                }) = self.hosts[host].state
                     && self.now_of(host).wall < until
                 {
                     let left = until.since(self.now_of(host).wall);
@@ -374,7 +383,14 @@ impl World {
                     );
                     return;
                 }
-                self.deliver(host, Event::Woke);
+                let is_pausing = matches!(self.hosts[host].state, State::Pausing { .. });
+                let event = if is_pausing {
+                    let end = PauseEnd::Over(());
+                    Event::PauseEnded { grant: (), end }
+                } else {
+                    Event::Woke
+                };
+                self.deliver(host, event);
             }
             What::Looks(tick) => {
                 let (way, own) = (self.way(host), format!("host-{host}"));
@@ -386,7 +402,7 @@ impl World {
             What::Queues => {
                 let is_waiting = matches!(self.hosts[host].state, State::Waiting { .. });
                 if let Some(lack) = self.lack(host) {
-                    self.deliver(host, Event::Missed(Missed::Lacks(lack)));
+                    self.deliver(host, Event::Missed(AcquireMiss::Lacks(lack)));
                     return;
                 }
                 let own = self.hosts[host].token;
@@ -415,11 +431,15 @@ impl World {
                     && let Some(lack) = self.lack(host)
                 {
                     self.leave(host);
-                    self.deliver(host, Event::Missed(Missed::Lacks(lack)));
+                    self.deliver(host, Event::Missed(AcquireMiss::Lacks(lack)));
                 } else if self.holds(host) {
                     self.hosts[host].lost = false;
                     self.hosts[host].sequence = 0;
-                    self.deliver(host, Event::Acquired);
+                    let acquired = Event::Acquired {
+                        grant: (),
+                        provisions: (),
+                    };
+                    self.deliver(host, acquired);
                 } else {
                     // Its entry was deleted: back to the end of the queue.
                     let trip = self.trip();
@@ -427,12 +447,12 @@ impl World {
                 }
             }
             What::Provides => {
-                let event = self.lack(host).map_or(Event::Ready, Event::Lacks);
+                let event = self.lack(host).map_or(Event::Ready(Some(())), Event::Lacks);
                 self.deliver(host, event);
             }
             What::Claims { tick, newest } => {
-                let claimed = self.claim(host, tick, newest);
-                self.deliver(host, Event::Claimed(claimed));
+                let claim = self.claim(host, tick, newest);
+                self.deliver(host, Event::Claimed { grant: (), claim });
             }
             What::Ends(run) if self.hosts[host].runs == run && self.is_running(host) => {
                 self.end_run(host);
@@ -467,9 +487,9 @@ impl World {
         self.enter(host, state, actions);
     }
 
-    fn mark(&mut self, host: usize, tick: UnixMs, how: Mark) {
+    fn mark(&mut self, host: usize, tick: UnixMs, how: TickMark) {
         let token = self.hosts[host].token.unwrap_or(0);
-        let ended = Ended {
+        let ended = EndedTick {
             tick,
             token: token.unsigned_abs(),
             mark: how,
@@ -482,16 +502,16 @@ impl World {
             self.plan(host, 200, What::Marks { tick, mark: how });
             return;
         }
-        self.deliver(host, Event::Marked);
+        self.deliver(host, Event::Marked { grant: () });
     }
 
     /// Returns the resource that a run lacks on this host: a secret or a slot, between two moments.
-    fn lack(&self, host: usize) -> Option<Lack> {
+    fn lack(&self, host: usize) -> Option<RunLack> {
         let (from, until) = self.hosts[host].lacking;
         let is_lacking = (from..until).contains(&self.now);
         is_lacking.then(|| match host % 2 {
-            0 => Lack::Other("no secret".into()),
-            _ => Lack::Slot("no slot".into()),
+            0 => RunLack::Other("no secret".into()),
+            _ => RunLack::Slot("no slot".into()),
         })
     }
 
@@ -505,18 +525,18 @@ impl World {
         self.plan(host, left, What::Provides);
     }
 
-    fn claim(&mut self, host: usize, tick: UnixMs, newest: UnixMs) -> Claim {
+    fn claim(&mut self, host: usize, tick: UnixMs, newest: UnixMs) -> TickClaim {
         if self.store().mutant == Mutant::NoRecord {
             // No record is ever written, so a look finds none either.
             let attempt = 1;
-            return Claim::Ours {
+            return TickClaim::Ours {
                 tick: newest,
                 attempt,
             };
         }
         let me = &self.hosts[host];
         let token = me.token.unwrap_or(0);
-        let who = Claimant {
+        let who = TickClaimant {
             job: "j".into(),
             host: format!("host-{host}"),
             lock: "/l/locks/j".into(),
@@ -532,13 +552,13 @@ impl World {
         claim
     }
 
-    fn ask(&self, host: usize, tick: UnixMs, newest: UnixMs) -> Ask {
+    fn ask(&self, host: usize, tick: UnixMs, newest: UnixMs) -> TickRequest {
         let now = self.now_of(host).wall;
         let Schedule::Ticks(ticks) = &self.rules.schedule else {
             panic!("all jobs here have ticks");
         };
         let settling = settling(ticks.beat(), now);
-        Ask {
+        TickRequest {
             tick,
             newest,
             now,
@@ -568,26 +588,32 @@ impl World {
         let failing = self.rng.u32(0..100) < self.failing;
         let me = &mut self.hosts[host];
         let verdict = if me.lost {
-            Verdict::Lost
+            RunVerdict::Lost
         } else if me.machine.stopping {
-            Verdict::Stopped
+            RunVerdict::Stopped
         } else if failing {
-            Verdict::Failed("no luck".into())
+            RunVerdict::Failed("no luck".into())
         } else {
-            Verdict::Done
+            RunVerdict::Done
         };
         let open = self.runs.iter_mut().rfind(|run| run.host == host);
         if let Some(run) = open.filter(|run| run.until.is_none()) {
             run.until = Some(now);
-            run.done = matches!(verdict, Verdict::Done).then_some(now);
+            run.done = matches!(verdict, RunVerdict::Done).then_some(now);
         }
-        self.deliver(host, Event::RunEnded(verdict));
+        let outcome = self.hosts[host].outcome;
+        let ended = Event::RunEnded {
+            grant: (),
+            verdict,
+            outcome,
+        };
+        self.deliver(host, ended);
     }
 
     fn deliver(&mut self, host: usize, event: Event) {
         let (now, jitter) = (self.now_of(host), self.rng.f64());
         let me = &mut self.hosts[host];
-        let state = std::mem::replace(&mut me.state, State::Ended(Ending::Stopped));
+        let state = std::mem::replace(&mut me.state, State::Ended(JobEnding::Stopped));
         let (state, actions) = me.machine.step(state, event, now, jitter);
         self.enter(host, state, actions);
     }
@@ -615,19 +641,21 @@ impl World {
     fn act(&mut self, host: usize, action: Action) {
         let trip = self.trip();
         match action {
-            Action::Sleep { until } => {
+            Action::Sleep { until, .. } => {
                 let now = self.now_of(host);
                 let left = match until {
-                    Until::Boot(until) => until.since(now.boot),
-                    Until::Wall(until) => until.since(now.wall),
+                    WakeTime::Boot(until) => until.since(now.boot),
+                    WakeTime::Wall(until) => until.since(now.wall),
                 };
                 let left = u64::try_from(left.as_millis()).expect("short");
                 self.plan(host, left, What::Wakes);
             }
             Action::Look { tick } => self.plan(host, trip, What::Looks(tick)),
-            Action::Acquire => self.plan(host, trip, What::Queues),
-            Action::Claim { tick, newest } => self.plan(host, trip, What::Claims { tick, newest }),
-            Action::Run(turn) => {
+            Action::Acquire(_) => self.plan(host, trip, What::Queues),
+            Action::Claim { tick, newest, .. } => {
+                self.plan(host, trip, What::Claims { tick, newest })
+            }
+            Action::Run { turn, .. } => {
                 let tick = turn.tick.map_or(0, UnixMs::as_u64);
                 let token = self.hosts[host].token.unwrap_or(0);
                 let from = self.now;
@@ -644,21 +672,21 @@ impl World {
                 let run = self.hosts[host].runs;
                 self.plan(host, long, What::Ends(run));
             }
-            Action::Pause(pause) => {
+            Action::Pause { pause, .. } => {
                 let pause = u64::try_from(pause.as_millis()).expect("short");
                 self.plan(host, pause, What::Wakes);
             }
-            Action::Mark { tick, mark } => {
+            Action::Mark { tick, mark, .. } => {
                 self.hosts[host].sequence += 1;
                 self.plan(host, trip, What::Marks { tick, mark });
             }
-            Action::Release => self.plan(host, trip, What::Releases),
+            Action::Release(()) => self.plan(host, trip, What::Releases),
             Action::StandBack { until } => self.plan_readiness(host, until),
-            Action::TellSkipped(_) => self.skipped += 1,
-            Action::TellBackoff { .. } => {}
-            Action::TellStandingBack(_) => self.stood_back += 1,
-            Action::TellEnded(ending) => {
-                assert_eq!(ending, Ending::Stopped, "host {host}");
+            Action::LogSkipped(_) => self.skipped += 1,
+            Action::LogBackoff { .. } => {}
+            Action::LogStandingBack(_) => self.stood_back += 1,
+            Action::LogEnded(ending) => {
+                assert_eq!(ending, JobEnding::Stopped, "host {host}");
                 let restart = self.hosts[host].restart;
                 self.leave(host);
                 self.store().hosts.remove(&host);
@@ -711,7 +739,7 @@ impl World {
                 let me = &mut self.hosts[host];
                 me.life += 1;
                 me.token = None;
-                me.state = State::Ended(Ending::Stopped);
+                me.state = State::Ended(JobEnding::Stopped);
                 self.plan(host, restart, What::Starts);
             }
             Fault::Freezes(until) => {
@@ -738,11 +766,11 @@ impl World {
                 me.machine.stopping = true;
                 me.restart = restart;
                 match me.state {
-                    State::Sleeping { .. } | State::StandingBack { .. } => {
+                    State::Sleeping(_) | State::StandingBack { .. } => {
                         self.deliver(host, Event::Cancelled);
                     }
                     State::Waiting { .. } => {
-                        let cancelled = Missed::Cancelled;
+                        let cancelled = AcquireMiss::Cancelled;
                         self.deliver(host, Event::Missed(cancelled));
                     }
                     State::Running { .. } => self.end_run(host),

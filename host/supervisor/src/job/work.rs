@@ -11,12 +11,13 @@ use tokio::sync::watch;
 
 use super::closing;
 use super::context::JobContext;
-use super::machine::{Claim, Lack, Look, Missed, Now, Until, Verdict};
-use super::provision::Provisions;
+use super::held_lock::HeldLock;
+use super::machine::{PauseEnd, TimeNow, WakeTime};
+use super::provision::RunProvisions;
+use super::task::TaskResult;
 use crate::event::EventKind;
-use crate::host::cut_short;
+use crate::shutdown::cut_short;
 use leasehold_config::wall::UnixMs;
-use leasehold_runtime::RunReport;
 
 /// Longest sleep between two readings of the clocks.
 const NAP: Duration = Duration::from_mins(1);
@@ -28,50 +29,17 @@ const SET: Duration = Duration::from_secs(1);
 /// once, and should not all send requests at once.
 const SPREAD: Duration = Duration::from_millis(300);
 
-/// Result of a piece of work.
-pub(crate) enum TaskResult {
-    Slept {
-        cancelled: bool,
-    },
-    /// The sleep ended early: the store answers again.
-    StoreBack,
-    Looked(Look),
-    /// The lock, the time when it was acquired, and the resources for its run. It is not logged yet: see
-    /// [`tell_acquired`].
-    Acquired(Box<Grant>, BootTime, Provisions),
-    Missed(Missed),
-    /// The job stood back, and its next run has these resources.
-    Ready(Provisions),
-    /// The job stood back in a version that has been replaced.
-    Superseded,
-    Lacks(Lack),
-    Claimed(Box<Grant>, Claim),
-    Ran(Box<Grant>, Verdict, Box<RunReport>),
-    Paused(Box<Grant>, Paused),
-    Marked(Box<Grant>),
-    Released,
-}
-
-/// Result of a pause under a kept lock.
-pub(crate) enum Paused {
-    Over(Provisions),
-    /// The pause is over, and the next run lacks something.
-    Lacks(Lack),
-    Lost,
-    Cancelled,
-}
-
 /// Sleeps until a moment. A sleep by the wall clock also ends when that clock is set.
-pub(crate) async fn sleep(context: Arc<JobContext>, until: Until) -> TaskResult {
+pub(crate) async fn sleep(context: Arc<JobContext>, until: WakeTime) -> TaskResult {
     let over = async {
         match until {
-            Until::Boot(until) => sleep_until(&*context.clock, until).await,
-            Until::Wall(until) => doze(&context, until).await,
+            WakeTime::Boot(until) => sleep_until(&*context.clock, until).await,
+            WakeTime::Wall(until) => doze(&context, until).await,
         }
     };
     tokio::select! {
-        () = context.cancel.cancelled() => TaskResult::Slept { cancelled: true },
-        () = over => TaskResult::Slept { cancelled: false },
+        () = context.cancel.cancelled() => TaskResult::Cancelled,
+        () = over => TaskResult::Woke,
     }
 }
 
@@ -79,7 +47,7 @@ pub(crate) async fn sleep(context: Arc<JobContext>, until: Until) -> TaskResult 
 /// ends when the store has come back since.
 pub(crate) async fn sleep_or_back(
     context: Arc<JobContext>,
-    until: Until,
+    until: WakeTime,
     asked: BootTime,
 ) -> TaskResult {
     let back = async {
@@ -111,7 +79,7 @@ async fn doze(context: &JobContext, until: UnixMs) {
 }
 
 /// Returns the time to sleep before the clocks are read again; `None` when the sleep is over.
-fn nap(began: Now, now: Now, until: UnixMs) -> Option<Duration> {
+fn nap(began: TimeNow, now: TimeNow, until: UnixMs) -> Option<Duration> {
     let left = until.since(now.wall);
     let passed = now.boot.since(began.boot);
     // Wall time now, if the clock was not set.
@@ -131,17 +99,9 @@ async fn sleep_until(clock: &dyn Clock, until: BootTime) {
     }
 }
 
-/// Logs when the lock was acquired. The first work under a grant calls this, a run only when its guest has begun.
-pub(crate) fn tell_acquired(context: &JobContext, grant: &Grant, at: BootTime) {
-    let wait_ms = millis(grant.waited());
-    let about = context.event_context_for(grant.token());
-    context
-        .event_log
-        .emit_at(at, about, EventKind::Acquired { wait_ms });
-}
-
 /// Gives the lock back.
-pub(crate) async fn release(context: Arc<JobContext>, grant: Grant) -> TaskResult {
+pub(crate) async fn release(context: Arc<JobContext>, held: HeldLock) -> TaskResult {
+    let grant = *held.grant;
     let token = grant.token();
     // A mark gives the lock back in its own transaction.
     let left = grant.tenure().end_reason() == Some(EndReason::Released);
@@ -170,9 +130,9 @@ pub(crate) async fn stand_back(context: Arc<JobContext>, until: Option<BootTime>
         match until {
             Some(until) => {
                 sleep_until(&*context.clock, until).await;
-                Provisions::soon(&context).await
+                RunProvisions::soon(&context).await
             }
-            None => Provisions::in_turn(&context).await,
+            None => RunProvisions::in_turn(&context).await,
         }
     };
     // A turn for a slot is kept by the next version. Another lack may not exist in it, so that wait ends.
@@ -183,10 +143,10 @@ pub(crate) async fn stand_back(context: Arc<JobContext>, until: Option<BootTime>
         }
     };
     tokio::select! {
-        () = context.cancel.cancelled() => TaskResult::Slept { cancelled: true },
-        () = superseded => TaskResult::Superseded,
+        () = context.cancel.cancelled() => TaskResult::Cancelled,
+        () = superseded => TaskResult::Ready(None),
         provisions = provisions => match provisions {
-            Ok(provisions) => TaskResult::Ready(provisions),
+            Ok(provisions) => TaskResult::Ready(Some(provisions)),
             Err(lack) => TaskResult::Lacks(lack),
         },
     }
@@ -194,26 +154,23 @@ pub(crate) async fn stand_back(context: Arc<JobContext>, until: Option<BootTime>
 
 /// Keeps the lock for a while without running. The slot is free for other jobs meanwhile; if none is free at the
 /// end of the pause, the next run does not start here.
-pub(crate) async fn pause(
-    context: Arc<JobContext>,
-    grant: Box<Grant>,
-    pause: Duration,
-) -> TaskResult {
+pub(crate) async fn pause(context: Arc<JobContext>, held: HeldLock, pause: Duration) -> TaskResult {
+    let grant = &held.grant;
     let until = context.clock.now().after(pause);
     let over = async {
         sleep_until(&*context.clock, until).await;
-        Provisions::soon(&context).await
+        RunProvisions::soon(&context).await
     };
     let paused = tokio::select! {
         biased;
-        () = context.cancel.cancelled() => Paused::Cancelled,
-        _ = grant.tenure().ended() => Paused::Lost,
+        () = context.cancel.cancelled() => PauseEnd::Cancelled,
+        _ = grant.tenure().ended() => PauseEnd::Lost,
         provisions = over => match provisions {
-            Ok(provisions) => Paused::Over(provisions),
-            Err(lack) => Paused::Lacks(lack),
+            Ok(provisions) => PauseEnd::Over(provisions),
+            Err(lack) => PauseEnd::Lacks(lack),
         },
     };
-    if matches!(paused, Paused::Lost) {
+    if matches!(paused, PauseEnd::Lost) {
         let reason = grant
             .tenure()
             .end_reason()
@@ -223,11 +180,10 @@ pub(crate) async fn pause(
             EventKind::LockLost { reason },
         );
     }
-    TaskResult::Paused(grant, paused)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    TaskResult::PauseEnded {
+        grant: held,
+        end: paused,
+    }
 }
 
 #[cfg(test)]
@@ -266,7 +222,7 @@ mod tests {
     /// While the clock is not set, the sleep lasts until its time, and reads the clocks once a minute.
     #[test]
     fn a_sleep_by_the_wall_clock_ends_when_it_is_time_or_the_clock_was_set() {
-        let now = |boot: u64, wall: u64| Now {
+        let now = |boot: u64, wall: u64| TimeNow {
             boot: BootTime::from_nanos(boot * 1_000_000_000),
             wall: UnixMs::new(wall * 1000),
         };
@@ -284,7 +240,7 @@ mod tests {
         // Suspended for an hour: the wall clock and the boot-time clock both went on.
         assert_eq!(nap(began, now(3610, 4600), until), None);
         // A small correction does not count as setting the clock.
-        let slewed = Now {
+        let slewed = TimeNow {
             wall: UnixMs::new(1_060_500),
             ..now(70, 0)
         };

@@ -11,9 +11,9 @@ fn at(millis: u64) -> UnixMs {
     UnixMs::new(millis)
 }
 
-fn reading(host: &'static str, shown: u64, revision: i64) -> Reading<'static> {
+fn reading(host: &'static str, shown: u64, revision: i64) -> ClockReading<'static> {
     let shown = at(shown);
-    Reading {
+    ClockReading {
         host,
         shown,
         revision,
@@ -29,7 +29,7 @@ fn lives(host: &str, started: u64, came: i64) -> LivingHost {
     }
 }
 
-fn is_odd(now: u64, fresh: &[Reading<'_>], living: &[LivingHost]) -> bool {
+fn is_odd(now: u64, fresh: &[ClockReading<'_>], living: &[LivingHost]) -> bool {
     doubt("us", at(now), A_MINUTE, fresh, living).is_some()
 }
 

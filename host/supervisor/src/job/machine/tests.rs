@@ -2,8 +2,81 @@
 
 use std::path::Path;
 
-use super::*;
+use std::sync::Arc;
+use std::time::Duration;
+
 use leasehold_config::Config;
+use leasehold_config::wall::UnixMs;
+use leasehold_lock::BootTime;
+use leasehold_records::Outcome;
+
+use super::*;
+use crate::job::clocks::SKEW;
+use crate::job::lack::RunLack;
+
+type Machine = JobMachine<(), ()>;
+type State = MachineState<()>;
+type Event = MachineEvent<(), ()>;
+type Action = MachineAction<(), ()>;
+
+const ACQUIRED: Event = Event::Acquired {
+    grant: (),
+    provisions: (),
+};
+const MARKED: Event = Event::Marked { grant: () };
+const ACQUIRE: Action = Action::Acquire(None);
+const RELEASE: Action = Action::Release(());
+
+fn claimed(claim: TickClaim) -> Event {
+    Event::Claimed { grant: (), claim }
+}
+
+fn run_ended(verdict: RunVerdict) -> Event {
+    Event::RunEnded {
+        grant: (),
+        verdict,
+        outcome: Outcome::Done,
+    }
+}
+
+fn pause_ended(end: PauseEnd<()>) -> Event {
+    Event::PauseEnded { grant: (), end }
+}
+
+fn sleep_action(until: WakeTime) -> Action {
+    let unanswered = None;
+    Action::Sleep { until, unanswered }
+}
+
+fn claim_action(tick: UnixMs, newest: UnixMs) -> Action {
+    let grant = ();
+    Action::Claim {
+        grant,
+        tick,
+        newest,
+    }
+}
+
+fn run_action(turn: RunTurn) -> Action {
+    Action::Run {
+        grant: (),
+        provisions: (),
+        turn,
+    }
+}
+
+fn pause_action(pause: Duration) -> Action {
+    Action::Pause { grant: (), pause }
+}
+
+fn mark_action(tick: UnixMs, mark: TickMark) -> Action {
+    Action::Mark {
+        grant: (),
+        tick,
+        mark,
+        outcome: Outcome::Done,
+    }
+}
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -13,15 +86,15 @@ fn machine(job: &str) -> Machine {
     );
     let config = Config::parse(&text, Path::new("test.toml")).expect("a valid job");
     let job = &config.jobs()[0];
-    Machine::new(Rules {
+    Machine::new(JobRules {
         schedule: job.schedule().clone(),
         restart: job.restart(),
         retries: job.retries(),
     })
 }
 
-fn at(seconds: u64) -> Now {
-    Now {
+fn at(seconds: u64) -> TimeNow {
+    TimeNow {
         boot: BootTime::from_nanos(seconds * 1_000_000_000),
         wall: second(seconds),
     }
@@ -31,8 +104,8 @@ fn second(seconds: u64) -> UnixMs {
     UnixMs::new(seconds * 1000)
 }
 
-fn attempt(attempt: u32, tick: u64) -> Turn {
-    Turn {
+fn attempt(attempt: u32, tick: u64) -> RunTurn {
+    RunTurn {
         attempt,
         tick: Some(second(tick)),
     }
@@ -42,10 +115,11 @@ fn attempt(attempt: u32, tick: u64) -> Turn {
 fn to_the_lock(machine: &mut Machine, start: u64) -> State {
     let (state, actions) = machine.start(at(start), 0.0);
     match &actions[..] {
-        [Action::Acquire] => state,
+        [ACQUIRE] => state,
         [Action::Look { .. }] => {
-            let (state, actions) = machine.step(state, Event::Looked(Look::Open), at(start), 0.0);
-            assert_eq!(actions, [Action::Acquire]);
+            let (state, actions) =
+                machine.step(state, Event::Looked(TickLook::Open), at(start), 0.0);
+            assert_eq!(actions, [ACQUIRE]);
             state
         }
         other => panic!("{other:?}"),
@@ -54,30 +128,30 @@ fn to_the_lock(machine: &mut Machine, start: u64) -> State {
 
 /// Brings a job that has its lock to its run; a tick is claimed as requested.
 fn to_the_run(machine: &mut Machine, state: State, now: u64) -> State {
-    let (state, actions) = machine.step(state, Event::Acquired, at(now), 1.0);
+    let (state, actions) = machine.step(state, ACQUIRED, at(now), 1.0);
     let [Action::Claim { newest, .. }] = actions[..] else {
         return state;
     };
-    let ours = Claim::Ours {
+    let ours = TickClaim::Ours {
         tick: newest,
         attempt: 1,
     };
-    machine.step(state, Event::Claimed(ours), at(now), 1.0).0
+    machine.step(state, claimed(ours), at(now), 1.0).0
 }
 
 /// Starts the job at 100 s and brings it to a run that ends at `end` with `verdict`.
-fn run(machine: &mut Machine, end: u64, verdict: Verdict) -> (State, Vec<Action>) {
+fn run(machine: &mut Machine, end: u64, verdict: RunVerdict) -> (State, Vec<Action>) {
     let state = to_the_lock(machine, 100);
     let state = to_the_run(machine, state, 100);
-    machine.step(state, Event::RunEnded(verdict), at(end), 1.0)
+    machine.step(state, run_ended(verdict), at(end), 1.0)
 }
 
 /// Gives the lock back; a tick, if there is one, is marked first.
 fn released(machine: &mut Machine, state: State, now: u64) -> (State, Vec<Action>) {
     let state = match state {
         State::Marking { .. } => {
-            let (state, actions) = machine.step(state, Event::Marked, at(now), 0.0);
-            assert_eq!(actions, [Action::Release]);
+            let (state, actions) = machine.step(state, MARKED, at(now), 0.0);
+            assert_eq!(actions, [RELEASE]);
             state
         }
         state => state,
@@ -90,24 +164,24 @@ fn released(machine: &mut Machine, state: State, now: u64) -> (State, Vec<Action
 fn the_lock_is_given_back_only_after_the_run_has_ended() {
     for schedule in ["once = true", "every = \"10s\""] {
         for verdict in [
-            Verdict::Done,
-            Verdict::Failed("x".into()),
-            Verdict::Fatal("x".into()),
-            Verdict::Lost,
-            Verdict::Stopped,
+            RunVerdict::Done,
+            RunVerdict::Failed("x".into()),
+            RunVerdict::Fatal("x".into()),
+            RunVerdict::Lost,
+            RunVerdict::Stopped,
         ] {
             let mut machine = machine(schedule);
             let state = to_the_lock(&mut machine, 1);
             let state = to_the_run(&mut machine, state, 1);
             assert!(matches!(state, State::Running { .. }), "{state:?}");
-            let (state, mut actions) = machine.step(state, Event::RunEnded(verdict), at(2), 1.0);
+            let (state, mut actions) = machine.step(state, run_ended(verdict), at(2), 1.0);
             if let State::Marking { .. } = state {
-                assert!(!actions.contains(&Action::Release));
-                actions = machine.step(state, Event::Marked, at(2), 1.0).1;
+                assert!(!actions.contains(&RELEASE));
+                actions = machine.step(state, MARKED, at(2), 1.0).1;
             } else {
                 assert!(matches!(state, State::Releasing { .. }));
             }
-            assert!(actions.contains(&Action::Release));
+            assert!(actions.contains(&RELEASE));
         }
     }
 }
@@ -115,35 +189,35 @@ fn the_lock_is_given_back_only_after_the_run_has_ended() {
 #[test]
 fn a_once_job_finishes_and_ends() {
     let mut machine = machine("once = true");
-    let (state, _) = run(&mut machine, 101, Verdict::Done);
+    let (state, _) = run(&mut machine, 101, RunVerdict::Done);
     let (state, actions) = released(&mut machine, state, 101);
-    assert_eq!(state, State::Ended(Ending::Finished));
-    assert_eq!(actions, [Action::TellEnded(Ending::Finished)]);
+    assert_eq!(state, State::Ended(JobEnding::Finished));
+    assert_eq!(actions, [Action::LogEnded(JobEnding::Finished)]);
 }
 
 #[test]
 fn a_lost_run_goes_straight_back_into_the_queue() {
     for schedule in ["once = true", "every = \"10s\""] {
         let mut machine = machine(schedule);
-        let (state, _) = run(&mut machine, 101, Verdict::Lost);
+        let (state, _) = run(&mut machine, 101, RunVerdict::Lost);
         let (state, actions) = released(&mut machine, state, 101);
-        assert_eq!(actions, [Action::Acquire]);
-        assert!(matches!(state, State::Waiting { turn } if turn.attempt == 2));
+        assert_eq!(actions, [ACQUIRE]);
+        assert!(matches!(state, State::Waiting { turn, .. } if turn.attempt == 2));
     }
 }
 
 #[test]
 fn a_failed_once_job_is_tried_again_as_often_as_it_may() {
     let mut machine = machine("once = true\nretries = 1");
-    let (state, actions) = run(&mut machine, 101, Verdict::Failed("no".into()));
-    assert!(matches!(&actions[1], Action::TellBackoff { delay, .. } if *delay == SECOND));
+    let (state, actions) = run(&mut machine, 101, RunVerdict::Failed("no".into()));
+    assert!(matches!(&actions[1], Action::LogBackoff { delay, .. } if *delay == SECOND));
     let (state, _) = released(&mut machine, state, 101);
     let (state, _) = machine.step(state, Event::Woke, at(102), 1.0);
-    let (state, _) = machine.step(state, Event::Acquired, at(102), 1.0);
-    let failed = Event::RunEnded(Verdict::Failed("still no".into()));
+    let (state, _) = machine.step(state, ACQUIRED, at(102), 1.0);
+    let failed = run_ended(RunVerdict::Failed("still no".into()));
     let (state, _) = machine.step(state, failed, at(103), 1.0);
     let (state, _) = released(&mut machine, state, 103);
-    assert_eq!(state, State::Ended(Ending::Failed("still no".into())));
+    assert_eq!(state, State::Ended(JobEnding::Failed("still no".into())));
 }
 
 #[test]
@@ -151,8 +225,8 @@ fn pauses_double_while_it_fails_and_start_over_after_a_stable_run() {
     let mut machine = machine("restart = { min = \"1s\", max = \"5s\" }");
     let mut delays = vec![];
     for end in [101, 101, 101, 101, 150] {
-        let (_, actions) = run(&mut machine, end, Verdict::Failed("x".into()));
-        let Some(Action::TellBackoff { delay, .. }) = actions.last() else {
+        let (_, actions) = run(&mut machine, end, RunVerdict::Failed("x".into()));
+        let Some(Action::LogBackoff { delay, .. }) = actions.last() else {
             panic!("no pause in {actions:?}");
         };
         delays.push(delay.as_secs());
@@ -163,38 +237,38 @@ fn pauses_double_while_it_fails_and_start_over_after_a_stable_run() {
 #[test]
 fn an_every_job_keeps_its_beat_and_leaves_out_what_has_passed() {
     let mut machine = machine("every = \"10s\"");
-    let (state, actions) = run(&mut machine, 125, Verdict::Done);
-    let (tick, mark) = (second(100), Mark::Done);
-    assert_eq!(actions, [Action::Mark { tick, mark }]);
+    let (state, actions) = run(&mut machine, 125, RunVerdict::Done);
+    let (tick, mark) = (second(100), TickMark::Done);
+    assert_eq!(actions, [mark_action(tick, mark)]);
     let (state, _) = released(&mut machine, state, 125);
-    let until = Until::Wall(second(130));
+    let until = WakeTime::Wall(second(130));
     let next = attempt(1, 130);
-    assert_eq!(state, State::Sleeping { until, next });
+    assert_eq!(state, State::Sleeping(JobSleep::new(until, next)));
 }
 
 #[test]
 fn a_tick_that_is_due_when_a_run_ends_has_not_passed() {
     let mut machine = machine("every = \"10s\"");
-    let (state, _) = run(&mut machine, 120, Verdict::Done);
+    let (state, _) = run(&mut machine, 120, RunVerdict::Done);
     let (state, _) = released(&mut machine, state, 120);
-    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 120)));
+    assert!(matches!(state, State::Sleeping(JobSleep { next, .. }) if next == attempt(1, 120)));
 }
 
 #[test]
 fn a_run_that_overruns_its_period_is_followed_at_once_where_ticks_are_caught_up_with() {
     let mut machine = machine("every = \"10s\"\nmissed = \"catch-up\"");
-    let (state, _) = run(&mut machine, 135, Verdict::Done);
+    let (state, _) = run(&mut machine, 135, RunVerdict::Done);
     let (state, actions) = released(&mut machine, state, 135);
     // Only the newest of those that passed is run.
-    let until = Until::Wall(second(130));
-    assert_eq!(actions, [Action::Sleep { until }]);
+    let until = WakeTime::Wall(second(130));
+    assert_eq!(actions, [sleep_action(until)]);
     let (state, _) = machine.step(state, Event::Woke, at(135), 0.0);
-    assert!(matches!(state, State::Looking { turn, late: false } if turn == attempt(1, 130)));
-    let (state, _) = machine.step(state, Event::Looked(Look::Open), at(135), 0.0);
+    assert!(matches!(state, State::Looking { turn, late: false, .. } if turn == attempt(1, 130)));
+    let (state, _) = machine.step(state, Event::Looked(TickLook::Open), at(135), 0.0);
     let state = to_the_run(&mut machine, state, 135);
-    let (state, _) = machine.step(state, Event::RunEnded(Verdict::Done), at(136), 0.0);
+    let (state, _) = machine.step(state, run_ended(RunVerdict::Done), at(136), 0.0);
     let (state, _) = released(&mut machine, state, 136);
-    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 140)));
+    assert!(matches!(state, State::Sleeping(JobSleep { next, .. }) if next == attempt(1, 140)));
 }
 
 #[test]
@@ -204,10 +278,10 @@ fn a_job_that_misses_its_lock_says_so_and_waits_for_its_next_time() {
             "every = \"10s\"\nwait = \"never\"\nmissed = \"{missed}\""
         ));
         let state = to_the_lock(&mut machine, 100);
-        let contended = Event::Missed(Missed::Contended("held".into()));
+        let contended = Event::Missed(AcquireMiss::Contended("held".into()));
         let (state, actions) = machine.step(state, contended, at(100), 0.0);
-        assert_eq!(actions[0], Action::TellSkipped("held".into()));
-        assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 110)));
+        assert_eq!(actions[0], Action::LogSkipped("held".into()));
+        assert!(matches!(state, State::Sleeping(JobSleep { next, .. }) if next == attempt(1, 110)));
     }
 }
 
@@ -215,19 +289,19 @@ fn a_job_that_misses_its_lock_says_so_and_waits_for_its_next_time() {
 fn a_host_that_starts_runs_the_slot_it_starts_in_and_no_tick_of_cron_that_passed() {
     let mut every = machine("every = \"1h\"");
     let (state, _) = every.start(at(5000), 0.0);
-    assert!(matches!(state, State::Looking { turn, late: false } if turn == attempt(1, 3600)));
+    assert!(matches!(state, State::Looking { turn, late: false, .. } if turn == attempt(1, 3600)));
 
     let mut skip = machine("cron = \"0 * * * *\"");
     let (state, _) = skip.start(at(5000), 0.0);
-    assert!(matches!(state, State::Looking { turn, late: true } if turn == attempt(1, 3600)));
-    let (state, actions) = skip.step(state, Event::Looked(Look::Open), at(5000), 0.0);
-    let until = Until::Wall(second(7200));
-    assert_eq!(actions, [Action::Sleep { until }]);
-    assert!(matches!(state, State::Sleeping { .. }));
+    assert!(matches!(state, State::Looking { turn, late: true, .. } if turn == attempt(1, 3600)));
+    let (state, actions) = skip.step(state, Event::Looked(TickLook::Open), at(5000), 0.0);
+    let until = WakeTime::Wall(second(7200));
+    assert_eq!(actions, [sleep_action(until)]);
+    assert!(matches!(state, State::Sleeping(_)));
 
     let mut catch_up = machine("cron = \"0 * * * *\"\nmissed = \"catch-up\"");
     let (state, _) = catch_up.start(at(5000), 0.0);
-    assert!(matches!(state, State::Looking { turn, late: false } if turn == attempt(1, 3600)));
+    assert!(matches!(state, State::Looking { turn, late: false, .. } if turn == attempt(1, 3600)));
 }
 
 /// Its host died in the middle of the tick, and this one starts. The tick was not missed but cut off, so the
@@ -236,127 +310,131 @@ fn a_host_that_starts_runs_the_slot_it_starts_in_and_no_tick_of_cron_that_passed
 fn a_tick_that_was_begun_is_finished_by_a_host_that_starts() {
     let mut machine = machine("cron = \"0 * * * *\"");
     let (state, _) = machine.start(at(5000), 0.0);
-    let (state, actions) = machine.step(state, Event::Looked(Look::Begun), at(5000), 0.0);
-    assert_eq!(actions, [Action::Acquire]);
-    let (_, actions) = machine.step(state, Event::Acquired, at(5000), 0.0);
+    let (state, actions) = machine.step(state, Event::Looked(TickLook::Begun), at(5000), 0.0);
+    assert_eq!(actions, [ACQUIRE]);
+    let (_, actions) = machine.step(state, ACQUIRED, at(5000), 0.0);
     let (tick, newest) = (second(3600), second(3600));
-    assert_eq!(actions, [Action::Claim { tick, newest }]);
+    assert_eq!(actions, [claim_action(tick, newest)]);
 }
 
 #[test]
 fn a_tick_that_somebody_has_run_is_skipped_without_the_lock() {
     let mut machine = machine("every = \"10s\"");
     let (state, _) = machine.start(at(101), 0.0);
-    let over = Look::Over {
+    let over = TickLook::Over {
         known: second(100),
         reason: "run by b".into(),
     };
     let (state, actions) = machine.step(state, Event::Looked(over), at(101), 0.0);
-    let until = Until::Wall(second(110));
-    let told = Action::TellSkipped("run by b".into());
-    assert_eq!(actions, [told, Action::Sleep { until }]);
-    assert!(matches!(state, State::Sleeping { .. }));
+    let until = WakeTime::Wall(second(110));
+    let logged = Action::LogSkipped("run by b".into());
+    assert_eq!(actions, [logged, sleep_action(until)]);
+    assert!(matches!(state, State::Sleeping(_)));
 }
 
 #[test]
 fn a_tick_that_somebody_has_run_meanwhile_is_skipped_and_the_lock_given_back() {
     let mut machine = machine("every = \"10s\"");
     let state = to_the_lock(&mut machine, 100);
-    let (state, _) = machine.step(state, Event::Acquired, at(125), 0.0);
-    let over = Claim::Over {
+    let (state, _) = machine.step(state, ACQUIRED, at(125), 0.0);
+    let over = TickClaim::Over {
         known: second(100),
         reason: "run by b".into(),
     };
-    let (state, actions) = machine.step(state, Event::Claimed(over), at(125), 0.0);
-    let told = Action::TellSkipped("run by b".into());
-    assert_eq!(actions, [Action::Release, told]);
+    let (state, actions) = machine.step(state, claimed(over), at(125), 0.0);
+    let logged = Action::LogSkipped("run by b".into());
+    assert_eq!(actions, [RELEASE, logged]);
     // Ticks that passed while the other host ran are skipped here as they are there.
     let (state, _) = released(&mut machine, state, 125);
-    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 130)));
+    assert!(matches!(state, State::Sleeping(JobSleep { next, .. }) if next == attempt(1, 130)));
 }
 
 #[test]
 fn whoever_waited_for_the_lock_past_the_next_tick_runs_the_newest() {
     let mut machine = machine("every = \"10s\"");
     let state = to_the_lock(&mut machine, 100);
-    let (state, actions) = machine.step(state, Event::Acquired, at(125), 0.0);
+    let (state, actions) = machine.step(state, ACQUIRED, at(125), 0.0);
     let (tick, newest) = (second(100), second(120));
-    assert_eq!(actions, [Action::Claim { tick, newest }]);
-    let ours = Claim::Ours {
+    assert_eq!(actions, [claim_action(tick, newest)]);
+    let ours = TickClaim::Ours {
         tick: newest,
         attempt: 1,
     };
-    let (_, actions) = machine.step(state, Event::Claimed(ours), at(125), 0.0);
-    assert!(matches!(&actions[0], Action::TellSkipped(told) if told.contains("00:01:40Z")));
-    assert_eq!(actions[1], Action::Run(attempt(1, 120)));
+    let (_, actions) = machine.step(state, claimed(ours), at(125), 0.0);
+    assert!(matches!(&actions[0], Action::LogSkipped(logged) if logged.contains("00:01:40Z")));
+    assert_eq!(actions[1], run_action(attempt(1, 120)));
 }
 
 #[test]
 fn a_retry_stays_within_its_tick_and_ends_when_the_next_is_due() {
     let mut machine =
         machine("every = \"10s\"\nretries = 9\nrestart = { min = \"4s\", max = \"4s\" }");
-    let (state, actions) = run(&mut machine, 101, Verdict::Failed("no".into()));
-    let mark = Mark::Retry {
+    let (state, actions) = run(&mut machine, 101, RunVerdict::Failed("no".into()));
+    let mark = TickMark::Retry {
         not_before: second(105),
     };
     let tick = second(100);
-    assert_eq!(actions[0], Action::Mark { tick, mark });
+    assert_eq!(actions[0], mark_action(tick, mark));
     let (state, _) = released(&mut machine, state, 101);
-    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(2, 100)));
+    assert!(matches!(state, State::Sleeping(JobSleep { next, .. }) if next == attempt(2, 100)));
     let (state, _) = machine.step(state, Event::Woke, at(105), 0.0);
-    let (state, _) = machine.step(state, Event::Looked(Look::Begun), at(105), 0.0);
-    let (state, _) = machine.step(state, Event::Acquired, at(105), 0.0);
-    let ours = Claim::Ours { tick, attempt: 2 };
-    let (state, actions) = machine.step(state, Event::Claimed(ours), at(105), 0.0);
-    assert_eq!(actions, [Action::Run(attempt(2, 100))]);
-    let failed = Event::RunEnded(Verdict::Failed("still no".into()));
+    let (state, _) = machine.step(state, Event::Looked(TickLook::Begun), at(105), 0.0);
+    let (state, _) = machine.step(state, ACQUIRED, at(105), 0.0);
+    let ours = TickClaim::Ours { tick, attempt: 2 };
+    let (state, actions) = machine.step(state, claimed(ours), at(105), 0.0);
+    assert_eq!(actions, [run_action(attempt(2, 100))]);
+    let failed = run_ended(RunVerdict::Failed("still no".into()));
     let (_, actions) = machine.step(state, failed, at(107), 1.0);
-    let mark = Mark::Done;
-    assert_eq!(actions, [Action::Mark { tick, mark }]);
+    let mark = TickMark::Done;
+    assert_eq!(actions, [mark_action(tick, mark)]);
 }
 
 #[test]
 fn a_retry_that_is_not_due_is_waited_for_without_the_lock() {
     let mut machine = machine("every = \"1h\"\nrestart = { min = \"1s\", max = \"20s\" }");
     let state = to_the_lock(&mut machine, 3600);
-    let (state, _) = machine.step(state, Event::Acquired, at(3601), 0.0);
+    let (state, _) = machine.step(state, ACQUIRED, at(3601), 0.0);
     // The clock of the other host may show any time: no host waits longer than the job's longest pause.
-    let not_yet = Claim::NotYet {
+    let not_yet = TickClaim::NotYet {
         wait: Duration::from_secs(500),
         reason: "failed on b".into(),
     };
-    let (state, actions) = machine.step(state, Event::Claimed(not_yet), at(3601), 0.0);
-    assert_eq!(actions[0], Action::Release);
+    let (state, actions) = machine.step(state, claimed(not_yet), at(3601), 0.0);
+    assert_eq!(actions[0], RELEASE);
     let (state, _) = released(&mut machine, state, 3601);
-    let until = Until::Boot(at(3621).boot);
+    let until = WakeTime::Boot(at(3621).boot);
     let next = attempt(1, 3600);
-    assert_eq!(state, State::Sleeping { until, next });
+    let asleep = JobSleep {
+        detail: "failed on b".into(),
+        ..JobSleep::new(until, next)
+    };
+    assert_eq!(state, State::Sleeping(asleep));
 }
 
 #[test]
 fn jitter_delays_a_run_and_never_its_tick() {
     let mut machine = machine("every = \"10s\"\njitter = \"8s\"");
     let (state, actions) = machine.start(at(101), 0.5);
-    let until = Until::Wall(second(104));
-    assert_eq!(actions, [Action::Sleep { until }]);
+    let until = WakeTime::Wall(second(104));
+    assert_eq!(actions, [sleep_action(until)]);
     let (state, _) = machine.step(state, Event::Woke, at(104), 0.0);
-    assert!(matches!(state, State::Looking { turn, late: false } if turn == attempt(1, 100)));
+    assert!(matches!(state, State::Looking { turn, late: false, .. } if turn == attempt(1, 100)));
 }
 
 #[test]
 fn a_tick_never_comes_early_and_a_clock_that_was_put_back_brings_none_twice() {
     let mut machine = machine("every = \"10s\"");
-    let (state, _) = run(&mut machine, 101, Verdict::Done);
+    let (state, _) = run(&mut machine, 101, RunVerdict::Done);
     let (state, _) = released(&mut machine, state, 101);
     // Put back by a minute: the tick that was run is in the future now.
-    let back = Now {
+    let back = TimeNow {
         wall: second(41),
         ..at(101)
     };
     let (state, actions) = machine.step(state, Event::Woke, back, 0.0);
-    let until = Until::Wall(second(110));
-    assert_eq!(actions, [Action::Sleep { until }]);
-    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 110)));
+    let until = WakeTime::Wall(second(110));
+    assert_eq!(actions, [sleep_action(until)]);
+    assert!(matches!(state, State::Sleeping(JobSleep { next, .. }) if next == attempt(1, 110)));
 }
 
 #[test]
@@ -365,10 +443,10 @@ fn a_clock_that_was_put_right_before_its_tick_brings_the_tick_that_is_next_now()
     // A machine without a battery: its clock is a day ahead until the network is there.
     let day = 24 * 3600;
     let (state, _) = machine.start(at(day + 5000), 0.0);
-    let (state, _) = machine.step(state, Event::Looked(Look::Open), at(day + 5000), 0.0);
+    let (state, _) = machine.step(state, Event::Looked(TickLook::Open), at(day + 5000), 0.0);
     let (_, actions) = machine.step(state, Event::Woke, at(5000), 0.0);
-    let until = Until::Wall(second(7200));
-    assert_eq!(actions, [Action::Sleep { until }]);
+    let until = WakeTime::Wall(second(7200));
+    assert_eq!(actions, [sleep_action(until)]);
 }
 
 /// The clock was four years ahead, and a tick was run by it before it was set right.
@@ -378,44 +456,44 @@ fn a_clock_that_was_years_ahead_does_not_keep_a_job_from_its_ticks() {
     let years = 4 * 365 * 24 * 3_600;
     let state = to_the_lock(&mut machine, years);
     let state = to_the_run(&mut machine, state, years);
-    let (state, _) = machine.step(state, Event::RunEnded(Verdict::Done), at(years + 1), 0.0);
-    let right = Now {
+    let (state, _) = machine.step(state, run_ended(RunVerdict::Done), at(years + 1), 0.0);
+    let right = TimeNow {
         wall: second(101),
         ..at(years + 2)
     };
     let (state, _) = released(&mut machine, state, years + 2);
-    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, years + 10)));
+    assert!(
+        matches!(state, State::Sleeping(JobSleep { next, .. }) if next == attempt(1, years + 10))
+    );
     let (state, actions) = machine.step(state, Event::Woke, right, 0.0);
-    let until = Until::Wall(second(110));
-    assert_eq!(actions, [Action::Sleep { until }]);
-    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 110)));
+    let until = WakeTime::Wall(second(110));
+    assert_eq!(actions, [sleep_action(until)]);
+    assert!(matches!(state, State::Sleeping(JobSleep { next, .. }) if next == attempt(1, 110)));
 
     // Set right while the job waits for the lock, or for the next attempt.
     let turn = attempt(1, years);
-    let waiting = State::Waiting { turn };
-    let (_, actions) = machine.step(waiting, Event::Acquired, right, 0.0);
-    assert_eq!(actions, [Action::Release]);
-    let sleeping = State::Sleeping {
-        until: Until::Boot(right.boot),
-        next: turn,
-    };
+    let requested = right.boot;
+    let waiting = State::Waiting { turn, requested };
+    let (_, actions) = machine.step(waiting, ACQUIRED, right, 0.0);
+    assert_eq!(actions, [RELEASE]);
+    let sleeping = State::Sleeping(JobSleep::new(WakeTime::Boot(right.boot), turn));
     let (state, _) = machine.step(sleeping, Event::Woke, right, 0.0);
-    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 110)));
+    assert!(matches!(state, State::Sleeping(JobSleep { next, .. }) if next == attempt(1, 110)));
 }
 
 #[test]
 fn a_machine_that_was_suspended_leaves_out_what_passed_and_one_that_was_busy_does_not() {
     let mut machine = machine("every = \"10s\"");
-    let (state, _) = run(&mut machine, 101, Verdict::Done);
+    let (state, _) = run(&mut machine, 101, RunVerdict::Done);
     let (asleep, _) = released(&mut machine, state, 101);
     let (state, actions) = machine.step(asleep, Event::Woke, at(1005), 0.0);
-    assert!(matches!(&actions[0], Action::TellSkipped(told) if told.contains("00:01:50Z")));
-    assert!(matches!(state, State::Looking { turn, late: true } if turn == attempt(1, 1000)));
+    assert!(matches!(&actions[0], Action::LogSkipped(logged) if logged.contains("00:01:50Z")));
+    assert!(matches!(state, State::Looking { turn, late: true, .. } if turn == attempt(1, 1000)));
 
     let mut quick = self::machine("every = \"100ms\"");
-    let (state, _) = run(&mut quick, 100, Verdict::Done);
+    let (state, _) = run(&mut quick, 100, RunVerdict::Done);
     let (asleep, _) = released(&mut quick, state, 100);
-    let busy = Now {
+    let busy = TimeNow {
         wall: UnixMs::new(100_350),
         ..at(100)
     };
@@ -427,37 +505,34 @@ fn a_machine_that_was_suspended_leaves_out_what_passed_and_one_that_was_busy_doe
 fn a_claim_that_comes_too_late_goes_back_into_the_queue_and_trouble_is_waited_out() {
     let mut machine = machine("every = \"10s\"");
     let state = to_the_lock(&mut machine, 100);
-    let (claiming, _) = machine.step(state, Event::Acquired, at(100), 0.0);
-    let (state, actions) =
-        machine.step(claiming.clone(), Event::Claimed(Claim::Lost), at(101), 0.0);
-    assert_eq!(actions, [Action::Release]);
+    let (claiming, _) = machine.step(state, ACQUIRED, at(100), 0.0);
+    let (state, actions) = machine.step(claiming.clone(), claimed(TickClaim::Lost), at(101), 0.0);
+    assert_eq!(actions, [RELEASE]);
     let (_, actions) = released(&mut machine, state, 101);
-    assert_eq!(actions, [Action::Acquire]);
+    assert_eq!(actions, [ACQUIRE]);
 
-    let trouble = Event::Claimed(Claim::Trouble("no store".into()));
+    let trouble = claimed(TickClaim::Trouble("no store".into()));
     let (state, actions) = machine.step(claiming, trouble, at(101), 0.0);
-    assert!(matches!(
-        actions[..],
-        [Action::Release, Action::TellBackoff { .. }]
-    ));
+    assert!(matches!(actions[..], [RELEASE, Action::LogBackoff { .. }]));
     let (state, _) = released(&mut machine, state, 101);
-    assert!(matches!(state, State::Sleeping { next, .. } if next == attempt(1, 100)));
+    assert!(matches!(state, State::Sleeping(JobSleep { next, .. }) if next == attempt(1, 100)));
 }
 
 #[test]
 fn again_keeps_the_lock_and_a_loss_in_the_pause_goes_back_to_the_queue() {
     for schedule in ["", "every = \"10s\""] {
         let mut machine = machine(schedule);
-        let (state, actions) = run(&mut machine, 101, Verdict::Again(SECOND));
-        assert_eq!(actions, [Action::Pause(SECOND)]);
+        let (state, actions) = run(&mut machine, 101, RunVerdict::Again(SECOND));
+        assert_eq!(actions, [pause_action(SECOND)]);
         // The tick is the same and is claimed already: it is not claimed again.
-        let (resumed, actions) = machine.step(state.clone(), Event::Woke, at(102), 1.0);
+        let (resumed, actions) =
+            machine.step(state.clone(), pause_ended(PauseEnd::Over(())), at(102), 1.0);
         assert!(matches!(resumed, State::Running { .. }));
-        assert!(matches!(actions[..], [Action::Run(_)]));
-        let (state, actions) = machine.step(state, Event::LostWhilePausing, at(101), 1.0);
-        assert_eq!(actions, [Action::Release]);
+        assert!(matches!(actions[..], [Action::Run { .. }]));
+        let (state, actions) = machine.step(state, pause_ended(PauseEnd::Lost), at(101), 1.0);
+        assert_eq!(actions, [RELEASE]);
         let (_, actions) = released(&mut machine, state, 101);
-        assert_eq!(actions, [Action::Acquire]);
+        assert_eq!(actions, [ACQUIRE]);
     }
 }
 
@@ -478,11 +553,11 @@ fn runs_under_one_grant_begin_a_tenth_of_a_second_apart() {
         let state = to_the_run(&mut machine, state, 100);
         let mut now = at(100);
         now.boot = now.boot.after(millis(took));
-        let ended = Event::RunEnded(Verdict::Again(millis(asked)));
+        let ended = run_ended(RunVerdict::Again(millis(asked)));
         let (_, actions) = machine.step(state, ended, now, 1.0);
         assert_eq!(
             actions,
-            [Action::Pause(millis(paused))],
+            [pause_action(millis(paused))],
             "{restart} {took} {asked}"
         );
     }
@@ -493,27 +568,28 @@ fn a_stopping_host_starts_nothing_and_ends_everything() {
     let mut machine = machine("");
     let (waiting, _) = machine.start(at(1), 0.0);
     machine.stopping = true;
-    let (state, actions) = machine.step(waiting, Event::Acquired, at(2), 1.0);
-    assert_eq!(actions, [Action::Release]);
+    let (state, actions) = machine.step(waiting, ACQUIRED, at(2), 1.0);
+    assert_eq!(actions, [RELEASE]);
     let (state, _) = released(&mut machine, state, 2);
-    assert_eq!(state, State::Ended(Ending::Stopped));
+    assert_eq!(state, State::Ended(JobEnding::Stopped));
 
-    let turn = Turn {
+    let turn = RunTurn {
         attempt: 1,
         tick: None,
     };
-    let sleeping = State::Sleeping {
-        until: Until::Boot(at(9).boot),
-        next: turn,
-    };
+    let sleeping = State::Sleeping(JobSleep::new(WakeTime::Boot(at(9).boot), turn));
     let (state, _) = machine.step(sleeping, Event::Cancelled, at(2), 1.0);
-    assert_eq!(state, State::Ended(Ending::Stopped));
+    assert_eq!(state, State::Ended(JobEnding::Stopped));
     let since = at(1).boot;
-    let running = State::Running { turn, since };
-    let ended = Event::RunEnded(Verdict::Failed("cut".into()));
+    let running = State::Running {
+        turn,
+        since,
+        token: 0,
+    };
+    let ended = run_ended(RunVerdict::Failed("cut".into()));
     let (state, _) = machine.step(running, ended, at(2), 1.0);
     let (state, _) = released(&mut machine, state, 2);
-    assert_eq!(state, State::Ended(Ending::Stopped));
+    assert_eq!(state, State::Ended(JobEnding::Stopped));
 }
 
 /// A tick that was begun stays begun, and one that is done is marked as done.
@@ -521,65 +597,73 @@ fn a_stopping_host_starts_nothing_and_ends_everything() {
 fn a_stopping_host_leaves_its_tick_to_another_unless_it_is_done() {
     let mut machine = machine("every = \"10s\"");
     let state = to_the_lock(&mut machine, 100);
-    let (claiming, _) = machine.step(state, Event::Acquired, at(100), 0.0);
+    let (claiming, _) = machine.step(state, ACQUIRED, at(100), 0.0);
     machine.stopping = true;
     let tick = second(100);
-    let ours = Event::Claimed(Claim::Ours { tick, attempt: 1 });
+    let ours = claimed(TickClaim::Ours { tick, attempt: 1 });
     let (_, actions) = machine.step(claiming, ours, at(100), 0.0);
-    assert_eq!(actions, [Action::Release]);
+    assert_eq!(actions, [RELEASE]);
 
     let turn = attempt(1, 100);
     let since = at(100).boot;
-    let running = State::Running { turn, since };
-    let stopped = Event::RunEnded(Verdict::Stopped);
+    let running = State::Running {
+        turn,
+        since,
+        token: 0,
+    };
+    let stopped = run_ended(RunVerdict::Stopped);
     let (_, actions) = machine.step(running.clone(), stopped, at(101), 0.0);
-    assert_eq!(actions, [Action::Release]);
-    let (state, actions) = machine.step(running, Event::RunEnded(Verdict::Done), at(101), 0.0);
-    let mark = Mark::Done;
-    assert_eq!(actions, [Action::Mark { tick, mark }]);
+    assert_eq!(actions, [RELEASE]);
+    let (state, actions) = machine.step(running, run_ended(RunVerdict::Done), at(101), 0.0);
+    let mark = TickMark::Done;
+    assert_eq!(actions, [mark_action(tick, mark)]);
     let (state, _) = released(&mut machine, state, 101);
-    assert_eq!(state, State::Ended(Ending::Stopped));
+    assert_eq!(state, State::Ended(JobEnding::Stopped));
 }
 
 #[test]
 fn trouble_with_the_store_is_not_an_attempt_of_the_guest() {
     let mut machine = machine("once = true");
     let (state, _) = machine.start(at(1), 0.0);
-    let missed = Event::Missed(Missed::Trouble("no store".into()));
+    let missed = Event::Missed(AcquireMiss::Trouble("no store".into()));
     let (state, actions) = machine.step(state, missed, at(1), 1.0);
-    assert!(matches!(&actions[0], Action::TellBackoff { .. }));
-    assert!(matches!(state, State::Sleeping { next, .. } if next.attempt == 1));
+    assert!(matches!(&actions[0], Action::LogBackoff { .. }));
+    assert!(matches!(state, State::Sleeping(JobSleep { next, .. }) if next.attempt == 1));
 }
 
-fn no_slot() -> Lack {
-    Lack::Slot("no free slot".into())
+fn no_slot() -> RunLack {
+    RunLack::Slot("no free slot".into())
 }
 
-fn no_secret() -> Lack {
-    Lack::Other("no secret".into())
+fn no_secret() -> RunLack {
+    RunLack::Other("no secret".into())
 }
 
 #[test]
 fn a_job_without_a_slot_waits_for_one_outside_the_queue() {
     let mut machine = machine("");
     let (state, _) = machine.start(at(1), 0.0);
-    let missed = Event::Missed(Missed::Lacks(no_slot()));
+    let missed = Event::Missed(AcquireMiss::Lacks(no_slot()));
     let (state, actions) = machine.step(state, missed, at(1), 1.0);
     let until = None;
-    let told = Action::TellStandingBack(no_slot());
-    assert_eq!(actions, [told, Action::StandBack { until }]);
+    let logged = Action::LogStandingBack(no_slot());
+    assert_eq!(actions, [logged, Action::StandBack { until }]);
     assert!(matches!(&state, State::StandingBack { turn, .. } if turn.attempt == 1));
-    let (state, actions) = machine.step(state, Event::Ready, at(9), 1.0);
-    assert_eq!(actions, [Action::Acquire]);
-    assert!(matches!(state, State::Waiting { turn } if turn.attempt == 1));
+    let (replaced, actions) = machine.step(state.clone(), Event::Ready(None), at(9), 1.0);
+    assert_eq!(actions, [ACQUIRE]);
+    assert!(matches!(replaced, State::Waiting { .. }));
+    let (state, actions) = machine.step(state, Event::Ready(Some(())), at(9), 1.0);
+    // It brings the slot along.
+    assert_eq!(actions, [Action::Acquire(Some(()))]);
+    assert!(matches!(state, State::Waiting { turn, .. } if turn.attempt == 1));
 }
 
 #[test]
 fn a_lack_is_news_when_it_is_another_and_not_when_a_clock_has_gone_on() {
-    let clock = |shown: &str| Lack::Clock(shown.into());
+    let clock = |shown: &str| RunLack::Clock(shown.into());
     assert!(clock("09:00").is_like(&clock("09:01")));
     assert!(no_secret().is_like(&no_secret()));
-    assert!(!no_secret().is_like(&Lack::Other("no directory".into())));
+    assert!(!no_secret().is_like(&RunLack::Other("no directory".into())));
     assert!(!no_slot().is_like(&no_secret()));
 }
 
@@ -587,12 +671,12 @@ fn a_lack_is_news_when_it_is_another_and_not_when_a_clock_has_gone_on() {
 fn a_lack_that_stays_is_looked_for_in_growing_pauses() {
     let mut machine = machine("restart = { min = \"1s\", max = \"4s\" }");
     let (mut state, _) = machine.start(at(100), 0.0);
-    let mut event = Event::Missed(Missed::Lacks(no_secret()));
+    let mut event = Event::Missed(AcquireMiss::Lacks(no_secret()));
     let mut pauses = vec![];
     for _ in 0..4 {
         let (next, actions) = machine.step(state, event, at(100), 1.0);
         let [
-            Action::TellStandingBack(_),
+            Action::LogStandingBack(_),
             Action::StandBack { until: Some(until) },
         ] = actions[..]
         else {
@@ -611,18 +695,18 @@ fn a_tick_that_cannot_be_started_is_given_back_unmarked() {
     for lack in [no_slot(), no_secret()] {
         let mut claiming = machine("every = \"10s\"");
         let state = to_the_lock(&mut claiming, 100);
-        let (state, _) = claiming.step(state, Event::Acquired, at(100), 0.0);
-        let lacks = Event::Claimed(Claim::Lacks(lack.clone()));
+        let (state, _) = claiming.step(state, ACQUIRED, at(100), 0.0);
+        let lacks = claimed(TickClaim::Lacks(lack.clone()));
         let (state, actions) = claiming.step(state, lacks, at(100), 0.0);
-        let told = Action::TellStandingBack(lack.clone());
-        assert_eq!(actions, [Action::Release, told.clone()]);
+        let logged = Action::LogStandingBack(lack.clone());
+        assert_eq!(actions, [RELEASE, logged.clone()]);
         let (state, _) = released(&mut claiming, state, 100);
         assert!(matches!(state, State::StandingBack { turn, .. } if turn == attempt(1, 100)));
 
         let mut running = machine("every = \"10s\"");
-        let lacks = Verdict::Lacks(lack.clone());
+        let lacks = RunVerdict::Lacks(lack.clone());
         let (state, actions) = run(&mut running, 100, lacks);
-        assert_eq!(actions, [Action::Release, told]);
+        assert_eq!(actions, [RELEASE, logged]);
         let (state, _) = released(&mut running, state, 100);
         assert!(matches!(state, State::StandingBack { turn, .. } if turn == attempt(1, 100)));
     }
@@ -632,27 +716,28 @@ fn a_tick_that_cannot_be_started_is_given_back_unmarked() {
 fn a_job_that_is_ready_again_looks_at_the_newest_tick_first() {
     let mut machine = machine("every = \"10s\"");
     let state = to_the_lock(&mut machine, 100);
-    let missed = Event::Missed(Missed::Lacks(no_slot()));
+    let missed = Event::Missed(AcquireMiss::Lacks(no_slot()));
     let (state, _) = machine.step(state, missed, at(100), 0.0);
-    let (same, actions) = machine.step(state.clone(), Event::Ready, at(109), 0.0);
-    assert!(matches!(same, State::Looking { turn, late: false } if turn == attempt(1, 100)));
+    let (same, actions) = machine.step(state.clone(), Event::Ready(Some(())), at(109), 0.0);
+    assert!(matches!(same, State::Looking { turn, late: false, .. } if turn == attempt(1, 100)));
     let tick = second(100);
     assert_eq!(actions, [Action::Look { tick }]);
-    let (newer, actions) = machine.step(state.clone(), Event::Ready, at(135), 0.0);
-    assert!(matches!(newer, State::Looking { turn, late: false } if turn == attempt(1, 130)));
-    assert!(matches!(&actions[0], Action::TellSkipped(told) if told.contains("00:01:40Z")));
+    let (newer, actions) = machine.step(state.clone(), Event::Ready(Some(())), at(135), 0.0);
+    assert!(matches!(newer, State::Looking { turn, late: false, .. } if turn == attempt(1, 130)));
+    assert!(matches!(&actions[0], Action::LogSkipped(logged) if logged.contains("00:01:40Z")));
     // The clock was put back meanwhile: no tick comes early.
-    let (early, _) = machine.step(state, Event::Ready, at(95), 0.0);
-    assert!(matches!(early, State::Sleeping { next, .. } if next == attempt(1, 100)));
+    let (early, _) = machine.step(state, Event::Ready(Some(())), at(95), 0.0);
+    assert!(matches!(early, State::Sleeping(JobSleep { next, .. }) if next == attempt(1, 100)));
 }
 
 #[test]
 fn a_pause_that_ends_without_a_slot_gives_the_lock_back() {
     let mut machine = machine("every = \"10s\"");
-    let (state, _) = run(&mut machine, 101, Verdict::Again(SECOND));
-    let (state, actions) = machine.step(state, Event::Lacks(no_slot()), at(102), 0.0);
-    let told = Action::TellStandingBack(no_slot());
-    assert_eq!(actions, [Action::Release, told]);
+    let (state, _) = run(&mut machine, 101, RunVerdict::Again(SECOND));
+    let (state, actions) =
+        machine.step(state, pause_ended(PauseEnd::Lacks(no_slot())), at(102), 0.0);
+    let logged = Action::LogStandingBack(no_slot());
+    assert_eq!(actions, [RELEASE, logged]);
     let (state, actions) = released(&mut machine, state, 102);
     assert!(matches!(state, State::StandingBack { turn, .. } if turn == attempt(1, 100)));
     let until = None;
@@ -663,80 +748,88 @@ fn a_pause_that_ends_without_a_slot_gives_the_lock_back() {
 fn a_host_that_stops_ends_what_stands_back_and_says_no_more_of_it() {
     let mut machine = machine("");
     let (state, _) = machine.start(at(1), 0.0);
-    let missed = Event::Missed(Missed::Lacks(no_slot()));
+    let missed = Event::Missed(AcquireMiss::Lacks(no_slot()));
     let (standing, _) = machine.step(state.clone(), missed.clone(), at(1), 0.0);
     machine.stopping = true;
-    for event in [Event::Cancelled, Event::Ready, Event::Lacks(no_slot())] {
+    for event in [
+        Event::Cancelled,
+        Event::Ready(Some(())),
+        Event::Lacks(no_slot()),
+    ] {
         let (state, actions) = machine.step(standing.clone(), event, at(2), 0.0);
-        assert_eq!(state, State::Ended(Ending::Stopped));
-        assert_eq!(actions, [Action::TellEnded(Ending::Stopped)]);
+        assert_eq!(state, State::Ended(JobEnding::Stopped));
+        assert_eq!(actions, [Action::LogEnded(JobEnding::Stopped)]);
     }
     let (state, _) = machine.step(state, missed, at(2), 0.0);
-    assert_eq!(state, State::Ended(Ending::Stopped));
+    assert_eq!(state, State::Ended(JobEnding::Stopped));
 }
 
 /// True if this action is a piece of work, which ends in one event; the others are log entries.
 fn is_work(action: &Action) -> bool {
     !matches!(
         action,
-        Action::TellSkipped(_)
-            | Action::TellStandingBack(_)
-            | Action::TellBackoff { .. }
-            | Action::TellEnded(_)
+        Action::LogSkipped(_)
+            | Action::LogStandingBack(_)
+            | Action::LogBackoff { .. }
+            | Action::LogEnded(_)
     )
 }
 
 /// Returns any of the ways in which this piece of work can end.
-fn any_end(work: &Action, rng: &mut fastrand::Rng, now: Now) -> Event {
+fn any_end(work: &Action, rng: &mut fastrand::Rng, now: TimeNow) -> Event {
     let reason = || "because".to_owned();
     let pick = rng.u32(0..10);
     let lack = if rng.bool() { no_slot() } else { no_secret() };
     match *work {
         Action::Look { tick } => Event::Looked(match pick {
-            0..5 => Look::Open,
-            5 => Look::Lacks(lack),
-            6..8 => Look::Begun,
-            _ => Look::Over {
+            0..5 => TickLook::Open,
+            5 => TickLook::Lacks(lack),
+            6..8 => TickLook::Begun,
+            _ => TickLook::Over {
                 known: tick.after(SECOND * rng.u32(0..300)),
                 reason: reason(),
             },
         }),
-        Action::Acquire => match pick {
-            0 => Event::Missed(Missed::Contended(reason())),
-            1 => Event::Missed(Missed::Trouble(reason())),
-            2 => Event::Missed(Missed::Lacks(lack)),
-            _ => Event::Acquired,
+        Action::Acquire(_) => match pick {
+            0 => Event::Missed(AcquireMiss::Contended(reason())),
+            1 => Event::Missed(AcquireMiss::Trouble(reason())),
+            2 => Event::Missed(AcquireMiss::Lacks(lack)),
+            _ => ACQUIRED,
         },
-        Action::Claim { tick, newest } => Event::Claimed(match pick {
-            0 if rng.bool() => Claim::Lost,
-            0 => Claim::Lacks(lack),
-            1 => Claim::Trouble(reason()),
-            2 => Claim::NotYet {
+        Action::Claim { tick, newest, .. } => claimed(match pick {
+            0 if rng.bool() => TickClaim::Lost,
+            0 => TickClaim::Lacks(lack),
+            1 => TickClaim::Trouble(reason()),
+            2 => TickClaim::NotYet {
                 wait: SECOND * rng.u32(0..100),
                 reason: reason(),
             },
-            3 => Claim::Over {
+            3 => TickClaim::Over {
                 known: tick.after(SECOND * rng.u32(0..300)),
                 reason: reason(),
             },
-            _ => Claim::Ours {
+            _ => TickClaim::Ours {
                 tick: if pick < 6 { tick } else { newest },
                 attempt: rng.u32(1..4),
             },
         }),
-        Action::Run(_) => Event::RunEnded(match pick {
-            0 => Verdict::Again(SECOND),
-            1 | 2 => Verdict::Failed(reason()),
-            3 => Verdict::Lost,
-            4 => Verdict::Lacks(lack),
-            _ => Verdict::Done,
+        Action::Run { .. } => run_ended(match pick {
+            0 => RunVerdict::Again(SECOND),
+            1 | 2 => RunVerdict::Failed(reason()),
+            3 => RunVerdict::Lost,
+            4 => RunVerdict::Lacks(lack),
+            _ => RunVerdict::Done,
         }),
-        Action::Pause(_) if pick < 2 => Event::LostWhilePausing,
-        Action::Pause(_) | Action::StandBack { .. } if pick < 4 => Event::Lacks(lack),
-        Action::StandBack { .. } => Event::Ready,
-        Action::Sleep { .. } | Action::Pause(_) => Event::Woke,
-        Action::Mark { .. } => Event::Marked,
-        Action::Release => Event::Released,
+        Action::Pause { .. } => pause_ended(match pick {
+            0..2 => PauseEnd::Lost,
+            2..4 => PauseEnd::Lacks(lack),
+            _ => PauseEnd::Over(()),
+        }),
+        Action::StandBack { .. } if pick < 4 => Event::Lacks(lack),
+        Action::StandBack { .. } => Event::Ready(Some(())),
+        Action::Sleep { .. } => Event::Woke,
+        Action::Mark { .. } => MARKED,
+        Action::Release(()) => Event::Released,
         _ => panic!("{work:?} is not a piece of work, at {now:?}"),
     }
 }
@@ -766,21 +859,21 @@ fn any_order_of_events_leaves_one_piece_of_work_and_brings_no_tick_that_is_done(
             };
             assert_eq!(works.next(), None, "seed {seed}");
             match work {
-                Action::Claim { tick, newest } => {
+                Action::Claim { tick, newest, .. } => {
                     assert!(holds && newest >= tick, "seed {seed}: {work:?}");
                     assert!(Some(tick) > done, "seed {seed}: {tick} after {done:?}");
                 }
-                Action::Run(turn) => {
+                Action::Run { turn, .. } => {
                     assert!(holds && turn.tick == claimed, "seed {seed}: {turn:?}");
                 }
-                Action::Mark { tick, mark } => {
+                Action::Mark { tick, mark, .. } => {
                     assert!(holds && Some(tick) == claimed, "seed {seed}: {work:?}");
-                    if mark == Mark::Done {
+                    if mark == TickMark::Done {
                         marked += 1;
                         done = done.max(Some(tick));
                     }
                 }
-                Action::Release => {
+                Action::Release(()) => {
                     assert!(holds, "seed {seed}");
                     (holds, claimed) = (false, None);
                 }
@@ -797,12 +890,118 @@ fn any_order_of_events_leaves_one_piece_of_work_and_brings_no_tick_that_is_done(
             now.wall = now.wall.max(highest.before(SKEW));
             highest = highest.max(now.wall);
             let event = any_end(&work, &mut rng, now);
-            holds |= event == Event::Acquired;
-            if let Event::Claimed(Claim::Ours { tick, .. }) = &event {
+            holds |= event == ACQUIRED;
+            if let Event::Claimed {
+                claim: TickClaim::Ours { tick, .. },
+                ..
+            } = &event
+            {
                 claimed = Some(*tick);
             }
             (state, actions) = machine.step(state, event, now, rng.f64());
         }
     }
     assert!(marked > 1_000, "{marked} ticks were done");
+}
+
+/// The reason of a failed run stays in the job's record until another run succeeds.
+#[test]
+fn sleep_after_failure_keeps_reason() {
+    let mut machine = machine("every = \"10s\"");
+    let (state, _) = run(&mut machine, 101, RunVerdict::Failed("no luck".into()));
+    let (state, _) = released(&mut machine, state, 101);
+    assert_eq!(state.detail(), "no luck");
+    let (state, _) = machine.step(state, Event::Woke, at(110), 0.0);
+    assert!(matches!(state, State::Looking { .. }));
+    let over = TickLook::Over {
+        known: second(110),
+        reason: "run by b".into(),
+    };
+    let (state, _) = machine.step(state, Event::Looked(over), at(110), 0.0);
+    assert_eq!(state.detail(), "no luck");
+    let (state, _) = machine.step(state, Event::Woke, at(120), 0.0);
+    let (state, _) = machine.step(state, Event::Looked(TickLook::Open), at(120), 0.0);
+    assert_eq!(state.detail(), "");
+    let state = to_the_run(&mut machine, state, 120);
+    let (state, _) = machine.step(state, run_ended(RunVerdict::Done), at(121), 0.0);
+    let (state, _) = released(&mut machine, state, 121);
+    assert!(matches!(state, State::Sleeping(_)));
+    assert_eq!(state.detail(), "");
+}
+
+/// The return of the store ends the sleep, its reason and the count of failures.
+#[test]
+fn unanswered_request_sleeps_until_store_returns() {
+    let mut machine = machine("every = \"1h\"\nrestart = { min = \"1s\", max = \"60s\" }");
+    for requested in [3600, 3700] {
+        let state = to_the_lock(&mut machine, requested);
+        let missed = Event::Missed(AcquireMiss::Unanswered("no store".into()));
+        let (state, actions) = machine.step(state, missed, at(requested + 5), 1.0);
+        let until = WakeTime::Boot(at(requested + 6).boot);
+        let unanswered = Some(at(requested).boot);
+        assert_eq!(actions[1], Action::Sleep { until, unanswered });
+        assert_eq!(state.detail(), "no store");
+        let (state, _) = machine.step(state, Event::StoreBack, at(requested + 6), 1.0);
+        assert!(matches!(state, State::Looking { .. }));
+        assert_eq!(state.detail(), "");
+    }
+    // A failure that the store answered is not over with its next answer.
+    let state = to_the_lock(&mut machine, 3800);
+    let missed = Event::Missed(AcquireMiss::Trouble("no space".into()));
+    let (state, actions) = machine.step(state, missed, at(3800), 1.0);
+    assert!(matches!(
+        actions[1],
+        Action::Sleep {
+            unanswered: None,
+            ..
+        }
+    ));
+    let (state, _) = machine.step(state, Event::Woke, at(3801), 1.0);
+    assert_eq!(state.detail(), "no space");
+}
+
+/// A grant that shows whether it still exists.
+#[derive(Debug)]
+struct WatchedGrant {
+    _alive: Arc<()>,
+}
+
+impl MachineGrant for WatchedGrant {
+    fn token(&self) -> u64 {
+        7
+    }
+}
+
+/// Fails on a machine that keeps the grant of an event that its state does not expect: the lock would be held by a
+/// job that has ended.
+#[test]
+fn unexpected_event_drops_its_grant() {
+    let config = machine("");
+    let alive = Arc::new(());
+    let grant = || WatchedGrant {
+        _alive: alive.clone(),
+    };
+    let turn = RunTurn {
+        attempt: 1,
+        tick: None,
+    };
+    let states = [
+        MachineState::Waiting {
+            turn,
+            requested: at(1).boot,
+        },
+        MachineState::Running {
+            turn,
+            since: at(1).boot,
+            token: 7,
+        },
+        MachineState::Ended(JobEnding::Stopped),
+    ];
+    for state in states {
+        let mut machine = JobMachine::new(config.rules.clone());
+        let event = MachineEvent::<_, ()>::Marked { grant: grant() };
+        let (state, actions) = machine.step(state, event, at(2), 0.0);
+        assert!(matches!(state, MachineState::Ended(_)));
+        assert_eq!(Arc::strong_count(&alive), 1, "{state:?} {actions:?}");
+    }
 }
