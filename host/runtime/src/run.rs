@@ -60,7 +60,7 @@ pub(crate) async fn run(
     slot: Slot,
     descriptors: Arc<Descriptors>,
 ) -> RunReport {
-    let tenure = authority.tenure.clone();
+    let tenure = authority.tenure().clone();
     let clock = tenure.clock().clone();
     let started_at = clock.now();
     let gate = Arc::new(Gate::new(tenure.clone()));
@@ -116,7 +116,7 @@ fn panicked() -> RunEnd {
 
 impl Run<'_> {
     async fn guest(&self, slot: Slot) -> (RunEnd, Option<String>) {
-        let tenure = &self.authority.tenure;
+        let tenure = self.authority.tenure();
         // Bound before the store, so freed after it.
         let _slot = slot;
         let host = match self.host() {
@@ -143,7 +143,7 @@ impl Run<'_> {
     }
 
     fn broke_off(&self, error: &wasmtime::Error) -> RunEnd {
-        let tenure = &self.authority.tenure;
+        let tenure = self.authority.tenure();
         let (leash, reading) = (&self.leash, &self.reading);
         verdict::of_error(error, leash, tenure, reading, &self.spec.job, self.clean())
     }
@@ -189,7 +189,7 @@ impl Run<'_> {
         Http::new(Courier::new(Carried {
             net: self.plugin.net().clone(),
             job: self.spec.job.clone(),
-            token: self.authority.token,
+            token: self.authority.token(),
             limits: self.plugin.limits().clone(),
             gate: self.gate.clone(),
             leash: self.leash.clone(),

@@ -94,14 +94,7 @@ impl Run<'_> {
             context.root.kv(),
             self.allotted(),
         );
-        let authority = Authority {
-            lock: text(&context.lock),
-            lock_key: grant.key().to_owned(),
-            token: grant.token(),
-            holder: format!("{:x}", grant.lease()),
-            tenure: grant.tenure().clone(),
-            kv: Arc::new(kv),
-        };
+        let authority = Authority::of_grant(&context.lock, grant, Arc::new(kv));
         let first = context.quarantine.begin(self.record()).await;
         let (events, mut received) = mpsc::channel(GUEST_EVENTS);
         // Polled after the guest, so that logging its start does not delay it. A guest that spins yields at its
