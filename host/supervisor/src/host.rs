@@ -164,7 +164,7 @@ impl Host {
             grace: config.host().grace(),
         };
         let jobs = config.jobs().iter().zip(&self.prepared.plugins);
-        let contexts = jobs.map(|(job, loaded)| maker.context(job.clone(), loaded.plugin.clone()));
+        let contexts = jobs.map(|(job, loaded)| maker.make(job.clone(), loaded.plugin.clone()));
         let supervisor = Supervisor::new(
             contexts.collect(),
             self.clock.clone(),

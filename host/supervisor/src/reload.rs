@@ -352,7 +352,7 @@ impl Reloader {
         for step in steps {
             let change = match step {
                 reconcile::Step::Set(version, why) => {
-                    let context = self.maker.context(version.job, version.plugin);
+                    let context = self.maker.make(version.job, version.plugin);
                     JobChange::Set(Box::new(context), why)
                 }
                 reconcile::Step::Remove(name) => JobChange::Remove(name.into()),

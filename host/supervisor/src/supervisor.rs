@@ -73,7 +73,7 @@ impl Supervisor {
     }
 
     /// Runs until every job has ended, by itself or on request. A host that `stays` also waits for jobs that may
-    /// still come, until it is ordered to stop.
+    /// still come, until its shutdown is requested.
     pub(crate) async fn run(
         mut self,
         mut requests: mpsc::Receiver<ShutdownRequest>,
@@ -226,7 +226,7 @@ impl Supervisor {
             },
         );
         if is_over {
-            self.jobs.after_end(at);
+            self.jobs.handle_end(at);
         }
     }
 
@@ -242,7 +242,7 @@ impl Supervisor {
         let is_over = entry.has_ended();
         self.event_log.emit(about, EventKind::JobRemoved);
         if is_over {
-            self.jobs.after_end(at);
+            self.jobs.handle_end(at);
         }
     }
 }

@@ -26,10 +26,11 @@ const MARK_PAUSE: Duration = Duration::from_millis(200);
 
 /// Reads the state of a tick, without the lock.
 pub(crate) async fn look(context: Arc<JobContext>, tick: UnixMs) -> TaskResult {
-    let (store, ask) = (stored(&context), ask(&context, tick, tick));
+    let store = read_ticks(&context);
+    let request = request_tick(&context, tick, tick);
     let look = tokio::select! {
         () = context.cancel.cancelled() => TickLook::Open,
-        look = tick::look(&store, &context.host, ask) => look,
+        look = tick::look(&store, &context.host, request) => look,
     };
     TaskResult::Looked(look)
 }
@@ -41,7 +42,7 @@ pub(crate) async fn claim(
     (tick, newest): (UnixMs, UnixMs),
 ) -> TaskResult {
     let grant = &held.grant;
-    let who = TickClaimant {
+    let claimant = TickClaimant {
         job: text(&context.name),
         host: text(&context.host),
         lock: grant.name().to_owned(),
@@ -49,25 +50,25 @@ pub(crate) async fn claim(
         token: grant.token(),
         run_id: context.run_id(grant.token(), held.sequence),
     };
-    let ask = ask(&context, tick, newest);
-    let store = fenced(&context, grant);
+    let request = request_tick(&context, tick, newest);
+    let store = hold_ticks(&context, grant);
     let (claim, over) = tokio::select! {
         biased;
-        claimed = tick::claim(&store, &who, ask) => claimed,
+        claimed = tick::claim(&store, &claimant, request) => claimed,
         _ = grant.tenure().ended() => (TickClaim::Lost, ReplacedRecord::default()),
         () = cut_short(&context.stop.abort) => (TickClaim::Lost, ReplacedRecord::default()),
     };
     if let Some(cut_off) = over.cut_off {
         context
             .record_writer
-            .run_cut_off(unrecorded(&context, cut_off));
+            .run_cut_off(record_of_cut_off(&context, cut_off));
     }
     if let Some(overruled) = over.overruled {
         let disbelieved = EventKind::TickDisbelieved {
             tick: overruled.tick.to_string(),
             by: overruled.host,
             its_clock: overruled.shown.to_string(),
-            our_clock: ask.now.to_string(),
+            our_clock: request.now.to_string(),
         };
         let about = context.event_context_for(grant.token());
         context.event_log.emit(about, disbelieved);
@@ -86,7 +87,7 @@ pub(crate) async fn claim(
 }
 
 /// Returns the record of a run whose host died before it wrote one, as far as the claim of its tick shows.
-fn unrecorded(context: &JobContext, claim: TickRecord) -> RunRecord {
+fn record_of_cut_off(context: &JobContext, claim: TickRecord) -> RunRecord {
     let sequence = claim.run_id.rsplit('-').next();
     RunRecord {
         detail: format!(
@@ -135,7 +136,7 @@ pub(crate) async fn mark(
     let until = grant.tenure().last_deadline();
     let store = HeldTicks {
         leaves: is_held.then_some(&**grant),
-        ..fenced(&context, grant)
+        ..hold_ticks(&context, grant)
     };
     let marked = async {
         loop {
@@ -162,10 +163,10 @@ pub(crate) async fn mark(
     TaskResult::Marked { grant: held }
 }
 
-fn ask(context: &JobContext, tick: UnixMs, newest: UnixMs) -> TickRequest {
+fn request_tick(context: &JobContext, tick: UnixMs, newest: UnixMs) -> TickRequest {
     let now = context.now().wall;
     let settling = match context.job.schedule() {
-        Schedule::Ticks(ticks) => clocks::settling(ticks.beat(), now),
+        Schedule::Ticks(ticks) => clocks::settling_time(ticks.beat(), now),
         Schedule::KeepRunning | Schedule::Once => Duration::ZERO,
     };
     TickRequest {
@@ -177,7 +178,7 @@ fn ask(context: &JobContext, tick: UnixMs, newest: UnixMs) -> TickRequest {
     }
 }
 
-fn stored(context: &JobContext) -> StoredTicks {
+fn read_ticks(context: &JobContext) -> StoredTicks {
     StoredTicks {
         kv: context.locks.kv(),
         key: context.root.tick(&context.name),
@@ -185,10 +186,10 @@ fn stored(context: &JobContext) -> StoredTicks {
     }
 }
 
-fn fenced(context: &JobContext, grant: &Grant) -> HeldTicks<'static> {
+fn hold_ticks(context: &JobContext, grant: &Grant) -> HeldTicks<'static> {
     HeldTicks {
         leaves: None,
-        stored: stored(context),
+        stored: read_ticks(context),
         fence: grant.fence(),
     }
 }

@@ -55,8 +55,8 @@ pub(crate) struct LivingHost {
     pub(crate) host: String,
     pub(crate) started: UnixMs,
     /// The revision at which the start was last written, and the one at which the host came.
-    pub(crate) written: i64,
-    pub(crate) came: i64,
+    pub(crate) write_revision: i64,
+    pub(crate) create_revision: i64,
 }
 
 impl LivingHost {
@@ -64,13 +64,13 @@ impl LivingHost {
         ClockReading {
             host: &self.host,
             shown: self.started,
-            revision: self.came,
+            revision: self.create_revision,
         }
     }
 }
 
 /// Returns the time that a host, after its start, waits for others to write, for a job with these ticks.
-pub(crate) fn settling(beat: &Beat, now: UnixMs) -> Duration {
+pub(crate) fn settling_time(beat: &Beat, now: UnixMs) -> Duration {
     let (least, most) = SETTLING;
     let next = beat.next(now);
     let after = next.and_then(|next| beat.next(next));
@@ -82,7 +82,7 @@ pub(crate) fn settling(beat: &Beat, now: UnixMs) -> Duration {
 
 /// Returns a lack if the clock of `own`, which shows `now`, is in doubt. `fresh` are times that were read just
 /// before they were written; `settling` is how long a host waits, after its start, for others to write.
-pub(crate) fn doubt(
+pub(crate) fn find_doubt(
     own: &str,
     now: UnixMs,
     settling: Duration,
@@ -90,7 +90,7 @@ pub(crate) fn doubt(
     living: &[LivingHost],
 ) -> Option<RunLack> {
     let us = living.iter().find(|host| host.host == own);
-    let readings = latest(own, fresh, living);
+    let readings = latest_readings(own, fresh, living);
     // The clock may have been put back since the start; a start in the future is no evidence then.
     let start = us.filter(|us| us.started <= now.after(SKEW));
     let contradicts = |reading: &&ClockReading<'_>| {
@@ -101,28 +101,28 @@ pub(crate) fn doubt(
             LIFETIME
         };
         let is_earlier = start.is_some_and(|start| {
-            reading.revision > start.written && reading.shown.after(slack) < start.started
+            reading.revision > start.write_revision && reading.shown.after(slack) < start.started
         });
         reading.shown > now.after(SKEW) || is_earlier
     };
     let (against, rest): (Vec<_>, Vec<_>) = readings.iter().partition(contradicts);
     let gap = against
         .iter()
-        .map(|reading| apart(reading.shown, now))
+        .map(|reading| difference(reading.shown, now))
         .min();
     let is_with_us = |reading: &ClockReading<'_>| {
         let is_since_start = start.is_some_and(|start| {
-            reading.revision > start.written && reading.shown.after(SKEW) >= start.started
+            reading.revision > start.write_revision && reading.shown.after(SKEW) >= start.started
         });
-        is_since_start || is_near(apart(reading.shown, now), gap.unwrap_or_default())
+        is_since_start || is_near(difference(reading.shown, now), gap.unwrap_or_default())
     };
     let ours = 1 + rest.iter().filter(|reading| is_with_us(reading)).count();
     let came_before_us = |reading: &&ClockReading<'_>| {
         let host = living.iter().find(|host| host.host == reading.host);
-        host.is_some_and(|host| us.is_none_or(|us| host.came < us.came))
+        host.is_some_and(|host| us.is_none_or(|us| host.create_revision < us.create_revision))
     };
     for reading in &against {
-        let gap = apart(reading.shown, now);
+        let gap = difference(reading.shown, now);
         let agreeing: Vec<&ClockReading<'_>> = readings
             .iter()
             .filter(|other| !(rest.contains(other) && is_with_us(other)))
@@ -131,7 +131,7 @@ pub(crate) fn doubt(
         let is_outvoted = agreeing.len() > ours
             || (agreeing.len() == ours && agreeing.iter().any(came_before_us));
         if is_outvoted {
-            return Some(RunLack::Clock(odd(now, &agreeing)));
+            return Some(RunLack::Clock(describe_odd(now, &agreeing)));
         }
     }
     let is_new = us.is_none_or(|us| us.started <= now && us.started.after(settling) > now);
@@ -144,11 +144,11 @@ pub(crate) fn doubt(
         .filter(|reading| reading.shown.after(SKEW) < came)
         .filter(|reading| living.iter().any(|host| host.host == reading.host))
         .collect();
-    (is_new && silent.len() >= ours).then(|| RunLack::Other(unsettled(settling, &silent)))
+    (is_new && silent.len() >= ours).then(|| RunLack::Other(describe_unsettled(settling, &silent)))
 }
 
 /// Returns the reading of each other host that counts: the last fresh one of its present life, else its start.
-fn latest<'a>(
+fn latest_readings<'a>(
     own: &str,
     fresh: &[ClockReading<'a>],
     living: &'a [LivingHost],
@@ -161,7 +161,7 @@ fn latest<'a>(
     by_revision.sort_by_key(|reading| reading.revision);
     for reading in by_revision {
         let life = living.iter().find(|host| host.host == reading.host);
-        if life.is_none_or(|life| reading.revision > life.came) {
+        if life.is_none_or(|life| reading.revision > life.create_revision) {
             latest.insert(reading.host, reading.clone());
         }
     }
@@ -176,7 +176,7 @@ fn agree(one: &ClockReading<'_>, other: &ClockReading<'_>, gap: Duration) -> boo
     } else {
         (other, one)
     };
-    old.shown <= new.shown.after(SKEW) && is_near(apart(old.shown, new.shown), gap)
+    old.shown <= new.shown.after(SKEW) && is_near(difference(old.shown, new.shown), gap)
 }
 
 /// True if this difference between two readings is better explained by the age of one than by the gap between
@@ -185,31 +185,31 @@ fn is_near(apart: Duration, gap: Duration) -> bool {
     apart <= SKEW.max(gap / NEARER)
 }
 
-fn apart(one: UnixMs, other: UnixMs) -> Duration {
+fn difference(one: UnixMs, other: UnixMs) -> Duration {
     one.since(other).max(other.since(one))
 }
 
-fn unsettled(settling: Duration, silent: &[&ClockReading<'_>]) -> String {
+fn describe_unsettled(settling: Duration, silent: &[&ClockReading<'_>]) -> String {
     format!(
         "the clock of this host is not compared yet: {}; \
          the job waits until other hosts write again, at most {} s from its start",
-        told(silent),
+        list_readings(silent),
         settling.as_secs()
     )
 }
 
-fn odd(now: UnixMs, against: &[&ClockReading<'_>]) -> String {
+fn describe_odd(now: UnixMs, against: &[&ClockReading<'_>]) -> String {
     format!(
         "the clock of this host seems wrong: it shows {now}, but {}; set it, and keep it right with chrony or ntpd",
-        told(against)
+        list_readings(against)
     )
 }
 
-fn told(readings: &[&ClockReading<'_>]) -> String {
-    let told = readings
+fn list_readings(readings: &[&ClockReading<'_>]) -> String {
+    let texts = readings
         .iter()
         .map(|reading| format!("{} wrote {}", reading.host, reading.shown));
-    told.collect::<Vec<_>>().join(" and ")
+    texts.collect::<Vec<_>>().join(" and ")
 }
 
 #[cfg(test)]

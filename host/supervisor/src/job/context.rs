@@ -65,7 +65,7 @@ pub(crate) struct JobContextMaker {
 
 impl JobContextMaker {
     /// Returns a context for this job, without any request to stop.
-    pub(crate) fn context(&self, job: Job, plugin: Plugin) -> JobContext {
+    pub(crate) fn make(&self, job: Job, plugin: Plugin) -> JobContext {
         let (name, is_dropped) = (job.name().into(), job.is_dropped());
         let budget = self.budgets.of(&name, job.limits().kv_total_bytes);
         JobContext {

@@ -167,7 +167,7 @@ impl JobEntry {
         let is_ending = self.machine.stopping || self.has_ended();
         let runs = matches!(self.state, MachineState::Running { .. });
         if !is_ending && self.context.job.queues_like(&context.job) {
-            // Work under way for this job listens to these.
+            // Work under way for this job waits for these.
             context.cancel = self.context.cancel.clone();
             context.stop = self.context.stop.clone();
             let old = std::mem::replace(&mut self.context, Arc::new(*context));

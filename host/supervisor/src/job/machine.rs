@@ -37,7 +37,7 @@
 //!
 //! The lock that a job holds moves: an event hands it to the machine, and an action hands it to the next piece of
 //! work. No state keeps it, because the piece of work under way has it. So no run, claim, pause, mark or release is
-//! possible without one, and an event that its state does not expect drops it, which gives the lock back. The
+//! possible without one. An event that its state does not expect drops it, which gives the lock back. The
 //! machine is generic over the grant and over the provisions of a run; both are `()` in its tests.
 //!
 //! - `state`, `event`, `action`: the vocabulary. `job_machine`: the machine's own data.

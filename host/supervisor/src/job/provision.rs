@@ -34,46 +34,46 @@ pub(crate) struct RunProvisions {
 impl RunProvisions {
     /// Gets the provisions before the lock is requested, or at the end of a pause: waits for a slot, but not for
     /// long.
-    pub(crate) async fn soon(context: &Arc<JobContext>) -> Result<Self, RunLack> {
-        let secrets = local(context).await?;
-        let slot = match try_slot(context) {
+    pub(crate) async fn get_soon(context: &Arc<JobContext>) -> Result<Self, RunLack> {
+        let secrets = read_secrets(context).await?;
+        let slot = match try_take_slot(context) {
             Some(slot) => Some(slot),
-            None => tokio::time::timeout(MOMENT, slot_in_turn(context))
+            None => tokio::time::timeout(MOMENT, take_slot_in_turn(context))
                 .await
                 .ok(),
         };
-        Self::of(context, slot, secrets)
+        Self::assemble(context, slot, secrets)
     }
 
     /// Gets the provisions under a lock that others wait for: does not wait for a slot.
-    pub(crate) async fn now(context: &Arc<JobContext>) -> Result<Self, RunLack> {
-        let slot = try_slot(context);
+    pub(crate) async fn get_now(context: &Arc<JobContext>) -> Result<Self, RunLack> {
+        let slot = try_take_slot(context);
         if slot.is_none() {
-            return Err(no_slot(context));
+            return Err(lack_of_slot(context));
         }
-        Self::of(context, slot, local(context).await?)
+        Self::assemble(context, slot, read_secrets(context).await?)
     }
 
     /// Gets the provisions of a job that stands back: waits for its turn to have a slot.
-    pub(crate) async fn in_turn(context: &Arc<JobContext>) -> Result<Self, RunLack> {
-        let slot = slot_in_turn(context).await;
-        Self::of(context, Some(slot), local(context).await?)
+    pub(crate) async fn get_in_turn(context: &Arc<JobContext>) -> Result<Self, RunLack> {
+        let slot = take_slot_in_turn(context).await;
+        Self::assemble(context, Some(slot), read_secrets(context).await?)
     }
 
     /// Returns the same provisions for this version of the job, which may have other secrets.
-    pub(crate) async fn renewed(self, context: &Arc<JobContext>) -> Result<Self, RunLack> {
+    pub(crate) async fn renew(self, context: &Arc<JobContext>) -> Result<Self, RunLack> {
         if Arc::ptr_eq(&self.of, context) {
             return Ok(self);
         }
-        Self::of(context, Some(self.slot), local(context).await?)
+        Self::assemble(context, Some(self.slot), read_secrets(context).await?)
     }
 
-    fn of(
+    fn assemble(
         context: &Arc<JobContext>,
         slot: Option<Slot>,
         secrets: Secrets,
     ) -> Result<Self, RunLack> {
-        let slot = slot.ok_or_else(|| no_slot(context))?;
+        let slot = slot.ok_or_else(|| lack_of_slot(context))?;
         let of = context.clone();
         Ok(Self { slot, secrets, of })
     }
@@ -86,7 +86,7 @@ impl fmt::Debug for RunProvisions {
     }
 }
 
-fn try_slot(context: &JobContext) -> Option<Slot> {
+fn try_take_slot(context: &JobContext) -> Option<Slot> {
     let slots = context.runtime.slots();
     if context.job.is_dropped() {
         slots.try_take_shared()
@@ -95,7 +95,7 @@ fn try_slot(context: &JobContext) -> Option<Slot> {
     }
 }
 
-async fn slot_in_turn(context: &JobContext) -> Slot {
+async fn take_slot_in_turn(context: &JobContext) -> Slot {
     let slots = context.runtime.slots();
     if context.job.is_dropped() {
         slots.take_shared().await
@@ -104,7 +104,7 @@ async fn slot_in_turn(context: &JobContext) -> Slot {
     }
 }
 
-fn no_slot(context: &JobContext) -> RunLack {
+fn lack_of_slot(context: &JobContext) -> RunLack {
     let slots = context.runtime.slots();
     let (most, reserved) = (slots.most(), slots.reserved());
     RunLack::Slot(if context.job.is_dropped() && reserved > 0 {
@@ -118,7 +118,7 @@ fn no_slot(context: &JobContext) -> RunLack {
 }
 
 /// Reads the job's secrets as they are now. Fails if a directory cannot be used or the plugin is in quarantine.
-async fn local(context: &JobContext) -> Result<Secrets, RunLack> {
+async fn read_secrets(context: &JobContext) -> Result<Secrets, RunLack> {
     let sha256 = &context.plugin.facts().sha256;
     if let Some(reason) = context.quarantine.reason(sha256, context.wall.now()).await {
         return Err(RunLack::Other(reason));

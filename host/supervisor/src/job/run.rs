@@ -19,7 +19,7 @@ use super::machine::{RunTurn, StartCause};
 use super::provision::RunProvisions;
 use super::task::TaskResult;
 use crate::event::{EventContext, EventKind};
-use crate::fenced::{Allotted, FencedKv};
+use crate::fenced::{FencedKv, KvAllotment};
 use crate::quarantine::{FirstRun, PROBATION};
 use crate::record_writer::text;
 use leasehold_config::secrets::{self, Secrets};
@@ -49,13 +49,13 @@ pub(crate) async fn run(
         turn,
         cause,
     };
-    let report = run.guest(provisions).await;
-    let detail = closing::detail_of(&context, &held.grant, &report.end).await;
+    let report = run.run_guest(provisions).await;
+    let detail = closing::describe_end(&context, &held.grant, &report.end).await;
     run.log_end(&report, &detail);
     held.sequence += 1;
     TaskResult::RunEnded {
         grant: held,
-        verdict: closing::verdict(&report.end, &context.job),
+        verdict: closing::judge_end(&report.end, &context.job),
         outcome: closing::outcome(&report.end),
     }
 }
@@ -76,10 +76,10 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Runs the guest and forwards its events.
-    async fn guest(&self, provisions: RunProvisions) -> RunReport {
+    async fn run_guest(&self, provisions: RunProvisions) -> RunReport {
         let (context, grant) = (self.context, self.grant);
         // The job may have changed since the resources were obtained; a run is of one version.
-        let RunProvisions { slot, secrets, .. } = match provisions.renewed(context).await {
+        let RunProvisions { slot, secrets, .. } = match provisions.renew(context).await {
             Ok(provisions) => provisions,
             Err(lack) => {
                 let now = context.clock.now();
@@ -92,7 +92,7 @@ impl Run<'_> {
             context.locks.kv(),
             grant,
             context.root.kv(),
-            self.allotted(),
+            self.allot_storage(),
         );
         let authority = Authority::of_grant(&context.lock, grant, Arc::new(kv));
         let first = context.quarantine.begin(self.record()).await;
@@ -120,7 +120,7 @@ impl Run<'_> {
             }
         };
         let mark = first.as_ref().map(FirstRun::mark);
-        let spec = self.spec(secrets, mark);
+        let spec = self.make_spec(secrets, mark);
         let run = context
             .runtime
             .run(&context.plugin, authority, spec, events, slot);
@@ -135,9 +135,9 @@ impl Run<'_> {
         report
     }
 
-    fn allotted(&self) -> Allotted {
+    fn allot_storage(&self) -> KvAllotment {
         let context = self.context;
-        Allotted {
+        KvAllotment {
             budget: context.budget.clone(),
             granted: context.job.allow().kv.clone(),
             most: context.job.limits().kv_total_bytes,
@@ -145,7 +145,7 @@ impl Run<'_> {
         }
     }
 
-    fn spec(&self, secrets: Secrets, mark: Option<PollMark>) -> RunSpec {
+    fn make_spec(&self, secrets: Secrets, mark: Option<PollMark>) -> RunSpec {
         let context = self.context;
         let (env, env_secrets) = secrets::environment(context.job.env());
         RunSpec {
@@ -153,7 +153,7 @@ impl Run<'_> {
             job: text(&context.name),
             run_id: self.id.clone(),
             attempt: self.turn.attempt,
-            trigger: trigger(self.cause),
+            trigger: trigger_of(self.cause),
             scheduled_at_unix_ms: self.turn.tick.map(UnixMs::as_u64),
             args: context.job.args().to_vec(),
             env,
@@ -185,7 +185,7 @@ impl Run<'_> {
             self.event_context(),
             EventKind::RunStarted {
                 attempt: self.turn.attempt,
-                trigger: trigger_word(trigger(self.cause)),
+                trigger: describe_trigger(trigger_of(self.cause)),
                 tick: self.turn.tick.map(|tick| tick.to_string()),
                 plugin_sha256: context.plugin.facts().sha256.clone(),
             },
@@ -197,7 +197,7 @@ impl Run<'_> {
     fn log_loss(&self, reason: &EndReason) {
         let at = self.grant.tenure().ended_at();
         let at = at.unwrap_or_else(|| self.context.clock.now());
-        let reason = closing::loss(self.grant.tenure(), reason);
+        let reason = closing::describe_loss(self.grant.tenure(), reason);
         let lost = EventKind::LockLost { reason };
         self.context
             .event_log
@@ -302,7 +302,7 @@ fn log_guest_event(context: &JobContext, about: &EventContext, event: GuestEvent
     }
 }
 
-const fn trigger(cause: StartCause) -> Trigger {
+const fn trigger_of(cause: StartCause) -> Trigger {
     match cause {
         StartCause::Continuous => Trigger::Continuous,
         StartCause::Schedule => Trigger::Schedule,
@@ -310,7 +310,7 @@ const fn trigger(cause: StartCause) -> Trigger {
     }
 }
 
-const fn trigger_word(trigger: Trigger) -> &'static str {
+const fn describe_trigger(trigger: Trigger) -> &'static str {
     match trigger {
         Trigger::Schedule => "schedule",
         Trigger::Manual => "once",

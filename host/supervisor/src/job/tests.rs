@@ -17,7 +17,7 @@ use futures_util::FutureExt as _;
 use leasehold_lock::{BootTime, FencedError, StoreError};
 use leasehold_records::{Outcome, TickRecord, TickState};
 
-use super::clocks::{LivingHost, settling};
+use super::clocks::{LivingHost, settling_time};
 use super::lack::RunLack;
 use super::machine::{
     AcquireMiss, JobEnding, JobMachine, JobRules, JobSleep, MachineAction, MachineEvent,
@@ -81,12 +81,12 @@ impl Store {
 }
 
 /// The store as the holder of this entry sees it.
-struct Way {
+struct StoreView {
     store: Arc<Mutex<Store>>,
     token: i64,
 }
 
-impl Way {
+impl StoreView {
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().expect("no test panics with it")
     }
@@ -96,7 +96,7 @@ fn no_answer() -> StoreError {
     StoreError::Unknown("no answer".into())
 }
 
-impl TickReader for Way {
+impl TickReader for StoreView {
     async fn read(&self) -> Result<Option<RecordVersion>, StoreError> {
         let mut store = self.store();
         if store.is_lost() {
@@ -114,7 +114,7 @@ impl TickReader for Way {
     }
 }
 
-impl TickStore for Way {
+impl TickStore for StoreView {
     async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
         let mut store = self.store();
         if !store.queue.contains(&self.token) && store.mutant != Mutant::NoFence {
@@ -157,7 +157,7 @@ impl TickStore for Way {
 
 /// Event at a host.
 #[derive(Clone, Copy, Debug)]
-enum What {
+enum HostEvent {
     Starts,
     Wakes,
     Looks(UnixMs),
@@ -236,7 +236,7 @@ struct World {
     now: u64,
     sequence: u64,
     agenda: BinaryHeap<Reverse<(u64, u64)>>,
-    entries: BTreeMap<u64, (usize, u32, What)>,
+    entries: BTreeMap<u64, (usize, u32, HostEvent)>,
     store: Arc<Mutex<Store>>,
     hosts: Vec<Host>,
     rules: JobRules,
@@ -310,7 +310,7 @@ impl World {
             failing: 0,
         };
         for at in 0..world.hosts.len() {
-            world.plan(at, 0, What::Starts);
+            world.plan(at, 0, HostEvent::Starts);
         }
         world
     }
@@ -319,11 +319,11 @@ impl World {
         self.store.lock().expect("no test panics with it")
     }
 
-    fn plan(&mut self, host: usize, after: u64, what: What) {
+    fn plan(&mut self, host: usize, after: u64, event: HostEvent) {
         self.sequence += 1;
         self.agenda.push(Reverse((self.now + after, self.sequence)));
         let life = self.hosts[host].life;
-        self.entries.insert(self.sequence, (host, life, what));
+        self.entries.insert(self.sequence, (host, life, event));
     }
 
     /// Returns the time of a request and its answer.
@@ -346,28 +346,28 @@ impl World {
         {
             self.agenda.pop();
             self.now = at;
-            let Some((host, life, what)) = self.entries.remove(&sequence) else {
+            let Some((host, life, event)) = self.entries.remove(&sequence) else {
                 continue;
             };
-            let is_lease = matches!(what, What::LeaseEnds(_));
+            let is_lease = matches!(event, HostEvent::LeaseEnds(_));
             if life != self.hosts[host].life && !is_lease {
                 continue;
             }
             let thaw = self.hosts[host].frozen_until;
             if thaw > self.now && !is_lease {
-                self.plan(host, thaw - self.now, what);
+                self.plan(host, thaw - self.now, event);
                 continue;
             }
-            self.happen(host, what);
+            self.happen(host, event);
             self.check();
         }
         self.now = end;
     }
 
-    fn happen(&mut self, host: usize, what: What) {
-        match what {
-            What::Starts => self.start(host),
-            What::Wakes => {
+    fn happen(&mut self, host: usize, event: HostEvent) {
+        match event {
+            HostEvent::Starts => self.start(host),
+            HostEvent::Wakes => {
                 // As the real sleep, it never ends before the clock shows its time.
                 if let State::Sleeping(JobSleep {
                     until: WakeTime::Wall(until),
@@ -379,7 +379,7 @@ impl World {
                     self.plan(
                         host,
                         u64::try_from(left.as_millis()).expect("short"),
-                        What::Wakes,
+                        HostEvent::Wakes,
                     );
                     return;
                 }
@@ -392,14 +392,14 @@ impl World {
                 };
                 self.deliver(host, event);
             }
-            What::Looks(tick) => {
-                let (way, own) = (self.way(host), format!("host-{host}"));
+            HostEvent::Looks(tick) => {
+                let (view, own) = (self.store_view(host), format!("host-{host}"));
                 let ask = self.ask(host, tick, tick);
-                let seen = look(&way, &own, ask).now_or_never();
+                let seen = look(&view, &own, ask).now_or_never();
                 let seen = seen.expect("it never waits");
                 self.deliver(host, Event::Looked(seen));
             }
-            What::Queues => {
+            HostEvent::Queues => {
                 let is_waiting = matches!(self.hosts[host].state, State::Waiting { .. });
                 if let Some(lack) = self.lack(host) {
                     self.deliver(host, Event::Missed(AcquireMiss::Lacks(lack)));
@@ -419,10 +419,10 @@ impl World {
                 self.hosts[host].token = Some(create);
                 if is_first {
                     let trip = self.trip();
-                    self.plan(host, trip, What::Gets);
+                    self.plan(host, trip, HostEvent::Gets);
                 }
             }
-            What::Gets => {
+            HostEvent::Gets => {
                 let is_waiting = matches!(self.hosts[host].state, State::Waiting { .. });
                 if !is_waiting {
                     return;
@@ -443,29 +443,29 @@ impl World {
                 } else {
                     // Its entry was deleted: back to the end of the queue.
                     let trip = self.trip();
-                    self.plan(host, trip, What::Queues);
+                    self.plan(host, trip, HostEvent::Queues);
                 }
             }
-            What::Provides => {
+            HostEvent::Provides => {
                 let event = self.lack(host).map_or(Event::Ready(Some(())), Event::Lacks);
                 self.deliver(host, event);
             }
-            What::Claims { tick, newest } => {
+            HostEvent::Claims { tick, newest } => {
                 let claim = self.claim(host, tick, newest);
                 self.deliver(host, Event::Claimed { grant: (), claim });
             }
-            What::Ends(run) if self.hosts[host].runs == run && self.is_running(host) => {
+            HostEvent::Ends(run) if self.hosts[host].runs == run && self.is_running(host) => {
                 self.end_run(host);
             }
             // The run was stopped before.
-            What::Ends(_) => {}
-            What::Marks { tick, mark } => self.mark(host, tick, mark),
-            What::Releases => {
+            HostEvent::Ends(_) => {}
+            HostEvent::Marks { tick, mark } => self.mark(host, tick, mark),
+            HostEvent::Releases => {
                 self.leave(host);
                 self.deliver(host, Event::Released);
             }
-            What::LeaseEnds(create) => self.remove(create),
-            What::Faults(fault) => self.strike(host, fault),
+            HostEvent::LeaseEnds(create) => self.remove(create),
+            HostEvent::Faults(fault) => self.strike(host, fault),
         }
     }
 
@@ -478,8 +478,8 @@ impl World {
         let living = LivingHost {
             host: format!("host-{host}"),
             started: now.wall,
-            written: came,
-            came,
+            write_revision: came,
+            create_revision: came,
         };
         store.hosts.insert(host, living);
         drop(store);
@@ -496,10 +496,10 @@ impl World {
             outcome: self.hosts[host].outcome,
             now: self.now_of(host).wall,
         };
-        let way = self.way(host);
-        let marked = mark(&way, ended).now_or_never().expect("it never waits");
+        let view = self.store_view(host);
+        let marked = mark(&view, ended).now_or_never().expect("it never waits");
         if marked.is_err_and(|unmarked| unmarked.may_pass) && self.holds(host) {
-            self.plan(host, 200, What::Marks { tick, mark: how });
+            self.plan(host, 200, HostEvent::Marks { tick, mark: how });
             return;
         }
         self.deliver(host, Event::Marked { grant: () });
@@ -522,7 +522,7 @@ impl World {
             let left = until.since(self.now_of(host).boot);
             u64::try_from(left.as_millis()).expect("short")
         });
-        self.plan(host, left, What::Provides);
+        self.plan(host, left, HostEvent::Provides);
     }
 
     fn claim(&mut self, host: usize, tick: UnixMs, newest: UnixMs) -> TickClaim {
@@ -536,7 +536,7 @@ impl World {
         }
         let me = &self.hosts[host];
         let token = me.token.unwrap_or(0);
-        let who = TickClaimant {
+        let claimant = TickClaimant {
             job: "j".into(),
             host: format!("host-{host}"),
             lock: "/l/locks/j".into(),
@@ -545,8 +545,8 @@ impl World {
             run_id: format!("host-{host}-{token}-{}", me.sequence),
         };
         let ask = self.ask(host, tick, newest);
-        let way = self.way(host);
-        let claimed = claim(&way, &who, ask).now_or_never();
+        let view = self.store_view(host);
+        let claimed = claim(&view, &claimant, ask).now_or_never();
         let (claim, over) = claimed.expect("it never waits");
         self.overruled += u32::from(over.overruled.is_some());
         claim
@@ -557,7 +557,7 @@ impl World {
         let Schedule::Ticks(ticks) = &self.rules.schedule else {
             panic!("all jobs here have ticks");
         };
-        let settling = settling(ticks.beat(), now);
+        let settling = settling_time(ticks.beat(), now);
         TickRequest {
             tick,
             newest,
@@ -567,8 +567,8 @@ impl World {
         }
     }
 
-    fn way(&self, host: usize) -> Way {
-        Way {
+    fn store_view(&self, host: usize) -> StoreView {
+        StoreView {
             store: self.store.clone(),
             token: self.hosts[host].token.unwrap_or(0),
         }
@@ -633,7 +633,7 @@ impl World {
             if let Some(after) = strikes {
                 self.fault = None;
                 self.faults += 1;
-                self.plan(host, after, What::Faults(fault));
+                self.plan(host, after, HostEvent::Faults(fault));
             }
         }
     }
@@ -648,12 +648,12 @@ impl World {
                     WakeTime::Wall(until) => until.since(now.wall),
                 };
                 let left = u64::try_from(left.as_millis()).expect("short");
-                self.plan(host, left, What::Wakes);
+                self.plan(host, left, HostEvent::Wakes);
             }
-            Action::Look { tick } => self.plan(host, trip, What::Looks(tick)),
-            Action::Acquire(_) => self.plan(host, trip, What::Queues),
+            Action::Look { tick } => self.plan(host, trip, HostEvent::Looks(tick)),
+            Action::Acquire(_) => self.plan(host, trip, HostEvent::Queues),
             Action::Claim { tick, newest, .. } => {
-                self.plan(host, trip, What::Claims { tick, newest })
+                self.plan(host, trip, HostEvent::Claims { tick, newest });
             }
             Action::Run { turn, .. } => {
                 let tick = turn.tick.map_or(0, UnixMs::as_u64);
@@ -670,17 +670,17 @@ impl World {
                 let long = self.rng.u64(self.duration.0..=self.duration.1);
                 self.hosts[host].runs += 1;
                 let run = self.hosts[host].runs;
-                self.plan(host, long, What::Ends(run));
+                self.plan(host, long, HostEvent::Ends(run));
             }
             Action::Pause { pause, .. } => {
                 let pause = u64::try_from(pause.as_millis()).expect("short");
-                self.plan(host, pause, What::Wakes);
+                self.plan(host, pause, HostEvent::Wakes);
             }
             Action::Mark { tick, mark, .. } => {
                 self.hosts[host].sequence += 1;
-                self.plan(host, trip, What::Marks { tick, mark });
+                self.plan(host, trip, HostEvent::Marks { tick, mark });
             }
-            Action::Release(()) => self.plan(host, trip, What::Releases),
+            Action::Release(()) => self.plan(host, trip, HostEvent::Releases),
             Action::StandBack { until } => self.plan_readiness(host, until),
             Action::LogSkipped(_) => self.skipped += 1,
             Action::LogBackoff { .. } => {}
@@ -691,7 +691,7 @@ impl World {
                 self.leave(host);
                 self.store().hosts.remove(&host);
                 self.hosts[host].life += 1;
-                self.plan(host, restart, What::Starts);
+                self.plan(host, restart, HostEvent::Starts);
             }
         }
     }
@@ -712,12 +712,12 @@ impl World {
                 if matches!(self.hosts[host].state, State::Waiting { .. }) {
                     // It reads that its entry was deleted.
                     let trip = self.trip();
-                    self.plan(host, trip, What::Gets);
+                    self.plan(host, trip, HostEvent::Gets);
                 }
             }
             if first.is_some() && self.hosts[host].token == first {
                 let trip = self.trip();
-                self.plan(host, trip, What::Gets);
+                self.plan(host, trip, HostEvent::Gets);
             }
         }
     }
@@ -733,20 +733,20 @@ impl World {
                 }
                 // Planned before its next life begins: the lease belongs to no host then.
                 if let Some(token) = token {
-                    self.plan(host, TTL, What::LeaseEnds(token));
+                    self.plan(host, TTL, HostEvent::LeaseEnds(token));
                 }
                 self.store().hosts.remove(&host);
                 let me = &mut self.hosts[host];
                 me.life += 1;
                 me.token = None;
                 me.state = State::Ended(JobEnding::Stopped);
-                self.plan(host, restart, What::Starts);
+                self.plan(host, restart, HostEvent::Starts);
             }
             Fault::Freezes(until) => {
                 self.hosts[host].frozen_until = self.now + until;
                 if until > TTL {
                     if let Some(token) = token {
-                        self.plan(host, TTL, What::LeaseEnds(token));
+                        self.plan(host, TTL, HostEvent::LeaseEnds(token));
                     }
                     // Its tenure ends by the clock, before the lease does.
                     let limit = self.now;
@@ -850,7 +850,7 @@ fn a_thousand_ticks_of(ahead: &[i64], seed: u64, mutant: Mutant) -> Result<World
 }
 
 #[test]
-fn each_of_a_thousand_ticks_runs_once_on_hosts_whose_clocks_differ_through_takeovers() {
+fn thousand_ticks_run_once_through_takeovers() {
     for seed in 0..5 {
         let world = a_thousand_ticks(seed, Mutant::None).unwrap_or_else(|error| panic!("{error}"));
         // The simulation had every kind of fault, runs that were cut off, and late claims that were refused.
@@ -870,7 +870,7 @@ fn each_of_a_thousand_ticks_runs_once_on_hosts_whose_clocks_differ_through_takeo
 
 /// The test above fails without the store's comparison, and without the record.
 #[test]
-fn without_the_fence_or_without_the_record_ticks_would_run_twice() {
+fn ticks_run_twice_without_the_fence_or_the_record() {
     for mutant in [Mutant::NoFence, Mutant::NoRecord] {
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
@@ -934,7 +934,7 @@ fn minutes_run(world: &World) -> Vec<u64> {
 }
 
 #[test]
-fn ticks_that_all_hosts_missed_are_left_out_or_the_newest_is_caught_up_with() {
+fn ticks_missed_by_all_hosts_are_skipped_or_caught_up_with() {
     for (missed, expected) in [
         ("skip", vec![1, 2, 14, 15]),
         ("catch-up", vec![0, 1, 2, 13, 14, 15]),
@@ -952,8 +952,7 @@ fn ticks_that_all_hosts_missed_are_left_out_or_the_newest_is_caught_up_with() {
 }
 
 #[test]
-fn a_run_that_overruns_leaves_out_what_passed_or_is_followed_by_the_newest_on_any_number_of_hosts()
-{
+fn overrun_skips_or_catches_up_on_any_number_of_hosts() {
     for hosts in [&[0][..], &[0, 0, 10_000]] {
         for (missed, expected) in [("skip", [1, 4, 5]), ("catch-up", [1, 3, 4])] {
             let job = format!("cron = \"* * * * *\"\nmissed = \"{missed}\"");
@@ -974,7 +973,7 @@ fn a_run_that_overruns_leaves_out_what_passed_or_is_followed_by_the_newest_on_an
 }
 
 #[test]
-fn a_host_that_is_asked_to_stop_in_the_middle_leaves_its_tick_to_another_at_once() {
+fn host_stopped_in_a_run_leaves_its_tick_to_another_at_once() {
     let mut world = World::new("cron = \"* * * * *\"", &[0, 0], 3, Mutant::None);
     world.duration = (8_000, 8_000);
     world.fault = Some((Moment::Running, Fault::Stops(5 * MINUTE)));
@@ -1001,7 +1000,7 @@ fn a_host_that_is_asked_to_stop_in_the_middle_leaves_its_tick_to_another_at_once
 /// Each host in turn lacks something for three ticks, at times two hosts at once: the others run every tick in
 /// time.
 #[test]
-fn a_host_that_cannot_start_a_run_leaves_its_ticks_to_the_others() {
+fn host_with_a_lack_leaves_its_ticks_to_the_others() {
     let job = "cron = \"* * * * *\"\nrestart = { min = \"1s\", max = \"10s\" }";
     let mut world = World::new(job, &[0, 0, 0], 11, Mutant::None);
     for minute in 0..120 {
@@ -1028,7 +1027,7 @@ const DAYS_1500: i64 = 1_500 * 24 * 3_600_000;
 
 /// A fourth host's clock is four years off: each tick still runs once, and the odd host stands back.
 #[test]
-fn a_thousand_ticks_run_once_beside_a_host_whose_clock_is_years_off() {
+fn thousand_ticks_run_once_beside_a_clock_years_off() {
     for odd in [DAYS_1500, -DAYS_1500] {
         for seed in 0..4 {
             let ahead = [0, 30_000, -200, odd];
@@ -1055,7 +1054,7 @@ fn a_host_repairs_what_one_with_a_wrong_clock_left_behind() {
         }
         for (turn, host) in [0, 1, 0, 1, 0].into_iter().enumerate() {
             let turn = u64::try_from(turn).expect("small");
-            world.plan(host, 20_000, What::Starts);
+            world.plan(host, 20_000, HostEvent::Starts);
             world.run_until((turn + 1) * 6 * MINUTE);
             let runs = world.runs.iter();
             let runs = runs.filter(|run| run.from > turn * 6 * MINUTE && run.done.is_some());
@@ -1134,7 +1133,7 @@ fn odd_clocks_run_nothing_beside_two_honest_hosts_in_any_order() {
         let mut both = 0;
         for host in &order {
             came += [500, 3_000, 7_000, 70_000, 2_000_000][rng.usize(0..5)];
-            world.plan(*host, came, What::Starts);
+            world.plan(*host, came, HostEvent::Starts);
             if [1, 2].contains(host) {
                 both = came;
             }
@@ -1156,13 +1155,13 @@ fn an_odd_clock_that_comes_again_with_others_runs_nothing() {
     for order in orders(&[0, 2, 3]) {
         for seed in 0..4 {
             let mut world = empty_world(2, &FOUR_CLOCKS, seed);
-            world.plan(0, 500, What::Starts);
-            world.plan(1, 3_500, What::Starts);
+            world.plan(0, 500, HostEvent::Starts);
+            world.plan(1, 3_500, HostEvent::Starts);
             world.run_until(10_000);
             world.strike(0, Fault::Dies(1_000_000_000));
             let killed = world.now;
             for (host, after) in order.iter().zip([24_000, 24_020, 24_040]) {
-                world.plan(*host, after, What::Starts);
+                world.plan(*host, after, HostEvent::Starts);
             }
             world.run_until(killed + 150_000);
             let context = format!("seed {seed}, order {order:?}");
@@ -1184,10 +1183,10 @@ fn of_two_hosts_the_later_one_judges_before_its_first_claim() {
         for every in [2, 600] {
             let period = every * 1_000;
             let mut world = empty_world(every, &clocks, seed);
-            world.plan(0, 500, What::Starts);
+            world.plan(0, 500, HostEvent::Starts);
             for start in [10_000, 4_000_000, 8_000_000] {
                 let start = start + 10 * period;
-                world.plan(1, start - world.now, What::Starts);
+                world.plan(1, start - world.now, HostEvent::Starts);
                 world.run_until(start + 100_000 + 3 * period);
                 world.strike(1, Fault::Dies(1_000_000_000));
                 world.run_until(world.now + 30_000);
@@ -1204,7 +1203,7 @@ fn of_two_hosts_the_later_one_judges_before_its_first_claim() {
 
 /// Hosts die and start again at random, including those with odd clocks.
 #[test]
-fn odd_clocks_run_nothing_while_two_honest_hosts_live_through_kills() {
+fn odd_clocks_run_nothing_through_kills_of_hosts() {
     for seed in 0..12 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut world = empty_world(2, &FOUR_CLOCKS, seed);
@@ -1214,7 +1213,7 @@ fn odd_clocks_run_nothing_while_two_honest_hosts_live_through_kills() {
             let host = rng.usize(0..4);
             lives[host] = !lives[host];
             if lives[host] {
-                world.plan(host, 20, What::Starts);
+                world.plan(host, 20, HostEvent::Starts);
             } else {
                 world.strike(host, Fault::Dies(1_000_000_000));
             }

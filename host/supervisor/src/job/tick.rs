@@ -1,7 +1,7 @@
 //! Running each tick once, whatever clocks show: the record of a tick, and the decisions that follow from it.
 //!
-//! - `store`: the record in the store. `request`: which tick is asked for. `decision`: what follows from a record.
-//! - `look`, `claim`, `mark`: the three steps. `owner`: which job a record belongs to.
+//! - `store`: the record in the store. `request`: the requested tick. `decision`: decisions from a record.
+//! - `look`, `claim`, `mark`: the three steps. `owner`: the job that a record belongs to.
 //!
 //! # Flow
 //!
@@ -19,9 +19,9 @@
 //! - Marking compares the revision of the claim alone. A host that takes a tick over writes the record anew, so a
 //!   late mark succeeds only for a tick that was not taken over.
 //!
-//! - A tick later than any correct clock can show ([`SKEW`]) is not believed. The holder of the lock then claims as
+//! - A tick later than any correct clock can show ([`SKEW`](super::clocks::SKEW)) is not believed. The holder of the lock then claims as
 //!   if the record were the one before it, of another host, which every claim keeps. A host whose own clock is in
-//!   doubt ([`clocks`]) neither claims nor skips, but stands back. The clock is checked before every claim.
+//!   doubt ([`clocks`](super::clocks)) neither claims nor skips, but stands back. The clock is checked before every claim.
 //!
 //! # Assumptions
 //!

@@ -31,8 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<RunProvisions>) -> TaskResult {
     let provisions = async {
         match had {
-            Some(had) => had.renewed(&context).await,
-            None => RunProvisions::soon(&context).await,
+            Some(had) => had.renew(&context).await,
+            None => RunProvisions::get_soon(&context).await,
         }
     };
     let provisions = tokio::select! {
@@ -77,10 +77,10 @@ pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<RunProvisions>
         never = reserve.expire() => match never {},
     };
     match acquired {
-        Ok(grant) => provided(&context, grant, reserve.take()).await,
-        Err(error @ AcquireError::Contended { .. }) => {
-            TaskResult::Missed(AcquireMiss::Contended(contended(&context, &error).await))
-        }
+        Ok(grant) => provide(&context, grant, reserve.take()).await,
+        Err(error @ AcquireError::Contended { .. }) => TaskResult::Missed(AcquireMiss::Contended(
+            describe_contention(&context, &error).await,
+        )),
         Err(AcquireError::Closed) => TaskResult::Missed(AcquireMiss::Cancelled),
         Err(error) if is_unanswered(&error) => {
             TaskResult::Missed(AcquireMiss::Unanswered(error.to_string()))
@@ -104,7 +104,7 @@ const fn is_unanswered(error: &AcquireError) -> bool {
 
 /// Returns the lock with the resources of its run. If they are not available now, the lock goes to the next in the
 /// queue.
-async fn provided(
+async fn provide(
     context: &Arc<JobContext>,
     grant: Grant,
     reserved: Option<RunProvisions>,
@@ -112,7 +112,7 @@ async fn provided(
     let at = context.clock.now();
     let provisions = match reserved {
         Some(provisions) => Ok(provisions),
-        None => RunProvisions::now(context).await,
+        None => RunProvisions::get_now(context).await,
     };
     match provisions {
         Ok(provisions) => TaskResult::Acquired {
@@ -153,7 +153,7 @@ async fn log_holders(
             },
             holder = long => holder,
         };
-        if let Some(by) = name_of(context, &holder).await {
+        if let Some(by) = read_name(context, &holder).await {
             let blocked = EventKind::Blocked {
                 by,
                 holder: holder.clone(),
@@ -165,7 +165,7 @@ async fn log_holders(
 }
 
 /// Returns the reason for which the lock was not acquired, with the holder's name.
-async fn contended(context: &JobContext, error: &AcquireError) -> String {
+async fn describe_contention(context: &JobContext, error: &AcquireError) -> String {
     let text = error.to_string();
     let AcquireError::Contended { holder, .. } = error else {
         return text;
@@ -173,7 +173,7 @@ async fn contended(context: &JobContext, error: &AcquireError) -> String {
     let name = tokio::select! {
         // A host that stops does not wait for a name.
         () = context.cancel.cancelled() => None,
-        name = name_of(context, holder) => name,
+        name = read_name(context, holder) => name,
     };
     match name {
         Some(name) => text.replacen(holder, &format!("{name} ({holder})"), 1),
@@ -182,7 +182,7 @@ async fn contended(context: &JobContext, error: &AcquireError) -> String {
 }
 
 /// Returns the job and the host of an entry, if it exists and Leasehold wrote it.
-async fn name_of(context: &JobContext, entry: &str) -> Option<String> {
+async fn read_name(context: &JobContext, entry: &str) -> Option<String> {
     // Boxed: it is rarely needed, and would make the future of every waiting job larger.
     let asked = Box::pin(async { context.locks.kv().get(entry).await });
     let found = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()??;
@@ -205,7 +205,7 @@ mod tests {
 
     /// Fails when the source is appended to a message that contains it.
     #[test]
-    fn an_error_is_told_once_with_its_source() {
+    fn error_text_contains_its_source_once() {
         let error = failed(StoreError::Unknown("no reply within 5s".into()));
         let text = error.to_string();
         assert_eq!(text.matches("no reply within 5s").count(), 1, "{text}");

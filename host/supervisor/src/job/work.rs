@@ -43,15 +43,15 @@ pub(crate) async fn sleep(context: Arc<JobContext>, until: WakeTime) -> TaskResu
     }
 }
 
-/// Sleeps as [`sleep`] does, for a job that failed because the store did not answer a request sent at `asked`. Also
+/// Sleeps as [`sleep`] does, for a job that failed because the store did not answer a request sent at `requested`. Also
 /// ends when the store has come back since.
 pub(crate) async fn sleep_or_back(
     context: Arc<JobContext>,
     until: WakeTime,
-    asked: BootTime,
+    requested: BootTime,
 ) -> TaskResult {
     let back = async {
-        back_since(context.locks.connectivity(), asked).await;
+        wait_for_return(context.locks.connectivity(), requested).await;
         tokio::time::sleep(SPREAD.mul_f64(fastrand::f64())).await;
     };
     tokio::select! {
@@ -60,10 +60,10 @@ pub(crate) async fn sleep_or_back(
     }
 }
 
-/// Resolves when the store answers after an outage that ended later than `asked`.
-async fn back_since(mut store: watch::Receiver<StoreState>, asked: BootTime) {
+/// Resolves when the store answers after an outage that ended later than `requested`.
+async fn wait_for_return(mut store: watch::Receiver<StoreState>, requested: BootTime) {
     let is_back =
-        |state: &StoreState| matches!(state, StoreState::Reachable { since } if *since > asked);
+        |state: &StoreState| matches!(state, StoreState::Reachable { since } if *since > requested);
     if store.wait_for(is_back).await.is_err() {
         // The client has closed: the state does not change again.
         std::future::pending::<()>().await;
@@ -73,13 +73,13 @@ async fn back_since(mut store: watch::Receiver<StoreState>, asked: BootTime) {
 /// Sleeps until the wall clock shows `until`, or until that clock is found to have been set.
 async fn doze(context: &JobContext, until: UnixMs) {
     let began = context.now();
-    while let Some(nap) = nap(began, context.now(), until) {
+    while let Some(nap) = next_nap(began, context.now(), until) {
         tokio::time::sleep(nap).await;
     }
 }
 
 /// Returns the time to sleep before the clocks are read again; `None` when the sleep is over.
-fn nap(began: TimeNow, now: TimeNow, until: UnixMs) -> Option<Duration> {
+fn next_nap(began: TimeNow, now: TimeNow, until: UnixMs) -> Option<Duration> {
     let left = until.since(now.wall);
     let passed = now.boot.since(began.boot);
     // Wall time now, if the clock was not set.
@@ -130,9 +130,9 @@ pub(crate) async fn stand_back(context: Arc<JobContext>, until: Option<BootTime>
         match until {
             Some(until) => {
                 sleep_until(&*context.clock, until).await;
-                RunProvisions::soon(&context).await
+                RunProvisions::get_soon(&context).await
             }
-            None => RunProvisions::in_turn(&context).await,
+            None => RunProvisions::get_in_turn(&context).await,
         }
     };
     // A turn for a slot is kept by the next version. Another lack may not exist in it, so that wait ends.
@@ -159,7 +159,7 @@ pub(crate) async fn pause(context: Arc<JobContext>, held: HeldLock, pause: Durat
     let until = context.clock.now().after(pause);
     let over = async {
         sleep_until(&*context.clock, until).await;
-        RunProvisions::soon(&context).await
+        RunProvisions::get_soon(&context).await
     };
     let paused = tokio::select! {
         biased;
@@ -174,7 +174,9 @@ pub(crate) async fn pause(context: Arc<JobContext>, held: HeldLock, pause: Durat
         let reason = grant
             .tenure()
             .end_reason()
-            .map_or_else(String::new, |reason| closing::loss(grant.tenure(), &reason));
+            .map_or_else(String::new, |reason| {
+                closing::describe_loss(grant.tenure(), &reason)
+            });
         context.event_log.emit(
             context.event_context_for(grant.token()),
             EventKind::LockLost { reason },
@@ -205,13 +207,17 @@ mod tests {
     /// Fails when a job that failed while the store was reachable is woken at once, again and again. Fails also
     /// when a return between the failed request and the sleep is missed.
     #[test]
-    fn a_return_wakes_only_what_was_asked_before_it() {
+    fn store_return_wakes_only_earlier_requests() {
         let (state, store) = watch::channel(reachable(5));
-        let is_woken = |asked| back_since(store.clone(), asked).now_or_never().is_some();
+        let is_woken = |requested| {
+            wait_for_return(store.clone(), requested)
+                .now_or_never()
+                .is_some()
+        };
         assert!(is_woken(boot(4)));
         assert!(!is_woken(boot(6)));
 
-        let mut waits = std::pin::pin!(back_since(store.clone(), boot(6)));
+        let mut waits = std::pin::pin!(wait_for_return(store.clone(), boot(6)));
         assert!(waits.as_mut().now_or_never().is_none());
         state.send_replace(StoreState::Lost { since: boot(6) });
         assert!(waits.as_mut().now_or_never().is_none());
@@ -221,29 +227,29 @@ mod tests {
 
     /// While the clock is not set, the sleep lasts until its time, and reads the clocks once a minute.
     #[test]
-    fn a_sleep_by_the_wall_clock_ends_when_it_is_time_or_the_clock_was_set() {
+    fn wall_clock_sleep_ends_on_time_or_when_the_clock_is_set() {
         let now = |boot: u64, wall: u64| TimeNow {
             boot: BootTime::from_nanos(boot * 1_000_000_000),
             wall: UnixMs::new(wall * 1000),
         };
         let began = now(10, 1000);
         let until = UnixMs::new(1_300_000);
-        assert_eq!(nap(began, began, until), Some(NAP));
+        assert_eq!(next_nap(began, began, until), Some(NAP));
         assert_eq!(
-            nap(began, now(290, 1280), until),
+            next_nap(began, now(290, 1280), until),
             Some(Duration::from_secs(20))
         );
-        assert_eq!(nap(began, now(310, 1300), until), None);
+        assert_eq!(next_nap(began, now(310, 1300), until), None);
         // The clock was put back or forward: the job plans again.
-        assert_eq!(nap(began, now(70, 1000), until), None);
-        assert_eq!(nap(began, now(70, 1070), until), None);
+        assert_eq!(next_nap(began, now(70, 1000), until), None);
+        assert_eq!(next_nap(began, now(70, 1070), until), None);
         // Suspended for an hour: the wall clock and the boot-time clock both went on.
-        assert_eq!(nap(began, now(3610, 4600), until), None);
+        assert_eq!(next_nap(began, now(3610, 4600), until), None);
         // A small correction does not count as setting the clock.
         let slewed = TimeNow {
             wall: UnixMs::new(1_060_500),
             ..now(70, 0)
         };
-        assert_eq!(nap(began, slewed, until), Some(NAP));
+        assert_eq!(next_nap(began, slewed, until), Some(NAP));
     }
 }

@@ -68,7 +68,7 @@ impl JobTable {
     }
 
     /// Handles the end of a job: starts its successor, removes the job, or does nothing.
-    pub(super) fn after_end(&mut self, at: usize) {
+    pub(super) fn handle_end(&mut self, at: usize) {
         let Some(entry) = self.entries.get_mut(&at) else {
             return;
         };
@@ -114,7 +114,7 @@ impl JobTable {
             self.act(at, request);
         }
         if is_over {
-            self.after_end(at);
+            self.handle_end(at);
         }
     }
 

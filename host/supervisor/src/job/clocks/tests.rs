@@ -24,13 +24,13 @@ fn lives(host: &str, started: u64, came: i64) -> LivingHost {
     LivingHost {
         host: host.into(),
         started: at(started),
-        written: came,
-        came,
+        write_revision: came,
+        create_revision: came,
     }
 }
 
 fn is_odd(now: u64, fresh: &[ClockReading<'_>], living: &[LivingHost]) -> bool {
-    doubt("us", at(now), A_MINUTE, fresh, living).is_some()
+    find_doubt("us", at(now), A_MINUTE, fresh, living).is_some()
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn two_clocks_that_are_later_move_one_that_is_behind() {
 }
 
 #[test]
-fn of_two_hosts_the_one_that_came_later_stands_back_while_the_other_lives() {
+fn later_of_two_hosts_stands_back_while_the_other_lives() {
     let behind = NOW - 4 * YEAR;
     let done = [reading("a", NOW, 30)];
     let fleet = [lives("a", NOW - 9, 3), lives("us", behind, 20)];
@@ -84,7 +84,7 @@ fn of_two_hosts_the_one_that_came_later_stands_back_while_the_other_lives() {
 }
 
 #[test]
-fn a_host_that_is_ahead_sees_it_by_what_is_written_after_its_start() {
+fn host_ahead_is_odd_by_writes_after_its_start() {
     let ahead = NOW + 4 * YEAR;
     let us = lives("us", ahead, 20);
     // Written before our start, it may be years old: it is waited for, but not for long.
@@ -107,7 +107,7 @@ fn a_host_that_is_ahead_sees_it_by_what_is_written_after_its_start() {
 }
 
 #[test]
-fn honest_hosts_outvote_one_that_is_behind_whoever_came_first() {
+fn honest_hosts_outvote_one_behind_that_came_first() {
     let behind = [reading("mad", NOW - YEAR, 30)];
     let fleet = [
         lives("mad", NOW - YEAR, 1),
@@ -141,20 +141,20 @@ fn two_that_agree_outvote_odd_ones_on_both_sides() {
 }
 
 #[test]
-fn a_start_that_is_written_again_with_a_lost_record_is_no_contradiction() {
+fn start_written_again_does_not_contradict() {
     let month = 30 * 24 * 3_600_000;
     let mut again = [lives("a", NOW - month, 20), lives("b", NOW - month, 21)].to_vec();
     again.push(lives("us", NOW, 9));
     assert!(!is_odd(NOW + MINUTE, &[], &again));
     // Nor is one that is written again because the configuration has changed.
     for host in &mut again[..2] {
-        (host.started, host.came, host.written) = (at(NOW - YEAR), 3, 30);
+        (host.started, host.create_revision, host.write_revision) = (at(NOW - YEAR), 3, 30);
     }
     assert!(!is_odd(NOW + MINUTE, &[], &again));
 }
 
 #[test]
-fn a_host_that_has_just_come_waits_for_a_living_one_to_write() {
+fn new_host_waits_for_a_living_one_to_write() {
     let a = lives("a", NOW - YEAR, 3);
     let fleet = [a.clone(), lives("us", NOW, 9)];
     assert!(is_odd(NOW + 9, &[], &fleet));
@@ -182,15 +182,15 @@ fn a_host_that_has_just_come_waits_for_a_living_one_to_write() {
 }
 
 #[test]
-fn a_host_that_waits_names_the_one_it_waits_for() {
+fn waiting_host_names_the_one_it_waits_for() {
     let fleet = [lives("a", NOW - YEAR, 3), lives("us", NOW, 9)];
-    let why = doubt("us", at(NOW), A_MINUTE, &[], &fleet);
+    let why = find_doubt("us", at(NOW), A_MINUTE, &[], &fleet);
     insta::assert_snapshot!(why.expect("it waits").reason(), @"the clock of this host is not compared yet: a wrote 2025-09-21T14:13:20Z; the job waits until other hosts write again, at most 60 s from its start");
 }
 
 #[test]
 fn the_reason_names_hosts_clocks_and_a_remedy() {
     let fresh = [reading("a", NOW, 30), reading("b", NOW - 1_000, 29)];
-    let why = doubt("us", at(NOW - YEAR), A_MINUTE, &fresh, &[]);
+    let why = find_doubt("us", at(NOW - YEAR), A_MINUTE, &fresh, &[]);
     insta::assert_snapshot!(why.expect("it is odd").reason(), @"the clock of this host seems wrong: it shows 2025-09-21T14:13:20Z, but a wrote 2026-09-21T14:13:20Z and b wrote 2026-09-21T14:13:19Z; set it, and keep it right with chrony or ntpd");
 }

@@ -6,7 +6,7 @@ use leasehold_config::{MissedTicks, Schedule};
 use leasehold_lock::BootTime;
 
 use super::action::MachineAction;
-use super::entering::{Step, acquire, end, go_on, look, passed};
+use super::entering::{Step, acquire, describe_passed, end, go_on, look};
 use super::event::{AcquireMiss, TickLook};
 use super::job_machine::{JobMachine, sleep_for};
 use super::state::{JobEnding, JobSleep, NextStep, RunTurn, TimeNow, WakeTime};
@@ -48,7 +48,7 @@ impl<G, P> JobMachine<G, P> {
         let late = ticks.missed() == MissedTicks::Skip && now.wall.since(due) > HICCUP;
         let next = (RunTurn::first(newest), newest);
         let (state, mut actions) = look(next, late, None, sleep.detail);
-        actions.insert(0, MachineAction::LogSkipped(passed(tick)));
+        actions.insert(0, MachineAction::LogSkipped(describe_passed(tick)));
         (state, actions)
     }
 
@@ -65,7 +65,7 @@ impl<G, P> JobMachine<G, P> {
             // No host has begun it, and a late tick is skipped. The next one is planned from now on.
             TickLook::Open if late => go_on(self.plan(detail, now, jitter), now),
             TickLook::Open | TickLook::Begun => acquire(turn, provisions, now),
-            TickLook::Lacks(lack) => self.lack(turn, lack, now, jitter),
+            TickLook::Lacks(lack) => self.stand_back(turn, lack, now, jitter),
             TickLook::Over { known, reason } => {
                 self.ticks.handle_known(turn.tick, known, now);
                 let (state, mut actions) = go_on(self.plan(detail, now, jitter), now);
@@ -98,19 +98,19 @@ impl<G, P> JobMachine<G, P> {
         }
         let next = (RunTurn::first(newest), newest);
         let (state, mut actions) = look(next, false, provisions, String::new());
-        actions.insert(0, MachineAction::LogSkipped(passed(tick)));
+        actions.insert(0, MachineAction::LogSkipped(describe_passed(tick)));
         (state, actions)
     }
 
     /// Stands back without a lock.
-    pub(super) fn lack(
+    pub(super) fn stand_back(
         &mut self,
         turn: RunTurn,
         lack: RunLack,
         now: TimeNow,
         jitter: f64,
     ) -> Step<G, P> {
-        let then = self.stand_back(turn, &lack, now, jitter);
+        let then = self.plan_lack(turn, &lack, now, jitter);
         let (state, mut actions) = go_on(then, now);
         if !self.stopping {
             actions.insert(0, MachineAction::LogStandingBack(lack));
@@ -119,7 +119,7 @@ impl<G, P> JobMachine<G, P> {
     }
 
     /// Handles a request for the lock that got no grant. It was sent at `requested`.
-    pub(super) fn miss(
+    pub(super) fn take_miss(
         &mut self,
         (turn, requested): (RunTurn, BootTime),
         miss: AcquireMiss,
@@ -143,7 +143,7 @@ impl<G, P> JobMachine<G, P> {
             AcquireMiss::Unanswered(reason) => {
                 self.try_again(turn, reason, Some(requested), (now, jitter))
             }
-            AcquireMiss::Lacks(lack) => self.lack(turn, lack, now, jitter),
+            AcquireMiss::Lacks(lack) => self.stand_back(turn, lack, now, jitter),
         }
     }
 

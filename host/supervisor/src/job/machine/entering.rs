@@ -110,6 +110,6 @@ pub(super) fn end<G, P>(ending: JobEnding) -> Step<G, P> {
 }
 
 /// Returns the reason for skipping a tick that a newer one follows.
-pub(super) fn passed(tick: UnixMs) -> String {
+pub(super) fn describe_passed(tick: UnixMs) -> String {
     format!("the tick of {tick} passed before it could be started, and the next one is due")
 }

@@ -88,7 +88,7 @@ impl<G, P> JobMachine<G, P> {
     }
 
     /// Plans to stand back until the lack may have ended.
-    pub(super) fn stand_back(
+    pub(super) fn plan_lack(
         &mut self,
         turn: RunTurn,
         lack: &RunLack,

@@ -120,9 +120,9 @@ impl<P> MachineState<P> {
     pub(crate) fn detail(&self) -> &str {
         match self {
             Self::Sleeping(sleep) => &sleep.detail,
-            Self::Looking { detail, .. } => detail,
-            Self::StandingBack { reason, .. } => reason,
-            Self::Ended(JobEnding::Failed(reason) | JobEnding::NotAcquired(reason)) => reason,
+            Self::Looking { detail: text, .. }
+            | Self::StandingBack { reason: text, .. }
+            | Self::Ended(JobEnding::Failed(text) | JobEnding::NotAcquired(text)) => text,
             Self::Waiting { .. }
             | Self::Claiming { .. }
             | Self::Running { .. }

@@ -46,10 +46,10 @@ impl<G: MachineGrant, P: fmt::Debug> JobMachine<G, P> {
                 self.leave_lack(turn, provisions, now, jitter)
             }
             (State::StandingBack { turn, .. }, Event::Lacks(lack)) => {
-                self.lack(turn, lack, now, jitter)
+                self.stand_back(turn, lack, now, jitter)
             }
             (State::Waiting { turn, requested }, Event::Missed(miss)) => {
-                self.miss((turn, requested), miss, now, jitter)
+                self.take_miss((turn, requested), miss, now, jitter)
             }
             (State::Waiting { .. }, Event::Acquired { grant, .. }) if self.stopping => {
                 release(grant, NextStep::End(JobEnding::Stopped))

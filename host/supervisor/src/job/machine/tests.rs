@@ -221,7 +221,7 @@ fn a_failed_once_job_is_tried_again_as_often_as_it_may() {
 }
 
 #[test]
-fn pauses_double_while_it_fails_and_start_over_after_a_stable_run() {
+fn pauses_double_until_a_stable_run() {
     let mut machine = machine("restart = { min = \"1s\", max = \"5s\" }");
     let mut delays = vec![];
     for end in [101, 101, 101, 101, 150] {
@@ -255,7 +255,7 @@ fn a_tick_that_is_due_when_a_run_ends_has_not_passed() {
 }
 
 #[test]
-fn a_run_that_overruns_its_period_is_followed_at_once_where_ticks_are_caught_up_with() {
+fn overrun_with_catch_up_is_followed_by_the_newest_tick_at_once() {
     let mut machine = machine("every = \"10s\"\nmissed = \"catch-up\"");
     let (state, _) = run(&mut machine, 135, RunVerdict::Done);
     let (state, actions) = released(&mut machine, state, 135);
@@ -272,7 +272,7 @@ fn a_run_that_overruns_its_period_is_followed_at_once_where_ticks_are_caught_up_
 }
 
 #[test]
-fn a_job_that_misses_its_lock_says_so_and_waits_for_its_next_time() {
+fn missed_lock_is_logged_and_the_next_tick_is_waited_for() {
     for missed in ["skip", "catch-up"] {
         let mut machine = machine(&format!(
             "every = \"10s\"\nwait = \"never\"\nmissed = \"{missed}\""
@@ -286,7 +286,7 @@ fn a_job_that_misses_its_lock_says_so_and_waits_for_its_next_time() {
 }
 
 #[test]
-fn a_host_that_starts_runs_the_slot_it_starts_in_and_no_tick_of_cron_that_passed() {
+fn starting_host_runs_its_period_but_no_passed_cron_tick() {
     let mut every = machine("every = \"1h\"");
     let (state, _) = every.start(at(5000), 0.0);
     assert!(matches!(state, State::Looking { turn, late: false, .. } if turn == attempt(1, 3600)));
@@ -318,7 +318,7 @@ fn a_tick_that_was_begun_is_finished_by_a_host_that_starts() {
 }
 
 #[test]
-fn a_tick_that_somebody_has_run_is_skipped_without_the_lock() {
+fn tick_run_elsewhere_is_skipped_without_the_lock() {
     let mut machine = machine("every = \"10s\"");
     let (state, _) = machine.start(at(101), 0.0);
     let over = TickLook::Over {
@@ -333,7 +333,7 @@ fn a_tick_that_somebody_has_run_is_skipped_without_the_lock() {
 }
 
 #[test]
-fn a_tick_that_somebody_has_run_meanwhile_is_skipped_and_the_lock_given_back() {
+fn tick_run_meanwhile_is_skipped_and_the_lock_given_back() {
     let mut machine = machine("every = \"10s\"");
     let state = to_the_lock(&mut machine, 100);
     let (state, _) = machine.step(state, ACQUIRED, at(125), 0.0);
@@ -350,7 +350,7 @@ fn a_tick_that_somebody_has_run_meanwhile_is_skipped_and_the_lock_given_back() {
 }
 
 #[test]
-fn whoever_waited_for_the_lock_past_the_next_tick_runs_the_newest() {
+fn waiter_past_the_next_tick_runs_the_newest() {
     let mut machine = machine("every = \"10s\"");
     let state = to_the_lock(&mut machine, 100);
     let (state, actions) = machine.step(state, ACQUIRED, at(125), 0.0);
@@ -422,7 +422,7 @@ fn jitter_delays_a_run_and_never_its_tick() {
 }
 
 #[test]
-fn a_tick_never_comes_early_and_a_clock_that_was_put_back_brings_none_twice() {
+fn clock_set_back_brings_no_tick_early_or_twice() {
     let mut machine = machine("every = \"10s\"");
     let (state, _) = run(&mut machine, 101, RunVerdict::Done);
     let (state, _) = released(&mut machine, state, 101);
@@ -438,7 +438,7 @@ fn a_tick_never_comes_early_and_a_clock_that_was_put_back_brings_none_twice() {
 }
 
 #[test]
-fn a_clock_that_was_put_right_before_its_tick_brings_the_tick_that_is_next_now() {
+fn clock_set_back_before_its_tick_brings_the_next_tick() {
     let mut machine = machine("cron = \"0 * * * *\"");
     // A machine without a battery: its clock is a day ahead until the network is there.
     let day = 24 * 3600;
@@ -451,7 +451,7 @@ fn a_clock_that_was_put_right_before_its_tick_brings_the_tick_that_is_next_now()
 
 /// The clock was four years ahead, and a tick was run by it before it was set right.
 #[test]
-fn a_clock_that_was_years_ahead_does_not_keep_a_job_from_its_ticks() {
+fn clock_set_back_by_years_delays_no_tick() {
     let mut machine = machine("every = \"10s\"");
     let years = 4 * 365 * 24 * 3_600;
     let state = to_the_lock(&mut machine, years);
@@ -482,7 +482,7 @@ fn a_clock_that_was_years_ahead_does_not_keep_a_job_from_its_ticks() {
 }
 
 #[test]
-fn a_machine_that_was_suspended_leaves_out_what_passed_and_one_that_was_busy_does_not() {
+fn suspended_machine_skips_passed_ticks_and_a_busy_one_does_not() {
     let mut machine = machine("every = \"10s\"");
     let (state, _) = run(&mut machine, 101, RunVerdict::Done);
     let (asleep, _) = released(&mut machine, state, 101);
@@ -502,7 +502,7 @@ fn a_machine_that_was_suspended_leaves_out_what_passed_and_one_that_was_busy_doe
 }
 
 #[test]
-fn a_claim_that_comes_too_late_goes_back_into_the_queue_and_trouble_is_waited_out() {
+fn late_claim_queues_again_and_trouble_pauses() {
     let mut machine = machine("every = \"10s\"");
     let state = to_the_lock(&mut machine, 100);
     let (claiming, _) = machine.step(state, ACQUIRED, at(100), 0.0);
@@ -519,7 +519,7 @@ fn a_claim_that_comes_too_late_goes_back_into_the_queue_and_trouble_is_waited_ou
 }
 
 #[test]
-fn again_keeps_the_lock_and_a_loss_in_the_pause_goes_back_to_the_queue() {
+fn again_keeps_the_lock_and_a_loss_in_the_pause_queues_again() {
     for schedule in ["", "every = \"10s\""] {
         let mut machine = machine(schedule);
         let (state, actions) = run(&mut machine, 101, RunVerdict::Again(SECOND));
@@ -594,7 +594,7 @@ fn a_stopping_host_starts_nothing_and_ends_everything() {
 
 /// A tick that was begun stays begun, and one that is done is marked as done.
 #[test]
-fn a_stopping_host_leaves_its_tick_to_another_unless_it_is_done() {
+fn stopping_host_leaves_an_unfinished_tick_to_another() {
     let mut machine = machine("every = \"10s\"");
     let state = to_the_lock(&mut machine, 100);
     let (claiming, _) = machine.step(state, ACQUIRED, at(100), 0.0);
@@ -622,7 +622,7 @@ fn a_stopping_host_leaves_its_tick_to_another_unless_it_is_done() {
 }
 
 #[test]
-fn trouble_with_the_store_is_not_an_attempt_of_the_guest() {
+fn store_trouble_is_not_counted_as_an_attempt() {
     let mut machine = machine("once = true");
     let (state, _) = machine.start(at(1), 0.0);
     let missed = Event::Missed(AcquireMiss::Trouble("no store".into()));
@@ -659,7 +659,7 @@ fn a_job_without_a_slot_waits_for_one_outside_the_queue() {
 }
 
 #[test]
-fn a_lack_is_news_when_it_is_another_and_not_when_a_clock_has_gone_on() {
+fn lack_is_news_unless_only_its_numbers_change() {
     let clock = |shown: &str| RunLack::Clock(shown.into());
     assert!(clock("09:00").is_like(&clock("09:01")));
     assert!(no_secret().is_like(&no_secret()));
@@ -668,7 +668,7 @@ fn a_lack_is_news_when_it_is_another_and_not_when_a_clock_has_gone_on() {
 }
 
 #[test]
-fn a_lack_that_stays_is_looked_for_in_growing_pauses() {
+fn lasting_lack_is_checked_in_growing_pauses() {
     let mut machine = machine("restart = { min = \"1s\", max = \"4s\" }");
     let (mut state, _) = machine.start(at(100), 0.0);
     let mut event = Event::Missed(AcquireMiss::Lacks(no_secret()));
@@ -745,7 +745,7 @@ fn a_pause_that_ends_without_a_slot_gives_the_lock_back() {
 }
 
 #[test]
-fn a_host_that_stops_ends_what_stands_back_and_says_no_more_of_it() {
+fn stopping_host_ends_a_job_that_stands_back_without_a_log_line() {
     let mut machine = machine("");
     let (state, _) = machine.start(at(1), 0.0);
     let missed = Event::Missed(AcquireMiss::Lacks(no_slot()));
@@ -837,7 +837,7 @@ fn any_end(work: &Action, rng: &mut fastrand::Rng, now: TimeNow) -> Event {
 /// For any events in any order, and for any setting of the clock within the skew: one piece of work at a time.
 /// Nothing is done to a tick without the lock, no run starts without a claim, and no tick runs after it was done.
 #[test]
-fn any_order_of_events_leaves_one_piece_of_work_and_brings_no_tick_that_is_done() {
+fn any_events_leave_one_piece_of_work_and_repeat_no_done_tick() {
     let jobs = [
         "every = \"10s\"\nretries = 2",
         "every = \"7s\"\nmissed = \"catch-up\"\njitter = \"6s\"",

@@ -8,7 +8,7 @@ use leasehold_lock::BootTime;
 use leasehold_records::Outcome;
 
 use super::action::MachineAction;
-use super::entering::{Step, claim, passed, release, run};
+use super::entering::{Step, claim, describe_passed, release, run};
 use super::event::{PauseEnd, RunVerdict, TickClaim, TickMark};
 use super::job_machine::{JobMachine, MachineGrant, sleep_for};
 use super::state::{JobEnding, JobSleep, MachineState, NextStep, RunTurn, TimeNow, WakeTime};
@@ -73,7 +73,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
                 };
                 let (state, mut actions) = run((grant, provisions), turn, now);
                 if tick > asked {
-                    actions.insert(0, MachineAction::LogSkipped(passed(asked)));
+                    actions.insert(0, MachineAction::LogSkipped(describe_passed(asked)));
                 }
                 (state, actions)
             }
@@ -89,7 +89,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
                 let sleep = sleep_for(delay, turn, &reason, now, None);
                 self.release_and_sleep(grant, sleep, delay, reason)
             }
-            TickClaim::Lacks(lack) => self.lack_under_lock(grant, turn, lack, (now, jitter)),
+            TickClaim::Lacks(lack) => self.release_and_stand_back(grant, turn, lack, (now, jitter)),
             TickClaim::Lost => release(grant, self.or_stop(NextStep::Wait(turn))),
             TickClaim::Trouble(reason) => {
                 let delay = self.backoff(jitter);
@@ -143,7 +143,9 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
                 release(ended.grant, self.or_stop(NextStep::Wait(again)))
             }
             // The tick stays begun, for another host to take over.
-            RunVerdict::Lacks(lack) => self.lack_under_lock(ended.grant, turn, lack, (now, jitter)),
+            RunVerdict::Lacks(lack) => {
+                self.release_and_stand_back(ended.grant, turn, lack, (now, jitter))
+            }
             RunVerdict::Fatal(reason) => {
                 let then = NextStep::End(JobEnding::Failed(reason));
                 mark(ended, TickMark::Done, then)
@@ -166,7 +168,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
             PauseEnd::Over(_) | PauseEnd::Cancelled => {
                 release(grant, NextStep::End(JobEnding::Stopped))
             }
-            PauseEnd::Lacks(lack) => self.lack_under_lock(grant, turn, lack, (now, jitter)),
+            PauseEnd::Lacks(lack) => self.release_and_stand_back(grant, turn, lack, (now, jitter)),
             PauseEnd::Lost => release(grant, self.or_stop(NextStep::Wait(turn))),
         }
     }
@@ -227,14 +229,14 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
     }
 
     /// Stands back under a lock: releases it first, and marks nothing.
-    fn lack_under_lock(
+    fn release_and_stand_back(
         &mut self,
         grant: G,
         turn: RunTurn,
         lack: RunLack,
         (now, jitter): (TimeNow, f64),
     ) -> Step<G, P> {
-        let then = self.stand_back(turn, &lack, now, jitter);
+        let then = self.plan_lack(turn, &lack, now, jitter);
         let (state, mut actions) = release(grant, then);
         if !self.stopping {
             actions.push(MachineAction::LogStandingBack(lack));

@@ -6,7 +6,7 @@ use leasehold_config::wall::UnixMs;
 use leasehold_lock::{FencedError, StoreError};
 use leasehold_records::{TickRecord, TickState};
 
-use super::decision::{TickDecision, before, believed, decide, doubt, is_ahead};
+use super::decision::{TickDecision, decide, find_doubt, is_ahead, keep_believed, previous_tick};
 use super::owner::filter_by_owner;
 use super::request::TickRequest;
 use super::store::TickStore;
@@ -51,7 +51,7 @@ pub(crate) struct ReplacedRecord {
 
 impl ReplacedRecord {
     /// Returns the facts of this record, which a claim at `now` overwrites.
-    fn of(record: Option<&TickRecord>, now: UnixMs) -> Self {
+    fn new(record: Option<&TickRecord>, now: UnixMs) -> Self {
         let overruled = record
             .filter(|record| is_ahead(record.tick_unix_ms, now))
             .map(|record| OverruledTick {
@@ -99,7 +99,7 @@ async fn try_claim(
 ) -> Result<Option<TickClaim>, TickClaim> {
     let (record, revision) = read_record(store, claimant, request).await?;
     if let Some(record) = &record
-        && let Some(claim) = is_taken(store, record, claimant).await?
+        && let Some(claim) = find_taken(store, record, claimant).await?
     {
         return Ok(Some(claim));
     }
@@ -109,14 +109,14 @@ async fn try_claim(
         living.map_err(|error| TickClaim::Trouble(format!("the records of hosts: {error}")))?;
     let known = record.as_ref().map(|record| (record, revision));
     let clock = (request.now, request.settling);
-    if let Some(lack) = doubt(known, &claimant.host, clock, &living) {
+    if let Some(lack) = find_doubt(known, &claimant.host, clock, &living) {
         return Err(TickClaim::Lacks(lack));
     }
-    *replaced = ReplacedRecord::of(record.as_ref(), request.now);
+    *replaced = ReplacedRecord::new(record.as_ref(), request.now);
     let before = record
         .as_ref()
-        .and_then(|record| before(record, revision, &claimant.host));
-    let record = record.and_then(|record| believed(record, request.now));
+        .and_then(|record| previous_tick(record, revision, &claimant.host));
+    let record = record.and_then(|record| keep_believed(record, request.now));
     let (tick, attempt) = match decide(record.as_ref(), request) {
         TickDecision::Run { tick, attempt } => (tick, attempt),
         TickDecision::Over { known, reason } => return Ok(Some(TickClaim::Over { known, reason })),
@@ -150,7 +150,10 @@ async fn read_record(
     claimant: &TickClaimant,
     request: TickRequest,
 ) -> Result<(Option<TickRecord>, i64), TickClaim> {
-    let found = store.read().await.map_err(|error| unreadable(&error))?;
+    let found = store
+        .read()
+        .await
+        .map_err(|error| describe_unreadable(&error))?;
     let record = found
         .as_ref()
         .map(|found| TickRecord::from_json(&found.json))
@@ -165,7 +168,7 @@ async fn read_record(
     Ok((record, found.map_or(0, |found| found.revision)))
 }
 
-fn unreadable(error: &StoreError) -> TickClaim {
+fn describe_unreadable(error: &StoreError) -> TickClaim {
     TickClaim::Trouble(format!("the record of ticks: {error}"))
 }
 
@@ -174,7 +177,7 @@ fn unreadable(error: &StoreError) -> TickClaim {
 /// # Errors
 ///
 /// A claim that ends because the entry of the other lock cannot be read.
-async fn is_taken(
+async fn find_taken(
     store: &impl TickStore,
     record: &TickRecord,
     claimant: &TickClaimant,
@@ -190,10 +193,10 @@ async fn is_taken(
         return Ok(None);
     }
     let exists = store.entry_exists(&record.lock_key, record.token).await;
-    let exists = exists.map_err(|error| unreadable(&error))?;
+    let exists = exists.map_err(|error| describe_unreadable(&error))?;
     Ok(exists.then(|| TickClaim::NotYet {
         wait: ELSEWHERE,
-        reason: elsewhere(record),
+        reason: describe_elsewhere(record),
     }))
 }
 
@@ -233,7 +236,7 @@ fn is_elsewhere(record: &TickRecord, claimant: &TickClaimant) -> bool {
     record.state == TickState::Claimed && !entry.is_some_and(|entry| entry.starts_with('/'))
 }
 
-fn elsewhere(record: &TickRecord) -> String {
+fn describe_elsewhere(record: &TickRecord) -> String {
     format!(
         "{} runs the tick of {} under another lock: {}",
         record.host,

@@ -10,7 +10,7 @@ use crate::job::clocks::{self, ClockReading, LivingHost, SKEW};
 use crate::job::lack::RunLack;
 use crate::job::machine::TickLook;
 
-/// TickDecision of a holder of the lock about a record.
+/// Decision of a holder of the lock about a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TickDecision {
     Run { tick: UnixMs, attempt: u32 },
@@ -29,13 +29,13 @@ pub(super) fn decide(record: Option<&TickRecord>, request: TickRequest) -> TickD
     };
     let known = UnixMs::new(record.tick_unix_ms);
     if known > request.newest {
-        let reason = ahead(record);
+        let reason = describe_ahead(record);
         return TickDecision::Over { known, reason };
     }
     match record.state {
         TickState::Done if known >= request.tick => TickDecision::Over {
             known,
-            reason: done(record),
+            reason: describe_done(record),
         },
         // Its holder has lost the lock, because this host holds it.
         TickState::Claimed if known >= request.tick => TickDecision::Run {
@@ -52,7 +52,7 @@ pub(super) fn decide(record: Option<&TickRecord>, request: TickRequest) -> TickD
                     attempt: record.attempt.saturating_add(1),
                 }
             } else {
-                let reason = waits(record, not_before);
+                let reason = describe_wait(record, not_before);
                 TickDecision::NotYet { wait, reason }
             }
         }
@@ -60,12 +60,12 @@ pub(super) fn decide(record: Option<&TickRecord>, request: TickRequest) -> TickD
     }
 }
 
-pub(super) fn done(record: &TickRecord) -> String {
+pub(super) fn describe_done(record: &TickRecord) -> String {
     let tick = UnixMs::new(record.tick_unix_ms);
     format!("the tick of {tick} was already run by {}", record.host)
 }
 
-pub(super) fn ahead(record: &TickRecord) -> String {
+pub(super) fn describe_ahead(record: &TickRecord) -> String {
     let tick = UnixMs::new(record.tick_unix_ms);
     format!(
         "{} is at the tick of {tick} already, by its clock",
@@ -73,7 +73,7 @@ pub(super) fn ahead(record: &TickRecord) -> String {
     )
 }
 
-pub(super) fn waits(record: &TickRecord, not_before: UnixMs) -> String {
+pub(super) fn describe_wait(record: &TickRecord, not_before: UnixMs) -> String {
     format!(
         "attempt {} at the tick of {} failed on {}; the next one is due at {not_before}",
         record.attempt,
@@ -86,9 +86,9 @@ pub(super) fn is_ahead(moment: u64, now: UnixMs) -> bool {
     UnixMs::new(moment) > now.after(SKEW)
 }
 
-/// Returns a lack if the clock of `own` is in doubt. It is judged by the record, by the revision of the record's
-/// last change, and by the living hosts.
-pub(super) fn doubt(
+/// Returns a lack if the clock of `own` is in doubt. The evidence is the record, the revision of its
+/// last change, and the living hosts.
+pub(super) fn find_doubt(
     record: Option<(&TickRecord, i64)>,
     own: &str,
     (now, settling): (UnixMs, Duration),
@@ -107,12 +107,12 @@ pub(super) fn doubt(
             revision: before.revision,
         }));
     }
-    clocks::doubt(own, now, settling, &fresh, living)
+    clocks::find_doubt(own, now, settling, &fresh, living)
 }
 
 /// Returns the part of a record to be believed at this time. For a tick too far ahead, that is the tick before it.
 /// For a clock too far ahead, the time of the next attempt is left out.
-pub(super) fn believed(mut record: TickRecord, now: UnixMs) -> Option<TickRecord> {
+pub(super) fn keep_believed(mut record: TickRecord, now: UnixMs) -> Option<TickRecord> {
     if is_ahead(record.clock_unix_ms(), now) {
         record.retry_unix_ms = None;
     }
@@ -131,7 +131,7 @@ pub(super) fn believed(mut record: TickRecord, now: UnixMs) -> Option<TickRecord
 }
 
 /// Returns the latest tick of another host than `own`, to be kept in the record that replaces this one.
-pub(super) fn before(record: &TickRecord, revision: i64, own: &str) -> Option<TickBefore> {
+pub(super) fn previous_tick(record: &TickRecord, revision: i64, own: &str) -> Option<TickBefore> {
     if record.host == own {
         return record.before.clone();
     }
@@ -152,11 +152,11 @@ pub(super) fn look_at(record: &TickRecord, tick: UnixMs) -> TickLook {
         _ if known < tick => TickLook::Open,
         TickState::Done if known == tick => TickLook::Over {
             known,
-            reason: done(record),
+            reason: describe_done(record),
         },
         _ if known > tick => TickLook::Over {
             known,
-            reason: ahead(record),
+            reason: describe_ahead(record),
         },
         _ => TickLook::Begun,
     }

@@ -2,7 +2,7 @@
 
 use leasehold_records::TickRecord;
 
-use super::decision::{believed, doubt, look_at};
+use super::decision::{find_doubt, keep_believed, look_at};
 use super::owner::filter_by_owner;
 use super::request::TickRequest;
 use super::store::TickReader;
@@ -35,9 +35,9 @@ pub(crate) async fn look(store: &impl TickReader, own: &str, request: TickReques
     let revision = found.map_or(0, |found| found.revision);
     let living = store.hosts().await.unwrap_or_default();
     let known = record.as_ref().map(|record| (record, revision));
-    if let Some(lack) = doubt(known, own, (now, settling), &living) {
+    if let Some(lack) = find_doubt(known, own, (now, settling), &living) {
         return TickLook::Lacks(lack);
     }
-    let record = record.and_then(|record| believed(record, now));
+    let record = record.and_then(|record| keep_believed(record, now));
     record.map_or(TickLook::Open, |record| look_at(&record, tick))
 }

@@ -75,8 +75,8 @@ impl TickReader for StoredTicks {
             Some(LivingHost {
                 host: record.host,
                 started: UnixMs::new(record.started_unix_ms),
-                written: found.mod_revision,
-                came: found.create_revision,
+                write_revision: found.mod_revision,
+                create_revision: found.create_revision,
             })
         });
         Ok(hosts.collect())

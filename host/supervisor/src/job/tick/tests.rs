@@ -10,7 +10,9 @@ use leasehold_config::wall::UnixMs;
 use leasehold_lock::{FencedError, StoreError};
 use leasehold_records::{Outcome, TickBefore, TickRecord, TickState};
 
-use super::decision::{TickDecision, ahead, decide, done, look_at, waits};
+use super::decision::{
+    TickDecision, decide, describe_ahead, describe_done, describe_wait, look_at,
+};
 use super::*;
 use crate::job::clocks::LivingHost;
 use crate::job::lack::RunLack;
@@ -63,7 +65,7 @@ fn me() -> TickClaimant {
 }
 
 #[test]
-fn what_follows_from_a_record_under_the_lock() {
+fn decision_under_the_lock_follows_from_the_record() {
     use TickState::{Claimed, Done, Retry};
     let runs = |tick: u64, attempt| TickDecision::Run {
         tick: minute(tick),
@@ -102,7 +104,7 @@ fn what_follows_from_a_record_under_the_lock() {
 }
 
 #[test]
-fn a_failed_attempt_is_repeated_when_it_is_due_and_only_until_the_next_tick() {
+fn failed_attempt_is_repeated_until_the_next_tick_is_due() {
     let waiting = TickRecord {
         retry_unix_ms: Some(5 * MINUTE + 4_000),
         attempt: 3,
@@ -131,7 +133,7 @@ fn a_failed_attempt_is_repeated_when_it_is_due_and_only_until_the_next_tick() {
 }
 
 #[test]
-fn what_a_record_says_to_somebody_without_the_lock() {
+fn record_without_the_lock_is_open_begun_or_over() {
     let seen = |tick, state| look_at(&record(tick, state), minute(5));
     assert_eq!(seen(4, TickState::Claimed), TickLook::Open);
     assert_eq!(seen(5, TickState::Claimed), TickLook::Begun);
@@ -146,10 +148,10 @@ fn what_a_record_says_to_somebody_without_the_lock() {
 }
 
 #[test]
-fn people_are_told_who_ran_it_and_when_it_is_tried_again() {
-    insta::assert_snapshot!(done(&record(5, TickState::Done)), @"the tick of 1970-01-01T00:05:00Z was already run by b");
-    insta::assert_snapshot!(ahead(&record(6, TickState::Claimed)), @"b is at the tick of 1970-01-01T00:06:00Z already, by its clock");
-    insta::assert_snapshot!(waits(&record(5, TickState::Retry), minute(6)), @"attempt 1 at the tick of 1970-01-01T00:05:00Z failed on b; the next one is due at 1970-01-01T00:06:00Z");
+fn skip_reasons_name_the_host_and_the_next_attempt() {
+    insta::assert_snapshot!(describe_done(&record(5, TickState::Done)), @"the tick of 1970-01-01T00:05:00Z was already run by b");
+    insta::assert_snapshot!(describe_ahead(&record(6, TickState::Claimed)), @"b is at the tick of 1970-01-01T00:06:00Z already, by its clock");
+    insta::assert_snapshot!(describe_wait(&record(5, TickState::Retry), minute(6)), @"attempt 1 at the tick of 1970-01-01T00:05:00Z failed on b; the next one is due at 1970-01-01T00:06:00Z");
 }
 
 /// Outcome of one request.
@@ -240,8 +242,8 @@ fn lives(host: &str, started: u64, came: i64) -> LivingHost {
     LivingHost {
         host: host.into(),
         started: minute(started),
-        written: came,
-        came,
+        write_revision: came,
+        create_revision: came,
     }
 }
 
@@ -311,7 +313,7 @@ fn a_tick_that_is_years_ahead_is_written_over_and_named() {
         let (claim, over) = claimed_over(&store);
         let (tick, attempt) = (minute(5), 1);
         assert_eq!(claim, TickClaim::Ours { tick, attempt });
-        let overruled = over.overruled.expect("it is told");
+        let overruled = over.overruled.expect("it is named");
         assert_eq!(
             (overruled.host.as_str(), overruled.tick, overruled.shown),
             ("mad", minute(5 + YEARS), minute(5 + YEARS))
@@ -324,7 +326,7 @@ fn a_tick_that_is_years_ahead_is_written_over_and_named() {
 
 /// A wrong clock hides no tick that was done or cut off before it came.
 #[test]
-fn what_a_wrong_clock_wrote_over_still_counts() {
+fn ticks_overwritten_by_a_wrong_clock_still_count() {
     use TickState::{Claimed, Done, Retry};
     let done = Scripted::new(Some(&far_ahead(Some(tick_before(5, Done)))), &[]);
     assert!(matches!(looked(&done), TickLook::Over { .. }));
@@ -391,7 +393,7 @@ fn a_tick_just_ahead_is_believed_as_before() {
 
 /// The period of ticks may be a year, and a clock may be wrong by less.
 #[test]
-fn a_retry_is_due_when_the_clock_that_put_it_off_is_not_believed() {
+fn retry_put_off_by_a_disbelieved_clock_is_due() {
     let put_off = TickRecord {
         host: "mad".into(),
         claimed_unix_ms: 500 * MINUTE,
@@ -437,7 +439,7 @@ fn a_host_whose_clock_is_outvoted_neither_claims_nor_skips() {
 
 /// Also where no record exists yet, or the last one is its own.
 #[test]
-fn a_host_that_has_just_come_judges_its_clock_before_its_first_claim() {
+fn new_host_judges_its_clock_before_its_first_claim() {
     let own = TickRecord {
         host: "a".into(),
         ..record(4 + YEARS, TickState::Done)
@@ -471,7 +473,7 @@ fn a_host_that_has_just_come_judges_its_clock_before_its_first_claim() {
 }
 
 #[test]
-fn a_claim_whose_answer_was_lost_is_read_back_and_one_that_was_lost_itself_is_repeated() {
+fn claim_after_lost_answer_is_read_back_or_repeated() {
     use Fate::{AnswerLost, Arrives, RequestLost};
     for fates in [
         &[Arrives][..],
@@ -504,7 +506,7 @@ fn a_claim_without_the_lock_changes_nothing() {
 
 /// While a configuration changes host by host, one host may still run the job under its old lock.
 #[test]
-fn a_tick_that_runs_under_another_lock_is_not_taken_over_until_that_is_gone() {
+fn tick_under_another_lock_is_left_until_that_entry_is_deleted() {
     let before = TickRecord {
         lock_key: "/l/locks/j-old/b7".into(),
         ..record(5, TickState::Claimed)
@@ -528,33 +530,33 @@ fn a_tick_that_runs_under_another_lock_is_not_taken_over_until_that_is_gone() {
 }
 
 #[test]
-fn a_claim_that_nobody_answers_is_given_up_with_its_reason() {
+fn unanswered_claim_is_given_up_with_its_reason() {
     let mut store = Scripted::new(None, &[]);
     store.readable = false;
     assert!(matches!(claimed(&store), TickClaim::Trouble(_)));
     let store = Scripted::new(None, &[Fate::RequestLost; 9]);
     assert!(matches!(claimed(&store), TickClaim::Trouble(_)));
     let store = Scripted::new(None, &[Fate::Refused]);
-    let TickClaim::Trouble(said) = claimed(&store) else {
+    let TickClaim::Trouble(text) = claimed(&store) else {
         panic!("it was refused");
     };
-    assert!(said.contains("no space"), "{said}");
+    assert!(text.contains("no space"), "{text}");
 }
 
 #[test]
-fn a_record_that_is_not_ours_stops_the_job_visibly_and_is_never_written_over() {
+fn foreign_record_is_reported_and_never_overwritten() {
     let store = Scripted::new(None, &[]);
     let (json, revision) = (b"{}".to_vec(), 4);
     *store.found.lock().unwrap() = Some(RecordVersion { json, revision });
-    let TickClaim::Trouble(said) = claimed(&store) else {
+    let TickClaim::Trouble(text) = claimed(&store) else {
         panic!("it was claimed");
     };
-    assert!(said.contains("delete the key ticks/j"), "{said}");
+    assert!(text.contains("delete the key ticks/j"), "{text}");
     assert_eq!(store.found.lock().unwrap().as_ref().unwrap().revision, 4);
 }
 
 #[test]
-fn a_mark_is_for_the_claim_it_belongs_to_and_for_no_other() {
+fn mark_applies_to_its_own_claim_alone() {
     let ended = |token, mark| EndedTick {
         tick: minute(5),
         token,
@@ -588,7 +590,7 @@ fn a_mark_is_for_the_claim_it_belongs_to_and_for_no_other() {
 
 /// The policy of another host allows the name to a dropped-in file, which is at a later tick than ours.
 #[test]
-fn ticks_of_a_dropped_in_job_are_none_of_a_configured_ones() {
+fn dropped_in_job_has_ticks_of_its_own() {
     let theirs = TickRecord {
         dropped: true,
         ..record(6, TickState::Done)
