@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use http::Request;
 use http_body_util::Full;
-use leasehold_lock::{Connector as _, Service};
+use leasehold_lock::{Connector as _, StoreService};
 use leasehold_store::{Data, Media, Options, StorageBackend, Store};
 use tower::ServiceExt as _;
 
@@ -63,7 +63,7 @@ pub fn store_requests(data: &[u8]) {
 }
 
 /// Sends a message; false if there is no answer in time.
-async fn send(service: &Service, path: &str, message: &[u8]) -> bool {
+async fn send(service: &StoreService, path: &str, message: &[u8]) -> bool {
     let mut frame = vec![0];
     frame.extend(u32::try_from(message.len()).unwrap_or(0).to_be_bytes());
     frame.extend(message);

@@ -1,15 +1,17 @@
 //! The command line.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::commands;
 use crate::commands::check::CheckArgs;
 use crate::commands::dev::DevArgs;
 use crate::commands::plugin::PluginCommand;
-use crate::commands::show::{self, ShowFormat};
-use crate::commands::store::ServeArgs;
+use crate::commands::run::RunArgs;
+use crate::commands::runs::RunsArgs;
+use crate::commands::status::StatusArgs;
+use crate::commands::store::StoreCommand;
 use crate::commands::top::TopArgs;
 use crate::diagnostics::Diagnostics;
 use crate::exit::Exit;
@@ -38,65 +40,40 @@ enum Command {
     /// SIGTERM or SIGINT stops guests within their grace time and then gives the locks back. A second
     /// signal, or SIGQUIT, stops guests at once. SIGHUP reads the configuration again. SIGUSR1, SIGUSR2, SIGALRM
     /// and others that would end the process are ignored and logged.
-    Run {
-        /// The configuration: a file, or a folder whose .toml files are read as one.
-        #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
-        config: PathBuf,
-        /// How events are written to standard output.
-        #[arg(long, value_enum, default_value = "text")]
-        log_format: LogFormat,
-    },
+    Run(RunArgs),
     /// Run several hosts and their store in this process, to see how they share a file's jobs.
     ///
-    /// The store is etcd's API on this machine: in memory, unless the file embeds one in a directory.
-    /// The hosts contend for the same locks as if each had a machine to itself. SIGTERM and SIGINT end
-    /// them as they end `run`; at the end a table says what ran.
+    /// The store is etcd's API on this machine: in memory, unless the file embeds one in a
+    /// directory. The hosts contend for the same locks as if each had a machine to itself. SIGTERM
+    /// and SIGINT end them as they end `run`; at the end a table lists the runs.
     Dev(DevArgs),
     /// The store by itself.
     Store {
         #[command(subcommand)]
         command: StoreCommand,
     },
-    /// Check a configuration and its plugins, and start nothing: what each job does, and which file says so.
+    /// Check a configuration and its plugins without starting anything, and print each job's values
+    /// and their origins.
     Check(CheckArgs),
-    /// Write plugins: begin a project, build it, look at what came of it, and try it.
+    /// Write plugins: create a project, build it, inspect the result, and try it.
     Plugin {
         #[command(subcommand)]
         command: PluginCommand,
     },
     /// Show hosts, jobs and locks as they are now.
-    Status {
-        /// The configuration, a file or a folder, for its [store].
-        #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
-        config: PathBuf,
-        /// How to print.
-        #[arg(long, value_enum, default_value = "table")]
-        format: ShowFormat,
-    },
-    /// See who holds, who waits and in what order, as it changes: the dashboard.
+    Status(StatusArgs),
+    /// Show holders, waiters and their order as they change: the dashboard.
     ///
     /// Shows the locks of the configuration's store or of any etcd, also those of other clients. Without a
     /// terminal, --once prints them and --stream prints what happens. Nothing is changed in the store unless
     /// --allow-write. Press ? for the keys.
     Top(Box<TopArgs>),
     /// Show runs, newest first.
-    Runs {
-        /// Only the runs of this job.
-        job: Option<String>,
-        /// The configuration, a file or a folder, for its [store].
-        #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
-        config: PathBuf,
-        /// How many to show.
-        #[arg(short = 'n', long, default_value_t = 20)]
-        limit: usize,
-        /// How to print.
-        #[arg(long, value_enum, default_value = "table")]
-        format: ShowFormat,
-    },
+    Runs(RunsArgs),
 }
 
 impl Command {
-    /// What is logged when `LEASEHOLD_LOG` does not say: nothing where a dashboard has the terminal.
+    /// Level of logging if `LEASEHOLD_LOG` is not set: nothing while a dashboard has the terminal.
     fn log_level(&self) -> &'static str {
         let is_taken = match self {
             Self::Top(args) => args.takes_terminal(),
@@ -106,41 +83,30 @@ impl Command {
         if is_taken { "off" } else { "warn" }
     }
 
-    /// The form of what is logged beside the events.
+    /// Format of the log beside the events.
     fn log_format(&self) -> LogFormat {
         match self {
-            Self::Run { log_format, .. } => *log_format,
+            Self::Run(args) => args.log_format,
             Self::Dev(args) => args.log_format(),
-            Self::Store {
-                command: StoreCommand::Serve(args),
-            } => args.log_format(),
+            Self::Store { command } => command.log_format(),
             _ => LogFormat::Text,
         }
     }
 
-    /// True for a command that goes on until a signal ends it. No reader may hold up its end.
+    /// Returns true for a command that runs until a signal ends it. No reader may delay its end.
     const fn goes_on(&self) -> bool {
-        matches!(self, Self::Run { .. } | Self::Dev(_) | Self::Store { .. })
+        matches!(self, Self::Run(_) | Self::Dev(_) | Self::Store { .. })
     }
 }
 
-#[derive(Subcommand)]
-enum StoreCommand {
-    /// Serve etcd's API on this machine, for several hosts, `etcdctl` and others.
-    ///
-    /// One node, without users and without encryption, so it listens on this machine only: beyond it,
-    /// use etcd. Every acknowledged write survives a crash, unless --memory. SIGTERM or SIGINT ends it.
-    Serve(ServeArgs),
-}
-
-/// Runs the program and says how it ended.
+/// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {
     if let Some(ended) = leasehold_runtime::run_if_asked() {
         return ended;
     }
     let cli = Cli::parse();
     if let Err(error) = crate::threads::try_all() {
-        // Written from here: what writes otherwise is a thread too.
+        // Written from here: the normal writer needs a thread too.
         sink::tell(&format!("error: {error}\n"));
         return Exit::Internal.into();
     }
@@ -155,7 +121,8 @@ fn run_to_end(command: Command) -> Result<Exit, Failure> {
     descriptors::raise();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // Replies are looked for after so many turns of tasks. Turns of guests that compute take a tick each.
+        // Replies are polled after this many turns of tasks. A turn of a guest that computes takes
+        // a tick.
         .event_interval(8)
         .thread_name("leasehold")
         .build()
@@ -163,35 +130,27 @@ fn run_to_end(command: Command) -> Result<Exit, Failure> {
         Ok(runtime) => runtime,
         Err(error) => return Err(Failure::internal(&error)),
     };
-    // On a worker, next to the tasks it waits for, and not on a thread that has to be woken each time.
+    // On a worker, next to the tasks it waits for, and not on a thread that has to be woken each
+    // time.
     let work = runtime.spawn(run(command));
     let ended = runtime
         .block_on(work)
         .unwrap_or_else(|error| Err(Failure::internal(&error)));
-    // A compilation that was given up on may still occupy a thread; the process need not wait for it.
+    // An abandoned compilation may still occupy a thread; the process need not wait for it.
     runtime.shutdown_background();
     ended
 }
 
 async fn run(command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Run { config, log_format } => {
-            Box::pin(crate::commands::run::run(&config, log_format)).await
-        }
-        Command::Check(args) => crate::commands::check::run(args).await,
-        Command::Dev(args) => Box::pin(crate::commands::dev::run(args)).await,
-        Command::Store {
-            command: StoreCommand::Serve(args),
-        } => crate::commands::store::serve(args).await,
-        Command::Plugin { command } => crate::commands::plugin::run(command).await,
-        Command::Top(args) => Box::pin(crate::commands::top::run(*args)).await,
-        Command::Status { config, format } => show::status(&config, format).await,
-        Command::Runs {
-            job,
-            config,
-            limit,
-            format,
-        } => show::runs(&config, job.as_deref(), limit, format).await,
+        Command::Run(args) => Box::pin(commands::run::run(args)).await,
+        Command::Check(args) => commands::check::run(args).await,
+        Command::Dev(args) => Box::pin(commands::dev::run(args)).await,
+        Command::Store { command } => commands::store::run(command).await,
+        Command::Plugin { command } => commands::plugin::run(command).await,
+        Command::Top(args) => Box::pin(commands::top::run(*args)).await,
+        Command::Status(args) => commands::status::run(args).await,
+        Command::Runs(args) => commands::runs::run(args).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The store inside this process: opened before the hosts that use it, closed after them.
 //!
-//! Knows where the store is and how others get to it; what is in it is no business of this file.
+//! This file handles the store's location and its endpoints. Its contents are not read here.
 
 use std::fmt::Write as _;
 use std::fs::DirBuilder;
@@ -26,13 +26,13 @@ pub(crate) struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens the store of a configuration, and listens where it says.
+    /// Opens the store of a configuration, and listens at its addresses.
     pub(crate) async fn open(embedded: &Embedded) -> Result<Self, Failure> {
         let listen = embedded.listen().map(Listen::Tcp);
         Self::open_with(embedded, options(embedded), listen).await
     }
 
-    /// The same with other options, and listening in these places besides its socket.
+    /// Opens it with other options, and listens at these places in addition to its socket.
     pub(crate) async fn open_with(
         embedded: &Embedded,
         options: Options,
@@ -41,7 +41,8 @@ impl EmbeddedStore {
         let store = Store::open(options)
             .await
             .map_err(|error| refused(embedded, &error))?;
-        // A directory of data is there by now; a socket without one may still need a place.
+        // The data directory exists by now; a store in memory may still need a directory for its
+        // socket.
         if embedded.data() == &Data::Memory
             && let Some(folder) = embedded.socket().and_then(Path::parent)
         {
@@ -69,17 +70,17 @@ impl EmbeddedStore {
         Ok(opened)
     }
 
-    /// The way in for hosts of this process.
+    /// The connector for hosts of this process.
     pub(crate) fn connector(&self) -> Arc<InProcess> {
         Arc::new(self.store.connector())
     }
 
-    /// Where others reach it.
+    /// Endpoints for other processes.
     pub(crate) fn endpoints(&self) -> &[String] {
         &self.endpoints
     }
 
-    /// What there is to say about it once it is open.
+    /// The event that reports it as open.
     pub(crate) fn opened(&self) -> EventKind {
         EventKind::StoreOpened {
             data: self.data.clone(),
@@ -87,13 +88,13 @@ impl EmbeddedStore {
         }
     }
 
-    /// Closes it. Nothing that was acknowledged is lost, whether this is waited for or not.
+    /// Closes it. No acknowledged write is lost, even if this is not awaited.
     pub(crate) async fn close(self) {
         self.store.close().await;
     }
 }
 
-/// How the store of a configuration is opened.
+/// Options for opening the store of a configuration.
 pub(crate) fn options(embedded: &Embedded) -> Options {
     let options = match embedded.data() {
         Data::Memory => Options::memory(),
@@ -117,7 +118,7 @@ fn describe(data: &Data) -> String {
     }
 }
 
-/// The store is part of a host, and no host has it open.
+/// Error for a store that is part of a host when no host has it open.
 pub(crate) fn nobody_home(file: &Path, embedded: &Embedded) -> Failure {
     let socket = embedded.socket().unwrap_or(Path::new("its socket"));
     let alone = match embedded.data() {
@@ -128,7 +129,7 @@ pub(crate) fn nobody_home(file: &Path, embedded: &Embedded) -> Failure {
         Data::Memory => String::new(),
     };
     let message = format!(
-        "no host is running with this store: nobody answers at {}\n  \
+        "no host is running with this store: no process answers at {}\n  \
          = help: the store is embedded, so there is nothing to see without a host; start one: leasehold run -c {}{alone}",
         socket.display(),
         file.display(),
@@ -136,20 +137,20 @@ pub(crate) fn nobody_home(file: &Path, embedded: &Embedded) -> Failure {
     Failure::new(Exit::Store, message)
 }
 
-/// What to do when a place cannot be listened on.
+/// Remedy for an address that cannot be listened on.
 fn remedy(place: &Listen) -> &'static str {
     match place {
         Listen::Unix(path) if path.as_os_str().len() > LONGEST_SOCKET => {
             "a socket's path has at most 107 bytes: choose a directory with a shorter one"
         }
-        Listen::Unix(_) => "stop whoever uses the path, or choose another directory",
+        Listen::Unix(_) => "stop the process that uses the path, or choose another directory",
         Listen::Tcp(_) => {
-            "stop whoever uses the address (an etcd?), or choose another: `--listen`, or `listen` in [store]"
+            "stop the process that uses the address (an etcd?), or choose another: `--listen`, or `listen` in [store]"
         }
     }
 }
 
-/// Makes the directory of the socket, as private as the socket. One that is there stays as it is.
+/// Creates the socket's directory, as private as the socket. An existing one stays unchanged.
 fn make_private(folder: &Path) -> Result<(), Failure> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| {

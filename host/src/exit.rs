@@ -1,13 +1,13 @@
-//! The exit codes, all of them. They are an interface: scripts depend on the numbers.
+//! All exit codes. They are an interface: scripts depend on the numbers.
 
 use std::process::ExitCode;
 
 use leasehold_supervisor::end::HostEnd;
 
-/// How the program ended.
+/// Result of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Everything asked for was done; a host that was asked to stop and stopped.
+    /// Success, also for a host that was asked to stop and stopped.
     Ok = 0,
     /// A `once` job failed, or a plugin that was tried.
     JobFailed = 1,
@@ -17,13 +17,14 @@ pub enum Exit {
     Config = 3,
     /// A plugin was refused; nothing was started.
     Plugin = 4,
-    /// The store refused us or could not be reached; our own could not be opened, or cannot listen.
+    /// The store refused the client or could not be reached; the embedded one could not be opened
+    /// or cannot listen.
     Store = 5,
-    /// A `once` job did not get its lock in the time it was given.
+    /// A `once` job did not get its lock within its `wait`.
     NotAcquired = 6,
     /// Another host has the id of this one; nothing was started.
     IdHeld = 7,
-    /// A fault of ours or of the machine.
+    /// Internal error.
     Internal = 70,
     /// A second signal cut the shutdown short.
     Aborted = 130,

@@ -1,4 +1,4 @@
-//! Why a command ended without doing what it was asked, and with which exit code.
+//! Error of a command, with its exit code.
 
 use leasehold_records::printable;
 
@@ -58,7 +58,7 @@ impl From<HostError> for Failure {
 impl From<PrepareError> for Failure {
     fn from(error: PrepareError) -> Self {
         let exit = match error {
-            // What leads to the data_dir is for the operator to mend.
+            // The operator can repair the path to the data_dir.
             PrepareError::Runtime(RuntimeError::CacheDir(_)) => Exit::Config,
             PrepareError::Runtime(_) => Exit::Internal,
             PrepareError::Plugins(_) => Exit::Plugin,

@@ -1,4 +1,4 @@
-//! A job's name that nothing knows: neither the configuration nor any record.
+//! Error for an unknown job's name: neither the configuration nor any record has it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use leasehold_config::nearest;
 /// Names that a message lists.
 const MOST_LISTED: usize = 20;
 
-/// The failure to report when no configuration and no record has a job of this name.
+/// Returns the failure to report if no configuration and no record has a job of this name.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ fn message(job: &str, known: &BTreeSet<String>) -> String {
     let _ = match names.len() {
         0 => write!(
             text,
-            "\n  = help: neither the configuration nor the store knows any job"
+            "\n  = help: neither the configuration nor the store has any job"
         ),
         count if count > MOST_LISTED => {
             write!(
@@ -80,7 +80,7 @@ mod tests {
         ");
         insta::assert_snapshot!(message("x\u{1b}[31m", &BTreeSet::new()), @r"
         there is no job `x�[31m`
-          = help: neither the configuration nor the store knows any job
+          = help: neither the configuration nor the store has any job
         ");
         let many: BTreeSet<String> = (0..30).map(|n| format!("job-{n:02}")).collect();
         let text = message("zzz", &many);

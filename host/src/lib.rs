@@ -1,10 +1,11 @@
 //! The `leasehold` program: its command line, one file a command, and the sentences and exit codes that they end with.
 //!
-//! What the commands do is in the crates below: `leasehold-config`, `leasehold-runtime`, `leasehold-supervisor`,
+//! The crates below do the work of the commands: `leasehold-config`, `leasehold-runtime`, `leasehold-supervisor`,
 //! `leasehold-store` and `leasehold-tui`.
 
 pub mod exit;
 
+mod age;
 mod cli;
 mod commands;
 mod diagnostics;
@@ -12,6 +13,8 @@ mod embedded;
 mod failure;
 mod known_jobs;
 mod log_format;
+mod record_reader;
+mod show_format;
 mod sink;
 mod stray;
 mod table;

@@ -1,7 +1,8 @@
-//! Stray signals: those that end a process unless it handles them, and that mean nothing to a host.
+//! Stray signals: those that end a process unless it handles them, and that have no meaning for a
+//! host.
 //!
-//! A host that dies of one leaves its locks to their leases. While [`StraySignals`] lives they are ignored, and
-//! each kind is reported once. SIGPIPE is ignored by Rust's runtime already.
+//! A host that dies of one leaves its locks to their leases. While [`StraySignals`] lives, they are
+//! ignored, and each kind is reported once. SIGPIPE is ignored by Rust's runtime already.
 
 use std::future::poll_fn;
 use std::io;
@@ -39,7 +40,7 @@ impl StraySignals {
             .map(Self)
     }
 
-    /// Calls `report` with the name of each signal that comes, once for each name.
+    /// Calls `report` with the name of each signal that arrives, once for each name.
     pub(crate) fn drive(
         mut self,
         report: impl Fn(&'static str) + Send + Sync + 'static,
@@ -51,7 +52,8 @@ impl StraySignals {
         }))
     }
 
-    /// The name of the next one, which is not listened to any further: it stays ignored.
+    /// Waits for the next signal and returns its name. Its kind is not received again; it stays
+    /// ignored.
     async fn next(&mut self) -> &'static str {
         poll_fn(|context| {
             let mut come = self

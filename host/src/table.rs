@@ -1,4 +1,5 @@
-//! Plain tables: columns as wide as their widest cell, two spaces apart, nothing else. Cells are made printable here.
+//! Plain tables: columns as wide as their widest cell, two spaces apart. Cells are made printable
+//! here.
 
 use leasehold_records::printable;
 
@@ -20,7 +21,7 @@ impl<const N: usize> Table<N> {
         self.rows.push(row.map(|cell| printable::line(&cell)));
     }
 
-    /// The table as text, or `none` when it has no row.
+    /// Renders the table as text, or returns `none` if it has no row.
     pub(crate) fn render_or(&self, none: &str) -> String {
         if self.rows.is_empty() {
             none.to_owned()
@@ -29,7 +30,7 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    /// The table as text, one line a row, without blanks at line ends.
+    /// Renders the table as text, one line a row, without blanks at line ends.
     fn render(&self) -> String {
         let mut widths = self.head.map(str::len);
         for row in &self.rows {

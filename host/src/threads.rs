@@ -1,7 +1,8 @@
-//! Whether this process may start the threads that it needs, before anything depends on one.
+//! Check that this process may start the threads it needs, before anything depends on one.
 //!
-//! tokio ends the process with a panic when a worker cannot be started, and leaves blocking work undone forever
-//! when only its workers could. Trying all at once, and reporting what is missing, is the remedy for both.
+//! tokio ends the process with a panic if a worker cannot be started. If only a thread for blocking
+//! work cannot be started, that work is never done. Starting all threads at once, and reporting a
+//! shortage, avoids both.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +31,7 @@ pub(crate) struct TooFewThreads {
 ///
 /// # Errors
 ///
-/// How many there could be.
+/// The number of threads that could be started.
 pub(crate) fn try_all() -> Result<(), TooFewThreads> {
     let workers = thread::available_parallelism().map_or(1, usize::from);
     // A process that compiles has a thread for each core too, and counts against the same limit.
@@ -43,7 +44,7 @@ fn try_some(
     needed: usize,
     start: impl Fn(Box<dyn FnOnce() + Send>) -> io::Result<thread::JoinHandle<()>>,
 ) -> Result<(), TooFewThreads> {
-    // Each thread waits for this, so that all are there at once.
+    // Each thread waits for this, so that all exist at the same time.
     let gate = Arc::new(Mutex::new(()));
     let shut = gate.lock().unwrap_or_else(PoisonError::into_inner);
     let mut threads = Vec::with_capacity(needed);

@@ -1,12 +1,12 @@
 /* A greeting from C: a plain WASI command made with nothing but clang and wasi-libc.
  *
  * Shows that a job needs no SDK and no Rust: environment in, lines and an exit code out. It says
- * hello with the fencing token it runs under, beats as often as it is told to, and exits with the
- * code it is told to, so that one can see what the host makes of each.
+ * hello with the fencing token it runs under, beats as often as its arguments demand, and exits with
+ * the code they demand, so that the host's reaction to each can be seen.
  *
  *     c-hello [BEATS [EXIT_CODE]]      BEATS: 1 by default, ten in a second; EXIT_CODE: 0
  *
- * It must never leave a line in a buffer: what was not written out has not happened.
+ * Every line is flushed: a line that stays in a buffer was not printed.
  */
 
 #include <errno.h>
@@ -14,12 +14,12 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* The code for arguments that make no sense, as most commands have it. */
+/* Exit code for wrong arguments, as in most commands. */
 enum { USAGE = 2 };
 
 static const struct timespec INTERVAL = {.tv_sec = 0, .tv_nsec = 100 * 1000 * 1000};
 
-/* Reads a whole number from 0 to most; -1 when the text is not one. */
+/* Parses a whole number from 0 to most; -1 when the text is not such a number. */
 static long number(const char *text, long most) {
     char *end = NULL;
     errno = 0;

@@ -1,4 +1,4 @@
-//! What it costs to keep locks: requests and processor time while one client holds, or waits for, one lock or a
+//! Cost of keeping locks: requests and processor time while one client holds, or waits for, one lock or a
 //! thousand. Each renewal needs the leader's proof, and queues are read once per TTL.
 //!
 //! `scripts/bench` runs this on a release build. Nothing here asserts.

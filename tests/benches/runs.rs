@@ -1,4 +1,4 @@
-//! What a host adds to a lock: from grant to guest, from loss to stop, and a thousand waiting jobs.
+//! Overhead of a host over a lock: from grant to guest, from loss to stop, and a thousand waiting jobs.
 //!
 //! `scripts/bench` runs this on a release build of the host, over its own event log: every moment is
 //! read from the boot-time clock by the host itself. Nothing here asserts.
@@ -221,7 +221,7 @@ impl Drop for Hogs {
     }
 }
 
-/// A thousand jobs that wait for a thousand locks held by somebody else.
+/// A thousand jobs that wait for a thousand locks of another holder.
 fn waiting_jobs(runtime: &tokio::runtime::Runtime, etcd: &Etcd) -> Result<()> {
     let locks = runtime.block_on(Locks::connect(ConnectOptions::new([etcd.endpoint()])))?;
     let held = runtime.block_on(hold_all(&locks))?;

@@ -48,7 +48,7 @@ pub(crate) enum Fault {
     HostKilled { host: usize, down: Duration },
 }
 
-/// How a network is cut.
+/// Direction in which a network is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     Both,

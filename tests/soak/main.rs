@@ -17,7 +17,7 @@ use leasehold_tests::etcd::Version;
 use crate::fault::Fault;
 use crate::world::World;
 
-/// How to call it.
+/// Usage line.
 const USAGE: &str = "usage: soak MINUTES [34|35] [SEED]";
 
 /// The longest pause between two faults.

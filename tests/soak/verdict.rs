@@ -117,7 +117,7 @@ fn first(verdict: Result<(), String>) -> Vec<String> {
     verdict.err().into_iter().collect()
 }
 
-/// How long a holder may act on whose live lease etcd revoked: until its watch has delivered that.
+/// Longest time that a holder acts after etcd revoked its live lease: until its watch has delivered that.
 const DELIVERY_MS: u64 = 2_000;
 
 /// Text in the record of a run whose lease the server ended before its time (etcd issue 15247).

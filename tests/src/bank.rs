@@ -1,18 +1,18 @@
-//! The ledger's money, counted from outside. Reads one revision of the store; never writes.
+//! Audit of the ledger plugin's accounts. Reads one revision of the store; never writes.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::etcd::Etcd;
 
-/// Where the plugin keeps its keys: the host's `<root>kv/` and the plugin's default prefix.
+/// Prefix of the plugin's keys: the host's `<root>kv/` and the plugin's default prefix.
 const PREFIX: &str = "/leasehold/kv/ledger/";
 
 /// Five accounts of a hundred, the plugin's defaults.
 const TOTAL: u64 = 500;
 
-/// Adds up the accounts, taking the two of a pending transfer from the journal, as the plugin's docs say.
-/// Gives the number of completed transfers.
+/// Adds up the accounts, taking the two of a pending transfer from the journal, as the plugin's docs require.
+/// Returns the number of completed transfers.
 ///
 /// # Errors
 /// The sum is not what the ledger was founded with, or there is no ledger.
@@ -50,7 +50,7 @@ pub fn audit(etcd: &Etcd) -> Result<u64> {
         .context("the journal counts no transfers")
 }
 
-/// What a pending transfer will leave in an account.
+/// Balance of an account once the pending transfer is complete, if that changes it.
 fn intended(journal: &Value, account: u64) -> Option<u64> {
     let pending = &journal["pending"];
     [&pending["from"], &pending["to"]]

@@ -1,5 +1,5 @@
-//! Where the etcd binaries, the built programs, the built plugins and tmux are. Never installs or builds anything:
-//! what is missing is named together with the command that brings it.
+//! Places of the etcd binaries, the built programs, the built plugins and tmux. Nothing is installed or built here:
+//! the error for a missing file names the command that provides it.
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ impl Version {
         }
     }
 
-    /// The client's binary: the embedded store is spoken to with that of the newer line.
+    /// The client's binary: for the embedded store that of the newer line.
     ///
     /// # Errors
     /// `scripts/setup` has not run.
@@ -49,7 +49,7 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The host's binary: `LEASEHOLD_BIN`, or what a debug build made.
+/// The host's binary: `LEASEHOLD_BIN`, or that of a debug build.
 ///
 /// # Errors
 /// It has not been built.

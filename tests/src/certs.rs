@@ -22,7 +22,7 @@ const VALID: Duration = Duration::from_hours(24);
 /// Tolerated difference between two clocks that should be one.
 const BACKDATED: Duration = Duration::from_mins(1);
 
-/// What one side of a TLS connection is configured with.
+/// Files of one side of a TLS connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The authority that the other side must be signed by.
@@ -53,7 +53,7 @@ struct Authority {
 }
 
 impl Certs {
-    /// Makes the authorities and certificates.
+    /// Creates the authorities and certificates.
     ///
     /// # Errors
     /// A key could not be made or a file not written.

@@ -1,6 +1,6 @@
-//! `etcdctl` with the right flags for one server: the operator's hand in a scenario, and a foreign lock client.
+//! `etcdctl` with the flags for one server: the operator of a scenario, and a foreign lock client.
 //!
-//! Never blocks for ever: a run that takes too long is killed and reported.
+//! Never blocks for ever: a command that takes too long is killed and reported.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::tail::{NoLine, Tail};
 /// Longer than etcdctl's own 5 s for a request and 2 s for a connection, on a busy machine.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// How to call `etcdctl`: which one, where to, as whom.
+/// Call of `etcdctl`: its version, endpoints and user.
 #[derive(Debug, Clone)]
 pub struct Etcdctl {
     binary: PathBuf,
@@ -87,10 +87,10 @@ impl Etcdctl {
         self
     }
 
-    /// Runs one command and gives its standard output without the last line break.
+    /// Runs one command and returns its standard output without the last line break.
     ///
     /// # Errors
-    /// It failed, with what it said; or it did not end.
+    /// It failed, and the error holds its output; or it did not end.
     pub fn run(&self, args: &[&str]) -> Result<String> {
         self.spawn(args)?.finish()
     }
@@ -98,7 +98,7 @@ impl Etcdctl {
     /// As [`Etcdctl::run`], for a command that reads `input`, which must be short.
     ///
     /// # Errors
-    /// It failed, with what it said; or it did not end.
+    /// It failed, and the error holds its output; or it did not end.
     pub fn run_with_input(&self, args: &[&str], input: &str) -> Result<String> {
         let (reader, mut writer) = std::io::pipe().context("making a pipe")?;
         // A pipe holds this much without a reader.
@@ -152,7 +152,7 @@ impl Etcdctl {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
-        // Nothing of the caller's ETCDCTL_* may steer a test.
+        // The caller's ETCDCTL_* variables must not change a test.
         command
             .env_clear()
             .env("ETCDCTL_API", "3")
@@ -196,7 +196,7 @@ impl RunningEtcdctl {
     /// The first line of standard output that `wanted` accepts, waiting for it.
     ///
     /// # Errors
-    /// No such line came; the error holds all that was said.
+    /// No such line came; the error holds all output.
     pub fn wait_line(&self, timeout: Duration, wanted: impl Fn(&str) -> bool) -> Result<String> {
         self.stdout
             .wait_from(0, timeout, |line| wanted(line))

@@ -1,4 +1,4 @@
-//! The event lines of a host, read with types. Never guesses: what is absent is `None`.
+//! The event lines of a host, parsed. An absent field is `None`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use serde_json::Value;
 #[derive(Clone, PartialEq)]
 pub struct Event(Arc<Value>);
 
-/// The name given to a line that is no event, so that checks can refuse it. Its text is the line.
+/// Name of the event made of a line that is not one, so that checks can refuse it. Its text is the line.
 pub const MALFORMED: &str = "malformed";
 
 impl Event {
-    /// Reads one line; one that is no JSON object with an event name becomes a [`MALFORMED`] event.
+    /// Parses one line; one that is not a JSON object with an event name becomes a [`MALFORMED`] event.
     pub fn parse(line: &str) -> Self {
         match serde_json::from_str::<Value>(line) {
             Ok(value) if value["event"].is_string() => Self(Arc::new(value)),
@@ -23,17 +23,17 @@ impl Event {
         }
     }
 
-    /// What happened: `acquired`, `guest`, …
+    /// Name of the event: `acquired`, `guest`, …
     pub fn name(&self) -> &str {
         self.str("event").unwrap_or_default()
     }
 
-    /// Whether this is an event of that name.
+    /// True for an event of that name.
     pub fn is(&self, name: &str) -> bool {
         self.name() == name
     }
 
-    /// When, in nanoseconds on the boot-time clock.
+    /// Time of the event, in nanoseconds on the boot-time clock.
     pub fn boot_ns(&self) -> Option<u64> {
         self.u64("boot_ns")
     }
@@ -63,32 +63,32 @@ impl Event {
         self.str("run")
     }
 
-    /// What a guest wrote.
+    /// Text that a guest wrote.
     pub fn text(&self) -> Option<&str> {
         self.str("text")
     }
 
-    /// How a run ended.
+    /// Outcome of a run.
     pub fn outcome(&self) -> Option<&str> {
         self.str("outcome")
     }
 
-    /// Why something was lost, skipped or stopped.
+    /// Reason of a loss, a skip or a stop.
     pub fn reason(&self) -> Option<&str> {
         self.str("reason")
     }
 
-    /// Until when a run's host calls were admitted, as `run-ended` tells.
+    /// Time until which a run's host calls were admitted, from `run-ended`.
     pub fn deadline_ns(&self) -> Option<u64> {
         self.u64("deadline_ns")
     }
 
-    /// When a run's guest was seen stopped, as `run-ended` tells.
+    /// Time at which a run's guest was seen stopped, from `run-ended`.
     pub fn stopped_ns(&self) -> Option<u64> {
         self.u64("stopped_ns")
     }
 
-    /// When a run's last host call was admitted, as `run-ended` tells; absent or null when none was.
+    /// Time of a run's last admitted host call, from `run-ended`; absent or null when there was none.
     pub fn last_admitted_ns(&self) -> Option<u64> {
         self.u64("last_admitted_ns")
     }

@@ -1,7 +1,7 @@
 //! One scenario, one test a store: a failure is named by both.
 //!
-//! A scenario is a function over a [`Version`](crate::etcd::Version) that ends in `anyhow::Result<()>`. Nothing here
-//! decides which scenarios make sense on which store: whoever leaves one out says why.
+//! A scenario is a function over a [`Version`](crate::etcd::Version) that returns `anyhow::Result<()>`. Its file
+//! chooses the stores; a store that is left out is explained there.
 
 /// Makes a test of each scenario for each store: etcd 3.4, etcd 3.5 and the embedded one.
 ///
@@ -24,7 +24,7 @@ macro_rules! on_every_store {
     )+ };
 }
 
-/// As [`on_every_store!`], for scenarios that only etcd can play.
+/// As [`on_every_store!`], for scenarios that only etcd can run.
 #[macro_export]
 macro_rules! on_etcd {
     (async $($scenario:ident),+ $(,)?) => { $(
@@ -41,7 +41,7 @@ macro_rules! on_etcd {
     )+ };
 }
 
-/// What [`on_every_store!`] and [`on_etcd!`] are made of.
+/// Part of [`on_every_store!`] and [`on_etcd!`]: one test.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! one_test {
@@ -53,7 +53,7 @@ macro_rules! one_test {
     };
 }
 
-/// What [`on_every_store!`] and [`on_etcd!`] are made of.
+/// Part of [`on_every_store!`] and [`on_etcd!`]: one test.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! one_async_test {

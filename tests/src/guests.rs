@@ -1,6 +1,6 @@
 //! Configs for hosts under test, and the built plugins that they run.
 //!
-//! A builder writes only what a test says; every default is the host's own.
+//! A builder writes only the keys that a test sets; every default is the host's own.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub fn stubborn() -> Result<PathBuf> {
     plugin("stubborn")
 }
 
-/// Writes one fenced key again and again, and says how long a write takes.
+/// Writes one fenced key repeatedly and reports the time of a write.
 ///
 /// # Errors
 /// It has not been built.
@@ -134,7 +134,7 @@ impl Config {
         self
     }
 
-    /// Text put at the end as it is, for what no builder should be able to say.
+    /// Text appended as it is, for configs that no builder should be able to make.
     pub fn raw(mut self, toml: &str) -> Self {
         self.raw.push_str(toml);
         self
@@ -169,7 +169,7 @@ impl Job {
         self.key("lock", name)
     }
 
-    /// How long to wait for the lock: `forever`, `never` or a duration.
+    /// Wait for the lock: `forever`, `never` or a duration.
     pub fn wait(self, wait: &str) -> Self {
         self.key("wait", wait)
     }
@@ -199,7 +199,7 @@ impl Job {
         self.key("stop_margin", margin)
     }
 
-    /// How often a run that asks for it is tried again.
+    /// Number of retries of a failed run.
     pub fn retries(self, count: u32) -> Self {
         self.key("retries", count)
     }
@@ -256,7 +256,7 @@ fn insert(table: &mut Table, path: &[&str], key: &str, value: impl Into<Value>) 
     }
 }
 
-/// TOML is UTF-8; a path that is not would be named, and not found, by the host.
+/// A path as text. TOML is UTF-8, so the host would not find a path that is not.
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }

@@ -2,27 +2,29 @@
 //!
 //! # Layout
 //!
-//! - [`etcd`], [`etcdctl`], [`certs`]: a private server of any kind, its operator, its certificates;
-//! - [`proxy`]: a network in front of it that delays, holds and cuts;
+//! - [`etcd`], [`etcdctl`], [`certs`]: a private server of any kind, its operator's client, its certificates;
+//! - [`proxy`]: networks in front of it, and between its members, that delay, hold and cut;
 //! - [`cluster`]: members that are paused, killed, cut off from one another and restored from a copy;
 //! - [`fake_etcd`]: a store in memory whose answers a test scripts;
-//! - [`host`], [`guests`]: a host process with a config and plugins;
-//! - [`terminal`]: a terminal with a shell in it, and what a person sees there;
-//! - [`events`], [`checks`]: what hosts say, and whether they kept the promises;
+//! - [`host`], [`guests`], [`wat_plugins`]: a host process with a config and plugins;
+//! - [`command`]: a command that ends by itself, and its output;
+//! - [`terminal`]: a terminal with a shell in it, and its screen;
+//! - [`events`], [`checks`]: the event logs of hosts, and the promises checked over them;
 //! - [`bank`]: the ledger plugin's accounts, added up;
 //! - [`suite`]: the history check that runs over every scenario with hosts;
 //! - [`every`]: one scenario, one test a store;
-//! - [`process`], [`tail`], [`ports`], [`binaries`], [`wait`]: what these stand on.
+//! - [`process`], [`tail`], [`ports`], [`binaries`], [`wait`]: the base of these.
 //!
-//! Everything blocks the thread that calls it, and may be used from tests with or without a runtime.
-//! Time is real: bounds have slack, and nothing here asserts speed. What is missing on the machine
-//! fails loudly and names the command that brings it; no test is ever skipped.
+//! Everything blocks the calling thread, and may be used from tests with or without a runtime. Time is real:
+//! bounds have slack, and nothing here asserts speed. A tool that is missing on the machine fails the test with
+//! the command that installs it; no test is skipped.
 
 pub mod bank;
 pub mod binaries;
 pub mod certs;
 pub mod checks;
 pub mod cluster;
+pub mod command;
 pub mod etcd;
 pub mod etcdctl;
 pub mod events;
@@ -30,12 +32,12 @@ pub mod every;
 pub mod fake_etcd;
 pub mod guests;
 pub mod host;
-mod leash;
 pub mod ports;
 pub mod process;
 pub mod proxy;
-pub mod says;
+mod reaper;
 pub mod suite;
 pub mod tail;
 pub mod terminal;
 pub mod wait;
+pub mod wat_plugins;

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 /// Below Linux's default range for outgoing connections (32768 on), above what services use.
 const RANGE: std::ops::Range<u16> = 15_000..32_000;
 
-/// Claims tried before giving up; even with a thousand ports taken, the chance to miss is nil.
+/// Claims tried before giving up; even with a thousand ports taken, the chance to fail is negligible.
 const TRIES: usize = 200;
 
 /// A loopback port that is ours until this is dropped.
@@ -68,7 +68,7 @@ fn claims_dir() -> PathBuf {
     std::env::temp_dir().join(format!("leasehold-test-ports-{user}"))
 }
 
-/// Whether nobody outside these tests listens there.
+/// True if no process outside these tests listens on the port.
 fn is_free(number: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok()
 }

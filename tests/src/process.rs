@@ -1,6 +1,6 @@
 //! A child process that tests can stop, continue and kill, and that never outlives its owner.
 //!
-//! Signals go to the pid of a child that has not been reaped, so they cannot hit a stranger.
+//! Signals go to the pid of a child that has not been reaped, so they cannot reach another process.
 //! Dropping the owner kills the whole process group, stopped or not, and waits for the child.
 
 use std::fmt;
@@ -14,10 +14,10 @@ use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
 };
 
-use crate::leash::Leash;
+use crate::reaper::Reaper;
 use crate::wait::eventually;
 
-/// The variable that makes a host of the test build abort; a host that has it has its quarantine too.
+/// The variable that makes a host of the test build abort; a host with it keeps its quarantine.
 const ABORT_ON: &str = "LEASEHOLD_TEST_ABORT_ON";
 
 /// A running or ended child process.
@@ -30,9 +30,9 @@ pub struct Process {
 
 #[derive(Debug)]
 enum State {
-    /// Not yet reaped: the pid is ours. The leash is held, never used.
-    Running { child: Child, _leash: Leash },
-    /// Reaped: the pid may belong to someone else by now.
+    /// Not yet reaped: the pid is ours. The reaper is held, never used.
+    Running { child: Child, _reaper: Reaper },
+    /// Reaped: the pid may belong to another process by now.
     Ended(ExitStatus),
 }
 
@@ -53,9 +53,9 @@ impl Process {
         stdin: Stdio,
         scratch: Option<&Path>,
     ) -> Result<Self> {
-        let mut leash = Leash::new()?;
-        // Hosts are killed here at any moment, which looks like a crash where a guest is at work in its first run; and
-        // they share a data directory, for the sake of its compile cache.
+        let mut reaper = Reaper::new()?;
+        // Hosts are killed here at any moment, which looks like a crash while a guest is in its first run. They also
+        // share a data directory, for its compile cache.
         if !command.get_envs().any(|(name, _)| name == ABORT_ON) {
             command.env("LEASEHOLD_TEST_NO_QUARANTINE", "1");
         }
@@ -65,14 +65,14 @@ impl Process {
             .spawn()
             .with_context(|| format!("starting {name}: {}", command.get_program().display()))?;
         let pid = Pid::from_child(&child);
-        let tied = leash.tie(pid, scratch);
+        let tied = reaper.tie(pid, scratch);
         // Owned from here on, so that a failure below kills the child.
         let process = Self {
             name,
             pid,
             state: State::Running {
                 child,
-                _leash: leash,
+                _reaper: reaper,
             },
         };
         tied?;
@@ -111,13 +111,13 @@ impl Process {
         kill_process(self.pid, signal).with_context(|| format!("signalling {self}"))
     }
 
-    /// Stops the child and returns when every thread of it stands still.
+    /// Stops the child (SIGSTOP) and returns when every thread of it has stopped.
     ///
     /// # Errors
     /// The child has ended, before or instead.
     pub fn stop(&self) -> Result<()> {
         self.signal(Signal::STOP)?;
-        // Asking for exits too keeps this from waiting for ever on a child that died first.
+        // Waiting for exits too, so that a child that ended first does not block this for ever.
         let wanted = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let status = waitid(WaitId::Pid(self.pid), wanted)
             .with_context(|| format!("waiting for {self} to stop"))?;
@@ -141,7 +141,7 @@ impl Process {
         stat.is_ok_and(|stat| stat.contains(") T "))
     }
 
-    /// Kills the child and its process group, and waits until it is gone. Killing the dead is no error.
+    /// Kills the child and its process group, and waits until it has ended. On an ended child this does nothing.
     ///
     /// # Errors
     /// The child could not be waited for.
@@ -157,10 +157,10 @@ impl Process {
         self.ended().with_context(|| format!("{self} still runs"))
     }
 
-    /// How the child ended, if it has. What it left in its process group is killed then.
+    /// The exit status of the child, if it has ended. The rest of its process group is killed then.
     ///
     /// # Errors
-    /// The child could not be asked.
+    /// The child's status could not be read.
     pub fn try_exit(&mut self) -> Result<Option<ExitStatus>> {
         if let State::Running { child, .. } = &mut self.state
             && let Some(status) = child

@@ -1,7 +1,7 @@
-//! The history check of every scenario with hosts: it runs by itself when a host or a store of the harness ends.
+//! The history check of every scenario with hosts. It runs by itself when a host or a store of the harness ends.
 //!
-//! Hosts are judged together with all other hosts of the same store, so a new scenario is covered without asking.
-//! The harness notes the faults that it injects; a check that such a fault suspends is left out, and no other.
+//! Hosts are judged together with all other hosts of the same store, so a new scenario is covered without code of
+//! its own. The harness notes the faults that it injects; a check that such a fault suspends is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +34,7 @@ static OPERATED: AtomicBool = AtomicBool::new(false);
 /// True if a store may have lost acknowledged writes, or all of them.
 static FORGOT: AtomicBool = AtomicBool::new(false);
 
-/// The whole log of one host process, and what the scenario did to it.
+/// The whole log of one host process, and the faults that the scenario injected into it.
 #[derive(Debug, Clone)]
 pub struct HostLog {
     /// Its events. Host names carry the number of the process, so that a successor of the same name differs.
@@ -48,7 +48,7 @@ pub struct HostLog {
     ended: Ended,
 }
 
-/// A store as a host knows it.
+/// Identity of a store, from a host's log and config.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Store {
     /// In lower-case hexadecimal.
@@ -56,7 +56,7 @@ struct Store {
     root: String,
 }
 
-/// How a host process came to its end.
+/// End of a host process, as far as checks depend on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ended {
     /// It did not end by itself.
@@ -70,7 +70,7 @@ pub fn operator_acts() {
     OPERATED.store(true, Ordering::Relaxed);
 }
 
-/// Notes that a store may have lost what it had acknowledged: from now on tokens and history prove nothing.
+/// Notes that a store may have lost acknowledged writes: from now on tokens and history prove nothing.
 pub fn store_may_forget() {
     FORGOT.store(true, Ordering::Relaxed);
 }
@@ -237,7 +237,7 @@ fn journals(config: &Table, root: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The checks that need nothing but what hosts logged.
+/// Runs the checks over the hosts' logs alone.
 fn judge(logs: &[HostLog], suspended: Suspended) -> Result<(), String> {
     let events = merge(logs.iter().map(|log| log.events.clone()));
     let circumstances = circumstances(logs, suspended);
@@ -254,7 +254,7 @@ fn judge_events(
         checks::intervals_never_overlap(events, circumstances)?;
         checks::tokens_increase(events, circumstances)?;
     }
-    // Lines that were dropped are evidence that is missing.
+    // With dropped lines, evidence is missing.
     if events.iter().any(|event| event.is("lines-dropped")) {
         return Ok(());
     }
@@ -307,100 +307,4 @@ fn logs() -> MutexGuard<'static, Vec<HostLog>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn event(host: &str, name: &str, token: u64, at: u64) -> Event {
-        let line = json!({
-            "event": name, "host": host, "job": "j", "lock": "l", "token": token, "run": format!("{host}{token}"),
-            "boot_ns": at, "cluster_id": "c", "outcome": "done", "stopped_ns": at, "deadline_ns": 9_000,
-        });
-        Event::parse(&line.to_string())
-    }
-
-    fn host(name: &str, token: u64, from: u64, until: u64) -> Vec<Event> {
-        vec![
-            event(name, "store-connected", token, 1),
-            event(name, "acquired", token, from),
-            event(name, "run-started", token, from),
-            event(name, "guest", token, from + 1),
-            event(name, "run-ended", token, until),
-            event(name, "released", token, until + 1),
-        ]
-    }
-
-    fn log(number: usize, events: &[Event], ended: Ended) -> HostLog {
-        HostLog::new(number, "", events, ended).unwrap()
-    }
-
-    #[test]
-    fn a_host_without_a_store_is_not_judged() {
-        let events = [event("a", "run-started", 5, 10)];
-        assert!(HostLog::new(0, "", &events, Ended::default()).is_none());
-    }
-
-    #[test]
-    fn hosts_that_overlap_are_found_and_so_is_a_successor_of_the_same_name() {
-        let first = log(0, &host("a", 5, 100, 200), Ended::default());
-        let after = log(1, &host("a", 9, 300, 400), Ended::default());
-        judge(&[first.clone(), after], Suspended::default()).unwrap();
-        for name in ["a", "b"] {
-            let early = log(1, &host(name, 9, 150, 400), Ended::default());
-            let why = judge(&[first.clone(), early], Suspended::default()).unwrap_err();
-            assert!(
-                why.contains("C1") && why.contains(&format!("{name}#1")),
-                "{why}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_run_without_an_end_is_excused_by_a_kill_alone() {
-        let events = &host("a", 5, 100, 200)[..4];
-        let killed = Ended {
-            killed: true,
-            ..Ended::default()
-        };
-        judge(&[log(0, events, killed)], Suspended::default()).unwrap();
-        let why = judge(&[log(0, events, Ended::default())], Suspended::default()).unwrap_err();
-        assert!(why.contains("C8"), "{why}");
-    }
-
-    #[test]
-    fn an_operator_excuses_one_delivery_and_a_store_that_forgot_excuses_tokens() {
-        let first = log(0, &host("a", 5, 100, 200), Ended::default());
-        let early = log(1, &host("b", 9, 150, 400), Ended::default());
-        let lower = log(1, &host("b", 3, 300, 400), Ended::default());
-        let removal = Suspended {
-            removal: true,
-            ..Suspended::default()
-        };
-        judge(&[first.clone(), early], removal).unwrap();
-        let why = judge(&[first.clone(), lower.clone()], removal).unwrap_err();
-        assert!(why.contains("C2"), "{why}");
-        let forgot = Suspended {
-            history: true,
-            ..Suspended::default()
-        };
-        judge(&[first, lower], forgot).unwrap();
-    }
-
-    #[test]
-    fn ledgers_are_found_in_the_config_with_their_prefix_and_root() {
-        let config = r#"
-            store = { root = "/r/" }
-            [jobs.a]
-            plugin = "/p/ledger.wasm"
-            config = { prefix = "book/" }
-            [jobs.b]
-            plugin = "ledger.wasm"
-            [jobs.c]
-            plugin = "other.wasm"
-        "#;
-        let log = HostLog::new(0, config, &host("a", 5, 1, 2), Ended::default()).unwrap();
-        let journals: Vec<_> = log.journals.values().map(String::as_str).collect();
-        assert_eq!(journals, ["/r/kv/book/journal", "/r/kv/ledger/journal"]);
-        assert_eq!(log.store.root, "/r/");
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! The growing output of a child, line by line, for tests that wait for a line.
 //!
-//! One thread reads until the pipe closes, and its owner joins it. It must outlive the child it
-//! reads from: declare it after the process in a struct, since fields drop in order.
+//! One thread reads until the pipe closes, and its owner joins it. A tail must outlive the child it
+//! reads from: it is declared after the process in a struct, since fields drop in order.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ struct Progress<T> {
     closed: bool,
 }
 
-/// Why a wait for a line ended without one.
+/// End of a wait for a line that did not come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoLine {
     /// The time was up.
@@ -67,12 +67,12 @@ impl<T: Clone + Send + 'static> Tail<T> {
         self.shared.lock().lines.clone()
     }
 
-    /// How many lines were read so far; a place to wait from.
+    /// Number of lines read so far; a position to wait from.
     pub fn len(&self) -> usize {
         self.shared.lock().lines.len()
     }
 
-    /// Whether nothing was read so far.
+    /// True if no line was read so far.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

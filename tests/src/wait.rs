@@ -1,7 +1,7 @@
 //! Waiting for something to become true, and the clock that events are stamped with.
 //!
-//! Every wait has a bound and names what it waited for, so that a failure reads as a sentence.
-//! Nothing here asserts speed: a bound is how long we are willing to wait, never how fast a thing must be.
+//! Every wait has a bound and a text for its condition, so that a failure reads as a sentence.
+//! Nothing here asserts speed: a bound is the longest wait, not a required time.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use rustix::time::{ClockId, clock_gettime};
 
-/// How often a condition is looked at. Short enough to be lost in the noise of a process start,
-/// long enough to leave both cores to what is being tested.
+/// Pause between two probes of a condition. Short enough to be lost in the noise of a process start,
+/// long enough to leave both cores to the tested processes.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Calls `probe` until it succeeds and gives its value; gives up after `timeout`.
+/// Calls `probe` until it succeeds and returns its value; gives up after `timeout`.
 ///
 /// # Errors
-/// Says what was waited for, for how long, and the last reason why it was not so.
+/// The time was up; the error holds the condition, the bound and the last error of `probe`.
 pub fn eventually<T>(
     timeout: Duration,
     what: &str,
@@ -37,7 +37,7 @@ pub fn eventually<T>(
 /// As [`eventually`], for tests whose runtime must go on while they wait.
 ///
 /// # Errors
-/// Says what was waited for, for how long, and the last reason why it was not so.
+/// The time was up; the error holds the condition, the bound and the last error of `probe`.
 pub async fn eventually_async<T, F>(
     timeout: Duration,
     what: &str,

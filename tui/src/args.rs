@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use leasehold_lock::{ConnectOptions, Source, Tls, open_regular};
+use leasehold_lock::{ConnectOptions, CredentialSource, Tls, open_regular};
 use leasehold_records::Root;
 
 use crate::app::View;
 use crate::error::TopError;
-use crate::out::Form;
+use crate::out::OutputFormat;
 use crate::theme::ThemeName;
 
 /// What to look at, and how.
@@ -16,7 +16,7 @@ use crate::theme::ThemeName;
     clippy::struct_excessive_bools,
     reason = "each is a flag of the command line"
 )]
-pub struct LookArgs {
+pub struct DashboardArgs {
     /// Also show the locks of other clients under this prefix, as in /app/locks/. May be given several times.
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pub prefix: Vec<String>,
@@ -28,7 +28,7 @@ pub struct LookArgs {
     pub once: bool,
     /// How --once prints. [default: table]
     #[arg(long, value_enum, requires = "once")]
-    pub format: Option<Form>,
+    pub format: Option<OutputFormat>,
     /// Print one JSON object a line for each thing that happens, until stopped.
     #[arg(long, conflicts_with = "replay")]
     pub stream: bool,
@@ -55,7 +55,7 @@ pub struct LookArgs {
     pub no_mouse: bool,
 }
 
-impl LookArgs {
+impl DashboardArgs {
     /// Whether a terminal is needed.
     pub const fn needs_terminal(&self) -> bool {
         !self.once && !self.stream
@@ -129,10 +129,10 @@ impl StoreArgs {
 }
 
 /// A file that can be read now, and is read anew at each connection and login.
-fn source(file: &Path) -> Result<Source, TopError> {
+fn source(file: &Path) -> Result<CredentialSource, TopError> {
     open_regular(file)
         .map_err(|error| TopError::Usage(format!("cannot read {}: {error}", file.display())))?;
-    Ok(Source::file(file))
+    Ok(CredentialSource::file(file))
 }
 
 fn root(text: &str) -> Result<Root, String> {

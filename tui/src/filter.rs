@@ -16,7 +16,7 @@ mod words;
 use regex::{Regex, RegexBuilder};
 use thiserror::Error;
 
-use words::{Form, Word, words};
+use words::{FilterWord, WordForm, split_words};
 
 /// What one compiled pattern may take, in bytes: far above what anybody types.
 const PATTERN_BYTES: usize = 1 << 20;
@@ -27,7 +27,7 @@ const PATTERN_DEPTH: u32 = 50;
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
     text: String,
-    terms: Vec<Term>,
+    terms: Vec<FilterTerm>,
 }
 
 /// Why a text is no filter: one short sentence.
@@ -50,7 +50,7 @@ pub(crate) enum FilterError {
 }
 
 #[derive(Debug)]
-struct Term {
+struct FilterTerm {
     /// Whether rows without it are wanted.
     inverse: bool,
     test: Regex,
@@ -61,11 +61,11 @@ impl Filter {
     pub(crate) fn parse(text: &str) -> Result<Self, FilterError> {
         let mut terms = Vec::new();
         let mut by_letters = false;
-        for word in words(text) {
+        for word in split_words(text) {
             match word.text {
                 "" => {}
                 "-f" if !word.inverse => by_letters = true,
-                _ => terms.push(Term {
+                _ => terms.push(FilterTerm {
                     inverse: word.inverse,
                     test: compile(&word, by_letters)?,
                 }),
@@ -95,11 +95,11 @@ impl Filter {
     }
 }
 
-fn compile(word: &Word<'_>, by_letters: bool) -> Result<Regex, FilterError> {
+fn compile(word: &FilterWord<'_>, by_letters: bool) -> Result<Regex, FilterError> {
     let escaped = match word.form {
-        Form::Plain | Form::Signs if by_letters => in_order(word.text),
-        Form::Signs | Form::Slashes => word.text.to_owned(),
-        Form::Plain => regex::escape(word.text),
+        WordForm::Plain | WordForm::Signs if by_letters => in_order(word.text),
+        WordForm::Signs | WordForm::Slashes => word.text.to_owned(),
+        WordForm::Plain => regex::escape(word.text),
     };
     pattern(&escaped, word.text, word.position)
 }

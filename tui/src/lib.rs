@@ -23,21 +23,21 @@ mod filter;
 mod keymap;
 mod model;
 mod out;
-#[cfg(test)]
-mod picture;
 #[doc(hidden)]
 pub mod probe;
 mod screen;
 mod source;
+#[cfg(test)]
+mod svg;
 mod text;
 mod theme;
 mod top;
 mod view;
 
 pub use app::View;
-pub use args::{LookArgs, StoreArgs};
+pub use args::{DashboardArgs, StoreArgs};
 pub use error::TopError;
-pub use out::Form;
+pub use out::OutputFormat;
 pub use source::RecordingError;
 pub use theme::ThemeName;
 pub use top::{can_draw, top, watch};

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
-use leasehold_tui::{LookArgs, StoreArgs, top};
+use leasehold_tui::{DashboardArgs, StoreArgs, top};
 
 /// See who holds an etcd's locks, who waits and in what order, for how long, and at which revision.
 ///
@@ -19,7 +19,7 @@ struct Cli {
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
-    look: LookArgs,
+    look: DashboardArgs,
 }
 
 fn main() -> ExitCode {

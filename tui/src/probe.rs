@@ -4,17 +4,17 @@
 
 use std::path::Path;
 
-use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
+use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
 use leasehold_records::{HolderRecord, Root};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use crate::app::{App, Setup, Source, View};
-use crate::fact::{Fact, Told};
+use crate::app::{App, AppSetup, FactSource, View};
+use crate::fact::{Fact, FactKind};
 use crate::filter::Filter;
-use crate::keymap::{Command, Keymap, Settings};
-use crate::model::{Model, Scope};
-use crate::source::read;
+use crate::keymap::{Command, DashboardSettings, Keymap};
+use crate::model::{KeyScope, Model};
+use crate::source::read_recording;
 use crate::theme::{Theme, ThemeName};
 use crate::view::draw;
 
@@ -27,7 +27,7 @@ const SIZE: (u16, u16) = (120, 35);
 
 /// How long frames took, in microseconds of a processor's time.
 #[derive(Clone, Copy, Debug)]
-pub struct Times {
+pub struct FrameTimes {
     /// Half of them took no longer.
     pub p50: u64,
     /// All but one of a hundred took no longer.
@@ -38,26 +38,26 @@ pub struct Times {
 
 /// How long frames took: while only the cursor moves, and while something changes with each.
 #[derive(Clone, Copy, Debug)]
-pub struct Frames {
+pub struct ViewFrames {
     /// The name of the view.
     pub view: &'static str,
     /// With a move of the cursor before each.
-    pub moves: Times,
+    pub moves: FrameTimes,
     /// With a change in the store before each.
-    pub changes: Times,
+    pub changes: FrameTimes,
 }
 
 /// Draws every view so many times, of so many locks with so many waiters among them.
-pub fn frames(locks: u32, waiters: u32, frames: u32) -> Vec<Frames> {
+pub fn frames(locks: u32, waiters: u32, frames: u32) -> Vec<ViewFrames> {
     View::ALL
         .into_iter()
         .map(|view| {
-            let mut bench = Bench::new(locks, waiters);
+            let mut bench = FrameBench::new(locks, waiters);
             bench.app.command(command_of(view), NOW);
-            Frames {
+            ViewFrames {
                 view: view.title(),
-                moves: bench.times(frames, Bench::moves),
-                changes: bench.times(frames, Bench::changes),
+                moves: bench.times(frames, FrameBench::moves),
+                changes: bench.times(frames, FrameBench::changes),
             }
         })
         .collect()
@@ -91,7 +91,7 @@ pub fn filters() -> Vec<(&'static str, u64)> {
     typed.into_iter().map(time).collect()
 }
 
-struct Bench {
+struct FrameBench {
     app: App,
     terminal: Terminal<TestBackend>,
     root: Root,
@@ -100,30 +100,39 @@ struct Bench {
     locks: u32,
 }
 
-impl Bench {
+impl FrameBench {
     fn new(locks: u32, waiters: u32) -> Self {
         let root = Root::default();
-        let mut model = Model::new(Scope::new(root.clone(), Vec::new()));
+        let mut model = Model::new(KeyScope::new(root.clone(), Vec::new()));
         let revision = i64::from(locks + waiters) + 1;
         let entries = (0..locks).chain((0..waiters).map(|waiter| waiter % locks.max(1)));
         let keys = entries
             .zip(1..)
             .map(|(lock, create)| entry(&root, lock, create))
             .collect();
-        let told = Told::Keys(FeedItem::Reading { revision, keys });
-        model.take(Fact { at: NOW, told });
-        let health = Health {
+        let kind = FactKind::Keys(FeedItem::Reading { revision, keys });
+        model.apply(Fact {
+            at_unix_ms: NOW,
+            kind,
+        });
+        let health = StoreHealth {
             version: "3.5.1".into(),
             members: 3,
             leader: "m2".into(),
             revision,
-            ..Health::default()
+            ..StoreHealth::default()
         };
-        let told = Told::Health(Ok(health));
-        model.take(Fact { at: NOW, told });
+        let kind = FactKind::Health(Ok(health));
+        model.apply(Fact {
+            at_unix_ms: NOW,
+            kind,
+        });
         for lease in 1..=i64::from(locks) {
-            let told = Told::Ttl(lease, Some((29, 30)));
-            model.take(Fact { at: NOW, told });
+            let kind = FactKind::Ttl(lease, Some((29, 30)));
+            model.apply(Fact {
+                at_unix_ms: NOW,
+                kind,
+            });
         }
         Self {
             app: App::new(model, setup()),
@@ -135,7 +144,7 @@ impl Bench {
         }
     }
 
-    fn times(&mut self, frames: u32, before: fn(&mut Self, u32)) -> Times {
+    fn times(&mut self, frames: u32, before: fn(&mut Self, u32)) -> FrameTimes {
         let mut times: Vec<u64> = (0..frames)
             .map(|frame| {
                 self.now += FRAME;
@@ -154,7 +163,7 @@ impl Bench {
             let at = times.len().saturating_sub(1) * percent / 100;
             times.get(at).copied().unwrap_or(0)
         };
-        Times {
+        FrameTimes {
             p50: at(50),
             p99: at(99),
             most: at(100),
@@ -182,18 +191,21 @@ impl Bench {
             now: frame.is_multiple_of(2).then_some(key),
         };
         let (revision, changes) = (self.revision, vec![change]);
-        let told = Told::Keys(FeedItem::Changes { revision, changes });
-        self.app.take(Fact { at: self.now, told });
+        let kind = FactKind::Keys(FeedItem::Changes { revision, changes });
+        self.app.apply(Fact {
+            at_unix_ms: self.now,
+            kind,
+        });
     }
 }
 
-fn setup() -> Setup {
-    Setup {
+fn setup() -> AppSetup {
+    AppSetup {
         keymap: Keymap::default(),
         theme: Theme::choose(ThemeName::Dark, &|_| None),
         mouse: true,
         allow_write: false,
-        source: Source::Store("memory".into()),
+        source: FactSource::Store("memory".into()),
         operator: "probe".into(),
         env: |_| None,
     }
@@ -212,7 +224,7 @@ fn terminal() -> Terminal<TestBackend> {
 ///
 /// The report for the person whose file it is.
 pub fn settings(text: &str) -> Result<(), String> {
-    match Settings::from_toml(text, "settings.toml") {
+    match DashboardSettings::from_toml(text, "settings.toml") {
         Ok(_) => Ok(()),
         Err(report) => Err(report.to_string()),
     }
@@ -229,13 +241,13 @@ pub fn filter(text: &str, field: &str) -> Option<bool> {
 ///
 /// It is not a recording that can be shown.
 pub fn recording(file: &Path) -> Result<usize, String> {
-    let recording = read(file).map_err(|error| error.to_string())?;
+    let recording = read_recording(file).map_err(|error| error.to_string())?;
     let count = recording.facts.len();
     let mut app = App::new(Model::new(recording.scope), setup());
     let mut now = 0;
     for fact in recording.facts {
-        now = now.max(fact.at);
-        app.take(fact);
+        now = now.max(fact.at_unix_ms);
+        app.apply(fact);
     }
     let mut terminal = terminal();
     for view in View::ALL {

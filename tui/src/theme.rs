@@ -34,7 +34,7 @@ impl ThemeName {
 
 /// How many colours the terminal shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Depth {
+pub(crate) enum ColorDepth {
     /// The sixteen that every terminal has, in shades of its own.
     Sixteen,
     /// The 256 of xterm, whose upper 240 look the same everywhere.
@@ -105,7 +105,7 @@ impl Theme {
         if !of("NO_COLOR").is_empty() || of("TERM") == "dumb" {
             return Self::mono();
         }
-        let depth = Depth::of(&of("COLORTERM"), &of("TERM"));
+        let depth = ColorDepth::detect(&of("COLORTERM"), &of("TERM"));
         match name {
             ThemeName::Mono => Self::mono(),
             ThemeName::Light => Self::light(depth),
@@ -120,7 +120,7 @@ impl Theme {
     }
 
     /// Of the sixteen, blue and the bright black are left out: many terminals show them black on black.
-    fn dark(depth: Depth) -> Self {
+    fn dark(depth: ColorDepth) -> Self {
         use Color::{Cyan, Gray, Green, LightMagenta, LightRed, Yellow};
         let pick = |named, index| foreground(depth, named, index);
         Self {
@@ -158,7 +158,7 @@ impl Theme {
     }
 
     /// Of the sixteen, only the five that are dark on every terminal: not green, cyan or yellow.
-    fn light(depth: Depth) -> Self {
+    fn light(depth: ColorDepth) -> Self {
         use Color::{Blue, DarkGray, Magenta, Red};
         let pick = |named, index| foreground(depth, named, index);
         Self {
@@ -264,9 +264,9 @@ impl Theme {
     }
 }
 
-impl Depth {
+impl ColorDepth {
     /// What `COLORTERM` and `TERM` promise.
-    fn of(colorterm: &str, term: &str) -> Self {
+    fn detect(colorterm: &str, term: &str) -> Self {
         let promised = matches!(colorterm, "truecolor" | "24bit")
             || term.contains("256color")
             || term.ends_with("-direct");
@@ -278,10 +278,10 @@ impl Depth {
     }
 }
 
-fn foreground(depth: Depth, named: Color, index: u8) -> Style {
+fn foreground(depth: ColorDepth, named: Color, index: u8) -> Style {
     Style::new().fg(match depth {
-        Depth::Sixteen => named,
-        Depth::Indexed256 => Color::Indexed(index),
+        ColorDepth::Sixteen => named,
+        ColorDepth::Indexed256 => Color::Indexed(index),
     })
 }
 

@@ -9,16 +9,16 @@ use leasehold_lock::{ConnectOptions, FeedItem, Locks, StoreError};
 use leasehold_records::Root;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Setup, Source};
-use crate::args::LookArgs;
+use crate::app::{App, AppSetup, FactSource};
+use crate::args::DashboardArgs;
 use crate::error::TopError;
-use crate::fact::{Fact, Told};
+use crate::fact::{Fact, FactKind};
 use crate::filter::Filter;
-use crate::keymap::Settings;
-use crate::model::{Link, Model, Scope};
-use crate::out::{Form, Line, once};
-use crate::screen::{Ended, Feed, run};
-use crate::source::{self, Live, Recorder, now, read};
+use crate::keymap::DashboardSettings;
+use crate::model::{KeyScope, Model, StoreLink};
+use crate::out::{OutputFormat, StreamLine, print_locks};
+use crate::screen::{ScreenEnd, ScreenFeed, run};
+use crate::source::{self, LiveSource, Recorder, now, read_recording};
 use crate::theme::{Theme, ThemeName};
 
 /// How long `--once` waits for what there is.
@@ -31,28 +31,34 @@ const AT_ONCE: usize = 16;
 /// # Errors
 ///
 /// [`TopError`] when the store, the terminal or a file cannot be used.
-pub async fn top(options: ConnectOptions, root: Root, look: LookArgs) -> Result<(), TopError> {
-    if look.replay.is_some() {
-        return replay(look).await;
+pub async fn top(options: ConnectOptions, root: Root, args: DashboardArgs) -> Result<(), TopError> {
+    if args.replay.is_some() {
+        return replay(args).await;
     }
-    check_terminal(&look)?;
-    let filter = filter(&look)?;
-    let scope = Scope::new(root, look.prefix.clone());
-    if look.needs_terminal() {
+    check_terminal(&args)?;
+    let filter = parse_filter(&args)?;
+    let scope = KeyScope::new(root, args.prefix.clone());
+    if args.needs_terminal() {
         // What is wrong with it is said before anything is taken.
-        settings(&look)?;
+        read_settings(&args)?;
     }
     let locks = Locks::connect(options).await?;
-    if look.once {
-        let printed = print_once(&locks, scope, &filter, look.format.unwrap_or(Form::Table)).await;
+    if args.once {
+        let printed = print_once(
+            &locks,
+            scope,
+            &filter,
+            args.format.unwrap_or(OutputFormat::Table),
+        )
+        .await;
         locks.close().await;
         return printed;
     }
-    if look.stream {
-        let recorder = recorder(&locks, &scope, &look)?;
+    if args.stream {
+        let recorder = create_recorder(&locks, &scope, &args)?;
         return print_on(locks, scope, &filter, recorder).await;
     }
-    show(locks, scope, look, CancellationToken::new())
+    show(locks, scope, args, CancellationToken::new())
         .await
         .map(drop)
 }
@@ -66,58 +72,62 @@ pub async fn top(options: ConnectOptions, root: Root, look: LookArgs) -> Result<
 pub async fn watch(
     locks: Locks,
     root: Root,
-    look: LookArgs,
+    args: DashboardArgs,
     until: CancellationToken,
 ) -> Result<bool, TopError> {
-    let scope = Scope::new(root, look.prefix.clone());
-    Ok(show(locks, scope, look, until).await? == Ended::Quit)
+    let scope = KeyScope::new(root, args.prefix.clone());
+    Ok(show(locks, scope, args, until).await? == ScreenEnd::Quit)
 }
 
 async fn show(
     locks: Locks,
-    scope: Scope,
-    look: LookArgs,
+    scope: KeyScope,
+    args: DashboardArgs,
     until: CancellationToken,
-) -> Result<Ended, TopError> {
-    let recorder = recorder(&locks, &scope, &look)?;
-    let setup = setup(&look, Source::Store(locks.endpoints().join(", ")))?;
-    let live = Live::start(&locks, &scope, &setup.operator);
-    let app = prepared(App::new(Model::new(scope), setup), &look)?;
-    on_screen(app, Feed::Live { live, recorder }, until).await
+) -> Result<ScreenEnd, TopError> {
+    let recorder = create_recorder(&locks, &scope, &args)?;
+    let setup = build_setup(&args, FactSource::Store(locks.endpoints().join(", ")))?;
+    let live = LiveSource::start(&locks, &scope, &setup.operator);
+    let app = apply_args(App::new(Model::new(scope), setup), &args)?;
+    run_on_screen(app, ScreenFeed::Live { live, recorder }, until).await
 }
 
-fn recorder(locks: &Locks, scope: &Scope, look: &LookArgs) -> Result<Option<Recorder>, TopError> {
+fn create_recorder(
+    locks: &Locks,
+    scope: &KeyScope,
+    args: &DashboardArgs,
+) -> Result<Option<Recorder>, TopError> {
     let create = |file| Recorder::create(file, scope, &locks.endpoints().join(", "));
-    Ok(look.record.as_deref().map(create).transpose()?)
+    Ok(args.record.as_deref().map(create).transpose()?)
 }
 
-async fn replay(look: LookArgs) -> Result<(), TopError> {
-    check_terminal(&look)?;
-    let Some(path) = &look.replay else {
+async fn replay(args: DashboardArgs) -> Result<(), TopError> {
+    check_terminal(&args)?;
+    let Some(path) = &args.replay else {
         return Ok(());
     };
-    let recording = read(path)?;
-    let began = recording.facts.first().map_or(0, |fact| fact.at);
-    let ended = recording.facts.last().map_or(0, |fact| fact.at);
+    let recording = read_recording(path)?;
+    let began = recording.facts.first().map_or(0, |fact| fact.at_unix_ms);
+    let ended = recording.facts.last().map_or(0, |fact| fact.at_unix_ms);
     let file = path.display().to_string();
-    let setup = setup(&look, Source::Recording { file, ended })?;
+    let setup = build_setup(&args, FactSource::Recording { file, ended })?;
     let most = recording.changes + 1;
     let mut model = Model::bounded(recording.scope, most, most * 2);
     for fact in recording.facts {
-        model.take(fact);
+        model.apply(fact);
     }
     model.seek(ended, began);
-    let app = prepared(App::new(model, setup), &look)?;
+    let app = apply_args(App::new(model, setup), &args)?;
     let until = CancellationToken::new();
-    on_screen(app, Feed::Told, until).await.map(drop)
+    run_on_screen(app, ScreenFeed::Told, until).await.map(drop)
 }
 
 /// Runs on a thread of its own, which has the terminal.
-async fn on_screen(
+async fn run_on_screen(
     mut app: App,
-    mut feed: Feed,
+    mut feed: ScreenFeed,
     until: CancellationToken,
-) -> Result<Ended, TopError> {
+) -> Result<ScreenEnd, TopError> {
     let handle = tokio::runtime::Handle::current();
     let shown = tokio::task::spawn_blocking(move || {
         let ended = handle.block_on(run(&mut app, &mut feed, until));
@@ -125,7 +135,7 @@ async fn on_screen(
     });
     match shown.await {
         Ok((ended, feed)) => {
-            if let Feed::Live { live, recorder } = feed {
+            if let ScreenFeed::Live { live, recorder } = feed {
                 live.close().await;
                 if let Some(mut recorder) = recorder {
                     recorder.flush()?;
@@ -137,8 +147,8 @@ async fn on_screen(
     }
 }
 
-fn check_terminal(look: &LookArgs) -> Result<(), TopError> {
-    if !look.needs_terminal() {
+fn check_terminal(args: &DashboardArgs) -> Result<(), TopError> {
+    if !args.needs_terminal() {
         return Ok(());
     }
     let is_there = io::stdin().is_terminal() && io::stdout().is_terminal();
@@ -159,49 +169,49 @@ pub fn can_draw() -> bool {
     std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
-fn filter(look: &LookArgs) -> Result<Filter, TopError> {
-    let text = look.filter.as_deref().unwrap_or("");
+fn parse_filter(args: &DashboardArgs) -> Result<Filter, TopError> {
+    let text = args.filter.as_deref().unwrap_or("");
     Filter::parse(text).map_err(|error| TopError::Usage(format!("--filter: {error}")))
 }
 
-fn settings(look: &LookArgs) -> Result<Settings, TopError> {
-    let Some(file) = &look.keys else {
-        return Ok(Settings::default());
+fn read_settings(args: &DashboardArgs) -> Result<DashboardSettings, TopError> {
+    let Some(file) = &args.keys else {
+        return Ok(DashboardSettings::default());
     };
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file)
         .map_err(|error| TopError::Usage(format!("cannot read {name}: {error}")))?;
-    Settings::from_toml(&text, &name).map_err(|errors| TopError::Keys(errors.to_string()))
+    DashboardSettings::from_toml(&text, &name).map_err(|errors| TopError::Keys(errors.to_string()))
 }
 
-fn setup(look: &LookArgs, source: Source) -> Result<Setup, TopError> {
-    let settings = settings(look)?;
+fn build_setup(args: &DashboardArgs, source: FactSource) -> Result<AppSetup, TopError> {
+    let settings = read_settings(args)?;
     let env = |name: &str| std::env::var(name).ok();
-    let theme = look.theme.or(settings.theme).unwrap_or(ThemeName::Auto);
+    let theme = args.theme.or(settings.theme).unwrap_or(ThemeName::Auto);
     let user = env("USER").or_else(|| env("LOGNAME"));
     let system = rustix::system::uname();
     let machine = system.nodename().to_string_lossy();
-    Ok(Setup {
+    Ok(AppSetup {
         keymap: settings.keymap,
         theme: Theme::choose(theme, &env),
         env,
-        mouse: !look.no_mouse && settings.mouse.unwrap_or(true),
-        allow_write: look.allow_write,
+        mouse: !args.no_mouse && settings.mouse.unwrap_or(true),
+        allow_write: args.allow_write,
         source,
-        operator: operator(user, &machine),
+        operator: operator_name(user, &machine),
     })
 }
 
 /// The person at this terminal, as the audit names them: by number where the environment has no name.
-fn operator(user: Option<String>, machine: &str) -> String {
+fn operator_name(user: Option<String>, machine: &str) -> String {
     let user = user.filter(|name| !name.is_empty());
     let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
     format!("{user}@{machine}")
 }
 
-fn prepared(mut app: App, look: &LookArgs) -> Result<App, TopError> {
-    app.filter = filter(look)?;
-    if let Some(view) = look.view {
+fn apply_args(mut app: App, args: &DashboardArgs) -> Result<App, TopError> {
+    app.filter = parse_filter(args)?;
+    if let Some(view) = args.view {
         app.view = view;
     }
     Ok(app)
@@ -209,71 +219,74 @@ fn prepared(mut app: App, look: &LookArgs) -> Result<App, TopError> {
 
 async fn print_once(
     locks: &Locks,
-    scope: Scope,
+    scope: KeyScope,
     filter: &Filter,
-    form: Form,
+    form: OutputFormat,
 ) -> Result<(), TopError> {
     let mut feed = source::feed(locks, &scope);
     let mut model = Model::new(scope);
     let slow = || StoreError::Unknown(format!("nothing was read within {PATIENCE:?}"));
     let until = tokio::time::Instant::now() + PATIENCE;
-    while model.link != Link::Live {
+    while model.link != StoreLink::Live {
         let next = tokio::time::timeout_at(until, feed.next()).await;
         match next.map_err(|_| slow())?.ok_or_else(slow)? {
             FeedItem::Down { reason } => return Err(TopError::Unread(reason)),
-            item => model.take(Fact {
-                at: now(),
-                told: Told::Keys(item),
+            item => model.apply(Fact {
+                at_unix_ms: now(),
+                kind: FactKind::Keys(item),
             }),
         }
     }
-    tell_denied(&model.denied);
-    let leases = holders(&model, now());
-    let asked = leases
+    warn_denied(&model.denied);
+    let leases = holder_leases(&model, now());
+    let requests = leases
         .into_iter()
         .map(|lease| async move { (lease, locks.lease_ttl(lease).await) });
-    let mut answers = iter(asked).buffer_unordered(AT_ONCE);
+    let mut answers = iter(requests).buffer_unordered(AT_ONCE);
     while let Some((lease, answer)) = answers.next().await {
-        let told = match answer {
-            Ok(answer) => Told::Ttl(lease, answer),
+        let kind = match answer {
+            Ok(answer) => FactKind::Ttl(lease, answer),
             // A right that is lacking hides the time that is left, and nothing else.
             Err(StoreError::Refused { .. }) => continue,
             Err(error) => return Err(error.into()),
         };
-        model.take(Fact { at: now(), told });
+        model.apply(Fact {
+            at_unix_ms: now(),
+            kind,
+        });
     }
-    print(&once(&model, filter, now(), form)).map(drop)
+    print(&print_locks(&model, filter, now(), form)).map(drop)
 }
 
 async fn print_on(
     locks: Locks,
-    scope: Scope,
+    scope: KeyScope,
     filter: &Filter,
     mut recorder: Option<Recorder>,
 ) -> Result<(), TopError> {
-    let mut live = Live::start(&locks, &scope, "");
+    let mut live = LiveSource::start(&locks, &scope, "");
     let mut model = Model::new(scope);
     let mut printed = 0;
     while let Some(fact) = live.next().await {
         if let Some(recorder) = &mut recorder {
             recorder.write(&fact)?;
             // A recording without the leases' time would be half of one; asking costs little.
-            if matches!(fact.told, Told::Health(_)) {
+            if matches!(fact.kind, FactKind::Health(_)) {
                 recorder.flush()?;
-                live.want(holders(&model, fact.at));
+                live.want(holder_leases(&model, fact.at_unix_ms));
             }
         }
         let before = model.denied.len();
-        model.take(fact);
+        model.apply(fact);
         if model.denied.len() != before {
-            tell_denied(&model.denied);
+            warn_denied(&model.denied);
         }
         let mut lines = String::new();
         for number in printed..model.events.total() {
             if let Some(event) = model.events.get(number) {
                 let lock = event.lock.as_deref().unwrap_or("");
-                if filter.matches(&[lock, event.what.word(), &event.what.tell()]) {
-                    lines.push_str(&Line::of(event).to_json());
+                if filter.matches(&[lock, event.kind.word(), &event.kind.sentence()]) {
+                    lines.push_str(&StreamLine::from_event(event).to_json());
                 }
             }
         }
@@ -287,9 +300,9 @@ async fn print_on(
 }
 
 /// The leases of holders, each once.
-fn holders(model: &Model, now: u64) -> Vec<i64> {
+fn holder_leases(model: &Model, now: u64) -> Vec<i64> {
     let shown = model.shown(now);
-    let holders = shown.world.locks.values().filter_map(|lock| lock.holder());
+    let holders = shown.state.locks.values().filter_map(|lock| lock.holder());
     let mut leases: Vec<i64> = holders
         .map(|holder| holder.lease)
         .filter(|lease| *lease != 0)
@@ -300,7 +313,7 @@ fn holders(model: &Model, now: u64) -> Vec<i64> {
 }
 
 /// Names what is left out, where a program that reads the output does not see it.
-fn tell_denied(denied: &[String]) {
+fn warn_denied(denied: &[String]) {
     for prefix in denied {
         let prefix = leasehold_records::printable::line(prefix);
         // A closed standard error is no reason to fail.
@@ -330,9 +343,9 @@ mod tests {
 
     #[test]
     fn operator_without_a_name_is_a_number_and_never_somebody() {
-        assert_eq!(operator(Some("ann".into()), "vm"), "ann@vm");
+        assert_eq!(operator_name(Some("ann".into()), "vm"), "ann@vm");
         let own = format!("uid {}@vm", rustix::process::getuid().as_raw());
-        assert_eq!(operator(None, "vm"), own);
-        assert_eq!(operator(Some(String::new()), "vm"), own);
+        assert_eq!(operator_name(None, "vm"), own);
+        assert_eq!(operator_name(Some(String::new()), "vm"), own);
     }
 }

@@ -11,7 +11,7 @@ use wasm_smith::{Component, Config, Module};
 
 /// The entropy of one file, in bytes.
 const ENTROPY: usize = 4 * 1024;
-/// What a command exports.
+/// Exports of a command.
 const EXPORTS: &str = r#"(module (func (export "_start")) (memory (export "memory") 1))"#;
 
 fn main() -> Result<(), Box<dyn Error>> {

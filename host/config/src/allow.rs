@@ -1,8 +1,8 @@
-//! What a job is granted beyond what every plugin may do, as plain values.
+//! Grants of a job beyond the rights that every plugin has, as plain values.
 //!
-//! The configuration, a plugin's manifest and a folder's policy all speak of these; the runtime
-//! obeys them. Whether one grant lies within another is decided here and nowhere else. This module
-//! must never read a file, resolve a name or hold a secret's value.
+//! The configuration, a plugin's manifest and a folder's policy all use these types; the runtime
+//! enforces them. Only this module decides if one grant lies within another. It reads no file,
+//! resolves no name and holds no secret's value.
 
 mod dir;
 mod network;
@@ -17,7 +17,7 @@ pub use network::{Network, not_public};
 pub use origin::{Origin, OriginError};
 pub use secret::{EnvValue, SecretRef};
 
-/// Everything that has to be granted. The default is nothing.
+/// All grants of a job. The default is none.
 ///
 /// ```
 /// use leasehold_config::allow::{Allow, Origin};
@@ -34,12 +34,12 @@ pub struct Allow {
     pub kv: Vec<String>,
     /// Origins that requests may go to. Empty: `wasi:http` is not linked.
     pub http: Vec<Origin>,
-    /// Networks that are not public and may be reached all the same. An address that is itself named
-    /// in `http` needs no entry here.
+    /// Networks that are not public and may still be reached. An address that is itself named in
+    /// `http` needs no entry here.
     pub http_networks: Vec<Network>,
     /// The header that carries the fencing token, set by the host on every request.
     pub http_token: Option<String>,
-    /// Further headers of the operator's that carry it, whatever header the job asks for.
+    /// Further headers that carry the token, set by the operator whatever header the job sets.
     pub http_tokens_always: Vec<String>,
     /// Certificates to trust besides the system's, as a PEM file.
     pub http_ca: Option<PathBuf>,
@@ -48,18 +48,18 @@ pub struct Allow {
 }
 
 impl Allow {
-    /// Whether keys below `prefix` may be used.
+    /// Returns true if keys below `prefix` may be used.
     pub fn covers_kv(&self, prefix: &str) -> bool {
         self.kv.iter().any(|granted| prefix.starts_with(granted))
     }
 
-    /// The names of all headers that carry the token.
+    /// Names of all headers that carry the token.
     pub fn token_headers(&self) -> impl Iterator<Item = &str> {
         let all = self.http_token.iter().chain(&self.http_tokens_always);
         all.map(String::as_str)
     }
 
-    /// Adds the header of a table that stands over the job, unless the job has it.
+    /// Adds the token header of an enclosing table, unless the job has it.
     pub fn always_carry(&mut self, header: Option<&String>) {
         if let Some(header) = header
             && !self
@@ -70,27 +70,27 @@ impl Allow {
         }
     }
 
-    /// Whether requests may go to `origin`.
+    /// Returns true if requests may go to `origin`.
     pub fn covers_origin(&self, origin: &Origin) -> bool {
         self.http.contains(origin)
     }
 
-    /// Whether all of `network` may be reached though it is not public.
+    /// Returns true if all of `network` may be reached though it is not public.
     pub fn covers_network(&self, network: &Network) -> bool {
         self.http_networks
             .iter()
             .any(|granted| granted.covers(network))
     }
 
-    /// The granted directory that `need` asks for, with no more rights than asked for.
+    /// Returns the granted directory that `need` asks for, with no more rights than asked for.
     pub fn dir_for(&self, need: &Need) -> Option<Dir> {
         self.dirs.iter().find_map(|dir| dir.narrowed_to(need))
     }
 
-    /// Whether every single grant of `wish` lies within this.
+    /// Returns true if every grant of `wish` lies within this one.
     ///
-    /// A header for the token takes nothing from anybody, so it is covered always. More certificates
-    /// widen what is trusted, so those must be the same.
+    /// A header for the token takes no right away, so it is always covered. More certificates widen
+    /// the set of trusted servers, so those must be the same.
     pub fn covers(&self, wish: &Self) -> bool {
         wish.kv.iter().all(|prefix| self.covers_kv(prefix))
             && wish.http.iter().all(|origin| self.covers_origin(origin))

@@ -1,17 +1,22 @@
 //! The configuration, a file or a folder of files: TOML in, valid values out, or one report with every error.
 //!
-//! [`Config::load`] is what `leasehold check` and `leasehold run` both call. Each error has its
-//! file, line, column, the line itself and a remedy, and with a single one nothing starts.
+//! [`Config::load`] is called by `leasehold check` and by `leasehold run`. Each error has its file,
+//! line, column, the line itself and a remedy, and with a single one nothing starts.
 //! `configs/reference.toml` explains every key.
 //!
-//! A job's values come in layers, of which the first that says anything wins, key by key: its own TOML,
-//! the manifest inside its plugin, `[defaults]`, what is built in. [`Job::origin`] tells which it was.
+//! A job's values come in layers. For each key, the first layer that sets it wins: the job's own
+//! TOML, the manifest inside its plugin, `[defaults]`, the built-in values. [`Job::origin`] returns
+//! the layer of a value.
 //!
-//! In reading order: `input` (bytes), `parts` (one file or several), `texts` (where they are), `syntax` (TOML), `section` (one table),
-//! `read` (one value), then a file per table; `words` (what one table says of a job), `inner` (manifests
-//! and sidecars), `dropped` (jobs out of a folder), `settle` (from words to a job), and `timing` and
-//! `lockname` for what must fit together. This module must never start anything, and never read what is
-//! inside a secret's file.
+//! Modules in reading order:
+//!
+//! - `input` (bytes), `parts` (one file or several), `texts` (positions in all files), `syntax` (TOML)
+//! - `section` (one table), `read` (one value), then a file per table
+//! - `words` (one table's values for a job), `inner` (manifests and sidecars), `dropped` (jobs out of
+//!   a folder)
+//! - `settle` (from these values to a job), `timing` and `lockname` (values that must fit together)
+//!
+//! Nothing is started here, and no secret's file is read.
 
 mod allow;
 mod aside;
@@ -149,22 +154,22 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads and checks the file at `path`, or every `.toml` file of the folder there, and looks whether the
-    /// files that are named are there.
+    /// Reads and checks the file at `path`, or every `.toml` file of the folder there, and checks
+    /// that the files it names exist.
     ///
-    /// Relative paths start at the folder of the file that holds them. A pipe is read to its end, which must
-    /// come soon.
+    /// Relative paths start at the folder of the file that holds them. A pipe is read to its end,
+    /// which must come soon.
     ///
     /// # Errors
     ///
-    /// A report with every error; there are more than 16 MiB, a text is not UTF-8 or not TOML, a value
-    /// is wrong, values do not fit together, or a named file is absent or open to others.
+    /// A report with every error. The files exceed 16 MiB, or a text is not UTF-8 or not TOML. Values
+    /// are wrong or do not fit together, or a named file is absent or open to others.
     pub fn load(path: &Path) -> Result<Self, Report> {
         Self::load_to(Purpose::Run, path)
     }
 
-    /// Reads and checks the file for hosts that bring their own store: as [`Config::load`], but `[store]`
-    /// may be absent, and what it names for reaching etcd need not be there.
+    /// Reads and checks the file for hosts that bring their own store: as [`Config::load`], but
+    /// `[store]` may be absent, and the files it names for reaching etcd need not exist.
     ///
     /// # Errors
     ///
@@ -185,8 +190,8 @@ impl Config {
         })
     }
 
-    /// Checks `text` as if it stood in a file at `path`, without looking whether the files it names
-    /// are there.
+    /// Checks `text` as the content of a file at `path`, without checking that the files it names
+    /// exist.
     ///
     /// # Errors
     ///
@@ -202,8 +207,8 @@ impl Config {
         Self::check(named, path, Purpose::Run, surroundings, &Blind, |_| None)
     }
 
-    /// Everything but reading the files: `peek` looks into plugins, and `look` judges the files that the
-    /// texts name.
+    /// Does everything except reading the files: `peek` reads plugins, and `look` checks the files
+    /// that the texts name.
     fn check(
         mut named: Vec<Named>,
         path: &Path,
@@ -231,17 +236,17 @@ impl Config {
         }
     }
 
-    /// The file, or the folder of files, that it came from.
+    /// The file, or the folder of files, that was read.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether it came out of a pipe, so that it cannot be read again.
+    /// Returns true if it came out of a pipe, so that it cannot be read again.
     pub const fn is_piped(&self) -> bool {
         self.is_piped
     }
 
-    /// This process.
+    /// The `[host]` table.
     pub const fn host(&self) -> &Host {
         &self.host
     }
@@ -251,7 +256,7 @@ impl Config {
         &self.store
     }
 
-    /// The same jobs for a host of this name.
+    /// Copies the configuration for a host of this name.
     #[must_use]
     pub fn for_host(&self, id: &str) -> Self {
         Self {
@@ -260,7 +265,7 @@ impl Config {
         }
     }
 
-    /// The same jobs and keys on an embedded store.
+    /// Copies the jobs and keys to an embedded store.
     #[must_use]
     pub fn on_embedded(&self, embedded: Embedded) -> Self {
         Self {
@@ -269,12 +274,13 @@ impl Config {
         }
     }
 
-    /// The folder whose plugins become jobs, and what those may do.
+    /// The folder whose plugins become jobs, and the limits on those jobs.
     pub const fn plugins(&self) -> Option<&Plugins> {
         self.plugins.as_ref()
     }
 
-    /// The jobs, in the order of their names: at least one, or there is a folder for plugins.
+    /// The jobs, in the order of their names. There is at least one, unless there is a folder for
+    /// plugins.
     pub fn jobs(&self) -> &[Job] {
         &self.jobs
     }
@@ -285,7 +291,7 @@ impl Config {
     }
 }
 
-/// Where the embedded store of a host without a configuration is.
+/// Location of the embedded store of a host without a configuration.
 pub fn default_store_dir() -> PathBuf {
     embedded::default_dir(&Surroundings::of_this_process().data_dir())
 }
@@ -321,11 +327,11 @@ fn read_document(roots: &[Section<'_>], path: &Path, named: &[Named]) -> Option<
     })
 }
 
-/// Everything but [host] and [store].
+/// Tables besides [host] and [store].
 struct Rest {
     defaults: Defaults,
     plugins: SaidPlugins,
-    /// The jobs; `None` if anything in one of them is wrong.
+    /// The jobs; `None` if any of them has an error.
     jobs: Option<Vec<Job>>,
     /// The names of their tables, sorted.
     names: Vec<String>,

@@ -1,6 +1,6 @@
-//! What one run may use at most. Every limit has a default, a config key and a test.
+//! Limits of one run. Every limit has a default, a config key and a test.
 //!
-//! This file knows numbers only: what reaching one means is said where it is enforced.
+//! This file holds numbers only: the code that enforces a limit defines the effect of reaching it.
 
 use std::time::Duration;
 
@@ -9,13 +9,12 @@ pub const MIB: u64 = 1024 * 1024;
 /// Bytes in one kibibyte.
 pub const KIB: u64 = 1024;
 
-/// The bounds of one run, all of them always present.
+/// Limits of one run, all of them always present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Linear memory, summed over all memories of the guest, in bytes.
     ///
-    /// What one operation does to all of it cannot be interrupted, which is why the stop margin grows with this
-    /// number.
+    /// One operation on all of it cannot be interrupted, so the stop margin grows with this number.
     pub memory_bytes: u64,
     /// Table elements, summed over all tables.
     pub table_elements: u64,
@@ -23,8 +22,9 @@ pub struct Limits {
     pub instances: u32,
     /// Guest stack, in bytes.
     pub stack_bytes: u64,
-    /// Bytes of a run's standard output, standard error and log text that are held until it ends: the newest. The
-    /// last 16 KiB of them are kept in its record; `log_lines_per_second` bounds what is passed on meanwhile.
+    /// Bytes of a run's standard output, standard error and log text that are held until it ends;
+    /// the newest are kept. Their last 16 KiB go into its record. `log_lines_per_second` bounds the
+    /// lines passed on meanwhile.
     pub output_bytes: u64,
     /// Lines per second, of output and log together, that are passed on; the rest is counted.
     pub log_lines_per_second: u32,
@@ -50,8 +50,8 @@ pub struct Limits {
     pub http_requests: u32,
     /// Size of the headers of one request, and of one response, in bytes.
     pub http_field_bytes: u64,
-    /// The longest time to connect, until the first byte of an answer, and between two of its parts,
-    /// each. Nothing outlasts the run or its tenure.
+    /// Longest time to connect, longest time until the first byte of a response, and longest time
+    /// between two of its parts. No request outlasts the run or its tenure.
     pub http_timeout: Duration,
     /// Size of the plugin file, in bytes.
     pub plugin_bytes: u64,
@@ -78,37 +78,38 @@ impl Default for Limits {
             kv_total_bytes: 64 * MIB,
             disk_bytes: 1024 * MIB,
             disk_files: 10_000,
-            // A process has 1,024 descriptors in many an environment.
+            // Many environments give a process 1,024 descriptors.
             open_files: 128,
             http_body_bytes: 4 * MIB,
             http_requests: 16,
             http_field_bytes: 64 * KIB,
             http_timeout: Duration::from_secs(30),
             plugin_bytes: 64 * MIB,
-            // A JavaScript or Python guest takes half a minute of one core, once; on a small machine
-            // two may be compiled at once, beside other work.
+            // A JavaScript or Python guest takes half a minute of one core, once. On a small
+            // machine two may be compiled at the same time, beside other work.
             compile_time: Duration::from_mins(2),
-            // The largest guests at hand, JavaScript's and Python's, take half of it on two cores.
+            // The largest guests measured, JavaScript's and Python's, take half of it on two cores.
             compile_memory_bytes: 1024 * MIB,
         }
     }
 }
 
-/// The dearest part of a host call between two questions to the leash. A list of 80,000 empty pairs, which the limit
-/// on the bytes of a call lets through, takes about 5 ms; benches/calls shows every kind.
+/// Longest part of a host call between two checks of the leash. A list of 80,000 empty pairs, which
+/// the limit on the bytes of a call admits, takes about 5 ms; benches/calls measures every kind.
 const HOST_CALL: Duration = Duration::from_millis(10);
-/// The dearest operation on a guest's memory that cannot be interrupted, per MiB: text that one part of a component
-/// passes to another in another encoding, 1.4 ms. The first touch of a page by a fill takes 0.4 ms.
+/// Longest operation on a guest's memory that cannot be interrupted, per MiB: copying text between
+/// two parts of a component with different encodings, 1.4 ms. The first touch of a page by a fill
+/// takes 0.4 ms.
 const PER_MIB: Duration = Duration::from_micros(1_500);
-/// Time until a worker that others use too has a turn.
+/// Time until a worker that other tasks use too is scheduled.
 const SCHEDULING: Duration = Duration::from_millis(20);
 
-/// How often the watchdog moves the epoch while guests run.
+/// Interval at which the watchdog advances the epoch while guests run.
 pub const EPOCH_TICK: Duration = Duration::from_millis(1);
 
 impl Limits {
-    /// The least stop margin that covers the worst stop of a guest with these limits: two ticks, one admitted call of
-    /// the host, what one operation on all of its memory takes, and 20 ms of scheduling.
+    /// Least stop margin that covers the worst stop of a guest with these limits: two ticks, one
+    /// admitted host call, one operation on all of its memory, and 20 ms of scheduling.
     pub fn least_stop_margin(&self) -> Duration {
         let memory = PER_MIB * u32::try_from(self.memory_bytes.div_ceil(MIB)).unwrap_or(u32::MAX);
         (EPOCH_TICK * 2 + HOST_CALL + SCHEDULING).saturating_add(memory)

@@ -1,23 +1,23 @@
-//! The manifest inside a plugin: the custom section in which its author says what it is and needs.
+//! The manifest inside a plugin: the custom section in which its author describes it and its needs.
 //!
-//! Finds the text; what it means is `config`'s. It is found in the host's own process, so
-//! nothing is read but the lengths and names of sections: this file must never parse a plugin, and never take
-//! what a plugin says of itself for what it is allowed.
+//! This file finds the text; `config` interprets it. It runs in the host's own process, so it reads
+//! only the lengths and names of sections and parses no WebAssembly. A manifest is a request: it
+//! grants nothing.
 
 use std::sync::Arc;
 
 /// The name of the section.
 pub const SECTION: &str = "leasehold:manifest";
-/// The largest manifest, in bytes: a page of text is a twentieth of it.
+/// Largest manifest, in bytes: a page of text is a twentieth of it.
 pub const LARGEST: usize = 64 * 1024;
 
-/// The text of a plugin's manifest: UTF-8, at most [`LARGEST`] bytes, and not looked into yet.
+/// Text of a plugin's manifest: UTF-8, at most [`LARGEST`] bytes, not parsed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     text: Arc<str>,
 }
 
-/// Why what a plugin carries is no manifest. Reads on after "the plugin".
+/// Error reading a manifest. Reads on after "the plugin".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
     /// More than one section of the name.
@@ -26,7 +26,7 @@ pub enum ManifestError {
     /// Too much text.
     #[error("has a manifest of {0} bytes: build it with one of at most 65536")]
     TooLarge(usize),
-    /// Bytes that are no text.
+    /// Bytes that are not text.
     #[error(
         "has a manifest that is not UTF-8 at byte {0}: save it as UTF-8 and build the plugin again"
     )]
@@ -34,15 +34,15 @@ pub enum ManifestError {
 }
 
 impl Manifest {
-    /// Finds the manifest in a plugin's bytes: at the top of a core module or of a component, or in a
-    /// core module that lies directly in a component.
+    /// Finds the manifest in a plugin's bytes: at the top of a core module or of a component, or in
+    /// a core module that lies directly in a component.
     ///
-    /// `None` where there is none, and for bytes that are not WebAssembly or are cut off: whoever loads
-    /// them says that better.
+    /// Returns `None` if there is none, and for bytes that are not WebAssembly or are cut off: the
+    /// loader reports those with a better message.
     ///
     /// # Errors
     ///
-    /// [`ManifestError`] when there are several, or the one there is cannot be read.
+    /// [`ManifestError`] if there are several, or if the only one cannot be read.
     pub fn read(bytes: &[u8]) -> Result<Option<Self>, ManifestError> {
         let Some(sections) = sections(bytes) else {
             return Ok(None);
@@ -58,27 +58,28 @@ impl Manifest {
         }
     }
 
-    /// Its text: TOML, as far as anybody knows.
+    /// The text: TOML that has not been checked yet.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The same text, shared.
+    /// The text, shared.
     pub const fn shared(&self) -> &Arc<str> {
         &self.text
     }
 }
 
-/// The beginning of a core module.
+/// First bytes of a core module.
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
-/// The beginning of a component.
+/// First bytes of a component.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
-/// The number of custom sections, in both.
+/// Number of a custom section, in modules and components.
 const CUSTOM: u8 = 0;
-/// The number of a component's sections that are a core module.
+/// Number of a component's section that holds a core module.
 const CORE_MODULE: u8 = 1;
 
-/// All sections of the name in the places that count; `None` when this cannot be told.
+/// Collects all sections of the name in the places that count; `None` if the bytes cannot be split
+/// into sections.
 fn sections(bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut found = Vec::new();
     if let Some(module) = bytes.strip_prefix(MODULE) {
@@ -91,7 +92,7 @@ fn sections(bytes: &[u8]) -> Option<Vec<&[u8]>> {
         (number, content, rest) = split_section(rest)?;
         match number {
             CUSTOM => add_manifest(content, &mut found)?,
-            // A module's own sections; what lies deeper is the affair of what it belongs to.
+            // Only the module's own sections: deeper ones belong to nested components.
             CORE_MODULE => collect(content.strip_prefix(MODULE)?, &mut found)?,
             _ => {}
         }
@@ -111,7 +112,7 @@ fn collect<'a>(mut module: &'a [u8], found: &mut Vec<&'a [u8]>) -> Option<()> {
     Some(())
 }
 
-/// Adds the content of a custom section after its name, if that is the manifest's.
+/// Adds the content of a custom section after its name, if the name is the manifest's.
 fn add_manifest<'a>(content: &'a [u8], found: &mut Vec<&'a [u8]>) -> Option<()> {
     let (length, rest) = split_length(content)?;
     let (name, data) = rest.split_at_checked(length)?;
@@ -121,7 +122,7 @@ fn add_manifest<'a>(content: &'a [u8], found: &mut Vec<&'a [u8]>) -> Option<()> 
     Some(())
 }
 
-/// The number and the content of the first section, and what follows it.
+/// Returns the number and the content of the first section, and the bytes after it.
 fn split_section(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (number, rest) = bytes.split_first()?;
     let (length, rest) = split_length(rest)?;
@@ -129,7 +130,7 @@ fn split_section(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((*number, content, rest))
 }
 
-/// A length in LEB128, of 32 bits at most, and what follows it.
+/// Reads a length in LEB128, of 32 bits at most, and returns the bytes after it.
 fn split_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut length = 0_u64;
     for (index, byte) in bytes.iter().take(5).enumerate() {
@@ -228,7 +229,7 @@ mod tests {
                 assert_eq!(Manifest::read(&[head, tail].concat()), Ok(None), "{tail:?}");
             }
         }
-        // A nest of components costs as much as its bytes.
+        // Deeply nested components cost no more than their bytes.
         let mut nest = COMPONENT.to_vec();
         for _ in 0..1_000 {
             let length = u32::try_from(nest.len()).unwrap();

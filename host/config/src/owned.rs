@@ -7,10 +7,11 @@
 //! - Each step is opened from the directory before it and judged by its own descriptor. A name that changes
 //!   meanwhile changes nothing.
 //! - Links are followed here, one at a time, and their targets are judged like any other path.
-//! - Opening never waits, and what is no regular file is not opened for reading.
 //!
-//! A group may write where it is this process's own group or root's: that is how an operator shares a folder.
-//! A mount that is read-only is written by no user of this machine, whatever its modes are.
+//! Opening never waits, and only a regular file is opened for reading.
+//!
+//! A group may write if it is this process's own group or root's: that is how an operator shares a
+//! folder. No user of this machine can write to a read-only mount, whatever its modes are.
 
 mod refusal;
 mod walk;
@@ -29,7 +30,8 @@ use rustix::fs::{Dir, Mode, OFlags};
 pub use refusal::Refusal;
 use walk::{End, Rule, Walk};
 
-/// Opens a regular file that the operator named: links may lead anywhere that only we and root can change.
+/// Opens a regular file that the operator named. Links may lead to any path that only this user and
+/// root can change.
 pub fn open(path: &Path) -> Result<File, Refusal> {
     named(path, Rule::OURS).map(|(file, _)| file)
 }
@@ -51,7 +53,8 @@ pub fn open_any(path: &Path) -> Result<File, Refusal> {
     named(path, Rule::ANYBODYS).map(|(file, _)| file)
 }
 
-/// Checks that only we and root can change which directory `path` is. Parts that do not exist yet are fine.
+/// Checks that only this user and root can change which directory `path` is. Parts that do not
+/// exist yet are accepted.
 pub fn check_ancestors(path: &Path) -> Result<(), Refusal> {
     match Walk::to(path, Rule::OURS) {
         Ok(_) => Ok(()),
@@ -71,7 +74,7 @@ fn named(path: &Path, rule: Rule) -> Result<(File, Option<PathBuf>), Refusal> {
     }
 }
 
-/// A folder whose files are read by name. None of them leads out of it.
+/// A folder whose files are read by name, and only files inside it.
 #[derive(Debug)]
 pub struct Folder {
     fd: OwnedFd,
@@ -80,7 +83,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder into which only we and root can put files.
+    /// Opens a folder into which only this user and root can put files.
     pub fn open(path: &Path) -> Result<Self, Refusal> {
         Self::with(path, Rule::OURS)
     }

@@ -1,7 +1,7 @@
-//! A plugin's file as it is found: its bytes, its manifest, and the file beside it.
+//! A plugin's file as read from disk: its bytes, its manifest, and the sidecar file beside it.
 //!
-//! What is hashed, checked and compiled are the same bytes. This file must never wait for a file, and never
-//! compile one.
+//! The bytes that are hashed, checked and compiled are the same. This file never waits for a file
+//! to have data, and compiles nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -15,10 +15,10 @@ use crate::fingerprint::Stamp;
 use crate::manifest::{Manifest, ManifestError};
 use crate::owned::{Folder, Refusal, open_any};
 
-/// The largest file beside a plugin, in bytes.
+/// Largest sidecar file, in bytes.
 const LARGEST_SIDECAR: u64 = 1024 * 1024;
 
-/// What was found. The error reads on after the file's name.
+/// Contents of a plugin's file and its sidecar. The error reads on after the file's name.
 pub struct Found {
     /// Path of the plugin.
     pub path: PathBuf,
@@ -28,23 +28,23 @@ pub struct Found {
     pub digest: [u8; 32],
     /// Its manifest, if it holds one.
     pub manifest: Result<Option<Manifest>, ManifestError>,
-    /// The file of the same name that ends in `.toml`, and its text.
+    /// The sidecar: the file of the same name that ends in `.toml`, and its text.
     pub sidecar: Option<(PathBuf, String)>,
 }
 
 impl Found {
-    /// Reads the plugin that a person named, of at most `most` bytes, and what lies beside it.
+    /// Reads the plugin that the operator named, of at most `most` bytes, and its sidecar.
     ///
     /// # Errors
     ///
-    /// Why one of them cannot be read, with a remedy.
+    /// The reason that one of them cannot be read, with a remedy.
     pub fn read(path: &Path, most: u64) -> Result<Self, Unread> {
         let folder = Folder::open_any(parent(path));
         Self::of(path, most, open_any(path), folder)
     }
 
-    /// Reads the plugin at `path` in the folder for plugins, as [`Found::read`] does. Only we and root may be
-    /// able to change it, and no link leads out of the folder.
+    /// Reads the plugin at `path` in the folder for plugins, as [`Found::read`] does. Only this
+    /// user and root may be able to change it, and no link may lead out of the folder.
     ///
     /// # Errors
     ///
@@ -82,11 +82,11 @@ impl Found {
         })
     }
 
-    /// The same as something dropped in.
+    /// Returns the contents as a dropped-in plugin.
     ///
     /// # Errors
     ///
-    /// Its manifest is none.
+    /// The manifest cannot be read.
     pub fn drop_in(&self) -> Result<DropIn<'_>, &ManifestError> {
         let sidecar = self.sidecar.as_ref();
         Ok(DropIn {
@@ -98,10 +98,10 @@ impl Found {
     }
 }
 
-/// Why a file was not read. Reads on after "plugin".
+/// Error reading a plugin's file. Reads on after "plugin".
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
-    /// What was read is good for nothing.
+    /// The file changed meanwhile, so the bytes read are of no use.
     #[error("{} changes while it is read: try again when it is whole", .0.display())]
     Changing(PathBuf),
     /// The text names the file and the remedy.
@@ -115,12 +115,12 @@ impl Unread {
     }
 }
 
-/// The file beside a plugin that may say more about its job.
+/// Path of the sidecar: the file beside a plugin that may add to the description of its job.
 pub fn sidecar(plugin: &Path) -> PathBuf {
     plugin.with_extension("toml")
 }
 
-/// The bytes of an open file, if it did not change meanwhile.
+/// Reads the bytes of an open file, if it did not change meanwhile.
 fn read(path: &Path, file: Result<File, Refusal>, most: u64) -> Result<Vec<u8>, Unread> {
     let unreadable = |error: io::Error| Unread::bad(path, &format!("cannot be read: {error}"));
     let file = file.map_err(|refusal| unread(path, &refusal))?;
@@ -147,7 +147,7 @@ fn unread(path: &Path, refusal: &Refusal) -> Unread {
     Unread::bad(path, &format!("{what}: {help}"))
 }
 
-/// True for a link too, wherever it leads.
+/// Returns true if the path exists; also true for a link, wherever it leads.
 fn is_there(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok()
 }
@@ -156,11 +156,11 @@ fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
-/// The plugins in a folder, in the order of their names. Hidden files are none.
+/// Lists the plugins in a folder, in the order of their names. Hidden files are skipped.
 ///
 /// # Errors
 ///
-/// The fault of the folder with a remedy, after its name.
+/// The fault of the folder with a remedy, to follow its name.
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let names = Folder::open(folder).and_then(|folder| folder.names());
     let names = names.map_err(|refusal| {

@@ -1,7 +1,7 @@
 //! The values of a job's secrets, for one run.
 //!
-//! Read when a run starts, so that a rotated secret is used by the next run. This file must never
-//! print a value, nor let one be printed: there is no `Display`, and `Debug` shows names alone.
+//! Values are read when a run starts, so that the next run uses a rotated secret. No value can be
+//! printed: there is no `Display`, and `Debug` shows only names.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,9 +14,9 @@ use crate::allow::{EnvValue, SecretRef};
 use crate::limits::KIB;
 use crate::owned::{Refusal, open as open_regular};
 
-/// Shorter values cannot be kept out of what a guest says without tearing its words apart.
+/// Shortest value, in bytes. Redacting shorter ones would tear words in a guest's output apart.
 const SHORTEST: usize = 4;
-/// Longer values are not secrets but data.
+/// Longest value, in bytes. A longer one is data, not a secret.
 const LONGEST: u64 = 64 * KIB;
 /// The mode bits of group and world.
 const OTHERS: u32 = 0o077;
@@ -25,7 +25,7 @@ const OTHERS: u32 = 0o077;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secrets(Arc<BTreeMap<String, String>>);
 
-/// A secret that cannot be given to a run. Names where it is and what to do, never what it is.
+/// Error reading a secret for a run. It names the location and the remedy, never the value.
 #[derive(Debug, thiserror::Error)]
 #[error("secret {name} cannot be used: {at} {problem}")]
 pub struct SecretError {
@@ -39,8 +39,8 @@ impl Secrets {
     ///
     /// # Errors
     ///
-    /// The first one that is absent, open to others, empty, shorter than 4 bytes, longer than
-    /// 64 KiB or no text.
+    /// The first one that is absent, open to others, empty, shorter than 4 bytes, longer than 64
+    /// KiB or not text.
     pub fn read(references: &BTreeMap<String, SecretRef>) -> Result<Self, SecretError> {
         let mut values = BTreeMap::new();
         for (name, at) in references {
@@ -54,7 +54,7 @@ impl Secrets {
         Ok(Self(Arc::new(values)))
     }
 
-    /// The value of this name, if it was granted.
+    /// The value under this name, if it was granted.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -83,7 +83,8 @@ impl fmt::Debug for Secrets {
 /// Pairs of texts.
 type Pairs = Vec<(String, String)>;
 
-/// Of a guest's environment, the variables with their texts, and those with the names of their secrets.
+/// Splits a guest's environment into variables with their texts, and variables with the names of
+/// their secrets.
 pub fn environment(env: &BTreeMap<String, EnvValue>) -> (Pairs, Pairs) {
     let (mut texts, mut secrets) = (Vec::new(), Vec::new());
     for (name, value) in env {
@@ -95,7 +96,7 @@ pub fn environment(env: &BTreeMap<String, EnvValue>) -> (Pairs, Pairs) {
     (texts, secrets)
 }
 
-/// The value, or what is wrong and what to do, after where it is.
+/// Returns the value, or the fault and the remedy, to follow the location.
 fn read(at: &SecretRef) -> Result<String, String> {
     let mut value = match at {
         SecretRef::File(path) => read_file(path)?,
@@ -106,7 +107,7 @@ fn read(at: &SecretRef) -> Result<String, String> {
             std::env::VarError::NotUnicode(_) => "is not UTF-8 text: encode it".to_owned(),
         })?,
     };
-    // Editors end files with a line end that is no part of the secret.
+    // Editors end files with a line end that is not part of the secret.
     if value.ends_with('\n') {
         value.pop();
         if value.ends_with('\r') {
@@ -116,7 +117,7 @@ fn read(at: &SecretRef) -> Result<String, String> {
     match value.len() {
         0 => Err("is empty: write the secret into it".to_owned()),
         length if length < SHORTEST => Err(format!(
-            "holds fewer than {SHORTEST} bytes, which cannot be told from other text to keep them out of logs: use a longer secret"
+            "holds fewer than {SHORTEST} bytes, too few to be found and hidden in logs: use a longer secret"
         )),
         length if length as u64 > LONGEST => Err(too_long()),
         _ if value.contains('\0') => {
@@ -164,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    /// A file of this mode with this content.
+    /// Writes a file of this mode with this content.
     fn file(dir: &tempfile::TempDir, name: &str, mode: u32, content: &[u8]) -> PathBuf {
         use std::io::Write as _;
         let path = dir.path().join(name);

@@ -1,4 +1,4 @@
-//! Wall time, for schedules and for people. Nothing that decides whether a lock is held may read it: clocks
+//! Wall time, for schedules and for people. No decision about holding a lock reads it: the clocks
 //! of hosts differ, and each is set now and then.
 
 use std::fmt;
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 pub struct UnixMs(u64);
 
 impl UnixMs {
-    /// This many milliseconds after 1970.
+    /// The moment this many milliseconds after 1970.
     pub const fn new(millis: u64) -> Self {
         Self(millis)
     }
@@ -19,28 +19,28 @@ impl UnixMs {
         self.0
     }
 
-    /// The time from `earlier` to `self`, or zero when `earlier` is later.
+    /// Time from `earlier` to `self`, or zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// The moment `by` after this one, in whole milliseconds; stays at the end of time.
+    /// The moment `by` after this one, in whole milliseconds; saturates at the largest value.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
         Self(self.0.saturating_add(millis(by)))
     }
 
-    /// The moment `by` before this one; stops at 1970.
+    /// The moment `by` before this one; saturates at 1970.
     #[must_use]
     pub fn before(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(millis(by)))
     }
 }
 
-/// As people read it: RFC 3339, in UTC, with milliseconds only where there are any.
+/// Prints RFC 3339 in UTC, with milliseconds only if they are not zero.
 impl fmt::Display for UnixMs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What RFC 3339 can say ends with the year 9999.
+        // The last moment that RFC 3339 can express, at the end of the year 9999.
         const LAST: u64 = 253_402_300_799_999;
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(self.0.min(LAST));
         if self.0.is_multiple_of(1000) {
@@ -55,15 +55,16 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Milliseconds from 1970 to `time`; zero before.
+/// Returns the milliseconds from 1970 to `time`; zero before 1970.
 pub fn unix_ms(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, millis)
 }
 
-/// Where wall time comes from. Production reads the system; tests turn the hands themselves, also back.
+/// Source of wall time. Production reads the system's clock; tests set the time themselves, also
+/// back.
 pub trait WallClock: Send + Sync + 'static {
-    /// What the clock shows.
+    /// Returns the current time of the clock.
     fn now(&self) -> UnixMs;
 }
 

@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let locks = Locks::connect(ConnectOptions::new([endpoint])).await?;
     let grant = locks
-        .acquire_telling(Acquire::new(&name), |place| {
+        .acquire_reporting(Acquire::new(&name), |place| {
             println!("waiting, {} ahead", place.ahead);
         })
         .await?;

@@ -59,7 +59,7 @@ impl Kv {
     ///
     /// [`StoreError`]; an unknown one may have been carried out, as a whole.
     pub async fn commit(&self, batch: Batch) -> Result<i64, StoreError> {
-        let reply = self.wire().txn(Txn::new().and_then(batch.ops)).await?;
+        let reply = self.requests().txn(Txn::new().and_then(batch.ops)).await?;
         Ok(reply.revision)
     }
 }

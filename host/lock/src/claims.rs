@@ -6,29 +6,19 @@
 //! An entry is the pair (key, create revision), never the key alone: the same client re-enters
 //! under the same key, and a deletion of the earlier entry must not touch the later one.
 
-use std::collections::{BTreeMap, HashMap};
-
+use crate::queue_keys::QueueKey;
+use crate::tenure::{EndReason, Tenure};
+use std::collections::HashMap;
 use tokio::sync::watch;
 
-use crate::tenure::{EndReason, Tenure};
-use crate::wire::Line;
+mod claim;
 
-/// Where a waiting claim stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Not known yet.
-    Unknown,
-    /// Behind `ahead` entries, the first of which is `holder`.
-    Behind { ahead: usize, holder: String },
-    /// Nobody is ahead, at a revision at which our entry existed.
-    First,
-    /// Our entry was seen to be gone.
-    Gone { revision: i64 },
-}
+pub(crate) use claim::ClaimStatus;
+use claim::{ClaimStage, LockClaim, ahead_of};
 
 /// How far the watch reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
+enum WatchCoverage {
     /// Nothing is delivered.
     Down,
     /// Everything after this revision is delivered.
@@ -37,43 +27,16 @@ enum Reach {
 
 /// One reading of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Reading(u64);
-
-#[derive(Debug)]
-enum Stage {
-    /// The entry is being put; its revision is not known yet.
-    Pending,
-    Waiting {
-        create: i64,
-        ahead: BTreeMap<i64, String>,
-        as_of: i64,
-    },
-    Held {
-        create: i64,
-        tenure: Tenure,
-        as_of: i64,
-    },
-    /// The entry was seen to be deleted, at this revision, before the claim held.
-    Gone { create: i64, revision: i64 },
-}
-
-#[derive(Debug)]
-struct Claim {
-    key: String,
-    /// Followed by a task of its own instead of by the lock's watch.
-    far: bool,
-    stage: Stage,
-    standing: watch::Sender<Standing>,
-}
+pub(crate) struct QueueReading(u64);
 
 /// All claims of this host on one lock.
 #[derive(Debug)]
-pub(crate) struct Claims {
+pub(crate) struct ClaimSet {
     next: u64,
-    by_id: HashMap<u64, Claim>,
-    reach: Reach,
+    by_id: HashMap<u64, LockClaim>,
+    reach: WatchCoverage,
     /// The reading under way.
-    reading: Option<Reading>,
+    reading: Option<QueueReading>,
     next_reading: u64,
     /// A reading is wanted whatever is known: nothing was verified for long, or the store may have gone back.
     verify: bool,
@@ -81,12 +44,12 @@ pub(crate) struct Claims {
     recent: Vec<(String, i64)>,
 }
 
-impl Claims {
+impl ClaimSet {
     pub(crate) fn new() -> Self {
         Self {
             next: 0,
             by_id: HashMap::new(),
-            reach: Reach::Down,
+            reach: WatchCoverage::Down,
             reading: None,
             next_reading: 0,
             verify: false,
@@ -95,27 +58,33 @@ impl Claims {
     }
 
     /// Announces an entry under `key` before it is put, so that no deletion after it is missed.
-    pub(crate) fn announce(&mut self, key: &str) -> (u64, watch::Receiver<Standing>) {
-        let (standing, receiver) = watch::channel(Standing::Unknown);
+    pub(crate) fn announce(&mut self, key: &str) -> (u64, watch::Receiver<ClaimStatus>) {
+        let (status, receiver) = watch::channel(ClaimStatus::Unknown);
         let id = self.next;
         self.next += 1;
-        let claim = Claim {
+        let claim = LockClaim {
             key: key.to_owned(),
             far: false,
-            stage: Stage::Pending,
-            standing,
+            stage: ClaimStage::Pending,
+            status,
         };
         self.by_id.insert(id, claim);
         (id, receiver)
     }
 
-    /// The entry stands at `create`, behind the `ahead` that a reading at `as_of` showed.
-    pub(crate) fn settle(&mut self, id: u64, create: i64, lines: &[Line], as_of: i64) {
+    /// The entry stands at `create_revision`, behind the `ahead` that a reading at `as_of` showed.
+    pub(crate) fn settle(
+        &mut self,
+        id: u64,
+        create_revision: i64,
+        entries: &[QueueKey],
+        as_of: i64,
+    ) {
         let recent = std::mem::take(&mut self.recent);
         if let Some(claim) = self.by_id.get_mut(&id) {
-            claim.stage = Stage::Waiting {
-                create,
-                ahead: ahead_of(create, lines),
+            claim.stage = ClaimStage::Waiting {
+                create_revision,
+                ahead: ahead_of(create_revision, entries),
                 as_of,
             };
             for (key, revision) in &recent {
@@ -127,51 +96,57 @@ impl Claims {
         self.forget_recent();
     }
 
-    /// The entry stands at `create` in a long queue, behind at least `line`, and has a follower.
-    pub(crate) fn settle_far(&mut self, id: u64, create: i64, line: &Line, as_of: i64) {
+    /// The entry stands at `create_revision` in a long queue, behind at least `entry`, and has a follower.
+    pub(crate) fn settle_far(
+        &mut self,
+        id: u64,
+        create_revision: i64,
+        entry: &QueueKey,
+        as_of: i64,
+    ) {
         if let Some(claim) = self.by_id.get_mut(&id) {
             claim.far = true;
         }
-        self.settle(id, create, std::slice::from_ref(line), as_of);
+        self.settle(id, create_revision, std::slice::from_ref(entry), as_of);
     }
 
     /// The follower of a far claim has read, at `revision`, whether its entry stands and who is ahead.
-    pub(crate) fn read_far(&mut self, id: u64, revision: i64, stands: bool, ahead: &[Line]) {
+    pub(crate) fn read_far(&mut self, id: u64, revision: i64, exists: bool, ahead: &[QueueKey]) {
         let Some(claim) = self.by_id.get_mut(&id) else {
             return;
         };
-        let mut lines = ahead.to_vec();
-        let create = claim.create();
-        if stands {
-            lines.push(Line {
+        let mut entries = ahead.to_vec();
+        let create_revision = claim.create_revision();
+        if exists {
+            entries.push(QueueKey {
                 key: claim.key.clone(),
-                create,
+                create_revision,
             });
         }
-        claim.read(revision, create, &lines);
+        claim.read(revision, create_revision, &entries);
         claim.publish();
     }
 
-    pub(crate) fn knows(&self, id: u64) -> bool {
+    pub(crate) fn contains(&self, id: u64) -> bool {
         self.by_id.contains_key(&id)
     }
 
     /// The claim now holds the lock.
-    pub(crate) fn hold(&mut self, id: u64, create: i64, as_of: i64, tenure: Tenure) {
+    pub(crate) fn hold(&mut self, id: u64, create_revision: i64, as_of: i64, tenure: Tenure) {
         let recent = std::mem::take(&mut self.recent);
         if let Some(claim) = self.by_id.get_mut(&id) {
             let as_of = match claim.stage {
                 // Between being first and holding, the entry was lost.
-                Stage::Gone { revision, .. } => {
+                ClaimStage::Gone { revision, .. } => {
                     tenure.end(EndReason::Removed { revision });
                     return self.put_back(recent);
                 }
                 // What the wait has verified since stays verified.
-                Stage::Waiting { as_of: known, .. } => as_of.max(known),
-                Stage::Pending | Stage::Held { .. } => as_of,
+                ClaimStage::Waiting { as_of: known, .. } => as_of.max(known),
+                ClaimStage::Pending | ClaimStage::Held { .. } => as_of,
             };
-            claim.stage = Stage::Held {
-                create,
+            claim.stage = ClaimStage::Held {
+                create_revision,
                 tenure,
                 as_of,
             };
@@ -197,7 +172,7 @@ impl Claims {
     }
 
     /// Whether any claim needs the lock's watch.
-    pub(crate) fn want_watch(&self) -> bool {
+    pub(crate) fn wants_watch(&self) -> bool {
         self.by_id
             .values()
             .any(|claim| !claim.far && claim.is_followed())
@@ -209,57 +184,59 @@ impl Claims {
     }
 
     /// True if some claim rests on a reading from before the watch opened, or must be verified.
-    pub(crate) fn want_reading(&self) -> bool {
-        let Reach::Since(since) = self.reach else {
+    pub(crate) fn wants_reading(&self) -> bool {
+        let WatchCoverage::Since(since) = self.reach else {
             return false;
         };
-        self.reading.is_none() && (self.verify && self.want_watch() || self.rests_on_older(since))
+        self.reading.is_none() && (self.verify && self.wants_watch() || self.rests_on_older(since))
     }
 
     fn rests_on_older(&self, since: i64) -> bool {
         self.by_id.values().any(|claim| match claim.stage {
-            Stage::Waiting { as_of, .. } | Stage::Held { as_of, .. } => !claim.far && as_of < since,
-            Stage::Pending | Stage::Gone { .. } => false,
+            ClaimStage::Waiting { as_of, .. } | ClaimStage::Held { as_of, .. } => {
+                !claim.far && as_of < since
+            }
+            ClaimStage::Pending | ClaimStage::Gone { .. } => false,
         })
     }
 
     /// The youngest entry of ours: a reading needs to go no further.
     pub(crate) fn youngest(&self) -> i64 {
         let near = self.by_id.values().filter(|claim| !claim.far);
-        near.map(Claim::create).max().unwrap_or(0)
+        near.map(LockClaim::create_revision).max().unwrap_or(0)
     }
 
     /// The tenures of the claims that hold.
     pub(crate) fn tenures(&self) -> impl Iterator<Item = &Tenure> {
         self.by_id.values().filter_map(|claim| match &claim.stage {
-            Stage::Held { tenure, .. } => Some(tenure),
+            ClaimStage::Held { tenure, .. } => Some(tenure),
             _ => None,
         })
     }
 
     /// The watch delivers everything after `revision`.
     pub(crate) fn opened(&mut self, revision: i64) {
-        self.reach = Reach::Since(revision);
+        self.reach = WatchCoverage::Since(revision);
     }
 
     /// The watch delivers nothing until it opens again.
     pub(crate) fn down(&mut self) {
-        self.reach = Reach::Down;
+        self.reach = WatchCoverage::Down;
     }
 
     /// Begins a reading, unless one is under way already. Deletions are kept until it ends.
-    pub(crate) fn reading_began(&mut self) -> Option<Reading> {
+    pub(crate) fn reading_began(&mut self) -> Option<QueueReading> {
         if self.reading.is_some() {
             return None;
         }
         self.verify = false;
         self.next_reading += 1;
-        self.reading = Some(Reading(self.next_reading));
+        self.reading = Some(QueueReading(self.next_reading));
         self.reading
     }
 
     /// A reading has found nothing out, and another is wanted.
-    pub(crate) fn reading_failed(&mut self, reading: Reading) {
+    pub(crate) fn reading_failed(&mut self, reading: QueueReading) {
         if self.reading == Some(reading) {
             self.reading_given_up();
             self.verify = true;
@@ -275,10 +252,10 @@ impl Claims {
     /// A reading found, at `revision`, these entries up to the one created at `youngest`.
     pub(crate) fn reading_done(
         &mut self,
-        reading: Reading,
+        reading: QueueReading,
         revision: i64,
         youngest: i64,
-        lines: &[Line],
+        entries: &[QueueKey],
     ) {
         // Deletions since it began were not kept when it was given up.
         if self.reading != Some(reading) {
@@ -287,7 +264,7 @@ impl Claims {
         self.reading = None;
         let recent = std::mem::take(&mut self.recent);
         for claim in self.by_id.values_mut().filter(|claim| !claim.far) {
-            claim.read(revision, youngest, lines);
+            claim.read(revision, youngest, entries);
             for (key, deleted) in &recent {
                 claim.deleted(key, *deleted);
             }
@@ -317,7 +294,7 @@ impl Claims {
             || self
                 .by_id
                 .values()
-                .any(|claim| matches!(claim.stage, Stage::Pending))
+                .any(|claim| matches!(claim.stage, ClaimStage::Pending))
     }
 
     fn forget_recent(&mut self) {
@@ -327,319 +304,5 @@ impl Claims {
     }
 }
 
-impl Claim {
-    const fn create(&self) -> i64 {
-        match self.stage {
-            Stage::Waiting { create, .. }
-            | Stage::Held { create, .. }
-            | Stage::Gone { create, .. } => create,
-            Stage::Pending => 0,
-        }
-    }
-
-    /// True if changes of the queue matter to it.
-    const fn is_followed(&self) -> bool {
-        matches!(self.stage, Stage::Waiting { .. } | Stage::Held { .. })
-    }
-
-    /// The entry was deleted while it waited.
-    fn lose(&mut self, revision: i64) {
-        let create = self.create();
-        self.stage = Stage::Gone { create, revision };
-        self.standing.send_replace(Standing::Gone { revision });
-    }
-
-    fn deleted(&mut self, deleted: &str, revision: i64) {
-        match &mut self.stage {
-            Stage::Pending | Stage::Gone { .. } => {}
-            Stage::Waiting { create, ahead, .. } => {
-                if self.key == deleted && revision > *create {
-                    self.lose(revision);
-                } else if !self.far {
-                    // Of those ahead of a far claim only one is known: that one's end makes nobody first.
-                    ahead.retain(|born, key| key != deleted || *born >= revision);
-                }
-            }
-            Stage::Held { create, tenure, .. } => {
-                if self.key == deleted && revision > *create {
-                    tenure.end(EndReason::Removed { revision });
-                }
-            }
-        }
-    }
-
-    /// Takes in a reading, except one that ended before this claim's entry and so cannot show it.
-    fn read(&mut self, revision: i64, youngest: i64, lines: &[Line]) {
-        let own = lines.iter().find(|line| line.key == self.key);
-        match &mut self.stage {
-            Stage::Pending | Stage::Gone { .. } => {}
-            Stage::Waiting { create, .. } | Stage::Held { create, .. } if *create > youngest => {}
-            // A reading older than what we already know tells nothing.
-            Stage::Waiting { as_of, .. } | Stage::Held { as_of, .. } if *as_of > revision => {}
-            Stage::Waiting {
-                create,
-                ahead,
-                as_of,
-            } => {
-                *as_of = revision;
-                if own.is_some_and(|line| line.create == *create) {
-                    *ahead = ahead_of(*create, lines);
-                } else {
-                    self.lose(revision);
-                }
-            }
-            Stage::Held {
-                create,
-                tenure,
-                as_of,
-            } => {
-                *as_of = revision;
-                match own {
-                    Some(line) if line.create == *create => {}
-                    Some(line) => tenure.end(EndReason::Replaced {
-                        revision: line.create,
-                    }),
-                    None => tenure.end(EndReason::Removed { revision }),
-                }
-            }
-        }
-    }
-
-    fn publish(&self) {
-        let Stage::Waiting { ahead, .. } = &self.stage else {
-            return;
-        };
-        self.standing.send_if_modified(|standing| {
-            if matches!(standing, Standing::Gone { .. } | Standing::First) {
-                return false;
-            }
-            let now = match ahead.first_key_value() {
-                None => Standing::First,
-                // Only the predecessor is known, which tells nobody their place.
-                Some(_) if self.far => return false,
-                Some((_, holder)) => Standing::Behind {
-                    ahead: ahead.len(),
-                    holder: holder.clone(),
-                },
-            };
-            let changed = *standing != now;
-            *standing = now;
-            changed
-        });
-    }
-}
-
-fn ahead_of(create: i64, lines: &[Line]) -> BTreeMap<i64, String> {
-    lines
-        .iter()
-        .filter(|line| line.create < create)
-        .map(|line| (line.create, line.key.clone()))
-        .collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::{BootTime, SystemClock};
-    use std::sync::Arc;
-
-    fn lines(entries: &[(&str, i64)]) -> Vec<Line> {
-        entries
-            .iter()
-            .map(|&(key, create)| Line {
-                key: key.into(),
-                create,
-            })
-            .collect()
-    }
-
-    fn del(claims: &mut Claims, key: &str, revision: i64) {
-        claims.deleted(std::iter::once((key.to_owned(), revision)));
-    }
-
-    fn behind(ahead: usize, holder: &str) -> Standing {
-        Standing::Behind {
-            ahead,
-            holder: holder.into(),
-        }
-    }
-
-    fn held(claims: &mut Claims) -> Tenure {
-        let tenure = Tenure::detached(Arc::new(SystemClock), BootTime::from_nanos(u64::MAX));
-        let (id, _) = claims.announce("me");
-        claims.hold(id, 10, 10, tenure.clone());
-        tenure
-    }
-
-    #[test]
-    fn a_claim_comes_first_when_everyone_ahead_has_gone() {
-        let mut claims = Claims::new();
-        let (id, standing) = claims.announce("me");
-        claims.settle(
-            id,
-            10,
-            &lines(&[("a", 3), ("b", 7), ("me", 10), ("c", 11)]),
-            10,
-        );
-        assert_eq!(*standing.borrow(), behind(2, "a"));
-        del(&mut claims, "a", 12);
-        assert_eq!(*standing.borrow(), behind(1, "b"));
-        del(&mut claims, "c", 13);
-        del(&mut claims, "b", 14);
-        assert_eq!(*standing.borrow(), Standing::First);
-    }
-
-    #[test]
-    fn a_deletion_that_overtakes_the_reply_of_our_own_put_is_not_missed() {
-        let mut claims = Claims::new();
-        let (id, standing) = claims.announce("me");
-        del(&mut claims, "a", 12);
-        claims.settle(id, 10, &lines(&[("a", 3), ("me", 10)]), 10);
-        assert_eq!(*standing.borrow(), Standing::First);
-    }
-
-    #[test]
-    fn an_old_deletion_of_a_key_does_not_remove_its_later_entry() {
-        let mut claims = Claims::new();
-        let (id, standing) = claims.announce("me");
-        // "a" left at 5 and came back at 8, before us; the news of 5 arrives late.
-        del(&mut claims, "a", 5);
-        claims.settle(id, 10, &lines(&[("a", 8), ("me", 10)]), 10);
-        del(&mut claims, "a", 5);
-        assert_eq!(*standing.borrow(), behind(1, "a"));
-    }
-
-    #[test]
-    fn a_waiter_whose_entry_goes_is_never_first() {
-        let mut claims = Claims::new();
-        let (id, standing) = claims.announce("me");
-        claims.settle(id, 10, &lines(&[("a", 3), ("me", 10)]), 10);
-        del(&mut claims, "me", 12);
-        del(&mut claims, "a", 13);
-        assert_eq!(*standing.borrow(), Standing::Gone { revision: 12 });
-    }
-
-    #[test]
-    fn both_gone_in_one_revision_is_gone_not_first() {
-        let mut claims = Claims::new();
-        let (id, standing) = claims.announce("me");
-        claims.settle(id, 10, &lines(&[("a", 3), ("me", 10)]), 10);
-        let both = [("a".to_owned(), 12), ("me".to_owned(), 12)];
-        claims.deleted(both.into_iter());
-        assert_eq!(*standing.borrow(), Standing::Gone { revision: 12 });
-    }
-
-    /// Promise P5. Fails on the mutant "no reading once the watch is open", see scripts/mutants.
-    #[test]
-    fn a_reading_after_a_gap_finds_what_the_watch_missed() {
-        let mut claims = Claims::new();
-        let (id, standing) = claims.announce("me");
-        claims.settle(id, 10, &lines(&[("a", 3), ("b", 4), ("me", 10)]), 10);
-        claims.opened(20);
-        assert!(claims.want_reading());
-        let reading = claims.reading_began().unwrap();
-        del(&mut claims, "b", 25);
-        claims.reading_done(
-            reading,
-            22,
-            claims.youngest(),
-            &lines(&[("b", 4), ("me", 10)]),
-        );
-        assert_eq!(*standing.borrow(), Standing::First);
-        assert!(!claims.want_reading());
-    }
-
-    #[test]
-    fn a_far_claim_is_first_by_its_own_reading_alone() {
-        let mut claims = Claims::new();
-        let (id, standing) = claims.announce("me");
-        // Its predecessor gives up at once, with others ahead of both; a near claim's watch hears of it.
-        del(&mut claims, "b", 101);
-        let [ahead] = lines(&[("b", 99)]).try_into().expect("one line");
-        claims.settle_far(id, 100, &ahead, 100);
-        del(&mut claims, "b", 101);
-        assert_eq!(*standing.borrow(), Standing::Unknown);
-        claims.read_far(id, 102, true, &lines(&[("a", 3)]));
-        del(&mut claims, "a", 103);
-        assert_eq!(*standing.borrow(), Standing::Unknown);
-        claims.read_far(id, 104, true, &[]);
-        assert_eq!(*standing.borrow(), Standing::First);
-    }
-
-    #[test]
-    fn the_holder_is_told_when_its_entry_is_deleted_or_replaced() {
-        let mut claims = Claims::new();
-        let tenure = held(&mut claims);
-        del(&mut claims, "me", 9);
-        assert!(tenure.admits(), "an older deletion is somebody else's");
-        del(&mut claims, "me", 12);
-        assert_eq!(
-            tenure.end_reason(),
-            Some(EndReason::Removed { revision: 12 })
-        );
-
-        let tenure = held(&mut claims);
-        let reading = claims.reading_began().unwrap();
-        claims.reading_done(reading, 30, 10, &lines(&[("me", 21)]));
-        assert_eq!(
-            tenure.end_reason(),
-            Some(EndReason::Replaced { revision: 21 })
-        );
-    }
-
-    /// Promise P1. Fails when the deletion of our own entry is forgotten once we were first: on the
-    /// mutant "hold ignores a lost entry", see scripts/mutants.
-    #[test]
-    fn an_entry_deleted_between_being_first_and_holding_is_never_held() {
-        let mut claims = Claims::new();
-        let (id, standing) = claims.announce("me");
-        claims.settle(id, 10, &lines(&[("a", 3), ("me", 10)]), 10);
-        claims.opened(10);
-        del(&mut claims, "a", 11);
-        assert_eq!(*standing.borrow(), Standing::First);
-        del(&mut claims, "me", 12);
-        let tenure = Tenure::detached(Arc::new(SystemClock), BootTime::from_nanos(u64::MAX));
-        claims.hold(id, 10, 10, tenure.clone());
-        assert!(!tenure.admits());
-        assert_eq!(
-            tenure.end_reason(),
-            Some(EndReason::Removed { revision: 12 })
-        );
-    }
-
-    /// A server may lose the event of a deletion; only a reading finds it then.
-    #[test]
-    fn a_reading_asked_for_is_wanted_though_nothing_seems_to_be_missing() {
-        let mut claims = Claims::new();
-        let tenure = held(&mut claims);
-        claims.opened(10);
-        assert!(!claims.want_reading());
-        claims.verify();
-        assert!(claims.want_reading());
-        let reading = claims.reading_began().unwrap();
-        assert!(!claims.want_reading());
-        claims.reading_done(reading, 30, 30, &[]);
-        assert_eq!(
-            tenure.end_reason(),
-            Some(EndReason::Removed { revision: 30 })
-        );
-    }
-
-    /// Fails when the answer to a reading that was given up is taken for the one under way: deletions in
-    /// between were not kept for it.
-    #[test]
-    fn the_answer_to_a_reading_given_up_changes_nothing() {
-        let mut claims = Claims::new();
-        let (id, standing) = claims.announce("me");
-        claims.settle(id, 10, &lines(&[("a", 3), ("me", 10)]), 10);
-        let early = claims.reading_began().unwrap();
-        claims.reading_given_up();
-        del(&mut claims, "a", 12);
-        let late = claims.reading_began().unwrap();
-        claims.reading_done(early, 11, 11, &lines(&[("a", 3), ("me", 10)]));
-        assert_eq!(*standing.borrow(), Standing::First);
-        assert_eq!(claims.reading_began(), None, "the later one is under way");
-        claims.reading_done(late, 13, 13, &lines(&[("me", 10)]));
-        assert_eq!(*standing.borrow(), Standing::First);
-    }
-}
+mod tests;

@@ -7,17 +7,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::connector::{Connector, Dial, UNIX_SCHEME};
-use crate::credentials::{CredentialError, Credentials, Login, Source, Tls};
-use crate::dialer::{Dialer, Race};
+use crate::connector::{Connector, EndpointRoute, UNIX_SCHEME};
+use crate::credentials::{CredentialSource, LoginSource, StoreCredentials, Tls};
 use crate::error::{ConnectError, StoreError};
-use crate::identity::Identity;
-use crate::link::Link;
-
-/// Ping an idle connection this often. etcd answers pings more frequent than every 5 s by closing.
-pub(crate) const PING_EVERY: Duration = Duration::from_secs(6);
-/// A ping without an answer for this long means the connection is dead.
-pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How to reach the store.
 ///
@@ -30,7 +22,7 @@ pub struct ConnectOptions {
     /// As given; of a store in this process, what it is called.
     endpoints: Vec<String>,
     in_process: Option<Arc<dyn Connector>>,
-    login: Option<Login>,
+    login: Option<LoginSource>,
     tls: Option<Tls>,
     allow_plaintext: bool,
     connect_timeout: Duration,
@@ -66,15 +58,15 @@ impl ConnectOptions {
     /// Logs in with a user and a fixed password, and again whenever the store forgets the login.
     #[must_use]
     pub fn user(self, name: impl Into<String>, password: impl AsRef<str>) -> Self {
-        self.user_from(name, Source::value(password.as_ref()))
+        self.user_from(name, CredentialSource::value(password.as_ref()))
     }
 
     /// Logs in with a user and the password that its source holds at each login. A line end after the
     /// password is not part of it.
     #[must_use]
-    pub fn user_from(mut self, name: impl Into<String>, password: Source) -> Self {
+    pub fn user_from(mut self, name: impl Into<String>, password: CredentialSource) -> Self {
         let user = name.into();
-        self.login = Some(Login { user, password });
+        self.login = Some(LoginSource { user, password });
         self
     }
 
@@ -179,36 +171,20 @@ impl ConnectOptions {
         }
     }
 
-    pub(crate) fn credentials(&self) -> Credentials {
-        Credentials::new(self.tls.clone(), self.login.clone())
-    }
-
-    /// Connects to the first endpoint that answers. Each link has a connection of its own, living on the
-    /// calling runtime; to a store in this process there is none.
-    pub(crate) async fn link(
-        &self,
-        identity: &Arc<Identity>,
-        credentials: &Arc<Credentials>,
-    ) -> Result<Link, ConnectError> {
-        self.check()?;
-        let dialer = Dialer::new(self.clone(), credentials.clone(), identity.clone())?;
-        if dialer.is_encrypted() {
-            // Unusable files are named at once; later on, the previous ones stay in use.
-            let unusable = |error: CredentialError| ConnectError::Setup(error.to_string());
-            credentials.tls_config().await.map_err(unusable)?;
-        }
-        let all: Vec<usize> = (0..dialer.len()).collect();
-        let (at, client) = dialer.race(&all, Race::InOrder).await?;
-        Ok(Link::new(dialer, client, at))
+    pub(crate) fn credentials(&self) -> StoreCredentials {
+        StoreCredentials::new(self.tls.clone(), self.login.clone())
     }
 
     /// One way for each endpoint.
-    pub(crate) fn dials(&self, credentials: &Arc<Credentials>) -> Result<Vec<Dial>, ConnectError> {
+    pub(crate) fn routes(
+        &self,
+        credentials: &Arc<StoreCredentials>,
+    ) -> Result<Vec<EndpointRoute>, ConnectError> {
         if let Some(store) = &self.in_process {
-            return Ok(vec![Dial::InProcess(Arc::clone(store))]);
+            return Ok(vec![EndpointRoute::InProcess(Arc::clone(store))]);
         }
         let dial = |endpoint: &String| {
-            if let Some(socket) = Dial::unix(endpoint) {
+            if let Some(socket) = EndpointRoute::unix(endpoint) {
                 return Ok(socket);
             }
             let address = self.address(endpoint);
@@ -219,8 +195,8 @@ impl ConnectOptions {
                 }
             })?;
             Ok(match uri.scheme_str() {
-                Some("https") => Dial::Encrypted(uri, credentials.clone()),
-                _ => Dial::Plain(uri),
+                Some("https") => EndpointRoute::Encrypted(uri, credentials.clone()),
+                _ => EndpointRoute::Plain(uri),
             })
         };
         self.endpoints.iter().map(dial).collect()

@@ -5,20 +5,15 @@
 //! then, and often while the store is lost, so that both are noticed on an idle host too.
 //!
 //! For people, and for work that waits for the store. This file must never decide about a lock: deadlines count
-//! whatever is seen here.
+//! whatever is outcomes here.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use etcd_client::GetOptions;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootTime, Clock};
-use crate::wire::Wire;
 
-/// Pause between two looks at what is unanswered.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Bound for requests that fail at once, as where no server listens: a leader's election is no outage.
 const BROKEN_FOR: Duration = Duration::from_secs(2);
 
@@ -39,7 +34,7 @@ pub enum StoreState {
 
 /// Requests without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Silence {
+struct UnansweredSpan {
     /// When the first of them was sent, or, if that was earlier, when the last answer came.
     since: BootTime,
     /// True if one of them failed, rather than having no reply yet.
@@ -48,78 +43,78 @@ struct Silence {
 
 /// Next step of the observer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum ProbeVerdict {
     /// Answers come.
     Fine,
     /// Nothing was asked for long, or what was asked has no answer yet: one request tells.
-    Ask,
+    Probe,
     /// The bound has passed.
     Lost { since: BootTime },
 }
 
 /// Outcomes of the requests so far. Pure: the caller brings the time.
 #[derive(Debug)]
-struct Seen {
-    silence: Option<Silence>,
+struct RequestOutcomes {
+    silence: Option<UnansweredSpan>,
     is_lost: bool,
     last_answer: BootTime,
     patience: Duration,
 }
 
-impl Seen {
-    fn asked(&mut self, now: BootTime) {
-        self.silence.get_or_insert(Silence {
+impl RequestOutcomes {
+    fn request_sent(&mut self, now: BootTime) {
+        self.silence.get_or_insert(UnansweredSpan {
             since: now,
             is_broken: false,
         });
     }
 
-    fn answered(&mut self, now: BootTime) {
+    fn request_answered(&mut self, now: BootTime) {
         self.silence = None;
         self.last_answer = now;
     }
 
-    fn failed(&mut self) {
+    fn request_failed(&mut self) {
         if let Some(silence) = &mut self.silence {
             silence.is_broken = true;
         }
     }
 
-    fn judge(&self, now: BootTime) -> Verdict {
+    fn judge(&self, now: BootTime) -> ProbeVerdict {
         match self.silence {
-            None if now.since(self.last_answer) < self.patience => Verdict::Fine,
-            None => Verdict::Ask,
-            Some(Silence { since, is_broken }) => {
+            None if now.since(self.last_answer) < self.patience => ProbeVerdict::Fine,
+            None => ProbeVerdict::Probe,
+            Some(UnansweredSpan { since, is_broken }) => {
                 let bound = if is_broken {
                     self.patience.min(BROKEN_FOR)
                 } else {
                     self.patience
                 };
                 if now.since(since) >= bound {
-                    Verdict::Lost { since }
+                    ProbeVerdict::Lost { since }
                 } else if is_broken || now.since(since) >= self.patience / 2 {
-                    Verdict::Ask
+                    ProbeVerdict::Probe
                 } else {
-                    Verdict::Fine
+                    ProbeVerdict::Fine
                 }
             }
         }
     }
 }
 
-/// The observer of one client. Requests report to it; readers follow [`Connectivity::state`].
+/// The observer of one client. Requests report to it; readers follow [`ConnectivityMonitor::state`].
 #[derive(Debug)]
-pub(crate) struct Connectivity {
+pub(crate) struct ConnectivityMonitor {
     clock: Arc<dyn Clock>,
-    seen: Mutex<Seen>,
+    outcomes: Mutex<RequestOutcomes>,
     state: watch::Sender<StoreState>,
 }
 
-impl Connectivity {
+impl ConnectivityMonitor {
     /// An observer that calls the store lost after `patience` without an answer.
     pub(crate) fn new(clock: Arc<dyn Clock>, patience: Duration) -> Arc<Self> {
         let now = clock.now();
-        let seen = Seen {
+        let outcomes = RequestOutcomes {
             silence: None,
             is_lost: false,
             last_answer: now,
@@ -127,7 +122,7 @@ impl Connectivity {
         };
         Arc::new(Self {
             clock,
-            seen: Mutex::new(seen),
+            outcomes: Mutex::new(outcomes),
             state: watch::Sender::new(StoreState::Reachable { since: now }),
         })
     }
@@ -138,17 +133,17 @@ impl Connectivity {
     }
 
     /// A request is being sent.
-    pub(crate) fn asked(&self) {
+    pub(crate) fn request_sent(&self) {
         let now = self.clock.now();
-        self.with(|seen| seen.asked(now));
+        self.with(|outcomes| outcomes.request_sent(now));
     }
 
     /// The store answered something, be it with a refusal.
-    pub(crate) fn answered(&self) {
+    pub(crate) fn request_answered(&self) {
         let now = self.clock.now();
-        self.with(|seen| {
-            seen.answered(now);
-            if std::mem::take(&mut seen.is_lost) {
+        self.with(|outcomes| {
+            outcomes.request_answered(now);
+            if std::mem::take(&mut outcomes.is_lost) {
                 self.state
                     .send_replace(StoreState::Reachable { since: now });
             }
@@ -156,49 +151,28 @@ impl Connectivity {
     }
 
     /// A request ended without an answer.
-    pub(crate) fn failed(&self) {
-        self.with(Seen::failed);
+    pub(crate) fn request_failed(&self) {
+        self.with(RequestOutcomes::request_failed);
     }
 
     // The state changes under the lock too, so that an answer is never overtaken by the loss it ends.
-    fn with<T>(&self, work: impl FnOnce(&mut Seen) -> T) -> T {
-        work(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, work: impl FnOnce(&mut RequestOutcomes) -> T) -> T {
+        work(&mut self.outcomes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Looks at what is unanswered; true when something should be asked.
-    fn look(&self) -> bool {
+    pub(crate) fn check(&self) -> bool {
         let now = self.clock.now();
-        self.with(|seen| match seen.judge(now) {
-            Verdict::Fine => false,
-            Verdict::Ask => true,
-            Verdict::Lost { since } => {
-                if !std::mem::replace(&mut seen.is_lost, true) {
+        self.with(|outcomes| match outcomes.judge(now) {
+            ProbeVerdict::Fine => false,
+            ProbeVerdict::Probe => true,
+            ProbeVerdict::Lost { since } => {
+                if !std::mem::replace(&mut outcomes.is_lost, true) {
                     self.state.send_replace(StoreState::Lost { since });
                 }
                 true
             }
         })
-    }
-}
-
-/// Looks now and then, and asks when nothing else tells. Runs on the guard, for as long as the client lives.
-pub(crate) async fn observe(wire: Wire, key: String, cancel: CancellationToken) {
-    let connectivity = wire.connectivity().clone();
-    let work = async {
-        loop {
-            // Many hosts lose a store at once, and should not come back to it in step.
-            tokio::time::sleep(LOOK_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
-            if connectivity.look() {
-                let count = GetOptions::new().with_count_only();
-                if let Err(error) = wire.read(key.as_str(), Some(count)).await {
-                    tracing::debug!(%error, "the store is asked whether it answers");
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = cancel.cancelled() => {}
-        () = work => {}
     }
 }
 
@@ -209,13 +183,13 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(5);
 
-    fn observer() -> (Arc<ManualClock>, Arc<Connectivity>) {
+    fn observer() -> (Arc<ManualClock>, Arc<ConnectivityMonitor>) {
         let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1_000)));
-        let connectivity = Connectivity::new(clock.clone(), PATIENCE);
+        let connectivity = ConnectivityMonitor::new(clock.clone(), PATIENCE);
         (clock, connectivity)
     }
 
-    fn state(connectivity: &Connectivity) -> StoreState {
+    fn state(connectivity: &ConnectivityMonitor) -> StoreState {
         *connectivity.state().borrow()
     }
 
@@ -225,40 +199,40 @@ mod tests {
         let mut changes = connectivity.state();
         clock.advance(Duration::from_mins(1));
         let sent = clock.now();
-        connectivity.asked();
+        connectivity.request_sent();
         clock.advance(Duration::from_secs(4));
-        connectivity.asked();
+        connectivity.request_sent();
         assert!(
-            connectivity.look(),
+            connectivity.check(),
             "half the bound: one more request tells"
         );
         assert!(!changes.has_changed().unwrap());
         clock.advance(Duration::from_secs(1));
-        connectivity.look();
+        connectivity.check();
         assert_eq!(
             *changes.borrow_and_update(),
             StoreState::Lost { since: sent }
         );
-        connectivity.look();
+        connectivity.check();
         assert!(!changes.has_changed().unwrap(), "an outage is one change");
     }
 
     #[test]
     fn any_answer_ends_the_outage_and_is_one_change() {
         let (clock, connectivity) = observer();
-        connectivity.asked();
+        connectivity.request_sent();
         clock.advance(PATIENCE);
-        connectivity.look();
+        connectivity.check();
         let mut changes = connectivity.state();
         clock.advance(Duration::from_secs(30));
-        connectivity.answered();
+        connectivity.request_answered();
         let since = clock.now();
         assert_eq!(
             *changes.borrow_and_update(),
             StoreState::Reachable { since }
         );
         clock.advance(Duration::from_secs(1));
-        connectivity.answered();
+        connectivity.request_answered();
         assert!(!changes.has_changed().unwrap());
         assert_eq!(state(&connectivity), StoreState::Reachable { since });
     }
@@ -266,13 +240,13 @@ mod tests {
     #[test]
     fn refused_connections_are_an_outage_sooner_than_silence() {
         let (clock, connectivity) = observer();
-        connectivity.asked();
-        connectivity.failed();
+        connectivity.request_sent();
+        connectivity.request_failed();
         clock.advance(Duration::from_secs(1));
-        assert!(connectivity.look());
+        assert!(connectivity.check());
         assert!(matches!(state(&connectivity), StoreState::Reachable { .. }));
         clock.advance(BROKEN_FOR);
-        assert!(connectivity.look());
+        assert!(connectivity.check());
         assert!(matches!(state(&connectivity), StoreState::Lost { .. }));
     }
 
@@ -280,13 +254,13 @@ mod tests {
     #[test]
     fn an_abandoned_request_is_no_outage_when_another_is_answered() {
         let (clock, connectivity) = observer();
-        connectivity.asked();
+        connectivity.request_sent();
         clock.advance(PATIENCE / 2);
-        assert!(connectivity.look());
-        connectivity.asked();
-        connectivity.answered();
+        assert!(connectivity.check());
+        connectivity.request_sent();
+        connectivity.request_answered();
         clock.advance(PATIENCE / 2);
-        assert!(!connectivity.look());
+        assert!(!connectivity.check());
         assert!(matches!(state(&connectivity), StoreState::Reachable { .. }));
     }
 
@@ -294,11 +268,11 @@ mod tests {
     fn an_idle_client_asks_once_a_bound() {
         let (clock, connectivity) = observer();
         clock.advance(Duration::from_secs(4));
-        assert!(!connectivity.look());
+        assert!(!connectivity.check());
         clock.advance(Duration::from_secs(1));
-        assert!(connectivity.look());
-        connectivity.asked();
-        connectivity.answered();
-        assert!(!connectivity.look());
+        assert!(connectivity.check());
+        connectivity.request_sent();
+        connectivity.request_answered();
+        assert!(!connectivity.check());
     }
 }

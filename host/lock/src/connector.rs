@@ -19,21 +19,25 @@ use tonic::transport::Endpoint;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt as _};
 
-use crate::connect::{PING_EVERY, PING_TIMEOUT};
-use crate::credentials::Credentials;
+use crate::credentials::StoreCredentials;
 
 /// What an endpoint that is a socket in the file system begins with.
 pub(crate) const UNIX_SCHEME: &str = "unix://";
 
+/// Ping an idle connection this often. etcd answers pings more frequent than every 5 s by closing.
+const PING_EVERY: Duration = Duration::from_secs(6);
+/// A ping without an answer for this long means the connection is dead.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// What answers requests in the same process. It is called on the task of whoever asks, with no connection in
 /// between, so it must never make that task's thread wait.
-pub type Service = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
+pub type StoreService = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
 /// A way to a store in the same process.
 pub trait Connector: Send + Sync + 'static {
     /// What answers. A store that cannot be reached at the moment is no reason to fail here: each request then
     /// says so itself.
-    fn service(&self) -> Service;
+    fn service(&self) -> StoreService;
 
     /// What the store is called in messages, in place of its endpoints.
     fn describe(&self) -> String;
@@ -41,14 +45,14 @@ pub trait Connector: Send + Sync + 'static {
 
 /// One way to reach the store.
 #[derive(Clone)]
-pub(crate) enum Dial {
+pub(crate) enum EndpointRoute {
     InProcess(Arc<dyn Connector>),
     Unix(PathBuf),
     Plain(Uri),
-    Encrypted(Uri, Arc<Credentials>),
+    Encrypted(Uri, Arc<StoreCredentials>),
 }
 
-impl Dial {
+impl EndpointRoute {
     /// The path of an endpoint that is a socket, if it is one.
     pub(crate) fn unix(endpoint: &str) -> Option<Self> {
         endpoint
@@ -111,7 +115,7 @@ fn without_tls(address: &Uri) -> Uri {
 async fn encrypted(
     address: Uri,
     tcp: HttpConnector,
-    credentials: Arc<Credentials>,
+    credentials: Arc<StoreCredentials>,
 ) -> Result<TokioIo<TlsStream<TcpStream>>, BoxError> {
     let host = address.host().unwrap_or_default().trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned())?;
@@ -121,7 +125,7 @@ async fn encrypted(
     Ok(TokioIo::new(stream))
 }
 
-impl fmt::Debug for Dial {
+impl fmt::Debug for EndpointRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InProcess(connector) => f.write_str(&connector.describe()),

@@ -6,133 +6,34 @@
 //! This file must never log a password or a key, nor decide where to connect.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
-
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::ClientConfig;
 
 use crate::error::StoreError;
-use crate::regular;
 
-/// How long reading one file may take. A directory on a network that hangs must not stop a reconnect.
-const READ_PATIENCE: Duration = Duration::from_secs(1);
-/// A certificate with less time left than this is warned about.
-const WARN_BEFORE: Duration = Duration::from_hours(7 * 24);
+mod source;
+mod tls;
 
-/// Where a credential comes from.
-///
-/// ```
-/// # use leasehold_lock::Source;
-/// let rotated = Source::file("/etc/leasehold/client.key");
-/// let fixed = Source::value("hunter2");
-/// assert_eq!(format!("{fixed:?}"), "Source::value(..)");
-/// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Source(Origin);
-
-#[derive(Clone, PartialEq, Eq)]
-enum Origin {
-    Value(Arc<[u8]>),
-    File(PathBuf),
-}
-
-impl Source {
-    /// Content that never changes.
-    pub fn value(content: impl AsRef<[u8]>) -> Self {
-        Self(Origin::Value(content.as_ref().into()))
-    }
-
-    /// A file, read anew each time the credential is needed.
-    pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self(Origin::File(path.into()))
-    }
-
-    async fn read(&self) -> Result<Vec<u8>, CredentialError> {
-        let path = match &self.0 {
-            Origin::Value(content) => return Ok(content.to_vec()),
-            Origin::File(path) => path,
-        };
-        let file = path.clone();
-        let reading = tokio::task::spawn_blocking(move || regular::read(&file));
-        let read = match tokio::time::timeout(READ_PATIENCE, reading).await {
-            Ok(read) => read.unwrap_or_else(|error| Err(std::io::Error::other(error))),
-            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
-        };
-        read.map_err(|source| CredentialError::Unreadable {
-            file: path.display().to_string(),
-            source,
-        })
-    }
-
-    /// The file's name, or the role of a fixed value.
-    fn name(&self, role: &str) -> String {
-        match &self.0 {
-            Origin::Value(_) => format!("the {role}"),
-            Origin::File(path) => path.display().to_string(),
-        }
-    }
-}
-
-impl fmt::Debug for Source {
-    /// Leaves out a fixed value.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Origin::Value(_) => f.write_str("Source::value(..)"),
-            Origin::File(path) => write!(f, "Source::file({path:?})"),
-        }
-    }
-}
-
-/// Sources of PEM texts for TLS.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
-    /// Certificates that the server's must chain to. The system's are not used.
-    pub ca: Option<Source>,
-    /// Our certificate and its key, when the server asks for one.
-    pub identity: Option<(Source, Source)>,
-}
+pub use source::{CredentialError, CredentialSource};
+pub use tls::Tls;
+use tls::{LoadedTls, expiry_warning};
 
 /// A user and the source of the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Login {
+pub(crate) struct LoginSource {
     pub(crate) user: String,
-    pub(crate) password: Source,
-}
-
-/// Why a credential cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CredentialError {
-    /// A file cannot be read.
-    #[error("cannot read {file}: {source}")]
-    Unreadable {
-        /// The file.
-        file: String,
-        /// The system's error.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The content is not a certificate or key that fits.
-    #[error("{name} cannot be used: {reason}")]
-    Unusable {
-        /// The file, or the role of a fixed value.
-        name: String,
-        /// The reason, for a person.
-        reason: String,
-    },
+    pub(crate) password: CredentialSource,
 }
 
 /// The credentials of one client, shared by its connections.
 #[derive(Debug, Default)]
-pub(crate) struct Credentials {
+pub(crate) struct StoreCredentials {
     tls: Option<Tls>,
-    login: Option<Login>,
-    known: Mutex<Known>,
+    login: Option<LoginSource>,
+    known: Mutex<KnownCredentials>,
 }
 
 /// Pause before passwords that the store refused are tried again.
@@ -140,8 +41,8 @@ const LOGIN_PAUSE: Duration = Duration::from_secs(3);
 
 /// Credentials that worked before, and those that did not.
 #[derive(Default)]
-struct Known {
-    tls: Option<Loaded>,
+struct KnownCredentials {
+    tls: Option<LoadedTls>,
     password: Option<String>,
     /// The last warning, so that a reconnect per second does not repeat it.
     warned: Option<String>,
@@ -155,28 +56,14 @@ struct RefusedLogin {
     error: StoreError,
 }
 
-impl fmt::Debug for Known {
+impl fmt::Debug for KnownCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Known(..)")
     }
 }
 
-/// A TLS configuration and the texts that it was made of.
-#[derive(Clone)]
-struct Loaded {
-    texts: Texts,
-    config: Arc<ClientConfig>,
-    until: Option<SystemTime>,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-struct Texts {
-    ca: Option<Vec<u8>>,
-    identity: Option<(Vec<u8>, Vec<u8>)>,
-}
-
-impl Credentials {
-    pub(crate) fn new(tls: Option<Tls>, login: Option<Login>) -> Self {
+impl StoreCredentials {
+    pub(crate) fn new(tls: Option<Tls>, login: Option<LoginSource>) -> Self {
         Self {
             tls,
             login,
@@ -184,7 +71,7 @@ impl Credentials {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownCredentials> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -216,7 +103,7 @@ impl Credentials {
     }
 
     /// Reads the TLS files, and makes a configuration of them if they differ from what is in use.
-    async fn load(&self) -> Result<Loaded, CredentialError> {
+    async fn load(&self) -> Result<LoadedTls, CredentialError> {
         let tls = self.tls.clone().unwrap_or_default();
         let texts = tls.read().await?;
         if let Some(same) = self.known().tls.clone().filter(|tls| tls.texts == texts) {
@@ -316,105 +203,6 @@ impl Credentials {
         let refused = known.refused.as_ref()?;
         let is_same = refused.passwords == passwords && refused.at.elapsed() < LOGIN_PAUSE;
         is_same.then(|| refused.error.clone())
-    }
-}
-
-impl Tls {
-    async fn read(&self) -> Result<Texts, CredentialError> {
-        let ca = match &self.ca {
-            Some(ca) => Some(ca.read().await?),
-            None => None,
-        };
-        let identity = match &self.identity {
-            Some((certificate, key)) => Some((certificate.read().await?, key.read().await?)),
-            None => None,
-        };
-        Ok(Texts { ca, identity })
-    }
-
-    fn build(&self, texts: Texts) -> Result<Loaded, CredentialError> {
-        let mut roots = RootCertStore::empty();
-        if let (Some(source), Some(text)) = (&self.ca, &texts.ca) {
-            let unusable = |reason| source.unusable("certificate authority", reason);
-            for certificate in certificates(text).map_err(unusable)? {
-                roots
-                    .add(certificate)
-                    .map_err(|error| unusable(error.to_string()))?;
-            }
-        }
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| CredentialError::Unusable {
-                name: "TLS".into(),
-                reason: error.to_string(),
-            })?
-            .with_root_certificates(roots);
-        let (mut config, until) = match (&self.identity, &texts.identity) {
-            (Some((certificate, key)), Some((certificate_text, key_text))) => {
-                let chain = certificates(certificate_text)
-                    .map_err(|reason| certificate.unusable("client certificate", reason))?;
-                let until = chain.first().and_then(ends_at);
-                let private = PrivateKeyDer::from_pem_slice(key_text)
-                    .map_err(|_| key.unusable("key", "it has no private key in PEM form".into()))?;
-                let config = builder
-                    .with_client_auth_cert(chain, private)
-                    .map_err(|error| key.unusable("key", error.to_string()))?;
-                (config, until)
-            }
-            _ => (builder.with_no_client_auth(), None),
-        };
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Loaded {
-            texts,
-            config: Arc::new(config),
-            until,
-        })
-    }
-}
-
-impl Source {
-    fn unusable(&self, role: &str, reason: String) -> CredentialError {
-        CredentialError::Unusable {
-            name: self.name(role),
-            reason,
-        }
-    }
-}
-
-/// The certificates of a PEM text, at least one.
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match parsed {
-        Ok(certificates) if certificates.is_empty() => {
-            Err("it has no certificate in PEM form".into())
-        }
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(format!("it is not in PEM form ({error})")),
-    }
-}
-
-/// The moment from which on a certificate is not valid any more.
-fn ends_at(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
-    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
-}
-
-/// The warning that a certificate deserves at `now`, if any.
-fn expiry_warning(name: &str, until: SystemTime, now: SystemTime) -> Option<String> {
-    let at = humantime::format_rfc3339_seconds(until);
-    let replace = "replace certificate and key, the next connection reads them";
-    match until.duration_since(now) {
-        Err(_) => Some(format!("{name} ended at {at}: {replace}")),
-        Ok(left) if left < WARN_BEFORE => {
-            let hours = left.as_secs() / 3600;
-            Some(format!(
-                "{name} ends at {at}, in {} d {} h: {replace}",
-                hours / 24,
-                hours % 24
-            ))
-        }
-        Ok(_) => None,
     }
 }
 

@@ -11,12 +11,12 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::ServiceExt as _;
 
-use crate::connector::Service;
+use crate::connector::StoreService;
 
 /// The same service until the token is cancelled. From then on requests fail with these words, those under way
 /// and their streams too; whether the store has carried them out is as unknown as over a network.
-pub fn cuttable(inner: Service, cut: CancellationToken, words: &'static str) -> Service {
-    Service::new(tower::service_fn(move |request| {
+pub fn cuttable(inner: StoreService, cut: CancellationToken, words: &'static str) -> StoreService {
+    StoreService::new(tower::service_fn(move |request| {
         let (inner, cut) = (inner.clone(), cut.clone());
         async move {
             let answer = tokio::select! {
@@ -68,8 +68,8 @@ mod tests {
     use super::*;
 
     /// Answers with a stream that never says anything.
-    fn silent() -> Service {
-        Service::new(tower::service_fn(async |_| {
+    fn silent() -> StoreService {
+        StoreService::new(tower::service_fn(async |_| {
             Ok(Response::new(Body::new(Silence)))
         }))
     }

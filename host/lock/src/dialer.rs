@@ -10,17 +10,17 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::runtime::Handle;
 
 use crate::connect::ConnectOptions;
-use crate::connector::Dial;
-use crate::credentials::Credentials;
+use crate::connector::EndpointRoute;
+use crate::credentials::StoreCredentials;
 use crate::error::{ConnectError, StoreError};
-use crate::identity::Identity;
+use crate::identity::StoreIdentity;
 
 /// Head start of each endpoint over the next one when a client connects for the first time.
 const STAGGER: Duration = Duration::from_secs(1);
 
 /// How several endpoints are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Race {
+pub(crate) enum RaceOrder {
     /// In order: the next one when one has failed, or has not answered for a while. A refusal ends it.
     InOrder,
     /// All together; only an answer ends it.
@@ -28,24 +28,24 @@ pub(crate) enum Race {
 }
 
 /// Makes the clients of one link.
-pub(crate) struct Dialer {
+pub(crate) struct EndpointDialer {
     options: ConnectOptions,
-    credentials: Arc<Credentials>,
-    identity: Arc<Identity>,
-    dials: Vec<Dial>,
+    credentials: Arc<StoreCredentials>,
+    identity: Arc<StoreIdentity>,
+    routes: Vec<EndpointRoute>,
     /// Where connections live.
     runtime: Handle,
 }
 
-impl Dialer {
+impl EndpointDialer {
     /// For connections on the calling runtime.
     pub(crate) fn new(
         options: ConnectOptions,
-        credentials: Arc<Credentials>,
-        identity: Arc<Identity>,
+        credentials: Arc<StoreCredentials>,
+        identity: Arc<StoreIdentity>,
     ) -> Result<Self, ConnectError> {
         Ok(Self {
-            dials: options.dials(&credentials)?,
+            routes: options.routes(&credentials)?,
             options,
             credentials,
             identity,
@@ -55,30 +55,30 @@ impl Dialer {
 
     /// For ways of a test's own.
     #[cfg(test)]
-    pub(crate) fn over(options: ConnectOptions, dials: Vec<Dial>) -> Self {
+    pub(crate) fn over(options: ConnectOptions, routes: Vec<EndpointRoute>) -> Self {
         Self {
             options,
             credentials: Arc::default(),
             identity: Arc::default(),
-            dials,
+            routes,
             runtime: Handle::current(),
         }
     }
 
     /// How many endpoints there are.
     pub(crate) fn len(&self) -> usize {
-        self.dials.len()
+        self.routes.len()
     }
 
     /// True if any endpoint is reached with TLS.
     pub(crate) fn is_encrypted(&self) -> bool {
-        let encrypted = |dial: &Dial| matches!(dial, Dial::Encrypted(..));
-        self.dials.iter().any(encrypted)
+        let encrypted = |dial: &EndpointRoute| matches!(dial, EndpointRoute::Encrypted(..));
+        self.routes.iter().any(encrypted)
     }
 
     /// An endpoint as messages show it.
     pub(crate) fn name(&self, at: usize) -> String {
-        self.dials
+        self.routes
             .get(at)
             .map_or_else(String::new, |dial| format!("{dial:?}"))
     }
@@ -87,7 +87,7 @@ impl Dialer {
     pub(crate) async fn race(
         &self,
         endpoints: &[usize],
-        race: Race,
+        race: RaceOrder,
     ) -> Result<(usize, Client), ConnectError> {
         let mut left = endpoints.iter().copied();
         let mut asked = FuturesUnordered::new();
@@ -95,8 +95,8 @@ impl Dialer {
         let mut failed = ConnectError::NoEndpoints;
         loop {
             match race {
-                Race::AllAtOnce => asked.extend(left.by_ref().map(ask)),
-                Race::InOrder => asked.extend(left.next().map(ask)),
+                RaceOrder::AllAtOnce => asked.extend(left.by_ref().map(ask)),
+                RaceOrder::InOrder => asked.extend(left.next().map(ask)),
             }
             if asked.is_empty() {
                 return Err(failed);
@@ -109,7 +109,7 @@ impl Dialer {
                 Some((at, Ok(client))) => return Ok((at, client)),
                 // An endpoint that answers with a no speaks for all of them.
                 Some((_, Err(error)))
-                    if race == Race::InOrder
+                    if race == RaceOrder::InOrder
                         && !matches!(error, ConnectError::Unreachable { .. }) =>
                 {
                     return Err(error);
@@ -121,7 +121,7 @@ impl Dialer {
     }
 
     async fn client(&self, at: usize) -> Result<Client, ConnectError> {
-        let dial = self.dials.get(at).ok_or(ConnectError::NoEndpoints)?;
+        let dial = self.routes.get(at).ok_or(ConnectError::NoEndpoints)?;
         let channel = {
             let _here = self.runtime.enter();
             dial.channel(self.options.connect_timeout_value())

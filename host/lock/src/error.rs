@@ -12,7 +12,7 @@ pub enum StoreError {
     #[error("the store refused: {message}")]
     Refused {
         /// Which refusal, for callers that can mend it.
-        kind: Refusal,
+        kind: RefusalKind,
         /// The store's own words.
         message: String,
     },
@@ -28,7 +28,7 @@ pub enum StoreError {
 
 /// The refusals that callers treat differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RefusalKind {
     /// The lease named in the request does not exist.
     LeaseNotFound,
     /// The user may not do this, or is not known.
@@ -93,13 +93,13 @@ impl From<etcd_client::Error> for StoreError {
             // OUT_OF_RANGE by our own decoder. The store knows that code too, as for a compacted revision.
             11 if message.contains("message length too large") => Self::TooLarge(message),
             // INVALID_ARGUMENT, ALREADY_EXISTS, FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED
-            3 | 6 | 9 | 11 | 12 => refused(Refusal::Invalid),
+            3 | 6 | 9 | 11 | 12 => refused(RefusalKind::Invalid),
             // NOT_FOUND: the only thing we name that can be missing is a lease.
-            5 => refused(Refusal::LeaseNotFound),
+            5 => refused(RefusalKind::LeaseNotFound),
             // PERMISSION_DENIED, UNAUTHENTICATED
-            7 | 16 => refused(Refusal::Denied),
+            7 | 16 => refused(RefusalKind::Denied),
             // RESOURCE_EXHAUSTED covers "no space" and "too many requests"; only one is our business.
-            8 if message.contains("space") => refused(Refusal::NoSpace),
+            8 if message.contains("space") => refused(RefusalKind::NoSpace),
             _ => {
                 // A transport error says "transport error" and keeps the useful part in its sources.
                 let mut text = if message.is_empty() {
@@ -165,7 +165,7 @@ pub enum ConnectError {
     },
     /// The thread that renews leases could not be started.
     #[error("cannot start the guard thread: {0}")]
-    Guard(#[source] std::io::Error),
+    LeaseThread(#[source] std::io::Error),
 }
 
 /// Why a lock was not acquired.

@@ -11,10 +11,12 @@ use tokio::time::sleep;
 
 use crate::backoff::Backoff;
 use crate::error::StoreError;
-use crate::hub::{Range, Subscription, WatchEvent, WatchItem, What};
 use crate::kv::{KeyValue, Kv};
 use crate::locks::Locks;
-use crate::permitted::{Rights, Wanted, not_permitted, rights};
+use crate::read_rights::{ReadRights, WantedPrefix, not_permitted, rights};
+use crate::watch_mux::subscription::{
+    WatchEvent, WatchEventKind, WatchItem, WatchRange, WatchSubscription,
+};
 
 /// One change of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,14 +52,14 @@ pub enum FeedItem {
         /// The prefixes; none when all may be read again.
         prefixes: Vec<String>,
     },
-    /// Nothing is heard any more. What was told may be old until the next reading.
+    /// Nothing is receive any more. What was told may be old until the next reading.
     Down {
         /// Why.
         reason: String,
     },
 }
 
-enum Stage {
+enum FeedStage {
     /// No watch is open.
     Closed,
     /// Watches are asked for; those in the set have not opened yet.
@@ -71,14 +73,14 @@ enum Stage {
 /// The keys under some prefixes, told by [`KeyFeed::next`].
 pub struct KeyFeed {
     locks: Locks,
-    wanted: Vec<Wanted>,
+    wanted: Vec<WantedPrefix>,
     /// What of that is followed, and what may not be.
-    rights: Rights,
+    rights: ReadRights,
     except: Vec<String>,
-    watches: Vec<Subscription>,
-    stage: Stage,
+    watches: Vec<WatchSubscription>,
+    stage: FeedStage,
     /// Whether somebody has been told that it is down.
-    told_down: bool,
+    reported_down: bool,
     backoff: Backoff,
 }
 
@@ -87,12 +89,12 @@ impl Locks {
     pub fn feed<P: Into<String>>(&self, prefixes: impl IntoIterator<Item = P>) -> KeyFeed {
         KeyFeed {
             locks: self.clone(),
-            wanted: prefixes.into_iter().map(whole).collect(),
-            rights: Rights::default(),
+            wanted: prefixes.into_iter().map(whole_prefix).collect(),
+            rights: ReadRights::default(),
             except: Vec::new(),
             watches: Vec::new(),
-            stage: Stage::Closed,
-            told_down: false,
+            stage: FeedStage::Closed,
+            reported_down: false,
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(2)),
         }
     }
@@ -131,7 +133,7 @@ impl KeyFeed {
                 return None;
             }
             match &mut self.stage {
-                Stage::Closed => match self.choose().await {
+                FeedStage::Closed => match self.find_permitted().await {
                     Ok(Some(item)) => return Some(item),
                     Ok(None) => self.open().await?,
                     Err(reason) => {
@@ -141,7 +143,7 @@ impl KeyFeed {
                         sleep(self.backoff.next()).await;
                     }
                 },
-                Stage::Unread => match self.read().await {
+                FeedStage::Unread => match self.read().await {
                     Ok(item) => return Some(item),
                     Err(error) => {
                         if let Some(item) = self.down(error.to_string()) {
@@ -150,9 +152,9 @@ impl KeyFeed {
                         sleep(self.backoff.next()).await;
                     }
                 },
-                Stage::Opening(_) | Stage::Live(_) => {
+                FeedStage::Opening(_) | FeedStage::Live(_) => {
                     let (at, item) = next_of(&mut self.watches).await;
-                    if let Some(item) = self.heard(at, item) {
+                    if let Some(item) = self.receive(at, item) {
                         return Some(item);
                     }
                 }
@@ -161,8 +163,8 @@ impl KeyFeed {
     }
 
     /// Finds what may be followed. An item when that is not what was told last; else the watches can be opened.
-    async fn choose(&mut self) -> Result<Option<FeedItem>, String> {
-        let kv = Kv::new(self.locks.0.wire.clone());
+    async fn find_permitted(&mut self) -> Result<Option<FeedItem>, String> {
+        let kv = Kv::new(self.locks.0.requests.clone());
         let found = rights(&kv, &self.wanted).await;
         let rights = found.map_err(|error| error.to_string())?;
         if rights.permitted.is_empty() && !rights.denied.is_empty() {
@@ -178,38 +180,38 @@ impl KeyFeed {
     async fn open(&mut self) -> Option<()> {
         self.watches.clear();
         for prefix in &self.rights.permitted {
-            let range = Range {
+            let range = WatchRange {
                 key: prefix.clone(),
                 prefix: true,
                 puts: true,
             };
             self.watches.push(self.locks.watch(range).await?);
         }
-        self.stage = Stage::Opening((0..self.watches.len()).collect());
+        self.stage = FeedStage::Opening((0..self.watches.len()).collect());
         Some(())
     }
 
-    fn heard(&mut self, at: usize, item: Option<WatchItem>) -> Option<FeedItem> {
+    fn receive(&mut self, at: usize, item: Option<WatchItem>) -> Option<FeedItem> {
         match item {
             // We fell behind: start over with new watches.
             None => self.down("the reader fell behind".into()),
             Some(WatchItem::Down { reason }) => self.down(reason),
             Some(WatchItem::Open { .. }) => {
                 match &mut self.stage {
-                    Stage::Opening(missing) => {
+                    FeedStage::Opening(missing) => {
                         missing.remove(&at);
                         if missing.is_empty() {
-                            self.stage = Stage::Unread;
+                            self.stage = FeedStage::Unread;
                         }
                     }
                     // It was reopened: there may be a gap.
-                    _ => self.stage = Stage::Unread,
+                    _ => self.stage = FeedStage::Unread,
                 }
                 None
             }
             Some(WatchItem::Events { revision, events }) => {
-                // What is heard before the reading is in it.
-                let Stage::Live(read_at) = self.stage else {
+                // What is receive before the reading is in it.
+                let FeedStage::Live(read_at) = self.stage else {
                     return None;
                 };
                 let changes = self.changes_after(read_at, events);
@@ -219,18 +221,18 @@ impl KeyFeed {
     }
 
     fn down(&mut self, reason: String) -> Option<FeedItem> {
-        self.stage = Stage::Closed;
-        let first = !std::mem::replace(&mut self.told_down, true);
+        self.stage = FeedStage::Closed;
+        let first = !std::mem::replace(&mut self.reported_down, true);
         first.then_some(FeedItem::Down { reason })
     }
 
     async fn read(&mut self) -> Result<FeedItem, StoreError> {
-        let kv = Kv::new(self.locks.0.wire.clone());
+        let kv = Kv::new(self.locks.0.requests.clone());
         let scan = kv.read_all(&self.rights.permitted, &self.except).await?;
         let (revision, keys) = (scan.revision, scan.found);
         // What has happened since waits in the watches' queues.
-        self.stage = Stage::Live(revision);
-        self.told_down = false;
+        self.stage = FeedStage::Live(revision);
+        self.reported_down = false;
         self.backoff.reset();
         Ok(FeedItem::Reading { revision, keys })
     }
@@ -242,9 +244,9 @@ impl KeyFeed {
             if self.except.iter().any(|prefix| key.starts_with(prefix)) {
                 return None;
             }
-            let now = match event.what {
-                What::Delete => None,
-                What::Put {
+            let now = match event.kind {
+                WatchEventKind::Delete => None,
+                WatchEventKind::Put {
                     create,
                     lease,
                     value,
@@ -266,15 +268,15 @@ impl KeyFeed {
     }
 }
 
-fn whole(prefix: impl Into<String>) -> Wanted {
-    Wanted {
+fn whole_prefix(prefix: impl Into<String>) -> WantedPrefix {
+    WantedPrefix {
         prefix: prefix.into(),
         parts: Vec::new(),
     }
 }
 
 /// The next item of any of the watches, and which one it is of.
-async fn next_of(watches: &mut [Subscription]) -> (usize, Option<WatchItem>) {
+async fn next_of(watches: &mut [WatchSubscription]) -> (usize, Option<WatchItem>) {
     std::future::poll_fn(|context| {
         for (at, watch) in watches.iter_mut().enumerate() {
             if let std::task::Poll::Ready(item) = watch.poll_next(context) {

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::entry::Entry;
 use crate::error::StoreError;
-use crate::kv::{Fence, Kv};
-use crate::room::RoomClaim;
+use crate::fence::Fence;
+use crate::kv::Kv;
+use crate::local_queue::QueueClaim;
+use crate::own_entry::OwnEntry;
 use crate::tenure::{EndReason, Tenure};
 
 /// The proof that a lock was acquired, and the only way to act under it.
@@ -21,10 +22,10 @@ use crate::tenure::{EndReason, Tenure};
 #[must_use = "dropping a grant gives the lock back"]
 pub struct Grant {
     name: String,
-    create: i64,
+    create_revision: i64,
     tenure: Tenure,
-    claim: RoomClaim,
-    entry: Entry,
+    claim: QueueClaim,
+    entry: OwnEntry,
     waited: Duration,
     /// True if the store has confirmed that our entry is gone.
     left: AtomicBool,
@@ -33,15 +34,15 @@ pub struct Grant {
 impl Grant {
     pub(crate) const fn new(
         name: String,
-        create: i64,
+        create_revision: i64,
         tenure: Tenure,
-        claim: RoomClaim,
-        entry: Entry,
+        claim: QueueClaim,
+        entry: OwnEntry,
         waited: Duration,
     ) -> Self {
         Self {
             name,
-            create,
+            create_revision,
             tenure,
             claim,
             entry,
@@ -64,7 +65,7 @@ impl Grant {
     /// lock, so a receiver that remembers the highest it has seen can refuse late effects of earlier
     /// holders.
     pub fn token(&self) -> u64 {
-        u64::try_from(self.create).unwrap_or(0)
+        u64::try_from(self.create_revision).unwrap_or(0)
     }
 
     /// The lease that carries our entry.
@@ -84,7 +85,7 @@ impl Grant {
 
     /// What a write must prove: that this very entry still stands.
     pub fn fence(&self) -> Fence {
-        Fence::new(self.entry.key().to_owned(), self.create)
+        Fence::new(self.entry.key().to_owned(), self.create_revision)
     }
 
     /// Asks the store whether our entry stands, now, and ends the tenure if it does not.
@@ -93,12 +94,12 @@ impl Grant {
     ///
     /// [`StoreError`] when the store does not say.
     pub async fn verify(&self) -> Result<bool, StoreError> {
-        let kv = Kv::new(self.entry.shared().wire.clone());
-        let stands = kv.stands(&self.fence()).await?;
-        if !stands {
+        let kv = Kv::new(self.entry.shared().requests.clone());
+        let exists = kv.entry_exists(&self.fence()).await?;
+        if !exists {
             self.tenure.end(EndReason::TokenStale);
         }
-        Ok(stands && self.tenure.admits())
+        Ok(exists && self.tenure.admits())
     }
 
     /// Writes one key and gives the lock back, in one transaction: if the key's last change was at `expected` and
@@ -115,7 +116,7 @@ impl Grant {
         value: &[u8],
     ) -> Result<bool, StoreError> {
         self.tenure.end(EndReason::Released);
-        let kv = Kv::new(self.entry.shared().wire.clone());
+        let kv = Kv::new(self.entry.shared().requests.clone());
         let fence = self.fence();
         let is_done = kv
             .compare_and_put_leaving(&fence, key, expected, value)
@@ -145,7 +146,7 @@ impl Drop for Grant {
     fn drop(&mut self) {
         self.tenure.end(EndReason::Released);
         if self.left.load(Ordering::Acquire) {
-            self.entry.is_gone();
+            self.entry.set_deleted();
         }
     }
 }
@@ -154,7 +155,7 @@ impl std::fmt::Debug for Grant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Grant")
             .field("key", &self.entry.key())
-            .field("token", &self.create)
+            .field("token", &self.create_revision)
             .field("tenure", &self.tenure)
             .field("claim", &self.claim)
             .finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! [`Health`]: how the store is, for people who look at it.
+//! [`StoreHealth`]: how the store is, for people who look at it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::locks::Locks;
 
 /// How the store is, as the member that answers us says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Health {
+pub struct StoreHealth {
     /// The version it says it has.
     pub version: String,
     /// Members of the cluster, as far as we may know.
@@ -30,24 +30,24 @@ impl Locks {
     /// # Errors
     ///
     /// [`StoreError`] when the store does not say.
-    pub async fn health(&self) -> Result<Health, StoreError> {
-        let wire = &self.0.wire;
+    pub async fn health(&self) -> Result<StoreHealth, StoreError> {
+        let requests = &self.0.requests;
         let status = || {
-            let mut maintenance = wire.client().maintenance_client();
+            let mut maintenance = requests.client().maintenance_client();
             async move { maintenance.status().await }
         };
         let began = Instant::now();
-        let status = wire.ask(status).await?;
+        let status = requests.send(status).await?;
         let round_trip = began.elapsed();
         let members = || {
-            let mut cluster = wire.client().cluster_client();
+            let mut cluster = requests.client().cluster_client();
             async move { cluster.member_list().await }
         };
         // A user without rights over the cluster may not ask for its members; the rest stands.
-        let members = wire.ask(members).await.ok();
+        let members = requests.send(members).await.ok();
         let members = members.as_ref().map_or(&[][..], |list| list.members());
         let leader = members.iter().find(|member| member.id() == status.leader());
-        Ok(Health {
+        Ok(StoreHealth {
             version: status.version().to_owned(),
             members: members.len(),
             leader: leader.map_or_else(String::new, |member| member.name().to_owned()),

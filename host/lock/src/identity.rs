@@ -5,7 +5,7 @@
 //! - A linearizable reply below a revision that was seen *before its request was sent* proves that the store
 //!   went back: restored from an older copy, wiped, or it forgot acknowledged writes. Every session of the
 //!   client ends at once, before the reply is handed on.
-//! - [`Identity::highest`] never falls: tokens at or below it may have been given out already.
+//! - [`StoreIdentity::highest`] never falls: tokens at or below it may have been given out already.
 //!
 //! # Assumptions
 //!
@@ -18,11 +18,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use etcd_client::ResponseHeader;
 
 use crate::clock::Clock;
-use crate::tenure::{Deadline, EndReason};
+use crate::tenure::{EndReason, SessionDeadline};
 
 /// The store behind one client, as its replies have shown it.
 #[derive(Default)]
-pub(crate) struct Identity {
+pub(crate) struct StoreIdentity {
     /// The cluster's id, 0 until a reply has shown it.
     cluster: AtomicU64,
     /// The highest revision seen since the store last went back.
@@ -32,22 +32,22 @@ pub(crate) struct Identity {
     /// How often the store went back.
     epoch: AtomicU64,
     /// Deadlines of the sessions that end when the store goes back.
-    sessions: Mutex<Vec<Session>>,
+    sessions: Mutex<Vec<GuardedSession>>,
 }
 
-struct Session {
-    deadline: Weak<Deadline>,
+struct GuardedSession {
+    deadline: Weak<SessionDeadline>,
     clock: Arc<dyn Clock>,
 }
 
 /// Knowledge of the store at the moment a request was sent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct SeenRevision {
     revision: i64,
     epoch: u64,
 }
 
-impl Identity {
+impl StoreIdentity {
     /// The highest revision that any reply has shown. Acquired tokens must lie above it.
     pub(crate) fn highest(&self) -> i64 {
         self.highest.load(Ordering::Acquire)
@@ -59,10 +59,10 @@ impl Identity {
     }
 
     /// Notes what is known, for judging the reply to a request that is about to be sent.
-    pub(crate) fn before_sending(&self) -> Seen {
+    pub(crate) fn before_sending(&self) -> SeenRevision {
         // The epoch first: a revision of a later epoch makes the judgement weaker, never wrong.
         let epoch = self.epoch.load(Ordering::Acquire);
-        Seen {
+        SeenRevision {
             revision: self.seen(),
             epoch,
         }
@@ -88,7 +88,7 @@ impl Identity {
 
     /// Judges a linearizable reply at `revision` to a request sent when `before` was known. Ends every session
     /// when the reply proves that the store went back.
-    pub(crate) fn judge(&self, revision: i64, before: Seen) {
+    pub(crate) fn judge(&self, revision: i64, before: SeenRevision) {
         if revision >= before.revision {
             return;
         }
@@ -113,7 +113,12 @@ impl Identity {
     }
 
     /// Ends `deadline` when the store goes back after `before` was noted, which may have been already.
-    pub(crate) fn guard(&self, deadline: &Arc<Deadline>, clock: &Arc<dyn Clock>, before: Seen) {
+    pub(crate) fn register(
+        &self,
+        deadline: &Arc<SessionDeadline>,
+        clock: &Arc<dyn Clock>,
+        before: SeenRevision,
+    ) {
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         if self.epoch.load(Ordering::Acquire) != before.epoch {
             let detail = "it went back while the session was opened".to_owned();
@@ -121,7 +126,7 @@ impl Identity {
             return;
         }
         sessions.retain(|session| session.deadline.strong_count() > 0);
-        sessions.push(Session {
+        sessions.push(GuardedSession {
             deadline: Arc::downgrade(deadline),
             clock: clock.clone(),
         });
@@ -132,7 +137,7 @@ impl Identity {
     }
 }
 
-impl std::fmt::Debug for Identity {
+impl std::fmt::Debug for StoreIdentity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Identity")
             .field("cluster", &self.cluster)
@@ -147,14 +152,14 @@ mod tests {
     use super::*;
     use crate::clock::{BootTime, ManualClock};
 
-    fn session(identity: &Identity) -> Arc<Deadline> {
+    fn session(identity: &StoreIdentity) -> Arc<SessionDeadline> {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
-        let deadline = Deadline::new(BootTime::from_nanos(u64::MAX));
-        identity.guard(&deadline, &clock, identity.before_sending());
+        let deadline = SessionDeadline::new(BootTime::from_nanos(u64::MAX));
+        identity.register(&deadline, &clock, identity.before_sending());
         deadline
     }
 
-    fn see(identity: &Identity, revision: i64) {
+    fn see(identity: &StoreIdentity, revision: i64) {
         identity.seen.fetch_max(revision, Ordering::AcqRel);
         identity.highest.fetch_max(revision, Ordering::AcqRel);
     }
@@ -162,7 +167,7 @@ mod tests {
     /// Promise P1. Fails when a reply below what was seen is taken as merely late.
     #[test]
     fn a_reply_below_what_was_seen_before_ends_every_session() {
-        let identity = Identity::default();
+        let identity = StoreIdentity::default();
         see(&identity, 50);
         let (first, second) = (session(&identity), session(&identity));
         let before = identity.before_sending();
@@ -178,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_reply_that_was_overtaken_by_others_proves_nothing() {
-        let identity = Identity::default();
+        let identity = StoreIdentity::default();
         see(&identity, 50);
         let deadline = session(&identity);
         let before = identity.before_sending();
@@ -189,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_store_that_went_back_is_used_again_by_new_sessions() {
-        let identity = Identity::default();
+        let identity = StoreIdentity::default();
         see(&identity, 50);
         let (earlier, another) = (identity.before_sending(), identity.before_sending());
         identity.judge(20, earlier);
@@ -201,13 +206,13 @@ mod tests {
 
     #[test]
     fn a_session_opened_while_the_store_went_back_is_over() {
-        let identity = Identity::default();
+        let identity = StoreIdentity::default();
         see(&identity, 50);
         let before = identity.before_sending();
         identity.judge(20, before);
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
-        let deadline = Deadline::new(BootTime::from_nanos(u64::MAX));
-        identity.guard(&deadline, &clock, before);
+        let deadline = SessionDeadline::new(BootTime::from_nanos(u64::MAX));
+        identity.register(&deadline, &clock, before);
         assert!(deadline.ended().is_some());
     }
 }

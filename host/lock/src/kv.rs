@@ -3,28 +3,11 @@
 //! A fenced write is one transaction that also compares the create revision of the lock's entry. The
 //! store itself refuses it when the token is stale, whatever any clock says.
 
-use etcd_client::{Compare, CompareOp, DeleteOptions, GetResponse, PutOptions, Txn, TxnOp};
-
 use crate::error::StoreError;
-use crate::pages::{KeyRange, PageFacts, Pages, Retry, Taken, Wanted};
-use crate::wire::{Reply, Wire};
-
-/// The proof that a write carries: this entry, born at this revision, stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fence {
-    key: String,
-    create: i64,
-}
-
-impl Fence {
-    pub(crate) const fn new(key: String, create: i64) -> Self {
-        Self { key, create }
-    }
-
-    fn compare(&self) -> Compare {
-        Compare::create_revision(self.key.as_str(), CompareOp::Equal, self.create)
-    }
-}
+use crate::key_range::key_ranges;
+use crate::pages::{PageContent, PageFacts, PageResult, PageRetry, PagedReading};
+use crate::requests::{StoreReply, StoreRequests};
+use etcd_client::{Compare, CompareOp, DeleteOptions, GetResponse, PutOptions, Txn, TxnOp};
 
 /// A key and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,23 +24,9 @@ pub struct KeyValue {
     pub lease: i64,
 }
 
-/// Why a fenced operation did not happen.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum FencedError {
-    /// The token is stale: the entry it names no longer stands. Nothing was changed.
-    #[error("the fencing token is stale: the lock entry no longer stands")]
-    Stale,
-    /// The key was not at the expected revision. Nothing was changed.
-    #[error("the key was not at the expected revision")]
-    Conflict,
-    /// The store refused or did not answer; see [`StoreError::is_unknown`].
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// The result of reading many keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scan<T> {
+pub struct KeyScan<T> {
     /// The keys, or what was made of them.
     pub found: T,
     /// The revision they were read at. Where compactions kept overtaking the reading, the one it began at:
@@ -70,16 +39,16 @@ pub struct Scan<T> {
 /// Access to keys. Cheap to clone.
 #[derive(Clone)]
 pub struct Kv {
-    wire: Wire,
+    requests: StoreRequests,
 }
 
 impl Kv {
-    pub(crate) const fn new(wire: Wire) -> Self {
-        Self { wire }
+    pub(crate) const fn new(requests: StoreRequests) -> Self {
+        Self { requests }
     }
 
-    pub(crate) const fn wire(&self) -> &Wire {
-        &self.wire
+    pub(crate) const fn requests(&self) -> &StoreRequests {
+        &self.requests
     }
 
     /// Reads one key, linearizably.
@@ -88,7 +57,7 @@ impl Kv {
     ///
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn get(&self, key: &str) -> Result<Option<KeyValue>, StoreError> {
-        Ok(entries(&self.wire.read(key, None).await?, 0).pop())
+        Ok(entries(&self.requests.read(key, None).await?, 0).pop())
     }
 
     /// Reads up to `limit` keys that begin with `prefix`, in key order; 0 is no limit.
@@ -116,7 +85,11 @@ impl Kv {
         } else {
             u64::from(limit)
         };
-        let pages = Pages::new(ranges(&[prefix.to_owned()], &[]), Wanted::Values, most);
+        let pages = PagedReading::new(
+            key_ranges(&[prefix.to_owned()], &[]),
+            PageContent::Values,
+            most,
+        );
         let pages = pages.within(most_bytes);
         let scan = self.scan_pages(pages, Vec::new, Vec::push).await?;
         match scan.unreadable.first() {
@@ -136,7 +109,7 @@ impl Kv {
         prefix: &str,
         fresh: impl Fn() -> T + Send,
         take: impl FnMut(&mut T, KeyValue) + Send,
-    ) -> Result<Scan<T>, StoreError>
+    ) -> Result<KeyScan<T>, StoreError>
     where
         T: Send,
     {
@@ -153,9 +126,9 @@ impl Kv {
         &self,
         from: &str,
         end: &str,
-    ) -> Result<Scan<Vec<KeyValue>>, StoreError> {
+    ) -> Result<KeyScan<Vec<KeyValue>>, StoreError> {
         let range = (from.as_bytes().to_vec(), end.as_bytes().to_vec());
-        let pages = Pages::new(vec![range], Wanted::Values, u64::MAX);
+        let pages = PagedReading::new(vec![range], PageContent::Values, u64::MAX);
         self.scan_pages(pages, Vec::new, Vec::push).await
     }
 
@@ -171,12 +144,12 @@ impl Kv {
         most_bytes: usize,
         fresh: impl Fn() -> T + Send,
         take: impl FnMut(&mut T, KeyValue) + Send,
-    ) -> Result<Scan<T>, StoreError>
+    ) -> Result<KeyScan<T>, StoreError>
     where
         T: Send,
     {
-        let ranges = ranges(&[prefix.to_owned()], &[]);
-        let pages = Pages::new(ranges, Wanted::Values, most_keys).within(most_bytes);
+        let ranges = key_ranges(&[prefix.to_owned()], &[]);
+        let pages = PagedReading::new(ranges, PageContent::Values, most_keys).within(most_bytes);
         self.scan_pages(pages, fresh, take).await
     }
 
@@ -186,7 +159,11 @@ impl Kv {
     ///
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let pages = Pages::new(ranges(&[prefix.to_owned()], &[]), Wanted::Names, u64::MAX);
+        let pages = PagedReading::new(
+            key_ranges(&[prefix.to_owned()], &[]),
+            PageContent::Names,
+            u64::MAX,
+        );
         let take = |keys: &mut Vec<String>, entry: KeyValue| keys.push(entry.key);
         Ok(self.scan_pages(pages, Vec::new, take).await?.found)
     }
@@ -197,7 +174,7 @@ impl Kv {
     ///
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn first_key(&self, prefix: &str) -> Result<Option<String>, StoreError> {
-        let pages = Pages::new(ranges(&[prefix.to_owned()], &[]), Wanted::Names, 1);
+        let pages = PagedReading::new(key_ranges(&[prefix.to_owned()], &[]), PageContent::Names, 1);
         let take = |keys: &mut Vec<String>, entry: KeyValue| keys.push(entry.key);
         Ok(self.scan_pages(pages, Vec::new, take).await?.found.pop())
     }
@@ -215,7 +192,7 @@ impl Kv {
     ) -> Result<bool, StoreError> {
         let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
         let txn = Txn::new().when([unchanged]).and_then([put(key, value, 0)]);
-        Ok(self.wire.txn(txn).await?.succeeded)
+        Ok(self.requests.txn(txn).await?.succeeded)
     }
 
     /// As [`Kv::compare_and_put`], under `lease`. `expected` is 0 for a key that does not exist.
@@ -233,7 +210,7 @@ impl Kv {
         let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
         let write = put(key, value, lease);
         let txn = Txn::new().when([unchanged]).and_then([write]);
-        Ok(self.wire.txn(txn).await?.succeeded)
+        Ok(self.requests.txn(txn).await?.succeeded)
     }
 
     /// Reads every key that begins with one of `prefixes` and with none of `except`, all at one revision.
@@ -241,27 +218,27 @@ impl Kv {
         &self,
         prefixes: &[String],
         except: &[String],
-    ) -> Result<Scan<Vec<KeyValue>>, StoreError> {
-        let pages = Pages::new(ranges(prefixes, except), Wanted::Values, u64::MAX);
+    ) -> Result<KeyScan<Vec<KeyValue>>, StoreError> {
+        let pages = PagedReading::new(key_ranges(prefixes, except), PageContent::Values, u64::MAX);
         self.scan_pages(pages, Vec::new, Vec::push).await
     }
 
     /// Every reading of more than one key comes through here: a store may hold more than fits one message.
     async fn scan_pages<T: Send>(
         &self,
-        mut pages: Pages,
+        mut pages: PagedReading,
         fresh: impl Fn() -> T + Send,
         mut take: impl FnMut(&mut T, KeyValue) + Send,
-    ) -> Result<Scan<T>, StoreError> {
+    ) -> Result<KeyScan<T>, StoreError> {
         let (mut found, mut unreadable) = (fresh(), Vec::new());
         while let Some(page) = pages.request() {
             match self
-                .wire
+                .requests
                 .read(page.from.clone(), Some(page.options()))
                 .await
             {
                 Ok(reply) => {
-                    let is_unreadable = pages.took(facts(&reply)) == Taken::Unreadable;
+                    let is_unreadable = pages.took(facts(&reply)) == PageResult::Unreadable;
                     for entry in entries(&reply, 0) {
                         if is_unreadable {
                             tracing::debug!(key = entry.key, "a value is too large to be read");
@@ -275,13 +252,13 @@ impl Kv {
                     }
                 }
                 Err(error) => match pages.failed(&error) {
-                    Retry::Again => {}
-                    Retry::FromTheStart => (found, unreadable) = (fresh(), Vec::new()),
-                    Retry::Never => return Err(error),
+                    PageRetry::Again => {}
+                    PageRetry::FromTheStart => (found, unreadable) = (fresh(), Vec::new()),
+                    PageRetry::Never => return Err(error),
                 },
             }
         }
-        Ok(Scan {
+        Ok(KeyScan {
             found,
             revision: pages.revision(),
             unreadable,
@@ -296,11 +273,11 @@ impl Kv {
     pub async fn put(&self, key: &str, value: &[u8], lease: i64) -> Result<i64, StoreError> {
         let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
         let put = || {
-            let (mut kv, options) = (self.wire.client().kv_client(), options.clone());
+            let (mut kv, options) = (self.requests.client().kv_client(), options.clone());
             async move { kv.put(key, value, options).await }
         };
-        let reply = self.wire.ask(put).await?;
-        self.wire.revision(reply.header())
+        let reply = self.requests.send(put).await?;
+        self.requests.revision(reply.header())
     }
 
     /// Deletes one key. Returns whether it was there.
@@ -310,7 +287,7 @@ impl Kv {
     /// [`StoreError`]; an unknown one may have been carried out.
     pub async fn delete(&self, key: &str) -> Result<bool, StoreError> {
         let txn = Txn::new().and_then([TxnOp::delete(key, None)]);
-        Ok(self.wire.txn(txn).await?.deleted(0) > 0)
+        Ok(self.requests.txn(txn).await?.deleted(0) > 0)
     }
 
     /// Deletes every key from `from` up to but not including `end`. Returns how many there were.
@@ -321,175 +298,17 @@ impl Kv {
     pub async fn delete_range(&self, from: &str, end: &str) -> Result<i64, StoreError> {
         let options = DeleteOptions::new().with_range(end);
         let txn = Txn::new().and_then([TxnOp::delete(from, Some(options))]);
-        Ok(self.wire.txn(txn).await?.deleted(0))
-    }
-
-    /// Reads, linearizably, whether the entry behind `fence` exists.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the store does not say.
-    pub async fn stands(&self, fence: &Fence) -> Result<bool, StoreError> {
-        // A range: etcd answers a transaction without writes from the member's own memory.
-        self.wire.stands(&fence.key, fence.create).await
-    }
-
-    /// Writes one key if the fence stands. Returns the revision of the write.
-    ///
-    /// # Errors
-    ///
-    /// [`FencedError::Stale`] when the fence does not stand; [`FencedError::Store`] otherwise.
-    pub async fn put_fenced(
-        &self,
-        fence: &Fence,
-        key: &str,
-        value: &[u8],
-    ) -> Result<i64, FencedError> {
-        let txn = Txn::new()
-            .when([fence.compare()])
-            .and_then([put(key, value, 0)]);
-        let reply = self.wire.txn(txn).await?;
-        reply
-            .succeeded
-            .then_some(reply.revision)
-            .ok_or(FencedError::Stale)
-    }
-
-    /// Deletes one key if the fence stands. Returns whether the key was there.
-    ///
-    /// # Errors
-    ///
-    /// As [`Kv::put_fenced`].
-    pub async fn delete_fenced(&self, fence: &Fence, key: &str) -> Result<bool, FencedError> {
-        let txn = Txn::new()
-            .when([fence.compare()])
-            .and_then([TxnOp::delete(key, None)]);
-        let reply = self.wire.txn(txn).await?;
-        reply
-            .succeeded
-            .then(|| reply.deleted(0) > 0)
-            .ok_or(FencedError::Stale)
-    }
-
-    /// Writes one key if the fence stands and the key's last change was at `expected` (0: there is
-    /// no such key). Returns the revision of the write.
-    ///
-    /// # Errors
-    ///
-    /// [`FencedError::Conflict`] when only the key differs; otherwise as [`Kv::put_fenced`].
-    pub async fn compare_and_put_fenced(
-        &self,
-        fence: &Fence,
-        key: &str,
-        expected: i64,
-        value: &[u8],
-    ) -> Result<i64, FencedError> {
-        let write = put(key, value, 0);
-        self.compared(fence, key, expected, write).await
-    }
-
-    /// Deletes one key if the fence stands and the key's last change was at `expected` (0: there is
-    /// no such key, and nothing is deleted).
-    ///
-    /// # Errors
-    ///
-    /// As [`Kv::compare_and_put_fenced`].
-    pub async fn compare_and_delete_fenced(
-        &self,
-        fence: &Fence,
-        key: &str,
-        expected: i64,
-    ) -> Result<(), FencedError> {
-        let delete = TxnOp::delete(key, None);
-        self.compared(fence, key, expected, delete).await.map(drop)
-    }
-
-    /// Writes one key and deletes the entry behind the fence, if the key's last change was at `expected` and the
-    /// entry exists. Returns whether it did.
-    pub(crate) async fn compare_and_put_leaving(
-        &self,
-        fence: &Fence,
-        key: &str,
-        expected: i64,
-        value: &[u8],
-    ) -> Result<bool, StoreError> {
-        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
-        let txn = Txn::new()
-            .when([fence.compare(), unchanged])
-            .and_then([put(key, value, 0), TxnOp::delete(fence.key.as_str(), None)]);
-        Ok(self.wire.txn(txn).await?.succeeded)
-    }
-
-    /// Carries out `write` of `key` under both compares, and tells which of them failed if one did.
-    async fn compared(
-        &self,
-        fence: &Fence,
-        key: &str,
-        expected: i64,
-        write: TxnOp,
-    ) -> Result<i64, FencedError> {
-        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
-        let lock = TxnOp::get(fence.key.as_str(), None);
-        let txn = Txn::new()
-            .when([fence.compare(), unchanged])
-            .and_then([write])
-            .or_else([lock]);
-        let reply = self.wire.txn(txn).await?;
-        if reply.succeeded {
-            return Ok(reply.revision);
-        }
-        let stands = entries(&reply, 0)
-            .first()
-            .is_some_and(|entry| entry.create_revision == fence.create);
-        Err(if stands {
-            FencedError::Conflict
-        } else {
-            FencedError::Stale
-        })
+        Ok(self.requests.txn(txn).await?.deleted(0))
     }
 }
 
-/// What begins with one of `prefixes` and none of `except`, as ranges of keys.
-fn ranges(prefixes: &[String], except: &[String]) -> Vec<KeyRange> {
-    let mut except: Vec<&String> = except.iter().collect();
-    except.sort();
-    let mut ranges = Vec::new();
-    for prefix in prefixes {
-        let mut from = prefix.clone().into_bytes();
-        if from.is_empty() {
-            from.push(0);
-        }
-        for hole in &except {
-            if hole.starts_with(prefix.as_str()) && hole.as_bytes() >= from.as_slice() {
-                ranges.push((from, hole.as_bytes().to_vec()));
-                from = after_all(hole);
-            }
-        }
-        ranges.push((from, after_all(prefix)));
-    }
-    // The same key at both ends would ask for that key alone, but for `\0`, which is all keys there are.
-    ranges.retain(|(from, end)| from != end || end.as_slice() == b"\0");
-    ranges
-}
-
-/// The first key after all that begin with `prefix`, as etcd counts: its last byte that can grow, grown.
-/// No text ends in a byte that cannot, so only the empty prefix has none, and `\0` stands for the end.
-pub(crate) fn after_all(prefix: &str) -> Vec<u8> {
-    let mut end = prefix.as_bytes().to_vec();
-    match end.last_mut() {
-        Some(last) => *last = last.saturating_add(1),
-        None => end.push(0),
-    }
-    end
-}
-
-fn put(key: &str, value: &[u8], lease: i64) -> TxnOp {
+pub(crate) fn put(key: &str, value: &[u8], lease: i64) -> TxnOp {
     let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
     TxnOp::put(key, value, options)
 }
 
 /// Facts about a page, keys that are not text included.
-fn facts(reply: &Reply) -> PageFacts {
+fn facts(reply: &StoreReply) -> PageFacts {
     let range = reply.range(0);
     let kvs = range.map_or(&[][..], GetResponse::kvs);
     PageFacts {
@@ -501,7 +320,7 @@ fn facts(reply: &Reply) -> PageFacts {
     }
 }
 
-fn entries(reply: &Reply, at: usize) -> Vec<KeyValue> {
+pub(crate) fn entries(reply: &StoreReply, at: usize) -> Vec<KeyValue> {
     let Some(range) = reply.range(at) else {
         return Vec::new();
     };
@@ -518,36 +337,4 @@ fn entries(reply: &Reply, at: usize) -> Vec<KeyValue> {
             })
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hole_in_a_prefix_leaves_what_is_before_and_what_is_after() {
-        let ranges = ranges(&["/l/".into()], &["/l/kv/".into(), "/else/".into()]);
-        let texts: Vec<(String, String)> = ranges
-            .into_iter()
-            .map(|(from, end)| {
-                let text = |bytes| String::from_utf8(bytes).unwrap();
-                (text(from), text(end))
-            })
-            .collect();
-        let expected = [("/l/", "/l/kv/"), ("/l/kv0", "/l0")];
-        assert_eq!(texts, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
-    }
-
-    #[test]
-    fn an_empty_prefix_is_every_key() {
-        assert_eq!(ranges(&[String::new()], &[]), [(vec![0], vec![0])]);
-    }
-
-    #[test]
-    fn what_begins_with_a_prefix_comes_before_its_end_and_all_else_outside() {
-        assert_eq!(after_all("/locks/"), b"/locks0");
-        assert_eq!(after_all(""), b"\0");
-        let end = after_all("é");
-        assert!("é/x".as_bytes() < end.as_slice() && end.as_slice() <= "ê".as_bytes());
-    }
 }

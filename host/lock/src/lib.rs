@@ -8,7 +8,7 @@
 //! - [`acquire`], [`grant`], [`kv`], [`batch`]: taking a lock, holding it, writing under it; several writes at once.
 //! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
 //!   store is; what an operator may do to the entries of others.
-//! - `session`, `renewal`, `renewer`, `pool`, `uses`, `pages`, `permitted`, `identity`, `guard`, `dialer`, `link`, `hub`, `wire`, `room`,
+//! - `session`, `renewal`, `renewer`, `pool`, `uses`, `pages`, `permitted`, `identity`, `guard`, `dialer`, `link`, `mux`, `requests`, `queue`,
 //!   `claims`, `far`, `verify`, `entry`, `watch_ids`, `silence`, `cuttable`: how it is done; private.
 //!
 //! # What this crate must never do
@@ -26,6 +26,7 @@ pub mod connector;
 pub mod credentials;
 pub mod error;
 pub mod feed;
+pub mod fence;
 pub mod grant;
 pub mod health;
 pub mod kv;
@@ -35,44 +36,51 @@ pub mod tenure;
 pub mod view;
 
 mod claims;
+mod connectivity_probe;
 mod cuttable;
 mod dialer;
-mod entry;
-mod far;
-mod guard;
-mod hub;
+mod fenced_kv;
 mod identity;
+mod key_range;
+mod lease_thread;
+mod lease_uses;
 mod link;
+mod local_queue;
+mod long_queue;
+mod own_entry;
 mod pages;
-mod permitted;
 mod pool;
-mod regular;
+mod queue_keys;
+mod queue_registry;
+mod queue_requests;
+mod queue_task;
+mod queue_verifier;
+mod read_rights;
+mod regular_file;
 mod renewal;
 mod renewer;
-mod room;
+mod requests;
 mod session;
-mod silence;
-mod uses;
-mod verify;
-mod watch_ids;
-mod wire;
+mod watch_mux;
 
-pub use acquire::{Acquire, Place, Wait};
+pub use acquire::{Acquire, LockPlace, LockWait};
 pub use backoff::Backoff;
 pub use batch::Batch;
 pub use clock::{BootTime, Clock, ManualClock, SystemClock};
 pub use connect::ConnectOptions;
 pub use connectivity::StoreState;
-pub use connector::{Connector, Service};
-pub use credentials::{CredentialError, Source, Tls};
+pub use connector::{Connector, StoreService};
+pub use credentials::{CredentialError, CredentialSource, Tls};
 pub use cuttable::cuttable;
-pub use error::{AcquireError, ConnectError, Refusal, StoreError};
+pub use error::{AcquireError, ConnectError, RefusalKind, StoreError};
 pub use feed::{FeedItem, KeyChange, KeyFeed};
+pub use fence::{Fence, FencedError};
 pub use grant::Grant;
-pub use health::Health;
-pub use kv::{Fence, FencedError, KeyValue, Kv, Scan};
+pub use health::StoreHealth;
+pub use kv::{KeyScan, KeyValue, Kv};
 pub use locks::Locks;
-pub use operator::Trace;
-pub use regular::open_regular;
+pub use operator::AuditNote;
+pub use regular_file::open_regular;
+pub use renewer::{RENEWALS_PER_TTL, renewal_interval};
 pub use tenure::{EndReason, Tenure};
-pub use view::{Freshness, QueueEntry, QueueView, ViewChange};
+pub use view::{QueueEntry, QueueView, ViewChange, ViewFreshness};

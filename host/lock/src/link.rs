@@ -11,34 +11,56 @@ use std::time::Duration;
 use etcd_client::Client;
 use tokio::time::{Instant, timeout};
 
-use crate::dialer::{Dialer, Race};
-use crate::error::StoreError;
+use crate::connect::ConnectOptions;
+use crate::credentials::{CredentialError, StoreCredentials};
+use crate::dialer::{EndpointDialer, RaceOrder};
+use crate::error::{ConnectError, StoreError};
+use crate::identity::StoreIdentity;
 
 /// How long the other endpoints have to answer. A lease is running out meanwhile, and an endpoint that
 /// needs longer for a connection, a login and a read is not an improvement.
 const RACE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A client on one of several endpoints.
-pub(crate) struct Link {
-    dialer: Dialer,
-    current: RwLock<Current>,
+pub(crate) struct StoreLink {
+    dialer: EndpointDialer,
+    current: RwLock<CurrentEndpoint>,
     moving: tokio::sync::Mutex<()>,
     /// The last race that no endpoint won: where it began, and when it ended.
     lost_race: Mutex<Option<(usize, Instant)>>,
 }
 
-struct Current {
+struct CurrentEndpoint {
     client: Arc<Client>,
     endpoint: usize,
     /// Counts moves, so that a return to an endpoint is a place of its own.
     moves: usize,
 }
 
-impl Link {
-    pub(crate) fn new(dialer: Dialer, client: Client, endpoint: usize) -> Self {
+impl StoreLink {
+    /// Connects to the first endpoint that answers. Each link has a connection of its own, which lives on the
+    /// calling runtime; to a store in this process there is none.
+    pub(crate) async fn open(
+        options: &ConnectOptions,
+        identity: &Arc<StoreIdentity>,
+        credentials: &Arc<StoreCredentials>,
+    ) -> Result<Self, ConnectError> {
+        options.check()?;
+        let dialer = EndpointDialer::new(options.clone(), credentials.clone(), identity.clone())?;
+        if dialer.is_encrypted() {
+            // Unusable files are reported at once; later on, the previous ones stay in use.
+            let unusable = |error: CredentialError| ConnectError::Setup(error.to_string());
+            credentials.tls_config().await.map_err(unusable)?;
+        }
+        let all: Vec<usize> = (0..dialer.len()).collect();
+        let (at, client) = dialer.race(&all, RaceOrder::InOrder).await?;
+        Ok(Self::new(dialer, client, at))
+    }
+
+    pub(crate) fn new(dialer: EndpointDialer, client: Client, endpoint: usize) -> Self {
         Self {
             dialer,
-            current: RwLock::new(Current {
+            current: RwLock::new(CurrentEndpoint {
                 client: Arc::new(client),
                 endpoint,
                 moves: 0,
@@ -48,7 +70,7 @@ impl Link {
         }
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Current) -> T) -> T {
+    fn read<T>(&self, read: impl FnOnce(&CurrentEndpoint) -> T) -> T {
         read(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -57,7 +79,7 @@ impl Link {
         self.read(|current| Arc::clone(&current.client))
     }
 
-    /// The place in use, for [`Link::move_on`] and [`Link::look_elsewhere`]. It differs after each move.
+    /// The place in use, for [`StoreLink::move_to_other`] and [`StoreLink::seek_other`]. It differs after each move.
     pub(crate) fn at(&self) -> usize {
         self.read(|current| current.moves)
     }
@@ -71,18 +93,18 @@ impl Link {
     ///
     /// Requests under way end where they are; new ones, and streams that are opened anew, go to the
     /// endpoint that is in use then. Callers that ask at the same time share one race.
-    pub(crate) async fn move_on(&self, from: usize) -> bool {
-        self.leave(from, Instant::now()).await
+    pub(crate) async fn move_to_other(&self, from: usize) -> bool {
+        self.leave_endpoint(from, Instant::now()).await
     }
 
-    /// As [`Link::move_on`], while the endpoint in use is only late: nothing that is under way is disturbed,
+    /// As [`StoreLink::move_to_other`], while the endpoint in use is only late: nothing that is under way is disturbed,
     /// and dropping the future leaves everything where it is.
-    pub(crate) async fn look_elsewhere(&self, from: usize) -> bool {
-        self.leave(from, Instant::now()).await
+    pub(crate) async fn seek_other(&self, from: usize) -> bool {
+        self.leave_endpoint(from, Instant::now()).await
     }
 
     /// Leaves the place `from`, unless a race that ended after `since` has shown that no other endpoint answers.
-    pub(crate) async fn leave(&self, from: usize, since: Instant) -> bool {
+    pub(crate) async fn leave_endpoint(&self, from: usize, since: Instant) -> bool {
         if !self.has_others() {
             return false;
         }
@@ -97,12 +119,17 @@ impl Link {
         let others: Vec<usize> = (1..self.dialer.len())
             .map(|step| (old + step) % self.dialer.len())
             .collect();
-        match timeout(RACE_PATIENCE, self.dialer.race(&others, Race::AllAtOnce)).await {
+        match timeout(
+            RACE_PATIENCE,
+            self.dialer.race(&others, RaceOrder::AllAtOnce),
+        )
+        .await
+        {
             Ok(Ok((new, client))) => {
                 let (old, new_name) = (self.dialer.name(old), self.dialer.name(new));
                 tracing::info!(%old, new = %new_name, "the store did not answer; moving to another endpoint");
                 let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-                *current = Current {
+                *current = CurrentEndpoint {
                     client: Arc::new(client),
                     endpoint: new,
                     moves: from + 1,

@@ -1,8 +1,7 @@
 //! [`Locks`]: one client of the store, with its sessions, its lock watches and its guard thread.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
@@ -10,19 +9,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, SystemClock};
 use crate::connect::ConnectOptions;
-use crate::connectivity::{Connectivity, StoreState, observe};
-use crate::credentials::Credentials;
+use crate::connectivity::{ConnectivityMonitor, StoreState};
+use crate::connectivity_probe::observe;
+use crate::credentials::StoreCredentials;
 use crate::error::{ConnectError, StoreError};
-use crate::guard::Guard;
-use crate::hub::{Hub, Range, Subscription};
-use crate::identity::Identity;
+use crate::identity::StoreIdentity;
 use crate::kv::Kv;
-use crate::pool::{Pool, Slot};
-use crate::renewer::Renewer;
-use crate::room::{Room, RoomClaim, RoomTask};
-use crate::session::{Carries, Session, Terms};
-use crate::verify;
-use crate::wire::Wire;
+use crate::lease_thread::LeaseThread;
+use crate::link::StoreLink;
+use crate::local_queue::{LocalQueue, QueueClaim};
+use crate::pool::{EntrySlot, SessionPool};
+use crate::queue_registry::QueueRegistry;
+use crate::queue_task::QueueTask;
+use crate::queue_verifier;
+use crate::renewer::LeaseRenewer;
+use crate::requests::StoreRequests;
+use crate::session::{LeasePurpose, LeaseSession, LeaseTerms};
+use crate::watch_mux::WatchMux;
+use crate::watch_mux::subscription::{WatchRange, WatchSubscription};
 
 /// Default clock rate error allowed for, as a fraction of the TTL.
 pub const DEFAULT_DRIFT: f64 = 0.01;
@@ -42,23 +46,23 @@ const REVIEW_CERTIFICATE_EVERY: Duration = Duration::from_hours(12);
 /// - Two entries for the *same* lock from one client get different leases, so they exclude each
 ///   other like entries of different machines.
 #[derive(Clone)]
-pub struct Locks(pub(crate) Arc<Shared>);
+pub struct Locks(pub(crate) Arc<LockClient>);
 
-pub(crate) struct Shared {
+pub(crate) struct LockClient {
     /// For requests of callers, on the caller's runtime.
-    pub(crate) wire: Wire,
+    pub(crate) requests: StoreRequests,
     /// For renewals, watches and clean-ups, on the guard's runtime.
-    pub(crate) guard_wire: Wire,
-    pub(crate) guard: Guard,
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) background_requests: StoreRequests,
+    pub(crate) lease_thread: LeaseThread,
+    pub(crate) mux: Arc<WatchMux>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Turns at looking for entries of unanswered puts.
     pub(crate) looks: Semaphore,
     options: ConnectOptions,
-    credentials: Arc<Credentials>,
+    credentials: Arc<StoreCredentials>,
     drift: f64,
-    pool: Arc<Pool>,
-    rooms: Mutex<HashMap<String, Arc<Room>>>,
+    pool: Arc<SessionPool>,
+    queues: Arc<QueueRegistry>,
     closed: AtomicBool,
 }
 
@@ -84,57 +88,64 @@ impl Locks {
         clock: Arc<dyn Clock>,
         drift: f64,
     ) -> Result<Self, ConnectError> {
-        let identity = Arc::new(Identity::default());
+        let identity = Arc::new(StoreIdentity::default());
         let timeout = options.request_timeout_value();
         let probe_key = options.greet_key_value().to_owned();
         let credentials = Arc::new(options.credentials());
-        let link = options.link(&identity, &credentials).await?;
-        let connectivity = Connectivity::new(clock.clone(), timeout);
-        let wire = Wire::new(
+        let link = StoreLink::open(&options, &identity, &credentials).await?;
+        let connectivity = ConnectivityMonitor::new(clock.clone(), timeout);
+        let requests = StoreRequests::new(
             link,
             identity.clone(),
             connectivity.clone(),
             timeout,
             &probe_key,
         );
-        let guard = Guard::start().map_err(ConnectError::Guard)?;
-        let (guard_options, known) = (options.clone(), identity.clone());
+        let lease_thread = LeaseThread::start().map_err(ConnectError::LeaseThread)?;
+        let (background_options, known) = (options.clone(), identity.clone());
         let same = credentials.clone();
-        let link = guard
-            .run(async move { guard_options.link(&known, &same).await })
+        let link = lease_thread
+            .run(async move { StoreLink::open(&background_options, &known, &same).await })
             .await
             .ok_or_else(|| ConnectError::Setup("the guard thread ended".into()))??;
-        let guard_wire = Wire::new(link, identity, connectivity, timeout, &probe_key);
-        let cancel = guard.cancel_token().clone();
-        guard.spawn(observe(guard_wire.clone(), probe_key, cancel));
-        let (hub, task) = Hub::new(guard_wire.clone(), guard.cancel_token().clone());
-        guard.spawn(task);
-        let pool = Pool::new(clock.clone());
-        guard.spawn(
-            pool.clone()
-                .tend(guard_wire.clone(), guard.cancel_token().clone()),
+        let background_requests =
+            StoreRequests::new(link, identity, connectivity, timeout, &probe_key);
+        let cancel = lease_thread.cancel_token().clone();
+        lease_thread.spawn(observe(background_requests.clone(), probe_key, cancel));
+        let (mux, task) = WatchMux::new(
+            background_requests.clone(),
+            lease_thread.cancel_token().clone(),
         );
+        lease_thread.spawn(task);
+        let pool = SessionPool::new(clock.clone());
+        lease_thread.spawn(pool.clone().maintain(
+            background_requests.clone(),
+            lease_thread.cancel_token().clone(),
+        ));
         if credentials.has_certificate() {
-            let cancel = guard.cancel_token().clone();
-            guard.spawn(review_certificate(credentials.clone(), cancel));
+            let cancel = lease_thread.cancel_token().clone();
+            lease_thread.spawn(review_certificate(credentials.clone(), cancel));
         }
-        let locks = Self(Arc::new(Shared {
-            wire,
-            guard_wire,
-            guard,
-            hub: Arc::new(hub),
+        let locks = Self(Arc::new(LockClient {
+            requests,
+            background_requests,
+            lease_thread,
+            mux: Arc::new(mux),
             clock,
             looks: Semaphore::new(LOOKS_AT_ONCE),
             options,
             credentials,
             drift,
             pool,
-            rooms: Mutex::default(),
+            queues: Arc::default(),
             closed: AtomicBool::new(false),
         }));
-        let cancel = locks.0.guard.cancel_token().clone();
-        let verify = verify::run(Arc::downgrade(&locks.0));
-        locks.0.guard.spawn(async move {
+        let cancel = locks.0.lease_thread.cancel_token().clone();
+        let verify = queue_verifier::run(
+            Arc::downgrade(&locks.0.queues),
+            locks.0.background_requests.clone(),
+        );
+        locks.0.lease_thread.spawn(async move {
             tokio::select! {
                 () = cancel.cancelled() => {}
                 () = verify => {}
@@ -155,18 +166,18 @@ impl Locks {
 
     /// The cluster's id, 0 until a reply has shown it.
     pub fn cluster_id(&self) -> u64 {
-        self.0.wire.identity().cluster()
+        self.0.requests.identity().cluster()
     }
 
     /// Reachability of the store, as it changes. For people and for work that waits for the store; a lock is
     /// held as long as its [`Tenure`](crate::Tenure) admits, whatever this shows.
     pub fn connectivity(&self) -> tokio::sync::watch::Receiver<StoreState> {
-        self.0.wire.connectivity().state()
+        self.0.requests.connectivity().state()
     }
 
     /// Plain and fenced access to keys.
     pub fn kv(&self) -> Kv {
-        Kv::new(self.0.wire.clone())
+        Kv::new(self.0.requests.clone())
     }
 
     /// The end of the client certificate that was used last; `None` without one.
@@ -181,7 +192,7 @@ impl Locks {
     ///
     /// [`StoreError`] when the store grants no lease.
     pub async fn lease(&self, ttl: Duration) -> Result<i64, StoreError> {
-        let open = || self.0.open(ttl, Carries::Records);
+        let open = || self.0.open(ttl, LeasePurpose::Records);
         Ok(self.0.pool.records(ttl, open).await?.lease)
     }
 
@@ -199,10 +210,10 @@ impl Locks {
     /// [`StoreError`] when the store does not answer or refuses.
     pub async fn lease_ttl(&self, lease: i64) -> Result<Option<(u64, u64)>, StoreError> {
         let ask = || {
-            let mut leases = self.0.wire.client().lease_client();
+            let mut leases = self.0.requests.client().lease_client();
             async move { leases.time_to_live(lease, None).await }
         };
-        let reply = self.0.wire.ask(ask).await?;
+        let reply = self.0.requests.send(ask).await?;
         Ok(u64::try_from(reply.ttl())
             .ok()
             .filter(|_| reply.ttl() > 0 || reply.granted_ttl() > 0)
@@ -210,8 +221,8 @@ impl Locks {
     }
 
     /// Watches a key range: for views.
-    pub(crate) async fn watch(&self, range: Range) -> Option<Subscription> {
-        self.0.hub.subscribe(range).await
+    pub(crate) async fn watch(&self, range: WatchRange) -> Option<WatchSubscription> {
+        self.0.mux.subscribe(range).await
     }
 
     /// Gives up every session and ends the guard.
@@ -222,92 +233,69 @@ impl Locks {
         if self.0.closed.swap(true, Ordering::SeqCst) {
             return;
         }
-        self.0.pool.close(&self.0.wire).await;
-        self.0.guard.close().await;
+        self.0.pool.close(&self.0.requests).await;
+        self.0.lease_thread.close().await;
     }
 }
 
-impl Shared {
+impl LockClient {
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
 
     /// Makes a slot for one entry of `name`, on the first session of that TTL that can carry it.
-    pub(crate) async fn slot(&self, ttl: Duration, name: &str) -> Result<Slot, StoreError> {
-        let open = || self.open(ttl, Carries::Entries);
+    pub(crate) async fn slot(&self, ttl: Duration, name: &str) -> Result<EntrySlot, StoreError> {
+        let open = || self.open(ttl, LeasePurpose::Entries);
         self.pool.slot(ttl, name, open).await
     }
 
-    async fn open(&self, ttl: Duration, carries: Carries) -> Result<Arc<Session>, StoreError> {
-        let terms = Terms {
+    async fn open(
+        &self,
+        ttl: Duration,
+        carries: LeasePurpose,
+    ) -> Result<Arc<LeaseSession>, StoreError> {
+        let terms = LeaseTerms {
             ttl,
             drift: self.drift,
         };
-        let session = Session::open(&self.wire, terms, carries, self.clock.clone()).await?;
-        let cancel = self.guard.cancel_token().clone();
-        let renewer = Renewer::new(session.clone(), self.guard_wire.clone());
-        self.guard.spawn(renewer.run(cancel));
+        let session =
+            LeaseSession::open(&self.requests, terms, carries, self.clock.clone()).await?;
+        let cancel = self.lease_thread.cancel_token().clone();
+        let renewer = LeaseRenewer::new(session.clone(), self.background_requests.clone());
+        self.lease_thread.spawn(renewer.run(cancel));
         Ok(session)
     }
 
-    /// Announces an entry in the room of `prefix`, opening the room if need be.
-    pub(crate) fn claim(self: &Arc<Self>, prefix: &str, key: &str, ttl: Duration) -> RoomClaim {
-        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(claim) = rooms.get(prefix).and_then(|room| room.claim(key)) {
-            return claim;
-        }
-        loop {
-            let room = Room::new(prefix.to_owned(), ttl);
-            rooms.insert(prefix.to_owned(), room.clone());
-            let task = RoomTask {
-                room: room.clone(),
-                hub: self.hub.clone(),
-                wire: self.guard_wire.clone(),
-                clock: self.clock.clone(),
-            };
-            let cancel = self.guard.cancel_token().clone();
-            let owner = Arc::downgrade(self);
-            let prefix = prefix.to_owned();
-            self.guard.spawn(async move {
-                tokio::select! {
-                    () = cancel.cancelled() => {}
-                    () = task.run() => {}
-                }
-                if let Some(owner) = owner.upgrade() {
-                    owner.forget_closed_room(&prefix);
-                }
-            });
-            if let Some(claim) = room.claim(key) {
-                return claim;
+    /// Announces an entry in the local queue of `prefix`, and opens that queue if need be.
+    pub(crate) fn claim(&self, prefix: &str, key: &str, ttl: Duration) -> QueueClaim {
+        self.queues
+            .claim(prefix, key, ttl, |queue| self.spawn_queue_task(queue))
+    }
+
+    fn spawn_queue_task(&self, queue: Arc<LocalQueue>) {
+        let prefix = queue.prefix.clone();
+        let task = QueueTask {
+            queue,
+            mux: self.mux.clone(),
+            requests: self.background_requests.clone(),
+            clock: self.clock.clone(),
+        };
+        let cancel = self.lease_thread.cancel_token().clone();
+        let registry = Arc::downgrade(&self.queues);
+        self.lease_thread.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = task.run() => {}
             }
-        }
-    }
-
-    /// The shortest TTL that a room's locks are taken with.
-    pub(crate) fn shortest_room_ttl(&self) -> Option<Duration> {
-        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        rooms.values().map(|room| room.ttl).min()
-    }
-
-    /// The rooms whose queues no reading has confirmed for the better part of their TTL.
-    pub(crate) fn rooms_unread(&self) -> Vec<Arc<Room>> {
-        let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let unread = rooms
-            .values()
-            .filter(|room| room.is_unread_for(room.ttl / 2));
-        unread.cloned().collect()
-    }
-
-    fn forget_closed_room(&self, prefix: &str) {
-        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        if rooms.get(prefix).is_some_and(|room| room.is_closed()) {
-            rooms.remove(prefix);
-        }
+            if let Some(registry) = registry.upgrade() {
+                registry.forget_closed(&prefix);
+            }
+        });
     }
 }
 
 /// Warns when the client certificate on disk is about to end. Connections may last longer than certificates.
-async fn review_certificate(credentials: Arc<Credentials>, cancel: CancellationToken) {
+async fn review_certificate(credentials: Arc<StoreCredentials>, cancel: CancellationToken) {
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use etcd_client::GetOptions;
 
 use crate::error::StoreError;
+use crate::key_range::KeyRange;
 
 /// Bytes a page should have: a quarter of what a message may, for values that grow from page to page.
 const PAGE_BYTES: usize = 1 << 20;
@@ -24,12 +25,9 @@ const KEY_OVERHEAD: usize = 40;
 /// Times that a reading starts over because its revision was compacted.
 const MOST_RESTARTS: u32 = 3;
 
-/// A range of keys: from the first up to but not including the second; `\0` as the end is the end of all keys.
-pub(crate) type KeyRange = (Vec<u8>, Vec<u8>);
-
 /// Parts of each key to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum PageContent {
     /// Names and revisions.
     Names,
     /// Values too.
@@ -38,7 +36,7 @@ pub(crate) enum Wanted {
 
 /// The revision that pages are read at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pinned {
+enum PinnedRevision {
     /// The first page decides.
     No,
     /// All pages at this one.
@@ -54,7 +52,7 @@ pub(crate) struct PageRequest {
     end: Vec<u8>,
     limit: u64,
     revision: i64,
-    wanted: Wanted,
+    content: PageContent,
 }
 
 impl PageRequest {
@@ -63,9 +61,9 @@ impl PageRequest {
             .with_range(self.end.clone())
             .with_limit(i64::try_from(self.limit).unwrap_or(i64::MAX))
             .with_revision(self.revision);
-        match self.wanted {
-            Wanted::Names => options.with_keys_only(),
-            Wanted::Values => options,
+        match self.content {
+            PageContent::Names => options.with_keys_only(),
+            PageContent::Values => options,
         }
     }
 }
@@ -87,7 +85,7 @@ pub(crate) struct PageFacts {
 
 /// Meaning of a page for the reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub(crate) enum PageResult {
     /// Its keys belong to the reading.
     Keys,
     /// It has the name of a single key whose value does not fit a message.
@@ -96,7 +94,7 @@ pub(crate) enum Taken {
 
 /// Next step after a page that could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Retry {
+pub(crate) enum PageRetry {
     /// Ask for the next request: it differs.
     Again,
     /// Forget what was read; the reading starts over.
@@ -107,10 +105,10 @@ pub(crate) enum Retry {
 
 /// A reading under way.
 #[derive(Debug)]
-pub(crate) struct Pages {
+pub(crate) struct PagedReading {
     ranges: Vec<KeyRange>,
     left: VecDeque<KeyRange>,
-    wanted: Wanted,
+    content: PageContent,
     /// Keys of the next page.
     size: u64,
     /// Keys in all, and how many have been read.
@@ -119,7 +117,7 @@ pub(crate) struct Pages {
     /// Bytes of names and values in all, and how many have been read.
     most_bytes: usize,
     read_bytes: usize,
-    pinned: Pinned,
+    pinned: PinnedRevision,
     /// The revision of the first page since the last restart.
     revision: i64,
     restarts: u32,
@@ -127,22 +125,22 @@ pub(crate) struct Pages {
     stepping_over: bool,
 }
 
-impl Pages {
+impl PagedReading {
     /// Reads `ranges` in order, up to `most` keys of them.
-    pub(crate) fn new(ranges: Vec<KeyRange>, wanted: Wanted, most: u64) -> Self {
+    pub(crate) fn new(ranges: Vec<KeyRange>, content: PageContent, most: u64) -> Self {
         Self {
             left: ranges.iter().cloned().collect(),
             ranges,
-            wanted,
-            size: match wanted {
-                Wanted::Names => FIRST_NAMES,
-                Wanted::Values => FIRST_PAGE,
+            content,
+            size: match content {
+                PageContent::Names => FIRST_NAMES,
+                PageContent::Values => FIRST_PAGE,
             },
             most,
             read: 0,
             most_bytes: usize::MAX,
             read_bytes: 0,
-            pinned: Pinned::No,
+            pinned: PinnedRevision::No,
             revision: 0,
             restarts: 0,
             stepping_over: false,
@@ -163,23 +161,23 @@ impl Pages {
     /// The page to ask for; `None` when everything has been read.
     pub(crate) fn request(&self) -> Option<PageRequest> {
         let (from, end) = self.left.front()?;
-        let room = self.most.saturating_sub(self.read);
-        if room == 0 {
+        let left_over = self.most.saturating_sub(self.read);
+        if left_over == 0 {
             return None;
         }
-        let (limit, wanted) = if self.stepping_over {
-            (1, Wanted::Names)
+        let (limit, content) = if self.stepping_over {
+            (1, PageContent::Names)
         } else {
-            (self.size.min(room), self.wanted)
+            (self.size.min(left_over), self.content)
         };
         Some(PageRequest {
             from: from.clone(),
             end: end.clone(),
             limit,
-            wanted,
+            content,
             revision: match self.pinned {
-                Pinned::At(revision) => revision,
-                Pinned::No | Pinned::Newest => 0,
+                PinnedRevision::At(revision) => revision,
+                PinnedRevision::No | PinnedRevision::Newest => 0,
             },
         })
     }
@@ -190,9 +188,9 @@ impl Pages {
     }
 
     /// Takes in the facts of the page that was asked for last.
-    pub(crate) fn took(&mut self, page: PageFacts) -> Taken {
-        if self.pinned == Pinned::No {
-            self.pinned = Pinned::At(page.revision);
+    pub(crate) fn took(&mut self, page: PageFacts) -> PageResult {
+        if self.pinned == PinnedRevision::No {
+            self.pinned = PinnedRevision::At(page.revision);
             self.revision = page.revision;
         }
         self.read += page.keys;
@@ -209,7 +207,7 @@ impl Pages {
             }
         }
         if std::mem::take(&mut self.stepping_over) {
-            return Taken::Unreadable;
+            return PageResult::Unreadable;
         }
         if page.keys > 0 {
             let keys = usize::try_from(page.keys).unwrap_or(usize::MAX);
@@ -217,11 +215,11 @@ impl Pages {
             let fitting = u64::try_from(PAGE_BYTES / each).unwrap_or(1);
             self.size = fitting.clamp(1, self.size.saturating_mul(GROWTH).min(MOST_KEYS));
         }
-        Taken::Keys
+        PageResult::Keys
     }
 
     /// Takes in why the page that was asked for last could not be read.
-    pub(crate) fn failed(&mut self, error: &StoreError) -> Retry {
+    pub(crate) fn failed(&mut self, error: &StoreError) -> PageRetry {
         if matches!(error, StoreError::TooLarge(_)) && !self.stepping_over {
             let asked = self.size.min(self.most.saturating_sub(self.read));
             if asked > 1 {
@@ -229,229 +227,24 @@ impl Pages {
             } else {
                 self.stepping_over = true;
             }
-            return Retry::Again;
+            return PageRetry::Again;
         }
-        if error.is_compacted() && matches!(self.pinned, Pinned::At(_)) {
+        if error.is_compacted() && matches!(self.pinned, PinnedRevision::At(_)) {
             if self.restarts == MOST_RESTARTS {
-                self.pinned = Pinned::Newest;
-                return Retry::Again;
+                self.pinned = PinnedRevision::Newest;
+                return PageRetry::Again;
             }
             self.restarts += 1;
             self.left = self.ranges.iter().cloned().collect();
             self.read = 0;
             self.read_bytes = 0;
-            self.pinned = Pinned::No;
+            self.pinned = PinnedRevision::No;
             self.stepping_over = false;
-            return Retry::FromTheStart;
+            return PageRetry::FromTheStart;
         }
-        Retry::Never
+        PageRetry::Never
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::error::Refusal;
-
-    /// A store with values of these lengths, which sends messages of up to so many bytes.
-    struct Store {
-        values: BTreeMap<Vec<u8>, usize>,
-        message: usize,
-        revision: i64,
-        /// Compacts once before each so many pages.
-        compact_every: Option<u32>,
-        asked: u32,
-    }
-
-    impl Store {
-        fn new(values: impl IntoIterator<Item = (String, usize)>) -> Self {
-            Self {
-                values: values
-                    .into_iter()
-                    .map(|(k, v)| (k.into_bytes(), v))
-                    .collect(),
-                message: 4 << 20,
-                revision: 9,
-                compact_every: None,
-                asked: 0,
-            }
-        }
-
-        fn answer(&mut self, page: &PageRequest) -> Result<(Vec<Vec<u8>>, PageFacts), StoreError> {
-            self.asked += 1;
-            if self
-                .compact_every
-                .is_some_and(|every| self.asked.is_multiple_of(every))
-            {
-                self.revision += 1;
-            }
-            if page.revision != 0 && page.revision < self.revision {
-                return Err(StoreError::Refused {
-                    kind: Refusal::Invalid,
-                    message: "etcdserver: mvcc: required revision has been compacted".into(),
-                });
-            }
-            let limit = usize::try_from(page.limit).unwrap();
-            let range = self.values.range(page.from.clone()..page.end.clone());
-            let all: Vec<(&Vec<u8>, &usize)> = range.collect();
-            let shown = &all[..limit.min(all.len())];
-            let bytes = shown.iter().map(|(key, value)| match page.wanted {
-                Wanted::Names => key.len(),
-                Wanted::Values => key.len() + **value,
-            });
-            let bytes = bytes.sum();
-            if bytes > self.message {
-                return Err(StoreError::TooLarge(format!("{bytes} bytes")));
-            }
-            let keys: Vec<Vec<u8>> = shown.iter().map(|(key, _)| (*key).clone()).collect();
-            let facts = PageFacts {
-                revision: self.revision,
-                keys: keys.len() as u64,
-                bytes,
-                last: keys.last().cloned(),
-                more: all.len() > shown.len(),
-            };
-            Ok((keys, facts))
-        }
-    }
-
-    /// The names read, and those whose values could not be.
-    fn read(store: &mut Store, mut pages: Pages) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
-        let (mut found, mut unreadable) = (Vec::new(), Vec::new());
-        while let Some(page) = pages.request() {
-            match store.answer(&page) {
-                Ok((keys, facts)) => match pages.took(facts) {
-                    Taken::Keys => found.extend(keys),
-                    Taken::Unreadable => unreadable.extend(keys),
-                },
-                Err(error) => match pages.failed(&error) {
-                    Retry::Again => {}
-                    Retry::FromTheStart => {
-                        found.clear();
-                        unreadable.clear();
-                    }
-                    Retry::Never => panic!("{error}"),
-                },
-            }
-            assert!(store.asked < 10_000, "it never ends");
-        }
-        (found, unreadable)
-    }
-
-    fn all() -> Vec<KeyRange> {
-        vec![(b"k".to_vec(), b"l".to_vec())]
-    }
-
-    fn values(count: usize, each: usize) -> Store {
-        Store::new((0..count).map(|n| (format!("k{n:06}"), each)))
-    }
-
-    #[test]
-    fn records_of_many_sizes_are_all_read_and_no_page_exceeds_a_message() {
-        for each in [0, 300, 25_000, 100_000, 1_500_000, 4_000_000] {
-            let mut store = values(400, each);
-            let (found, unreadable) = read(&mut store, Pages::new(all(), Wanted::Values, u64::MAX));
-            assert_eq!((found.len(), unreadable.len()), (400, 0), "of {each} bytes");
-            assert!(found.is_sorted(), "of {each} bytes");
-        }
-    }
-
-    #[test]
-    fn small_values_take_few_pages() {
-        let mut store = values(5000, 300);
-        read(&mut store, Pages::new(all(), Wanted::Values, u64::MAX));
-        assert!(store.asked <= 6, "{} pages", store.asked);
-    }
-
-    #[test]
-    fn a_value_beyond_a_message_hides_itself_alone() {
-        let mut store = values(300, 1000);
-        store.values.insert(b"k000100x".to_vec(), 5 << 20);
-        store.values.insert(b"k000100y".to_vec(), 5 << 20);
-        let (found, unreadable) = read(&mut store, Pages::new(all(), Wanted::Values, u64::MAX));
-        assert_eq!(found.len(), 300);
-        assert_eq!(unreadable, [b"k000100x".to_vec(), b"k000100y".to_vec()]);
-    }
-
-    #[test]
-    fn values_that_grow_in_the_middle_are_read_with_smaller_pages() {
-        let mut store = values(2000, 10);
-        for n in 1000..1100 {
-            store
-                .values
-                .insert(format!("k{n:06}").into_bytes(), 900_000);
-        }
-        let (found, unreadable) = read(&mut store, Pages::new(all(), Wanted::Values, u64::MAX));
-        assert_eq!((found.len(), unreadable.len()), (2000, 0));
-    }
-
-    #[test]
-    fn a_limit_bounds_the_keys_of_all_pages() {
-        let mut store = values(500, 10);
-        let (found, _) = read(&mut store, Pages::new(all(), Wanted::Values, 77));
-        assert_eq!(found.len(), 77);
-        let (none, _) = read(&mut store, Pages::new(all(), Wanted::Values, 0));
-        assert!(none.is_empty());
-    }
-
-    #[test]
-    fn a_limit_of_bytes_is_passed_by_one_page_at_most() {
-        let mut store = values(500, 100_000);
-        let mut pages = Pages::new(all(), Wanted::Values, u64::MAX).within(4 << 20);
-        let mut read = 0;
-        while let Some(page) = pages.request()
-            && !pages.is_over()
-        {
-            let (_, facts) = store.answer(&page).unwrap();
-            read += facts.bytes;
-            pages.took(facts);
-        }
-        assert!(pages.is_over());
-        assert!(read <= (4 << 20) + (4 << 20), "{read} bytes");
-    }
-
-    #[test]
-    fn a_compaction_starts_the_reading_over_and_keys_come_once() {
-        let mut store = values(300, 100_000);
-        // Once, in the middle.
-        store.compact_every = Some(25);
-        let (found, _) = read(&mut store, Pages::new(all(), Wanted::Values, u64::MAX));
-        assert_eq!(found.len(), 300);
-        let mut once = found.clone();
-        once.dedup();
-        assert_eq!(once.len(), 300);
-    }
-
-    #[test]
-    fn a_store_that_compacts_all_the_time_is_read_at_its_newest_revision() {
-        let mut store = values(300, 100_000);
-        store.compact_every = Some(2);
-        let mut pages = Pages::new(all(), Wanted::Values, u64::MAX);
-        let mut found = 0;
-        while let Some(page) = pages.request() {
-            match store.answer(&page) {
-                Ok((keys, facts)) => {
-                    pages.took(facts);
-                    found += keys.len();
-                }
-                Err(error) => match pages.failed(&error) {
-                    Retry::Again => {}
-                    Retry::FromTheStart => found = 0,
-                    Retry::Never => panic!("{error}"),
-                },
-            }
-        }
-        assert_eq!(found, 300);
-        // A follower of the keys needs every change after the earliest page.
-        assert!(pages.revision() < store.revision);
-    }
-
-    #[test]
-    fn other_failures_are_passed_on() {
-        let mut pages = Pages::new(all(), Wanted::Values, u64::MAX);
-        let silent = StoreError::Unknown("no reply".into());
-        assert_eq!(pages.failed(&silent), Retry::Never);
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@
 //! - Opening one session holds up only acquisitions that need a new lease of the same TTL.
 //! - A lease under which a put was never answered takes no further entry, and is revoked when its last entry
 //!   has gone. Nothing but the lease's end rules out that the put arrives.
-//! - Leases of records ([`Pool::records`]) carry no entries, so revoking one never takes a record along.
+//! - Leases of records ([`SessionPool::records`]) carry no entries, so revoking one never takes a record along.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::clock::Clock;
-use crate::error::{Refusal, StoreError};
-use crate::session::Session;
+use crate::error::{RefusalKind, StoreError};
+use crate::lease_uses::LeaseUses;
+use crate::requests::StoreRequests;
+use crate::session::LeaseSession;
 use crate::tenure::EndReason;
-use crate::uses::Uses;
-use crate::wire::Wire;
 
 /// A session without entries is given back after this long, unless it is the first of its TTL.
 const IDLE: Duration = Duration::from_mins(1);
@@ -33,38 +33,38 @@ const FIRST_IDLE: Duration = Duration::from_mins(30);
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
 /// Sessions to open for one slot: the first may be taken by another acquisition of the same name. A store
 /// whose leases have ended when they are granted is not asked for ever more of them.
-const OPENINGS: u32 = 3;
+const MOST_OPENINGS: u32 = 3;
 /// How long closing waits for the store to confirm that the leases are revoked.
 const REVOKE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The sessions of one client.
-pub(crate) struct Pool {
+pub(crate) struct SessionPool {
     clock: Arc<dyn Clock>,
     ttls: Mutex<HashMap<Duration, Arc<PerTtl>>>,
     /// Sessions that are being revoked.
-    leaving: Mutex<Vec<Arc<Pooled>>>,
+    revoking: Mutex<Vec<Arc<PooledSession>>>,
     /// Rung when a session may have served.
-    bell: Notify,
+    wake_up: Notify,
 }
 
 /// The sessions of one TTL.
 #[derive(Default)]
 struct PerTtl {
-    entries: Mutex<Vec<Arc<Pooled>>>,
-    records: Mutex<Option<Arc<Session>>>,
+    entries: Mutex<Vec<Arc<PooledSession>>>,
+    records: Mutex<Option<Arc<LeaseSession>>>,
     opening: tokio::sync::Mutex<()>,
     /// When opening failed last, and how.
     failed: Mutex<Option<(Instant, StoreError)>>,
 }
 
 /// A session and the names that are used under it.
-pub(crate) struct Pooled {
-    session: Arc<Session>,
-    uses: Mutex<Uses>,
+pub(crate) struct PooledSession {
+    session: Arc<LeaseSession>,
+    uses: Mutex<LeaseUses>,
 }
 
-impl Pooled {
-    fn uses(&self) -> MutexGuard<'_, Uses> {
+impl PooledSession {
+    fn uses(&self) -> MutexGuard<'_, LeaseUses> {
         locked(&self.uses)
     }
 }
@@ -73,13 +73,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Pool {
+impl SessionPool {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self {
             clock,
             ttls: Mutex::default(),
-            leaving: Mutex::default(),
-            bell: Notify::new(),
+            revoking: Mutex::default(),
+            wake_up: Notify::new(),
         })
     }
 
@@ -93,27 +93,27 @@ impl Pool {
         ttl: Duration,
         name: &str,
         open: impl Fn() -> F,
-    ) -> Result<Slot, StoreError>
+    ) -> Result<EntrySlot, StoreError>
     where
-        F: Future<Output = Result<Arc<Session>, StoreError>>,
+        F: Future<Output = Result<Arc<LeaseSession>, StoreError>>,
     {
         let per_ttl = self.per_ttl(ttl);
         let find = || self.find(&per_ttl, name);
         let add = |session| {
-            let uses = Mutex::new(Uses::new(self.clock.now()));
-            locked(&per_ttl.entries).push(Arc::new(Pooled { session, uses }));
+            let uses = Mutex::new(LeaseUses::new(self.clock.now()));
+            locked(&per_ttl.entries).push(Arc::new(PooledSession { session, uses }));
         };
         per_ttl.find_or_open(find, open, add).await
     }
 
-    fn find(self: &Arc<Self>, per_ttl: &PerTtl, name: &str) -> Option<Slot> {
+    fn find(self: &Arc<Self>, per_ttl: &PerTtl, name: &str) -> Option<EntrySlot> {
         let mut entries = locked(&per_ttl.entries);
         // Slots still out keep sessions that have ended alive on their own.
         entries.retain(|pooled| pooled.session.is_alive());
         let mut usable = entries.iter().filter(|pooled| pooled.session.has_time());
         let pooled = usable.find(|pooled| pooled.uses().take(name))?;
         pooled.session.carries(name);
-        Some(Slot {
+        Some(EntrySlot {
             pool: Arc::clone(self),
             pooled: Arc::clone(pooled),
             name: name.to_owned(),
@@ -125,9 +125,9 @@ impl Pool {
         &self,
         ttl: Duration,
         open: impl Fn() -> F,
-    ) -> Result<Arc<Session>, StoreError>
+    ) -> Result<Arc<LeaseSession>, StoreError>
     where
-        F: Future<Output = Result<Arc<Session>, StoreError>>,
+        F: Future<Output = Result<Arc<LeaseSession>, StoreError>>,
     {
         let per_ttl = self.per_ttl(ttl);
         let find = || {
@@ -144,13 +144,13 @@ impl Pool {
         for per_ttl in locked(&self.ttls).values() {
             let records = locked(&per_ttl.records);
             if let Some(session) = records.as_ref().filter(|session| session.lease == lease) {
-                session.end(EndReason::LeaseGone);
+                session.end(EndReason::LeaseEnded);
             }
         }
     }
 
     /// Takes the sessions that have served out of the pool.
-    fn sweep(&self) -> Vec<Arc<Pooled>> {
+    fn sweep(&self) -> Vec<Arc<PooledSession>> {
         let now = self.clock.now();
         let mut spent = Vec::new();
         for per_ttl in locked(&self.ttls).values() {
@@ -166,56 +166,60 @@ impl Pool {
     }
 
     /// Gives sessions back when they have served, until `cancel` is called. Runs on the guard.
-    pub(crate) async fn tend(self: Arc<Self>, wire: Wire, cancel: CancellationToken) {
-        let mut leaving = FuturesUnordered::new();
+    pub(crate) async fn maintain(
+        self: Arc<Self>,
+        requests: StoreRequests,
+        cancel: CancellationToken,
+    ) {
+        let mut revoking = FuturesUnordered::new();
         loop {
             for pooled in self.sweep() {
                 // Nothing lives on it, and no renewal shall keep it from ending.
                 pooled.session.end(EndReason::Released);
-                locked(&self.leaving).push(Arc::clone(&pooled));
-                leaving.push(self.give_back(&wire, pooled));
+                locked(&self.revoking).push(Arc::clone(&pooled));
+                revoking.push(self.revoke_until_done(&requests, pooled));
             }
             tokio::select! {
                 () = cancel.cancelled() => return,
-                () = self.bell.notified() => {}
-                Some(()) = leaving.next(), if !leaving.is_empty() => {}
+                () = self.wake_up.notified() => {}
+                Some(()) = revoking.next(), if !revoking.is_empty() => {}
                 () = sleep(SWEEP_EVERY) => {}
             }
         }
     }
 
     /// Revokes the lease, for as long as the store may still have it.
-    async fn give_back(&self, wire: &Wire, pooled: Arc<Pooled>) {
+    async fn revoke_until_done(&self, requests: &StoreRequests, pooled: Arc<PooledSession>) {
         let session = &pooled.session;
         let revoking = async {
             let mut backoff = Backoff::reconnect();
-            while let Err(error) = revoke(wire, session.lease).await {
+            while let Err(error) = revoke(requests, session.lease).await {
                 tracing::debug!(lease = session.lease, %error, "cannot revoke a lease yet");
                 sleep(backoff.next()).await;
             }
         };
         // After one TTL without renewals the store has ended it by itself.
         let _ = timeout(session.terms.ttl, revoking).await;
-        locked(&self.leaving).retain(|other| !Arc::ptr_eq(other, &pooled));
+        locked(&self.revoking).retain(|other| !Arc::ptr_eq(other, &pooled));
     }
 
     /// Ends every session and revokes the leases, all at once and within one bound. Leases that the
     /// store does not confirm by then expire.
-    pub(crate) async fn close(&self, wire: &Wire) {
-        let mut sessions: Vec<Arc<Session>> = Vec::new();
+    pub(crate) async fn close(&self, requests: &StoreRequests) {
+        let mut sessions: Vec<Arc<LeaseSession>> = Vec::new();
         for per_ttl in locked(&self.ttls).values() {
             let entries = std::mem::take(&mut *locked(&per_ttl.entries));
             sessions.extend(entries.iter().map(|pooled| pooled.session.clone()));
             sessions.extend(locked(&per_ttl.records).take());
         }
-        let leaving = std::mem::take(&mut *locked(&self.leaving));
-        sessions.extend(leaving.iter().map(|pooled| pooled.session.clone()));
+        let revoking = std::mem::take(&mut *locked(&self.revoking));
+        sessions.extend(revoking.iter().map(|pooled| pooled.session.clone()));
         for session in &sessions {
             session.end(EndReason::Released);
         }
         let mut revoking: FuturesUnordered<_> = sessions
             .iter()
-            .map(|session| async { (session.lease, revoke(wire, session.lease).await) })
+            .map(|session| async { (session.lease, revoke(requests, session.lease).await) })
             .collect();
         let all = async {
             while let Some((lease, revoked)) = revoking.next().await {
@@ -237,17 +241,17 @@ impl PerTtl {
         &self,
         find: impl Fn() -> Option<T>,
         open: impl Fn() -> F,
-        add: impl Fn(Arc<Session>),
+        add: impl Fn(Arc<LeaseSession>),
     ) -> Result<T, StoreError>
     where
-        F: Future<Output = Result<Arc<Session>, StoreError>>,
+        F: Future<Output = Result<Arc<LeaseSession>, StoreError>>,
     {
         if let Some(found) = find() {
             return Ok(found);
         }
         let asked = Instant::now();
         let _one_at_a_time = self.opening.lock().await;
-        for _ in 0..OPENINGS {
+        for _ in 0..MOST_OPENINGS {
             if let Some(found) = find() {
                 return Ok(found);
             }
@@ -269,15 +273,15 @@ impl PerTtl {
 }
 
 /// `Ok` when the lease is certainly gone.
-async fn revoke(wire: &Wire, lease: i64) -> Result<(), StoreError> {
+async fn revoke(requests: &StoreRequests, lease: i64) -> Result<(), StoreError> {
     let revoke = || {
-        let mut leases = wire.client().lease_client();
+        let mut leases = requests.client().lease_client();
         async move { leases.revoke(lease).await }
     };
-    match wire.ask(revoke).await {
+    match requests.send(revoke).await {
         Ok(_)
         | Err(StoreError::Refused {
-            kind: Refusal::LeaseNotFound,
+            kind: RefusalKind::LeaseNotFound,
             ..
         }) => Ok(()),
         Err(error) => Err(error),
@@ -286,22 +290,22 @@ async fn revoke(wire: &Wire, lease: i64) -> Result<(), StoreError> {
 
 /// The right to have the one entry of a name under a session. Freed on drop, so it must be kept until the
 /// entry is certainly gone from the store.
-pub(crate) struct Slot {
-    pool: Arc<Pool>,
-    pooled: Arc<Pooled>,
+pub(crate) struct EntrySlot {
+    pool: Arc<SessionPool>,
+    pooled: Arc<PooledSession>,
     name: String,
 }
 
-impl Slot {
-    pub(crate) fn session(&self) -> &Arc<Session> {
+impl EntrySlot {
+    pub(crate) fn session(&self) -> &Arc<LeaseSession> {
         &self.pooled.session
     }
 
     /// Leaves the name taken for as long as the session lives: a foreign key exists under the entry's.
-    pub(crate) fn set_aside(self) {
+    pub(crate) fn leave_to_foreign(self) {
         let now = self.pool.clock.now();
         self.pooled.uses().set_aside(&self.name, now);
-        self.pool.bell.notify_one();
+        self.pool.wake_up.notify_one();
         // Freed in place of the name; no entry has an empty one.
         let mut freed = self;
         freed.name.clear();
@@ -311,11 +315,11 @@ impl Slot {
     pub(crate) fn unanswered(&self) {
         let now = self.pool.clock.now();
         self.pooled.uses().unanswered(&self.name, now);
-        self.pool.bell.notify_one();
+        self.pool.wake_up.notify_one();
     }
 }
 
-impl Drop for Slot {
+impl Drop for EntrySlot {
     fn drop(&mut self) {
         let now = self.pool.clock.now();
         let mut uses = self.pooled.uses();
@@ -323,7 +327,7 @@ impl Drop for Slot {
         let is_spent = uses.is_spent();
         drop(uses);
         if is_spent {
-            self.pool.bell.notify_one();
+            self.pool.wake_up.notify_one();
         }
     }
 }

@@ -35,25 +35,25 @@ const MOST_MEMBERS: usize = 64;
 
 /// A place in the order in which requests were sent and replies arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Order(u64);
+pub(crate) struct EventOrder(u64);
 
 /// A request that was sent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sent {
+pub(crate) struct SentRequest {
     pub(crate) at: BootTime,
-    order: Order,
+    order: EventOrder,
 }
 
 /// The member that answered and the term it was in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
+pub(crate) struct ReplyOrigin {
     pub(crate) member: u64,
     pub(crate) term: u64,
 }
 
 /// Prospects of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum ReplyStatus {
     /// It counts once a read confirms the leader of its term.
     Provable,
     /// The member's term was not known before the renewal was sent. The next renewal can be proven.
@@ -61,39 +61,39 @@ pub(crate) enum Standing {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Answer {
+struct RenewalAnswer {
     sent: BootTime,
     ttl: Duration,
     term: u64,
     /// A read proves it when it was sent after this.
-    read_after: Order,
+    read_after: EventOrder,
 }
 
 /// The extension that a read has proven: a lease of `ttl`, counted from `sent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Proven {
+pub(crate) struct ProvenRenewal {
     pub(crate) sent: BootTime,
     pub(crate) ttl: Duration,
 }
 
 /// All renewals of one session that are under way or not proven yet.
 #[derive(Debug, Default)]
-pub(crate) struct Renewals {
+pub(crate) struct PendingRenewals {
     order: u64,
-    outstanding: VecDeque<Sent>,
+    outstanding: VecDeque<SentRequest>,
     /// The term of each member, and since when it is known.
-    members: HashMap<u64, (u64, Order)>,
-    answers: Vec<Answer>,
+    members: HashMap<u64, (u64, EventOrder)>,
+    answers: Vec<RenewalAnswer>,
     /// The latest read that was sent.
-    last_read_sent: Option<Order>,
+    last_read_sent: Option<EventOrder>,
     /// The latest read that came back, by when it was sent.
-    last_read: Option<Order>,
+    last_read: Option<EventOrder>,
 }
 
-impl Renewals {
-    const fn tick(&mut self) -> Order {
+impl PendingRenewals {
+    const fn tick(&mut self) -> EventOrder {
         self.order += 1;
-        Order(self.order)
+        EventOrder(self.order)
     }
 
     /// A new stream carries the renewals from here on; replies to earlier ones can no longer be matched.
@@ -102,13 +102,13 @@ impl Renewals {
     }
 
     /// Notes that a request is sent now.
-    pub(crate) const fn sending(&mut self, at: BootTime) -> Sent {
+    pub(crate) const fn sending(&mut self, at: BootTime) -> SentRequest {
         let order = self.tick();
-        Sent { at, order }
+        SentRequest { at, order }
     }
 
     /// Notes that a linearizable read is sent now.
-    pub(crate) const fn reading(&mut self, at: BootTime) -> Sent {
+    pub(crate) const fn reading(&mut self, at: BootTime) -> SentRequest {
         let sent = self.sending(at);
         self.last_read_sent = Some(sent.order);
         sent
@@ -124,7 +124,7 @@ impl Renewals {
     }
 
     /// A read came back without an answer.
-    pub(crate) fn read_failed(&mut self, sent: Sent) {
+    pub(crate) fn read_failed(&mut self, sent: SentRequest) {
         if self.last_read_sent == Some(sent.order) {
             self.last_read_sent = self.last_read;
         }
@@ -141,29 +141,34 @@ impl Renewals {
     }
 
     /// The oldest renewal without a reply.
-    pub(crate) fn oldest(&self) -> Option<Sent> {
+    pub(crate) fn oldest(&self) -> Option<SentRequest> {
         self.outstanding.front().copied()
     }
 
     /// True if a read that was sent after `sent` has come back.
-    pub(crate) fn was_read_after(&self, sent: Sent) -> bool {
+    pub(crate) fn was_read_after(&self, sent: SentRequest) -> bool {
         self.last_read.is_some_and(|read| read > sent.order)
     }
 
     /// Takes the oldest renewal off the stream: its reply has arrived. `None` when none was asked for.
-    pub(crate) fn replied(&mut self) -> Option<Sent> {
+    pub(crate) fn replied(&mut self) -> Option<SentRequest> {
         self.outstanding.pop_front()
     }
 
     /// Takes in an answer that the lease lives for `ttl` from `sent` on.
-    pub(crate) fn answered(&mut self, sent: Sent, ttl: Duration, origin: Origin) -> Standing {
+    pub(crate) fn answered(
+        &mut self,
+        sent: SentRequest,
+        ttl: Duration,
+        origin: ReplyOrigin,
+    ) -> ReplyStatus {
         let is_known = self
             .members
             .get(&origin.member)
             .is_some_and(|&(term, since)| term == origin.term && since < sent.order);
         self.note(origin);
         if !is_known {
-            return Standing::NewTerm;
+            return ReplyStatus::NewTerm;
         }
         let read_after = if ttl > CHECKPOINT {
             self.tick()
@@ -171,21 +176,21 @@ impl Renewals {
             sent.order
         };
         if self.answers.len() < MOST_OUTSTANDING {
-            self.answers.push(Answer {
+            self.answers.push(RenewalAnswer {
                 sent: sent.at,
                 ttl,
                 term: origin.term,
                 read_after,
             });
         }
-        Standing::Provable
+        ReplyStatus::Provable
     }
 
     /// Takes in a linearizable read that was sent at `sent`: the best extension that it proves.
-    pub(crate) fn read(&mut self, sent: Sent, origin: Origin) -> Option<Proven> {
+    pub(crate) fn read(&mut self, sent: SentRequest, origin: ReplyOrigin) -> Option<ProvenRenewal> {
         self.note(origin);
         self.last_read = self.last_read.max(Some(sent.order));
-        let end = |answer: &Answer| answer.sent.after(answer.ttl);
+        let end = |answer: &RenewalAnswer| answer.sent.after(answer.ttl);
         let proven = self
             .answers
             .iter()
@@ -195,14 +200,14 @@ impl Renewals {
         // What is proven is done with, and an answer of another term will never be proven.
         self.answers
             .retain(|answer| answer.read_after >= sent.order);
-        proven.map(|answer| Proven {
+        proven.map(|answer| ProvenRenewal {
             sent: answer.sent,
             ttl: answer.ttl,
         })
     }
 
     /// Remembers the term that a member has shown.
-    fn note(&mut self, origin: Origin) {
+    fn note(&mut self, origin: ReplyOrigin) {
         let now = self.tick();
         if self.members.len() >= MOST_MEMBERS && !self.members.contains_key(&origin.member) {
             self.members.clear();
@@ -227,23 +232,23 @@ mod tests {
         BootTime::from_nanos(seconds * 1_000_000_000)
     }
 
-    const fn from(member: u64, term: u64) -> Origin {
-        Origin { member, term }
+    const fn from(member: u64, term: u64) -> ReplyOrigin {
+        ReplyOrigin { member, term }
     }
 
-    fn answered(renewals: &mut Renewals, origin: Origin) -> Standing {
+    fn answered(renewals: &mut PendingRenewals, origin: ReplyOrigin) -> ReplyStatus {
         let sent = renewals.replied().unwrap();
         renewals.answered(sent, TTL, origin)
     }
 
-    fn read(renewals: &mut Renewals, origin: Origin) -> Option<Proven> {
+    fn read(renewals: &mut PendingRenewals, origin: ReplyOrigin) -> Option<ProvenRenewal> {
         let sent = renewals.reading(at(0));
         renewals.read(sent, origin)
     }
 
     /// A session whose member 1 is known to be at term 2.
-    fn known() -> Renewals {
-        let mut renewals = Renewals::default();
+    fn known() -> PendingRenewals {
+        let mut renewals = PendingRenewals::default();
         assert_eq!(read(&mut renewals, from(1, 2)), None);
         renewals
     }
@@ -253,10 +258,10 @@ mod tests {
     fn a_reply_counts_only_when_a_later_read_shows_its_term() {
         let mut renewals = known();
         renewals.renewing(at(5));
-        assert_eq!(answered(&mut renewals, from(1, 2)), Standing::Provable);
+        assert_eq!(answered(&mut renewals, from(1, 2)), ReplyStatus::Provable);
         let proven = read(&mut renewals, from(3, 2));
         let (sent, ttl) = (at(5), TTL);
-        assert_eq!(proven, Some(Proven { sent, ttl }));
+        assert_eq!(proven, Some(ProvenRenewal { sent, ttl }));
         assert_eq!(read(&mut renewals, from(1, 2)), None, "it counts once");
     }
 
@@ -267,7 +272,7 @@ mod tests {
     fn a_reply_of_a_deposed_leader_never_counts() {
         let mut renewals = known();
         renewals.renewing(at(5));
-        assert_eq!(answered(&mut renewals, from(1, 2)), Standing::Provable);
+        assert_eq!(answered(&mut renewals, from(1, 2)), ReplyStatus::Provable);
         assert_eq!(read(&mut renewals, from(1, 3)), None);
         assert_eq!(read(&mut renewals, from(1, 2)), None);
     }
@@ -277,19 +282,22 @@ mod tests {
     fn a_reply_of_a_member_that_changed_its_term_meanwhile_never_counts() {
         let mut renewals = known();
         renewals.renewing(at(5));
-        assert_eq!(answered(&mut renewals, from(1, 3)), Standing::NewTerm);
+        assert_eq!(answered(&mut renewals, from(1, 3)), ReplyStatus::NewTerm);
         assert_eq!(read(&mut renewals, from(1, 3)), None);
         renewals.renewing(at(6));
-        assert_eq!(answered(&mut renewals, from(1, 3)), Standing::Provable);
+        assert_eq!(answered(&mut renewals, from(1, 3)), ReplyStatus::Provable);
         let (sent, ttl) = (at(6), TTL);
-        assert_eq!(read(&mut renewals, from(1, 3)), Some(Proven { sent, ttl }));
+        assert_eq!(
+            read(&mut renewals, from(1, 3)),
+            Some(ProvenRenewal { sent, ttl })
+        );
     }
 
     #[test]
     fn a_reply_of_a_member_seen_for_the_first_time_never_counts() {
         let mut renewals = known();
         renewals.renewing(at(5));
-        assert_eq!(answered(&mut renewals, from(7, 2)), Standing::NewTerm);
+        assert_eq!(answered(&mut renewals, from(7, 2)), ReplyStatus::NewTerm);
         assert_eq!(read(&mut renewals, from(7, 2)), None);
     }
 

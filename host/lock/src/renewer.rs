@@ -1,7 +1,7 @@
 //! Renewer: the task that keeps the lease of one session alive. Runs on the guard.
 //!
 //! It sends renewals on one stream and counts those without a reply. A linearizable read behind each reply brings
-//! the proof that [`Renewals`] asks for. Replies that are late do not cost the stream: renewals are then sent
+//! the proof that [`PendingRenewals`] asks for. Replies that are late do not cost the stream: renewals are then sent
 //! more often, each with a read beside it, and another endpoint is looked for meanwhile.
 //!
 //! # Proxies
@@ -15,20 +15,27 @@ use std::time::Duration;
 
 use etcd_client::{LeaseKeepAliveResponse, LeaseKeepAliveStream, LeaseKeeper};
 use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::clock::BootTime;
-use crate::error::{Refusal, StoreError};
-use crate::renewal::{Origin, Renewals, Sent, Standing};
-use crate::session::Session;
+use crate::error::{RefusalKind, StoreError};
+use crate::renewal::{PendingRenewals, ReplyStatus};
+use crate::requests::{StoreRequests, origin};
+use crate::session::LeaseSession;
 use crate::tenure::EndReason;
-use crate::wire::{Reply, Wire, origin};
 
-/// Reads and questions under way at once.
-const MOST_CHECKS: usize = 16;
+mod checks;
+mod pace;
+mod stream_end;
+
+pub use pace::{RENEWALS_PER_TTL, renewal_interval};
+
+use checks::{RenewalCheck, RenewalChecks};
+use pace::RenewalPace;
+use stream_end::StreamEnd;
+
 /// A reply that takes so much longer than a read that was sent later comes from a proxy: members of a cluster
 /// pass renewals on, which takes less.
 const OVERTAKEN: Duration = Duration::from_millis(300);
@@ -37,42 +44,11 @@ const FIRST: Duration = Duration::from_secs(1);
 
 /// The moment that a lease's end is counted from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Dating {
+enum LeaseDating {
     /// The sending of the renewal.
     Renewal,
     /// The sending of the question how much time is left: renewals go through a proxy.
     Remaining,
-}
-
-/// The answer to a read, or to the question how much time is left.
-enum Check {
-    Read {
-        sent: Sent,
-        key: String,
-        result: Result<Reply, StoreError>,
-    },
-    Remaining {
-        sent: Sent,
-        result: Result<(Duration, Origin), StoreError>,
-    },
-}
-
-/// How a stream ended.
-enum StreamEnd {
-    /// The session has ended.
-    Session,
-    /// The stream must be opened again.
-    Broken(StoreError),
-}
-
-impl From<StoreError> for StreamEnd {
-    fn from(error: StoreError) -> Self {
-        Self::Broken(error)
-    }
-}
-
-fn moved() -> StreamEnd {
-    StoreError::Unknown("another endpoint answers sooner".into()).into()
 }
 
 /// Waits for the search for another endpoint, if one is under way.
@@ -84,12 +60,10 @@ async fn found(elsewhere: &mut Option<BoxFuture<'_, bool>>) -> bool {
 }
 
 /// Renews one session.
-pub(crate) struct Renewer {
-    session: Arc<Session>,
-    wire: Wire,
-    /// True if the store denies reading the key that may always be read. One of our entries serves then.
-    probe_denied: bool,
-    renewals: Renewals,
+pub(crate) struct LeaseRenewer {
+    session: Arc<LeaseSession>,
+    requests: StoreRequests,
+    renewals: PendingRenewals,
     /// How long the last reply took.
     latency: Duration,
     /// When the last reply arrived.
@@ -97,23 +71,26 @@ pub(crate) struct Renewer {
     /// When a read last came back, and how long it took.
     read_back: BootTime,
     read_latency: Duration,
-    dating: Dating,
-    checks: FuturesUnordered<BoxFuture<'static, Check>>,
+    dating: LeaseDating,
+    checks: RenewalChecks,
+    pace: RenewalPace,
 }
 
-impl Renewer {
-    pub(crate) fn new(session: Arc<Session>, wire: Wire) -> Self {
+impl LeaseRenewer {
+    pub(crate) fn new(session: Arc<LeaseSession>, requests: StoreRequests) -> Self {
+        let checks = RenewalChecks::new(session.clone(), requests.clone());
+        let pace = RenewalPace::new(session.terms.ttl);
         Self {
             session,
-            wire,
-            probe_denied: false,
-            renewals: Renewals::default(),
+            requests,
+            renewals: PendingRenewals::default(),
             latency: Duration::ZERO,
             replied: BootTime::BOOT,
             read_back: BootTime::BOOT,
             read_latency: Duration::ZERO,
-            dating: Dating::Renewal,
-            checks: FuturesUnordered::new(),
+            dating: LeaseDating::Renewal,
+            checks,
+            pace,
         }
     }
 
@@ -131,45 +108,24 @@ impl Renewer {
 
     async fn renew(&mut self) {
         let mut backoff = Backoff::reconnect();
-        sleep(self.every().min(FIRST)).await;
+        sleep(self.pace.interval().min(FIRST)).await;
         loop {
-            let at = self.wire.link().at();
+            let at = self.requests.link().at();
             match self.stream(at, &mut backoff).await {
-                StreamEnd::Session => return,
+                StreamEnd::SessionOver => return,
                 StreamEnd::Broken(error) => {
                     tracing::debug!(lease = self.session.lease, %error, "renewal stream down");
-                    self.wire.link().move_on(at).await;
+                    self.requests.link().move_to_other(at).await;
                     sleep(backoff.next()).await;
                 }
             }
         }
     }
 
-    /// The pause between renewals while replies come at once.
-    fn every(&self) -> Duration {
-        self.session.terms.ttl / 3
-    }
-
-    /// A renewal, or the opening of a stream, without a reply for this long is late.
-    fn late(&self) -> Duration {
-        self.session.terms.ttl / 6
-    }
-
-    /// The least pause between renewals.
-    fn least(&self) -> Duration {
-        self.session.terms.ttl / 20
-    }
-
-    /// The pause before the next renewal. Replies that are late may become later: renewals are then sent so often
-    /// that one arrives before the deadline though it takes most of the TTL.
-    fn pause(&self) -> Duration {
+    /// The time that the oldest renewal without a reply has waited.
+    fn waited(&self) -> Duration {
         let oldest = self.renewals.oldest();
-        let waited = oldest.map_or(Duration::ZERO, |sent| self.now().since(sent.at));
-        if self.latency.max(waited) >= self.least() {
-            self.least() * 2
-        } else {
-            self.every()
-        }
+        oldest.map_or(Duration::ZERO, |sent| self.now().since(sent.at))
     }
 
     fn now(&self) -> BootTime {
@@ -178,10 +134,8 @@ impl Renewer {
 
     /// Renews over one stream to the endpoint `at`.
     async fn stream(&mut self, at: usize, backoff: &mut Backoff) -> StreamEnd {
-        match self.serve(at, backoff).await {
-            Ok(never) => match never {},
-            Err(end) => end,
-        }
+        let Err(end) = self.serve(at, backoff).await;
+        end
     }
 
     async fn serve(
@@ -191,38 +145,24 @@ impl Renewer {
     ) -> Result<std::convert::Infallible, StreamEnd> {
         let (mut keeper, mut replies) = self.open(at, backoff).await?;
         self.renewals.reopened();
-        self.dating = Dating::Renewal;
-        let wire = self.wire.clone();
+        self.dating = LeaseDating::Renewal;
+        let requests = self.requests.clone();
         let mut next = Instant::now();
         let mut elsewhere: Option<BoxFuture<'_, bool>> = None;
         let mut look_at = None;
         loop {
-            let oldest = self.renewals.oldest();
-            let waited = oldest.map_or(Duration::ZERO, |sent| self.now().since(sent.at));
-            if waited >= self.late()
+            let waited = self.waited();
+            if waited >= self.pace.late()
                 && elsewhere.is_none()
                 && look_at.is_none_or(|at| at <= Instant::now())
             {
-                elsewhere = Some(Box::pin(wire.link().look_elsewhere(at)));
-                look_at = Some(Instant::now() + self.late());
+                elsewhere = Some(Box::pin(requests.link().seek_other(at)));
+                look_at = Some(Instant::now() + self.pace.late());
             }
-            if let Some(oldest) = oldest
-                && self.now().since(self.replied.max(oldest.at)) >= self.every() + self.late()
-                && self.renewals.was_read_after(oldest)
-                && self.now().since(self.read_back) < self.late()
-                && !self.session.has_time()
-            {
-                // The store is there and has dropped the renewal.
+            if self.is_renewal_dropped() {
                 return Err(StoreError::timed_out(waited).into());
             }
-            let timer = if self.renewals.is_full() {
-                Instant::now() + self.late()
-            } else if oldest.is_some() && waited < self.late() {
-                // A reply that is late by then is a reason to send another.
-                next.min(Instant::now() + self.late().saturating_sub(waited))
-            } else {
-                next
-            };
+            let timer = self.send_time(next, waited);
             tokio::select! {
                 biased;
                 reply = replies.message() => {
@@ -230,28 +170,54 @@ impl Renewer {
                     let Some(reply) = reply else {
                         return Err(StoreError::Unknown("the stream was closed".into()).into());
                     };
-                    if self.reply(&reply)? == Standing::NewTerm {
-                        next = next.min(Instant::now() + self.least());
+                    if self.reply(&reply)? == ReplyStatus::NewTerm {
+                        next = next.min(Instant::now() + self.pace.least());
                     }
                 }
                 Some(check) = self.checks.next(), if !self.checks.is_empty() => {
                     if self.checked(check, backoff)? {
-                        next = next.min(Instant::now() + self.least());
+                        next = next.min(Instant::now() + self.pace.least());
                     }
                 }
                 has_moved = found(&mut elsewhere) => {
                     elsewhere = None;
                     if has_moved {
-                        return Err(moved());
+                        return Err(StreamEnd::moved());
                     }
                 }
                 () = sleep_until(timer) => {
                     if !self.renewals.is_full() {
                         self.send(&mut keeper, waited).await?;
                     }
-                    next = Instant::now() + self.pause();
+                    next = Instant::now() + self.pace.pause(self.latency.max(self.waited()));
                 }
             }
+        }
+    }
+
+    /// True if the store answers, the oldest renewal has no reply, and the lease has little time left: the store has
+    /// dropped the renewal.
+    fn is_renewal_dropped(&self) -> bool {
+        let Some(oldest) = self.renewals.oldest() else {
+            return false;
+        };
+        let unanswered = self.now().since(self.replied.max(oldest.at));
+        unanswered >= self.pace.interval() + self.pace.late()
+            && self.renewals.was_read_after(oldest)
+            && self.now().since(self.read_back) < self.pace.late()
+            && !self.session.has_time()
+    }
+
+    /// When the next renewal is due: at `next`, or earlier, once the oldest one has no reply for too long.
+    fn send_time(&self, next: Instant, waited: Duration) -> Instant {
+        let late = self.pace.late();
+        if self.renewals.is_full() {
+            Instant::now() + late
+        } else if self.renewals.oldest().is_some() && waited < late {
+            // A reply that is late by then is a reason to send another.
+            next.min(Instant::now() + late.saturating_sub(waited))
+        } else {
+            next
         }
     }
 
@@ -263,15 +229,15 @@ impl Renewer {
         backoff: &mut Backoff,
     ) -> Result<(LeaseKeeper, LeaseKeepAliveStream), StreamEnd> {
         self.checks.clear();
-        self.read();
+        self.checks.send_read(&mut self.renewals);
         let began = self.now();
-        let wire = self.wire.clone();
-        let mut client = wire.client().lease_client();
-        let (late, patience) = (self.late(), self.every() + self.late());
+        let requests = self.requests.clone();
+        let mut client = requests.client().lease_client();
+        let (late, patience) = (self.pace.late(), self.pace.interval() + self.pace.late());
         let elsewhere = async {
             loop {
                 sleep(late).await;
-                if wire.link().look_elsewhere(at).await {
+                if requests.link().seek_other(at).await {
                     return;
                 }
             }
@@ -284,7 +250,7 @@ impl Renewer {
                 Some(check) = self.checks.next(), if !self.checks.is_empty() => {
                     self.checked(check, backoff)?;
                 }
-                () = &mut elsewhere => return Err(moved()),
+                () = &mut elsewhere => return Err(StreamEnd::moved()),
             }
         };
         self.latency = self.now().since(began);
@@ -293,8 +259,8 @@ impl Renewer {
             Ok(Err(etcd_client::Error::LeaseKeepAliveError(text)))
                 if text.contains("not found") =>
             {
-                self.session.end(EndReason::LeaseGone);
-                Err(StreamEnd::Session)
+                self.session.end(EndReason::LeaseEnded);
+                Err(StreamEnd::SessionOver)
             }
             Ok(Err(error)) => Err(StoreError::from(error).into()),
             Ok(Ok(open)) => Ok(open),
@@ -304,20 +270,20 @@ impl Renewer {
     async fn send(&mut self, keeper: &mut LeaseKeeper, waited: Duration) -> Result<(), StoreError> {
         self.renewals.renewing(self.now());
         keeper.keep_alive().await?;
-        if waited.max(self.latency) >= self.least() {
+        if waited.max(self.latency) >= self.pace.least() {
             // Replies are late: the proof must be under way before the reply is there.
-            self.read();
+            self.checks.send_read(&mut self.renewals);
         }
         Ok(())
     }
 
     /// Takes in the reply to the oldest renewal.
-    fn reply(&mut self, reply: &LeaseKeepAliveResponse) -> Result<Standing, StreamEnd> {
-        if !self.wire.identity().is_same_cluster(reply.header()) {
+    fn reply(&mut self, reply: &LeaseKeepAliveResponse) -> Result<ReplyStatus, StreamEnd> {
+        if !self.requests.identity().is_same_cluster(reply.header()) {
             self.session.end(EndReason::StoreChanged {
                 detail: "another cluster answered a renewal".into(),
             });
-            return Err(StreamEnd::Session);
+            return Err(StreamEnd::SessionOver);
         }
         if reply.id() != self.session.lease {
             return Err(StoreError::Unknown("a reply for another lease".into()).into());
@@ -326,8 +292,8 @@ impl Renewer {
             return Err(StoreError::Unknown("a reply that was not asked for".into()).into());
         };
         let Ok(ttl @ 1..) = u64::try_from(reply.ttl()) else {
-            self.session.end(EndReason::LeaseGone);
-            return Err(StreamEnd::Session);
+            self.session.end(EndReason::LeaseEnded);
+            return Err(StreamEnd::SessionOver);
         };
         let ttl = Duration::from_secs(ttl);
         let now = self.now();
@@ -335,21 +301,21 @@ impl Renewer {
         self.latency = now.since(sent.at);
         if !self.session.needs_proof() {
             return if self.session.extend(sent.at, ttl) {
-                Ok(Standing::Provable)
+                Ok(ReplyStatus::Provable)
             } else {
-                Err(StreamEnd::Session)
+                Err(StreamEnd::SessionOver)
             };
         }
         let overtaken = self.latency.saturating_sub(self.read_latency);
-        if self.renewals.was_read_after(sent) && overtaken >= self.least().max(OVERTAKEN) {
-            if self.dating == Dating::Renewal {
+        if self.renewals.was_read_after(sent) && overtaken >= self.pace.least().max(OVERTAKEN) {
+            if self.dating == LeaseDating::Renewal {
                 tracing::debug!(lease = self.session.lease, "renewals go through a proxy");
             }
-            self.dating = Dating::Remaining;
+            self.dating = LeaseDating::Remaining;
         }
-        if self.dating == Dating::Remaining {
-            self.ask_remaining();
-            return Ok(Standing::Provable);
+        if self.dating == LeaseDating::Remaining {
+            self.checks.send_remaining(&mut self.renewals);
+            return Ok(ReplyStatus::Provable);
         }
         let standing = self.renewals.answered(sent, ttl, origin(reply.header()));
         self.prove();
@@ -357,9 +323,9 @@ impl Renewer {
     }
 
     /// Takes in a check. True when a renewal should follow soon.
-    fn checked(&mut self, check: Check, backoff: &mut Backoff) -> Result<bool, StreamEnd> {
+    fn checked(&mut self, check: RenewalCheck, backoff: &mut Backoff) -> Result<bool, StreamEnd> {
         match check {
-            Check::Read {
+            RenewalCheck::Read {
                 sent,
                 result: Ok(reply),
                 ..
@@ -373,10 +339,10 @@ impl Renewer {
                 if self.session.extend(proven.sent, proven.ttl) {
                     Ok(false)
                 } else {
-                    Err(StreamEnd::Session)
+                    Err(StreamEnd::SessionOver)
                 }
             }
-            Check::Read {
+            RenewalCheck::Read {
                 sent,
                 key,
                 result: Err(error),
@@ -386,25 +352,24 @@ impl Renewer {
                 let denied = matches!(
                     error,
                     StoreError::Refused {
-                        kind: Refusal::Denied,
+                        kind: RefusalKind::Denied,
                         ..
                     }
                 );
-                if denied && key == self.wire.probe_key() {
-                    self.probe_denied = true;
-                    self.read();
+                if denied && self.checks.deny_read(&key) {
+                    self.checks.send_read(&mut self.renewals);
                 }
                 Ok(true)
             }
-            Check::Remaining {
+            RenewalCheck::Remaining {
                 sent,
                 result: Ok((left, origin)),
             } => {
                 let standing = self.renewals.answered(sent, left, origin);
                 self.prove();
-                Ok(standing == Standing::NewTerm)
+                Ok(standing == ReplyStatus::NewTerm)
             }
-            Check::Remaining {
+            RenewalCheck::Remaining {
                 result: Err(error), ..
             } => {
                 tracing::debug!(lease = self.session.lease, %error, "the time left is not known");
@@ -416,36 +381,7 @@ impl Renewer {
     /// Sends the read that proves the answers so far, unless it is under way.
     fn prove(&mut self) {
         if !self.renewals.is_proof_under_way() {
-            self.read();
+            self.checks.send_read(&mut self.renewals);
         }
-    }
-
-    /// Sends a linearizable read of a key that we may read.
-    fn read(&mut self) {
-        if !self.session.needs_proof() || self.checks.len() >= MOST_CHECKS {
-            return;
-        }
-        let own = self.session.some_key().filter(|_| self.probe_denied);
-        let key = own.unwrap_or_else(|| self.wire.probe_key().to_owned());
-        let sent = self.renewals.reading(self.now());
-        let (wire, patience) = (self.wire.clone(), self.session.left());
-        self.checks.push(Box::pin(async move {
-            let result = wire.read_patiently(key.clone(), patience).await;
-            Check::Read { sent, key, result }
-        }));
-    }
-
-    /// Asks how much time the store gives the lease.
-    fn ask_remaining(&mut self) {
-        if self.checks.len() >= MOST_CHECKS {
-            return;
-        }
-        let sent = self.renewals.sending(self.now());
-        let (wire, patience) = (self.wire.clone(), self.session.left());
-        let lease = self.session.lease;
-        self.checks.push(Box::pin(async move {
-            let result = wire.remaining(lease, patience).await;
-            Check::Remaining { sent, result }
-        }));
     }
 }

@@ -23,22 +23,22 @@ use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
 use crate::error::StoreError;
-use crate::tenure::{Deadline, EndReason, Tenure};
-use crate::wire::Wire;
+use crate::requests::StoreRequests;
+use crate::tenure::{EndReason, SessionDeadline, Tenure};
 
 /// etcd grants no lease for less.
 const LEAST_TTL: Duration = Duration::from_secs(2);
 
 /// How a lease's end is computed from its last renewal.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct LeaseTerms {
     /// The TTL asked for, in whole seconds.
     pub(crate) ttl: Duration,
     /// The clock rate error to allow for, as a fraction.
     pub(crate) drift: f64,
 }
 
-impl Terms {
+impl LeaseTerms {
     /// The deadline that a reply granting `ttl` earns a request sent at `sent`. A store that grants more than was
     /// asked for is believed only as far as its own least TTL goes.
     pub(crate) fn deadline(&self, sent: BootTime, ttl: Duration) -> BootTime {
@@ -49,7 +49,7 @@ impl Terms {
 
 /// The keys that a lease is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Carries {
+pub(crate) enum LeasePurpose {
     /// Entries of locks: tenures rest on its deadline.
     Entries,
     /// Records, which are written again when the lease is lost. Nothing acts because it lives.
@@ -58,12 +58,12 @@ pub(crate) enum Carries {
 
 /// A lease of ours and its deadline.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct LeaseSession {
     pub(crate) lease: i64,
-    pub(crate) terms: Terms,
-    deadline: Arc<Deadline>,
+    pub(crate) terms: LeaseTerms,
+    deadline: Arc<SessionDeadline>,
     clock: Arc<dyn Clock>,
-    carries: Carries,
+    carries: LeasePurpose,
     /// A key that we may read: that of the entry taken last.
     own_key: Mutex<Option<String>>,
 }
@@ -74,30 +74,30 @@ impl std::fmt::Debug for dyn Clock {
     }
 }
 
-impl Session {
-    /// Asks the store for a lease. The caller must run a [`Renewer`](crate::renewer::Renewer) for it.
+impl LeaseSession {
+    /// Asks the store for a lease. The caller must run a [`LeaseRenewer`](crate::renewer::Renewer) for it.
     pub(crate) async fn open(
-        wire: &Wire,
-        terms: Terms,
-        carries: Carries,
+        requests: &StoreRequests,
+        terms: LeaseTerms,
+        carries: LeasePurpose,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, StoreError> {
         let seconds = i64::try_from(terms.ttl.as_secs()).unwrap_or(i64::MAX);
         let ask = || {
-            let mut leases = wire.client().lease_client();
+            let mut leases = requests.client().lease_client();
             async move { leases.grant(seconds, None).await }
         };
-        let before = wire.identity().before_sending();
+        let before = requests.identity().before_sending();
         let sent = clock.now();
-        let reply = wire.ask(ask).await?;
-        if !wire.identity().is_same_cluster(reply.header()) {
+        let reply = requests.send(ask).await?;
+        if !requests.identity().is_same_cluster(reply.header()) {
             return Err(StoreError::Unknown(
                 "another cluster answered at this address".into(),
             ));
         }
         let granted = Duration::from_secs(u64::try_from(reply.ttl()).unwrap_or(0));
-        let deadline = Deadline::new(terms.deadline(sent, granted));
-        wire.identity().guard(&deadline, &clock, before);
+        let deadline = SessionDeadline::new(terms.deadline(sent, granted));
+        requests.identity().register(&deadline, &clock, before);
         Ok(Arc::new(Self {
             lease: reply.id(),
             terms,
@@ -147,7 +147,7 @@ impl Session {
 
     /// True if its renewals must be proven.
     pub(crate) const fn needs_proof(&self) -> bool {
-        matches!(self.carries, Carries::Entries)
+        matches!(self.carries, LeasePurpose::Entries)
     }
 
     /// Moves the deadline to what a proven renewal has earned. False when the session has ended.
@@ -178,7 +178,7 @@ mod tests {
     /// Promise P1. Fails when the deadline counts from the receipt of the reply.
     #[test]
     fn the_deadline_counts_from_the_moment_the_renewal_was_sent() {
-        let terms = Terms {
+        let terms = LeaseTerms {
             ttl: Duration::from_secs(10),
             drift: 0.01,
         };
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_granted_ttl_counts_not_the_one_asked_for() {
-        let terms = Terms {
+        let terms = LeaseTerms {
             ttl: Duration::from_secs(10),
             drift: 0.0,
         };
@@ -201,7 +201,7 @@ mod tests {
     /// Fails when a store that answers nonsense once keeps a guest running for ever.
     #[test]
     fn no_lease_is_believed_for_longer_than_asked() {
-        let terms = Terms {
+        let terms = LeaseTerms {
             ttl: Duration::from_secs(10),
             drift: 0.0,
         };

@@ -29,7 +29,7 @@ pub enum EndReason {
     /// No renewal was confirmed before the deadline.
     DeadlinePassed,
     /// The server answered that the lease no longer exists: it expired or was revoked.
-    LeaseGone,
+    LeaseEnded,
     /// Our entry was deleted from the queue by somebody else.
     Removed {
         /// The revision at which it went.
@@ -56,7 +56,7 @@ impl fmt::Display for EndReason {
         match self {
             Self::Released => f.write_str("released"),
             Self::DeadlinePassed => f.write_str("the lease was not renewed before its deadline"),
-            Self::LeaseGone => f.write_str("the lease expired or was revoked on the server"),
+            Self::LeaseEnded => f.write_str("the lease expired or was revoked on the server"),
             Self::Removed { revision } => {
                 write!(f, "the lock entry was removed at revision {revision}")
             }
@@ -75,26 +75,26 @@ impl fmt::Display for EndReason {
 ///
 /// An ended deadline stands at [`BootTime::BOOT`], so one load tells both.
 #[derive(Debug)]
-pub(crate) struct Deadline {
+pub(crate) struct SessionDeadline {
     at: AtomicU64,
     /// Where `at` last stood before the end, for reports.
     last: AtomicU64,
     /// When the last renewal was confirmed, for reports; 0 before the first.
     renewed: AtomicU64,
-    ended: End,
-    bell: CancellationToken,
+    ended: EndCell,
+    end_signal: CancellationToken,
 }
 
 /// That something ended, why and when.
 ///
 /// The moment is read *after* the reason is in place: whatever was admitted was admitted before it.
 #[derive(Debug, Default)]
-struct End {
+struct EndCell {
     reason: OnceLock<EndReason>,
     at: OnceLock<BootTime>,
 }
 
-impl End {
+impl EndCell {
     fn set(&self, reason: EndReason, at: impl FnOnce() -> BootTime) {
         if self.reason.set(reason).is_ok() {
             let _ = self.at.set(at());
@@ -102,14 +102,14 @@ impl End {
     }
 }
 
-impl Deadline {
+impl SessionDeadline {
     pub(crate) fn new(at: BootTime) -> Arc<Self> {
         Arc::new(Self {
             at: AtomicU64::new(at.as_nanos()),
             last: AtomicU64::new(at.as_nanos()),
             renewed: AtomicU64::new(0),
-            ended: End::default(),
-            bell: CancellationToken::new(),
+            ended: EndCell::default(),
+            end_signal: CancellationToken::new(),
         })
     }
 
@@ -146,39 +146,43 @@ impl Deadline {
             at()
         });
         self.at.store(0, Ordering::Release);
-        self.bell.cancel();
+        self.end_signal.cancel();
     }
 
     pub(crate) fn ended(&self) -> Option<&EndReason> {
         self.ended.reason.get()
     }
 
-    pub(crate) async fn rung(&self) {
-        self.bell.cancelled().await;
+    pub(crate) async fn signalled(&self) {
+        self.end_signal.cancelled().await;
     }
 }
 
 /// The right to act under one grant. Clones are the same tenure.
 #[derive(Clone)]
-pub struct Tenure(Arc<Inner>);
+pub struct Tenure(Arc<TenureState>);
 
-struct Inner {
+struct TenureState {
     clock: Arc<dyn Clock>,
-    deadline: Arc<Deadline>,
+    deadline: Arc<SessionDeadline>,
     /// How long before the session's end this tenure must be over: the time a stop may take.
     margin: Duration,
-    ended: End,
-    bell: CancellationToken,
+    ended: EndCell,
+    end_signal: CancellationToken,
 }
 
 impl Tenure {
-    pub(crate) fn new(clock: Arc<dyn Clock>, deadline: Arc<Deadline>, margin: Duration) -> Self {
-        Self(Arc::new(Inner {
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        deadline: Arc<SessionDeadline>,
+        margin: Duration,
+    ) -> Self {
+        Self(Arc::new(TenureState {
             clock,
             deadline,
             margin,
-            ended: End::default(),
-            bell: CancellationToken::new(),
+            ended: EndCell::default(),
+            end_signal: CancellationToken::new(),
         }))
     }
 
@@ -186,7 +190,7 @@ impl Tenure {
     ///
     /// It is not a [`Grant`](crate::Grant) and cannot be made into one.
     pub fn detached(clock: Arc<dyn Clock>, deadline: BootTime) -> Self {
-        Self::new(clock, Deadline::new(deadline), Duration::ZERO)
+        Self::new(clock, SessionDeadline::new(deadline), Duration::ZERO)
     }
 
     /// Whether an effect may begin now. One clock read and two loads; never blocks.
@@ -253,7 +257,7 @@ impl Tenure {
         Some(*end.at.get_or_init(|| self.0.clock.now()))
     }
 
-    fn first_end(&self) -> &End {
+    fn first_end(&self) -> &EndCell {
         if self.0.ended.reason.get().is_some() {
             &self.0.ended
         } else {
@@ -268,7 +272,7 @@ impl Tenure {
 
     fn set(&self, reason: EndReason, at: impl FnOnce() -> BootTime) {
         self.0.ended.set(reason, at);
-        self.0.bell.cancel();
+        self.0.end_signal.cancel();
     }
 
     /// Resolves when the tenure has ended, and says why.
@@ -280,8 +284,8 @@ impl Tenure {
                 return self.end_reason().unwrap_or(EndReason::DeadlinePassed);
             }
             tokio::select! {
-                () = self.0.bell.cancelled() => {}
-                () = self.0.deadline.rung() => {}
+                () = self.0.end_signal.cancelled() => {}
+                () = self.0.deadline.signalled() => {}
                 () = tokio::time::sleep(self.remaining()) => {}
             }
         }
@@ -298,128 +302,4 @@ impl fmt::Debug for Tenure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::ManualClock;
-
-    fn ten_seconds() -> (Arc<ManualClock>, Arc<Deadline>, Tenure) {
-        let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1_000)));
-        let deadline = Deadline::new(clock.now().after(Duration::from_secs(10)));
-        let tenure = Tenure::new(clock.clone(), deadline.clone(), Duration::ZERO);
-        (clock, deadline, tenure)
-    }
-
-    /// Promise P3. Fails when `admits` trusts a flag that a thread sets instead of reading the clock.
-    #[test]
-    fn nothing_is_admitted_at_the_deadline_though_no_thread_has_noticed_it() {
-        let (clock, _, tenure) = ten_seconds();
-        assert!(tenure.admits());
-        clock.advance(Duration::from_secs(10));
-        assert!(!tenure.admits());
-        assert_eq!(tenure.end_reason(), Some(EndReason::DeadlinePassed));
-        assert_eq!(tenure.ended_at(), Some(clock.now()));
-    }
-
-    #[test]
-    fn a_renewal_that_arrives_after_the_deadline_revives_nothing() {
-        let (clock, deadline, tenure) = ten_seconds();
-        clock.advance(Duration::from_secs(11));
-        let later = clock.now().after(Duration::from_secs(10));
-        assert!(!deadline.extend(later, clock.now()));
-        assert!(!tenure.admits());
-    }
-
-    #[test]
-    fn a_refused_call_ends_the_tenure_even_if_the_session_is_renewed_by_an_older_reading() {
-        let (clock, deadline, tenure) = ten_seconds();
-        let just_before = clock.now().after(Duration::from_secs(9));
-        clock.advance(Duration::from_secs(10));
-        assert!(!tenure.admits());
-        assert!(deadline.extend(just_before.after(Duration::from_secs(10)), just_before));
-        assert!(!tenure.admits(), "an ended tenure stays ended");
-    }
-
-    #[test]
-    fn an_extension_never_moves_the_deadline_back() {
-        let (clock, deadline, tenure) = ten_seconds();
-        let was = tenure.deadline();
-        assert!(deadline.extend(was.before(Duration::from_secs(3)), clock.now()));
-        assert_eq!(tenure.deadline(), was);
-    }
-
-    #[test]
-    fn the_last_deadline_outlives_the_session_with_its_renewals() {
-        let (clock, deadline, tenure) = ten_seconds();
-        let renewed = clock.now().after(Duration::from_secs(11));
-        assert!(deadline.extend(renewed, clock.now()));
-        clock.advance(Duration::from_secs(11));
-        assert!(!tenure.admits());
-        deadline.end(EndReason::LeaseGone, || clock.now());
-        assert_eq!(tenure.deadline(), BootTime::BOOT);
-        assert_eq!(tenure.last_deadline(), renewed);
-    }
-
-    #[test]
-    fn the_last_renewal_is_the_last_that_moved_the_deadline() {
-        let (clock, deadline, tenure) = ten_seconds();
-        assert_eq!(tenure.last_renewal(), None);
-        clock.advance(Duration::from_secs(3));
-        let at = clock.now();
-        deadline.extend(at.after(Duration::from_secs(10)), at);
-        clock.advance(Duration::from_secs(11));
-        let late = clock.now();
-        deadline.extend(late.after(Duration::from_secs(10)), late);
-        assert_eq!(tenure.last_renewal(), Some(at));
-    }
-
-    #[test]
-    fn the_stop_margin_comes_off_the_end_of_the_session() {
-        let (clock, deadline, _) = ten_seconds();
-        let tenure = Tenure::new(clock.clone(), deadline, Duration::from_secs(1));
-        clock.advance(Duration::from_millis(8_999));
-        assert!(tenure.admits());
-        clock.advance(Duration::from_millis(1));
-        assert!(!tenure.admits());
-    }
-
-    #[test]
-    fn the_first_reason_stays() {
-        let (_, deadline, tenure) = ten_seconds();
-        tenure.end(EndReason::Removed { revision: 7 });
-        deadline.end(EndReason::LeaseGone, || BootTime::BOOT);
-        tenure.end(EndReason::Released);
-        assert_eq!(
-            tenure.end_reason(),
-            Some(EndReason::Removed { revision: 7 })
-        );
-        assert_eq!(tenure.deadline(), BootTime::BOOT);
-        assert_eq!(tenure.remaining(), Duration::ZERO);
-    }
-
-    #[tokio::test]
-    async fn the_end_of_the_session_is_heard_by_every_tenure_on_it() {
-        let (clock, deadline, first) = ten_seconds();
-        let second = Tenure::new(clock, deadline.clone(), Duration::ZERO);
-        let waiting = tokio::spawn({
-            let first = first.clone();
-            async move { first.ended().await }
-        });
-        deadline.end(EndReason::LeaseGone, || BootTime::from_nanos(7));
-        assert_eq!(waiting.await.ok(), Some(EndReason::LeaseGone));
-        assert!(!second.admits());
-        assert_eq!(second.end_reason(), Some(EndReason::LeaseGone));
-        assert_eq!(second.ended_at(), Some(BootTime::from_nanos(7)));
-    }
-    /// Fails when whoever looks between the reason and the moment is told that there is no moment.
-    #[test]
-    fn whoever_sees_the_end_finds_a_moment() {
-        let (clock, deadline, tenure) = ten_seconds();
-        let mut seen = None;
-        deadline.end(EndReason::LeaseGone, || {
-            seen = tenure.ended_at();
-            clock.now()
-        });
-        assert_eq!(seen, Some(clock.now()));
-        assert_eq!(tenure.ended_at(), seen);
-    }
-}
+mod tests;

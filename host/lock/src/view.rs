@@ -31,7 +31,7 @@ impl QueueEntry {
 
 /// What a view knows and how fresh it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Freshness {
+pub enum ViewFreshness {
     /// Nothing has been read yet.
     Loading,
     /// Every change up to the revision is shown, and new ones will be.
@@ -51,7 +51,7 @@ pub enum ViewChange {
     /// These locks changed.
     Locks(Vec<String>),
     /// The freshness changed.
-    Freshness,
+    ViewFreshness,
 }
 
 /// The queues of all locks under a prefix, kept up to date by [`QueueView::next`].
@@ -59,7 +59,7 @@ pub struct QueueView {
     feed: KeyFeed,
     queues: BTreeMap<String, Vec<QueueEntry>>,
     revision: i64,
-    freshness: Freshness,
+    freshness: ViewFreshness,
 }
 
 impl Locks {
@@ -71,7 +71,7 @@ impl Locks {
             feed: self.feed([prefix]),
             queues: BTreeMap::new(),
             revision: 0,
-            freshness: Freshness::Loading,
+            freshness: ViewFreshness::Loading,
         }
     }
 }
@@ -88,7 +88,7 @@ impl QueueView {
     }
 
     /// How fresh it is.
-    pub const fn freshness(&self) -> &Freshness {
+    pub const fn freshness(&self) -> &ViewFreshness {
         &self.freshness
     }
 
@@ -102,7 +102,7 @@ impl QueueView {
                         self.insert(entry);
                     }
                     self.revision = revision;
-                    self.freshness = Freshness::Live;
+                    self.freshness = ViewFreshness::Live;
                     return Some(ViewChange::Reread);
                 }
                 FeedItem::Changes { revision, changes } => {
@@ -118,8 +118,8 @@ impl QueueView {
                 // There is one prefix, and a feed without any is down.
                 FeedItem::Denied { .. } => {}
                 FeedItem::Down { reason } => {
-                    self.freshness = Freshness::Stale { reason };
-                    return Some(ViewChange::Freshness);
+                    self.freshness = ViewFreshness::Stale { reason };
+                    return Some(ViewChange::ViewFreshness);
                 }
             }
         }

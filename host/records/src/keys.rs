@@ -1,30 +1,30 @@
-//! The layout of keys. Records live outside every lock's prefix, so no record can be taken for an
-//! entry of a queue.
+//! The layout of keys. Records are outside every lock's prefix, so that no record can be taken for an entry of a
+//! queue.
 
 use std::fmt;
 
 /// Digits of a token in a key: enough for any 64-bit number, so that keys sort like tokens.
 const TOKEN_DIGITS: usize = 20;
 
-/// The prefix under which everything of one installation lives.
+/// The prefix of all keys of one installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root(String);
 
-/// A root that cannot be used.
+/// Error for an invalid root.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("root {root:?} must begin and end with '/' and have no empty part")]
 pub struct RootError {
     root: String,
 }
 
-/// The key of one run: which job, under which token, and which run under that token.
+/// The key of one run: its job, its token, and its number under that token.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RunKey {
     /// The job.
     pub job: String,
     /// The fencing token of the grant it ran under.
     pub token: u64,
-    /// 0 for the first run under a grant; a job that keeps its lock and runs again counts on.
+    /// 0 for the first run under a grant; further runs of a job that keeps its lock count up.
     pub sequence: u32,
 }
 
@@ -35,7 +35,7 @@ impl Default for Root {
 }
 
 impl Root {
-    /// Checks and takes a root.
+    /// Checks a root.
     ///
     /// # Errors
     ///
@@ -50,67 +50,67 @@ impl Root {
         }
     }
 
-    /// The root itself, with its slashes.
+    /// Returns the root itself, with its slashes.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The prefix of all locks.
+    /// Returns the prefix of all locks.
     pub fn locks(&self) -> String {
         format!("{}locks/", self.0)
     }
 
-    /// The full name of a lock, without a slash at the end.
+    /// Returns the full name of a lock, without a slash at the end.
     pub fn lock(&self, name: &str) -> String {
         format!("{}locks/{name}", self.0)
     }
 
-    /// The short name of a lock, if its full name is under this root.
+    /// Returns the short name of a lock, if its full name is under this root.
     pub fn lock_name<'a>(&self, full: &'a str) -> Option<&'a str> {
         full.strip_prefix(&self.0)?.strip_prefix("locks/")
     }
 
-    /// The prefix of all hosts.
+    /// Returns the prefix of all hosts.
     pub fn hosts(&self) -> String {
         format!("{}hosts/", self.0)
     }
 
-    /// One host's record.
+    /// Returns the key of one host's record.
     pub fn host(&self, host: &str) -> String {
         format!("{}hosts/{host}", self.0)
     }
 
-    /// The prefix of the claims on hosts' ids.
+    /// Returns the prefix of the claims on hosts' ids.
     pub fn ids(&self) -> String {
         format!("{}ids/", self.0)
     }
 
-    /// The claim on one host's id.
+    /// Returns the key of the claim on one host's id.
     pub fn id(&self, host: &str) -> String {
         format!("{}ids/{host}", self.0)
     }
 
-    /// The prefix of all jobs.
+    /// Returns the prefix of all jobs.
     pub fn jobs(&self) -> String {
         format!("{}jobs/", self.0)
     }
 
-    /// One job as one host sees it.
+    /// Returns the key of one job on one host.
     pub fn job(&self, job: &str, host: &str) -> String {
         format!("{}jobs/{job}/{host}", self.0)
     }
 
-    /// The prefix of all runs.
+    /// Returns the prefix of all runs.
     pub fn runs(&self) -> String {
         format!("{}runs/", self.0)
     }
 
-    /// The prefix of one job's runs.
+    /// Returns the prefix of one job's runs.
     pub fn runs_of(&self, job: &str) -> String {
         format!("{}runs/{job}/", self.0)
     }
 
-    /// One run's record.
+    /// Returns the key of one run's record.
     pub fn run(&self, key: &RunKey) -> String {
         let first = format!("{}{:0TOKEN_DIGITS$}", self.runs_of(&key.job), key.token);
         if key.sequence == 0 {
@@ -120,7 +120,7 @@ impl Root {
         }
     }
 
-    /// Reads a run's key back.
+    /// Parses a run's key.
     pub fn parse_run(&self, key: &str) -> Option<RunKey> {
         let rest = key.strip_prefix(&self.0)?.strip_prefix("runs/")?;
         let (job, run) = rest.split_once('/')?;
@@ -135,27 +135,28 @@ impl Root {
         })
     }
 
-    /// The prefix of all jobs' ticks.
+    /// Returns the prefix of all jobs' ticks.
     pub fn ticks(&self) -> String {
         format!("{}ticks/", self.0)
     }
 
-    /// The latest tick of one job that anybody has begun.
+    /// Returns the key of the latest tick of one job that a host has begun.
     pub fn tick(&self, job: &str) -> String {
         format!("{}ticks/{job}", self.0)
     }
 
-    /// The prefix of what operators did.
+    /// Returns the prefix of the operators' admin actions.
     pub fn deeds(&self) -> String {
         format!("{}deeds/", self.0)
     }
 
-    /// One deed. The moment comes first, so that keys sort by it; `mark` keeps two of one moment apart.
+    /// Returns the key of one admin action. The time comes first, so that keys sort by it; `mark` distinguishes two
+    /// of the same millisecond.
     pub fn deed(&self, at_unix_ms: u64, mark: u32) -> String {
         format!("{}deeds/{at_unix_ms:015}-{mark:08x}", self.0)
     }
 
-    /// The prefix of all fenced guest data.
+    /// Returns the prefix of all fenced guest data.
     pub fn kv(&self) -> String {
         format!("{}kv/", self.0)
     }

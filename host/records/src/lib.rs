@@ -1,24 +1,36 @@
-//! What Leasehold writes into the store about itself, and where.
+//! Records that Leasehold writes into the store about itself, and their keys.
 //!
-//! Shared by the host, which writes, and by everything that shows, which reads. This crate knows no
-//! network and no clock: it is names and shapes, and how text from elsewhere is made safe to print. A
-//! field, once here, keeps its name and meaning; readers ignore fields they do not know.
+//! Shared by the host, which writes them, and by the dashboard and other readers. This crate uses no network and no
+//! clock: it defines names and types, and makes foreign text safe to print. A field, once here, keeps its name and
+//! meaning; readers ignore unknown fields.
 //!
 //! - [`Root`]: the layout of keys.
-//! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`DeedRecord`]: the
-//!   JSON under them.
-//! - [`printable`]: any text as one line that a terminal may be given.
+//! - [`HolderRecord`], [`HostRecord`], [`IdRecord`], [`JobRecord`], [`RunRecord`], [`TickRecord`], [`DeedRecord`]:
+//!   the JSON of their values.
+//!   Times are Unix milliseconds, for display; nothing is decided by them, with two exceptions. The tick of a
+//!   [`TickRecord`] is a name and not a clock reading. And hosts compare recorded times to find a wrong clock.
+//! - [`printable`]: any text as one line that a terminal may print.
 
+mod admin_action;
+mod holder;
+mod host;
+mod job;
+mod json;
 mod keys;
-mod merged;
+mod merge;
 pub mod printable;
-mod record;
+mod run;
 mod stored;
+#[cfg(test)]
+mod tests;
+mod tick;
 
+pub use admin_action::{Deed, DeedRecord};
+pub use holder::HolderRecord;
+pub use host::{HostRecord, IdRecord};
+pub use job::{JobRecord, JobState, Progress};
+pub use json::RecordError;
 pub use keys::{Root, RootError, RunKey};
-pub use merged::MergedRuns;
-pub use record::{
-    Deed, DeedRecord, HolderRecord, HostRecord, IdRecord, JobRecord, JobState, Outcome, Progress,
-    RecordError, RunRecord, TickBefore, TickRecord, TickState,
-};
+pub use run::{MergedRuns, Outcome, RunRecord};
 pub use stored::run_id;
+pub use tick::{TickBefore, TickRecord, TickState};

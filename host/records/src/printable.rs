@@ -1,8 +1,8 @@
-//! The one place where text from elsewhere becomes text that may be printed.
+//! Foreign text made safe to print.
 //!
-//! Control characters move cursors, retitle terminals and reorder or hide what a person reads. They are
-//! replaced here, once, so that nobody downstream needs to think of it. This file must never let a
-//! caller choose to skip it, and never touch a letter of any script.
+//! Control characters move cursors, retitle terminals and reorder or hide text. They are replaced here, once, so
+//! that no later code has to. This file must never let a caller choose to skip it, and never touch a letter of any
+//! script.
 
 use std::fmt::Write as _;
 
@@ -11,45 +11,59 @@ use serde::Serialize;
 /// The longest single text that is kept, in bytes.
 pub const LONGEST_TEXT: usize = 8 * 1024;
 
-/// The mark at the end of a text that was cut.
+/// The mark at the end of a shortened text.
 pub const CUT: &str = " […]";
 
-/// Makes one printable line of any text: control and direction marks and hidden characters become `�`,
-/// line ends inside become `⏎`, and what is over [`LONGEST_TEXT`] is cut with a mark.
+/// Makes one printable line of any text: control and direction marks and hidden characters become `�`, line ends
+/// inside become `⏎`, and text beyond [`LONGEST_TEXT`] is cut with a mark. A second pass changes nothing.
 pub fn line(text: &str) -> String {
-    let (kept, cut) = head(text);
-    let mut out = whole(kept);
-    if cut {
+    // A text that was cut before keeps its mark, and gets no second one.
+    let (text, was_cut) = match text.strip_suffix(CUT) {
+        Some(head) => (head, true),
+        None => (text, false),
+    };
+    let (mut out, is_cut) = bounded(text, LONGEST_TEXT);
+    if was_cut || is_cut {
         out.push_str(CUT);
     }
     out
 }
 
-/// As [`line()`], without a bound: for what the caller has bounded.
+/// The same as [`line()`], without a bound: for text that the caller has bounded.
 pub fn whole(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\r' if chars.peek() == Some(&'\n') => {}
-            '\n' => out.push('⏎'),
-            c if is_unprintable(c) => out.push(char::REPLACEMENT_CHARACTER),
-            c => out.push(c),
-        }
-    }
-    out
+    bounded(text, usize::MAX).0
 }
 
-/// Makes a message of several lines printable, each line by itself. Line ends stay, so parts of it that come from
-/// elsewhere must have passed [`line()`] before they became a part.
+/// The printable form of `text` within `most` bytes, and true if there was more.
+fn bounded(text: &str, most: usize) -> (String, bool) {
+    let mut out = String::with_capacity(text.len().min(most));
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let shown = match c {
+            '\r' if chars.peek() == Some(&'\n') => continue,
+            '\n' => '⏎',
+            c if is_unprintable(c) => char::REPLACEMENT_CHARACTER,
+            c => c,
+        };
+        if out.len() + shown.len_utf8() > most {
+            return (out, true);
+        }
+        out.push(shown);
+    }
+    (out, false)
+}
+
+/// Makes a message of several lines printable, each line by itself. Line ends stay, so foreign parts must have
+/// passed [`line()`] before they became a part.
 pub fn lines(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(whole).collect();
     lines.join("\n")
 }
 
-/// Makes JSON text printable without a change of its meaning: what [`line()`] would replace is escaped. Line ends stay.
+/// Makes JSON text printable without a change of its meaning: characters that [`line()`] would replace are escaped.
+/// Line ends stay.
 pub fn json(text: String) -> String {
-    // Beyond white space, such characters stand only inside strings.
+    // Beyond white space, such characters occur only inside strings.
     let hidden = |c| c != '\n' && is_unprintable(c);
     if !text.contains(hidden) {
         return text;
@@ -69,25 +83,26 @@ pub fn json(text: String) -> String {
     out
 }
 
-/// As [`line()`], for bytes that should be UTF-8.
+/// The same as [`line()`], for bytes that should be UTF-8.
 pub fn bytes(raw: &[u8]) -> String {
     line(&String::from_utf8_lossy(raw))
 }
 
-/// The longest head of `text` within [`LONGEST_TEXT`] that ends between characters, and true if more followed.
+/// Returns the longest head of `text` within [`LONGEST_TEXT`] that ends between characters, and true if more
+/// followed.
 pub fn head(text: &str) -> (&str, bool) {
     let kept = &text[..text.floor_char_boundary(LONGEST_TEXT)];
     (kept, kept.len() < text.len())
 }
 
-/// True for a character that [`line()`] replaces: a control character other than a tab, a direction mark, or one that
-/// hides in a text.
+/// Returns true for a character that [`line()`] replaces: a control character other than a tab, a direction mark, or
+/// a hidden character.
 pub fn is_unprintable(c: char) -> bool {
     // C0, DEL and C1 are control characters, ESC among them.
     c != '\t' && (c.is_control() || reorders(c) || hides(c))
 }
 
-/// Direction marks, overrides and isolates, and the separators that end a line unseen.
+/// Direction marks, overrides and isolates, and the invisible separators that end a line.
 const fn reorders(c: char) -> bool {
     matches!(
         c,
@@ -95,9 +110,9 @@ const fn reorders(c: char) -> bool {
     )
 }
 
-/// What takes no room and joins nothing, for two names that look the same must be the same; and annotations
-/// and tags, which carry whole texts unseen. The joiners U+200C and U+200D stay, because Persian, Indic
-/// scripts and emoji need them.
+/// Characters that take no room and join nothing, for two names that look the same must be the same; and annotations
+/// and tags, which carry invisible texts. The joiners U+200C and U+200D stay, because Persian, Indic scripts and
+/// emoji need them.
 const fn hides(c: char) -> bool {
     matches!(
         c,
@@ -195,5 +210,34 @@ mod tests {
         let cut = line(&long);
         assert!(cut.ends_with("é […]"));
         assert!(cut.len() <= LONGEST_TEXT + CUT.len());
+    }
+
+    #[test]
+    fn second_pass_over_a_long_text_changes_nothing() {
+        let fits = LONGEST_TEXT - CUT.len();
+        for text in [
+            // What is replaced takes three bytes instead of one or two.
+            "\u{1b}".repeat(LONGEST_TEXT),
+            "\u{9b}x".repeat(LONGEST_TEXT / 2),
+            "\n".repeat(LONGEST_TEXT / 2),
+            "x\r".repeat(LONGEST_TEXT),
+            // A cut that leaves room for a part of its own mark.
+            format!("{}漢漢漢", "x".repeat(LONGEST_TEXT - 1)),
+            format!("{}漢漢漢", "x".repeat(LONGEST_TEXT - 2)),
+            // Texts that end as cut ones do.
+            format!("{}{CUT}", "x".repeat(fits)),
+            format!("{}{CUT}", "x".repeat(fits + 1)),
+            format!("{}{CUT}{CUT}", "x".repeat(LONGEST_TEXT)),
+            CUT.repeat(LONGEST_TEXT),
+            CUT.to_owned(),
+        ] {
+            let once = line(&text);
+            assert!(
+                once.len() <= LONGEST_TEXT + CUT.len(),
+                "{} bytes",
+                once.len()
+            );
+            assert_eq!(line(&once), once);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Records that are written for every run, as they lie in the store: without what a reader can do without.
+//! Stored form of the records that are written for every run: without the parts that a reader can restore.
 //!
 //! The store keeps every version until it is compacted, so each byte counts as often as a job runs. Fields that
 //! earlier versions of this program require are emptied, never left out: hosts of both versions share a root.
@@ -6,9 +6,11 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::record::{RecordError, RunRecord, TickRecord, TickState, read};
+use crate::json::{RecordError, read};
+use crate::run::RunRecord;
+use crate::tick::{TickRecord, TickState};
 
-/// Numbers of a run that are left out when they are zero.
+/// Counts of a run that are left out when zero.
 const COUNTS: [&str; 4] = [
     "calls_admitted",
     "calls_refused",
@@ -16,13 +18,13 @@ const COUNTS: [&str; 4] = [
     "output_truncated_bytes",
 ];
 
-/// The id of a run: its host, the token it runs under, and its number under that.
+/// Returns the id of a run: its host, its token, and its number under that token.
 pub fn run_id(host: &str, token: u64, sequence: u32) -> String {
     format!("{host}-{token}-{sequence}")
 }
 
 impl RunRecord {
-    /// The record as JSON bytes.
+    /// Returns the record as JSON bytes.
     pub fn to_json(&self) -> Vec<u8> {
         let mut fields = fields(self);
         for count in COUNTS {
@@ -39,7 +41,7 @@ impl RunRecord {
         bytes(&fields)
     }
 
-    /// Reads the record back.
+    /// Parses the record.
     ///
     /// # Errors
     ///
@@ -54,21 +56,21 @@ impl RunRecord {
 }
 
 impl TickRecord {
-    /// The record as JSON bytes.
+    /// Returns the record as JSON bytes.
     pub fn to_json(&self) -> Vec<u8> {
         let mut fields = fields(self);
-        // Which entry it was begun under matters only as long as it may be under way there.
+        // The entry it was begun under matters only while its run may be in progress there.
         if self.state != TickState::Claimed {
             empty(&mut fields, "lock_key");
         }
-        // The first run under a grant is the only one that claims.
+        // Only the first run under a grant claims a tick.
         if self.run_id == run_id(&self.host, self.token, 0) {
             empty(&mut fields, "run_id");
         }
         bytes(&fields)
     }
 
-    /// Reads the record back.
+    /// Parses the record.
     ///
     /// # Errors
     ///
@@ -101,7 +103,7 @@ fn bytes(fields: &Map<String, Value>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Outcome;
+    use crate::run::Outcome;
 
     const RUN: &str = r#"{"job":"j","host":"h","lock":"l","lock_key":"/leasehold/locks/l/1","token":7,"sequence":2,
         "run_id":"h-7-2","attempt":1,"plugin_sha256":"00","started_unix_ms":5,"ended_unix_ms":9,"outcome":"done",

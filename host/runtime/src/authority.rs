@@ -61,7 +61,7 @@ impl Authority {
         &self.lock
     }
 
-    /// Returns the etcd key of the entry in the lock's queue.
+    /// Returns the etcd key of this host's entry in the lock's queue.
     pub fn lock_key(&self) -> &str {
         &self.lock_key
     }
@@ -76,7 +76,7 @@ impl Authority {
         &self.holder
     }
 
-    /// Returns the tenure, which ends the run.
+    /// Returns the period in which the run may act: its deadline, and its end if it ended early.
     pub const fn tenure(&self) -> &Tenure {
         &self.tenure
     }

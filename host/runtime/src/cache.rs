@@ -1,7 +1,7 @@
-//! The directory of the compile cache, and why it may be trusted.
+//! The directory of the compile cache, and the checks that make it trustworthy.
 //!
-//! What lies in it is loaded as machine code and is authenticated by nothing but who may write
-//! there. This file must never accept a directory that anybody else can write to.
+//! Its files are loaded as machine code, so no other user may be able to write to it. A directory
+//! that another user can write to is refused.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -10,47 +10,47 @@ use std::path::{Path, PathBuf};
 
 use leasehold_config::owned;
 
-/// Why a directory is not used as the compile cache.
+/// Error checking the directory of the compile cache.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// It could not be made or looked at.
+    /// It could not be made or examined.
     #[error("compile cache {}: {source}: make it writable for this user or name another directory", .path.display())]
     Unusable {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// Error from the system.
         source: io::Error,
     },
-    /// It is a symbolic link or no directory.
+    /// It is a symbolic link or not a directory.
     #[error("compile cache {}: is a {what}, not a directory of its own: name a real directory", .path.display())]
     NotADirectory {
         /// The path.
         path: PathBuf,
-        /// What it is.
+        /// Kind of file that it is.
         what: &'static str,
     },
     /// Another user owns it.
-    #[error("compile cache {}: belongs to user {owner}, not to us ({us}): code in it would be theirs; name another directory", .path.display())]
+    #[error("compile cache {}: belongs to user {owner}, but this process runs as user {us}, and would run code that the owner writes: name another directory", .path.display())]
     NotOurs {
         /// The directory.
         path: PathBuf,
         /// Its owner's user id.
         owner: u32,
-        /// Our effective user id.
+        /// Effective user id of this process.
         us: u32,
     },
-    /// Another user can change which directory it is.
+    /// Another user can replace the directory.
     #[error("compile cache {}: {fault}, so its code could be replaced: {remedy}", .path.display())]
     Exposed {
         /// The cache's directory.
         path: PathBuf,
-        /// The fault of it, or of one above.
+        /// The problem with it, or with a directory above it.
         fault: String,
         /// The command to run.
         remedy: String,
     },
-    /// Others may read or write it.
-    #[error("compile cache {}: mode {mode:04o} lets others in: run `chmod 0700` on it", .path.display())]
+    /// Other users may read or write it.
+    #[error("compile cache {}: mode {mode:04o} gives other users access: run `chmod 0700` on it", .path.display())]
     OpenToOthers {
         /// The directory.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum CacheError {
     },
 }
 
-/// Makes the directory if it is missing, checks it and what leads to it, and answers its absolute path.
+/// Makes the directory if it is missing, checks it and its ancestors, and returns its absolute path.
 pub(crate) fn prepare(path: &Path) -> Result<PathBuf, CacheError> {
     let unusable = |source| CacheError::Unusable {
         path: path.to_owned(),
@@ -79,7 +79,7 @@ pub(crate) fn prepare(path: &Path) -> Result<PathBuf, CacheError> {
     Ok(path.clone())
 }
 
-/// Checks that the directory is still ours alone, and that no other user can put another in its place.
+/// Checks that only this user can access the directory, and that no other user can replace it.
 pub(crate) fn check(path: &Path) -> Result<(), CacheError> {
     check_ancestors(path)?;
     let found = fs::symlink_metadata(path).map_err(|source| CacheError::Unusable {

@@ -1,18 +1,19 @@
-//! Caps on the shape of a plugin's file, far above what any toolchain makes, and the count against them.
+//! Caps on the shape of a plugin's file, and the counts that are checked against them.
 //!
-//! The file's size is no measure of the work it causes: 35 KB of nesting once took 0.3 GiB to compile. Measured on the
-//! largest plugin at hand, an interpreter of 18 MB with its libraries, and given at least 20 times that:
+//! The caps are far above the output of any toolchain. A file's size does not measure the work that it causes: 35 KB
+//! of nesting once took 0.3 GiB to compile. The counts were measured on the largest plugin at hand, an interpreter of
+//! 18 MB with its libraries. The caps are generally at least 20 times as much:
 //!
 //! | | Python | cap |
 //! |---|---|---|
 //! | imports, exports of all its modules | 2,334, 4,223 | 100,000 each |
 //! | longest name, all names together | 162 bytes, 150 KB | 4 KiB, 8 MiB |
 //! | nesting: a component that is composed of others adds a level or two | 1 | 16 |
-//! | types in types, which the parser reads by calling itself at 5 KB of stack each | 3 | 32 |
+//! | types in types, which the parser reads by recursion with 5 KB of stack each | 3 | 32 |
 //! | modules and components inside | 16 | 1,000 |
 //! | sections, custom ones among them | 700, 25 | 20,000, 2,000 |
 //!
-//! A look over a file at all of the caps takes milliseconds. This file must never grow with what it counts.
+//! Scanning a file that reaches all of the caps takes milliseconds. The counts take constant memory.
 
 use wasmparser::{Parser, Payload};
 
@@ -29,7 +30,7 @@ const MOST_NESTED: u64 = 1_000;
 const MOST_SECTIONS: u64 = 20_000;
 const MOST_CUSTOM_SECTIONS: u64 = 2_000;
 
-/// Counts of what the look has passed.
+/// Counts of a scan so far.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     imports: u64,
@@ -42,13 +43,13 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts a section that says how many imports it has, before they are read.
+    /// Counts the imports that a section declares, before they are read.
     pub(crate) fn imports(&mut self, count: u32) -> Result<(), LoadProblem> {
         self.imports += u64::from(count);
         within("imports", self.imports, MOST_IMPORTS)
     }
 
-    /// Counts a section that says how many exports it has, before they are read.
+    /// Counts the exports that a section declares, before they are read.
     pub(crate) fn exports(&mut self, count: u32) -> Result<(), LoadProblem> {
         self.exports += u64::from(count);
         within("exports", self.exports, MOST_EXPORTS)
@@ -78,9 +79,9 @@ impl Tally {
         )
     }
 
-    /// Counts a component that lies in a custom section, such as the one a core module becomes.
+    /// Counts a component inside a custom section, such as the one that a core module becomes.
     ///
-    /// A part that is not valid ends it: the decoder comes no further either.
+    /// Counting stops at an invalid part, where the decoder stops too.
     pub(crate) fn inner(&mut self, component: &[u8]) -> Result<(), LoadProblem> {
         let mut depth = 0_u64;
         for payload in Parser::new(0).parse_all(component) {
@@ -118,13 +119,13 @@ impl Tally {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    /// Whether the look is at the outermost module or component.
+    /// Returns true if the scan is at the outermost module or component.
     pub(crate) fn is_at_top(&self) -> bool {
         self.depth == 0
     }
 }
 
-/// Measures a section with types of components.
+/// Checks the nesting depth of a section with component types.
 pub(crate) fn types(section: &[u8]) -> Result<(), LoadProblem> {
     let found = type_nesting::depth(section, MOST_TYPE_NESTING);
     within("levels of types in types", found, MOST_TYPE_NESTING)

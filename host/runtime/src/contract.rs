@@ -1,7 +1,7 @@
 //! The host's side of `leasehold:job@1`, one file per interface.
 //!
-//! The bindings are made from `plugins/wit`. Each function borrows its state through
-//! [`Host::called`], which is what counts a call. This module must never keep state of its own.
+//! The bindings are generated from `plugins/wit`. Each function borrows its state through
+//! [`Host::called`], which counts the call. This module has no state of its own.
 
 mod context;
 mod kv;
@@ -15,7 +15,7 @@ use super::host::Host;
 use super::kv::KvError;
 
 pub(crate) mod bindings {
-    //! Generated from the WIT files.
+    //! Bindings generated from the WIT files.
     wasmtime::component::bindgen!({
         path: "../../plugins/wit",
         world: "job",
@@ -26,14 +26,14 @@ pub(crate) mod bindings {
 
 use bindings::leasehold::job as wit;
 
-/// The version of the contract that this host speaks.
+/// Contract version of this host.
 pub const VERSION: &str = "1.1.0";
-/// The major version that a plugin must have been built for.
+/// Major contract version that a plugin must have been built for.
 pub(crate) const MAJOR: u64 = 1;
-/// The package of every interface of the contract.
+/// Package of every interface of the contract.
 pub(crate) const PACKAGE: &str = "leasehold:job";
 
-/// Links what every plugin may import of the contract.
+/// Links the contract's interfaces that every plugin may import.
 pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     wit::types::add_to_linker::<_, HasSelf<Host>>(linker, Host::called)?;
     wit::lock::add_to_linker::<_, HasSelf<Host>>(linker, Host::called)?;

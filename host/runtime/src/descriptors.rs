@@ -1,18 +1,18 @@
-//! Open descriptors of this process: how many it may have, and how many of them its guests get.
+//! Open descriptors of this process: its limit, and the part that guests may use.
 //!
-//! Many systems give a process 1,024 and let it ask for far more. Guests that open files must not keep the host from
-//! its store, its log and its files, so a part is out of their reach. This file must never lower a limit.
+//! Many systems give a process 1,024 descriptors and let it raise the limit far above that. A part is reserved for the
+//! host, so that guests which open files do not block its store, its log and its files. No limit is lowered here.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The most that is asked for: programs that this one starts may look at each descriptor that they could have.
+/// Largest limit that is requested. Programs that this one starts may scan every descriptor up to the limit.
 const WANTED: u64 = 65_536;
-/// The host's own part, at most: sockets of 32 guests with 16 requests each, its store, logs and files.
+/// Largest part reserved for the host: sockets of 32 guests with 16 requests each, its store, logs and files.
 const RESERVED: usize = 1_024;
 
-/// Raises the limit as far as this process may.
+/// Raises the limit, up to 65,536, as far as this process may.
 pub fn raise() {
     let now = getrlimit(Resource::Nofile);
     let Some(current) = now.current else {
@@ -30,7 +30,7 @@ pub fn raise() {
     }
 }
 
-/// The descriptors that all guests of this process may have open together.
+/// Descriptors that all guests of this process may have open together.
 #[derive(Debug)]
 pub struct Descriptors {
     most: usize,
@@ -38,14 +38,14 @@ pub struct Descriptors {
 }
 
 impl Descriptors {
-    /// What the process's limit leaves beside the host's own part.
+    /// Makes the guests' part: the process's limit without the host's part.
     pub fn of_process() -> Self {
         let all = getrlimit(Resource::Nofile).current.unwrap_or(WANTED);
         let all = usize::try_from(all).unwrap_or(usize::MAX);
         Self::new(all - (all / 2).min(RESERVED))
     }
 
-    /// Room for `most` descriptors.
+    /// Makes a part of `most` descriptors.
     pub const fn new(most: usize) -> Self {
         Self {
             most,
@@ -53,12 +53,12 @@ impl Descriptors {
         }
     }
 
-    /// The number that guests may have.
+    /// Returns the number of descriptors that guests may have.
     pub const fn most(&self) -> usize {
         self.most
     }
 
-    /// Takes one. Returns whether there was one.
+    /// Takes one descriptor; returns true if one was free.
     pub fn take(&self) -> bool {
         let more = |used| (used < self.most).then_some(used + 1);
         self.used
@@ -66,7 +66,7 @@ impl Descriptors {
             .is_ok()
     }
 
-    /// Gives some back.
+    /// Gives back `count` descriptors.
     pub fn give(&self, count: usize) {
         self.used.fetch_sub(count, Ordering::AcqRel);
     }

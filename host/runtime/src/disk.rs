@@ -1,9 +1,9 @@
-//! The disk meter of one run: how much it has made files grow, how many it has made, and how many are open.
+//! The disk meter of one run: the growth of files, the number of new files, and the number of open files.
 //!
-//! Growth is counted, not writing: a file that is written over costs nothing. What a truncation frees is given back
-//! at once; what a deletion frees, only while the run has nothing open, because an open file outlives its name.
-//! Handles are watched by weak references, which count streams of a file too. This file must never open or change
-//! anything.
+//! Growth is counted, not writing: a file that is overwritten costs nothing. Bytes freed by a truncation are given
+//! back at once. Bytes freed by a deletion are given back only if the run has nothing open, because an open file
+//! outlives its name. Open handles are tracked by weak references, which include streams of a file. The meter changes
+//! no file.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,15 +17,15 @@ use super::output::Output;
 use crate::descriptors::Descriptors;
 use leasehold_config::limits::Limits;
 
-/// A reason to refuse, as a set of which each is told once.
+/// Reason to refuse a change. Each reason is reported once per run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Bytes,
     Files,
     Open,
-    /// All guests of this host together have too much open.
+    /// All guests of this host together have too many files open.
     HostOpen,
-    /// A link that might lead out of its directory.
+    /// A link that may lead out of its directory.
     Link,
     /// A directory with more names than one call may move.
     Names,
@@ -58,7 +58,7 @@ struct Metered {
     state: Mutex<State>,
 }
 
-/// The meter of one run. Clones share it.
+/// The disk meter of one run. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Disk(Arc<Metered>);
 
@@ -85,7 +85,7 @@ impl Disk {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A file is about to grow by so many bytes.
+    /// Counts a growth of a file by so many bytes, or refuses it.
     pub(crate) fn grow(&self, by: u64) -> Result<(), Refusal> {
         let mut state = self.state();
         let after = state.bytes.saturating_add(by);
@@ -96,21 +96,21 @@ impl Disk {
         Ok(())
     }
 
-    /// A file has become shorter by so many bytes.
+    /// Gives back the bytes by which a file became shorter.
     pub(crate) fn shrink(&self, by: u64) {
         let mut state = self.state();
         state.bytes = state.bytes.saturating_sub(by);
     }
 
-    /// A file is about to be written to; returns by how much it grows.
+    /// Counts the growth of a file by a write that is about to happen, or refuses it.
     pub(crate) fn write(&self, file: &File, at: Option<u64>, length: u64) -> Result<(), Refusal> {
-        // One that shows no size is no file that a guest could fill.
+        // A file without a size is not one that a guest can fill.
         let size = file.metadata().map_or(u64::MAX, |found| found.len());
         let end = at.unwrap_or(size).saturating_add(length);
         self.grow(end.saturating_sub(size))
     }
 
-    /// A file, link or directory is about to be made.
+    /// Counts a file, link or directory that is about to be made, or refuses it.
     pub(crate) fn make(&self) -> Result<(), Refusal> {
         let mut state = self.state();
         if state.files >= self.0.most_files {
@@ -120,13 +120,13 @@ impl Disk {
         Ok(())
     }
 
-    /// It was not made.
+    /// Takes back a count of [`Disk::make`] when nothing was made.
     pub(crate) fn unmake(&self) {
         let mut state = self.state();
         state.files = state.files.saturating_sub(1);
     }
 
-    /// Something with its last name was deleted.
+    /// Gives back a file whose last name was deleted, if the run has nothing open.
     pub(crate) fn deleted(&self, bytes: u64) {
         let mut state = self.state();
         self.prune(&mut state);
@@ -136,7 +136,7 @@ impl Disk {
         }
     }
 
-    /// Something is about to be opened.
+    /// Admits a file or directory that is about to be opened, or refuses it.
     pub(crate) fn admit(&self) -> Result<(), Refusal> {
         let mut state = self.state();
         self.prune(&mut state);
@@ -149,7 +149,7 @@ impl Disk {
         Ok(())
     }
 
-    /// It was opened; `None` when it was not.
+    /// Records an admitted file that was opened. `None` gives the admission back.
     pub(crate) fn opened(&self, file: Option<&Arc<File>>) {
         match file {
             Some(file) => self.state().open.push(Arc::downgrade(file)),
@@ -157,21 +157,21 @@ impl Disk {
         }
     }
 
-    /// A core module knows an open file by this number now.
+    /// Records the number by which a core module refers to an open file.
     pub(crate) fn number(&self, number: i32, file: &Arc<File>, appends: bool) {
         let file = Arc::downgrade(file);
         let numbered = Numbered { file, appends };
         self.state().numbered.insert(number, numbered);
     }
 
-    /// The file that a core module knows by this number.
+    /// Returns the file to which a core module refers by this number, and whether writes append to it.
     pub(crate) fn numbered(&self, number: i32) -> Option<(Arc<File>, bool)> {
         let state = self.state();
         let Numbered { file, appends } = state.numbered.get(&number)?;
         Some((file.upgrade()?, *appends))
     }
 
-    /// The number means nothing now, or what another meant.
+    /// Moves the file of number `from` to number `to`. `None` removes number `to`.
     pub(crate) fn renumber(&self, from: Option<i32>, to: i32) {
         let mut state = self.state();
         let moved = from.and_then(|from| state.numbered.remove(&from));
@@ -181,14 +181,14 @@ impl Disk {
         };
     }
 
-    /// Every write goes to the end of the file now, or no longer does.
+    /// Records whether every write goes to the end of the file.
     pub(crate) fn set_appends(&self, number: i32, appends: bool) {
         if let Some(numbered) = self.state().numbered.get_mut(&number) {
             numbered.appends = appends;
         }
     }
 
-    /// Refuses a link whose target might lead out of its directory, also when link or directory are moved later.
+    /// Refuses a link whose target may lead out of its directory, also after the link or directory is moved.
     pub(crate) fn link(&self, target: &str) -> Result<(), Refusal> {
         let mut parts = target.split('/');
         if target.starts_with('/') || parts.any(|part| part == "..") {
@@ -197,11 +197,11 @@ impl Disk {
         Ok(())
     }
 
-    /// Refuses a directory whose names are more than one call may move. Reads it on a thread that may block.
+    /// Refuses a directory whose names exceed the bytes that one call may move. Reads it on a blocking thread.
     pub(crate) async fn list(&self, directory: Arc<File>) -> Result<(), Refusal> {
         let most = self.0.host_call;
         let counted = tokio::task::spawn_blocking(move || is_longer(&directory, most)).await;
-        // One that cannot be read says so itself.
+        // If the directory cannot be read, the guest's own call fails.
         if counted.ok().is_some_and(|longer| longer.unwrap_or(false)) {
             return Err(self.tell(self.state(), Refusal::Names));
         }
@@ -214,7 +214,7 @@ impl Disk {
         self.0.pool.give(before - state.open.len());
     }
 
-    /// Tells a person, once in a run, and answers with the refusal.
+    /// Logs the refusal, once per run, and returns it.
     fn tell(&self, mut state: MutexGuard<'_, State>, refusal: Refusal) -> Refusal {
         if state.told.contains(&refusal) {
             return refusal;
@@ -267,9 +267,9 @@ impl Drop for Metered {
 /// Bytes that a listing takes for each name beside the name itself.
 const NAME_COST: u64 = 64;
 
-/// True if a listing of the directory takes more than `most` bytes.
+/// Returns true if a listing of the directory takes more than `most` bytes.
 fn is_longer(directory: &File, most: u64) -> io::Result<bool> {
-    // The guest's handle may be one for paths alone, which cannot be read.
+    // The guest's handle may be path-only, which cannot be read.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let readable = rustix::fs::openat(directory, ".", flags, Mode::empty())?;
     let mut bytes = 0;

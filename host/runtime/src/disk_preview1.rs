@@ -1,7 +1,7 @@
-//! As `disk_wasi`, for core modules.
+//! The preview 1 functions by which a core module changes its directories, checked by the disk meter.
 //!
-//! The engine's library keeps the files of a core module to itself; the meter knows them by the numbers under which
-//! they were opened. This file must never let a change through that the meter has refused.
+//! The engine's library gives no access to the files of a core module. So the meter tracks them by the numbers under
+//! which they were opened. A change that the meter refuses does not happen. `disk_wasi` does the same for components.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const MODULE: &str = "wasi_snapshot_preview1";
 pub(crate) const APPEND: i32 = 1;
 
 impl Refusal {
-    /// Preview 1's number for it.
+    /// Returns preview 1's error number.
     pub(crate) const fn errno(self) -> i32 {
         match self {
             Self::Bytes | Self::Files => 51,
@@ -32,7 +32,7 @@ impl Refusal {
     }
 }
 
-/// The guest's memory, and the host beside it.
+/// Returns the guest's memory and the host state.
 pub(crate) fn parts<'a>(
     caller: &'a mut Caller<'_, Host>,
 ) -> wasmtime::Result<(GuestMemory<'a>, &'a mut Host)> {
@@ -45,7 +45,7 @@ pub(crate) fn parts<'a>(
     Ok((GuestMemory::Unshared(bytes), host))
 }
 
-/// As [`super::disk_wasi::link`].
+/// Links the metered functions over the library's own, like [`super::disk_wasi::link`].
 pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     link_files(linker)?;
@@ -110,7 +110,7 @@ fn link_files(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What changes the meaning of numbers, and listings.
+/// Links functions that change the meaning of file numbers, and the one that lists directories.
 fn link_numbers(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
@@ -227,7 +227,7 @@ fn link_names(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
             Box::new(async move {
                 let (target, length, fd, name, size) = how;
                 let (mut memory, host) = parts(&mut caller)?;
-                // One that cannot be read is refused by the library.
+                // The library refuses a target that cannot be read.
                 let text = memory.as_cow_str(pointer(target, length));
                 let text = text.map(String::from).unwrap_or_default();
                 let admitted = host.disk.link(&text).and_then(|()| host.disk.make());
@@ -245,7 +245,7 @@ fn link_names(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// What may free something.
+/// Links functions that may free bytes or files.
 fn link_deletions(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap_async(
         MODULE,
@@ -295,12 +295,12 @@ fn link_deletions(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// A text in the guest's memory.
+/// Makes a pointer to a text in the guest's memory.
 fn pointer(at: i32, length: i32) -> GuestPtr<str> {
     GuestPtr::<str>::new((at.cast_unsigned(), length.cast_unsigned()))
 }
 
-/// The length of the one buffer that the library writes: the first that is not empty.
+/// Returns the length of the only buffer that the library writes: the first that is not empty.
 fn first_length(memory: &GuestMemory<'_>, (list, count): (i32, i32)) -> u64 {
     let list = list.cast_unsigned();
     let lengths = (0..count.cast_unsigned()).map_while(|at| {
@@ -314,7 +314,7 @@ fn first_length(memory: &GuestMemory<'_>, (list, count): (i32, i32)) -> u64 {
         .into()
 }
 
-/// Bytes that go with the name at `path`; `None` when none go.
+/// Returns the bytes freed by deleting the name at `path`; `None` if that frees nothing.
 async fn size_at(
     wasi: &mut WasiP1Ctx,
     memory: &mut GuestMemory<'_>,
@@ -338,7 +338,7 @@ async fn size_at(
 }
 
 impl Host {
-    /// Asks the meter for a write to the file of this number; what is no such file grows nothing.
+    /// Counts the growth by a write to the file of this number. Anything that is not a file does not grow.
     fn grows_numbered(
         &mut self,
         memory: &mut GuestMemory<'_>,
@@ -361,12 +361,12 @@ impl Host {
         self.disk.write(&file, place, length)
     }
 
-    /// The directory of this number, opened anew if it was granted.
+    /// Returns the directory of this number. A granted directory is opened again for this.
     fn directory(&mut self, fd: i32) -> Option<Arc<File>> {
         if let Some((directory, _)) = self.disk.numbered(fd) {
             return Some(directory);
         }
-        // Into memory of its own: the guest must not see it.
+        // The name is read into separate memory, which the guest cannot see.
         let mut name = vec![0; 4096];
         let mut memory = GuestMemory::Unshared(&mut name);
         let Prestat::Dir(prestat) = self.wasi.fd_prestat_get(&mut memory, Fd::from(fd)).ok()?;

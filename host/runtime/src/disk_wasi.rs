@@ -1,7 +1,6 @@
-//! What a component changes in its directories, past the disk meter.
+//! The WASI functions by which a component changes its directories, checked by the disk meter.
 //!
-//! Each function asks the meter, then does what the engine's library does. This file must never let a change through
-//! that the meter has refused.
+//! Each function calls the meter, then the engine's library. A change that the meter refuses does not happen.
 
 use std::fs::File;
 use std::io;
@@ -21,7 +20,7 @@ use wasmtime_wasi::p2::{
 use super::disk::{Disk, Refusal};
 use super::host::Host;
 
-/// The interface as the engine's library names it.
+/// Name of the interface in the engine's library.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
 /// The system's number for "no space left on device".
 const NO_SPACE: i32 = rustix::io::Errno::NOSPC.raw_os_error();
@@ -40,8 +39,8 @@ impl From<Refusal> for ErrorCode {
     }
 }
 
-/// Puts the meter before what changes files, directories and links. The library's own functions must be linked
-/// already.
+/// Links metered functions for changes to files, directories and links. The library's own functions must already be
+/// linked.
 pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut types = linker.instance(TYPES)?;
@@ -207,7 +206,7 @@ fn lower<T>(result: FsResult<T>) -> wasmtime::Result<Answer<T>> {
 }
 
 impl Host {
-    /// The open file or directory behind a handle.
+    /// Returns the open file or directory behind a handle.
     pub(crate) fn file(&mut self, handle: &Handle) -> Option<Arc<File>> {
         let view = self.filesystem();
         Some(match view.table.get(handle).ok()? {
@@ -223,7 +222,7 @@ impl Host {
         }
     }
 
-    /// Takes back what was counted, if nothing was made.
+    /// Takes back the count if nothing was made.
     fn made(&self, made: FsResult<()>) -> wasmtime::Result<Answer<()>> {
         if made.is_err() {
             self.disk.unmake();
@@ -231,7 +230,7 @@ impl Host {
         lower(made)
     }
 
-    /// Bytes that go with the name at `path`; `None` when none go.
+    /// Returns the bytes freed by deleting the name at `path`; `None` if that frees nothing.
     async fn size_at(&mut self, directory: &Handle, path: &str) -> Option<u64> {
         let same = Resource::new_borrow(directory.rep());
         let mut view = self.filesystem();
@@ -253,7 +252,7 @@ impl Host {
         lower(deleted)
     }
 
-    /// Puts the meter around a stream into a file.
+    /// Wraps a stream into a file in one that is metered.
     fn metered(
         &mut self,
         stream: Resource<DynOutputStream>,
@@ -280,13 +279,13 @@ impl Host {
 struct MeteredStream {
     inner: DynOutputStream,
     file: Arc<File>,
-    /// The place of the next write; `None` is the end.
+    /// Offset of the next write. `None` is the end of the file.
     at: Option<u64>,
     disk: Disk,
 }
 
 impl MeteredStream {
-    /// Counts a write. The one before is over, or the stream would not be ready.
+    /// Counts a write. The previous write has ended, because the stream is ready.
     fn count(&mut self, length: usize) -> StreamResult<()> {
         let length = length as u64;
         if self.disk.write(&self.file, self.at, length).is_err() {

@@ -1,14 +1,14 @@
-//! The engines: how guests are compiled and where their memory comes from.
+//! The engines, which compile guests and allocate their memory.
 //!
-//! Stack size is a property of an engine, and a pool has one size of everything, so there are
+//! Stack size is a property of an engine, and a pool has one size of everything. So there are
 //! several engines, made when first needed:
 //!
 //! - one with the pooling allocator, for jobs that fit the common sizes below: starting a guest
 //!   there costs microseconds;
-//! - one on demand per stack size, for every other job, and for all when the pool's address space
-//!   cannot be reserved.
+//! - one on-demand engine per stack size, for every other job, and for all jobs if the pool's
+//!   address space cannot be reserved.
 //!
-//! This file must never choose a WebAssembly feature by itself: [`proposals`] has the list.
+//! [`proposals`] alone lists the WebAssembly features of an engine.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,30 +34,30 @@ use super::{disk_preview1, disk_wasi, files};
 use leasehold_config::allow::Allow;
 use leasehold_config::limits::{KIB, Limits, MIB};
 
-/// The largest memory a pooled guest may have. Rust, Go and C guests fit; interpreters that bring
-/// their own runtime get an engine on demand.
+/// Largest memory of a pooled guest. Rust, Go and C guests fit. Interpreters that bring their own
+/// runtime use an on-demand engine.
 const POOLED_MEMORY_BYTES: u64 = 256 * MIB;
-/// Memories per guest in the pool: one of its own and one to spare. Each costs address space.
+/// Memories per guest in the pool: its own and a spare one. Each costs address space.
 const POOLED_MEMORIES: u32 = 2;
 /// Tables per guest in the pool: a component made from preview 1 has three.
 const POOLED_TABLES: u32 = 8;
-/// What host functions need of the fiber stack beyond the guest's own part.
+/// Part of the fiber stack for host functions, in addition to the guest's part.
 const HOST_STACK_BYTES: u64 = MIB;
 
-/// An engine with everything linked that any plugin on it may import.
+/// An engine, and linkers with every interface that its plugins may import.
 pub(crate) struct Workshop {
     pub(crate) engine: Engine,
-    /// For components, by what was granted to them.
+    /// Linkers for components, by granted interfaces.
     components: HashMap<Links, ComponentLinker<Host>>,
-    /// For core modules.
+    /// Linker for core modules.
     pub(crate) preview1: Linker<Host>,
-    /// Whether guests come from the pool.
+    /// True if guests are allocated from the pool.
     pub(crate) pooled: bool,
-    /// What has been compiled on this engine.
+    /// Plugins compiled on this engine.
     pub(crate) shelf: Shelf,
 }
 
-/// What is linked only when it is granted.
+/// Interfaces that are linked only if they are granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Links {
     pub(crate) kv: bool,
@@ -65,7 +65,7 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    /// What these grants make of it.
+    /// Returns the interfaces that these grants include.
     pub(crate) fn of(grants: &Allow) -> Self {
         Self {
             kv: !grants.kv.is_empty(),
@@ -75,7 +75,7 @@ impl Links {
 }
 
 impl Workshop {
-    /// The linker for components with these grants.
+    /// Returns the linker for components with these grants.
     pub(crate) fn linker(&self, links: Links) -> &ComponentLinker<Host> {
         &self.components[&links]
     }
@@ -102,13 +102,13 @@ impl Engines {
             on_demand: Mutex::new(HashMap::new()),
         };
         engines.pooled = engines.pool(options);
-        // Also proves, before any job does, that an engine can be made at all.
+        // This also shows, before any job is loaded, that an engine can be made at all.
         engines.on_demand(Limits::default().stack_bytes)?;
         Ok(engines)
     }
 
-    /// The engine for a job with these limits, and the one to try when the first refuses a plugin
-    /// for the shape of the pool.
+    /// Returns the engines for a job with these limits, in order. The second is tried if the first
+    /// refuses a plugin because of the pool's sizes.
     pub(crate) fn choose(&self, limits: &Limits) -> Result<Vec<Arc<Workshop>>, RuntimeError> {
         let on_demand = self.on_demand(limits.stack_bytes)?;
         Ok(match &self.pooled {
@@ -117,7 +117,7 @@ impl Engines {
         })
     }
 
-    /// Compilations in this process, since the start: of plugins that the cache should have had.
+    /// Returns the number of compilations in this process since the start. The cache should have had these plugins.
     pub(crate) fn cache_misses(&self) -> usize {
         self.cache.as_ref().map_or(0, Cache::cache_misses)
     }
@@ -213,7 +213,8 @@ impl Engines {
     }
 }
 
-/// The configuration of every engine, of those that only compile too: what one compiles, all others accept.
+/// Returns the configuration of every engine, including those that only compile. Code that one engine compiles is
+/// accepted by all others.
 pub(crate) fn config(stack_bytes: u64) -> Config {
     let stack = bytes(stack_bytes);
     let mut config = Config::new();
@@ -222,7 +223,7 @@ pub(crate) fn config(stack_bytes: u64) -> Config {
         .concurrency_support(false)
         .max_wasm_stack(stack)
         .async_stack_size(stack + bytes(HOST_STACK_BYTES))
-        // A guest must not find another's secrets on a reused stack.
+        // Clears reused stacks, which may hold secrets of the previous guest.
         .async_stack_zeroing(true);
     proposals::configure(&mut config);
     config
@@ -236,7 +237,7 @@ fn open_cache(options: &RuntimeOptions) -> Result<Option<Cache>, RuntimeError> {
     let mut config = CacheConfig::new();
     config
         .with_directory(&path)
-        // Entries are sealed as they are.
+        // The engine must not recompress entries: their bytes are sealed.
         .with_optimized_compression_usage_counter_threshold(u64::MAX);
     let cache = Cache::new(config).map_err(|error| RuntimeError::Cache {
         path,
@@ -253,7 +254,7 @@ fn fits_pool(limits: &Limits) -> bool {
         && limits.instances <= defaults.instances
 }
 
-/// A pool in which every one of `runs` guests finds its full share, whatever the others take.
+/// Configures a pool in which each of `runs` guests gets its full share, independent of the others' use.
 fn pool_of(runs: u32, each: &Limits) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_stacks(runs)
@@ -268,9 +269,9 @@ fn pool_of(runs: u32, each: &Limits) -> PoolingAllocationConfig {
         .max_tables_per_component(POOLED_TABLES)
         .max_tables_per_module(POOLED_TABLES)
         .table_elements(bytes(each.table_elements))
-        // Pages kept by a free slot, so that the next guest starts without page faults. Where the
-        // kernel can tell which pages were touched (Linux 6.7 and later), those are kept wherever
-        // they lie; elsewhere only the lowest ones are, which few guests touch.
+        // Pages kept by a free slot, so that the next guest starts without page faults. If the
+        // kernel reports which pages were touched (Linux 6.7 and later), those are kept wherever
+        // they lie. Otherwise only the lowest pages are kept, which few guests touch.
         .linear_memory_keep_resident(bytes(256 * KIB))
         .table_keep_resident(bytes(64 * KIB))
         .async_stack_keep_resident(bytes(64 * KIB))

@@ -1,7 +1,7 @@
-//! The entry of a core module: the type of `_start`, and the memory that calls to WASI work on.
+//! The entry point of a core module: the type of `_start`, and the memory that calls to WASI use.
 //!
-//! The engine checks neither before the first call, when the lock is held already. This file must never keep more
-//! than positions in the plugin's bytes.
+//! The engine checks both only at the first call, when the lock is already held. This file keeps only section
+//! readers, which refer to the plugin's bytes.
 
 use serde::{Deserialize, Serialize};
 use wasmparser::{
@@ -9,21 +9,21 @@ use wasmparser::{
     TypeRef, TypeSectionReader,
 };
 
-/// The name of the entry.
+/// Name of the entry function.
 pub(crate) const START: &str = "_start";
-/// The name under which preview 1 looks for the memory.
+/// Name of the exported memory that preview 1 uses.
 const MEMORY: &str = "memory";
 
 /// Shape of the export `_start`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Start {
-    /// A function without parameters and results; also one whose type is not known, which the engine refuses.
+    /// A function without parameters and results, or one of unknown type, which the engine refuses.
     Callable,
-    /// Something else, in words.
+    /// Another kind of export or type, as text.
     Other(String),
 }
 
-/// Readers of the sections that decide.
+/// Readers of the sections that determine the entry point.
 #[derive(Clone, Default)]
 pub(crate) struct CoreEntry<'a> {
     types: Option<TypeSectionReader<'a>>,
@@ -34,7 +34,7 @@ pub(crate) struct CoreEntry<'a> {
 }
 
 impl<'a> CoreEntry<'a> {
-    /// Keeps what matters of a section of the outermost core module.
+    /// Keeps the reader of a relevant section of the outermost core module.
     pub(crate) fn note(&mut self, payload: &Payload<'a>) {
         match payload {
             Payload::TypeSection(types) => self.types = Some(types.clone()),
@@ -44,7 +44,7 @@ impl<'a> CoreEntry<'a> {
         }
     }
 
-    /// Keeps what matters of an export of the outermost core module.
+    /// Keeps a relevant export of the outermost core module.
     pub(crate) fn note_export(&mut self, name: &str, kind: ExternalKind, index: u32) {
         match name {
             START => self.start = Some((kind, index)),
@@ -53,12 +53,12 @@ impl<'a> CoreEntry<'a> {
         }
     }
 
-    /// Whether there is a memory for calls to preview 1.
+    /// Returns true if the module exports a memory for calls to preview 1.
     pub(crate) fn exports_memory(&self) -> bool {
         self.exports_memory
     }
 
-    /// Resolves the type of `_start`. `None` when it is not exported.
+    /// Resolves the type of `_start`. `None` if it is not exported.
     pub(crate) fn start(self) -> Result<Option<Start>, BinaryReaderError> {
         let Some((kind, index)) = self.start else {
             return Ok(None);
@@ -77,7 +77,7 @@ impl<'a> CoreEntry<'a> {
         Ok(Some(shape(&found)))
     }
 
-    /// The index of the type of a function; imported functions come first.
+    /// Returns the type index of a function. Imported functions are numbered first.
     fn type_of(&self, function: u32) -> Result<Option<u32>, BinaryReaderError> {
         let mut left = function;
         for import in self

@@ -1,8 +1,8 @@
-//! Why the runtime could not be made, or a plugin not be loaded.
+//! Errors making the runtime and loading a plugin.
 //!
-//! Every message says what failed, where, and what to do about it. A plugin is refused here,
-//! before any lock is asked for. This file must never print raw bytes of a plugin: names found in
-//! one pass [`printable`] first.
+//! Every message contains what failed, where, and the remedy. A plugin is refused here, before any
+//! lock is requested. Raw bytes of a plugin are never printed: names found in a plugin pass
+//! [`printable`] first.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::cache::CacheError;
 use super::limit::Limit;
 use leasehold_config::format_size;
 
-/// Why there is no runtime.
+/// Error making the runtime.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// The watchdog thread could not be started.
@@ -28,10 +28,10 @@ pub enum RuntimeError {
     Cache {
         /// The directory.
         path: PathBuf,
-        /// What the engine said.
+        /// Error from the engine.
         reason: String,
     },
-    /// Plugins are to be compiled in child processes, which leave their work in the cache.
+    /// There is no cache directory, but plugins are compiled in child processes, which need one for their results.
     #[error("plugins cannot be compiled without a directory of the compile cache: name one")]
     NoCacheDir,
     /// The engine refused its configuration.
@@ -39,9 +39,9 @@ pub enum RuntimeError {
         "cannot make an engine with a stack of {stack_bytes} bytes: {reason}: change `stack` in the job's limits"
     )]
     Engine {
-        /// The stack asked for.
+        /// The requested stack size.
         stack_bytes: u64,
-        /// What the engine said.
+        /// Error from the engine.
         reason: String,
     },
 }
@@ -54,17 +54,17 @@ pub struct LoadError {
     pub job: String,
     /// The plugin's file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The problem with it.
     #[source]
     pub problem: LoadProblem,
 }
 
-/// A path as a part of a message of several lines: a file's name may hold a line end.
+/// Formats a path for a message of several lines. A file's name may contain a line end.
 fn shown(path: &Path) -> String {
     printable::line(&path.display().to_string())
 }
 
-/// What is wrong with a plugin.
+/// Reason to refuse a plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadProblem {
     /// The file could not be read.
@@ -73,7 +73,7 @@ pub enum LoadProblem {
     /// It is a directory, a pipe or a device.
     #[error("is a {0}, not a file: name the .wasm file")]
     NotAFile(&'static str),
-    /// Other users can change it. The text reads on after its name, and has the remedy.
+    /// Other users can change it. The text continues after the plugin's name and contains the remedy.
     #[error("{0}")]
     Exposed(String),
     /// It is over the size limit.
@@ -96,23 +96,23 @@ pub enum LoadProblem {
         /// The file's digest in hex.
         found: String,
     },
-    /// No bytes at all.
+    /// It has no bytes.
     #[error("is empty: build or copy it again")]
     Empty,
-    /// Not WebAssembly.
+    /// It is not WebAssembly.
     #[error("is not WebAssembly: it begins with {found}; {remedy}")]
     NotWasm {
         /// Its first bytes, printable.
         found: String,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// Machine code compiled ahead of time.
+    /// It is machine code, compiled ahead of time.
     #[error(
         "is precompiled machine code, which cannot be checked: give the .wasm file it was made from"
     )]
     Precompiled,
-    /// It ends too early.
+    /// It is cut off.
     #[error("is cut off at byte {at}: copy it again")]
     Truncated {
         /// The offset of its end.
@@ -123,7 +123,7 @@ pub enum LoadProblem {
         "is not valid: {reason}: build it with a released toolchain for wasm32-wasip1 or wasm32-wasip2"
     )]
     Invalid {
-        /// What the validator said.
+        /// Error from the validator.
         reason: String,
     },
     /// It uses a feature that would escape the limits.
@@ -131,25 +131,25 @@ pub enum LoadProblem {
     Forbidden {
         /// The feature.
         feature: &'static str,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// It needs a WebAssembly proposal that this host leaves off.
+    /// It needs a WebAssembly proposal that is turned off on this host.
     #[error("uses the WebAssembly proposal \"{name}\", which this host leaves off: {remedy}")]
     Proposal {
         /// The proposal.
         name: &'static str,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// It has more of something than any toolchain makes.
+    /// It exceeds a cap, which is far above the output of any toolchain.
     #[error(
         "has {found} {unit}, and a host takes at most {most}: build it without what it does not use, or split it into several plugins"
     )]
     OverCap {
-        /// What there is too much of.
+        /// The counted unit.
         unit: &'static str,
-        /// The number at which the look ended: there may be more.
+        /// The number at which the scan stopped. The file may have more.
         found: u64,
         /// The cap.
         most: u64,
@@ -162,7 +162,7 @@ pub enum LoadProblem {
         /// The kind or type of the export.
         found: String,
     },
-    /// Its calls to WASI would have no memory to work on.
+    /// Its calls to WASI would have no memory to use.
     #[error(
         "imports wasi_snapshot_preview1 and exports no memory of the name `memory`: link it as a program, as wasm32-wasip1 toolchains do"
     )]
@@ -170,13 +170,13 @@ pub enum LoadProblem {
     /// It was built for another version of the contract.
     #[error("was built for {found}; this host speaks {package}@{ours} (major versions: {major}): rebuild it with a matching SDK or use a matching host", package = super::contract::PACKAGE, ours = super::contract::VERSION, major = super::contract::MAJOR)]
     Contract {
-        /// The interface it names.
+        /// The interface that it names.
         found: String,
     },
     /// It exports nothing that can be run.
     #[error("exports nothing to run: a job exports leasehold:job/guest@{ours}, a command exports wasi:cli/run@0.2 or `_start`; it exports {found}", ours = super::contract::VERSION)]
     NoEntry {
-        /// What it exports.
+        /// Its exports.
         found: String,
     },
     /// It imports something that the job was not granted.
@@ -190,38 +190,38 @@ pub enum LoadProblem {
         import: String,
         /// The line that grants it.
         line: String,
-        /// What may be done instead, after a comma; empty when there is nothing.
+        /// An alternative remedy, after a comma. Empty if there is none.
         otherwise: &'static str,
     },
-    /// It imports something that no host of this version offers.
+    /// It imports an interface that hosts of this version do not offer.
     #[error("imports {import}, which this host does not offer: {remedy}")]
     UnknownImport {
         /// The import.
         import: String,
-        /// What to do.
+        /// The remedy.
         remedy: &'static str,
     },
-    /// Its requests have no certificates to trust.
+    /// The certificates that its requests trust cannot be loaded.
     #[error("{0}")]
     Certificates(String),
     /// One of the job's secrets cannot be used.
     #[error("{0}")]
     Secret(String),
-    /// An import is there but of another shape.
+    /// An import is known but has another type.
     #[error("does not fit this host: {reason}: rebuild it against the contract of this host ({package}@{ours}) and WASI 0.2", package = super::contract::PACKAGE, ours = super::contract::VERSION)]
     Link {
-        /// What the linker said.
+        /// Error from the linker.
         reason: String,
     },
-    /// It calls a function that a later minor version of the contract has.
+    /// It calls a function of a later minor version of the contract.
     #[error("was built for {found} and calls {function}, which this host does not have: it speaks {package}@{ours}: use a newer host, or build it against the contract of this one", package = super::contract::PACKAGE, ours = super::contract::VERSION)]
     Newer {
-        /// The interface it names.
+        /// The interface that it names.
         found: String,
-        /// The function, in quotes, or a word for it.
+        /// The function, in quotes, or a description of it.
         function: String,
     },
-    /// It needs more memory from the start than the job may use.
+    /// It needs more memory at its start than the job may use.
     #[error("needs {needs} bytes of memory to start, job {job} may use {most}: {}", Limit::Memory.remedy(.job))]
     Memory {
         /// The job.
@@ -247,27 +247,27 @@ pub enum LoadProblem {
         /// The limit in bytes.
         most: u64,
     },
-    /// The process that read or compiled it broke down.
+    /// The process that read or compiled it crashed or failed.
     #[error("cannot be compiled: {how}: build it with a released toolchain")]
     Ended {
-        /// The part of the plugin, and what became of the process.
+        /// The part of the plugin, and the failure of the process.
         how: String,
     },
     /// The process that read or compiled it was killed from outside.
     #[error(
-        "was not compiled: the process that did it was killed, by the kernel for want of memory or by an operator: load it again when the machine has memory"
+        "was not compiled: the process that compiled it was killed, by the kernel because memory ran out or by an operator: load it again when memory is free"
     )]
     Killed,
-    /// The process that read it refused it, in these words.
+    /// The process that read it refused it, with this message.
     #[error("{0}")]
     Refused(String),
-    /// No engine for the job's limits, or no thread for the compiler.
+    /// The host failed: for example, it has no engine for the job's limits, or no thread for the compiler.
     #[error("cannot be loaded: {0}")]
     Host(String),
 }
 
 impl LoadProblem {
-    /// A name found inside a plugin, fit to print.
+    /// Makes a name found inside a plugin printable.
     pub(crate) fn name(raw: &str) -> String {
         printable::line(raw)
     }

@@ -1,24 +1,24 @@
-//! What a guest lets the world see while it runs.
+//! Events of a running guest: output, log lines and progress.
 //!
-//! Every text here has passed [`leasehold_records::printable`]; consumers may print it as it is. This file must
-//! never carry raw guest bytes.
+//! Every text here has passed [`leasehold_records::printable`], so consumers may print it unchanged. Events contain
+//! no raw guest bytes.
 
 use leasehold_lock::BootTime;
 
-/// Something a running guest produced.
+/// Event of a running guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GuestEvent {
     /// A line of output or log.
     Line(Line),
-    /// How far the guest says it is. At most ten a second; the last one is always delivered.
+    /// Progress that the guest reported. At most ten events a second; the last one is always sent.
     Progress {
         /// Units done.
         done: u64,
         /// Units in all, when known.
         total: Option<u64>,
-        /// What is being done.
+        /// Description of the current work.
         message: String,
-        /// When the call was admitted.
+        /// Time at which the call was admitted.
         at: BootTime,
     },
 }
@@ -26,19 +26,19 @@ pub enum GuestEvent {
 /// One line of output or log, free of control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Where it came from.
+    /// Stream of the line.
     pub stream: Stream,
-    /// The level, for log lines.
+    /// Level, for log lines.
     pub level: Option<Level>,
     /// The text, without a line end.
     pub text: String,
     /// Structured fields, for log lines.
     pub fields: Vec<(String, String)>,
-    /// When the host admitted the call that produced the line.
+    /// Time at which the host admitted the call that produced the line.
     pub at: BootTime,
 }
 
-/// Where a line came from.
+/// Stream from which a line came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     /// Standard output.
@@ -50,7 +50,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// The name used in events and records.
+    /// Returns the name used in events and records.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
@@ -65,18 +65,18 @@ impl Stream {
 pub enum Level {
     /// Finest detail.
     Trace,
-    /// For debugging.
+    /// Detail for debugging.
     Debug,
-    /// Worth knowing.
+    /// Normal operation.
     Info,
-    /// Worth a look.
+    /// Possible problem.
     Warn,
-    /// Something failed.
+    /// Failure.
     Error,
 }
 
 impl Level {
-    /// The name used in events and records.
+    /// Returns the name used in events and records.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Trace => "trace",

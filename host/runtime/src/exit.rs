@@ -1,14 +1,14 @@
-//! `proc_exit` of preview 1, with every code.
+//! `proc_exit` of preview 1, which accepts every exit code.
 //!
-//! WASI's own reports a code of 126 and more as a broken call. Such codes are common (a shell's 127, -1 in C),
-//! and the record of a run must name the one that the guest chose.
+//! The library's own function reports a code of 126 and more as an invalid call. Such codes are common (a shell's
+//! 127, -1 in C), and the record of a run contains the code that the guest chose.
 
 use wasmtime::{Caller, Linker};
 use wasmtime_wasi::I32Exit;
 
 use super::host::Host;
 
-/// Puts it over the library's own, which must be linked already.
+/// Replaces the library's function, which must already be linked.
 pub(crate) fn link_preview1(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     linker.func_wrap(

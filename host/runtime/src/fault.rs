@@ -1,10 +1,10 @@
-//! A fault that tests ask for: the process aborts when a guest says a certain text. Absent from release builds.
+//! Fault injection for tests: the process aborts when a guest writes a certain text. Absent from release builds.
 
-/// Variable of the host's environment that names the text.
+/// Environment variable of the host that contains the text.
 #[cfg(debug_assertions)]
 const VARIABLE: &str = "LEASEHOLD_TEST_ABORT_ON";
 
-/// Aborts the process if `line` holds the text.
+/// Aborts the process if `line` contains the text.
 #[cfg(debug_assertions)]
 pub(super) fn abort_on(line: &str) {
     static TEXT: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();

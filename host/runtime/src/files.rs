@@ -1,9 +1,9 @@
 //! Directories that a guest was granted.
 //!
-//! Paths are resolved beneath the directory by the engine's library, link by link, so neither `..` nor a
-//! link nor a full path leads out, also when a link is swapped meanwhile. What is added here: pipes,
-//! sockets and devices are not opened, because opening a pipe waits for its other end, on a thread that
-//! nobody can stop. This file must never open anything by itself but a granted directory.
+//! The engine's library resolves paths beneath the directory, link by link. So neither `..` nor a link nor a
+//! full path leads out, also if a link is replaced meanwhile. This file adds a check: pipes, sockets and
+//! devices are not opened. Opening a pipe waits for its other end, on a thread that cannot be stopped.
+//! This file itself opens granted directories only.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -25,15 +25,15 @@ use super::disk_preview1::{APPEND, parts};
 use super::host::Host;
 use leasehold_config::allow::Dir;
 
-/// The interface as the engine's library names it; guests of all its 0.2 versions find it.
+/// Name of the interface in the engine's library. It serves guests of all 0.2 versions.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
-/// Preview 1's flags of an open that makes a file, and of one that empties it.
+/// Preview 1's flags for an open that makes a file, and for one that truncates it.
 const CREATE: i32 = 1;
 const TRUNCATE: i32 = 8;
 /// Preview 1's number for "operation not permitted".
 const NOT_PERMITTED: i32 = 63;
 
-/// Opens `dir` for the guest; the error says what is wrong with it.
+/// Opens `dir` for the guest. The error names the directory and the reason.
 pub(crate) fn grant(builder: &mut WasiCtxBuilder, dir: &Dir) -> Result<(), String> {
     let rights = if dir.write {
         FsPerms::ReadWrite
@@ -49,7 +49,7 @@ pub(crate) fn grant(builder: &mut WasiCtxBuilder, dir: &Dir) -> Result<(), Strin
     })
 }
 
-/// Opens every directory and closes it again; the error names the first that cannot be opened.
+/// Opens every directory and closes it again. The error names the first that cannot be opened.
 pub(super) fn check(dirs: &[Dir]) -> Result<(), String> {
     let mut builder = WasiCtxBuilder::new();
     dirs.iter().try_for_each(|dir| grant(&mut builder, dir))
@@ -64,7 +64,8 @@ type OpenAt = (
 );
 type Opened = (Result<Resource<Descriptor>, ErrorCode>,);
 
-/// Puts a look before `open-at`, for components. The library's own functions must be linked already.
+/// Links an `open-at` for components that first checks the file's type. The library's own functions must already be
+/// linked.
 pub(crate) fn link(linker: &mut ComponentLinker<Host>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     linker
@@ -84,7 +85,7 @@ async fn open_at(
     let mut view = host.filesystem();
     let same = Resource::new_borrow(dir.rep());
     let found = view.stat_at(same, path_flags, path.clone()).await;
-    // What is not there, or may not be looked at, says so itself when it is opened.
+    // For a file that is missing or may not be examined, the open returns the error.
     let found = found.ok();
     if found.as_ref().is_some_and(|found| is_special(found.type_)) {
         host.say_not_opened(&path);
@@ -110,9 +111,9 @@ async fn open_at(
     }
 }
 
-/// What an open changes, if it succeeds.
+/// Changes that an open makes if it succeeds.
 struct Opening {
-    /// True when there was nothing of that name.
+    /// True if the open makes a new file.
     makes: bool,
     /// Bytes that a truncation frees.
     freed: u64,
@@ -149,7 +150,7 @@ const fn is_special(kind: DescriptorType) -> bool {
 
 type PathOpen = (i32, i32, i32, i32, i32, i64, i64, i32, i32);
 
-/// As [`link`], for core modules.
+/// Links a checked `path_open` for core modules, like [`link`] for components.
 pub(crate) fn link_preview1(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     linker.func_wrap_async(
@@ -220,10 +221,10 @@ const fn is_special1(kind: Filetype) -> bool {
 }
 
 impl Host {
-    /// The handle that the next file will have: the library keeps the files of a core module to itself, in a table
-    /// that gives out the place that was freed last.
+    /// Returns the handle that the next file will have. The library gives no other access to the files of a core module.
+    /// Its table reuses the slot that was freed last.
     fn next_handle(&mut self) -> wasmtime::Result<Resource<Descriptor>> {
-        // Granted directories get their handles at the first use of any number.
+        // The first use of any number gives granted directories their handles.
         let mut none = GuestMemory::Unshared(&mut []);
         let _ = self.wasi.fd_tell(&mut none, Fd::from(0));
         let table = WasiView::ctx(&mut self.wasi).table;

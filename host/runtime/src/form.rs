@@ -1,7 +1,7 @@
-//! Which of the three forms a plugin has, and whether all it imports may be given to it.
+//! Determines which of the three forms a plugin has, and checks that its imports may be linked.
 //!
-//! Decided from names alone, before compiling, so that a refusal can name the config line that
-//! would change it. This file must never let a name through that it does not know.
+//! Both are decided from names alone, before compiling, so that a refusal can name the config line
+//! that would change it. An unknown name is refused.
 
 use super::contract;
 use super::entry::Start;
@@ -9,19 +9,19 @@ use super::error::LoadProblem;
 use super::survey::{Kind, Survey};
 use leasehold_config::allow::Allow as Grants;
 
-/// How a plugin is run.
+/// Form of a plugin, which determines how it is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A component that exports `leasehold:job/guest`.
     Job,
     /// A component that exports `wasi:cli/run`.
     Command,
-    /// A core module with `_start` on WASI preview 1, run as it is so that exit codes survive.
+    /// A core module with `_start` on WASI preview 1. It is run unchanged, so that exit codes survive.
     CoreCommand,
 }
 
 impl Form {
-    /// A word for people.
+    /// Returns the name shown to users.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Job => "job component",
@@ -31,7 +31,7 @@ impl Form {
     }
 }
 
-/// WASI packages that stand behind every guest.
+/// WASI packages that every guest may import.
 const WASI: &[&str] = &[
     "wasi:cli",
     "wasi:clocks",
@@ -42,7 +42,7 @@ const WASI: &[&str] = &[
 ];
 /// The package for requests, which needs a grant.
 const HTTP: &str = "wasi:http";
-/// What it takes to send requests; receiving them is not offered.
+/// Interfaces for sending requests. Receiving requests is not offered.
 const SENDING: &[&str] = &["types", "outgoing-handler"];
 /// Interfaces of the contract that every plugin may import.
 const OPEN: &[&str] = &["types", "lock", "job-context", "progress", "log"];
@@ -77,7 +77,7 @@ impl<'a> Name<'a> {
         major.is_some_and(|major| major == contract::MAJOR.to_string())
     }
 
-    /// Of our major version, and a later minor one than ours.
+    /// Returns true for an interface of this host's major version and a later minor version.
     fn is_newer_contract(&self) -> bool {
         let minor = |version: &str| {
             version
@@ -96,7 +96,7 @@ impl<'a> Name<'a> {
     }
 }
 
-/// Tells the form and, for jobs, the version of the contract the plugin was built for.
+/// Returns the form and, for jobs, the contract version that the plugin was built for.
 pub(crate) fn form_of(survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
     match survey.kind {
         Kind::Core => {
@@ -107,7 +107,7 @@ pub(crate) fn form_of(survey: &Survey) -> Result<(Form, Option<String>), LoadPro
     }
 }
 
-/// Checks what the engine finds out only when it calls `_start`, under the lock.
+/// Checks conditions that the engine checks only when it calls `_start`, under the lock.
 fn check_core_entry(survey: &Survey) -> Result<(), LoadProblem> {
     match &survey.start {
         None => Err(no_entry(survey)),
@@ -177,15 +177,15 @@ pub(crate) fn check_import(
     }
 }
 
-/// Says in our words why the linker refused a plugin, where we know better than it does.
+/// Replaces the linker's error if the plugin was built for a later version of the contract.
 ///
-/// A plugin of a later minor version is linked like any other, because it may use nothing new.
+/// A plugin of a later minor version is linked like any other, because it may use no new function.
 pub(crate) fn explain(problem: LoadProblem, survey: &Survey) -> LoadProblem {
     let LoadProblem::Link { reason } = problem else {
         return problem;
     };
     let mut imports = survey.imports.iter();
-    // The linker names the instance and, further on, what it misses in it.
+    // The linker names the instance and, later in its text, the missing export.
     let newer = imports.find(|import| {
         Name::of(import).is_newer_contract() && reason.contains(&format!("`{import}`"))
     });
@@ -196,7 +196,7 @@ pub(crate) fn explain(problem: LoadProblem, survey: &Survey) -> LoadProblem {
     let function = missing.and_then(|(_, rest)| rest.split('`').next());
     LoadProblem::Newer {
         function: function.map_or_else(
-            || "what is new in it".to_owned(),
+            || "a function added in it".to_owned(),
             |name| format!("`{name}`"),
         ),
         found,

@@ -1,24 +1,24 @@
-//! The gate: every entry of a guest into the host asks the tenure first.
+//! The gate, which checks the tenure at every entry of a guest into the host.
 //!
-//! It stands in the store's call hook, so no import, WASI included, can be linked around it. A
-//! process that was frozen past its deadline is refused on its first call after the thaw, because
-//! the tenure reads the clock itself. This file must never cache an answer.
+//! It is in the store's call hook, so no import, WASI included, can be linked around it. A process
+//! that was frozen past its deadline is refused on its first call after the thaw, because the
+//! tenure reads the clock itself. The gate caches no answer.
 //!
-//! The hook also fires for operations of the engine that leave guest code (growing a memory, the
-//! yield of a tick). Those are refused alike but are not host calls, so what counts as admitted is
-//! told by [`Gate::called`], which stands where a host function borrows its state.
+//! The hook also runs for operations of the engine that leave guest code (growing a memory, the
+//! yield of a tick). Those are refused in the same way but are not host calls. Admitted calls are
+//! counted by [`Gate::called`], which runs where a host function borrows its state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use leasehold_lock::{BootTime, Clock, Tenure};
 
-/// The private error with which a refused guest is ended.
+/// Private error that ends a refused guest.
 #[derive(Debug, thiserror::Error)]
 #[error("the tenure has ended: the host call was refused")]
 pub(crate) struct Refused;
 
-/// Counts and refuses. One per run; written by one thread at a time, read when the run is over.
+/// Gate of one run: refuses and counts. One thread at a time writes it, and it is read after the run.
 pub(crate) struct Gate {
     tenure: Tenure,
     clock: Arc<dyn Clock>,
@@ -44,9 +44,9 @@ impl Gate {
         }
     }
 
-    /// A guest enters the host.
+    /// Admits an entry of the guest into the host, or refuses it.
     pub(crate) fn enter(&self) -> Result<(), Refused> {
-        // Read before the tenure reads: what is recorded lies before what was admitted.
+        // Read before the tenure reads the clock: the recorded time is before the time of the check.
         let now = self.clock.now();
         if !self.tenure.admits() {
             self.refused.fetch_add(1, Ordering::Relaxed);
@@ -56,7 +56,7 @@ impl Gate {
         Ok(())
     }
 
-    /// The host returns into the guest. An await may have outlasted the tenure.
+    /// Admits a return into the guest, or refuses it: an await may have outlasted the tenure.
     pub(crate) fn leave(&self) -> Result<(), Refused> {
         if self.tenure.admits() {
             Ok(())
@@ -65,7 +65,7 @@ impl Gate {
         }
     }
 
-    /// A host function begins: the entry just admitted was a call.
+    /// Counts the entry just admitted as a call of a host function.
     pub(crate) fn called(&self) {
         let at = self.entered_at.load(Ordering::Relaxed);
         if self.admitted.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -74,12 +74,12 @@ impl Gate {
         self.last_admitted.store(at, Ordering::Relaxed);
     }
 
-    /// Asks again in the middle of a host call, before and after something that awaits.
+    /// Checks the tenure again in the middle of a host call, before and after an await.
     pub(crate) fn still(&self) -> Result<(), Refused> {
         self.leave()
     }
 
-    /// When the call that is going on was admitted.
+    /// Returns the time at which the current call was admitted.
     pub(crate) fn entered_at(&self) -> BootTime {
         BootTime::from_nanos(self.entered_at.load(Ordering::Relaxed))
     }
@@ -92,8 +92,8 @@ impl Gate {
         moment(&self.last_admitted)
     }
 
-    /// The last deadline there was. Asked of the tenure, since a guest that is blocked in a call sees
-    /// no renewal.
+    /// Returns the last deadline of the tenure. It is read from the tenure, because the gate is not
+    /// called while a guest is blocked in a host call.
     pub(crate) fn deadline(&self) -> BootTime {
         self.tenure.last_deadline()
     }
@@ -107,7 +107,7 @@ impl Gate {
     }
 }
 
-/// A moment that may not have come yet.
+/// Converts a recorded time; zero stands for none.
 fn moment(nanos: &AtomicU64) -> Option<BootTime> {
     let at = nanos.load(Ordering::Relaxed);
     (at != 0).then(|| BootTime::from_nanos(at))

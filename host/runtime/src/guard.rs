@@ -1,8 +1,8 @@
-//! The poll guard: a guest is not polled unless it may go on.
+//! The poll guard: a guest is polled only if it may continue.
 //!
-//! A timer raced against the guest starves when other guests spin on the same workers; asking
-//! before each poll does not. Dropping the guest's future when the guard returns is what ends a
-//! blocked host call. This file must never poll the guest after the answer was no.
+//! A timer raced against the guest starves when other guests spin on the same workers; a check
+//! before each poll does not. When the guard returns, the guest's future is dropped, which ends a
+//! blocked host call. The guest must never be polled once the leash was pulled: see the test below.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -10,9 +10,9 @@ use std::task::Poll;
 
 use super::leash::{Cause, Leash};
 
-/// Drives `guest` for as long as the leash lets it; the future is dropped before this returns.
+/// Drives `guest` for as long as the leash permits. The future is dropped before this returns.
 ///
-/// `errand` is polled beside it and never ends the run: it is the host's own work for this guest.
+/// `errand` is the host's own background work for this guest. It is polled beside it and never ends the run.
 pub(crate) async fn guarded<T>(
     leash: &Leash,
     errand: impl Future<Output = ()>,
@@ -28,7 +28,7 @@ pub(crate) async fn guarded<T>(
         if let Some(cause) = leash.pulled() {
             return Poll::Ready(Err(cause));
         }
-        // Polled for its wake-up; when it is late, the question above is not.
+        // Polled for its wake-up. It may be late; the check above is not.
         if let Poll::Ready(cause) = alarm.as_mut().poll(cx) {
             return Poll::Ready(Err(cause));
         }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
     use crate::spec::StopSignal;
 
-    /// Promise P2. Fails when the guard races a timer instead of asking before the poll.
+    /// Promise P2. Fails if the guard races a timer instead of checking before the poll.
     /// Fails on the mutant "the poll guard does not ask", see scripts/mutants.
     #[tokio::test]
     async fn a_guest_is_not_polled_once_more_after_a_freeze_that_no_timer_has_noticed() {

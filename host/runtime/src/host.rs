@@ -1,6 +1,6 @@
 //! The state of one run's store: everything the guest's imports can reach.
 //!
-//! One store per run, never reused. This file must never give an import a way around the gate.
+//! Each run has its own store, which is never reused. Every import enters through the gate.
 
 use std::sync::Arc;
 
@@ -19,11 +19,11 @@ use super::spec::RunSpec;
 use leasehold_config::allow::Allow as Grants;
 use leasehold_config::limits::Limits;
 
-/// What the imports of one run work on.
+/// State that the imports of one run use.
 pub(crate) struct Host {
-    /// Borrowed by guests only through the functions below, which count.
+    /// Borrowed for a guest's call only through the functions below, which count the call.
     pub(crate) wasi: WasiP1Ctx,
-    /// As `wasi`.
+    /// Borrowed like `wasi`.
     pub(crate) http: Http,
     pub(crate) meter: Meter,
     pub(crate) gate: Arc<Gate>,
@@ -37,13 +37,13 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// What a host function of our contract borrows. It counts the call as admitted.
+    /// Counts a call of a contract function as admitted, and returns the state that it uses.
     pub(crate) fn called(&mut self) -> &mut Self {
         self.gate.called();
         self
     }
 
-    /// As [`Host::called`], for the functions of preview 1.
+    /// Counts a call of a preview 1 function as admitted, and returns the state that it uses.
     pub(crate) fn called_preview1(&mut self) -> &mut WasiP1Ctx {
         self.gate.called();
         &mut self.wasi
@@ -51,15 +51,15 @@ impl Host {
 }
 
 impl WasiView for Host {
-    /// Borrowed once by every WASI function, so this is where such a call counts.
+    /// Every WASI function borrows this once, so the call is counted here.
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.gate.called();
         self.wasi.ctx()
     }
 }
 
-/// Puts `host` into a store with the gate, the limits and the leash in place. Armed before
-/// anything is instantiated, so that an endless `start` function is stopped too.
+/// Puts `host` into a store, and installs the gate, the limits and the leash. They are in effect before
+/// anything is instantiated, so an endless `start` function is stopped too.
 pub(crate) fn store(engine: &Engine, host: Host) -> Store<Host> {
     let fuel = usize::try_from(host.limits.host_call_bytes).unwrap_or(usize::MAX);
     let handles = host.limits.handles as usize;

@@ -1,16 +1,17 @@
-//! `wasi:http/outgoing-handler`: requests that a guest sends to where it was granted.
+//! `wasi:http/outgoing-handler`: requests of a guest to the origins that its job was granted.
 //!
 //! # Guarantees
 //!
-//! - A request goes to an origin on the job's list, over a connection to an address that was checked a
-//!   moment before. A redirect is the guest's own next request, so it is checked like the first.
-//! - Every byte that leaves asks the leash first (`wire`), and no connection outlives its run (`flight`).
-//! - The fencing token's headers are the host's: no guest can set one, in any spelling that a server may fold into it.
+//! - A request goes to an origin on the job's list, over a connection to an address that was checked just
+//!   before. A redirect is followed by the guest with a further request, which is checked like the first.
+//! - Every write checks the leash first (`wire`), and no connection outlives its run (`flight`).
+//! - Only the host sets the headers of the fencing token. A guest cannot set one, in any spelling that a server may
+//!   treat as the same.
 //!
 //! # Layout
 //!
-//! `courier` (one request, from judging it to its answer) → `net` (who may be reached, `resolve`, `tls`) →
-//! `wire`, `head`, `body` (what passes, counted). This module must never send anything by itself.
+//! `courier` (one request, from its check to its response) → `net` (permitted destinations, with `resolve` and `tls`)
+//! → `wire`, `head`, `body` (the transferred bytes, counted). This module sends nothing by itself.
 
 mod body;
 mod courier;
@@ -35,7 +36,7 @@ pub(crate) use resolve::{Resolve, SystemResolver};
 
 use super::host::Host;
 
-/// The state of one run's requests.
+/// State of one run's requests.
 pub(crate) struct Http {
     context: WasiHttpCtx,
     courier: Courier,
@@ -50,13 +51,13 @@ impl Http {
     }
 }
 
-/// Links what it takes to send requests, for plugins to which an origin was granted.
+/// Links the interfaces for sending requests, for plugins to which an origin was granted.
 pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
 }
 
 impl WasiHttpView for Host {
-    /// Borrowed once by every function of `wasi:http`, so this is where such a call counts.
+    /// Every function of `wasi:http` borrows this once, so the call is counted here.
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         self.gate.called();
         WasiHttpCtxView {

@@ -1,6 +1,6 @@
-//! What a plugin is and wants, import by import, without compiling it.
+//! Inspects a plugin without compiling it: its form, and the state of each import.
 //!
-//! For people: whether it may run is decided by loading it. This file must never run anything.
+//! The result is for display. Loading decides whether the plugin may run. Nothing here runs a plugin.
 
 use std::sync::Arc;
 
@@ -10,39 +10,39 @@ use super::prepare::{PrepareLimits, PreparedPlugin, Preparer, Preparing};
 use leasehold_config::allow::Allow;
 use leasehold_config::limits::Limits;
 
-/// What can be told of a plugin without compiling it.
+/// Facts about a plugin that are known without compiling it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
-    /// How it is run.
+    /// Form, which determines how it is run.
     pub form: Form,
     /// The version of the contract it was built for, for jobs.
     pub contract: Option<String>,
-    /// Whether it becomes a component when it is loaded.
+    /// True if it becomes a component when it is loaded.
     pub is_componentized: bool,
-    /// What it imports, and whether it gets that.
+    /// Imports, each with its state.
     pub imports: Vec<(String, ImportState)>,
     /// Sum of the memories it starts with, in bytes.
     pub memory_minimum_bytes: u64,
 }
 
-/// Whether a plugin gets what it imports.
+/// State of one import of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImportState {
-    /// Every plugin may use it.
+    /// It is available to every plugin.
     Always,
-    /// The job was granted it.
+    /// It was granted to the job.
     Granted,
-    /// The job was not granted it; this line under `allow` does.
+    /// It was not granted to the job. This line under `allow` grants it.
     NotGranted(String),
-    /// No job can have it; the text says why, after the import's name, and what to do.
+    /// It is available to no job. The text contains the import's name, the reason and the remedy.
     Refused(String),
 }
 
-/// Looks at a plugin's bytes, for a job of this name with these grants, within the limits on compiling.
+/// Inspects a plugin's bytes, for a job of this name with these grants, within the limits on compiling.
 ///
 /// # Errors
 ///
-/// It is no plugin at all: not WebAssembly, cut off, or with nothing to run; or reading it took too much.
+/// The bytes are not a plugin (not WebAssembly, cut off, or without an entry point), or reading them exceeded a limit.
 pub async fn inspect(
     preparing: Preparing,
     bytes: Arc<[u8]>,

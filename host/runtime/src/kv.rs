@@ -1,7 +1,7 @@
-//! Fenced storage as a guest sees it: the trait that `fenced-kv` and `lock.check` call.
+//! Fenced storage for guests: the trait that `fenced-kv` and `lock.check` call.
 //!
-//! Two implementations exist: transactions on etcd, and a map in memory for tests. This file must
-//! never decide what a guest may reach; grants are checked before a call arrives here.
+//! Two implementations exist: transactions on etcd, and a map in memory for tests. Grants are
+//! checked before a call reaches this trait.
 
 use futures_util::future::BoxFuture;
 
@@ -16,59 +16,59 @@ pub struct Entry {
     pub mod_revision: u64,
 }
 
-/// Why an operation on fenced storage did not succeed.
+/// Error of an operation on fenced storage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KvError {
-    /// The lock is held no longer: the write was refused by the store, nothing happened.
+    /// The lock is no longer held. The store refused the write, and nothing happened.
     #[error("the lock is held no longer")]
     Lost,
-    /// The compared revision did not match, nothing happened.
+    /// The compared revision did not match. Nothing happened.
     #[error("the key was written at another revision")]
     Conflict,
     /// The store refuses a value or a reply of this size.
     #[error("too large for the store")]
     TooLarge,
-    /// The job's keys have used up what they may take: nothing happened. The sentence names the remedy.
+    /// The job's keys have reached their size limit. Nothing happened. The text names the remedy.
     #[error("{0}")]
     Full(String),
-    /// The store failed; a write may or may not have happened.
+    /// The store failed. A write may or may not have happened.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
 }
 
-/// Storage whose every write is refused by the store itself once the lock is lost.
+/// Storage in which the store itself refuses every write once the lock is lost.
 ///
-/// Futures are dropped without warning when the run is stopped; a dropped write may or may not
+/// Futures are dropped without warning when the run is stopped. A dropped write may or may not
 /// have happened.
 pub trait GuestKv: Send + Sync {
     /// Reads one key.
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Entry>, KvError>>;
-    /// Reads at most `limit` keys that start with `prefix`, in key order; 0 reads none. Fails with
-    /// [`KvError::TooLarge`], after having read little more, when they have more than `most_bytes`.
+    /// Reads at most `limit` keys that start with `prefix`, in key order; 0 reads none. If they have more
+    /// than `most_bytes`, it stops reading shortly after that and fails with [`KvError::TooLarge`].
     fn list<'a>(
         &'a self,
         prefix: &'a str,
         limit: u32,
         most_bytes: u64,
     ) -> BoxFuture<'a, Result<Vec<Entry>, KvError>>;
-    /// Writes one key; answers the revision of the write.
+    /// Writes one key and returns the revision of the write.
     fn put<'a>(&'a self, key: &'a str, value: Vec<u8>) -> BoxFuture<'a, Result<u64, KvError>>;
-    /// Deletes one key; answers whether it was there.
+    /// Deletes one key and returns true if it existed.
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<bool, KvError>>;
-    /// Writes one key if its last write was at `expected_mod_revision`; zero means "is absent".
+    /// Writes one key if its last write was at `expected_mod_revision`. Zero means that the key is absent.
     fn compare_and_put<'a>(
         &'a self,
         key: &'a str,
         expected_mod_revision: u64,
         value: Vec<u8>,
     ) -> BoxFuture<'a, Result<u64, KvError>>;
-    /// Deletes one key if its last write was at `expected_mod_revision`; zero means "is absent", and
-    /// deletes nothing.
+    /// Deletes one key if its last write was at `expected_mod_revision`. Zero means that the key is
+    /// absent, and deletes nothing.
     fn compare_and_delete<'a>(
         &'a self,
         key: &'a str,
         expected_mod_revision: u64,
     ) -> BoxFuture<'a, Result<(), KvError>>;
-    /// Asks the store whether the lock is still held by this run's grant.
+    /// Checks in the store that this run's grant still holds the lock.
     fn check(&self) -> BoxFuture<'_, Result<(), KvError>>;
 }

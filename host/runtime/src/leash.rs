@@ -1,8 +1,8 @@
-//! Everything that can end a run from outside, as one question and one future.
+//! The leash: every reason to end a run from outside, as one check and one future.
 //!
-//! The question is asked before every poll of the guest and at every tick inside it; the future
-//! wakes the guard when the guest is blocked. This file must never decide on a flag that another
-//! thread sets late: tenure, timeout and grace are read from the clock.
+//! The check runs before every poll of the guest and at every tick inside it. The future wakes the
+//! poll guard when the guest is blocked. Tenure, timeout and grace are read from the clock, never
+//! from a flag that another thread might set late.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use leasehold_lock::{BootTime, Tenure};
 
 use super::spec::StopSignal;
 
-/// Why a run is ended from outside.
+/// Reason to end a run from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// The tenure ended.
     Lost,
     /// The run's own timeout passed.
     TimedOut,
-    /// Aborted, or the grace after a stop request is over.
+    /// Aborted, or the grace period after a stop request ended.
     Stopped,
 }
 
-/// The private error with which a host call that works in pieces is broken off.
+/// Private error that ends a host call which works in pieces.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the run was ended in the middle of a host call")]
 pub(crate) struct Pulled(pub(crate) Cause);
 
-/// What holds one run.
+/// The leash of one run.
 #[derive(Debug)]
 pub(crate) struct Leash {
     tenure: Tenure,
@@ -47,7 +47,7 @@ impl Leash {
         }
     }
 
-    /// Why the run must end now, or `None` when it may go on.
+    /// Returns the reason why the run must end now, or `None` if it may continue.
     pub(crate) fn pulled(&self) -> Option<Cause> {
         if !self.tenure.admits() {
             return Some(Cause::Lost);
@@ -64,12 +64,12 @@ impl Leash {
             .then_some(Cause::TimedOut)
     }
 
-    /// As [`Leash::pulled`], for host calls that work in pieces and ask before each.
+    /// Checks the leash like [`Leash::pulled`], for host calls that work in pieces and check before each piece.
     pub(crate) fn holds(&self) -> Result<(), Pulled> {
         self.pulled().map_or(Ok(()), |cause| Err(Pulled(cause)))
     }
 
-    /// Resolves when the run must end. It may be late; [`Leash::pulled`] never is.
+    /// Resolves when the run must end. It may be late; [`Leash::pulled`] is never late.
     pub(crate) async fn wait(&self) -> Cause {
         loop {
             if let Some(cause) = self.pulled() {
@@ -106,7 +106,7 @@ impl Leash {
         }
     }
 
-    /// Sleeps in steps of the timer until the clock itself says that the moment has come.
+    /// Sleeps in timer steps until the clock reaches `at`.
     async fn sleep_until(&self, at: BootTime) {
         while self.now() < at {
             tokio::time::sleep(at.since(self.now())).await;

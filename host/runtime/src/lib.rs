@@ -2,11 +2,11 @@
 //!
 //! # Guarantees
 //!
-//! - **Stop without consent.** A guest that spins, blocks or ignores requests is stopped: epochs
-//!   end loops (`watchdog`), a poll guard keeps it from being resumed (`guard`), and dropping
-//!   its future ends blocked host calls (`run`).
+//! - **Stop without consent.** A guest that spins, blocks or ignores requests is stopped. Epochs
+//!   end loops (`watchdog`), a poll guard prevents a further poll (`guard`), and dropping
+//!   the future ends blocked host calls (`run`).
 //! - **No late effects.** Every entry into the host passes one gate that reads the clock (`gate`).
-//! - **Nothing by default.** What is not granted is not linked (`form`, `wasi`).
+//! - **Nothing by default.** An interface that is not granted is not linked (`form`, `wasi`).
 //!
 //! # Layout
 //!
@@ -15,9 +15,9 @@
 //! - `proposals`: the WebAssembly features that guests may use
 //! - `run`: authority + plugin → `host` store → `guard` → `verdict` → `report`
 //! - `contract`: the host's side of `leasehold:job@1`; `wasi`, `files`, `http`: the host's side of WASI
-//! - `output`, `lines`, `redact`, `tail`: what the guest says, on its way out; `current`: what libraries log for it
+//! - `output`, `lines`, `redact`, `tail`: the guest's output; `current`: lines that libraries log on its behalf
 //!
-//! Architecture Invariant: this module is the only one that names `wasmtime`, and no type of
+//! Architecture Invariant: this crate is the only one that names `wasmtime`, and no type of
 //! `wasmtime` appears in its public interface.
 
 mod authority;
@@ -98,13 +98,13 @@ pub use spec::{RunSpec, StopSignal, Trigger};
 
 use crate::descriptors::Descriptors;
 use engine::Engines;
-/// What a job is granted beyond what every plugin may do.
+/// Grants of a job, beyond what every plugin may use.
 pub use leasehold_config::allow::Allow as Grants;
 use leasehold_config::limits::Limits;
 use load::{Loader, Order};
 use watchdog::Watchdog;
 
-/// Engines, watchdog and slots for guests. One per host process.
+/// Engines, watchdog and slots for guests. A host process has one.
 pub struct Runtime {
     watchdog: Arc<Watchdog>,
     loader: Loader,
@@ -118,7 +118,7 @@ impl Runtime {
         Self::with_resolver(options, Arc::new(http::SystemResolver::default()))
     }
 
-    /// As [`Runtime::new`], asking `resolver` for the addresses of names.
+    /// Makes a runtime that resolves names with `resolver`.
     fn with_resolver(
         options: &RuntimeOptions,
         resolver: Arc<dyn http::Resolve>,
@@ -138,8 +138,8 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// Everything that can be wrong with a plugin is wrong here, before a lock is asked for; the
-    /// message names the remedy.
+    /// Every defect of a plugin is found here, before a lock is requested. The message names the
+    /// remedy.
     pub async fn load(
         &self,
         job: &str,
@@ -159,11 +159,11 @@ impl Runtime {
         self.loader.load(order).await
     }
 
-    /// As [`Runtime::load`], of bytes that were read from `path` already.
+    /// Loads a plugin like [`Runtime::load`], from bytes that were already read from `path`.
     ///
     /// # Errors
     ///
-    /// As [`Runtime::load`].
+    /// The errors of [`Runtime::load`].
     pub async fn load_bytes(
         &self,
         job: &str,
@@ -184,7 +184,7 @@ impl Runtime {
         self.loader.load(order).await
     }
 
-    /// The slots of this host; a run takes one of them.
+    /// Returns the slots of this host. A run takes one of them.
     pub const fn slots(&self) -> &Slots {
         &self.slots
     }
@@ -194,16 +194,16 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// The first directory that cannot be opened, and why.
+    /// The first directory that cannot be opened, with the reason.
     pub fn check_dirs(grants: &Grants) -> Result<(), String> {
         files::check(&grants.dirs)
     }
 
     /// Runs a plugin under an authority until it ends, its tenure ends, its timeout passes or it is
-    /// stopped. Never panics. Dropping the future stops the guest as well. The slot is given back when the
-    /// guest is gone.
+    /// stopped. Never panics. Dropping the future stops the guest as well. The slot is freed once the
+    /// guest is dropped.
     ///
-    /// Events are sent without waiting; those that do not fit the channel are dropped and counted.
+    /// Events are sent without waiting. Events that do not fit the channel are dropped and counted.
     pub async fn run(
         &self,
         plugin: &Plugin,
@@ -217,7 +217,7 @@ impl Runtime {
         run::run(plugin, authority, spec, events, slot, descriptors).await
     }
 
-    /// Loads answered by the compile cache since the start.
+    /// Returns the number of loads served from the compile cache since the start.
     pub fn cache_hits(&self) -> usize {
         self.loader.cache_hits()
     }
@@ -230,7 +230,7 @@ impl Runtime {
 
 #[cfg(test)]
 impl Runtime {
-    /// Machine code for a module, as a careless user might hand in.
+    /// Compiles a module to machine code, which a user might pass instead of a plugin.
     fn precompile(&self, bytes: &[u8]) -> Vec<u8> {
         self.loader.engines().precompile(bytes)
     }

@@ -1,6 +1,6 @@
-//! The limits by name, for messages that tell a person which key to raise.
+//! The limits by name, for messages that name the key to raise.
 //!
-//! The numbers are in [`leasehold_config::limits`]; this file must never hold one.
+//! The values are in [`leasehold_config::limits`].
 
 use std::fmt;
 
@@ -41,7 +41,7 @@ pub enum Limit {
     HttpRequests,
     /// Size of a request's or response's headers.
     HttpFields,
-    /// Time without an answer.
+    /// Time without a response.
     HttpTimeout,
     /// Size of the plugin file.
     PluginSize,
@@ -52,7 +52,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// The key under `[jobs.NAME.limits]`.
+    /// Returns the key under `[jobs.NAME.limits]`.
     pub const fn key(self) -> &'static str {
         match self {
             Self::Memory => "memory",
@@ -79,7 +79,7 @@ impl Limit {
         }
     }
 
-    /// The remedy: the config line to change, such as ``raise `memory` in [jobs.NAME.limits]``.
+    /// Returns the remedy: the config line to change, such as ``raise `memory` in [jobs.NAME.limits]``.
     pub fn remedy(self, job: &str) -> String {
         format!("raise `{}` in [jobs.{job}.limits]", self.key())
     }

@@ -1,7 +1,7 @@
-//! Splits a byte stream into lines, holding at most one line.
+//! Splits a byte stream into lines, and holds at most one line.
 //!
-//! A line that never ends must not grow the host: what is over the longest line is counted and
-//! dropped. This file must never wait for anything.
+//! Bytes over the longest line are counted and dropped, so a line that never ends takes bounded
+//! memory. Nothing here waits.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use leasehold_records::printable;
 
 use super::redact::Redactor;
 
-/// One stream's unfinished line.
+/// Unfinished line of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct LineBuffer {
     held: Vec<u8>,
@@ -17,7 +17,7 @@ pub(crate) struct LineBuffer {
 }
 
 impl LineBuffer {
-    /// Takes bytes and hands every line they finish to `each`.
+    /// Adds bytes, and passes every line that they complete to `each`.
     pub(crate) fn push(
         &mut self,
         mut raw: &[u8],
@@ -32,7 +32,7 @@ impl LineBuffer {
         self.hold(raw);
     }
 
-    /// The last line, when the stream ended without a line end.
+    /// Returns the last line, if the stream ended without a line end.
     pub(crate) fn finish(&mut self, redactor: &Redactor) -> Option<String> {
         (!self.held.is_empty()).then(|| self.take(redactor))
     }
@@ -49,7 +49,7 @@ impl LineBuffer {
             self.held.pop();
         }
         if self.over > 0 {
-            // The cut may have gone through a character; half of one would read as garbage.
+            // The cut may have split a character; its first part would not be valid text.
             let whole = self
                 .held
                 .utf8_chunks()

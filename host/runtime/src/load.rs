@@ -1,8 +1,8 @@
-//! From a file to a plugin that can be run: read, prepare, check, link.
+//! Loads a plugin from a file: reads, prepares, checks and links it.
 //!
-//! Before any lock is asked for. What parses or compiles the bytes is `prepare`, in a process of its own; here
-//! their digest finds the entry that it left. This file must never accept machine code, and must never block
-//! an async worker.
+//! This happens before any lock is requested. `prepare` parses and compiles the bytes, in a process of its own;
+//! this file finds the resulting cache entry by the digest of the bytes. It accepts no machine code as a plugin,
+//! and blocks no async worker.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -31,7 +31,7 @@ use leasehold_config::hex;
 use leasehold_config::limits::Limits;
 use leasehold_config::owned::{Refusal, open};
 
-/// Plugins read, or loaded from the cache, at once.
+/// Number of plugins that are read, or loaded from the cache, at once.
 const LOADERS: usize = 4;
 
 /// One plugin to load.
@@ -39,14 +39,14 @@ const LOADERS: usize = 4;
 pub(crate) struct Order {
     pub(crate) job: String,
     pub(crate) path: PathBuf,
-    /// What is in the file, when somebody has read it already.
+    /// Contents of the file, if it was already read.
     pub(crate) bytes: Option<Arc<[u8]>>,
     pub(crate) sha256: Option<[u8; 32]>,
     pub(crate) limits: Limits,
     pub(crate) grants: Allow,
 }
 
-/// Where plugins are loaded.
+/// Loader of plugins.
 pub(crate) struct Loader {
     engines: Arc<Engines>,
     resolver: Arc<dyn Resolve>,
@@ -55,25 +55,25 @@ pub(crate) struct Loader {
     desks: Arc<Semaphore>,
 }
 
-/// A plugin's bytes as they were read, and their digest.
+/// Bytes of a plugin's file, and their digest.
 #[derive(Clone)]
 struct PluginFile {
     bytes: Arc<[u8]>,
     digest: [u8; 32],
 }
 
-/// A plugin that only has to be loaded.
+/// A surveyed plugin, and the source of its code.
 struct Prepared {
     plugin: PreparedPlugin,
     code: Code,
 }
 
-/// The place from which a prepared plugin's code comes.
+/// Source of a prepared plugin's code.
 #[derive(Clone)]
 enum Code {
     /// From the cache.
     Entry(Arc<EntryStore>, CacheEntry),
-    /// Compiled in this process from these bytes, where there is no cache.
+    /// Compiled in this process from these bytes, if there is no cache.
     Bytes(Arc<[u8]>),
 }
 
@@ -98,7 +98,7 @@ impl Loader {
         })
     }
 
-    /// Loads answered by the compile cache since the start.
+    /// Returns the number of loads served from the compile cache since the start.
     pub(crate) fn cache_hits(&self) -> usize {
         self.entries.as_ref().map_or(0, |entries| entries.hits())
     }
@@ -121,7 +121,7 @@ impl Loader {
             self.at_desk(&order.clone(), move || read_file(&order))
                 .await?
         };
-        // An entry that is broken or gone by the time it is loaded is made anew, once.
+        // An entry that is broken or deleted by the time it is loaded is made again, once.
         for is_last in [false, true] {
             let prepared = match self.find(&order, &file).await? {
                 Some(prepared) => prepared,
@@ -137,12 +137,12 @@ impl Loader {
             }
         }
         Err(LoadProblem::Host(
-            "its entry in the compile cache changes all the time: keep other programs from it"
+            "its entry in the compile cache keeps changing: stop other programs that write to the cache"
                 .to_owned(),
         ))
     }
 
-    /// Does work that blocks, on a thread for that, within the job's compile time.
+    /// Runs blocking work on a blocking thread, within the job's compile time.
     async fn at_desk<T: Send + 'static>(
         &self,
         order: &Order,
@@ -151,7 +151,7 @@ impl Loader {
         let failed = |error: &dyn std::fmt::Display| LoadProblem::Host(error.to_string());
         let desk = self.desks.clone().acquire_owned().await;
         let desk = desk.map_err(|error| failed(&error))?;
-        // The desk is free again when the work really is done, even if that is given up on.
+        // The desk is freed when the work has really ended, even if the caller no longer waits.
         let work = tokio::task::spawn_blocking(move || {
             let _desk = desk;
             work()
@@ -163,7 +163,7 @@ impl Loader {
         }
     }
 
-    /// The plugin as it was prepared before.
+    /// Finds the plugin in the cache, as it was prepared before.
     async fn find(
         &self,
         order: &Order,
@@ -186,7 +186,7 @@ impl Loader {
         .await
     }
 
-    /// Lets the plugin be read and compiled.
+    /// Has the plugin read and compiled.
     async fn prepare(&self, order: &Order, file: &PluginFile) -> Result<Prepared, LoadProblem> {
         let limits = PrepareLimits::of(&order.job, &order.limits);
         let Some(entries) = self.entries.clone() else {
@@ -241,7 +241,7 @@ fn late(order: &Order, most: Duration) -> LoadProblem {
     }
 }
 
-/// The bytes and their digest, if the file is within its size and the one that is pinned.
+/// Returns the bytes and their digest, if the file is within the size limit and matches the pinned digest.
 fn read_file(order: &Order) -> Result<PluginFile, LoadProblem> {
     let bytes = match &order.bytes {
         Some(bytes) if bytes.len() as u64 > order.limits.plugin_bytes => {
@@ -258,7 +258,7 @@ fn read_file(order: &Order) -> Result<PluginFile, LoadProblem> {
     Ok(PluginFile { bytes, digest })
 }
 
-/// Whether the job may have this plugin, and how it is run.
+/// Checks that the job may run this plugin; returns its form and contract version.
 fn admit(order: &Order, survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
     let form = form::form_of(survey)?;
     form::check_imports(survey, &order.job, &order.grants)?;
@@ -266,10 +266,10 @@ fn admit(order: &Order, survey: &Survey) -> Result<(Form, Option<String>), LoadP
     Ok(form)
 }
 
-/// The end of a load.
+/// Result of a load.
 enum Finished {
     Loaded(Box<Plugin>),
-    /// The entry was broken, or is gone.
+    /// The entry was broken or deleted.
     EntryGone,
 }
 
@@ -292,7 +292,7 @@ fn finish(
                 EntryState::Sealed(component) => component,
                 EntryState::Missing | EntryState::Broken => {
                     is_entry_gone = true;
-                    return Err(LoadProblem::Host("its entry is gone".to_owned()));
+                    return Err(LoadProblem::Host("its cache entry is missing".to_owned()));
                 }
             },
         };
@@ -334,7 +334,7 @@ fn finish(
     ))))
 }
 
-/// Once for each process: the cache's key and the compiler's do not match, which is a fault of ours.
+/// Reports, once per process, that the cache's key and the compiler's do not match, which is an internal error.
 fn report_miss(order: &Order) {
     static REPORTED: AtomicBool = AtomicBool::new(false);
     if !REPORTED.swap(true, Ordering::Relaxed) {
@@ -345,7 +345,7 @@ fn report_miss(order: &Order) {
     }
 }
 
-/// Reads at most the limit, from nothing but a regular file.
+/// Reads the plugin's file, up to the size limit. Only a regular file is read.
 fn read(path: &Path, order: &Order) -> Result<Vec<u8>, LoadProblem> {
     let most = order.limits.plugin_bytes;
     let file = open(path).map_err(|refusal| match refusal {
@@ -366,7 +366,7 @@ fn read(path: &Path, order: &Order) -> Result<Vec<u8>, LoadProblem> {
         return Err(too_big());
     }
     let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
-    // The file may have grown since.
+    // The file may have grown since its size was read.
     read_at_most(file, most.saturating_add(1), &mut bytes).map_err(LoadProblem::Unreadable)?;
     if bytes.len() as u64 > most {
         return Err(too_big());
@@ -401,7 +401,7 @@ fn check_memory(order: &Order, found: &Survey) -> Result<(), LoadProblem> {
     Ok(())
 }
 
-/// Takes or makes the plugin on the first engine that takes it.
+/// Takes the plugin from the shelf, or makes it, on the first engine that accepts it.
 fn link(
     engines: &Engines,
     order: &Order,

@@ -1,7 +1,7 @@
 //! A mark in a file that shows, also to the next process, that a guest is being polled.
 //!
-//! Written without a sync: it need only outlive the process. Used for the first moments of a plugin that this host
-//! has never run; two small writes a poll would be too many for others.
+//! It is written without a sync, because it need only outlive the process. It is used for the first moments of a
+//! plugin that this host has never run. For other guests, two small writes per poll would cost too much.
 
 use std::fs::File;
 use std::future::poll_fn;
@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The first byte of a file, changed around each poll of one guest. Clones share it.
+/// Mark in the first byte of a file, changed around each poll of one guest. Clones share it.
 #[derive(Clone, Debug)]
 pub struct PollMark(Arc<Marked>);
 
@@ -21,12 +21,12 @@ struct Marked {
 }
 
 impl PollMark {
-    /// The byte while the guest is polled.
+    /// Byte while the guest is polled.
     pub const INSIDE: u8 = b'!';
-    /// The byte while it waits.
+    /// Byte while the guest waits.
     pub const OUTSIDE: u8 = b'.';
 
-    /// A mark in this file.
+    /// Makes a mark in this file.
     pub fn new(file: File) -> Self {
         Self(Arc::new(Marked {
             file,
@@ -34,30 +34,30 @@ impl PollMark {
         }))
     }
 
-    /// The guest is about to be polled.
+    /// Marks that the guest is about to be polled.
     pub fn enter(&self) {
         self.write(Self::INSIDE);
     }
 
-    /// The guest was polled.
+    /// Marks that the guest was polled.
     pub fn leave(&self) {
         self.write(Self::OUTSIDE);
     }
 
-    /// Ends the marking for good.
+    /// Ends the marking permanently.
     pub fn retire(&self) {
         self.leave();
         self.0.is_retired.store(true, Ordering::Release);
     }
 
-    /// True after [`PollMark::retire`].
+    /// Returns true after [`PollMark::retire`].
     pub fn is_retired(&self) -> bool {
         self.0.is_retired.load(Ordering::Acquire)
     }
 
     fn write(&self, byte: u8) {
         if !self.is_retired() {
-            // Without it a crash is blamed on nothing.
+            // If the write fails, a crash is not attributed to a plugin.
             let _ = self.0.file.write_all_at(&[byte], 0);
         }
     }

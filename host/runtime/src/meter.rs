@@ -1,7 +1,7 @@
-//! The meter: memory and tables of one run, summed, against its limits.
+//! The meter, which checks the total memory and tables of one run against its limits.
 //!
-//! The engine's own limits are per memory and per table, which a guest with many of them walks
-//! around. This file must never let a growth through that it has not added up.
+//! The engine's own limits are per memory and per table, and a guest with many of them would
+//! exceed the totals. Every growth is added up before it is allowed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use wasmtime::ResourceLimiter;
 use super::limit::Limit;
 use leasehold_config::limits::Limits;
 
-/// What the meter saw, kept beyond the store it sat in.
+/// Readings of the meter, which outlive the store that contains it.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     peak_memory: AtomicU64,
@@ -24,7 +24,7 @@ impl Reading {
         self.peak_memory.load(Ordering::Relaxed)
     }
 
-    /// The limit that was hit last while growing, if any: the likely cause of a death after it.
+    /// Returns the limit that refused a growth, if any: the likely cause of a later trap.
     pub(crate) fn refused(&self) -> Option<Limit> {
         if self.memory_refused.load(Ordering::Relaxed) > 0 {
             Some(Limit::Memory)
@@ -36,7 +36,7 @@ impl Reading {
     }
 }
 
-/// Sits in the store and is asked before anything grows.
+/// Resource limiter in the store. The engine calls it before anything grows.
 #[derive(Debug)]
 pub(crate) struct Meter {
     reading: Arc<Reading>,
@@ -45,7 +45,7 @@ pub(crate) struct Meter {
     each: usize,
 }
 
-/// A running sum under a maximum, and the last addition, in case the growth fails after all.
+/// A running sum with a maximum, and the last addition, which is taken back if the growth fails.
 #[derive(Debug)]
 struct Sum {
     used: u64,

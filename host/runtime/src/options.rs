@@ -1,4 +1,4 @@
-//! What the host says about the runtime as a whole.
+//! Options of the runtime as a whole.
 
 use std::path::PathBuf;
 
@@ -9,18 +9,19 @@ use super::prepare::Preparing;
 pub struct RuntimeOptions {
     /// Directory of the compile cache; `None` compiles every plugin at every start, in this process.
     pub cache_dir: Option<PathBuf>,
-    /// Where plugins are read and compiled. Children need a `cache_dir`.
+    /// Process in which plugins are read and compiled. Child processes need a `cache_dir`.
     pub preparing: Preparing,
-    /// The most guests at once: the number of slots.
+    /// Largest number of guests at once: the number of slots.
     pub max_runs: u32,
-    /// Address space reserved for each pooled memory, in bytes; `None` takes the engine's own
-    /// choice, which makes bounds checks free. When the whole pool cannot be reserved, guests are
-    /// allocated on demand.
+    /// Address space reserved for each pooled memory, in bytes. `None` takes the engine's default,
+    /// which makes bounds checks free. If the whole pool cannot be reserved, guests are allocated on
+    /// demand.
     pub pool_memory_reservation: Option<u64>,
 }
 
 impl Default for RuntimeOptions {
-    /// No cache, which children need, and a thousand guests: eight TiB of address space, no memory until used.
+    /// Returns options without a cache directory, which child processes need, and with a thousand guests. Their pool
+    /// reserves eight TiB of address space, and uses no memory until guests run.
     fn default() -> Self {
         Self {
             cache_dir: None,

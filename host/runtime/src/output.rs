@@ -1,7 +1,7 @@
-//! Everything a guest says, on its way out: lines, log and progress.
+//! The output of a guest: lines, log and progress.
 //!
-//! Guests call in, nobody is waited for: events go over a bounded channel and are dropped and
-//! counted when nobody reads. This file must never block a guest or pass on raw guest bytes.
+//! Events are sent over a bounded channel without waiting. They are dropped and counted when the
+//! channel is full. Output never blocks a guest, and contains no raw guest bytes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -19,7 +19,7 @@ use super::tail::Tail;
 use crate::rate::Rate;
 use leasehold_config::limits::Limits;
 
-/// Least time between two progress events: ten a second are more than a person can read.
+/// Shortest time between two progress events: ten a second are more than a user can read.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// The output of one run.
@@ -28,7 +28,7 @@ pub(crate) struct Output {
     gate: Arc<Gate>,
     redactor: Arc<Redactor>,
     progress_held: Notify,
-    /// Lines of libraries that came while the state was locked.
+    /// Number of libraries' lines that arrived while the state was locked.
     missed: AtomicU64,
     state: Mutex<State>,
 }
@@ -44,7 +44,7 @@ struct State {
     dropped: u64,
 }
 
-/// What was said in total, for the report.
+/// Total output, for the report.
 pub(crate) struct Said {
     pub(crate) text: String,
     pub(crate) truncated_bytes: u64,
@@ -79,7 +79,7 @@ impl Output {
         }
     }
 
-    /// Bytes written to standard output or standard error.
+    /// Takes bytes written to standard output or standard error.
     pub(crate) fn write(&self, stream: Stream, raw: &[u8]) {
         let at = self.gate.entered_at();
         let mut state = self.lock();
@@ -90,7 +90,7 @@ impl Output {
         state.put_buffer(stream, buffer);
     }
 
-    /// A structured log line. Field texts have passed [`Output::clean`].
+    /// Takes a structured log line. Field texts must have passed [`Output::clean`].
     pub(crate) fn log(&self, level: Level, text: &str, fields: Vec<(String, String)>) {
         let at = self.gate.entered_at();
         let text = self.clean(text);
@@ -103,15 +103,15 @@ impl Output {
         });
     }
 
-    /// What the host has to say about something that the guest did.
+    /// Logs a remark of the host about an action of the guest.
     pub(crate) fn remark(&self, text: &str) {
         self.log(Level::Warn, text, Vec::new());
     }
 
-    /// A line that a library logs on the guest's behalf. Counts as output of the guest, but is not kept for the
-    /// record, so that it cannot push the guest's own words out of it.
+    /// Takes a line that a library logs on the guest's behalf. It counts as output of the guest, but is not kept for
+    /// the record, so that it displaces none of the guest's own output there.
     pub(crate) fn library(&self, level: Level, text: impl FnOnce() -> String) {
-        // A library may log while this state is locked by its own caller: waiting would be for ever.
+        // A library may log while its own caller has locked this state: waiting would be a deadlock.
         let mut state = match self.state.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -134,12 +134,12 @@ impl Output {
         }));
     }
 
-    /// One printable line of any text of the guest, without secrets.
+    /// Converts any text of the guest to one printable line without secrets.
     pub(crate) fn clean(&self, text: &str) -> String {
         self.redactor.line(text)
     }
 
-    /// How far the guest says it is.
+    /// Takes progress that the guest reported.
     pub(crate) fn progress(&self, done: u64, total: Option<u64>, message: &str) {
         let at = self.gate.entered_at();
         let message = self.clean(message);
@@ -157,7 +157,7 @@ impl Output {
         }
     }
 
-    /// Sends held progress when its time has come; runs beside the guest and never ends.
+    /// Sends held progress when it is due. Runs beside the guest and never ends.
     pub(crate) async fn errand(&self) {
         loop {
             self.progress_held.notified().await;
@@ -167,7 +167,7 @@ impl Output {
         }
     }
 
-    /// The guest is gone: what is still held goes out.
+    /// Sends the output that is still held, after the guest was dropped. Returns the total output.
     pub(crate) fn finish(&self) -> Said {
         let at = self.gate.entered_at();
         let mut state = self.lock();
@@ -186,7 +186,7 @@ impl Output {
         }
     }
 
-    /// Nothing panics while the lock is held; if it did, what was said so far is still true.
+    /// Locks the state. Nothing panics while it is locked. If it did, the output so far would still be valid.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -227,7 +227,7 @@ impl State {
         }
     }
 
-    /// True if the rate has room for one more line.
+    /// Returns true if the rate limit has room for one more line.
     fn admits(&mut self, at: BootTime) -> bool {
         if self.rate.rolls_over(at) {
             self.say_what_was_held_back(at);

@@ -1,6 +1,7 @@
-//! Standard output that is passed on as it is, byte by byte, to a reader that the guest waits for.
+//! Standard output that is passed on unchanged, byte by byte, to a reader that the guest waits for.
 //!
-//! For one guest that a person tries. Secrets are not looked for here, so a run that knows any must not have it.
+//! It is for a single guest that a developer tries. Secrets are not removed here, so it is only for runs without
+//! secrets.
 
 use std::future::poll_fn;
 use std::io;
@@ -14,22 +15,22 @@ use tokio_util::sync::PollSender;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-/// The most bytes of one write.
+/// Largest number of bytes in one write.
 const WRITE_AT_ONCE: usize = 64 * 1024;
 
-/// The way of raw bytes to their reader. Clones share it.
+/// Sender of raw bytes to their reader. Clones share it.
 #[derive(Clone, Debug)]
 pub struct RawOutput(mpsc::Sender<Bytes>);
 
 impl RawOutput {
-    /// A way for so many writes that wait to be read, and its end.
+    /// Makes a sender that holds at most `writes` unread writes, and its receiver.
     pub fn new(writes: usize) -> (Self, mpsc::Receiver<Bytes>) {
         let (way, end) = mpsc::channel(writes);
         (Self(way), end)
     }
 }
 
-/// A stream of the guest that leads there.
+/// Stream of the guest that writes to the sender.
 pub(super) struct Passed(PollSender<Bytes>);
 
 impl Passed {
@@ -63,7 +64,7 @@ impl StdoutStream for RawOutput {
 #[wasmtime_wasi::async_trait]
 impl Pollable for Passed {
     async fn ready(&mut self) {
-        // A reader that is gone is told by the next write.
+        // If the reader was dropped, the next write returns the error.
         let _ = poll_fn(|context| self.0.poll_reserve(context)).await;
     }
 }

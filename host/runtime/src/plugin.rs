@@ -1,7 +1,7 @@
-//! A loaded plugin: what is known of it, and everything prepared that a run needs.
+//! A loaded plugin: its facts, and the prepared code and settings that a run needs.
 //!
-//! The bytes are pinned: a file swapped on disk changes nothing until it is loaded again. This file
-//! must never hold anything that belongs to one run.
+//! The bytes are pinned: a file replaced on disk has no effect until it is loaded again. Nothing here
+//! belongs to one run.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -20,30 +20,30 @@ use super::http::Net;
 use leasehold_config::allow::Allow as Grants;
 use leasehold_config::limits::Limits;
 
-/// What is known of a plugin.
+/// Facts about a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The job it was loaded for.
     pub job: String,
-    /// The file it came from.
+    /// The file that it was loaded from.
     pub path: PathBuf,
-    /// How it is run.
+    /// Form, which determines how it is run.
     pub form: Form,
     /// Digest of the file, in hex.
     pub sha256: String,
     /// Size of the file, in bytes.
     pub size_bytes: u64,
-    /// What it imports: interfaces, or modules for a core command.
+    /// Imports: interfaces, or modules for a core command.
     pub imports: Vec<String>,
     /// The version of the contract it was built for, for jobs.
     pub contract: Option<String>,
     /// Sum of the memories it starts with, in bytes.
     pub memory_minimum_bytes: u64,
-    /// Whether its guests come from the pool.
+    /// True if its guests are allocated from the pool.
     pub pooled: bool,
 }
 
-/// A plugin that can be run any number of times. Clones are the same plugin.
+/// A plugin that can be run any number of times. Clones share the plugin.
 #[derive(Clone)]
 pub struct Plugin(Arc<Inner>);
 
@@ -56,7 +56,7 @@ struct Inner {
     workshop: Arc<Workshop>,
 }
 
-/// Compiled, linked and type-checked.
+/// Plugin that is compiled, linked and type-checked.
 pub(crate) enum Ready {
     Job(JobPre<Host>),
     Command(CommandPre<Host>),
@@ -82,12 +82,12 @@ impl Plugin {
         }))
     }
 
-    /// What is known of it.
+    /// Returns the facts about the plugin.
     pub fn facts(&self) -> &Facts {
         &self.0.facts
     }
 
-    /// The limits of its runs.
+    /// Returns the limits of its runs.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.0.limits
     }
@@ -96,7 +96,7 @@ impl Plugin {
         &self.0.grants
     }
 
-    /// Where requests may go and what they trust.
+    /// Returns the permitted destinations of requests, and the certificates that they trust.
     pub(crate) fn net(&self) -> &Arc<Net> {
         &self.0.net
     }
@@ -117,7 +117,7 @@ impl fmt::Debug for Plugin {
 }
 
 impl Ready {
-    /// Compiles and links. Only ever from WebAssembly: these constructors refuse machine code.
+    /// Compiles and links a plugin. These constructors accept WebAssembly only and refuse machine code.
     pub(crate) fn make(
         workshop: &Workshop,
         form: Form,

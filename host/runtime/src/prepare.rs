@@ -1,13 +1,13 @@
 //! Reading and compiling plugins, which happens outside the host's process.
 //!
-//! A file that overflows a stack, takes all memory or never ends costs a child process, and the plugin is
-//! refused with the reason. The child is this program with [`COMMAND`]; it inherits nothing, reads the bytes
-//! from its standard input, and leaves an entry for the compile cache in a directory made for it alone.
+//! If a file overflows a stack, takes all memory or never ends, a child process ends and the plugin is refused with
+//! the reason. The child is this program with [`COMMAND`]. It inherits nothing, reads the bytes from its standard
+//! input, and writes an entry for the compile cache to a directory made for it alone.
 //!
 //! - `work`: from bytes to a survey and to machine code; the only file that parses a plugin
-//! - `child`, `confine`: the process and what it may use; `wire`: what it and the host write to each other
-//! - `talk`, `death`: the host's side of it; `queue`: how many there are at once
-//! - `entries`, `seal`: what they leave, and the key that shows that it is ours
+//! - `child`, `confine`: the process and its limits; `wire`: the messages between it and the host
+//! - `talk`, `death`: the host's side; `queue`: the number of concurrent preparations
+//! - `entries`, `seal`: the cache entries that result, and the key that authenticates them
 
 mod child;
 mod confine;
@@ -35,23 +35,23 @@ use queue::Queue;
 use talk::Request;
 use wire::PrepareTask;
 
-/// The argument that makes this program a compiler of one plugin.
+/// Argument with which this program compiles one plugin.
 const COMMAND: &str = "__prepare";
 
-/// Where plugins are read and compiled.
+/// Process in which plugins are read and compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Preparing {
-    /// In child processes of this program.
+    /// Child processes of this program.
     Child {
-        /// The program's file.
+        /// File of the program.
         program: PathBuf,
     },
-    /// In this process. For tests, whose program has no such command; a hostile file ends them.
+    /// This process. For tests, whose program has no such command. A hostile file ends the test process.
     InThisProcess,
 }
 
 impl Preparing {
-    /// In child processes of the program that runs, whatever its file is called by now.
+    /// Uses child processes of the running program, also if its file was renamed meanwhile.
     pub fn in_children() -> Self {
         Self::Child {
             program: PathBuf::from("/proc/self/exe"),
@@ -59,7 +59,7 @@ impl Preparing {
     }
 }
 
-/// The bounds of one preparation, with the job that a refusal names.
+/// Limits of one preparation, and the job that a refusal names.
 #[derive(Clone, Debug)]
 pub(crate) struct PrepareLimits {
     pub(crate) job: String,
@@ -84,13 +84,13 @@ impl PrepareLimits {
     }
 }
 
-/// A plugin that was prepared, and the bytes to load where no directory was given for its code.
+/// A prepared plugin, and the bytes to load if no directory was given for its code.
 pub(crate) struct Preparation {
     pub(crate) plugin: PreparedPlugin,
     pub(crate) bytes: Option<Arc<[u8]>>,
 }
 
-/// Decides from the survey whether a plugin is compiled at all.
+/// Check of a surveyed plugin, before it is compiled.
 pub(crate) type Admit<'a> = &'a (dyn Fn(&PreparedPlugin) -> Result<(), LoadProblem> + Sync);
 
 /// Prepares plugins, several at once.
@@ -111,7 +111,7 @@ impl Preparer {
         matches!(self.preparing, Preparing::Child { .. })
     }
 
-    /// Surveys a plugin and, if `admit` lets it, validates it. Compiles nothing.
+    /// Surveys a plugin and, if `admit` accepts it, validates it. Compiles nothing.
     pub(crate) async fn validate(
         &self,
         bytes: &Arc<[u8]>,
@@ -121,7 +121,7 @@ impl Preparer {
         self.run(bytes, limits, None, admit).await
     }
 
-    /// Surveys a plugin and, if `admit` lets it, compiles it into `dir`.
+    /// Surveys a plugin and, if `admit` accepts it, compiles it into `dir`.
     pub(crate) async fn compile(
         &self,
         bytes: &Arc<[u8]>,
@@ -156,7 +156,7 @@ impl Preparer {
             }
             Preparing::InThisProcess => {
                 let (bytes, dir) = (bytes.clone(), dir.map(Path::to_owned));
-                // The place is freed when the work really is done, even if that is given up on.
+                // The place is freed when the work has really ended, even if the caller no longer waits.
                 let work = tokio::task::spawn_blocking(move || {
                     let _place = place;
                     work::here(&bytes, dir.as_deref())

@@ -1,7 +1,8 @@
 //! The WebAssembly proposals that guests may use: one list, for the engine and for every validator.
 //!
-//! A proposal that no supported toolchain emits is code of the engine that only an attacker reaches, so it is left
-//! off. A host must never compile for an engine whose features differ from [`OFFERED`].
+//! If no supported toolchain emits a proposal, only an attacker would reach its code in the engine, so it is left
+//! off. A host must never compile for an engine whose features differ from [`OFFERED`]; the test
+//! `the_engine_has_the_features_of_the_list` checks this.
 
 use wasmparser::{Validator, WasmFeatures};
 use wasmtime::Config;
@@ -26,10 +27,10 @@ pub(crate) const OFFERED: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::MULTI_MEMORY)
     .difference(WasmFeatures::GC_TYPES);
 
-/// A proposal that is left off.
+/// A proposal that is turned off.
 pub(crate) struct Proposal {
     flag: WasmFeatures,
-    /// Its name, as the standard has it.
+    /// Name in the standard.
     pub(crate) name: &'static str,
     remedy: &'static str,
 }
@@ -43,7 +44,7 @@ const fn off(flag: WasmFeatures, name: &'static str, remedy: &'static str) -> Pr
     Proposal { flag, name, remedy }
 }
 
-/// Every proposal that is left off. Those that build upon another one come before it.
+/// Every proposal that is turned off. A proposal that builds upon another one comes before it.
 pub(crate) const LEFT_OFF: &[Proposal] = &[
     off(
         WasmFeatures::SHARED_EVERYTHING_THREADS,
@@ -172,7 +173,7 @@ pub(crate) const LEFT_OFF: &[Proposal] = &[
     ),
 ];
 
-/// Makes an engine accept what is offered and nothing else.
+/// Makes an engine accept the offered features and no others.
 pub(crate) fn configure(config: &mut Config) {
     config
         .wasm_features(OFFERED.complement(), false)
@@ -193,7 +194,7 @@ pub fn validate(bytes: &[u8]) -> Result<(), LoadProblem> {
     }
 }
 
-/// Replaces "not valid" by the name of the proposal that would make the plugin valid, if one would.
+/// Replaces "not valid" by the name of the proposal that would make the plugin valid, if there is one.
 pub(crate) fn name_proposal(problem: LoadProblem, bytes: &[u8]) -> LoadProblem {
     match problem {
         LoadProblem::Invalid { .. } => match needed(bytes) {
@@ -207,7 +208,7 @@ pub(crate) fn name_proposal(problem: LoadProblem, bytes: &[u8]) -> LoadProblem {
     }
 }
 
-/// The first proposal left off that the plugin cannot do without.
+/// Returns the first turned-off proposal that the plugin needs.
 fn needed(bytes: &[u8]) -> Option<&'static Proposal> {
     let error = attempt(bytes, OFFERED).err()?;
     if let Some(missing) = error.missing_wasm_feature() {
@@ -215,7 +216,7 @@ fn needed(bytes: &[u8]) -> Option<&'static Proposal> {
             .iter()
             .find(|proposal| proposal.flag.intersects(missing));
     }
-    // The parser knows no feature to blame: some encodings are plain errors without their proposal.
+    // The parser names no feature: some encodings are plain errors without their proposal.
     let all = LEFT_OFF
         .iter()
         .fold(OFFERED, |all, proposal| all.union(proposal.flag));

@@ -42,7 +42,7 @@ impl Rate {
         over
     }
 
-    /// True if one more line may pass; otherwise it is counted as left out.
+    /// Returns true if one more line may pass. Otherwise the line is counted as left out.
     pub const fn passes(&mut self) -> bool {
         if self.passed < self.most {
             self.passed += 1;

@@ -1,10 +1,10 @@
-//! Takes secrets out of what a guest says, in the one place through which all of it goes.
+//! Removes secrets from a guest's output. All of the output passes through here.
 //!
-//! A granted secret's value, and each of its lines, becomes `[secret NAME]` wherever it stands as it
-//! is. What a guest encodes, reverses or spells out letter by letter cannot be found; granting a
-//! secret to a plugin is trusting it that far. This file must never show what it looks for.
+//! A granted secret's value, and each of its lines, becomes `[secret NAME]` wherever it occurs
+//! unchanged. A secret that a guest encodes, reverses or spells out letter by letter cannot be found.
+//! Granting a secret to a plugin means trusting it not to do that. The secrets themselves are never shown.
 //!
-//! A text is cut, made printable and searched, each once: the work is bounded by the longest text, and does not
+//! A text is cut, made printable and searched, each once. The work is bounded by the longest text, and does not
 //! grow with the number of secrets or of their lines.
 
 use std::collections::BTreeMap;
@@ -16,13 +16,14 @@ use leasehold_records::printable;
 
 use leasehold_config::secrets::Secrets;
 
-/// Lines of a secret shorter than this are too common to be looked for by themselves.
+/// Shortest line of a secret that is searched for by itself. Shorter lines are too common.
 const SHORTEST_LINE: usize = 4;
-/// A piece of a secret at a cut that is shorter than this gives nothing away.
+/// Shortest piece of a secret at a cut that is removed. A shorter piece reveals nothing.
 const SHORTEST_PIECE: usize = 3;
-/// Steps of the search for a piece of a secret at a cut. Only a secret that repeats itself needs as many.
+/// Largest number of steps of the search for a piece of a secret at a cut. Only a secret that repeats itself needs
+/// as many.
 const MOST_STEPS: usize = 256 * 1024;
-/// The text in place of all others, when no search can be built for a run's secrets.
+/// Text shown in place of every other text, if no search can be built for a run's secrets.
 const WITHHELD: &str = "[secrets of this run are too large to be looked for: not shown]";
 
 /// Replaces secrets in texts of one run.
@@ -36,13 +37,13 @@ pub(crate) enum Redactor {
     Everything,
 }
 
-/// All secrets of a run, prepared once.
+/// Search for all secrets of a run, built once.
 pub(crate) struct Search {
     nfa: NFA,
-    /// The states in which a search begins, anywhere in a text and at its beginning only.
+    /// Start states of a search, for anywhere in a text and for its beginning only.
     anywhere: StateID,
     at_start: StateID,
-    /// In the form that printing gives them, sorted.
+    /// Needles in their printable form, sorted.
     needles: Vec<Needle>,
     longest: usize,
     marks: Vec<String>,
@@ -54,12 +55,12 @@ struct Needle {
     mark: usize,
 }
 
-/// A part of a text that holds a secret, or a piece of one.
+/// A part of a text that contains a secret, or a piece of a secret.
 struct Found {
     start: usize,
     end: usize,
     mark: usize,
-    /// The longest part decides about the mark where parts overlap.
+    /// Length of the needle. Where parts overlap, the longest determines the mark.
     length: usize,
 }
 
@@ -71,8 +72,8 @@ impl Redactor {
             let lines = value.lines().map(str::trim);
             let lines = lines.filter(|line| line.len() >= SHORTEST_LINE);
             for form in std::iter::once(value).chain(lines) {
-                // A text has no room for more of it.
-                let form = printable::line(printable::head(form).0);
+                // A text holds no more of it than this.
+                let form = printable::whole(printable::head(form).0);
                 needles.entry(form).or_insert(marks.len());
             }
             marks.push(format!("[secret {name}]"));
@@ -86,7 +87,7 @@ impl Redactor {
             .map_or(Self::Everything, |search| Self::Secrets(Box::new(search)))
     }
 
-    /// One printable line of any text, without secrets.
+    /// Converts any text to one printable line without secrets.
     pub(crate) fn line(&self, text: &str) -> String {
         let (kept, was_cut) = printable::head(text);
         let mut line = self.clean(kept, was_cut);
@@ -96,23 +97,30 @@ impl Redactor {
         line
     }
 
-    /// As [`Redactor::line`], for bytes that should be UTF-8 and are no longer than a line may be. `was_cut` says
-    /// that more followed, which may have been the rest of a secret.
+    /// Converts bytes like [`Redactor::line`]. They should be UTF-8, and are at most as long as a line. `was_cut` is
+    /// true if more bytes followed, which may have been the rest of a secret.
     pub(crate) fn bytes(&self, raw: &[u8], was_cut: bool) -> String {
-        self.clean(&String::from_utf8_lossy(raw), was_cut)
+        // What is not UTF-8 takes three bytes, and the text may be longer than a line by that.
+        let text = String::from_utf8_lossy(raw);
+        let (kept, is_longer) = printable::head(&text);
+        let mut line = self.clean(kept, was_cut || is_longer);
+        if is_longer {
+            line.push_str(printable::CUT);
+        }
+        line
     }
 
     fn clean(&self, text: &str, was_cut: bool) -> String {
         match self {
-            Self::Nothing => printable::line(text),
-            Self::Secrets(search) => search.without_secrets(printable::line(text), was_cut),
+            Self::Nothing => printable::whole(text),
+            Self::Secrets(search) => search.without_secrets(printable::whole(text), was_cut),
             Self::Everything => WITHHELD.to_owned(),
         }
     }
 }
 
 impl Search {
-    /// `None` if the needles do not fit the search.
+    /// Builds the search. `None` if it cannot hold the needles.
     fn build(needles: Vec<Needle>, marks: Vec<String>) -> Option<Self> {
         let nfa = NFA::new(needles.iter().map(|needle| &needle.text)).ok()?;
         Some(Self {
@@ -144,14 +152,14 @@ impl Search {
         out
     }
 
-    /// The parts of `line` that needles cover, in order.
+    /// Returns the parts of `line` that needles cover, in order.
     fn found(&self, line: &[u8]) -> Vec<Found> {
         let mut found = Vec::new();
         let mut state = self.anywhere;
         for (at, byte) in line.iter().enumerate() {
             state = self.nfa.next_state(Anchored::No, state, *byte);
             if self.nfa.is_match(state) {
-                // The first is the longest that ends here: the others are its ends.
+                // The first match is the longest that ends here. The others are suffixes of it.
                 let needle = &self.needles[self.nfa.match_pattern(state, 0).as_usize()];
                 let length = needle.text.len();
                 let part = Found {
@@ -166,7 +174,7 @@ impl Search {
         found
     }
 
-    /// The longest beginning of a needle at the end of `line`, which was cut there.
+    /// Finds the longest beginning of a needle at the end of `line`, which was cut there.
     fn started(&self, line: &str) -> Option<Found> {
         let mut steps = MOST_STEPS;
         let last = line.len().checked_sub(SHORTEST_PIECE)?;
@@ -175,7 +183,7 @@ impl Search {
         for start in starts.take_while(|start| *start <= last) {
             let piece = &line[start..];
             let begins = self.begins(piece.as_bytes(), &mut steps);
-            // A piece that costs too much to look for is taken to be there.
+            // A piece whose search takes too many steps is treated as found.
             if begins || steps == 0 {
                 let at = self.needles.partition_point(|n| n.text.as_str() < piece);
                 return Some(Found {
@@ -189,7 +197,7 @@ impl Search {
         None
     }
 
-    /// True if some needle begins with all of `piece`.
+    /// Returns true if some needle begins with all of `piece`.
     fn begins(&self, piece: &[u8], steps: &mut usize) -> bool {
         let mut state = self.at_start;
         for byte in piece {
@@ -203,7 +211,7 @@ impl Search {
     }
 }
 
-/// Adds a part that ends after all others: what it covers or overlaps becomes one with it.
+/// Adds a part that ends after all others. Parts that it covers or overlaps are merged into it.
 fn add(found: &mut Vec<Found>, mut part: Found) {
     while let Some(before) = found.pop_if(|before| before.end > part.start) {
         part.start = part.start.min(before.start);
@@ -277,6 +285,25 @@ mod tests {
     }
 
     #[test]
+    fn secret_whose_shown_form_outgrows_a_line_is_found() {
+        // Each character takes three bytes when it is shown.
+        let secret = "\u{1b}".repeat(printable::LONGEST_TEXT / 2);
+        let redactor = redactor(&[("key", &secret)]);
+        assert_eq!(redactor.line(&format!("a {secret} b")), "a [secret key] b");
+        let raw = format!("a {secret}");
+        assert_eq!(redactor.bytes(raw.as_bytes(), false), "a [secret key]");
+    }
+
+    #[test]
+    fn bytes_that_outgrow_a_line_show_no_part_of_a_secret() {
+        let redactor = redactor(&[("key", "hunter2")]);
+        let mut raw = vec![0xff; printable::LONGEST_TEXT / 3 - 1];
+        raw.extend(b"x hunter2");
+        let line = redactor.bytes(&raw, false);
+        assert!(!line.contains("hun"), "{}", &line[line.len() - 40..]);
+    }
+
+    #[test]
     fn secrets_that_overlap_in_a_text_show_none_of_either() {
         let redactor = redactor(&[("a", "abcd"), ("b", "bcdefgh"), ("c", "xyxy")]);
         assert_eq!(redactor.line("abcdefgh."), "[secret b].");
@@ -285,7 +312,7 @@ mod tests {
         assert_eq!(redactor.line("abcdabcd"), "[secret a][secret a]");
     }
 
-    /// The search against one that tries every needle at every place.
+    /// Compares the search with one that tries every needle at every position.
     #[test]
     fn the_search_finds_what_a_slow_one_finds() {
         let mut random = fastrand::Rng::with_seed(7);

@@ -1,6 +1,6 @@
-//! How a run ended, and what was measured while it ran.
+//! Report of a run: its end, and measurements of it.
 //!
-//! Facts only: what follows from them (retry, back off, give up) is the supervisor's.
+//! It contains facts only. The supervisor decides what follows from them: retry, back off or give up.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use leasehold_lock::{BootTime, EndReason};
 
 use super::limit::Limit;
 
-/// How a run ended.
+/// End of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunEnd {
-    /// The guest finished; plain commands exited with zero.
+    /// The guest finished. A plain command exited with zero.
     Done(Option<String>),
     /// The guest wants to keep the lock and run again after this time.
     Again(Duration),
-    /// The guest failed and thinks that another attempt may succeed.
+    /// The guest failed and reported that another attempt may succeed.
     Retry(String),
     /// The guest failed for good.
     Fatal(String),
@@ -25,28 +25,28 @@ pub enum RunEnd {
     Trap {
         /// A short stable word, such as `unreachable`.
         kind: &'static str,
-        /// What happened.
+        /// Description of the error.
         message: String,
     },
-    /// The guest died of a limit.
+    /// The guest was ended by a limit.
     Limit {
-        /// Which one.
+        /// The limit.
         limit: Limit,
-        /// What happened and which key raises the limit.
+        /// Description of the error, and the key that raises the limit.
         message: String,
     },
     /// The tenure ended while the guest ran.
     Lost(EndReason),
     /// The run took longer than its timeout.
     TimedOut,
-    /// The guest was never made: something on this host was lacking. Nothing of it has run.
+    /// The guest was never instantiated, because this host lacked a resource. None of its code ran.
     Unstarted(String),
-    /// The supervisor stopped it: aborted, or still running when the grace was over.
+    /// The supervisor stopped it: it was aborted, or still ran at the end of the grace period.
     Stopped,
 }
 
 impl RunEnd {
-    /// The word used in events and records.
+    /// Returns the word used in events and records.
     pub const fn outcome(&self) -> &'static str {
         match self {
             Self::Done(_) => "done",
@@ -64,7 +64,7 @@ impl RunEnd {
 }
 
 impl RunReport {
-    /// The report of a run whose guest was never started.
+    /// Makes the report of a run whose guest was never started.
     pub fn of_nothing(end: RunEnd, now: BootTime, deadline: BootTime) -> Self {
         Self {
             end,
@@ -84,34 +84,34 @@ impl RunReport {
     }
 }
 
-/// One finished run. The guest is gone when this exists: its store has been dropped.
+/// One finished run. When this exists, the guest's store has been dropped.
 #[derive(Clone, Debug)]
 pub struct RunReport {
-    /// How it ended.
+    /// End of the run.
     pub end: RunEnd,
-    /// When the run began, before the guest was instantiated.
+    /// Time at which the run began, before the guest was instantiated.
     pub started_at: BootTime,
-    /// When the guest was gone.
+    /// Time at which the guest had been dropped.
     pub stopped_at: BootTime,
-    /// When the first host call was let through, on the boot-time clock.
+    /// Time of the first admitted host call, on the boot-time clock.
     pub first_admitted: Option<BootTime>,
-    /// When the last host call was admitted. Always before `deadline`.
+    /// Time of the last admitted host call. Always before `deadline`.
     pub last_admitted: Option<BootTime>,
-    /// The deadline as it last stood. A tenure that was ended early stopped admitting before it.
+    /// Last value of the deadline. A tenure that ended early stopped admitting before it.
     pub deadline: BootTime,
-    /// Calls of host functions that were let through.
+    /// Number of admitted calls of host functions.
     pub admitted: u64,
-    /// Entries into the host that were refused because the tenure had ended. At most one in
-    /// practice: the refusal ends the guest.
+    /// Number of entries into the host that were refused because the tenure had ended. At most one
+    /// in practice: the refusal ends the guest.
     pub refused: u64,
-    /// The most linear memory in use at once, in bytes.
+    /// Largest amount of linear memory in use at once, in bytes.
     pub peak_memory_bytes: u64,
     /// The end of the captured output, within [`Limits::output_bytes`](leasehold_config::limits::Limits).
     pub output: String,
     /// Bytes of captured output that did not fit `output`.
     pub output_truncated_bytes: u64,
-    /// Lines that were not passed on as events: over the rate, or nobody read.
+    /// Number of lines that were not sent as events: over the rate limit, or the channel was full.
     pub lines_dropped: u64,
-    /// Where in the guest it died, when that is known.
+    /// Backtrace of the guest at its end, if known.
     pub backtrace: Option<String>,
 }

@@ -3,11 +3,11 @@
 //! # Guarantees
 //!
 //! - The guest is not started, polled or answered once its tenure has ended.
-//! - When the report exists the guest is gone: first its future is dropped, which ends blocked host
-//!   calls, then its store. Whoever releases the lock after the report releases it after the guest.
+//! - When the report exists, the guest is dropped: first its future, which ends blocked host
+//!   calls, then its store. A lock released after the report is released after the guest.
 //! - It never panics: a panic in a host function ends this run alone.
 //!
-//! This file must never keep a store beyond its run.
+//! No store is kept beyond its run.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use super::verdict::{self, Returned};
 use super::wasi;
 use crate::descriptors::Descriptors;
 
-/// What outlives the store of one run.
+/// Parts of one run that outlive its store.
 struct Run<'a> {
     plugin: &'a Plugin,
     authority: Authority,
@@ -81,7 +81,7 @@ pub(crate) async fn run(
         reading: Arc::new(Reading::default()),
         descriptors,
     };
-    // The store is inside this future; it is gone when the future is, also after a panic.
+    // The store is inside this future and is dropped with it, also after a panic.
     let (end, backtrace) = AssertUnwindSafe(run.guest(slot))
         .catch_unwind()
         .await
@@ -110,14 +110,14 @@ pub(crate) async fn run(
 fn panicked() -> RunEnd {
     RunEnd::Trap {
         kind: "host-panic",
-        message: "a host function failed in a way that is a bug in this host".to_owned(),
+        message: "internal error: a host function panicked".to_owned(),
     }
 }
 
 impl Run<'_> {
     async fn guest(&self, slot: Slot) -> (RunEnd, Option<String>) {
         let tenure = self.authority.tenure();
-        // Bound before the store, so freed after it.
+        // The slot is bound before the store, so it is freed after the store.
         let _slot = slot;
         let host = match self.host() {
             Ok(host) => host,
@@ -148,12 +148,12 @@ impl Run<'_> {
         verdict::of_error(error, leash, tenure, reading, &self.spec.job, self.clean())
     }
 
-    /// Makes text of the guest printable and takes secrets out of it.
+    /// Returns a function that makes the guest's text printable and removes secrets from it.
     fn clean(&self) -> impl Fn(&str) -> String {
         |text| self.output.clean(text)
     }
 
-    /// What the guest's imports work on; the error says what a grant lacks.
+    /// Makes the state that the guest's imports use. The error names a granted directory that cannot be opened.
     fn host(&self) -> Result<Host, String> {
         let limits = self.plugin.limits();
         let grants = self.plugin.grants();
@@ -184,7 +184,7 @@ impl Run<'_> {
         })
     }
 
-    /// The guest's way to send requests; it is linked when an origin was granted.
+    /// Makes the HTTP state of the guest. Its imports are linked only if an origin was granted.
     fn http(&self) -> Http {
         Http::new(Courier::new(Carried {
             net: self.plugin.net().clone(),

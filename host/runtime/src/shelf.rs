@@ -1,7 +1,7 @@
-//! The shelf: compiled plugins by what they are made of, so that a thousand jobs of one plugin share
-//! one piece of machine code.
+//! The shelf: a cache of compiled plugins, so that a thousand jobs of one plugin share one copy of
+//! its machine code.
 //!
-//! It holds nothing alive: what no job uses any more is gone from memory.
+//! It holds weak references: a plugin that no job uses is freed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,7 +10,7 @@ use super::engine::Links;
 use super::error::LoadProblem;
 use super::plugin::Ready;
 
-/// What makes two plugins the same for the compiler and the linker.
+/// Cache key: plugins with the same key are the same for the compiler and the linker.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Make {
     digest: [u8; 32],
@@ -18,7 +18,7 @@ pub(crate) struct Make {
 }
 
 impl Make {
-    /// The make of a plugin: the digest of its file, and what is linked to it.
+    /// Makes the key from the digest of a plugin's file and the interfaces linked to it.
     pub(crate) const fn of(digest: [u8; 32], links: Links) -> Self {
         Self { digest, links }
     }
@@ -29,9 +29,9 @@ impl Make {
 pub(crate) struct Shelf(Mutex<HashMap<Make, Weak<Ready>>>);
 
 impl Shelf {
-    /// The plugin of this make, compiled if nobody has it.
+    /// Returns the plugin with this key, and compiles it if no job has it.
     ///
-    /// Two who ask at once may both compile; the second is kept, and both are right.
+    /// Two concurrent callers may both compile. The second result is kept, and both results are valid.
     pub(crate) fn get_or(
         &self,
         make: Make,

@@ -1,16 +1,16 @@
-//! Slots: how many guests may be on this host at once.
+//! Slots, which limit the number of guests on this host at once.
 //!
-//! Starting a guest takes a slot, so a caller has one before it asks for a lock. Slots are handed out first come,
-//! first served. Guests that were dropped into a folder get at most what is not reserved: each configured job
-//! reserves one slot, up to three quarters of all, so that guests which sleep in their runs keep none of them from
-//! work. This file must never hand out more slots than the pool of the engine was made for.
+//! Starting a guest needs a slot, so a caller takes one before it requests a lock. Slots are handed out first come,
+//! first served. Dropped-in guests, from plugins in the watched folder, get at most the slots that are not reserved.
+//! Each configured job reserves one slot, up to three quarters of all, so that dropped-in guests which sleep in their
+//! runs block no configured job. The number of slots is the size of the engine's pool.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The right to have one guest on this host. Dropping it gives it to the next in line.
+/// Permission to have one guest on this host. Dropping it passes it to the first waiting caller.
 pub struct Slot {
     permit: OwnedSemaphorePermit,
     _admission: Option<Admission>,
@@ -31,31 +31,32 @@ pub struct Slots {
     shared: Arc<Shared>,
 }
 
-/// Slots for dropped-in guests, as a part of all.
+/// The part of all slots that dropped-in guests may use.
 #[derive(Debug)]
 struct Shared {
     most: u32,
-    /// Those that are not taken by dropped-in guests.
+    /// Free slots in this part.
     free: Arc<Semaphore>,
     share: Mutex<Share>,
 }
 
 #[derive(Debug, Default)]
 struct Share {
-    /// Configured jobs that there are.
+    /// Number of configured jobs.
     reservations: u32,
-    /// Slots that dropped-in guests have beyond their share, since it became smaller.
+    /// Number of slots that dropped-in guests hold beyond their share, after it was reduced.
     debt: usize,
 }
 
-/// A part of the share of dropped-in guests.
+/// One slot of the share of dropped-in guests.
 #[derive(Debug)]
 struct Admission {
     permit: Option<OwnedSemaphorePermit>,
     shared: Arc<Shared>,
 }
 
-/// One configured job's slot, which dropped-in guests do not get. Dropping it gives it to them.
+/// Reservation of one configured job's slot, which dropped-in guests do not get. Dropping it makes the slot
+/// available to them.
 #[derive(Debug)]
 pub struct Reservation(Arc<Shared>);
 
@@ -72,12 +73,12 @@ impl Slots {
         }
     }
 
-    /// The number of guests that may run at once.
+    /// Returns the number of guests that may run at once.
     pub fn most(&self) -> u32 {
         self.shared.most
     }
 
-    /// The number of slots that are reserved for configured jobs at present.
+    /// Returns the number of slots that are currently reserved for configured jobs.
     pub fn reserved(&self) -> u32 {
         self.shared.reserved(self.shared.share().reservations)
     }
@@ -88,12 +89,12 @@ impl Slots {
         Reservation(self.shared.clone())
     }
 
-    /// A slot, if one is free and no caller waits for it.
+    /// Takes a slot, if one is free and no other caller waits for it.
     pub fn try_take(&self) -> Option<Slot> {
         self.try_with(None)
     }
 
-    /// As [`Slots::try_take`], for a dropped-in guest.
+    /// Takes a slot for a dropped-in guest like [`Slots::try_take`], within the share of such guests.
     pub fn try_take_shared(&self) -> Option<Slot> {
         let permit = self.shared.free.clone().try_acquire_owned().ok()?;
         self.try_with(Some(self.shared.admission(permit)))
@@ -107,7 +108,7 @@ impl Slots {
         })
     }
 
-    /// A slot, when it is this caller's turn.
+    /// Waits for a slot and takes it. Callers are served in order.
     pub async fn take(&self) -> Slot {
         Slot {
             permit: turn(&self.free).await,
@@ -115,7 +116,7 @@ impl Slots {
         }
     }
 
-    /// As [`Slots::take`], for a dropped-in guest. While it waits for its share it stands in nobody's way.
+    /// Takes a slot for a dropped-in guest like [`Slots::take`]. While it waits for its share it delays no other caller.
     pub async fn take_shared(&self) -> Slot {
         let permit = turn(&self.shared.free).await;
         let admission = Some(self.shared.admission(permit));
@@ -155,7 +156,7 @@ impl Shared {
         }
     }
 
-    /// Fits the share of dropped-in guests to the reservations that there are now.
+    /// Changes the number of reservations, and adjusts the share of dropped-in guests to it.
     fn change(&self, change: impl FnOnce(u32) -> u32) {
         let mut share = self.share();
         let before = self.reserved(share.reservations);

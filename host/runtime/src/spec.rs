@@ -1,6 +1,6 @@
-//! What the supervisor says about one run: why it happens, with what input, and how it is stopped.
+//! Parameters of one run, from the supervisor: its trigger, its input, and its stop signal.
 //!
-//! Plain data. This file must never carry anything that a guest could use to act.
+//! Plain data. It contains no handle through which a guest could act.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use super::mark::PollMark;
 use super::passed::RawOutput;
 use leasehold_config::secrets::Secrets;
 
-/// Why a run happens.
+/// Cause of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// Its interval or time of day came.
+    /// Its interval or time of day was reached.
     Schedule,
-    /// A person asked for it.
+    /// An operator requested it.
     Manual,
-    /// Something watched has changed.
+    /// A watched value changed.
     Watch,
     /// The job is one that keeps running.
     Continuous,
@@ -30,46 +30,46 @@ pub struct RunSpec {
     pub job: String,
     /// Identity of this run, unique over hosts.
     pub run_id: String,
-    /// One for the first attempt, counted up by retries.
+    /// Number of the attempt: 1 for the first, one more for each retry.
     pub attempt: u32,
-    /// Why the run happens.
+    /// Cause of the run.
     pub trigger: Trigger,
-    /// When it was due, in Unix milliseconds; `None` when it was not scheduled.
+    /// Scheduled time, in Unix milliseconds. `None` if the run was not scheduled.
     pub scheduled_at_unix_ms: Option<u64>,
     /// Arguments after the program's name, which is the job's name.
     pub args: Vec<String>,
     /// Environment variables.
     pub env: Vec<(String, String)>,
-    /// Environment variables that are secrets, and the names of those in `secrets`.
+    /// Environment variables with secret values: the variable's name, and the secret's name in `secrets`.
     pub env_secrets: Vec<(String, String)>,
-    /// What the run may know and nobody may see.
+    /// Secrets of the run. The guest may read them; no output shows them.
     pub secrets: Secrets,
     /// The job's `[jobs.NAME.config]` table as JSON text.
     pub config_json: String,
-    /// The reader of standard output as it is; otherwise it becomes lines that are events. Only for a run
-    /// without secrets.
+    /// Reader of the unchanged standard output. `None` splits standard output into lines, each an event.
+    /// Only for a run without secrets.
     pub raw_stdout: Option<RawOutput>,
     /// Longest time the run may take, on the boot-time clock.
     pub timeout: Option<Duration>,
-    /// How the supervisor stops the run.
+    /// Signal with which the supervisor stops the run.
     pub stop: StopSignal,
-    /// Shows while the guest is polled, for a plugin that has not proven itself.
+    /// Mark that is set while the guest is polled, for a plugin that this host has not run before.
     pub mark: Option<PollMark>,
 }
 
-/// The supervisor's end of stopping a run. Clones share the tokens.
+/// Signal with which the supervisor stops a run. Clones share the tokens.
 #[derive(Clone, Debug)]
 pub struct StopSignal {
-    /// Cancelled to ask the guest to finish: it sees `stop-requested` become true.
+    /// Cancelled to request that the guest finish: `stop-requested` returns true from then on.
     pub requested: CancellationToken,
-    /// How long after the request the guest is interrupted.
+    /// Time between the request and the interruption of the guest.
     pub grace: Duration,
     /// Cancelled to interrupt the guest at once.
     pub abort: CancellationToken,
 }
 
 impl StopSignal {
-    /// A signal that nobody has given yet.
+    /// Makes a signal that is not given yet.
     pub fn new(grace: Duration) -> Self {
         Self {
             requested: CancellationToken::new(),

@@ -1,7 +1,7 @@
-//! A first look at a plugin's bytes, without compiling: what it is, wants, offers and needs.
+//! The survey: a scan of a plugin's bytes for its kind, imports, exports and memory, without compiling.
 //!
-//! The look is shallow on purpose: the engine validates every instruction later. This file must
-//! never run or compile anything, and never trust a length it has not checked.
+//! The scan is shallow on purpose: the engine validates every instruction later. It runs and
+//! compiles nothing, and uses no length that it has not checked.
 
 use std::collections::HashSet;
 
@@ -14,14 +14,14 @@ use super::error::LoadProblem;
 
 /// Bytes per page of linear memory.
 const PAGE_BYTES: u64 = 64 * 1024;
-/// Prefix of the custom sections that say of which component a core module is the heart.
+/// Prefix of the custom sections that describe the component which a core module becomes.
 const COMPONENT_TYPE: &str = "component-type";
 /// The first bytes of an ELF file.
 const ELF: &[u8] = b"\x7fELF";
-/// Where an ELF file names the system it is for, and the value of the engine's own.
+/// Offset of the byte that names an ELF file's target system, and its value in the engine's own files.
 const ELF_SYSTEM: (usize, u8) = (7, 200);
 
-/// What kind of binary it is.
+/// Kind of a WebAssembly binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
     /// A core module.
@@ -30,7 +30,7 @@ pub(crate) enum Kind {
     Component,
 }
 
-/// What the look found.
+/// Result of scanning a plugin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Survey {
     pub(crate) kind: Kind,
@@ -38,17 +38,17 @@ pub(crate) struct Survey {
     pub(crate) imports: Vec<String>,
     /// Top-level exports.
     pub(crate) exports: Vec<String>,
-    /// A core module that carries component types.
+    /// True for a core module that contains component types.
     pub(crate) carries_component_type: bool,
     /// Sum of the declared minimums of all memories, in bytes.
     pub(crate) memory_minimum: u64,
     /// The export `_start` of a core module.
     pub(crate) start: Option<Start>,
-    /// A core module whose calls to preview 1 find a memory.
+    /// True for a core module that exports the memory that preview 1 calls use.
     pub(crate) exports_memory: bool,
 }
 
-/// Looks at `bytes`, once from front to back.
+/// Scans `bytes` once, from front to back.
 pub(crate) fn survey(bytes: &[u8]) -> Result<Survey, LoadProblem> {
     let kind = kind_of(bytes)?;
     let mut look = Look {
@@ -86,7 +86,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// A look under way.
+/// A scan in progress.
 struct Look<'a> {
     kind: Kind,
     bytes: &'a [u8],
@@ -100,12 +100,12 @@ struct Look<'a> {
 
 impl<'a> Look<'a> {
     fn note(&mut self, payload: Payload<'a>) -> Result<(), LoadProblem> {
-        // Bodies of functions have no names and are not sections.
+        // Function bodies have no names and are not sections.
         if matches!(payload, Payload::CodeSectionEntry(_)) {
             return Ok(());
         }
         self.tally.section()?;
-        // Imports and exports of nested modules and components are their own affair, but they count.
+        // Imports and exports of nested modules and components are not listed, but they count.
         let top = self.tally.is_at_top();
         if top && self.kind == Kind::Core {
             self.entry.note(&payload);
@@ -296,7 +296,7 @@ mod tests {
         )
         .unwrap();
         let refused = (0..bytes.len()).filter(|end| survey(&bytes[..*end]).is_err());
-        // A cut exactly between two sections is a smaller whole module.
+        // A file cut exactly between two sections is a smaller, complete module.
         assert!(refused.count() > bytes.len() / 2);
     }
 }

@@ -1,11 +1,10 @@
 //! The end of a run's output, kept within a bound for the record.
 //!
-//! The end is kept, not the beginning: it is where a failed job says why. This file must never
-//! hold more than its bound.
+//! The end is kept, not the beginning, because a failed job reports its reason there.
 
 use std::collections::VecDeque;
 
-/// The last lines of one run, end to end, so that many short lines cost no more than they weigh.
+/// The last lines of one run, in one buffer, so that many short lines take no more memory than their bytes.
 #[derive(Debug)]
 pub(crate) struct Tail {
     held: VecDeque<u8>,
@@ -14,7 +13,7 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// A tail of at most `most` bytes, line ends included.
+    /// Makes a tail of at most `most` bytes, line ends included.
     pub(crate) fn of(most: u64) -> Self {
         Self {
             held: VecDeque::new(),
@@ -30,7 +29,7 @@ impl Tail {
             let first = self.held.iter().position(|byte| *byte == b'\n');
             let cut = match first.map(|end| end + 1) {
                 Some(first) if first < self.held.len() => first,
-                // The only line is too long by itself: its end stays.
+                // The only line is too long by itself: its end is kept.
                 _ => self.cut_between_characters(self.held.len() - self.most),
             };
             self.held.drain(..cut);
@@ -43,12 +42,12 @@ impl Tail {
         at_least + self.held.range(at_least..).take_while(inside).count()
     }
 
-    /// Bytes that did not fit.
+    /// Returns the number of bytes that did not fit.
     pub(crate) fn truncated(&self) -> u64 {
         self.truncated
     }
 
-    /// The text, led by a mark when something before it is missing.
+    /// Returns the text, after a note if earlier output is missing.
     pub(crate) fn text(&mut self) -> String {
         let kept = String::from_utf8_lossy(self.held.make_contiguous());
         if self.truncated == 0 {

@@ -1,6 +1,6 @@
-//! Whole runs of small guests, written in the text format, without a store and without etcd.
+//! Complete runs of small guests, written in the text format, without a store and without etcd.
 //!
-//! Deadlines here are real but generous: a test may wait for an end, never assert how soon it came.
+//! Deadlines here are real but generous. A test may wait for an end, but does not assert how fast it was.
 
 mod contract;
 mod disk;
@@ -32,7 +32,7 @@ use super::*;
 use leasehold_config::secrets::Secrets;
 use storage::Shelf;
 
-/// A runtime, a directory for plugins and what runs need.
+/// A runtime, a directory for plugins, and limits and grants for runs.
 pub(super) struct Rig {
     pub(super) runtime: Runtime,
     pub(super) dir: TempDir,
@@ -40,7 +40,7 @@ pub(super) struct Rig {
     pub(super) grants: Grants,
 }
 
-/// One run and what it said.
+/// One run and its events.
 pub(super) struct Ran {
     pub(super) report: RunReport,
     pub(super) events: Vec<GuestEvent>,
@@ -93,7 +93,7 @@ impl Rig {
         self.load_bytes(&bytes).await.unwrap()
     }
 
-    /// Runs `wat` under a tenure that lasts.
+    /// Runs `wat` under a tenure of one minute.
     pub(super) async fn run(&self, wat: &str) -> Ran {
         self.run_for(wat, Duration::from_mins(1), spec()).await
     }
@@ -122,14 +122,14 @@ impl Rig {
         Ran { report, events }
     }
 
-    /// The runtime has survived: another guest still runs.
+    /// Checks that the runtime still works: another guest runs.
     pub(super) async fn still_works(&self) {
         let ran = self.run(guests::EXIT_3).await;
         assert_eq!(ran.report.end, RunEnd::Exit(3));
     }
 }
 
-/// Runs are spawned by their supervisor, so their futures must be `Send`.
+/// Checks that a future is `Send`: the supervisor spawns runs as tasks.
 fn sendable<F: Future + Send>(future: F) -> F {
     future
 }
@@ -170,7 +170,7 @@ pub(super) fn spec() -> RunSpec {
     }
 }
 
-/// The moment nothing could have been admitted after.
+/// Checks that nothing was admitted at or after the deadline.
 pub(super) fn nothing_after_the_deadline(ran: &Ran, deadline: BootTime) {
     assert!(ran.report.last_admitted.is_none_or(|at| at < deadline));
     assert!(ran.lines().iter().all(|line| line.at < deadline));

@@ -1,7 +1,7 @@
-//! The depth to which types of components lie in one another.
+//! Measures the nesting depth of component types.
 //!
-//! The parser reads a type in a type by calling itself: 300 KB of them overflow any stack. This file must never do
-//! the same, so it keeps a list of what is open.
+//! The parser reads a type inside a type by recursion, and 300 KB of them overflow any stack. This file uses no
+//! recursion: it keeps a list of the open types.
 
 use wasmparser::{
     BinaryReader, BinaryReaderError, ComponentType, ComponentTypeDeclaration,
@@ -14,7 +14,7 @@ const INSTANCE: u8 = 0x42;
 /// The byte that begins a declaration of a type.
 const TYPE: u8 = 0x01;
 
-/// Something that lists types.
+/// List that may contain types.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum List {
     Section,
@@ -22,12 +22,12 @@ enum List {
     Instance,
 }
 
-/// Measures a section of types, and ends when it is deeper than `most`.
+/// Returns the nesting depth of a section of types. Stops once it is deeper than `most`.
 ///
-/// What cannot be read ends it too: the parser comes no further either.
+/// It also stops where the section cannot be read. The parser stops at the same place.
 pub(crate) fn depth(section: &[u8], most: u64) -> u64 {
     let mut deepest = 0;
-    // The error is the parser's to report, when it comes to the same place.
+    // The parser reports this error when it reaches the same place.
     let _ = walk(BinaryReader::new(section, 0), most, &mut deepest);
     deepest
 }

@@ -1,8 +1,8 @@
-//! From what the engine says to how the run ended.
+//! Translates the engine's result to the end of a run.
 //!
-//! The engine reports its limits as plain text, so some are told by their words; each has a test
-//! that fails when an upgrade changes them. This file must never report a loss as a failure of the
-//! guest: the leash is asked before the error is read.
+//! The engine reports its limits as plain text, so some are recognized by their wording. Each has a
+//! test that fails when an upgrade changes the wording. The leash is checked before the error is
+//! read, so that a loss is never reported as a failure of the guest.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use super::limit::Limit;
 use super::meter::Reading;
 use super::report::RunEnd;
 
-/// What a guest returned by itself.
+/// Result of a guest that returned by itself.
 pub(crate) enum Returned {
     Job(Result<Outcome, Failure>),
     Command(Result<(), ()>),
 }
 
-/// The words by which the engine's own limits are told.
+/// Wording by which the engine's own limits are recognized.
 const WORDS: &[(&str, Limit)] = &[
     ("resource limit exceeded", Limit::Instances),
     ("store handle limit exceeded", Limit::Handles),
@@ -35,10 +35,10 @@ const WORDS: &[(&str, Limit)] = &[
     ("exceeds table limits", Limit::Tables),
 ];
 
-/// As many frames of one function as a backtrace holds are a recursion gone wrong.
+/// Frames in a full backtrace. If all are of one function, it recursed without end.
 const RECURSION_FRAMES: usize = 16;
 
-/// The end of a run that the leash ended.
+/// Returns the end of a run that the leash ended.
 pub(crate) fn of_cause(cause: Cause, tenure: &Tenure) -> RunEnd {
     match cause {
         Cause::Lost => RunEnd::Lost(tenure.end_reason().unwrap_or(EndReason::DeadlinePassed)),
@@ -47,7 +47,7 @@ pub(crate) fn of_cause(cause: Cause, tenure: &Tenure) -> RunEnd {
     }
 }
 
-/// The end of a run that returned.
+/// Returns the end of a run whose guest returned.
 pub(crate) fn of_return(returned: Returned, clean: impl Fn(&str) -> String) -> RunEnd {
     match returned {
         Returned::Job(Ok(Outcome::Done(text))) => RunEnd::Done(text.as_deref().map(clean)),
@@ -59,7 +59,7 @@ pub(crate) fn of_return(returned: Returned, clean: impl Fn(&str) -> String) -> R
     }
 }
 
-/// The end of a run that broke off with an error.
+/// Returns the end of a run that stopped with an error.
 pub(crate) fn of_error(
     error: &wasmtime::Error,
     leash: &Leash,
@@ -99,7 +99,7 @@ pub(crate) fn of_error(
     }
 }
 
-/// True if a guest could not be made because this host had no memory or no room in its pool.
+/// Returns true if a guest could not be instantiated because this host lacked memory or room in its pool.
 pub(crate) fn is_of_host(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<std::io::Error>()
@@ -108,13 +108,13 @@ pub(crate) fn is_of_host(error: &wasmtime::Error) -> bool {
     })
 }
 
-/// Where the guest was: names of functions, innermost first, a line each.
+/// Returns the guest's backtrace: one function name per line, innermost first.
 pub(crate) fn backtrace_of(
     error: &wasmtime::Error,
     clean: impl Fn(&str) -> String,
 ) -> Option<String> {
     if error.is::<I32Exit>() {
-        // It ended where it wanted to.
+        // The guest exited on purpose.
         return None;
     }
     let trace = error.downcast_ref::<WasmBacktrace>()?.to_string();
@@ -126,7 +126,7 @@ pub(crate) fn backtrace_of(
     Some(frames.collect::<Vec<_>>().join("\n"))
 }
 
-/// What a trap says by itself is little: adds what its backtrace gives away.
+/// Explains a trap, whose own message is short, with the help of its backtrace.
 fn explained(
     trap: Option<Trap>,
     error: &wasmtime::Error,
@@ -145,7 +145,7 @@ fn explained(
     said
 }
 
-/// The function that fills a long backtrace alone.
+/// Returns the name of the function that alone fills a long backtrace.
 fn recursing(error: &wasmtime::Error, clean: &impl Fn(&str) -> String) -> Option<String> {
     let frames = error.downcast_ref::<WasmBacktrace>()?.frames();
     let first = frames.first()?.func_index();
@@ -162,7 +162,7 @@ fn limit_of(trap: Option<Trap>, message: &str, meter: &Reading) -> Option<Limit>
         return Some(Limit::Stack);
     }
     let told = WORDS.iter().find(|(words, _)| message.contains(words));
-    // A guest that was refused memory and then breaks off died of it: allocators abort.
+    // A guest that stops after it was refused memory stopped because of that: allocators abort.
     told.map(|(_, limit)| *limit).or_else(|| meter.refused())
 }
 

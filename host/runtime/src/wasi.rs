@@ -1,8 +1,8 @@
-//! What a guest gets of WASI: clocks, random numbers, captured output, arguments, environment.
+//! WASI for guests: clocks, random numbers, captured output, arguments and environment.
 //!
-//! The filesystem and socket interfaces are linked because standard libraries import them whether
-//! they use them or not; behind them is nothing but granted directories: every address is refused and
-//! name lookup is off. This file must never call anything named `inherit_*`.
+//! The filesystem and socket interfaces are linked because standard libraries import them even if they
+//! do not use them. They give access to granted directories only: every address is refused, and name
+//! lookup is off. No `inherit_*` function is called here.
 
 use std::io;
 use std::pin::Pin;
@@ -25,14 +25,14 @@ use super::spec::RunSpec;
 use leasehold_config::allow::Allow;
 use leasehold_config::limits::Limits;
 
-/// The most bytes of one write. It bounds what `write-zeroes` makes the host allocate.
+/// Largest number of bytes in one write. It bounds the memory that the host allocates for `write-zeroes`.
 const WRITE_AT_ONCE: usize = 64 * 1024;
-/// Bytes of output between two questions to the leash. A byte may be a line of its own, which costs about a
+/// Bytes of output between two checks of the leash. Each byte may be a line of its own, which costs about a
 /// microsecond.
 const PIECE: usize = 4 * 1024;
 
-/// Builds the WASI state of one run. The preview-1 context holds a preview-2 one, so it serves
-/// every form of plugin. The error says which directory cannot be opened.
+/// Builds the WASI state of one run. The preview-1 context contains a preview-2 one, so it serves
+/// every form of plugin. The error names the directory that cannot be opened.
 pub(crate) fn context(
     spec: &RunSpec,
     authority: &Authority,
@@ -64,8 +64,8 @@ pub(crate) fn context(
     Ok(wasi)
 }
 
-/// What is configured, and the facts of the lock, which no configured variable may forge: a guest
-/// would see the first of two with one name.
+/// Sets the configured variables and those with the facts of the lock. A configured variable cannot
+/// replace one of the latter: of two with the same name, a guest would see the first.
 fn environment(builder: &mut WasiCtxBuilder, spec: &RunSpec, authority: &Authority) {
     let token = authority.token().to_string();
     let ours: [(&str, &str); 7] = [
@@ -90,13 +90,13 @@ fn environment(builder: &mut WasiCtxBuilder, spec: &RunSpec, authority: &Authori
     }
 }
 
-/// A standard stream that ends in [`Output`].
+/// A standard stream that writes to [`Output`].
 #[derive(Clone)]
 struct Captured {
     output: Arc<Output>,
     leash: Arc<Leash>,
     stream: Stream,
-    /// Bytes taken since the run last let others have its worker.
+    /// Bytes taken since the run last yielded its worker.
     at_once: usize,
 }
 
@@ -110,7 +110,7 @@ impl Captured {
         }
     }
 
-    /// Takes the bytes in pieces, for as long as the run may go on.
+    /// Takes the bytes in pieces, for as long as the run may continue.
     fn take(&self, raw: &[u8]) -> Result<(), Pulled> {
         raw.chunks(PIECE).try_for_each(|piece| {
             self.leash.holds()?;
@@ -138,7 +138,7 @@ impl StdoutStream for Captured {
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for Captured {
-    /// Comes before each part of a write. A long write leaves the worker to other runs in between.
+    /// Called before each part of a write. A long write yields the worker to other runs in between.
     async fn ready(&mut self) {
         if self.at_once >= PIECE {
             self.at_once = 0;

@@ -1,8 +1,8 @@
-//! The watchdog: one plain OS thread that moves the epoch of every engine while guests run.
+//! The watchdog: a plain OS thread that increments the epoch of every engine while guests run.
 //!
 //! It shares nothing with the async workers, so guests that spin on all of them cannot delay it.
-//! It sleeps without waking while no guest runs, from a moment after the last one has ended. It must never decide anything about a guest: each
-//! guest looks at its own leash when the epoch has moved.
+//! While no guest runs it sleeps without waking, beginning shortly after the last one has ended.
+//! It decides nothing about a guest: each guest checks its own leash when the epoch has changed.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,8 +26,8 @@ struct Shared {
 }
 
 impl Shared {
-    /// The state is plain numbers that are whole after every statement, so a poisoned lock is
-    /// as good as any.
+    /// Locks the state. A poisoned lock is used as it is: the state is plain numbers that are
+    /// consistent after every statement.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -54,12 +54,12 @@ impl Watchdog {
         })
     }
 
-    /// Adds an engine whose epoch is to be moved.
+    /// Adds an engine whose epoch is to be incremented.
     pub(crate) fn add(&self, engine: Engine) {
         self.shared.lock().engines.push(engine);
     }
 
-    /// Keeps the epoch moving until the returned value is dropped.
+    /// Keeps the epochs advancing until the returned value is dropped.
     pub(crate) fn watch(&self) -> Watch {
         self.shared.lock().runs += 1;
         self.shared.changed.notify_one();
@@ -67,7 +67,7 @@ impl Watchdog {
     }
 
     /// Stops the thread and waits for it. Guests that still run would no longer be interrupted, so
-    /// this comes last.
+    /// this is the last step of a shutdown.
     pub(crate) fn stop(&self) {
         self.shared.lock().stop = true;
         self.shared.changed.notify_one();
@@ -77,7 +77,7 @@ impl Watchdog {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(thread) = thread {
-            // The thread cannot panic; if it did, there is nothing left to stop.
+            // The thread does not panic. If it did, it would already have ended.
             let _ = thread.join();
         }
     }
@@ -89,7 +89,7 @@ impl Drop for Watchdog {
     }
 }
 
-/// One running guest, as the watchdog sees it.
+/// Registration of one running guest with the watchdog.
 pub(crate) struct Watch(Arc<Shared>);
 
 impl Drop for Watch {
@@ -98,8 +98,8 @@ impl Drop for Watch {
     }
 }
 
-/// Ticks to go on for after the last run has ended. A run that follows soon need not wake the thread,
-/// which would cost it more than its guest needs to start.
+/// Number of ticks after the last run has ended. A run that follows soon then need not wake the thread,
+/// which would cost more than starting its guest.
 const IDLE_TICKS: u32 = 50;
 
 fn tick(shared: &Shared) {

@@ -1,9 +1,10 @@
-//! `leasehold check`: everything that `run` does before it starts, nothing after, and what it came to.
+//! `leasehold check`: does everything that `run` does before it starts, starts nothing, and prints
+//! the result.
 //!
-//! - `table`: the values of each job and where each came from
-//! - `diff`: what a reload would do to the host that runs with this file
+//! - `table`: the values of each job and their origins
+//! - `diff`: changes that a reload would make to the host that runs with this file
 //!
-//! Whatever is refused is told, all of it; then nothing else is.
+//! If anything is refused, all refusals are printed, and nothing else.
 
 mod diff;
 mod table;
@@ -20,27 +21,27 @@ use leasehold_runtime::Plugin;
 use leasehold_supervisor::applied::{Applied, Standing};
 use leasehold_supervisor::prepare::{PrepareError, load, runtime_for};
 
-/// What `leasehold check` is asked for.
+/// Arguments of `leasehold check`.
 #[derive(clap::Args)]
 pub(crate) struct CheckArgs {
     /// The configuration: a file, or a folder whose .toml files are read as one.
     #[arg(value_name = "FILE", default_value = "leasehold.toml")]
     file: PathBuf,
-    /// Show every value, also those that nobody has set.
+    /// Show every value, also those that no file sets.
     #[arg(long)]
     all: bool,
     /// Show what a reload would do to the host that runs with this file, and nothing else.
     ///
-    /// A running host notes what it has applied in its `data_dir`; that is compared with the files as
-    /// they are now.
+    /// A running host writes down in its `data_dir` what it has applied; that is compared with the
+    /// files as they are now.
     #[arg(long, conflicts_with = "all")]
     diff: bool,
-    /// How to print.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: CheckFormat,
 }
 
-/// How to print.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum CheckFormat {
     /// Text for people.
@@ -55,7 +56,7 @@ pub(crate) struct Ready {
     pub(crate) plugin: Plugin,
 }
 
-/// Carries the command out.
+/// Runs the command.
 pub(crate) async fn run(args: CheckArgs) -> Result<Exit, Failure> {
     let config = Config::load(&args.file)?;
     let (config, jobs) = check(config).await?;
@@ -93,7 +94,7 @@ impl<'a> From<&'a Ready> for Standing<'a> {
     }
 }
 
-/// Every job of the configuration and of its folder, loaded; or every refusal.
+/// Loads every job of the configuration and of its folder, or returns every refusal.
 async fn check(config: Config) -> Result<(Config, Vec<Ready>), Failure> {
     let runtime = runtime_for(&config).map_err(PrepareError::Runtime)?;
     let (mut jobs, mut dropped) = (Vec::new(), Vec::new());
@@ -147,7 +148,7 @@ fn files(config: &Config, refused: &mut Vec<String>) -> Vec<PathBuf> {
     })
 }
 
-/// The job that a file in the folder makes, or all that is wrong with it.
+/// Builds the job of a file in the folder, or returns everything that is wrong with it.
 fn drop_in(config: &Config, path: &Path) -> Result<Job, String> {
     let most = config
         .plugins()

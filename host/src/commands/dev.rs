@@ -1,8 +1,8 @@
-//! `leasehold dev`: several hosts and their store in one process, to see who runs what, who waits, and
-//! who takes over.
+//! `leasehold dev`: several hosts and their store in one process, to watch which host runs each
+//! job, which ones wait, and which one takes over.
 //!
-//! Everything a host does here it does as under `run`; only names, store and log differ. Nothing of it
-//! outlives the command unless the file embeds a store in a directory.
+//! A host does everything here as under `run`; only names, store and log differ. Nothing remains
+//! after the command unless the file embeds a store in a directory.
 
 mod crew;
 mod cut;
@@ -18,7 +18,7 @@ use std::time::Duration;
 use leasehold_lock::{Clock, Locks, SystemClock};
 use leasehold_records::Root;
 use leasehold_store::Listen;
-use leasehold_tui::LookArgs;
+use leasehold_tui::DashboardArgs;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::run::report_strays;
@@ -39,7 +39,7 @@ use leasehold_supervisor::last_words;
 use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::shutdown::Signals;
 
-/// What is looked for when no file is named.
+/// File that is read if none is given.
 const USUAL_FILE: &str = "leasehold.toml";
 
 /// Arguments of `leasehold dev`.
@@ -49,7 +49,7 @@ pub(crate) struct DevArgs {
     /// [default: leasehold.toml]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// How many hosts: dev-1, dev-2, and so on.
+    /// Number of hosts: dev-1, dev-2, and so on.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
     hosts: u8,
     /// Stop after this long, as SIGTERM would. [default: run until stopped]
@@ -58,24 +58,25 @@ pub(crate) struct DevArgs {
     /// A loopback address for etcdctl and others. [default: the file's, else a free port]
     #[arg(long, value_name = "ADDR", value_parser = loopback)]
     listen: Option<SocketAddr>,
-    /// Every so often, cut the host off that has held a lock the longest, as if its machine had died: it
-    /// reaches the store no more, gives nothing back, and what it ran is stopped. Its locks pass on
-    /// when its lease ends. A second later a new host of its name starts.
+    /// At this interval, cut off the host that has held a lock the longest, as if its machine had
+    /// died: it no longer reaches the store, releases nothing, and its runs are stopped. Its locks
+    /// pass on when its lease ends. A second later a new host of its name starts.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     chaos: Option<Duration>,
-    /// Write events to standard output, text as a story, even where there is a terminal for the dashboard.
+    /// Write events to standard output instead of showing the dashboard.
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
-    /// Write the story into this file, not to standard output.
+    /// Write the events into this file, not to standard output.
     #[arg(long, value_name = "FILE", conflicts_with = "log_format")]
     log: Option<PathBuf>,
-    /// Allow the dashboard to revoke leases, remove entries and stop runs. Each asks first.
+    /// Allow the dashboard to revoke leases, remove entries and stop runs. Each needs a
+    /// confirmation.
     #[arg(long)]
     allow_write: bool,
 }
 
 impl DevArgs {
-    /// Whether the terminal is taken for the dashboard, so that nothing else may be written to it.
+    /// Returns true if the dashboard takes the terminal, so that no other output may go to it.
     pub(crate) fn takes_terminal(&self) -> bool {
         self.log_format.is_none()
             && io::stdin().is_terminal()
@@ -83,7 +84,7 @@ impl DevArgs {
             && leasehold_tui::can_draw()
     }
 
-    /// The form of what is logged beside the events.
+    /// Format of the log beside the events.
     pub(crate) fn log_format(&self) -> LogFormat {
         self.log_format.unwrap_or(LogFormat::Text)
     }
@@ -91,7 +92,7 @@ impl DevArgs {
     fn form(&self, clock: &dyn Clock) -> Form {
         match self.log_format {
             Some(LogFormat::Json) => Form::Json,
-            // A file is read by other programs too.
+            // A file is read by other programs too, so it has no colours.
             _ if self.log.is_some() => Form::Story {
                 began: clock.now(),
                 colours: false,
@@ -103,7 +104,7 @@ impl DevArgs {
     fn out(&self) -> Result<Out, Failure> {
         match &self.log {
             Some(file) => File::create(file).map(Out::File).map_err(|error| {
-                let message = format!("cannot write the story into {}: {error}", file.display());
+                let message = format!("cannot write the events into {}: {error}", file.display());
                 Failure::new(Exit::Usage, message)
             }),
             None if self.takes_terminal() => Ok(Out::Nowhere),
@@ -120,7 +121,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Runs the hosts until they have ended or a signal or the time ends them.
+/// Runs the hosts until they have ended, or until a signal or the time limit ends them.
 pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
@@ -167,8 +168,8 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let told = Box::pin(tell(plan, prepared, &store, signals));
     let ended = if args.takes_terminal() {
         let address = store.endpoints().join(", ");
-        // Still there for etcdctl when the dashboard has gone from the screen.
-        crate::commands::show::print(&format!("the store listens on {address}\n"))?;
+        // Printed again for etcdctl when the dashboard has left the screen.
+        crate::show_format::print(&format!("the store listens on {address}\n"))?;
         let locks = look_in(&config, &clock, &store).await?;
         shown(told, locks, &config, quit, args.allow_write).await
     } else {
@@ -180,13 +181,13 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     event_log.finish();
     let (exit, summary) = ended?;
     if args.log_format != Some(LogFormat::Json) && !summary.is_empty() {
-        // After a signal, a pipe that is never read must not keep the process.
+        // After a signal, a pipe that is not read must not keep the process.
         last_words::write(io::stdout(), sink::printable(&format!("\n{summary}")));
     }
     Ok(exit)
 }
 
-/// The whole story, and what it comes to.
+/// Runs the hosts, logs their events, and returns the summary of their runs.
 async fn tell(
     plan: Plan,
     prepared: Vec<leasehold_supervisor::prepare::Prepared>,
@@ -200,7 +201,7 @@ async fn tell(
         crew.start(host);
     }
     let exit = crew.run(signals).await;
-    // It is read while the store is still there; a store that is not has nothing to tell.
+    // The records are read while the store is open; without a store there are none.
     let runs = observer
         .kv()
         .list(&root.runs(), 0)
@@ -210,7 +211,7 @@ async fn tell(
     Ok((exit?, summary::of(&runs)))
 }
 
-/// A client of the store that is no host.
+/// Connects a client of the store that is not a host.
 async fn look_in(
     config: &Config,
     clock: &Arc<dyn Clock>,
@@ -220,7 +221,7 @@ async fn look_in(
     Ok(connect(options, config.host().drift(), clock.clone()).await?)
 }
 
-/// Tells the story on the dashboard. Leaving it ends the hosts, and when they have ended, it ends.
+/// Shows the events on the dashboard. Quitting it ends the hosts, and the end of the hosts ends it.
 async fn shown<T>(
     told: impl Future<Output = Result<T, Failure>>,
     locks: Locks,
@@ -230,9 +231,9 @@ async fn shown<T>(
 ) -> Result<T, Failure> {
     let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
     let over = CancellationToken::new();
-    let look = LookArgs {
+    let look = DashboardArgs {
         allow_write,
-        ..LookArgs::default()
+        ..DashboardArgs::default()
     };
     let dashboard = async {
         let left = leasehold_tui::watch(locks, root, look, over.clone()).await;
@@ -250,7 +251,7 @@ async fn shown<T>(
     Ok(told)
 }
 
-/// The file that was named, or the usual one.
+/// Returns the file that was given, or the usual one.
 fn find(file: Option<&Path>) -> Result<PathBuf, Failure> {
     match file {
         Some(file) => Ok(file.to_owned()),
@@ -265,14 +266,14 @@ fn find(file: Option<&Path>) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Opens the store, with an address for whoever wants to look in.
+/// Opens the store, with an address for other clients.
 async fn open(embedded: &Embedded, listen: Option<SocketAddr>) -> Result<EmbeddedStore, Failure> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let address = listen.or(embedded.listen()).unwrap_or(free);
     EmbeddedStore::open_with(embedded, options(embedded), [Listen::Tcp(address)]).await
 }
 
-/// Says something that this command did or saw.
+/// Logs an action or observation of this command.
 fn note(event_log: &EventLog, text: String) {
     event_log.emit(EventContext::default(), EventKind::Note { text });
 }

@@ -1,8 +1,8 @@
-//! `leasehold plugin`: from nothing to a plugin, in the author's language.
+//! `leasehold plugin`: creates, builds, inspects and tries a plugin, in the author's language.
 //!
-//! It must never take part in running jobs: nothing else in the host uses what is here.
+//! The rest of the host uses nothing of this module.
 //!
-//! - `inspect`, `trial`: what a plugin is, and one run of it without a store
+//! - `inspect`, `trial`: facts about a plugin, and one run of it without a store
 //! - `new`: a project from `templates`, for a `language`
 //! - `build`: from a project to a plugin: the compiler's work, and the `section` it cannot write
 //!   itself; `tools`: where compilers are
@@ -26,46 +26,47 @@ use inspect::InspectArgs;
 use language::Language;
 use trial::TrialArgs;
 
-/// What there is to do with plugins.
+/// Commands for plugins.
 #[derive(Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Begin a project: a small, complete job in a language, with a test where the language has one.
+    /// Create a project: a small, complete job in a language, with a test where the language has
+    /// one.
     ///
-    /// Nothing is ever overwritten. What to type next is printed.
+    /// Existing files are never overwritten. The next commands to type are printed.
     New {
         /// The job's name, which also becomes the folder's.
         name: String,
         /// The language to write it in.
         #[arg(long, value_enum)]
         lang: Language,
-        /// The folder to make in place of ./NAME.
+        /// Folder to create instead of ./NAME.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
     /// Build a project's plugin into its `build` folder.
     ///
-    /// Recognizes the language by the project's files and runs its compiler; what is missing is named with
-    /// the command that installs it. The manifest in `job.toml` becomes a part of the plugin.
-    /// Compilers are looked for in the project, then in the folder that the variable
+    /// Recognizes the language by the project's files and runs its compiler. A missing tool is
+    /// reported with the command that installs it. The manifest in `job.toml` becomes a part of the
+    /// plugin. Compilers are searched in the project, then in the folder that the variable
     /// `LEASEHOLD_GUEST_TOOLS` names (python, js, go), then on the path.
     Build {
         /// The project.
         #[arg(value_name = "DIR", default_value = ".")]
         dir: PathBuf,
     },
-    /// Show what a plugin is, imports, needs and says of itself, and what would become of it here.
+    /// Show a plugin's form, imports, needs and manifest, and whether it could run here.
     ///
     /// Ends with 0 when it can run, and with 4 when not.
     Inspect(InspectArgs),
-    /// Run a plugin without etcd, under a lock that is not one.
+    /// Run a plugin under a simulated lock, without etcd.
     ///
-    /// Its standard output goes to standard output, everything else to standard error. Ends with 0 when it
-    /// is done, or was stopped by ctrl-c or by the loss of the lock that --lock=fake:TIME asks for, and
-    /// with 1 when it failed.
+    /// Its standard output goes to standard output, everything else to standard error. Ends with 1
+    /// when it failed. Ends with 0 when it is done, or was stopped by ctrl-c or by the loss of the lock
+    /// that --lock=fake:TIME simulates.
     Run(TrialArgs),
 }
 
-/// Carries a command out.
+/// Runs a command.
 pub(crate) async fn run(command: PluginCommand) -> Result<Exit, Failure> {
     let command = match command {
         PluginCommand::Inspect(args) => return Box::pin(inspect::run(args)).await,
@@ -76,14 +77,14 @@ pub(crate) async fn run(command: PluginCommand) -> Result<Exit, Failure> {
     let work = tokio::task::spawn_blocking(move || match command {
         PluginCommand::New { name, lang, dir } => new::new(&name, lang, dir),
         PluginCommand::Build { dir } => build::build(&dir),
-        // Carried out above.
+        // Handled above.
         PluginCommand::Inspect(_) | PluginCommand::Run(_) => Ok(Exit::Ok),
     });
     work.await
         .unwrap_or_else(|error| Err(Failure::internal(&error)))
 }
 
-/// Writes to standard output; whoever closed the pipe has the exit code.
+/// Writes to standard output; a reader that closed the pipe still gets the exit code.
 fn say(text: &str) {
     let _ = crate::sink::print(text);
 }

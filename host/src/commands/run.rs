@@ -1,8 +1,9 @@
-//! `leasehold run`: from a configuration file to a host on its store, and to an orderly end of both.
+//! `leasehold run`: starts a host on its store from a configuration file, and ends both in order.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::Args;
 use leasehold_lock::{Clock, SystemClock};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -24,8 +25,20 @@ use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::reload::Reload;
 use leasehold_supervisor::shutdown::{Shutdown, Signals, cut_short, shutdown_channel};
 
+/// Arguments of `leasehold run`.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// The configuration: a file, or a folder whose .toml files are read as one.
+    #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
+    config: PathBuf,
+    /// Format of the events on standard output.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
 /// Runs the jobs of a file until they have ended or a signal ends them.
-pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
+    let (path, format) = (args.config.as_path(), args.log_format);
     let (shutdown_handle, shutdown) = shutdown_channel();
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let listener = signals.drive(shutdown_handle);
@@ -84,7 +97,7 @@ pub(crate) fn report_strays(strays: StraySignals, event_log: &EventLog) -> Abort
     })
 }
 
-/// Rings for each SIGHUP.
+/// Triggers a reload for each SIGHUP.
 fn on_hangup(trigger: Arc<Notify>) -> std::io::Result<AbortOnDropHandle<()>> {
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(AbortOnDropHandle::new(tokio::spawn(async move {
@@ -94,7 +107,7 @@ fn on_hangup(trigger: Arc<Notify>) -> std::io::Result<AbortOnDropHandle<()>> {
     })))
 }
 
-/// A host and the store it brings: the store closes when the last lock has been given back.
+/// Runs a host and the store it brings. The store closes when the last lock has been released.
 async fn on_embedded(
     host: Host,
     store: EmbeddedStore,
@@ -106,7 +119,7 @@ async fn on_embedded(
     let end = host.run(shutdown).await;
     tokio::select! {
         () = store.close() => event_log.emit(EventContext::default(), EventKind::StoreClosed),
-        // A disk that hangs does not hold up a person who insists; nothing acknowledged is lost.
+        // A hanging disk does not delay a second signal; no acknowledged write is lost.
         () = cut_short(&aborting) => {}
     }
     ended(end)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use leasehold_lock::ConnectError;
 use leasehold_records::Root;
-use leasehold_tui::{LookArgs, StoreArgs, TopError};
+use leasehold_tui::{DashboardArgs, StoreArgs, TopError};
 
 use crate::embedded::nobody_home;
 use crate::exit::Exit;
@@ -12,23 +12,24 @@ use crate::failure::Failure;
 use leasehold_config::{Place, Reading};
 use leasehold_supervisor::connect::options;
 
-/// What is looked for when neither a file nor an address is named.
+/// File that is read if neither a file nor an address is given.
 const USUAL_FILE: &str = "leasehold.toml";
 
-/// What `leasehold top` is asked for.
+/// Arguments of `leasehold top`.
 #[derive(clap::Args)]
 pub(crate) struct TopArgs {
-    /// The configuration, a file or a folder, for its [store]. [default: leasehold.toml, if it is there]
+    /// The configuration, a file or a folder, for its [store]. [default: leasehold.toml, if it
+    /// exists]
     #[arg(short, long, value_name = "FILE", conflicts_with = "endpoint")]
     config: Option<PathBuf>,
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
-    look: LookArgs,
+    look: DashboardArgs,
 }
 
 impl TopArgs {
-    /// Whether the terminal is taken, so that nothing else may be written to it.
+    /// Returns true if the dashboard takes the terminal, so that no other output may go to it.
     pub(crate) const fn takes_terminal(&self) -> bool {
         self.look.needs_terminal()
     }
@@ -42,7 +43,7 @@ impl TopArgs {
     }
 }
 
-/// Shows, until somebody quits.
+/// Shows the dashboard until the user quits.
 pub(crate) async fn run(args: TopArgs) -> Result<Exit, Failure> {
     if args.look.replay.is_some() {
         let anything = args.store.options()?;
@@ -56,7 +57,7 @@ pub(crate) async fn run(args: TopArgs) -> Result<Exit, Failure> {
     };
     let config = Reading::load(&file)?;
     if !args.takes_terminal() {
-        crate::commands::show::warn(&config);
+        crate::record_reader::warn(&config);
     }
     let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
     let options = options(config.store())?;

@@ -1,4 +1,4 @@
-//! Bytes that clients make the store hold: counted by request, by connection and in all.
+//! Budget of bytes that clients make the store hold, counted by request, by connection and in all.
 //!
 //! Only connections through sockets have an account; callers inside the process are trusted. Counting must never
 //! wait: a request either fits or is refused.
@@ -8,20 +8,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::StoreError;
 
-/// How much may be held.
+/// Limits on the bytes held for clients.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shares {
-    /// By all connections, beyond what each has for certain.
+pub(crate) struct MemoryShares {
+    /// Bytes for all connections together, beyond the certain share of each.
     pub(crate) all: u64,
-    /// By one connection.
+    /// Bytes for one connection.
     pub(crate) connection: u64,
-    /// By one connection even when the others have taken all: a few requests.
+    /// Bytes for one connection even when the others have taken all: a few requests.
     pub(crate) certain: u64,
 }
 
-impl Shares {
-    /// A quarter of the default quota for all, a quarter of that for one. One connection thus holds its limit of
-    /// streams with room for thirty of the largest writes, and five are needed to take what is shared.
+impl MemoryShares {
+    /// A quarter of the default quota for all connections, and a quarter of that for one. One connection thus holds
+    /// its limit of streams with room for thirty of the largest writes. Five connections are needed to take all
+    /// shared bytes.
     pub(crate) const DEFAULT: Self = Self {
         all: 256 << 20,
         connection: 64 << 20,
@@ -29,18 +30,19 @@ impl Shares {
     };
 }
 
-/// An open stream with its task, buffers and headers, about. 60,000 of them were measured at 40 KiB each.
+/// Approximate bytes of an open stream with its task, buffers and headers. 60,000 of them were measured at 40 KiB
+/// each.
 pub(crate) const STREAM_BYTES: u64 = 40 << 10;
 
-/// The bytes held by all connections beyond their certain shares.
+/// Bytes held by all connections beyond their certain shares.
 #[derive(Debug)]
-pub(crate) struct Budget {
-    shares: Shares,
+pub(crate) struct MemoryBudget {
+    shares: MemoryShares,
     used: AtomicU64,
 }
 
-impl Budget {
-    pub(crate) const fn new(shares: Shares) -> Self {
+impl MemoryBudget {
+    pub(crate) const fn new(shares: MemoryShares) -> Self {
         Self {
             shares,
             used: AtomicU64::new(0),
@@ -49,36 +51,36 @@ impl Budget {
 }
 
 #[cfg(test)]
-impl Budget {
-    /// The bytes held at the moment.
+impl MemoryBudget {
+    /// Returns the bytes held at the moment.
     pub(crate) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 }
 
-/// The bytes held by one connection.
+/// Bytes held by one connection.
 #[derive(Debug, Clone)]
-pub(crate) struct Account(Arc<Connection>);
+pub(crate) struct ConnectionAccount(Arc<Connection>);
 
 #[derive(Debug)]
 struct Connection {
-    all: Arc<Budget>,
+    all: Arc<MemoryBudget>,
     used: AtomicU64,
 }
 
-impl Account {
+impl ConnectionAccount {
     /// Opens the account of a new connection.
-    pub(crate) fn new(all: &Arc<Budget>) -> Self {
+    pub(crate) fn new(all: &Arc<MemoryBudget>) -> Self {
         Self(Arc::new(Connection {
             all: Arc::clone(all),
             used: AtomicU64::new(0),
         }))
     }
 
-    /// Opens the share of a request, unless it does not fit.
-    pub(crate) fn open(&self, bytes: u64) -> Result<Ticket, StoreError> {
-        self.take(bytes)?;
-        Ok(Ticket(Arc::new(Open {
+    /// Opens the ticket of a request, unless its bytes do not fit.
+    pub(crate) fn open(&self, bytes: u64) -> Result<RequestTicket, StoreError> {
+        self.reserve(bytes)?;
+        Ok(RequestTicket(Arc::new(Open {
             account: self.clone(),
             parts: Mutex::new(Parts {
                 stream: bytes,
@@ -87,32 +89,32 @@ impl Account {
         })))
     }
 
-    /// Bytes of a connection's use that count against what all connections share.
-    fn shared(&self, used: u64) -> u64 {
+    /// Returns the bytes of a connection's use that count against the bytes shared by all connections.
+    fn beyond_certain(&self, used: u64) -> u64 {
         used.saturating_sub(self.0.all.shares.certain)
     }
 
-    /// Counts bytes without asking whether they fit.
+    /// Counts bytes without a check of the limits.
     fn add(&self, bytes: u64) {
         let before = self.0.used.fetch_add(bytes, Ordering::Relaxed);
-        let more = self.shared(before + bytes) - self.shared(before);
+        let more = self.beyond_certain(before + bytes) - self.beyond_certain(before);
         self.0.all.used.fetch_add(more, Ordering::Relaxed);
     }
 
     fn give_back(&self, bytes: u64) {
         let before = self.0.used.fetch_sub(bytes, Ordering::Relaxed);
-        let less = self.shared(before) - self.shared(before - bytes);
+        let less = self.beyond_certain(before) - self.beyond_certain(before - bytes);
         self.0.all.used.fetch_sub(less, Ordering::Relaxed);
     }
 
-    fn take(&self, bytes: u64) -> Result<(), StoreError> {
-        // Counted before it is judged: two at once cannot both take the last of it.
+    fn reserve(&self, bytes: u64) -> Result<(), StoreError> {
+        // Counted before the check: two requests at once cannot both take the last bytes.
         self.add(bytes);
-        self.judge().inspect_err(|_| self.give_back(bytes))
+        self.check_limits().inspect_err(|_| self.give_back(bytes))
     }
 
-    /// Whether what is counted now is within the limits.
-    fn judge(&self) -> Result<(), StoreError> {
+    /// Checks the counted bytes against the limits.
+    fn check_limits(&self) -> Result<(), StoreError> {
         let (all, shares) = (&self.0.all, self.0.all.shares);
         let used = self.0.used.load(Ordering::Relaxed);
         if used > shares.connection {
@@ -125,47 +127,47 @@ impl Account {
     }
 }
 
-/// The share of one request. It ends with its last clone, when the answer is sent.
+/// Share of one request in the budget. It ends with its last clone, when the answer is sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Ticket(Arc<Open>);
+pub(crate) struct RequestTicket(Arc<Open>);
 
 #[derive(Debug)]
 struct Open {
-    account: Account,
+    account: ConnectionAccount,
     parts: Mutex<Parts>,
 }
 
 #[derive(Debug, Default)]
 struct Parts {
     stream: u64,
-    /// The message that is arriving, or arrived last.
+    /// Bytes of the message that is arriving, or arrived last.
     message: u64,
-    /// The answer that is waiting to be sent.
+    /// Bytes of the answer that is waiting to be sent.
     answer: u64,
-    /// Watches on this stream.
+    /// Bytes of the watches on this stream.
     watches: u64,
 }
 
 tokio::task_local! {
-    /// The share of the request that this task is answering.
-    pub(crate) static TICKET: Ticket;
+    /// Ticket of the request that this task is answering.
+    pub(crate) static TICKET: RequestTicket;
 }
 
-/// The share of the request that is being answered; none for requests from inside the process.
-pub(crate) fn ticket() -> Option<Ticket> {
+/// Returns the ticket of the request that is being answered; `None` for requests from inside the process.
+pub(crate) fn current_ticket() -> Option<RequestTicket> {
     TICKET.try_with(Clone::clone).ok()
 }
 
-impl Ticket {
+impl RequestTicket {
     fn parts(&self) -> MutexGuard<'_, Parts> {
         self.0.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the size of the message on its way in, unless it does not fit.
-    pub(crate) fn message(&self, bytes: u64) -> Result<(), StoreError> {
+    /// Sets the size of the incoming message, unless it does not fit.
+    pub(crate) fn set_message(&self, bytes: u64) -> Result<(), StoreError> {
         let mut parts = self.parts();
         if let Some(more) = bytes.checked_sub(parts.message) {
-            self.0.account.take(more)?;
+            self.0.account.reserve(more)?;
         } else {
             self.0.account.give_back(parts.message - bytes);
         }
@@ -173,13 +175,13 @@ impl Ticket {
         Ok(())
     }
 
-    /// Whether another answer may be made for this connection. One that is made is counted, however large it is.
-    pub(crate) fn may_answer(&self) -> Result<(), StoreError> {
-        self.0.account.judge()
+    /// Checks that this connection may have another answer. An answer is counted however large it is.
+    pub(crate) fn check_may_answer(&self) -> Result<(), StoreError> {
+        self.0.account.check_limits()
     }
 
-    /// Sets the size of the answer on its way out.
-    pub(crate) fn answer(&self, bytes: u64) {
+    /// Sets the size of the outgoing answer.
+    pub(crate) fn set_answer(&self, bytes: u64) {
         let mut parts = self.parts();
         self.0.account.add(bytes);
         self.0.account.give_back(parts.answer);
@@ -189,12 +191,12 @@ impl Ticket {
     /// Counts one more watch on this stream, unless it does not fit.
     pub(crate) fn add_watch(&self, bytes: u64) -> Result<(), StoreError> {
         let mut parts = self.parts();
-        self.0.account.take(bytes)?;
+        self.0.account.reserve(bytes)?;
         parts.watches += bytes;
         Ok(())
     }
 
-    /// Counts a watch no longer.
+    /// Stops counting a watch.
     pub(crate) fn drop_watch(&self, bytes: u64) {
         let mut parts = self.parts();
         let bytes = bytes.min(parts.watches);
@@ -215,8 +217,8 @@ impl Drop for Open {
 mod tests {
     use super::*;
 
-    fn budget() -> Arc<Budget> {
-        Arc::new(Budget::new(Shares {
+    fn budget() -> Arc<MemoryBudget> {
+        Arc::new(MemoryBudget::new(MemoryShares {
             all: 100,
             connection: 60,
             certain: 10,
@@ -225,17 +227,17 @@ mod tests {
 
     #[test]
     fn a_connection_holds_its_share_and_no_more() {
-        let account = Account::new(&budget());
+        let account = ConnectionAccount::new(&budget());
         let first = account.open(40).unwrap();
         assert!(matches!(
             account.open(21),
             Err(StoreError::ConnectionFull(_))
         ));
         let second = account.open(20).unwrap();
-        assert!(first.message(1).is_err());
+        assert!(first.set_message(1).is_err());
         drop(second);
-        first.message(20).unwrap();
-        first.message(5).unwrap();
+        first.set_message(20).unwrap();
+        first.set_message(5).unwrap();
         first.add_watch(15).unwrap();
         assert!(first.add_watch(1).is_err());
         first.drop_watch(15);
@@ -248,9 +250,9 @@ mod tests {
     fn connections_that_take_all_leave_the_others_what_is_certain() {
         let all = budget();
         let greedy: Vec<_> = (0..2)
-            .map(|_| Account::new(&all).open(60).unwrap())
+            .map(|_| ConnectionAccount::new(&all).open(60).unwrap())
             .collect();
-        let honest = Account::new(&all);
+        let honest = ConnectionAccount::new(&all);
         let few = honest.open(10).unwrap();
         assert!(matches!(honest.open(1), Err(StoreError::ServerFull(_))));
         drop(greedy);
@@ -261,13 +263,13 @@ mod tests {
 
     #[test]
     fn an_answer_is_counted_however_large_and_the_next_is_not_made() {
-        let account = Account::new(&budget());
+        let account = ConnectionAccount::new(&budget());
         let ticket = account.open(1).unwrap();
-        ticket.may_answer().unwrap();
-        ticket.answer(1000);
-        assert!(ticket.may_answer().is_err());
+        ticket.check_may_answer().unwrap();
+        ticket.set_answer(1000);
+        assert!(ticket.check_may_answer().is_err());
         assert!(account.open(1).is_err());
-        ticket.answer(2);
-        ticket.may_answer().unwrap();
+        ticket.set_answer(2);
+        ticket.check_may_answer().unwrap();
     }
 }

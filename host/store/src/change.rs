@@ -1,61 +1,61 @@
-//! What one revision did: the unit of history, of the disk and of watches.
+//! Changes of one revision: the unit of history, of the disk and of watches.
 //!
-//! A change is never altered once made; everything that keeps one shares it.
+//! A change is never altered once made; every holder of one shares it.
 
 use std::sync::Arc;
 
 use etcd_client::proto::PbKeyValue;
 
-/// A key, shared by everything that names it.
-pub(crate) type Key = Arc<[u8]>;
+/// A key, shared by all values that name it.
+pub(crate) type SharedKey = Arc<[u8]>;
 
-/// One key put or deleted at one revision.
+/// A put or delete of one key at one revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Change {
-    /// Which key.
-    pub(crate) key: Key,
-    /// The store's revision it happened at: the key's modification revision.
+pub(crate) struct KeyChange {
+    /// The key.
+    pub(crate) key: SharedKey,
+    /// The store's revision of the change: the key's modification revision.
     pub(crate) revision: i64,
-    /// Its place among the changes of that revision, from 0.
+    /// Its position among the changes of that revision, from 0.
     pub(crate) sub: u32,
-    /// What happened.
-    pub(crate) what: What,
+    /// A put or a delete.
+    pub(crate) kind: ChangeKind,
 }
 
-/// What happened to a key.
+/// Kind of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum What {
-    /// It has this value now.
+pub(crate) enum ChangeKind {
+    /// The key has this value now.
     Put {
-        /// The revision that brought the key into being.
-        create: i64,
-        /// How many puts there were since then, this one included: 1 on a new key.
+        /// The revision that created the key.
+        create_revision: i64,
+        /// The number of puts since then, this one included: 1 on a new key.
         version: i64,
-        /// The lease that it goes with, or 0.
+        /// The lease that the key is attached to, or 0.
         lease: i64,
-        /// Its value.
+        /// The value.
         value: Box<[u8]>,
     },
-    /// It is no more.
+    /// The key is deleted.
     Delete,
 }
 
-impl Change {
-    /// The key and value as clients see them; of a deleted key, its name and the revision that deleted it.
+impl KeyChange {
+    /// Returns the key and value as clients see them; of a deleted key, its name and the revision that deleted it.
     pub(crate) fn key_value(&self, keys_only: bool) -> PbKeyValue {
         let mut shown = PbKeyValue {
             key: self.key.to_vec(),
             mod_revision: self.revision,
             ..PbKeyValue::default()
         };
-        if let What::Put {
-            create,
+        if let ChangeKind::Put {
+            create_revision,
             version,
             lease,
             value,
-        } = &self.what
+        } = &self.kind
         {
-            shown.create_revision = *create;
+            shown.create_revision = *create_revision;
             shown.version = *version;
             shown.lease = *lease;
             if !keys_only {
@@ -65,26 +65,26 @@ impl Change {
         shown
     }
 
-    /// Whether the key is there after this change.
+    /// Returns true if the key exists after this change.
     pub(crate) const fn is_put(&self) -> bool {
-        matches!(self.what, What::Put { .. })
+        matches!(self.kind, ChangeKind::Put { .. })
     }
 
-    /// The lease that the key goes with after this change, or 0.
+    /// Returns the lease that the key is attached to after this change, or 0.
     pub(crate) const fn lease(&self) -> i64 {
-        match &self.what {
-            What::Put { lease, .. } => *lease,
-            What::Delete => 0,
+        match &self.kind {
+            ChangeKind::Put { lease, .. } => *lease,
+            ChangeKind::Delete => 0,
         }
     }
 }
 
-/// Every change of one revision, in order. A revision without changes does not exist.
+/// All changes of one revision, in order. A revision without changes does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Revision {
-    /// Its number. The first one a client can make is 2: an empty store stands at 1, as etcd's does.
+pub(crate) struct RevisionChanges {
+    /// Its number. The first one that a client can make is 2: an empty store is at revision 1, as etcd's is.
     pub(crate) number: i64,
-    /// Its changes by [`Change::sub`]. A key has at most one, unless a transaction deletes to the end of the
-    /// keyspace and puts the key as well, which etcd allows: then the last one counts.
-    pub(crate) changes: Box<[Arc<Change>]>,
+    /// Its changes by [`KeyChange::sub`]. A key has at most one. The exception, which etcd allows, is a transaction
+    /// that deletes to the end of the keyspace and puts the key as well: then the last change counts.
+    pub(crate) changes: Box<[Arc<KeyChange>]>,
 }

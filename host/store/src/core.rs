@@ -1,7 +1,7 @@
-//! The store behind the wire: every request ends here, whichever way it came in.
+//! Entry point of all requests, from sockets and from inside the process.
 //!
-//! Reads are answered from what is durable; writes go through the one writer. This file must never
-//! know about gRPC, nor touch the disk.
+//! Reads are answered from durable data; writes go through the one writer. This file must never depend on gRPC, nor
+//! touch the disk.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,52 +17,51 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget;
-use crate::change::Revision;
-use crate::disk::{Claim, Disk, DiskError, FileDisk, Image};
-use crate::error::StoreError;
-use crate::lease;
-use crate::mvcc::{Command, Reply, Retention, answer_fits, check, txn};
+use crate::change::RevisionChanges;
+use crate::disk::{DirectoryClaim, Disk, DiskError, DiskImage, FileDisk};
+use crate::error::{OpenError, StoreError};
+use crate::lease_expiry;
+use crate::mvcc::{HistoryRetention, WriteCommand, WriteReply, answer_fits, check, txn};
 use crate::options::{Data, Options};
-use crate::shared::Shared;
-use crate::store::OpenError;
-use crate::watch::Registry;
-use crate::writer::{Opener, Writer};
+use crate::shared_state::SharedState;
+use crate::watch::{WatchHistory, WatchRegistry};
+use crate::writer::{DiskOpener, StoreWriter};
 
 /// The store's state, its writer and its watchers.
-pub(crate) struct Core {
-    shared: Arc<Shared>,
-    writer: Arc<Writer>,
-    ending: Mutex<Option<JoinHandle<()>>>,
+pub(crate) struct StoreCore {
+    shared: Arc<SharedState>,
+    writer: Arc<StoreWriter>,
+    lease_task: Mutex<Option<JoinHandle<()>>>,
     cancel: CancellationToken,
 }
 
-/// How the store is doing.
+/// Health of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Health {
+pub(crate) struct StoreHealth {
     /// The last durable revision.
     pub(crate) revision: i64,
     /// The last compaction.
     pub(crate) compacted: i64,
-    /// Bytes on the disk (or in memory, without one), and how many of them hold something.
+    /// Bytes on the disk (or in memory, without one), and the used bytes among them.
     pub(crate) bytes: (u64, u64),
-    /// The most bytes of data it will hold.
+    /// The most bytes of data that the store holds.
     pub(crate) quota: u64,
-    /// Whether the data has outgrown the quota.
+    /// True if the data has outgrown the quota.
     pub(crate) no_space: bool,
-    /// Why nothing can be written, when nothing can.
+    /// The reason why writes are refused, while they are.
     pub(crate) read_only: Option<String>,
 }
 
-/// The hash of everything up to a revision.
+/// Hash of all keys and history up to a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct HashOf {
+pub(crate) struct RevisionHash {
     pub(crate) hash: u32,
     pub(crate) compacted: i64,
     pub(crate) revision: i64,
 }
 
-impl Core {
-    /// Opens the data and starts what keeps it going.
+impl StoreCore {
+    /// Opens the data, and starts the writer and the expiry of leases.
     pub(crate) async fn open(options: Options) -> Result<Arc<Self>, OpenError> {
         let Options {
             data,
@@ -71,46 +70,49 @@ impl Core {
             keep_bytes,
             clock,
         } = options;
-        let keep = Retention {
+        let keep = HistoryRetention {
             revisions: keep_revisions,
             bytes: keep_bytes.unwrap_or(quota / 2),
         };
-        let opener: Option<Opener> = match data {
+        let opener: Option<DiskOpener> = match data {
             Data::Memory => None,
             Data::Directory(path) => {
                 let mut claim = None;
                 Some(Box::new(move || {
                     // Kept from the first opening to the end.
                     if claim.is_none() {
-                        claim = Some(Claim::take(&path)?);
+                        claim = Some(DirectoryClaim::take(&path)?);
                     }
-                    boxed(FileDisk::open(&path))
+                    box_disk(FileDisk::open(&path))
                 }))
             }
-            Data::Media(mut media) => Some(Box::new(move || boxed(FileDisk::on(media()?)))),
+            Data::Media(mut media) => {
+                Some(Box::new(move || box_disk(FileDisk::open_media(media()?))))
+            }
         };
         let (shared, writer) = match opener {
             None => {
-                let shared = Shared::new(&Image::fresh(), clock, quota, keep);
-                (Arc::new(shared), Writer::in_memory())
+                let shared = SharedState::new(&DiskImage::fresh(), clock, quota, keep);
+                (Arc::new(shared), StoreWriter::in_memory())
             }
             Some(mut opener) => {
-                // Reading a large file would hold up everything else on this thread.
+                // Reading a large file would block this thread.
                 let reading = tokio::task::spawn_blocking(move || opener().map(|o| (o, opener)));
                 let ((disk, image), opener) = reading.await.map_err(OpenError::failed)??;
-                let shared = Shared::new(&image, clock, quota, keep);
+                let shared = SharedState::new(&image, clock, quota, keep);
                 shared.set_size(disk.size());
                 let shared = Arc::new(shared);
-                let writer = Writer::start(Arc::clone(&shared), disk, opener);
+                let writer = StoreWriter::start(Arc::clone(&shared), disk, opener);
                 (shared, writer.map_err(OpenError::failed)?)
             }
         };
         let (writer, cancel) = (Arc::new(writer), CancellationToken::new());
-        let ending = lease::keep_ending(shared.clone(), writer.clone(), cancel.clone());
+        let lease_task =
+            lease_expiry::end_expired_leases(shared.clone(), writer.clone(), cancel.clone());
         Ok(Arc::new(Self {
             shared,
             writer,
-            ending: Mutex::new(Some(tokio::spawn(ending))),
+            lease_task: Mutex::new(Some(tokio::spawn(lease_task))),
             cancel,
         }))
     }
@@ -119,18 +121,18 @@ impl Core {
     pub(crate) async fn close(&self) {
         self.cancel.cancel();
         self.shared.registry.close();
-        let ending = self
-            .ending
+        let lease_task = self
+            .lease_task
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(task) = ending {
+        if let Some(task) = lease_task {
             let _ = task.await;
         }
         self.writer.close().await;
     }
 
-    /// Reads keys at the last durable revision, or at the one asked for.
+    /// Reads keys at the last durable revision, or at the requested one.
     pub(crate) fn range(&self, request: &PbRangeRequest) -> Result<PbRangeResponse, StoreError> {
         check::range(request)?;
         counted(|| {
@@ -143,8 +145,8 @@ impl Core {
     /// Puts one key. Returns when the write is durable.
     pub(crate) async fn put(&self, request: PbPutRequest) -> Result<PbPutResponse, StoreError> {
         check::put(&request)?;
-        match self.write(Command::Put(request)).await? {
-            Reply::Put(mut reply) => {
+        match self.write(WriteCommand::Put(request)).await? {
+            WriteReply::Put(mut reply) => {
                 self.complete(&mut reply.header);
                 Ok(reply)
             }
@@ -158,8 +160,8 @@ impl Core {
         request: PbDeleteRequest,
     ) -> Result<PbDeleteResponse, StoreError> {
         check::delete(&request)?;
-        match self.write(Command::Delete(request)).await? {
-            Reply::Delete(mut reply) => {
+        match self.write(WriteCommand::Delete(request)).await? {
+            WriteReply::Delete(mut reply) => {
                 self.complete(&mut reply.header);
                 Ok(reply)
             }
@@ -167,12 +169,12 @@ impl Core {
         }
     }
 
-    /// Runs a transaction. Returns when its writes are durable; one that can write nothing reads what is.
+    /// Runs a transaction. Returns when its writes are durable; a transaction that cannot write reads durable data.
     pub(crate) async fn txn(&self, request: PbTxnRequest) -> Result<PbTxnResponse, StoreError> {
         check::txn(&request)?;
         let mut reply = if txn::writes(&request) {
-            match self.write(Command::Txn(request)).await? {
-                Reply::Txn(reply) => reply,
+            match self.write(WriteCommand::Txn(request)).await? {
+                WriteReply::Txn(reply) => reply,
                 other => return Err(mismatch(&other)),
             }
         } else {
@@ -182,13 +184,13 @@ impl Core {
         Ok(reply)
     }
 
-    /// Gives up the history before a revision.
+    /// Compacts the history before a revision.
     pub(crate) async fn compact(
         &self,
         request: PbCompactionRequest,
     ) -> Result<PbCompactionResponse, StoreError> {
-        match self.write(Command::Compact(request.revision)).await? {
-            Reply::Compact(mut reply) => {
+        match self.write(WriteCommand::Compact(request.revision)).await? {
+            WriteReply::Compact(mut reply) => {
                 self.complete(&mut reply.header);
                 Ok(reply)
             }
@@ -201,8 +203,8 @@ impl Core {
         &self,
         request: PbLeaseGrantRequest,
     ) -> Result<PbLeaseGrantResponse, StoreError> {
-        match self.write(Command::Grant(request)).await? {
-            Reply::Grant(mut reply) => {
+        match self.write(WriteCommand::Grant(request)).await? {
+            WriteReply::Grant(mut reply) => {
                 self.complete(&mut reply.header);
                 Ok(reply)
             }
@@ -215,8 +217,8 @@ impl Core {
         &self,
         request: PbLeaseRevokeRequest,
     ) -> Result<PbLeaseRevokeResponse, StoreError> {
-        match self.write(Command::Revoke(request.id)).await? {
-            Reply::Revoke(mut reply) => {
+        match self.write(WriteCommand::Revoke(request.id)).await? {
+            WriteReply::Revoke(mut reply) => {
                 self.complete(&mut reply.header);
                 Ok(reply)
             }
@@ -224,7 +226,7 @@ impl Core {
         }
     }
 
-    /// Renews a lease. A lease that is not there has TTL 0; that is no error.
+    /// Renews a lease. The reply for a lease that does not exist has TTL 0, and is not an error.
     pub(crate) fn lease_keep_alive(&self, id: i64) -> PbLeaseKeepAliveResponse {
         let now = self.shared.now();
         let mut reply = self.shared.state().keep_alive(id, now);
@@ -232,7 +234,7 @@ impl Core {
         reply
     }
 
-    /// What is left of a lease; TTL −1 when it is not there.
+    /// Returns the remaining time of a lease; TTL −1 when it does not exist.
     pub(crate) fn lease_time_to_live(
         &self,
         request: &PbLeaseTimeToLiveRequest,
@@ -249,32 +251,32 @@ impl Core {
         })
     }
 
-    /// Every lease.
+    /// Lists all leases.
     pub(crate) fn lease_leases(&self) -> PbLeaseLeasesResponse {
         let mut reply = self.shared.state().lease_list();
         self.complete(&mut reply.header);
         reply
     }
 
-    /// The header of a reply at the last durable revision.
+    /// Returns the header of a reply at the last durable revision.
     pub(crate) fn header(&self) -> PbResponseHeader {
         self.shared.header(self.revision())
     }
 
-    /// The last durable revision.
+    /// Returns the last durable revision.
     pub(crate) fn revision(&self) -> i64 {
         self.shared.state().published()
     }
 
-    /// How the store is doing.
-    pub(crate) fn health(&self) -> Health {
+    /// Returns the health of the store.
+    pub(crate) fn health(&self) -> StoreHealth {
         let state = self.shared.state();
-        let (weight, no_space) = state.weight();
+        let (weight, no_space) = state.memory_use();
         let bytes = match self.shared.size() {
             (0, _) => (weight, weight),
             on_disk => on_disk,
         };
-        Health {
+        StoreHealth {
             revision: state.published(),
             compacted: state.compacted(),
             bytes,
@@ -284,56 +286,61 @@ impl Core {
         }
     }
 
-    /// The hash of everything up to a revision (0: the last one), as `HashKV` asks for.
-    pub(crate) fn hash(&self, revision: i64) -> Result<HashOf, StoreError> {
+    /// Returns the hash of all keys and history up to a revision (0: the last one), as `HashKV` requests it.
+    pub(crate) fn hash(&self, revision: i64) -> Result<RevisionHash, StoreError> {
         let (hash, compacted, revision) = self.shared.state().hash(revision)?;
-        Ok(HashOf {
+        Ok(RevisionHash {
             hash,
             compacted,
             revision,
         })
     }
 
-    /// Who wants to know of changes.
-    pub(crate) fn watchers(&self) -> &Arc<Registry> {
+    /// Returns the registry of watchers.
+    pub(crate) fn watchers(&self) -> &Arc<WatchRegistry> {
         &self.shared.registry
     }
 
-    /// The durable revisions from `from` on, at most `limit` of them, ascending. Below the compaction there is
-    /// no history: then the error holds the compacted revision.
-    pub(crate) fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+    /// Returns the durable revisions from `from` on, at most `limit` of them, ascending. Below the compaction the
+    /// history does not exist: then the error holds the compacted revision.
+    pub(crate) fn history(
+        &self,
+        from: i64,
+        limit: usize,
+    ) -> Result<Vec<Arc<RevisionChanges>>, i64> {
         self.shared.state().history(from, limit)
     }
 
-    /// As [`Core::history`], and also what lies a little before the compaction: for those who were up to date.
-    pub(crate) fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+    /// Returns the same as [`StoreCore::history`], and also some revisions just before the compaction, for watchers
+    /// that were up to date.
+    pub(crate) fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64> {
         self.shared.state().recent(from, limit)
     }
 
-    /// A key's value just before a revision, unless there was none or it was compacted away.
+    /// Returns a key's value just before a revision; `None` if it had none, or if it was compacted away.
     pub(crate) fn before(&self, key: &[u8], revision: i64) -> Option<PbKeyValue> {
         let state = self.shared.state();
         let before = state.view().before(key, revision);
         before.map(|change| change.key_value(false))
     }
 
-    /// Ends the alarm about too little room, until the next write that is refused. Returns whether there was one.
+    /// Ends the NOSPACE alarm until the next refused write. Returns true if the alarm was raised.
     pub(crate) fn disarm(&self) -> bool {
         self.shared.disarm()
     }
 
-    /// Gives the disk back what the data does not need. Writes wait meanwhile.
+    /// Returns unused disk space to the file system. Writes wait meanwhile.
     pub(crate) async fn defragment(&self) -> Result<(), StoreError> {
         self.writer.defragment().await
     }
 
-    async fn write(&self, command: Command) -> Result<Reply, StoreError> {
+    async fn write(&self, command: WriteCommand) -> Result<WriteReply, StoreError> {
         self.writer
-            .write(&self.shared, command, budget::ticket())
+            .write(&self.shared, command, budget::current_ticket())
             .await
     }
 
-    /// Adds to a header what every reply has, whatever it is about.
+    /// Adds the fields to a header that all replies share.
     fn complete(&self, header: &mut Option<PbResponseHeader>) {
         if let Some(header) = header {
             *header = self.shared.header(header.revision);
@@ -341,24 +348,45 @@ impl Core {
     }
 }
 
-/// Makes an answer, if its connection may have another, and counts it for the request that it is of.
+impl WatchHistory for StoreCore {
+    fn header(&self) -> PbResponseHeader {
+        Self::header(self)
+    }
+
+    fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64> {
+        Self::history(self, from, limit)
+    }
+
+    fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64> {
+        Self::recent(self, from, limit)
+    }
+
+    fn before(&self, key: &[u8], revision: i64) -> Option<PbKeyValue> {
+        Self::before(self, key, revision)
+    }
+}
+
+/// Makes an answer, if its connection may have another, and counts it for its request.
 fn counted<R: Message>(answer: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
-    let Some(ticket) = budget::ticket() else {
+    let Some(ticket) = budget::current_ticket() else {
         return answer();
     };
-    ticket.may_answer()?;
+    ticket.check_may_answer()?;
     let reply = answer()?;
-    ticket.answer(reply.encoded_len() as u64);
+    ticket.set_answer(reply.encoded_len() as u64);
     Ok(reply)
 }
 
-fn boxed(
-    opened: Result<(FileDisk, Image), DiskError>,
-) -> Result<(Box<dyn Disk>, Image), DiskError> {
+fn box_disk(
+    opened: Result<(FileDisk, DiskImage), DiskError>,
+) -> Result<(Box<dyn Disk>, DiskImage), DiskError> {
     opened.map(|(disk, image)| (Box::new(disk) as Box<dyn Disk>, image))
 }
 
-/// The writer answers each kind of command with its own kind of reply.
-fn mismatch(reply: &Reply) -> StoreError {
+/// Error for a reply of another kind than its command; the writer sends none.
+fn mismatch(reply: &WriteReply) -> StoreError {
     StoreError::Invalid(format!("the writer answered another question: {reply:?}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
-//! What the store refuses, in etcd's own words and codes: clients compare both.
+//! Errors of requests, in etcd's own words and codes: clients compare both. Errors of opening a store.
 
 use tonic::{Code, Status};
+
+use crate::disk::DiskError;
 
 /// A request that was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,34 +35,34 @@ pub(crate) enum StoreError {
     LeaseExists,
     #[error("etcdserver: too large lease TTL")]
     TtlTooLarge,
-    /// Refused without trying: the disk failed earlier and has not come back.
+    /// Refused without an attempt: the disk failed earlier and has not come back.
     #[error("etcdserver: mvcc: database space exceeded (read-only since the disk failed: {0})")]
     ReadOnly(String),
-    /// The disk failed under this write: it may or may not be there after the disk is opened again.
+    /// The disk failed during this write: the write may or may not exist after the disk is opened again.
     #[error("leasehold: the outcome of this write is unknown, the disk failed under it: {0}")]
     DiskFailed(String),
     /// The store is closing; the write was not carried out.
     #[error("etcdserver: server stopped")]
     Stopped,
-    /// Of an election: nobody leads it.
+    /// Of an election: it has no leader.
     #[error("election: no leader")]
     NoLeader,
-    /// Of an election or a lock: the key that stood for the caller is gone.
+    /// Of an election or a lock: the caller's key is deleted.
     #[error("election: session expired")]
     SessionExpired,
-    /// The connection makes the store hold as much as one may; the limit in MiB.
+    /// The connection makes the store hold as much as one connection may; the limit in MiB.
     #[error(
         "leasehold: this connection has {0} MiB of requests, watches and unread answers open, which is all it may; \
          read the answers, or ask for less at a time"
     )]
     ConnectionFull(u64),
-    /// All connections together do; the limit in MiB.
+    /// All connections together hold as much as they may; the limit in MiB.
     #[error(
         "leasehold: the clients of the embedded store have {0} MiB of requests, watches and unread answers open, \
          which is all they may; try again later"
     )]
     ServerFull(u64),
-    /// An answer is larger than any may be; the limit in MiB.
+    /// The answer is larger than the largest allowed; the limit in MiB.
     #[error(
         "leasehold: the answer would be larger than {0} MiB; ask for less, with a limit or for keys only"
     )]
@@ -98,5 +100,22 @@ impl From<StoreError> for Status {
             StoreError::Unsupported(_) => Code::Unimplemented,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+/// Error opening a store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Error of the disk, or of its content.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Error of the system beside the disk.
+    #[error("the store could not start: {0}")]
+    Start(String),
+}
+
+impl OpenError {
+    pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Start(error.to_string())
     }
 }

@@ -18,19 +18,20 @@
 //! # Layout
 //!
 //! - [`options`], [`store`]: opening, listening, closing.
-//! - `core`: every request ends here; `writer`: the one place that changes anything; `shared`: what both see.
-//! - `mvcc`: keys, revisions, transactions and leases in memory, without a clock or I/O of its own; `lease`:
-//!   ending those that have run out.
-//! - `change`, `keyrange`, `error`: what the others speak of.
-//! - `budget`: what clients through sockets make the store hold.
-//! - `disk`: where it outlives the process.
-//! - `watch`: who wants to know of which keys.
-//! - `grpc`: one file for each of etcd's services; `serve`: sockets, and the way in without one.
+//! - `core`: the entry point of all requests; `writer`: the one place that changes the state; `shared_state`: the
+//!   state behind its lock.
+//! - `mvcc`: keys, revisions, transactions and leases in memory, without a clock or I/O of its own; `lease_expiry`:
+//!   ending expired leases.
+//! - `change`, `key_range`, `peer`, `error`: values that the others share.
+//! - `budget`: bytes that clients through sockets make the store hold.
+//! - `disk`: the durable copy of the data.
+//! - `watch`: subscribers to ranges of keys.
+//! - `grpc`: one file for each of etcd's services; `serve`: sockets, and the connection without one.
 //!
 //! # What this crate must never do
 //!
-//! Acknowledge, show to a reader or send to a watcher what is not durable; let a revision fall; end a
-//! lease early; know of locks' holders, jobs or guests.
+//! Acknowledge, show to a reader or send to a watcher data that is not durable; let a revision fall; end a lease
+//! early; depend on locks' holders, jobs or guests.
 
 pub mod options;
 pub mod store;
@@ -38,21 +39,21 @@ pub mod store;
 mod budget;
 mod change;
 mod core;
-#[cfg(test)]
-mod core_tests;
 mod disk;
 mod error;
 mod grpc;
-mod keyrange;
-mod lease;
+mod key_range;
+mod lease_expiry;
 mod mvcc;
+mod peer;
 mod serve;
-mod shared;
+mod shared_state;
 mod watch;
 mod writer;
 
 pub use disk::DiskError;
+pub use error::OpenError;
 pub use options::{Data, Media, OpenMedia, Options};
 pub use redb::StorageBackend;
 pub use serve::{InProcess, Listen, ListenError};
-pub use store::{OpenError, Store};
+pub use store::Store;

@@ -1,4 +1,4 @@
-//! How a store is opened.
+//! Options for opening a store.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use leasehold_lock::clock::{Clock, SystemClock};
 use redb::StorageBackend;
 
-/// What stands in for the store's two files.
+/// Media in place of the store's two files.
 pub struct Media {
     /// The data.
     pub data: Box<dyn StorageBackend>,
@@ -15,20 +15,20 @@ pub struct Media {
     pub log: Box<dyn StorageBackend>,
 }
 
-/// Opens media that stand in for files: when the store is opened, and again after a write to them failed.
+/// Opens media in place of files: when the store is opened, and again after a write to them failed.
 pub type OpenMedia = Box<dyn FnMut() -> io::Result<Media> + Send>;
 
-/// Where the data lives.
+/// Location of the data.
 pub enum Data {
-    /// In memory: gone with the process. For tests, and for trying things out.
+    /// In memory: lost when the process ends. For tests, and for trying things out.
     Memory,
-    /// In this directory, which is made if it is not there. One process at a time.
+    /// In this directory, which is created if missing. One process at a time.
     Directory(PathBuf),
-    /// On whatever this is; for tests that break a disk on purpose.
+    /// On these media; for tests with a disk that fails on purpose.
     Media(OpenMedia),
 }
 
-/// How a store is opened.
+/// Options for opening a store.
 pub struct Options {
     pub(crate) data: Data,
     pub(crate) quota: u64,
@@ -41,11 +41,11 @@ impl Options {
     /// The most bytes of data by default: 1 GiB. All of it is held in memory.
     pub const DEFAULT_QUOTA: u64 = 1 << 30;
 
-    /// How many revisions of history are kept by default: minutes of a busy store and days of a quiet one, for
-    /// watchers that come back. Thousands of small changes take a few MiB.
+    /// The default number of kept revisions: minutes of a busy store and days of a quiet one, for watchers that come
+    /// back. Thousands of small changes take a few MiB.
     pub const DEFAULT_KEEP: u64 = 50_000;
 
-    /// With the data in this place.
+    /// Options for data in this location.
     pub fn new(data: Data) -> Self {
         Self {
             data,
@@ -56,41 +56,41 @@ impl Options {
         }
     }
 
-    /// In memory: gone with the process.
+    /// Options for data in memory: lost when the process ends.
     pub fn memory() -> Self {
         Self::new(Data::Memory)
     }
 
-    /// In a directory, which is made if it is not there.
+    /// Options for data in a directory, which is created if missing.
     pub fn directory(path: impl Into<PathBuf>) -> Self {
         Self::new(Data::Directory(path.into()))
     }
 
-    /// The most bytes of data, history included; more is refused as etcd refuses it, once no history is left to
-    /// give up for it. Default 1 GiB.
+    /// Sets the most bytes of data, history included. More is refused as etcd refuses it, once no history is left to
+    /// compact. Default 1 GiB.
     #[must_use]
     pub const fn quota(mut self, bytes: u64) -> Self {
         self.quota = bytes;
         self
     }
 
-    /// How many revisions of history are kept; older ones are compacted away. Default 50,000; `None` keeps
-    /// all, as etcd does unless told otherwise.
+    /// Sets the number of revisions of history to keep; older ones are compacted. Default 50,000; `None` keeps all,
+    /// which is etcd's default.
     #[must_use]
     pub const fn keep_revisions(mut self, count: Option<u64>) -> Self {
         self.keep_revisions = count;
         self
     }
 
-    /// How many bytes of history are kept; the oldest beyond that is compacted away. Default: half of the quota, so
-    /// that the past never takes more room than the present may.
+    /// Sets the bytes of history to keep; the oldest beyond that is compacted. Default: half of the quota, so that
+    /// history never takes more memory than the present values may.
     #[must_use]
     pub const fn keep_bytes(mut self, bytes: u64) -> Self {
         self.keep_bytes = Some(bytes);
         self
     }
 
-    /// The clock that leases end by. Default: the machine's boot-time clock.
+    /// Sets the clock of the leases' deadlines. Default: the machine's boot-time clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;

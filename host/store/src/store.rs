@@ -5,50 +5,33 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 
-use crate::core::Core;
-use crate::disk::DiskError;
+use crate::core::StoreCore;
+use crate::error::OpenError;
 use crate::options::Options;
 use crate::serve::{InProcess, Listen, ListenError, Server};
 
-/// Why a store did not open.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The disk, or what is on it.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// What the store needs of the system beside a disk.
-    #[error("the store could not start: {0}")]
-    Start(String),
-}
-
-impl OpenError {
-    pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
-        Self::Start(error.to_string())
-    }
-}
-
-/// Threads for requests. More than a few serve nobody: writes are carried out one after the other anyway.
+/// Threads for requests. More than a few serve no client: writes are carried out one after the other anyway.
 const THREADS: usize = 4;
 
-/// An open store. Dropping it without [`Store::close`] loses nothing that was acknowledged.
+/// An open store. Dropping it without [`Store::close`] loses no acknowledged write.
 ///
-/// It lives on threads of its own: whatever else the process does, leases are counted down and other processes
-/// served. What clients in this process ask is worked out where they ask it; only the disk is waited for here.
+/// It has threads of its own, so leases expire and other processes are served whatever else the process does.
+/// Requests of clients in this process run on their tasks; only waits for the disk are here.
 pub struct Store {
-    core: Arc<Core>,
+    core: Arc<StoreCore>,
     server: Arc<Server>,
-    runtime: Threads,
+    runtime: StoreThreads,
 }
 
 impl Store {
-    /// Opens it: reads the data, and starts counting leases down, each from its full TTL.
+    /// Opens it: reads the data, and starts the leases, each with its full TTL.
     ///
     /// # Errors
     /// The data cannot be read, is of another kind, or another process has it open.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let runtime = Threads::start().map_err(OpenError::failed)?;
+        let runtime = StoreThreads::start().map_err(OpenError::failed)?;
         let opening = runtime.run(async {
-            let core = Core::open(options).await?;
+            let core = StoreCore::open(options).await?;
             let server = Arc::new(Server::new(Arc::clone(&core)));
             Ok((core, server))
         });
@@ -61,7 +44,7 @@ impl Store {
         })
     }
 
-    /// Serves the API on a socket, until closed. Gives the endpoint as clients write it.
+    /// Serves the API on a socket, until closed. Returns the endpoint as clients write it.
     ///
     /// # Errors
     /// The address is taken, or is not on this machine.
@@ -71,7 +54,7 @@ impl Store {
         listening.await.unwrap_or(Err(ListenError::Closed))
     }
 
-    /// The way in for clients in this process, without a socket: requests are carried out on their tasks.
+    /// Returns the connection for clients in this process, without a socket: requests run on their tasks.
     pub fn connector(&self) -> InProcess {
         self.server.connector()
     }
@@ -83,15 +66,15 @@ impl Store {
             server.close().await;
             core.close().await;
         });
-        // Nothing in there is meant to fail; if it does, the disk is closed with the process.
+        // Closing has no expected failure; after one, the disk is closed with the process.
         let _ = closing.await;
     }
 }
 
 /// The store's own runtime.
-struct Threads(Option<Runtime>);
+struct StoreThreads(Option<Runtime>);
 
-impl Threads {
+impl StoreThreads {
     fn start() -> std::io::Result<Self> {
         let threads = std::thread::available_parallelism().map_or(THREADS, NonZero::get);
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -102,7 +85,7 @@ impl Threads {
         Ok(Self(Some(runtime)))
     }
 
-    /// Runs this there; who waits for it may be anywhere.
+    /// Runs a future there; the caller may wait on any runtime.
     async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -117,8 +100,8 @@ impl Threads {
     }
 }
 
-impl Drop for Threads {
-    /// A runtime must not be waited for where others run; whatever is still there ends by itself.
+impl Drop for StoreThreads {
+    /// Waiting for a runtime is not allowed on another runtime's thread; the remaining tasks end by themselves.
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();

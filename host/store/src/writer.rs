@@ -1,10 +1,10 @@
-//! The one place that changes anything: applies writes in order, makes them durable, then shows them.
+//! The writer: applies writes in order, makes them durable, then shows them to readers. Nothing else changes the
+//! state.
 //!
-//! While the disk is busy, writes queue up; a thread then gathers them and commits them at once, so that one
-//! wait for the disk serves every writer (group commit). A write that finds the disk idle is carried out
-//! where it was asked for, if that is on a thread of the store's: waking a thread and being woken by it costs
-//! as much as a fast disk. So is every write without a disk, wherever it was asked for. Nothing is acknowledged,
-//! read or watched before it is durable.
+//! While the disk is busy, writes queue up; a thread then gathers them and commits them at once, so that one wait
+//! for the disk serves many writes (group commit). A write that finds the disk idle runs on the caller's thread, if
+//! that thread is the store's: waking a thread and being woken by it costs as much as a fast disk. Without a disk
+//! every write runs on the caller's thread. Nothing is acknowledged, read or watched before it is durable.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,98 +14,98 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::budget::Ticket;
-use crate::disk::{Batch, Disk, DiskError, Image};
+use crate::budget::RequestTicket;
+use crate::disk::{CommitBatch, Disk, DiskError, DiskImage};
 use crate::error::StoreError;
-use crate::mvcc::{Command, Reply};
-use crate::shared::Shared;
+use crate::mvcc::{WriteCommand, WriteReply};
+use crate::shared_state::SharedState;
 
-/// Writes that may wait for the writer before their senders do.
-const QUEUE: usize = 1024;
-/// At most this many writes share a commit.
-const MOST_TOGETHER: usize = 1024;
-/// A disk that failed is tried again this often, when somebody wants to write.
+/// Writes in the writer's queue; further senders wait.
+const QUEUE_LENGTH: usize = 1024;
+/// The most writes that share a commit.
+const MAX_SHARED_COMMIT: usize = 1024;
+/// Shortest time between two attempts to open a failed disk; an attempt is made when a write arrives.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Opens the disk, the first time and again after it failed.
-pub(crate) type Opener = Box<dyn FnMut() -> Result<(Box<dyn Disk>, Image), DiskError> + Send>;
+pub(crate) type DiskOpener =
+    Box<dyn FnMut() -> Result<(Box<dyn Disk>, DiskImage), DiskError> + Send>;
 
-/// How writes are carried out.
-pub(crate) enum Writer {
-    /// In memory only, where they are asked for, one at a time.
+/// The writer, in memory or on a disk.
+pub(crate) enum StoreWriter {
+    /// In memory only: writes run on the caller's thread, one at a time.
     Memory(Mutex<()>),
-    /// On a disk, by whoever finds it idle, or else by a thread.
+    /// On a disk: a write runs on the caller's thread if the disk is idle, else on the writer's.
     Disk {
-        keeper: Arc<Mutex<Keeper>>,
-        queue: mpsc::Sender<Job>,
-        /// How many writes are queued, or taken from the queue and not yet carried out.
-        in_line: Arc<AtomicUsize>,
+        executor: Arc<Mutex<WriteExecutor>>,
+        queue: mpsc::Sender<StoreWriterJob>,
+        /// Number of writes that are queued, or taken from the queue and not yet carried out.
+        queued_writes: Arc<AtomicUsize>,
         thread: Mutex<Option<JoinHandle<()>>>,
-        home: Home,
+        own_runtime: OwnRuntime,
     },
 }
 
-/// Something for the writer's thread to do.
-pub(crate) enum Job {
-    Write(Waiting),
+/// Work for the writer's thread.
+pub(crate) enum StoreWriterJob {
+    Write(QueuedWrite),
     Defragment(oneshot::Sender<Result<(), StoreError>>),
     Close,
 }
 
-/// A write, the share of the request that it is of, and where its outcome goes.
-pub(crate) struct Waiting {
-    command: Command,
-    of: Option<Ticket>,
-    reply: oneshot::Sender<Result<Reply, StoreError>>,
+/// A write, the ticket of its request, and the channel for its outcome.
+pub(crate) struct QueuedWrite {
+    command: WriteCommand,
+    ticket: Option<RequestTicket>,
+    reply: oneshot::Sender<Result<WriteReply, StoreError>>,
 }
 
-impl Writer {
-    /// Without a disk.
+impl StoreWriter {
+    /// Creates a writer without a disk.
     pub(crate) const fn in_memory() -> Self {
         Self::Memory(Mutex::new(()))
     }
 
-    /// With an open disk.
+    /// Creates a writer with an open disk, and starts its thread.
     pub(crate) fn start(
-        shared: Arc<Shared>,
+        shared: Arc<SharedState>,
         disk: Box<dyn Disk>,
-        opener: Opener,
+        opener: DiskOpener,
     ) -> std::io::Result<Self> {
-        let (queue, jobs) = mpsc::channel(QUEUE);
-        let keeper = Arc::new(Mutex::new(Keeper {
+        let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
+        let executor = Arc::new(Mutex::new(WriteExecutor {
             shared,
-            disk: Holding::Open(disk),
+            disk: DiskState::Open(disk),
             opener,
         }));
-        let in_line = Arc::new(AtomicUsize::new(0));
-        let (kept, counted) = (Arc::clone(&keeper), Arc::clone(&in_line));
+        let queued_writes = Arc::new(AtomicUsize::new(0));
+        let (kept, counted) = (Arc::clone(&executor), Arc::clone(&queued_writes));
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || run(&kept, jobs, &counted))?;
         Ok(Self::Disk {
-            keeper,
+            executor,
             queue,
-            in_line,
+            queued_writes,
             thread: Mutex::new(Some(thread)),
-            home: Home::here(),
+            own_runtime: OwnRuntime::current(),
         })
     }
 
-    /// Carries a write out. Returns when it is durable. A caller that goes away meanwhile changes nothing
-    /// about the write.
+    /// Carries a write out. Returns when it is durable. Dropping the call does not affect the write.
     pub(crate) async fn write(
         &self,
-        shared: &Shared,
-        command: Command,
-        of: Option<Ticket>,
-    ) -> Result<Reply, StoreError> {
+        shared: &SharedState,
+        command: WriteCommand,
+        ticket: Option<RequestTicket>,
+    ) -> Result<WriteReply, StoreError> {
         match self {
             Self::Memory(turn) => {
                 let _turn = lock(turn);
                 if let Some(batch) = shared.make_room(&command) {
                     shared.publish(&batch);
                 }
-                let reply = shared.apply(command, of.as_ref());
+                let reply = shared.apply(command, ticket.as_ref());
                 shared.publish(&shared.take_batch());
                 if let Some(batch) = shared.compact_overdue() {
                     shared.publish(&batch);
@@ -113,45 +113,49 @@ impl Writer {
                 reply
             }
             Self::Disk {
-                keeper,
+                executor,
                 queue,
-                in_line,
-                home,
+                queued_writes,
+                own_runtime,
                 ..
             } => {
-                // Nobody who stands in line is passed by.
-                if in_line.load(Ordering::Acquire) == 0
-                    && home.may_block()
-                    && let Ok(mut keeper) = keeper.try_lock()
+                // A write must not overtake queued ones.
+                if queued_writes.load(Ordering::Acquire) == 0
+                    && own_runtime.may_block()
+                    && let Ok(mut executor) = executor.try_lock()
                 {
-                    return keeper.carry_out_one(command, of.as_ref());
+                    return executor.execute_one(command, ticket.as_ref());
                 }
                 let (reply, answer) = oneshot::channel();
-                let place = queue.reserve().await.map_err(|_| StoreError::Stopped)?;
-                in_line.fetch_add(1, Ordering::AcqRel);
-                place.send(Job::Write(Waiting { command, of, reply }));
+                let slot = queue.reserve().await.map_err(|_| StoreError::Stopped)?;
+                queued_writes.fetch_add(1, Ordering::AcqRel);
+                slot.send(StoreWriterJob::Write(QueuedWrite {
+                    command,
+                    ticket,
+                    reply,
+                }));
                 answer.await.map_err(|_| StoreError::Stopped)?
             }
         }
     }
 
-    /// Gives the disk back what the data does not need, when it is its turn. Without a disk there is nothing.
+    /// Returns unused disk space to the file system, in the queue's order. Without a disk it does nothing.
     pub(crate) async fn defragment(&self) -> Result<(), StoreError> {
         let Self::Disk { queue, .. } = self else {
             return Ok(());
         };
         let (reply, answer) = oneshot::channel();
-        let sent = queue.send(Job::Defragment(reply)).await;
+        let sent = queue.send(StoreWriterJob::Defragment(reply)).await;
         sent.map_err(|_| StoreError::Stopped)?;
         answer.await.map_err(|_| StoreError::Stopped)?
     }
 
-    /// Finishes what is queued and closes the disk.
+    /// Finishes the queued work and closes the disk.
     pub(crate) async fn close(&self) {
         let Self::Disk { queue, thread, .. } = self else {
             return;
         };
-        let _ = queue.send(Job::Close).await;
+        let _ = queue.send(StoreWriterJob::Close).await;
         let thread = lock(thread).take();
         if let Some(thread) = thread {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -159,14 +163,14 @@ impl Writer {
     }
 }
 
-/// The store's own runtime, as far as its threads may wait for the disk.
-pub(crate) struct Home(Option<Id>);
+/// The store's own runtime, if its threads may wait for the disk.
+pub(crate) struct OwnRuntime(Option<Id>);
 
-impl Home {
-    /// The calling runtime, if it has a second thread, which goes on with everything else while one waits. Only
-    /// one can wait, the one that has the keeper. Handing the thread's work over first, as `block_in_place` does,
-    /// costs more than it saves: the reply then has to be handed back.
-    fn here() -> Self {
+impl OwnRuntime {
+    /// Returns the calling runtime, if it has a second thread, which runs all other tasks while one waits. Only one
+    /// can wait: the one with the executor. Handing the thread's tasks over first, as `block_in_place` does, costs
+    /// more than it saves: the reply then has to be handed back.
+    fn current() -> Self {
         let here = Handle::try_current().ok();
         Self(
             here.filter(|here| here.metrics().num_workers() > 1)
@@ -174,8 +178,8 @@ impl Home {
         )
     }
 
-    /// Whether this task may make its thread wait. Requests from inside this process are carried out where they
-    /// were asked, among guests or on the one thread that renews leases, and those never wait for a disk.
+    /// Returns true if this task may block its thread. Requests from inside this process run on their callers'
+    /// threads, among guests or on the one thread that renews leases, and those never wait for a disk.
     fn may_block(&self) -> bool {
         self.0.is_some() && self.0 == Handle::try_current().ok().map(|here| here.id())
     }
@@ -186,101 +190,110 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 type Answer = (
-    oneshot::Sender<Result<Reply, StoreError>>,
-    Result<Reply, StoreError>,
+    oneshot::Sender<Result<WriteReply, StoreError>>,
+    Result<WriteReply, StoreError>,
 );
 
-/// The writer's thread: carries out what has queued up, until told to close the disk.
-fn run(keeper: &Mutex<Keeper>, mut jobs: mpsc::Receiver<Job>, in_line: &AtomicUsize) {
+/// Loop of the writer's thread: carries out queued writes, until a job closes the disk.
+fn run(
+    executor: &Mutex<WriteExecutor>,
+    mut jobs: mpsc::Receiver<StoreWriterJob>,
+    queued_writes: &AtomicUsize,
+) {
     let mut open = true;
     while open && let Some(first) = jobs.blocking_recv() {
-        // Whoever has the disk now makes more writes wait, which then share the next commit.
-        let mut keeper = lock(keeper);
+        // While another thread has the executor, more writes queue up, which then share the next commit.
+        let mut executor = lock(executor);
         let (mut writes, mut defragment) = (Vec::new(), None);
         let mut next = Some(first);
         while let Some(job) = next {
             match job {
-                Job::Write(write) => writes.push(write),
-                Job::Defragment(reply) => {
+                StoreWriterJob::Write(write) => writes.push(write),
+                StoreWriterJob::Defragment(reply) => {
                     defragment = Some(reply);
                     break;
                 }
-                Job::Close => {
+                StoreWriterJob::Close => {
                     open = false;
                     break;
                 }
             }
-            next = if writes.len() < MOST_TOGETHER {
+            next = if writes.len() < MAX_SHARED_COMMIT {
                 jobs.try_recv().ok()
             } else {
                 None
             };
         }
         let count = writes.len();
-        keeper.carry_out(writes);
-        in_line.fetch_sub(count, Ordering::AcqRel);
+        executor.execute_all(writes);
+        queued_writes.fetch_sub(count, Ordering::AcqRel);
         if let Some(reply) = defragment {
-            let _ = reply.send(keeper.defragment());
+            let _ = reply.send(executor.defragment());
         }
         if !open {
             jobs.close();
-            keeper.close();
+            executor.close();
         }
     }
 }
 
-/// The disk as the writer has it.
-enum Holding {
+/// State of the disk.
+enum DiskState {
     Open(Box<dyn Disk>),
-    /// It failed, and was last tried then.
+    /// It failed; the time of the last attempt to open it.
     Failed(Instant),
     /// The store is closed.
     Closed,
 }
 
-/// Whoever has this carries writes out.
-pub(crate) struct Keeper {
-    shared: Arc<Shared>,
-    disk: Holding,
-    opener: Opener,
+/// The disk and its state. The owner of its lock carries writes out.
+pub(crate) struct WriteExecutor {
+    shared: Arc<SharedState>,
+    disk: DiskState,
+    opener: DiskOpener,
 }
 
-impl Keeper {
-    /// Lets go of the disk, and of the claim on its directory, which is the opener's.
+impl WriteExecutor {
+    /// Closes the disk, and drops the claim on its directory, which the opener holds.
     fn close(&mut self) {
-        self.disk = Holding::Closed;
+        self.disk = DiskState::Closed;
         self.opener = Box::new(|| {
             Err(DiskError::Stopped {
-                place: "the store, which is closed".into(),
+                location: "the store, which is closed".into(),
             })
         });
     }
 
-    fn carry_out_one(
+    fn execute_one(
         &mut self,
-        command: Command,
-        of: Option<&Ticket>,
-    ) -> Result<Reply, StoreError> {
-        self.ready()?;
+        command: WriteCommand,
+        ticket: Option<&RequestTicket>,
+    ) -> Result<WriteReply, StoreError> {
+        self.ensure_open()?;
         self.make_room(&command)?;
-        let answer = self.shared.apply(command, of);
+        let answer = self.shared.apply(command, ticket);
         let outcome = self.commit(&self.shared.take_batch());
         self.compact_overdue(&outcome);
         outcome.and(answer)
     }
 
-    fn carry_out(&mut self, writes: Vec<Waiting>) {
+    fn execute_all(&mut self, writes: Vec<QueuedWrite>) {
         let mut answers = Vec::with_capacity(writes.len());
-        let mut ready = self.ready();
-        for Waiting { command, of, reply } in writes {
+        let mut ready = self.ensure_open();
+        for QueuedWrite {
+            command,
+            ticket,
+            reply,
+        } in writes
+        {
             if ready.is_ok() && self.shared.is_short(&command) {
-                // Room is made only when what was applied before is published.
+                // History is compacted only when all applied changes are published.
                 ready = self
                     .answer(std::mem::take(&mut answers))
                     .and_then(|()| self.make_room(&command));
             }
             let answer = match &ready {
-                Ok(()) => self.shared.apply(command, of.as_ref()),
+                Ok(()) => self.shared.apply(command, ticket.as_ref()),
                 Err(refused) => Err(refused.clone()),
             };
             answers.push((reply, answer));
@@ -289,28 +302,28 @@ impl Keeper {
         self.compact_overdue(&outcome);
     }
 
-    /// Makes what was applied durable, and answers the requests for it.
+    /// Makes the applied changes durable, and answers their requests.
     fn answer(&mut self, answers: Vec<Answer>) -> Result<(), StoreError> {
         let outcome = self.commit(&self.shared.take_batch());
         for (reply, answer) in answers {
-            // Whoever asked may be gone; the write stays.
+            // The caller may have dropped its request; the write stays.
             let _ = reply.send(outcome.clone().and(answer));
         }
         outcome
     }
 
-    /// Gives up history for a write that would pass the quota without that.
-    fn make_room(&mut self, command: &Command) -> Result<(), StoreError> {
+    /// Compacts history for a write that would pass the quota without that.
+    fn make_room(&mut self, command: &WriteCommand) -> Result<(), StoreError> {
         match self.shared.make_room(command) {
             Some(batch) => self.commit(&batch),
             None => Ok(()),
         }
     }
 
-    /// Gives the disk back what the data does not need.
+    /// Returns unused disk space to the file system.
     fn defragment(&mut self) -> Result<(), StoreError> {
-        self.ready()?;
-        let Holding::Open(disk) = &mut self.disk else {
+        self.ensure_open()?;
+        let DiskState::Open(disk) = &mut self.disk else {
             return Err(StoreError::Stopped);
         };
         match disk.defragment() {
@@ -326,16 +339,16 @@ impl Keeper {
         if outcome.is_ok()
             && let Some(batch) = self.shared.compact_overdue()
         {
-            // A disk that fails now is found out by the next write; this one was durable before.
+            // The next write reports a disk that fails now; this one was durable before.
             let _ = self.commit(&batch);
         }
     }
 
-    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &CommitBatch) -> Result<(), StoreError> {
         if batch.is_empty() {
             return Ok(());
         }
-        let Holding::Open(disk) = &mut self.disk else {
+        let DiskState::Open(disk) = &mut self.disk else {
             return Err(StoreError::Stopped);
         };
         match disk.commit(batch) {
@@ -352,19 +365,19 @@ impl Keeper {
         let reason = error.to_string();
         tracing::error!(%reason, "the store's disk failed; nothing can be written until it is back");
         self.shared.set_read_only(Some(reason.clone()));
-        // Closing it lets go of the file, so that it can be opened anew.
-        self.disk = Holding::Failed(Instant::now());
+        // Dropping the disk closes the file, so that it can be opened again.
+        self.disk = DiskState::Failed(Instant::now());
         StoreError::DiskFailed(reason)
     }
 
-    /// Opens the disk again if it failed and is due for another try.
-    fn ready(&mut self) -> Result<(), StoreError> {
+    /// Opens the disk again if it failed and is due for another attempt.
+    fn ensure_open(&mut self) -> Result<(), StoreError> {
         let tried = match &mut self.disk {
-            Holding::Open(_) => return Ok(()),
-            Holding::Closed => return Err(StoreError::Stopped),
-            Holding::Failed(tried) => tried,
+            DiskState::Open(_) => return Ok(()),
+            DiskState::Closed => return Err(StoreError::Stopped),
+            DiskState::Failed(tried) => tried,
         };
-        let refused = |shared: &Shared| {
+        let refused = |shared: &SharedState| {
             StoreError::ReadOnly(shared.read_only().unwrap_or_else(|| "closed".into()))
         };
         if tried.elapsed() < RETRY_EVERY {
@@ -376,7 +389,7 @@ impl Keeper {
                 tracing::info!("the store's disk is back; writing again");
                 self.shared.set_size(disk.size());
                 self.shared.set_read_only(None);
-                self.disk = Holding::Open(disk);
+                self.disk = DiskState::Open(disk);
                 Ok(())
             }
             Ok(_) => {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_lock::{Acquire, ConnectOptions, Connector, Locks, Service, Wait, cuttable};
+use leasehold_lock::{Acquire, ConnectOptions, Connector, LockWait, Locks, StoreService, cuttable};
 use leasehold_store::{InProcess, Listen, Options, Store};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -32,7 +32,9 @@ async fn hand_over(first: &Locks, second: &Locks) {
         .acquire(Acquire::new("/l"))
         .await
         .expect("the store answers");
-    let refused = second.acquire(Acquire::new("/l").wait(Wait::Never)).await;
+    let refused = second
+        .acquire(Acquire::new("/l").wait(LockWait::Never))
+        .await;
     assert!(refused.is_err());
     let waiter = second.clone();
     let waiting = tokio::spawn(async move { waiter.acquire(Acquire::new("/l")).await });
@@ -98,9 +100,9 @@ impl Breakable {
 }
 
 impl Connector for Breakable {
-    fn service(&self) -> Service {
+    fn service(&self) -> StoreService {
         let (way, broken) = (self.way.service(), Arc::clone(&self.broken));
-        Service::new(tower::service_fn(move |request| {
+        StoreService::new(tower::service_fn(move |request| {
             let broken = broken.lock().expect("no panic").clone();
             cuttable(way.clone(), broken, "broken").oneshot(request)
         }))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use leasehold_lock::{
-    Acquire, AcquireError, ConnectOptions, Connector, Locks, Service, StoreError, Wait,
+    Acquire, AcquireError, ConnectOptions, Connector, LockWait, Locks, StoreError, StoreService,
 };
 use leasehold_store::{InProcess, Options, Store};
 use tokio::sync::watch;
@@ -104,14 +104,14 @@ impl Way {
 }
 
 impl Connector for Way {
-    fn service(&self) -> Service {
+    fn service(&self) -> StoreService {
         let inner = self.inner.service();
         let (faults, for_ever) = (self.faults.clone(), self.for_ever);
         let (away, gate) = (self.away.clone(), self.gate.clone());
         let (grants, revokes) = (self.grants.clone(), self.revokes.clone());
         let (landed, silent) = (self.landed.clone(), self.silent.clone());
         let ends_leases = self.ends_leases.clone();
-        Service::new(tower::service_fn(move |request: http::Request<Body>| {
+        StoreService::new(tower::service_fn(move |request: http::Request<Body>| {
             let path = request.uri().path().to_owned();
             let is_silent =
                 silent.load(Ordering::SeqCst) && [GRANT, REVOKE].contains(&path.as_str());
@@ -250,7 +250,7 @@ async fn put_that_arrives_after_the_release_is_undone() {
         entries(&observer, "/l").await.is_empty()
     })
     .await;
-    let next = observer.acquire(lock("/l").wait(Wait::Never)).await;
+    let next = observer.acquire(lock("/l").wait(LockWait::Never)).await;
     next.unwrap().release().await.unwrap();
     assert!(
         other.tenure().admits(),
@@ -369,7 +369,7 @@ async fn foreign_keys_under_every_lease_cost_few_leases_and_none_stays() {
     let way = Way::new(&store, true);
     let client = way.client().await;
     way.next([Fault::Foreign]);
-    let request = lock("/l").wait(Wait::AtMost(Duration::from_secs(2)));
+    let request = lock("/l").wait(LockWait::AtMost(Duration::from_secs(2)));
     let contended = client.acquire(request).await.err();
     assert!(
         matches!(&contended, Some(AcquireError::Contended { holder, .. }) if holder == "/l/f"),

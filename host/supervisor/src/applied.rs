@@ -1,7 +1,9 @@
-//! What a running host has applied, written into its `data_dir` for `leasehold check --diff`.
+//! Record of the configuration that a running host has applied, in its `data_dir`, for `leasehold
+//! check --diff`.
 //!
-//! One JSON file a host, for its owner alone. It holds references to secrets and never a secret: values
-//! that sound like one are there as salted digests, which tell that they changed and not what they are.
+//! One JSON file a host, readable only by its owner. It holds references to secrets and never a
+//! secret. Values whose names suggest a secret are stored as salted digests: those show a change
+//! and not the value.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -17,12 +19,12 @@ use leasehold_config::owned;
 use leasehold_config::wall::unix_ms;
 use leasehold_config::{Config, Job};
 
-/// Raised when what is written can no longer be read by an older program.
+/// Format version; raised when an older program can no longer read the file.
 const FORMAT: u32 = 1;
-/// The largest file that is read, in bytes: a thousand jobs take about a megabyte.
+/// Largest file that is read, in bytes: a thousand jobs take about a megabyte.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// A job as it is in force, with the digest of its plugin in hex.
+/// A job in force, with the digest of its plugin in hex.
 #[derive(Clone, Copy)]
 pub struct Standing<'a> {
     /// The job.
@@ -31,7 +33,7 @@ pub struct Standing<'a> {
     pub sha256: &'a str,
 }
 
-/// What a host has applied.
+/// Configuration that a host has applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     format: u32,
@@ -41,15 +43,15 @@ pub struct Applied {
     pub pid: u32,
     /// Time of writing, in milliseconds since 1970.
     pub at_unix_ms: u64,
-    /// Makes the digests of this file worthless elsewhere.
+    /// Salt that makes the digests of this file worthless elsewhere.
     salt: String,
-    /// `[host]` and `[store]`, as the host started with them.
+    /// `[host]` and `[store]` at the start of the host.
     pub host_values: BTreeMap<String, String>,
     /// Its jobs, by name.
     pub jobs: BTreeMap<String, AppliedJob>,
 }
 
-/// One job of it.
+/// One job of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppliedJob {
     /// SHA-256 of its plugin, in hex.
@@ -58,7 +60,7 @@ pub struct AppliedJob {
     pub values: BTreeMap<String, String>,
 }
 
-/// Why there is nothing to compare with. Reads as a sentence of its own.
+/// Reason that there is nothing to compare with; a full sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum NothingApplied {
     #[error(
@@ -83,7 +85,7 @@ pub enum NothingApplied {
 }
 
 impl Applied {
-    /// What a host with `[host]` and `[store]` of `started` has in force now.
+    /// Builds the record for a host that started with `[host]` and `[store]` of `started`.
     pub fn now<'a>(started: &Config, jobs: impl IntoIterator<Item = Standing<'a>>) -> Self {
         let salt = format!("{:032x}", fastrand::u128(..));
         let jobs = jobs
@@ -107,12 +109,12 @@ impl Applied {
         }
     }
 
-    /// Writes it where [`Applied::read`] of the same configuration finds it; whoever reads meanwhile finds
-    /// the old or the new one, whole.
+    /// Writes it where [`Applied::read`] of the same configuration finds it. A concurrent reader
+    /// finds the old or the new file, whole.
     ///
     /// # Errors
     ///
-    /// What the file system says.
+    /// The file system's error.
     pub fn write(&self, started: &Config) -> io::Result<()> {
         let path = file(started);
         if let Some(folder) = path.parent() {
@@ -122,7 +124,7 @@ impl Applied {
                 .create(folder)?;
         }
         let beside = path.with_extension("json.new");
-        // A leftover of ours may have any mode.
+        // A leftover of this host may have any mode.
         match fs::remove_file(&beside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -138,11 +140,11 @@ impl Applied {
         fs::rename(&beside, &path)
     }
 
-    /// What the host of this configuration last applied.
+    /// Reads the configuration that the host of this file last applied.
     ///
     /// # Errors
     ///
-    /// [`NothingApplied`], in a sentence.
+    /// [`NothingApplied`], as a sentence.
     pub fn read(config: &Config) -> Result<Self, NothingApplied> {
         let path = file(config);
         let unreadable = |why: String| NothingApplied::Unreadable {
@@ -179,7 +181,7 @@ impl Applied {
         }
     }
 
-    /// A job's values as they would stand in this file.
+    /// Values of a job as this file would hold them.
     pub fn values(&self, job: &Job) -> BTreeMap<String, String> {
         values(job, &self.salt)
     }

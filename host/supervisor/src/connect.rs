@@ -1,17 +1,17 @@
-//! From the `[store]` table to a connection.
+//! Connecting to the store of a `[store]` table.
 //!
-//! Secret files are named here and looked into by `leasehold-lock`, at each connection and each login.
+//! Secret files are named here; `leasehold-lock` reads them, at each connection and each login.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use leasehold_lock::{
-    Clock, ConnectError, ConnectOptions, Connector, Locks, Source, Tls, open_regular,
+    Clock, ConnectError, ConnectOptions, Connector, CredentialSource, Locks, Tls, open_regular,
 };
 
 use leasehold_config::{Drift, Endpoint, Place, Store};
 
-/// Why the store cannot be used.
+/// Reason that the store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreSetupError {
     /// A file named in `[store]` cannot be read.
@@ -19,7 +19,7 @@ pub enum StoreSetupError {
     File {
         /// The file.
         file: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
@@ -29,23 +29,23 @@ pub enum StoreSetupError {
 }
 
 impl StoreSetupError {
-    /// Whether trying again later may help: nobody answered, rather than somebody who said no.
+    /// Returns true if a later attempt may succeed: the store did not answer, rather than refuse.
     pub const fn may_pass(&self) -> bool {
         matches!(self, Self::Connect(ConnectError::Unreachable { .. }))
     }
 }
 
-/// A file that can be read now, and is read anew whenever it is needed.
-fn source(path: &Path) -> Result<Source, StoreSetupError> {
+/// Checks that a file can be read now; it is read anew at each use.
+fn source(path: &Path) -> Result<CredentialSource, StoreSetupError> {
     open_regular(path).map_err(|source| StoreSetupError::File {
         file: path.display().to_string(),
         source,
     })?;
-    Ok(Source::file(path))
+    Ok(CredentialSource::file(path))
 }
 
-/// The options for a store that is not in this process. An embedded one is looked into through the
-/// socket of the host that has it.
+/// Options for a store that is not in this process. An embedded one is read through the socket of
+/// the host that has it.
 ///
 /// # Errors
 ///
@@ -80,7 +80,7 @@ pub fn options(store: &Store) -> Result<ConnectOptions, StoreSetupError> {
     Ok(options)
 }
 
-/// The options for a store in this process.
+/// Options for a store in this process.
 pub fn inside(store: &Store, connector: Arc<dyn Connector>) -> ConnectOptions {
     timed(ConnectOptions::in_process(connector), store)
 }

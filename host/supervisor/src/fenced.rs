@@ -264,7 +264,7 @@ impl GuestKv for FencedKv {
 
     fn check(&self) -> BoxFuture<'_, Result<(), KvError>> {
         Box::pin(async move {
-            match self.kv.stands(&self.fence).await {
+            match self.kv.entry_exists(&self.fence).await {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(self.refuse(FencedError::Stale)),
                 Err(error) => Err(unavailable(&error)),

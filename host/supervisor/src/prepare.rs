@@ -1,4 +1,4 @@
-//! Everything that `run` does before it starts.
+//! Preparation of `run`: every check before the start.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use leasehold_runtime::{
     LoadError, LoadProblem, Plugin, Preparing, Runtime, RuntimeError, RuntimeOptions,
 };
 
-/// What `run` needs before it can start.
+/// Result of the preparation.
 pub struct Prepared {
     /// The configuration.
     pub config: Config,
@@ -30,7 +30,7 @@ pub struct Loaded {
     pub stamp: Option<Stamp>,
 }
 
-/// Why nothing was started.
+/// Reason that nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The runtime for guests cannot be set up.
@@ -60,7 +60,7 @@ fn plugin_errors(errors: &[LoadError]) -> String {
 
 /// Loads and checks every plugin. All refusals are reported, not only the first.
 ///
-/// `config_stamp` is that of the files the configuration was read from, before they were.
+/// `config_stamp` is the state of the configuration's files before they were read.
 pub async fn prepare(
     config: Config,
     config_stamp: Option<ConfigStamp>,
@@ -86,12 +86,12 @@ pub async fn prepare(
     })
 }
 
-/// The runtime of a host with this configuration.
+/// Creates the runtime of a host with this configuration.
 pub fn runtime_for(config: &Config) -> Result<Runtime, RuntimeError> {
     runtime_at(config, config.host().data_dir())
 }
 
-/// The same with the compile cache of the host whose data is in `data_dir`.
+/// Creates the runtime with the compile cache of the host whose data is in `data_dir`.
 pub fn runtime_at(config: &Config, data_dir: &Path) -> Result<Runtime, RuntimeError> {
     Runtime::new(&RuntimeOptions {
         cache_dir: Some(data_dir.join("compiled")),
@@ -111,7 +111,8 @@ pub async fn load(runtime: &Runtime, job: &Job) -> Result<Plugin, LoadError> {
     Ok(plugin)
 }
 
-/// A secret that cannot be read now is told before anything starts; each run reads it anew.
+/// Checks that every secret can be read, so that a fault is reported before the start; each run
+/// reads them anew.
 async fn check_secrets(job: &Job) -> Result<(), LoadError> {
     let references = job.secrets().clone();
     let read = tokio::task::spawn_blocking(move || Secrets::read(&references));

@@ -1,7 +1,7 @@
-//! Reports to a web server that this host is the one: a heartbeat by POST, for as long as the lock is held.
+//! A heartbeat to a web server by POST, for as long as the lock is held.
 //!
-//! Shows requests: granted origins, a secret for the server, and the fencing token, which the host puts
-//! on every request so that the server can refuse those of an earlier holder.
+//! Shows requests: granted origins, a secret for the server, and the fencing token. The host puts the token
+//! on every request, so that the server can refuse those of an earlier holder.
 //!
 //! ```toml
 //! [jobs.report.config]
@@ -15,7 +15,7 @@
 //! http_token = "X-Fencing-Token"
 //! ```
 //!
-//! It must never send the secret anywhere but to its URL.
+//! The secret is sent to this URL alone.
 
 mod post;
 

@@ -1,14 +1,14 @@
 //! One request and its status, over `wasi:http`.
 //!
-//! Small on purpose: it follows no redirect, keeps no connection and reads no answer beyond its status.
+//! Small on purpose: follows no redirect, keeps no connection and reads only the status of an answer.
 
 use wasip2::http::outgoing_handler::handle;
 use wasip2::http::types::{Fields, Method, OutgoingBody, OutgoingRequest, Scheme};
 
-/// As much as one write to a body takes.
+/// Most bytes of one write to a body.
 const WRITE_AT_ONCE: usize = 4096;
 
-/// The parts of an address, as `wasi:http` wants them.
+/// The parts of an address, as `wasi:http` takes them.
 #[derive(Debug)]
 pub(crate) struct Url {
     scheme: Scheme,
@@ -17,7 +17,7 @@ pub(crate) struct Url {
 }
 
 impl Url {
-    /// Takes an address apart; what is wrong with its parts is found by the host.
+    /// Splits an address into its parts; the host checks each part.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let scheme = match scheme {
@@ -37,7 +37,7 @@ impl Url {
     }
 }
 
-/// Sends `body` and waits for the status of the answer; the error says what failed.
+/// Sends `body` and waits for the status of the answer; the error names the failed step.
 pub(crate) fn post(url: &Url, key: Option<&str>, body: &[u8]) -> Result<u16, String> {
     let headers = Fields::new();
     let set = |name: &str, value: String| {
@@ -61,13 +61,13 @@ pub(crate) fn post(url: &Url, key: Option<&str>, body: &[u8]) -> Result<u16, Str
     {
         let stream = sending.write().map_err(|()| "no stream".to_owned())?;
         for part in body.chunks(WRITE_AT_ONCE) {
-            // A request that was refused takes no body; what it died of is told below.
+            // A refused request takes no body; its error is returned below.
             if stream.blocking_write_and_flush(part).is_err() {
                 break;
             }
         }
     }
-    // As above.
+    // A refused request, as above.
     let _ = OutgoingBody::finish(sending, None);
     pending.subscribe().block();
     match pending.get() {

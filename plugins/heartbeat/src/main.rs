@@ -1,9 +1,9 @@
 //! A heartbeat: one line on stdout per beat, with the fencing token it was sent under.
 //!
-//! Shows that any WASI command can be a job. There is no SDK here and no dependency: what the
-//! job needs to know of its lock comes in environment variables, and being stopped takes no
-//! cooperation. Each line is an *effect* that carries its token, so a log collected from several
-//! hosts shows whether two of them ever ran at once: the tokens in it never decrease.
+//! Shows that any WASI command can be a job. There is no SDK here and no dependency: the job reads
+//! its lock and token from environment variables, and being stopped takes no cooperation. Each line is
+//! an *effect* that carries its token. In a log collected from several hosts the tokens never decrease;
+//! a smaller one would show that two of them ran at once.
 //!
 //! ```text
 //! heartbeat [BEATS [INTERVAL_MS]]      BEATS 0 (the default): for ever; INTERVAL_MS: 1000
@@ -11,7 +11,7 @@
 //! beat 1 token=42 job=pulse lock=pulse run=r-7f
 //! ```
 //!
-//! It must never buffer a line: a beat that was not written out has not happened.
+//! Every line is flushed: a beat that stays in a buffer was not sent.
 
 use std::env;
 use std::io::{self, Write};
@@ -52,15 +52,15 @@ fn beat_as_asked(mut args: impl Iterator<Item = String>) -> Result<(), String> {
     Ok(())
 }
 
-/// Who beats, as the host told us; `-` for what nobody told us, as outside Leasehold.
+/// Identity of the run from the environment; `-` for an absent variable, as outside Leasehold.
 fn identity() -> String {
-    let told = |name: &str| env::var(name).unwrap_or_else(|_| "-".to_owned());
+    let variable = |name: &str| env::var(name).unwrap_or_else(|_| "-".to_owned());
     format!(
         "token={} job={} lock={} run={}",
-        told("LEASEHOLD_TOKEN"),
-        told("LEASEHOLD_JOB"),
-        told("LEASEHOLD_LOCK"),
-        told("LEASEHOLD_RUN_ID"),
+        variable("LEASEHOLD_TOKEN"),
+        variable("LEASEHOLD_JOB"),
+        variable("LEASEHOLD_LOCK"),
+        variable("LEASEHOLD_RUN_ID"),
     )
 }
 

@@ -1,7 +1,7 @@
 //! The book: opening it, making a transfer, and completing one that was left behind.
 //!
-//! It must never go on after an error: what the store holds then is unknown until it is read again.
-//! That is why [`Book::transfer`] takes the book and gives it back only when all went well.
+//! A book is not used after an error: the content of the store is then unknown until it is read again.
+//! Therefore [`Book::transfer`] takes the book and returns it only on success.
 
 use leasehold_job::Kv;
 
@@ -20,7 +20,7 @@ pub(crate) struct Book {
     accounts: Vec<Account>,
 }
 
-/// The most that one transfer moves: small, so that money keeps going round.
+/// The most that one transfer moves: small, so that money keeps circulating.
 const MOST_AT_ONCE: u64 = 20;
 
 impl Book {
@@ -57,13 +57,13 @@ impl Book {
         Ok((book, recovered))
     }
 
-    /// What all accounts hold together.
+    /// Sum of all accounts.
     pub(crate) const fn total(&self) -> u64 {
         self.journal.total
     }
 
     /// Makes one transfer: intent, debit, `between`, credit, settled. Four writes, and after each
-    /// of them a successor knows what to do.
+    /// of them a successor can continue.
     pub(crate) fn transfer(
         mut self,
         store: Kv,
@@ -83,7 +83,7 @@ impl Book {
         Ok((self, Transfer { number, intent }))
     }
 
-    /// Chooses the next transfer; the same one each time for the same state.
+    /// Chooses the next transfer; always the same for the same state.
     fn next_intent(&self) -> Intent {
         let count = self.accounts.len();
         let mut dice = Dice(self.journal.transfers);

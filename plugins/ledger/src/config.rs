@@ -1,6 +1,6 @@
 //! The job's configuration, and the plan for a ledger made from it.
 //!
-//! It must never accept numbers with which a ledger could not work.
+//! Numbers with which a ledger cannot work are refused.
 
 use serde::Deserialize;
 
@@ -32,7 +32,7 @@ impl Default for Config {
     }
 }
 
-/// Where a ledger is, and what it starts with if there is none yet.
+/// Prefix of a ledger, and its accounts and balances if there is none yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) prefix: String,
@@ -45,7 +45,7 @@ pub(crate) struct Plan {
 const MOST_ACCOUNTS: u32 = 1_000;
 
 impl Config {
-    /// Checks the numbers; the error says which is wrong and what it may be.
+    /// Checks the numbers; the error names the wrong one and its range.
     pub(crate) fn plan(&self) -> Result<Plan, String> {
         let &Self {
             accounts, initial, ..

@@ -1,7 +1,7 @@
 //! Stops the ledger at every point between two writes, in every way a write can fail.
 //!
-//! The promise: whoever reads the ledger at any moment, as its header says, finds the total, and
-//! the next holder can always go on.
+//! The promise: an observer who reads the ledger at any moment, as documented in `lib.rs`, finds the
+//! total, and the next holder can always continue.
 
 use leasehold_job::mock::{Ended, Fault, Host, When};
 use leasehold_job::{GuardError, Outcome};
@@ -82,7 +82,7 @@ fn assert_total_as_observed(host: &Host, moment: &str) {
     assert_eq!(sum, 500, "{moment}: {journal:?}");
 }
 
-/// The next session, undisturbed, comes to its end; whether by the same holder or by another.
+/// The next session, undisturbed, completes; by the same holder or by another.
 fn assert_successor_goes_on(host: &Host, moment: &str) {
     host.succeed();
     match session(host) {
@@ -92,7 +92,7 @@ fn assert_successor_goes_on(host: &Host, moment: &str) {
 }
 
 #[test]
-fn an_undisturbed_session_makes_the_writes_that_the_other_tests_count_on() {
+fn an_undisturbed_session_makes_the_counted_writes() {
     let host = host();
     let book = session(&host).expect("not stopped").expect("nothing fails");
     assert_eq!(host.writes(), WRITES);
@@ -105,7 +105,7 @@ fn an_undisturbed_session_makes_the_writes_that_the_other_tests_count_on() {
 }
 
 #[test]
-fn a_run_says_what_it_did_and_ends_between_two_transfers_when_asked_to() {
+fn a_run_reports_its_transfers_and_ends_between_two_when_asked() {
     let config = serde_json::json!({"transfers": 2, "pause_ms": 1000});
     let host = host().config(&config);
     let note = "2 transfers, total 500";
@@ -140,7 +140,7 @@ fn a_config_that_makes_no_ledger_is_fatal() {
 }
 
 #[test]
-fn stopped_at_any_write_the_total_is_conserved_and_the_successor_goes_on() {
+fn a_stop_at_any_write_conserves_the_total() {
     for fault in ENDS {
         for at in 1..=WRITES {
             let moment = format!("{fault:?} at write {at}");
@@ -153,7 +153,7 @@ fn stopped_at_any_write_the_total_is_conserved_and_the_successor_goes_on() {
 }
 
 #[test]
-fn stopped_again_while_recovering_the_total_is_conserved() {
+fn a_stop_during_recovery_conserves_the_total() {
     for (first, second) in [
         (Fault::Lost, Fault::UnavailableButDone),
         (Fault::UnavailableButDone, Fault::Stopped),
@@ -179,7 +179,7 @@ fn stopped_again_while_recovering_the_total_is_conserved() {
 }
 
 #[test]
-fn a_write_that_arrives_late_neither_costs_nor_makes_money() {
+fn a_late_write_conserves_the_total() {
     for at in 1..=WRITES {
         for successor_writes in 1..=WRITES {
             let moment = format!("write {at} arrives after {successor_writes} of the successor's");
@@ -197,7 +197,7 @@ fn a_write_that_arrives_late_neither_costs_nor_makes_money() {
 }
 
 #[test]
-fn a_write_that_arrives_between_two_writes_of_a_successor_is_without_effect() {
+fn a_late_write_between_a_successors_writes_has_no_effect() {
     for at in 1..=WRITES {
         for arrival in 1..=WRITES {
             let moment = format!("write {at} arrives before write {arrival} of the successor");
@@ -205,7 +205,7 @@ fn a_write_that_arrives_between_two_writes_of_a_successor_is_without_effect() {
             session_ended_by(&host, Fault::UnavailableButComing, at);
             host.again();
             host.add_arrival(When::Write(arrival));
-            match session(&host).expect("nobody stops it") {
+            match session(&host).expect("the session is not stopped") {
                 Ok(_) => {}
                 // The late write was a journal and came first: this run ends, the next goes on.
                 Err(BookError::Store { source, .. }) => assert_eq!(source, GuardError::Conflict),
@@ -217,7 +217,7 @@ fn a_write_that_arrives_between_two_writes_of_a_successor_is_without_effect() {
     }
 }
 
-/// Opening the ledger finds it wrong, and does not touch it.
+/// Opening the ledger reports it as corrupt and does not change it.
 fn assert_found_corrupt(host: &Host) {
     host.succeed();
     let opened = host.within(|ctx| Book::open(ctx.kv(), &plan()));
@@ -248,7 +248,7 @@ fn a_lost_or_a_surplus_account_is_found() {
 }
 
 #[test]
-fn an_account_changed_by_a_stranger_is_not_overwritten_by_a_recovery() {
+fn an_account_changed_by_a_stranger_survives_a_recovery() {
     let host = host();
     // Founded, intent written, debited; stopped before the credit.
     session_ended_by(&host, Fault::Stopped, 5 + 1 + 2 + 1);

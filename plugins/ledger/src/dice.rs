@@ -1,8 +1,8 @@
-//! Chance that can be repeated.
+//! Repeatable pseudo-random numbers.
 //!
-//! It must never draw on real randomness: a ledger's history can be replayed from its journal.
+//! No real randomness is used, so that a ledger's history can be replayed from its journal.
 
-/// A small generator of numbers, `SplitMix64`; the same seed gives the same ones.
+/// A small generator, `SplitMix64`; the same seed gives the same numbers.
 #[derive(Debug)]
 pub(crate) struct Dice(pub(crate) u64);
 

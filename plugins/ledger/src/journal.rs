@@ -1,18 +1,18 @@
-//! The journal: the one key that says what the others are to be.
+//! The journal: the one key with the intended values of the others.
 //!
-//! It must never hold a relative change ("minus 5"): only absolute balances can be written twice.
+//! It holds no relative change ("minus 5"): only absolute balances can be written twice.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What the journal's key holds, as JSON.
+/// Value of the journal's key, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Journal {
-    /// How many accounts the ledger was opened with.
+    /// Number of accounts that the ledger was opened with.
     pub(crate) accounts: u32,
-    /// What they held together then, and hold ever since.
+    /// Their sum then and ever since.
     pub(crate) total: u64,
     /// Completed transfers.
     pub(crate) transfers: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// The pending transfer is complete.
+    /// Marks the pending transfer as complete.
     pub(crate) fn settle(&mut self) {
         self.pending = None;
         self.transfers += 1;

@@ -2,9 +2,9 @@
 //!
 //! Shows how to change two keys together where the store offers no transaction over several.
 //! Before a transfer touches an account, its *intent* goes into the journal, one key: which
-//! accounts, at which revisions they were read, and the absolute balances they are to have. A
-//! holder stopped anywhere in between leaves an intent behind, and the next one completes it. Doing
-//! so twice is harmless: balances are absolute, and each write goes through only at the revision
+//! accounts, at which revisions they were read, and their absolute new balances. A holder stopped
+//! anywhere in between leaves an intent behind, and the next one completes it. Doing so twice is
+//! harmless: balances are absolute, and each write goes through only at the revision
 //! the intent names. That also disarms a write whose answer was lost and which arrives late.
 //!
 //! ```text
@@ -12,7 +12,7 @@
 //! <prefix>journal          {"accounts":5,"total":500,"transfers":7,"pending":null}
 //! ```
 //!
-//! Whoever adds up the accounts while `pending` holds an intent must take the balances of its two
+//! An observer who adds up the accounts while `pending` holds an intent takes the balances of its two
 //! accounts from there; then the sum is `total` at every moment.
 //!
 //! ```toml
@@ -27,7 +27,7 @@
 //! forever = false         # true: until asked to stop
 //! ```
 //!
-//! It must never write a balance that is not in the journal, and never repair a wrong total.
+//! Every balance is in the journal before it is written, and a wrong total is never repaired.
 
 mod book;
 mod config;
@@ -84,7 +84,7 @@ fn run(ctx: &Context) -> Result<Outcome, Failure> {
     )))
 }
 
-/// A store that fails may work again; a ledger that does not add up must wait for a person.
+/// A store that failed may work again; a ledger that does not add up must wait for a person.
 fn verdict(error: BookError) -> Failure {
     match error {
         BookError::Store { .. } => error.into(),

@@ -1,7 +1,6 @@
-//! The ledger's keys in the store: how each is read and written.
+//! The ledger's keys in the store: names, reads and writes.
 //!
-//! It must never write without a revision to compare, and never change more than one key in a call
-//! but when founding a ledger.
+//! Every write compares a revision, and changes one key in a call, but for founding a ledger.
 
 use leasehold_job::{Entry, GuardError, Kv};
 
@@ -30,15 +29,15 @@ impl Keys {
     }
 }
 
-/// What an account's key holds.
+/// Balance of an account, and the revision at which it was read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Account {
     pub(crate) balance: u64,
     pub(crate) revision: u64,
 }
 
-/// Writes a new balance where the intent read the old one. That it is already there is as good:
-/// while an intent is pending, nobody else writes to its accounts.
+/// Writes a new balance at the revision where the intent read the old one. The same balance there
+/// already is as good: while an intent is pending, no other writer changes its accounts.
 pub(crate) fn apply(store: Kv, keys: &Keys, change: &Change) -> Result<u64, BookError> {
     let key = keys.account(change.account);
     match store.compare_and_put(&key, change.read_at, change.balance.to_string()) {
@@ -48,7 +47,7 @@ pub(crate) fn apply(store: Kv, keys: &Keys, change: &Change) -> Result<u64, Book
             match found.as_ref().and_then(balance) {
                 Some(Account { balance, revision }) if balance == change.balance => Ok(revision),
                 _ => Err(BookError::Corrupt(format!(
-                    "{key} was changed by somebody else; a pending transfer wants it to be {}",
+                    "{key} was changed by another writer; the pending transfer sets it to {}",
                     change.balance
                 ))),
             }
@@ -65,7 +64,7 @@ pub(crate) fn found_ledger(
 ) -> Result<(Journal, u64), BookError> {
     for number in 0..plan.accounts {
         match store.compare_and_put(&keys.account(number), 0, plan.initial.to_string()) {
-            // There already: a founder before us did not come to the end.
+            // It exists already: an earlier founder was stopped.
             Ok(_) | Err(GuardError::Conflict) => {}
             Err(source) => return Err(while_("creating an account")(source)),
         }
@@ -86,7 +85,7 @@ pub(crate) fn audited_accounts(
     keys: &Keys,
     journal: &Journal,
 ) -> Result<Vec<Account>, BookError> {
-    // One more than there should be, so that a surplus shows.
+    // One more than the journal counts, so that a surplus is found.
     let entries = store
         .list(&keys.accounts(), journal.accounts.saturating_add(1))
         .map_err(while_("reading the accounts"))?;

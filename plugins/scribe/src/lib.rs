@@ -1,14 +1,14 @@
-//! A job that writes one key of the fenced store again and again, and says how long a write takes.
+//! A job that writes one key of the fenced store repeatedly and reports the time of a write.
 //!
-//! What a guest pays for the fence and the way through the host, as a guest sees it. Choose in the
-//! configuration:
+//! Measures, from within a guest, the cost of the fence and of the way through the host. The number of
+//! writes comes from the configuration:
 //!
 //! ```toml
 //! [jobs.scribe.config]
-//! writes = 1000       # how many; default 100
+//! writes = 1000       # default 100
 //! ```
 //!
-//! It must never write outside `scribe/`.
+//! It writes only under `scribe/`.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! The contract as generated from `plugins/wit`: raw types and calls.
 //!
-//! Public only because [`job!`](crate::job) expands in other crates. It must
-//! never be used from anywhere but this crate's own modules and that macro.
+//! Public only because [`job!`](crate::job) expands in other crates. Only this
+//! crate's own modules and that macro use it.
 
 wit_bindgen::generate!({
     path: "../wit",

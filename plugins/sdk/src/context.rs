@@ -1,4 +1,4 @@
-//! What a run knows of itself, and the handles to what its host offers.
+//! The context of a run: its identity, its configuration, and the handles to the host's services.
 //!
 //! It must never be made by hand: a context exists only inside a run.
 
@@ -6,7 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::de::DeserializeOwned;
 
-use crate::{Failure, Kv, Lock, OrFail as _, host};
+use crate::host;
+use crate::kv::Kv;
+use crate::lock::Lock;
+use crate::outcome::{Failure, OrFail as _};
+use crate::types::{Info, Trigger};
 
 /// One run, as seen from inside.
 #[derive(Debug)]
@@ -14,32 +18,8 @@ pub struct Context {
     info: Info,
 }
 
-/// What stays the same as long as a run lasts.
-#[derive(Debug, Clone)]
-pub(crate) struct Info {
-    pub(crate) job: String,
-    pub(crate) run_id: String,
-    pub(crate) attempt: u32,
-    /// In milliseconds since the Unix epoch.
-    pub(crate) scheduled_at: Option<u64>,
-    pub(crate) trigger: Trigger,
-}
-
-/// What started a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trigger {
-    /// Its schedule came round.
-    Schedule,
-    /// A person asked for it.
-    Manual,
-    /// A watched key changed.
-    Watch,
-    /// The job is kept running: the first start, or a restart.
-    Continuous,
-}
-
 impl Context {
-    /// Asks the host once for what stays the same as long as the run lasts.
+    /// Reads from the host, once, the identity of the run.
     pub(crate) fn of_this_run() -> Self {
         Self { info: host::info() }
     }
@@ -59,18 +39,18 @@ impl Context {
         self.info.attempt
     }
 
-    /// When the schedule wanted this run, by the host's wall clock; none when no schedule did.
+    /// The time of the schedule for this run, by the host's wall clock; none when no schedule started it.
     pub fn scheduled_at(&self) -> Option<SystemTime> {
         let millis = Duration::from_millis(self.info.scheduled_at?);
         SystemTime::UNIX_EPOCH.checked_add(millis)
     }
 
-    /// What started this run.
+    /// Cause of this run's start.
     pub const fn trigger(&self) -> Trigger {
         self.info.trigger
     }
 
-    /// The job's table `[jobs.<name>.config]` as a type of the author's.
+    /// The job's table `[jobs.<name>.config]` as the author's own type.
     ///
     /// Give the type `#[serde(deny_unknown_fields)]`, so that a misspelt key is not silently
     /// ignored.
@@ -88,7 +68,7 @@ impl Context {
         Lock::of_this_run()
     }
 
-    /// The store in which a stale holder cannot write.
+    /// The store that refuses the writes of a stale holder.
     pub const fn kv(&self) -> Kv {
         Kv::of_this_run()
     }
@@ -103,8 +83,8 @@ impl Context {
         host::secret(name)
     }
 
-    /// Reports how far this run is: `done` of `total` units of any kind, and what is being done
-    /// now. Cheap; the host limits the rate and keeps the newest.
+    /// Reports the progress of this run: `done` of `total` units of any kind, and a text for the step
+    /// at hand. Cheap; the host limits the rate and keeps the newest.
     pub fn progress(&self, done: u64, total: Option<u64>, message: &str) {
         host::progress(done, total, message);
     }

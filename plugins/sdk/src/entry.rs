@@ -1,9 +1,10 @@
-//! The way in: from the function the host calls to the function the author wrote.
+//! Entry point of a job: from the function the host calls to the function the author wrote.
 //!
-//! It must never do anything on its own behalf: no logging, no retries, no catching of panics.
+//! Only converts: no logging, no retries, no catching of panics.
 
 use crate::bindings::exports::leasehold::job::guest;
-use crate::{Context, Failure, Outcome};
+use crate::context::Context;
+use crate::outcome::{Failure, Outcome};
 
 /// Makes a function the job of this module; to be written once, at the top of the crate.
 ///
@@ -26,7 +27,7 @@ use crate::{Context, Failure, Outcome};
 /// # With a manifest
 ///
 /// A plugin that is dropped into a host's folder brings its own settings, as TOML: its name, its
-/// schedule, and what it needs. They are in a file beside `Cargo.toml`,
+/// schedule, and its needs. They are in a file beside `Cargo.toml`,
 /// `job!(run, manifest = "job.toml");`, or in the text itself:
 ///
 /// ```no_run
@@ -61,11 +62,11 @@ macro_rules! job {
         const _: () = {
             const TEXT: &str = $text;
 
-            // The other unsafe thing in a job, for the same reason: a section's name is an unsafe
-            // attribute, because a section that means something to the linker could break the
-            // program. This one is a custom section of WebAssembly, which no code can read, and
-            // only exists there; natively the text is checked and left out. It needs no `#[used]`,
-            // which would put the text into the guest's memory too.
+            // The second of two unsafe attributes in a job. A section's name is unsafe because a
+            // section with a meaning for the linker could break the program. This one is a custom
+            // section of WebAssembly, which no code can read. It exists only there; natively the
+            // text is checked and left out. It needs no `#[used]`, which would put the text into
+            // the guest's memory too.
             #[cfg_attr(target_family = "wasm", unsafe(link_section = "leasehold:manifest"))]
             static _MANIFEST: [u8; TEXT.len()] = $crate::manifest::section(TEXT);
         };
@@ -83,16 +84,16 @@ macro_rules! job {
                 }
             }
 
-            // The one unsafe thing in a job: an exported function's name is an unsafe attribute,
-            // because two of one name would clash. The generated name and signature come from
-            // the contract, and two jobs in one module do not link. The lint leaves the macros of
-            // other crates alone, so a job may itself forbid unsafe code.
+            // The first of two unsafe attributes in a job. An exported function's name is unsafe
+            // because two functions of one name would clash. The generated name and signature come
+            // from the contract, and two jobs in one module do not link. The lint ignores macros of
+            // other crates, so a job may itself forbid unsafe code.
     $crate::bindings::export!(Job with_types_in $crate::bindings);
         };
     };
 }
 
-/// Runs the author's function and puts its result into the contract's words.
+/// Runs the author's function and converts its result to the contract's types.
 #[doc(hidden)]
 pub fn answer<O, F>(
     run: impl FnOnce(&Context) -> Result<O, F>,

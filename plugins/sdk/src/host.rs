@@ -1,7 +1,7 @@
-//! The calls to the host, in the words of this crate: the one place that knows who answers them.
+//! The calls to the host, in this crate's own types: from the host in a plugin, from the mock natively.
 //!
-//! In a plugin that is the host, through `bindings`; natively it is the [`mock`](crate::mock). It
-//! must never do anything but translate: what a call means is said where its caller is.
+//! In a plugin they go through `bindings`; natively to the [`mock`](crate::mock). This module only
+//! translates: the meaning of a call is documented at its caller.
 
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::mock::calls::*;
@@ -9,20 +9,18 @@ pub(crate) use crate::mock::calls::*;
 #[cfg(target_family = "wasm")]
 pub(crate) use real::*;
 
-use crate::bindings::leasehold::job::{fenced_kv, job_context, log, types};
-use crate::context::{Info, Trigger};
-use crate::log::Level;
-use crate::{Entry, GuardError};
+use crate::bindings::leasehold::job::{fenced_kv, job_context, log, types as contract};
+use crate::error::GuardError;
+use crate::types::{Entry, Info, Level, Trigger};
 
 #[cfg(target_family = "wasm")]
 mod real {
-    //! Answered by the host that runs the plugin.
+    //! Calls to the host that runs the plugin.
 
     use super::{fenced_kv, job_context, log};
     use crate::bindings::leasehold::job::{lock, progress};
-    use crate::context::Info;
-    use crate::log::Level;
-    use crate::{Entry, GuardError};
+    use crate::error::GuardError;
+    use crate::types::{Entry, Info, Level};
 
     pub(crate) fn info() -> Info {
         job_context::info().into()
@@ -141,14 +139,14 @@ impl From<fenced_kv::Entry> for Entry {
     }
 }
 
-impl From<types::GuardError> for GuardError {
-    fn from(raw: types::GuardError) -> Self {
+impl From<contract::GuardError> for GuardError {
+    fn from(raw: contract::GuardError) -> Self {
         match raw {
-            types::GuardError::Lost => Self::Lost,
-            types::GuardError::Denied(missing) => Self::Denied(missing),
-            types::GuardError::Conflict => Self::Conflict,
-            types::GuardError::TooLarge => Self::TooLarge,
-            types::GuardError::Unavailable(what) => Self::Unavailable(what),
+            contract::GuardError::Lost => Self::Lost,
+            contract::GuardError::Denied(missing) => Self::Denied(missing),
+            contract::GuardError::Conflict => Self::Conflict,
+            contract::GuardError::TooLarge => Self::TooLarge,
+            contract::GuardError::Unavailable(failure) => Self::Unavailable(failure),
         }
     }
 }

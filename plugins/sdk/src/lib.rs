@@ -1,8 +1,8 @@
 //! Write Leasehold jobs in Rust: a job is a function and one macro line.
 //!
 //! Leasehold runs a job only while it holds the lock that the job declares, and
-//! stops it before that lock can pass to another host. This crate is what such a
-//! job sees of its host: the [lock](Lock), the [fenced store](Kv), the
+//! stops it before that lock can pass to another host. This crate is such a job's
+//! view of its host: the [lock](Lock), the [fenced store](Kv), the
 //! [context](Context) of the run, [logging](log) and progress.
 //!
 //! ```no_run
@@ -37,36 +37,38 @@
 //!
 //! # Being stopped
 //!
-//! A job is stopped at any instruction, without a word, when its lease is about
-//! to end. So at every point between two writes the store must hold something a
-//! successor can go on from; the `ledger` example shows how. A polite request
-//! comes first where there is time for one: see [`Lock::stop_requested`].
+//! A job is stopped at any instruction, without notice, when its lease is about
+//! to end. So at every point between two writes the store must hold a state that
+//! a successor can continue from; the `ledger` example shows how. A request to
+//! stop comes first where there is time for one: see [`Lock::stop_requested`].
 //!
 //! # Errors
 //!
-//! `?` works on [`GuardError`] and on every [`std::error::Error`]; what becomes
-//! of the run is decided in [`Failure`].
+//! `?` works on [`GuardError`] and on every [`std::error::Error`]; [`Failure`]
+//! documents how the run then ends.
 //!
 //! # Testing
 //!
-//! A job is a function, and runs natively under a [mock of the host](mock) that is told what to do:
+//! A job is a function, and runs natively under a [mock of the host](mock) that follows a script:
 //! lose the lock here, let that write fail. Plain `cargo test` is all it takes.
 //!
 //! # Layout
 //!
-//! - `entry`: [`job!`], the one macro line; `manifest`: what a plugin says about itself
-//! - `outcome`: [`Outcome`] and [`Failure`], how a run ends
-//! - `guard`: [`GuardError`], why a guarded operation did not succeed
-//! - `context`, `lock`, `kv`, `log`: what the host offers
-//! - `host`: who answers the calls; `bindings`: generated from `plugins/wit`, named there and in `entry`
-//! - [`mock`]: a host for tests, in memory and told when to fail; natively only
+//! - `entry`: [`job!`], the one macro line; `manifest`: the settings and needs inside a plugin
+//! - `outcome`: [`Outcome`] and [`Failure`], the ends of a run
+//! - `error`: [`GuardError`], the error of operations under the lock
+//! - `context`, `lock`, `kv`, `log`: the host's services
+//! - `types`: values that pass between a job and its host
+//! - `host`: the calls to the host or its mock; `bindings`: generated from `plugins/wit`, named there and
+//!   in `entry`
+//! - [`mock`]: a host for tests, in memory and scripted; natively only
 //!
-//! This crate must never cache what the host answers about the lock, and never
-//! retry on its own: only the author knows which write may be repeated.
+//! This crate caches no answer of the host about the lock, and retries nothing:
+//! only the author knows which write may be repeated.
 
 mod context;
 mod entry;
-mod guard;
+mod error;
 mod host;
 mod kv;
 mod lock;
@@ -75,6 +77,7 @@ pub mod manifest;
 #[cfg(not(target_family = "wasm"))]
 pub mod mock;
 mod outcome;
+mod types;
 
 #[doc(hidden)]
 #[expect(
@@ -83,10 +86,11 @@ mod outcome;
 )]
 pub mod bindings;
 
-pub use context::{Context, Trigger};
+pub use context::Context;
 #[doc(hidden)]
 pub use entry::answer;
-pub use guard::GuardError;
-pub use kv::{Entry, Kv};
+pub use error::GuardError;
+pub use kv::Kv;
 pub use lock::Lock;
 pub use outcome::{Failure, OrFail, Outcome};
+pub use types::{Entry, Trigger};

@@ -1,11 +1,12 @@
 //! The lock under which a run was started.
 //!
-//! It must never remember an answer: what was true a moment ago is what goes wrong.
+//! No answer is cached: one that was true a moment ago may be wrong now.
 
 use std::time::Duration;
 
+use crate::error::GuardError;
+use crate::host;
 use crate::outcome::whole_millis;
-use crate::{GuardError, host};
 
 /// The lock this run holds; see [`Context::lock`](crate::Context::lock).
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +37,8 @@ impl Lock {
         host::holder()
     }
 
-    /// False once the host has stopped trusting the lease. Asks nobody; see [`check`](Self::check).
+    /// False once the host has stopped trusting the lease. Answered by the host without a request to
+    /// the store; [`check`](Self::check) makes that request.
     pub fn is_held(self) -> bool {
         host::is_held()
     }
@@ -47,21 +49,21 @@ impl Lock {
         Duration::from_millis(host::remaining_ms())
     }
 
-    /// Waits until the host asks this run to stop, at most so long; true when it does ask.
+    /// Waits until the host asks this run to stop, at most `at_most`; true once it has asked.
     ///
-    /// This is the right way to sleep in a job. [`Duration::ZERO`] only asks. Rounded up to a
+    /// This is the right way to sleep in a job. [`Duration::ZERO`] returns at once. Rounded up to a
     /// millisecond; at most about 49 days at a time.
     pub fn stop_requested(self, at_most: Duration) -> bool {
         host::stop_requested(u32::try_from(whole_millis(at_most)).unwrap_or(u32::MAX))
     }
 
-    /// Asks the store whether the lock is held still; for the moment before an effect that
+    /// Requests from the store whether the lock is still held; for the moment before an effect that
     /// cannot be undone.
     ///
     /// # Errors
     ///
-    /// [`GuardError::Lost`] when it is not held; [`GuardError::Unavailable`] when nobody could
-    /// tell, which is to be treated as a no.
+    /// [`GuardError::Lost`] when it is not held; [`GuardError::Unavailable`] when that is not known,
+    /// to be treated like `Lost`.
     pub fn check(self) -> Result<(), GuardError> {
         host::check()
     }

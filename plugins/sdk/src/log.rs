@@ -1,7 +1,7 @@
 //! Structured log lines, beside stdout and stderr.
 //!
-//! A log line must never fail a run: there is no error here, the host drops and counts what is
-//! over the job's limits.
+//! A log line never fails a run: no call here returns an error. The host drops and counts lines that
+//! are over the job's limits.
 //!
 //! ```no_run
 //! use leasehold_job::log;
@@ -12,24 +12,10 @@
 
 use crate::host;
 
+pub use crate::types::Level;
 pub use crate::{
     __debug as debug, __error as error, __info as info, __trace as trace, __warn as warn,
 };
-
-/// How much a line matters, from least to most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Every step, for the author of the job.
-    Trace,
-    /// Details that explain a problem.
-    Debug,
-    /// What happened, in normal operation.
-    Info,
-    /// Something unexpected that the job could deal with.
-    Warn,
-    /// Something failed.
-    Error,
-}
 
 /// Writes one line with named fields; the macros of this module are the shorter way.
 pub fn emit(level: Level, message: &str, fields: &[(String, String)]) {

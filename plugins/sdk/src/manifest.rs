@@ -1,14 +1,14 @@
-//! The manifest inside a plugin: what the job asks of the host that runs it.
+//! The manifest inside a plugin: the job's settings and needs, for the host that runs it.
 //!
 //! A manifest is TOML, and ends up as the custom section `leasehold:manifest` of the module. The
 //! host reads it before it compiles anything; `plugins/MANIFEST.md` explains every key. Nothing
-//! here is read at run time, and nothing in a manifest grants anything: it says what the job
-//! *needs*, and the host's configuration decides.
+//! here is read at run time. A manifest grants nothing: it lists the *needs* of the job, and the
+//! host's configuration decides.
 //!
-//! This file must never parse the manifest: that is the host's, which reports every error at once.
+//! The manifest is not parsed here: the host parses it and reports every error at once.
 
 /// The most bytes of a manifest, 64 KiB: a page of text is a twentieth of it, and the host reads
-/// it before it knows anything of the plugin.
+/// it before it has checked anything of the plugin.
 pub const MOST_BYTES: usize = 64 * 1024;
 
 /// The bytes of a manifest, for the section.
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "holds a zero byte")]
-    fn a_manifest_that_is_no_text_is_refused() {
+    fn a_manifest_with_a_zero_byte_is_refused() {
         let _ = section::<3>("a\0b");
     }
 }

@@ -1,21 +1,23 @@
-//! How a run ends, and how an error becomes a decision.
+//! Ends of a run, and the conversion of errors into them.
 //!
-//! It must never turn a failure into a success, and never lose the text of an error.
+//! No failure becomes a success, and the text of every error is kept.
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use crate::GuardError;
 use crate::bindings::exports::leasehold::job::guest;
+use crate::error::GuardError;
 
-/// How a run that did its work ended.
+/// End of a run that did its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Finished, with an optional note of one line for the run's record.
     Done(Option<String>),
     /// Finished for now: keep the lock and run again after this time, to the millisecond. The
-    /// next run is a fresh instance under the same token; nothing in memory survives.
+    /// next run is a fresh instance under the same token; nothing in memory survives. It starts at
+    /// the earliest 100 ms after the start of this run, or the job's `restart.min` after it if that
+    /// is less.
     AgainIn(Duration),
 }
 
@@ -58,21 +60,21 @@ impl From<Outcome> for guest::Outcome {
     }
 }
 
-/// How a run that did not do its work ended.
+/// End of a run that did not do its work.
 ///
-/// # What `?` decides
+/// # Conversion by `?`
 ///
 /// Any [`Error`] converts. When a [`GuardError`] is in its chain of sources, that decides: a
-/// missing grant or an exceeded limit is fatal, because only a person can change it; all else
-/// is to be retried. An error without one is to be retried too. The two mistakes are not equal:
-/// a wrong retry costs one more run after a growing pause, under the lock and on the record; a
-/// wrong "fatal" keeps the job from running until somebody notices. So *fatal* is for the
-/// author to say, with [`Failure::fatal`] or [`OrFail::or_fatal`], where no later run can do
-/// better: a broken configuration (which [`Context::config`](crate::Context::config) treats so
-/// by itself), or data that must not be touched again before a person has looked at it.
+/// missing grant or an exceeded limit is fatal, because only a person can change it; all others
+/// are retried. An error without one is retried too. The two mistakes are not equal: a wrong retry
+/// costs one more run after a growing pause, under the lock and on the record; a wrong "fatal"
+/// keeps the job from running until an operator notices. So the author chooses *fatal*, with
+/// [`Failure::fatal`] or [`OrFail::or_fatal`], where no later run can succeed: a broken
+/// configuration (for which [`Context::config`](crate::Context::config) does so by itself), or
+/// data that must not be touched again before a person has inspected it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// It may work another time: start the job again as its restart settings say.
+    /// It may succeed another time: start the job again by its restart settings.
     Retry(String),
     /// Trying again cannot help: do not restart the job.
     Fatal(String),
@@ -84,7 +86,7 @@ impl Failure {
         Self::Retry(reason.into())
     }
 
-    /// A failure that only a person can mend.
+    /// A failure that only a person can fix.
     pub fn fatal(reason: impl Into<String>) -> Self {
         Self::Fatal(reason.into())
     }
@@ -99,7 +101,7 @@ impl fmt::Display for Failure {
     }
 }
 
-// `Failure` must not implement `Error` itself: that is what makes room for this conversion.
+// `Failure` does not implement `Error` itself: that would conflict with this conversion.
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         let text = with_sources(&error);
@@ -123,7 +125,7 @@ impl From<Failure> for guest::Failure {
     }
 }
 
-/// Says, at the call, what an error means for the run, and what was being done.
+/// Turns an error into a failure at the call, with a text for the step that failed.
 ///
 /// ```
 /// use leasehold_job::{Failure, OrFail};
@@ -136,10 +138,10 @@ impl From<Failure> for guest::Failure {
 /// );
 /// ```
 pub trait OrFail<T> {
-    /// An error here only a person can mend.
+    /// An error that only a person can fix.
     fn or_fatal(self, doing: &str) -> Result<T, Failure>;
 
-    /// An error here may pass by itself.
+    /// An error that may pass by itself.
     fn or_retry(self, doing: &str) -> Result<T, Failure>;
 }
 
@@ -153,7 +155,7 @@ impl<T, E: Error + 'static> OrFail<T> for Result<T, E> {
     }
 }
 
-/// An error and all that caused it, outermost first.
+/// An error and its causes, outermost first.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&link| link.source())
 }
@@ -171,8 +173,8 @@ fn with_sources(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// A duration in milliseconds. What is between 0 and 1 counts as 1, so that a short pause does not
-/// become none; what does not fit saturates.
+/// A duration in milliseconds. Between 0 and 1 counts as 1, so that a short pause does not become
+/// none; larger than `u64` saturates.
 pub(crate) fn whole_millis(duration: Duration) -> u64 {
     match u64::try_from(duration.as_millis()) {
         Ok(0) if !duration.is_zero() => 1,
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_grant_is_fatal_even_below_an_error_of_the_authors_own() {
+    fn a_missing_grant_below_the_authors_error_is_fatal() {
         let error = Booking(GuardError::Denied("kv = [\"ledger/\"]".to_owned()));
         assert_eq!(
             Failure::from(error),
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_later_run_can_cure_is_not_fatal() {
+    fn a_transient_guard_error_is_retried() {
         for error in [
             GuardError::Lost,
             GuardError::Conflict,
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn the_author_has_the_last_word_on_what_is_fatal() {
+    fn or_fatal_and_or_retry_override_the_conversion() {
         let lost: Result<(), _> = Err(GuardError::Lost);
         assert!(matches!(
             lost.clone().or_fatal("closing"),
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_below_a_millisecond_does_not_become_a_busy_loop() {
+    fn a_pause_below_a_millisecond_is_rounded_up_to_one() {
         assert_eq!(whole_millis(Duration::from_micros(1)), 1);
         assert_eq!(whole_millis(Duration::ZERO), 0);
         assert_eq!(whole_millis(Duration::MAX), u64::MAX);

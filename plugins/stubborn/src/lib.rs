@@ -1,17 +1,17 @@
-//! A job that will not stop: each mode is one way in which a guest holds on to its host.
+//! A job that does not stop: each mode is one way in which a guest occupies its host.
 //!
-//! Shows that Leasehold needs no guest's consent: every mode but `ok` and `trap` would run for
-//! ever, and `leasehold run` stops them all before the lease can end. Choose in the configuration:
+//! Shows that Leasehold stops guests without their consent: every mode but `ok` and `trap` would run
+//! for ever, and `leasehold run` stops them all before the lease can end. The configuration chooses:
 //!
 //! ```toml
 //! [jobs.stubborn.config]
 //! mode = "spin"       # see `Mode` for the others
 //! after_beats = 3     # first log "beat 1" to "beat 3"; default 0
-//! mib = 64            # for "fill": how much memory, default 64
-//! path = "/in/file"   # for "open": what to read
+//! mib = 64            # for "fill": MiB of memory, default 64
+//! path = "/in/file"   # for "open": the file to read
 //! ```
 //!
-//! It must never do harm outside its own sandbox: it reads nothing, and writes only lines.
+//! It does no harm outside its own sandbox: it reads at most the file at `path`, and writes only lines.
 
 mod modes;
 

@@ -1,7 +1,7 @@
 //! The ways to misbehave.
 //!
-//! The optimizer must never see through one of them: what has no visible effect passes through
-//! `black_box`, or there would be nothing left to stop.
+//! Values without a visible effect pass through `black_box`: else the optimizer would remove the loop that
+//! is to be stopped.
 
 use std::env;
 use std::fs;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::Config;
 
-/// What to do once the beats are logged.
+/// Behaviour once the beats are logged.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Mode {
@@ -31,7 +31,7 @@ pub(crate) enum Mode {
     Fill,
     /// Write to stdout and to the log without a pause.
     Flood,
-    /// Ask politely whether to stop, and never listen.
+    /// Call `stop_requested` and ignore its answer.
     IgnoreStop,
     /// Allocate until it is refused, then abort.
     Bomb,
@@ -39,19 +39,19 @@ pub(crate) enum Mode {
     Overflow,
     /// Panic, which ends in an `unreachable` instruction.
     Trap,
-    /// Tell the secret named `key` in every way there is, and then as the note of a run that is done.
+    /// Leak the secret named `key` in every possible way, and last as the note of a finished run.
     TellDone,
-    /// As `TellDone`, at last as the reason to try again.
+    /// As `TellDone`, last as the reason of a retry.
     TellRetry,
-    /// As `TellDone`, at last as the reason to give up.
+    /// As `TellDone`, last as the reason of a fatal failure.
     TellFatal,
-    /// As `TellDone`, at last as the message of a panic.
+    /// As `TellDone`, last as the message of a panic.
     TellPanic,
-    /// Read the file at `path` and tell its size.
+    /// Read the file at `path` and return its size.
     Open,
 }
 
-/// A host is asked to wait for this long; it is the most the contract can express, 49 days.
+/// Longest wait that the contract can express, 49 days.
 const LONGER_THAN_ANY_LEASE: Duration = Duration::from_millis(u32::MAX as u64);
 
 const MIB: usize = 1024 * 1024;
@@ -73,7 +73,7 @@ pub(crate) fn misbehave(ctx: &Context, config: &Config) -> Result<Outcome, Failu
         Mode::IgnoreStop => ignore_stop(lock),
         Mode::Bomb => bomb(),
         Mode::Overflow => Ok(Outcome::done_with(format!("came back from {}", dive(0)))),
-        Mode::Trap => panic!("stubborn was told to trap"),
+        Mode::Trap => panic!("stubborn traps as configured"),
         Mode::TellDone => Ok(Outcome::done_with(tell(ctx)?)),
         Mode::TellRetry => Err(Failure::retry(tell(ctx)?)),
         Mode::TellFatal => Err(Failure::fatal(tell(ctx)?)),
@@ -126,10 +126,10 @@ fn bomb() -> ! {
     }
 }
 
-/// Recurses until the stack is used up; the end it has on paper is too far down to be reached.
+/// Recurses until the stack is used up; its end is too deep to be reached.
 ///
-/// Its frames are of numbers only: they fill the stack that the host bounds, not the one in the
-/// guest's own memory. What is done with the result makes it neither a tail call nor a loop.
+/// Its frames hold numbers only: they fill the stack that the host bounds, not the one in the
+/// guest's own memory. The use of the result prevents a tail call and a loop.
 fn dive(depth: u64) -> u64 {
     if depth == u64::MAX {
         return 0;
@@ -137,8 +137,8 @@ fn dive(depth: u64) -> u64 {
     dive(depth + 1).rotate_left(7) ^ depth
 }
 
-/// Tells the secret on standard output and standard error in two writes each, in the log's message and
-/// fields, as progress, and with the environment; returns it for the run's last word.
+/// Leaks the secret on standard output and standard error in two writes each, in the log's message and
+/// fields, as progress, and with the environment; returns a text with it for the end of the run.
 fn tell(ctx: &Context) -> Result<String, Failure> {
     let secret = ctx
         .secret("key")
@@ -156,7 +156,7 @@ fn tell(ctx: &Context) -> Result<String, Failure> {
     }
     log::info!("told {secret} in the log"; "field" => secret, secret => "name");
     ctx.progress(1, Some(2), &format!("told {secret} as progress"));
-    // Ends without a line end, so it is held back until the end.
+    // Without a line end, so the host holds it back until the run ends.
     print!("told {secret}");
     io::stdout().flush().map_err(failed)?;
     Ok(format!("told {secret} at last"))

@@ -13,10 +13,10 @@ use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config, config_for};
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::says::{self, says};
 use leasehold_tests::wait::boot_ns;
+use leasehold_tests::wat_plugins::{self, printer};
 
-/// What takes this long is a fault of the machine or of ours.
+/// Longest wait; reaching it is an error of the machine or of the host.
 const PATIENCE: Duration = Duration::from_mins(2);
 const DROPS: usize = 100;
 const JOBS: usize = 1000;
@@ -66,7 +66,7 @@ fn millis(sorted: &mut [u64]) -> String {
     )
 }
 
-/// From a file in the folder to the first word of its guest: a plugin nobody has seen, and one in the cache.
+/// From a file in the folder to the first output of its guest: a new plugin, and one in the cache.
 fn drop_to_first_run(etcd: &Etcd) -> Result<()> {
     let host = start(&dropping("drops", etcd))?;
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
@@ -74,7 +74,7 @@ fn drop_to_first_run(etcd: &Etcd) -> Result<()> {
     let real = std::fs::read(guests::ledger()?)?;
     for number in 0..DROPS {
         // The cache outlives a run of this bench.
-        let bytes = says(&format!("drop {number} of {}", std::process::id()), 60_000)?;
+        let bytes = printer(&format!("drop {number} of {}", std::process::id()), 60_000)?;
         for into in [&mut cold, &mut warm] {
             into.push(first_word(&host, "small.wasm", &bytes)?);
             let mark = host.mark();
@@ -90,8 +90,8 @@ fn drop_to_first_run(etcd: &Etcd) -> Result<()> {
     put(&host, "ledger.toml", own_keys)?;
     for number in 0..10 {
         let mut bytes = real.clone();
-        says::section(&mut bytes, "padding", &[number; 10]);
-        says::section(&mut bytes, "run", &std::process::id().to_le_bytes());
+        wat_plugins::section(&mut bytes, "padding", &[number; 10]);
+        wat_plugins::section(&mut bytes, "run", &std::process::id().to_le_bytes());
         typed.push(first_word(&host, "ledger.wasm", &bytes)?);
         let mark = host.mark();
         std::fs::remove_file(host.dir().join("plugins/ledger.wasm"))?;
@@ -145,7 +145,7 @@ fn reload_under_load(etcd: &Etcd) -> Result<()> {
                     put(
                         host,
                         "other.wasm",
-                        &says(&format!("change {changes}"), 60_000)?,
+                        &printer(&format!("change {changes}"), 60_000)?,
                     )?;
                 }
             }
@@ -201,7 +201,7 @@ fn a_thousand_jobs(etcd: &Etcd) -> Result<()> {
     for (jobs, plugins) in [(PLUGINS, PLUGINS), (JOBS, PLUGINS)] {
         for number in 0..plugins {
             let mut bytes = real.clone();
-            says::section(&mut bytes, "padding", &vec![1; number + 1]);
+            wat_plugins::section(&mut bytes, "padding", &vec![1; number + 1]);
             std::fs::write(dir.path().join(format!("{number}.wasm")), bytes)?;
         }
         // A root of its own: the other one's ticks have been run already.

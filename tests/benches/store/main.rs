@@ -126,7 +126,7 @@ fn row<F: Future<Output = Result<Round>>>(
     Ok(())
 }
 
-/// How many operations a round has: enough to mean something, few enough for a slow disk.
+/// Operations of a round: enough for a stable median, few enough for a slow disk.
 const fn turns(clients: usize) -> usize {
     match clients {
         1 => 400,
@@ -278,7 +278,7 @@ fn cold_start() -> Result<()> {
     Ok(())
 }
 
-/// What many keys and leases weigh in a server's memory.
+/// Memory of a server for many keys and leases.
 fn weight(runtime: &Runtime) -> Result<()> {
     println!("resident memory, MiB    empty   {KEYS} keys of 64 B   and {LEASES} leases");
     for kind in [Kind::Etcd, Kind::Durable, Kind::Memory] {
@@ -336,7 +336,7 @@ async fn lease(reach: &Reach, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// How large the programs are.
+/// Sizes of the programs.
 fn size() -> Result<()> {
     let mib = |path: &Path| -> Result<String> {
         let bytes = u32::try_from(std::fs::metadata(path)?.len() / 1024)?;

@@ -1,4 +1,4 @@
-//! How clients get to what is measured: by an address, or inside this process.
+//! Connections to the measured server: by an address, or inside this process.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! What is measured: a server process with its data on the disk, or a store in this process. Nothing here
-//! measures.
+//! Servers to measure: a process with its data on the disk, or a store in this process. Nothing here measures.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::reach::Reach;
 
-/// What is measured.
+/// Kind of a measured server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Etcd,

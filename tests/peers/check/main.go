@@ -1,7 +1,6 @@
-// What Go programs do with etcd's concurrency package, done to a server: check -endpoint HOST:PORT
+// Operations of Go programs that use etcd's concurrency package, run on a server: check -endpoint HOST:PORT
 //
-// It ends with the first thing that is not as on etcd, or with "all passed". It must never need more than
-// the packages that Debian ships.
+// Ends with the first difference from etcd, or with "all passed". Needs only packages that Debian ships.
 package main
 
 import (

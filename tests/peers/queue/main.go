@@ -36,7 +36,7 @@ func must(err error) {
 	}
 }
 
-// What `--once --format json` prints, as far as it matters here.
+// The fields of `--once --format json` that are compared.
 type told struct {
 	Revision int64
 	Locks    []struct {
@@ -101,7 +101,7 @@ func main() {
 			m := concurrency.NewMutex(s, name)
 			for range turns {
 				must(m.Lock(ctx))
-				// It holds while it asks, so there is somebody to tell of.
+				// It holds the lock during the request, so the answer has a holder.
 				compare(ctx, c, *tui, *endpoint)
 				must(m.Unlock(ctx))
 			}

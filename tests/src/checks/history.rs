@@ -1,7 +1,7 @@
 //! The store's own history, compared with what hosts logged. Pure: changes and events in, verdict out.
 //!
-//! Checks here see what hosts cannot: the whole queue of a lock, and every write that arrived. A revision before
-//! the first known one proves nothing, so what lies there is left out.
+//! Checks here use facts that hosts do not have: the whole queue of a lock, and every write that arrived. Revisions
+//! before the first known one are left out, since they prove nothing.
 
 #[cfg(test)]
 mod tests;
@@ -71,7 +71,7 @@ impl StoreHistory {
         Ok(Self { since, changes })
     }
 
-    /// The last revision that a change is known of.
+    /// The last revision with a known change.
     pub fn until(&self) -> u64 {
         self.changes.last().map_or(0, |change| change.revision)
     }
@@ -196,7 +196,7 @@ pub fn no_waiter_is_overtaken(
             };
             let ended = own.deleted.unwrap_or(u64::MAX);
             let before = entries.iter().filter(|entry| entry.created < own.created);
-            // What ends in one transaction, as with one lease, has one revision.
+            // Entries that end in one transaction, as with one lease, have one revision.
             if let Some(passed) = before
                 .filter(|entry| entry.deleted.is_none_or(|at| at > ended))
                 .max_by_key(|entry| entry.deleted.unwrap_or(u64::MAX))
@@ -216,7 +216,7 @@ pub fn no_waiter_is_overtaken(
     Ok(())
 }
 
-/// H3 (C5): each acknowledged fenced write is in the history exactly once, and was made while its entry stood.
+/// H3 (C5): each acknowledged fenced write is in the history exactly once, and was made while its entry existed.
 ///
 /// # Errors
 /// The first write that is missing, doubled, or not covered by its entry.

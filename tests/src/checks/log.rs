@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::events::{Event, MALFORMED};
 
-/// One start of a run and what came of it.
+/// One start of a run, its effects and its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// The host that ran it.
@@ -19,16 +19,16 @@ pub struct Attempt {
     pub started_ns: u64,
     /// When each call that a guest event came from was admitted.
     pub effects: Vec<u64>,
-    /// How it ended, if it did.
+    /// Its end, if it has ended.
     pub end: Option<End>,
 }
 
-/// What `run-ended` says.
+/// Fields of `run-ended`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
-    /// When it was said.
+    /// Time of the event.
     pub at_ns: u64,
-    /// How the run ended.
+    /// Outcome of the run.
     pub outcome: String,
     /// When the guest was seen stopped.
     pub stopped_ns: u64,
@@ -47,11 +47,11 @@ pub struct Release {
     pub lock: String,
     /// The token it was held under.
     pub token: u64,
-    /// When it was said.
+    /// Time of the event.
     pub at_ns: u64,
 }
 
-/// What the checks look at.
+/// Facts that the checks judge.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Log {
     /// Every `acquired`.
@@ -70,7 +70,7 @@ impl Log {
     /// Reads merged events.
     ///
     /// # Errors
-    /// A line is no event, or lacks a field that every check relies on, or a guest wrote outside any run.
+    /// A line is not an event, or lacks a field that every check relies on, or a guest wrote outside any run.
     pub fn read(events: &[Event]) -> Result<Self, String> {
         let mut log = Self::default();
         for event in events {
@@ -132,7 +132,7 @@ impl Log {
             outcome: text(event, "outcome")?,
             stopped_ns: number(event, "stopped_ns")?,
             deadline_ns: number(event, "deadline_ns")?,
-            // Zero as well as absence says that no call was admitted.
+            // Zero and absence both mean that no call was admitted.
             last_admitted_ns: event.last_admitted_ns().filter(|at| *at > 0),
         };
         match self.latest(event)? {

@@ -1,4 +1,4 @@
-//! How long each token was in use, as far as anyone outside can tell.
+//! Time during which each token was in use, as the hosts' logs show it.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub struct Tenancy {
     pub first_effect_ns: u64,
     /// The last effect, or the moment the guest was seen stopped if that is later.
     pub until_ns: u64,
-    /// How many effects there were.
+    /// Number of effects.
     pub effects: usize,
 }
 

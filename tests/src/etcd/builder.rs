@@ -1,6 +1,6 @@
-//! Putting an etcd together: how many nodes, which users, which certificates.
+//! Builder of an etcd: number of nodes, users, certificates and flags.
 //!
-//! Ports come from claims, and a start that loses one to a stranger all the same is tried again with others.
+//! Ports come from claims. A start that nevertheless loses one to another process is tried again with others.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,16 +12,16 @@ use super::node::{Node, NodePorts};
 use super::{Etcd, ROOT, RUNNER, START_TIMEOUT, Security};
 use crate::binaries::Version;
 use crate::certs::{self, Certs};
-use crate::cluster::peers::PeerNetwork;
+use crate::proxy::peers::PeerNetwork;
 use crate::wait::unique;
 
-/// Starts that may lose a port to a stranger before something else must be wrong.
+/// Starts that may lose a port to another process before the start fails.
 const TRIES: u32 = 3;
 
 /// etcd reserves 128 MiB a node for its log before the first write; this leaves room for its data too.
 const ROOM_PER_NODE: u64 = 512 << 20;
 
-/// What to start; made by [`Etcd::builder`].
+/// Settings of a server to start; made by [`Etcd::builder`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct EtcdBuilder {
@@ -45,7 +45,7 @@ impl EtcdBuilder {
         }
     }
 
-    /// With [`ROOT`] and [`RUNNER`], and nothing allowed to anyone else.
+    /// With the users [`ROOT`] and [`RUNNER`], and no rights for others.
     pub fn users(mut self) -> Self {
         self.security.users = true;
         self

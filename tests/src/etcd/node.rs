@@ -1,8 +1,8 @@
 //! One server process: its ports, its data, its log, and whether it is ready.
 //!
-//! etcd's readiness is asked on a plain port of its own, so that users and certificates do not stand in the way;
-//! the embedded store is ready when it listens.
-//! It never gives up its ports or its data before it is dropped, however often it dies.
+//! etcd's readiness is requested on a plain port of its own, which needs no users and certificates; the embedded
+//! store is ready when it listens. A node keeps its ports and its data until it is dropped, over any number of
+//! kills.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,13 +16,13 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::binaries::Version;
-use crate::cluster::peers::MemberPid;
 use crate::ports::Port;
 use crate::process::Process;
+use crate::proxy::peers::MemberPid;
 use crate::suite;
 use crate::wait::eventually;
 
-/// How long one question on the plain port may take; a paused node never answers.
+/// Bound of one request on the plain port; a paused node never answers.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The end of a log that goes into an error.
@@ -208,7 +208,7 @@ impl Node {
             .stdout(Stdio::null())
             .stderr(log);
         if cfg!(target_arch = "aarch64") {
-            // 3.4 asks for this on the architecture that it calls untested.
+            // 3.4 requires this on an architecture that it does not support officially.
             command.env("ETCD_UNSUPPORTED_ARCH", "arm64");
         }
         let name = format!("etcd {}", self.name);
@@ -231,7 +231,7 @@ impl Node {
                 .as_mut()
                 .with_context(|| format!("etcd {name} does not run"))?;
             if let Some(status) = process.try_exit()? {
-                // Nothing to wait for: out of the loop, as an outer success that holds the failure.
+                // Waiting is over: an outer success that holds the failure ends the loop.
                 return Ok(Err(status));
             }
             if self.version == Version::Embedded {
@@ -261,7 +261,7 @@ impl Node {
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
-    /// The log from where the server gave up, or its last lines: a Go panic is longer than these.
+    /// The log from the server's panic or fatal error on, or its last lines: a Go panic is longer than these.
     fn log_since_panic(&self) -> String {
         let log = std::fs::read_to_string(self.log_path()).unwrap_or_default();
         let gave_up = [
@@ -281,9 +281,9 @@ impl Node {
         }
     }
 
-    /// What the cluster's id is made from, besides addresses; read when the node starts without data.
+    /// Sets the token from which, besides addresses, the cluster's id is made when the node starts without data.
     ///
-    /// The embedded store draws its id by itself.
+    /// The embedded store draws its id by itself, and ignores the token.
     pub(super) fn set_cluster_token(&mut self, token: &str) {
         const FLAG: &str = "--initial-cluster-token=";
         if self.version == Version::Embedded {
@@ -351,7 +351,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         let process = self.process.as_mut();
         let ended = process.and_then(|process| process.try_exit().ok().flatten());
-        // A failed test's reader wants the server's side too; the test runner shows this only then.
+        // The server's log helps to read a failed test; the test runner shows this only then.
         if let Some(status) = ended {
             let log = self.log_since_panic();
             eprintln!("etcd {} had ended with {status}:\n{log}", self.name);

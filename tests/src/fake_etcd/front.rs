@@ -17,7 +17,7 @@ use futures_util::{FutureExt, StreamExt, future, stream};
 use http::uri::PathAndQuery;
 use http::{Request, Response, header};
 use http_body_util::Full;
-use leasehold_lock::Service;
+use leasehold_lock::StoreService;
 use prost::Message;
 use tokio::time::sleep;
 use tonic::body::Body;
@@ -46,7 +46,7 @@ type Replies<R> = BoxStream<'static, Result<R, Status>>;
 pub(super) type Behind = BoxCloneSyncService<Request<Body>, Response<Body>, Status>;
 
 /// Makes a store's service one that gRPC clients take.
-pub(super) fn behind(store: Service) -> Behind {
+pub(super) fn behind(store: StoreService) -> Behind {
     let status = |error: BoxError| Status::internal(error.to_string());
     BoxCloneSyncService::new(store.map_err(status))
 }

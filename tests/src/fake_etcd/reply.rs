@@ -15,7 +15,7 @@ pub(super) trait Reply: prost::Message + Default + Clone + 'static {
     /// Changes the reply; `None` when it is not sent at all.
     fn edit(self, script: &Script) -> Option<Self>;
 
-    /// How often the reply is sent.
+    /// Number of times that the reply is sent.
     fn copies(_: &Script) -> usize {
         1
     }

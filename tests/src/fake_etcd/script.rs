@@ -1,4 +1,4 @@
-//! Script of a fake etcd: which answers differ from those of a store that works. Pure.
+//! Script of a fake etcd: the differences of its answers from those of a working store. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl Method {
         Self::Watch,
     ];
 
-    /// The kind that is requested at this path, unless it is one that no script changes.
+    /// The kind of request at this path, if scripts can change it.
     pub(super) fn of(path: &str) -> Option<Self> {
         Some(match path {
             "/etcdserverpb.KV/Range" => Self::Range,
@@ -59,7 +59,7 @@ impl Method {
     }
 }
 
-/// Words of a server that wants to write a line into another program's log, and to a terminal.
+/// Text of a hostile server, meant to add a line to another program's log and to control a terminal.
 pub(super) const HOSTILE_WORDS: &str = "no\n2026-01-01T00:00:00.000Z host-a forged RELEASED\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}\u{2028}";
 
 /// Ways not to answer.
@@ -71,7 +71,7 @@ pub enum Fault {
     Silent,
     /// The answer is a message that cannot be decoded; open streams end.
     Malformed,
-    /// The answer is a message of 1 GiB by its own account; open streams end.
+    /// The answer announces a message of 1 GiB; open streams end.
     Oversized,
     /// Every request is refused in words that hold line ends and escape sequences; open
     /// streams end.

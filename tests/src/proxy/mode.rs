@@ -1,11 +1,11 @@
-//! How the proxied network behaves, and what that means for each direction. Pure.
+//! Modes of the proxied network, and their effect on each direction. Pure.
 
 use std::time::Duration;
 
-/// How the network between clients and the server behaves.
+/// Behaviour of the network between clients and the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// As if the proxy were not there.
+    /// Passes everything at once.
     Pass,
     /// Every byte arrives this much later, in each direction.
     Delay(Duration),
@@ -17,7 +17,7 @@ pub enum Mode {
     DropBoth,
     /// Requests arrive and are carried out; nothing comes back.
     DropResponses,
-    /// Nothing arrives at the server; what it says by itself (watch events) still comes back.
+    /// Nothing arrives at the server; its own messages (watch events) still come back.
     DropRequests,
     /// Open connections work; new ones are reset at once.
     Refuse,
@@ -25,14 +25,14 @@ pub enum Mode {
     Drip(usize),
 }
 
-/// Which way bytes go.
+/// Direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     Requests,
     Responses,
 }
 
-/// What happens to the bytes of one direction.
+/// Treatment of the bytes of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flow {
     /// Delivered after a while, which may be zero.

@@ -1,78 +1,82 @@
-//! One proxied connection: two pumps, each of which obeys the mode of the moment.
+//! One proxied connection: two pumps that obey the network's mode at each moment.
 //!
 //! A pump never drops a byte. Where nothing may arrive it neither reads nor writes, so that a full
-//! window stops the sender, as a lossy network would.
+//! window stops the sender, as on a lossy network.
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
-use super::Shared;
 use super::mode::{Direction, Flow, Mode};
+use super::trap::Trap;
 
-/// Bytes on their way in one direction; more than this and the sender has to wait.
+/// Bytes under way in one direction; with more, the sender waits.
 const WINDOW: usize = 1 << 20;
 
-/// Read at once.
+/// Bytes read at once.
 const CHUNK: usize = 16 << 10;
 
-/// Between two drops of [`Mode::Drip`].
+/// Time between two drops of [`Mode::Drip`].
 const DRIP_EVERY: Duration = Duration::from_millis(100);
 
-/// How much of what was sent is kept to find a text that two chunks share.
+/// Bytes of the sent stream kept to find a text that two chunks share.
 const REMEMBERED: usize = 1 << 10;
 
-/// Carries one client until either side ends it, it is reset, or the proxy goes.
-pub(super) async fn connection(
-    mut client: TcpStream,
-    shared: Arc<Shared>,
-    mut resets: watch::Receiver<u64>,
-    cancel: CancellationToken,
-) {
-    let _open = Open::count(&shared);
-    let mut server = None;
-    let graceful = tokio::select! {
-        () = cancel.cancelled() => false,
-        _ = resets.changed() => false,
-        carried = carry(&mut client, &mut server, &shared) => carried.is_ok(),
-    };
-    if !graceful {
-        // With no time to linger, closing sends RST.
-        let _ = client.set_zero_linger();
-        if let Some(server) = &server {
-            let _ = server.set_zero_linger();
+/// Behaviour of the network between two sides: its mode, and the trap that changes the mode.
+#[derive(Debug)]
+pub(super) struct Network {
+    mode: watch::Sender<Mode>,
+    trap: Trap,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            mode: watch::Sender::new(Mode::Pass),
+            trap: Trap::default(),
         }
     }
 }
 
-async fn carry(
+impl Network {
+    /// Changes the mode, for open and new connections.
+    pub(super) fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    pub(super) fn trap(&self) -> &Trap {
+        &self.trap
+    }
+}
+
+/// Connects to `upstream` and carries the bytes of `client` there and back, as the network's mode has it.
+pub(super) async fn relay(
     client: &mut TcpStream,
     server: &mut Option<TcpStream>,
-    shared: &Shared,
+    upstream: SocketAddr,
+    network: &Network,
 ) -> io::Result<()> {
-    let mut mode = shared.mode.subscribe();
+    let mut mode = network.mode.subscribe();
     if *mode.borrow() == Mode::Refuse {
         return Err(io::ErrorKind::ConnectionRefused.into());
     }
     // While no request may arrive, neither does the connection itself.
     let arrives = |mode: &Mode| mode.flow(Direction::Requests) != Flow::Held;
     mode.wait_for(arrives).await.map_err(io::Error::other)?;
-    let server = server.insert(TcpStream::connect(shared.upstream).await?);
+    let server = server.insert(TcpStream::connect(upstream).await?);
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     tokio::try_join!(
-        Pump::new(Direction::Requests, shared).run(from_client, to_server),
-        Pump::new(Direction::Responses, shared).run(from_server, to_client),
+        Pump::new(Direction::Requests, network).run(from_client, to_server),
+        Pump::new(Direction::Responses, network).run(from_server, to_client),
     )?;
     Ok(())
 }
@@ -80,20 +84,20 @@ async fn carry(
 /// One direction of one connection.
 struct Pump<'a> {
     direction: Direction,
-    shared: &'a Shared,
-    /// What was read and when it is due, in order.
+    network: &'a Network,
+    /// Chunks read and the time each is due, in order.
     queue: VecDeque<(Instant, Vec<u8>)>,
     queued: usize,
     last_due: Instant,
-    /// The end of what was sent.
+    /// End of the sent stream.
     sent: Vec<u8>,
 }
 
 impl<'a> Pump<'a> {
-    fn new(direction: Direction, shared: &'a Shared) -> Self {
+    fn new(direction: Direction, network: &'a Network) -> Self {
         Self {
             direction,
-            shared,
+            network,
             queue: VecDeque::new(),
             queued: 0,
             last_due: Instant::now(),
@@ -106,7 +110,7 @@ impl<'a> Pump<'a> {
         mut from: impl AsyncRead + Unpin,
         mut to: impl AsyncWrite + Unpin,
     ) -> io::Result<()> {
-        let mut mode = self.shared.mode.subscribe();
+        let mut mode = self.network.mode.subscribe();
         let mut buffer = vec![0; CHUNK];
         let mut ended = false;
         loop {
@@ -122,7 +126,7 @@ impl<'a> Pump<'a> {
                 CHUNK
             };
             tokio::select! {
-                // The mode first: what changed it must hold for the very next byte.
+                // The mode first: a change must hold for the very next byte.
                 biased;
                 changed = mode.changed() => changed.map_err(io::Error::other)?,
                 () = sleep_until(due.unwrap_or(self.last_due)), if flows && due.is_some() => self.deliver(&mut to).await?,
@@ -144,7 +148,7 @@ impl<'a> Pump<'a> {
             Flow::Drip(_) => now.max(self.last_due + DRIP_EVERY),
             Flow::Held => now,
         };
-        // Never before what was read earlier: a stream keeps its order.
+        // Never before an earlier chunk: a stream keeps its order.
         self.last_due = due.max(self.last_due);
         self.queued += chunk.len();
         self.queue.push_back((self.last_due, chunk.to_vec()));
@@ -156,16 +160,16 @@ impl<'a> Pump<'a> {
         };
         self.queued -= chunk.len();
         let then = match self.direction {
-            Direction::Requests => self.shared.trap.spring(&self.sent, &chunk),
+            Direction::Requests => self.network.trap.spring(&self.sent, &chunk),
             Direction::Responses => None,
         };
         if let Some(mode) = then {
             // Before the write, so that no response to it can slip through.
-            self.shared.mode.send_replace(mode);
+            self.network.mode.send_replace(mode);
         }
         to.write_all(&chunk).await?;
         if then.is_some() {
-            self.shared.trap.forwarded();
+            self.network.trap.forwarded();
         }
         if self.direction == Direction::Requests {
             self.sent.extend_from_slice(&chunk);
@@ -173,21 +177,5 @@ impl<'a> Pump<'a> {
                 .drain(..self.sent.len().saturating_sub(REMEMBERED));
         }
         Ok(())
-    }
-}
-
-/// Counts a connection as open while it lives.
-struct Open<'a>(&'a Shared);
-
-impl<'a> Open<'a> {
-    fn count(shared: &'a Shared) -> Self {
-        shared.open.fetch_add(1, Ordering::Relaxed);
-        Self(shared)
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }

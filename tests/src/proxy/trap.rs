@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::mode::Mode;
 
-/// Which request springs the trap.
+/// Request that springs the trap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trigger {
     /// The one with the n-th byte from now on, over all connections.
@@ -29,9 +29,9 @@ impl Trap {
         *armed = Some((trigger, then));
     }
 
-    /// The mode to change to before `chunk` is forwarded, when it springs the trap, which then is gone.
+    /// The mode to change to before `chunk` is forwarded, if it springs the trap. A sprung trap is disarmed.
     ///
-    /// `before` is what the same connection sent before; a match may begin there, but must end in `chunk`.
+    /// `before` is the connection's earlier bytes; a match may begin there, but must end in `chunk`.
     pub(super) fn spring(&self, before: &[u8], chunk: &[u8]) -> Option<Mode> {
         let mut armed = self.lock();
         let (trigger, _) = armed.as_mut()?;
@@ -53,7 +53,7 @@ impl Trap {
         }
     }
 
-    /// The request that sprang the trap is on its way.
+    /// Notes that the request that sprang the trap was forwarded.
     pub(super) fn forwarded(&self) {
         self.fired.store(true, Ordering::SeqCst);
     }
@@ -67,7 +67,7 @@ impl Trap {
     }
 }
 
-/// How often the text ends in `chunk`.
+/// Number of matches of the text that end in `chunk`.
 fn occurrences(text: &[u8], before: &[u8], chunk: &[u8]) -> usize {
     let overlap = before.len().min(text.len().saturating_sub(1));
     let stream = [&before[before.len() - overlap..], chunk].concat();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_was_sent_before_the_trap_was_armed_does_not_spring_it() {
+    fn a_text_sent_before_arming_does_not_spring_the_trap() {
         let trap = armed(Trigger::Contains(b"lock".to_vec()));
         assert_eq!(trap.spring(b"lock", b" and more"), None);
     }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_fired_only_when_the_request_was_forwarded_and_not_when_armed_anew() {
+    fn a_trap_has_fired_once_its_request_is_forwarded() {
         let trap = armed(Trigger::Bytes(1));
         assert!(trap.spring(b"", b"x").is_some());
         assert!(!trap.has_fired());

@@ -1,10 +1,10 @@
-//! What a terminal shows, as text.
+//! Content of a terminal, as text.
 
 use std::fmt;
 
 use anyhow::{Context, Result};
 
-/// What a terminal shows: its lines without the blanks at their ends.
+/// Lines of a terminal, without the blanks at their ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Screen(String);
 
@@ -23,7 +23,7 @@ impl Screen {
         self.0.lines()
     }
 
-    /// Whether this text is on it, within one line.
+    /// True if this text is on the screen, within one line.
     pub fn contains(&self, text: &str) -> bool {
         self.0.contains(text)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use leasehold_lock::{AcquireError, EndReason, Locks, Wait};
+use leasehold_lock::{AcquireError, EndReason, LockWait, Locks};
 use leasehold_tests::fake_etcd::{FakeEtcd, Fault, Method, Quirk, Script};
 use leasehold_tests::wait::eventually_async;
 use tokio::time::{Instant, timeout};
@@ -27,7 +27,7 @@ const FEW_GRANTS: u64 = 12;
 
 /// Acquires with a bounded wait, within a bound: what comes back is an error of this crate's types.
 async fn gives_up(locks: &Locks, name: &str) -> Result<AcquireError> {
-    let request = request(name, TTL).wait(Wait::AtMost(PATIENCE));
+    let request = request(name, TTL).wait(LockWait::AtMost(PATIENCE));
     let ended = timeout(PATIENCE + SLACK, locks.acquire(request)).await;
     match ended.context("an acquisition does not end after its patience")? {
         Ok(grant) => bail!("granted without the store: {grant:?}"),
@@ -149,7 +149,7 @@ async fn a_renewal_without_time_to_live_ends_the_lock() -> Result<()> {
         let grant = locks.acquire(request(NAME, TTL)).await?;
         fake.script(|script| script.renewed_ttl = Some(ttl));
         let reason = end(grant.tenure(), TTL + BUSY).await?;
-        ensure!(reason == EndReason::LeaseGone, "with TTL {ttl}: {reason}");
+        ensure!(reason == EndReason::LeaseEnded, "with TTL {ttl}: {reason}");
     }
     Ok(())
 }

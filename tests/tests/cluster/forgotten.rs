@@ -58,7 +58,7 @@ fn put_slowly(address: &str) -> Result<()> {
     Ok(())
 }
 
-/// What clients had when the store was killed.
+/// Grants and revisions of clients at the kill of the store.
 struct Crash {
     etcd: Etcd,
     holder: Locks,

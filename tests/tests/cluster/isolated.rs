@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use leasehold_lock::{AcquireError, ConnectOptions, Locks, Wait};
+use leasehold_lock::{AcquireError, ConnectOptions, LockWait, Locks};
 use leasehold_tests::cluster::Cluster;
 use leasehold_tests::etcd::Version;
 use leasehold_tests::on_etcd;
@@ -74,7 +74,7 @@ async fn a_holder_on_an_isolated_leader_moves_to_another_member(version: Version
         client(cluster.via(&others)).await?,
         request(NAME, SHORT_TTL),
     );
-    let refused = rival.acquire(never.wait(Wait::Never)).await;
+    let refused = rival.acquire(never.wait(LockWait::Never)).await;
     ensure!(
         matches!(refused, Err(AcquireError::Contended { .. })),
         "{refused:?}"

@@ -1,4 +1,4 @@
-//! Who has the lock that a job waits for: told by job and host, not only by a key.
+//! The holder of a lock that a job waits for is shown by job and host, not only by a key.
 
 use std::time::Duration;
 

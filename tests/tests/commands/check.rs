@@ -152,7 +152,8 @@ fn a_folder_that_others_may_write_into_is_refused_with_the_remedy() -> Result<()
     room.write("plugins", b"")?;
     let said = room.run(&["check"])?;
     ensure!(
-        said.stderr.contains("plugin folder `plugins` is no folder"),
+        said.stderr
+            .contains("plugin folder `plugins` is not a folder"),
         "{said:?}"
     );
     Ok(())

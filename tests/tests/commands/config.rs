@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::cli::leasehold;
+use leasehold_tests::command::leasehold;
 
 /// One mistake on each line that says so.
 const BAD: &str = r#"[host]

@@ -9,8 +9,8 @@ use anyhow::{Result, bail, ensure};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::{binaries, guests};
 
-use crate::cli::finish;
 use crate::{SLACK, first};
+use leasehold_tests::command::finish;
 
 /// A host with jobs of these names and lines, which wait for an hour.
 fn config(jobs: &[(&str, &str)]) -> Result<String> {
@@ -58,7 +58,7 @@ fn what_a_reload_would_do_is_told_and_not_done() -> Result<()> {
     let host = HostProcess::start(&before)?;
     first(&host, "host-started")?;
     settles(&host, "nothing would change; 3 jobs are unchanged")?;
-    // Frozen, it cannot follow before anybody has asked.
+    // A frozen host cannot reload before the diff is requested.
     host.stop()?;
     let file = host.dir().join("leasehold.toml");
     fs::write(&file, after.replace("[host]", "[host]\ngrace = \"3s\""))?;

@@ -6,8 +6,8 @@ use leasehold_tests::guests::{self, Config, config, config_for};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
 
-use crate::cli::leasehold;
 use crate::{NO_STORE, ends_with, first};
+use leasehold_tests::command::leasehold;
 
 on_every_store!(
     a_once_job_decides_the_code,

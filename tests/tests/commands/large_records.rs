@@ -8,7 +8,7 @@ use leasehold_tests::guests::{self, config_for};
 use leasehold_tests::{on_etcd, on_every_store};
 use serde_json::Value;
 
-use crate::cli::leasehold;
+use leasehold_tests::command::leasehold;
 
 on_every_store!(
     async seven_megabytes_of_records_are_read_by_all_that_shows_them,

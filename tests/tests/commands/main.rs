@@ -3,7 +3,6 @@
 
 mod blocked;
 mod check;
-mod cli;
 mod config;
 mod diff;
 mod exits;
@@ -31,7 +30,7 @@ use leasehold_tests::host::HostProcess;
 /// For things that will happen.
 const SLACK: Duration = Duration::from_secs(20);
 
-/// Nobody listens there.
+/// An address without a listener.
 const NO_STORE: &str = "http://127.0.0.1:1";
 
 /// Waits until the host has ended by itself with this code.

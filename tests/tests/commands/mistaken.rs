@@ -6,8 +6,8 @@ use leasehold_tests::guests::{self, config_for};
 use leasehold_tests::host::HostProcess;
 use serde_json::Value;
 
-use crate::cli::leasehold;
 use crate::first;
+use leasehold_tests::command::leasehold;
 
 #[test]
 fn readers_of_the_store_need_no_job_without_mistakes() -> Result<()> {
@@ -48,7 +48,7 @@ fn readers_of_the_store_need_no_job_without_mistakes() -> Result<()> {
             "{mistake}: {said:?}"
         );
     }
-    // What is not known of a run that goes on is no zero.
+    // An unknown value of a run under way is null, not zero.
     let said = leasehold(&config, &["runs", "pulse", "--format", "json"])?;
     let runs: Value = serde_json::from_str(&said.stdout)?;
     let run = runs.get(0).context("no run")?;

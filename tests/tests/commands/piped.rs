@@ -7,10 +7,10 @@ use anyhow::{Result, ensure};
 use leasehold_tests::binaries;
 use leasehold_tests::guests;
 
-use crate::cli::{Said, finish};
+use leasehold_tests::command::{CommandOutput, finish};
 
 /// A shell's command in this folder, where `$leasehold` is the program.
-fn shell(dir: &std::path::Path, script: &str) -> Result<Said> {
+fn shell(dir: &std::path::Path, script: &str) -> Result<CommandOutput> {
     let mut command = Command::new("sh");
     command.args(["-c", script]).current_dir(dir);
     command.env("leasehold", binaries::leasehold()?);

@@ -18,11 +18,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::SLACK;
-use crate::cli::leasehold;
+use leasehold_tests::command::leasehold;
 
 const ENTRIES: &str = "/leasehold/locks/subject/";
 
-/// The lease would end within this if nobody renewed it.
+/// The lease would end within this time without renewals.
 const BEYOND_THE_TTL: Duration = Duration::from_millis(3_500);
 
 /// A host whose standard output is a pipe that is ours to read, or not.
@@ -99,7 +99,7 @@ fn a_log_whose_reader_has_gone_stops_nothing() -> Result<()> {
     goes_on(&etcd, &config, host)
 }
 
-/// What was dropped meanwhile is counted, and every line that arrives is whole.
+/// Lines dropped meanwhile are counted, and every line that arrives is whole.
 #[test]
 fn a_late_reader_is_told_how_much_it_missed() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;

@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use leasehold_tests::guests;
 
-use crate::cli::Said;
 use crate::room::Room;
+use leasehold_tests::command::CommandOutput;
 
-fn told(said: &Said, code: i32, words: &[&str]) -> Result<()> {
+fn told(said: &CommandOutput, code: i32, words: &[&str]) -> Result<()> {
     println!("{}\n{}", said.stdout, said.stderr);
     ensure!(said.code == Some(code), "{said:?}");
     let all = format!("{}\n{}", said.stdout, said.stderr);
@@ -21,7 +21,7 @@ fn told(said: &Said, code: i32, words: &[&str]) -> Result<()> {
 }
 
 /// The state of each import in what `inspect --format json` said.
-fn imports(said: &Said) -> Result<BTreeMap<String, serde_json::Value>> {
+fn imports(said: &CommandOutput) -> Result<BTreeMap<String, serde_json::Value>> {
     let json: serde_json::Value = serde_json::from_str(&said.stdout)?;
     let imports = json["plugin"]["imports"].as_array().cloned();
     let named = imports.unwrap_or_default().into_iter().map(|import| {
@@ -46,12 +46,12 @@ fn a_plugin_is_told_with_its_imports_against_its_grants() -> Result<()> {
         &[
             "form job component",
             "contract leasehold:job@1.",
-            "compiled was not there: compiled in",
+            "compiled was not in the cache: compiled in",
             "always there",
         ],
     )?;
     let again = inspect(&["--compile"])?;
-    told(&again, 0, &["compiled was there: loaded in"])?;
+    told(&again, 0, &["compiled was in the cache: loaded in"])?;
     let states = imports(&inspect(&["--format", "json"])?)?;
     ensure!(
         states["leasehold:job/lock"]["state"] == "always",
@@ -96,7 +96,7 @@ fn a_manifest_and_what_a_drop_would_make_of_it_are_told() -> Result<()> {
         0,
         &[
             "form preview-1 command",
-            "contract none: it speaks WASI alone",
+            "contract none: it uses WASI alone",
             "wasi_snapshot_preview1 always there",
             "manifest name = \"greeter\"",
             "job `dropped.greeter`",
@@ -141,7 +141,7 @@ fn a_plugin_runs_without_etcd_and_its_output_can_be_piped() -> Result<()> {
         &said,
         0,
         &[
-            "under a lock `ledger` that is not one",
+            "under a simulated lock `ledger`",
             "-- done",
             "calls of the host were let through",
         ],
@@ -187,7 +187,7 @@ fn a_lock_that_is_lost_stops_whoever_does_not_stop() -> Result<()> {
         &[
             "lost after 0.500 s",
             "-- stopped: the lock was lost",
-            "the guest was gone at",
+            "the guest had stopped at",
             "later",
         ],
     )

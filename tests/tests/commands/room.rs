@@ -12,7 +12,7 @@ use leasehold_tests::binaries;
 use tempfile::TempDir;
 
 use crate::NO_STORE;
-use crate::cli::{Said, finish};
+use leasehold_tests::command::{CommandOutput, finish};
 
 /// A folder of its own, gone with the test.
 pub(crate) struct Room(TempDir);
@@ -58,10 +58,10 @@ impl Room {
     }
 
     /// Runs `leasehold` here.
-    pub(crate) fn run(&self, args: &[&str]) -> Result<Said> {
+    pub(crate) fn run(&self, args: &[&str]) -> Result<CommandOutput> {
         let mut command = Command::new(binaries::leasehold()?);
         command.args(args).current_dir(self.path());
-        // The caches and folders of whoever runs the tests are not to be touched.
+        // The caches and folders of the user who runs the tests must not be touched.
         command
             .env("HOME", self.path())
             .env_remove("XDG_STATE_HOME");

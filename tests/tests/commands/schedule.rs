@@ -1,4 +1,4 @@
-//! `every` with a lock that is somebody else's: skipped, said, and taken up again.
+//! `every` with a lock of another holder: runs are skipped and logged, and start again once the lock is free.
 
 use anyhow::{Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};

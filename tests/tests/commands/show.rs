@@ -10,8 +10,8 @@ use leasehold_tests::on_every_store;
 use leasehold_tests::wait::eventually;
 use serde_json::Value;
 
-use crate::cli::leasehold;
 use crate::{SLACK, ends_with, first};
+use leasehold_tests::command::leasehold;
 
 on_every_store!(
     a_live_host_is_shown_and_a_gone_one_is_not,
@@ -84,7 +84,7 @@ fn a_live_host_is_shown_and_a_gone_one_is_not(version: Version) -> Result<()> {
     let status = json(&config, &["status"])?;
     ensure!(status["hosts"] == Value::Array(vec![]), "{status}");
     ensure!(status["locks"] == Value::Array(vec![]), "{status}");
-    // What it did stays.
+    // Its records stay.
     let runs = json(&config, &["runs", "pulse"])?;
     ensure!(runs[0]["outcome"] == "stopped", "{runs}");
     ensure!(runs[0]["ended_unix_ms"].is_u64(), "{runs}");

@@ -110,7 +110,7 @@ fn the_grace_ends_by_itself() -> Result<()> {
     Ok(())
 }
 
-/// With the store away nothing can be given back: the lease is left to expire, and nobody waits for that.
+/// Without the store no lock can be released: the lease is left to expire, and the host does not wait for that.
 #[test]
 fn two_signals_end_a_host_whose_store_is_away() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;

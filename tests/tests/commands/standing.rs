@@ -12,7 +12,7 @@ use leasehold_tests::wait::eventually;
 use serde_json::Value;
 
 use crate::SLACK;
-use crate::cli::leasehold;
+use leasehold_tests::command::leasehold;
 
 on_every_store!(
     a_host_whose_lease_was_revoked_is_shown_again,

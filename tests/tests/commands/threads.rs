@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use leasehold_tests::binaries;
 use leasehold_tests::guests;
 
-use crate::cli::finish;
+use leasehold_tests::command::finish;
 
 /// A user that has no process, so that the limit counts those of the command alone. Root itself has no limit.
 const NOBODYS: &str = "54321";

@@ -32,7 +32,7 @@ fn what_is_not_heard_is_said_and_what_was_known_stays(version: Version) -> Resul
     let reason = reason.split_once(": ").map_or("", |(_, reason)| reason);
     ensure!(!reason.trim().is_empty(), "no reason in {screen}");
 
-    // Meanwhile it passes to another, which nobody can know here.
+    // Meanwhile it passes to another holder, which the dashboard cannot know.
     etcd.etcdctl(&["put", &late, "by hand"])?;
     etcd.etcdctl(&["del", &early])?;
     terminal.keys(&["5"])?;

@@ -7,8 +7,8 @@ use leasehold_tests::binaries;
 use leasehold_tests::guests::{self, Config};
 use leasehold_tests::terminal::Terminal;
 
-use crate::cli::leasehold;
 use crate::{LOCK, SIZE, SLACK, is_given_back};
+use leasehold_tests::command::leasehold;
 
 /// Like `configs/demo.toml`: a job that holds on, and one that comes and goes.
 fn demo() -> Result<Config> {

@@ -1,5 +1,5 @@
-//! Whoever may write to the store may write anything: names that move cursors, values without end, output that
-//! draws. None of it does anything to a terminal, and the rows of others stay as they are.
+//! A client with write access to the store may write anything: names that move cursors, endless values, output that
+//! draws. None of it has an effect on a terminal, and the rows of other jobs stay unchanged.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -178,14 +178,13 @@ fn what_a_guest_writes_does_nothing_to_a_terminal(version: Version) -> Result<()
     only_ours(&terminal.dir().join("raw"))
 }
 
-/// What moves, reorders or hides, wherever it stands.
+/// True for characters that move the cursor, or reorder or hide text.
 fn is_hostile(c: char) -> bool {
     (c.is_control() && c != '\n')
         || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What the dashboard sent is text and the sequences that it draws with: colours, places, modes, and the copies
-/// that were asked for.
+/// Checks that the dashboard sent only text and its own sequences: colours, positions, modes, and requested copies.
 fn only_ours(raw: &Path) -> Result<()> {
     let sent = std::fs::read(raw).context("reading what was sent")?;
     let sent = String::from_utf8(sent).context("what was sent is no UTF-8")?;

@@ -1,8 +1,6 @@
 //! The dashboard in a real terminal and in scripts, on real stores with hosts and other clients in their queues:
-//! what it shows is so, it harms nobody, and the terminal is given back whatever happens.
+//! it shows the facts, disturbs no other client, and always restores the terminal.
 
-#[path = "../commands/cli.rs"]
-mod cli;
 mod cut;
 mod dev;
 mod hostile;
@@ -28,7 +26,7 @@ use leasehold_tests::wait::eventually;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::cli::Said;
+use leasehold_tests::command::{self, CommandOutput};
 
 /// For things that will happen.
 const SLACK: Duration = Duration::from_secs(20);
@@ -89,10 +87,10 @@ fn dashboard(endpoint: &str, more: &str) -> Result<Terminal> {
 }
 
 /// Runs `leasehold-tui` without a terminal.
-fn leasehold_tui(args: &[&str]) -> Result<Said> {
+fn leasehold_tui(args: &[&str]) -> Result<CommandOutput> {
     let mut command = Command::new(binaries::leasehold_tui()?);
     command.args(args);
-    cli::finish(&format!("leasehold-tui {}", args.join(" ")), command)
+    command::finish(&format!("leasehold-tui {}", args.join(" ")), command)
 }
 
 /// Everything as `--once` has it in JSON.

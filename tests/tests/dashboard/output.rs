@@ -13,11 +13,11 @@ use leasehold_tests::process::Process;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::cli::leasehold;
 use crate::{
     ENTRIES, LOCK, NAME, SLACK, beater, etcdctl_lock, held_key, leasehold_tui, let_go, once,
     queue_of, queued,
 };
+use leasehold_tests::command::leasehold;
 
 on_every_store!(
     once_tells_of_every_lock_as_a_table_as_json_and_as_csv,

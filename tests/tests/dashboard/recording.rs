@@ -1,4 +1,4 @@
-//! What was recorded is shown again as it was, step by step; what cannot be shown is refused with the reason.
+//! Recordings are replayed step by step as they were; a file that cannot be replayed is refused with the reason.
 
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
@@ -73,7 +73,7 @@ fn steps(terminal: &Terminal, key: &str, names: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// What a command says in the terminal, and the code it ends with.
+/// Checks the output of a command in the terminal, and its exit code.
 fn refused(terminal: &Terminal, command: &str, code: u8, parts: &[&str]) -> Result<()> {
     let said = terminal.run(&format!("{command} 2>&1 >/dev/tty; echo code=$?"))?;
     for part in parts {

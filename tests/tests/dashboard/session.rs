@@ -14,7 +14,7 @@ on_etcd!(
     a_terminal_of_any_size_is_drawn_on,
 );
 
-/// Another lock, which nobody contends for.
+/// Another lock, without contention.
 const OTHER: &str = "/leasehold/locks/team/backup";
 
 /// The line of a lock in the list has all of this.

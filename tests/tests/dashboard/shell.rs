@@ -1,4 +1,4 @@
-//! However the dashboard ends or pauses, whoever sits at the terminal can go on with it.
+//! After any end or pause of the dashboard the terminal can be used.
 
 use anyhow::{Result, ensure};
 use leasehold_tests::binaries;
@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::{SIZE, dashboard, is_given_back};
 
-/// What the dashboard has taken of a terminal.
+/// Checks the modes that the dashboard sets in a terminal.
 fn is_taken(terminal: &Terminal) -> Result<()> {
     terminal.wait("a terminal that is taken", |_| {
         let flags = terminal.ask("#{alternate_on} #{cursor_flag} #{mouse_any_flag}")?;
@@ -55,7 +55,7 @@ fn it_sleeps_when_it_is_told_to_and_comes_back() -> Result<()> {
     is_given_back(&terminal)
 }
 
-/// Whoever started it sleeps too, or no shell would ever notice.
+/// The process that started it stops too; else no shell would notice the stop.
 #[test]
 fn what_it_was_started_by_sleeps_with_it() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;

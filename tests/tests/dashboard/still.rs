@@ -1,4 +1,4 @@
-//! A dashboard that stands still, and a stream that nobody reads, cost nobody else anything.
+//! A stopped dashboard, and a stream without a reader, cost other clients nothing.
 
 use std::io::{Read as _, pipe};
 use std::process::Command;
@@ -22,9 +22,9 @@ on_etcd!(whoever_looks_and_stands_still_holds_nobody_up);
 
 /// Jobs of a host that contend for the lock: each alone could have it ten times a second.
 const JOBS: usize = 6;
-/// How long hand-offs are counted.
+/// Time during which hand-offs are counted.
 const WINDOW: Duration = Duration::from_secs(3);
-/// What a pipe holds, less than the longest line.
+/// Capacity of a pipe, less the longest line.
 const NEARLY_FULL: u64 = 60_000;
 /// Comparisons, since other tests run beside this one and stop and start as they like.
 const ROUNDS: usize = 4;

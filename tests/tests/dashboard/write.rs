@@ -1,5 +1,5 @@
-//! An operator with `--allow-write`: nothing is done to anybody before the lock's exact name is typed, and then
-//! it is done at once, to the right one, and everybody can see who did it.
+//! An operator with `--allow-write`: no client is removed before the lock's exact name is typed. Then the right one
+//! is removed at once, and every dashboard shows the operator who did it.
 
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
@@ -85,7 +85,7 @@ fn a_waiter_is_removed_and_nobody_else(version: Version) -> Result<()> {
     terminal.shows(&["report@host-a"])?;
     terminal.keys(&["Enter"])?;
     terminal.shows(&["by create revision", "#1"])?;
-    // Whoever holds is no waiter, and whoever waits runs nothing.
+    // A holder is not a waiter, and a waiter runs nothing.
     terminal.keys(&["x"])?;
     terminal.shows(&["report@host-a holds the lock: stop its run instead"])?;
     terminal.keys(&["j", "K"])?;

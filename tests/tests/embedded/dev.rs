@@ -10,8 +10,8 @@ use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config};
 use leasehold_tests::host::HostProcess;
 
-use crate::cli::leasehold;
 use crate::{SLACK, beater, end, first};
+use leasehold_tests::command::leasehold;
 
 fn pulse_of<'a>(events: &'a [Event], name: &'a str) -> impl Iterator<Item = &'a Event> {
     events
@@ -93,7 +93,7 @@ fn a_host_that_is_alone_is_followed_by_another_of_its_name() -> Result<()> {
         event.is("acquired") && event.token() > holder.token()
     })?;
     ensure!(next.host() == Some("dev-1"), "{next}");
-    // What a dead machine leaves undone is no news.
+    // The unfinished work of a dead machine is not logged as an error.
     ensure!(dev.stderr().is_empty(), "{}", dev.stderr());
     end(dev).map(drop)
 }
@@ -188,7 +188,7 @@ fn a_file_that_embeds_its_store_is_taken_at_its_word() -> Result<()> {
     ensure!(files.path().join("store/store.redb").exists());
     let dev = HostProcess::start_command(&["dev"], &config)?;
     first(&dev, "guest")?;
-    // Whoever has the file can look in, as into a host.
+    // Commands with the same file read its store, like a host's.
     let status = leasehold(&config, &["status"])?;
     ensure!(
         status.stdout.contains("dev-1") && status.stdout.contains("dev-3"),

@@ -7,8 +7,8 @@ use leasehold_tests::guests::Config;
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::wait::eventually;
 
-use crate::cli::leasehold;
 use crate::{SLACK, beater, beats, embedded, end, first};
+use leasehold_tests::command::leasehold;
 
 #[test]
 fn others_look_in_through_a_private_socket_while_the_host_runs_and_are_told_when_it_does_not()
@@ -116,7 +116,7 @@ fn after_a_kill_the_store_has_what_was_acknowledged_and_gives_larger_tokens() ->
             "{token} after {tokens:?}"
         );
         tokens.push(token);
-        // What has been read was acknowledged.
+        // Records that were read had been acknowledged.
         has_records(&config, &tokens)?;
         host.kill()?;
     }

@@ -3,8 +3,6 @@
 //!
 //! The scenarios that every store plays run on it from their own files.
 
-#[path = "../commands/cli.rs"]
-mod cli;
 mod dev;
 mod disk;
 mod host;

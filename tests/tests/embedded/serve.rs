@@ -5,8 +5,8 @@ use leasehold_tests::etcd::Version;
 use leasehold_tests::etcdctl::Etcdctl;
 use leasehold_tests::host::HostProcess;
 
-use crate::cli::leasehold;
 use crate::{beater, beats, end, first};
+use leasehold_tests::command::leasehold;
 
 /// The endpoints that it says it has.
 fn endpoints(store: &HostProcess) -> Result<Vec<String>> {
@@ -48,7 +48,7 @@ fn hosts_on_its_address_and_on_its_socket_share_locks_with_etcdctl() -> Result<(
 
     let events = end(store)?;
     ensure!(events.last().is_some_and(|event| event.is("store-closed")));
-    // What was there is there again.
+    // The data survives the restart.
     let store = HostProcess::start_command(&serve, &"")?;
     let runs = leasehold(
         &beater("host-b", files.path())?.endpoints(&endpoints(&store)?[..1]),

@@ -1,7 +1,6 @@
-//! What one client, and what many, can make the store hold: it is bounded, and the others are served meanwhile.
+//! Bounds on the memory that one client, or many, can make the store hold; others are served meanwhile.
 //!
-//! Each bound on memory is at least twice what was measured, and far below what the same requests took when they were
-//! not bounded.
+//! Each bound is at least twice the measured value, and far below the value of the same requests without a bound.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -35,7 +34,8 @@ async fn serves(client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-/// What a test makes it take, in MiB, when `hostile` has run; a client is served before, and while all of it is open.
+/// Memory that a test adds to the store, in MiB, once `hostile` has run. A client is served before, and while all
+/// connections are open.
 async fn takes<T>(
     server: &mut Server,
     hostile: impl AsyncFnOnce(&Server) -> Result<T>,
@@ -368,7 +368,7 @@ fn an_older_http_is_answered_in_words() -> Result<()> {
         ensure!(heard.starts_with("HTTP/1.1 505 "), "{heard}");
         ensure!(heard.contains("HTTP/2 (gRPC)"), "{heard}");
     }
-    // What is no HTTP at all gets no answer.
+    // Bytes that are not HTTP get no answer.
     let mut io = server.connect()?;
     io.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")?;
     let mut heard = Vec::new();

@@ -1,6 +1,6 @@
-//! What these tests need of a client besides what it has: codes and words of refusals, and history as data.
+//! Client of these tests, with the codes and texts of refusals, and history as data.
 //!
-//! It must never try anything a second time.
+//! No request is sent a second time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub(crate) fn revision(header: Option<&ResponseHeader>) -> i64 {
     header.map_or(0, ResponseHeader::revision)
 }
 
-/// What a key holds.
+/// Value of a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Held {
     pub(crate) value: String,
@@ -49,7 +49,7 @@ pub(crate) struct Held {
 /// Keys and what they hold.
 pub(crate) type State = BTreeMap<String, Held>;
 
-/// What happened to which keys, by revision; `None` for a key that was deleted.
+/// Changes of keys by revision; `None` for a deleted key.
 pub(crate) type Changes = BTreeMap<i64, Vec<(String, Option<Held>)>>;
 
 /// A key and what it holds.

@@ -1,7 +1,7 @@
-//! A disk that is full: what is there stays there and is read, nothing more is promised, and no one else steps in.
+//! A full disk: existing data stays and is read, no further write is acknowledged, and no other process takes over.
 //!
-//! Two kinds of full: a limit on the size of files, which anybody may set, and which makes the file refuse to
-//! grow; and a small file system, where it grows and then cannot be filled. Neither may be left behind.
+//! Two kinds: a limit on the size of files, which any user may set, and which makes the file refuse to grow; and a
+//! small file system, where the file grows and then cannot be filled. Neither is left behind.
 
 use std::fs;
 use std::time::Duration;
@@ -158,7 +158,7 @@ async fn fill(server: &Server, written: &mut Written) -> Result<()> {
         written.acknowledged.extend(acknowledged);
         written.refusals.push(refusal);
     }
-    // Who was first does not know what came of it; who came later knows that nothing did.
+    // The first refused writer does not know the result; later ones know that nothing was written.
     for refusal in &written.refusals {
         let clear = refusal
             .starts_with("Unavailable: leasehold: the outcome of this write is unknown, ")

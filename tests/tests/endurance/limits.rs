@@ -116,7 +116,7 @@ async fn what_does_not_fit_is_refused_in_etcds_words_until_something_is_given_up
             ensure!(still == refused, "{still}");
             let all = DeleteOptions::new().with_prefix();
             client.delete("k", Some(all)).await?;
-            // What was deleted is history now, which gives way by itself.
+            // Deleted keys are history now, which is given up by itself.
             client.put("small", value.clone(), None).await?;
             ensure!(client.status().await?.errors().is_empty());
         }

@@ -1,10 +1,9 @@
 //! Attempts to break `leasehold store serve` as a process: kills, a full disk, strangers, and much of everything.
 //!
-//! What is asserted is what clients were told and what the process takes; nothing here may know how the store
-//! is made, nor assert speed. Bounds on memory are several times what was measured.
+//! Assertions are on the clients' answers and the process's resources; none depends on the store's code or on speed.
+//! Bounds on memory are several times the measured values.
 //!
-//! `LEASEHOLD_KILLS` makes the crash test as long as one likes (with `cargo test`, which waits), `LEASEHOLD_SEED`
-//! another one.
+//! `LEASEHOLD_KILLS` sets the length of the crash test (with `cargo test`, which waits), `LEASEHOLD_SEED` its seed.
 
 mod bounds;
 mod client;

@@ -1,11 +1,11 @@
-//! One directory, one process: whoever comes second is told so, whatever state the first is in.
+//! One directory, one process: a second process is refused with the reason, in any state of the first.
 
 use anyhow::{Result, ensure};
 
 use crate::client::connect;
 use crate::server::{REFUSED, Server};
 
-/// What whoever comes second is told.
+/// Checks the refusal of the second process.
 fn is_refused(server: &Server) -> Result<()> {
     let (code, said) = server.rival(server.data())?;
     ensure!(code == Some(REFUSED), "it ended with {code:?}: {said}");

@@ -168,7 +168,7 @@ impl Server {
         self.process()?.cont()
     }
 
-    /// How it ended by itself.
+    /// Waits for its exit status.
     pub(crate) fn wait_exit(&mut self) -> Result<ExitStatus> {
         self.process()?.wait_exit(SLACK)
     }

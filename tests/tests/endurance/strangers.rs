@@ -133,7 +133,7 @@ async fn messages_that_mean_nothing_or_too_much_are_refused_on_a_connection_that
         );
     }
     ensure!(refused > 1000, "only {refused} refused");
-    // Messages inside of messages, far deeper than anybody needs.
+    // Messages inside of messages, far deeper than any client's.
     for depth in [50, 99, 150, 10_000] {
         let mut message = Vec::new();
         for _ in 0..depth {

@@ -1,6 +1,6 @@
-//! Many watches, and watchers that do not listen: both cost what they cost, and nobody else waits for them.
+//! Many watches, and watchers that do not read: both have a bounded cost, and other clients do not wait for them.
 //!
-//! Bounds are on the process as a whole. What a test writes is in memory by design, so it is part of the bound.
+//! Bounds are on the process as a whole. Data of a test is in memory by design, so it is part of the bound.
 
 use std::time::Instant;
 
@@ -148,7 +148,7 @@ async fn watchers_that_never_read_hold_up_nobody_and_cost_no_copies() -> Result<
     let mut client = connect(&server).await?;
     let before = server.resident_mib()?;
 
-    // Who reads gets everything meanwhile.
+    // A client that reads gets everything meanwhile.
     write_and_read(&mut client, &mut watch, PUTS).await?;
     let taken = server.peak_mib()?.saturating_sub(before);
     println!(
@@ -165,7 +165,7 @@ async fn watchers_that_never_read_hold_up_nobody_and_cost_no_copies() -> Result<
         heard += next(&mut late, SLACK).await?.events().len();
         ensure!(woken.elapsed() < SLACK, "only {heard} of {PUTS}");
     }
-    // History that is given up is given up, whoever has not read it: as much again finds room where it was.
+    // Discarded history does not wait for late readers: as much data again takes its place.
     let revision = client.put("k", "x", None).await?;
     let revision = revision.header().context("no header")?.revision();
     client.compact(revision, None).await?;

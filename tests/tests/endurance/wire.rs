@@ -7,7 +7,7 @@ use std::net::TcpStream;
 
 use anyhow::Result;
 
-/// How a connection opens: the greeting, and settings that leave all as it is.
+/// Opening of a connection: the greeting, and default settings.
 pub(crate) const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// Headers, continued nowhere.

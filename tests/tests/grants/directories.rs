@@ -1,4 +1,4 @@
-//! Directories, as a component sees them: files inside, nothing outside, and no pipe that holds anybody.
+//! Directories, as a component sees them: files inside, nothing outside, and no pipe that blocks the host.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,7 +14,7 @@ use toml::{Table, Value};
 
 use crate::{SLACK, detail, ended};
 
-/// What the guest opens, how its run ends, and a part of what it says.
+/// Path that the guest opens, outcome of its run, and a part of its detail.
 const CASES: &[(&str, &str, &str, &str)] = &[
     ("file", "/in/file", "done", "5 bytes"),
     ("link", "/in/fine", "done", "5 bytes"),

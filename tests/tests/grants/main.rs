@@ -1,9 +1,7 @@
-//! What jobs are granted, on a real host and a real etcd: requests, directories and secrets.
+//! Grants of jobs on a real host and a real etcd: requests, directories and secrets.
 //!
-//! The servers here count: what was refused or too late is what never arrived.
+//! The servers here count requests: one that was refused or too late never arrived.
 
-#[path = "../commands/cli.rs"]
-mod cli;
 mod directories;
 mod requests;
 mod secrets;

@@ -14,9 +14,9 @@ use leasehold_tests::host::HostProcess;
 use leasehold_tests::wait::eventually;
 use toml::{Table, Value};
 
-use crate::cli::leasehold;
 use crate::server::{OK, Server};
 use crate::{SLACK, detail, ended};
+use leasehold_tests::command::leasehold;
 
 /// The longest from a loss to the last request: a busy machine's, not a promise.
 const STOP_BOUND: Duration = Duration::from_secs(1);

@@ -17,12 +17,12 @@ use leasehold_tests::terminal::Terminal;
 use leasehold_tests::wait::eventually;
 use toml::Table;
 
-use crate::cli::{finish, leasehold};
 use crate::{SLACK, detail, ended};
+use leasehold_tests::command::{finish, leasehold};
 
-/// What must be seen nowhere. Its halves are what a guest writes first and last.
+/// The secret, which must appear nowhere. A guest writes its halves first and last.
 const SECRET: &str = "s3cr3t-hunter2-v4lu3";
-/// What is shown in its place.
+/// Text in place of the secret.
 const MARK: &str = "[secret key]";
 
 /// The jobs by the guest's mode, and how their runs end.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use leasehold_lock::{Acquire, ConnectOptions, EndReason, Locks, Wait};
+use leasehold_lock::{Acquire, ConnectOptions, EndReason, LockWait, Locks};
 use leasehold_tests::fake_etcd::{FakeEtcd, Fault, Method, Script};
 
 use crate::{SHORT, SLACK};
@@ -19,7 +19,9 @@ async fn without_a_script_it_is_a_store() -> Result<()> {
     let fake = FakeEtcd::start()?;
     let (first, second) = (client(&fake).await?, client(&fake).await?);
     let grant = first.acquire(Acquire::new(NAME)).await?;
-    let never = second.acquire(Acquire::new(NAME).wait(Wait::Never)).await;
+    let never = second
+        .acquire(Acquire::new(NAME).wait(LockWait::Never))
+        .await;
     ensure!(never.is_err(), "granted twice");
     let waiting = tokio::spawn(async move { second.acquire(Acquire::new(NAME)).await });
     let token = grant.token();

@@ -89,7 +89,7 @@ fn a_frozen_host_is_silent_until_it_is_thawed() -> Result<()> {
     let host = play("while :; do echo '{\"event\":\"tick\"}'; sleep 0.01; done")?;
     host.wait_for(SLACK, |event| event.is("tick"))?;
     host.stop()?;
-    // What was in the pipe when it froze may still be on its way here.
+    // Output that was in the pipe at the freeze may still arrive here.
     let still = eventually(SLACK, "the pipe to run dry", || {
         let mark = host.mark();
         std::thread::sleep(Duration::from_millis(50));

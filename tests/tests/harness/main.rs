@@ -31,7 +31,7 @@ fn is_refused(result: Result<String>, with: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a process is there, running or not.
+/// True if a process exists, running or not.
 fn is_there(pid: u32) -> bool {
     std::path::Path::new(&format!("/proc/{pid}")).exists()
 }

@@ -34,7 +34,7 @@ impl Network {
         ctl.run(&["put", key, "through"])
     }
 
-    /// Whether the server has the key, asked past the proxy.
+    /// True if the server has the key, by a request past the proxy.
     fn has(&self, key: &str) -> Result<bool> {
         Ok(self.etcdctl_get(key)? == "through")
     }

@@ -46,7 +46,7 @@ fn users_are_limited(version: Version) -> Result<()> {
     Ok(())
 }
 
-/// What an answer to a read holds when the read was allowed.
+/// Part of the answer to an allowed read.
 const FOUND: &str = r#""count":"1""#;
 
 /// Logs in as the runner through etcd's JSON gateway and gives the token.
@@ -63,7 +63,7 @@ fn log_in(etcd: &Etcd) -> Result<String> {
         .context("a token that never ends")
 }
 
-/// What the server answers to a read of `/leasehold/k` with this token.
+/// The server's answer to a read of `/leasehold/k` with this token.
 fn read_with(etcd: &Etcd, token: &str) -> Result<String> {
     post(etcd, "/v3/kv/range", token, r#"{"key":"L2xlYXNlaG9sZC9r"}"#)
 }
@@ -152,7 +152,7 @@ fn etcd_3_5_with_users_lets_each_do_only_what_its_role_allows() -> Result<()> {
     users_are_limited(Version::V3_5)
 }
 
-/// Mutual TLS lets the right client in, and neither a stranger nor the expired nor someone without TLS.
+/// Mutual TLS admits the right client, and refuses an unknown one, an expired one and one without TLS.
 fn certificates_decide(version: Version) -> Result<()> {
     let certs = Certs::make()?;
     let mut etcd = Etcd::builder(version).tls(&certs).start()?;

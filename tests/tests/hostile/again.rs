@@ -9,9 +9,9 @@ use leasehold_tests::binaries;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{Config, Job, config_for};
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::says::typed;
 use leasehold_tests::suite::read_history;
 use leasehold_tests::wait::eventually;
+use leasehold_tests::wat_plugins::typed_job;
 use serde_json::Value;
 
 use crate::SLACK;
@@ -45,7 +45,7 @@ fn loud(end: &str) -> Result<Vec<u8>> {
             (i32.const 512)))
     (core instance $i (instantiate $m (with "libc" (instance $libc)) (with "host" (instance (export "emit" (func $emit))))))"#
     );
-    typed(&text, "$libc")
+    typed_job(&text, "$libc")
 }
 
 /// Runs again at once, under the same grant.

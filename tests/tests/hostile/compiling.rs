@@ -10,8 +10,8 @@ use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::config_for;
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::says::{says, section};
 use leasehold_tests::wait::eventually;
+use leasehold_tests::wat_plugins::{printer, section};
 
 use crate::SLACK;
 use crate::bombs::{many_branches, nested_components};
@@ -147,7 +147,7 @@ fn a_small_file_is_loaded_while_big_ones_are_compiled() -> Result<()> {
         ensure!(!children(beside.host.pid()).is_empty());
         Ok(())
     })?;
-    beside.drop_in("small.wasm", &says("small", 0)?)?;
+    beside.drop_in("small.wasm", &printer("small", 0)?)?;
     beside.host.wait_after(mark, SLACK, |event| {
         event.is("run-started") && event.job() == Some("dropped.small")
     })?;
@@ -225,7 +225,7 @@ fn the_process_that_compiles_is_confined_and_ends_with_its_host() -> Result<()> 
 #[test]
 fn an_entry_that_was_changed_is_refused_and_made_anew() -> Result<()> {
     let dir = folder("[plugins]\ndir = \"plugins\"\n")?;
-    fs::write(dir.path().join("small.wasm"), says("small", 0)?)?;
+    fs::write(dir.path().join("small.wasm"), printer("small", 0)?)?;
     let compile = || {
         let output = run(
             dir.path(),
@@ -233,8 +233,8 @@ fn an_entry_that_was_changed_is_refused_and_made_anew() -> Result<()> {
         )?;
         Ok::<_, anyhow::Error>(words(&output))
     };
-    ensure!(compile()?.contains("compiled was not there"));
-    ensure!(compile()?.contains("compiled was there"));
+    ensure!(compile()?.contains("compiled was not in the cache"));
+    ensure!(compile()?.contains("compiled was in the cache"));
     let code = dir.path().join("data/compiled/code/modules");
     let engine = fs::read_dir(code)?.flatten().next().context("no engine")?;
     let entries = fs::read_dir(engine.path())?.flatten();
@@ -252,7 +252,7 @@ fn an_entry_that_was_changed_is_refused_and_made_anew() -> Result<()> {
     ensure!(output.status.code() == Some(0), "{output:?}");
     ensure!(output.stdout == b"small\n", "{output:?}");
     let told = compile()?;
-    ensure!(told.contains("compiled was there"), "{told}");
+    ensure!(told.contains("compiled was in the cache"), "{told}");
     ensure!(!told.contains("changed"), "{told}");
     Ok(())
 }
@@ -260,7 +260,7 @@ fn an_entry_that_was_changed_is_refused_and_made_anew() -> Result<()> {
 #[test]
 fn a_plugin_is_compiled_once_for_all_commands() -> Result<()> {
     let dir = folder("[jobs.book]\nplugin = \"small.wasm\"\n")?;
-    fs::write(dir.path().join("small.wasm"), says("small", 0)?)?;
+    fs::write(dir.path().join("small.wasm"), printer("small", 0)?)?;
     let output = run(dir.path(), &["check"])?;
     ensure!(output.status.code() == Some(0), "{}", words(&output));
     let known = dir.path().join("data/compiled/known");
@@ -296,7 +296,7 @@ fn a_plugin_is_compiled_once_for_all_commands() -> Result<()> {
         dir.path(),
         &["plugin", "inspect", "small.wasm", "--compile"],
     )?);
-    ensure!(told.contains("compiled was there"), "{told}");
+    ensure!(told.contains("compiled was in the cache"), "{told}");
     Ok(())
 }
 
@@ -315,7 +315,7 @@ fn a_host_whose_program_was_replaced_compiles_all_the_same() -> Result<()> {
     // As a package manager does it: another file of the same name.
     fs::write(room.path().join("new"), "#!/bin/sh\nexit 9\n")?;
     fs::rename(room.path().join("new"), &program)?;
-    fs::write(plugins.join(".small"), says("small", 0)?)?;
+    fs::write(plugins.join(".small"), printer("small", 0)?)?;
     fs::rename(plugins.join(".small"), plugins.join("small.wasm"))?;
     host.wait_for(SLACK, |event| {
         event.is("run-ended") && event.job() == Some("dropped.small")

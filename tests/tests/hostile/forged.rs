@@ -21,7 +21,7 @@ fn with_heartbeat(etcd: &Etcd) -> Result<Config> {
         .job("ledger", |job| job.plugin(&heartbeat).ttl("6s")))
 }
 
-/// What the neighbour's lines must not have: an end of its run before the host was asked to stop.
+/// Checks that the neighbour's lines hold no end of its run before the host was asked to stop.
 fn is_untouched(log: &[u8]) -> Result<()> {
     let text = String::from_utf8_lossy(log);
     let before = text.split("STOPPING").next().unwrap_or_default();

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use anyhow::{Result, ensure};
 use leasehold_tests::guests::config_for;
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::says::says;
+use leasehold_tests::wat_plugins::printer;
 
 use crate::SLACK;
 use crate::neighbour::Neighbour;
@@ -33,7 +33,7 @@ fn a_link_out_of_the_folder_is_refused_and_nothing_of_its_target_is_shown() -> R
     for (name, target) in &targets {
         symlink(target, folder.join(format!("{name}.toml")))?;
         let mark = beside.host.mark();
-        beside.drop_in(&format!("{name}.wasm"), &says(name, 0)?)?;
+        beside.drop_in(&format!("{name}.wasm"), &printer(name, 0)?)?;
         let told = beside.host.wait_after(mark, SLACK, |event| {
             let about = event.str("error").unwrap_or_default();
             event.is("plugin-refused") && about.contains(&format!("{name}.toml"))
@@ -65,7 +65,7 @@ fn links_within_the_folder_are_followed_as_a_config_map_has_them() -> Result<()>
     let folder = beside.host.dir().join("plugins");
     for (version, words) in [("..1", "first"), ("..2", "second")] {
         fs::create_dir(folder.join(version))?;
-        fs::write(folder.join(version).join("job.wasm"), says(words, 0)?)?;
+        fs::write(folder.join(version).join("job.wasm"), printer(words, 0)?)?;
         fs::write(folder.join(version).join("job.toml"), "retries = 1\n")?;
     }
     symlink("..1", folder.join("..data"))?;

@@ -6,12 +6,15 @@ mod again;
 mod all_at_once;
 mod bombs;
 mod compiling;
+mod dashboards;
+mod descriptors;
 mod dropped_in;
 mod forged;
 mod links;
 mod names;
 mod neighbour;
 mod nested_types;
+mod other_user;
 mod owners;
 mod places;
 mod proposals;
@@ -20,7 +23,9 @@ mod shown;
 mod slow_calls;
 mod storage;
 mod store_clients;
+mod swapped;
 mod unread;
+mod wasi_calls;
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, config_for};
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::says::{says, says_with};
+use leasehold_tests::wat_plugins::{printer, printer_with_manifest};
 
 use crate::SLACK;
 use crate::neighbour::Neighbour;
@@ -53,7 +53,7 @@ fn a_drop_in_called_like_a_configured_job_cannot_touch_its_keys_or_its_lock() ->
     for part in [
         "asks for lock `ledger`, which no dropped-in plugin may take",
         "job `ledger` has that lock, in the configuration",
-        "asks for `ttl = \"1h\"`, and what is dropped in may have 1m at most",
+        "asks for `ttl = \"1h\"`, and a dropped-in plugin may have 1m at most",
     ] {
         ensure!(said.contains(part), "{said}");
     }
@@ -63,7 +63,8 @@ fn a_drop_in_called_like_a_configured_job_cannot_touch_its_keys_or_its_lock() ->
 #[test]
 fn a_lock_that_the_operator_shares_may_be_named() -> Result<()> {
     let beside = Neighbour::start(|config| config.plugins("locks", vec!["team/*"]))?;
-    let named = |lock: &str| says_with("hi", &format!("name = \"one\"\nlock = {lock:?}\n"));
+    let named =
+        |lock: &str| printer_with_manifest("hi", &format!("name = \"one\"\nlock = {lock:?}\n"));
     let mark = beside.host.mark();
     beside.drop_in("a.wasm", &named("team/shared")?)?;
     beside.host.wait_after(mark, SLACK, |event| {
@@ -73,7 +74,7 @@ fn a_lock_that_the_operator_shares_may_be_named() -> Result<()> {
         let mark = beside.host.mark();
         let text = format!("lock = \"{lock}\"\n");
         beside.drop_in("odd.toml", text.as_bytes())?;
-        beside.drop_in("odd.wasm", &says(lock, 0)?)?;
+        beside.drop_in("odd.wasm", &printer(lock, 0)?)?;
         let said = refusal(&beside.host, mark, "odd.wasm")?;
         ensure!(said.contains("`lock` holds"), "{lock}: {said}");
     }
@@ -85,7 +86,7 @@ fn a_lock_that_the_operator_shares_may_be_named() -> Result<()> {
 fn a_manifest_on_another_host_does_not_stop_the_job_of_its_name() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let nightly = folder.path().join("nightly.wasm");
-    std::fs::write(&nightly, says("ours", 0)?)?;
+    std::fs::write(&nightly, printer("ours", 0)?)?;
     let beside =
         Neighbour::start(|config| config.job("nightly", |job| job.plugin(&nightly).every("1s")))?;
     let other = config_for("host-b", &beside.etcd)
@@ -97,7 +98,7 @@ fn a_manifest_on_another_host_does_not_stop_the_job_of_its_name() -> Result<()> 
         let manifest = "name = \"nightly\"\nlock = \"dropped.nightly/fast\"\nevery = \"100ms\"\n";
         Ok(std::fs::write(
             plugins.join("x.wasm"),
-            says_with("theirs", manifest)?,
+            printer_with_manifest("theirs", manifest)?,
         )?)
     })?;
     let is_theirs = |event: &Event| event.is("guest") && event.text() == Some("theirs");

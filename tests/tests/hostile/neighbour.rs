@@ -26,7 +26,14 @@ pub(crate) struct Neighbour {
 impl Neighbour {
     /// Starts the host and waits until the ledger's run is under way. `more` adds hostile jobs and limits.
     pub(crate) fn start(more: impl FnOnce(Config) -> Config) -> Result<Self> {
-        Self::start_heard_by(None, more)
+        Self::start_on(Etcd::start(Version::V3_5)?, more)
+    }
+
+    /// As [`Neighbour::start`], on this store.
+    pub(crate) fn start_on(etcd: Etcd, more: impl FnOnce(Config) -> Config) -> Result<Self> {
+        Self::launch(etcd, more, |config| {
+            HostProcess::start_in_prepared(config, folder)
+        })
     }
 
     /// As [`Neighbour::start`], with the host's standard error written to `stderr`.
@@ -34,7 +41,27 @@ impl Neighbour {
         stderr: Option<Stdio>,
         more: impl FnOnce(Config) -> Config,
     ) -> Result<Self> {
-        let etcd = Etcd::start(Version::V3_5)?;
+        Self::launch(Etcd::start(Version::V3_5)?, more, |config| match stderr {
+            Some(stderr) => HostProcess::start_heard_by(config, stderr, folder),
+            None => HostProcess::start_in_prepared(config, folder),
+        })
+    }
+
+    /// As [`Neighbour::start`], with a program that ends up as the host, in whose directory it makes `plugins`.
+    pub(crate) fn start_program(
+        program: &Path,
+        more: impl FnOnce(Config) -> Config,
+    ) -> Result<Self> {
+        Self::launch(Etcd::start(Version::V3_5)?, more, |config| {
+            HostProcess::start_program(program, config)
+        })
+    }
+
+    fn launch(
+        etcd: Etcd,
+        more: impl FnOnce(Config) -> Config,
+        start: impl FnOnce(&Config) -> Result<HostProcess>,
+    ) -> Result<Self> {
         let ledger = guests::ledger()?;
         let config = config_for("host-a", &etcd)
             .grace("500ms")
@@ -43,13 +70,7 @@ impl Neighbour {
                 let job = job.plugin(&ledger).ttl("6s").allow_kv(&["ledger/"]);
                 job.config("pause_ms", 20).config("forever", true)
             });
-        let folder = |dir: &Path| {
-            std::fs::create_dir(dir.join("plugins")).context("making a folder for plugins")
-        };
-        let host = match stderr {
-            Some(stderr) => HostProcess::start_heard_by(&more(config), stderr, folder)?,
-            None => HostProcess::start_in_prepared(&more(config), folder)?,
-        };
+        let host = start(&more(config))?;
         let started = host.wait_for(SLACK, |event| {
             event.is("run-started") && event.job() == Some(LEDGER)
         })?;
@@ -116,6 +137,11 @@ impl Neighbour {
         let latest = kvs.iter().filter_map(|kv| kv["mod_revision"].as_i64());
         latest.max().context("the ledger was never written")
     }
+}
+
+/// Makes a folder for plugins in a host's directory.
+fn folder(dir: &Path) -> Result<()> {
+    std::fs::create_dir(dir.join("plugins")).context("making a folder for plugins")
 }
 
 /// A file of `files/`.

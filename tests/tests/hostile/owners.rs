@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::guests::config_for;
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::says::says;
+use leasehold_tests::wat_plugins::printer;
 
 use crate::SLACK;
 use crate::neighbour::Neighbour;
@@ -45,7 +45,7 @@ fn start_refused(
 ) -> Result<()> {
     let config = config_for("host-b", &beside.etcd).raw(more);
     let mut host = HostProcess::start_in_prepared(&config, |dir| {
-        fs::write(dir.join("hello.wasm"), says("never", 0)?)?;
+        fs::write(dir.join("hello.wasm"), printer("never", 0)?)?;
         prepare(dir)
     })?;
     let code = host.wait_exit(SLACK)?.code();
@@ -66,7 +66,7 @@ fn a_folder_that_others_may_write_to_is_no_source_of_jobs_until_it_is_closed() -
     let folder = beside.host.dir().join("plugins");
     let mark = beside.host.mark();
     mode(&folder, 0o777)?;
-    beside.drop_in("hello.wasm", &says("hello", 0)?)?;
+    beside.drop_in("hello.wasm", &printer("hello", 0)?)?;
     refused(
         &beside.host,
         mark,
@@ -107,12 +107,12 @@ fn a_plugin_or_a_file_beside_it_that_others_can_change_is_refused() -> Result<()
         (0, 0o666, "theirs.wasm may be written by everybody"),
     ] {
         let mark = beside.host.mark();
-        put("theirs.wasm", &says("never", 0)?, owner, bits)?;
+        put("theirs.wasm", &printer("never", 0)?, owner, bits)?;
         refused(&beside.host, mark, &[said, "run `ch"])?;
     }
     let mark = beside.host.mark();
     put("theirs.toml", b"ttl = nonsense\n", OTHER, 0o600)?;
-    put("theirs.wasm", &says("never", 1)?, 0, 0o644)?;
+    put("theirs.wasm", &printer("never", 1)?, 0, 0o644)?;
     refused(&beside.host, mark, &["theirs.toml belongs to user 12345"])?;
     let told = beside.host.events();
     ensure!(
@@ -148,7 +148,7 @@ fn a_data_dir_that_others_can_change_is_refused_at_the_start_and_at_each_load() 
         );
         let config = config_at(&beside, &config);
         let mut host = HostProcess::start_in_prepared(&config, |dir| {
-            Ok(fs::write(dir.join("hello.wasm"), says("never", 0)?)?)
+            Ok(fs::write(dir.join("hello.wasm"), printer("never", 0)?)?)
         })?;
         let code = host.wait_exit(SLACK)?.code();
         ensure!(matches!(code, Some(1..=9)), "{code:?}");
@@ -157,7 +157,7 @@ fn a_data_dir_that_others_can_change_is_refused_at_the_start_and_at_each_load() 
     }
     let mark = beside.host.mark();
     mode(&data, 0o777)?;
-    beside.drop_in("hello.wasm", &says("hello", 0)?)?;
+    beside.drop_in("hello.wasm", &printer("hello", 0)?)?;
     refused(
         &beside.host,
         mark,
@@ -165,7 +165,7 @@ fn a_data_dir_that_others_can_change_is_refused_at_the_start_and_at_each_load() 
     )?;
     mode(&data, 0o700)?;
     let mark = beside.host.mark();
-    beside.drop_in("hello.wasm", &says("hello", 1)?)?;
+    beside.drop_in("hello.wasm", &printer("hello", 1)?)?;
     added(&beside.host, mark, "dropped.hello")?;
     beside.untouched().map(drop)
 }
@@ -234,7 +234,7 @@ fn a_fifo_in_a_files_place_holds_nothing_up() -> Result<()> {
             let new = folder.join(format!(".{name}"));
             fifo(&new)?;
             fs::rename(&new, folder.join(name))?;
-            beside.drop_in(name, &says("a", 0)?)?;
+            beside.drop_in(name, &printer("a", 0)?)?;
         }
     }
     let mark = beside.host.mark();
@@ -243,7 +243,7 @@ fn a_fifo_in_a_files_place_holds_nothing_up() -> Result<()> {
         fifo(&new)?;
         fs::rename(&new, folder.join(name))?;
     }
-    beside.drop_in("b.wasm", &says("b", 0)?)?;
+    beside.drop_in("b.wasm", &printer("b", 0)?)?;
     refused(&beside.host, mark, &["pipe.wasm is not a regular file"])?;
     refused(&beside.host, mark, &["b.toml is not a regular file"])?;
     // The configuration itself, read again at SIGHUP.
@@ -259,7 +259,7 @@ fn a_fifo_in_a_files_place_holds_nothing_up() -> Result<()> {
     fs::remove_file(&config)?;
     fs::write(&config, text)?;
     let mark = beside.host.mark();
-    beside.drop_in("last.wasm", &says("last", 0)?)?;
+    beside.drop_in("last.wasm", &printer("last", 0)?)?;
     added(&beside.host, mark, "dropped.last")?;
     beside.untouched().map(drop)
 }

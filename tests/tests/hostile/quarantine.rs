@@ -10,8 +10,8 @@ use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::{Config, config_for, ledger};
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::says::says;
 use leasehold_tests::wait::eventually;
+use leasehold_tests::wat_plugins::printer;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -59,7 +59,7 @@ impl Place {
     fn drop_in(&self, text: &str) -> Result<()> {
         let folder = self.dir.path().join("plugins");
         let new = folder.join(".guest.new");
-        std::fs::write(&new, says(text, 0)?)?;
+        std::fs::write(&new, printer(text, 0)?)?;
         std::fs::rename(&new, folder.join("guest.wasm")).context("moving a file into place")
     }
 

@@ -1,4 +1,4 @@
-//! What a host or a command shows, byte by byte.
+//! Output of hosts and commands, byte by byte.
 
 use std::fmt::Display;
 use std::fs;

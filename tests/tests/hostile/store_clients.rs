@@ -18,16 +18,21 @@ use crate::SLACK;
 const LEDGER: &str = "ledger";
 
 /// A host that brings its store, listening for everybody on this machine, with a ledger at work on it.
-struct Embedded {
+pub(crate) struct Embedded {
     // Before the directory, which it writes to.
-    host: HostProcess,
+    pub(crate) host: HostProcess,
     data: TempDir,
-    address: String,
+    pub(crate) address: String,
     mark: usize,
 }
 
 impl Embedded {
     fn start() -> Result<Self> {
+        Self::start_by(|config| HostProcess::start(&config))
+    }
+
+    /// A host that `start` starts, with this configuration or more.
+    pub(crate) fn start_by(start: impl FnOnce(Config) -> Result<HostProcess>) -> Result<Self> {
         let ledger = guests::ledger()?;
         let data = tempfile::tempdir()?;
         let config = Config::default()
@@ -41,7 +46,7 @@ impl Embedded {
                 let job = job.plugin(&ledger).ttl("6s").allow_kv(&["ledger/"]);
                 job.config("pause_ms", 20).config("transfers", 1_000_000)
             });
-        let host = HostProcess::start(&config)?;
+        let host = start(config)?;
         let opened = host.wait_for(SLACK, |event| event.is("store-opened"))?;
         let endpoint = opened.value()["endpoints"][0].as_str();
         let address = endpoint.and_then(|endpoint| endpoint.strip_prefix("http://"));
@@ -58,11 +63,17 @@ impl Embedded {
         })
     }
 
-    fn ctl(&self) -> Result<Etcdctl> {
+    pub(crate) fn ctl(&self) -> Result<Etcdctl> {
         Etcdctl::new(Version::V3_5, &[format!("http://{}", self.address)])
     }
 
-    fn connect(&self) -> Result<TcpStream> {
+    /// The endpoint of the private socket.
+    pub(crate) fn socket(&self) -> String {
+        let socket = self.data.path().join("store/store.sock");
+        format!("unix://{}", socket.display())
+    }
+
+    pub(crate) fn connect(&self) -> Result<TcpStream> {
         let io = TcpStream::connect(&self.address).context("connecting")?;
         io.set_write_timeout(Some(Duration::from_secs(2)))?;
         io.set_read_timeout(Some(Duration::from_secs(2)))?;
@@ -79,8 +90,7 @@ impl Embedded {
 
     /// The revision of the ledger's latest write, seen past all connections: through the private socket.
     fn written(&self) -> Result<i64> {
-        let socket = self.data.path().join("store/store.sock");
-        let ctl = Etcdctl::new(Version::V3_5, &[format!("unix://{}", socket.display())])?;
+        let ctl = Etcdctl::new(Version::V3_5, &[self.socket()])?;
         let text = ctl.run(&["get", "/leasehold/kv/ledger/", "--prefix", "-w", "json"])?;
         let read: serde_json::Value = serde_json::from_str(&text)?;
         let kvs = read["kvs"].as_array().context("the ledger has no keys")?;
@@ -89,7 +99,7 @@ impl Embedded {
     }
 
     /// Asserts that the ledger's run holds its lock and writes.
-    fn is_untouched(&self) -> Result<()> {
+    pub(crate) fn is_untouched(&self) -> Result<()> {
         let before = self.written()?;
         eventually(SLACK, "the ledger to write again", || {
             let now = self.written()?;
@@ -109,7 +119,7 @@ impl Embedded {
         Ok(())
     }
 
-    fn end(mut self) -> Result<()> {
+    pub(crate) fn end(mut self) -> Result<()> {
         self.host.term()?;
         let code = self.host.wait_exit(SLACK)?.code();
         ensure!(code == Some(0), "{code:?}: {}", self.host.stderr());
@@ -117,7 +127,7 @@ impl Embedded {
     }
 }
 
-const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+pub(crate) const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// The headers of a put that never comes.
 fn unfinished(stream: u32) -> Vec<u8> {

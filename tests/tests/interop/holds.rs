@@ -7,8 +7,8 @@ use leasehold_tests::on_every_store;
 use leasehold_tests::wait::eventually;
 use serde_json::Value;
 
-use crate::cli::leasehold;
 use crate::{A_WHILE, NAME, SLACK, acquired, beater, end, has_acquired, queue_of};
+use leasehold_tests::command::leasehold;
 
 on_every_store!(a_key_without_a_lease_is_respected_and_shown_as_a_hold);
 
@@ -50,7 +50,7 @@ fn a_key_without_a_lease_is_respected_and_shown_as_a_hold(version: Version) -> R
 
     etcd.etcdctl(&["del", &hold])?;
     let token = acquired(&host)?.token();
-    // One put behind the holder waits like anyone else, and keeps the next one out.
+    // One put behind the holder waits like any entry, and keeps the next one out.
     etcd.etcdctl(&["put", &hold, "again"])?;
     queue_of(&etcd, 2)?;
     std::thread::sleep(A_WHILE);

@@ -1,7 +1,5 @@
 //! Our host among strangers: `etcdctl lock` of both etcd versions, keys put by hand, and keys that only look like entries.
 
-#[path = "../commands/cli.rs"]
-mod cli;
 mod holds;
 mod nested;
 mod queue;

@@ -1,7 +1,7 @@
 //! Keys deeper than a lock's direct children, and names that only begin like the lock's: no entries of it.
 
 use anyhow::{Result, bail, ensure};
-use leasehold_lock::{Acquire, AcquireError, ConnectOptions, Locks, Wait};
+use leasehold_lock::{Acquire, AcquireError, ConnectOptions, LockWait, Locks};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
@@ -33,7 +33,7 @@ async fn a_try_sees_entries_and_nothing_else(version: Version) -> Result<()> {
     let locks = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
     let other = Locks::connect(ConnectOptions::new(etcd.endpoints())).await?;
     etcd.etcdctl(&["put", &format!("{NAME}/sub/x"), "older than us"])?;
-    let try_it = Acquire::new(NAME).wait(Wait::Never);
+    let try_it = Acquire::new(NAME).wait(LockWait::Never);
     let grant = locks.acquire(try_it.clone()).await?;
     match other.acquire(try_it.clone()).await {
         Err(AcquireError::Contended { holder, .. }) => ensure!(holder == grant.key(), "{holder}"),

@@ -1,4 +1,4 @@
-//! One queue of hosts and `etcdctl`s: each waits for the one before it, whoever that is.
+//! One queue of hosts and `etcdctl`s: each waits for the entry before it, of either kind.
 
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
@@ -28,7 +28,7 @@ fn let_go(mut etcdctl: RunningEtcdctl) -> Result<()> {
     etcdctl.wait_exit(SLACK).map(drop)
 }
 
-/// Nobody but the holder has the lock, and not only because they are slow.
+/// Checks that only the holder has the lock, after a time in which the others would have acquired it.
 fn nobody_else(hosts: &[&HostProcess], etcdctls: &[&RunningEtcdctl]) -> Result<()> {
     std::thread::sleep(A_WHILE);
     for host in hosts {

@@ -3,8 +3,6 @@
 //!
 //! All of them in one host: an engine or an interpreter is compiled once, and that takes its time.
 
-#[path = "../commands/cli.rs"]
-mod cli;
 mod manifests;
 mod missing;
 
@@ -14,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::binaries::plugin;
+use leasehold_tests::command;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config, config_for};
@@ -27,7 +26,7 @@ const SLACK: Duration = Duration::from_mins(4);
 /// The longest from a lost lock to the guest being stopped: a busy machine's, not a promise.
 const STOP_BOUND: Duration = Duration::from_secs(2);
 
-/// What a template's job can do.
+/// Form of a template's job, which decides its abilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// It writes fenced keys, reports its progress, and is asked before it is stopped.
@@ -88,8 +87,8 @@ fn config(etcd: &Etcd) -> Result<Config> {
         .job("c-hello", |job| job.plugin(&c_hello).args(&["100000"])))
 }
 
-/// What a guest said, in a line of its own or in the log.
-fn says(event: &Event, job: &str, begin: &str) -> bool {
+/// True for output of a guest that begins so, on standard output or in the log.
+fn has_printed(event: &Event, job: &str, begin: &str) -> bool {
     let said = event.is("guest") && event.job() == Some(job);
     said && event.text().is_some_and(|text| text.starts_with(begin))
 }
@@ -113,7 +112,7 @@ fn guests_in_every_language_run_under_a_lock_log_write_fenced_keys_and_are_stopp
         beats_under_its_lock(&host, &etcd, name, form)?;
     }
     for name in ["heartbeat", "c-hello"] {
-        host.wait_for(SLACK, |event| says(event, name, "beat 3"))?;
+        host.wait_for(SLACK, |event| has_printed(event, name, "beat 3"))?;
     }
 
     host.term()?;
@@ -151,7 +150,7 @@ fn guests_in_every_language_run_under_a_lock_log_write_fenced_keys_and_are_stopp
 
 /// It beats, says its lock's token with it, and what it wrote is in the store.
 fn beats_under_its_lock(host: &HostProcess, etcd: &Etcd, name: &str, form: Form) -> Result<()> {
-    let beat = host.wait_for(SLACK, |event| says(event, name, "beat 3"))?;
+    let beat = host.wait_for(SLACK, |event| has_printed(event, name, "beat 3"))?;
     let acquired = host.wait_for(SLACK, |event| of(event, "acquired", name))?;
     let token = acquired.token().context("acquired without a token")?;
     ensure!(beat.token() == Some(token), "{beat} under {acquired}");
@@ -176,7 +175,7 @@ fn beats_under_its_lock(host: &HostProcess, etcd: &Etcd, name: &str, form: Form)
         .with_context(|| format!("{name} wrote {counted:?}"))?;
     ensure!(counted >= 3, "{name} wrote {counted}");
     host.wait_for(SLACK, |event| of(event, "progress", name))?;
-    // What the dashboard shows comes from here.
+    // The dashboard shows this record.
     eventually(SLACK, "the progress in the job's record", || {
         let key = format!("/leasehold/jobs/{name}/host-a");
         let record = etcd.etcdctl(&["get", "--print-value-only", &key])?;
@@ -195,7 +194,7 @@ fn is_stopped_when_it_loses_the_lock(
     etcd: &Etcd,
     name: &str,
 ) -> Result<()> {
-    host.wait_for(SLACK, |event| says(event, name, "begins"))?;
+    host.wait_for(SLACK, |event| has_printed(event, name, "begins"))?;
     // Out of its first call and into its work.
     std::thread::sleep(Duration::from_millis(300));
     let queue = etcd.queue(&format!("/leasehold/locks/{name}/"))?;
@@ -214,7 +213,7 @@ fn is_stopped_when_it_loses_the_lock(
     ensure!(ended.outcome() == Some("lost"), "{ended}");
     ensure!(took <= STOP_BOUND, "it went on for {took:?}");
     eventually(SLACK, "the record of the loss", || {
-        let said = cli::leasehold(config, &["runs", name, "--format", "json"])?;
+        let said = command::leasehold(config, &["runs", name, "--format", "json"])?;
         let runs: Vec<Value> = serde_json::from_str(&said.stdout)?;
         ensure!(runs.iter().any(|run| run["outcome"] == "lost"), "{runs:?}");
         Ok(())

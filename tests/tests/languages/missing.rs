@@ -7,10 +7,10 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use leasehold_tests::binaries;
 
-use crate::cli::{Said, finish};
+use leasehold_tests::command::{CommandOutput, finish};
 
 /// Runs `leasehold plugin …` where only `path` has programs.
-fn plugin(args: &[&str], path: &Path) -> Result<Said> {
+fn plugin(args: &[&str], path: &Path) -> Result<CommandOutput> {
     let mut command = Command::new(binaries::leasehold()?);
     command
         .arg("plugin")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use leasehold_lock::{Acquire, AcquireError, ConnectOptions, EndReason, Locks, Wait};
+use leasehold_lock::{Acquire, AcquireError, ConnectOptions, EndReason, LockWait, Locks};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
@@ -12,7 +12,7 @@ use crate::{SLACK, client, granted, queue_of, start};
 
 const NAME: &str = "/library/acquire";
 
-/// How long a bounded wait lasts here.
+/// Length of a bounded wait.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 on_every_store!(
@@ -27,7 +27,7 @@ on_every_store!(
 );
 
 fn try_it() -> Acquire {
-    Acquire::new(NAME).wait(Wait::Never)
+    Acquire::new(NAME).wait(LockWait::Never)
 }
 
 /// Promise P1. Fails on the mutant "a free lock is taken without asking whether it is free", see scripts/mutants.
@@ -86,7 +86,7 @@ async fn a_bounded_wait_ends_contended_and_leaves_nothing(version: Version) -> R
     let etcd = Etcd::start(version)?;
     let (holder, other) = (client(&etcd).await?, client(&etcd).await?);
     let grant = holder.acquire(Acquire::new(NAME)).await?;
-    let request = Acquire::new(NAME).wait(Wait::AtMost(PATIENCE));
+    let request = Acquire::new(NAME).wait(LockWait::AtMost(PATIENCE));
     match other.acquire(request.clone()).await {
         Err(AcquireError::Contended {
             holder,
@@ -102,7 +102,7 @@ async fn a_bounded_wait_ends_contended_and_leaves_nothing(version: Version) -> R
     let queue = queue_of(&other, NAME, 1).await?;
     ensure!(queue == [grant.key()] && grant.tenure().admits());
     // A lock that comes free within the time is taken.
-    let waiting = start(&other, request.wait(Wait::AtMost(SLACK)));
+    let waiting = start(&other, request.wait(LockWait::AtMost(SLACK)));
     queue_of(&other, NAME, 2).await?;
     grant.release().await?;
     granted(waiting).await.map(drop)

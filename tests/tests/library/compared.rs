@@ -24,7 +24,7 @@ async fn a_fenced_delete_happens_at_the_expected_revision_alone(version: Version
     ensure!(kv.get("/data").await?.is_some());
     kv.compare_and_delete_fenced(&fence, "/data", new).await?;
     ensure!(kv.get("/data").await?.is_none());
-    // What is not there is at revision 0, and stays away.
+    // A key that does not exist is at revision 0, and stays absent.
     conflict(kv.compare_and_delete_fenced(&fence, "/data", new).await)?;
     kv.compare_and_delete_fenced(&fence, "/data", 0).await?;
 

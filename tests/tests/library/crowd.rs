@@ -1,4 +1,4 @@
-//! Many contenders: in order, one at a time, nobody left out. In short queues a waiter follows every change; in long
+//! Many contenders: in order, one at a time, each in its turn. In short queues a waiter follows every change; in long
 //! ones only those next to it.
 
 use std::sync::Arc;
@@ -34,7 +34,7 @@ on_every_store!(
     a_far_waiter_that_is_removed_alone_is_told_and_so_is_one_that_holds,
 );
 
-/// What contenders share: whether one of them holds, and where each says that it does.
+/// State that contenders share: the holder count, and the channel on which each reports its grant.
 #[derive(Clone)]
 struct Contest {
     held: Arc<AtomicBool>,
@@ -218,8 +218,8 @@ async fn a_far_waiter_is_not_first_because_one_that_its_client_follows_has_gone(
     Ok(())
 }
 
-/// A far waiter reads when its predecessor has gone, and nobody waits for the answer when it goes as well. etcd 3.5.1
-/// dies of that when the reading is a transaction.
+/// A far waiter reads when its predecessor's entry is deleted. When the waiter ends too, no client waits for the
+/// answer, and etcd 3.5.1 crashes if the reading is a transaction.
 async fn far_waiters_that_go_away_in_the_middle_of_reading_do_the_store_no_harm(
     version: Version,
 ) -> Result<()> {
@@ -293,7 +293,7 @@ async fn a_near_waiter_whose_key_is_deleted_is_told_and_never_granted(
     told_and_never_granted(&Etcd::start(version)?, false).await
 }
 
-/// Nothing but a far waiter's own key goes: nobody ahead of it who would make it look, and no watch of the lock.
+/// Only the far waiter's own key is deleted: no predecessor triggers a reading, and no watch of the lock is open.
 async fn a_far_waiter_that_is_removed_alone_is_told_and_so_is_one_that_holds(
     version: Version,
 ) -> Result<()> {

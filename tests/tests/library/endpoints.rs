@@ -10,7 +10,7 @@ use leasehold_tests::proxy::{FaultProxy, Mode};
 
 use crate::queue_of;
 
-/// Nobody listens there: a port below those that anything is given.
+/// An address without a listener: a port below those that tests are given.
 const DOWN: &str = "http://127.0.0.1:9";
 const TTL: Duration = Duration::from_secs(6);
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use leasehold_lock::{Acquire, EndReason, FeedItem, KeyFeed, Trace};
+use leasehold_lock::{Acquire, AuditNote, EndReason, FeedItem, KeyFeed};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_every_store;
 
@@ -93,8 +93,8 @@ async fn a_feed_leaves_out_what_it_is_told_to(version: Version) -> Result<()> {
     Ok(())
 }
 
-fn trace(key: &str) -> Trace {
-    Trace {
+fn trace(key: &str) -> AuditNote {
+    AuditNote {
         key: key.into(),
         value: b"somebody did it".to_vec(),
         keep: Duration::from_mins(10),

@@ -134,7 +134,7 @@ async fn a_reading_that_compactions_overtake_has_every_key_once(version: Version
     read
 }
 
-/// etcd 3.5.1 dies of a transaction that only reads when whoever sent it goes away.
+/// etcd 3.5.1 crashes at a transaction that only reads if its sender disconnects.
 async fn readers_that_go_away_in_the_middle_do_the_store_no_harm(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let locks = client(&etcd).await?;

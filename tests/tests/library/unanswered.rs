@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use leasehold_lock::{Acquire, ConnectOptions, Locks, Wait};
+use leasehold_lock::{Acquire, ConnectOptions, LockWait, Locks};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
@@ -85,7 +85,7 @@ async fn put_delayed_beyond_its_lock_s_release_leaves_no_entry(version: Version)
         .await
         .context("the late put did not arrive")??;
     queue_of(&observer, NAME, 0).await?;
-    let next = Acquire::new(NAME).wait(Wait::AtMost(SLACK));
+    let next = Acquire::new(NAME).wait(LockWait::AtMost(SLACK));
     observer.acquire(next).await?.release().await?;
     ensure!(other.tenure().admits(), "another lock went along");
     other.release().await?;

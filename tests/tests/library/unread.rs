@@ -65,7 +65,7 @@ async fn a_store_that_stops_reading_ends_the_tenure_and_every_write_in_time(
         began.elapsed()
     );
 
-    // What was on its way arrives late, and is refused.
+    // Requests under way arrive late, and are refused.
     proxy.set(Mode::Pass);
     next.release().await?;
     drop(grant);

@@ -1,7 +1,7 @@
-//! A view of queues: what it shows is what the store has, in order, whoever wrote it, before and after a cut.
+//! A view of queues: equal to the store's content, in order, for entries of any client, before and after a cut.
 
 use anyhow::{Context, Result, ensure};
-use leasehold_lock::{Acquire, ConnectOptions, Freshness, Locks, QueueEntry, QueueView};
+use leasehold_lock::{Acquire, ConnectOptions, Locks, QueueEntry, QueueView, ViewFreshness};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::on_every_store;
 use leasehold_tests::proxy::{FaultProxy, Mode};
@@ -20,7 +20,7 @@ on_every_store!(
 /// Takes changes in until the view is live and `right` holds.
 async fn until(view: &mut QueueView, what: &str, right: impl Fn(&QueueView) -> bool) -> Result<()> {
     let changes = async {
-        while *view.freshness() != Freshness::Live || !right(view) {
+        while *view.freshness() != ViewFreshness::Live || !right(view) {
             view.next().await.context("the view ended")?;
         }
         anyhow::Ok(())
@@ -44,7 +44,7 @@ async fn a_view_shows_every_entry_in_order_and_follows_changes(version: Version)
     let etcd = Etcd::start(version)?;
     let (locks, viewer) = (client(&etcd).await?, client(&etcd).await?);
     let mut view = viewer.view(PREFIX);
-    ensure!(*view.freshness() == Freshness::Loading);
+    ensure!(*view.freshness() == ViewFreshness::Loading);
     until(&mut view, "nothing", |view| view.queues().is_empty()).await?;
 
     let request = Acquire::new(NAME).value("who I am");
@@ -99,7 +99,7 @@ async fn a_view_is_stale_while_cut_off_and_right_again_afterwards(version: Versi
     proxy.set(Mode::Refuse);
     proxy.reset();
     let stale = async {
-        while !matches!(view.freshness(), Freshness::Stale { .. }) {
+        while !matches!(view.freshness(), ViewFreshness::Stale { .. }) {
             view.next().await.context("the view ended")?;
         }
         anyhow::Ok(())

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::says::says;
 use leasehold_tests::wait::eventually;
+use leasehold_tests::wat_plugins::printer;
 
 use super::{SLACK, count, dropping, end, folder, put, start};
 
@@ -20,11 +20,11 @@ const CHANGES: u32 = 300;
 /// For five hundred jobs to be as the folder says.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What is in the folder: what each job says now, by the job's name.
+/// Content of the folder: the text that each job prints now, by the job's name.
 #[derive(Default)]
 struct Contents {
     files: BTreeMap<String, String>,
-    /// What every plugin that was ever there says, by its digest.
+    /// Text of every plugin so far, by its digest.
     digests: HashMap<String, String>,
     made: u32,
 }
@@ -34,7 +34,7 @@ impl Contents {
     fn write(&mut self, folder: &Path, job: &str) -> Result<()> {
         self.made += 1;
         let words = format!("{job} {}", self.made);
-        let bytes = says(&words, fastrand::usize(0..20_000))?;
+        let bytes = printer(&words, fastrand::usize(0..20_000))?;
         let name = format!("{job}.wasm");
         if fastrand::u8(..4) == 0 {
             // In place: the old bytes are gone while the new ones are not there yet.

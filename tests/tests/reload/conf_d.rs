@@ -7,13 +7,13 @@ use anyhow::{Context as _, Result, ensure};
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::config_for;
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::says::says;
+use leasehold_tests::wat_plugins::printer;
 
 use super::{QUIET, SLACK, count, end, heard, put, words};
 
 /// Puts a job's plugin and its configuration into the folder.
 fn job(folder: &Path, name: &str, said: &str) -> Result<()> {
-    put(folder, &format!("{name}-{said}.wasm"), &says(said, 0)?)?;
+    put(folder, &format!("{name}-{said}.wasm"), &printer(said, 0)?)?;
     let text = format!(
         "[jobs.{name}]\nplugin = \"{name}-{said}.wasm\"\nlock = \"folder/{name}\"\n\
          restart = {{ min = \"200ms\", max = \"200ms\" }}\n"

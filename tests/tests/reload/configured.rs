@@ -5,11 +5,11 @@ use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::guests::{self, Config, config_for};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
-use leasehold_tests::says::says;
 use leasehold_tests::wait::eventually;
+use leasehold_tests::wat_plugins::printer;
 
 use super::{QUIET, SLACK, count, end, heard, words};
-use crate::cli::leasehold;
+use leasehold_tests::command::leasehold;
 
 on_every_store!(
     jobs_come_change_and_go_with_the_file,
@@ -23,7 +23,7 @@ fn saying(config: Config, host: Option<&HostProcess>, job: &str, text: &str) -> 
         None => std::env::temp_dir(),
     };
     let plugin = dir.join(format!("{job}-{text}.wasm"));
-    std::fs::write(&plugin, says(text, 0)?)?;
+    std::fs::write(&plugin, printer(text, 0)?)?;
     Ok(config.job(job, |job| job.plugin(&plugin).restart("200ms", "1s")))
 }
 
@@ -80,7 +80,7 @@ fn a_run_keeps_the_bytes_it_began_with(version: Version) -> Result<()> {
     });
     let host = HostProcess::start(&config)?;
     heard(&host, 0, "guest", "job")?;
-    std::fs::write(dir.path().join("new"), says("the new one", 0)?)?;
+    std::fs::write(dir.path().join("new"), printer("the new one", 0)?)?;
     std::fs::rename(dir.path().join("new"), &plugin)?;
     let changed = heard(&host, 0, "job-changed", "job")?;
     ensure!(
@@ -120,7 +120,7 @@ fn a_file_that_cannot_be_used_changes_nothing_and_is_told_once() -> Result<()> {
     let mark = host.mark();
     words(&host, mark, "one")?;
     host.reconfigure(&good)?;
-    // The same as before: nothing to do, unless somebody asks.
+    // The same content as before: nothing to do, except at a request to reload.
     host.hangup()?;
     let reloaded = host.wait_after(mark, SLACK, |event| event.is("config-reloaded"))?;
     ensure!(

@@ -10,7 +10,7 @@ use leasehold_tests::events::Event;
 use leasehold_tests::guests;
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
-use leasehold_tests::says::{says, says_with};
+use leasehold_tests::wat_plugins::{printer, printer_with_manifest};
 
 use super::{QUIET, SLACK, count, dropped, dropping, end, folder, heard, put, start, words};
 
@@ -23,7 +23,7 @@ fn a_file_is_a_job_for_as_long_as_it_is_there(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let host = start(&dropping(&etcd))?;
     host.wait_for(SLACK, |event| event.is("store-connected"))?;
-    put(&folder(&host), "hello.wasm", &says("hello", 0)?)?;
+    put(&folder(&host), "hello.wasm", &printer("hello", 0)?)?;
     let hello = dropped("hello");
     heard(&host, 0, "job-added", &hello)?;
     let acquired = heard(&host, 0, "acquired", &hello)?;
@@ -46,7 +46,7 @@ fn a_file_is_a_job_for_as_long_as_it_is_there(version: Version) -> Result<()> {
     );
     // A host with an empty folder goes on.
     let mark = host.mark();
-    put(&folder(&host), "hello.wasm", &says("again", 0)?)?;
+    put(&folder(&host), "hello.wasm", &printer("again", 0)?)?;
     ensure!(words(&host, mark, &hello)? == "again");
     end(host).map(drop)
 }
@@ -54,9 +54,9 @@ fn a_file_is_a_job_for_as_long_as_it_is_there(version: Version) -> Result<()> {
 fn a_file_that_changes_runs_anew_and_the_lock_is_the_same(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let host = start(&dropping(&etcd))?;
-    put(&folder(&host), "job.wasm", &says("one", 0)?)?;
+    put(&folder(&host), "job.wasm", &printer("one", 0)?)?;
     ensure!(words(&host, 0, &dropped("job"))? == "one");
-    put(&folder(&host), "job.wasm", &says("two", 0)?)?;
+    put(&folder(&host), "job.wasm", &printer("two", 0)?)?;
     heard(&host, 0, "job-changed", &dropped("job"))?;
     host.wait_for(SLACK, |event| event.text() == Some("two"))?;
     let events = end(host)?;
@@ -71,7 +71,7 @@ fn a_file_that_is_still_being_written_is_waited_for() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd))?;
     host.wait_for(SLACK, |event| event.is("store-connected"))?;
-    let bytes = says("whole", 100_000)?;
+    let bytes = printer("whole", 100_000)?;
     let mut file = File::create(folder(&host).join("slow.wasm"))?;
     for part in bytes.chunks(bytes.len() / 8 + 1) {
         file.write_all(part)?;
@@ -98,7 +98,11 @@ fn what_stands_beside_a_plugin_overrides_what_is_in_it() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd).plugins("locks", vec!["team/*"]))?;
     let manifest = "name = \"greeter\"\nlock = \"team/greeter\"\n[restart]\nmin = \"100ms\"\n";
-    put(&folder(&host), "a.wasm", &says_with("hi", manifest)?)?;
+    put(
+        &folder(&host),
+        "a.wasm",
+        &printer_with_manifest("hi", manifest)?,
+    )?;
     let acquired = heard(&host, 0, "acquired", &dropped("greeter"))?;
     ensure!(acquired.lock() == Some("team/greeter"), "{acquired}");
     let mark = host.mark();

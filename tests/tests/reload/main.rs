@@ -1,11 +1,9 @@
 //! Changes while a host runs: its configuration, its plugins, and the folder that plugins are dropped into.
 //!
-//! What runs goes on as it began, what is new runs when its turn comes, and what is wrong is told once and
-//! changes nothing.
+//! A run under way continues unchanged, a new version takes effect with the next run, and an error is logged once
+//! and changes nothing.
 
 mod churn;
-#[path = "../commands/cli.rs"]
-mod cli;
 mod conf_d;
 mod configured;
 mod folder;
@@ -62,7 +60,7 @@ fn heard(host: &HostProcess, mark: usize, name: &str, job: &str) -> Result<Event
     })
 }
 
-/// What the guest of a job says first after `mark`.
+/// First output of a job's guest after `mark`.
 fn words(host: &HostProcess, mark: usize, job: &str) -> Result<String> {
     let line = heard(host, mark, "guest", job)?;
     Ok(line.text().unwrap_or_default().to_owned())
@@ -76,7 +74,7 @@ fn end(mut host: HostProcess) -> Result<Vec<Event>> {
     Ok(host.events())
 }
 
-/// How many events of this name there are about this job.
+/// Number of events of this name about this job.
 fn count(events: &[Event], name: &str, job: Option<&str>) -> usize {
     let about = |event: &&Event| event.is(name) && (job.is_none() || event.job() == job);
     events.iter().filter(about).count()

@@ -5,7 +5,7 @@ use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests;
 use leasehold_tests::host::HostProcess;
-use leasehold_tests::says::{says, says_with};
+use leasehold_tests::wat_plugins::{printer, printer_with_manifest};
 
 use super::{QUIET, SLACK, count, dropped, dropping, end, folder, put, start, words};
 
@@ -25,7 +25,7 @@ fn error(event: &Event) -> &str {
 fn a_bad_file_is_told_once_and_the_version_before_goes_on() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd))?;
-    put(&folder(&host), "job.wasm", &says("good", 0)?)?;
+    put(&folder(&host), "job.wasm", &printer("good", 0)?)?;
     words(&host, 0, &dropped("job"))?;
     let mark = host.mark();
     put(&folder(&host), "job.wasm", b"this is no WebAssembly at all")?;
@@ -39,7 +39,7 @@ fn a_bad_file_is_told_once_and_the_version_before_goes_on() -> Result<()> {
     );
     let mark = host.mark();
     ensure!(words(&host, mark, &dropped("job"))? == "good");
-    put(&folder(&host), "job.wasm", &says("better", 0)?)?;
+    put(&folder(&host), "job.wasm", &printer("better", 0)?)?;
     host.wait_after(mark, SLACK, |event| event.text() == Some("better"))?;
     end(host).map(drop)
 }
@@ -48,7 +48,7 @@ fn a_bad_file_is_told_once_and_the_version_before_goes_on() -> Result<()> {
 fn a_file_cut_short_is_given_a_moment_and_then_refused() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd))?;
-    let whole = says("whole", 1000)?;
+    let whole = printer("whole", 1000)?;
     put(&folder(&host), "cut.wasm", &whole[..whole.len() / 2])?;
     let refused = refusal(&host, 0, "cut.wasm")?;
     ensure!(error(&refused).contains("is cut off at byte"), "{refused}");
@@ -63,7 +63,7 @@ fn a_pinned_plugin_that_differs_is_refused() -> Result<()> {
     let host = start(&dropping(&etcd))?;
     let pin = format!("sha256 = \"{}\"\n", "0".repeat(64));
     put(&folder(&host), "job.toml", pin.as_bytes())?;
-    put(&folder(&host), "job.wasm", &says("never", 0)?)?;
+    put(&folder(&host), "job.wasm", &printer("never", 0)?)?;
     let refused = refusal(&host, 0, "job.wasm")?;
     ensure!(error(&refused).contains("sha256"), "{refused}");
     ensure!(refused.value()["kept"] == false, "{refused}");
@@ -76,8 +76,9 @@ fn a_pinned_plugin_that_differs_is_refused() -> Result<()> {
 fn two_that_want_one_name_or_locks_inside_one_another_do_not_both_run() -> Result<()> {
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd).plugins("locks", vec!["team/*"]))?;
-    let named =
-        |words: &str, lock: &str| says_with(words, &format!("name = \"one\"\nlock = \"{lock}\"\n"));
+    let named = |words: &str, lock: &str| {
+        printer_with_manifest(words, &format!("name = \"one\"\nlock = \"{lock}\"\n"))
+    };
     put(&folder(&host), "z-first.wasm", &named("first", "team/one")?)?;
     words(&host, 0, &dropped("one"))?;
     put(
@@ -93,7 +94,7 @@ fn two_that_want_one_name_or_locks_inside_one_another_do_not_both_run() -> Resul
     put(
         &folder(&host),
         "inside.wasm",
-        &says_with("in", "lock = \"team/one/inside\"\n")?,
+        &printer_with_manifest("in", "lock = \"team/one/inside\"\n")?,
     )?;
     let refused = refusal(&host, 0, "inside.wasm")?;
     ensure!(
@@ -120,7 +121,7 @@ fn what_stands_beside_a_plugin_is_checked_like_any_configuration() -> Result<()>
     let etcd = Etcd::start(Version::V3_5)?;
     let host = start(&dropping(&etcd))?;
     put(&folder(&host), "job.toml", b"evry = \"1s\"\nttl = \"1s\"\n")?;
-    put(&folder(&host), "job.wasm", &says("never", 0)?)?;
+    put(&folder(&host), "job.wasm", &printer("never", 0)?)?;
     let refused = refusal(&host, 0, "job.wasm")?;
     let error = error(&refused);
     ensure!(
@@ -146,10 +147,10 @@ fn what_a_dropped_in_plugin_lacks_is_told_where_it_can_be_said() -> Result<()> {
         "big.toml",
         b"[limits]\nplugin_size = \"1KiB\"\n",
     )?;
-    put(&folder(&host), "big.wasm", &says("too big", 5000)?)?;
+    put(&folder(&host), "big.wasm", &printer("too big", 5000)?)?;
     let refused = refusal(&host, 0, "big.wasm")?;
     let said = error(&refused);
-    let remedy = "under [limits] in plugins/big.toml, and in [plugins.limits] if that says less";
+    let remedy = "under [limits] in plugins/big.toml, and in [plugins.limits] if that allows less";
     ensure!(said.contains(remedy), "{said}");
     end(host).map(drop)
 }

@@ -7,8 +7,8 @@ use leasehold_tests::on_every_store;
 use leasehold_tests::wait::{boot_ns, eventually};
 use serde_json::Value;
 
-use crate::cli::leasehold;
 use crate::{ENTRIES, ONE_DELIVERY, SLACK, change, lease_of, newest_write, writer};
+use leasehold_tests::command::leasehold;
 
 on_every_store!(
     a_holder_whose_lease_is_revoked_is_stopped_at_once,
@@ -17,7 +17,7 @@ on_every_store!(
     a_holder_whose_key_becomes_a_strangers_is_stopped_at_once,
 );
 
-/// How an operator forces a holder out.
+/// Way in which an operator forces a holder out.
 #[derive(Debug, Clone, Copy)]
 enum By {
     RevokingItsLease,
@@ -47,7 +47,7 @@ impl By {
         }
     }
 
-    /// What the run's record must say about how it went.
+    /// Part of the detail that the run's record must hold.
     const fn told(self) -> &'static str {
         match self {
             Self::RevokingItsLease => "the server ended its lease although it was",
@@ -69,7 +69,7 @@ fn forced_out(version: Version, by: By) -> Result<()> {
     host.wait_for(SLACK, |event| {
         event.is("progress") && event.u64("done") >= Some(20)
     })?;
-    // Whoever is next is not the host: nothing may write after the removal.
+    // The next holder is not the host: nothing may write after the removal.
     change(&etcd, &["put", &format!("{ENTRIES}maintenance"), "by hand"])?;
     let key = etcd.wait_holder(ENTRIES, SLACK)?;
 
@@ -119,7 +119,7 @@ fn grant_lease(etcd: &Etcd) -> Result<String> {
         .with_context(|| format!("no lease in {answer}"))
 }
 
-/// What `leasehold runs` says about the run with this token, once it says that it was lost.
+/// Detail of the run with this token from `leasehold runs`, once its outcome is `lost`.
 fn recorded_detail(config: &impl std::fmt::Display, token: u64) -> Result<String> {
     eventually(SLACK, "the record of the lost run", || {
         let said = leasehold(config, &["runs", "ledger", "--format", "json"])?;

@@ -56,7 +56,7 @@ async fn refused_after(
     );
     ensure!(kv.get("/other").await?.is_none());
 
-    // What a stranger put in its place stays when the loser lets go.
+    // An entry that another client put in its place stays when the loser releases.
     let strangers = etcd.queue(NAME)?;
     grant.release().await?;
     ensure!(etcd.queue(NAME)? == strangers);
@@ -74,7 +74,7 @@ async fn every_fenced_operation_of_a_removed_grant_is_refused(version: Version) 
     };
     let reason = refused_after(version, revoked).await?;
     ensure!(
-        matches!(reason, EndReason::Removed { .. } | EndReason::LeaseGone),
+        matches!(reason, EndReason::Removed { .. } | EndReason::LeaseEnded),
         "{reason:?}"
     );
     let reason = refused_after(version, deleted).await?;

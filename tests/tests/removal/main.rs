@@ -1,10 +1,8 @@
-//! An operator forces a holder or a waiter out: it is obeyed at once, the loser's fenced writes are refused, and
-//! the records say who was removed and how.
+//! An operator forces a holder or a waiter out. The removal takes effect at once, the loser's fenced writes are
+//! refused, and the records name the removed host and the way.
 //!
-//! Gaps are printed; what is asserted is that nobody waited for a renewal or a deadline to find out.
+//! Gaps are printed; asserted is that no host waited for a renewal or a deadline to notice.
 
-#[path = "../commands/cli.rs"]
-mod cli;
 mod frozen;
 mod holder;
 mod library;

@@ -7,8 +7,8 @@ use leasehold_tests::on_every_store;
 use leasehold_tests::wait::eventually;
 use serde_json::Value;
 
-use crate::cli::leasehold;
 use crate::{ENTRIES, LOCK, SLACK, change, lease_of, writer};
+use leasehold_tests::command::leasehold;
 
 on_every_store!(
     a_waiter_whose_entry_is_deleted_queues_again,

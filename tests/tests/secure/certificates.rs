@@ -11,8 +11,8 @@ use leasehold_tests::on_etcd;
 use leasehold_tests::proxy::FaultProxy;
 use leasehold_tests::wait::boot_ns;
 
-use crate::cli::leasehold;
 use crate::{SLACK, end};
+use leasehold_tests::command::leasehold;
 
 /// Validity of a certificate that is to expire: a start of two hosts, and no more.
 const CERTIFICATE: Duration = Duration::from_secs(8);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use leasehold_lock::{Acquire, ConnectOptions, Freshness, Locks, Wait};
+use leasehold_lock::{Acquire, ConnectOptions, LockWait, Locks, ViewFreshness};
 use leasehold_tests::etcd::{Etcd, RUNNER, Version};
 use leasehold_tests::on_etcd;
 use tokio::time::timeout;
@@ -27,7 +27,7 @@ async fn every_request(version: Version, lifetime: Option<Duration>) -> Result<(
     let locks = Locks::connect(options).await?;
     let grant = locks.acquire(Acquire::new(NAME)).await?;
     let mut view = locks.view("/leasehold/locks/");
-    while *view.freshness() != Freshness::Live {
+    while *view.freshness() != ViewFreshness::Live {
         view.next().await.context("the view ended")?;
     }
     let (kv, fence) = (locks.kv(), grant.fence());
@@ -44,7 +44,7 @@ async fn every_request(version: Version, lifetime: Option<Duration>) -> Result<(
         etcd.expire_tokens()?;
         // A lock of another TTL needs a lease of its own, and the view must hear of it.
         let name = format!("{NAME}-{round}");
-        let other = Acquire::new(name.as_str()).wait(Wait::AtMost(SLACK));
+        let other = Acquire::new(name.as_str()).wait(LockWait::AtMost(SLACK));
         let other = locks
             .acquire(other.ttl(Duration::from_secs(20 + round)))
             .await?;

@@ -3,8 +3,6 @@
 //! Only etcd does. The embedded store has no users and no TLS; it listens on loopback and on a private socket.
 
 mod certificates;
-#[path = "../commands/cli.rs"]
-mod cli;
 mod library;
 mod narrow;
 mod rotation;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::SLACK;
-use crate::cli::{Said, leasehold};
+use leasehold_tests::command::{CommandOutput, leasehold};
 
 on_etcd!(
     the_dashboard_shows_the_prefix_that_may_be_read_and_names_the_other,
@@ -60,7 +60,7 @@ fn password() -> Result<(TempDir, PathBuf)> {
 }
 
 /// `leasehold top --once` as that user.
-fn top(etcd: &Etcd, more: &[&str]) -> Result<Said> {
+fn top(etcd: &Etcd, more: &[&str]) -> Result<CommandOutput> {
     let (_dir, file) = password()?;
     let (endpoint, file) = (etcd.endpoint(), file.display().to_string());
     let login = [

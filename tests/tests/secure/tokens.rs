@@ -11,8 +11,8 @@ use leasehold_tests::on_etcd;
 use leasehold_tests::wait::{boot_ns, eventually};
 use serde_json::Value;
 
-use crate::cli::leasehold;
 use crate::{SLACK, end};
+use leasehold_tests::command::leasehold;
 
 on_etcd!(
     forgotten_tokens_are_not_noticed,

@@ -1,10 +1,8 @@
-//! Guests that will not stop, end badly or cannot be run at all: the guest ends, the host lives, its other jobs
-//! go on, and the record says why.
+//! Guests that do not stop, fail or cannot be run at all: the guest ends, the host and its other jobs continue, and
+//! the record holds the reason.
 //!
-//! What a guest does has nothing to do with the store's version, so all of this runs on one.
+//! Guests do not depend on the store's version, so all of this runs on one.
 
-#[path = "../commands/cli.rs"]
-mod cli;
 mod ends;
 mod flood;
 mod held;
@@ -13,6 +11,7 @@ mod refused;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use leasehold_tests::command;
 use leasehold_tests::etcd::{Etcd, Version};
 use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config, Job, config_for};
@@ -44,7 +43,7 @@ impl Scene {
         let config = config_for("host-a", &etcd)
             .grace("300ms")
             .job("pulse", |pulse| {
-                // A TTL of its own gives it a lease of its own, which nobody takes away here.
+                // A TTL of its own gives it a lease of its own, which no scenario here revokes.
                 pulse.plugin(&heartbeat).args(&["0", "100"]).ttl("12s")
             })
             .job("subject", |subject| job(subject.ttl("10s").once()));
@@ -62,10 +61,10 @@ impl Scene {
         Ok(ended)
     }
 
-    /// What the record says about the run with this token.
+    /// The record of the run with this token.
     fn record(&self, token: u64) -> Result<Value> {
         eventually(SLACK, "the record of the run's end", || {
-            let said = cli::leasehold(&self.config, &["runs", "subject", "--format", "json"])?;
+            let said = command::leasehold(&self.config, &["runs", "subject", "--format", "json"])?;
             ensure!(said.code == Some(0), "{}", said.stderr);
             let runs: Vec<Value> = serde_json::from_str(&said.stdout)?;
             let run = runs.into_iter().find(|run| run["token"] == token);

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use leasehold_tests::guests::{self, config};
 
-use crate::cli::{Said, leasehold};
+use leasehold_tests::command::{CommandOutput, leasehold};
 
-/// Nobody listens there, and nobody is asked.
+/// An address without a listener, which is never used.
 const NO_STORE: &str = "http://127.0.0.1:1";
 
 /// A file that is refused, and what must be said about it.
@@ -87,7 +87,7 @@ fn all_bad() -> Result<Vec<Bad>> {
 }
 
 /// Runs both commands on a config with these jobs; both must refuse.
-fn refused(jobs: &[(&str, PathBuf)]) -> Result<[Said; 2]> {
+fn refused(jobs: &[(&str, PathBuf)]) -> Result<[CommandOutput; 2]> {
     let mut config = config("host-a", NO_STORE);
     for (name, file) in jobs {
         config = config.job(name, |job| job.plugin(file));
@@ -103,7 +103,13 @@ fn refused(jobs: &[(&str, PathBuf)]) -> Result<[Said; 2]> {
     Ok(said)
 }
 
-fn one_line(said: &Said, job: &str, file: &Path, reason: &str, remedy: &str) -> Result<()> {
+fn one_line(
+    said: &CommandOutput,
+    job: &str,
+    file: &Path,
+    reason: &str,
+    remedy: &str,
+) -> Result<()> {
     let start = format!("error: job {job}: plugin {}: ", file.display());
     let line = said.stderr.lines().find(|line| line.starts_with(&start));
     let line = line.ok_or_else(|| anyhow::anyhow!("nothing about {job}: {}", said.stderr))?;

@@ -57,7 +57,7 @@ impl Both {
     }
 }
 
-/// What was said, without what differs between any two servers.
+/// Output without the parts that differ between any two servers.
 fn plain(said: &Result<String>) -> String {
     let text = match said {
         Ok(text) => text.clone(),

@@ -15,8 +15,8 @@ use leasehold_tests::events::Event;
 use leasehold_tests::guests::{self, Config, Job, config};
 use leasehold_tests::host::HostProcess;
 use leasehold_tests::on_every_store;
-use leasehold_tests::says::typed;
 use leasehold_tests::wait::eventually;
+use leasehold_tests::wat_plugins::typed_job;
 use serde_json::Value;
 use toml::Table;
 
@@ -172,7 +172,7 @@ fn a_job_that_pauses_frees_its_slot_for_another(version: Version) -> Result<()> 
     let etcd = Etcd::start(version)?;
     let dir = tempfile::tempdir()?;
     let again = dir.path().join("again.wasm");
-    fs::write(&again, typed(AGAIN, "$i")?)?;
+    fs::write(&again, typed_job(AGAIN, "$i")?)?;
     let tick = ticking(Job::default())?;
     let config = host("a", &etcd, 1)
         .job("pausing", |job| kept_running(job, TTL).plugin(&again))

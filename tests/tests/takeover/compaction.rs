@@ -1,4 +1,4 @@
-//! History that the store forgets while somebody waits and somebody holds.
+//! Compaction of the history while a host holds and another waits.
 
 use std::time::Duration;
 

@@ -53,7 +53,7 @@ fn hosts_that_take_turns_never_overlap_and_no_money_is_made_or_lost(
     next(&a, 0, LEDGER, "progress")?;
     let started = Instant::now();
     while !all_had_their_turns(&[&a, &b]) {
-        // From its founding on, the ledger adds up at every moment, whoever writes to it.
+        // From its founding on, the ledger adds up at every moment, under any holder.
         bank::audit(&etcd)?;
         if started.elapsed() > SLACK {
             bail!(

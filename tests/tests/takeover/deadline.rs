@@ -18,7 +18,7 @@ on_every_store!(a_late_answer_to_a_renewal_does_not_move_the_deadline);
 /// Long, so that an answer may be late and no other renewal is sent meanwhile: that happens after a sixth of it.
 const LONG_TTL: Duration = Duration::from_secs(7);
 
-/// How late the answer is. What is left of a sixth of the TTL is for a busy machine.
+/// Delay of the answer. The rest of a sixth of the TTL is slack for a busy machine.
 const LATE: Duration = Duration::from_millis(500);
 
 /// Promise P1. Fails on the mutant "deadline from the receipt of the answer", see scripts/mutants.

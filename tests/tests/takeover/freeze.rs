@@ -74,7 +74,7 @@ fn queues_again(duel: &Duel, mark: usize) -> Result<()> {
 /// Promise P3. Fails on the mutant "the gate admits every call", see scripts/mutants.
 /// Fails on the mutant "the tenure does not read the clock", see scripts/mutants.
 ///
-/// The network is cut before the freeze, so nobody but the clock tells the host what time it is.
+/// The network is cut before the freeze, so only the clock shows the host that its deadline has passed.
 fn a_guest_that_never_stops_calling_makes_no_call_after_the_thaw(version: Version) -> Result<()> {
     let etcd = Etcd::start(version)?;
     let proxy = FaultProxy::start(&etcd.endpoint())?;

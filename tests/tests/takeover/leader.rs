@@ -13,7 +13,7 @@ use crate::scene::{Duel, PULSE, create_revision, goes_on, ns, one_job_for};
 /// Long enough for an election, and for a host to notice that a member does not answer.
 const LONG_TTL: Duration = Duration::from_secs(12);
 
-// The embedded store is one node: nobody else could lead.
+// The embedded store is one node: no other could lead.
 on_etcd!(a_leader_that_stands_still_costs_neither_the_holder_its_run_nor_the_waiter_its_place);
 
 /// Fails when the hosts know the leader only.

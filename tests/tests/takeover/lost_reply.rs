@@ -20,7 +20,7 @@ on_every_store!(
     an_acquisition_whose_session_ends_before_the_network_heals_leaves_nothing_behind,
 );
 
-/// What only the request that makes the entry of host `a` contains: how its value begins.
+/// Begin of the value of host `a`'s entry, which only the request that makes it contains.
 const ENTRY_OF_A: &str = r#"{"host":"a","job":"pulse""#;
 
 /// Starts host `a` behind a proxy that passes the so many-th request with its entry on and loses the answer.
@@ -112,7 +112,7 @@ fn end_and_look_for_leftovers(etcd: &Etcd, hosts: &mut [&mut HostProcess]) -> Re
         let acquired = since(host, 0, PULSE, "acquired");
         ensure!(acquired.len() == 1, "{acquired:?}");
     }
-    // The hosts are gone and have revoked their leases: what stands now would stand until somebody looks.
+    // The hosts have ended and revoked their leases: an entry that still exists would exist for ever.
     let left = etcd.queue(&lock_prefix(PULSE))?;
     ensure!(left.is_empty(), "{left:?} was left behind");
     let hosts: Vec<_> = hosts.iter().map(|host| &**host).collect();

@@ -1,4 +1,4 @@
-//! What the scenarios share: two hosts on one etcd, what to wait for, and the verdict at the end.
+//! Common parts of the scenarios: two hosts on one etcd, waits, and the verdict at the end.
 
 use std::process::Command;
 use std::time::Duration;
@@ -21,15 +21,14 @@ pub(crate) const SLACK: Duration = Duration::from_secs(30);
 /// The leases' time to live: short, so that scenarios are, and enough for two renewals to be missed.
 pub(crate) const TTL: Duration = Duration::from_secs(3);
 
-/// What the hosts take off the end of the lease by default, to have stopped the guest before it.
+/// Default stop margin: the end of the lease within which the guest is stopped.
 pub(crate) const MARGIN: Duration = Duration::from_millis(250);
 
-/// What etcd may take to notice that a lease has ended, and a successor to be told: etcd looks every 500 ms.
+/// Time for etcd to notice that a lease has ended, and to notify a successor: etcd checks every 500 ms.
 pub(crate) const EXPIRY: Duration = Duration::from_millis(1_500);
 
-/// How much later than promised something may be seen on a machine that runs several scenarios at once on few
-/// cores: a process there may not be scheduled for some hundred milliseconds, several times in a row.
-/// Orders have no such slack; only upper bounds do.
+/// Slack of upper bounds on a machine that runs several scenarios at once on few cores: a process there may not be
+/// scheduled for some hundred milliseconds, several times in a row. Orders have no such slack.
 pub(crate) const BUSY: Duration = Duration::from_secs(2);
 
 /// The plain WASI command, a beat every 40 ms.
@@ -105,7 +104,7 @@ pub(crate) fn lease_of(key: &str) -> &str {
     key.rsplit('/').next().unwrap_or_default()
 }
 
-/// Whether `event` is about `job` and has this name.
+/// True if `event` is about `job` and has this name.
 pub(crate) fn is(event: &Event, job: &str, name: &str) -> bool {
     event.is(name) && event.job() == Some(job)
 }
@@ -164,7 +163,7 @@ pub(crate) fn since(host: &HostProcess, mark: usize, job: &str, name: &str) -> V
     new.filter(|event| is(event, job, name)).collect()
 }
 
-/// Waits until nobody but `wanted` stands in the queue of `job`.
+/// Waits until the queue of `job` is as `wanted`.
 pub(crate) fn wait_queue(
     etcd: &Etcd,
     job: &str,

@@ -18,7 +18,7 @@ on_every_store!(
     on_a_polite_end_the_guest_stops_then_the_lock_is_released_then_the_successor_starts,
 );
 
-/// What the issue allows between a release and the successor's start.
+/// Longest time between a release and the successor's start.
 const SUCCESSION: Duration = Duration::from_secs(1);
 
 fn after_a_kill_the_successor_waits_for_the_end_of_the_lease_and_the_dead_run_is_abandoned(
@@ -60,7 +60,7 @@ fn after_a_kill_the_successor_waits_for_the_end_of_the_lease_and_the_dead_run_is
     duel.end(&Circumstances::default().killed("a")).map(drop)
 }
 
-/// What etcd still gives a lease, rounded down: it does not end before that is over.
+/// Remaining TTL of a lease, rounded down: it does not end before that.
 fn whole_seconds_left(etcd: &Etcd, lease: &str) -> Result<u64> {
     let said = etcdctl_json(etcd, &["lease", "timetolive", lease])?;
     let left = said["ttl"]

@@ -1,4 +1,4 @@
-//! A store that stands still: no renewal is answered, and nobody can know who holds what.
+//! A paused store: no renewal is answered, and the holder of a lock is unknown.
 
 use anyhow::{Context, Result, ensure};
 use leasehold_tests::checks::Circumstances;
@@ -40,7 +40,7 @@ fn while_the_store_is_paused_past_the_lease_the_guest_is_stopped_and_nobody_runs
         deadline_ns < paused_ns + ns(TTL.saturating_sub(MARGIN)),
         "a run was to end at {deadline_ns}, though no renewal can have been answered after {paused_ns}"
     );
-    // Long enough for whoever would wrongly run to be seen.
+    // Long enough for a wrong run to be logged.
     std::thread::sleep(TTL / 2);
     let events = merged(&[&duel.a, &duel.b]);
     let late = events.iter().find(|event| {

@@ -56,7 +56,7 @@ fn a_store_that_is_back_before_the_deadline_keeps_the_holder_and_its_token(
             "the waiter got the lock"
         );
     }
-    // The ledger's run may have ended over a write without an answer; somebody goes on with the books.
+    // The ledger's run may have ended by a write without an answer; another run continues the ledger.
     let transfers = bank::audit(&duel.etcd)?;
     eventually(SLACK, "the ledger to go on", || {
         let now = bank::audit(&duel.etcd)?;
@@ -90,8 +90,8 @@ fn a_store_killed_again_and_again_keeps_the_holder_and_its_token(version: Versio
     duel.end(&Circumstances::default()).map(drop)
 }
 
-/// Whether this version is known to lose acknowledged writes at a crash: 3.5.0 to 3.5.2 can persist how far they
-/// have come before what they have done. A lock entry lost in this way ends the tenure of its holder.
+/// True for a version that is known to lose acknowledged writes at a crash: 3.5.0 to 3.5.2 can persist the applied
+/// index before the applied data. A lock entry lost in this way ends the tenure of its holder.
 fn may_forget(version: Version) -> bool {
     version == Version::V3_5
 }
@@ -142,7 +142,7 @@ fn somebody_runs_again(duel: &Duel, first: &Event) -> Result<Event> {
     Ok(again)
 }
 
-/// What the hosts said, without their guests' words.
+/// Events of the hosts, without their guests' output.
 fn told(duel: &Duel) -> Vec<Event> {
     let events = merged(&[&duel.a, &duel.b]);
     let own = events
@@ -206,7 +206,7 @@ fn on_a_wiped_store_nobody_runs_with_a_token_that_its_host_has_outgrown(
     judge(&[&duel.a, &duel.b], &Circumstances::default()).map(drop)
 }
 
-/// What a lost directory comes to: the hosts know that this is not their store, whatever it holds.
+/// Effect of a lost directory: the hosts recognize that this is not their store, with any content.
 #[test]
 fn on_a_wiped_embedded_store_nobody_runs_until_the_hosts_are_started_anew() -> Result<()> {
     let mut duel = Duel::start(Version::Embedded)?;

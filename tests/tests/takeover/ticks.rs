@@ -25,7 +25,7 @@ on_every_store!(
 
 const JOB: &str = "tick";
 const TTL: std::time::Duration = std::time::Duration::from_secs(2);
-/// How far the clocks are apart, in seconds.
+/// Difference between the clocks, in seconds.
 const BEHIND: i64 = -30;
 /// A clock that is years off, in seconds.
 const YEARS: i64 = 1_500 * 24 * 3_600;
@@ -64,7 +64,7 @@ fn no_tick_runs_twice_on_hosts_half_a_minute_apart_through_kills_in_mid_run(
         ended.outcome() == Some("done") && token(&ended)? > token(&begun)?,
         "{ended}"
     );
-    // Another of its name finds that it is behind, and leaves the ticks to whoever is ahead.
+    // Another host of its name finds that it is behind, and leaves the ticks to the hosts ahead.
     let mut again = HostProcess::start_at(BEHIND, &host("slow", &etcd, every_second)?)?;
     let skipped = again.wait_for(SLACK, |event| event.is("skipped"))?;
     let reason = skipped.str("reason").unwrap_or_default();
@@ -119,7 +119,7 @@ fn a_tick_that_was_cut_off_is_finished_by_the_next_host_and_then_run_by_nobody(
         (record.host.as_str(), record.attempt) == ("second", 2),
         "{record:?}"
     );
-    // Whoever comes now sees that it is done, and asks for no lock.
+    // A host that starts now finds the tick done, and requests no lock.
     let mut third = HostProcess::start(&host("first", &etcd, short)?)?;
     let skipped = third.wait_for(SLACK, |event| event.is("skipped"))?;
     let reason = skipped.str("reason").unwrap_or_default();

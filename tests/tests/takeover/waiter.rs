@@ -89,8 +89,7 @@ fn a_waiter_whose_lease_is_revoked_queues_again_under_another(version: Version) 
     duel.end(&Circumstances::default()).map(drop)
 }
 
-/// All leases end while nobody can say so. When both go on, the waiter may learn of the holder's end before it
-/// learns of its own.
+/// All leases end while both are frozen. When both continue, the waiter may receive the holder's end before its own.
 fn a_waiter_and_a_store_frozen_together_past_the_lease_do_not_make_a_holder_of_a_dead_session(
     version: Version,
 ) -> Result<()> {

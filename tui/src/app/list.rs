@@ -24,7 +24,7 @@ pub(crate) enum RowKey {
 
 /// Rows, which of them is selected, and which are on the screen.
 #[derive(Debug, Default)]
-pub(crate) struct List {
+pub(crate) struct RowList {
     rows: Vec<RowKey>,
     selected: Option<RowKey>,
     /// Where the selected row was last, for when it is gone.
@@ -36,10 +36,10 @@ pub(crate) struct List {
     is_chosen: bool,
 }
 
-impl List {
+impl RowList {
     /// Takes the rows as they are now. With `hold`, those that were there keep their order.
     pub(crate) fn set(&mut self, rows: Vec<RowKey>, hold: bool) {
-        let rows = if hold { self.held(rows) } else { rows };
+        let rows = if hold { self.keep_order(rows) } else { rows };
         self.rows = rows;
         if !self.is_chosen {
             (self.at, self.top) = (0, 0);
@@ -59,15 +59,15 @@ impl List {
         self.scroll();
     }
 
-    fn held(&self, rows: Vec<RowKey>) -> Vec<RowKey> {
-        let places: HashMap<&RowKey, usize> = self
+    fn keep_order(&self, rows: Vec<RowKey>) -> Vec<RowKey> {
+        let positions: HashMap<&RowKey, usize> = self
             .rows
             .iter()
             .enumerate()
             .map(|(at, row)| (row, at))
             .collect();
         let mut rows = rows;
-        rows.sort_by_key(|row| places.get(row).copied().unwrap_or(usize::MAX));
+        rows.sort_by_key(|row| positions.get(row).copied().unwrap_or(usize::MAX));
         rows
     }
 
@@ -115,7 +115,7 @@ impl List {
     }
 
     /// Selects the row number `at`, or the nearest there is.
-    pub(crate) fn go(&mut self, at: usize) {
+    pub(crate) fn select_at(&mut self, at: usize) {
         self.is_chosen = true;
         self.at = at.min(self.rows.len().saturating_sub(1));
         self.selected = self.rows.get(self.at).cloned();
@@ -123,14 +123,14 @@ impl List {
     }
 
     /// Selects the first row, whichever that is, now and later.
-    pub(crate) fn first(&mut self) {
-        self.go(0);
+    pub(crate) fn select_first(&mut self) {
+        self.select_at(0);
         self.is_chosen = false;
     }
 
     /// Moves by so many rows.
-    pub(crate) fn step(&mut self, rows: isize) {
-        self.go(self.at.saturating_add_signed(rows));
+    pub(crate) fn move_by(&mut self, rows: isize) {
+        self.select_at(self.at.saturating_add_signed(rows));
     }
 
     /// Selects a row by what it is about, now or when it comes.
@@ -155,7 +155,7 @@ mod tests {
             .collect()
     }
 
-    fn names(list: &List) -> String {
+    fn names(list: &RowList) -> String {
         let name = |row: &RowKey| match row {
             RowKey::Lock(name) => name.to_string(),
             _ => String::new(),
@@ -166,9 +166,9 @@ mod tests {
 
     #[test]
     fn what_is_selected_stays_selected_wherever_its_row_goes() {
-        let mut list = List::default();
+        let mut list = RowList::default();
         list.set(locks(&["a", "b", "c"]), false);
-        list.go(1);
+        list.select_at(1);
         list.set(locks(&["c", "x", "a", "b"]), false);
         assert_eq!(list.selected(), Some(&RowKey::Lock("b".into())));
         assert_eq!(list.position(), Some(3));
@@ -176,9 +176,9 @@ mod tests {
 
     #[test]
     fn a_row_that_goes_leaves_the_cursor_where_it_was() {
-        let mut list = List::default();
+        let mut list = RowList::default();
         list.set(locks(&["a", "b", "c"]), false);
-        list.go(1);
+        list.select_at(1);
         list.set(locks(&["a", "c"]), false);
         assert_eq!(list.selected(), Some(&RowKey::Lock("c".into())));
         list.set(Vec::new(), false);
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn while_somebody_moves_no_row_goes_anywhere() {
-        let mut list = List::default();
+        let mut list = RowList::default();
         list.set(locks(&["a", "b", "c"]), false);
         list.set(locks(&["new", "c", "b", "a"]), true);
         assert_eq!(names(&list), "a b c new");
@@ -199,12 +199,12 @@ mod tests {
 
     #[test]
     fn until_somebody_chooses_it_is_the_first_row_and_then_it_stays_on_its_line() {
-        let mut list = List::default();
+        let mut list = RowList::default();
         list.set(locks(&["b", "c", "d", "e"]), false);
         list.set(locks(&["a", "b", "c", "d", "e"]), false);
         assert_eq!(list.selected(), Some(&RowKey::Lock("a".into())));
         assert_eq!(list.window(3), 0..3);
-        list.go(1);
+        list.select_at(1);
         list.set(locks(&["x", "y", "a", "b", "c", "d", "e"]), false);
         assert_eq!(list.window(3), 2..5);
         assert_eq!(list.position(), Some(3));
@@ -212,16 +212,16 @@ mod tests {
 
     #[test]
     fn the_window_follows_the_cursor_and_never_shows_less_than_it_could() {
-        let mut list = List::default();
+        let mut list = RowList::default();
         let all: Vec<String> = (0..100).map(|n| n.to_string()).collect();
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         list.set(locks(&all), false);
         assert_eq!(list.window(10), 0..10);
-        list.go(25);
+        list.select_at(25);
         assert_eq!(list.window(10), 16..26);
-        list.step(-12);
+        list.move_by(-12);
         assert_eq!(list.window(10), 13..23);
-        list.go(usize::MAX);
+        list.select_at(usize::MAX);
         assert_eq!(list.window(10), 90..100);
         list.set(locks(&all[..5]), false);
         assert_eq!(list.window(10), 0..5);

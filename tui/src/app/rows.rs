@@ -2,71 +2,52 @@
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use super::{App, RowKey, Sort, View, tree};
-use crate::model::{Brief, Lock, LockRow, Model, State};
+use super::app_state::App;
+use super::list::RowKey;
+use super::queue_tree::build_queue_tree;
+use super::rows_fingerprint::{RowsFingerprint, RowsQuery};
+use super::state_counts::StateCounts;
+use super::view::View;
+use crate::model::{LockRow, Model, ObservedLock, SessionBrief};
 
 /// What is sorted by time is sorted anew this often, in milliseconds.
 const RESORT: u64 = 1_000;
-/// Leases that are asked about at a time.
-const WANTED: usize = 128;
-
 /// With more locks than this, rows are made anew no more often than each [`PAUSE`]: it takes longer than a frame.
 const SMALL: usize = 1_000;
 /// In milliseconds.
 const PAUSE: u64 = 500;
-
-/// What rows were made from: while it is the same, so are they.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Stamp {
-    asked: Asked,
-    version: u64,
-    events: u64,
-    second: u64,
-}
-
-/// What somebody asked to see. When this changes, rows change at once.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Asked {
-    view: Option<View>,
-    filter: String,
-    sort: Option<Sort>,
-    lock: Option<Arc<str>>,
-    /// The moment, if it is not the present.
-    moment: Option<u64>,
-}
 
 impl App {
     /// Brings the rows of the view up to date.
     pub(crate) fn refresh(&mut self, now: u64) {
         if self.view == View::Queue && self.lock.is_none() {
             // Nobody has chosen one, or there was none to choose.
-            let locks = &self.shown(now).world.locks;
+            let locks = &self.shown(now).state.locks;
             let first = locks.values().find(|lock| !lock.queue.is_empty());
             self.lock = first.map(|lock| lock.name.clone());
         }
         let shown = self.shown(now);
-        let stamp = Stamp {
-            asked: Asked {
+        let fingerprint = RowsFingerprint {
+            query: RowsQuery {
                 view: Some(self.view),
                 filter: self.filter.text().to_owned(),
                 sort: Some(self.sort()),
                 lock: self.lock.clone(),
                 moment: (!shown.is_live).then_some(shown.next),
             },
-            version: shown.world.version,
+            version: shown.state.version,
             events: self.model.events.total(),
             second: now / RESORT,
         };
-        let is_large = shown.world.locks.len() > SMALL;
-        let is_soon = now.saturating_sub(self.refreshed) < PAUSE;
-        let may_wait = is_large && is_soon && stamp.asked == self.stamp.asked;
-        if stamp == self.stamp || may_wait {
+        let is_large = shown.state.locks.len() > SMALL;
+        let is_soon = now.saturating_sub(self.refreshed_at) < PAUSE;
+        let may_wait = is_large && is_soon && fingerprint.query == self.fingerprint.query;
+        if fingerprint == self.fingerprint || may_wait {
             return;
         }
-        self.stamp = stamp;
-        self.refreshed = now;
+        self.fingerprint = fingerprint;
+        self.refreshed_at = now;
         let (locks, counts) = self.lock_rows(now);
         self.counts = counts;
         let rows = match self.view {
@@ -81,16 +62,16 @@ impl App {
     }
 
     /// The rows of the Locks view, if that is looked at, and how many locks are in which state.
-    fn lock_rows(&self, now: u64) -> (Vec<RowKey>, Counts) {
+    fn lock_rows(&self, now: u64) -> (Vec<RowKey>, StateCounts) {
         let shown = self.shown(now);
         let is_shown = matches!(self.view, View::Locks | View::Heatmap);
         let (sort, column) = (self.sort(), self.sort().name(self.view));
-        let mut counts = Counts::default();
-        let mut rows: Vec<(u64, &Lock)> = Vec::new();
-        for lock in shown.world.locks.values() {
+        let mut counts = StateCounts::default();
+        let mut rows: Vec<(u64, &ObservedLock)> = Vec::new();
+        for lock in shown.state.locks.values() {
             let is_free = lock.queue.is_empty();
             // A lock that has always been free, as far as this moment knows, is none yet.
-            if is_free && lock.tenancy.since.is_none() {
+            if is_free && lock.tenancy.since_unix_ms.is_none() {
                 continue;
             }
             let row = self.model.row(shown, lock);
@@ -125,7 +106,7 @@ impl App {
         let Some(lock) = &self.lock else {
             return Vec::new();
         };
-        tree(shown.world, lock)
+        build_queue_tree(shown.state, lock)
             .into_iter()
             .filter(|branch| {
                 let label = branch.entry.who.label();
@@ -138,16 +119,16 @@ impl App {
 
     fn session_rows(&self, now: u64) -> Vec<RowKey> {
         let shown = self.shown(now);
-        let mut rows = Model::briefs(shown);
+        let mut rows = Model::session_briefs(shown);
         if !self.filter.is_empty() {
             let passing: HashSet<i64> = self.passing_sessions(now).collect();
             rows.retain(|row| passing.contains(&row.lease));
         }
         let (sort, name) = (self.sort(), self.sort().name(self.view));
-        let rank = |row: &Brief| match name {
+        let rank = |row: &SessionBrief| match name {
             "TTL" => {
                 let ttl = self.model.leases.ttl(row.lease, shown.now);
-                ttl.map_or(0, |ttl| ttl.left.saturating_add(1))
+                ttl.map_or(0, |ttl| ttl.left_ms.saturating_add(1))
             }
             "HOLDS" => row.holds as u64,
             "WAITS" => row.waits as u64,
@@ -183,7 +164,7 @@ impl App {
     fn job_rows(&self, now: u64) -> Vec<RowKey> {
         let shown = self.shown(now);
         let mut jobs: Vec<_> = shown
-            .world
+            .state
             .jobs
             .values()
             .filter(|job| {
@@ -220,7 +201,7 @@ impl App {
                 }
                 let lock = event.lock.as_deref().unwrap_or("");
                 self.filter
-                    .matches(&[lock, event.what.word(), &event.what.tell()])
+                    .matches(&[lock, event.kind.word(), &event.kind.sentence()])
             })
             .map(|(number, _)| RowKey::Event(number))
             .collect()
@@ -233,92 +214,10 @@ fn rank(column: &str, row: &LockRow<'_>) -> u64 {
     match column {
         "STATE" => row.state as u64,
         "HELD" => or_least(row.held()),
-        "TTL" => row.ttl.map_or(u64::MAX, |ttl| ttl.left),
+        "TTL" => row.ttl.map_or(u64::MAX, |ttl| ttl.left_ms),
         "WAIT" => row.waiters as u64,
         "OLDEST" => or_least(row.oldest()),
         "FENCE" => or_least(row.token().and_then(|token| u64::try_from(token).ok())),
         _ => 0,
-    }
-}
-
-/// The leases that should be asked about. Those on the screen first, then holders whose time runs out.
-pub(super) fn wanted(app: &App, now: u64) -> Vec<i64> {
-    let shown = app.shown(now);
-    let mut wanted = Vec::new();
-    if !shown.is_live {
-        return wanted;
-    }
-    let mut want = |lease: i64| {
-        if lease != 0 && wanted.len() < WANTED && !wanted.contains(&lease) {
-            wanted.push(lease);
-        }
-    };
-    let list = app.list();
-    let end = list.len().min(list.top() + list.height().max(1));
-    let selected = app.selected_lock(now).or_else(|| app.lock.clone());
-    for row in &list.rows()[list.top().min(end)..end] {
-        match row {
-            RowKey::Lock(lock) => {
-                let holder = shown.world.locks.get(lock).and_then(|lock| lock.holder());
-                if let Some(holder) = holder {
-                    want(holder.lease);
-                }
-            }
-            RowKey::Entry(lock, key) => {
-                let queue = shown.world.locks.get(lock).map(|lock| &lock.queue);
-                let entry = queue.and_then(|queue| queue.iter().find(|e| e.key == *key));
-                if let Some(entry) = entry {
-                    want(entry.lease);
-                }
-            }
-            RowKey::Session(lease) => want(*lease),
-            RowKey::Job(..) | RowKey::Event(_) => {}
-        }
-    }
-    if let Some(lock) = selected.and_then(|lock| shown.world.locks.get(&lock)) {
-        lock.queue
-            .iter()
-            .take(16)
-            .for_each(|entry| want(entry.lease));
-    }
-    for lock in shown.world.locks.values() {
-        if let Some(holder) = lock.holder()
-            && app
-                .model
-                .leases
-                .ttl(holder.lease, now)
-                .is_some_and(|ttl| ttl.is_due())
-        {
-            want(holder.lease);
-        }
-    }
-    wanted
-}
-
-/// How many locks are in which state, for the header.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) locks: usize,
-    pub(crate) held: usize,
-    pub(crate) waiting: usize,
-    pub(crate) expiring: usize,
-    pub(crate) takeover: usize,
-}
-
-impl App {
-    /// How many locks are in which state, whatever the filter is, as of the last refresh.
-    pub(crate) const fn counts(&self) -> Counts {
-        self.counts
-    }
-}
-
-impl Counts {
-    /// Counts one that somebody holds.
-    fn add(&mut self, row: &LockRow<'_>) {
-        self.locks += 1;
-        self.held += 1;
-        self.waiting += row.waiters;
-        self.expiring += usize::from(row.state == State::Expiring);
-        self.takeover += usize::from(row.state == State::Takeover);
     }
 }

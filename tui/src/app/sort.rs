@@ -1,16 +1,16 @@
 //! By what a view's rows are in order.
 
-use super::View;
+use super::view::View;
 
 /// A column, and the direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Sort {
-    /// The number of the column in [`Sort::columns`].
+pub(crate) struct SortOrder {
+    /// The number of the column in [`SortOrder::columns`].
     column: usize,
     pub(crate) reverse: bool,
 }
 
-impl Sort {
+impl SortOrder {
     /// What each view begins with: locks by who has waited longest, the rest by name.
     pub(super) fn defaults() -> [Self; View::ALL.len()] {
         let by = |column, reverse| Self { column, reverse };

@@ -6,39 +6,42 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use leasehold_records::{Deed, JobState};
 
 use super::*;
-use crate::fact::Told;
-use crate::model::fixture::Teller;
+use crate::fact::Fact;
+use crate::fact::FactKind;
+use crate::keymap::Keymap;
+use crate::model::fixture::FixtureStore;
+use crate::theme::Theme;
 use crate::theme::ThemeName;
 
-struct Desk {
+struct TestApp {
     app: App,
     now: u64,
 }
 
-impl Desk {
-    fn new(teller: Teller, allow_write: bool) -> Self {
-        let setup = Setup {
+impl TestApp {
+    fn new(store: FixtureStore, allow_write: bool) -> Self {
+        let setup = AppSetup {
             keymap: Keymap::default(),
             theme: Theme::choose(ThemeName::Mono, &|_| None),
             env: |_| None,
             mouse: true,
             allow_write,
-            source: Source::Store("127.0.0.1:2379".into()),
+            source: FactSource::Store("127.0.0.1:2379".into()),
             operator: "ann@desk".into(),
         };
-        let now = teller.now;
-        let mut app = App::new(teller.model, setup);
+        let now = store.now;
+        let mut app = App::new(store.model, setup);
         app.refresh(now);
         app.list_mut().window(10);
         Self { app, now }
     }
 
-    fn press(&mut self, code: KeyCode) -> Vec<Effect> {
+    fn press(&mut self, code: KeyCode) -> Vec<AppEffect> {
         let key = KeyEvent::new(code, KeyModifiers::NONE);
-        self.app.update(Input::Key(key), self.now)
+        self.app.update(AppInput::Key(key), self.now)
     }
 
-    fn types(&mut self, text: &str) -> Vec<Effect> {
+    fn types(&mut self, text: &str) -> Vec<AppEffect> {
         text.chars()
             .flat_map(|c| self.press(KeyCode::Char(c)))
             .collect()
@@ -66,20 +69,20 @@ impl Desk {
 }
 
 /// a is contended, b is held, c is held by hand.
-fn some() -> Teller {
-    let mut teller = Teller::new();
-    let token = teller.join("a", "led", "host-1", 1);
-    teller.job("led", "host-1", "a", JobState::Running, Some(token));
-    teller.after(1_000).join("a", "led", "host-2", 2);
-    teller.after(1_000).join_other("a", 3);
-    teller.join_other("b", 3);
-    teller.put("/leasehold/locks/c/hold", b"", 0);
-    teller
+fn some() -> FixtureStore {
+    let mut store = FixtureStore::new();
+    let token = store.join("a", "led", "host-1", 1);
+    store.job("led", "host-1", "a", JobState::Running, Some(token));
+    store.after(1_000).join("a", "led", "host-2", 2);
+    store.after(1_000).join_other("a", 3);
+    store.join_other("b", 3);
+    store.put("/leasehold/locks/c/hold", b"", 0);
+    store
 }
 
 #[test]
 fn locks_begin_with_the_one_that_is_waited_for_longest() {
-    let mut desk = Desk::new(some(), false);
+    let mut desk = TestApp::new(some(), false);
     assert_eq!(desk.rows(), ["a", "b", "c"]);
     // By name, the other way around.
     while desk.app.sort().name(View::Locks) != "LOCK" {
@@ -91,12 +94,12 @@ fn locks_begin_with_the_one_that_is_waited_for_longest() {
 
 #[test]
 fn a_filter_applies_while_it_is_typed_and_esc_brings_the_last_one_back() {
-    let mut desk = Desk::new(some(), false);
+    let mut desk = TestApp::new(some(), false);
     desk.types("/host-1");
     assert_eq!(desk.rows(), ["a"]);
     desk.press(KeyCode::Enter);
     desk.types("/");
-    desk.app.update(Input::Key(ctrl('u')), desk.now);
+    desk.app.update(AppInput::Key(ctrl('u')), desk.now);
     desk.types("hold");
     assert_eq!(desk.rows(), ["c"]);
     desk.press(KeyCode::Esc);
@@ -116,7 +119,7 @@ fn ctrl(c: char) -> KeyEvent {
 
 #[test]
 fn enter_goes_into_a_lock_and_esc_back_to_where_one_was() {
-    let mut desk = Desk::new(some(), false);
+    let mut desk = TestApp::new(some(), false);
     desk.types("j");
     desk.press(KeyCode::Enter);
     assert_eq!(desk.app.view, View::Queue);
@@ -130,7 +133,7 @@ fn enter_goes_into_a_lock_and_esc_back_to_where_one_was() {
 
 #[test]
 fn the_queue_has_the_order_of_create_revisions_and_what_waiters_hold_below_them() {
-    let mut desk = Desk::new(some(), false);
+    let mut desk = TestApp::new(some(), false);
     desk.press(KeyCode::Enter);
     // The third entry of a also holds b.
     assert_eq!(desk.rows(), ["1", "2", "3", "3"]);
@@ -138,9 +141,9 @@ fn the_queue_has_the_order_of_create_revisions_and_what_waiters_hold_below_them(
 
 #[test]
 fn rows_stay_where_they_are_while_somebody_moves_among_them() {
-    let mut teller = some();
-    teller.join_other("d", 9);
-    let mut desk = Desk::new(teller, false);
+    let mut store = some();
+    store.join_other("d", 9);
+    let mut desk = TestApp::new(store, false);
     desk.types("jj");
     assert_eq!(
         (desk.rows().join(" "), desk.selected()),
@@ -158,29 +161,29 @@ fn rows_stay_where_they_are_while_somebody_moves_among_them() {
             now: Some(kv),
         });
     }
-    let told = Told::Keys(leasehold_lock::FeedItem::Changes {
+    let kind = FactKind::Keys(leasehold_lock::FeedItem::Changes {
         revision: 2_011,
         changes: keys,
     });
-    desk.app.take(Fact {
-        at: desk.now - 60_000,
-        told,
+    desk.app.apply(Fact {
+        at_unix_ms: desk.now - 60_000,
+        kind,
     });
     desk.now += 500;
-    desk.app.update(Input::Tick, desk.now);
+    desk.app.update(AppInput::Tick, desk.now);
     assert_eq!(desk.rows().join(" "), "a b c d", "held while moving");
     desk.now += 5_000;
-    desk.app.update(Input::Tick, desk.now);
+    desk.app.update(AppInput::Tick, desk.now);
     assert_eq!(desk.rows().join(" "), "d a b c");
     assert_eq!(desk.selected(), "c");
 }
 
 #[test]
 fn frozen_the_rows_stand_still_and_live_they_go_on() {
-    let mut desk = Desk::new(some(), false);
+    let mut desk = TestApp::new(some(), false);
     desk.types(" ");
     assert!(!desk.app.shown(desk.now).is_live);
-    let told = Told::Keys(leasehold_lock::FeedItem::Changes {
+    let kind = FactKind::Keys(leasehold_lock::FeedItem::Changes {
         revision: 3_000,
         changes: vec![leasehold_lock::KeyChange {
             key: "/leasehold/locks/b/3".into(),
@@ -189,11 +192,14 @@ fn frozen_the_rows_stand_still_and_live_they_go_on() {
         }],
     });
     desk.now += 10_000;
-    desk.app.take(Fact { at: desk.now, told });
-    desk.app.update(Input::Tick, desk.now);
-    assert_eq!(desk.app.model.behind(), 1);
-    let holder = |desk: &Desk| {
-        let lock = &desk.app.shown(desk.now).world.locks["/leasehold/locks/b"];
+    desk.app.apply(Fact {
+        at_unix_ms: desk.now,
+        kind,
+    });
+    desk.app.update(AppInput::Tick, desk.now);
+    assert_eq!(desk.app.model.changes_behind(), 1);
+    let holder = |desk: &TestApp| {
+        let lock = &desk.app.shown(desk.now).state.locks["/leasehold/locks/b"];
         lock.queue.len()
     };
     assert_eq!(holder(&desk), 1);
@@ -209,7 +215,7 @@ fn frozen_the_rows_stand_still_and_live_they_go_on() {
 
 #[test]
 fn without_the_flag_nothing_can_be_done_to_anybody() {
-    let mut desk = Desk::new(some(), false);
+    let mut desk = TestApp::new(some(), false);
     for key in ["x", "X", "K"] {
         assert!(desk.types(key).is_empty());
         assert!(desk.app.overlay.is_none());
@@ -219,7 +225,7 @@ fn without_the_flag_nothing_can_be_done_to_anybody() {
 
 #[test]
 fn a_run_is_stopped_only_when_the_locks_name_has_been_typed() {
-    let mut desk = Desk::new(some(), true);
+    let mut desk = TestApp::new(some(), true);
     desk.types("K");
     desk.types("wrong");
     assert!(desk.press(KeyCode::Enter).is_empty());
@@ -231,7 +237,7 @@ fn a_run_is_stopped_only_when_the_locks_name_has_been_typed() {
     desk.types("K");
     desk.types("a");
     let effects = desk.press(KeyCode::Enter);
-    let [Effect::Order(order)] = effects.as_slice() else {
+    let [AppEffect::Order(order)] = effects.as_slice() else {
         panic!("{effects:?}");
     };
     assert_eq!(order.deed, Deed::StopRun);
@@ -241,7 +247,7 @@ fn a_run_is_stopped_only_when_the_locks_name_has_been_typed() {
 
 #[test]
 fn a_waiter_is_removed_and_a_holder_stopped_and_not_the_other_way_around() {
-    let mut desk = Desk::new(some(), true);
+    let mut desk = TestApp::new(some(), true);
     desk.types("x");
     assert!(
         desk.note().contains("stop its run instead"),
@@ -259,19 +265,19 @@ fn a_waiter_is_removed_and_a_holder_stopped_and_not_the_other_way_around() {
     desk.types("a");
     let effects = desk.press(KeyCode::Enter);
     assert!(
-        matches!(effects.as_slice(), [Effect::Order(order)] if order.deed == Deed::RemoveEntry && order.lease == 2)
+        matches!(effects.as_slice(), [AppEffect::Order(order)] if order.deed == Deed::RemoveEntry && order.lease == 2)
     );
 }
 
 #[test]
 fn a_revoked_lease_says_what_goes_with_it() {
-    let mut desk = Desk::new(some(), true);
+    let mut desk = TestApp::new(some(), true);
     desk.types("3");
     let rows = desk.rows();
     let at = rows.iter().position(|row| row == "3").expect("a session");
-    desk.app.list_mut().go(at);
+    desk.app.list_mut().select_at(at);
     desk.types("X");
-    let Some(Overlay::Confirm { order, .. }) = &desk.app.overlay else {
+    let Some(OpenOverlay::Confirm { order, .. }) = &desk.app.overlay else {
         panic!("{}", desk.note());
     };
     assert_eq!(
@@ -283,28 +289,28 @@ fn a_revoked_lease_says_what_goes_with_it() {
 
 #[test]
 fn nothing_can_be_done_to_the_past() {
-    let mut desk = Desk::new(some(), true);
+    let mut desk = TestApp::new(some(), true);
     desk.types(" K");
     assert!(desk.note().contains("this is the past"), "{}", desk.note());
 }
 
 #[test]
 fn a_recording_plays_and_stands_still_and_ends_where_it_ends() {
-    let mut teller = Teller::new();
+    let mut store = FixtureStore::new();
     for lease in 1..=5 {
-        teller.after(1_000).join_other("a", lease);
+        store.after(1_000).join_other("a", lease);
     }
-    let ended = teller.now;
-    let mut desk = Desk::new(teller, false);
-    desk.app.setup.source = Source::Recording {
+    let ended = store.now;
+    let mut desk = TestApp::new(store, false);
+    desk.app.setup.source = FactSource::Recording {
         file: "incident".into(),
         ended,
     };
     // Whenever it is looked at.
     desk.now = ended + 86_400_000;
     desk.types("O");
-    let depth = |desk: &Desk| {
-        let locks = &desk.app.shown(desk.now).world.locks;
+    let depth = |desk: &TestApp| {
+        let locks = &desk.app.shown(desk.now).state.locks;
         locks
             .get("/leasehold/locks/a")
             .map_or(0, |lock| lock.queue.len())
@@ -312,11 +318,11 @@ fn a_recording_plays_and_stands_still_and_ends_where_it_ends() {
     assert_eq!(depth(&desk), 0);
     desk.types(" ");
     desk.now += 2_500;
-    desk.app.update(Input::Tick, desk.now);
+    desk.app.update(AppInput::Tick, desk.now);
     assert_eq!(depth(&desk), 3);
     desk.types(" ");
     desk.now += 60_000;
-    desk.app.update(Input::Tick, desk.now);
+    desk.app.update(AppInput::Tick, desk.now);
     assert_eq!(depth(&desk), 3, "it stands still");
     desk.types("L");
     assert_eq!(depth(&desk), 5);
@@ -324,33 +330,33 @@ fn a_recording_plays_and_stands_still_and_ends_where_it_ends() {
 
 #[test]
 fn the_palette_does_what_is_chosen_in_it() {
-    let mut desk = Desk::new(some(), false);
+    let mut desk = TestApp::new(some(), false);
     desk.types(":heat");
     desk.press(KeyCode::Enter);
     assert_eq!(desk.app.view, View::Heatmap);
     desk.types(":quit");
-    assert_eq!(desk.press(KeyCode::Enter), [Effect::Quit]);
+    assert_eq!(desk.press(KeyCode::Enter), [AppEffect::Quit]);
 }
 
 #[test]
 fn what_is_copied_is_the_name_by_which_others_know_it() {
-    let mut desk = Desk::new(some(), false);
+    let mut desk = TestApp::new(some(), false);
     let copied = desk.types("y");
-    assert_eq!(copied, [Effect::Copy("/leasehold/locks/a".into())]);
+    assert_eq!(copied, [AppEffect::Copy("/leasehold/locks/a".into())]);
     desk.press(KeyCode::Enter);
     let copied = desk.types("y");
-    assert_eq!(copied, [Effect::Copy("/leasehold/locks/a/1".into())]);
+    assert_eq!(copied, [AppEffect::Copy("/leasehold/locks/a/1".into())]);
 }
 
 #[test]
 fn the_leases_on_the_screen_and_those_that_run_out_are_asked_about() {
-    let mut teller = some();
+    let mut store = some();
     for n in 0..50 {
-        teller.join_other(&format!("z{n:02}"), 100 + n);
+        store.join_other(&format!("z{n:02}"), 100 + n);
     }
-    teller.ttl(149, 3, 10);
-    let desk = Desk::new(teller, false);
-    let wanted = desk.app.wanted(desk.now);
+    store.ttl(149, 3, 10);
+    let desk = TestApp::new(store, false);
+    let wanted = desk.app.wanted_leases(desk.now);
     for lease in [1, 2, 3, 149] {
         assert!(wanted.contains(&lease), "{lease} of {wanted:?}");
     }
@@ -361,31 +367,35 @@ fn the_leases_on_the_screen_and_those_that_run_out_are_asked_about() {
 
 #[test]
 fn a_key_that_is_let_go_does_nothing_and_control_c_always_ends_it() {
-    let mut desk = Desk::new(some(), false);
+    let mut desk = TestApp::new(some(), false);
     let released = KeyEvent {
         kind: KeyEventKind::Release,
         ..KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE)
     };
-    assert!(desk.app.update(Input::Key(released), desk.now).is_empty());
+    assert!(
+        desk.app
+            .update(AppInput::Key(released), desk.now)
+            .is_empty()
+    );
     desk.types("/");
     assert_eq!(
-        desk.app.update(Input::Key(ctrl('c')), desk.now),
-        [Effect::Quit]
+        desk.app.update(AppInput::Key(ctrl('c')), desk.now),
+        [AppEffect::Quit]
     );
 }
 
 #[test]
 fn a_note_goes_after_a_while() {
-    let mut desk = Desk::new(some(), false);
+    let mut desk = TestApp::new(some(), false);
     desk.types("x");
     desk.now += u64::try_from(Duration::from_secs(10).as_millis()).unwrap();
-    desk.app.update(Input::Tick, desk.now);
+    desk.app.update(AppInput::Tick, desk.now);
     assert_eq!(desk.note(), "");
 }
 
 #[test]
 fn a_queue_that_is_looked_at_before_there_is_one_is_that_of_the_first_lock_to_come() {
-    let mut desk = Desk::new(Teller::new(), false);
+    let mut desk = TestApp::new(FixtureStore::new(), false);
     desk.types("2");
     assert_eq!(desk.rows(), [""; 0]);
     let some = some();

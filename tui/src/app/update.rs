@@ -3,7 +3,12 @@
 use crossterm::event::{KeyEvent, KeyEventKind, MouseEvent, MouseEventKind};
 use leasehold_records::Deed;
 
-use super::{App, Effect, Overlay, RowKey, Typing, View};
+use super::admin_plan::plan_order;
+use super::app_state::App;
+use super::effect::AppEffect;
+use super::list::RowKey;
+use super::overlay::{OpenOverlay, TextInput};
+use super::view::View;
 use crate::filter::Filter;
 use crate::keymap::Command;
 use crate::theme::Theme;
@@ -17,7 +22,7 @@ const WHEEL: isize = 3;
 
 /// What comes from the terminal, or from a clock.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Input {
+pub(crate) enum AppInput {
     Key(KeyEvent),
     Mouse(MouseEvent),
     Paste(String),
@@ -27,22 +32,22 @@ pub(crate) enum Input {
 
 impl App {
     /// Takes an input, and says what should be done outside.
-    pub(crate) fn update(&mut self, input: Input, now: u64) -> Vec<Effect> {
+    pub(crate) fn update(&mut self, input: AppInput, now: u64) -> Vec<AppEffect> {
         let effects = match input {
-            Input::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
-            Input::Key(key) => self.key(key, now),
-            Input::Mouse(mouse) => {
-                self.mouse(mouse, now);
+            AppInput::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
+            AppInput::Key(key) => self.press_key(key, now),
+            AppInput::Mouse(mouse) => {
+                self.use_mouse(mouse, now);
                 Vec::new()
             }
-            Input::Paste(text) => {
+            AppInput::Paste(text) => {
                 if let Some(typing) = self.typing() {
                     text.chars().for_each(|c| typing.insert(c));
                 }
-                self.typed(now);
+                self.apply_input(now);
                 Vec::new()
             }
-            Input::Tick => {
+            AppInput::Tick => {
                 self.tick(now);
                 Vec::new()
             }
@@ -55,7 +60,7 @@ impl App {
         if self
             .note
             .as_ref()
-            .is_some_and(|note| now.saturating_sub(note.at) > NOTE_STAYS)
+            .is_some_and(|note| now.saturating_sub(note.at_unix_ms) > NOTE_STAYS)
         {
             self.note = None;
         }
@@ -69,7 +74,7 @@ impl App {
         }
     }
 
-    fn key(&mut self, key: KeyEvent, now: u64) -> Vec<Effect> {
+    fn press_key(&mut self, key: KeyEvent, now: u64) -> Vec<AppEffect> {
         if self.overlay.is_some() {
             return self.overlay_key(key, now);
         }
@@ -80,10 +85,10 @@ impl App {
     }
 
     /// Does what a command says.
-    pub(crate) fn command(&mut self, command: Command, now: u64) -> Vec<Effect> {
+    pub(crate) fn command(&mut self, command: Command, now: u64) -> Vec<AppEffect> {
         match command {
-            Command::Quit => return vec![Effect::Quit],
-            Command::Suspend => return vec![Effect::Suspend],
+            Command::Quit => return vec![AppEffect::Quit],
+            Command::Suspend => return vec![AppEffect::Suspend],
             Command::ToggleMouse => {
                 self.setup.mouse = !self.setup.mouse;
                 let whose = if self.setup.mouse {
@@ -91,51 +96,51 @@ impl App {
                 } else {
                     "left to the terminal"
                 };
-                self.say(now, format!("the mouse is {whose}"));
-                return vec![Effect::Mouse(self.setup.mouse)];
+                self.notify(now, format!("the mouse is {whose}"));
+                return vec![AppEffect::Mouse(self.setup.mouse)];
             }
-            Command::Copy => return self.copy(now),
-            Command::RevokeLease => self.ask(Deed::RevokeLease, now),
-            Command::RemoveEntry => self.ask(Deed::RemoveEntry, now),
-            Command::StopRun => self.ask(Deed::StopRun, now),
+            Command::Copy => return self.copy_row(now),
+            Command::RevokeLease => self.open_confirm(Deed::RevokeLease, now),
+            Command::RemoveEntry => self.open_confirm(Deed::RemoveEntry, now),
+            Command::StopRun => self.open_confirm(Deed::StopRun, now),
             Command::Palette => {
-                let typing = Typing::default();
-                self.overlay = Some(Overlay::Palette { typing, at: 0 });
+                let typing = TextInput::default();
+                self.overlay = Some(OpenOverlay::Palette { typing, at: 0 });
             }
-            Command::Help => self.overlay = Some(Overlay::Help { top: 0 }),
-            Command::Describe => self.overlay = Some(Overlay::Describe { top: 0 }),
+            Command::Help => self.overlay = Some(OpenOverlay::Help { top: 0 }),
+            Command::Describe => self.overlay = Some(OpenOverlay::Describe { top: 0 }),
             Command::NextTheme => {
                 let name = self.setup.theme.name.next();
                 self.setup.theme = Theme::choose(name, &self.setup.env);
             }
             Command::Filter => {
                 let before = self.filter.text().to_owned();
-                let typing = Typing::new(&before);
-                self.overlay = Some(Overlay::Filter { typing, before });
+                let typing = TextInput::new(&before);
+                self.overlay = Some(OpenOverlay::Filter { typing, before });
             }
             Command::ClearFilter => self.filter = Filter::default(),
             Command::Sort => {
-                let sort = &mut self.sorts[self.view.at()];
+                let sort = &mut self.sorts[self.view.index()];
                 *sort = sort.next(self.view);
                 self.hold_until = 0;
             }
             Command::ReverseSort => {
-                let sort = &mut self.sorts[self.view.at()];
+                let sort = &mut self.sorts[self.view.index()];
                 *sort = sort.reversed();
                 self.hold_until = 0;
             }
-            Command::Logs => self.logs(now),
+            Command::Logs => self.open_logs(now),
             Command::Follow => self.toggle_follow(now),
-            _ if self.travel(command, now) => {}
-            _ if self.go(command, now) => {}
-            _ => self.walk(command, now),
+            _ if self.move_in_time(command, now) => {}
+            _ if self.change_view(command, now) => {}
+            _ => self.move_cursor(command, now),
         }
         Vec::new()
     }
 
     /// Commands that change the view.
-    fn go(&mut self, command: Command, now: u64) -> bool {
-        let at = self.view.at();
+    fn change_view(&mut self, command: Command, now: u64) -> bool {
+        let at = self.view.index();
         let count = View::ALL.len();
         let view = match command {
             Command::ViewLocks => View::Locks,
@@ -147,7 +152,7 @@ impl App {
             Command::NextView | Command::Right => View::ALL[(at + 1) % count],
             Command::PreviousView | Command::Left => View::ALL[(at + count - 1) % count],
             Command::Open => {
-                self.open(now);
+                self.open_row(now);
                 return true;
             }
             Command::Back => {
@@ -161,12 +166,12 @@ impl App {
             _ => return false,
         };
         self.trail.clear();
-        self.show(view, now);
+        self.show_view(view, now);
         true
     }
 
     /// Shows a view; the Queue view is about the lock that is selected so far.
-    fn show(&mut self, view: View, now: u64) {
+    fn show_view(&mut self, view: View, now: u64) {
         if view == View::Queue
             && self.view != View::Queue
             && let Some(lock) = self.selected_lock(now)
@@ -177,26 +182,26 @@ impl App {
     }
 
     /// Looks inside the selected row.
-    fn open(&mut self, now: u64) {
+    fn open_row(&mut self, now: u64) {
         let Some(row) = self.list().selected().cloned() else {
             return;
         };
         let from = self.view;
         match row {
-            RowKey::Lock(_) => self.show(View::Queue, now),
+            RowKey::Lock(_) => self.show_view(View::Queue, now),
             RowKey::Job(..) => {
-                self.overlay = Some(Overlay::Logs { up: 0 });
+                self.overlay = Some(OpenOverlay::Logs { up: 0 });
                 return;
             }
             RowKey::Event(number) => {
                 let event = self.model.events.get(number);
                 let label = event.and_then(|event| event.lock.clone());
-                let locks = &self.shown(now).world.locks;
+                let locks = &self.shown(now).state.locks;
                 let lock = locks
                     .values()
                     .find(|lock| Some(&lock.label) == label.as_ref());
                 let Some(lock) = lock.map(|lock| lock.name.clone()) else {
-                    self.overlay = Some(Overlay::Describe { top: 0 });
+                    self.overlay = Some(OpenOverlay::Describe { top: 0 });
                     return;
                 };
                 self.lock = Some(lock);
@@ -204,18 +209,18 @@ impl App {
             }
             RowKey::Entry(lock, _) if self.lock.as_ref() != Some(&lock) => self.lock = Some(lock),
             RowKey::Session(_) | RowKey::Entry(..) => {
-                self.overlay = Some(Overlay::Describe { top: 0 });
+                self.overlay = Some(OpenOverlay::Describe { top: 0 });
                 return;
             }
         }
         self.trail.push(from);
     }
 
-    fn logs(&mut self, now: u64) {
+    fn open_logs(&mut self, now: u64) {
         if self.job(now).is_some() {
-            self.overlay = Some(Overlay::Logs { up: 0 });
+            self.overlay = Some(OpenOverlay::Logs { up: 0 });
         } else {
-            self.say(now, "no job of ours is selected, so there is no output");
+            self.notify(now, "no job of ours is selected, so there is no output");
         }
     }
 
@@ -233,33 +238,33 @@ impl App {
         } else {
             "not following"
         };
-        self.say(now, format!("{text} the selected row"));
+        self.notify(now, format!("{text} the selected row"));
     }
 
     /// Commands that move through the rows.
-    fn walk(&mut self, command: Command, now: u64) {
+    fn move_cursor(&mut self, command: Command, now: u64) {
         let page = isize::try_from(self.list().height().max(2) - 1).unwrap_or(1);
         if !self.follow {
             self.hold_until = now + HOLD;
         }
         let list = self.list_mut();
         match command {
-            Command::Up => list.step(-1),
-            Command::Down => list.step(1),
-            Command::PageUp => list.step(-page),
-            Command::PageDown => list.step(page),
-            Command::HalfPageUp => list.step(-(page / 2).max(1)),
-            Command::HalfPageDown => list.step((page / 2).max(1)),
-            Command::Top => list.first(),
-            Command::Bottom => list.go(usize::MAX),
+            Command::Up => list.move_by(-1),
+            Command::Down => list.move_by(1),
+            Command::PageUp => list.move_by(-page),
+            Command::PageDown => list.move_by(page),
+            Command::HalfPageUp => list.move_by(-(page / 2).max(1)),
+            Command::HalfPageDown => list.move_by((page / 2).max(1)),
+            Command::Top => list.select_first(),
+            Command::Bottom => list.select_at(usize::MAX),
             _ => {}
         }
     }
 
-    fn mouse(&mut self, mouse: MouseEvent, now: u64) {
+    fn use_mouse(&mut self, mouse: MouseEvent, now: u64) {
         match mouse.kind {
-            MouseEventKind::ScrollUp => self.wheel(-WHEEL, now),
-            MouseEventKind::ScrollDown => self.wheel(WHEEL, now),
+            MouseEventKind::ScrollUp => self.scroll(-WHEEL, now),
+            MouseEventKind::ScrollDown => self.scroll(WHEEL, now),
             MouseEventKind::Down(crossterm::event::MouseButton::Left) => {
                 self.click(mouse.column, mouse.row, now);
             }
@@ -267,16 +272,16 @@ impl App {
         }
     }
 
-    pub(super) fn wheel(&mut self, rows: isize, now: u64) {
+    pub(super) fn scroll(&mut self, rows: isize, now: u64) {
         match &mut self.overlay {
-            Some(Overlay::Help { top } | Overlay::Describe { top }) => {
+            Some(OpenOverlay::Help { top } | OpenOverlay::Describe { top }) => {
                 *top = top.saturating_add_signed(rows);
             }
-            Some(Overlay::Logs { up }) => *up = up.saturating_add_signed(-rows),
+            Some(OpenOverlay::Logs { up }) => *up = up.saturating_add_signed(-rows),
             Some(_) => {}
             None => {
                 self.hold_until = now + HOLD;
-                self.list_mut().step(rows);
+                self.list_mut().move_by(rows);
             }
         }
     }
@@ -285,34 +290,34 @@ impl App {
         if self.overlay.is_some() {
             return;
         }
-        let spots = self.spots;
-        if let Some(view) = spots.tab(column, row) {
+        let hit_areas = self.hit_areas;
+        if let Some(view) = hit_areas.tab(column, row) {
             self.trail.clear();
-            self.show(view, now);
-        } else if let Some(line) = spots.line(column, row) {
+            self.show_view(view, now);
+        } else if let Some(line) = hit_areas.line(column, row) {
             let at = self.list().top() + line;
             if at < self.list().len() {
                 self.hold_until = now + HOLD;
                 if self.list().position() == Some(at) {
-                    self.open(now);
+                    self.open_row(now);
                 } else {
-                    self.list_mut().go(at);
+                    self.list_mut().select_at(at);
                 }
             }
         }
     }
 
-    fn ask(&mut self, deed: Deed, now: u64) {
-        match self.order(deed, now) {
+    fn open_confirm(&mut self, deed: Deed, now: u64) {
+        match plan_order(self, deed, now) {
             Ok(order) => {
-                let typing = Typing::default();
-                self.overlay = Some(Overlay::Confirm { order, typing });
+                let typing = TextInput::default();
+                self.overlay = Some(OpenOverlay::Confirm { order, typing });
             }
-            Err(why) => self.complain(now, why),
+            Err(why) => self.warn(now, why),
         }
     }
 
-    fn copy(&mut self, now: u64) -> Vec<Effect> {
+    fn copy_row(&mut self, now: u64) -> Vec<AppEffect> {
         let text = match self.list().selected() {
             None => return Vec::new(),
             Some(RowKey::Lock(lock)) => lock.to_string(),
@@ -322,14 +327,14 @@ impl App {
             Some(RowKey::Event(number)) => match self.model.events.get(*number) {
                 Some(event) => {
                     let lock = event.lock.as_deref().unwrap_or("-");
-                    let (word, text) = (event.what.word(), event.what.tell());
+                    let (word, text) = (event.kind.word(), event.kind.sentence());
                     format!("{} {word} {lock} {text}", event.revision)
                 }
                 None => return Vec::new(),
             },
         };
         let text = leasehold_records::printable::line(&text);
-        self.say(now, format!("copied: {text}"));
-        vec![Effect::Copy(text)]
+        self.notify(now, format!("copied: {text}"));
+        vec![AppEffect::Copy(text)]
     }
 }

@@ -8,7 +8,7 @@ const SPECIAL: [char; 13] = [
 
 /// One word.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Word<'t> {
+pub(super) struct FilterWord<'t> {
     /// Without `!` and without the slashes of a pattern.
     pub(super) text: &'t str,
     /// Where `text` starts, in characters from 1.
@@ -16,12 +16,12 @@ pub(super) struct Word<'t> {
     /// Whether `!` stood before it.
     pub(super) inverse: bool,
     /// What it looks like.
-    pub(super) form: Form,
+    pub(super) form: WordForm,
 }
 
 /// How a word is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum WordForm {
     /// Letters and digits, and what stands in names.
     Plain,
     /// With signs that have a meaning in a regular expression.
@@ -31,15 +31,15 @@ pub(super) enum Form {
 }
 
 /// Takes `text` apart.
-pub(super) fn words(text: &str) -> Vec<Word<'_>> {
+pub(super) fn split_words(text: &str) -> Vec<FilterWord<'_>> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let bare = rest.strip_prefix('!').unwrap_or(rest);
         let inverse = bare.len() < rest.len();
         let (word, after, form) = between_slashes(bare).unwrap_or_else(|| up_to_space(bare));
-        let start = text.len() - bare.len() + usize::from(form == Form::Slashes);
-        words.push(Word {
+        let start = text.len() - bare.len() + usize::from(form == WordForm::Slashes);
+        words.push(FilterWord {
             text: word,
             position: text[..start].chars().count() + 1,
             inverse,
@@ -51,7 +51,7 @@ pub(super) fn words(text: &str) -> Vec<Word<'_>> {
 }
 
 /// A pattern between slashes, of which the second ends a word, and what follows it.
-fn between_slashes(text: &str) -> Option<(&str, &str, Form)> {
+fn between_slashes(text: &str) -> Option<(&str, &str, WordForm)> {
     let inner = text.strip_prefix('/')?;
     if inner.starts_with(char::is_whitespace) {
         return None;
@@ -60,15 +60,15 @@ fn between_slashes(text: &str) -> Option<(&str, &str, Form)> {
         let after = inner[end + 1..].chars().next();
         *end > 0 && after.is_none_or(char::is_whitespace)
     })?;
-    Some((&inner[..end], &inner[end + 1..], Form::Slashes))
+    Some((&inner[..end], &inner[end + 1..], WordForm::Slashes))
 }
 
-fn up_to_space(text: &str) -> (&str, &str, Form) {
+fn up_to_space(text: &str) -> (&str, &str, WordForm) {
     let (word, after) = text.split_at(text.find(char::is_whitespace).unwrap_or(text.len()));
     let form = if word.contains(SPECIAL) {
-        Form::Signs
+        WordForm::Signs
     } else {
-        Form::Plain
+        WordForm::Plain
     };
     (word, after, form)
 }
@@ -77,18 +77,18 @@ fn up_to_space(text: &str) -> (&str, &str, Form) {
 mod tests {
     use super::*;
 
-    fn plain(text: &str, position: usize) -> Word<'_> {
-        Word {
+    fn plain(text: &str, position: usize) -> FilterWord<'_> {
+        FilterWord {
             text,
             position,
             inverse: false,
-            form: Form::Plain,
+            form: WordForm::Plain,
         }
     }
 
-    fn slashes(text: &str, position: usize) -> Word<'_> {
-        Word {
-            form: Form::Slashes,
+    fn slashes(text: &str, position: usize) -> FilterWord<'_> {
+        FilterWord {
+            form: WordForm::Slashes,
             ..plain(text, position)
         }
     }
@@ -96,26 +96,29 @@ mod tests {
     #[test]
     fn words_know_where_they_start() {
         assert_eq!(
-            words("  é  !x\t"),
+            split_words("  é  !x\t"),
             [
                 plain("é", 3),
-                Word {
+                FilterWord {
                     inverse: true,
                     ..plain("x", 7)
                 }
             ]
         );
-        assert_eq!(words(" \t"), []);
+        assert_eq!(split_words(" \t"), []);
     }
 
     #[test]
     fn a_pattern_is_told_by_its_signs_or_its_slashes() {
-        assert_eq!(words("a.b"), [plain("a.b", 1)]);
-        assert_eq!(words("a.*b$")[0].form, Form::Signs);
-        assert_eq!(words("/a.b c/ d"), [slashes("a.b c", 2), plain("d", 9)]);
+        assert_eq!(split_words("a.b"), [plain("a.b", 1)]);
+        assert_eq!(split_words("a.*b$")[0].form, WordForm::Signs);
         assert_eq!(
-            words("!/a/")[0],
-            Word {
+            split_words("/a.b c/ d"),
+            [slashes("a.b c", 2), plain("d", 9)]
+        );
+        assert_eq!(
+            split_words("!/a/")[0],
+            FilterWord {
                 inverse: true,
                 ..slashes("a", 3)
             }
@@ -124,9 +127,15 @@ mod tests {
 
     #[test]
     fn the_slashes_of_a_path_are_only_slashes() {
-        assert_eq!(words("/billing/ledger"), [plain("/billing/ledger", 1)]);
-        assert_eq!(words("/billing x"), [plain("/billing", 1), plain("x", 10)]);
-        assert_eq!(words("/ //"), [plain("/", 1), plain("//", 3)]);
-        assert_eq!(words("///"), [slashes("/", 2)]);
+        assert_eq!(
+            split_words("/billing/ledger"),
+            [plain("/billing/ledger", 1)]
+        );
+        assert_eq!(
+            split_words("/billing x"),
+            [plain("/billing", 1), plain("x", 10)]
+        );
+        assert_eq!(split_words("/ //"), [plain("/", 1), plain("//", 3)]);
+        assert_eq!(split_words("///"), [slashes("/", 2)]);
     }
 }

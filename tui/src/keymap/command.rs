@@ -27,8 +27,8 @@ macro_rules! commands {
             }
 
             /// The part of the help that it belongs to.
-            pub(crate) const fn group(self) -> Group {
-                match self { $($(Self::$command => Group::$group,)+)+ }
+            pub(crate) const fn group(self) -> CommandGroup {
+                match self { $($(Self::$command => CommandGroup::$group,)+)+ }
             }
 
             /// The keys that it has unless a file says otherwise, as a file writes them.
@@ -94,7 +94,7 @@ commands! {
 
 /// The parts of the help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Group {
+pub(crate) enum CommandGroup {
     /// Moving around.
     Move,
     /// What is shown.
@@ -109,7 +109,7 @@ pub(crate) enum Group {
     Program,
 }
 
-impl Group {
+impl CommandGroup {
     /// The title of the part.
     pub(crate) const fn title(self) -> &'static str {
         match self {

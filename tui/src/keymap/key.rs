@@ -48,7 +48,7 @@ const LAST_FUNCTION_KEY: u8 = 24;
 
 /// One key, with what is held down beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key {
+pub(super) struct KeyPress {
     code: KeyCode,
     modifiers: KeyModifiers,
 }
@@ -64,10 +64,10 @@ pub(super) enum BadKey {
     ShiftedCharacter,
 }
 
-impl Key {
+impl KeyPress {
     /// The key of an event.
-    pub(super) fn of(event: KeyEvent) -> Self {
-        Self::normal(event.code, event.modifiers)
+    pub(super) fn from_event(event: KeyEvent) -> Self {
+        Self::normalize(event.code, event.modifiers)
     }
 
     /// Reads `q`, `G`, `space`, `ctrl-d`, `alt-x`, `shift-tab` or `f5`.
@@ -88,7 +88,7 @@ impl Key {
             }
             _ => {}
         }
-        Ok(Self::normal(code, modifiers))
+        Ok(Self::normalize(code, modifiers))
     }
 
     /// Names of keys for suggestions.
@@ -97,7 +97,7 @@ impl Key {
     }
 
     /// One form for what terminals send in several.
-    fn normal(code: KeyCode, modifiers: KeyModifiers) -> Self {
+    fn normalize(code: KeyCode, modifiers: KeyModifiers) -> Self {
         let is_shifted = modifiers.contains(KeyModifiers::SHIFT);
         let code = match code {
             // Most terminals cannot tell a shifted letter here.
@@ -169,7 +169,7 @@ fn upper(c: char) -> char {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for KeyPress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_character = matches!(self.code, KeyCode::Char(c) if c != ' ');
         for (modifier, name) in [
@@ -203,12 +203,12 @@ impl fmt::Display for Key {
 mod tests {
     use super::*;
 
-    fn key(text: &str) -> Key {
-        Key::parse(text).unwrap()
+    fn key(text: &str) -> KeyPress {
+        KeyPress::parse(text).unwrap()
     }
 
-    fn sent(code: KeyCode, modifiers: KeyModifiers) -> Key {
-        Key::of(KeyEvent::new(code, modifiers))
+    fn sent(code: KeyCode, modifiers: KeyModifiers) -> KeyPress {
+        KeyPress::from_event(KeyEvent::new(code, modifiers))
     }
 
     #[test]
@@ -254,11 +254,11 @@ mod tests {
             "\u{1b}",
             "ctrl-é́",
         ] {
-            assert_eq!(Key::parse(text), Err(BadKey::Unknown), "{text:?}");
+            assert_eq!(KeyPress::parse(text), Err(BadKey::Unknown), "{text:?}");
         }
-        assert_eq!(Key::parse("ctrl-I"), Err(BadKey::SentAs("tab")));
-        assert_eq!(Key::parse("ctrl-["), Err(BadKey::SentAs("esc")));
-        assert_eq!(Key::parse("shift-1"), Err(BadKey::ShiftedCharacter));
+        assert_eq!(KeyPress::parse("ctrl-I"), Err(BadKey::SentAs("tab")));
+        assert_eq!(KeyPress::parse("ctrl-["), Err(BadKey::SentAs("esc")));
+        assert_eq!(KeyPress::parse("shift-1"), Err(BadKey::ShiftedCharacter));
     }
 
     #[test]

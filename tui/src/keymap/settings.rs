@@ -14,14 +14,14 @@
 use std::ops::Range;
 
 use clap::ValueEnum;
-use leasehold_records::printable;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
-use super::bind::Bindings;
-use super::nearest::nearest;
-use super::report::{Finding, KeymapErrors};
-use super::{Command, Keymap};
+use super::bindings::KeyBindings;
+use super::command::Command;
+use super::errors::{SettingsErrors, SettingsFinding, shown};
+use super::key_table::Keymap;
+use super::suggest::suggest;
 use crate::theme::ThemeName;
 
 /// What may stand at the top of the file.
@@ -29,7 +29,7 @@ const TOP: [&str; 3] = ["keys", "theme", "mouse"];
 
 /// What a person has chosen; what is `None` was left open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub(crate) struct DashboardSettings {
     /// The keys.
     pub(crate) keymap: Keymap,
     /// The colours.
@@ -38,14 +38,14 @@ pub(crate) struct Settings {
     pub(crate) mouse: Option<bool>,
 }
 
-impl Settings {
+impl DashboardSettings {
     /// Reads `text`; `file` is what messages call it.
-    pub(crate) fn from_toml(text: &str, file: &str) -> Result<Self, KeymapErrors> {
+    pub(crate) fn from_toml(text: &str, file: &str) -> Result<Self, SettingsErrors> {
         let (document, errors) = DeTable::parse_recoverable(text);
-        let mut findings: Vec<Finding> = Vec::new();
+        let mut findings: Vec<SettingsFinding> = Vec::new();
         for error in &errors {
             let finding = syntax(error, text);
-            let repeats = |known: &Finding| {
+            let repeats = |known: &SettingsFinding| {
                 line_of(text, known.span.start) == line_of(text, finding.span.start)
             };
             if !findings.last().is_some_and(repeats) {
@@ -67,11 +67,11 @@ impl Settings {
         if findings.is_empty() {
             Ok(settings)
         } else {
-            Err(KeymapErrors::new(file, text, findings))
+            Err(SettingsErrors::new(file, text, findings))
         }
     }
 
-    fn read(&mut self, table: &DeTable<'_>, findings: &mut Vec<Finding>) {
+    fn read(&mut self, table: &DeTable<'_>, findings: &mut Vec<SettingsFinding>) {
         for (name, value) in table {
             let read = match name.get_ref().as_ref() {
                 "keys" => self.read_keys(value, findings),
@@ -86,14 +86,16 @@ impl Settings {
     fn read_keys(
         &mut self,
         value: &Spanned<DeValue<'_>>,
-        findings: &mut Vec<Finding>,
-    ) -> Result<(), Finding> {
+        findings: &mut Vec<SettingsFinding>,
+    ) -> Result<(), SettingsFinding> {
         let DeValue::Table(table) = value.get_ref() else {
-            return Err(Finding::at(value.span(), "`keys` must be a table").help(
-                "write `[keys]`, and under it a line for each command, as in `quit = \"q\"`",
-            ));
+            return Err(
+                SettingsFinding::at(value.span(), "`keys` must be a table").help(
+                    "write `[keys]`, and under it a line for each command, as in `quit = \"q\"`",
+                ),
+            );
         };
-        let mut bindings = Bindings::default();
+        let mut bindings = KeyBindings::default();
         for (name, value) in table {
             match Command::from_name(name.get_ref()) {
                 Some(command) => bindings.read(command, value, findings),
@@ -106,7 +108,7 @@ impl Settings {
     }
 }
 
-fn theme(value: &Spanned<DeValue<'_>>) -> Result<ThemeName, Finding> {
+fn theme(value: &Spanned<DeValue<'_>>) -> Result<ThemeName, SettingsFinding> {
     let names = || {
         ThemeName::value_variants()
             .iter()
@@ -117,34 +119,34 @@ fn theme(value: &Spanned<DeValue<'_>>) -> Result<ThemeName, Finding> {
         .collect();
     let help = format!("write one of {}", listed.join(", "));
     let Some(text) = value.get_ref().as_str() else {
-        return Err(Finding::at(value.span(), "`theme` must be text").help(help));
+        return Err(SettingsFinding::at(value.span(), "`theme` must be text").help(help));
     };
     ThemeName::from_str(text, false).map_err(|_| {
-        Finding::at(value.span(), format!("there is no theme `{}`", shown(text))).help(help)
+        SettingsFinding::at(value.span(), format!("there is no theme `{}`", shown(text))).help(help)
     })
 }
 
-fn mouse(value: &Spanned<DeValue<'_>>) -> Result<bool, Finding> {
+fn mouse(value: &Spanned<DeValue<'_>>) -> Result<bool, SettingsFinding> {
     value.get_ref().as_bool().ok_or_else(|| {
-        Finding::at(value.span(), "`mouse` must be true or false")
+        SettingsFinding::at(value.span(), "`mouse` must be true or false")
             .help("without quotes, as in `mouse = false`")
     })
 }
 
-fn unknown_at_top(name: &str, span: Range<usize>) -> Finding {
-    let finding = Finding::at(span, format!("unknown key `{}`", shown(name)));
+fn unknown_at_top(name: &str, span: Range<usize>) -> SettingsFinding {
+    let finding = SettingsFinding::at(span, format!("unknown key `{}`", shown(name)));
     if Command::from_name(name).is_some() {
         return finding.help("keys of commands are set under `[keys]`");
     }
-    match nearest(name, TOP.into_iter()) {
+    match suggest(name, TOP.into_iter()) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None => finding.help("the file may have `theme`, `mouse` and `[keys]`"),
     }
 }
 
-fn unknown_command(name: &str, span: Range<usize>) -> Finding {
-    let finding = Finding::at(span, format!("there is no command `{}`", shown(name)));
-    match nearest(name, Command::ALL.iter().map(|command| command.name())) {
+fn unknown_command(name: &str, span: Range<usize>) -> SettingsFinding {
+    let finding = SettingsFinding::at(span, format!("there is no command `{}`", shown(name)));
+    match suggest(name, Command::ALL.iter().map(|command| command.name())) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None => finding.help("the palette of the dashboard (`:`) lists all commands"),
     }
@@ -164,17 +166,18 @@ fn is_unquoted(error: &Error) -> bool {
 }
 
 /// Turns an error of the parser into a finding with a remedy.
-fn syntax(error: &Error, text: &str) -> Finding {
+fn syntax(error: &Error, text: &str) -> SettingsFinding {
     let span = error.span().unwrap_or(0..0);
     if is_unquoted(error) {
-        return Finding::at(span, "text must be in quotes").help("write it as in `quit = \"q\"`");
+        return SettingsFinding::at(span, "text must be in quotes")
+            .help("write it as in `quit = \"q\"`");
     }
     if is_duplicate(error) {
         let name = shown(text.get(span.clone()).unwrap_or_default());
-        return Finding::at(span, format!("`{name}` is here a second time"))
+        return SettingsFinding::at(span, format!("`{name}` is here a second time"))
             .help("keep one of them; several keys for one command go into a list, as in `quit = [\"q\", \"ctrl-c\"]`");
     }
-    let finding = Finding::at(span, format!("this is not TOML: {}", error.message()));
+    let finding = SettingsFinding::at(span, format!("this is not TOML: {}", error.message()));
     finding.help("write lines as in `quit = [\"q\", \"ctrl-c\"]`, under `[keys]`")
 }
 
@@ -182,13 +185,4 @@ fn line_of(text: &str, offset: usize) -> usize {
     text[..text.floor_char_boundary(offset)]
         .matches('\n')
         .count()
-}
-
-/// `text` for use inside a message: printable and short.
-pub(super) fn shown(text: &str) -> String {
-    /// Names that anybody means are shorter.
-    const LONGEST: usize = 40;
-    let kept: String = text.chars().take(LONGEST).collect();
-    let cut = if kept.len() < text.len() { "…" } else { "" };
-    format!("{}{cut}", printable::line(&kept).replace('\t', " "))
 }

@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 
-use crossterm::event::{KeyCode, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use insta::assert_snapshot;
 
+use super::key::KeyPress;
+use super::key_table::FIXED;
 use super::*;
 use crate::theme::ThemeName;
 
@@ -12,12 +14,12 @@ fn press(code: KeyCode) -> KeyEvent {
     KeyEvent::new(code, KeyModifiers::NONE)
 }
 
-fn read(text: &str) -> Settings {
-    Settings::from_toml(text, "tui.toml").unwrap_or_else(|errors| panic!("{errors}"))
+fn read(text: &str) -> DashboardSettings {
+    DashboardSettings::from_toml(text, "tui.toml").unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 fn refusal(text: &str) -> String {
-    Settings::from_toml(text, "tui.toml")
+    DashboardSettings::from_toml(text, "tui.toml")
         .unwrap_err()
         .to_string()
 }
@@ -52,7 +54,10 @@ fn default_keys_are_keys_and_each_does_one_thing() {
         assert_eq!(keymap.command_of(*key), Some(*command));
     }
     for (name, command) in FIXED {
-        assert_eq!(keymap.command_of(Key::parse(name).unwrap()), Some(command));
+        assert_eq!(
+            keymap.command_of(KeyPress::parse(name).unwrap()),
+            Some(command)
+        );
     }
 }
 
@@ -114,7 +119,7 @@ fn theme_and_mouse_stand_at_the_top() {
     assert_eq!(settings.theme, Some(ThemeName::Light));
     assert_eq!(settings.mouse, Some(false));
     assert_eq!(settings.keymap, Keymap::default());
-    assert_eq!(read("  # nothing\n"), Settings::default());
+    assert_eq!(read("  # nothing\n"), DashboardSettings::default());
 }
 
 #[test]
@@ -175,14 +180,14 @@ fn no_file_is_too_odd() {
         "\"\"\"",
         "é = {",
     ] {
-        assert!(Settings::from_toml(text, "f").is_err(), "{text:?}");
+        assert!(DashboardSettings::from_toml(text, "f").is_err(), "{text:?}");
     }
 }
 
 #[test]
 fn the_file_that_shows_how_says_what_is_so_anyway_of_every_command() {
     let text = include_str!("../../keys.toml");
-    let settings = Settings::from_toml(text, "keys.toml").unwrap();
+    let settings = DashboardSettings::from_toml(text, "keys.toml").unwrap();
     let usual = Keymap::default();
     for command in Command::ALL {
         assert_eq!(settings.keymap.keys_of(*command), usual.keys_of(*command));

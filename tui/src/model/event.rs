@@ -5,60 +5,60 @@ use std::sync::Arc;
 
 use leasehold_records::{DeedRecord, RunRecord};
 
-use super::entry::Entry;
-use super::item::Host;
-use super::lock::Parting;
+use super::lock::LeaveReason;
+use super::queue_entry::QueueEntry;
+use super::store_item::LiveHost;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
-pub(crate) struct Event {
+pub(crate) struct StoreEvent {
     /// When it was seen, in Unix milliseconds.
-    pub(crate) at: u64,
+    pub(crate) at_unix_ms: u64,
     /// It belongs to every moment of which the next step has at least this number.
     pub(crate) step: u64,
     /// The revision, 0 for what is no change in the store.
     pub(crate) revision: i64,
     /// What the lock is called, if it is about one.
     pub(crate) lock: Option<Arc<str>>,
-    pub(crate) what: What,
+    pub(crate) kind: EventKind,
 }
 
 /// What can happen. Spans are in milliseconds, and absent where nobody saw the beginning.
 #[derive(Clone, Debug)]
-pub(crate) enum What {
+pub(crate) enum EventKind {
     /// Somebody joined a queue behind `ahead` others.
     Waits {
-        who: Arc<Entry>,
+        who: Arc<QueueEntry>,
         ahead: usize,
     },
     /// A lock that was free was taken.
     Acquires {
-        who: Arc<Entry>,
+        who: Arc<QueueEntry>,
     },
     /// The holder went and nobody was waiting.
     Ends {
-        who: Arc<Entry>,
-        held: Option<u64>,
-        parting: Parting,
+        who: Arc<QueueEntry>,
+        held_ms: Option<u64>,
+        parting: LeaveReason,
     },
     /// The holder went and the next one came.
     Passes {
-        from: Arc<Entry>,
-        held: Option<u64>,
-        parting: Parting,
-        to: Arc<Entry>,
-        waited: Option<u64>,
+        from: Arc<QueueEntry>,
+        held_ms: Option<u64>,
+        parting: LeaveReason,
+        to: Arc<QueueEntry>,
+        waited_ms: Option<u64>,
     },
     /// A waiter went.
     Leaves {
-        who: Arc<Entry>,
+        who: Arc<QueueEntry>,
         place: usize,
-        parting: Parting,
+        parting: LeaveReason,
     },
     RunStarts(Arc<RunRecord>),
     RunEnds(Arc<RunRecord>),
-    HostUp(Arc<Host>),
-    HostGone(Arc<Host>),
+    HostUp(Arc<LiveHost>),
+    HostGone(Arc<LiveHost>),
     Deed(Arc<DeedRecord>),
     /// The store is not heard any more.
     Down(Arc<str>),
@@ -66,20 +66,20 @@ pub(crate) enum What {
     Live,
 }
 
-impl What {
+impl EventKind {
     /// One word for it, also a field of the stream: it stays.
     pub(crate) const fn word(&self) -> &'static str {
         match self {
             Self::Waits { .. } => "WAIT",
             Self::Acquires { .. } => "ACQUIRE",
             Self::Ends { parting, .. } => match parting {
-                Parting::Released => "RELEASE",
-                Parting::Expired => "EXPIRE",
-                Parting::Forced => "FORCED",
+                LeaveReason::Released => "RELEASE",
+                LeaveReason::Expired => "EXPIRE",
+                LeaveReason::Forced => "FORCED",
             },
             Self::Passes { parting, .. } => match parting {
-                Parting::Released => "HANDOFF",
-                Parting::Expired | Parting::Forced => "TAKEOVER",
+                LeaveReason::Released => "HANDOFF",
+                LeaveReason::Expired | LeaveReason::Forced => "TAKEOVER",
             },
             Self::Leaves { .. } => "LEAVE",
             Self::RunStarts(_) => "RUN",
@@ -98,7 +98,7 @@ impl What {
         match self {
             Self::Ends { parting, .. }
             | Self::Passes { parting, .. }
-            | Self::Leaves { parting, .. } => *parting != Parting::Released,
+            | Self::Leaves { parting, .. } => *parting != LeaveReason::Released,
             Self::RunEnds(run) => !matches!(run.outcome, Done | Again | Running | Stopped),
             Self::HostGone(_) | Self::Down(_) | Self::Deed(_) => true,
             _ => false,
@@ -106,29 +106,33 @@ impl What {
     }
 
     /// The rest of the sentence.
-    pub(crate) fn tell(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         use crate::text::age;
         let ago = |span: &Option<u64>| span.map_or_else(|| "?".to_owned(), age);
         match self {
             Self::Waits { who, ahead } => format!("+{} (place {ahead})", who.who.label()),
-            Self::Acquires { who } => format!("{} token {}", who.who.label(), who.create),
-            Self::Ends { who, held, parting } => {
-                format!("{} {} {}", who.who.label(), parting.verb(), ago(held))
+            Self::Acquires { who } => format!("{} token {}", who.who.label(), who.create_revision),
+            Self::Ends {
+                who,
+                held_ms,
+                parting,
+            } => {
+                format!("{} {} {}", who.who.label(), parting.verb(), ago(held_ms))
             }
             Self::Passes {
                 from,
-                held,
+                held_ms,
                 parting,
                 to,
-                waited,
+                waited_ms,
             } => format!(
                 "{} {} {} -> {} token {} waited {}",
                 from.who.label(),
                 parting.verb(),
-                ago(held),
+                ago(held_ms),
                 to.who.label(),
-                to.create,
-                ago(waited)
+                to.create_revision,
+                ago(waited_ms)
             ),
             Self::Leaves {
                 who,
@@ -136,9 +140,9 @@ impl What {
                 parting,
             } => {
                 let how = match parting {
-                    Parting::Released => "",
-                    Parting::Expired => ", its lease ended",
-                    Parting::Forced => ", removed by an operator",
+                    LeaveReason::Released => "",
+                    LeaveReason::Expired => ", its lease ended",
+                    LeaveReason::Forced => ", removed by an operator",
                 };
                 format!("-{} (from place {place}{how})", who.who.label())
             }
@@ -180,7 +184,7 @@ impl What {
     }
 }
 
-impl Parting {
+impl LeaveReason {
     pub(crate) const fn verb(self) -> &'static str {
         match self {
             Self::Released => "held",
@@ -192,14 +196,14 @@ impl Parting {
 
 /// The events, oldest first, bounded.
 #[derive(Debug)]
-pub(crate) struct Events {
-    ring: VecDeque<Event>,
+pub(crate) struct EventLog {
+    ring: VecDeque<StoreEvent>,
     /// The number of the oldest that is kept.
     first: u64,
     most: usize,
 }
 
-impl Events {
+impl EventLog {
     pub(super) const fn new(most: usize) -> Self {
         Self {
             ring: VecDeque::new(),
@@ -208,7 +212,7 @@ impl Events {
         }
     }
 
-    pub(super) fn push(&mut self, event: Event) {
+    pub(super) fn push(&mut self, event: StoreEvent) {
         if self.ring.len() == self.most {
             self.ring.pop_front();
             self.first += 1;
@@ -217,14 +221,14 @@ impl Events {
     }
 
     /// Those that had happened before step `next`, newest first, each with its number.
-    pub(crate) fn before(&self, next: u64) -> impl Iterator<Item = (u64, &Event)> {
+    pub(crate) fn before(&self, next: u64) -> impl Iterator<Item = (u64, &StoreEvent)> {
         let known = self.ring.partition_point(|event| event.step <= next);
         let numbers = (self.first..self.first + known as u64).rev();
         numbers.zip(self.ring.range(..known).rev())
     }
 
     /// The event of that number, while it is kept.
-    pub(crate) fn get(&self, number: u64) -> Option<&Event> {
+    pub(crate) fn get(&self, number: u64) -> Option<&StoreEvent> {
         let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
         self.ring.get(at)
     }

@@ -1,36 +1,36 @@
 //! A small world for tests, built from the keys that real hosts and clients write.
 
-use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
+use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
 use leasehold_records::{
     HolderRecord, HostRecord, JobRecord, JobState, Outcome, Progress, Root, RunKey, RunRecord,
 };
 
-use super::{Model, Scope};
-use crate::fact::{Fact, Told};
+use super::{KeyScope, Model};
+use crate::fact::{Fact, FactKind};
 
 /// The moment that fixtures begin at: 2026-01-02 12:00:00 UTC.
 pub(crate) const BEGAN: u64 = 1_767_355_200_000;
 
 /// Tells a model what a store would.
-pub(crate) struct Teller {
+pub(crate) struct FixtureStore {
     pub(crate) model: Model,
     pub(crate) now: u64,
     pub(crate) revision: i64,
     root: Root,
 }
 
-impl Teller {
+impl FixtureStore {
     /// A store with nothing in it, at revision 1000.
     pub(crate) fn new() -> Self {
-        let mut teller = Self::unread();
-        teller.reading(Vec::new());
-        teller
+        let mut store = Self::unread();
+        store.reading(Vec::new());
+        store
     }
 
     /// A store of which nothing has been read.
     pub(crate) fn unread() -> Self {
         let root = Root::default();
-        let scope = Scope::new(root.clone(), vec!["/legacy/".into()]);
+        let scope = KeyScope::new(root.clone(), vec!["/legacy/".into()]);
         Self {
             model: Model::bounded(scope, 1_000, 1_000),
             now: BEGAN,
@@ -39,14 +39,17 @@ impl Teller {
         }
     }
 
-    pub(crate) fn tell(&mut self, told: Told) {
+    pub(crate) fn send(&mut self, kind: FactKind) {
         let at = self.now;
-        self.model.take(Fact { at, told });
+        self.model.apply(Fact {
+            at_unix_ms: at,
+            kind,
+        });
     }
 
     pub(crate) fn reading(&mut self, keys: Vec<KeyValue>) {
         let revision = self.revision;
-        self.tell(Told::Keys(FeedItem::Reading { revision, keys }));
+        self.send(FactKind::Keys(FeedItem::Reading { revision, keys }));
     }
 
     pub(crate) fn after(&mut self, millis: u64) -> &mut Self {
@@ -72,7 +75,7 @@ impl Teller {
             }),
         });
         let changes = changes.collect();
-        self.tell(Told::Keys(FeedItem::Changes { revision, changes }));
+        self.send(FactKind::Keys(FeedItem::Changes { revision, changes }));
         revision
     }
 
@@ -198,11 +201,11 @@ impl Teller {
     }
 
     pub(crate) fn ttl(&mut self, lease: i64, left: u64, granted: u64) {
-        self.tell(Told::Ttl(lease, Some((left, granted))));
+        self.send(FactKind::Ttl(lease, Some((left, granted))));
     }
 
     pub(crate) fn healthy(&mut self) {
-        let health = Health {
+        let health = StoreHealth {
             version: "3.5.1".into(),
             members: 3,
             leader: "m2".into(),
@@ -210,7 +213,7 @@ impl Teller {
             data_bytes: 20_480,
             round_trip: std::time::Duration::from_millis(4),
         };
-        self.tell(Told::Health(Ok(health)));
+        self.send(FactKind::Health(Ok(health)));
     }
 }
 

@@ -1,119 +1,176 @@
-//! What a lock has been through: how deep its queue was, how long it was held and waited for.
+//! The journal: every change since we looked, bounded, so that one can step back and forth through it.
 //!
-//! Lists of moments, bounded, in order. Looking back is looking at what is not newer than the moment
-//! looked at, so nothing here has to be undone.
+//! A step holds what stood under a key before and after. Going back is putting what stood before.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-/// Changes of depth that are kept for one lock.
-const DEPTHS: usize = 512;
-/// Holds, waits and hand-offs that are kept for one lock.
-const SPANS: usize = 256;
+use super::lock::LockTenancy;
+use super::scope::KeyScope;
+use super::store_item::StoreItem;
+use super::store_state::StoreState;
 
-/// A list of spans: when each ended, and how long it was, in milliseconds.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Spans(VecDeque<(u64, u64)>);
+/// How a lock's tenancy changed with a step.
+#[derive(Clone, Debug)]
+pub(crate) struct TenancyChange {
+    pub(crate) lock: Arc<str>,
+    pub(crate) before: LockTenancy,
+    pub(crate) after: LockTenancy,
+}
 
-impl Spans {
-    pub(super) fn push(&mut self, at: u64, span: u64) {
-        if self.0.len() == SPANS {
-            self.0.pop_front();
+/// One change of one key.
+#[derive(Clone, Debug)]
+pub(crate) struct HistoryStep {
+    /// When it was seen, in Unix milliseconds.
+    pub(crate) at_unix_ms: u64,
+    /// The revision at which it happened.
+    pub(crate) revision: i64,
+    pub(crate) key: Arc<str>,
+    pub(crate) before: Option<StoreItem>,
+    pub(crate) after: Option<StoreItem>,
+    pub(crate) turn: Option<TenancyChange>,
+}
+
+impl HistoryStep {
+    pub(super) fn forward(&self, scope: &KeyScope, state: &mut StoreState) {
+        state.put(scope, &self.key, self.after.clone());
+        if let Some(turn) = &self.turn {
+            state.put_tenancy(&turn.lock, turn.after.clone());
         }
-        self.0.push_back((at, span));
     }
 
-    /// The percentile `percent` of the spans that had ended by `now`.
-    pub(crate) fn percentile(&self, percent: usize, now: u64) -> Option<u64> {
-        let ended = self.0.iter().filter(|(at, _)| *at <= now);
-        let mut spans: Vec<u64> = ended.map(|(_, span)| *span).collect();
-        spans.sort_unstable();
-        let last = spans.len().checked_sub(1)?;
-        spans.get((last * percent).div_ceil(100)).copied()
-    }
-
-    pub(crate) fn count(&self, now: u64) -> usize {
-        self.0.iter().filter(|(at, _)| *at <= now).count()
+    fn back(&self, scope: &KeyScope, state: &mut StoreState) {
+        state.put(scope, &self.key, self.before.clone());
+        if let Some(turn) = &self.turn {
+            state.put_tenancy(&turn.lock, turn.before.clone());
+        }
     }
 }
 
-/// What one lock has been through.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct History {
-    depths: VecDeque<(u64, u16)>,
-    pub(crate) holds: Spans,
-    pub(crate) waits: Spans,
-    /// From a holder's end to the next one's run.
-    pub(crate) handoffs: Spans,
-    /// Holders that did not give it back; the span is how long they had held it.
-    pub(crate) takeovers: Spans,
-    /// A hand-off under way: the token of the new holder, and when the old one went.
-    pub(super) passing: Option<(u64, u64)>,
+/// The steps, numbered from the first ever.
+#[derive(Debug)]
+pub(crate) struct ChangeHistory {
+    steps: VecDeque<HistoryStep>,
+    /// The number of the first one that is still here.
+    first: u64,
+    most: usize,
 }
 
-impl History {
-    /// From `at` on there are `depth` entries.
-    pub(super) fn depth(&mut self, at: u64, depth: usize) {
-        let depth = u16::try_from(depth).unwrap_or(u16::MAX);
-        if let Some(last) = self.depths.back_mut()
-            && last.0 == at
+/// The world as it was after some step.
+#[derive(Clone, Debug)]
+pub(crate) struct PastMoment {
+    pub(crate) state: StoreState,
+    /// The number of the step that would come next.
+    pub(crate) next: u64,
+    /// Which moment is shown, in Unix milliseconds.
+    pub(crate) at_unix_ms: u64,
+    /// The revision that is shown.
+    pub(crate) revision: i64,
+}
+
+impl ChangeHistory {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            steps: VecDeque::new(),
+            first: 0,
+            most,
+        }
+    }
+
+    /// The number that the next step will have.
+    pub(crate) fn next(&self) -> u64 {
+        self.first + self.steps.len() as u64
+    }
+
+    /// The number of the oldest step that is still here.
+    pub(crate) const fn first(&self) -> u64 {
+        self.first
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<&HistoryStep> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.steps.get(at)
+    }
+
+    /// Takes a step in; the oldest goes when there are too many, and gives itself to a past that is older.
+    pub(super) fn push(
+        &mut self,
+        scope: &KeyScope,
+        step: HistoryStep,
+        past: Option<&mut PastMoment>,
+    ) {
+        self.steps.push_back(step);
+        if self.steps.len() > self.most
+            && let Some(oldest) = self.steps.pop_front()
         {
-            last.1 = depth;
-            return;
+            if let Some(past) = past
+                && past.next <= self.first
+            {
+                oldest.forward(scope, &mut past.state);
+                past.next = self.first + 1;
+                past.at_unix_ms = past.at_unix_ms.max(oldest.at_unix_ms);
+                past.revision = oldest.revision;
+            }
+            self.first += 1;
         }
-        if self.depths.len() == DEPTHS {
-            self.depths.pop_front();
-        }
-        self.depths.push_back((at, depth));
     }
 
-    /// The deepest the queue was in each of `buckets` spans of `width` milliseconds that end at `now`,
-    /// oldest first; `None` before anything was seen.
-    pub(crate) fn depths(&self, now: u64, width: u64, buckets: usize) -> Vec<Option<u16>> {
-        let mut out = vec![None; buckets];
-        let span = width * buckets as u64;
-        let start = now.saturating_sub(span);
-        let bucket_of =
-            |at: u64| usize::try_from((at - start) / width.max(1)).unwrap_or(usize::MAX);
-        let mut raise = |from: u64, to: u64, depth: u16| {
-            let last = bucket_of(to.min(now)).min(buckets.saturating_sub(1));
-            for bucket in out.iter_mut().take(last + 1).skip(bucket_of(from)) {
-                *bucket = Some(bucket.map_or(depth, |deepest: u16| deepest.max(depth)));
-            }
+    /// Goes back by the changes of one revision. False when there is nothing older.
+    pub(super) fn back(&self, scope: &KeyScope, past: &mut PastMoment) -> bool {
+        let Some(last) = past.next.checked_sub(1).and_then(|number| self.get(number)) else {
+            return false;
         };
-        for (at, &(from, depth)) in self.depths.iter().enumerate() {
-            let to = self.depths.get(at + 1).map_or(now, |next| next.0);
-            if from <= now && to >= start && buckets > 0 {
-                raise(from.max(start), to.max(start), depth);
+        let revision = last.revision;
+        while let Some(step) = past.next.checked_sub(1).and_then(|number| self.get(number))
+            && step.revision == revision
+        {
+            step.back(scope, &mut past.state);
+            past.next -= 1;
+        }
+        // The moment just before, as exactly as milliseconds tell.
+        past.at_unix_ms = match past.next.checked_sub(1).and_then(|number| self.get(number)) {
+            Some(step) => {
+                past.revision = step.revision;
+                step.at_unix_ms
             }
-        }
-        out
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bucket_shows_the_deepest_moment_in_it() {
-        let mut history = History::default();
-        history.depth(1_000, 1);
-        history.depth(2_200, 5);
-        history.depth(2_300, 2);
-        let shown = history.depths(5_000, 1_000, 5);
-        assert_eq!(shown, [None, Some(1), Some(5), Some(2), Some(2)]);
-        assert_eq!(history.depths(2_000, 1_000, 2), [None, Some(1)]);
+            None => last.at_unix_ms.saturating_sub(1),
+        };
+        true
     }
 
-    #[test]
-    fn percentiles_know_only_what_had_ended() {
-        let mut spans = Spans::default();
-        for at in 1..=100 {
-            spans.push(at, at * 10);
+    /// Goes on by the changes of one revision. False when there is nothing newer.
+    pub(super) fn forward(&self, scope: &KeyScope, past: &mut PastMoment) -> bool {
+        let Some(revision) = self.get(past.next).map(|step| step.revision) else {
+            return false;
+        };
+        while let Some(step) = self.get(past.next)
+            && step.revision == revision
+        {
+            step.forward(scope, &mut past.state);
+            past.next += 1;
+            past.at_unix_ms = step.at_unix_ms;
+            past.revision = step.revision;
         }
-        assert_eq!(spans.percentile(50, 100), Some(510));
-        assert_eq!(spans.percentile(95, 100), Some(960));
-        assert_eq!(spans.percentile(50, 1), Some(10));
-        assert_eq!(spans.percentile(50, 0), None);
+        true
+    }
+
+    /// Goes to the moment `at`, or as near as the journal reaches.
+    pub(super) fn seek(&self, scope: &KeyScope, past: &mut PastMoment, at: u64) {
+        while past
+            .next
+            .checked_sub(1)
+            .and_then(|number| self.get(number))
+            .is_some_and(|step| step.at_unix_ms > at)
+        {
+            self.back(scope, past);
+        }
+        while self
+            .get(past.next)
+            .is_some_and(|step| step.at_unix_ms <= at)
+        {
+            self.forward(scope, past);
+        }
+        let oldest = self.steps.front().map_or(at, |step| step.at_unix_ms);
+        past.at_unix_ms = at.max(oldest.saturating_sub(1));
     }
 }

@@ -14,45 +14,45 @@ const MOST: usize = 20_000;
 
 /// How long a lease has left, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ttl {
-    pub(crate) left: u64,
-    pub(crate) granted: u64,
+pub(crate) struct LeaseTtl {
+    pub(crate) left_ms: u64,
+    pub(crate) granted_ms: u64,
     /// Counted down here, rather than just told.
     pub(crate) is_estimate: bool,
     /// What was left when the store last told.
-    pub(crate) told: u64,
+    pub(crate) last_left_ms: u64,
 }
 
-impl Ttl {
+impl LeaseTtl {
     /// Whether a renewal that should have come had not when the store last told: one is due when a third of
     /// the time is over. It tells whole seconds, so there may be almost one more than it says. What is merely
     /// counted down proves nothing: the lease may have been renewed since.
     pub(crate) const fn is_running_out(&self) -> bool {
-        (self.told + SECOND) * 2 < self.granted
+        (self.last_left_ms + SECOND) * 2 < self.granted_ms
     }
 
     /// Whether it is time to ask the store again.
     pub(crate) const fn is_due(&self) -> bool {
-        self.left * 2 < self.granted
+        self.left_ms * 2 < self.granted_ms
     }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Answer {
     at: u64,
-    left: u64,
-    granted: u64,
+    left_ms: u64,
+    granted_ms: u64,
 }
 
 /// The last answers about each lease, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Leases {
+pub(crate) struct LeaseTable {
     answers: HashMap<i64, VecDeque<Answer>>,
 }
 
-impl Leases {
+impl LeaseTable {
     /// Takes an answer: seconds left and granted; `None` when there is no such lease.
-    pub(super) fn take(&mut self, lease: i64, at: u64, answer: Option<(u64, u64)>) {
+    pub(super) fn record_answer(&mut self, lease: i64, at: u64, answer: Option<(u64, u64)>) {
         if self.answers.len() >= MOST {
             let newest = |answers: &VecDeque<Answer>| answers.back().map_or(0, |last| last.at);
             let mut times: Vec<u64> = self.answers.values().map(newest).collect();
@@ -67,8 +67,8 @@ impl Leases {
         }
         answers.push_back(Answer {
             at,
-            left: left * SECOND,
-            granted: granted * SECOND,
+            left_ms: left * SECOND,
+            granted_ms: granted * SECOND,
         });
     }
 
@@ -77,18 +77,18 @@ impl Leases {
     fn known(&self, lease: i64, now: u64) -> Option<&Answer> {
         let answers = self.answers.get(&lease)?;
         let last = answers.iter().rev().find(|answer| answer.at <= now)?;
-        (last.granted > 0).then_some(last)
+        (last.granted_ms > 0).then_some(last)
     }
 
     /// How long `lease` has left at `now`.
-    pub(crate) fn ttl(&self, lease: i64, now: u64) -> Option<Ttl> {
+    pub(crate) fn ttl(&self, lease: i64, now: u64) -> Option<LeaseTtl> {
         let answer = self.known(lease, now)?;
         let ago = now.saturating_sub(answer.at);
-        Some(Ttl {
-            left: answer.left.saturating_sub(ago),
-            granted: answer.granted,
+        Some(LeaseTtl {
+            left_ms: answer.left_ms.saturating_sub(ago),
+            granted_ms: answer.granted_ms,
             is_estimate: ago > FRESH,
-            told: answer.left,
+            last_left_ms: answer.left_ms,
         })
     }
 
@@ -97,7 +97,7 @@ impl Leases {
     pub(crate) fn has_run_out(&self, lease: i64, now: u64) -> bool {
         self.known(lease, now).is_some_and(|answer| {
             let ago = now.saturating_sub(answer.at);
-            answer.left * 3 < answer.granted && answer.left <= ago + SECOND
+            answer.left_ms * 3 < answer.granted_ms && answer.left_ms <= ago + SECOND
         })
     }
 }
@@ -108,9 +108,9 @@ mod tests {
 
     #[test]
     fn between_two_answers_a_lease_is_counted_down_and_called_an_estimate() {
-        let mut leases = Leases::default();
-        leases.take(7, 1_000, Some((9, 10)));
-        let ttl = |now| leases.ttl(7, now).map(|ttl| (ttl.left, ttl.is_estimate));
+        let mut leases = LeaseTable::default();
+        leases.record_answer(7, 1_000, Some((9, 10)));
+        let ttl = |now| leases.ttl(7, now).map(|ttl| (ttl.left_ms, ttl.is_estimate));
         assert_eq!(ttl(1_000), Some((9_000, false)));
         assert_eq!(ttl(5_000), Some((5_000, true)));
         assert_eq!(ttl(60_000), Some((0, true)));
@@ -120,9 +120,9 @@ mod tests {
 
     #[test]
     fn a_lease_runs_out_when_the_store_says_that_a_renewal_is_overdue() {
-        let mut leases = Leases::default();
+        let mut leases = LeaseTable::default();
         let mut runs_out = |left, granted, ago| {
-            leases.take(7, 0, Some((left, granted)));
+            leases.record_answer(7, 0, Some((left, granted)));
             let ttl = leases.ttl(7, ago).unwrap();
             (ttl.is_running_out(), ttl.is_due())
         };
@@ -135,24 +135,24 @@ mod tests {
 
     #[test]
     fn a_short_lease_that_is_renewed_in_time_has_never_run_out() {
-        let mut leases = Leases::default();
+        let mut leases = LeaseTable::default();
         // Of three seconds, renewed every second; asked just before a renewal, and gone a second later.
-        leases.take(7, 0, Some((1, 3)));
+        leases.record_answer(7, 0, Some((1, 3)));
         assert!(!leases.has_run_out(7, 1_500));
-        leases.take(7, 0, Some((0, 3)));
+        leases.record_answer(7, 0, Some((0, 3)));
         assert!(leases.has_run_out(7, 300));
-        leases.take(7, 0, Some((1, 10)));
+        leases.record_answer(7, 0, Some((1, 10)));
         assert!(leases.has_run_out(7, 800));
-        leases.take(7, 0, Some((3, 10)));
+        leases.record_answer(7, 0, Some((3, 10)));
         assert!(!leases.has_run_out(7, 500), "late, but given back");
         assert!(!leases.has_run_out(8, 0));
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut leases = Leases::default();
+        let mut leases = LeaseTable::default();
         for lease in 0..50_000 {
-            leases.take(lease, u64::try_from(lease).unwrap(), Some((9, 10)));
+            leases.record_answer(lease, u64::try_from(lease).unwrap(), Some((9, 10)));
         }
         assert!(leases.answers.len() <= MOST);
         assert!(leases.ttl(49_999, 50_000).is_some());

@@ -7,7 +7,7 @@ use leasehold_records::{Root, RunKey, printable};
 
 /// What is looked at.
 #[derive(Clone, Debug)]
-pub(crate) struct Scope {
+pub(crate) struct KeyScope {
     root: Root,
     /// Further prefixes under which every key is an entry of a queue.
     prefixes: Vec<String>,
@@ -15,7 +15,7 @@ pub(crate) struct Scope {
 
 /// What a key is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum KeyKind {
     /// An entry of the queue of this lock (its full name).
     Entry(Arc<str>),
     Host(String),
@@ -26,7 +26,7 @@ pub(crate) enum Place {
     Nothing,
 }
 
-impl Scope {
+impl KeyScope {
     pub(crate) fn new(root: Root, prefixes: Vec<String>) -> Self {
         Self { root, prefixes }
     }
@@ -68,28 +68,28 @@ impl Scope {
     }
 
     /// What `key` is.
-    pub(crate) fn place(&self, key: &str) -> Place {
-        if let Some(ours) = self.ours(key) {
+    pub(crate) fn classify(&self, key: &str) -> KeyKind {
+        if let Some(ours) = self.classify_ours(key) {
             return ours;
         }
         if self.prefixes.iter().any(|prefix| key.starts_with(prefix)) {
-            return lock_of(key).map_or(Place::Nothing, |lock| Place::Entry(lock.into()));
+            return lock_of(key).map_or(KeyKind::Nothing, |lock| KeyKind::Entry(lock.into()));
         }
-        Place::Nothing
+        KeyKind::Nothing
     }
 
-    fn ours(&self, key: &str) -> Option<Place> {
+    fn classify_ours(&self, key: &str) -> Option<KeyKind> {
         let rest = key.strip_prefix(self.root.as_str())?;
         let (kind, rest) = rest.split_once('/')?;
         Some(match kind {
-            "locks" => Place::Entry(lock_of(key)?.into()),
-            "hosts" => Place::Host(rest.to_owned()),
+            "locks" => KeyKind::Entry(lock_of(key)?.into()),
+            "hosts" => KeyKind::Host(rest.to_owned()),
             "jobs" => {
                 let (job, host) = rest.split_once('/')?;
-                Place::Job(job.to_owned(), host.to_owned())
+                KeyKind::Job(job.to_owned(), host.to_owned())
             }
-            "runs" => Place::Run(self.root.parse_run(key)?),
-            "deeds" => Place::Deed,
+            "runs" => KeyKind::Run(self.root.parse_run(key)?),
+            "deeds" => KeyKind::Deed,
             _ => return None,
         })
     }
@@ -106,17 +106,17 @@ mod tests {
 
     #[test]
     fn every_key_is_what_its_path_says() {
-        let scope = Scope::new(Root::default(), vec!["/legacy/".into()]);
-        let lock = Place::Entry("/leasehold/locks/a/b".into());
-        assert_eq!(scope.place("/leasehold/locks/a/b/694d"), lock);
+        let scope = KeyScope::new(Root::default(), vec!["/legacy/".into()]);
+        let lock = KeyKind::Entry("/leasehold/locks/a/b".into());
+        assert_eq!(scope.classify("/leasehold/locks/a/b/694d"), lock);
         assert_eq!(
-            scope.place("/legacy/x/694d"),
-            Place::Entry("/legacy/x".into())
+            scope.classify("/legacy/x/694d"),
+            KeyKind::Entry("/legacy/x".into())
         );
-        assert_eq!(scope.place("/leasehold/kv/a"), Place::Nothing);
-        assert_eq!(scope.place("/else/x/694d"), Place::Nothing);
-        let job = Place::Job("j".into(), "h".into());
-        assert_eq!(scope.place("/leasehold/jobs/j/h"), job);
+        assert_eq!(scope.classify("/leasehold/kv/a"), KeyKind::Nothing);
+        assert_eq!(scope.classify("/else/x/694d"), KeyKind::Nothing);
+        let job = KeyKind::Job("j".into(), "h".into());
+        assert_eq!(scope.classify("/leasehold/jobs/j/h"), job);
         assert_eq!(scope.label("/leasehold/locks/a/b"), "a/b");
         assert_eq!(scope.label("/legacy/x"), "/legacy/x");
     }
@@ -124,9 +124,9 @@ mod tests {
     #[test]
     fn a_prefix_inside_what_is_followed_is_not_followed_twice() {
         let more = ["/leasehold/locks/a/", "/legacy/", "/legacy/sub/"].map(String::from);
-        let scope = Scope::new(Root::default(), more.into());
+        let scope = KeyScope::new(Root::default(), more.into());
         assert_eq!(scope.watched(), ["/leasehold/", "/legacy/"]);
-        let all = Scope::new(Root::default(), vec!["/".into()]);
+        let all = KeyScope::new(Root::default(), vec!["/".into()]);
         assert_eq!(all.watched(), ["/"]);
     }
 }

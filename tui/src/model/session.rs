@@ -4,27 +4,31 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::lease::Ttl;
-use super::{Entry, Host, Lock, Model, Shown, Who};
+use super::entry_owner::EntryOwner;
+use super::lease::LeaseTtl;
+use super::lock::ObservedLock;
+use super::queue_entry::QueueEntry;
+use super::store_item::LiveHost;
+use super::store_model::{Model, ShownMoment};
 
 /// A lease and what it carries.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionRow {
     pub(crate) lease: i64,
     /// The host whose record it carries, if it does.
-    pub(crate) host: Option<Arc<Host>>,
+    pub(crate) host: Option<Arc<LiveHost>>,
     /// Whose its entries are, when it carries no host's record.
     pub(crate) whose: String,
     /// What the locks it holds are called.
-    pub(crate) holds: Vec<(Arc<str>, Arc<Entry>)>,
+    pub(crate) holds: Vec<(Arc<str>, Arc<QueueEntry>)>,
     /// What the locks it waits for are called, and at which place.
-    pub(crate) waits: Vec<(Arc<str>, Arc<Entry>, usize)>,
-    pub(crate) ttl: Option<Ttl>,
+    pub(crate) waits: Vec<(Arc<str>, Arc<QueueEntry>, usize)>,
+    pub(crate) ttl: Option<LeaseTtl>,
 }
 
 /// A session in short: enough to put many of them in order.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Brief {
+pub(crate) struct SessionBrief {
     pub(crate) lease: i64,
     pub(crate) holds: usize,
     pub(crate) waits: usize,
@@ -36,23 +40,23 @@ pub(crate) struct Brief {
 
 impl Model {
     /// Every lease that carries something, at the moment that is shown: hosts first, then others, by name.
-    pub(crate) fn sessions(&self, shown: Shown<'_>) -> Vec<SessionRow> {
-        let mut rows = Rows::new(self, shown);
-        for lock in shown.world.locks.values() {
+    pub(crate) fn sessions(&self, shown: ShownMoment<'_>) -> Vec<SessionRow> {
+        let mut rows = SessionRows::new(self, shown);
+        for lock in shown.state.locks.values() {
             rows.add(lock, |_| true);
         }
         rows.in_order()
     }
 
     /// As [`Model::sessions`], of these leases alone: a screen shows few of many.
-    pub(crate) fn sessions_of(&self, shown: Shown<'_>, leases: &[i64]) -> Vec<SessionRow> {
-        let mut rows = Rows::new(self, shown);
+    pub(crate) fn sessions_of(&self, shown: ShownMoment<'_>, leases: &[i64]) -> Vec<SessionRow> {
+        let mut rows = SessionRows::new(self, shown);
         rows.by_lease.retain(|lease, _| leases.contains(lease));
         for lease in leases {
             let mut last = None;
-            for name in shown.world.carried.of(*lease) {
+            for name in shown.state.lease_locks.locks_of(*lease) {
                 if last.replace(name) != Some(name)
-                    && let Some(lock) = shown.world.locks.get(name)
+                    && let Some(lock) = shown.state.locks.get(name)
                 {
                     rows.add(lock, |other| other == *lease);
                 }
@@ -62,13 +66,13 @@ impl Model {
     }
 
     /// All sessions in short, in the order of [`Model::sessions`].
-    pub(crate) fn briefs(shown: Shown<'_>) -> Vec<Brief> {
-        let mut briefs: Vec<Brief> = Vec::new();
+    pub(crate) fn session_briefs(shown: ShownMoment<'_>) -> Vec<SessionBrief> {
+        let mut briefs: Vec<SessionBrief> = Vec::new();
         let mut names = Names::default();
         let mut places: HashMap<i64, usize> = HashMap::new();
-        let mut place = |briefs: &mut Vec<Brief>, lease, is_client, whose| {
+        let mut place = |briefs: &mut Vec<SessionBrief>, lease, is_client, whose| {
             *places.entry(lease).or_insert_with(|| {
-                briefs.push(Brief {
+                briefs.push(SessionBrief {
                     lease,
                     holds: 0,
                     waits: 0,
@@ -78,11 +82,11 @@ impl Model {
                 briefs.len() - 1
             })
         };
-        for host in shown.world.hosts.values() {
+        for host in shown.state.hosts.values() {
             let name = names.number(Cow::Borrowed(&host.record.host));
             place(&mut briefs, host.lease, false, name);
         }
-        for lock in shown.world.locks.values() {
+        for lock in shown.state.locks.values() {
             for (at, entry) in lock.queue.iter().enumerate() {
                 if entry.lease == 0 {
                     continue;
@@ -99,7 +103,7 @@ impl Model {
             }
         }
         let ranks = names.ranks();
-        let rank = |brief: &Brief| ranks.get(brief.whose).copied();
+        let rank = |brief: &SessionBrief| ranks.get(brief.whose).copied();
         briefs.sort_unstable_by_key(|brief| (brief.is_client, rank(brief), brief.lease));
         briefs
     }
@@ -131,7 +135,7 @@ impl<'a> Names<'a> {
 }
 
 /// Whose an entry is: of one of our hosts, or of a client.
-fn whose(who: &Who) -> Cow<'_, str> {
+fn whose(who: &EntryOwner) -> Cow<'_, str> {
     match who.host() {
         Some(host) => Cow::Borrowed(host),
         None => Cow::Owned(who.label()),
@@ -139,21 +143,21 @@ fn whose(who: &Who) -> Cow<'_, str> {
 }
 
 /// Sessions in the making.
-struct Rows<'a> {
+struct SessionRows<'a> {
     model: &'a Model,
     now: u64,
     by_lease: BTreeMap<i64, SessionRow>,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> SessionRows<'a> {
     /// Those of hosts, which carry nothing yet.
-    fn new(model: &'a Model, shown: Shown<'_>) -> Self {
+    fn new(model: &'a Model, shown: ShownMoment<'_>) -> Self {
         let mut rows = Self {
             model,
             now: shown.now,
             by_lease: BTreeMap::new(),
         };
-        for host in shown.world.hosts.values() {
+        for host in shown.state.hosts.values() {
             let row = rows.row(host.lease);
             row.whose.clone_from(&host.record.host);
             row.host = Some(host.clone());
@@ -174,7 +178,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Adds what is in the queue of this lock under `wanted` leases.
-    fn add(&mut self, lock: &Lock, wanted: impl Fn(i64) -> bool) {
+    fn add(&mut self, lock: &ObservedLock, wanted: impl Fn(i64) -> bool) {
         for (place, entry) in lock.queue.iter().enumerate() {
             if entry.lease == 0 || !wanted(entry.lease) {
                 continue;

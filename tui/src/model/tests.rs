@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use leasehold_lock::FeedItem;
 use leasehold_records::{Deed, DeedRecord, JobState, Root};
 
-use super::fixture::{Teller, kv};
+use super::fixture::{FixtureStore, kv};
 use super::*;
-use crate::fact::Told;
+use crate::fact::FactKind;
 
 const LOCK: &str = "billing";
 
@@ -15,29 +15,29 @@ fn full(lock: &str) -> String {
     Root::default().lock(lock)
 }
 
-fn row<'a>(teller: &'a Teller, lock: &str) -> LockRow<'a> {
-    let shown = teller.model.shown(teller.now);
-    teller
+fn row<'a>(store: &'a FixtureStore, lock: &str) -> LockRow<'a> {
+    let shown = store.model.shown(store.now);
+    store
         .model
-        .row(shown, &shown.world.locks[full(lock).as_str()])
+        .row(shown, &shown.state.locks[full(lock).as_str()])
 }
 
 /// The last events, oldest first, as one would read them.
-fn last(teller: &Teller, count: usize) -> Vec<String> {
-    let shown = teller.model.shown(teller.now);
-    let events = teller.model.events.before(shown.next).take(count);
+fn last(store: &FixtureStore, count: usize) -> Vec<String> {
+    let shown = store.model.shown(store.now);
+    let events = store.model.events.before(shown.next).take(count);
     let mut told: Vec<String> = events
-        .map(|(_, event)| format!("{} {}", event.what.word(), event.what.tell()))
+        .map(|(_, event)| format!("{} {}", event.kind.word(), event.kind.sentence()))
         .collect();
     told.reverse();
     told
 }
 
 /// Everything that is shown of locks, to compare worlds.
-fn picture(shown: Shown<'_>) -> String {
+fn picture(shown: ShownMoment<'_>) -> String {
     let mut text = String::new();
-    for lock in shown.world.locks.values() {
-        if lock.queue.is_empty() && lock.tenancy.since.is_none() {
+    for lock in shown.state.locks.values() {
+        if lock.queue.is_empty() && lock.tenancy.since_unix_ms.is_none() {
             continue;
         }
         let _ = writeln!(text, "{} {:?}", lock.name, lock.tenancy);
@@ -45,83 +45,83 @@ fn picture(shown: Shown<'_>) -> String {
             let _ = writeln!(text, "  {entry:?}");
         }
     }
-    let _ = writeln!(text, "{:?}", shown.world.jobs);
+    let _ = writeln!(text, "{:?}", shown.state.jobs);
     text
 }
 
 #[test]
 fn the_queue_is_in_the_order_of_create_revisions_whatever_the_keys_are() {
-    let mut teller = Teller::new();
-    teller.join(LOCK, "a", "host-1", 0x99);
-    teller.after(1_000).join(LOCK, "b", "host-2", 0x11);
-    teller.after(1_000).join_other(LOCK, 0x55);
-    let shown = teller.model.shown(teller.now);
-    let labels: Vec<String> = shown.world.locks[full(LOCK).as_str()]
+    let mut store = FixtureStore::new();
+    store.join(LOCK, "a", "host-1", 0x99);
+    store.after(1_000).join(LOCK, "b", "host-2", 0x11);
+    store.after(1_000).join_other(LOCK, 0x55);
+    let shown = store.model.shown(store.now);
+    let labels: Vec<String> = shown.state.locks[full(LOCK).as_str()]
         .queue
         .iter()
         .map(|entry| entry.who.label())
         .collect();
     assert_eq!(labels, ["a@host-1", "b@host-2", "client 55"]);
-    let row = row(&teller, LOCK);
-    assert_eq!((row.state, row.waiters), (State::Contend, 2));
+    let row = row(&store, LOCK);
+    assert_eq!((row.state, row.waiters), (LockState::Contend, 2));
     assert_eq!(row.oldest(), Some(1_000));
     assert_eq!(row.held(), Some(2_000));
 }
 
 #[test]
 fn a_lock_that_is_given_back_is_handed_off() {
-    let mut teller = Teller::new();
-    teller.join(LOCK, "a", "host-1", 1);
-    let token = teller.after(500).join(LOCK, "b", "host-2", 2);
-    teller.after(1_500).leave(LOCK, 1);
-    teller
+    let mut store = FixtureStore::new();
+    store.join(LOCK, "a", "host-1", 1);
+    let token = store.after(500).join(LOCK, "b", "host-2", 2);
+    store.after(1_500).leave(LOCK, 1);
+    store
         .after(8)
         .job("b", "host-2", LOCK, JobState::Running, Some(token));
-    let told = last(&teller, 1);
+    let told = last(&store, 1);
     assert_eq!(
         told,
         ["HANDOFF a@host-1 held 2s -> b@host-2 token 1002 waited 1s"]
     );
-    let history = teller.model.history(&full(LOCK)).unwrap();
-    assert_eq!(history.handoffs.percentile(50, teller.now), Some(8));
-    assert_eq!(history.takeovers.count(teller.now), 0);
-    assert_eq!(row(&teller, LOCK).state, State::Held);
+    let stats = store.model.lock_stats(&full(LOCK)).unwrap();
+    assert_eq!(stats.handoffs.percentile(50, store.now), Some(8));
+    assert_eq!(stats.takeovers.count(store.now), 0);
+    assert_eq!(row(&store, LOCK).state, LockState::Held);
 }
 
 #[test]
 fn a_holder_that_goes_with_its_whole_lease_is_taken_over() {
-    let mut teller = Teller::new();
-    teller.host("host-1", 1, &["a"]);
-    teller.join(LOCK, "a", "host-1", 1);
-    teller.join(LOCK, "b", "host-2", 2);
-    let (host, entry) = (Root::default().host("host-1"), teller.key(LOCK, 1));
-    teller.after(3_000).delete(&[&host, &entry]);
-    let taken = row(&teller, LOCK);
-    assert_eq!(taken.state, State::Takeover);
+    let mut store = FixtureStore::new();
+    store.host("host-1", 1, &["a"]);
+    store.join(LOCK, "a", "host-1", 1);
+    store.join(LOCK, "b", "host-2", 2);
+    let (host, entry) = (Root::default().host("host-1"), store.key(LOCK, 1));
+    store.after(3_000).delete(&[&host, &entry]);
+    let taken = row(&store, LOCK);
+    assert_eq!(taken.state, LockState::Takeover);
     assert_eq!(taken.was.unwrap().who.label(), "a@host-1");
-    let told = last(&teller, 2);
+    let told = last(&store, 2);
     assert!(told[0].starts_with("TAKEOVER a@host-1 lease ended, held 3s -> b@host-2"));
     assert_eq!(told[1], "GONE host-1 is gone");
-    teller.after(60_000);
-    assert_eq!(row(&teller, LOCK).state, State::Held);
+    store.after(60_000);
+    assert_eq!(row(&store, LOCK).state, LockState::Held);
 }
 
 #[test]
 fn a_holder_whose_lease_had_no_time_left_expired_and_one_with_time_left_did_not() {
     for (left, expected) in [(1, "EXPIRE"), (8, "RELEASE")] {
-        let mut teller = Teller::new();
-        teller.join_other(LOCK, 5);
-        teller.ttl(5, left, 10);
-        teller.after(100).leave(LOCK, 5);
-        assert!(last(&teller, 1)[0].starts_with(expected), "{left}");
+        let mut store = FixtureStore::new();
+        store.join_other(LOCK, 5);
+        store.ttl(5, left, 10);
+        store.after(100).leave(LOCK, 5);
+        assert!(last(&store, 1)[0].starts_with(expected), "{left}");
     }
 }
 
 #[test]
 fn a_deed_explains_why_somebody_went() {
-    let mut teller = Teller::new();
-    let token = teller.join(LOCK, "a", "host-1", 1);
-    let key = teller.key(LOCK, 1);
+    let mut store = FixtureStore::new();
+    let token = store.join(LOCK, "a", "host-1", 1);
+    let key = store.key(LOCK, 1);
     let deed = DeedRecord {
         deed: Deed::StopRun,
         by: "ann@desk".into(),
@@ -130,62 +130,62 @@ fn a_deed_explains_why_somebody_went() {
         token: u64::try_from(token).unwrap(),
         lease: "1".into(),
         whom: "a@host-1".into(),
-        at_unix_ms: teller.now,
+        at_unix_ms: store.now,
     };
-    let trace = Root::default().deed(teller.now, 7);
+    let trace = Root::default().deed(store.now, 7);
     let traced = kv(&trace, &deed.to_json(), 9);
-    teller.change(vec![(key, None), (trace, Some(traced))]);
-    let told = last(&teller, 2);
+    store.change(vec![(key, None), (trace, Some(traced))]);
+    let told = last(&store, 2);
     assert_eq!(told[0], "FORCED a@host-1 forced out, held 0ms");
     assert_eq!(told[1], "DEED ann@desk stop-run of a@host-1 (lease 1)");
 }
 
 #[test]
 fn a_key_without_a_lease_is_a_hold_and_a_late_renewal_an_expiry() {
-    let mut teller = Teller::new();
+    let mut store = FixtureStore::new();
     let key = format!("{}/maintenance", full(LOCK));
-    teller.put(&key, b"until Monday", 0);
-    assert_eq!(row(&teller, LOCK).state, State::AdminHold);
-    teller.join("other", "a", "host-1", 1);
-    teller.ttl(1, 10, 10);
-    assert_eq!(row(&teller, "other").state, State::Held);
-    teller.after(6_500).ttl(1, 3, 10);
-    assert_eq!(row(&teller, "other").state, State::Expiring);
+    store.put(&key, b"until Monday", 0);
+    assert_eq!(row(&store, LOCK).state, LockState::AdminHold);
+    store.join("other", "a", "host-1", 1);
+    store.ttl(1, 10, 10);
+    assert_eq!(row(&store, "other").state, LockState::Held);
+    store.after(6_500).ttl(1, 3, 10);
+    assert_eq!(row(&store, "other").state, LockState::Expiring);
 }
 
 #[test]
 fn an_entry_that_only_says_something_new_keeps_its_place_and_its_age() {
-    let mut teller = Teller::new();
-    let token = teller.join_other(LOCK, 5);
-    let key = teller.key(LOCK, 5);
-    teller.after(2_000);
+    let mut store = FixtureStore::new();
+    let token = store.join_other(LOCK, 5);
+    let key = store.key(LOCK, 5);
+    store.after(2_000);
     let mut again = kv(&key, b"batch 7", 5);
     again.create_revision = token;
-    teller.change(vec![(key, Some(again))]);
-    let row = row(&teller, LOCK);
+    store.change(vec![(key, Some(again))]);
+    let row = row(&store, LOCK);
     assert_eq!(row.holder.as_ref().unwrap().who.label(), "batch 7");
-    assert_eq!(row.holder.unwrap().since, Some(teller.now - 2_000));
+    assert_eq!(row.holder.unwrap().since_unix_ms, Some(store.now - 2_000));
 }
 
 #[test]
 fn a_store_that_is_not_heard_is_not_an_empty_one() {
-    let mut teller = Teller::new();
-    teller.join(LOCK, "a", "host-1", 1);
+    let mut store = FixtureStore::new();
+    store.join(LOCK, "a", "host-1", 1);
     let reason = "connection \u{1b}[2J refused".into();
-    teller.tell(Told::Keys(FeedItem::Down { reason }));
-    assert!(matches!(teller.model.link, Link::Down { .. }));
-    assert_eq!(row(&teller, LOCK).state, State::Held);
-    assert!(last(&teller, 1)[0].contains("connection \u{fffd}[2J refused"));
+    store.send(FactKind::Keys(FeedItem::Down { reason }));
+    assert!(matches!(store.model.link, StoreLink::Down { .. }));
+    assert_eq!(row(&store, LOCK).state, LockState::Held);
+    assert!(last(&store, 1)[0].contains("connection \u{fffd}[2J refused"));
     // Meanwhile it was given back, and somebody else came.
-    teller.revision += 10;
-    let other = kv(&teller.key(LOCK, 2), b"", 2);
-    teller
+    store.revision += 10;
+    let other = kv(&store.key(LOCK, 2), b"", 2);
+    store
         .after(5_000)
         .reading(vec![KeyValueAt(other).at(1_009)]);
-    assert_eq!(teller.model.link, Link::Live);
-    let row = row(&teller, LOCK);
+    assert_eq!(store.model.link, StoreLink::Live);
+    let row = row(&store, LOCK);
     assert_eq!(row.holder.unwrap().who.label(), "client 2");
-    let told = last(&teller, 2);
+    let told = last(&store, 2);
     assert!(told[0].starts_with("HANDOFF a@host-1"), "{told:?}");
     assert_eq!(told[1], "LIVE everything was read");
 }
@@ -202,114 +202,114 @@ impl KeyValueAt {
 
 #[test]
 fn frozen_it_shows_one_moment_and_counts_what_it_does_not_show() {
-    let mut teller = Teller::new();
-    teller.join(LOCK, "a", "host-1", 1);
-    teller.model.freeze(teller.now);
-    let frozen = teller.now;
-    teller.after(10_000).join(LOCK, "b", "host-2", 2);
-    teller.after(10_000).leave(LOCK, 1);
-    assert_eq!(row(&teller, LOCK).waiters, 0);
-    assert_eq!(teller.model.shown(teller.now).now, frozen);
-    assert_eq!(teller.model.behind(), 2);
-    teller.model.live();
-    assert_eq!(row(&teller, LOCK).holder.unwrap().who.label(), "b@host-2");
+    let mut store = FixtureStore::new();
+    store.join(LOCK, "a", "host-1", 1);
+    store.model.freeze(store.now);
+    let frozen = store.now;
+    store.after(10_000).join(LOCK, "b", "host-2", 2);
+    store.after(10_000).leave(LOCK, 1);
+    assert_eq!(row(&store, LOCK).waiters, 0);
+    assert_eq!(store.model.shown(store.now).now, frozen);
+    assert_eq!(store.model.changes_behind(), 2);
+    store.model.show_present();
+    assert_eq!(row(&store, LOCK).holder.unwrap().who.label(), "b@host-2");
 }
 
 /// Random contention, walked back to its beginning and forth to its end.
 #[test]
 fn going_back_shows_every_moment_as_it_was() {
     let mut random = fastrand::Rng::with_seed(7);
-    let mut teller = Teller::new();
-    let mut moments = vec![picture(teller.model.shown(teller.now))];
+    let mut store = FixtureStore::new();
+    let mut moments = vec![picture(store.model.shown(store.now))];
     for _ in 0..200 {
-        teller.after(random.u64(1..500));
+        store.after(random.u64(1..500));
         let (lock, lease) = (["x", "y", "z"][random.usize(0..3)], random.i64(1..6));
-        let key = teller.key(lock, lease);
-        let stands = teller.model.shown(0).world.locks.values();
+        let key = store.key(lock, lease);
+        let stands = store.model.shown(0).state.locks.values();
         let stands = stands.flat_map(|lock| &lock.queue).any(|e| *e.key == *key);
         if stands {
-            teller.leave(lock, lease);
+            store.leave(lock, lease);
         } else {
-            teller.join(lock, "job", &format!("host-{lease}"), lease);
+            store.join(lock, "job", &format!("host-{lease}"), lease);
         }
-        moments.push(picture(teller.model.shown(teller.now)));
+        moments.push(picture(store.model.shown(store.now)));
     }
-    let now = teller.now;
+    let now = store.now;
     for moment in moments.iter().rev().skip(1) {
-        assert!(teller.model.step_back(now));
-        let shown = picture(teller.model.shown(now));
+        assert!(store.model.step_back(now));
+        let shown = picture(store.model.shown(now));
         assert_eq!(&shown, moment);
     }
-    assert!(!teller.model.step_back(now), "before the beginning");
+    assert!(!store.model.step_back(now), "before the beginning");
     for moment in &moments[1..] {
-        assert!(teller.model.step_forward(now));
-        assert_eq!(&picture(teller.model.shown(now)), moment);
+        assert!(store.model.step_forward(now));
+        assert_eq!(&picture(store.model.shown(now)), moment);
     }
-    assert!(!teller.model.step_forward(now), "after the end");
+    assert!(!store.model.step_forward(now), "after the end");
 }
 
 #[test]
 fn what_the_journal_forgets_the_past_cannot_show() {
-    let mut teller = Teller::new();
-    teller.join(LOCK, "a", "host-1", 1);
-    teller.model.freeze(teller.now);
+    let mut store = FixtureStore::new();
+    store.join(LOCK, "a", "host-1", 1);
+    store.model.freeze(store.now);
     for lease in 10..2_000 {
-        teller.after(10).join_other("busy", lease);
-        teller.leave("busy", lease);
+        store.after(10).join_other("busy", lease);
+        store.leave("busy", lease);
     }
     // The moment that was frozen has been forgotten; what is shown is the oldest that is known.
-    let first = teller.model.journal.first();
-    assert_eq!(teller.model.shown(0).next, first);
-    assert!(!teller.model.step_back(teller.now));
-    assert!(teller.model.step_forward(teller.now));
-    assert_eq!(row(&teller, LOCK).holder.unwrap().who.label(), "a@host-1");
+    let first = store.model.history.first();
+    assert_eq!(store.model.shown(0).next, first);
+    assert!(!store.model.step_back(store.now));
+    assert!(store.model.step_forward(store.now));
+    assert_eq!(row(&store, LOCK).holder.unwrap().who.label(), "a@host-1");
 }
 
 #[test]
 fn seeking_finds_the_moment() {
-    let mut teller = Teller::new();
+    let mut store = FixtureStore::new();
     for lease in 1..=10 {
-        teller.after(1_000).join_other(LOCK, lease);
+        store.after(1_000).join_other(LOCK, lease);
     }
-    let began = teller.now - 10_000;
-    teller.model.seek(teller.now, began + 4_500);
-    assert_eq!(row(&teller, LOCK).waiters, 3);
-    teller.model.seek(teller.now, began + 9_000);
-    assert_eq!(row(&teller, LOCK).waiters, 8);
-    teller.model.seek(teller.now, 0);
-    assert_eq!(row(&teller, LOCK).state, State::Free);
+    let began = store.now - 10_000;
+    store.model.seek(store.now, began + 4_500);
+    assert_eq!(row(&store, LOCK).waiters, 3);
+    store.model.seek(store.now, began + 9_000);
+    assert_eq!(row(&store, LOCK).waiters, 8);
+    store.model.seek(store.now, 0);
+    assert_eq!(row(&store, LOCK).state, LockState::Free);
 }
 
 #[test]
 fn a_holder_that_waits_elsewhere_is_blamed_for_both_and_a_cycle_is_seen() {
-    let mut teller = Teller::new();
+    let mut store = FixtureStore::new();
     // 1 holds x and waits for y; 2 holds y; 3 and 4 wait for x.
-    teller.join_other("x", 1);
-    teller.join_other("y", 2);
-    teller.join_other("y", 1);
-    teller.join_other("x", 3);
-    teller.join_other("x", 4);
-    let blocked = |teller: &Teller, lock: &str| {
-        let world = teller.model.shown(0).world;
-        world.blame.blocked(world, &full(lock))
+    store.join_other("x", 1);
+    store.join_other("y", 2);
+    store.join_other("y", 1);
+    store.join_other("x", 3);
+    store.join_other("x", 4);
+    let blocked = |store: &FixtureStore, lock: &str| {
+        let state = store.model.shown(0).state;
+        blocked_by(state, &full(lock))
     };
-    let found = blocked(&teller, "y");
+    let found = blocked(&store, "y");
     assert_eq!((found.waiters, found.locks), (3, 2));
     assert!(found.cycle.is_empty());
-    teller.join_other("x", 2);
-    let found = blocked(&teller, "y");
+    store.join_other("x", 2);
+    let found = blocked(&store, "y");
     let cycle: Vec<&str> = found.cycle.iter().map(|lock| &**lock).collect();
     assert_eq!(cycle, [full("y"), full("x")]);
 }
 
 #[test]
 fn a_session_shows_what_goes_when_its_lease_goes() {
-    let mut teller = Teller::new();
-    teller.host("host-1", 1, &["a", "b"]);
-    teller.join("x", "a", "host-1", 1);
-    teller.join_other("y", 2);
-    teller.join("y", "b", "host-1", 1);
-    let rows = teller.model.sessions(teller.model.shown(teller.now));
+    let mut store = FixtureStore::new();
+    store.host("host-1", 1, &["a", "b"]);
+    store.join("x", "a", "host-1", 1);
+    store.join_other("y", 2);
+    store.join("y", "b", "host-1", 1);
+    let rows = store.model.sessions(store.model.shown(store.now));
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0].whose, "host-1");
     assert_eq!((rows[0].holds.len(), rows[0].waits.len()), (1, 1));
@@ -318,20 +318,20 @@ fn a_session_shows_what_goes_when_its_lease_goes() {
 }
 
 /// Holders and what leases carry are kept as entries come and go; here they are made anew and compared.
-fn is_kept_right(teller: &Teller) {
-    let (model, shown) = (&teller.model, teller.model.shown(teller.now));
-    let mut anew = World::default();
-    for lock in shown.world.locks.values() {
+fn is_kept_right(store: &FixtureStore) {
+    let (model, shown) = (&store.model, store.model.shown(store.now));
+    let mut anew = StoreState::default();
+    for lock in shown.state.locks.values() {
         for entry in &lock.queue {
-            let item = item::Item::Entry(lock.name.clone(), entry.clone());
+            let item = store_item::StoreItem::Entry(lock.name.clone(), entry.clone());
             anew.put(&model.scope, &entry.key, Some(item));
         }
     }
-    assert_eq!(shown.world.blame, anew.blame);
-    assert_eq!(shown.world.carried, anew.carried);
+    assert_eq!(shown.state.held_locks, anew.held_locks);
+    assert_eq!(shown.state.lease_locks, anew.lease_locks);
 
     let rows = model.sessions(shown);
-    let briefs = Model::briefs(shown);
+    let briefs = Model::session_briefs(shown);
     let whole: Vec<_> = rows
         .iter()
         .map(|row| (row.lease, row.holds.len(), row.waits.len()))
@@ -351,33 +351,33 @@ fn is_kept_right(teller: &Teller) {
 fn what_is_kept_beside_the_queues_agrees_with_them_whatever_happens_and_in_the_past_too() {
     for seed in 0..20 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut teller = Teller::new();
-        teller.host("host-2", 2, &["a"]);
+        let mut store = FixtureStore::new();
+        store.host("host-2", 2, &["a"]);
         for turn in 0..300 {
             let lock = format!("lock-{}", random.u8(..6));
             let lease = random.i64(1..8);
             match random.u8(..8) {
-                0 | 1 => teller.join(&lock, "a", &format!("host-{lease}"), lease),
-                2 | 3 => teller.join_other(&lock, lease),
-                4 => teller.put(&format!("{}/by-hand", full(&lock)), b"", 0),
-                5 => teller.delete(&[&format!("{}/by-hand", full(&lock))]),
+                0 | 1 => store.join(&lock, "a", &format!("host-{lease}"), lease),
+                2 | 3 => store.join_other(&lock, lease),
+                4 => store.put(&format!("{}/by-hand", full(&lock)), b"", 0),
+                5 => store.delete(&[&format!("{}/by-hand", full(&lock))]),
                 // The same key under another lease, as a stranger may have it.
-                6 => teller.put(&teller.key(&lock, lease), b"x", random.i64(1..8)),
-                _ => teller.leave(&lock, lease),
+                6 => store.put(&store.key(&lock, lease), b"x", random.i64(1..8)),
+                _ => store.leave(&lock, lease),
             };
             if turn % 20 == 0 {
-                is_kept_right(&teller);
+                is_kept_right(&store);
             }
         }
         for step in 0..200 {
-            teller.model.step_back(teller.now);
+            store.model.step_back(store.now);
             if step % 20 == 0 {
-                is_kept_right(&teller);
+                is_kept_right(&store);
             }
         }
         for _ in 0..100 {
-            teller.model.step_forward(teller.now);
+            store.model.step_forward(store.now);
         }
-        is_kept_right(&teller);
+        is_kept_right(&store);
     }
 }

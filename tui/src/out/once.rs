@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use crate::filter::Filter;
-use crate::model::{LockRow, Model, Shown, Who};
+use crate::model::{EntryOwner, LockRow, Model, ShownMoment};
 use crate::text::{age, width};
 
 /// How `--once` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Form {
+pub enum OutputFormat {
     /// A table for people.
     Table,
     /// One JSON object.
@@ -18,18 +18,18 @@ pub enum Form {
 }
 
 #[derive(Serialize)]
-struct All<'a> {
+struct OnceReport<'a> {
     at_unix_ms: u64,
     revision: i64,
     root: &'a str,
     /// Prefixes that may not be read.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     not_permitted: &'a [String],
-    locks: Vec<One>,
+    locks: Vec<LockReport>,
 }
 
 #[derive(Serialize)]
-struct One {
+struct LockReport {
     lock: String,
     name: String,
     state: &'static str,
@@ -42,11 +42,11 @@ struct One {
     ttl_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ttl_granted_ms: Option<u64>,
-    queue: Vec<Stand>,
+    queue: Vec<EntryReport>,
 }
 
 #[derive(Serialize)]
-struct Stand {
+struct EntryReport {
     place: usize,
     who: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,10 +61,10 @@ struct Stand {
 }
 
 /// Everything that passes the filter, by name.
-pub(crate) fn once(model: &Model, filter: &Filter, now: u64, form: Form) -> String {
+pub(crate) fn print_locks(model: &Model, filter: &Filter, now: u64, form: OutputFormat) -> String {
     let shown = model.shown(now);
-    let locks = shown.world.locks.values();
-    let rows: Vec<(LockRow<'_>, One)> = locks
+    let locks = shown.state.locks.values();
+    let rows: Vec<(LockRow<'_>, LockReport)> = locks
         .filter(|lock| !lock.queue.is_empty())
         .map(|lock| {
             let row = model.row(shown, lock);
@@ -77,44 +77,44 @@ pub(crate) fn once(model: &Model, filter: &Filter, now: u64, form: Form) -> Stri
         })
         .collect();
     match form {
-        Form::Json => json(model, shown, rows),
-        Form::Csv => csv(&rows),
-        Form::Table => table(&rows),
+        OutputFormat::Json => json(model, shown, rows),
+        OutputFormat::Csv => csv(&rows),
+        OutputFormat::Table => table(&rows),
     }
 }
 
-fn describe(row: &LockRow<'_>, queue: &[std::sync::Arc<crate::model::Entry>]) -> One {
-    let place = |(place, entry): (usize, &std::sync::Arc<crate::model::Entry>)| {
+fn describe(row: &LockRow<'_>, queue: &[std::sync::Arc<crate::model::QueueEntry>]) -> LockReport {
+    let place = |(place, entry): (usize, &std::sync::Arc<crate::model::QueueEntry>)| {
         let (job, host) = match &entry.who {
-            Who::Job { job, host } => (Some(job.to_string()), Some(host.to_string())),
+            EntryOwner::Job { job, host } => (Some(job.to_string()), Some(host.to_string())),
             _ => (None, None),
         };
-        Stand {
+        EntryReport {
             place,
             who: entry.who.label(),
             job,
             host,
-            token: entry.create,
+            token: entry.create_revision,
             lease: format!("{:x}", entry.lease),
             key: entry.key.to_string(),
-            since_unix_ms: entry.since,
+            since_unix_ms: entry.since_unix_ms,
         }
     };
-    One {
+    LockReport {
         lock: row.label.to_string(),
         name: row.name.to_string(),
         state: row.state.as_str(),
         waiters: row.waiters,
         held_ms: row.held(),
         oldest_wait_ms: row.oldest(),
-        ttl_ms: row.ttl.map(|ttl| ttl.left),
-        ttl_granted_ms: row.ttl.map(|ttl| ttl.granted),
+        ttl_ms: row.ttl.map(|ttl| ttl.left_ms),
+        ttl_granted_ms: row.ttl.map(|ttl| ttl.granted_ms),
         queue: queue.iter().enumerate().map(place).collect(),
     }
 }
 
-fn json(model: &Model, shown: Shown<'_>, rows: Vec<(LockRow<'_>, One)>) -> String {
-    let all = All {
+fn json(model: &Model, shown: ShownMoment<'_>, rows: Vec<(LockRow<'_>, LockReport)>) -> String {
+    let all = OnceReport {
         at_unix_ms: shown.now,
         revision: shown.revision,
         root: model.scope.root().as_str(),
@@ -128,7 +128,7 @@ fn json(model: &Model, shown: Shown<'_>, rows: Vec<(LockRow<'_>, One)>) -> Strin
     text
 }
 
-fn csv(rows: &[(LockRow<'_>, One)]) -> String {
+fn csv(rows: &[(LockRow<'_>, LockReport)]) -> String {
     let head = "lock,state,holder,held_ms,ttl_ms,waiters,oldest_wait_ms,token,lease";
     let mut text = format!("{head}\r\n");
     for (_, one) in rows {
@@ -166,7 +166,7 @@ fn field(text: &str) -> String {
     }
 }
 
-fn table(rows: &[(LockRow<'_>, One)]) -> String {
+fn table(rows: &[(LockRow<'_>, LockReport)]) -> String {
     if rows.is_empty() {
         return "no lock is held\n".into();
     }

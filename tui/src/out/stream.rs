@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::model::{Event, Parting, What};
+use crate::model::{EventKind, LeaveReason, StoreEvent};
 
 /// An event as the stream has it.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Line {
+pub(crate) struct StreamLine {
     at_unix_ms: u64,
     revision: i64,
     event: String,
@@ -27,71 +27,75 @@ pub(crate) struct Line {
     #[serde(skip_serializing_if = "Option::is_none")]
     waited_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parting: Option<Parting>,
+    parting: Option<LeaveReason>,
     /// The same as a sentence, for people.
     text: String,
 }
 
-impl Line {
+impl StreamLine {
     /// The line about an event.
-    pub(crate) fn of(event: &Event) -> Self {
+    pub(crate) fn from_event(event: &StoreEvent) -> Self {
         let mut line = Self {
-            at_unix_ms: event.at,
+            at_unix_ms: event.at_unix_ms,
             revision: event.revision,
-            event: event.what.word().to_lowercase(),
+            event: event.kind.word().to_lowercase(),
             lock: event.lock.as_deref().map(str::to_owned),
-            text: event.what.tell(),
+            text: event.kind.sentence(),
             ..Self::default()
         };
-        match &event.what {
-            What::Waits { who, ahead } => {
+        match &event.kind {
+            EventKind::Waits { who, ahead } => {
                 line.who = Some(who.who.label());
-                line.token = Some(who.create);
+                line.token = Some(who.create_revision);
                 line.place = Some(*ahead);
             }
-            What::Acquires { who } => {
+            EventKind::Acquires { who } => {
                 line.who = Some(who.who.label());
-                line.token = Some(who.create);
+                line.token = Some(who.create_revision);
             }
-            What::Ends { who, held, parting } => {
+            EventKind::Ends {
+                who,
+                held_ms,
+                parting,
+            } => {
                 line.who = Some(who.who.label());
-                line.token = Some(who.create);
-                line.held_ms = *held;
+                line.token = Some(who.create_revision);
+                line.held_ms = *held_ms;
                 line.parting = Some(*parting);
             }
-            What::Passes {
+            EventKind::Passes {
                 from,
-                held,
+                held_ms,
                 parting,
                 to,
-                waited,
+                waited_ms,
             } => {
                 line.who = Some(to.who.label());
                 line.from = Some(from.who.label());
-                line.token = Some(to.create);
-                line.held_ms = *held;
-                line.waited_ms = *waited;
+                line.token = Some(to.create_revision);
+                line.held_ms = *held_ms;
+                line.waited_ms = *waited_ms;
                 line.parting = Some(*parting);
             }
-            What::Leaves {
+            EventKind::Leaves {
                 who,
                 place,
                 parting,
             } => {
                 line.who = Some(who.who.label());
-                line.token = Some(who.create);
+                line.token = Some(who.create_revision);
                 line.place = Some(*place);
                 line.parting = Some(*parting);
             }
-            What::RunStarts(run) | What::RunEnds(run) => {
+            EventKind::RunStarts(run) | EventKind::RunEnds(run) => {
                 line.who = Some(format!("{}@{}", run.job, run.host));
                 line.token = i64::try_from(run.token).ok();
             }
-            What::HostUp(host) | What::HostGone(host) => {
+            EventKind::HostUp(host) | EventKind::HostGone(host) => {
                 line.who = Some(host.record.host.clone());
             }
-            What::Deed(deed) => line.who = Some(deed.by.clone()),
-            What::Down(_) | What::Live => {}
+            EventKind::Deed(deed) => line.who = Some(deed.by.clone()),
+            EventKind::Down(_) | EventKind::Live => {}
         }
         line
     }

@@ -1,41 +1,43 @@
 //! The shapes that scripts depend on.
 
-use super::{Form, Line, once};
+use super::{OutputFormat, StreamLine, print_locks};
 use crate::filter::Filter;
-use crate::model::fixture::Teller;
+use crate::model::fixture::FixtureStore;
 
-fn some() -> Teller {
-    let mut teller = Teller::new();
-    teller.host("host-1", 1, &["led"]);
-    teller.join("billing/ledger", "led", "host-1", 1);
-    teller
+fn some() -> FixtureStore {
+    let mut store = FixtureStore::new();
+    store.host("host-1", 1, &["led"]);
+    store.join("billing/ledger", "led", "host-1", 1);
+    store
         .after(61_000)
         .join("billing/ledger", "led", "host-2", 2);
-    teller.after(1_500).join_other("etl, \"daily\"", 0x694d);
-    teller.ttl(1, 9, 10);
-    teller.put("/legacy/=cmd/maintenance", b"", 0);
-    teller
+    store.after(1_500).join_other("etl, \"daily\"", 0x694d);
+    store.ttl(1, 9, 10);
+    store.put("/legacy/=cmd/maintenance", b"", 0);
+    store
 }
 
 #[test]
 fn once_as_table_json_and_csv() {
-    let teller = some();
-    let print = |form| once(&teller.model, &Filter::default(), teller.now, form);
-    insta::assert_snapshot!("once_table", print(Form::Table));
-    insta::assert_snapshot!("once_json", print(Form::Json));
-    insta::assert_snapshot!("once_csv", print(Form::Csv));
+    let store = some();
+    let print = |form| print_locks(&store.model, &Filter::default(), store.now, form);
+    insta::assert_snapshot!("once_table", print(OutputFormat::Table));
+    insta::assert_snapshot!("once_json", print(OutputFormat::Json));
+    insta::assert_snapshot!("once_csv", print(OutputFormat::Csv));
     let filter = Filter::parse("ledger").unwrap();
-    let few = once(&teller.model, &filter, teller.now, Form::Csv);
+    let few = print_locks(&store.model, &filter, store.now, OutputFormat::Csv);
     assert_eq!(few.lines().count(), 2);
 }
 
 #[test]
 fn the_stream_has_one_object_for_each_thing_that_happens() {
-    let mut teller = some();
-    teller.after(400).leave("billing/ledger", 1);
-    let shown = teller.model.shown(teller.now);
-    let events = teller.model.events.before(shown.next);
-    let mut lines: Vec<String> = events.map(|(_, event)| Line::of(event).to_json()).collect();
+    let mut store = some();
+    store.after(400).leave("billing/ledger", 1);
+    let shown = store.model.shown(store.now);
+    let events = store.model.events.before(shown.next);
+    let mut lines: Vec<String> = events
+        .map(|(_, event)| StreamLine::from_event(event).to_json())
+        .collect();
     lines.reverse();
     insta::assert_snapshot!("stream", lines.concat());
 }

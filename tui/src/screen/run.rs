@@ -13,10 +13,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::clipboard;
-use super::terminal::Screen;
-use crate::app::{App, Effect, Input};
+use super::terminal::TerminalScreen;
+use crate::app::{App, AppEffect, AppInput};
 use crate::fact::Fact;
-use crate::source::{Live, Recorder, now};
+use crate::source::{LiveSource, Recorder, now};
 
 /// The shortest time between two frames.
 const FRAME: Duration = Duration::from_millis(33);
@@ -24,9 +24,9 @@ const FRAME: Duration = Duration::from_millis(33);
 const TICK: Duration = Duration::from_secs(1);
 
 /// Where facts come from while it runs.
-pub(crate) enum Feed {
+pub(crate) enum ScreenFeed {
     Live {
-        live: Live,
+        live: LiveSource,
         recorder: Option<Recorder>,
     },
     /// Everything has been told already.
@@ -35,14 +35,14 @@ pub(crate) enum Feed {
 
 /// Why it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum ScreenEnd {
     /// Somebody quit.
     Quit,
     /// A signal, or whoever started it.
     Asked,
 }
 
-enum Wake {
+enum LoopEvent {
     Term(Option<io::Result<Event>>),
     Fact(Option<Fact>),
     Tick,
@@ -54,10 +54,10 @@ enum Wake {
 /// back.
 pub(crate) async fn run(
     app: &mut App,
-    feed: &mut Feed,
+    feed: &mut ScreenFeed,
     until: CancellationToken,
-) -> io::Result<Ended> {
-    let mut screen = Screen::take(app.setup.mouse)?;
+) -> io::Result<ScreenEnd> {
+    let mut screen = TerminalScreen::take(app.setup.mouse)?;
     let mut events = EventStream::new();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -67,48 +67,50 @@ pub(crate) async fn run(
     loop {
         let wake = tokio::select! {
             biased;
-            () = &mut asked => Wake::Asked,
-            event = events.next() => Wake::Term(event),
-            () = sleep_until(drawn + FRAME), if is_dirty => Wake::Draw,
-            fact = next(feed) => Wake::Fact(fact),
-            _ = ticks.tick() => Wake::Tick,
+            () = &mut asked => LoopEvent::Asked,
+            event = events.next() => LoopEvent::Term(event),
+            () = sleep_until(drawn + FRAME), if is_dirty => LoopEvent::Draw,
+            fact = next(feed) => LoopEvent::Fact(fact),
+            _ = ticks.tick() => LoopEvent::Tick,
         };
         let effects = match wake {
-            Wake::Asked | Wake::Term(None) | Wake::Fact(None) => return Ok(Ended::Asked),
-            Wake::Term(Some(event)) => {
+            LoopEvent::Asked | LoopEvent::Term(None) | LoopEvent::Fact(None) => {
+                return Ok(ScreenEnd::Asked);
+            }
+            LoopEvent::Term(Some(event)) => {
                 is_dirty = true;
                 input(event?).map_or_else(Vec::new, |input| app.update(input, now()))
             }
-            Wake::Fact(Some(fact)) => {
+            LoopEvent::Fact(Some(fact)) => {
                 is_dirty = true;
                 take(app, feed, fact);
                 Vec::new()
             }
-            Wake::Tick => {
+            LoopEvent::Tick => {
                 is_dirty = true;
                 flush(app, feed);
-                app.update(Input::Tick, now())
+                app.update(AppInput::Tick, now())
             }
-            Wake::Draw => {
+            LoopEvent::Draw => {
                 draw(&mut screen, app)?;
                 (drawn, is_dirty) = (Instant::now(), false);
-                if let Feed::Live { live, .. } = feed {
-                    live.want(app.wanted(now()));
+                if let ScreenFeed::Live { live, .. } = feed {
+                    live.want(app.wanted_leases(now()));
                 }
                 Vec::new()
             }
         };
         for effect in effects {
             match effect {
-                Effect::Quit => return Ok(Ended::Quit),
-                Effect::Suspend => screen.suspend().await?,
-                Effect::Copy(text) => clipboard::copy(&text)?,
-                Effect::Mouse(mouse) => screen.mouse(mouse)?,
-                Effect::Order(order) => {
-                    if let Feed::Live { live, .. } = feed
+                AppEffect::Quit => return Ok(ScreenEnd::Quit),
+                AppEffect::Suspend => screen.suspend().await?,
+                AppEffect::Copy(text) => clipboard::copy(&text)?,
+                AppEffect::Mouse(mouse) => screen.mouse(mouse)?,
+                AppEffect::Order(order) => {
+                    if let ScreenFeed::Live { live, .. } = feed
                         && !live.order(order)
                     {
-                        app.complain(now(), "not done: too much is asked of the store already");
+                        app.warn(now(), "not done: too much is asked of the store already");
                     }
                 }
             }
@@ -116,7 +118,7 @@ pub(crate) async fn run(
     }
 }
 
-fn draw(screen: &mut Screen, app: &mut App) -> io::Result<()> {
+fn draw(screen: &mut TerminalScreen, app: &mut App) -> io::Result<()> {
     // All of a frame or nothing of it, where the terminal can.
     execute!(io::stdout(), BeginSynchronizedUpdate)?;
     let drawn = screen
@@ -128,46 +130,46 @@ fn draw(screen: &mut Screen, app: &mut App) -> io::Result<()> {
 }
 
 /// The next fact; what is there already is taken with it, so that a burst costs one frame.
-async fn next(feed: &mut Feed) -> Option<Fact> {
+async fn next(feed: &mut ScreenFeed) -> Option<Fact> {
     match feed {
-        Feed::Live { live, .. } => live.next().await,
-        Feed::Told => std::future::pending().await,
+        ScreenFeed::Live { live, .. } => live.next().await,
+        ScreenFeed::Told => std::future::pending().await,
     }
 }
 
-fn take(app: &mut App, feed: &mut Feed, fact: Fact) {
+fn take(app: &mut App, feed: &mut ScreenFeed, fact: Fact) {
     let mut next = Some(fact);
     while let Some(fact) = next {
-        if let Feed::Live { recorder, .. } = feed
+        if let ScreenFeed::Live { recorder, .. } = feed
             && let Some(writer) = recorder
             && let Err(error) = writer.write(&fact)
         {
             *recorder = None;
-            app.complain(now(), format!("the recording has ended: {error}"));
+            app.warn(now(), format!("the recording has ended: {error}"));
         }
-        app.take(fact);
+        app.apply(fact);
         next = match feed {
-            Feed::Live { live, .. } => live.ready(),
-            Feed::Told => None,
+            ScreenFeed::Live { live, .. } => live.ready(),
+            ScreenFeed::Told => None,
         };
     }
 }
 
-fn flush(app: &mut App, feed: &mut Feed) {
-    if let Feed::Live { recorder, .. } = feed
+fn flush(app: &mut App, feed: &mut ScreenFeed) {
+    if let ScreenFeed::Live { recorder, .. } = feed
         && let Some(writer) = recorder
         && let Err(error) = writer.flush()
     {
         *recorder = None;
-        app.complain(now(), format!("the recording has ended: {error}"));
+        app.warn(now(), format!("the recording has ended: {error}"));
     }
 }
 
-fn input(event: Event) -> Option<Input> {
+fn input(event: Event) -> Option<AppInput> {
     match event {
-        Event::Key(key) => Some(Input::Key(key)),
-        Event::Mouse(mouse) => Some(Input::Mouse(mouse)),
-        Event::Paste(text) => Some(Input::Paste(text)),
+        Event::Key(key) => Some(AppInput::Key(key)),
+        Event::Mouse(mouse) => Some(AppInput::Mouse(mouse)),
+        Event::Paste(text) => Some(AppInput::Paste(text)),
         // The next frame has the size it then is.
         Event::Resize(..) | Event::FocusGained | Event::FocusLost => None,
     }

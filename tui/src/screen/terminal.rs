@@ -37,12 +37,12 @@ const SAID_MOST: usize = 20;
 const STOPS_WITHIN: Duration = Duration::from_secs(1);
 
 /// A terminal that is taken. Dropping it gives it back.
-pub(super) struct Screen {
+pub(super) struct TerminalScreen {
     pub(super) terminal: Terminal<CrosstermBackend<Stdout>>,
     mouse: bool,
 }
 
-impl Screen {
+impl TerminalScreen {
     /// Takes the terminal for this thread.
     pub(super) fn take(mouse: bool) -> io::Result<Self> {
         // A theme without colours has none to leave out, and what crossterm would send in place of them
@@ -79,7 +79,7 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
+impl Drop for TerminalScreen {
     fn drop(&mut self) {
         *OWNER.lock().unwrap_or_else(PoisonError::into_inner) = None;
         leave();

@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::deed;
-use crate::app::Order;
-use crate::fact::{Fact, Told};
-use crate::model::Scope;
+use super::admin_action;
+use crate::app::AdminOrder;
+use crate::fact::{Fact, FactKind};
+use crate::model::KeyScope;
 
 /// Facts that may wait to be taken in.
 const FACTS: usize = 256;
@@ -30,25 +30,25 @@ const AT_ONCE: usize = 8;
 /// How often the store is asked how it is.
 const ASK_HEALTH: Duration = Duration::from_secs(2);
 
-/// A store that is listened to. Ends with [`Live::close`].
-pub(crate) struct Live {
+/// A store that is listened to. Ends with [`LiveSource::close`].
+pub(crate) struct LiveSource {
     facts: mpsc::Receiver<Fact>,
     wanted: watch::Sender<Vec<i64>>,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<AdminOrder>,
     tasks: JoinSet<()>,
     cancel: CancellationToken,
     locks: Locks,
 }
 
-impl Live {
+impl LiveSource {
     /// Begins to listen. `operator` is who is named for deeds.
-    pub(crate) fn start(locks: &Locks, scope: &Scope, operator: &str) -> Self {
+    pub(crate) fn start(locks: &Locks, scope: &KeyScope, operator: &str) -> Self {
         let (out, facts) = mpsc::channel(FACTS);
         let (wanted, wants) = watch::channel(Vec::new());
         let (orders, inbox) = mpsc::channel(ORDERS);
         let cancel = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        let work = Work {
+        let work = LiveTasks {
             locks: locks.clone(),
             scope: scope.clone(),
             operator: operator.into(),
@@ -90,7 +90,7 @@ impl Live {
     }
 
     /// Asks for something to be done. False when too much is asked already.
-    pub(crate) fn order(&self, order: Order) -> bool {
+    pub(crate) fn order(&self, order: AdminOrder) -> bool {
         self.orders.try_send(order).is_ok()
     }
 
@@ -114,23 +114,29 @@ async fn ignore<T>(work: impl Future<Output = T>) {
 }
 
 #[derive(Clone)]
-struct Work {
+struct LiveTasks {
     locks: Locks,
-    scope: Scope,
+    scope: KeyScope,
     operator: Arc<str>,
     out: mpsc::Sender<Fact>,
 }
 
-impl Work {
-    async fn tell(&self, told: Told) -> bool {
-        let at = super::now();
-        self.out.send(Fact { at, told }).await.is_ok()
+impl LiveTasks {
+    async fn send(&self, kind: FactKind) -> bool {
+        let at = super::clock::now();
+        self.out
+            .send(Fact {
+                at_unix_ms: at,
+                kind,
+            })
+            .await
+            .is_ok()
     }
 
     async fn keys(self) {
-        let mut feed = super::feed(&self.locks, &self.scope);
+        let mut feed = super::key_feed::feed(&self.locks, &self.scope);
         while let Some(item) = feed.next().await {
-            if !self.tell(Told::Keys(item)).await {
+            if !self.send(FactKind::Keys(item)).await {
                 return;
             }
         }
@@ -150,7 +156,7 @@ impl Work {
             while let Some((lease, answer)) = answers.next().await {
                 // What is not answered is counted down meanwhile.
                 if let Ok(answer) = answer
-                    && !self.tell(Told::Ttl(lease, answer)).await
+                    && !self.send(FactKind::Ttl(lease, answer)).await
                 {
                     return;
                 }
@@ -164,17 +170,17 @@ impl Work {
         loop {
             ticks.tick().await;
             let health = self.locks.health().await.map_err(|error| error.to_string());
-            if !self.tell(Told::Health(health)).await {
+            if !self.send(FactKind::Health(health)).await {
                 return;
             }
         }
     }
 
-    async fn orders(self, mut inbox: mpsc::Receiver<Order>) {
+    async fn orders(self, mut inbox: mpsc::Receiver<AdminOrder>) {
         while let Some(order) = inbox.recv().await {
             let root = self.scope.root();
-            let answer = deed::execute(&self.locks, root, &self.operator, order).await;
-            if !self.tell(Told::Answer(answer)).await {
+            let answer = admin_action::execute(&self.locks, root, &self.operator, order).await;
+            if !self.send(FactKind::Answer(answer)).await {
                 return;
             }
         }

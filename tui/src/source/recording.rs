@@ -8,12 +8,12 @@ use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use leasehold_lock::{FeedItem, Health, KeyChange, KeyValue};
+use leasehold_lock::{FeedItem, KeyChange, KeyValue, StoreHealth};
 use leasehold_records::{Root, RootError};
 use serde::{Deserialize, Serialize};
 
-use crate::fact::{Fact, Told};
-use crate::model::Scope;
+use crate::fact::{Fact, FactKind};
+use crate::model::KeyScope;
 
 /// The format's version. One that is not known is refused.
 const VERSION: u32 = 1;
@@ -26,7 +26,7 @@ const LONGEST_LINE: u64 = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// It cannot be read or written.
-    #[error("cannot use the recording {file}: {source}")]
+    #[error("file_error use the recording {file}: {source}")]
     File {
         /// The file.
         file: String,
@@ -43,7 +43,7 @@ pub enum RecordingError {
         reason: String,
     },
     /// A line of it cannot be read.
-    #[error("line {line} of {file} cannot be read: {reason}")]
+    #[error("line {line} of {file} file_error be read: {reason}")]
     Line {
         /// The file.
         file: String,
@@ -63,7 +63,7 @@ pub enum RecordingError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct RecordingHead {
     recording: String,
     version: u32,
     root: String,
@@ -72,26 +72,33 @@ struct Head {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Line {
-    at: u64,
+struct RecordedFact {
+    #[serde(rename = "at")]
+    at_unix_ms: u64,
     #[serde(flatten)]
-    what: What,
+    what: RecordedKind,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum What {
-    Reading { revision: i64, keys: Vec<Key> },
-    Changes { revision: i64, changes: Vec<Change> },
+enum RecordedKind {
+    Reading {
+        revision: i64,
+        keys: Vec<RecordedKey>,
+    },
+    Changes {
+        revision: i64,
+        changes: Vec<RecordedChange>,
+    },
     Denied(Vec<String>),
     Down(String),
-    Health(State),
+    Health(RecordedHealth),
     Unhealthy(String),
     Ttl(i64, Option<(u64, u64)>),
 }
 
 #[derive(Serialize, Deserialize)]
-struct State {
+struct RecordedHealth {
     version: String,
     members: usize,
     leader: String,
@@ -101,16 +108,16 @@ struct State {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Change {
+struct RecordedChange {
     key: String,
     revision: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    now: Option<Key>,
+    now: Option<RecordedKey>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the names are those in the file")]
-struct Key {
+struct RecordedKey {
     key: String,
     /// The value, where it is text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,7 +130,7 @@ struct Key {
     lease: i64,
 }
 
-impl From<&KeyValue> for Key {
+impl From<&KeyValue> for RecordedKey {
     fn from(key: &KeyValue) -> Self {
         let (text, bytes) = match String::from_utf8(key.value.clone()) {
             Ok(text) => (Some(text), None),
@@ -140,8 +147,8 @@ impl From<&KeyValue> for Key {
     }
 }
 
-impl From<Key> for KeyValue {
-    fn from(key: Key) -> Self {
+impl From<RecordedKey> for KeyValue {
+    fn from(key: RecordedKey) -> Self {
         let text = key.text.map(String::into_bytes);
         Self {
             key: key.key,
@@ -153,28 +160,28 @@ impl From<Key> for KeyValue {
     }
 }
 
-impl Line {
+impl RecordedFact {
     /// A fact as a line; `None` for what says nothing of the store.
-    fn of(fact: &Fact) -> Option<Self> {
-        let what = match &fact.told {
-            Told::Keys(FeedItem::Reading { revision, keys }) => What::Reading {
+    fn from_fact(fact: &Fact) -> Option<Self> {
+        let what = match &fact.kind {
+            FactKind::Keys(FeedItem::Reading { revision, keys }) => RecordedKind::Reading {
                 revision: *revision,
-                keys: keys.iter().map(Key::from).collect(),
+                keys: keys.iter().map(RecordedKey::from).collect(),
             },
-            Told::Keys(FeedItem::Changes { revision, changes }) => What::Changes {
+            FactKind::Keys(FeedItem::Changes { revision, changes }) => RecordedKind::Changes {
                 revision: *revision,
                 changes: changes
                     .iter()
-                    .map(|change| Change {
+                    .map(|change| RecordedChange {
                         key: change.key.clone(),
                         revision: change.revision,
-                        now: change.now.as_ref().map(Key::from),
+                        now: change.now.as_ref().map(RecordedKey::from),
                     })
                     .collect(),
             },
-            Told::Keys(FeedItem::Denied { prefixes }) => What::Denied(prefixes.clone()),
-            Told::Keys(FeedItem::Down { reason }) => What::Down(reason.clone()),
-            Told::Health(Ok(health)) => What::Health(State {
+            FactKind::Keys(FeedItem::Denied { prefixes }) => RecordedKind::Denied(prefixes.clone()),
+            FactKind::Keys(FeedItem::Down { reason }) => RecordedKind::Down(reason.clone()),
+            FactKind::Health(Ok(health)) => RecordedKind::Health(RecordedHealth {
                 version: health.version.clone(),
                 members: health.members,
                 leader: health.leader.clone(),
@@ -182,20 +189,23 @@ impl Line {
                 data_bytes: health.data_bytes,
                 round_trip_us: u64::try_from(health.round_trip.as_micros()).unwrap_or(u64::MAX),
             }),
-            Told::Health(Err(why)) => What::Unhealthy(why.clone()),
-            Told::Ttl(lease, answer) => What::Ttl(*lease, *answer),
-            Told::Answer(_) => return None,
+            FactKind::Health(Err(why)) => RecordedKind::Unhealthy(why.clone()),
+            FactKind::Ttl(lease, answer) => RecordedKind::Ttl(*lease, *answer),
+            FactKind::Answer(_) => return None,
         };
-        Some(Self { at: fact.at, what })
+        Some(Self {
+            at_unix_ms: fact.at_unix_ms,
+            what,
+        })
     }
 
-    fn fact(self) -> Fact {
-        let told = match self.what {
-            What::Reading { revision, keys } => Told::Keys(FeedItem::Reading {
+    fn into_fact(self) -> Fact {
+        let kind = match self.what {
+            RecordedKind::Reading { revision, keys } => FactKind::Keys(FeedItem::Reading {
                 revision,
                 keys: keys.into_iter().map(KeyValue::from).collect(),
             }),
-            What::Changes { revision, changes } => Told::Keys(FeedItem::Changes {
+            RecordedKind::Changes { revision, changes } => FactKind::Keys(FeedItem::Changes {
                 revision,
                 changes: changes
                     .into_iter()
@@ -206,9 +216,9 @@ impl Line {
                     })
                     .collect(),
             }),
-            What::Denied(prefixes) => Told::Keys(FeedItem::Denied { prefixes }),
-            What::Down(reason) => Told::Keys(FeedItem::Down { reason }),
-            What::Health(state) => Told::Health(Ok(Health {
+            RecordedKind::Denied(prefixes) => FactKind::Keys(FeedItem::Denied { prefixes }),
+            RecordedKind::Down(reason) => FactKind::Keys(FeedItem::Down { reason }),
+            RecordedKind::Health(state) => FactKind::Health(Ok(StoreHealth {
                 version: state.version,
                 members: state.members,
                 leader: state.leader,
@@ -216,10 +226,13 @@ impl Line {
                 data_bytes: state.data_bytes,
                 round_trip: Duration::from_micros(state.round_trip_us),
             })),
-            What::Unhealthy(why) => Told::Health(Err(why)),
-            What::Ttl(lease, answer) => Told::Ttl(lease, answer),
+            RecordedKind::Unhealthy(why) => FactKind::Health(Err(why)),
+            RecordedKind::Ttl(lease, answer) => FactKind::Ttl(lease, answer),
         };
-        Fact { at: self.at, told }
+        Fact {
+            at_unix_ms: self.at_unix_ms,
+            kind,
+        }
     }
 }
 
@@ -232,29 +245,33 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Begins a recording; a file that is there already is left alone.
-    pub(crate) fn create(path: &Path, scope: &Scope, store: &str) -> Result<Self, RecordingError> {
+    pub(crate) fn create(
+        path: &Path,
+        scope: &KeyScope,
+        store: &str,
+    ) -> Result<Self, RecordingError> {
         let file = path.display().to_string();
-        let cannot = |source| RecordingError::File {
+        let file_error = |source| RecordingError::File {
             file: file.clone(),
             source,
         };
-        let opened = File::create_new(path).map_err(&cannot)?;
+        let opened = File::create_new(path).map_err(&file_error)?;
         let mut out = BufWriter::new(opened);
-        let head = Head {
+        let head = RecordingHead {
             recording: "leasehold".into(),
             version: VERSION,
             root: scope.root().as_str().to_owned(),
             prefixes: scope.prefixes().to_vec(),
             store: store.to_owned(),
         };
-        write_line(&mut out, &head).map_err(&cannot)?;
-        out.flush().map_err(&cannot)?;
+        write_line(&mut out, &head).map_err(&file_error)?;
+        out.flush().map_err(&file_error)?;
         Ok(Self { file, out })
     }
 
     /// Writes a fact.
     pub(crate) fn write(&mut self, fact: &Fact) -> Result<(), RecordingError> {
-        let written = match Line::of(fact) {
+        let written = match RecordedFact::from_fact(fact) {
             Some(line) => write_line(&mut self.out, &line),
             None => Ok(()),
         };
@@ -282,39 +299,39 @@ fn write_line(out: &mut impl io::Write, line: &impl Serialize) -> io::Result<()>
 /// A recording, read.
 #[derive(Debug)]
 pub(crate) struct Recording {
-    pub(crate) scope: Scope,
+    pub(crate) scope: KeyScope,
     pub(crate) facts: Vec<Fact>,
     /// Changes of keys in all.
     pub(crate) changes: usize,
 }
 
 /// Reads a recording.
-pub(crate) fn read(path: &Path) -> Result<Recording, RecordingError> {
+pub(crate) fn read_recording(path: &Path) -> Result<Recording, RecordingError> {
     let file = path.display().to_string();
-    let cannot = |source| RecordingError::File {
+    let file_error = |source| RecordingError::File {
         file: file.clone(),
         source,
     };
-    let mut lines = BufReader::new(File::open(path).map_err(cannot)?);
+    let mut lines = BufReader::new(File::open(path).map_err(file_error)?);
     let mut next = || -> Result<Option<Vec<u8>>, RecordingError> {
         let mut line = Vec::new();
         let mut bounded = io::Read::take(&mut lines, LONGEST_LINE);
-        let read = bounded.read_until(b'\n', &mut line).map_err(cannot)?;
+        let read = bounded.read_until(b'\n', &mut line).map_err(file_error)?;
         Ok((read > 0).then_some(line))
     };
-    let scope = head(&file, &next()?.unwrap_or_default())?;
+    let scope = read_head(&file, &next()?.unwrap_or_default())?;
     let (mut facts, mut changes, mut number) = (Vec::new(), 0, 1);
     while let Some(line) = next()? {
         number += 1;
         let is_whole = line.ends_with(b"\n");
-        match serde_json::from_slice::<Line>(&line) {
+        match serde_json::from_slice::<RecordedFact>(&line) {
             Ok(line) => {
                 changes += match &line.what {
-                    What::Changes { changes, .. } => changes.len(),
-                    What::Reading { keys, .. } => keys.len(),
+                    RecordedKind::Changes { changes, .. } => changes.len(),
+                    RecordedKind::Reading { keys, .. } => keys.len(),
                     _ => 1,
                 };
-                facts.push(line.fact());
+                facts.push(line.into_fact());
             }
             // It was cut off while it was written.
             Err(_) if !is_whole => break,
@@ -341,17 +358,47 @@ pub(crate) fn read(path: &Path) -> Result<Recording, RecordingError> {
     })
 }
 
-fn head(file: &str, line: &[u8]) -> Result<Scope, RecordingError> {
+fn read_head(file: &str, line: &[u8]) -> Result<KeyScope, RecordingError> {
     let unknown = |reason: String| RecordingError::Unknown {
         file: file.to_owned(),
         reason,
     };
-    let head: Head = serde_json::from_slice(line)
+    let head: RecordingHead = serde_json::from_slice(line)
         .map_err(|_| unknown("its first line is not that of a recording".into()))?;
     if head.recording != "leasehold" || head.version != VERSION {
         let reason = format!("its version is {}, and {VERSION} is known", head.version);
         return Err(unknown(reason));
     }
     let root = Root::new(head.root).map_err(|error: RootError| unknown(error.to_string()))?;
-    Ok(Scope::new(root, head.prefixes))
+    Ok(KeyScope::new(root, head.prefixes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recorded_fact_keeps_the_names_of_its_fields() {
+        let key = KeyValue {
+            key: "/leasehold/locks/a/7".into(),
+            value: b"text".to_vec(),
+            create_revision: 3,
+            mod_revision: 4,
+            lease: 7,
+        };
+        let fact = Fact {
+            at_unix_ms: 1,
+            kind: FactKind::Keys(FeedItem::Reading {
+                revision: 5,
+                keys: vec![key],
+            }),
+        };
+        let line = serde_json::to_string(&RecordedFact::from_fact(&fact).unwrap()).unwrap();
+        assert_eq!(
+            line,
+            r#"{"at":1,"reading":{"revision":5,"keys":[{"key":"/leasehold/locks/a/7","text":"text","create":3,"changed":4,"lease":7}]}}"#
+        );
+        let read: RecordedFact = serde_json::from_str(&line).unwrap();
+        assert_eq!(read.into_fact(), fact);
+    }
 }

@@ -3,8 +3,8 @@
 use leasehold_records::{JobState, Outcome, Progress};
 use ratatui::style::Style;
 
-use super::table::Cell;
-use crate::model::{State, Ttl};
+use super::table::TableCell;
+use crate::model::{LeaseTtl, LockState};
 use crate::text;
 use crate::theme::{HEAT_LEVELS, Theme};
 
@@ -37,14 +37,14 @@ pub(super) fn spark(depths: &[Option<u16>]) -> String {
     depths.iter().map(sign).collect()
 }
 
-pub(super) const fn state_style(theme: &Theme, state: State) -> Style {
+pub(super) const fn state_style(theme: &Theme, state: LockState) -> Style {
     match state {
-        State::Expiring => theme.expiring,
-        State::Takeover => theme.takeover,
-        State::AdminHold => theme.admin,
-        State::Contend => theme.contend,
-        State::Held => theme.held,
-        State::Free => theme.free,
+        LockState::Expiring => theme.expiring,
+        LockState::Takeover => theme.takeover,
+        LockState::AdminHold => theme.admin,
+        LockState::Contend => theme.contend,
+        LockState::Held => theme.held,
+        LockState::Free => theme.free,
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) const fn outcome_style(theme: &Theme, outcome: Outcome) -> Style {
 
 /// A lease of a holder or waiter, in `width` columns: a bar if there is room, then `~` for what is
 /// counted down here, seconds, and `!` for a renewal that has not come.
-pub(super) fn ttl(theme: &Theme, lease: i64, ttl: Option<Ttl>, width: usize) -> Cell {
+pub(super) fn ttl(theme: &Theme, lease: i64, ttl: Option<LeaseTtl>, width: usize) -> TableCell {
     let Some(ttl) = ttl else {
         let text = if lease == 0 { "none " } else { "? " };
         return (text::fit_right(text, width), theme.dim);
@@ -85,25 +85,25 @@ pub(super) fn ttl(theme: &Theme, lease: i64, ttl: Option<Ttl>, width: usize) -> 
     if width < TTL_TEXT + 3 {
         return (text::fit_right(&text, width), style);
     }
-    let bar = bar(ttl.left, ttl.granted, width - TTL_TEXT);
+    let bar = bar(ttl.left_ms, ttl.granted_ms, width - TTL_TEXT);
     (format!("{bar} {text}"), style)
 }
 
 /// `~22s!` or `22s `.
-fn ttl_text(ttl: Ttl) -> String {
+fn ttl_text(ttl: LeaseTtl) -> String {
     let estimate = if ttl.is_estimate { "~" } else { "" };
     let mark = if ttl.is_running_out() { "!" } else { " " };
-    format!("{estimate}{}{mark}", seconds(ttl.left))
+    format!("{estimate}{}{mark}", seconds(ttl.left_ms))
 }
 
 /// As [`ttl_text`], with what was granted: `~22s/30s!`.
-pub(super) fn ttl_of(ttl: Option<Ttl>) -> String {
+pub(super) fn ttl_of(ttl: Option<LeaseTtl>) -> String {
     ttl.map_or_else(
         || "?".to_owned(),
         |ttl| {
             let estimate = if ttl.is_estimate { "~" } else { "" };
             let mark = if ttl.is_running_out() { "!" } else { "" };
-            let (left, granted) = (seconds(ttl.left), seconds(ttl.granted));
+            let (left, granted) = (seconds(ttl.left_ms), seconds(ttl.granted_ms));
             format!("{estimate}{left}/{granted}{mark}")
         },
     )
@@ -169,11 +169,11 @@ mod tests {
 
     #[test]
     fn a_lease_tells_whether_it_is_an_estimate_and_whether_it_runs_out() {
-        let lease = |left, granted, is_estimate| Ttl {
-            left,
-            granted,
+        let lease = |left, granted, is_estimate| LeaseTtl {
+            left_ms: left,
+            granted_ms: granted,
             is_estimate,
-            told: left,
+            last_left_ms: left,
         };
         assert_eq!(ttl_text(lease(22_000, 30_000, false)), "22s ");
         assert_eq!(ttl_text(lease(2_900, 30_000, true)), "~2s!");

@@ -3,24 +3,24 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::paint::{self, Page};
-use super::scene::Scene;
-use crate::app::{Source, View};
+use super::paint::{self, TextPage};
+use super::scene::ViewScene;
+use crate::app::{FactSource, View};
 use crate::keymap::Command;
-use crate::model::Link;
+use crate::model::StoreLink;
 use crate::text;
 
 /// Says why there are no rows, if there are none.
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     if scene.app.list().len() > 0 {
         return;
     }
     let (why, also) = why(scene);
     let width = usize::from(area.width.saturating_sub(4));
     let style = match scene.app.model.link {
-        Link::Live => scene.theme.text,
-        Link::Loading => scene.theme.warn,
-        Link::Down { .. } => scene.theme.bad,
+        StoreLink::Live => scene.theme.text,
+        StoreLink::Loading => scene.theme.warn,
+        StoreLink::Down { .. } => scene.theme.bad,
     };
     // A little below the heads, where the eye is anyway.
     let top = u16::from(area.height > 4);
@@ -30,7 +30,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
         area.width.saturating_sub(4),
         area.height - top,
     );
-    let mut page = Page::new(frame.buffer_mut(), inner);
+    let mut page = TextPage::new(frame.buffer_mut(), inner);
     for line in paint::wrap(&why, width) {
         page.text(&line, style);
     }
@@ -40,18 +40,18 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
 }
 
 /// Why, and what else one should know.
-fn why(scene: &Scene<'_>) -> (String, String) {
+fn why(scene: &ViewScene<'_>) -> (String, String) {
     let (app, model) = (scene.app, &scene.app.model);
     let from = match &app.setup.source {
-        Source::Store(address) => leasehold_records::printable::line(address),
-        Source::Recording { file, .. } => leasehold_records::printable::line(file),
+        FactSource::Store(address) => leasehold_records::printable::line(address),
+        FactSource::Recording { file, .. } => leasehold_records::printable::line(file),
     };
     match &model.link {
-        Link::Loading => {
+        StoreLink::Loading => {
             let text = format!("loading: nothing has been read from {from} yet");
             return (text, "this does not mean that nothing is locked".into());
         }
-        Link::Down { reason, since } if scene.shown.revision == 0 => {
+        StoreLink::Down { reason, since } if scene.shown.revision == 0 => {
             let age = text::age(scene.now.saturating_sub(*since));
             let text = format!("disconnected for {age}: {reason}");
             return (text, format!("nothing has ever been read from {from}"));
@@ -81,7 +81,7 @@ fn why(scene: &Scene<'_>) -> (String, String) {
         );
     }
     match &model.link {
-        Link::Down { reason, since } => {
+        StoreLink::Down { reason, since } => {
             let age = text::age(scene.now.saturating_sub(*since));
             let last = format!("when it was last heard: {why}");
             (format!("disconnected for {age}: {reason}"), last)
@@ -91,7 +91,7 @@ fn why(scene: &Scene<'_>) -> (String, String) {
 }
 
 /// That there is nothing of what the view shows.
-fn nothing(scene: &Scene<'_>) -> String {
+fn nothing(scene: &ViewScene<'_>) -> String {
     let (app, scope) = (scene.app, &scene.app.model.scope);
     let mut under = vec![scope.root().as_str().to_owned()];
     under.extend_from_slice(scope.prefixes());

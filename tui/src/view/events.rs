@@ -9,30 +9,31 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::scene::Scene;
-use super::table::{Cell, Column, Table};
-use super::{empty, inside, paint, pane, window};
+use super::layout::{inside, window};
+use super::scene::ViewScene;
+use super::table::{FittedTable, TableCell, TableColumn};
+use super::{empty, paint, pane};
 use crate::app::{App, RowKey};
-use crate::model::Event;
+use crate::model::StoreEvent;
 use crate::text;
 
-const COLUMNS: [Column; 6] = [
-    Column::text("", 1, 1, 0),
-    Column::text("TIME", 12, 12, 0),
-    Column::number("REVISION", 8, 10, 2),
-    Column::text("EVENT", 8, 8, 0),
-    Column::text("LOCK", 16, 28, 1),
-    Column::text("WHAT", 30, 400, 0),
+const COLUMNS: [TableColumn; 6] = [
+    TableColumn::text("", 1, 1, 0),
+    TableColumn::text("TIME", 12, 12, 0),
+    TableColumn::number("REVISION", 8, 10, 2),
+    TableColumn::text("EVENT", 8, 8, 0),
+    TableColumn::text("LOCK", 16, 28, 1),
+    TableColumn::text("WHAT", 30, 400, 0),
 ];
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let inner = inside(area);
     let (rows, range) = window(app, inner, 1);
-    let scene = Scene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let list = app.list();
     let title = format!("Events, newest first{}", pane::notes(&scene));
     pane::list(frame, area, &scene, &title, &pane::place(list));
-    let table = Table::new(&COLUMNS, inner.width);
+    let table = FittedTable::new(&COLUMNS, inner.width);
     table.head(frame.buffer_mut(), inner, ("", false), scene.theme.header);
     let first = range.start;
     for (at, key) in list.rows().iter().enumerate().take(range.end).skip(first) {
@@ -51,9 +52,9 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
 }
 
 /// The newest events, whatever the filter is.
-pub(super) fn pane(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+pub(super) fn pane(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     let inner = pane::frame(frame, area, scene, "Events");
-    let table = Table::new(&COLUMNS, inner.width);
+    let table = FittedTable::new(&COLUMNS, inner.width);
     let events = scene.app.model.events.before(scene.shown.next);
     for (at, (_, event)) in events.take(inner.height.into()).enumerate() {
         let line = paint::row(inner, u16::try_from(at).unwrap_or(u16::MAX));
@@ -62,9 +63,9 @@ pub(super) fn pane(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
     }
 }
 
-fn cells_of(scene: &Scene<'_>, event: &Event) -> [Cell; COLUMNS.len()] {
+fn cells_of(scene: &ViewScene<'_>, event: &StoreEvent) -> [TableCell; COLUMNS.len()] {
     let theme = scene.theme;
-    let is_trouble = event.what.is_trouble();
+    let is_trouble = event.kind.is_trouble();
     let (mark, style) = if is_trouble {
         ("!", theme.bad)
     } else {
@@ -78,12 +79,12 @@ fn cells_of(scene: &Scene<'_>, event: &Event) -> [Cell; COLUMNS.len()] {
     let lock = event.lock.as_deref().unwrap_or("-");
     [
         (mark.to_owned(), style),
-        (text::clock_time(event.at), theme.dim),
+        (text::clock_time(event.at_unix_ms), theme.dim),
         (revision, theme.dim),
-        (event.what.word().to_owned(), style),
+        (event.kind.word().to_owned(), style),
         (lock.to_owned(), theme.text),
         (
-            event.what.tell(),
+            event.kind.sentence(),
             if is_trouble { theme.text } else { theme.dim },
         ),
     ]

@@ -3,19 +3,19 @@
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
-use super::paint::{self, Piece};
-use super::parts::Parts;
-use super::scene::Scene;
-use crate::app::{Overlay, Typing, View};
+use super::line_parts::LineParts;
+use super::paint::{self, TextPiece};
+use super::scene::ViewScene;
+use crate::app::{OpenOverlay, TextInput, View};
 use crate::keymap::Command;
 use crate::text;
 
 /// What stands before a filter that is typed.
 const FILTER: &str = " filter: ";
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     let (theme, app) = (scene.theme, scene.app);
-    if let Some(Overlay::Filter { typing, .. }) = &app.overlay {
+    if let Some(OpenOverlay::Filter { typing, .. }) = &app.overlay {
         // What is wrong with it stands beside it.
         let note = app.note.as_ref().filter(|note| note.is_bad);
         let typed = text::width(&typing.text()) + text::width(FILTER) + 3;
@@ -28,18 +28,18 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
         input(frame, left, FILTER, typing, scene);
         let right = Rect::new(area.x + half, area.y, area.width - half, area.height);
         if let Some(note) = note {
-            let pieces = [Piece::new(format!("! {}", note.text), theme.bad)];
+            let pieces = [TextPiece::new(format!("! {}", note.text), theme.bad)];
             paint::line(frame.buffer_mut(), right, 0, &pieces);
         }
         return;
     }
     let pieces = match &app.note {
-        Some(note) if note.is_bad => vec![Piece::new(format!(" ! {}", note.text), theme.bad)],
-        Some(note) => vec![Piece::new(format!(" {}", note.text), theme.good)],
+        Some(note) if note.is_bad => vec![TextPiece::new(format!(" ! {}", note.text), theme.bad)],
+        Some(note) => vec![TextPiece::new(format!(" {}", note.text), theme.good)],
         None if app.overlay.is_some() => closing(scene),
         None => {
             let hints = hints(scene).fit(usize::from(area.width).saturating_sub(1));
-            std::iter::once(Piece::new(" ", theme.text))
+            std::iter::once(TextPiece::new(" ", theme.text))
                 .chain(hints)
                 .collect()
         }
@@ -52,8 +52,8 @@ pub(super) fn input(
     frame: &mut Frame<'_>,
     area: Rect,
     prompt: &str,
-    typing: &Typing,
-    scene: &Scene<'_>,
+    typing: &TextInput,
+    scene: &ViewScene<'_>,
 ) {
     let room = usize::from(area.width).saturating_sub(text::width(prompt) + 1);
     let before = tail(&typing.before(), room);
@@ -64,8 +64,8 @@ pub(super) fn input(
         .collect();
     let column = text::width(prompt) + text::width(&before);
     let pieces = [
-        Piece::new(prompt, scene.theme.key_hint),
-        Piece::new(before + &after, scene.theme.text),
+        TextPiece::new(prompt, scene.theme.key_hint),
+        TextPiece::new(before + &after, scene.theme.text),
     ];
     paint::line(frame.buffer_mut(), area, 0, &pieces);
     let x = area
@@ -88,30 +88,30 @@ fn tail(text: &str, room: usize) -> String {
 }
 
 /// What keys do in what covers the view; these are not bound.
-fn closing(scene: &Scene<'_>) -> Vec<Piece> {
+fn closing(scene: &ViewScene<'_>) -> Vec<TextPiece> {
     let theme = scene.theme;
     let hints: &[(&str, &str)] = match scene.app.overlay {
-        Some(Overlay::Confirm { .. }) => &[
+        Some(OpenOverlay::Confirm { .. }) => &[
             ("Enter", "does it, if the name is typed"),
             ("Esc", "does nothing"),
         ],
-        Some(Overlay::Palette { .. }) => {
+        Some(OpenOverlay::Palette { .. }) => {
             &[("Enter", "does it"), ("↑ ↓", "choose"), ("Esc", "closes")]
         }
         _ => &[("↑ ↓ PgUp PgDn", "scroll"), ("Esc", "closes")],
     };
     let mut pieces = Vec::new();
     for (keys, does) in hints {
-        pieces.push(Piece::new(format!(" {keys}"), theme.key_hint));
-        pieces.push(Piece::new(format!(" {does} "), theme.dim));
+        pieces.push(TextPiece::new(format!(" {keys}"), theme.key_hint));
+        pieces.push(TextPiece::new(format!(" {does} "), theme.dim));
     }
     pieces
 }
 
 /// What keys do in this view, as they are bound now.
-fn hints(scene: &Scene<'_>) -> Parts {
+fn hints(scene: &ViewScene<'_>) -> LineParts {
     use Command as C;
-    let mut parts = Parts::default();
+    let mut parts = LineParts::default();
     let open = match scene.app.view {
         View::Locks | View::Heatmap | View::Events => "queue",
         View::Queue | View::Sessions => "describe",
@@ -123,14 +123,14 @@ fn hints(scene: &Scene<'_>) -> Parts {
             return;
         }
         let pieces = vec![
-            Piece::new(key, scene.theme.key_hint),
-            Piece::new(format!(" {does}"), scene.theme.dim),
+            TextPiece::new(key, scene.theme.key_hint),
+            TextPiece::new(format!(" {does}"), scene.theme.dim),
         ];
         parts.after("  ", scene.theme.text, rank, pieces);
     };
     hint(0, C::Open, open);
     hint(1, C::Filter, "filter");
-    if !crate::app::Sort::columns(scene.app.view).is_empty() {
+    if !crate::app::SortOrder::columns(scene.app.view).is_empty() {
         hint(5, C::Sort, "sort");
     }
     if open != "describe" {

@@ -10,12 +10,12 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::paint::{self, Piece};
-use super::parts::Parts;
-use super::scene::Scene;
-use crate::app::Source;
+use super::line_parts::LineParts;
+use super::paint::{self, TextPiece};
+use super::scene::ViewScene;
+use crate::app::FactSource;
 use crate::keymap::Command;
-use crate::model::Link;
+use crate::model::StoreLink;
 use crate::text;
 
 /// The most columns of a file's name.
@@ -23,10 +23,10 @@ const FILE: usize = 32;
 /// Columns that a lost connection has at least, whatever else goes.
 const LEAST_REASON: usize = 40;
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     let theme = scene.theme;
     let width = usize::from(area.width);
-    let mut parts = Parts::default();
+    let mut parts = LineParts::default();
     parts.add(3, " LEASEHOLD", theme.title);
     store(&mut parts, scene);
     let counts = counts(scene);
@@ -40,18 +40,21 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
     let hint = scene.app.setup.keymap.hint(Command::Help);
     let help = text::width(&hint) + text::width(" help ");
     if !hint.is_empty() && used + 2 + help <= width {
-        pieces.push(Piece::new(" ".repeat(width - used - help), Style::new()));
-        pieces.push(Piece::new(hint, theme.key_hint));
-        pieces.push(Piece::new(" help ", theme.dim));
+        pieces.push(TextPiece::new(
+            " ".repeat(width - used - help),
+            Style::new(),
+        ));
+        pieces.push(TextPiece::new(hint, theme.key_hint));
+        pieces.push(TextPiece::new(" help ", theme.dim));
     }
     paint::line(frame.buffer_mut(), area, 0, &pieces);
 }
 
 /// What is known of the store itself.
-fn store(parts: &mut Parts, scene: &Scene<'_>) {
+fn store(parts: &mut LineParts, scene: &ViewScene<'_>) {
     let (theme, model) = (scene.theme, &scene.app.model);
     let revision = u64::try_from(scene.shown.revision).unwrap_or(0);
-    if !matches!(model.link, Link::Live) {
+    if !matches!(model.link, StoreLink::Live) {
         // What it said when it was heard last says nothing of how it is.
         return;
     }
@@ -80,15 +83,15 @@ fn store(parts: &mut Parts, scene: &Scene<'_>) {
 }
 
 /// The words for whether the store is heard and which moment is shown.
-fn states(scene: &Scene<'_>, room: usize) -> Vec<Piece> {
+fn states(scene: &ViewScene<'_>, room: usize) -> Vec<TextPiece> {
     let (theme, app) = (scene.theme, scene.app);
     let mut states = Vec::new();
-    if let Source::Recording { file, .. } = &app.setup.source {
-        states.push(Piece::new(replay(scene, file), theme.history));
+    if let FactSource::Recording { file, .. } = &app.setup.source {
+        states.push(TextPiece::new(replay(scene, file), theme.history));
         return states;
     }
     if !scene.shown.is_live {
-        states.push(Piece::new(past(scene), theme.history));
+        states.push(TextPiece::new(past(scene), theme.history));
     }
     if !app.model.denied.is_empty() {
         let denied = leasehold_records::printable::line(&app.model.denied.join(", "));
@@ -96,45 +99,45 @@ fn states(scene: &Scene<'_>, room: usize) -> Vec<Piece> {
             &format!("not permitted to read {denied}"),
             room.max(LEAST_REASON),
         );
-        states.push(Piece::new(text, theme.warn));
+        states.push(TextPiece::new(text, theme.warn));
     }
     match &app.model.link {
-        Link::Loading => states.push(Piece::new("LOADING", theme.warn)),
-        Link::Live if scene.shown.is_live => {
-            states.push(Piece::new("LIVE", theme.good));
+        StoreLink::Loading => states.push(TextPiece::new("LOADING", theme.warn)),
+        StoreLink::Live if scene.shown.is_live => {
+            states.push(TextPiece::new("LIVE", theme.good));
             if let Some(behind) = behind(scene) {
-                states.push(Piece::new(format!("behind {behind}"), theme.warn));
+                states.push(TextPiece::new(format!("behind {behind}"), theme.warn));
             }
         }
-        Link::Live => {}
-        Link::Down { reason, since } => {
+        StoreLink::Live => {}
+        StoreLink::Down { reason, since } => {
             let age = text::age(scene.now.saturating_sub(*since));
             // The whole reason is in the Events view.
             let room = room.max(LEAST_REASON);
             let text = paint::cut(&format!("DISCONNECTED {age}: {reason}"), room);
-            states.push(Piece::new(text, theme.bad));
+            states.push(TextPiece::new(text, theme.bad));
         }
     }
     states
 }
 
 /// How many revisions the store is ahead of what is shown.
-fn behind(scene: &Scene<'_>) -> Option<String> {
+fn behind(scene: &ViewScene<'_>) -> Option<String> {
     let health = scene.app.model.health.as_ref()?.as_ref().ok()?;
     let behind = u64::try_from(health.revision - scene.shown.revision).ok()?;
     (behind > 0).then(|| text::count(behind))
 }
 
-fn past(scene: &Scene<'_>) -> String {
+fn past(scene: &ViewScene<'_>) -> String {
     let moment = text::clock_time(scene.shown.now);
-    match scene.app.model.behind() {
+    match scene.app.model.changes_behind() {
         0 => format!("FROZEN {moment}, nothing new"),
         1 => format!("PAST {moment}, 1 change behind"),
         behind => format!("PAST {moment}, {} changes behind", text::count(behind)),
     }
 }
 
-fn replay(scene: &Scene<'_>, file: &str) -> String {
+fn replay(scene: &ViewScene<'_>, file: &str) -> String {
     let file = file.rsplit('/').next().unwrap_or(file);
     let file = text::fit_middle(file, FILE.min(text::width(file)));
     let moment = text::clock_time(scene.shown.now);
@@ -152,9 +155,9 @@ fn replay(scene: &Scene<'_>, file: &str) -> String {
 }
 
 /// How many locks are in which state; none while nothing has been read, for that is no count of 0.
-fn counts(scene: &Scene<'_>) -> Parts {
+fn counts(scene: &ViewScene<'_>) -> LineParts {
     let theme = scene.theme;
-    let mut parts = Parts::default();
+    let mut parts = LineParts::default();
     if scene.shown.revision == 0 {
         parts.add(0, "nothing known of any lock", theme.warn);
         return parts;

@@ -12,10 +12,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::paint::{self, Piece};
-use super::scene::Scene;
+use super::layout::{inside, window};
+use super::paint::{self, TextPiece};
+use super::scene::ViewScene;
 use super::table;
-use super::{cells, empty, inside, locks, pane, window};
+use super::{cells, empty, locks, pane};
 use crate::app::{App, RowKey};
 use crate::text;
 
@@ -30,16 +31,16 @@ const BELOW: u16 = 2;
 
 /// Where the columns of a row are.
 #[derive(Clone, Copy)]
-struct Columns {
+struct HeatmapLayout {
     label: usize,
     buckets: usize,
 }
 
-impl Columns {
+impl HeatmapLayout {
     /// The mark, the deepest queue, and what is between them.
     const OTHERS: usize = 1 + 1 + 5 + 2;
 
-    fn of(width: u16) -> Self {
+    fn fit(width: u16) -> Self {
         let width = usize::from(width);
         let label = (width / 4).clamp(12, 44);
         let buckets = width.saturating_sub(label + Self::OTHERS).min(MOST);
@@ -59,11 +60,11 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
         ..inner
     };
     let (rows, range) = window(app, list_area, 1);
-    let scene = Scene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let list = app.list();
     let title = locks::title(&scene);
     pane::list(frame, area, &scene, &title, &pane::place(list));
-    let columns = Columns::of(inner.width);
+    let columns = HeatmapLayout::fit(inner.width);
     let buffer = frame.buffer_mut();
     head(buffer, inner, &scene, columns);
     let first = range.start;
@@ -94,15 +95,15 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     empty::render(frame, rows, &scene);
 }
 
-fn head(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>, columns: Columns) {
+fn head(buffer: &mut Buffer, area: Rect, scene: &ViewScene<'_>, columns: HeatmapLayout) {
     let label = text::fit("LOCK", columns.label);
     let head = format!(" {label} {}  ENTRIES OVER TIME", text::fit_right("MOST", 5));
-    paint::line(buffer, area, 0, &[Piece::new(head, scene.theme.header)]);
+    paint::line(buffer, area, 0, &[TextPiece::new(head, scene.theme.header)]);
 }
 
-fn row(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>, columns: Columns, name: &str) {
+fn row(buffer: &mut Buffer, area: Rect, scene: &ViewScene<'_>, columns: HeatmapLayout, name: &str) {
     let theme = scene.theme;
-    let history = scene.app.model.history(name);
+    let history = scene.app.model.lock_stats(name);
     let depths = history.map_or_else(Vec::new, |history| {
         history.depths(scene.shown.now, BUCKET, columns.buckets)
     });
@@ -113,7 +114,7 @@ fn row(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>, columns: Columns, nam
         .map_or("-".to_owned(), u16::to_string);
     let label = text::fit(&scene.label(name), columns.label);
     let head = format!(" {label} {}  ", text::fit_right(&most, 5));
-    let mut pieces = vec![Piece::new(head, theme.text)];
+    let mut pieces = vec![TextPiece::new(head, theme.text)];
     for depth in depths {
         let (sign, style) = match depth {
             Some(depth) => {
@@ -126,14 +127,14 @@ fn row(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>, columns: Columns, nam
             Some(last) if last.style == style && last.text.len() < columns.buckets => {
                 last.text.push(sign);
             }
-            _ => pieces.push(Piece::new(sign, style)),
+            _ => pieces.push(TextPiece::new(sign, style)),
         }
     }
     paint::line(buffer, area, 0, &pieces);
 }
 
 /// Times below the columns, at their right ends.
-fn axis(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>, columns: Columns) {
+fn axis(buffer: &mut Buffer, area: Rect, scene: &ViewScene<'_>, columns: HeatmapLayout) {
     let mut line = vec![b' '; columns.buckets];
     let mut end = columns.buckets;
     while end > 0 {
@@ -155,28 +156,28 @@ fn axis(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>, columns: Columns) {
     }
     let line = String::from_utf8(line).unwrap_or_default();
     let text = format!("{}{line}", " ".repeat(columns.left()));
-    paint::line(buffer, area, 0, &[Piece::new(text, scene.theme.dim)]);
+    paint::line(buffer, area, 0, &[TextPiece::new(text, scene.theme.dim)]);
 }
 
-fn legend(buffer: &mut Buffer, area: Rect, scene: &Scene<'_>) {
+fn legend(buffer: &mut Buffer, area: Rect, scene: &ViewScene<'_>) {
     let theme = scene.theme;
     let mut pieces = vec![
-        Piece::new(" waiting: ", theme.dim),
-        Piece::new(cells::sign(0), theme.heat(0)),
-        Piece::new(" free", theme.dim),
+        TextPiece::new(" waiting: ", theme.dim),
+        TextPiece::new(cells::sign(0), theme.heat(0)),
+        TextPiece::new(" free", theme.dim),
     ];
     for level in 1..crate::theme::HEAT_LEVELS {
         let Some(waiting) = cells::waiting_at(level) else {
             continue;
         };
-        pieces.push(Piece::new(
+        pieces.push(TextPiece::new(
             format!("  {}", cells::sign(level)),
             theme.heat(level),
         ));
         let more = if level > 4 { "+" } else { "" };
-        pieces.push(Piece::new(format!(" {waiting}{more}"), theme.dim));
+        pieces.push(TextPiece::new(format!(" {waiting}{more}"), theme.dim));
     }
     let each = text::age(BUCKET);
-    pieces.push(Piece::new(format!("   each {each}"), theme.dim));
+    pieces.push(TextPiece::new(format!("   each {each}"), theme.dim));
     paint::line(buffer, area, 1, &pieces);
 }

@@ -12,10 +12,11 @@ use leasehold_records::{JobRecord, RunRecord};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-use super::paint::{self, Page, Piece};
-use super::scene::{self, Scene};
-use super::table::{Cell, Column, Table};
-use super::{cells, empty, inside, pane, window};
+use super::layout::{inside, window};
+use super::paint::{self, TextPage, TextPiece};
+use super::scene::{self, ViewScene};
+use super::table::{FittedTable, TableCell, TableColumn};
+use super::{cells, empty, pane};
 use crate::app::{App, RowKey};
 use crate::text;
 
@@ -24,27 +25,27 @@ const PANES_FROM: u16 = 14;
 /// From this width on the two panes stand side by side; below it there are only the runs.
 const BESIDE_FROM: u16 = 100;
 
-const COLUMNS: [Column; 10] = [
-    Column::text("JOB", 10, 30, 0),
-    Column::text("HOST", 8, 20, 0),
-    Column::text("STATE", 8, 8, 0),
-    Column::number("SINCE", 6, 7, 0),
-    Column::text("LOCK", 18, 36, 1),
-    Column::number("TOKEN", 7, 12, 5),
-    Column::text("LAST", 9, 9, 3),
-    Column::text("NEXT", 7, 8, 4),
-    Column::text("PROGRESS", 9, 26, 2),
-    Column::text("DETAIL", 10, 400, 6),
+const COLUMNS: [TableColumn; 10] = [
+    TableColumn::text("JOB", 10, 30, 0),
+    TableColumn::text("HOST", 8, 20, 0),
+    TableColumn::text("STATE", 8, 8, 0),
+    TableColumn::number("SINCE", 6, 7, 0),
+    TableColumn::text("LOCK", 18, 36, 1),
+    TableColumn::number("TOKEN", 7, 12, 5),
+    TableColumn::text("LAST", 9, 9, 3),
+    TableColumn::text("NEXT", 7, 8, 4),
+    TableColumn::text("PROGRESS", 9, 26, 2),
+    TableColumn::text("DETAIL", 10, 400, 6),
 ];
 
-const RUNS: [Column; 7] = [
-    Column::text("ENDED", 8, 12, 0),
-    Column::text("OUTCOME", 9, 9, 0),
-    Column::number("TOOK", 6, 7, 0),
-    Column::number("TOKEN", 7, 12, 2),
-    Column::text("HOST", 8, 20, 1),
-    Column::number("REFUSED", 7, 7, 4),
-    Column::text("WHY", 8, 400, 3),
+const RUNS: [TableColumn; 7] = [
+    TableColumn::text("ENDED", 8, 12, 0),
+    TableColumn::text("OUTCOME", 9, 9, 0),
+    TableColumn::number("TOOK", 6, 7, 0),
+    TableColumn::number("TOKEN", 7, 12, 2),
+    TableColumn::text("HOST", 8, 20, 1),
+    TableColumn::number("REFUSED", 7, 7, 4),
+    TableColumn::text("WHY", 8, 400, 3),
 ];
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
@@ -59,7 +60,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     if below.is_empty() {
         return;
     }
-    let scene = Scene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let job = app.job(now);
     let job = job.as_ref().map(|(job, _)| job.as_str());
     if below.width < BESIDE_FROM {
@@ -74,12 +75,12 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
 fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let inner = inside(area);
     let (rows, range) = window(app, inner, 1);
-    let scene = Scene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let list = app.list();
     let count = text::count(list.len() as u64);
     let title = format!("Jobs ({count}){}", pane::notes(&scene));
     pane::list(frame, area, &scene, &title, &pane::place(list));
-    let table = Table::new(&COLUMNS, inner.width);
+    let table = FittedTable::new(&COLUMNS, inner.width);
     let sort = (app.sort().name(app.view), app.sort().reverse);
     table.head(frame.buffer_mut(), inner, sort, scene.theme.header);
     let first = range.start;
@@ -87,7 +88,7 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
         let RowKey::Job(job, host) = key else {
             continue;
         };
-        let Some(job) = scene::job_of(scene.shown.world, job, host) else {
+        let Some(job) = scene::job_of(scene.shown.state, job, host) else {
             continue;
         };
         let line = paint::row(rows, u16::try_from(at - first).unwrap_or(u16::MAX));
@@ -98,7 +99,11 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     empty::render(frame, rows, &scene);
 }
 
-fn cells_of(scene: &Scene<'_>, table: &Table, job: &JobRecord) -> [Cell; COLUMNS.len()] {
+fn cells_of(
+    scene: &ViewScene<'_>,
+    table: &FittedTable,
+    job: &JobRecord,
+) -> [TableCell; COLUMNS.len()] {
     let theme = scene.theme;
     let dash = || ("-".to_owned(), theme.dim);
     let (progress, message) = match &job.progress {
@@ -142,7 +147,7 @@ fn cells_of(scene: &Scene<'_>, table: &Table, job: &JobRecord) -> [Cell; COLUMNS
 }
 
 /// The runs of a job, newest first.
-fn runs(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, job: Option<&str>) {
+fn runs(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, job: Option<&str>) {
     let title = job.map_or_else(
         || "Runs".to_owned(),
         |job| format!("Runs of {job}, newest first"),
@@ -152,10 +157,10 @@ fn runs(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, job: Option<&str>)
         return;
     };
     let theme = scene.theme;
-    let table = Table::new(&RUNS, inner.width);
+    let table = FittedTable::new(&RUNS, inner.width);
     table.head(frame.buffer_mut(), inner, ("", false), theme.header);
     let room = usize::from(inner.height).saturating_sub(1);
-    for (run, at) in scene::runs_of(scene.shown.world, job).take(room).zip(1..) {
+    for (run, at) in scene::runs_of(scene.shown.state, job).take(room).zip(1..) {
         let line = paint::row(inner, at);
         table.row(
             frame.buffer_mut(),
@@ -165,18 +170,18 @@ fn runs(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, job: Option<&str>)
             theme,
         );
     }
-    if scene::runs_of(scene.shown.world, job).next().is_none() {
+    if scene::runs_of(scene.shown.state, job).next().is_none() {
         let line = paint::row(inner, 1);
         paint::line(
             frame.buffer_mut(),
             line,
             0,
-            &[Piece::new(" it has not run", theme.dim)],
+            &[TextPiece::new(" it has not run", theme.dim)],
         );
     }
 }
 
-fn run_cells(scene: &Scene<'_>, run: &RunRecord) -> [Cell; RUNS.len()] {
+fn run_cells(scene: &ViewScene<'_>, run: &RunRecord) -> [TableCell; RUNS.len()] {
     let theme = scene.theme;
     let style = cells::outcome_style(theme, run.outcome);
     let (ended, took) = match run.ended_unix_ms {
@@ -217,15 +222,15 @@ fn why(run: &RunRecord) -> String {
 }
 
 /// The end of what the newest run that wrote anything has written.
-fn output(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, job: Option<&str>) {
+fn output(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, job: Option<&str>) {
     let run =
-        job.and_then(|job| scene::newest_run(scene.shown.world, job, |run| !run.output.is_empty()));
+        job.and_then(|job| scene::newest_run(scene.shown.state, job, |run| !run.output.is_empty()));
     let title = run.map_or_else(
         || "Output".to_owned(),
         |run| format!("Output of {}@{}, token {}", run.job, run.host, run.token),
     );
     let inner = pane::frame(frame, area, scene, &title);
-    let mut page = Page::new(frame.buffer_mut(), inner);
+    let mut page = TextPage::new(frame.buffer_mut(), inner);
     let Some(run) = run else {
         page.text(" no run of it has written anything", scene.theme.dim);
         return;

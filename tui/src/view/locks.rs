@@ -13,11 +13,12 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-use super::scene::Scene;
-use super::table::{Cell, Column, Table};
-use super::{cells, empty, events, inside, paint, pane, queue_pane, run_pane, window};
+use super::layout::{inside, window};
+use super::scene::ViewScene;
+use super::table::{FittedTable, TableCell, TableColumn};
+use super::{cells, empty, events, paint, pane, queue_pane, run_pane};
 use crate::app::{App, RowKey};
-use crate::model::{Lock, LockRow};
+use crate::model::{LockRow, ObservedLock};
 use crate::text;
 
 /// Screens from this size on have panes below the list: (columns, lines of the body).
@@ -27,16 +28,16 @@ const LINE_FROM: u16 = 12;
 /// The span of the line of the last minute, in milliseconds.
 const SPARK: u64 = 60_000;
 
-const COLUMNS: [Column; 9] = [
-    Column::text("LOCK", 16, 40, 0),
-    Column::text("STATE", 10, 10, 0),
-    Column::text("HOLDER", 18, 44, 0),
-    Column::number("HELD", 6, 7, 5),
-    Column::bar("TTL", 6, 17, 0),
-    Column::number("WAIT", 4, 5, 0),
-    Column::number("OLDEST", 6, 7, 3),
-    Column::number("FENCE", 7, 12, 4),
-    Column::line("60s", 12, 60, 6),
+const COLUMNS: [TableColumn; 9] = [
+    TableColumn::text("LOCK", 16, 40, 0),
+    TableColumn::text("STATE", 10, 10, 0),
+    TableColumn::text("HOLDER", 18, 44, 0),
+    TableColumn::number("HELD", 6, 7, 5),
+    TableColumn::bar("TTL", 6, 17, 0),
+    TableColumn::number("WAIT", 4, 5, 0),
+    TableColumn::number("OLDEST", 6, 7, 3),
+    TableColumn::number("FENCE", 7, 12, 4),
+    TableColumn::line("60s", 12, 60, 6),
 ];
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
@@ -46,7 +47,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
         let [list, line] =
             Layout::vertical([Constraint::Min(0), Constraint::Length(line)]).areas(area);
         table(frame, list, app, now);
-        queue_pane::line(frame, line, &Scene::of(app, now));
+        queue_pane::line(frame, line, &ViewScene::new(app, now));
         return;
     }
     let details = (area.height / 4).clamp(9, 18);
@@ -58,7 +59,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     ])
     .areas(area);
     table(frame, list, app, now);
-    let scene = Scene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let [queue, run] =
         Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(details);
     let lock = scene.lock();
@@ -70,11 +71,11 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
 fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
     let inner = inside(area);
     let (rows, range) = window(app, inner, 1);
-    let scene = Scene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let list = app.list();
     let title = title(&scene);
     pane::list(frame, area, &scene, &title, &pane::place(list));
-    let table = Table::new(&COLUMNS, inner.width);
+    let table = FittedTable::new(&COLUMNS, inner.width);
     let sort = (app.sort().name(app.view), app.sort().reverse);
     table.head(frame.buffer_mut(), inner, sort, scene.theme.header);
     let first = range.start;
@@ -82,7 +83,7 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
         let RowKey::Lock(name) = key else {
             continue;
         };
-        let Some(lock) = scene.shown.world.locks.get(name) else {
+        let Some(lock) = scene.shown.state.locks.get(name) else {
             continue;
         };
         let line = paint::row(rows, u16::try_from(at - first).unwrap_or(u16::MAX));
@@ -94,7 +95,7 @@ fn table(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
 }
 
 /// `Locks (41)`, or `Locks (41 of 212)` with a filter.
-pub(super) fn title(scene: &Scene<'_>) -> String {
+pub(super) fn title(scene: &ViewScene<'_>) -> String {
     let (app, shown) = (scene.app, text::count(scene.app.list().len() as u64));
     let name = app.view.title();
     let notes = pane::notes(scene);
@@ -104,15 +105,19 @@ pub(super) fn title(scene: &Scene<'_>) -> String {
     if app.filter.is_empty() {
         return format!("{name} ({shown}){notes}");
     }
-    let all = scene.shown.world.locks.values();
-    let all = all.filter(|lock| !lock.queue.is_empty() || lock.tenancy.since.is_some());
+    let all = scene.shown.state.locks.values();
+    let all = all.filter(|lock| !lock.queue.is_empty() || lock.tenancy.since_unix_ms.is_some());
     format!(
         "{name} ({shown} of {}){notes}",
         text::count(all.count() as u64)
     )
 }
 
-fn cells_of(scene: &Scene<'_>, table: &Table, lock: &Lock) -> [Cell; COLUMNS.len()] {
+fn cells_of(
+    scene: &ViewScene<'_>,
+    table: &FittedTable,
+    lock: &ObservedLock,
+) -> [TableCell; COLUMNS.len()] {
     let theme = scene.theme;
     let row = scene.app.model.row(scene.shown, lock);
     let state = cells::state_style(theme, row.state);
@@ -155,8 +160,8 @@ fn holder(row: &LockRow<'_>, width: usize) -> String {
     }
 }
 
-fn spark(scene: &Scene<'_>, row: &LockRow<'_>, width: usize) -> String {
-    let Some(history) = scene.app.model.history(row.name).filter(|_| width > 0) else {
+fn spark(scene: &ViewScene<'_>, row: &LockRow<'_>, width: usize) -> String {
+    let Some(history) = scene.app.model.lock_stats(row.name).filter(|_| width > 0) else {
         return String::new();
     };
     let bucket = (SPARK / width as u64).max(1);

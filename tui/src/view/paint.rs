@@ -11,12 +11,12 @@ use crate::text;
 
 /// A text and how it looks.
 #[derive(Clone, Debug)]
-pub(super) struct Piece {
+pub(super) struct TextPiece {
     pub(super) text: String,
     pub(super) style: Style,
 }
 
-impl Piece {
+impl TextPiece {
     pub(super) fn new(text: impl Into<String>, style: Style) -> Self {
         Self {
             text: text.into(),
@@ -26,13 +26,13 @@ impl Piece {
 }
 
 /// Lines that are written from the top of an area until it is full.
-pub(super) struct Page<'a> {
+pub(super) struct TextPage<'a> {
     buffer: &'a mut Buffer,
     area: Rect,
     next: u16,
 }
 
-impl<'a> Page<'a> {
+impl<'a> TextPage<'a> {
     pub(super) const fn new(buffer: &'a mut Buffer, area: Rect) -> Self {
         Self {
             buffer,
@@ -53,11 +53,11 @@ impl<'a> Page<'a> {
 
     /// Writes a line of one text.
     pub(super) fn text(&mut self, text: &str, style: Style) {
-        self.line(&[Piece::new(text, style)]);
+        self.line(&[TextPiece::new(text, style)]);
     }
 
     /// Writes a line of several pieces, one after the other.
-    pub(super) fn line(&mut self, pieces: &[Piece]) {
+    pub(super) fn line(&mut self, pieces: &[TextPiece]) {
         line(self.buffer, self.area, self.next, pieces);
         self.next = self.next.saturating_add(1);
     }
@@ -70,7 +70,7 @@ impl<'a> Page<'a> {
 }
 
 /// Writes pieces one after the other into the line `at` of `area`.
-pub(super) fn line(buffer: &mut Buffer, area: Rect, at: u16, pieces: &[Piece]) {
+pub(super) fn line(buffer: &mut Buffer, area: Rect, at: u16, pieces: &[TextPiece]) {
     let place = row(area, at).intersection(buffer.area);
     if place.is_empty() {
         return;
@@ -152,8 +152,8 @@ mod tests {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 6, 2));
         let area = Rect::new(1, 0, 3, 1);
         let pieces = [
-            Piece::new("ab", Style::new()),
-            Piece::new("漢字", Style::new()),
+            TextPiece::new("ab", Style::new()),
+            TextPiece::new("漢字", Style::new()),
         ];
         line(&mut buffer, area, 0, &pieces);
         line(&mut buffer, area, 1, &pieces);

@@ -7,13 +7,13 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Clear, Widget};
 
 use super::paint;
-use super::scene::Scene;
-use crate::app::List;
-use crate::model::Link;
+use super::scene::ViewScene;
+use crate::app::RowList;
+use crate::model::StoreLink;
 use crate::text;
 
 /// Draws the frame of a pane and gives what is inside.
-pub(super) fn frame(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, title: &str) -> Rect {
+pub(super) fn frame(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, title: &str) -> Rect {
     draw(frame, area, scene, title, "", false)
 }
 
@@ -21,7 +21,7 @@ pub(super) fn frame(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, title:
 pub(super) fn list(
     frame: &mut Frame<'_>,
     area: Rect,
-    scene: &Scene<'_>,
+    scene: &ViewScene<'_>,
     title: &str,
     right: &str,
 ) -> Rect {
@@ -32,7 +32,7 @@ pub(super) fn list(
 pub(super) fn over(
     frame: &mut Frame<'_>,
     area: Rect,
-    scene: &Scene<'_>,
+    scene: &ViewScene<'_>,
     title: &str,
     right: &str,
 ) -> Rect {
@@ -59,7 +59,7 @@ fn over_border(style: Style) -> Style {
 fn draw(
     frame: &mut Frame<'_>,
     area: Rect,
-    scene: &Scene<'_>,
+    scene: &ViewScene<'_>,
     title: &str,
     right: &str,
     has_keys: bool,
@@ -88,7 +88,7 @@ fn draw(
 }
 
 /// Where the window of a list stands: `12-23 of 212`.
-pub(super) fn place(list: &List) -> String {
+pub(super) fn place(list: &RowList) -> String {
     let (from, len) = (list.top(), list.len());
     let to = len.min(from + list.height());
     if len == 0 {
@@ -100,9 +100,9 @@ pub(super) fn place(list: &List) -> String {
 
 /// What stands in a list's title beside its name: how old it is when nothing is heard, and what is kept
 /// in sight.
-pub(super) fn notes(scene: &Scene<'_>) -> String {
+pub(super) fn notes(scene: &ViewScene<'_>) -> String {
     let mut notes = String::new();
-    if let Link::Down { since, .. } = scene.app.model.link
+    if let StoreLink::Down { since, .. } = scene.app.model.link
         && scene.shown.is_live
     {
         let age = text::age(scene.now.saturating_sub(since));

@@ -18,23 +18,24 @@ use std::sync::Arc;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
+use super::layout::{inside, window};
+use super::line_parts::LineParts;
 use super::paint;
-use super::parts::Parts;
-use super::scene::Scene;
-use super::table::{Cell, Column, Table};
-use super::{cells, empty, inside, pane, queue_pane, window};
-use crate::app::{App, Branch, RowKey, tree};
-use crate::model::Lock;
+use super::scene::ViewScene;
+use super::table::{FittedTable, TableCell, TableColumn};
+use super::{cells, empty, pane, queue_pane};
+use crate::app::{App, QueueBranch, RowKey, build_queue_tree};
+use crate::model::ObservedLock;
 use crate::text;
 
-const COLUMNS: [Column; 7] = [
-    Column::text("PLACE", 12, 18, 0),
-    Column::number("TOKEN", 7, 12, 1),
-    Column::text("WHO", 14, 36, 0),
-    Column::number("FOR", 6, 8, 0),
-    Column::text("LEASE", 9, 9, 3),
-    Column::bar("TTL", 6, 17, 2),
-    Column::text("ALSO", 24, 400, 0),
+const COLUMNS: [TableColumn; 7] = [
+    TableColumn::text("PLACE", 12, 18, 0),
+    TableColumn::number("TOKEN", 7, 12, 1),
+    TableColumn::text("WHO", 14, 36, 0),
+    TableColumn::number("FOR", 6, 8, 0),
+    TableColumn::text("LEASE", 9, 9, 3),
+    TableColumn::bar("TTL", 6, 17, 2),
+    TableColumn::text("ALSO", 24, 400, 0),
 ];
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
@@ -46,11 +47,11 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     .areas(area);
     let inner = inside(list);
     let (rows, range) = window(app, inner, 1);
-    let scene = Scene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let lock = app
         .lock
         .as_ref()
-        .and_then(|name| scene.shown.world.locks.get(name));
+        .and_then(|name| scene.shown.state.locks.get(name));
     if let Some(lock) = lock {
         let pieces = about_lock(&scene, lock).fit(about.width.into());
         paint::line(frame.buffer_mut(), about, 0, &pieces);
@@ -60,7 +61,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
     let name = lock.map_or("none", |lock| &*lock.label);
     let title = format!("Queue: {name}, by create revision{}", pane::notes(&scene));
     pane::list(frame, list, &scene, &title, &pane::place(app.list()));
-    let table = Table::new(&COLUMNS, inner.width);
+    let table = FittedTable::new(&COLUMNS, inner.width);
     table.head(frame.buffer_mut(), inner, ("", false), scene.theme.header);
     let visible = app.list().rows().get(range.clone()).unwrap_or_default();
     let branches = branches(&scene, visible);
@@ -77,7 +78,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
 }
 
 /// The branches of the tree that are on the screen.
-fn branches<'a>(scene: &Scene<'_>, visible: &'a [RowKey]) -> HashMap<&'a RowKey, Branch> {
+fn branches<'a>(scene: &ViewScene<'_>, visible: &'a [RowKey]) -> HashMap<&'a RowKey, QueueBranch> {
     let mut wanted: HashMap<(&Arc<str>, &Arc<str>), &RowKey> = HashMap::new();
     for key in visible {
         if let RowKey::Entry(lock, entry) = key {
@@ -87,7 +88,7 @@ fn branches<'a>(scene: &Scene<'_>, visible: &'a [RowKey]) -> HashMap<&'a RowKey,
     let Some(lock) = &scene.app.lock else {
         return HashMap::new();
     };
-    tree(scene.shown.world, lock)
+    build_queue_tree(scene.shown.state, lock)
         .into_iter()
         .filter_map(|branch| {
             let key = wanted.get(&(&branch.lock, &branch.entry.key))?;
@@ -97,10 +98,10 @@ fn branches<'a>(scene: &Scene<'_>, visible: &'a [RowKey]) -> HashMap<&'a RowKey,
 }
 
 /// A line about the lock itself.
-fn about_lock(scene: &Scene<'_>, lock: &Lock) -> Parts {
+fn about_lock(scene: &ViewScene<'_>, lock: &ObservedLock) -> LineParts {
     let theme = scene.theme;
     let row = scene.app.model.row(scene.shown, lock);
-    let mut parts = Parts::default();
+    let mut parts = LineParts::default();
     parts.add(0, format!(" {}", paint::cut(row.label, 40)), theme.title);
     parts.add(0, row.state.word(), cells::state_style(theme, row.state));
     if let Some(holder) = &row.holder {
@@ -125,15 +126,22 @@ fn about_lock(scene: &Scene<'_>, lock: &Lock) -> Parts {
     parts
 }
 
-fn cells_of(scene: &Scene<'_>, table: &Table, branch: &Branch) -> [Cell; COLUMNS.len()] {
+fn cells_of(
+    scene: &ViewScene<'_>,
+    table: &FittedTable,
+    branch: &QueueBranch,
+) -> [TableCell; COLUMNS.len()] {
     let theme = scene.theme;
     let entry = &branch.entry;
-    let lock = scene.shown.world.locks.get(&branch.lock);
+    let lock = scene.shown.state.locks.get(&branch.lock);
     let (style, since) = if branch.place == 0 {
         let held = lock.and_then(|lock| scene.app.model.row(scene.shown, lock).held());
         (theme.good, held)
     } else {
-        (theme.contend, entry.since.map(|since| scene.ago(since)))
+        (
+            theme.contend,
+            entry.since_unix_ms.map(|since| scene.ago(since)),
+        )
     };
     let lease = match entry.lease {
         0 => "none".to_owned(),
@@ -143,7 +151,7 @@ fn cells_of(scene: &Scene<'_>, table: &Table, branch: &Branch) -> [Cell; COLUMNS
     let also = also(scene, branch, lock, table.width("ALSO"));
     [
         (place(branch), style),
-        (entry.create.to_string(), theme.dim),
+        (entry.create_revision.to_string(), theme.dim),
         (entry.who.label(), theme.text),
         (cells::span(since), theme.text),
         (lease, theme.dim),
@@ -153,7 +161,7 @@ fn cells_of(scene: &Scene<'_>, table: &Table, branch: &Branch) -> [Cell; COLUMNS
 }
 
 /// Where it stands: `HOLD`, ` +- #2`, ` |  +- #1`.
-fn place(branch: &Branch) -> String {
+fn place(branch: &QueueBranch) -> String {
     let at = if branch.place == 0 {
         "HOLD".to_owned()
     } else {
@@ -168,7 +176,12 @@ fn place(branch: &Branch) -> String {
 }
 
 /// What else there is to say: which lock a branch of another one is about, and what a waiter holds.
-fn also(scene: &Scene<'_>, branch: &Branch, lock: Option<&Lock>, room: usize) -> Cell {
+fn also(
+    scene: &ViewScene<'_>,
+    branch: &QueueBranch,
+    lock: Option<&ObservedLock>,
+    room: usize,
+) -> TableCell {
     let theme = scene.theme;
     let Some(lock) = lock else {
         return (String::new(), theme.text);

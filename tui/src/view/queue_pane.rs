@@ -14,23 +14,28 @@ use std::sync::Arc;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::paint::{self, Page, Piece};
-use super::scene::Scene;
+use super::paint::{self, TextPage, TextPiece};
+use super::scene::ViewScene;
 use super::{cells, pane};
-use crate::model::{Entry, Lock};
+use crate::model::{ObservedLock, QueueEntry, blocked_by};
 use crate::text;
 
 /// Entries that the one line names.
 const NAMED: usize = 8;
 
 /// The pane.
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, lock: Option<&Lock>) {
+pub(super) fn render(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    scene: &ViewScene<'_>,
+    lock: Option<&ObservedLock>,
+) {
     let title = lock.map_or_else(
         || "Queue".to_owned(),
         |lock| format!("Queue: {}", lock.label),
     );
     let inner = pane::frame(frame, area, scene, &title);
-    let mut page = Page::new(frame.buffer_mut(), inner);
+    let mut page = TextPage::new(frame.buffer_mut(), inner);
     let Some(lock) = lock else {
         page.text(" no lock is selected", scene.theme.dim);
         return;
@@ -57,7 +62,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, lock:
 }
 
 /// The queue in one line, for screens without room for the pane.
-pub(super) fn line(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+pub(super) fn line(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     let theme = scene.theme;
     let Some(lock) = scene.lock() else {
         return;
@@ -71,7 +76,7 @@ pub(super) fn line(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
         let who = entry.who.label();
         let between = if place == 0 { "HOLD " } else { " <- " };
         let _ = write!(queue, "{between}{who}");
-        if let Some(since) = entry.since.filter(|_| place > 0) {
+        if let Some(since) = entry.since_unix_ms.filter(|_| place > 0) {
             let _ = write!(queue, " {}", text::age(scene.ago(since)));
         }
     }
@@ -79,19 +84,19 @@ pub(super) fn line(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
         let _ = write!(queue, "  + {} more", lock.queue.len() - NAMED);
     }
     let pieces = [
-        Piece::new(format!(" {label}: "), theme.title),
-        Piece::new(queue, theme.text),
+        TextPiece::new(format!(" {label}: "), theme.title),
+        TextPiece::new(queue, theme.text),
     ];
     paint::line(frame.buffer_mut(), area, 0, &pieces);
 }
 
 fn entry_line(
-    scene: &Scene<'_>,
-    lock: &Lock,
+    scene: &ViewScene<'_>,
+    lock: &ObservedLock,
     place: usize,
-    entry: &Entry,
+    entry: &QueueEntry,
     width: usize,
-) -> Vec<Piece> {
+) -> Vec<TextPiece> {
     let theme = scene.theme;
     let (mark, since) = if place == 0 {
         let row = scene.app.model.row(scene.shown, lock);
@@ -99,7 +104,7 @@ fn entry_line(
     } else {
         (
             format!("#{place}"),
-            entry.since.map(|since| scene.ago(since)),
+            entry.since_unix_ms.map(|since| scene.ago(since)),
         )
     };
     let ttl = scene.app.model.leases.ttl(entry.lease, scene.shown.now);
@@ -123,40 +128,40 @@ fn entry_line(
     let room_for_who = room.saturating_sub(also.as_ref().map_or(0, |also| text::width(also) + 2));
     let who = paint::cut(&who, room_for_who.max(room / 2));
     let mut pieces = vec![
-        Piece::new(format!(" {} ", text::fit(&mark, 5)), style),
-        Piece::new(
-            format!("{} ", text::fit(&entry.create.to_string(), 8)),
+        TextPiece::new(format!(" {} ", text::fit(&mark, 5)), style),
+        TextPiece::new(
+            format!("{} ", text::fit(&entry.create_revision.to_string(), 8)),
             theme.dim,
         ),
-        Piece::new(who.clone(), theme.text),
+        TextPiece::new(who.clone(), theme.text),
     ];
     let used = text::width(&who);
     let rest = room.saturating_sub(used);
     let also = also.map_or_else(String::new, |also| format!("  {also}"));
-    pieces.push(Piece::new(text::fit(&also, rest), theme.warn));
-    pieces.push(Piece::new(
+    pieces.push(TextPiece::new(text::fit(&also, rest), theme.warn));
+    pieces.push(TextPiece::new(
         format!(" {}", text::fit_right(&cells::span(since), 6)),
         theme.text,
     ));
-    pieces.push(Piece::new(format!(" {ttl}"), ttl_style));
+    pieces.push(TextPiece::new(format!(" {ttl}"), ttl_style));
     pieces
 }
 
 /// What else a waiter holds, and how many wait for that; without its name where that does not fit.
 pub(super) fn also_holds(
-    scene: &Scene<'_>,
-    lock: &Lock,
+    scene: &ViewScene<'_>,
+    lock: &ObservedLock,
     place: usize,
-    entry: &Entry,
+    entry: &QueueEntry,
     room: usize,
 ) -> Option<String> {
     if place == 0 {
         return None;
     }
-    let held = scene.shown.world.blame.holds(&entry.who);
+    let held = scene.shown.state.held_locks.holds(&entry.who);
     let others: Vec<&Arc<str>> = held.iter().filter(|held| **held != lock.name).collect();
     let first = others.first()?;
-    let locks = &scene.shown.world.locks;
+    let locks = &scene.shown.state.locks;
     let waiters = |name: &Arc<str>| locks.get(name).map_or(0, |lock| lock.waiters().len());
     let blocks: usize = others.iter().map(|name| waiters(name)).sum();
     let more = match others.len() {
@@ -175,10 +180,10 @@ pub(super) fn also_holds(
 }
 
 /// What hangs on the holder of a lock.
-pub(super) fn blast(scene: &Scene<'_>, lock: &str) -> Vec<Piece> {
+pub(super) fn blast(scene: &ViewScene<'_>, lock: &str) -> Vec<TextPiece> {
     let theme = scene.theme;
-    let world = scene.shown.world;
-    let blocked = world.blame.blocked(world, lock);
+    let state = scene.shown.state;
+    let blocked = blocked_by(state, lock);
     let waiters = text::count(blocked.waiters as u64);
     let locks = text::count(blocked.locks as u64);
     let s = |count: usize| if count == 1 { "" } else { "s" };
@@ -187,9 +192,9 @@ pub(super) fn blast(scene: &Scene<'_>, lock: &str) -> Vec<Piece> {
         s(blocked.waiters),
         s(blocked.locks)
     );
-    let mut pieces = vec![Piece::new(text, theme.text)];
+    let mut pieces = vec![TextPiece::new(text, theme.text)];
     if blocked.cycle.is_empty() {
-        pieces.push(Piece::new("cycle: none", theme.dim));
+        pieces.push(TextPiece::new("cycle: none", theme.dim));
         return pieces;
     }
     let mut names: Vec<String> = blocked
@@ -199,6 +204,6 @@ pub(super) fn blast(scene: &Scene<'_>, lock: &str) -> Vec<Piece> {
         .collect();
     names.extend(names.first().cloned());
     let text = format!("CYCLE, none will ever be free: {}", names.join(" -> "));
-    pieces.push(Piece::new(text, theme.bad));
+    pieces.push(TextPiece::new(text, theme.bad));
     pieces
 }

@@ -13,24 +13,26 @@ use leasehold_records::{JobRecord, RunRecord};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::paint::{Page, Piece};
-use super::scene::Scene;
+use super::paint::{TextPage, TextPiece};
+use super::scene::ViewScene;
 use super::{cells, pane};
-use crate::model::Lock;
+use crate::model::ObservedLock;
 use crate::text;
 
 pub(super) fn render<'a>(
     frame: &mut Frame<'_>,
     area: Rect,
-    scene: &Scene<'a>,
-    lock: Option<&'a Lock>,
+    scene: &ViewScene<'a>,
+    lock: Option<&'a ObservedLock>,
 ) {
     let theme = scene.theme;
     let (job, run) = lock.map_or((None, None), |lock| scene.run_of(lock));
-    let holder = lock.and_then(Lock::holder).map(|holder| holder.who.label());
+    let holder = lock
+        .and_then(ObservedLock::holder)
+        .map(|holder| holder.who.label());
     let title = holder.map_or_else(|| "Run".to_owned(), |holder| format!("Run {holder}"));
     let inner = pane::frame(frame, area, scene, &title);
-    let mut page = Page::new(frame.buffer_mut(), inner);
+    let mut page = TextPage::new(frame.buffer_mut(), inner);
     let Some(lock) = lock else {
         return;
     };
@@ -56,21 +58,24 @@ pub(super) fn render<'a>(
     }
 }
 
-fn state(page: &mut Page<'_>, scene: &Scene<'_>, job: &JobRecord, run: Option<&RunRecord>) {
+fn state(page: &mut TextPage<'_>, scene: &ViewScene<'_>, job: &JobRecord, run: Option<&RunRecord>) {
     let theme = scene.theme;
     let since = text::age(scene.ago(job.since_unix_ms));
     let mut pieces = vec![
-        Piece::new(
+        TextPiece::new(
             format!(" {} ", job.state.as_str()),
             cells::job_style(theme, job.state),
         ),
-        Piece::new(since, theme.text),
+        TextPiece::new(since, theme.text),
     ];
     if let Some(run) = run {
-        pieces.push(Piece::new(format!("  attempt {}", run.attempt), theme.text));
+        pieces.push(TextPiece::new(
+            format!("  attempt {}", run.attempt),
+            theme.text,
+        ));
     }
     if !job.detail.is_empty() {
-        pieces.push(Piece::new(format!("  {}", job.detail), theme.dim));
+        pieces.push(TextPiece::new(format!("  {}", job.detail), theme.dim));
     }
     page.line(&pieces);
     if let Some(progress) = &job.progress {
@@ -84,14 +89,14 @@ fn state(page: &mut Page<'_>, scene: &Scene<'_>, job: &JobRecord, run: Option<&R
             None => String::new(),
         };
         page.line(&[
-            Piece::new(done, theme.text),
-            Piece::new(bar, theme.good),
-            Piece::new(format!("  {}", progress.message), theme.dim),
+            TextPiece::new(done, theme.text),
+            TextPiece::new(bar, theme.good),
+            TextPiece::new(format!("  {}", progress.message), theme.dim),
         ]);
     }
 }
 
-fn numbers(page: &mut Page<'_>, scene: &Scene<'_>, run: &RunRecord) {
+fn numbers(page: &mut TextPage<'_>, scene: &ViewScene<'_>, run: &RunRecord) {
     let theme = scene.theme;
     let refused = if run.calls_refused == 0 {
         theme.dim
@@ -105,19 +110,19 @@ fn numbers(page: &mut Page<'_>, scene: &Scene<'_>, run: &RunRecord) {
         return;
     }
     page.line(&[
-        Piece::new(" host calls ", theme.dim),
-        Piece::new(text::count(run.calls_admitted), theme.text),
-        Piece::new("  refused ", refused),
-        Piece::new(text::count(run.calls_refused), refused),
-        Piece::new("  memory ", theme.dim),
-        Piece::new(text::bytes(run.peak_memory_bytes), theme.text),
+        TextPiece::new(" host calls ", theme.dim),
+        TextPiece::new(text::count(run.calls_admitted), theme.text),
+        TextPiece::new("  refused ", refused),
+        TextPiece::new(text::count(run.calls_refused), refused),
+        TextPiece::new("  memory ", theme.dim),
+        TextPiece::new(text::bytes(run.peak_memory_bytes), theme.text),
     ]);
 }
 
 /// How long the lock is usually held and waited for.
-fn been_through(page: &mut Page<'_>, scene: &Scene<'_>, lock: &Lock) {
+fn been_through(page: &mut TextPage<'_>, scene: &ViewScene<'_>, lock: &ObservedLock) {
     let theme = scene.theme;
-    let Some(history) = scene.app.model.history(&lock.name) else {
+    let Some(history) = scene.app.model.lock_stats(&lock.name) else {
         return;
     };
     let now = scene.shown.now;
@@ -132,12 +137,12 @@ fn been_through(page: &mut Page<'_>, scene: &Scene<'_>, lock: &Lock) {
             continue;
         }
         page.line(&[
-            Piece::new(text::fit(name, 12), theme.dim),
-            Piece::new(" p50 ", theme.dim),
-            Piece::new(text_of(spans.percentile(50, now)), theme.text),
-            Piece::new(" p95 ", theme.dim),
-            Piece::new(text_of(spans.percentile(95, now)), theme.text),
-            Piece::new(format!(" of {}", text::count(count as u64)), theme.dim),
+            TextPiece::new(text::fit(name, 12), theme.dim),
+            TextPiece::new(" p50 ", theme.dim),
+            TextPiece::new(text_of(spans.percentile(50, now)), theme.text),
+            TextPiece::new(" p95 ", theme.dim),
+            TextPiece::new(text_of(spans.percentile(95, now)), theme.text),
+            TextPiece::new(format!(" of {}", text::count(count as u64)), theme.dim),
         ]);
     }
     let takeovers = history.takeovers.count(now);
@@ -147,21 +152,21 @@ fn been_through(page: &mut Page<'_>, scene: &Scene<'_>, lock: &Lock) {
         theme.takeover
     };
     page.line(&[
-        Piece::new(text::fit(" hand-off", 12), theme.dim),
-        Piece::new(" p50 ", theme.dim),
-        Piece::new(text_of(history.handoffs.percentile(50, now)), theme.text),
-        Piece::new(" takeovers ", style),
-        Piece::new(takeovers.to_string(), style),
+        TextPiece::new(text::fit(" hand-off", 12), theme.dim),
+        TextPiece::new(" p50 ", theme.dim),
+        TextPiece::new(text_of(history.handoffs.percentile(50, now)), theme.text),
+        TextPiece::new(" takeovers ", style),
+        TextPiece::new(takeovers.to_string(), style),
     ]);
 }
 
 /// The last lines of what the run wrote, as many as there is room for.
-fn output(page: &mut Page<'_>, scene: &Scene<'_>, run: &RunRecord) {
+fn output(page: &mut TextPage<'_>, scene: &ViewScene<'_>, run: &RunRecord) {
     let lines: Vec<&str> = run.output.lines().rev().take(page.left()).collect();
     for line in lines.into_iter().rev() {
         page.line(&[
-            Piece::new(" log> ", scene.theme.dim),
-            Piece::new(line, scene.theme.text),
+            TextPiece::new(" log> ", scene.theme.dim),
+            TextPiece::new(line, scene.theme.text),
         ]);
     }
 }

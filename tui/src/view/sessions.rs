@@ -12,24 +12,25 @@
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 
-use super::paint::{self, Page, Piece};
-use super::scene::Scene;
-use super::table::{Cell, Column, Table};
-use super::{cells, empty, inside, pane, window};
+use super::layout::{inside, window};
+use super::paint::{self, TextPage, TextPiece};
+use super::scene::ViewScene;
+use super::table::{FittedTable, TableCell, TableColumn};
+use super::{cells, empty, pane};
 use crate::app::{App, RowKey};
-use crate::model::{Entry, SessionRow};
+use crate::model::{QueueEntry, SessionRow};
 use crate::text;
 
 /// Bodies from this many lines on have a pane about the selected session.
 const PANE_FROM: u16 = 14;
 
-const COLUMNS: [Column; 6] = [
-    Column::text("SESSION", 16, 30, 0),
-    Column::text("LEASE", 9, 18, 1),
-    Column::bar("TTL", 6, 17, 0),
-    Column::number("HOLDS", 5, 6, 0),
-    Column::number("WAITS", 5, 6, 0),
-    Column::text("WHAT", 10, 400, 2),
+const COLUMNS: [TableColumn; 6] = [
+    TableColumn::text("SESSION", 16, 30, 0),
+    TableColumn::text("LEASE", 9, 18, 1),
+    TableColumn::bar("TTL", 6, 17, 0),
+    TableColumn::number("HOLDS", 5, 6, 0),
+    TableColumn::number("WAITS", 5, 6, 0),
+    TableColumn::text("WHAT", 10, 400, 2),
 ];
 
 pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64) {
@@ -42,12 +43,12 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, app: &mut App, now: u64)
         Layout::vertical([Constraint::Min(0), Constraint::Length(detail)]).areas(area);
     let inner = inside(area);
     let (rows, range) = window(app, inner, 1);
-    let scene = Scene::of(app, now);
+    let scene = ViewScene::new(app, now);
     let list = app.list();
     let count = text::count(list.len() as u64);
     let title = format!("Sessions ({count}){}", pane::notes(&scene));
     pane::list(frame, area, &scene, &title, &pane::place(list));
-    let table = Table::new(&COLUMNS, inner.width);
+    let table = FittedTable::new(&COLUMNS, inner.width);
     let sort = (app.sort().name(app.view), app.sort().reverse);
     table.head(frame.buffer_mut(), inner, sort, scene.theme.header);
     let visible = list.rows().get(range.clone()).unwrap_or_default().iter();
@@ -82,7 +83,11 @@ const fn lease_of(key: &RowKey) -> Option<i64> {
     }
 }
 
-fn cells_of(scene: &Scene<'_>, table: &Table, session: &SessionRow) -> [Cell; COLUMNS.len()] {
+fn cells_of(
+    scene: &ViewScene<'_>,
+    table: &FittedTable,
+    session: &SessionRow,
+) -> [TableCell; COLUMNS.len()] {
     let theme = scene.theme;
     let lease = if table.width("LEASE") >= 16 {
         format!("{:x}", session.lease)
@@ -116,13 +121,13 @@ fn cells_of(scene: &Scene<'_>, table: &Table, session: &SessionRow) -> [Cell; CO
 }
 
 /// What hangs on the selected session.
-fn about(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, session: Option<&SessionRow>) {
+fn about(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, session: Option<&SessionRow>) {
     let title = session.map_or_else(
         || "Session".to_owned(),
         |session| format!("If the lease of {} ends", session.whose),
     );
     let inner = pane::frame(frame, area, scene, &title);
-    let mut page = Page::new(frame.buffer_mut(), inner);
+    let mut page = TextPage::new(frame.buffer_mut(), inner);
     let Some(session) = session else {
         return;
     };
@@ -132,12 +137,12 @@ fn about(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, session: Option<&
 }
 
 /// Everything about a session, line by line; also what Describe shows.
-pub(super) fn story(scene: &Scene<'_>, session: &SessionRow) -> Vec<Vec<Piece>> {
+pub(super) fn story(scene: &ViewScene<'_>, session: &SessionRow) -> Vec<Vec<TextPiece>> {
     let theme = scene.theme;
     let named = |name: &str, text: String| {
         vec![
-            Piece::new(format!(" {}", text::fit(name, 9)), theme.dim),
-            Piece::new(text, theme.text),
+            TextPiece::new(format!(" {}", text::fit(name, 9)), theme.dim),
+            TextPiece::new(text, theme.text),
         ]
     };
     let mut lines = Vec::new();
@@ -163,11 +168,11 @@ pub(super) fn story(scene: &Scene<'_>, session: &SessionRow) -> Vec<Vec<Piece>> 
             Some(next) => format!("  {waiters} waiting, next {next}"),
             None => "  nobody waits".to_owned(),
         };
-        line.push(Piece::new(text, style));
+        line.push(TextPiece::new(text, style));
         lines.push(line);
     }
     for (lock, entry, place) in &session.waits {
-        let waited = entry.since.map_or_else(String::new, |since| {
+        let waited = entry.since_unix_ms.map_or_else(String::new, |since| {
             format!(", waiting {}", text::age(scene.ago(since)))
         });
         let text = format!("place {place} for {lock}, {}{waited}", entry.who.label());
@@ -177,9 +182,9 @@ pub(super) fn story(scene: &Scene<'_>, session: &SessionRow) -> Vec<Vec<Piece>> 
 }
 
 /// How many wait behind an entry that holds, and who is next.
-fn after(scene: &Scene<'_>, entry: &Entry) -> (usize, Option<String>) {
+fn after(scene: &ViewScene<'_>, entry: &QueueEntry) -> (usize, Option<String>) {
     let lock = entry.key.rsplit_once('/').map_or("", |(lock, _)| lock);
-    let Some(lock) = scene.shown.world.locks.get(lock) else {
+    let Some(lock) = scene.shown.state.locks.get(lock) else {
         return (0, None);
     };
     let next = lock.waiters().first().map(|next| next.who.label());

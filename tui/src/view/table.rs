@@ -14,7 +14,7 @@ const MARK: usize = 1;
 const NAME_GROWS: usize = 3;
 
 /// A column.
-pub(super) struct Column {
+pub(super) struct TableColumn {
     pub(super) head: &'static str,
     /// The width below which it rather goes.
     pub(super) least: usize,
@@ -28,7 +28,7 @@ pub(super) struct Column {
     pub(super) rank: u8,
 }
 
-impl Column {
+impl TableColumn {
     pub(super) const fn text(head: &'static str, least: usize, most: usize, rank: u8) -> Self {
         Self {
             head,
@@ -66,19 +66,19 @@ impl Column {
 }
 
 /// A text in a table, and how it looks.
-pub(super) type Cell = (String, Style);
+pub(super) type TableCell = (String, Style);
 
 /// A table whose columns have found their widths.
-pub(super) struct Table {
-    columns: &'static [Column],
+pub(super) struct FittedTable {
+    columns: &'static [TableColumn],
     /// The width of each column; 0 for one that is not shown.
     widths: Vec<usize>,
     gap: usize,
 }
 
-impl Table {
+impl FittedTable {
     /// Fits columns into `width`.
-    pub(super) fn new(columns: &'static [Column], width: u16) -> Self {
+    pub(super) fn new(columns: &'static [TableColumn], width: u16) -> Self {
         let width = usize::from(width).saturating_sub(MARK);
         let mut widths: Vec<usize> = columns.iter().map(|column| column.least).collect();
         while needed(&widths, 1) > width {
@@ -144,7 +144,7 @@ impl Table {
         &self,
         buffer: &mut Buffer,
         area: Rect,
-        cells: &[Cell],
+        cells: &[TableCell],
         is_selected: bool,
         theme: &Theme,
     ) {
@@ -177,7 +177,7 @@ impl Table {
         }
     }
 
-    fn shown(&self) -> impl Iterator<Item = (usize, &'static Column)> + '_ {
+    fn shown(&self) -> impl Iterator<Item = (usize, &'static TableColumn)> + '_ {
         let all = self.columns.iter().enumerate();
         all.filter(|(at, _)| self.widths[*at] > 0)
     }
@@ -222,15 +222,15 @@ pub(super) mod made {
 mod tests {
     use super::*;
 
-    const COLUMNS: [Column; 4] = [
-        Column::text("NAME", 8, 20, 0),
-        Column::text("STATE", 6, 6, 0),
-        Column::number("AGE", 4, 4, 1),
-        Column::text("60s", 10, 60, 2),
+    const COLUMNS: [TableColumn; 4] = [
+        TableColumn::text("NAME", 8, 20, 0),
+        TableColumn::text("STATE", 6, 6, 0),
+        TableColumn::number("AGE", 4, 4, 1),
+        TableColumn::text("60s", 10, 60, 2),
     ];
 
     fn widths(width: u16) -> Vec<usize> {
-        Table::new(&COLUMNS, width).widths
+        FittedTable::new(&COLUMNS, width).widths
     }
 
     #[test]
@@ -244,13 +244,13 @@ mod tests {
 
     #[test]
     fn sign_of_the_order_never_touches_the_head_of_the_next_column() {
-        const COLUMNS: [Column; 2] = [
-            Column::number("FENCE", 7, 7, 0),
-            Column::text("60s", 10, 10, 0),
+        const COLUMNS: [TableColumn; 2] = [
+            TableColumn::number("FENCE", 7, 7, 0),
+            TableColumn::text("60s", 10, 10, 0),
         ];
         let heads = |width: u16| {
             let mut buffer = Buffer::empty(Rect::new(0, 0, width, 1));
-            let table = Table::new(&COLUMNS, width);
+            let table = FittedTable::new(&COLUMNS, width);
             let area = buffer.area;
             table.head(&mut buffer, area, ("FENCE", true), Style::new());
             let cells = buffer.content().iter();
@@ -269,7 +269,7 @@ mod tests {
         for width in 0..40 {
             let mut buffer = Buffer::empty(Rect::new(0, 0, 42, 3));
             let area = Rect::new(1, 1, width, 1);
-            let table = Table::new(&COLUMNS, width);
+            let table = FittedTable::new(&COLUMNS, width);
             table.head(&mut buffer, area, ("AGE", true), style);
             table.row(&mut buffer, area, &cells, true, &theme);
             for (x, y) in (0..42).flat_map(|x| (0..3).map(move |y| (x, y))) {

@@ -4,10 +4,10 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::paint::{self, Piece};
-use super::parts::Parts;
-use super::scene::Scene;
-use crate::app::{App, Sort, Source, View};
+use super::line_parts::LineParts;
+use super::paint::{self, TextPiece};
+use super::scene::ViewScene;
+use crate::app::{App, FactSource, SortOrder, View};
 use crate::keymap::{Command, Keymap};
 use crate::text;
 
@@ -26,7 +26,7 @@ pub(super) fn places(app: &App, area: Rect) -> [Rect; View::ALL.len()] {
     })
 }
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>) {
     let theme = scene.theme;
     let places = places(scene.app, area);
     for (view, place) in View::ALL.into_iter().zip(places) {
@@ -37,7 +37,12 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>) {
             theme.tab
         };
         let label = label(&scene.app.setup.keymap, view);
-        paint::line(frame.buffer_mut(), place, 0, &[Piece::new(label, style)]);
+        paint::line(
+            frame.buffer_mut(),
+            place,
+            0,
+            &[TextPiece::new(label, style)],
+        );
     }
     let used = places.iter().map(|place| place.right()).max().unwrap_or(0);
     let used = used
@@ -65,9 +70,9 @@ fn label(keymap: &Keymap, view: View) -> String {
 }
 
 /// What decides which rows there are, and where they come from.
-fn about(scene: &Scene<'_>) -> Parts {
+fn about(scene: &ViewScene<'_>) -> LineParts {
     let (theme, app) = (scene.theme, scene.app);
-    let mut parts = Parts::default();
+    let mut parts = LineParts::default();
     if app.filter.is_empty() {
         parts.add(4, "filter: none", theme.dim);
     } else {
@@ -76,7 +81,7 @@ fn about(scene: &Scene<'_>) -> Parts {
         parts.add(0, format!("filter: {text}"), theme.match_highlight);
     }
     let sort = app.sort();
-    if !Sort::columns(app.view).is_empty() {
+    if !SortOrder::columns(app.view).is_empty() {
         let sign = if sort.reverse { "v" } else { "^" };
         let text = format!("sort: {} {sign}", sort.name(app.view));
         parts.add(1, text, theme.text);
@@ -90,8 +95,8 @@ fn about(scene: &Scene<'_>) -> Parts {
     };
     parts.add(2, format!("root: {root}{more}"), theme.dim);
     let source = match &app.setup.source {
-        Source::Store(address) => format!("at {address}"),
-        Source::Recording { file, .. } => format!("from {file}"),
+        FactSource::Store(address) => format!("at {address}"),
+        FactSource::Recording { file, .. } => format!("from {file}"),
     };
     parts.add(3, leasehold_records::printable::line(&source), theme.dim);
     parts

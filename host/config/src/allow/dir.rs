@@ -1,36 +1,37 @@
 //! A directory of the host that a guest may use.
 //!
-//! What is inside is the runtime's business. This file must never look at the file system.
+//! Describes the directory only: the runtime handles its contents, and this file does no I/O.
 
 use std::path::PathBuf;
 
 /// A directory of the host under the name by which the guest opens it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dir {
-    /// Where it is on the host.
+    /// Path on the host.
     pub host: PathBuf,
-    /// Its full path as the guest sees it, without a `/` at the end except for `/` itself.
+    /// Full path as the guest sees it, without a `/` at the end except for `/` itself.
     pub guest: String,
-    /// Whether the guest may change what is in it. What a guest writes there is not fenced.
+    /// True if the guest may change its contents. Writes of a guest to a directory are not fenced.
     pub write: bool,
 }
 
-/// A directory that a plugin says it needs: it cannot know where that is on the host.
+/// A directory that a plugin needs. Its path on the host is the operator's to set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {
-    /// The path by which the guest opens it.
+    /// Path by which the guest opens it.
     pub guest: String,
-    /// Whether the guest changes what is in it.
+    /// True if the guest changes its contents.
     pub write: bool,
 }
 
 impl Dir {
-    /// Whether `other` is this directory with no more rights.
+    /// Returns true if `other` is this directory with no more rights.
     pub fn covers(&self, other: &Self) -> bool {
         self.host == other.host && self.guest == other.guest && (self.write || !other.write)
     }
 
-    /// This directory with the rights that are needed, if it is the one and grants them.
+    /// Returns this directory with the rights of `need`, if the paths match and it grants those
+    /// rights.
     pub fn narrowed_to(&self, need: &Need) -> Option<Self> {
         let fits = self.guest == need.guest && (self.write || !need.write);
         fits.then(|| Self {
@@ -40,7 +41,7 @@ impl Dir {
     }
 }
 
-/// The path by which a guest opens a directory, in its one form; the error is a remedy.
+/// Normalizes the path by which a guest opens a directory; the error is a remedy.
 pub fn guest_path(text: &str) -> Result<String, &'static str> {
     let example = "write a full path, as in \"/in\"";
     let Some(inside) = text.strip_prefix('/') else {

@@ -1,14 +1,15 @@
-//! Networks, and which addresses are not public.
+//! Networks, and the addresses that are not public.
 //!
-//! A guest's request goes to a public address or to a network that was named. This file must never
-//! resolve a name.
+//! A guest's request goes to a public address or to a network that the configuration names. This
+//! file resolves no names.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A network, such as `10.0.0.0/8`, or a single address.
 ///
-/// IPv6 addresses that stand for IPv4 ones are those: `::ffff:10.0.0.1` lies in `10.0.0.0/8`.
+/// An IPv6 address that stands for an IPv4 one is treated as that: `::ffff:10.0.0.1` lies in
+/// `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     first: IpAddr,
@@ -16,11 +17,11 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads an address, with the length of its prefix or without.
+    /// Reads an address, with or without the length of its prefix.
     ///
     /// # Errors
     ///
-    /// What to write instead.
+    /// A remedy: the text to write instead.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let example = "write a network as in \"10.0.0.0/8\", or an address as in \"127.0.0.1\"";
         let (address, prefix) = match text.split_once('/') {
@@ -48,14 +49,14 @@ impl Network {
         Ok(Self { first, prefix })
     }
 
-    /// Whether `address` lies in it.
+    /// Returns true if `address` lies in it.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let most = width(self.first);
         width(address) == most && bits(address) & mask(self.prefix, most) == bits(self.first)
     }
 
-    /// Whether all of `other` lies in it.
+    /// Returns true if all of `other` lies in it.
     pub fn covers(&self, other: &Self) -> bool {
         self.prefix <= other.prefix && self.contains(other.first)
     }
@@ -85,7 +86,7 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
-/// The bits that `prefix` leaves of an address of `most` bits.
+/// Mask with the first `prefix` of `most` bits set.
 const fn mask(prefix: u8, most: u8) -> u128 {
     let all = u128::MAX >> (128 - most);
     if prefix == 0 {
@@ -95,7 +96,7 @@ const fn mask(prefix: u8, most: u8) -> u128 {
     }
 }
 
-/// Why an address is not public: what it is instead; `None` when it is.
+/// Returns the kind of an address that is not public; `None` for a public one.
 pub fn not_public(address: IpAddr) -> Option<&'static str> {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4_not_public(v4),
@@ -143,7 +144,7 @@ fn v4_not_public(address: Ipv4Addr) -> Option<&'static str> {
     V4.iter().find(lies_in).map(|(_, _, why)| *why)
 }
 
-/// Of IPv6 only global unicast addresses are public, and not all of those.
+/// Only global unicast addresses of IPv6 are public, and not all of those.
 fn v6_not_public(address: Ipv6Addr) -> Option<&'static str> {
     let s = address.segments();
     match s {

@@ -1,8 +1,8 @@
-//! Origins: scheme, host and port, in one form, so that they can be compared as they are.
+//! Origins: scheme, host and port, in a normal form, so that equal origins are equal values.
 //!
-//! Hosts that a resolver would read in ways of its own (`127.1`, `0x7f.1`, a dot at the end) are no
-//! hosts here, neither in a configuration nor in a request. This file must never repeat a text that
-//! it refused: it may hold a password.
+//! Hosts that a resolver would read in ways of its own (`127.1`, `0x7f.1`, a dot at the end) are
+//! refused, in configurations and requests alike. An error never repeats the text that it refuses,
+//! which may hold a password.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,9 +12,9 @@ const LONGEST_HOST: usize = 253;
 /// The longest part of a name, in bytes.
 const LONGEST_LABEL: usize = 63;
 
-/// Where requests may go: `https://api.example.com`, `http://127.0.0.1:8080`.
+/// Destination of requests: `https://api.example.com`, `http://127.0.0.1:8080`.
 ///
-/// `Display` gives the form above; a port that is the scheme's own is left out.
+/// `Display` gives the form above; the scheme's default port is left out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     secure: bool,
@@ -22,19 +22,19 @@ pub struct Origin {
     port: u16,
 }
 
-/// Why a text is no origin.
+/// Error parsing an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
-    /// Neither http nor https.
+    /// The scheme is neither http nor https.
     #[error("the scheme must be http:// or https://")]
     Scheme,
-    /// It has a user, and perhaps a password.
+    /// The text has a user, and perhaps a password.
     #[error("a user before `@` is not taken: give credentials as a secret")]
     User,
-    /// It goes on after the port.
+    /// The text has a path after the port.
     #[error("an origin ends after the host or its port: paths are not told apart")]
     Path,
-    /// It has a `*`.
+    /// The text has a `*`.
     #[error("a wildcard is not taken: name each host")]
     Wildcard,
     /// The host is neither a name nor an address.
@@ -47,17 +47,17 @@ pub enum OriginError {
         "an address has its full form, as in 127.0.0.1 or [::1], and a name does not end with a dot"
     )]
     Form,
-    /// The port is none.
+    /// The port is missing or out of range.
     #[error("the port must be a number from 1 to 65535")]
     Port,
 }
 
 impl Origin {
-    /// Reads an origin; one `/` at its end is taken.
+    /// Reads an origin; one `/` at its end is accepted.
     ///
     /// # Errors
     ///
-    /// What is wrong, in words that do not repeat the text.
+    /// The fault, in a sentence that does not repeat the text.
     pub fn parse(text: &str) -> Result<Self, OriginError> {
         let (scheme, rest) = text.split_once("://").ok_or(OriginError::Scheme)?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -67,7 +67,7 @@ impl Origin {
         Self::of(&scheme.to_ascii_lowercase(), rest)
     }
 
-    /// The origin of a request with this scheme, in lower case, and this authority.
+    /// Builds the origin of a request from its scheme, in lower case, and its authority.
     ///
     /// # Errors
     ///
@@ -105,12 +105,12 @@ impl Origin {
         Ok(Self { secure, host, port })
     }
 
-    /// Whether the connection is encrypted.
+    /// Returns true if the connection is encrypted.
     pub const fn is_secure(&self) -> bool {
         self.secure
     }
 
-    /// A name in lower case, or an address, without brackets.
+    /// A name in lower case, or an address without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -120,7 +120,7 @@ impl Origin {
         self.port
     }
 
-    /// The address, when the host is one.
+    /// The address, if the host is one.
     pub fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
@@ -164,7 +164,7 @@ fn parse_port(digits: &str) -> Result<u16, OriginError> {
 fn parse_host(text: &str) -> Result<String, OriginError> {
     if let Some(inner) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
         let address: Ipv6Addr = inner.parse().map_err(|_| OriginError::Host)?;
-        // The one form of an IPv4 address is its own.
+        // An IPv4 address has one normal form, its own.
         return match address.to_ipv4_mapped() {
             Some(_) => Err(OriginError::Form),
             None => Ok(address.to_string()),

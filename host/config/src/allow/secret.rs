@@ -1,16 +1,16 @@
-//! Where a secret is, and never what it is.
+//! Locations of secrets, without their values.
 //!
-//! References may be printed, compared and logged. This file must never hold a value.
+//! References may be printed, compared and logged: they never hold a value.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a secret's value is read, anew for each run.
+/// Location of a secret's value, which is read anew for each run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretRef {
-    /// In this file, which only its owner may read. One line end at its end is not part of it.
+    /// A file, which only its owner may read. One line end at its end is not part of the value.
     File(PathBuf),
-    /// In this variable of the host's own environment.
+    /// A variable of the host's own environment.
     Env(String),
 }
 
@@ -23,10 +23,10 @@ impl fmt::Display for SecretRef {
     }
 }
 
-/// What an environment variable of a guest is set to.
+/// Value of an environment variable of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvValue {
-    /// This text.
+    /// A plain text.
     Text(String),
     /// The job's secret of this name.
     Secret(String),

@@ -1,7 +1,7 @@
-//! `allow`, in a job or in the defaults: what a guest may reach, word by word.
+//! `allow`, in a job or in the defaults: rights of a guest, key by key.
 //!
-//! The readers take a [`Node`] or a [`Section`] of any table, so that a job, a manifest and a policy
-//! speak one language. What grants mean is in [`crate::allow`]; this file must never widen one.
+//! The readers take a [`Node`] or a [`Section`] of any table, so that a job, a manifest and a
+//! policy have the same syntax. [`crate::allow`] defines the grants; reading never widens one.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use super::schema;
 use super::section::{Said, Section};
 use crate::allow::{Allow, Dir, Need, Network, Origin, guest_path};
 
-/// Headers that frame a request or belong to one connection, which nobody but the host may set.
+/// Headers that frame a request or belong to one connection. Only the host may set them.
 const FRAMING: &[&str] = &[
     "connection",
     "content-length",
@@ -32,10 +32,10 @@ const FRAMING: &[&str] = &[
     "transfer-encoding",
     "upgrade",
 ];
-/// The longest name of a header, in bytes.
+/// Longest name of a header, in bytes.
 const LONGEST_HEADER: usize = 64;
 
-/// Grants as far as they were read.
+/// Grants as read from one table.
 #[derive(Clone, Debug)]
 pub(super) struct SaidAllow {
     pub(super) kv: Said<Vec<Spanned<String>>>,
@@ -47,13 +47,13 @@ pub(super) struct SaidAllow {
 }
 
 impl SaidAllow {
-    /// Reads the table `allow` of this one.
+    /// Reads the table `allow` of `section`.
     pub(super) fn read(section: &Section<'_>) -> Self {
         Self::read_kv(section, lockname::prefixes)
     }
 
-    /// As [`SaidAllow::read`], for a table that holds for many jobs: in `kv`, `{job}` stands for the name
-    /// of one.
+    /// Reads as [`SaidAllow::read`] does, for a table that holds for many jobs: `{job}` in `kv` stands for the
+    /// name of a job.
     pub(super) fn read_policy(section: &Section<'_>) -> Self {
         Self::read_kv(section, lockname::patterns)
     }
@@ -73,7 +73,7 @@ impl SaidAllow {
         }
     }
 
-    /// What `fallback` says where this says nothing, key by key.
+    /// Takes each key that is absent here from `fallback`.
     pub(super) fn or(self, fallback: &Self) -> Self {
         Self {
             kv: self.kv.or(&fallback.kv),
@@ -85,7 +85,7 @@ impl SaidAllow {
         }
     }
 
-    /// Each key and where its value stands.
+    /// Visits each key with the position of its value.
     pub(super) fn each(&self, visit: &mut dyn FnMut(&'static str, Option<Range<usize>>)) {
         visit("kv", self.kv.span());
         visit("http", self.http.span());
@@ -95,7 +95,7 @@ impl SaidAllow {
         visit("dirs", self.dirs.span());
     }
 
-    /// The grants; `None` if anything about them was wrong.
+    /// Returns the grants; `None` if any of them was invalid.
     pub(super) fn settle(self) -> Option<Allow> {
         Some(Allow {
             kv: plain(self.kv.or_default(Vec::new())?),
@@ -109,7 +109,7 @@ impl SaidAllow {
     }
 }
 
-/// Values without their places.
+/// Strips the positions from the values.
 pub(super) fn plain<T>(values: Vec<Spanned<T>>) -> Vec<T> {
     values.into_iter().map(Spanned::into_inner).collect()
 }
@@ -122,7 +122,7 @@ pub(super) fn origins(node: &Node<'_>) -> Option<Vec<Spanned<Origin>>> {
         .map(|item| {
             let text = read::text(item)?;
             let origin = Origin::parse(&text).or_else_reject(item, |error| {
-                ("is no origin", format!("{error}; write it as in \"https://api.example.com\" or \"http://127.0.0.1:8080\""))
+                ("is not an origin", format!("{error}; write it as in \"https://api.example.com\" or \"http://127.0.0.1:8080\""))
             });
             Some(Spanned::new(item.span(), origin?))
         })
@@ -138,7 +138,7 @@ pub(super) fn networks(node: &Node<'_>) -> Option<Vec<Spanned<Network>>> {
         .map(|item| {
             let text = read::text(item)?;
             let network = Network::parse(&text)
-                .or_else_reject(item, |help| ("is no network", help.to_owned()));
+                .or_else_reject(item, |help| ("is not a network", help.to_owned()));
             Some(Spanned::new(item.span(), network?))
         })
         .collect();
@@ -151,7 +151,7 @@ pub(super) fn header(node: &Node<'_>) -> Option<String> {
     let is_plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
     if name.len() > LONGEST_HEADER || !name.bytes().all(is_plain) {
         return node.reject(
-            "is no name for a header",
+            "is not a name for a header",
             format!(
                 "use 1 to {LONGEST_HEADER} letters, digits, `-` or `_`, as in \"X-Fencing-Token\""
             ),
@@ -203,7 +203,8 @@ pub(super) fn dirs(node: &Node<'_>) -> Option<Vec<Dir>> {
     sound.then_some(dirs)
 }
 
-/// Reads directories that a plugin needs: their guest's paths, and, in a table, whether it writes there.
+/// Reads the directories that a plugin needs: the guest's path of each and, in a table, whether the
+/// guest writes there.
 pub(super) fn needs(node: &Node<'_>) -> Option<Vec<Spanned<Need>>> {
     let items = node.items("paths", "[\"/in\", { guest = \"/out\", write = true }]")?;
     let needs: Vec<_> = items
@@ -226,7 +227,7 @@ pub(super) fn needs(node: &Node<'_>) -> Option<Vec<Spanned<Need>>> {
 
 fn a_guest_path(node: &Node<'_>) -> Option<String> {
     let text = read::words(node)?;
-    guest_path(&text).or_else_reject(node, |help| ("is no path for a guest", help.to_owned()))
+    guest_path(&text).or_else_reject(node, |help| ("is not a path for a guest", help.to_owned()))
 }
 
 fn table<'a>(node: &Node<'a>, keys: &'static [&'static str], example: &str) -> Option<Section<'a>> {
@@ -249,7 +250,7 @@ fn need(table: &Section<'_>) -> Option<Need> {
     })
 }
 
-/// A value, or an objection to the node that should have been one.
+/// A value, or an error about the node that should have held one.
 trait OrReject<T, E> {
     fn or_else_reject(
         self,
@@ -272,10 +273,10 @@ impl<T, E> OrReject<T, E> for Result<T, E> {
     }
 }
 
-/// What stands for a job's name in a pattern.
+/// Placeholder for a job's name in a pattern.
 const JOB: &str = "{job}";
 
-/// A pattern as it is for this job.
+/// Expands a pattern for this job.
 pub(super) fn for_job(pattern: &str, job: &str) -> String {
     pattern.replace(JOB, job)
 }

@@ -1,8 +1,8 @@
-//! What a value carries along and is not a part of it: two values are equal whatever is aside.
+//! Data that a value carries along without being part of it: equality ignores it.
 //!
-//! Where a value came from must never decide whether a job has changed.
+//! The origin of a value must not decide whether a job has changed.
 
-/// Something that equality does not see.
+/// Data that equality ignores.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Aside<T>(pub(super) T);
 

@@ -1,6 +1,6 @@
-//! Bounds of what one dropped-in plugin may ask for, and what it is granted within them.
+//! Limits on the requests of one dropped-in plugin, and its grants within them.
 //!
-//! Each objection has the line that would allow what was asked for. This file must never widen a policy.
+//! Each error comes with the line that would allow the request. A policy is never widened here.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,7 +17,7 @@ use super::section::Said;
 use super::sharing::{is_own_lock, overlap};
 use crate::allow::{Allow, SecretRef};
 
-/// What holds for one dropped-in plugin.
+/// Policy for one dropped-in plugin.
 pub(super) struct Bounds<'a> {
     pub(super) job: &'a str,
     /// The configuration file, for remedies.
@@ -29,7 +29,7 @@ pub(super) struct Bounds<'a> {
 }
 
 impl Bounds<'_> {
-    /// Objects to every limit that is asked for beyond the policy's.
+    /// Reports every limit that exceeds the policy's.
     pub(super) fn judge_limits(&self, asked: &SaidLimits) {
         let most = amounts(self.plugins.limits());
         for ((key, asked), (_, most)) in asked.said().into_iter().zip(most) {
@@ -37,7 +37,7 @@ impl Bounds<'_> {
                 continue;
             };
             let message = format!(
-                "job `{}` asks for `{key} = {asked}`, and what is dropped in may have {most} at most",
+                "job `{}` asks for `{key} = {asked}`, and a dropped-in plugin may have {most} at most",
                 self.job
             );
             let help = format!(
@@ -48,7 +48,7 @@ impl Bounds<'_> {
         }
     }
 
-    /// Objects to a lease that is longer than the policy's.
+    /// Reports a lease that is longer than the policy's.
     pub(super) fn judge_ttl(&self, asked: &Said<Duration>) {
         let most = self.plugins.sharing().max_ttl;
         let (Said::This(ttl), job) = (asked, self.job) else {
@@ -58,7 +58,7 @@ impl Bounds<'_> {
             let shown = |time: Duration| humantime::format_duration(time).to_string();
             let (asked, most) = (shown(*ttl.get_ref()), shown(most));
             let message = format!(
-                "job `{job}` asks for `ttl = \"{asked}\"`, and what is dropped in may have {most} at most"
+                "job `{job}` asks for `ttl = \"{asked}\"`, and a dropped-in plugin may have {most} at most"
             );
             let line = format!("max_ttl = \"{asked}\"");
             let help = format!("ask for less, {}", self.allowing_here(&line));
@@ -67,7 +67,8 @@ impl Bounds<'_> {
         }
     }
 
-    /// Objects to a lock that is neither the job's own nor the policy's. Returns whether it is its own.
+    /// Reports a lock that neither is the job's own nor is named by the policy. Returns true if it
+    /// is the job's own.
     pub(super) fn judge_lock(&self, asked: &Said<String>) -> bool {
         let job = self.job;
         let (lock, place) = match asked {
@@ -95,7 +96,7 @@ impl Bounds<'_> {
         true
     }
 
-    /// The configured job whose keys are asked for at this place, for a person.
+    /// Describes the configured job whose keys are requested at this position.
     fn whose_keys(&self, needs: &SaidNeeds, place: &Range<usize>) -> Option<String> {
         let Said::This(asked) = &needs.kv else {
             return None;
@@ -115,7 +116,7 @@ impl Bounds<'_> {
         })
     }
 
-    /// Of what is granted, the keys that the policy does not name but for `{job}`.
+    /// Returns the granted keys that the policy names only through `{job}`.
     pub(super) fn own_keys(&self, granted: &Allow) -> Vec<String> {
         let named = |prefix: &String| {
             let patterns = self.plugins.allow().kv.iter();
@@ -126,7 +127,7 @@ impl Bounds<'_> {
         own.cloned().collect()
     }
 
-    /// What is asked for, once the policy allows all of it.
+    /// Returns the requested grants, if the policy allows all of them.
     pub(super) fn granted(
         &self,
         needs: &SaidNeeds,
@@ -150,7 +151,7 @@ impl Bounds<'_> {
             self.context.object(finding);
         }
         let own = allow::for_job(OWN_PREFIX, self.job);
-        // Whoever says nothing of needs is taken to need a corner of its own.
+        // A plugin that lists no needs gets a prefix of its own.
         let corner = (!needs.is_said && policy.covers_kv(&own)).then_some(own);
         let kv = match needs.kv.clone().optional().ok()? {
             Some(kv) => kv
@@ -166,7 +167,7 @@ impl Bounds<'_> {
             kv,
             http: plain(needs.http.clone().or_default(Vec::new())?),
             http_networks: plain(needs.http_networks.clone().or_default(Vec::new())?),
-            // These are the operator's, and give nobody more than the operator did.
+            // The operator set these, and they grant no more than the operator did.
             http_token: token.or(policy.http_token.clone()),
             http_tokens_always: Vec::new(),
             http_ca: policy.http_ca.clone(),
@@ -188,12 +189,12 @@ impl Bounds<'_> {
         Some((granted, secrets))
     }
 
-    /// The remedy that is the operator's, in [plugins] itself.
+    /// The operator's remedy: a line in [plugins] itself.
     fn allowing_here(&self, line: &str) -> String {
         format!("or allow it: `{line}` under [plugins] in {}", self.config)
     }
 
-    /// The remedy that is the operator's.
+    /// The operator's remedy: a line in a table below [plugins].
     fn allowing(&self, line: &str, table: &str) -> String {
         format!(
             "or allow it: `{line}` under [plugins.{table}] in {}",

@@ -1,17 +1,17 @@
-//! Jobs that cannot be there at the same time: two of one name, locks inside one another, and what a dropped-in
-//! job has to itself.
+//! Conflicts between jobs: two with the same name, locks inside one another, and a dropped-in job's
+//! exclusive lock or keys used by another job.
 //!
-//! Must never look at what a policy allows: a job carries what is its own.
+//! The policy is not read here: each job carries the list of its exclusive resources.
 
 use super::files::shown_path;
 use super::origin::Layer;
 use super::sharing::{is_reserved, overlap};
 use super::{Config, Job, lockname};
 
-/// Why a dropped-in plugin's job cannot join the jobs that are there.
+/// Conflict that keeps a dropped-in plugin's job out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Clash {
-    /// A job of its name is there.
+    /// A job with its name exists.
     #[error(
         "plugin {newcomer}: there is a job `{name}` already, {other}: rename the file, or set another `name` in the plugin's manifest"
     )]
@@ -20,10 +20,10 @@ pub enum Clash {
         newcomer: String,
         /// The name of both.
         name: String,
-        /// Where the other came from.
+        /// Origin of the other job.
         other: String,
     },
-    /// A job has the lock that this one would have to itself.
+    /// A job has the lock that is exclusive to this one.
     #[error(
         "plugin {newcomer}: its lock `{lock}` is that of job `{other}`, {place}: set another `name` in its manifest, or share the lock on purpose with `locks = [{lock:?}]` under [plugins]"
     )]
@@ -34,10 +34,10 @@ pub enum Clash {
         lock: String,
         /// The job that was there first.
         other: String,
-        /// Where that came from.
+        /// Origin of that job.
         place: String,
     },
-    /// A job has keys that this one would have to itself.
+    /// A job has keys that are exclusive to this one.
     #[error(
         "plugin {newcomer}: its keys `{keys}` and `{other_keys}` of job `{other}`, {place}, lie inside one another: set another `name` in its manifest, or share them on purpose with `kv = [{keys:?}]` under [plugins.allow]"
     )]
@@ -48,9 +48,9 @@ pub enum Clash {
         keys: String,
         /// The job that was there first.
         other: String,
-        /// That job's prefix.
+        /// Prefix of that job.
         other_keys: String,
-        /// Where that came from.
+        /// Origin of that job.
         place: String,
     },
     /// One lock would lie inside another.
@@ -64,15 +64,16 @@ pub enum Clash {
         lock: String,
         /// The job that was there first.
         other: String,
-        /// That job's lock.
+        /// Lock of that job.
         other_lock: String,
         /// The file beside the plugin.
         sidecar: String,
     },
 }
 
-/// Whether `newcomer` can join the jobs that are there: no job has its name, its lock lies inside no other, nor
-/// one inside it, and no job has what is its own. Two jobs may share a lock.
+/// Returns the conflict that keeps `newcomer` out of the present jobs. Conflicts are
+/// an equal name, a lock inside another one, and the use of exclusive resources. Two jobs may share
+/// a lock.
 pub fn clash<'a>(present: impl IntoIterator<Item = &'a Job>, newcomer: &Job) -> Option<Clash> {
     let file = || shown_path(newcomer.plugin());
     let lock = newcomer.lock();
@@ -103,7 +104,7 @@ pub fn clash<'a>(present: impl IntoIterator<Item = &'a Job>, newcomer: &Job) -> 
     nested
 }
 
-/// Where a job, or what it says under `key`, came from.
+/// Returns the origin of a job, or of its value under `key`.
 pub(super) fn home(job: &Job, key: &str) -> String {
     if job.is_dropped() {
         return format!("from {}", shown_path(job.plugin()));
@@ -118,7 +119,8 @@ pub(super) fn home(job: &Job, key: &str) -> String {
     )
 }
 
-/// The first thing of the newcomer's own that `job` has too. A configured job that names the namespace means it.
+/// Returns the first exclusive resource of the newcomer that `job` uses too. A configured job that
+/// names the namespace uses it on purpose.
 fn shared(job: &Job, newcomer: &Job) -> Option<Clash> {
     let own = newcomer.own();
     let is_meant = |name: &str| !job.is_dropped() && is_reserved(name);
@@ -144,8 +146,8 @@ fn shared(job: &Job, newcomer: &Job) -> Option<Clash> {
 }
 
 impl Config {
-    /// The same with these dropped-in jobs besides, and what kept others of them out. The first of two
-    /// that clash stays; the configuration's own always do.
+    /// Returns the configuration with these dropped-in jobs added, and the conflicts that kept
+    /// others out. The first of two that conflict stays; the configuration's own jobs always stay.
     #[must_use]
     pub fn with_dropped(&self, dropped: impl IntoIterator<Item = Job>) -> (Self, Vec<Clash>) {
         let mut jobs = self.jobs.clone();

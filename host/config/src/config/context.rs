@@ -1,7 +1,7 @@
-//! What a reader of a text carries along: where it is, and everything it objects to.
+//! State shared by the readers of one text: its path and purpose, and all errors found in it.
 //!
-//! Findings point at byte ranges; turning them into lines is `source`'s work. This file must never
-//! decide whether something is wrong.
+//! Findings point at byte ranges; `source` turns them into lines. This file only collects: the
+//! readers decide what is wrong.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,23 +13,23 @@ use super::surroundings::Surroundings;
 use super::texts::Texts;
 use crate::manifest::{Manifest, ManifestError};
 
-/// One objection to the text.
+/// One error in the text.
 #[derive(Debug)]
 pub(super) struct Finding {
-    /// The bytes it is about; `None` when it is about the whole file.
+    /// The bytes it is about; `None` if it is about the whole file.
     pub(super) span: Option<Range<usize>>,
-    /// What is wrong.
+    /// Description of the fault.
     pub(super) message: String,
-    /// Other places that explain it.
+    /// Other positions that explain it.
     pub(super) notes: Vec<(Range<usize>, String)>,
-    /// What to do.
+    /// Remedies.
     pub(super) help: Vec<String>,
-    /// Whether the line may hold a secret, so that it is not shown.
+    /// True if the line may hold a secret, so that it is not shown.
     pub(super) is_private: bool,
 }
 
 impl Finding {
-    /// An objection to these bytes.
+    /// An error about these bytes.
     pub(super) fn at(span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             span: Some(span),
@@ -40,7 +40,7 @@ impl Finding {
         }
     }
 
-    /// An objection to the file as a whole.
+    /// An error about the file as a whole.
     pub(super) fn whole(message: impl Into<String>) -> Self {
         Self {
             span: None,
@@ -48,7 +48,7 @@ impl Finding {
         }
     }
 
-    /// The same about bytes that lie this much further on.
+    /// Moves the error to bytes that lie this much further on.
     #[must_use]
     pub(super) fn moved(mut self, by: usize) -> Self {
         let moved = |span: Range<usize>| span.start + by..span.end + by;
@@ -66,7 +66,7 @@ impl Finding {
         self
     }
 
-    /// Adds a second place.
+    /// Adds a second position.
     #[must_use]
     pub(super) fn note(mut self, span: Range<usize>, text: impl Into<String>) -> Self {
         self.notes.push((span, text.into()));
@@ -74,14 +74,14 @@ impl Finding {
     }
 }
 
-/// What the file is read for.
+/// Purpose of reading a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// To run its jobs on the store that it names.
     Run,
     /// To read that store.
     Read,
-    /// To run its jobs on a store that comes with the command: the file's may be absent.
+    /// To run its jobs on a store that the command starts: the file's [store] may be absent.
     Develop,
 }
 
@@ -91,7 +91,7 @@ pub(super) struct Context<'a> {
     purpose: Purpose,
     surroundings: &'a Surroundings,
     texts: Rc<Texts>,
-    /// Where this text begins among all of them.
+    /// Position of this text among all texts.
     base: usize,
     peek: &'a dyn Peek,
     findings: RefCell<Vec<Finding>>,
@@ -99,23 +99,22 @@ pub(super) struct Context<'a> {
     private: RefCell<Vec<Range<usize>>>,
 }
 
-/// A look into plugins for their manifests. Two ways: at files, and not at all.
+/// Reader of the manifests in plugins. Two implementations: one opens files, the other opens none.
 pub(super) trait Peek {
-    /// What is in the plugin at `path`, of which no more than `most` bytes are read; nothing when there
-    /// is nothing to be seen.
+    /// Reads the plugin at `path`, at most `most` bytes of it; `None` if it cannot be read.
     fn peek(&self, path: &Path, most: u64) -> Option<Rc<Peeked>>;
 }
 
-/// What a look into a plugin found.
+/// Contents of a plugin that was read.
 #[derive(Debug)]
 pub(super) struct Peeked {
-    /// The digest of the bytes that were looked at.
+    /// Digest of the bytes that were read.
     pub(super) digest: [u8; 32],
     /// Their manifest.
     pub(super) manifest: Result<Option<Manifest>, ManifestError>,
 }
 
-/// Looks at no file.
+/// Opens no file.
 pub(super) struct Blind;
 
 impl Peek for Blind {
@@ -125,7 +124,7 @@ impl Peek for Blind {
 }
 
 impl<'a> Context<'a> {
-    /// A context for the file at `path`, whose text is the first there is, with nothing found yet.
+    /// A context without findings for the file at `path`, whose text is the first one.
     pub(super) fn new(
         path: &'a Path,
         purpose: Purpose,
@@ -145,7 +144,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// A context for one more text, which begins at `base`, with nothing found yet.
+    /// A context without findings for one more text, which begins at `base`.
     pub(super) fn for_text(&self, base: usize) -> Self {
         Self {
             texts: self.texts.clone(),
@@ -162,47 +161,47 @@ impl<'a> Context<'a> {
         &self.texts
     }
 
-    /// Bytes of this text as a range among all texts.
+    /// Converts a range of this text to a range among all texts.
     pub(super) const fn shift(&self, span: Range<usize>) -> Range<usize> {
         span.start + self.base..span.end + self.base
     }
 
-    /// Looks into a plugin for its manifest.
+    /// Reads a plugin for its manifest.
     pub(super) fn peek(&self, path: &Path, most: u64) -> Option<Rc<Peeked>> {
         self.peek.peek(path, most)
     }
 
-    /// What the file is read for.
+    /// Purpose of reading the file.
     pub(super) const fn purpose(&self) -> Purpose {
         self.purpose
     }
 
-    /// The machine and user the file is read on.
+    /// The machine and user that the file is read on.
     pub(super) const fn surroundings(&self) -> &'a Surroundings {
         self.surroundings
     }
 
-    /// Paths in the file are relative to its own folder.
+    /// Resolves a path relative to the folder of the file.
     pub(super) fn resolve(&self, path: &str) -> PathBuf {
         self.folder.join(path)
     }
 
-    /// Records an objection.
+    /// Records an error.
     pub(super) fn object(&self, finding: Finding) {
         self.findings.borrow_mut().push(finding);
     }
 
-    /// Records that a file must exist, for `Config::load` to look.
+    /// Records that a file must exist, which `Config::load` checks.
     pub(super) fn claim(&self, claim: Claim) {
         self.claims.borrow_mut().push(claim);
     }
 
-    /// Marks bytes whose line no message may show.
+    /// Marks bytes whose line is not shown in messages.
     pub(super) fn keep_private(&self, span: Range<usize>) {
         self.private.borrow_mut().push(span);
     }
 
-    /// Everything recorded.
+    /// Returns everything recorded.
     pub(super) fn into_parts(self) -> (Vec<Finding>, Vec<Claim>) {
         let private = self.private.into_inner();
         let mut findings = self.findings.into_inner();

@@ -1,11 +1,12 @@
-//! `cron` and `tz`: an expression, the zone whose clock it means, and the moments that come of both.
+//! `cron` and `tz`: an expression, its time zone, and the moments that both define.
 //!
-//! The library decides what an expression means; this file says what is wrong with one, field by field. It
-//! must never accept what the library would understand differently from how it reads.
+//! The library interprets an expression; this file reports the faults of one, field by field. An
+//! expression is refused if the library would interpret it differently from how it reads.
 //!
-//! A clock that is put forward leaves times out, and one that is put back has some twice. A single time of
-//! day (`30 2 * * *`) then runs once all the same: at the first moment after the gap, and the first time it
-//! comes. Anything that repeats within a day follows the clock on the wall.
+//! When a clock is put forward, some times do not occur; when it is put back, some occur twice. A
+//! single time of day (`30 2 * * *`) still runs once: at the first moment after the gap, or at the
+//! first of the two occurrences. An expression that repeats within a day follows the clock on the
+//! wall.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::read;
 use super::source::shown;
 use crate::wall::UnixMs;
 
-/// The words that stand for an expression.
+/// Words that can replace an expression.
 const WORDS: [&str; 6] = [
     "@yearly",
     "@annually",
@@ -33,10 +34,11 @@ const MONTHS: [&str; 12] = [
     "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
 ];
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
-/// From here on an expression must come at all: any moment will do, but always the same.
+/// Moment after which an expression must have an occurrence. Any moment will do, if it is always
+/// the same.
 const TRIAL: i64 = 1_735_689_600;
 
-/// An expression that comes again and again, in its time zone.
+/// An expression that occurs again and again, in its time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cron {
     text: Arc<str>,
@@ -59,10 +61,11 @@ impl Cron {
         Self { tz, ..self }
     }
 
-    /// The first moment after `after`; `None` when time is over.
+    /// Returns the first moment after `after`; `None` if the calendar ends before it.
     pub(crate) fn next(&self, after: UnixMs) -> Option<UnixMs> {
         let from = self.local(after)?;
-        // The library gives up on a zone that leaves out a whole day, as Samoa's did in 2011: look behind it.
+        // The library fails for a zone that leaves out a whole day, as Samoa's did in 2011: search
+        // after the gap.
         let found = self
             .pattern
             .find_next_occurrence(&from, false)
@@ -73,14 +76,14 @@ impl Cron {
         found.ok().and_then(|found| unix(&found))
     }
 
-    /// The last moment that is not after `at`.
+    /// Returns the last moment that is not after `at`.
     pub fn newest(&self, at: UnixMs) -> Option<UnixMs> {
         let from = self.local(at)?;
         let found = self.pattern.find_previous_occurrence(&from, true);
         found.ok().and_then(|found| unix(&found))
     }
 
-    /// The clock of the zone at this moment, in whole seconds: no expression knows shorter ones.
+    /// Time of the zone's clock at this moment, in whole seconds: expressions have no shorter unit.
     fn local(&self, at: UnixMs) -> Option<DateTime<Tz>> {
         let seconds = i64::try_from(at.as_u64() / 1000).ok()?;
         let at: DateTime<Utc> = DateTime::from_timestamp(seconds, 0)?;
@@ -88,7 +91,7 @@ impl Cron {
     }
 }
 
-/// As people write it, with the zone unless that is the default.
+/// Prints the expression, with the zone unless that is the default.
 impl fmt::Display for Cron {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.text, self.tz.name())
@@ -105,7 +108,7 @@ pub(super) fn tz(node: &Node<'_>) -> Option<Tz> {
     if let Ok(tz) = text.parse() {
         return Some(tz);
     }
-    let what = format!("is no time zone: \"{}\"", shown(&text));
+    let what = format!("is not a time zone: \"{}\"", shown(&text));
     let help = match near_zone(&text) {
         Some(near) => format!("did you mean \"{near}\"?"),
         None => "write a name of the IANA database, such as \"Europe/Berlin\" or \"UTC\"".into(),
@@ -113,7 +116,8 @@ pub(super) fn tz(node: &Node<'_>) -> Option<Tz> {
     node.reject(&what, help)
 }
 
-/// The zone that was probably meant: in other letters, by its city alone, or with a slip.
+/// Finds the zone that was probably meant: in other letters, by its city alone, or with a typing
+/// error.
 fn near_zone(text: &str) -> Option<&'static str> {
     let names: Vec<&'static str> = TZ_VARIANTS.iter().map(|tz| tz.name()).collect();
     let same = |name: &&&str| name.eq_ignore_ascii_case(text);
@@ -125,7 +129,7 @@ fn near_zone(text: &str) -> Option<&'static str> {
     found.copied().or_else(|| nearest(text, &names))
 }
 
-/// Reads the value of `cron`, in UTC until it is put elsewhere.
+/// Reads the value of `cron`; the zone is UTC until `tz` is applied.
 pub(super) fn cron(node: &Node<'_>) -> Option<Cron> {
     let toml::de::DeValue::String(text) = node.value() else {
         return node.wrong_kind("a cron expression in quotes", "\"0 3 * * *\"");
@@ -136,7 +140,7 @@ pub(super) fn cron(node: &Node<'_>) -> Option<Cron> {
     }
 }
 
-/// What is wrong with an expression, as the end of a sentence about it, and what to do.
+/// Fault of an expression, to end a sentence about it, and the remedy.
 #[derive(Debug)]
 struct Fault {
     what: String,
@@ -162,7 +166,7 @@ fn parse(text: &str) -> Result<Cron, Fault> {
         check_fields(&fields)?;
     }
     let Ok(pattern) = understand(&upper) else {
-        // No field is wrong by itself, and no two of them can be at odds.
+        // Each field is valid by itself, and no two of them can conflict.
         return fault(
             format!("is not understood: \"{}\"", shown(text)),
             "write it as in \"0 3 * * *\"",
@@ -205,14 +209,15 @@ fn check_word(text: &str) -> Result<(), Fault> {
     fault(format!("is none of its words: \"{}\"", shown(text)), help)
 }
 
-/// One field of an expression: what it is called, what it wants, and who checks its words.
+/// One field of an expression: its name, the values it takes, and the function that checks its
+/// words.
 struct Field {
     name: &'static str,
     wants: &'static str,
     is_part: fn(&str) -> bool,
 }
 
-/// In the order of an expression with seconds.
+/// Fields in the order of an expression with seconds.
 const FIELDS: [Field; 6] = [
     Field {
         name: "second",
@@ -246,14 +251,14 @@ const FIELDS: [Field; 6] = [
     },
 ];
 
-/// Names the first field that is wrong.
+/// Returns an error for the first field that is wrong.
 fn check_fields(fields: &[&str]) -> Result<(), Fault> {
     let known = &FIELDS[FIELDS.len() - fields.len()..];
     for (at, (field, known)) in fields.iter().zip(known).enumerate() {
         let plain = field.strip_prefix('+').filter(|_| known.name == "weekday");
         let parts = plain.unwrap_or(field).split([',', '-', '/']);
         let is_read = || {
-            // By itself: each of the others says `*`.
+            // Every other field is `*`.
             let mut alone = vec!["*"; fields.len()];
             alone[at] = field;
             understand(&alone.join(" ")).is_ok()

@@ -1,4 +1,4 @@
-//! What expressions mean in their zones, and above all on the days on which clocks are changed.
+//! Moments of expressions in their zones, above all on the days on which clocks are changed.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn an_expression_has_five_fields_or_six_or_is_a_word() {
         ("0 0 15W * ?", "2025-06-16T00:00:00Z"),
         ("0 0 * * FRI#2", "2025-07-11T00:00:00Z"),
         ("0 0 * * 5L", "2025-06-27T00:00:00Z"),
-        // Day or weekday, as cron has always done it; both with a plus.
+        // Day or weekday, as in classic cron; both with a plus.
         ("0 0 13 * FRI", "2025-06-20T00:00:00Z"),
         ("0 0 13 * +FRI", "2026-02-13T00:00:00Z"),
     ] {
@@ -50,7 +50,7 @@ fn an_expression_has_five_fields_or_six_or_is_a_word() {
     assert_eq!(newest, Some(at("2025-06-15T16:00:00Z")));
 }
 
-/// From two to three there is no time on that day: what is due then comes at three, once.
+/// On that day the hour from two to three does not occur: a tick in it comes at three, once.
 #[test]
 fn in_spring_a_time_that_the_clock_leaves_out_comes_right_after_the_gap() {
     let day = "2025-03-29T22:00:00Z";
@@ -63,7 +63,7 @@ fn in_spring_a_time_that_the_clock_leaves_out_comes_right_after_the_gap() {
         berlin("0 3 * * *"),
         ["30. 03:00 CEST", "31. 03:00 CEST", "01. 03:00 CEST"]
     );
-    // What repeats goes on with the clock.
+    // A repeating expression follows the clock.
     assert_eq!(
         berlin("30 * * * *"),
         ["29. 23:30 CET", "30. 00:30 CET", "30. 01:30 CET"]
@@ -74,20 +74,21 @@ fn in_spring_a_time_that_the_clock_leaves_out_comes_right_after_the_gap() {
     );
 }
 
-/// From two to three there are two of every time on that day: what is due then comes the first time only.
+/// The hour from two to three occurs twice: a tick in it comes the first time only.
 #[test]
 fn in_autumn_a_time_that_the_clock_has_twice_comes_once() {
     let day = "2025-10-25T22:30:00Z";
     let berlin = |text, count| next(&cron(text, "Europe/Berlin"), day, count);
     assert_eq!(berlin("30 2 * * *", 2), ["26. 02:30 CEST", "27. 02:30 CET"]);
-    // From between the two, the second is not due either.
+    // The second occurrence is not due from a start between the two either.
     let later = next(
         &cron("30 2 * * *", "Europe/Berlin"),
         "2025-10-26T01:15:00Z",
         1,
     );
     assert_eq!(later, ["27. 02:30 CET"]);
-    // What repeats goes on with the clock: these are different moments, and so different ticks.
+    // A repeating expression follows the clock: these are different moments, and so different
+    // ticks.
     assert_eq!(
         berlin("30 * * * *", 4),
         [
@@ -99,7 +100,8 @@ fn in_autumn_a_time_that_the_clock_has_twice_comes_once() {
     );
 }
 
-/// Hosts ask for the newest tick and for the next one, from anywhere between: all must speak of the same.
+/// Hosts compute the newest and the next tick at any moment between: all must get the same
+/// ticks.
 #[test]
 fn what_is_newest_and_what_is_next_agree_through_a_year_of_changes() {
     let zones = [
@@ -169,7 +171,7 @@ fn periods_count_from_1970_whoever_starts_when() {
     assert_eq!(beat.next(UnixMs::new(u64::MAX)), None);
 }
 
-/// The library would take each of these, and mean something else than it says, or search for seconds.
+/// The library accepts each of these, with another meaning than it reads, or searches for seconds.
 #[test]
 fn what_the_library_would_misunderstand_is_refused() {
     for text in [

@@ -1,4 +1,4 @@
-//! How far two clocks may run apart, as an exact fraction.
+//! Largest rate error between two clocks, as an exact fraction.
 //!
 //! Deadlines are computed from it, so there is no floating point here.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Parts in the whole.
 const MILLION: u32 = 1_000_000;
-/// Above a fifth, a machine is broken rather than drifting.
+/// Largest drift: above a fifth, a machine is broken rather than drifting.
 const MOST_PPM: u32 = MILLION / 5;
 
 /// The declared bound on the error of this machine's clock *rate* against the store's.
@@ -24,12 +24,12 @@ impl Default for Drift {
 }
 
 impl Drift {
-    /// In parts per million; at most 200,000.
+    /// Parts per million; at most 200,000.
     pub const fn ppm(self) -> u32 {
         self.ppm
     }
 
-    /// The most by which `span` may be wrong, rounded up to a nanosecond.
+    /// Largest error of `span`, rounded up to a nanosecond.
     pub fn of(self, span: Duration) -> Duration {
         let nanos = (span.as_nanos() * u128::from(self.ppm)).div_ceil(MILLION.into());
         u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos)

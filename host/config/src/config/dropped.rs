@@ -1,9 +1,9 @@
-//! A job made of a plugin that lies in the folder for plugins, of what its author says in it and of what
-//! somebody wrote beside it.
+//! A job made of a plugin in the folder for plugins, from its manifest and from the sidecar file
+//! beside it.
 //!
-//! Whoever can write into the folder is not the operator. What is asked for there is checked against
-//! `[plugins]` in the configuration, and whatever goes beyond is refused with the line that would allow
-//! it. This file must never read a file.
+//! A user who can write into the folder is not the operator. The requests of a plugin are checked
+//! against `[plugins]` in the configuration, and each one beyond it is refused with the line that
+//! would allow it. This file reads no files.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -34,20 +34,20 @@ use super::{Config, Job};
 use crate::limits::Limits;
 use crate::manifest::Manifest;
 
-/// A plugin found in the folder, and what lies beside it.
+/// A plugin found in the folder, and the file beside it.
 #[derive(Clone, Copy, Debug)]
 pub struct DropIn<'a> {
     /// The plugin's file.
     pub wasm: &'a Path,
-    /// The digest of the bytes in which the manifest was looked for.
+    /// Digest of the bytes in which the manifest was searched.
     pub digest: Option<[u8; 32]>,
     /// Their manifest.
     pub manifest: Option<&'a Manifest>,
-    /// The file of the same name that ends in `.toml`, and its text.
+    /// The sidecar: the file of the same name that ends in `.toml`, and its text.
     pub sidecar: Option<(&'a Path, &'a str)>,
 }
 
-/// What a configuration keeps for the jobs that are made later.
+/// Parts of a configuration that are kept for jobs that are made later.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     /// The configuration's files, in the order in which their positions follow each other.
@@ -58,17 +58,17 @@ pub(super) struct Kept {
 }
 
 impl Config {
-    /// The job that a dropped-in plugin makes: what is written beside it over what it says of itself over
-    /// `[defaults]`, as far as the policy of `[plugins]` allows. Without `[plugins]`, the policy is what
-    /// that table says by default.
+    /// Builds the job of a dropped-in plugin: the sidecar's values over the manifest's over
+    /// `[defaults]`, as far as the policy of `[plugins]` allows. Without `[plugins]`, the policy is
+    /// the default of that table.
     ///
-    /// The name is the manifest's, else the file's without its ending. Whether it can join the jobs that
-    /// are there is for [`super::clash()`] to say.
+    /// The name is the manifest's, else the file's without its ending. [`super::clash()`] decides
+    /// if it can join the present jobs.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, each with its file and line, and all that goes beyond the policy,
-    /// each with the line to add.
+    /// Everything that is wrong with it, each with its file and line, and every request beyond the
+    /// policy, each with the line to add.
     pub fn dropped(&self, found: &DropIn<'_>) -> Result<Job, Report> {
         let kept = &self.kept.0;
         let around = Surroundings::default();
@@ -128,7 +128,7 @@ impl Config {
             said = said.or(&manifest.job);
         }
         let plugins = kept.plugins.plugins.as_ref()?;
-        // The file of the folder that has the policy, where there are several.
+        // The file in the folder that has the policy, if there are several.
         let policy = kept.plugins.dir_place.as_ref();
         let policy = policy.and_then(|place| context.texts().at(place.start));
         let config = policy.map_or_else(|| shown_path(&self.path), |text| text.label.to_string());
@@ -150,7 +150,7 @@ impl Config {
                 .as_ref()
                 .map_or_else(Vec::new, |(allow, _)| bounds.own_keys(allow)),
         };
-        // What nobody asked for is the defaults', but never more than the policy's.
+        // Limits that are not requested come from the defaults, but never exceed the policy's.
         let limits = kept.defaults.limits.clone().settle(&Limits::default())?;
         let limits = least(&limits, plugins.limits());
         let own_limits = said.policy.limits.clone();
@@ -194,7 +194,7 @@ impl Config {
     }
 }
 
-/// The job's name: the manifest's, else the file's without its ending.
+/// Returns the job's name: the manifest's, else the file's without its ending.
 fn name(wasm: &Path, manifest: Option<&SaidManifest>, context: &Context<'_>) -> Option<String> {
     match manifest.map(|manifest| &manifest.name) {
         Some(Said::This(name)) => return Some(name.get_ref().clone()),
@@ -217,8 +217,8 @@ fn name(wasm: &Path, manifest: Option<&SaidManifest>, context: &Context<'_>) -> 
     None
 }
 
-/// Where each grant was asked for, or where the policy names what comes without asking: the key, the
-/// policy's table, the place.
+/// Position where each grant was requested, or where the policy names a grant that comes without a
+/// request: the key, the policy's table, the position.
 fn asked_at(
     needs: &SaidNeeds,
     policy: &SaidPlugins,
@@ -241,7 +241,8 @@ fn asked_at(
     allowed.chain(secrets).collect()
 }
 
-/// Limits that nobody asked for and that `[plugins.limits]` makes lower than the defaults, and where.
+/// Limits that are not requested and that `[plugins.limits]` makes lower than the defaults, with
+/// their positions.
 fn lowered(
     asked: &SaidLimits,
     defaults: &SaidLimits,

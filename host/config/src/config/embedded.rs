@@ -1,6 +1,6 @@
 //! `[store]` with `embedded = true`: the store that is part of the host, for one machine.
 //!
-//! It has no users and no encryption, so this file must never let it be reachable from elsewhere.
+//! It has no users and no encryption, so only loopback addresses and sockets are accepted here.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::limits::MIB;
 
 /// The socket's name, beside the store's data.
 const SOCKET: &str = "store.sock";
-/// Keys of `[store]` that mean a store elsewhere.
+/// Keys of `[store]` for a remote store.
 const REMOTE_KEYS: [&str; 5] = [
     "endpoints",
     "user",
@@ -21,9 +21,9 @@ const REMOTE_KEYS: [&str; 5] = [
     "tls",
     "allow_plaintext",
 ];
-/// Keys of `[store]` that mean the embedded one.
+/// Keys of `[store]` for the embedded one.
 const EMBEDDED_KEYS: [&str; 5] = ["dir", "memory", "listen", "history", "history_size"];
-/// The least history that can be asked for: what a watcher that comes back after a moment reads.
+/// Least history that can be configured: enough for a watcher that reconnects after a moment.
 const LEAST_REVISIONS: u64 = 100;
 const LEAST_SIZE: u64 = MIB;
 /// More than any store holds.
@@ -39,7 +39,7 @@ pub struct Embedded {
     history: History,
 }
 
-/// How much history the embedded store keeps; where nothing is said, what the store has by itself.
+/// Amount of history that the embedded store keeps; absent values mean the store's own defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// Revisions.
@@ -48,38 +48,38 @@ pub struct History {
     pub bytes: Option<u64>,
 }
 
-/// Where the embedded store keeps its data.
+/// Location of the embedded store's data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Data {
-    /// In memory: gone with the process.
+    /// Memory: lost when the process ends.
     Memory,
-    /// In this directory, which need not exist yet.
+    /// A directory, which need not exist yet.
     Directory(PathBuf),
 }
 
 impl Embedded {
-    /// Where the data is. Default: `store` in the host's `data_dir`.
+    /// Location of the data. Default: `store` in the host's `data_dir`.
     pub const fn data(&self) -> &Data {
         &self.data
     }
 
-    /// The socket through which other processes of this user look in; there is one whenever a file says
-    /// where the store is.
+    /// The socket through which other processes of this user reach the store. It exists whenever a
+    /// file gives the location of the store.
     pub fn socket(&self) -> Option<&Path> {
         self.socket.as_deref()
     }
 
-    /// A loopback address to listen on besides. Default: none.
+    /// A loopback address to listen on in addition. Default: none.
     pub const fn listen(&self) -> Option<SocketAddr> {
         self.listen
     }
 
-    /// How much history it keeps.
+    /// Amount of history that it keeps.
     pub const fn history(&self) -> History {
         self.history
     }
 
-    /// In memory, listening nowhere.
+    /// A store in memory that listens nowhere.
     pub const fn in_memory() -> Self {
         Self {
             data: Data::Memory,
@@ -92,7 +92,7 @@ impl Embedded {
         }
     }
 
-    /// In a directory, listening on no address.
+    /// A store in a directory that listens on no address.
     pub fn in_directory(dir: &Path) -> Self {
         let dir = in_full(dir);
         Self {
@@ -103,18 +103,18 @@ impl Embedded {
     }
 }
 
-/// The path as others have to write it, whose working directory is another.
+/// The path in full, for processes with another working directory.
 fn in_full(path: &Path) -> PathBuf {
     // Without a working directory there is nothing to add.
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Where the embedded store's data is when nothing says otherwise, for a host's `data_dir`.
+/// Default location of the embedded store's data, for a host's `data_dir`.
 pub(super) fn default_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("store")
 }
 
-/// Reads the keys of an embedded store, and objects to those of one elsewhere.
+/// Reads the keys of an embedded store, and reports those of a remote one.
 pub(super) fn read(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Embedded> {
     for key in REMOTE_KEYS {
         if let Some(place) = section.key_place(key) {
@@ -171,7 +171,7 @@ pub(super) fn read(section: &Section<'_>, data_dir: Option<&Path>) -> Option<Emb
     })
 }
 
-/// Objects to the keys of an embedded store where there is none.
+/// Reports the keys of an embedded store in a table without one.
 pub(super) fn refuse_keys(section: &Section<'_>) {
     for key in EMBEDDED_KEYS {
         if let Some(place) = section.key_place(key) {
@@ -205,16 +205,16 @@ fn loopback(node: &Node<'_>) -> Option<SocketAddr> {
     }
 }
 
-/// Why a text is no address for the embedded store to listen on.
+/// Error parsing an address for the embedded store to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// It is no address with a port.
+    /// The text is not an address with a port.
     NoAddress,
     /// Other machines could reach it.
     Reachable,
 }
 
-/// Reads a loopback address with its port, such as `127.0.0.1:2379`; port 0 asks for a free one.
+/// Reads a loopback address with its port, such as `127.0.0.1:2379`; port 0 selects a free one.
 pub fn parse_loopback(text: &str) -> Result<SocketAddr, Unfit> {
     let bare = text.strip_prefix("http://").unwrap_or(text);
     let named = match bare.strip_prefix("localhost:") {

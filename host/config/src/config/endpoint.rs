@@ -1,12 +1,13 @@
 //! One address of the store.
 //!
-//! Text in, parts out. This file must never repeat an address it refused: it may hold a password.
+//! Text in, parts out. An error never repeats the address that it refuses, which may hold a
+//! password.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-/// The longest name that DNS can carry, in bytes.
+/// Longest name that DNS can carry, in bytes.
 const LONGEST_HOST: usize = 253;
 
 /// An address of the store, explicit in every part.
@@ -16,7 +17,7 @@ const LONGEST_HOST: usize = 253;
 pub enum Endpoint {
     /// Over TCP.
     Net {
-        /// Whether the connection is encrypted.
+        /// True if the connection is encrypted.
         secure: bool,
         /// A name or an address, without brackets.
         host: String,
@@ -27,27 +28,27 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
-/// How the file spelled an address before it is known whether TLS is on.
+/// An address as the file spells it, before it is known if TLS is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
-    /// With `Some(true)` for `https://`, `Some(false)` for `http://`; host and port.
+    /// Scheme (`Some(true)` for `https://`, `Some(false)` for `http://`), host and port.
     Net(Option<bool>, String, u16),
     /// `unix://` and a path in full.
     Unix(PathBuf),
 }
 
 impl Endpoint {
-    /// Whether the connection is encrypted.
+    /// Returns true if the connection is encrypted.
     pub const fn is_secure(&self) -> bool {
         matches!(self, Self::Net { secure: true, .. })
     }
 
-    /// Whether it is a socket in the file system.
+    /// Returns true if it is a socket in the file system.
     pub const fn is_socket(&self) -> bool {
         matches!(self, Self::Unix(_))
     }
 
-    /// Whether what is sent to it stays on this machine.
+    /// Returns true if data sent to it stays on this machine.
     pub fn is_loopback(&self) -> bool {
         match self {
             Self::Net { host, .. } => {
@@ -102,13 +103,13 @@ impl Address {
                 .split_once(':')
                 .map_or((rest, None), |(h, p)| (h, Some(p))),
         };
-        // The port first: what it says about IPv6 explains the host, too.
+        // The port first: its remedy about IPv6 explains the host, too.
         let port = parse_port(port.filter(|port| !port.is_empty()).ok_or(no_port)?)?;
         let host = parse_host(host)?;
         Ok(Self::Net(secure, host, port))
     }
 
-    /// The address with its scheme settled.
+    /// Returns the address with a definite scheme.
     pub(super) fn settle(self, tls: bool) -> Endpoint {
         match self {
             Self::Net(secure, host, port) => Endpoint::Net {
@@ -163,7 +164,8 @@ fn parse_host(text: &str) -> Result<String, &'static str> {
             "write it as in \"http://127.0.0.1:2379\" or \"https://etcd-1.example.com:2379\"",
         );
     }
-    // Resolvers read 127.1 and 0x7f.1 in ways of their own; such a host must not slip through as a name.
+    // Resolvers read 127.1 and 0x7f.1 in ways of their own; such a host must not be accepted as a
+    // name.
     let last = host.rsplit('.').next().unwrap_or_default();
     let numeric = last.starts_with(|c: char| c.is_ascii_digit());
     let only_digits = last.chars().all(|c| c.is_ascii_digit()) || last.starts_with("0x");

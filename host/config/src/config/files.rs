@@ -1,7 +1,7 @@
-//! Files that the configuration names and that must be there before anything starts.
+//! Files that the configuration names and that must exist before a host starts.
 //!
-//! Looks, and never reads what is inside, but for the manifests in plugins. Opening must never wait, so
-//! a FIFO cannot hold us up.
+//! Checks files without reading their contents, except for the manifests in plugins. Opening never
+//! waits, so a FIFO cannot block a start.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ use crate::owned::{Refusal, open as open_regular};
 /// The mode bits of group and world.
 const OTHERS: u32 = 0o077;
 
-/// What a file is for.
+/// Use of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A job's WebAssembly.
@@ -62,7 +62,7 @@ impl Kind {
         matches!(self, Self::Password | Self::PrivateKey | Self::Secret)
     }
 
-    /// Whether a job needs it to run, and not the host to reach its store.
+    /// Returns true if a job needs it to run; false if the host needs it to reach its store.
     const fn is_for_a_job(self) -> bool {
         matches!(
             self,
@@ -71,7 +71,7 @@ impl Kind {
     }
 }
 
-/// Something that must be there, and the bytes of the configuration that say so.
+/// A resource that must exist, and the bytes of the configuration that name it.
 #[derive(Debug)]
 pub(super) struct Claim {
     what: Claimed,
@@ -81,12 +81,12 @@ pub(super) struct Claim {
 #[derive(Debug)]
 enum Claimed {
     File(Kind, PathBuf),
-    /// A variable of our own environment that holds a job's secret.
+    /// A variable of the host's own environment that holds a job's secret.
     Variable(String),
 }
 
 impl Claim {
-    /// Whether somebody who reads the configuration for this needs the file.
+    /// Returns true if a reader with this purpose needs the file.
     pub(super) fn is_needed_to(&self, purpose: Purpose) -> bool {
         let is_for_a_job = match &self.what {
             Claimed::File(kind, _) => kind.is_for_a_job(),
@@ -100,7 +100,7 @@ impl Claim {
     }
 }
 
-/// Reads a path and claims that its file is there.
+/// Reads a path and records that its file must exist.
 pub(super) fn claimed(node: &Node<'_>, kind: Kind) -> Option<PathBuf> {
     let path = read::path(node)?;
     node.context().claim(Claim {
@@ -110,7 +110,7 @@ pub(super) fn claimed(node: &Node<'_>, kind: Kind) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Claims that our own environment has this variable.
+/// Records that the host's own environment must have this variable.
 pub(super) fn claim_variable(node: &Node<'_>, name: &str) {
     node.context().claim(Claim {
         what: Claimed::Variable(name.to_owned()),
@@ -118,7 +118,7 @@ pub(super) fn claim_variable(node: &Node<'_>, name: &str) {
     });
 }
 
-/// Looks whether what is claimed is there and fit for its use.
+/// Checks that a claimed resource exists and is fit for its use.
 pub(super) fn check(claim: &Claim) -> Option<Finding> {
     match &claim.what {
         Claimed::File(Kind::Directory, path) => check_directory(path, claim),
@@ -188,7 +188,7 @@ fn check_file(kind: Kind, path: &Path, claim: &Claim) -> Option<Finding> {
     }
 }
 
-/// Looks whether the folder for plugins is there, and whether other users decide what is in it.
+/// Checks that the folder for plugins exists, and that other users cannot change its contents.
 fn check_folder(path: &Path, claim: &Claim) -> Option<Finding> {
     let refusal = Folder::open(path).err()?;
     let path = shown_path(path);
@@ -204,11 +204,11 @@ fn check_folder(path: &Path, claim: &Claim) -> Option<Finding> {
     })
 }
 
-/// Looks into plugins, once into each.
+/// Reader of plugins that reads each one once.
 #[derive(Default)]
 pub(super) struct Files(RefCell<BTreeMap<PathBuf, Option<Seen>>>);
 
-/// One plugin that was looked into.
+/// One plugin that was read.
 struct Seen {
     size: u64,
     peeked: Rc<Peeked>,
@@ -224,7 +224,7 @@ impl Peek for Files {
         if let Some(seen @ Some(_)) = known.get(path) {
             return fits(seen);
         }
-        // One that was too large for another job may fit this one.
+        // A plugin that was too large for another job may fit this one.
         let seen = look_into(path, most);
         let found = fits(&seen);
         known.insert(path.to_owned(), seen);
@@ -239,7 +239,7 @@ fn look_into(path: &Path, most: u64) -> Option<Seen> {
         return None;
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    // It may grow while it is read.
+    // The file may grow while it is read.
     file.take(most.saturating_add(1))
         .read_to_end(&mut bytes)
         .ok()?;
@@ -253,7 +253,7 @@ fn look_into(path: &Path, most: u64) -> Option<Seen> {
     })
 }
 
-/// A path for messages; its end matters more than its start.
+/// Shortens a path for messages; its end matters more than its start.
 pub fn shown_path(path: &Path) -> String {
     const LONGEST: usize = 200;
     let text = path.to_string_lossy();

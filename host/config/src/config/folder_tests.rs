@@ -1,4 +1,4 @@
-//! Folders of configurations, large ones, and what a reader of the store needs of one.
+//! Folders of configurations, large ones, and the parts of one that a reader of the store needs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-/// A report with the folder's name made stable.
+/// Renders a report with the folder's name made stable.
 fn told(report: &Report, folder: &TempDir) -> String {
     let path = folder.path().to_string_lossy().into_owned();
     report.to_string().replace(&path, "DIR")
@@ -69,7 +69,7 @@ fn errors_of_a_folder_name_the_file_and_the_line() {
         refusal(&[
             ("0.toml", HEAD),
             ("1.toml", "[jobs.a]\nplugin = \"a.wasm\"\ntmeout = \"1s\"\n"),
-            // Swallows nothing of the next file.
+            // The open bracket must not swallow the next file.
             ("2.toml", "[jobs.b]\nplugin = \"b.wasm\"\nargs = [\"x\"\n"),
             ("3.toml", "[jobs.c]\nplugin = \"c.wasm\"\nlock = \"a/b\"\n"),
         ])

@@ -1,6 +1,6 @@
-//! What a job hands to its guest: arguments, environment, and `config` as JSON text.
+//! Inputs of a job's guest: arguments, environment, and `config` as JSON text.
 //!
-//! Values pass through unchanged. This file must never read the host's own environment.
+//! Values pass through unchanged. The host's own environment is not read here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use super::section::Section;
 use super::source::shown;
 use crate::allow::EnvValue;
 
-/// Names that the host sets for plain commands.
+/// Prefixes of names that the host sets for plain commands.
 const RESERVED: [&str; 2] = ["LEASEHOLD_", "ETCD_LOCK_"];
 
 /// Reads `args`.
@@ -25,13 +25,13 @@ pub(super) fn args(node: &Node<'_>) -> Option<Vec<String>> {
     texts.into_iter().collect()
 }
 
-/// Names of secrets, and how one is added to them.
+/// Names of secrets, and the remedy that adds one.
 pub(super) struct Known {
     pub(super) names: BTreeSet<String>,
     pub(super) remedy: &'static str,
 }
 
-/// Reads `env`; its secrets must be among `secrets`, if those are known.
+/// Reads `env`; its secrets must be among `secrets`, if given.
 pub(super) fn env(node: &Node<'_>, secrets: Option<&Known>) -> Option<BTreeMap<String, EnvValue>> {
     let entries = node.entries()?;
     let pairs: Vec<_> = entries
@@ -41,7 +41,7 @@ pub(super) fn env(node: &Node<'_>, secrets: Option<&Known>) -> Option<BTreeMap<S
             let name = *name.get_ref();
             if !is_variable(name) {
                 return value.reject(
-                    "is no name for a variable",
+                    "is not a name for a variable",
                     "use letters, digits and `_`, not starting with a digit",
                 );
             }
@@ -82,10 +82,10 @@ fn is_variable(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The entries of a `config` table, each with its place.
+/// Entries of a `config` table, each with its position.
 pub(super) type Entries = BTreeMap<String, Spanned<Value>>;
 
-/// Reads `config`, of which the guest gets the JSON text.
+/// Reads `config`, which the guest receives as JSON text.
 pub(super) fn config(node: &Node<'_>) -> Option<Entries> {
     if !matches!(node.value(), DeValue::Table(_)) {
         return node.wrong_kind("a table", "{ verbose = true }");
@@ -101,7 +101,7 @@ pub(super) fn config(node: &Node<'_>) -> Option<Entries> {
     pairs.into_iter().collect()
 }
 
-/// `upper` over `lower`, key by key, also inside tables.
+/// Merges `upper` over `lower`, key by key, also inside tables.
 pub(super) fn merge(upper: Entries, lower: &Entries) -> Entries {
     let mut merged = upper;
     for (name, below) in lower {
@@ -115,7 +115,7 @@ pub(super) fn merge(upper: Entries, lower: &Entries) -> Entries {
     merged
 }
 
-/// Puts what `below` has and `above` has not into `above`, where both are tables.
+/// Copies into `above` the entries that only `below` has, if both are tables.
 fn fill(above: &mut Value, below: &Value) {
     let (Value::Object(above), Value::Object(below)) = (above, below) else {
         return;
@@ -130,7 +130,7 @@ fn fill(above: &mut Value, below: &Value) {
     }
 }
 
-/// The JSON text of a whole `config`.
+/// Renders a whole `config` as JSON text.
 pub(super) fn to_json(entries: Entries) -> String {
     let map: Map<String, Value> = entries
         .into_iter()
@@ -139,7 +139,7 @@ pub(super) fn to_json(entries: Entries) -> String {
     Value::Object(map).to_string()
 }
 
-/// One value as JSON; every part that has no JSON form is objected to.
+/// Converts one value to JSON; reports every part that has no JSON form.
 fn json(node: &Node<'_>) -> Option<Value> {
     match node.value() {
         DeValue::String(text) => Some(Value::String(text.clone().into_owned())),

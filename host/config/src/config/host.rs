@@ -1,4 +1,4 @@
-//! `[host]`: this process, its place for files, and how exactly it trusts its clock.
+//! `[host]`: this process, the directory for its files, and the error bound of its clock.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::read;
 use super::schema;
 use super::section::{Said, Section};
 
-/// Guests need no longer than this to clean up, and an operator waits no longer.
+/// Longest grace: guests need no more time to clean up, and no operator waits longer.
 const LONGEST_GRACE: Duration = Duration::from_hours(1);
 /// Enough for large machines; each running guest costs a stack and its memory.
 const MOST_RUNS: u32 = 1_000;
@@ -26,38 +26,38 @@ pub struct Host {
 }
 
 impl Host {
-    /// The name that records and waiters show. Default: the machine's host name.
+    /// The name in records and in queues. Default: the machine's host name.
     ///
     /// 1 to 63 letters, digits, `.`, `_` or `-`, starting with a letter or digit.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Where the host keeps its own files; it need not exist yet. Default:
+    /// The directory for the host's own files; it need not exist yet. Default:
     /// `$XDG_STATE_HOME/leasehold`, else `$HOME/.local/state/leasehold`, else `/var/lib/leasehold`.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// The time guests get between a request to stop and their interruption when the host shuts
-    /// down. Default 10 s, at most 1 h.
+    /// Time for guests between a request to stop and their interruption when the host shuts down.
+    /// Default 10 s, at most 1 h.
     pub const fn grace(&self) -> Duration {
         self.grace
     }
 
-    /// How far this machine's clock may run from the store's. Default 1 %, at most 20 %.
+    /// Largest rate error of this machine's clock against the store's. Default 1 %, at most 20 %.
     pub const fn drift(&self) -> Drift {
         self.drift
     }
 
-    /// How many guests may run at once. Default 32, from 1 to 1,000.
+    /// Number of guests that may run at the same time. Default 32, from 1 to 1,000.
     pub const fn max_runs(&self) -> u32 {
         self.max_runs
     }
 }
 
 impl Host {
-    /// The same under another name.
+    /// Copies the host under another name.
     pub(super) fn named(&self, id: &str) -> Self {
         Self {
             id: id.to_owned(),
@@ -66,7 +66,7 @@ impl Host {
     }
 }
 
-/// What was read: the host, and its drift even when the rest was wrong.
+/// Result of reading the table: the host, and its drift even if other keys were invalid.
 pub(super) struct ReadHost {
     pub(super) host: Option<Host>,
     pub(super) drift: Option<Drift>,

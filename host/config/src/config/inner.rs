@@ -1,6 +1,7 @@
-//! Reading the manifest in a plugin and the file beside one: TOML of its own, with its own doubts.
+//! Reader of the manifest in a plugin and of the sidecar beside it: nested TOML texts with their
+//! own syntax errors.
 //!
-//! This file must never grant anything: a manifest asks.
+//! Nothing is granted here: a manifest is a request.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,10 +16,10 @@ use super::syntax::{Document, Repaired};
 use super::texts::Role;
 use super::words::SaidJob;
 
-/// What a manifest says.
+/// Contents of a manifest.
 #[derive(Clone, Debug)]
 pub(super) struct SaidManifest {
-    /// The job's name where the configuration does not give one.
+    /// The job's name, used if the configuration does not give one.
     pub(super) name: Said<String>,
     /// A line for people.
     pub(super) description: Said<String>,
@@ -26,11 +27,11 @@ pub(super) struct SaidManifest {
     pub(super) needs: SaidNeeds,
 }
 
-/// Reads the manifest of the plugin at `path`; what is wrong with it is objected to in `outer`.
+/// Reads the manifest of the plugin at `path`; its errors are recorded in `outer`.
 ///
 /// # Errors
 ///
-/// It is no TOML, so that nothing in it may be taken for what was meant.
+/// It is not TOML, so its values cannot be trusted.
 pub(super) fn manifest(
     outer: &Context<'_>,
     path: &Path,
@@ -51,7 +52,7 @@ pub(super) fn manifest(
     )
 }
 
-/// Reads one more text with `read`; what is wrong with it is objected to in `outer`.
+/// Reads one more text with `read`; its errors are recorded in `outer`.
 ///
 /// # Errors
 ///
@@ -79,7 +80,7 @@ pub(super) fn document<T>(
         outer.object(finding.moved(base));
     }
     for finding in meant {
-        // Findings about other texts are not this one's to doubt.
+        // Syntax errors of this document cast no doubt on findings about other texts.
         let local = match &finding.span {
             Some(span) if span.start < base || span.start > base + text.len() => {
                 outer.object(finding);

@@ -1,7 +1,7 @@
-//! From a path to text: what is refused before it is read as TOML.
+//! Reading a path as text: faults that are found before TOML is parsed.
 //!
-//! Reading must never wait for another user (a FIFO), never take more memory than the cap, and never guess an
-//! encoding.
+//! Reading never waits for another user (a FIFO), never takes more memory than the cap, and never
+//! guesses an encoding.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -10,25 +10,26 @@ use super::context::Finding;
 use super::pipe;
 use crate::owned::open_shown;
 
-/// The largest configuration in bytes, over all its files.
+/// Largest configuration in bytes, over all its files.
 ///
 /// Ten thousand jobs with a plugin, a lock and a schedule each are 1.5 MB, and with grants, secrets and limits
 /// of their own 6 MB. A wrong file, such as a plugin or a log, is mostly larger.
 pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// A text and what was wrong with its bytes.
+/// A text and the faults of its bytes.
 pub(super) struct Input {
-    /// The text; what is not UTF-8 is replaced.
+    /// The text; bytes that are not UTF-8 are replaced.
     pub(super) text: String,
-    /// One finding for each place that was not UTF-8.
+    /// One finding for each position that was not UTF-8.
     pub(super) findings: Vec<Finding>,
-    /// Its length in bytes, as it was read.
+    /// Its length in bytes, as read.
     pub(super) size: u64,
-    /// Whether it came out of a pipe.
+    /// True if it came out of a pipe.
     pub(super) is_piped: bool,
 }
 
-/// Reads the file at `path`, of which there may be `most` bytes; a finding if there is nothing to read as text.
+/// Reads the file at `path`, of at most `most` bytes; returns a finding if it cannot be read as
+/// text.
 pub(super) fn read(path: &Path, most: u64) -> Result<Input, Finding> {
     if let Some(pipe) = pipe::open(path) {
         let bytes = pipe::read(pipe, most).map_err(|error| {
@@ -46,7 +47,7 @@ pub(super) fn read(path: &Path, most: u64) -> Result<Input, Finding> {
         Finding::whole(format!("the configuration file {what}")).help(help)
     })?;
     let mut bytes = Vec::new();
-    // One byte over the cap tells a file that is too large from one that just fits.
+    // One byte over the cap distinguishes a file that is too large from one that just fits.
     file.take(most + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| {
@@ -90,7 +91,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Input, Finding> {
             );
         }
     }
-    // Some editors write the mark; it means nothing in UTF-8, and TOML allows it.
+    // Some editors write the mark; it has no meaning in UTF-8, and TOML allows it.
     if text.starts_with('\u{feff}') {
         text.remove(0);
         for finding in &mut findings {

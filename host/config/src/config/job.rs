@@ -1,4 +1,4 @@
-//! `[jobs.<name>]`: what to run, under which lock, when, and with what.
+//! `[jobs.<name>]`: the plugin of a job, its lock, its schedule and its inputs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,19 +30,19 @@ use super::words::SaidJob;
 use crate::allow::{Allow, EnvValue, SecretRef};
 use crate::limits::Limits;
 
-/// etcd raises shorter leases to about this (its election timeout times 1.5), so they would not
-/// mean what they say.
+/// Shortest TTL. etcd raises shorter leases to about this (its election timeout times 1.5), so a
+/// shorter value would not take effect.
 pub(super) const SHORTEST_TTL: Duration = Duration::from_secs(2);
-/// A lock that outlives its dead holder by more than this is a mistake.
+/// Longest TTL. A lock that outlives its dead holder by more than this is a mistake.
 pub(super) const LONGEST_TTL: Duration = Duration::from_hours(1);
 pub(super) const DEFAULT_TTL: Duration = Duration::from_secs(10);
-/// Covers the default memory four times over.
+/// Default stop margin. It covers the default memory four times over.
 pub(super) const DEFAULT_STOP_MARGIN: Duration = Duration::from_millis(250);
 
-/// What a dropped-in job has by its name alone, so that no other job may have it too.
+/// Resources that a dropped-in job has by its name alone, so that no other job may use them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Own {
-    /// Whether its lock is.
+    /// True if its lock is exclusive to it.
     pub lock: bool,
     /// Prefixes of its keys.
     pub keys: Vec<String>,
@@ -50,7 +50,8 @@ pub struct Own {
 
 /// One job. All values are valid and fit together.
 ///
-/// Two jobs are equal when they do the same with the same plugin, wherever their values came from.
+/// Two jobs are equal if they do the same with the same plugin, whatever the origins of their
+/// values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     pub(super) name: String,
@@ -72,7 +73,7 @@ pub struct Job {
     pub(super) limits: Limits,
     pub(super) description: Option<String>,
     pub(super) is_dropped: bool,
-    /// Of a dropped-in job, what no policy shares with others.
+    /// Resources of a dropped-in job that no policy shares with others.
     pub(super) own: Own,
     pub(super) manifest_digest: Option<[u8; 32]>,
     pub(super) origins: Aside<Origins>,
@@ -84,7 +85,8 @@ impl Job {
         &self.name
     }
 
-    /// The WebAssembly to run; a relative path was resolved against the file's folder.
+    /// The WebAssembly file to run; a relative path was resolved against the configuration file's
+    /// folder.
     pub fn plugin(&self) -> &Path {
         &self.plugin
     }
@@ -94,28 +96,29 @@ impl Job {
         self.sha256.as_ref()
     }
 
-    /// The lock a run needs: segments of letters, digits, `.`, `_`, `-` with `/` between, at most
-    /// 200 bytes. Default: the job's name. Jobs may share one; none lies inside another.
+    /// Name of the lock that a run needs: segments of letters, digits, `.`, `_`, `-` with `/`
+    /// between, at most 200 bytes. Default: the job's name. Jobs may share one; none lies inside
+    /// another.
     pub fn lock(&self) -> &str {
         &self.lock
     }
 
-    /// How long to wait for the lock. Default forever.
+    /// Time to wait for the lock. Default forever.
     pub const fn wait(&self) -> Wait {
         self.wait
     }
 
-    /// When to run. Default: keep running.
+    /// Schedule of the runs. Default: keep running.
     pub const fn schedule(&self) -> &Schedule {
         &self.schedule
     }
 
-    /// How long a run may take, at least 10 ms; `None`, the default, is without end.
+    /// Longest time of a run, at least 10 ms; `None`, the default, means no limit.
     pub const fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// The lease to ask for: whole seconds, from 2 s to 1 h. Default 10 s.
+    /// TTL of the lease: whole seconds, from 2 s to 1 h. Default 10 s.
     pub const fn ttl(&self) -> Duration {
         self.ttl
     }
@@ -126,7 +129,7 @@ impl Job {
         self.stop_margin
     }
 
-    /// How often a failed run is tried again before the next is due. Default 0.
+    /// Number of times that a failed run is tried again before the next is due. Default 0.
     pub const fn retries(&self) -> u32 {
         self.retries
     }
@@ -147,54 +150,56 @@ impl Job {
         &self.env
     }
 
-    /// The job's `config` table as one JSON object, keys sorted, dates as text. Default `{}`.
+    /// The job's `config` table as one JSON object, with sorted keys and dates as text. Default
+    /// `{}`.
     pub fn config_json(&self) -> &str {
         &self.config_json
     }
 
-    /// Where the job's secrets are, by name. Default none.
+    /// Locations of the job's secrets, by name. Default none.
     pub const fn secrets(&self) -> &BTreeMap<String, SecretRef> {
         &self.secrets
     }
 
-    /// What the job is granted beyond what every plugin may do. Default nothing.
+    /// Grants of the job beyond the rights of every plugin. Default none.
     pub const fn allow(&self) -> &Allow {
         &self.allow
     }
 
-    /// What one run may use.
+    /// Limits of one run.
     pub const fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// What the plugin's manifest says it does, in a line.
+    /// Description in the plugin's manifest, one line.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
 
-    /// Whether the plugin lies in the folder of `[plugins]`; no table of the configuration names it.
+    /// Returns true if the plugin lies in the folder of `[plugins]`; no table of the configuration
+    /// names it.
     pub const fn is_dropped(&self) -> bool {
         self.is_dropped
     }
 
-    /// Of a dropped-in job, what no other job may have too.
+    /// Resources of a dropped-in job that no other job may use.
     pub const fn own(&self) -> &Own {
         &self.own
     }
 
-    /// The SHA-256 of the bytes in which a manifest was looked for, whether or not there was one; `None`
-    /// when the file was not looked into. Bytes with another digest may have another manifest.
+    /// SHA-256 of the bytes in which a manifest was searched, whether or not one was found; `None`
+    /// if the file was not read. Bytes with another digest may have another manifest.
     pub const fn manifest_digest(&self) -> Option<&[u8; 32]> {
         self.manifest_digest.as_ref()
     }
 
-    /// Where the value under `key` came from: a key of [`Job::values`].
+    /// Returns the origin of the value under `key`, a key of [`Job::values`].
     pub fn origin(&self, key: &str) -> Origin {
         self.origins.0.of(key)
     }
 
-    /// A remedy that names this job's table, in words that are true where the job comes from: one that was
-    /// dropped in has no table, but a file beside it, and the folder's policy over both.
+    /// Rewrites a remedy that names this job's table so that it fits the job's source. A dropped-in
+    /// job has no table, but a sidecar file and the folder's policy.
     pub fn at_home(&self, remedy: &str) -> String {
         if !self.is_dropped {
             return remedy.to_owned();
@@ -209,13 +214,13 @@ impl Job {
             )
             .replace(
                 &format!("in {table}.limits]"),
-                &format!("under [limits] in {beside}, and in [plugins.limits] if that says less"),
+                &format!("under [limits] in {beside}, and in [plugins.limits] if that allows less"),
             )
             .replace(&format!("in {table}]"), &format!("in {beside}"))
     }
 
-    /// Whether both wait for the same lock in the same way and at the same times, so that one can take the
-    /// other's place without leaving the queue.
+    /// Returns true if both wait for the same lock in the same way and at the same times. Then one can
+    /// take the other's position in the queue.
     pub fn queues_like(&self, other: &Self) -> bool {
         self.lock == other.lock
             && self.wait == other.wait
@@ -227,13 +232,13 @@ impl Job {
     }
 }
 
-/// What was read of one job: enough to compare it with others even when something is wrong.
+/// Result of reading one job: enough to compare it with others even if it has errors.
 pub(super) struct ReadJob {
-    /// The job; `None` if anything in it is wrong.
+    /// The job; `None` if anything in it is invalid.
     pub(super) job: Option<Job>,
     /// The name of its table.
     pub(super) name: String,
-    /// Its lock and the bytes that say so; `None` if that is wrong.
+    /// Its lock and the bytes that name it; `None` if those are invalid.
     pub(super) lock: Option<Spanned<String>>,
 }
 
@@ -301,7 +306,7 @@ pub(super) fn read(
     if let Some(place) = section.key_place("secrets") {
         origins.note("secrets", &place, Layer::Job, section.name(), texts);
     }
-    // A lock that an unreadable manifest may have set is not known.
+    // The lock is unknown if an unreadable manifest may have set it.
     let lock =
         lock_of(&said, named.as_ref()).filter(|_| is_sound || matches!(said.lock, Said::This(_)));
     let job = Given {
@@ -328,7 +333,7 @@ pub(super) fn read(
     }
 }
 
-/// Objects to everything that the plugin of job `job` needs and the configuration does not grant.
+/// Reports every need of job `job`'s plugin that the configuration does not grant.
 fn refuse_ungranted(job: &str, needs: &SaidNeeds, given: &Grants<'_>, context: &Context<'_>) {
     for lack in needs.lacking(job, given) {
         let message = format!(
@@ -340,7 +345,7 @@ fn refuse_ungranted(job: &str, needs: &SaidNeeds, given: &Grants<'_>, context: &
     }
 }
 
-/// Notes where every grant came from.
+/// Records the origin of every grant.
 fn note_allowed(
     allow: &SaidAllow,
     defaults: &SaidAllow,
@@ -361,7 +366,7 @@ fn note_allowed(
     });
 }
 
-/// What `[defaults]` says.
+/// Contents of `[defaults]`.
 pub(super) struct Defaults {
     pub(super) policy: Policy,
     pub(super) allow: SaidAllow,
@@ -378,11 +383,11 @@ impl Defaults {
     }
 }
 
-/// What a look into a plugin found.
+/// Result of reading a plugin's manifest.
 struct Look {
-    /// The digest of what was looked at.
+    /// Digest of the bytes that were read.
     digest: Option<[u8; 32]>,
-    /// What its manifest says; `Err` if that is no manifest, which was objected to.
+    /// The parsed manifest; `Err` if it is invalid, which was reported.
     manifest: Result<Option<SaidManifest>, Wrong>,
 }
 
@@ -413,7 +418,7 @@ fn look(plugin: &Spanned<PathBuf>, most: u64, context: &Context<'_>) -> Look {
 fn job_name(name: &Spanned<&str>, section: &Section<'_>) -> Option<Spanned<String>> {
     if is_reserved(name.get_ref()) {
         let message = format!(
-            "`{}` is a name for what is dropped into the folder of [plugins]",
+            "`{}` is reserved for plugins in the folder of [plugins]",
             shown(name.get_ref())
         );
         let help =

@@ -1,4 +1,4 @@
-//! Layers: which word wins for every key, and how far what is dropped in may go.
+//! Layers: which one provides the value of each key, and how far dropped-in plugins may go.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use super::tests::{parse, valid};
 use super::{Config, DropIn, Job, Report, clash, input, schema};
 use crate::manifest::Manifest;
 
-/// Finds this manifest in every plugin.
+/// Returns this manifest for every plugin.
 struct Inside<'a>(&'a str);
 
 impl Peek for Inside<'_> {
@@ -36,7 +36,7 @@ fn manifest(text: &str) -> Manifest {
     found.expect("it has a manifest")
 }
 
-/// A file with these lines, whose every plugin has this manifest.
+/// Parses a file with these lines, all of whose plugins have this manifest.
 fn with_manifest(text: &str, manifest: &str) -> Result<Config, Report> {
     let around = Surroundings {
         hostname: Some("test-host".into()),
@@ -57,7 +57,7 @@ fn with_manifest(text: &str, manifest: &str) -> Result<Config, Report> {
 
 pub(super) const STORE: &str = "[store]\nendpoints = [\"localhost:2379\"]\n";
 
-/// A job `a` with these lines, and `[defaults]` with those, whose plugin has this manifest.
+/// A job `a` with these lines and these `[defaults]`, whose plugin has this manifest.
 fn job(lines: &str, manifest: &str, defaults: &str) -> Job {
     let text = format!("{STORE}[defaults]\n{defaults}\n[jobs.a]\nplugin = \"a.wasm\"\n{lines}\n");
     match with_manifest(&text, manifest) {
@@ -66,7 +66,7 @@ fn job(lines: &str, manifest: &str, defaults: &str) -> Job {
     }
 }
 
-/// The value under a key and where it came from.
+/// The value under a key and its origin.
 fn told(job: &Job, key: &str) -> (String, String) {
     let values = job.values();
     let value = values.iter().find(|value| value.key() == key);
@@ -74,7 +74,7 @@ fn told(job: &Job, key: &str) -> (String, String) {
     (value.text().to_owned(), value.origin().to_string())
 }
 
-/// Keys that a job, a manifest and the defaults may all say, with three values each.
+/// Keys that a job, a manifest and the defaults may all set, with three values each.
 const SHARED: &[(&str, &str, [&str; 3])] = &[
     ("wait", "wait", ["\"1s\"", "\"2s\"", "\"3s\""]),
     ("timeout", "timeout", ["\"1m\"", "\"2m\"", "\"3m\""]),
@@ -222,7 +222,7 @@ fn choosing_when_to_run_replaces_the_manifests_choice() {
     assert_eq!(runs("once = false", "every = \"1s\""), every);
     assert_eq!(runs("", "once = true"), "once=true");
     let cron = "cron = \"0 3 * * *\"\ntz = \"Europe/Berlin\"\nmissed = \"catch-up\"";
-    // What belongs to both is kept; a zone belongs to `cron` alone.
+    // Keys of both kinds of schedule are kept; a zone belongs to `cron` alone.
     assert_eq!(
         runs("every = \"1s\"", cron),
         r#"every="1s" jitter="0s" missed="catch-up" once=false"#
@@ -278,7 +278,7 @@ fn where_a_value_came_from_does_not_change_a_job() {
     assert_ne!(inner, job("", "ttl = \"13s\"", ""));
 }
 
-/// What a file with this job says about it and a plugin with this manifest.
+/// Renders the error for a file with this job and a plugin with this manifest.
 fn refusal_of(lines: &str, manifest: &str) -> String {
     let text = format!("{STORE}[jobs.a]\nplugin = \"a.wasm\"\n{lines}\n");
     match with_manifest(&text, manifest) {
@@ -473,7 +473,7 @@ fn what_is_needed_and_allowed_is_granted_and_nothing_else() {
         kv("[needs]\nkv = [\"shared/a/\", \"{job}/\"]", ""),
         "shared/a/ dropped.book/"
     );
-    // The file beside the plugin has the last word on what to ask for.
+    // The sidecar has the last word on the requests.
     assert_eq!(
         kv(
             "[needs]\nkv = [\"shared/a/\"]",
@@ -482,11 +482,12 @@ fn what_is_needed_and_allowed_is_granted_and_nothing_else() {
         "dropped.book/x/"
     );
     assert_eq!(kv("[needs]\nkv = [\"shared/a/\"]", "allow.kv = []"), "");
-    // Nobody speaks of needs: a corner of its own. Whoever speaks of them means it.
+    // No layer lists needs: the plugin gets a prefix of its own. A layer that lists needs replaces
+    // it.
     assert_eq!(kv("ttl = \"5s\"", "retries = 1"), "dropped.book/");
     assert_eq!(kv("[needs]", ""), "");
     assert_eq!(kv("", "[allow]"), "");
-    // The grants of configured jobs are not for what is dropped in.
+    // Grants of configured jobs do not apply to dropped-in ones.
     let defaults = valid(&format!(
         "{STORE}[defaults]\nallow.kv = [\"x/\"]\n[plugins]\ndir = \"plugins\"\n"
     ));
@@ -604,7 +605,7 @@ fn the_table_for_plugins_is_read_with_the_rest() {
     assert_snapshot!("plugins_values", said.expect_err("it is wrong").to_string());
 }
 
-/// Whoever adds a key to a job must show it too.
+/// A key that is added to a job must be shown too.
 #[test]
 fn every_key_of_a_job_is_among_its_values() {
     let text = super::reference_tests::reference_with_examples();
@@ -654,7 +655,7 @@ fn values_that_sound_like_secrets_are_hidden() {
     );
 }
 
-/// One of everything that can be asked for.
+/// One of each kind of request.
 const EVERYTHING: &str = r#"
 kv = ["{job}/"]
 http = ["https://api.example.com", "http://10.0.0.5:80"]
@@ -680,7 +681,7 @@ fn a_configured_job_that_lacks_everything_is_told_every_line() {
         &needs,
         "",
     );
-    // The configuration's word stands as it is.
+    // The configuration's value stays unchanged.
     assert!(granted.allow().dirs[0].write);
 }
 
@@ -714,7 +715,7 @@ fn a_dropped_in_plugin_gets_what_it_asks_for_with_the_hosts_places() {
         );
         assert_eq!(text("secrets"), "{ api_key = { env = \"KEY\" } }");
     }
-    // Nothing comes without asking.
+    // Nothing is granted without a request.
     let job = joins(&config, "", "");
     assert!(job.allow().http.is_empty() && job.allow().dirs.is_empty() && job.secrets().is_empty());
 }
@@ -741,7 +742,7 @@ fn a_file_beside_a_plugin_cannot_name_what_is_the_hosts() {
     );
 }
 
-/// What the reference for manifests explains is what is read.
+/// The keys that the reference for manifests explains are the ones that are read.
 #[test]
 fn every_key_of_a_manifest_is_explained() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/MANIFEST.md");

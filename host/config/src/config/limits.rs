@@ -1,7 +1,7 @@
-//! `limits`, in any table that has them: what one run may use.
+//! `limits`, in any table that has them: limits of one run.
 //!
-//! The defaults are `crate::limits::Limits::default()`; the bounds here keep a slip of a unit from
-//! becoming a job that cannot start or a host that cannot live.
+//! The defaults are `crate::limits::Limits::default()`. The bounds here catch a wrong unit before
+//! it makes a job that cannot start or a host that runs out of memory.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,16 +13,16 @@ use super::schema;
 use super::section::{Said, Section};
 use crate::limits::{KIB, Limits, MIB};
 
-/// A 32-bit memory, less the page that no guest can name.
+/// Largest 32-bit memory, less the page that no guest can address.
 const MOST_MEMORY: u64 = 4096 * MIB - 64 * KIB;
 
-/// How many limits there are.
+/// Number of limits.
 const KEYS: usize = 21;
 
-/// What a table says about limits.
+/// Limits in one table.
 #[derive(Clone, Debug)]
 pub(super) struct SaidLimits {
-    /// Decides how long a stop may take.
+    /// Decides the time that a stop may take.
     pub(super) memory: Said<u64>,
     table_elements: Said<u64>,
     instances: Said<u32>,
@@ -41,7 +41,7 @@ pub(super) struct SaidLimits {
     http_requests: Said<u32>,
     http_fields: Said<u64>,
     http_timeout: Said<Duration>,
-    /// Decides how much of a plugin is looked at.
+    /// Decides how much of a plugin is read.
     pub(super) plugin_size: Said<u64>,
     compile_time: Said<Duration>,
     compile_memory: Said<u64>,
@@ -80,12 +80,12 @@ impl SaidLimits {
             compile_time: table.take("compile_time", |node| {
                 read::duration(node, Duration::from_millis(100), Duration::from_mins(10))
             }),
-            // The process itself takes some twenty MiB.
+            // The process itself takes about twenty MiB.
             compile_memory: size("compile_memory", 64 * MIB, 64 * 1024 * MIB),
         }
     }
 
-    /// What `fallback` says where this says nothing.
+    /// Takes each limit that is absent here from `fallback`.
     pub(super) fn or(self, fallback: &Self) -> Self {
         Self {
             memory: self.memory.or(&fallback.memory),
@@ -112,7 +112,7 @@ impl SaidLimits {
         }
     }
 
-    /// Each key with what is said about it.
+    /// Returns each key with its value, if set.
     pub(super) fn said(&self) -> [(&'static str, Option<Told>); KEYS] {
         [
             ("memory", told(&self.memory, Amount::Bytes)),
@@ -154,7 +154,7 @@ impl SaidLimits {
         ]
     }
 
-    /// The limits, with those of `else_` where nothing is said; `None` if anything said is wrong.
+    /// Returns the limits, with those of `else_` for absent keys; `None` if any value is invalid.
     pub(super) fn settle(self, else_: &Limits) -> Option<Limits> {
         Some(Limits {
             memory_bytes: self.memory.or_default(else_.memory_bytes)?,
@@ -182,7 +182,7 @@ impl SaidLimits {
     }
 }
 
-/// What was said about one limit, and where.
+/// Value of one limit and its position.
 pub(super) type Told = (Range<usize>, Amount);
 
 fn told<T: Copy>(said: &Said<T>, amount: impl FnOnce(T) -> Amount) -> Option<Told> {
@@ -192,7 +192,7 @@ fn told<T: Copy>(said: &Said<T>, amount: impl FnOnce(T) -> Amount) -> Option<Tol
     }
 }
 
-/// One limit as a number with its unit; limits of one key are always of one kind.
+/// One limit as a number with its unit; all limits of one key have the same unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(super) enum Amount {
     /// Bytes.
@@ -204,7 +204,7 @@ pub(super) enum Amount {
 }
 
 impl fmt::Display for Amount {
-    /// As it stands in a configuration.
+    /// Prints the value as a configuration has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bytes(bytes) => write!(f, "\"{}\"", read::format_size(*bytes)),
@@ -214,7 +214,7 @@ impl fmt::Display for Amount {
     }
 }
 
-/// Each limit by its key.
+/// Returns each limit by its key.
 pub(super) fn amounts(limits: &Limits) -> [(&'static str, Amount); KEYS] {
     [
         ("memory", Amount::Bytes(limits.memory_bytes)),
@@ -244,7 +244,7 @@ pub(super) fn amounts(limits: &Limits) -> [(&'static str, Amount); KEYS] {
     ]
 }
 
-/// The smaller of each.
+/// Returns the smaller of each pair.
 pub(super) fn least(a: &Limits, b: &Limits) -> Limits {
     Limits {
         memory_bytes: a.memory_bytes.min(b.memory_bytes),

@@ -1,4 +1,4 @@
-//! `Config::load` against real files: what is refused about the file itself and those it names.
+//! `Config::load` on real files: faults of the file itself and of the files it names.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -136,7 +136,7 @@ fn a_file_whose_files_are_all_in_order_loads() {
     );
 }
 
-/// A module that is nothing but these manifests.
+/// A module that consists of these manifests only.
 fn module(manifests: &[&str]) -> Vec<u8> {
     let mut bytes = wat::parse_str("(module)").expect("it is a module");
     for text in manifests {
@@ -161,7 +161,7 @@ fn a_manifest_is_read_from_the_file_where_there_is_one_to_be_read() {
     write(&folder, "says.wasm", module(&["retries = 7"]), 0o644);
     write(&folder, "bare.wasm", module(&[]), 0o644);
     write(&folder, "no.wasm", "hello", 0o644);
-    // What follows is no section, and the loader will say so.
+    // The bytes after it are not a section, which the loader reports.
     let large = [module(&["retries = 7"]), vec![b'x'; 2_000]].concat();
     write(&folder, "large.wasm", large, 0o644);
     let config = Config::load(&folder.path().join("jobs.toml"));

@@ -1,7 +1,7 @@
 //! Names of locks and prefixes of guest data: paths of plain segments.
 //!
-//! A lock's name is a folder of keys in the store, so none may lie inside another. This file must
-//! never touch the store.
+//! A lock's name is a folder of keys in the store, so no lock may lie inside another. The store is
+//! not read here.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use super::node::Node;
 use super::read::{is_name_char, text};
 use super::source::shown;
 
-/// The longest lock name or data prefix, in bytes.
+/// Longest lock name or data prefix, in bytes.
 const LONGEST: usize = 200;
 
 /// Reads the name of a lock, such as `billing/ledger`.
@@ -26,7 +26,8 @@ pub(super) fn lock(node: &Node<'_>) -> Option<String> {
     }
 }
 
-/// Reads the name of a lock, or with `*` at its end the beginning of several; `{job}` stands for a job's name.
+/// Reads the name of a lock, or with `*` at its end the beginning of several names; `{job}` stands
+/// for a job's name.
 pub(super) fn lock_pattern(node: &Node<'_>) -> Option<String> {
     let pattern = text(node)?;
     let judged = for_job(&pattern, "job");
@@ -48,7 +49,7 @@ pub(super) fn prefixes(node: &Node<'_>) -> Option<Vec<Spanned<String>>> {
     prefixes.into_iter().collect()
 }
 
-/// As `prefixes`, where `{job}` stands for the name of a job.
+/// Reads as `prefixes` does; `{job}` stands for the name of a job.
 pub(super) fn patterns(node: &Node<'_>) -> Option<Vec<Spanned<String>>> {
     let items = node.items("prefixes", "[\"{job}/\"]")?;
     let patterns: Vec<_> = items.iter().map(|item| prefix(item, true)).collect();
@@ -74,7 +75,7 @@ fn prefix(node: &Node<'_>, is_pattern: bool) -> Option<Spanned<String>> {
     }
 }
 
-/// What is wrong with a path and what to write instead.
+/// Returns the fault of a path and the text to write instead.
 fn fault(path: &str) -> Option<(String, &'static str)> {
     let odd = |c: char| !is_name_char(c) && c != '/';
     if path.is_empty() {
@@ -103,21 +104,21 @@ fn fault(path: &str) -> Option<(String, &'static str)> {
     }
 }
 
-/// Whether lock `inner` lies inside lock `outer`.
+/// Returns true if lock `inner` lies inside lock `outer`.
 pub(super) fn lies_in(inner: &str, outer: &str) -> bool {
     inner
         .strip_prefix(outer)
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// A job's lock and where the file says so.
+/// A job's lock and its position in the file.
 pub(super) struct Claimed<'a> {
     pub(super) job: &'a str,
     pub(super) lock: &'a str,
     pub(super) span: Range<usize>,
 }
 
-/// Objects to every lock that lies inside another. Two jobs may share one lock.
+/// Reports every lock that lies inside another. Two jobs may share one lock.
 pub(super) fn refuse_nesting(locks: &[Claimed<'_>], context: &Context<'_>) {
     let mut holders: BTreeMap<&str, &Claimed<'_>> = BTreeMap::new();
     for claimed in locks {

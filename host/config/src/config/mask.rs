@@ -1,12 +1,12 @@
-//! Keeps what looks like a secret out of the lines a report shows.
+//! Hides values that look like secrets in the lines that a report shows.
 //!
-//! The file has no place for secrets, which is exactly why people put them in the wrong one. This
-//! must never be relied on to *find* secrets: it only avoids repeating the obvious ones.
+//! The file has no key for a secret's value, so people write one into the wrong key. This is not a
+//! secret scanner: it only avoids repeating the obvious ones.
 
-/// Stands where a value was.
+/// Text shown in place of a value.
 pub(super) const HIDDEN: &str = "<hidden>";
 
-/// `line` without the values of keys named like secrets and without passwords in addresses.
+/// Returns `line` without the values of keys named like secrets and without passwords in addresses.
 pub(super) fn hide_secrets(line: &str) -> String {
     hide_user_info(&hide_values(line))
 }
@@ -32,7 +32,7 @@ fn hide_values(line: &str) -> String {
     shown
 }
 
-/// Whether the last word before the equals sign sounds like a secret.
+/// Returns true if the last word before the equals sign suggests a secret.
 fn names_a_secret(before: &str) -> bool {
     let word = before
         .rsplit([',', '{', '.'])
@@ -42,13 +42,13 @@ fn names_a_secret(before: &str) -> bool {
     sounds_secret(word.trim().trim_matches(['"', '\'']))
 }
 
-/// Whether a key of this name may hold a secret.
+/// Returns true if a key of this name may hold a secret.
 pub(super) fn sounds_secret(name: &str) -> bool {
     let word = name.to_lowercase();
     ["password", "passwd", "secret", "token", "credential"]
         .iter()
         .any(|sign| word.contains(sign))
-        // References, and the name of a header.
+        // Keys that hold references, and the name of a header.
         && !word.ends_with("_file")
         && word != "http_token"
 }
@@ -59,13 +59,13 @@ fn split_value(text: &str) -> (&str, &str) {
     let value = &text[start..];
     let length = match value.chars().next() {
         Some(quote @ ('"' | '\'')) => closing_quote(value, quote),
-        // A bare value may hold anything; nothing after it is worth the risk.
+        // The end of a bare value is uncertain, so the whole rest is hidden.
         _ => value.len(),
     };
     text.split_at(start + length)
 }
 
-/// The length of a quoted value; the whole rest when the quote never closes.
+/// Returns the length of a quoted value; the whole rest if the quote never closes.
 fn closing_quote(value: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in value.char_indices().skip(1) {
@@ -76,7 +76,7 @@ fn closing_quote(value: &str, quote: char) -> usize {
         } else if c == quote && at > 1 {
             return at + 1;
         } else if c == quote {
-            // Two quotes in a row may open a text of many lines.
+            // Two quotes in a row may open a text of several lines.
             return value.len();
         }
     }

@@ -1,4 +1,4 @@
-//! Every message that a person can meet, as they meet it.
+//! Every error message of a configuration, as it is printed.
 
 use std::path::Path;
 
@@ -15,14 +15,14 @@ fn refusal(text: &str) -> String {
     }
 }
 
-/// The report about a file that is right but for these lines.
+/// Renders the report about a file that is valid except for these lines.
 fn refusal_of_job(lines: &str) -> String {
     refusal(&format!(
         "[store]\nendpoints = [\"localhost:2379\"]\n[jobs.a]\nplugin = \"a.wasm\"\n{lines}\n"
     ))
 }
 
-/// The report about jobs that are right but for these lines.
+/// Renders the report about jobs that are valid except for these lines.
 fn refusal_of_jobs(jobs: &[&str]) -> String {
     let tables = jobs
         .iter()

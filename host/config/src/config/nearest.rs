@@ -1,10 +1,10 @@
 //! The known name that a mistyped one probably meant.
 //!
-//! This file must never guess far: a wrong suggestion costs more than none.
+//! Only near names are suggested: a wrong suggestion costs more than none.
 
-/// The nearest of `known` to `word`, when it is near enough to be a slip of the fingers.
+/// Returns the nearest of `known` to `word`, if it is near enough to be a typing error.
 pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    // Beyond this a word is no slip of anything we know, and the table below would be large.
+    // A longer word is not a typing error of any known name, and the table below would be large.
     if word.len() > 40 {
         return None;
     }
@@ -18,7 +18,7 @@ pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     slip.or_else(|| only_one_with(&word, known))
 }
 
-/// The only name that starts with `word` or has it as one of its parts.
+/// Returns the only name that starts with `word` or has it as one of its parts.
 fn only_one_with<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let has = |name: &&&str| name.starts_with(word) || name.split('_').any(|part| part == word);
     let mut with = known.iter().filter(has);
@@ -26,7 +26,7 @@ fn only_one_with<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     (word.len() >= 3 && with.next().is_none()).then_some(*first)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`.
+/// Counts the insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();

@@ -1,8 +1,8 @@
-//! What a plugin asks for: `[needs]` of its manifest, or `allow` and `secrets` of the file beside it.
+//! Requests of a plugin: `[needs]` of its manifest, or `allow` and `secrets` of its sidecar file.
 //!
-//! Asking is all that either can do; whether it gets it is decided by the configuration. Where things
-//! are on the host is not theirs to say: directories go by the guest's path, secrets by name. This file
-//! must never turn a need into a grant.
+//! Both are requests only: the configuration decides about them. They cannot name places on the
+//! host: directories are requested by the guest's path, secrets by name. No request becomes a grant
+//! here.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,10 +16,10 @@ use super::secrets;
 use super::section::{Said, Section};
 use crate::allow::{Allow, Dir, Need, Network, Origin, SecretRef};
 
-/// What is asked for, as far as it was read.
+/// Requests of one table, as read.
 #[derive(Clone, Debug)]
 pub(super) struct SaidNeeds {
-    /// Whether anything is said about needs, be it that there are none.
+    /// True if the table states its needs, even if it states that there are none.
     pub(super) is_said: bool,
     /// Prefixes of fenced data; `{job}` stands for the job's name.
     pub(super) kv: Said<Vec<Spanned<String>>>,
@@ -38,7 +38,7 @@ impl SaidNeeds {
         Self::read(&needs, secrets)
     }
 
-    /// Reads `allow` and `secrets` of the file beside a plugin.
+    /// Reads `allow` and `secrets` of the sidecar beside a plugin.
     pub(super) fn of_sidecar(beside: &Section<'_>) -> Self {
         let asks = beside.table("allow", "allow", schema::ASKS);
         let secrets = beside.take("secrets", secrets::names);
@@ -57,7 +57,7 @@ impl SaidNeeds {
         }
     }
 
-    /// What `fallback` asks for where this says nothing, key by key.
+    /// Takes each key that is absent here from `fallback`.
     pub(super) fn or(self, fallback: &Self) -> Self {
         Self {
             is_said: self.is_said || fallback.is_said,
@@ -70,12 +70,12 @@ impl SaidNeeds {
         }
     }
 
-    /// The names of all secrets asked for.
+    /// Names of all requested secrets.
     pub(super) fn secret_names(&self) -> impl Iterator<Item = &String> {
         each(&self.secrets).map(Spanned::get_ref)
     }
 
-    /// Everything that job `job` asks for and is not given, in the order of the keys.
+    /// Returns every request of job `job` that is not granted, in the order of the keys.
     pub(super) fn lacking(&self, job: &str, given: &Given<'_>) -> Vec<Lack> {
         let mut lacks = Vec::new();
         let Given { allow, .. } = given;
@@ -83,7 +83,7 @@ impl SaidNeeds {
         let wished: Vec<Spanned<String>> = kv
             .iter()
             .map(|wish| match given.kv_patterns {
-                // Where it is added holds for many jobs.
+                // The remedy goes into a table that holds for many jobs.
                 Some(_) => wish.clone(),
                 None => Spanned::new(wish.span(), for_job(wish.get_ref(), job)),
             })
@@ -124,23 +124,23 @@ impl SaidNeeds {
     }
 }
 
-/// What there is to be had.
+/// Grants that requests are compared with.
 pub(super) struct Given<'a> {
     pub(super) allow: &'a Allow,
-    /// The prefixes in `allow` as they are written, where they hold for many jobs.
+    /// The prefixes in `allow` as they are written, if they hold for many jobs.
     pub(super) kv_patterns: Option<&'a [String]>,
     pub(super) secrets: &'a BTreeMap<String, SecretRef>,
 }
 
-/// Something asked for and not given.
+/// A request that is not granted.
 pub(super) struct Lack {
-    /// Where it was asked for.
+    /// Position of the request.
     pub(super) place: Range<usize>,
-    /// What it is, for people.
+    /// Description of the request, for people.
     pub(super) what: String,
-    /// The line that gives it.
+    /// The line that would grant it.
     pub(super) line: String,
-    /// The table it belongs in.
+    /// The table of that line.
     pub(super) table: &'static str,
 }
 
@@ -173,7 +173,7 @@ fn missing<T: Clone>(
         .collect()
 }
 
-/// The line that gives what is given now and more.
+/// Renders the line with the present grants and the missing ones.
 fn list<'a, T: ToString + 'a>(
     key: &str,
     given: impl Iterator<Item = &'a T>,
@@ -190,7 +190,7 @@ fn dirs_line(given: &[Dir], more: &[Spanned<Need>]) -> String {
         format!("{{ host = {host:?}, guest = {guest:?}{write} }}")
     };
     let wishes = || more.iter().map(Spanned::get_ref);
-    // What is there already may lack no more than the right to write.
+    // A directory that is granted already may lack only the right to write.
     let old = given.iter().map(|dir| {
         let write = dir.write || wishes().any(|need| need.guest == dir.guest && need.write);
         table(&dir.host.to_string_lossy(), &dir.guest, write)

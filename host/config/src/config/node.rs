@@ -1,7 +1,7 @@
-//! One value of the file: where it is, what kind it is, and how to object to it.
+//! One value of the file, with its position and kind, and the errors about it.
 //!
-//! Readers get a `Node` and nothing else, so every objection carries its place. This file must never
-//! decide what a value means.
+//! Readers get a `Node` and nothing else, so every error carries its position. The meaning of a
+//! value is the readers' matter.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use toml::de::{DeArray, DeValue};
 use super::context::{Context, Finding};
 use super::source::shown;
 
-/// One value of the file and where it is.
+/// One value of the file and its position.
 #[derive(Clone)]
 pub(super) struct Node<'a> {
     /// The key, for messages.
@@ -22,9 +22,9 @@ pub(super) struct Node<'a> {
     pub(super) section: Rc<str>,
     /// The value and its bytes.
     pub(super) value: &'a Spanned<DeValue<'a>>,
-    /// Whether this is one of several values of an array under the key.
+    /// True if this is one of several values of an array under the key.
     pub(super) is_element: bool,
-    /// Where objections go.
+    /// Collector of errors.
     pub(super) context: &'a Context<'a>,
 }
 
@@ -39,12 +39,12 @@ impl<'a> Node<'a> {
         self.value.get_ref()
     }
 
-    /// What is shared by all readers of the file.
+    /// State shared by all readers of the file.
     pub(super) const fn context(&self) -> &'a Context<'a> {
         self.context
     }
 
-    /// The key and its table as messages name them.
+    /// The key and its table, as messages name them.
     pub(super) fn name(&self) -> String {
         let part = if self.is_element { "a value of " } else { "" };
         // Keys at the top of a manifest or a sidecar are in no table.
@@ -55,7 +55,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Objects to the value: "`key` in [table] {what}", with a remedy.
+    /// Reports an error about the value: "`key` in [table] {what}", with a remedy.
     pub(super) fn reject<T>(&self, what: &str, help: impl Into<String>) -> Option<T> {
         let message = format!("{} {what}", self.name());
         self.context
@@ -63,7 +63,7 @@ impl<'a> Node<'a> {
         None
     }
 
-    /// Objects to the kind of value: `wanted` is a noun with its article.
+    /// Reports that the value has the wrong type: `wanted` is a noun with its article.
     pub(super) fn wrong_kind<T>(&self, wanted: &str, example: &str) -> Option<T> {
         let what = format!("must be {wanted}, found {}", kind(self.value()));
         let help = if self.is_element {
@@ -74,7 +74,7 @@ impl<'a> Node<'a> {
         self.reject(&what, help)
     }
 
-    /// The elements of an array, each as a value of the same key; an array of `of`.
+    /// Returns the elements of an array, each as a value of the same key; an array of `of`.
     pub(super) fn items(&self, of: &str, example: &str) -> Option<Vec<Self>> {
         match self.value() {
             DeValue::Array(array) => Some(self.each(array)),
@@ -91,12 +91,12 @@ impl<'a> Node<'a> {
         array.iter().map(node).collect()
     }
 
-    /// The entries of a table with free names, each as a value of its own key.
+    /// Returns the entries of a table with free names, each as a value of its own key.
     pub(super) fn entries(&self) -> Option<Vec<(Spanned<&'a str>, Self)>> {
         self.entries_like("{ NAME = \"value\" }")
     }
 
-    /// As [`Node::entries`], with an example of such a table.
+    /// Returns the same as [`Node::entries`]; the error shows an example of such a table.
     pub(super) fn entries_like(&self, example: &str) -> Option<Vec<(Spanned<&'a str>, Self)>> {
         let DeValue::Table(table) = self.value() else {
             return self.wrong_kind("a table", example);
@@ -118,7 +118,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// How messages name the kind of a value.
+/// Name of a value's type in messages.
 pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "text",

@@ -1,6 +1,6 @@
-//! Where each value of a job came from.
+//! Origins of a job's values.
 //!
-//! For people: nothing is decided by an origin. This file must never hold a value.
+//! For people: no decision depends on an origin, and an origin holds no value.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,25 +11,25 @@ use super::policy::Policy;
 use super::texts::{Role, Texts};
 use super::words::SaidJob;
 
-/// The layer that a value came from: the first of these that says anything wins.
+/// Layer that a value came from: the first of these that sets it wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
     /// The job's own table in the configuration file.
     Job,
-    /// The file beside a dropped-in plugin.
+    /// The sidecar file beside a dropped-in plugin.
     Sidecar,
     /// The manifest inside the plugin.
     Manifest,
     /// `[defaults]`.
     Defaults,
-    /// `[plugins]`: what holds for everything that is dropped in.
+    /// `[plugins]`: values that hold for every dropped-in job.
     Plugins,
-    /// Nobody said anything.
+    /// No file sets it.
     BuiltIn,
 }
 
 impl Layer {
-    /// The word for programs.
+    /// Name of the layer in machine-readable output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Job => "job",
@@ -42,7 +42,7 @@ impl Layer {
     }
 }
 
-/// Where one value came from. `Display` is for people, as in `[defaults] leasehold.toml:12`.
+/// Origin of one value. `Display` is for people, as in `[defaults] leasehold.toml:12`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     layer: Layer,
@@ -52,7 +52,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Nobody said anything.
+    /// Origin of a value that no file sets.
     pub(super) fn built_in() -> Self {
         Self {
             layer: Layer::BuiltIn,
@@ -67,7 +67,7 @@ impl Origin {
         self.layer
     }
 
-    /// The file, and the line in it from 1; `None` for what is built in.
+    /// The file and the line, counted from 1; `None` for a built-in value.
     pub fn place(&self) -> Option<(&str, usize)> {
         (self.layer != Layer::BuiltIn).then_some((&*self.file, self.line))
     }
@@ -95,7 +95,7 @@ impl Origins {
         self.0.get(key).cloned().unwrap_or_else(Origin::built_in)
     }
 
-    /// Notes that the value under `key` came from `span`, which is in `table` if it is in the
+    /// Records that the value under `key` came from `span`, which is in `table` if it is in the
     /// configuration file.
     pub(super) fn note(
         &mut self,
@@ -122,7 +122,7 @@ impl Origins {
     }
 }
 
-/// Where everything that `said` says came from: from `defaults` where it stands there, else from `table`.
+/// Records the origin of every value in `said`: `defaults` if its position is there, else `table`.
 pub(super) fn origins(
     said: &SaidJob,
     defaults: Option<&Policy>,

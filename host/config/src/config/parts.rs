@@ -1,8 +1,8 @@
 //! The texts of one configuration: a file, or every file of a folder, each parsed by itself.
 //!
-//! Parsing each file alone keeps its mistakes its own: an unclosed bracket swallows no table of the next
-//! file. Positions of all files are laid end to end, so a range still names one place. This file must never
-//! judge what a table says.
+//! Parsing each file alone confines its errors: an unclosed bracket swallows no table of the next
+//! file. Positions of all files are laid end to end, so a range still identifies one place. Tables
+//! are not interpreted here.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,16 +22,17 @@ use super::syntax::{Document, Repaired};
 use super::texts::{Role, Texts};
 use crate::owned::Refusal;
 
-/// Files of one folder that are read: as many as there may be jobs, so that each can have its own.
+/// Most files of one folder that are read: as many as there may be jobs, so that each can have its
+/// own.
 const MOST_FILES: usize = 10_000;
 
 /// One file and its text.
 pub(super) struct Named {
     pub(super) path: PathBuf,
     pub(super) text: Arc<str>,
-    /// Whether the text came out of a pipe, where it cannot be read again.
+    /// True if the text came out of a pipe, so that it cannot be read again.
     pub(super) is_piped: bool,
-    /// One finding for each place that is not UTF-8.
+    /// One finding for each position that is not UTF-8.
     undecoded: Vec<Finding>,
 }
 
@@ -101,7 +102,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Named>, Report> {
 pub(super) struct Part<'t> {
     source: &'t Source<'t>,
     document: Document<'t>,
-    /// Where it begins among all texts.
+    /// Position of its first byte among all texts.
     base: usize,
 }
 
@@ -128,12 +129,12 @@ pub(super) fn parse<'t>(
         .collect()
 }
 
-/// A context for each part, with nothing found yet.
+/// Returns a context without findings for each part.
 pub(super) fn contexts<'a>(parts: &[Part<'_>], outer: &Context<'a>) -> Vec<Context<'a>> {
     parts.iter().map(|part| outer.for_text(part.base)).collect()
 }
 
-/// The top of each part.
+/// Returns the top-level table of each part.
 pub(super) fn roots<'a>(parts: &'a [Part<'a>], contexts: &'a [Context<'a>]) -> Vec<Section<'a>> {
     let root = |(part, context): (&'a Part<'a>, &'a Context<'a>)| {
         Section::root(&part.document.table, schema::ROOT, context)
@@ -141,7 +142,8 @@ pub(super) fn roots<'a>(parts: &'a [Part<'a>], contexts: &'a [Context<'a>]) -> V
     parts.iter().zip(contexts).map(root).collect()
 }
 
-/// The part that holds the table `key`, or the first; a second one of that name is objected to.
+/// Returns the part that holds the table `key`, or the first part; reports a second table of that
+/// name.
 pub(super) fn holder<'s, 'a>(roots: &'s [Section<'a>], key: &'static str) -> &'s Section<'a> {
     let mut first: Option<&Section<'a>> = None;
     for root in roots {
@@ -166,7 +168,8 @@ pub(super) fn holder<'s, 'a>(roots: &'s [Section<'a>], key: &'static str) -> &'s
     first.unwrap_or(&roots[0])
 }
 
-/// The tables of all jobs, in the order of the files; `None` when one of the files has something else there.
+/// Returns the tables of all jobs, in the order of the files; `None` if `jobs` in a file is not a
+/// table.
 pub(super) fn job_tables<'a>(
     roots: &[Section<'a>],
 ) -> Option<Vec<(toml::Spanned<&'a str>, Section<'a>)>> {
@@ -198,15 +201,15 @@ pub(super) fn job_tables<'a>(
     is_sound.then_some(tables)
 }
 
-/// Everything that is wrong with the texts, once they have been read.
+/// All errors of the texts, once they have been read.
 pub(super) struct Judged {
-    /// What makes a text no TOML.
+    /// Syntax errors.
     pub(super) syntax: Vec<Finding>,
-    /// What is wrong with its meaning, without what may be a guess.
+    /// Errors of meaning, without those that may come from a guess.
     pub(super) meaning: Vec<Finding>,
 }
 
-/// Gathers what was found; `look` judges the files that the texts name.
+/// Gathers the findings; `look` checks the files that the texts name.
 pub(super) fn judge(
     parts: &mut [Part<'_>],
     contexts: Vec<Context<'_>>,
@@ -230,7 +233,7 @@ pub(super) fn judge(
 }
 
 impl Part<'_> {
-    /// The same bytes as a range of this text alone, if they are in it.
+    /// Converts bytes to a range of this text alone, if they are in it.
     fn local(&self, span: &Range<usize>) -> Option<Range<usize>> {
         let end = self.base + self.source.text().len();
         (self.base..=end)
@@ -247,14 +250,14 @@ impl Part<'_> {
         }
     }
 
-    /// Whether these bytes are in one of these tables of the text.
+    /// Returns true if these bytes are in one of these tables of the text.
     pub(super) fn is_in(&self, span: &Range<usize>, tables: &[&str]) -> bool {
         self.local(span)
             .is_some_and(|span| self.document.is_in(&span, self.source, tables))
     }
 }
 
-/// The path whose folder relative paths start at: that of the first file, or the current one for a pipe.
+/// Path whose folder relative paths start at: the first file, or the current folder for a pipe.
 pub(super) fn base_of(named: &[Named]) -> PathBuf {
     let file = named.iter().find(|named| !named.is_piped);
     file.map_or_else(PathBuf::new, |named| named.path.clone())

@@ -1,7 +1,7 @@
-//! A configuration that comes through a pipe which the program was started with, as in `-c <(…)`.
+//! A configuration that comes through a pipe inherited by the program, as in `-c <(…)`.
 //!
-//! Only descriptors that are ours already count: a FIFO in a folder can be put there by another user. Reading
-//! ends at the pipe's end, at the cap, or when nothing comes.
+//! Only descriptors that this process has already count: another user can put a FIFO into a folder.
+//! Reading ends at the pipe's end, at the cap, or when no data comes.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -11,23 +11,23 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
-/// Time that a pipe may be silent, for the command behind it to start and to work.
+/// Time that a pipe may be silent, so that the command behind it can start and work.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Time between two looks at a silent pipe.
+/// Interval between two reads of a silent pipe.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// Why a pipe gave no text.
+/// Error reading a pipe.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PipeError {
     /// Reading failed.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    /// Nothing came, and the pipe did not end.
+    /// No data came, and the pipe did not end.
     #[error("is a pipe that has been silent for {} s", PATIENCE.as_secs())]
     Silent,
 }
 
-/// Opens `path` if it is one of our own descriptors and a pipe.
+/// Opens `path` if it is one of this process's own descriptors and a pipe.
 pub(super) fn open(path: &Path) -> Option<File> {
     let is_ours = ["/dev/fd", "/proc/self/fd"]
         .iter()
@@ -36,7 +36,7 @@ pub(super) fn open(path: &Path) -> Option<File> {
     if !is_ours {
         return None;
     }
-    // A description of its own, so that nobody else's reading stops blocking.
+    // A file description of its own, so that other readers' descriptors stay blocking.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
     file.metadata().ok()?.file_type().is_fifo().then_some(file)

@@ -1,7 +1,7 @@
-//! `[plugins]`: the folder whose plugins become jobs, and what those may do at most.
+//! `[plugins]`: the folder whose plugins become jobs, and the limits on those jobs.
 //!
-//! The policy is the operator's word over whoever can write into the folder. This file must never read
-//! a plugin.
+//! The policy is the operator's, and binds every user who can write into the folder. No plugin is
+//! read here.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use super::sharing::Sharing;
 use crate::allow::{Allow, SecretRef};
 use crate::limits::Limits;
 
-/// A job's own corner of fenced data, which is all that a dropped-in plugin may use by default.
+/// A job's own prefix of fenced data: the only one that a dropped-in plugin may use by default.
 pub(super) const OWN_PREFIX: &str = "{job}/";
 
 /// The folder for plugins and its policy.
@@ -38,13 +38,13 @@ impl Plugins {
         &self.dir
     }
 
-    /// What a dropped-in plugin may ask for; in `kv`, `{job}` stands for the name of its job. Default:
-    /// fenced data under `{job}/`, and nothing else.
+    /// Grants that a dropped-in plugin may request; in `kv`, `{job}` stands for the name of its
+    /// job. Default: fenced data under `{job}/`, and nothing else.
     pub const fn allow(&self) -> &Allow {
         &self.allow
     }
 
-    /// The same for one job.
+    /// Returns the same for one job.
     pub fn allow_for(&self, job: &str) -> Allow {
         let patterns = self.allow.kv.iter();
         Allow {
@@ -53,7 +53,7 @@ impl Plugins {
         }
     }
 
-    /// The secrets that a dropped-in plugin may ask for by name. Default: none.
+    /// Secrets that a dropped-in plugin may request by name. Default: none.
     pub const fn secrets(&self) -> &BTreeMap<String, SecretRef> {
         &self.secrets
     }
@@ -68,26 +68,26 @@ impl Plugins {
         &self.sharing
     }
 
-    /// The most that a dropped-in plugin may ask for. Default: `[defaults.limits]`.
+    /// Largest limits that a dropped-in plugin may request. Default: `[defaults.limits]`.
     pub const fn limits(&self) -> &Limits {
         &self.limits
     }
 }
 
-/// What the file says under `[plugins]`.
+/// Contents of `[plugins]` in the file.
 #[derive(Clone, Debug)]
 pub(super) struct SaidPlugins {
-    /// Whether there is such a table.
+    /// True if the table exists.
     pub(super) is_said: bool,
-    /// Where the folder is named.
+    /// Position of the folder's name.
     pub(super) dir_place: Option<Range<usize>>,
-    /// What may be asked for.
+    /// Grants that may be requested.
     pub(super) allow: SaidAllow,
-    /// Where the secrets are named.
+    /// Position of the secrets.
     pub(super) secrets_place: Option<Range<usize>>,
-    /// How much may be asked for.
+    /// Limits that may be requested.
     pub(super) limits: SaidLimits,
-    /// The table itself; `None` if anything in it is wrong.
+    /// The table itself; `None` if anything in it is invalid.
     pub(super) plugins: Option<Plugins>,
 }
 
@@ -115,7 +115,7 @@ pub(super) fn read(root: &Section<'_>, defaults: &Defaults) -> SaidPlugins {
     let dir = if is_said {
         dir.map(toml::Spanned::into_inner)
     } else {
-        // Nothing is taken from nowhere; the policy is told all the same.
+        // No folder means that no file is read from it; the policy is still reported.
         Some(PathBuf::new())
     };
     let plugins = || {

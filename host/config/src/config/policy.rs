@@ -1,6 +1,6 @@
-//! The keys that `[defaults]` and a job share, and how one stands in for the other.
+//! The keys that `[defaults]` and a job share, and their layering.
 //!
-//! The upper layer's word always wins, key by key: also inside `restart` and `limits`.
+//! The upper layer's value always wins, key by key, also inside `restart` and `limits`.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::read::{self, LONGEST};
 use super::schedule::{self, SaidRestart, Wait};
 use super::section::{Said, Section};
 
-/// A run shorter than this ends before it does anything.
+/// Shortest timeout: a shorter run ends before it does anything.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// What a table says about the shared keys.
+/// Values of the shared keys in one table.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
     pub(super) wait: Said<Wait>,
@@ -28,7 +28,7 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    /// Reads what a table says, as far as tables of its kind may.
+    /// Reads the keys that tables of this kind may have.
     pub(super) fn read(section: &Section<'_>) -> Self {
         Self {
             wait: section.offer("wait", schedule::wait),
@@ -45,7 +45,7 @@ impl Policy {
         }
     }
 
-    /// What `fallback` says where this says nothing.
+    /// Takes each key that is absent here from `fallback`.
     pub(super) fn or(self, fallback: &Self) -> Self {
         Self {
             wait: self.wait.or(&fallback.wait),
@@ -58,7 +58,7 @@ impl Policy {
         }
     }
 
-    /// Each key and where its value stands.
+    /// Visits each key with the position of its value.
     pub(super) fn each(&self, visit: &mut dyn FnMut(String, Option<Range<usize>>)) {
         visit("wait".into(), self.wait.span());
         visit("timeout".into(), self.timeout.span());

@@ -1,7 +1,7 @@
 //! Single values: text, numbers, durations, sizes, percentages, names and paths.
 //!
-//! Each reader takes one value, and either returns it valid or records why not and what to write
-//! instead. None knows which table it reads for.
+//! Each reader takes one value. It returns it valid, or records the error and the text to write
+//! instead. None depends on the table it reads for.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use super::node::Node;
 use super::source::shown;
 use crate::limits::{KIB, MIB};
 
-/// Longer than any wait a person means; it keeps sums of times far from overflow.
+/// Longer than any intended wait; it keeps sums of times far from overflow.
 pub(super) const LONGEST: Duration = Duration::from_hours(365 * 24);
 /// Bytes in one gibibyte.
 const GIB: u64 = 1024 * MIB;
 /// The longest name of a host or job, in bytes.
 const LONGEST_NAME: usize = 63;
 
-/// Any text that can be handed to a program.
+/// Reads any text that can be passed to a program.
 pub(super) fn text(node: &Node<'_>) -> Option<String> {
     let DeValue::String(text) = node.value() else {
         return node.wrong_kind("text", "\"…\"");
@@ -33,7 +33,7 @@ pub(super) fn text(node: &Node<'_>) -> Option<String> {
     Some(text.clone().into_owned())
 }
 
-/// Text with something in it.
+/// Reads a text that is not empty.
 pub(super) fn words(node: &Node<'_>) -> Option<String> {
     let text = text(node)?;
     if text.is_empty() {
@@ -42,7 +42,7 @@ pub(super) fn words(node: &Node<'_>) -> Option<String> {
     Some(text)
 }
 
-/// `true` or `false`.
+/// Reads `true` or `false`.
 pub(super) fn boolean(node: &Node<'_>) -> Option<bool> {
     match node.value() {
         DeValue::Boolean(value) => Some(*value),
@@ -50,7 +50,7 @@ pub(super) fn boolean(node: &Node<'_>) -> Option<bool> {
     }
 }
 
-/// A whole number from `least` to `most`.
+/// Reads a whole number from `least` to `most`.
 pub(super) fn integer(node: &Node<'_>, least: u64, most: u64) -> Option<u64> {
     let DeValue::Integer(value) = node.value() else {
         return node.wrong_kind("a whole number", &least.max(1).to_string());
@@ -66,12 +66,12 @@ pub(super) fn integer(node: &Node<'_>, least: u64, most: u64) -> Option<u64> {
         })
 }
 
-/// As `integer`, in 32 bits.
+/// Reads a number as `integer` does, in 32 bits.
 pub(super) fn integer_u32(node: &Node<'_>, least: u32, most: u32) -> Option<u32> {
     u32::try_from(integer(node, least.into(), most.into())?).ok()
 }
 
-/// A duration from `least` to `most`, such as `"1m 30s"`.
+/// Reads a duration from `least` to `most`, such as `"1m 30s"`.
 pub(super) fn duration(node: &Node<'_>, least: Duration, most: Duration) -> Option<Duration> {
     let example = format!("\"{}\"", format_duration(least.max(Duration::from_secs(1))));
     let DeValue::String(text) = node.value() else {
@@ -94,7 +94,7 @@ pub(super) fn duration(node: &Node<'_>, least: Duration, most: Duration) -> Opti
     }
 }
 
-/// A duration as `humantime` writes it, but never in months: those are no whole days.
+/// Prints a duration as `humantime` does, but never in months: those are not whole days.
 pub(super) fn format_duration(duration: Duration) -> String {
     const DAY: Duration = Duration::from_hours(24);
     if duration < DAY {
@@ -114,7 +114,7 @@ pub(super) fn format_duration(duration: Duration) -> String {
     }
 }
 
-/// A number of bytes from `least` to `most`: a whole number, or text such as `"64MiB"`.
+/// Reads a number of bytes from `least` to `most`: a whole number, or text such as `"64MiB"`.
 pub(super) fn size(node: &Node<'_>, least: u64, most: u64) -> Option<u64> {
     let bytes = match node.value() {
         DeValue::Integer(value) => u64::from_str_radix(value.as_str(), value.radix()).ok(),
@@ -140,7 +140,7 @@ pub(super) fn size(node: &Node<'_>, least: u64, most: u64) -> Option<u64> {
         })
 }
 
-/// Bytes of `"64MiB"`; a size too large to count is `u64::MAX`.
+/// Returns the bytes of `"64MiB"`; `u64::MAX` for a size that does not fit.
 pub fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -152,7 +152,7 @@ pub fn parse_size(text: &str) -> Option<u64> {
         "GiB" => GIB,
         _ => return None,
     };
-    // A number of digits alone fails to parse only by being too large.
+    // A number that consists of digits fails to parse only if it is too large.
     if number.is_empty() {
         return None;
     }
@@ -164,7 +164,7 @@ pub fn parse_size(text: &str) -> Option<u64> {
     )
 }
 
-/// The shortest exact form of a size, as `parse_size` reads it.
+/// Prints the shortest exact form of a size, as `parse_size` reads it.
 pub fn format_size(bytes: u64) -> String {
     [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")]
         .into_iter()
@@ -175,7 +175,7 @@ pub fn format_size(bytes: u64) -> String {
         )
 }
 
-/// The name of a host or job.
+/// Reads the name of a host or job.
 pub(super) fn name(node: &Node<'_>) -> Option<String> {
     let text = text(node)?;
     if is_name(&text) {
@@ -187,23 +187,23 @@ pub(super) fn name(node: &Node<'_>) -> Option<String> {
     )
 }
 
-/// What a name may be, as a remedy.
+/// Rule for names, as a remedy.
 pub(super) const NAME_RULE: &str =
     "use 1 to 63 letters, digits, `.`, `_` or `-`, starting with a letter or digit";
 
-/// Whether `text` can name a host or job.
+/// Returns true if `text` can name a host or job.
 pub(super) fn is_name(text: &str) -> bool {
     text.len() <= LONGEST_NAME
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.chars().all(is_name_char)
 }
 
-/// Whether `c` may be in a name or in a segment of a lock's name.
+/// Returns true if `c` may be in a name or in a segment of a lock's name.
 pub(super) const fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
-/// A path, relative to the folder of the file that names it.
+/// Reads a path, relative to the folder of the file that names it.
 pub(super) fn path(node: &Node<'_>) -> Option<PathBuf> {
     let text = words(node)?;
     if text == "~" || text.starts_with("~/") {

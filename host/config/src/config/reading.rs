@@ -1,7 +1,7 @@
 //! A configuration as a reader of its store needs it: `[host]`, [store] and the names of the jobs.
 //!
-//! A mistake in a job must not keep an operator from looking at the store. Such mistakes are worth a
-//! warning. This file must never look for a plugin.
+//! A mistake in a job must not keep an operator from the store: it only causes a warning. No plugin
+//! is read here.
 
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,10 @@ use super::surroundings::Surroundings;
 use super::syntax::Repaired;
 use super::{Drift, Host, Store, read_rest};
 
-/// Tables of which a reader needs nothing.
+/// Tables that a reader of the store does not need.
 const UNNEEDED: &[&str] = &["defaults", "plugins", "jobs"];
 
-/// The parts of a configuration that lead to its store.
+/// The parts of a configuration that locate its store.
 #[derive(Clone, Debug)]
 pub struct Reading {
     path: PathBuf,
@@ -65,7 +65,7 @@ impl Reading {
             let data_dir = host.host.as_ref().map(Host::data_dir);
             let store = store::read(parts::holder(&roots, "store"), data_dir);
             let roots = parts::roots(&parts, &unneeded);
-            // A drift that is wrong is an error already.
+            // An invalid drift is reported already.
             let drift = host.drift.or(Some(Drift::default()));
             let jobs = read_rest(&roots, drift).names;
             (host.host, store, jobs)
@@ -86,7 +86,7 @@ impl Reading {
                 has_mistakes: !other_syntax.is_empty() || !other.is_empty(),
             }),
             _ => {
-                // Half a table elsewhere may have swallowed the one that is missed here.
+                // A syntax error elsewhere may have swallowed the table that is missing here.
                 wrong.extend(other_syntax);
                 Err(Report::new(path, outer.texts(), wrong))
             }
@@ -108,7 +108,7 @@ impl Reading {
         &self.jobs
     }
 
-    /// A line about mistakes that are nothing to a reader of the store, if there are any.
+    /// A warning about mistakes that do not affect a reader of the store, if there are any.
     pub fn warning(&self) -> Option<String> {
         let file = files::shown_path(&self.path);
         self.has_mistakes.then(|| {

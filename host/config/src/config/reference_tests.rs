@@ -15,17 +15,17 @@ fn reference() -> String {
     fs::read_to_string(configs().join("reference.toml")).expect("the reference is readable")
 }
 
-/// The reference with the examples that stand behind `#` put in force, on etcd.
+/// The reference with its commented-out examples put in force, on etcd.
 pub(super) fn reference_with_examples() -> String {
     with_examples(&without_part("---- Without etcd").replace("http://", "https://"))
 }
 
-/// The same on the embedded store.
+/// The reference with its examples, on the embedded store.
 fn reference_without_etcd() -> String {
     with_examples(&without_part("---- etcd"))
 }
 
-/// The reference without the part whose heading starts so: the two kinds of store exclude each other.
+/// The reference without the part under this heading: the two kinds of store exclude each other.
 fn without_part(heading: &str) -> String {
     let mut is_in = false;
     let text = reference();
@@ -46,7 +46,7 @@ fn with_examples(text: &str) -> String {
     lines.fold(String::new(), |text, line| text + line + "\n")
 }
 
-/// The name of a table in the schema for one in the reference.
+/// Name in the schema of a table in the reference.
 fn schema_name(header: &str) -> String {
     let parts: Vec<&str> = header.split('.').collect();
     match parts.as_slice() {
@@ -92,7 +92,8 @@ fn every_key_is_in_the_reference() {
     let mut set = keys_set(&reference_with_examples());
     set.extend(keys_set(&reference_without_etcd()));
     for (table, keys) in schema::TABLES {
-        // A job's inner tables have the keys of those in the defaults, which stand in full there.
+        // A job's inner tables have the same keys as those in the defaults, which the reference
+        // lists in full.
         if table.starts_with("jobs.<name>.") || table.starts_with("plugins.") {
             continue;
         }
@@ -128,7 +129,7 @@ fn the_reference_shows_the_true_defaults() {
 
 #[test]
 fn every_key_of_the_schema_is_read() {
-    // A date is wrong for every key, so a key that nothing reads is one that is not objected to.
+    // A date is invalid for every key, so a key without an error is a key that is not read.
     for (table, keys) in schema::TABLES {
         let header = table.replace("<name>", "a");
         for key in *keys {

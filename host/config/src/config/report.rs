@@ -1,6 +1,6 @@
-//! What a person reads when a configuration is refused: every error, its place and its remedy.
+//! The report of a refused configuration: every error, its place and its remedy.
 //!
-//! Rendering only. This file must never decide what is an error.
+//! Rendering only: the errors are found elsewhere.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use super::files::shown_path;
 use super::source::Place;
 use super::texts::Texts;
 
-/// More errors than this are counted, not printed: nobody reads them.
+/// Errors beyond this number are counted, not printed: no person reads them.
 const MOST_PRINTED: usize = 100;
-/// More errors than this are counted, not kept: placing each one costs a look at its line.
+/// Errors beyond this number are counted, not kept: placing each one costs a search for its line.
 const MOST_KEPT: usize = 1_000;
 
 /// All errors of one configuration file and of the manifests it leads to, or of one dropped-in plugin,
@@ -28,7 +28,7 @@ pub struct Report {
     count: usize,
 }
 
-/// What was refused.
+/// The refused object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Subject {
     /// A configuration.
@@ -37,7 +37,7 @@ enum Subject {
     Plugin,
 }
 
-/// One error: what, where, and what to do.
+/// One error: its message, its place and its remedies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     message: String,
@@ -47,51 +47,53 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// What is wrong, in one line.
+    /// The fault, in one line.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The file, or whose manifest it is; `None` when the file of the report as a whole is meant.
+    /// The file, or the plugin whose manifest it is; `None` if the error is about the report's file
+    /// as a whole.
     pub fn file(&self) -> Option<&str> {
         self.place.as_ref().map(|place| &*place.file)
     }
 
-    /// The line, counted from 1; `None` when the file as a whole is meant.
+    /// The line, counted from 1; `None` if the error is about the file as a whole.
     pub fn line(&self) -> Option<usize> {
         self.place.as_ref().map(|place| place.line)
     }
 
-    /// The column, counted from 1 in characters; `None` when the file as a whole is meant.
+    /// The column, counted from 1 in characters; `None` if the error is about the file as a whole.
     pub fn column(&self) -> Option<usize> {
         self.place.as_ref().map(|place| place.column)
     }
 
-    /// What to do about it, one remedy per entry.
+    /// The remedies, one per entry.
     pub fn help(&self) -> &[String] {
         &self.help
     }
 }
 
 impl Report {
-    /// The one thing that is wrong with the configuration file as a whole.
+    /// Report of the only error, about the configuration file as a whole.
     pub(super) fn of_file(path: &Path, finding: Finding) -> Self {
         Self::new(path, &Texts::default(), vec![finding])
     }
 
-    /// What is wrong with a configuration; errors said twice are said once.
+    /// Report of a configuration's errors; equal errors are listed once.
     pub(super) fn new(path: &Path, texts: &Texts, findings: Vec<Finding>) -> Self {
         Self::about(Subject::Config, path, texts, findings)
     }
 
-    /// What is wrong with a dropped-in plugin.
+    /// Report of a dropped-in plugin's errors.
     pub(super) fn of_plugin(path: &Path, texts: &Texts, findings: Vec<Finding>) -> Self {
         Self::about(Subject::Plugin, path, texts, findings)
     }
 
     /// Places `findings` in `texts`, in their order.
     fn about(subject: Subject, path: &Path, texts: &Texts, mut findings: Vec<Finding>) -> Self {
-        // By message too, so that what several jobs inherit from the defaults is said once.
+        // Sorted by message too, so that an error that several jobs inherit from the defaults is
+        // listed once.
         findings.sort_by(|a, b| (place_of(a), &a.message).cmp(&(place_of(b), &b.message)));
         findings.dedup_by(|a, b| (place_of(a), &a.message) == (place_of(b), &b.message));
         let count = findings.len();
@@ -124,7 +126,7 @@ impl Report {
         }
     }
 
-    /// Every error, in the order of the file; of thousands, the first thousand.
+    /// Every error, in the order of the file; at most the first thousand.
     pub fn errors(&self) -> &[Diagnostic] {
         &self.errors
     }
@@ -152,7 +154,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// A report for a host that runs already, which goes on as before.
+/// A report for a running host, which continues with its old configuration.
 struct WhileRunning<'a>(&'a Report);
 
 impl fmt::Display for WhileRunning<'_> {
@@ -162,12 +164,13 @@ impl fmt::Display for WhileRunning<'_> {
 }
 
 impl Report {
-    /// The text of a host that runs already: as `Display`, without the word that nothing was started.
+    /// Renders the report for a running host: as `Display`, without the note that nothing was
+    /// started.
     pub fn while_running(&self) -> String {
         WhileRunning(self).to_string()
     }
 
-    /// Every error and, as the last line, how many they are.
+    /// Prints every error and, as the last line, their number.
     fn render(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = shown_path(&self.path);
         for error in self.errors.iter().take(MOST_PRINTED) {

@@ -1,4 +1,4 @@
-//! When a job runs, how long it waits for its lock, and how soon it comes back after a failure.
+//! Schedule of a job, its wait for the lock, and its restart after a failure.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -12,30 +12,30 @@ use super::schema;
 use super::section::{Said, Section};
 use super::ticks::{SaidTicks, Ticks};
 
-/// A restart sooner than this is a loop that helps nobody.
+/// Shortest backoff: restarting sooner is a busy loop.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(10);
-/// Backing off longer than a day is giving up.
+/// Longest backoff: a longer one amounts to giving up.
 const LONGEST_BACKOFF: Duration = Duration::from_hours(24);
 
-/// When a job runs.
+/// Schedule of a job's runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schedule {
     /// Always: a run that ends is followed by the next. The default.
     KeepRunning,
     /// Once per start of the host: `once = true`.
     Once,
-    /// At moments that all hosts agree on, one run for each: `every = "30s"` or `cron = "0 3 * * *"`.
+    /// Ticks: moments that all hosts agree on, with one run for each: `every = "30s"` or `cron = "0 3 * * *"`.
     Ticks(Ticks),
 }
 
-/// How long a job waits for its lock.
+/// Time that a job waits for its lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// Until the lock is ours: `"forever"`, the default.
+    /// No limit: `"forever"`, the default.
     Forever,
-    /// At most this long; then the run is skipped: `"30s"`.
+    /// Longest wait; then the run is skipped: `"30s"`.
     AtMost(Duration),
-    /// Not at all; a contended run is skipped: `"never"`.
+    /// No wait; a contended run is skipped: `"never"`.
     Never,
 }
 
@@ -58,7 +58,7 @@ impl Restart {
     }
 }
 
-/// What a table says about when a job runs.
+/// Schedule keys of one table.
 #[derive(Clone, Debug)]
 pub(super) struct SaidSchedule {
     pub(super) once: Said<bool>,
@@ -66,11 +66,11 @@ pub(super) struct SaidSchedule {
 }
 
 impl SaidSchedule {
-    /// Reads what a table says, of `every`, `cron` and `once` one at most.
+    /// Reads the keys of a table, at most one of `every`, `cron` and `once`.
     pub(super) fn read(section: &Section<'_>) -> Self {
         let once = section.offer("once", read::boolean);
         let (ticks, is_one) = SaidTicks::read(section, &once);
-        // Which of several was meant is not known.
+        // It is unknown which of several was meant.
         let once = if is_one { once } else { Said::Wrong };
         Self { once, ticks }
     }
@@ -79,7 +79,8 @@ impl SaidSchedule {
         matches!(&self.once, Said::This(once) if *once.get_ref())
     }
 
-    /// What `fallback` says where this says nothing. Who chooses a kind of schedule replaces the other.
+    /// Takes absent keys from `fallback`. A kind of schedule that is set here replaces the other
+    /// kind.
     pub(super) fn or(self, fallback: &Self) -> Self {
         let chooses = self.is_once() || self.ticks.chooses();
         let once = if chooses {
@@ -95,13 +96,13 @@ impl SaidSchedule {
         Self { once, ticks }
     }
 
-    /// Each key and where its value stands.
+    /// Visits each key with the position of its value.
     pub(super) fn each(&self, visit: &mut dyn FnMut(String, Option<Range<usize>>)) {
         visit("once".into(), self.once.span());
         self.ticks.each(visit);
     }
 
-    /// The schedule; `None` if anything about it is wrong.
+    /// Returns the schedule; `None` if any part of it is invalid.
     pub(super) fn settle(self, section: &Section<'_>) -> Option<Schedule> {
         let ticks = self.ticks.settle(section);
         let once = self.once.or_default(false)?;
@@ -118,7 +119,8 @@ pub(super) fn wait(node: &Node<'_>) -> Option<Wait> {
     match node.value() {
         DeValue::String(text) if text == "forever" => Some(Wait::Forever),
         DeValue::String(text) if text == "never" => Some(Wait::Never),
-        // Only words and durations get here; `humantime` alone would not mention the words.
+        // Only words and durations get here; the error of `humantime` alone would not mention the
+        // words.
         DeValue::String(text) if text.chars().all(char::is_alphabetic) => node.reject(
             "is neither a duration nor one of its words",
             "write \"forever\", \"never\", or a duration such as \"30s\"",
@@ -130,7 +132,7 @@ pub(super) fn wait(node: &Node<'_>) -> Option<Wait> {
     }
 }
 
-/// What a table says about `restart`.
+/// Keys of `restart` in one table.
 #[derive(Clone, Debug)]
 pub(super) struct SaidRestart {
     pub(super) min: Said<Duration>,
@@ -148,7 +150,7 @@ impl SaidRestart {
         }
     }
 
-    /// What `fallback` says where this says nothing.
+    /// Takes each key that is absent here from `fallback`.
     pub(super) fn or(self, fallback: &Self) -> Self {
         Self {
             min: self.min.or(&fallback.min),
@@ -156,7 +158,7 @@ impl SaidRestart {
         }
     }
 
-    /// The valid pauses; `None` if one is wrong or they are the wrong way round.
+    /// Returns the valid pauses; `None` if one is invalid or `min` exceeds `max`.
     pub(super) fn settle(self, section: &Section<'_>) -> Option<Restart> {
         let place = section.nearest_place([self.min.span(), self.max.span()]);
         let min = self.min.or_default(Duration::from_secs(1));
@@ -166,7 +168,7 @@ impl SaidRestart {
             return Some(Restart { min, max });
         }
         let (shown_min, shown_max) = (read::format_duration(min), read::format_duration(max));
-        // The built-in pauses are the right way round, so at least one has a place.
+        // The built-in pauses are in order, so at least one of the two has a position.
         let message =
             format!("`restart.min` of {shown_min} is more than `restart.max` of {shown_max}");
         section

@@ -1,7 +1,7 @@
-//! Every table and key there is, in the order of the reference.
+//! All tables and keys, in the order of the reference.
 //!
-//! Readers take keys from these lists and unknown ones are judged against them. A key listed here
-//! that nothing reads, or that `configs/reference.toml` does not explain, fails a test.
+//! Readers take keys from these lists, and unknown keys are found by them. A test fails for a key
+//! listed here that is not read, or that `configs/reference.toml` does not explain.
 
 /// Tables at the top of the file.
 pub(super) const ROOT: &[&str] = &["host", "store", "defaults", "plugins", "jobs"];
@@ -65,8 +65,8 @@ pub(super) const JOB: &[&str] = &[
 pub(super) const PLUGINS: &[&str] = &[
     "dir", "names", "locks", "max_ttl", "allow", "secrets", "limits",
 ];
-/// The file beside a dropped-in plugin: a job's table, but what to run and what may be done is not its
-/// to say.
+/// The sidecar beside a dropped-in plugin: a job's table, without the keys for the plugin and for
+/// grants.
 pub(super) const SIDECAR: &[&str] = &[
     "sha256",
     "lock",
@@ -111,7 +111,7 @@ pub(super) const MANIFEST: &[&str] = &[
 ];
 /// `needs`, in a manifest
 pub(super) const NEEDS: &[&str] = &["kv", "http", "http_networks", "dirs", "secrets"];
-/// `allow`, in the file beside a dropped-in plugin: what it asks for
+/// `allow`, in the sidecar of a dropped-in plugin: its requests
 pub(super) const ASKS: &[&str] = &["kv", "http", "http_networks", "http_token", "dirs"];
 /// `restart`, in a job or in the defaults
 pub(super) const RESTART: &[&str] = &["min", "max"];
@@ -157,8 +157,7 @@ pub(super) const LIMITS: &[&str] = &[
     "compile_memory",
 ];
 
-/// All tables with the keys they may hold. What is allowed in a job's table comes before the same
-/// in the defaults.
+/// All tables with the keys they may hold. A job's tables come before those of the defaults.
 pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("host", HOST),
     ("store", STORE),
@@ -179,7 +178,7 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
     ("plugins.limits", LIMITS),
 ];
 
-/// The tables that may hold `key`, in brackets.
+/// Names the tables that may hold `key`, in brackets.
 pub(super) fn tables_with(key: &str) -> Vec<String> {
     TABLES
         .iter()

@@ -1,7 +1,7 @@
-//! `[jobs.<name>.secrets]`: where each secret is, never what it is.
+//! `[jobs.<name>.secrets]`: the location of each secret, never its value.
 //!
-//! Somebody will write the value itself here all the same, so no line of these tables is ever
-//! shown. This file must never read a secret's file or variable.
+//! Some users will write the value itself here, so no line of these tables is ever shown. Secrets'
+//! files and variables are not read here.
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,7 @@ fn variable(node: &Node<'_>) -> Option<String> {
     let name = read::words(node)?;
     if name.contains('=') {
         return node.reject(
-            "is no name for a variable",
+            "is not a name for a variable",
             "write the variable's name alone, as in \"API_KEY\"",
         );
     }
@@ -70,7 +70,7 @@ fn variable(node: &Node<'_>) -> Option<String> {
     Some(name)
 }
 
-/// Reads names of secrets that somebody asks for; where they are is not theirs to say.
+/// Reads the names of requested secrets; a request cannot give their locations.
 pub(super) fn names(node: &Node<'_>) -> Option<Vec<Spanned<String>>> {
     let context = node.context();
     context.keep_private(node.span());

@@ -1,7 +1,7 @@
-//! Reading one table of the file: known keys by name, everything else reported.
+//! Reader of one table of the file: known keys by name, every other key reported.
 //!
-//! A reader never stops at an error. It records it and goes on, so that one report holds them all;
-//! `Said::Wrong` keeps a bad value from being mistaken for an absent one.
+//! A reader does not stop at an error. It records it and continues, so that one report holds all of
+//! them. `Said::Wrong` distinguishes an invalid value from an absent one.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -15,23 +15,23 @@ use super::node::{Node, kind};
 use super::schema;
 use super::source::shown;
 
-/// What the file says about one key.
+/// Value of one key as read from a table.
 #[derive(Clone, Debug)]
 pub(super) enum Said<T> {
     /// The key is absent.
     Nothing,
-    /// The key is there and its value was objected to.
+    /// The key is present and its value is invalid, which was reported.
     Wrong,
-    /// The key has this value, here.
+    /// The key has this value, at this position.
     This(Spanned<T>),
 }
 
-/// A value was objected to; the objection is recorded already.
+/// Marker for an invalid value whose error is recorded already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wrong;
 
 impl<T> Said<T> {
-    /// The value, or `default` when the key is absent; `None` when the value was wrong.
+    /// Returns the value, or `default` if the key is absent; `None` if the value is invalid.
     pub(super) fn or_default(self, default: T) -> Option<T> {
         match self {
             Self::Nothing => Some(default),
@@ -40,7 +40,7 @@ impl<T> Said<T> {
         }
     }
 
-    /// The value if the key is present.
+    /// Returns the value if the key is present.
     pub(super) fn optional(self) -> Result<Option<T>, Wrong> {
         match self {
             Self::Nothing => Ok(None),
@@ -49,7 +49,7 @@ impl<T> Said<T> {
         }
     }
 
-    /// Where the value stands, if it was accepted.
+    /// Position of the value, if it is valid.
     pub(super) fn span(&self) -> Option<Range<usize>> {
         match self {
             Self::This(value) => Some(value.span()),
@@ -59,7 +59,7 @@ impl<T> Said<T> {
 }
 
 impl<T: Clone> Said<T> {
-    /// What `fallback` says where this says nothing.
+    /// Returns this value, or `fallback` if the key is absent here.
     #[must_use]
     pub(super) fn or(self, fallback: &Self) -> Self {
         match self {
@@ -69,7 +69,7 @@ impl<T: Clone> Said<T> {
     }
 }
 
-/// One table of the file whose keys are known.
+/// One table of the file, with a known set of keys.
 pub(super) struct Section<'a> {
     name: String,
     keys: &'static [&'static str],
@@ -80,7 +80,7 @@ pub(super) struct Section<'a> {
 enum Content<'a> {
     /// The file has no such table.
     Absent,
-    /// It has something of that name that is no table; objected to already.
+    /// The name has a value that is not a table, which was reported.
     Wrong,
     /// The table and its header.
     Table(&'a DeTable<'a>, Option<Range<usize>>),
@@ -101,7 +101,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The table that this value is, inside what its key stands in; unknown keys are reported here.
+    /// Returns the table that this value is, below the table of its key; reports unknown keys.
     pub(super) fn of(node: &Node<'a>, own: &str, keys: &'static [&'static str]) -> Section<'a> {
         let outer = Section {
             name: node.section.to_string(),
@@ -113,7 +113,7 @@ impl<'a> Section<'a> {
         outer.open(Some(node.value), name, keys)
     }
 
-    /// The table under `key`, which messages call `name`; its unknown keys are reported here.
+    /// Returns the table under `key`, called `name` in messages; reports its unknown keys.
     pub(super) fn table(
         &self,
         key: &'static str,
@@ -128,7 +128,8 @@ impl<'a> Section<'a> {
         self.open(value, name.into(), keys)
     }
 
-    /// The tables with free names under `key`, in the order of their names; none if it is absent.
+    /// Returns the tables with free names under `key`, in the order of their names; none if it is
+    /// absent.
     pub(super) fn tables(
         &self,
         key: &'static str,
@@ -204,7 +205,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// What is shared by all readers of the file.
+    /// State shared by all readers of the file.
     pub(super) const fn context(&self) -> &'a Context<'a> {
         self.context
     }
@@ -214,7 +215,7 @@ impl<'a> Section<'a> {
         &self.name
     }
 
-    /// The name of a table in this one, as in `jobs.ledger.limits`.
+    /// Name of a table in this one, as in `jobs.ledger.limits`.
     pub(super) fn inner(&self, key: &str) -> String {
         let dot = if self.name.is_empty() { "" } else { "." };
         format!("{}{dot}{key}", self.name)
@@ -229,7 +230,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The bytes of the table's header, when it has one.
+    /// The bytes of the table's header, if it has one.
     pub(super) fn header(&self) -> Option<Range<usize>> {
         match &self.content {
             Content::Table(_, header) => header.clone(),
@@ -237,8 +238,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Of several values that make up one error, the place that is nearest to this table: the first
-    /// that stands in it, else the first.
+    /// Picks the position nearest to this table from the values that make up one error: the first
+    /// one inside the table, else the first.
     pub(super) fn nearest_place<const N: usize>(
         &self,
         places: [Option<Range<usize>>; N],
@@ -251,23 +252,23 @@ impl<'a> Section<'a> {
         own.or(said.first()).cloned()
     }
 
-    /// Whether the file has no such table.
+    /// Returns true if the file has no such table.
     pub(super) const fn is_absent(&self) -> bool {
         matches!(self.content, Content::Absent)
     }
 
-    /// Whether the table holds `key`, whatever its value.
+    /// Returns true if the table holds `key`, whatever its value.
     pub(super) fn has(&self, key: &str) -> bool {
         self.lookup(key).is_some()
     }
 
-    /// The bytes of `key` itself, if the table holds it; never those of its value.
+    /// The bytes of `key` itself, if the table holds it; not those of its value.
     pub(super) fn key_place(&self, key: &str) -> Option<Range<usize>> {
         self.lookup(key)
             .map(|(key, _)| self.context.shift(key.span()))
     }
 
-    /// Reads `key` with `read`, which records what it objects to and then returns `None`.
+    /// Reads `key` with `read`, which records errors and then returns `None`.
     pub(super) fn take<T>(
         &self,
         key: &'static str,
@@ -293,7 +294,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// As `take`, where this kind of table may hold `key`; elsewhere it says nothing.
+    /// Reads `key` as `take` does, if this kind of table may hold it; otherwise the key counts as
+    /// absent.
     pub(super) fn offer<T>(
         &self,
         key: &'static str,
@@ -306,7 +308,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// As `take`, for a key that must be there; `None` when it is absent or wrong.
+    /// Reads `key` as `take` does, and reports its absence; `None` if it is absent or invalid.
     pub(super) fn require<T>(
         &self,
         key: &'static str,
@@ -317,7 +319,7 @@ impl<'a> Section<'a> {
             Said::This(value) => Some(value),
             Said::Wrong => None,
             Said::Nothing => {
-                // An absent table was objected to as a whole.
+                // An absent table was reported as a whole.
                 if let Some(header) = self.header() {
                     let message = format!("[{}] has no `{key}`", self.name);
                     self.context.object(Finding::at(header, message).help(help));
@@ -360,7 +362,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Where the key belongs, or what it may have meant, or what there is.
+    /// Remedy for an unknown key: the table it belongs in, the key it may have meant, or the list
+    /// of keys.
     fn remedy(&self, name: &str) -> String {
         let homes = schema::tables_with(name);
         if !homes.is_empty() {
@@ -376,7 +379,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Whether a value of `table`, or of a table in it, stands at `place`.
+/// Returns true if `place` is a value of `table`, or of a table in it.
 fn holds(table: &DeTable<'_>, context: &Context<'_>, place: &Range<usize>) -> bool {
     table.values().any(|value| match value.get_ref() {
         DeValue::Table(inner) => holds(inner, context, place),
@@ -384,7 +387,7 @@ fn holds(table: &DeTable<'_>, context: &Context<'_>, place: &Range<usize>) -> bo
     })
 }
 
-/// Names in backticks, separated by commas.
+/// Lists names in backticks, separated by commas.
 fn list(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")

@@ -1,7 +1,7 @@
-//! From what all layers say together to a job whose values are valid and fit together.
+//! Validation of the values of all layers: the result is a job whose values are valid and fit together.
 //!
-//! Every error is recorded, and only then is there no job. This file must never fill a gap in what was
-//! granted.
+//! Every error is recorded; with any error there is no job. Missing grants are never filled in
+//! here.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,40 +24,40 @@ use super::words::SaidJob;
 use crate::allow::{Allow, SecretRef};
 use crate::limits::Limits;
 
-/// Everything that makes up one job.
+/// Parts of one job.
 pub(super) struct Given<'a> {
-    /// Its name, if that is right.
+    /// Its name, if valid.
     pub(super) name: Option<String>,
-    /// What an error about the job as a whole points at.
+    /// Position for errors about the job as a whole.
     pub(super) place: Option<Range<usize>>,
-    /// The plugin's file, if that is right.
+    /// The plugin's file, if valid.
     pub(super) plugin: Option<PathBuf>,
-    /// The digest of the bytes whose manifest was read.
+    /// Digest of the bytes whose manifest was read.
     pub(super) manifest_digest: Option<[u8; 32]>,
     /// A line for people.
     pub(super) description: Option<String>,
-    /// Whether the plugin lies in the folder for plugins.
+    /// True if the plugin lies in the folder for plugins.
     pub(super) is_dropped: bool,
-    /// What it has by its name alone.
+    /// Resources that it has by its name alone.
     pub(super) own: Own,
-    /// What all layers say together, the uppermost first.
+    /// Values of all layers together, the uppermost first.
     pub(super) said: SaidJob,
-    /// Where its secrets are, if that is right.
+    /// Locations of its secrets, if valid.
     pub(super) secrets: Option<BTreeMap<String, SecretRef>>,
-    /// What it is granted, if that is right.
+    /// Its grants, if valid.
     pub(super) allow: Option<Allow>,
-    /// The limits where nothing is said.
+    /// Limits for absent keys.
     pub(super) limits: Limits,
-    /// The host's clock.
+    /// Rate error of the host's clock.
     pub(super) drift: Option<Drift>,
-    /// Where each value came from.
+    /// Origin of each value.
     pub(super) origins: Origins,
-    /// The job's own table, where objections go.
+    /// The job's own table, which errors refer to.
     pub(super) section: &'a Section<'a>,
 }
 
 impl Given<'_> {
-    /// The job, if nothing about it is wrong.
+    /// Returns the job, if it has no error.
     pub(super) fn settle(self) -> Option<Job> {
         let times = self.times();
         let SaidJob {
@@ -101,7 +101,7 @@ impl Given<'_> {
         })
     }
 
-    /// TTL and stop margin, if each is right and they fit together.
+    /// Returns TTL and stop margin, if both are valid and fit together.
     fn times(&self) -> Option<(Duration, Duration)> {
         let Policy {
             ttl: said_ttl,
@@ -142,7 +142,8 @@ impl Given<'_> {
     }
 }
 
-/// A job's lock and the bytes that say so, or that name the job it is called after.
+/// Returns a job's lock and the bytes that name it, or the bytes of the job's name if that is its
+/// lock.
 pub(super) fn lock_of(said: &SaidJob, named: Option<&Spanned<String>>) -> Option<Spanned<String>> {
     match &said.lock {
         Said::This(lock) => Some(lock.clone()),

@@ -1,8 +1,8 @@
-//! The namespace of dropped-in jobs, and what the operator lets them share on purpose.
+//! The namespace of dropped-in jobs, and the resources that the operator lets them share.
 //!
-//! Whoever puts a file into the folder chooses its name, and keys, ticks, runs and the lock follow from a job's
-//! name. So a dropped-in job's name begins with [`NAMESPACE`], which no configured job's does. One mark in one
-//! name separates all of it, on every host.
+//! A user who puts a file into the folder chooses its name, and a job's keys, ticks, runs and lock
+//! follow from its name. So a dropped-in job's name begins with [`NAMESPACE`], which no configured
+//! job's does. That prefix separates all of these resources, on every host.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -19,10 +19,10 @@ use super::section::{Said, Section};
 /// Beginning of the name of every dropped-in job that has no other by policy.
 pub(super) const NAMESPACE: &str = "dropped.";
 
-/// Longest lease of a dropped-in job where [defaults] has no longer one.
+/// Longest lease of a dropped-in job, unless [defaults] has a longer one.
 ///
-/// A lock outlives a dead host by its TTL. A minute lets six renewals in a row fail at the default TTL of 10 s,
-/// and a lock that is shared by policy is free again before a person has looked.
+/// A lock outlives a dead host by its TTL. A minute lets six renewals in a row fail at the default
+/// TTL of 10 s. A lock that is shared by policy is free again before a person has looked.
 const DEFAULT_MAX_TTL: Duration = Duration::from_mins(1);
 
 /// Names, locks and leases that dropped-in jobs may have.
@@ -34,7 +34,7 @@ pub(super) struct Sharing {
 }
 
 impl Sharing {
-    /// Anything, for a plugin that is tried or looked at and lies in no folder.
+    /// No bounds, for a plugin that is tried or inspected and lies in no folder.
     pub(super) fn unbounded() -> Self {
         Self {
             names: vec!["*".to_owned()],
@@ -57,7 +57,7 @@ impl Sharing {
         })
     }
 
-    /// The name of the job that calls itself `own`.
+    /// Returns the name of the job that is called `own` in its manifest or file.
     pub(super) fn name_for(&self, own: &str) -> String {
         let is_shared = !own.starts_with(NAMESPACE) && matches_any(&self.names, own);
         let namespace = if is_shared { "" } else { NAMESPACE };
@@ -116,8 +116,8 @@ fn name(node: &Node<'_>) -> Option<String> {
     let begin = pattern.strip_suffix('*').unwrap_or(&pattern);
     if is_reserved(&pattern) {
         return node.reject(
-            "is a name for dropped-in jobs anyway",
-            "leave it out: every dropped-in job is called so by default",
+            "is a name for dropped-in jobs by default",
+            "leave it out: every dropped-in job has such a name",
         );
     }
     if begin.is_empty() && pattern == "*" || read::is_name(begin) {
@@ -158,7 +158,7 @@ mod tests {
         ] {
             assert_eq!(some.name_for(own), name);
         }
-        // Not even then is another's namespace to be had.
+        // Even then another job's namespace cannot be used.
         let all = sharing(&["*"], &[]);
         assert_eq!(all.name_for("x"), "x");
         assert_eq!(all.name_for("dropped.x"), "dropped.dropped.x");

@@ -1,4 +1,4 @@
-//! What a dropped-in job has to itself, and what it shares by the operator's word alone.
+//! Exclusive resources of a dropped-in job, and those it shares by the operator's policy alone.
 
 use insta::assert_snapshot;
 
@@ -15,7 +15,7 @@ fn a_drop_in_named_like_a_configured_job_has_nothing_of_it() {
     assert_eq!(clashes, []);
     let names: Vec<&str> = with.jobs().iter().map(Job::name).collect();
     assert_eq!(names, ["book", "dropped.book"]);
-    // What it asks for of the other's is refused with both ways out.
+    // A request for the other's resources is refused with both remedies.
     assert_snapshot!(
         "namespace_refused",
         refused(
@@ -44,7 +44,7 @@ fn what_the_operator_shares_on_purpose_is_had() {
     let (with, clashes) = config.with_dropped([joins(&config, inner, "")]);
     assert_eq!((with.jobs().len(), clashes), (2, Vec::new()));
     assert_eq!(with.jobs()[1].lock(), "x");
-    // A name alone shares nothing: lock and keys that follow from it are still the other's.
+    // A name alone shares nothing: lock and keys that follow from it are still the other job's.
     let config = valid(&text("names = [\"x\", \"book\"]"));
     let job = |name: &str| joins(&config, &format!("name = {name:?}"), "");
     let clashes = |job| config.with_dropped([job]).1;
@@ -61,7 +61,7 @@ fn what_the_operator_shares_on_purpose_is_had() {
     ));
     let (_, clashes) = config.with_dropped([joins(&config, "", "")]);
     assert_snapshot!("shared_keys", clashes[0].to_string());
-    // The operator names the namespace: a report on what a drop-in writes.
+    // The operator names the namespace: a job that reports on the data of a dropped-in one.
     let config = valid(&format!(
         "{STORE}[jobs.a]\nplugin = \"a.wasm\"\nlock = \"dropped.book\"\nallow.kv = [\"dropped.book/\"]\n[plugins]\ndir = \"plugins\"\n"
     ));

@@ -1,7 +1,6 @@
-//! Byte ranges of the text as people count: line, column, and the line itself, safe to print.
+//! Byte ranges of the text in people's units: line, column, and the line itself, safe to print.
 //!
-//! This file must never fail on a range, however odd: a report about bad input is the last place
-//! to fall over.
+//! No range causes a panic, however odd: reports about bad input must not fail.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -9,9 +8,9 @@ use std::sync::Arc;
 
 use super::mask::{HIDDEN, hide_secrets};
 
-/// Longer lines are shown as a window around the mark, in characters.
+/// Longest line shown in full, in characters; longer ones are shown as a window around the mark.
 const WIDEST_EXCERPT: usize = 100;
-/// Bytes of a line, on each side of the mark, that are looked at at all.
+/// Bytes of a line that are read, on each side of the mark.
 const MOST_LOOKED_AT: usize = 2 * 1024;
 /// Characters of a long line shown before the mark.
 const BEFORE_MARK: usize = 30;
@@ -19,13 +18,13 @@ const BEFORE_MARK: usize = 30;
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The file, as messages call it; empty until somebody knows.
+    /// The file's name in messages; empty until it is known.
     pub(super) file: Arc<str>,
-    /// From 1.
+    /// Line, counted from 1.
     pub(super) line: usize,
-    /// From 1, in characters.
+    /// Column, counted from 1 in characters.
     pub(super) column: usize,
-    /// The line, without secrets and without anything a terminal would obey.
+    /// The line, without secrets and without characters that a terminal would obey.
     pub(super) excerpt: String,
     /// Characters of `excerpt` before the mark.
     pub(super) mark_at: usize,
@@ -34,12 +33,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The same place, known to be in this file.
+    /// Sets the file of the place.
     pub(super) fn in_file(self, file: Arc<str>) -> Self {
         Self { file, ..self }
     }
 
-    /// The same place without its line.
+    /// Removes the line from the place.
     pub(super) fn hidden(self) -> Self {
         Self {
             excerpt: HIDDEN.into(),
@@ -66,12 +65,12 @@ impl<'t> Source<'t> {
         }
     }
 
-    /// `text` whose lines were found before.
+    /// `text` with line starts that were found before.
     pub(super) const fn with_starts(text: &'t str, starts: Rc<[usize]>) -> Self {
         Self { text, starts }
     }
 
-    /// Where the lines start.
+    /// Positions at which the lines start.
     pub(super) const fn starts(&self) -> &Rc<[usize]> {
         &self.starts
     }
@@ -81,12 +80,12 @@ impl<'t> Source<'t> {
         self.text
     }
 
-    /// The line, from 0, that holds the byte at `offset`.
+    /// Line, counted from 0, that holds the byte at `offset`.
     pub(super) fn line_of(&self, offset: usize) -> usize {
         self.starts.partition_point(|start| *start <= offset) - 1
     }
 
-    /// The bytes of a line, from 0, without its line end.
+    /// Bytes of a line, counted from 0, without its line end.
     pub(super) fn line_range(&self, line: usize) -> Range<usize> {
         let start = self.starts.get(line).copied().unwrap_or(self.text.len());
         let next = self.starts.get(line + 1).copied();
@@ -94,10 +93,10 @@ impl<'t> Source<'t> {
         start..start + raw.trim_end_matches(['\n', '\r']).len()
     }
 
-    /// The place where `span` starts.
+    /// Place at which `span` starts.
     pub(super) fn place(&self, span: &Range<usize>) -> Place {
         let mut start = self.text.floor_char_boundary(span.start);
-        // Something unclosed is noticed at the end of the file, on a line that is not there.
+        // An unclosed bracket is noticed at the end of the file, on a line that does not exist.
         if start == self.text.len() {
             start = self.text.trim_end().len();
         }
@@ -111,7 +110,7 @@ impl<'t> Source<'t> {
         let from = self.text.floor_char_boundary(from);
         let to = self.text.floor_char_boundary(start + MOST_LOOKED_AT);
         let to = to.min(range.end);
-        // Hiding a secret changes the length of the line; the mark moves along.
+        // Hiding a secret changes the length of the line, so the mark is moved.
         let width_to = |end| hide_secrets(&self.text[from..end]).chars().count();
         let before = width_to(start);
         let width = width_to(end.min(to)).saturating_sub(before).max(1);
@@ -128,7 +127,7 @@ impl<'t> Source<'t> {
     }
 }
 
-/// Cuts `line` around the mark and makes it printable; the mark moves along.
+/// Cuts `line` around the mark and makes it printable; moves the mark accordingly.
 fn excerpt(line: &str, mark_at: usize, mark_width: usize) -> (String, usize, usize) {
     let chars: Vec<char> = line.chars().map(printable).collect();
     // A mark that starts inside a hidden secret must still point into the line.
@@ -147,7 +146,7 @@ fn excerpt(line: &str, mark_at: usize, mark_width: usize) -> (String, usize, usi
     (format!("{head}{window}{tail}"), mark_at, mark_width)
 }
 
-/// One column for one character, and nothing that moves a cursor or turns text around.
+/// Replaces a character that moves a cursor or reverses text; each takes one column.
 pub(super) fn printable(c: char) -> char {
     match c {
         '\t' => ' ',

@@ -1,6 +1,7 @@
-//! `[store]`: how to reach etcd, or that the store is embedded, and where in it our keys live.
+//! `[store]`: how to reach etcd, or that the store is embedded, and the prefix of the host's keys
+//! in it.
 //!
-//! Paths of secrets pass through here, their contents never do.
+//! Paths of secrets are read here, their contents are not.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,7 +25,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_ROOT: &str = "/leasehold/";
 
-/// The store: where it is, and how to use it.
+/// The store: its location and the settings for its use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
     place: Place,
@@ -33,16 +34,16 @@ pub struct Store {
     request_timeout: Duration,
 }
 
-/// Where the store is.
+/// Location of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// At these addresses.
+    /// A store at these addresses.
     Remote(Remote),
-    /// In the host's own process.
+    /// A store in the host's own process.
     Embedded(Embedded),
 }
 
-/// How to reach a store that is not ours.
+/// Settings for reaching a remote store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
     endpoints: Vec<Endpoint>,
@@ -66,27 +67,27 @@ pub struct Tls {
 }
 
 impl Store {
-    /// Where it is.
+    /// Location of the store.
     pub const fn place(&self) -> &Place {
         &self.place
     }
 
-    /// The prefix of all our keys; starts and ends with `/`. Default `/leasehold/`.
+    /// Prefix of all the host's keys; starts and ends with `/`. Default `/leasehold/`.
     pub fn root(&self) -> &str {
         &self.root
     }
 
-    /// How long to wait for a connection. Default 3 s; from 10 ms to 1 min.
+    /// Time limit for connecting. Default 3 s; from 10 ms to 1 min.
     pub const fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }
 
-    /// How long to wait for one reply. Default 5 s; from 10 ms to 1 min.
+    /// Time limit for one reply. Default 5 s; from 10 ms to 1 min.
     pub const fn request_timeout(&self) -> Duration {
         self.request_timeout
     }
 
-    /// What a file without `[store]` comes to where none is needed: a store in memory.
+    /// Value of an absent `[store]` where none is needed: a store in memory.
     fn in_memory() -> Self {
         Self {
             place: Place::Embedded(Embedded::in_memory()),
@@ -96,7 +97,7 @@ impl Store {
         }
     }
 
-    /// The same keys and times, in another place.
+    /// Copies the keys and times to another location.
     pub(super) fn moved_to(&self, place: Place) -> Self {
         Self {
             place,
@@ -106,7 +107,7 @@ impl Store {
 }
 
 impl Remote {
-    /// At least one address. One without a scheme means `https` if `tls` is set, else `http`.
+    /// Addresses, at least one. An address without a scheme means `https` if `tls` is set, else `http`.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }
@@ -121,7 +122,7 @@ impl Remote {
         self.tls.as_ref()
     }
 
-    /// Whether unencrypted connections to other machines are allowed. Default no.
+    /// Returns true if unencrypted connections to other machines are allowed. Default no.
     pub const fn allow_plaintext(&self) -> bool {
         self.allow_plaintext
     }
@@ -133,7 +134,7 @@ impl Login {
         &self.user
     }
 
-    /// The file with the password; `Config::load` saw that only its owner can read it.
+    /// The file with the password; `Config::load` checked that only its owner can read it.
     pub fn password_file(&self) -> &Path {
         &self.password_file
     }
@@ -145,7 +146,7 @@ impl Tls {
         &self.ca
     }
 
-    /// Our certificate and its private key, when the store asks clients for one.
+    /// The host's certificate and its private key, for a store that requires client certificates.
     pub fn identity(&self) -> Option<(&Path, &Path)> {
         self.identity
             .as_ref()
@@ -153,7 +154,7 @@ impl Tls {
     }
 }
 
-/// Reads `[store]`; `None` if anything in it is wrong. `data_dir` is the host's, when it is known.
+/// Reads `[store]`; `None` if anything in it is invalid. `data_dir` is the host's, if it is known.
 pub(super) fn read(root: &Section<'_>, data_dir: Option<&Path>) -> Option<Store> {
     let section = root.table("store", "store", schema::STORE);
     if section.is_absent() {
@@ -161,7 +162,7 @@ pub(super) fn read(root: &Section<'_>, data_dir: Option<&Path>) -> Option<Store>
             return Some(Store::in_memory());
         }
         root.context().object(
-            Finding::whole("there is no [store]: the host does not know where etcd is")
+            Finding::whole("there is no [store]: the host has no address of etcd")
                 .help("add `[store]` with `endpoints = [\"http://127.0.0.1:2379\"]`")
                 .help("or with `embedded = true`: then the host brings a store of its own, for this machine"),
         );
@@ -189,7 +190,7 @@ pub(super) fn read(root: &Section<'_>, data_dir: Option<&Path>) -> Option<Store>
     })
 }
 
-/// Reads what reaches a store elsewhere; whether addresses are missing is known only if `is_remote`.
+/// Reads the settings of a remote store; missing addresses are reported only if `is_remote`.
 fn remote(section: &Section<'_>, is_remote: bool) -> Option<Remote> {
     let addresses = if is_remote || section.has("endpoints") {
         section.require(
@@ -206,7 +207,7 @@ fn remote(section: &Section<'_>, is_remote: bool) -> Option<Remote> {
     let plaintext = section.take("allow_plaintext", read::boolean);
     let allow_plaintext = plaintext.or_default(false);
     if let Some(addresses) = &addresses {
-        // With a wrong answer there is nothing to say yet about unencrypted addresses.
+        // After an invalid value, unencrypted addresses cannot be judged yet.
         judge_transport(section, addresses.get_ref(), has_tls, allow_plaintext);
     }
     Some(Remote {
@@ -221,7 +222,7 @@ fn remote(section: &Section<'_>, is_remote: bool) -> Option<Remote> {
     })
 }
 
-/// Every address, `None` in the place of one that was objected to.
+/// Reads every address; `None` in the position of an invalid one.
 fn addresses(node: &Node<'_>) -> Option<Vec<Option<Spanned<Address>>>> {
     let items = node.items("addresses", "[\"http://127.0.0.1:2379\"]")?;
     if items.is_empty() {
@@ -243,7 +244,7 @@ fn addresses(node: &Node<'_>) -> Option<Vec<Option<Spanned<Address>>>> {
     Some(parsed)
 }
 
-/// Objects to addresses whose scheme contradicts what else is said about encryption.
+/// Reports addresses whose scheme contradicts the other settings for encryption.
 fn judge_transport(
     section: &Section<'_>,
     addresses: &[Option<Spanned<Address>>],
@@ -255,9 +256,7 @@ fn judge_transport(
         let finding = if endpoint.is_socket() && addresses.len() > 1 {
             Finding::at(
                 address.span(),
-                format!(
-                    "`{endpoint}` is a store on this machine, and stands beside other addresses"
-                ),
+                format!("`{endpoint}` is a store on this machine, but not the only address"),
             )
             .help("name the socket alone, or remove it: several addresses are members of one etcd")
         } else if has_tls && endpoint.is_socket() {
@@ -275,7 +274,7 @@ fn judge_transport(
         } else if !has_tls && endpoint.is_secure() {
             Finding::at(
                 address.span(),
-                format!("`{endpoint}` has no certificate to be judged by"),
+                format!("`{endpoint}` cannot be verified without a certificate"),
             )
             .help("add `tls = { ca = \"ca.pem\" }` to [store]; the system's certificates are not used")
         } else if !endpoint.is_secure() && !endpoint.is_loopback() && allow_plaintext == Some(false)
@@ -349,7 +348,7 @@ fn tls(store: &Section<'_>) -> Result<Option<Tls>, Wrong> {
     }))
 }
 
-/// Objects when one of a pair is there without the other.
+/// Reports one of a pair of keys that is present without the other.
 fn needs_other<A, B>(
     section: &Section<'_>,
     (one, one_key): (&Said<A>, &str),

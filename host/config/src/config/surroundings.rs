@@ -1,13 +1,13 @@
-//! The defaults that come from the machine and the user instead of from the file.
+//! Defaults that come from the machine and the user instead of from the file.
 //!
-//! Readers ask this struct and never the process, so that tests do not depend on where they run.
+//! Readers use this struct and never the process, so that tests do not depend on where they run.
 
 use std::path::PathBuf;
 
-/// What the process knows about its machine and user.
+/// Facts about the machine and the user.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Surroundings {
-    /// The machine's name, when it has one.
+    /// The machine's name, if it has one.
     pub(super) hostname: Option<String>,
     /// `$XDG_STATE_HOME`.
     pub(super) state_home: Option<PathBuf>,
@@ -16,9 +16,9 @@ pub(super) struct Surroundings {
 }
 
 impl Surroundings {
-    /// Those of this process.
+    /// Reads those of this process.
     pub(super) fn of_this_process() -> Self {
-        // An XDG path that is not absolute must be ignored, by its specification.
+        // An XDG path that is not absolute is ignored, as its specification requires.
         let absolute = |name| {
             std::env::var_os(name)
                 .map(PathBuf::from)
@@ -34,7 +34,7 @@ impl Surroundings {
         }
     }
 
-    /// Where state is kept when the file does not say.
+    /// Directory for state if the file names none.
     pub(super) fn data_dir(&self) -> PathBuf {
         if let Some(state) = &self.state_home {
             state.join("leasehold")

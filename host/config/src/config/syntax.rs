@@ -1,9 +1,9 @@
-//! From text to a TOML document, with every syntax error, and with the knowledge of what they
-//! leave in doubt.
+//! Parsing of text into a TOML document, with every syntax error and the parts that these errors make
+//! uncertain.
 //!
-//! The parser goes on after an error and its document is then partly a guess. A section with an
-//! error that can shift its lines is not judged any further: a report must never object to what
-//! nobody wrote.
+//! The parser continues after an error, and its document is then partly a guess. A section with an
+//! error that can shift its lines is not checked any further. Otherwise an error could refer to text
+//! that is not in the file.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -13,22 +13,22 @@ use toml::de::{DeTable, DeValue, Error};
 use super::context::Finding;
 use super::source::{Source, shown};
 
-/// Errors that are looked at; the rest of such a file is no TOML at all.
+/// Most errors that are processed; a file with more is not TOML at all.
 const MOST_ERRORS: usize = 500;
-/// Duplicates whose first place is looked up; each costs a second look at the text before it.
+/// Duplicates whose first place is searched; each costs another parse of the text before it.
 const MOST_LOOKUPS: usize = 20;
 
-/// A text whose every line the parser can get past.
+/// A text whose every line the parser can parse past.
 ///
-/// At a key without a value the parser gives up on all that follows, so such lines are blanked,
-/// byte for byte: all other places stay where they are.
+/// The parser stops at a key without a value, so such lines are blanked, byte for byte: all other
+/// positions stay the same.
 pub(super) struct Repaired {
     text: String,
     errors: Vec<Error>,
 }
 
 impl Repaired {
-    /// Blanks what stops the parser.
+    /// Blanks the lines that stop the parser.
     pub(super) fn new(source: &Source<'_>) -> Self {
         let (_, mut errors) = DeTable::parse_recoverable(source.text());
         errors.retain(|error| error.message().starts_with("key with no value"));
@@ -41,29 +41,29 @@ impl Repaired {
     }
 }
 
-/// What the parser made of the text.
+/// Result of parsing the text.
 pub(super) struct Document<'t> {
-    /// The table of everything, as far as it was understood.
+    /// The table of everything, as far as it could be parsed.
     pub(super) table: DeTable<'t>,
     /// One finding per line with errors.
     pub(super) findings: Vec<Finding>,
     doubt: Doubt,
 }
 
-/// Where findings about meaning would be guesses.
+/// Parts of the text in which findings about meaning would be guesses.
 struct Doubt {
     /// Lines with an error, from 0.
     lines: BTreeSet<usize>,
-    /// Where sections start, in order.
+    /// Starts of sections, in order.
     sections: Vec<usize>,
     /// Starts of sections whose lines may have shifted.
     shifted: BTreeSet<usize>,
-    /// Whether any section has.
+    /// True if any section has.
     any_shifted: bool,
 }
 
 impl<'t> Document<'t> {
-    /// Parses the text of `source`, whose `undecoded` places are known to be wrong.
+    /// Parses the text of `source`, whose `undecoded` positions are known to be invalid.
     pub(super) fn parse(
         source: &Source<'_>,
         repaired: &'t Repaired,
@@ -97,8 +97,8 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// Whether a finding about the meaning of these bytes, or of the whole document, may come from a
-    /// guess.
+    /// Returns true if a finding about the meaning of these bytes, or of the whole document, may
+    /// come from a guess.
     pub(super) fn casts_doubt_on(&self, span: Option<&Range<usize>>, source: &Source<'_>) -> bool {
         match span {
             None => self.doubt.any_shifted,
@@ -114,7 +114,8 @@ impl<'t> Document<'t> {
 }
 
 impl Document<'_> {
-    /// Whether these bytes are in a table at the top of the text that has one of these names, or below it.
+    /// Returns true if these bytes are in a top-level table of the text that has one of these
+    /// names, or below it.
     pub(super) fn is_in(&self, span: &Range<usize>, source: &Source<'_>, names: &[&str]) -> bool {
         let at = if is_header(source, span) {
             span.start
@@ -141,7 +142,7 @@ impl Doubt {
         }
     }
 
-    /// Takes note of an error; `false` if its line had one already.
+    /// Records an error; `false` if its line had one already.
     fn learn(&mut self, line: usize, span: &Range<usize>, error: &Error) -> bool {
         if !keeps_lines(error) {
             self.shifted.insert(self.section_of(span.start));
@@ -150,14 +151,14 @@ impl Doubt {
         self.lines.insert(line)
     }
 
-    /// The start of the section that holds `offset`.
+    /// Start of the section that holds `offset`.
     fn section_of(&self, offset: usize) -> usize {
         let after = self.sections.partition_point(|start| *start <= offset);
         self.sections[after.saturating_sub(1)]
     }
 }
 
-/// Collects where the headers of tables start.
+/// Collects the positions of table headers.
 fn headers(table: &DeTable<'_>, text: &str, starts: &mut Vec<usize>) {
     for value in table.values() {
         let start = value.span().start;
@@ -193,7 +194,7 @@ fn is_unquoted(error: &Error) -> bool {
     error.message().starts_with("string values must be quoted")
 }
 
-/// Whether the parser understood all other lines in spite of this error.
+/// Returns true if the parser parsed all other lines in spite of this error.
 fn keeps_lines(error: &Error) -> bool {
     is_duplicate(error)
         || is_unquoted(error)
@@ -206,7 +207,7 @@ fn plain(error: &Error, span: Range<usize>) -> Finding {
     let message = error.message();
     if is_unquoted(error) {
         return Finding::at(span, "text must be in quotes")
-            .help("write it as in `every = \"30s\"`; only numbers, true and false stand alone");
+            .help("write it as in `every = \"30s\"`; only numbers, true and false have no quotes");
     }
     let help = if message.contains("in array") || message.contains("array elements") {
         "separate values with commas and close the array with `]`"
@@ -232,7 +233,7 @@ fn plain(error: &Error, span: Range<usize>) -> Finding {
     Finding::at(span, format!("this is not TOML: {message}")).help(help)
 }
 
-/// Names that occur twice, and where they occurred first.
+/// Names that occur twice, and the positions of their first use.
 #[derive(Default)]
 struct Duplicates {
     /// Starts of sections whose header repeats an earlier one.
@@ -241,7 +242,7 @@ struct Duplicates {
 }
 
 impl Duplicates {
-    /// Whether the error only follows from a repeated header: its keys repeat too, of course.
+    /// Returns true if the error only follows from a repeated header, whose keys repeat too.
     fn repeats(
         &mut self,
         error: &Error,
@@ -286,17 +287,17 @@ impl Duplicates {
     }
 }
 
-/// Whether `span` stands in the header of a table.
+/// Returns true if `span` is in the header of a table.
 fn is_header(source: &Source<'_>, span: &Range<usize>) -> bool {
     let line = source.line_range(source.line_of(span.start));
     source.text()[line].trim_start().starts_with('[')
 }
 
-/// Where the name at `span` was used first, if the text before it leaves no doubt.
+/// Position of the first use of the name at `span`, if the text before it parses without errors.
 fn first_place(source: &Source<'_>, span: &Range<usize>) -> Option<Range<usize>> {
     let text = source.text();
     let line = source.line_range(source.line_of(span.start));
-    // The lines before, understood by themselves: if something is still open there, this is no
+    // The lines before are parsed by themselves: if a bracket is still open there, this is not a
     // key of the section.
     let (before, errors) = DeTable::parse_recoverable(&text[..line.start]);
     if !errors.iter().all(keeps_lines) {
@@ -322,7 +323,7 @@ fn first_place(source: &Source<'_>, span: &Range<usize>) -> Option<Range<usize>>
     None
 }
 
-/// The keys that lead to what one line defines.
+/// Keys on the path to the value that one line defines.
 fn path_of(line: &str) -> Vec<String> {
     let (document, _) = DeTable::parse_recoverable(line);
     let mut path = Vec::new();

@@ -1,4 +1,4 @@
-//! What a valid file comes to, value by value, and that no text whatever makes us panic.
+//! Values of a valid file, one by one, and no panic for any text.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::{
 use crate::allow::{Allow, Dir, EnvValue, Network, Origin, SecretRef};
 use crate::limits::{KIB, Limits, MIB};
 
-/// Parses without asking the machine that the test runs on.
+/// Parses without reading the machine that the test runs on.
 pub(super) fn parse(text: &str) -> Result<Config, Report> {
     let surroundings = Surroundings {
         hostname: Some("test-host".into()),
@@ -49,7 +49,7 @@ fn embedded(config: &Config) -> &Embedded {
     }
 }
 
-/// A file with one job whose store has these lines.
+/// A file with one job and these lines in its store.
 fn with_store(lines: &str) -> String {
     format!("[host]\ndata_dir = \"/data\"\n[store]\n{lines}\n[jobs.a]\nplugin = \"a.wasm\"\n")
 }
@@ -413,7 +413,7 @@ fn windows_line_ends_are_accepted() {
 #[test]
 fn no_mutation_of_a_file_makes_the_parser_panic() {
     let text = super::reference_tests::reference_with_examples().into_bytes();
-    // Unharmed it must be valid, or the mutants would all stop at the same error.
+    // The unchanged text must be valid, or the mutants would all stop at the same error.
     valid(&String::from_utf8_lossy(&text));
     let mut random = fastrand::Rng::with_seed(0x1ea5_e401);
     let pieces: [&[u8]; 16] = [

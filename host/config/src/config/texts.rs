@@ -1,8 +1,8 @@
-//! The texts that one reading speaks about, laid end to end: a position says which text it is in.
+//! Source map of one reading: all its texts laid end to end, so that a position identifies a text.
 //!
-//! A job's values come from several files: its own table, the defaults, a manifest, a sidecar. One
-//! range of numbers for all of them lets every reader and every error stay a plain range of bytes,
-//! whichever file it is about. This file must never look into a text.
+//! A job's values come from several files: its own table, the defaults, a manifest, a sidecar. With
+//! one range of numbers for all of them, every reader and every error uses a plain range of bytes,
+//! whichever file it is about. The texts are not interpreted here.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -13,29 +13,29 @@ use std::sync::Arc;
 use super::files::shown_path;
 use super::source::{Place, Source};
 
-/// What a text is.
+/// Kind of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// The configuration file.
     Main,
     /// The manifest inside a plugin.
     Manifest,
-    /// The file beside a dropped-in plugin.
+    /// The sidecar file beside a dropped-in plugin.
     Sidecar,
 }
 
 /// One text and where it begins.
 #[derive(Clone, Debug)]
 pub(super) struct Text {
-    /// What it is.
+    /// Its kind.
     pub(super) role: Role,
-    /// What messages call it.
+    /// Its name in messages.
     pub(super) label: Arc<str>,
     /// The position of its first byte.
     pub(super) base: usize,
     /// The text itself.
     content: Arc<str>,
-    /// Where its lines start.
+    /// Positions at which its lines start.
     starts: Rc<[usize]>,
 }
 
@@ -44,12 +44,12 @@ impl Text {
         Source::with_starts(&self.content, self.starts.clone())
     }
 
-    /// The line, from 1, that holds `position`.
+    /// Line, counted from 1, that holds `position`.
     pub(super) fn line(&self, position: usize) -> usize {
         self.source().line_of(position - self.base) + 1
     }
 
-    /// The position after its last byte: something unclosed is noticed there.
+    /// Position after its last byte, where an unclosed bracket is noticed.
     fn end(&self) -> usize {
         self.base + self.content.len()
     }
@@ -60,7 +60,7 @@ impl Text {
 pub(super) struct Texts(RefCell<Vec<Text>>);
 
 impl Texts {
-    /// Adds a text, or finds it when it is there; answers where it begins.
+    /// Adds a text unless it is present; returns the position of its first byte.
     pub(super) fn add(&self, role: Role, path: &Path, text: &Arc<str>) -> usize {
         let label: Arc<str> = match role {
             Role::Manifest => format!("manifest of {}", shown_path(path)).into(),
@@ -71,7 +71,8 @@ impl Texts {
         if let Some(known) = texts.iter().find(same) {
             return known.base;
         }
-        // One position between two texts, so that the end of one is not the start of the next.
+        // A gap of one position between two texts, so that the end of one is not the start of the
+        // next.
         let base = texts.last().map_or(0, |last| last.end() + 1);
         texts.push(Text {
             role,
@@ -83,14 +84,14 @@ impl Texts {
         base
     }
 
-    /// The text that holds `position`, if any does.
+    /// Returns the text that holds `position`, if any.
     pub(super) fn at(&self, position: usize) -> Option<Text> {
         let texts = self.0.borrow();
         let after = texts.partition_point(|text| text.base <= position);
         texts.get(after.checked_sub(1)?).cloned()
     }
 
-    /// The place of `span` as people count.
+    /// Place of `span`: line and column.
     pub(super) fn place(&self, span: &Range<usize>) -> Place {
         match self.at(span.start) {
             Some(text) => {

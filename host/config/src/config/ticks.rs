@@ -1,7 +1,8 @@
-//! The ticks of a job: the moments at which one of all hosts runs it, and what becomes of those that pass.
+//! The ticks of a job: the moments at which one of all hosts runs it, and the handling of missed
+//! ones.
 //!
-//! A tick is named by its own moment, which all hosts compute alike, whatever their clocks show. That is
-//! why periods count from 1970 and not from anybody's start.
+//! A tick is named by its own moment, which all hosts compute alike, whatever their clocks show.
+//! That is why periods count from 1970 and not from the start of a host.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -15,25 +16,25 @@ use super::read::{self, LONGEST, format_duration};
 use super::section::{Said, Section, Wrong};
 use crate::wall::UnixMs;
 
-/// A job that runs more often than this is a job that keeps running.
+/// Shortest period: a job that runs more often is one that keeps running.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
-/// Ticks of an expression that are looked at for the two that are closest together: enough for every minute
-/// of an hour and every hour of a week, whose pattern then repeats.
+/// Ticks of an expression that are compared to find the two closest ones: enough for every minute
+/// of an hour and every hour of a week, after which the pattern repeats.
 const SAMPLE: usize = 250;
 
-/// When a job's ticks come.
+/// Times of a job's ticks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Beat {
-    /// This often, counted from 1970: whole milliseconds, at least 100: `every = "30s"`.
+    /// A period, counted from 1970: whole milliseconds, at least 100: `every = "30s"`.
     Every(Duration),
     /// `cron = "0 3 * * *"`.
     Cron(Cron),
 }
 
-/// What becomes of a tick that passes while nobody can run it.
+/// Handling of a tick that passes while no host can run it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTicks {
-    /// It is left out: `"skip"`, the default.
+    /// The tick is left out: `"skip"`, the default.
     #[default]
     Skip,
     /// The newest one is run as soon as it can be, once: `"catch-up"`.
@@ -49,24 +50,24 @@ pub struct Ticks {
 }
 
 impl Ticks {
-    /// When they come.
+    /// Times of the ticks.
     pub const fn beat(&self) -> &Beat {
         &self.beat
     }
 
-    /// The most that a run starts after its tick, by chance; less than the time between two ticks.
+    /// Largest random delay of a run after its tick; less than the time between two ticks.
     pub const fn jitter(&self) -> Duration {
         self.jitter
     }
 
-    /// What becomes of those that pass.
+    /// Handling of missed ticks.
     pub const fn missed(&self) -> MissedTicks {
         self.missed
     }
 }
 
 impl Beat {
-    /// The first tick after `after`; `None` when time is over.
+    /// Returns the first tick after `after`; `None` if the calendar ends before it.
     pub fn next(&self, after: UnixMs) -> Option<UnixMs> {
         match self {
             Self::Every(period) => {
@@ -78,12 +79,12 @@ impl Beat {
         }
     }
 
-    /// The first tick that is not before `at`.
+    /// Returns the first tick that is not before `at`.
     pub fn first(&self, at: UnixMs) -> Option<UnixMs> {
         self.next(at.before(Duration::from_millis(1)))
     }
 
-    /// The last tick that is not after `at`.
+    /// Returns the last tick that is not after `at`.
     pub fn newest(&self, at: UnixMs) -> Option<UnixMs> {
         match self {
             Self::Every(period) => {
@@ -94,12 +95,12 @@ impl Beat {
         }
     }
 
-    /// Whether the ticks are a period, whose current slot is what a job begins with.
+    /// Returns true if the ticks are a period, in whose current slot a job starts.
     pub const fn is_period(&self) -> bool {
         matches!(self, Self::Every(_))
     }
 
-    /// The shortest time between two ticks.
+    /// Returns the shortest time between two ticks.
     fn shortest(&self) -> Duration {
         match self {
             Self::Every(period) => *period,
@@ -118,7 +119,7 @@ fn millis(period: Duration) -> u64 {
     u64::try_from(period.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// What a table says about ticks.
+/// Tick keys of one table.
 #[derive(Clone, Debug)]
 pub(super) struct SaidTicks {
     every: Said<Duration>,
@@ -129,8 +130,8 @@ pub(super) struct SaidTicks {
 }
 
 impl SaidTicks {
-    /// Reads `every`, `cron` and what belongs to them. `once` is the third of which a table may have one;
-    /// whether it has no more is the second answer.
+    /// Reads `every`, `cron` and the keys that belong to them. The second value is true if the table has
+    /// at most one of `every`, `cron` and `once`.
     pub(super) fn read(section: &Section<'_>, once: &Said<bool>) -> (Self, bool) {
         let mut said = Self {
             every: section.offer("every", every),
@@ -157,7 +158,7 @@ impl SaidTicks {
         (said, alone.is_ok())
     }
 
-    /// Whether this says when ticks come.
+    /// Returns true if this sets the times of ticks.
     pub(super) const fn chooses(&self) -> bool {
         self.has_every() || self.has_cron()
     }
@@ -170,8 +171,8 @@ impl SaidTicks {
         !matches!(self.cron, Said::Nothing)
     }
 
-    /// What `fallback` says where this says nothing; of the two beats, the one that is chosen here
-    /// replaces the other, with the zone that belongs to it.
+    /// Takes absent keys from `fallback`. Of `every` and `cron`, the one set here replaces the
+    /// other, with its zone.
     pub(super) fn or(self, fallback: &Self) -> Self {
         let takes_beat = !self.chooses();
         let takes_zone = if takes_beat {
@@ -200,7 +201,7 @@ impl SaidTicks {
         }
     }
 
-    /// Each key and where its value stands.
+    /// Visits each key with the position of its value.
     pub(super) fn each(&self, visit: &mut dyn FnMut(String, Option<Range<usize>>)) {
         visit("every".into(), self.every.span());
         visit("cron".into(), self.cron.span());
@@ -209,11 +210,11 @@ impl SaidTicks {
         visit("missed".into(), self.missed.span());
     }
 
-    /// The ticks, if the job has any.
+    /// Returns the ticks, if the job has any.
     ///
     /// # Errors
     ///
-    /// Anything about them is wrong, or something is said that means nothing without them.
+    /// A value is invalid, or a key is set that has no meaning without ticks.
     pub(super) fn settle(self, section: &Section<'_>) -> Result<Option<Ticks>, Wrong> {
         let mut fit = true;
         if !self.has_cron() {
@@ -287,7 +288,7 @@ fn missed(node: &Node<'_>) -> Option<MissedTicks> {
     }
 }
 
-/// Objects to the last of several keys that exclude each other.
+/// Reports the last of several keys that exclude each other.
 fn only_one<const N: usize>(
     section: &Section<'_>,
     said: [(&str, Option<Range<usize>>); N],
@@ -312,7 +313,7 @@ fn only_one<const N: usize>(
     Err(Wrong)
 }
 
-/// Objects to `key`, which means nothing by itself. Returns whether it is absent or of no matter.
+/// Reports `key`, which has no meaning by itself. Returns true if it is absent.
 fn belongs(
     section: &Section<'_>,
     key: &str,

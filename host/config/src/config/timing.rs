@@ -1,8 +1,8 @@
-//! Whether a job's times fit together: the lease must outlast the stop of a guest, and leave room
-//! to renew.
+//! Check that a job's times fit together: the lease must outlast the stop of a guest, and leave
+//! room to renew.
 //!
-//! The rule of DESIGN: the deadline is `sent + ttl × (1 − drift) − stop_margin`. This file only
-//! compares numbers; it must never change them.
+//! The deadline is `sent + ttl × (1 − drift) − stop_margin`. This file compares the numbers and
+//! changes none of them.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use super::job;
 use super::read::{format_duration, format_size};
 use crate::limits::{Limits, MIB};
 
-/// A renewal is sent every third of the TTL; this is for its way to the store and back.
+/// Time of a renewal to the store and back. One is sent every third of the TTL.
 const RENEWAL_TRIP: Duration = Duration::from_millis(100);
 
-/// The times of one job, all valid by themselves.
+/// Times of one job, each valid by itself.
 pub(super) struct Timing {
     pub(super) ttl: Duration,
     pub(super) stop_margin: Duration,
@@ -25,7 +25,7 @@ pub(super) struct Timing {
 }
 
 impl Timing {
-    /// Objects to a stop margin in which a guest cannot be stopped.
+    /// Reports a stop margin in which a guest cannot be stopped.
     pub(super) fn refuse_short_margin(&self, place: Range<usize>) -> Option<Finding> {
         let needed = least_margin(self.memory_bytes);
         if self.stop_margin >= needed {
@@ -48,7 +48,7 @@ impl Timing {
         })
     }
 
-    /// The most whole MiB whose stop fits the margin.
+    /// Most whole MiB of memory whose stop fits the margin.
     fn memory_that_fits(&self) -> Option<u64> {
         let per_mib = least_margin(2 * MIB).saturating_sub(least_margin(MIB));
         let fixed = least_margin(MIB).saturating_sub(per_mib);
@@ -57,7 +57,7 @@ impl Timing {
         (mib > 0).then_some(mib)
     }
 
-    /// Objects to a TTL that leaves no room for a renewal.
+    /// Reports a TTL that leaves no room for a renewal.
     pub(super) fn refuse_short_ttl(&self, place: Range<usize>) -> Option<Finding> {
         if self.fits() {
             return None;
@@ -89,7 +89,7 @@ impl Timing {
         self.room().is_some_and(|room| room >= self.stop_margin)
     }
 
-    /// What the TTL leaves for the stop margin.
+    /// Time that the TTL leaves for the stop margin.
     fn room(&self) -> Option<Duration> {
         // Rounded up: a third that is a nanosecond short is too short.
         let third = Duration::from_nanos(u64::try_from(self.ttl.as_nanos().div_ceil(3)).ok()?);
@@ -99,21 +99,21 @@ impl Timing {
             .checked_sub(RENEWAL_TRIP)
     }
 
-    /// The least whole seconds that fit the margin, if a TTL may be that long.
+    /// Least whole seconds that fit the margin, if a TTL may be that long.
     fn ttl_that_fits(&self) -> Option<Duration> {
         (job::SHORTEST_TTL.as_secs()..=job::LONGEST_TTL.as_secs())
             .map(Duration::from_secs)
             .find(|ttl| Self { ttl: *ttl, ..*self }.fits())
     }
 
-    /// The most whole milliseconds that fit the TTL, if a guest can be stopped in them.
+    /// Most whole milliseconds that fit the TTL, if a guest can be stopped in them.
     fn margin_that_fits(&self) -> Option<Duration> {
         let millis = u64::try_from(self.room()?.as_millis()).ok()?;
         let margin = Duration::from_millis(millis);
         (margin >= least_margin(self.memory_bytes)).then_some(margin)
     }
 
-    /// The least margin and a TTL for it; for when changing one of them is not enough.
+    /// Least margin and a TTL for it, for times that changing one of them cannot fix.
     fn both_that_fit(&self) -> String {
         let stop_margin = ceil(least_margin(self.memory_bytes), Duration::from_millis(1));
         let ttl = Self {
@@ -129,7 +129,8 @@ impl Timing {
     }
 }
 
-/// The stop margin of a job that sets none: the usual one, or more where a guest with this much memory needs more.
+/// Stop margin of a job that sets none: the default, or more if a guest with this much memory needs
+/// more.
 pub(super) fn default_margin(memory_bytes: u64) -> Duration {
     let least = ceil(least_margin(memory_bytes), Duration::from_millis(1));
     job::DEFAULT_STOP_MARGIN.max(least)

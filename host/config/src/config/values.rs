@@ -1,8 +1,7 @@
-//! A job's values one by one, each with its key, its text and where it came from: for people and for
-//! comparing.
+//! A job's values one by one, each with its key, text and origin: for people and for comparing.
 //!
-//! Values whose names sound like secrets, and passwords in addresses, are hidden here, once, for
-//! everybody who shows values. This file must never show what a secret's file holds.
+//! Values whose names suggest a secret, and passwords in addresses, are hidden here, once, for
+//! every command that shows values. The contents of secrets' files are never among the values.
 
 use std::path::Path;
 use std::time::Duration;
@@ -33,25 +32,25 @@ impl Setting {
         &self.key
     }
 
-    /// The value as it stands in a configuration, without what sounds like a secret.
+    /// The value as a configuration has it, without parts that look like a secret.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The whole value where `text` hides something: for telling whether it has changed, and for nothing
-    /// else.
+    /// The whole value, if `text` hides a part of it: only for detecting a change.
     pub fn hidden(&self) -> Option<&str> {
         self.hidden.as_deref()
     }
 
-    /// Where it came from.
+    /// Its origin.
     pub const fn origin(&self) -> &Origin {
         &self.origin
     }
 }
 
 impl Job {
-    /// Every value that holds for this job, in the order of the reference; what is absent is left out.
+    /// Lists every value that holds for this job, in the order of the reference; absent ones are
+    /// left out.
     pub fn values(&self) -> Vec<Setting> {
         let mut list = List(self, Vec::new());
         list.text("plugin", &self.plugin.to_string_lossy());
@@ -159,7 +158,7 @@ impl List<'_> {
         self.put("env".to_owned(), shown, hidden.then_some(whole));
     }
 
-    /// References: where secrets are may be shown.
+    /// Adds references to secrets: their locations may be shown.
     fn secrets(&mut self) {
         let pairs = self.0.secrets.iter().map(|(name, at)| {
             let (kind, at) = match at {
@@ -183,7 +182,7 @@ impl List<'_> {
             .map(|name| format!("{name:?}"))
             .collect();
         if !names.is_empty() {
-            // Names of headers, whatever they sound like.
+            // Names of headers are shown even if they look like a secret.
             self.plain("allow.http_token", names.join(" and "));
         }
         if let Some(path) = &allow.http_ca {
@@ -213,7 +212,7 @@ impl List<'_> {
     }
 }
 
-/// The value without what sounds like a secret.
+/// Returns the value without parts that look like a secret.
 fn hide(name: &str, value: &Value) -> Value {
     if mask::sounds_secret(name) {
         return Value::from(mask::HIDDEN);
@@ -229,7 +228,7 @@ fn hide(name: &str, value: &Value) -> Value {
     }
 }
 
-/// A value on one line, as TOML writes it.
+/// Prints a value on one line, as TOML.
 fn toml_text(value: &Value) -> String {
     match value {
         Value::Array(items) => {
@@ -246,7 +245,7 @@ fn toml_text(value: &Value) -> String {
     }
 }
 
-/// A table on one line.
+/// Prints a table on one line.
 fn table(pairs: impl Iterator<Item = String>) -> String {
     let pairs: Vec<String> = pairs.collect();
     if pairs.is_empty() {
@@ -266,8 +265,8 @@ fn toml_key(name: &str) -> String {
 }
 
 impl Config {
-    /// The values of `[host]` and `[store]`, which hold from a host's start to its end, and whether there is
-    /// a folder for plugins.
+    /// Values of `[host]` and `[store]`, which hold from a host's start to its end, and whether
+    /// there is a folder for plugins.
     pub fn host_values(&self) -> Vec<(String, String)> {
         let (host, store) = (&self.host, &self.store);
         let text = |text: &str| Value::from(text).to_string();
@@ -328,7 +327,7 @@ impl Config {
     }
 }
 
-/// A digest as `sha256sum` prints it.
+/// Prints a digest as `sha256sum` does.
 pub fn hex(digest: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(2 * digest.len());

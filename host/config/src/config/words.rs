@@ -1,7 +1,7 @@
-//! What one table says about a job, and how an upper layer stands over a lower one.
+//! One table's values for a job, and the layering of an upper table over a lower one.
 //!
-//! The layers, from above: the job's own TOML (its table, or the file beside a dropped-in plugin), the
-//! manifest in the plugin, `[defaults]`. This file must never decide whether values fit together.
+//! The layers, from above: the job's own TOML (its table, or the sidecar of a dropped-in plugin),
+//! the manifest in the plugin, `[defaults]`. Conflicts between values are found elsewhere.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use super::schedule::SaidSchedule;
 use super::section::{Said, Section};
 use crate::allow::EnvValue;
 
-/// What a table says about one job.
+/// Values that one table sets for a job.
 #[derive(Clone, Debug)]
 pub(super) struct SaidJob {
     pub(super) sha256: Said<[u8; 32]>,
@@ -29,8 +29,8 @@ pub(super) struct SaidJob {
 }
 
 impl SaidJob {
-    /// Reads a table, as far as tables of its kind may speak of these things. Secrets in `env` must be
-    /// among `secrets`, if those are known.
+    /// Reads the keys that tables of this kind may have. Secrets in `env` must be among `secrets`,
+    /// if given.
     pub(super) fn read(section: &Section<'_>, secrets: Option<&Known>) -> Self {
         Self {
             sha256: section.offer("sha256", job::sha256),
@@ -43,7 +43,7 @@ impl SaidJob {
         }
     }
 
-    /// What `fallback` says where this says nothing; `config` is merged key by key.
+    /// Takes each key that is absent here from `fallback`; `config` is merged key by key.
     pub(super) fn or(self, fallback: &Self) -> Self {
         Self {
             sha256: self.sha256.or(&fallback.sha256),
@@ -56,7 +56,7 @@ impl SaidJob {
         }
     }
 
-    /// Each key and where its value stands.
+    /// Visits each key with the position of its value.
     pub(super) fn each(&self, visit: &mut dyn FnMut(String, Option<Range<usize>>)) {
         visit("sha256".into(), self.sha256.span());
         visit("lock".into(), self.lock.span());

@@ -9,15 +9,15 @@ use crate::config::shown_path;
 /// Error opening a file.
 #[derive(Debug)]
 pub enum Refusal {
-    /// Opening or looking failed.
+    /// Opening or inspecting it failed.
     Unreadable(io::Error),
-    /// It is a directory.
+    /// The path is a directory.
     Directory,
-    /// It is no directory, and should be one.
+    /// The path is not a directory, and should be one.
     NotADirectory,
-    /// It is a FIFO, a socket or a device.
+    /// The file is a FIFO, a socket or a device.
     Special,
-    /// It, or a directory on the way, belongs to another user.
+    /// The file, or a directory on the way, belongs to another user.
     Foreign(Step, u32),
     /// Other users may write to it or to a directory on the way.
     Writable(Step, Writers),
@@ -35,7 +35,7 @@ pub enum Refusal {
 pub struct Step {
     /// Its path.
     pub path: PathBuf,
-    /// True for the last one, which was asked for.
+    /// True for the last one, the path that was requested.
     pub is_last: bool,
 }
 
@@ -44,17 +44,17 @@ pub struct Step {
 pub enum Writers {
     /// Every user, by this mode.
     Everybody(u32),
-    /// A group that is neither ours nor root's, by this mode.
+    /// A group that is neither this process's nor root's, by this mode.
     Group(u32, u32),
 }
 
 impl Refusal {
-    /// True when nothing is there.
+    /// True if nothing exists at the path.
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::Unreadable(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// The fault, after "the file", and the remedy.
+    /// Returns the fault, to follow "the file", and the remedy.
     pub fn explain(&self) -> (String, Cow<'static, str>) {
         match self {
             Self::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => (
@@ -70,7 +70,7 @@ impl Refusal {
                 "correct the path, or what it leads to".into(),
             ),
             Self::Directory => ("is a directory".into(), "name a file in it".into()),
-            Self::NotADirectory => ("is no folder".into(), "name a folder".into()),
+            Self::NotADirectory => ("is not a folder".into(), "name a folder".into()),
             Self::Special => (
                 "is not a regular file".into(),
                 "FIFOs, sockets and devices cannot be used; name a regular file".into(),

@@ -8,7 +8,7 @@ use rustix::fs::{CWD, mkfifoat};
 use super::refusal::Writers;
 use super::*;
 
-/// A user who is neither we nor root.
+/// A user that is neither this one nor root.
 const OTHER: u32 = 12345;
 
 fn mode(path: &Path, mode: u32) {
@@ -128,7 +128,7 @@ fn a_link_may_not_leave_the_folder() {
     ));
 }
 
-/// As Kubernetes mounts a configuration.
+/// Layout in which Kubernetes mounts a configuration.
 #[test]
 fn links_within_the_folder_are_followed() {
     let (_root, data, _file) = scene();
@@ -158,7 +158,7 @@ fn a_link_that_the_operator_named_is_followed_but_shows_no_lines_of_a_private_fi
         said.ends_with(&format!("name {} itself", file.display())),
         "{said}"
     );
-    // A link of another user is theirs to change, wherever it leads.
+    // A link of another user can be changed by that user, wherever it leads.
     let theirs = data.join("theirs.toml");
     symlink(&file, &theirs).unwrap();
     std::os::unix::fs::lchown(&theirs, Some(OTHER), None).unwrap();
@@ -183,7 +183,7 @@ fn links_that_lead_in_a_circle_and_special_files_end_at_once() {
     assert!(matches!(Folder::open(&fifo), Err(Refusal::NotADirectory)));
 }
 
-/// The swap that beats a look before the opening: a FIFO takes turns with a file.
+/// Swap that defeats a check before the opening: a FIFO and a file alternate under one name.
 #[test]
 fn a_fifo_that_takes_turns_with_a_file_never_blocks() {
     let (_root, data, file) = scene();

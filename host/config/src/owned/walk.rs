@@ -14,7 +14,8 @@ use super::refusal::{Refusal, Step, Writers};
 
 /// Links on one way; as many as Linux follows.
 const MOST_LINKS: usize = 40;
-/// Bit that keeps users from replacing entries of others in a directory that all may write to.
+/// Bit that keeps users from replacing entries of others in a directory that every user may write
+/// to.
 const STICKY: u32 = 0o1000;
 
 /// Condition on the files and directories of a way.
@@ -26,7 +27,7 @@ pub(super) struct Rule {
 impl Rule {
     /// Only this user and root can change them.
     pub(super) const OURS: Self = Self { is_ours: true };
-    /// None.
+    /// No condition.
     pub(super) const ANYBODYS: Self = Self { is_ours: false };
 }
 
@@ -60,7 +61,7 @@ pub(super) enum End {
 pub(super) struct Walk<'a> {
     asked: &'a Path,
     rule: Rule,
-    /// Directories from the start to where it is.
+    /// Directories from the start to the current one.
     stack: Vec<Place>,
     todo: VecDeque<Part>,
     links: usize,
@@ -86,7 +87,7 @@ impl<'a> Walk<'a> {
         walk.go()
     }
 
-    /// Walks from a folder that was judged to a name in it, and never out of it.
+    /// Walks from a checked folder to a name in it, and never out of it.
     pub(super) fn beneath(
         folder: &OwnedFd,
         path: &'a Path,
@@ -185,7 +186,7 @@ impl<'a> Walk<'a> {
 
     fn entry(mut self, name: OsString, path: &Path, stat: Stat) -> Entry {
         let step = self.step(path, true);
-        // Popped whole: the first is always there.
+        // The stack is popped to empty: the first directory is always there.
         let folder = self.stack.swap_remove(self.stack.len() - 1);
         Entry {
             folder,
@@ -197,7 +198,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A step as messages name it: what was asked for keeps the words in which it was.
+    /// Describes a step for messages: the requested path keeps the form in which it was given.
     fn step(&self, path: &Path, is_last: bool) -> Step {
         let is_as_asked = is_last && self.links == 0 && self.floor == 0;
         let path = if is_as_asked { self.asked } else { path };
@@ -207,8 +208,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Checks that others cannot replace entries here. The sticky bit keeps them from it, as far as the entries
-    /// are ours.
+    /// Checks that others cannot replace entries here. The sticky bit prevents that for entries of
+    /// this user and root.
     fn judge_folder(&self) -> Result<(), Refusal> {
         let folder = self.top();
         if !self.rule.is_ours || folder.stat.st_mode & STICKY != 0 {
@@ -229,7 +230,7 @@ impl Place {
 }
 
 impl Reached {
-    /// The directory, if no other user can put an entry into it.
+    /// Returns the directory, if no other user can put an entry into it.
     pub(super) fn closed_to_others(self, rule: Rule) -> Result<OwnedFd, Refusal> {
         let Self(place, step) = self;
         if rule.is_ours {
@@ -240,12 +241,12 @@ impl Reached {
 }
 
 impl Entry {
-    /// The path of the file, if a link led out of the folder that was named.
+    /// Returns the path of the file, if a link led out of the folder that was named.
     pub(super) fn left(&self) -> Option<PathBuf> {
         self.left.then(|| self.step.path.clone())
     }
 
-    /// Opens the file for reading, and judges what was opened.
+    /// Opens the file for reading, and checks the opened file.
     pub(super) fn open(self) -> Result<File, Refusal> {
         // Opening a device can have effects.
         require_regular(&self.stat)?;
@@ -285,7 +286,7 @@ fn refuse_writers(fd: &OwnedFd, stat: &Stat, step: &Step) -> Result<(), Refusal>
     let Some(writers) = writers(stat.st_mode, stat.st_gid, our_group) else {
         return Ok(());
     };
-    // As Kubernetes mounts a ConfigMap: mode 0777, and read-only.
+    // Kubernetes mounts a ConfigMap with mode 0777, and read-only.
     let is_read_only = rustix::fs::fstatvfs(fd)
         .is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY));
     if is_read_only {

@@ -1,7 +1,8 @@
 //! What is refused before a byte is sent, and what a failure says.
 
 use super::*;
-use crate::connector::Service;
+use crate::connector::StoreService;
+use crate::link::StoreLink;
 
 fn check(endpoint: &str) -> Result<(), ConnectError> {
     ConnectOptions::new([endpoint]).check()
@@ -60,7 +61,9 @@ fn a_socket_is_this_machine_and_stands_alone() {
 #[tokio::test]
 async fn a_socket_that_nobody_listens_at_is_named() {
     let options = ConnectOptions::new(["unix:///nowhere/leasehold.sock"]);
-    let refused = options.link(&Arc::default(), &Arc::default()).await.err();
+    let refused = StoreLink::open(&options, &Arc::default(), &Arc::default())
+        .await
+        .err();
     let Some(ConnectError::Unreachable { endpoints, reason }) = refused else {
         panic!("{refused:?}");
     };
@@ -72,8 +75,8 @@ async fn a_socket_that_nobody_listens_at_is_named() {
 struct Closed;
 
 impl Connector for Closed {
-    fn service(&self) -> Service {
-        Service::new(tower::service_fn(async |_| Err("closed".into())))
+    fn service(&self) -> StoreService {
+        StoreService::new(tower::service_fn(async |_| Err("closed".into())))
     }
 
     fn describe(&self) -> String {
@@ -86,7 +89,9 @@ async fn a_store_in_this_process_is_called_by_its_name() {
     let options = ConnectOptions::in_process(Arc::new(Closed));
     assert!(options.check().is_ok());
     assert_eq!(options.endpoints(), ["the embedded store"]);
-    let error = options.link(&Arc::default(), &Arc::default()).await.err();
+    let error = StoreLink::open(&options, &Arc::default(), &Arc::default())
+        .await
+        .err();
     assert!(
         matches!(&error, Some(ConnectError::Unreachable { endpoints, reason })
             if endpoints == "the embedded store" && reason.contains("closed")),
@@ -102,7 +107,10 @@ fn debug_shows_no_secret() {
         .user("runner", "hunter2")
         .tls(Tls {
             ca: None,
-            identity: Some((Source::value("cert"), Source::value("privatekey"))),
+            identity: Some((
+                CredentialSource::value("cert"),
+                CredentialSource::value("privatekey"),
+            )),
         });
     let text = format!("{options:?}");
     assert!(!text.contains("hunter2") && !text.contains("privatekey"));

@@ -1,6 +1,6 @@
 //! Rotation on disk: the next use has the new content, and the previous one where that cannot be used.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::*;
 
@@ -28,21 +28,21 @@ impl Files {
         std::fs::write(self.path("key"), made.signing_key.serialize_pem()).unwrap();
     }
 
-    fn credentials(&self) -> Credentials {
-        let file = |name: &str| Source::file(self.path(name));
+    fn credentials(&self) -> StoreCredentials {
+        let file = |name: &str| CredentialSource::file(self.path(name));
         let tls = Tls {
             ca: Some(file("cert")),
             identity: Some((file("cert"), file("key"))),
         };
-        let login = Login {
+        let login = LoginSource {
             user: "runner".into(),
             password: file("password"),
         };
-        Credentials::new(Some(tls), Some(login))
+        StoreCredentials::new(Some(tls), Some(login))
     }
 }
 
-async fn passwords(credentials: &Credentials) -> Vec<String> {
+async fn passwords(credentials: &StoreCredentials) -> Vec<String> {
     credentials.passwords().await.unwrap().unwrap().1
 }
 
@@ -170,10 +170,13 @@ fn certificate_is_warned_about_in_its_last_week() {
 fn debug_shows_no_fixed_value() {
     let tls = Tls {
         ca: None,
-        identity: Some((Source::value("cert"), Source::file("/run/key"))),
+        identity: Some((
+            CredentialSource::value("cert"),
+            CredentialSource::file("/run/key"),
+        )),
     };
     assert_eq!(
         format!("{tls:?}"),
-        r#"Tls { ca: None, identity: Some((Source::value(..), Source::file("/run/key"))) }"#
+        r#"Tls { ca: None, identity: Some((CredentialSource::value(..), CredentialSource::file("/run/key"))) }"#
     );
 }

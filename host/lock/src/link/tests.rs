@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::connect::ConnectOptions;
-use crate::connector::{Connector, Dial, Service};
+use crate::connector::{Connector, EndpointRoute, StoreService};
 
 /// An endpoint that answers every request with an empty message, or never.
 #[derive(Default)]
@@ -22,9 +22,9 @@ impl Endpoint {
 struct Way(Arc<Endpoint>);
 
 impl Connector for Way {
-    fn service(&self) -> Service {
+    fn service(&self) -> StoreService {
         let endpoint = self.0.clone();
-        Service::new(tower::service_fn(move |_| {
+        StoreService::new(tower::service_fn(move |_| {
             endpoint.asked.fetch_add(1, Ordering::SeqCst);
             let is_silent = endpoint.is_silent.load(Ordering::SeqCst);
             async move {
@@ -48,19 +48,19 @@ impl Connector for Way {
 }
 
 /// A link on the first of three endpoints.
-async fn link() -> (Link, [Arc<Endpoint>; 3]) {
+async fn link() -> (StoreLink, [Arc<Endpoint>; 3]) {
     let endpoints: [Arc<Endpoint>; 3] = std::array::from_fn(|_| Arc::default());
     let dials = endpoints
         .each_ref()
-        .map(|endpoint| Dial::InProcess(Arc::new(Way(endpoint.clone()))));
+        .map(|endpoint| EndpointRoute::InProcess(Arc::new(Way(endpoint.clone()))));
     let options = ConnectOptions::new(["a", "b", "c"]);
-    let dialer = Dialer::over(options, dials.to_vec());
-    let (at, client) = dialer.race(&[0, 1, 2], Race::InOrder).await.unwrap();
+    let dialer = EndpointDialer::over(options, dials.to_vec());
+    let (at, client) = dialer.race(&[0, 1, 2], RaceOrder::InOrder).await.unwrap();
     assert_eq!(at, 0);
-    (Link::new(dialer, client, at), endpoints)
+    (StoreLink::new(dialer, client, at), endpoints)
 }
 
-fn endpoint_in_use(link: &Link) -> usize {
+fn endpoint_in_use(link: &StoreLink) -> usize {
     link.read(|current| current.endpoint)
 }
 
@@ -72,13 +72,13 @@ async fn link_moves_to_the_endpoint_that_answers() {
     endpoints[1].fall_silent();
     let began = Instant::now();
     let from = link.at();
-    assert!(link.look_elsewhere(from).await);
+    assert!(link.seek_other(from).await);
     assert!(began.elapsed() < RACE_PATIENCE);
     assert_eq!(endpoint_in_use(&link), 2);
     assert!(link.at() != from);
     // A second caller that saw the same failure finds the move made.
     let asked = endpoints[2].asked.load(Ordering::SeqCst);
-    assert!(link.move_on(from).await);
+    assert!(link.move_to_other(from).await);
     assert_eq!(endpoint_in_use(&link), 2);
     assert_eq!(endpoints[2].asked.load(Ordering::SeqCst), asked);
 }
@@ -91,7 +91,7 @@ async fn callers_share_a_race_that_no_endpoint_wins() {
         endpoint.fall_silent();
     }
     let (began, from) = (Instant::now(), link.at());
-    let callers = (0..20).map(|_| link.move_on(from));
+    let callers = (0..20).map(|_| link.move_to_other(from));
     let moved = futures_util::future::join_all(callers).await;
     assert!(moved.iter().all(|moved| !moved));
     assert!(began.elapsed() < RACE_PATIENCE * 3);
@@ -106,10 +106,10 @@ async fn look_that_is_given_up_changes_nothing() {
     endpoints[1].fall_silent();
     endpoints[2].fall_silent();
     let from = link.at();
-    let looked = timeout(Duration::from_millis(50), link.look_elsewhere(from)).await;
+    let looked = timeout(Duration::from_millis(50), link.seek_other(from)).await;
     assert!(looked.is_err());
     assert_eq!((link.at(), endpoint_in_use(&link)), (from, 0));
     endpoints[1].is_silent.store(false, Ordering::SeqCst);
-    assert!(link.move_on(from).await);
+    assert!(link.move_to_other(from).await);
     assert_eq!(endpoint_in_use(&link), 1);
 }

@@ -1,4 +1,4 @@
-//! `job-context`: who the guest is and with what it was started.
+//! `job-context`: identity and input of the run.
 
 use super::super::host::Host;
 use super::super::spec::Trigger;
@@ -24,7 +24,7 @@ impl job_context::Host for Host {
         Ok(self.spec.config_json.clone())
     }
 
-    /// One that was not granted is not there.
+    /// Returns a granted secret, and `None` for any other name.
     async fn secret(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         Ok(self.spec.secrets.get(&name).map(str::to_owned))
     }

@@ -1,7 +1,7 @@
 //! `fenced-kv`: storage below the granted prefixes.
 //!
-//! The gate is asked before and after every await: a reply that comes back after the deadline is
-//! not handed to the guest. This file must never pass on a key that no grant covers.
+//! The gate is checked before and after every await: a reply that arrives after the deadline is
+//! not returned to the guest. A key that no grant covers is refused.
 
 use super::super::host::Host;
 use super::super::kv::{Entry, KvError};
@@ -12,8 +12,8 @@ type Answer<T> = wasmtime::Result<Result<T, GuardError>>;
 
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 4 * 1024;
-/// The most entries of one listing. A guest that asks for more than there may be is answered `too-large` when
-/// there are more: a shorter list would look like all there is.
+/// Largest number of entries in one listing. A guest that requests more gets `too-large` if more exist, because a
+/// shorter list would look complete.
 const MOST_ENTRIES: u32 = 1_000;
 
 impl fenced_kv::Host for Host {
@@ -124,7 +124,7 @@ impl Host {
         Ok(())
     }
 
-    /// A reply counts against the bytes of one host call, as arguments do.
+    /// Checks the size of a reply, which counts against the bytes of one host call, like arguments.
     fn fits<T>(
         &self,
         answer: Result<T, KvError>,

@@ -1,6 +1,6 @@
-//! `lock`: what a guest may know of the lock it runs under.
+//! `lock`: facts about the lock that the guest runs under.
 //!
-//! Answers come from the tenure, not from memory of it. Nothing here can lengthen it.
+//! Answers are read from the tenure at each call and not cached. Nothing here can extend the tenure.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ impl lock::Host for Host {
         Ok(u64::try_from(left).unwrap_or(u64::MAX))
     }
 
-    /// Sleeps; the end of the tenure or of the run drops this future, so neither is waited for.
+    /// Sleeps until a stop is requested or the time is up. The end of the tenure or of the run drops this future.
     async fn stop_requested(&mut self, at_most_ms: u32) -> wasmtime::Result<bool> {
         let requested = &self.spec.stop.requested;
         let at_most = Duration::from_millis(at_most_ms.into());

@@ -6,9 +6,9 @@ use super::super::event;
 use super::super::host::Host;
 use super::wit::log;
 
-/// The most fields that one line keeps; a line with more is not read by anybody.
+/// Largest number of fields that one line keeps. Lines with more are unreadable.
 const FIELDS: usize = 32;
-/// The most bytes that the fields of one line keep, so that unread lines stay small.
+/// Largest number of bytes that the fields of one line keep, so that unread lines stay small.
 const FIELD_BYTES: usize = printable::LONGEST_TEXT;
 
 impl log::Host for Host {
@@ -31,7 +31,7 @@ impl log::Host for Host {
     }
 }
 
-/// The first fields that fit, and a remark when some did not.
+/// Returns the first fields that fit, and a remark if some did not.
 fn bounded(fields: &[(String, String)], clean: impl Fn(&str) -> String) -> Vec<(String, String)> {
     let mut room = FIELD_BYTES;
     let mut kept = Vec::new();

@@ -1,4 +1,4 @@
-//! `progress`: how far a guest says it is.
+//! `progress`: progress that a guest reports.
 
 use super::super::host::Host;
 use super::wit::progress;

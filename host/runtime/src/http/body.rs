@@ -1,6 +1,6 @@
-//! What goes out and what comes back, counted as it passes.
+//! Bodies of requests and responses, counted while they are transferred.
 //!
-//! This file must never hold more than the part that is passing.
+//! Only the current part of a body is held.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use super::super::limit::Limit;
 use super::super::output::Output;
 use super::courier::remove_ours;
 
-/// Bytes left of what a body may have.
+/// Bytes that a body may still have.
 pub(super) struct Budget {
     most: u64,
     left: u64,
@@ -36,7 +36,7 @@ impl Budget {
         }
     }
 
-    /// Takes the bytes of a part off; the error is what the body may have at most.
+    /// Subtracts the bytes of a part. The error is the body's limit.
     fn spend(&mut self, frame: &Frame<Bytes>, what: &str) -> Result<(), u64> {
         let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
         if let Some(left) = self.left.checked_sub(bytes) {
@@ -50,7 +50,7 @@ impl Budget {
     }
 }
 
-/// A request's body.
+/// Body of a request.
 pub(super) struct Parcel {
     inner: WasiBody,
     budget: Budget,
@@ -99,7 +99,7 @@ impl Body for Parcel {
     }
 }
 
-/// An answer's body. Ends with an error when nothing comes for too long.
+/// Body of a response. It ends with an error if no part arrives for too long.
 pub(super) struct Answer {
     incoming: hyper::body::Incoming,
     budget: Budget,

@@ -1,8 +1,8 @@
-//! One request, from judging it to its answer.
+//! One request, from its check to its response.
 //!
-//! Judge, resolve and check, connect to exactly what was checked, send with the host's own headers,
-//! and hand the answer on. Refusals are told to the guest as a code and to a person as a line of the
-//! run. This file must never connect to anything that `net` did not return.
+//! Steps: check the origin, resolve and check its addresses, connect to a checked address, send with the
+//! host's own headers, and pass the response on. A refusal is returned to the guest as a code and logged
+//! as a line of the run. Connections are made only to addresses that `net` returned.
 
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
@@ -44,12 +44,12 @@ use leasehold_config::limits::{KIB, Limits};
 
 /// Bytes of a request's body that wait for the connection.
 const CHUNK: u64 = 64 * KIB;
-/// The HTTP library's least room for the head of an answer, in bytes.
+/// Smallest buffer that the HTTP library accepts for the head of a response, in bytes.
 const LEAST_HEAD: u64 = 8 * KIB;
-/// Headers of one answer; more are an attack.
+/// Largest number of headers in one response. More are treated as an attack.
 const MOST_HEADERS: usize = 100;
 
-/// What is left to do once the head of an answer is there: driving the connection.
+/// Future that drives the connection after the head of a response has arrived.
 type Driving = Box<dyn Future<Output = Result<(), Error>> + Send>;
 pub(super) type Answered = (Response<WasiBody>, Driving);
 
@@ -62,7 +62,7 @@ struct Inner {
     open: Arc<Semaphore>,
 }
 
-/// What a courier knows of its run.
+/// Parts of its run that a courier uses.
 pub(crate) struct Carried {
     pub(crate) net: Arc<Net>,
     pub(crate) job: String,
@@ -74,7 +74,7 @@ pub(crate) struct Carried {
     pub(crate) flights: Arc<Flights>,
 }
 
-/// How long each part of a request may take.
+/// Time limits of the parts of a request.
 struct Patience {
     connect: Duration,
     first_byte: Duration,
@@ -82,7 +82,7 @@ struct Patience {
 }
 
 impl Patience {
-    /// What the guest asks for, within the limit. The run's own end is the leash's business.
+    /// Takes the guest's time limits, capped at `most`. The run's own end is up to the leash.
     fn of(options: Option<RequestOptions>, most: Duration) -> Self {
         let options = options.unwrap_or_default();
         let within = |asked: Option<Duration>| asked.map_or(most, |asked| asked.min(most));
@@ -108,7 +108,7 @@ impl Courier {
         &self.0.run
     }
 
-    /// Whether a guest must leave this header to the host.
+    /// Returns true for a header that only the host sets.
     fn is_ours(&self, name: &HeaderName) -> bool {
         is_ours(&self.run().net.tokens, name)
     }
@@ -138,7 +138,7 @@ impl Courier {
         self.run().net.origin(request.uri(), &self.run().job)
     }
 
-    /// A place among the open requests.
+    /// Takes a place among the open requests.
     fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         let place = self.0.open.clone().try_acquire_owned();
         place.map_err(|_| Refusal::TooMany {
@@ -147,20 +147,20 @@ impl Courier {
         })
     }
 
-    /// Tells a person, and returns what the guest is told. Never more of the address than its origin.
+    /// Logs a refusal and returns the guest's error code. Of the address, only the origin is logged.
     fn refuse(&self, target: &dyn std::fmt::Display, refusal: &Refusal) -> Error {
         let line = format!("request to {target} refused: {refusal}");
         self.run().output.remark(&line);
         refusal.code()
     }
 
-    /// The promise that no effect is late is kept at each step, not only at the first.
+    /// Checks the tenure. It is checked at each step, not only at the first, so that no effect is late.
     fn still(&self) -> Result<(), Error> {
         let still = self.run().gate.still();
         still.map_err(|_| Error::ConnectionTerminated)
     }
 
-    /// A connection to an address of `origin` that was just checked.
+    /// Connects to an address of `origin` that was just checked.
     async fn connect(&self, origin: &Origin, within: Duration) -> Result<Box<dyn Stream>, Error> {
         let over = Instant::now() + within;
         let run = self.run();
@@ -170,7 +170,7 @@ impl Courier {
             .map_err(|refusal| self.refuse(origin, &refusal))?;
         self.still()?;
         let stream = reach(&addresses, over).await?;
-        // A failure only means that small packets wait for each other.
+        // If this fails, small packets may be delayed.
         let _ = stream.set_nodelay(true);
         let wire = Wire::new(stream, run.leash.clone());
         let Some(tls) = run.net.tls.as_ref().filter(|_| origin.is_secure()) else {
@@ -187,7 +187,7 @@ impl Courier {
         }
     }
 
-    /// What a failed handshake means to the guest; a certificate's failure is told to a person, too.
+    /// Returns the guest's error code for a failed handshake. An untrusted certificate is also logged.
     fn distrusted(&self, origin: &Origin, error: &io::Error) -> Error {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         let Some(rustls::Error::InvalidCertificate(why)) = inner else {
@@ -224,7 +224,7 @@ impl Courier {
         let mut over = None;
         let mut sending = pin!(sender.send_request(request));
         let answer = poll_fn(|cx| {
-            // The request moves only while its connection is driven.
+            // The request makes progress only while its connection is driven.
             if over.is_none()
                 && let std::task::Poll::Ready(end) = connection.as_mut().poll(cx)
             {
@@ -236,7 +236,7 @@ impl Courier {
             .await
             .map_err(|_| Error::HttpResponseTimeout)?
             .map_err(|error| self.told(origin, error, &counted))?;
-        // The HTTP library's bound is rough.
+        // The HTTP library's bound is not exact.
         let fields = answer.headers().iter();
         let fields: usize = fields
             .map(|(name, value)| name.as_str().len() + value.len())
@@ -246,7 +246,7 @@ impl Courier {
         }
         self.still()?;
         let driving = async move {
-            // Open until the connection is done with.
+            // The request counts as open until its connection ends.
             let _place = place;
             match over {
                 Some(end) => end.map_err(Error::Hyper),
@@ -256,7 +256,7 @@ impl Courier {
         let run = self.run();
         let driving = current::within(run.output.clone(), driving);
         let driving = Flight::new(&run.flights, run.leash.clone(), driving);
-        // The guest learns of a failure from the body; the library would only log it, outside of the run.
+        // The guest gets a failure from the body. The library would only log it, outside of the run.
         let driving = async move { driving.await.or(Ok(())) };
         let budget = self.budget();
         let answer =
@@ -264,7 +264,7 @@ impl Courier {
         Ok((answer, Box::new(driving)))
     }
 
-    /// The request as it goes on the wire: its path alone, and the headers that are ours.
+    /// Builds the request as it is sent: with only the path as its target, and with the host's own headers.
     fn dressed(
         &self,
         origin: &Origin,
@@ -275,7 +275,7 @@ impl Courier {
         let path = parts.uri.path_and_query().cloned();
         let path = path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
         parts.uri = http::Uri::from(path);
-        // Fields of an answer can be sent on without passing the check of those that a guest makes.
+        // A guest can send on the fields of a response, which have not passed the check of its own fields.
         remove_ours(&mut parts.headers, &run.net.tokens);
         let invalid = |_| Error::HttpRequestUriInvalid;
         let host = HeaderValue::from_str(&origin.authority()).map_err(invalid)?;
@@ -296,7 +296,7 @@ impl Courier {
         Budget::new(most, &self.run().job, self.run().output.clone())
     }
 
-    /// What a failure of the exchange means to the guest.
+    /// Returns the guest's error code for a failed exchange, and logs an invalid response.
     fn told(&self, origin: &Origin, error: hyper::Error, head: &Head) -> Error {
         if let Some(Error::HttpRequestBodySize(most)) =
             error.source().and_then(|e| e.downcast_ref())
@@ -325,7 +325,7 @@ impl Courier {
             }
             TooLarge::Body(length) => {
                 remark(&format!(
-                    "announces a body of {length} bytes, which no body has"
+                    "announces a body of {length} bytes, which is impossible"
                 ));
                 Error::HttpResponseBodySize(length.parse().ok())
             }
@@ -342,11 +342,11 @@ impl Courier {
     }
 }
 
-/// What a request is made over.
+/// Connection over which a request is sent.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// The first of `addresses` that answers before `over`; each gets its share of the time.
+/// Connects to the first of `addresses` that accepts before `over`. Each address gets an equal share of the time.
 async fn reach(addresses: &[SocketAddr], over: Instant) -> Result<TcpStream, Error> {
     let mut failure = Error::ConnectionTimeout;
     for (tried, address) in addresses.iter().enumerate() {
@@ -361,13 +361,13 @@ async fn reach(addresses: &[SocketAddr], over: Instant) -> Result<TcpStream, Err
     Err(failure)
 }
 
-/// True for a header of the host's, also in a spelling that a server may take for it.
+/// Returns true for a header of the host, also in a spelling that a server may treat as the same.
 fn is_ours(tokens: &[HeaderName], name: &HeaderName) -> bool {
     let is_like = |ours: &HeaderName| fold_alike(ours.as_str(), name.as_str());
     DEFAULT_FORBIDDEN_HEADERS.iter().any(is_like) || tokens.iter().any(is_like)
 }
 
-/// Removes every header of the host's.
+/// Removes every header that only the host sets.
 pub(super) fn remove_ours(headers: &mut HeaderMap, tokens: &[HeaderName]) {
     let ours = headers.keys().filter(|name| is_ours(tokens, name));
     for name in ours.cloned().collect::<Vec<_>>() {
@@ -375,8 +375,8 @@ pub(super) fn remove_ours(headers: &mut HeaderMap, tokens: &[HeaderName]) {
     }
 }
 
-/// True if two names become one variable where CGI, WSGI or PHP make variables of headers: letters and digits
-/// are kept there, and everything else becomes `_`.
+/// Returns true if two names become one variable where CGI, WSGI or PHP turn headers into variables. Letters and
+/// digits are kept there, and every other byte becomes `_`.
 fn fold_alike(one: &str, other: &str) -> bool {
     let fold = |byte: u8| {
         if byte.is_ascii_alphanumeric() {
@@ -388,7 +388,7 @@ fn fold_alike(one: &str, other: &str) -> bool {
     one.len() == other.len() && one.bytes().map(fold).eq(other.bytes().map(fold))
 }
 
-/// Scheme, host and port of an address that may be none: a user before `@` is left out.
+/// Formats scheme, host and port of an address that may be invalid. A user before `@` is omitted.
 fn shown_target(uri: &http::Uri) -> String {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit('@').next().unwrap_or_default();

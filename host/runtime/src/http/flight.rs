@@ -1,8 +1,8 @@
-//! Requests under way, each of which can be ended from outside, at once.
+//! Requests in progress, each of which can be ended from outside, at once.
 //!
-//! They are tasks of their own, which nobody polls in the run's place. A flight is not polled after the
-//! leash was pulled, and when the run is over its future is dropped where it is: no scheduler is waited
-//! for. This file must never leave one behind.
+//! They run as tasks of their own, which the run itself does not poll. A flight is not polled after the
+//! leash was pulled. At the end of the run its future is dropped in place, without waiting for a
+//! scheduler. No flight outlives its run.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,16 +15,16 @@ use super::super::leash::Leash;
 
 type Inner<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
-/// A part of a request: sending it, or driving its connection.
+/// Part of a request: sending it, or driving its connection.
 pub(super) struct Flight<T> {
     slot: Arc<Slot<T>>,
     leash: Arc<Leash>,
 }
 
-/// Where the future is, until it is done or cut.
+/// Holder of the future, until it is done or cut.
 struct Slot<T>(Mutex<Option<Inner<T>>>);
 
-/// Something that can be ended at once.
+/// Work that can be ended at once.
 trait Cut: Send + Sync {
     fn cut(&self);
 }
@@ -40,14 +40,14 @@ struct State {
 }
 
 impl Flights {
-    /// Ends all flights: when this returns, their connections are closed. Later ones never start.
+    /// Ends all flights. When this returns, their connections are closed. Later flights never start.
     pub(crate) fn close(&self) {
         let flights = {
             let mut state = locked(&self.0);
             state.closed = true;
             std::mem::take(&mut state.flights)
         };
-        // A flight that is being polled at this moment is waited for; no poll blocks.
+        // This waits for a flight that is being polled at this moment. No poll blocks.
         for flight in flights.iter().filter_map(Weak::upgrade) {
             flight.cut();
         }
@@ -104,7 +104,7 @@ impl<T> Future for Flight<T> {
     }
 }
 
-/// A panic in a poll ends that request alone.
+/// Locks a mutex, also a poisoned one: a panic in a poll ends that request alone.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -125,7 +125,7 @@ mod tests {
         (clock, Arc::new(leash))
     }
 
-    /// Says when it is dropped.
+    /// Holds a reference count, which shows that the future is dropped.
     struct Held(Arc<()>);
 
     async fn held(held: Held) -> Result<(), Error> {

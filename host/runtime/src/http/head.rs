@@ -1,8 +1,8 @@
-//! The head of an answer, counted as it arrives.
+//! The head of a response, counted while it arrives.
 //!
 //! The HTTP library has one error for a head that is too long, one with too many headers and one that announces
-//! an impossible body. What was counted here tells them apart, so that a remedy is named only where one exists.
-//! This file must never change a byte.
+//! an impossible body. The counts distinguish them, so that a remedy is named only where one exists. No byte is
+//! changed here.
 
 use std::io;
 use std::pin::Pin;
@@ -11,15 +11,15 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that are kept of a line: enough for the name of a header and twenty digits.
+/// Bytes that are kept of a line: enough for the header's name and twenty digits.
 const KEPT: usize = 48;
 const LENGTH: &str = "content-length:";
 
-/// Counts of the head of the latest answer.
+/// Counts of the head of the latest response.
 #[derive(Debug, Default)]
 struct Count {
     bytes: usize,
-    /// Lines that have ended, the first of which is the status.
+    /// Number of complete lines. The first is the status.
     lines: usize,
     line: Vec<u8>,
     is_interim: bool,
@@ -27,14 +27,14 @@ struct Count {
     length: Option<String>,
 }
 
-/// Head of an answer, shared with the connection that reads it.
+/// Head of a response, shared with the connection that reads it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Head(Arc<Mutex<Count>>);
 
-/// The reason for which a head was refused as too large.
+/// Reason why a head was refused as too large.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TooLarge {
-    /// More headers than are taken.
+    /// More headers than are accepted.
     Headers,
     /// More bytes than are buffered.
     Bytes,
@@ -43,10 +43,10 @@ pub(super) enum TooLarge {
 }
 
 impl Head {
-    /// The reason for a refusal, where so many headers and bytes are taken.
+    /// Returns the reason for a refusal, given the accepted numbers of headers and bytes.
     pub(super) fn too_large(&self, most_headers: usize, most_bytes: usize) -> TooLarge {
         let count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The status is a line too, and so is the empty one at the end.
+        // The status and the empty line at the end are lines too.
         let headers = count.lines.saturating_sub(1 + usize::from(count.is_over));
         if headers > most_headers {
             TooLarge::Headers
@@ -144,7 +144,7 @@ mod tests {
 
     fn reason(text: &str) -> TooLarge {
         let head = Head::default();
-        // In parts of any size.
+        // The text arrives in parts of any size.
         for part in text.as_bytes().chunks(7) {
             head.read(part);
         }
@@ -161,9 +161,9 @@ mod tests {
         let length = format!("{status}Content-Length: 18446744073709551615\r\n\r\n");
         let expected = TooLarge::Body("18446744073709551615".to_owned());
         assert_eq!(reason(&length), expected);
-        // Lines of a body are no headers.
+        // Lines of a body are not headers.
         assert_eq!(reason(&format!("{length}\n\n\n\n\n")), expected);
-        // An interim answer before it counts for nothing.
+        // An interim response before it is not counted.
         let interim = format!("HTTP/1.1 103 Early Hints\r\na: 1\r\nb: 2\r\n\r\n{length}");
         assert_eq!(reason(&interim), expected);
     }

@@ -1,7 +1,7 @@
-//! Where a job's requests may go: the list of origins, and the addresses behind them.
+//! Permitted destinations of a job's requests: the list of origins, and their addresses.
 //!
-//! A name is resolved here and nowhere else, and what is returned is what is connected to: between the
-//! check and the use there is no second question. This file must never open a connection.
+//! Names are resolved here and nowhere else. The returned addresses are the ones connected to: no second
+//! lookup happens between check and use. No connection is opened here.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,24 +14,24 @@ use super::resolve::Resolve;
 use super::tls;
 use leasehold_config::allow::{Allow, Network, Origin, OriginError, not_public};
 
-/// What one job may reach, and how.
+/// Destinations that one job may reach, and the settings of its connections.
 pub(crate) struct Net {
     origins: Vec<Origin>,
     networks: Vec<Network>,
     /// The headers that carry the fencing token.
     pub(super) tokens: Arc<[HeaderName]>,
-    /// There when an origin is encrypted.
+    /// TLS settings. `None` if no origin is encrypted.
     pub(super) tls: Option<Arc<ClientConfig>>,
     resolver: Arc<dyn Resolve>,
 }
 
-/// Why a request does not leave.
+/// Reason to refuse a request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    /// Its scheme and authority are no origin.
-    #[error("its address is no plain origin: {0}")]
+    /// Its scheme and authority are not an origin.
+    #[error("its address is not a plain origin: {0}")]
     Odd(OriginError),
-    /// Nobody granted its origin.
+    /// Its origin was not granted.
     #[error("it was not granted: add \"{origin}\" to `http` in [jobs.{job}.allow]")]
     NotGranted { origin: Origin, job: String },
     /// One of its addresses is not public.
@@ -43,10 +43,10 @@ pub(super) enum Refusal {
         why: &'static str,
         job: String,
     },
-    /// It has no address.
+    /// Its name has no address.
     #[error("its name has no address: {0}")]
     NoAddress(String),
-    /// Too many are open.
+    /// Too many requests are open.
     #[error(
         "{most} requests are open already: finish some, or raise `http_requests` in [jobs.{job}.limits]"
     )]
@@ -57,7 +57,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// What the guest is told.
+    /// Returns the guest's error code.
     pub(super) fn code(&self) -> Error {
         match self {
             Self::Odd(_) | Self::NotGranted { .. } => Error::HttpRequestDenied,
@@ -73,7 +73,7 @@ impl Refusal {
 }
 
 impl Net {
-    /// What these grants come to; the error says which certificates cannot be used.
+    /// Makes the destinations of these grants. The error names the certificates or the header that cannot be used.
     pub(crate) fn of(grants: &Allow, resolver: &Arc<dyn Resolve>) -> Result<Self, String> {
         let tls = grants
             .http
@@ -83,7 +83,7 @@ impl Net {
             .transpose()?;
         let tokens = grants.token_headers().map(|name| {
             let header: Result<HeaderName, _> = name.parse();
-            header.map_err(|_| format!("`{name}` names no header"))
+            header.map_err(|_| format!("`{name}` is not the name of a header"))
         });
         let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
@@ -95,7 +95,7 @@ impl Net {
         })
     }
 
-    /// The origin of a request of `job`, if it is on the list.
+    /// Returns the origin of a request of `job`, if it is on the list.
     pub(super) fn origin(&self, uri: &http::Uri, job: &str) -> Result<Origin, Refusal> {
         let scheme = uri.scheme_str().unwrap_or_default();
         let authority = uri.authority().map_or("", |authority| authority.as_str());
@@ -109,10 +109,10 @@ impl Net {
         })
     }
 
-    /// The addresses of `origin`, each of which may be reached.
+    /// Returns the addresses of `origin`, each of which may be reached.
     ///
-    /// All must be: a name with one address outside and one inside is how a rebinding begins. An origin
-    /// that is an address was granted as such.
+    /// If any address is not permitted, all are refused: a DNS rebinding attack begins with a name that has
+    /// one public and one private address. An origin that is an address was granted as such.
     pub(super) async fn addresses(
         &self,
         origin: &Origin,

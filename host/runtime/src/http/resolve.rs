@@ -1,7 +1,7 @@
-//! From a name to its addresses.
+//! Resolves names to addresses.
 //!
-//! The system's resolver blocks a thread and cannot be stopped, so only so many are asked at once. This
-//! file must never decide whether an address may be reached.
+//! The system's resolver blocks a thread and cannot be stopped, so the number of concurrent lookups is
+//! limited. `net` decides which addresses may be reached.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -10,16 +10,16 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
-/// Questions to the system at once, of all guests together.
+/// Number of concurrent lookups, of all guests together.
 const AT_ONCE: usize = 16;
 
-/// Answers with the addresses of a name; the same name may have others a moment later.
+/// Resolver of names. The same name may have other addresses a moment later.
 pub(crate) trait Resolve: Send + Sync {
-    /// The addresses of `host`, which is no address itself.
+    /// Returns the addresses of `host`, which is not an address itself.
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
 }
 
-/// Asks as every program on this machine does.
+/// Resolver of the system, which every program on this machine uses.
 pub(crate) struct SystemResolver {
     places: Arc<Semaphore>,
 }
@@ -39,7 +39,7 @@ impl Resolve for SystemResolver {
             let place = place.map_err(io::Error::other)?;
             let host = host.to_owned();
             let asked = tokio::task::spawn_blocking(move || {
-                // Kept until the system has answered, also when nobody waits for that any more.
+                // The place is kept until the system has answered, even if the caller no longer waits.
                 let _place = place;
                 let found = (host.as_str(), 0).to_socket_addrs()?;
                 Ok(found.map(|address: SocketAddr| address.ip()).collect())

@@ -1,6 +1,6 @@
-//! Requests against servers of this machine, with a resolver that says what a test wants.
+//! Requests to servers of this machine, with a resolver whose answers a test sets.
 //!
-//! Nothing here leaves the machine: a request that should be refused is one that a server would count.
+//! No request leaves the machine. A request that should be refused goes to a server that would count it.
 
 mod exchange;
 mod refused;
@@ -38,7 +38,7 @@ use leasehold_config::allow::{Allow, Network, Origin};
 use leasehold_config::limits::Limits;
 use leasehold_config::secrets::Secrets;
 
-/// Answers one question after the other with these addresses; the last answer stays.
+/// Resolver that answers one lookup after the other with these addresses. The last answer is repeated.
 #[derive(Default)]
 struct Names {
     answers: Mutex<VecDeque<Vec<IpAddr>>>,
@@ -72,7 +72,7 @@ impl Resolve for Names {
     }
 }
 
-/// A courier and what its run would hear.
+/// A courier, and the events of its run.
 struct Rig {
     courier: Courier,
     flights: Arc<Flights>,
@@ -119,7 +119,7 @@ impl Rig {
         self.send(get(url)).await
     }
 
-    /// What a person was told, in one line each.
+    /// Returns the lines that were logged.
     fn told(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         while let Ok(event) = self.heard.try_recv() {
@@ -206,7 +206,7 @@ impl Server {
     }
 }
 
-/// Reads a head, answers, and waits for the other side to go.
+/// Reads a head, answers, and waits until the client closes the connection.
 async fn serve(mut stream: TcpStream, answer: Arc<Vec<u8>>, heads: Arc<Mutex<Vec<String>>>) {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {

@@ -1,7 +1,7 @@
-//! What encrypted requests trust: the system's certificates and the job's own.
+//! Certificates that encrypted requests trust: the system's and the job's own.
 //!
-//! TLS 1.2 and 1.3 by rustls and ring, without client certificates. This file must never offer a way
-//! not to check.
+//! TLS 1.2 and 1.3 by rustls and ring, without client certificates. The check of certificates cannot be
+//! turned off.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -16,12 +16,12 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use leasehold_config::limits::MIB;
 use leasehold_config::owned::open as open_regular;
 
-/// The most that a file of certificates may hold.
+/// Largest size of a file with certificates.
 const LARGEST_FILE: u64 = MIB;
 
-/// The client's side of TLS, trusting the system and what is in `ca`.
+/// Makes the settings of a TLS client that trusts the system's certificates and those in `ca`.
 ///
-/// Blocks while the system's certificates are read, once per process.
+/// It blocks while the system's certificates are read, once per process.
 pub(super) fn client(ca: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let mut roots = system().clone();
     if let Some(path) = ca {
@@ -46,7 +46,7 @@ fn system() -> &'static RootCertStore {
     static SYSTEM: OnceLock<RootCertStore> = OnceLock::new();
     SYSTEM.get_or_init(|| {
         let mut roots = RootCertStore::empty();
-        // One that cannot be read is one less to trust.
+        // A certificate that cannot be read is not trusted.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         roots
     })
@@ -67,10 +67,10 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {
     };
     let mut count = 0;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|_| wrong("is no PEM file"))?;
+        let certificate = certificate.map_err(|_| wrong("is not a PEM file"))?;
         roots
             .add(certificate)
-            .map_err(|_| wrong("holds something that is no certificate"))?;
+            .map_err(|_| wrong("holds something that is not a certificate"))?;
         count += 1;
     }
     if count == 0 {

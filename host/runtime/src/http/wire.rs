@@ -1,7 +1,7 @@
-//! The connection's last gate: every write asks the leash before it reaches the socket.
+//! The last check of a connection: every write checks the leash before it reaches the socket.
 //!
-//! A process that was frozen between two polls writes nothing after the thaw. This file must never
-//! buffer: what was let through is on its way.
+//! A process that was frozen between two polls writes nothing after the thaw. Nothing is buffered here:
+//! admitted bytes go to the socket at once.
 
 use std::io;
 use std::pin::Pin;

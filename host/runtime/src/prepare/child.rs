@@ -1,6 +1,7 @@
 //! The process that prepares one plugin: limits itself, reads the task, answers line by line, and ends.
 //!
-//! It knows nothing of the host but what it is handed. Whatever ends it early, the host tells from its end.
+//! Its arguments and its input are all that it has from the host. If it ends early, the host finds the reason in its
+//! exit status.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::process::ExitCode;
@@ -13,20 +14,20 @@ use super::work;
 use crate::error::LoadProblem;
 use crate::proposals;
 
-/// The stack for reading a plugin: as much as a program's first thread has.
+/// Size of the stack for reading a plugin: the same as that of a program's first thread.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
-/// The longest line of a task.
+/// Longest line of a task.
 const MOST_TASK_BYTES: u64 = 64 * 1024;
-/// The exit code after a panic.
+/// Exit code after a panic.
 const PANICKED: u8 = 101;
-/// The exit code when the process cannot be set up.
+/// Exit code if the process cannot be set up.
 const NOT_SET_UP: u8 = 70;
 
-/// The arguments after [`COMMAND`].
+/// Arguments that follow [`COMMAND`].
 pub(super) struct ChildLimits {
     pub(super) memory_bytes: u64,
     pub(super) processor_seconds: u64,
-    /// The host, which must still be there.
+    /// Process id of the host, which must still be the parent.
     pub(super) parent: u32,
 }
 
@@ -49,7 +50,7 @@ impl ChildLimits {
     }
 }
 
-/// Prepares a plugin if this process was started to do that; `None` in any other process.
+/// Prepares a plugin if this process was started for that. `None` in any other process.
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     if args.next()? != COMMAND {
@@ -69,7 +70,7 @@ fn run(limits: &ChildLimits) -> ExitCode {
     }
     let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
     if parent != Some(limits.parent) {
-        // The host ended before this process asked to end with it.
+        // The host ended before this process requested to be killed at the host's end.
         return ExitCode::from(NOT_SET_UP);
     }
     confine::share_cores();
@@ -143,7 +144,7 @@ fn refusal(problem: &LoadProblem) -> PrepareAnswer {
     }
 }
 
-/// Writes one answer. A host that no longer reads has given up, and ends this process.
+/// Writes one answer. Errors are ignored: a host that no longer reads has given up, and kills this process.
 fn answer(answer: &PrepareAnswer) {
     let mut out = io::stdout().lock();
     if let Ok(mut line) = serde_json::to_vec(answer) {

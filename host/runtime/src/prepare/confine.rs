@@ -1,7 +1,7 @@
 //! Limits and confinement of the process that prepares a plugin.
 //!
-//! The limits are refused by nothing and must hold. System calls and files are confined as far as the kernel
-//! offers it. Nothing here can be taken back by the process.
+//! Every system supports the limits, so a failure to set one is an error. System calls and files are confined as far
+//! as the kernel supports it. The process cannot undo anything that is set here.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,16 +18,16 @@ use seccompiler::{
     SeccompRule,
 };
 
-/// Added to the niceness of this process: a third of the host's share of a processor that both want.
+/// Added to the niceness of this process, which gives it a third of the host's share of a processor that both use.
 const NICE: i32 = 5;
-/// Files open at once: three pipes, a handful of the compiler's.
+/// Number of files open at once: three pipes and a few files of the compiler.
 const MOST_FILES: u64 = 64;
-/// Cores that one preparation uses at most: memory grows with them, and the host needs some too.
+/// Largest number of cores of one preparation: its memory grows with them, and the host needs some too.
 pub(super) const MOST_CORES: usize = 4;
-/// The rights that the rules below know; a kernel that knows fewer gives what it has.
+/// Version of the access rights in the rules below. A kernel that supports fewer rights enforces those.
 const RIGHTS: ABI = ABI::V5;
 
-/// Calls that reach other processes, the network or other programs. None of them is needed to compile.
+/// System calls that reach other processes, the network or other programs. Compiling needs none of them.
 const FORBIDDEN: &[i64] = &[
     libc::SYS_socket,
     libc::SYS_socketpair,
@@ -63,7 +63,7 @@ const FORBIDDEN: &[i64] = &[
     libc::SYS_pivot_root,
 ];
 
-/// Limits memory, processor time and files of this process, and ends it with the host.
+/// Limits memory, processor time and files of this process, and has it killed when the host ends.
 pub(super) fn limit(memory_bytes: u64, processor_seconds: u64) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let set = |resource, most| {
@@ -74,19 +74,19 @@ pub(super) fn limit(memory_bytes: u64, processor_seconds: u64) -> io::Result<()>
         rustix::process::setrlimit(resource, most)
     };
     set(Resource::Core, 0)?;
-    // Address space is reserved in plenty and costs nothing; what counts is what can be written to.
+    // Address space is reserved in large amounts and costs nothing. Only writable memory is limited.
     set(Resource::Data, memory_bytes)?;
     set(Resource::Cpu, processor_seconds)?;
     set(Resource::Fsize, memory_bytes)?;
     set(Resource::Nofile, MOST_FILES)?;
-    // Runs and the store go before a file that is only being prepared. It may be refused.
+    // Runs and the store have priority over a preparation. The call may be refused.
     let _ = rustix::process::nice(NICE);
-    // If the machine itself runs out of memory, this process goes first. It may be refused.
+    // If the machine runs out of memory, this process is killed first. The write may be refused.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     Ok(())
 }
 
-/// Keeps this process to a few of its cores; which ones differs between processes. It may be refused.
+/// Restricts this process to a few cores, which differ between processes. The call may be refused.
 pub(super) fn share_cores() {
     let Ok(all) = sched_getaffinity(None) else {
         return;
@@ -105,18 +105,18 @@ pub(super) fn share_cores() {
     let _ = sched_setaffinity(None, &some);
 }
 
-/// Forbids system calls that reach out of the process, to this thread and those it starts.
+/// Forbids system calls that reach out of the process, for this thread and the threads that it starts.
 pub(super) fn forbid_calls() -> Result<(), String> {
     let fails = |error: &dyn std::fmt::Display| format!("no filter of system calls: {error}");
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         FORBIDDEN.iter().map(|call| (*call, Vec::new())).collect();
-    // A process may end itself by a signal, and no other.
+    // The process may send a signal to itself, and to no other process.
     let us = u64::from(std::process::id());
     let another = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, us)
         .and_then(|condition| SeccompRule::new(vec![condition]))
         .map_err(|error| fails(&error))?;
     rules.insert(libc::SYS_tgkill, vec![another]);
-    // New limits for itself or others; reading the own ones stays allowed.
+    // Setting limits, for this process or others, is denied. Reading its own limits stays allowed.
     let changing = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0)
         .and_then(|condition| SeccompRule::new(vec![condition]))
         .map_err(|error| fails(&error))?;
@@ -131,7 +131,7 @@ pub(super) fn forbid_calls() -> Result<(), String> {
     seccompiler::apply_filter(&program).map_err(|error| fails(&error))
 }
 
-/// Leaves this thread, and those it starts, one directory of the file system and no port.
+/// Restricts this thread, and the threads that it starts, to one directory of the file system and to no port.
 pub(super) fn leave_files(dir: Option<&Path>) -> Result<(), String> {
     let fails = |error: &dyn std::fmt::Display| format!("no confinement to a directory: {error}");
     let mut rules = Ruleset::default()
@@ -178,7 +178,7 @@ mod tests {
             refused(Command::new("/bin/true").status().map(drop));
             let parent = rustix::process::getppid().unwrap();
             refused(rustix::process::test_kill_process(parent).map_err(Into::into));
-            // Threads that it starts are no freer.
+            // Threads that it starts are confined too.
             let child = thread::spawn(move || TcpStream::connect(address).is_err());
             assert!(child.join().unwrap());
         });
@@ -194,7 +194,7 @@ mod tests {
         std::fs::create_dir_all(&other).unwrap();
         let confined = thread::spawn(move || {
             if let Err(why) = leave_files(Some(&own)) {
-                // An old kernel: the host is told and goes on.
+                // On an old kernel, the host logs this and continues.
                 assert!(why.contains("no confinement"), "{why}");
                 return;
             }

@@ -1,4 +1,4 @@
-//! The end of a process that prepared a plugin, and what it says about the plugin.
+//! Translates the end of a process that prepared a plugin to a reason to refuse the plugin.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -9,10 +9,10 @@ use super::PrepareLimits;
 use super::wire::PrepareStage;
 use crate::error::LoadProblem;
 
-/// The longest excerpt of a panic's message, in characters.
+/// Longest excerpt of a panic's message, in characters.
 const MOST_MESSAGE_CHARS: usize = 160;
 
-/// The reason to refuse a plugin whose process ended in this way, with these last words on standard error.
+/// Returns the reason to refuse a plugin whose process ended with this status and this text on standard error.
 pub(super) fn explain(
     status: ExitStatus,
     stage: PrepareStage,
@@ -29,7 +29,7 @@ pub(super) fn explain(
         "out of memory",
     ];
     let is_out_of_memory = lacked_memory.iter().any(|words| stderr.contains(words));
-    // A file over its limit is machine code that would have taken as much memory.
+    // A file over the size limit contains machine code that would have taken as much memory.
     if is_out_of_memory || is(Signal::XFSZ) {
         return out_of_memory(limits);
     }
@@ -43,7 +43,7 @@ pub(super) fn explain(
         return LoadProblem::Killed;
     }
     let how = match (panic_message(stderr), status.signal(), status.code()) {
-        (Some(message), _, _) => format!("{part} broke the reader: {message}"),
+        (Some(message), _, _) => format!("{part} crashed the reader: {message}"),
         (None, Some(signal), _) => format!("{part} ended the reader by signal {signal}"),
         (None, None, Some(code)) => format!("{part} ended the reader with code {code}"),
         (None, None, None) => format!("{part} ended the reader"),
@@ -67,7 +67,7 @@ const fn part(stage: PrepareStage) -> &'static str {
     }
 }
 
-/// The message of a panic: the line after the one that names its place.
+/// Returns the message of a panic: the line after the one that names its position.
 fn panic_message(stderr: &str) -> Option<String> {
     let mut lines = stderr.lines();
     lines.find(|line| line.contains("panicked at"))?;

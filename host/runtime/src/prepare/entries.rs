@@ -1,8 +1,8 @@
-//! The compile cache's entries: machine code as the engine keeps it, and beside it a sealed record of what the
-//! survey found.
+//! Entries of the compile cache: machine code in the engine's format, and a sealed record with the result of the
+//! survey.
 //!
-//! A plugin whose record and code bear our seal is loaded without a look at its bytes. An entry with a broken
-//! seal is removed, reported and made anew. This file must never leave one in place.
+//! A plugin whose record and code have a valid seal is loaded without parsing its bytes. An entry with an invalid
+//! seal is removed, reported and made again. No such entry is left in place.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -18,19 +18,19 @@ use super::wire::{MOST_ANSWER_BYTES, PreparedPlugin};
 use super::work::{COMPONENT, ENGINE, compiler_id};
 use leasehold_config::hex;
 
-/// The engine's directory of machine code.
+/// Directory of the engine's machine code.
 pub(crate) const CODE: &str = "code";
-/// The directory of records, and of components that were modules.
+/// Directory of records, and of components that were modules.
 const KNOWN: &str = "known";
-/// The directory of preparations that are under way.
+/// Directory of preparations in progress.
 const WORK: &str = "work";
-/// The largest file of machine code that is looked at.
+/// Largest file of machine code that is read.
 const MOST_CODE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-/// The most bytes that all entries take; the oldest are removed until they take seven tenths of it.
+/// Largest size of all entries. Above it, the entries used longest ago are removed until seven tenths are left.
 const MOST_BYTES: u64 = 1024 * 1024 * 1024;
-/// How many entries are added between two looks at their sum.
+/// Number of entries that are added between two checks of the total size.
 const LOOK_EVERY: usize = 16;
-/// What is left of a preparation after this time belongs to no process.
+/// Age from which the directory of a preparation is treated as abandoned.
 const ABANDONED: Duration = Duration::from_hours(1);
 
 /// A plugin that was compiled before.
@@ -38,7 +38,7 @@ const ABANDONED: Duration = Duration::from_hours(1);
 pub(crate) struct CacheEntry {
     pub(crate) plugin: PreparedPlugin,
     code: SealedFile,
-    /// The component that is loaded in place of the plugin's own bytes.
+    /// The component that is loaded instead of the plugin's own bytes.
     component: Option<SealedFile>,
 }
 
@@ -51,15 +51,15 @@ struct SealedFile {
 
 /// State of an entry's files just before they are loaded.
 pub(crate) enum EntryState {
-    /// They bear our seal. With the bytes to load, if they are not the plugin's own.
+    /// Their seals are valid. Contains the bytes to load, if they are not the plugin's own.
     Sealed(Option<Vec<u8>>),
-    /// A file was removed, as old ones are.
+    /// A file was removed, as happens to old files.
     Missing,
-    /// A file is not as it was left. The entry was removed.
+    /// A file was changed. The entry was removed.
     Broken,
 }
 
-/// The compile cache, as far as it is ours and not the engine's.
+/// The part of the compile cache that the host manages; the engine manages the rest.
 pub(crate) struct EntryStore {
     root: PathBuf,
     key: SealKey,
@@ -67,7 +67,7 @@ pub(crate) struct EntryStore {
     added: AtomicUsize,
 }
 
-/// A directory for one preparation; removed with all that is in it.
+/// A directory for one preparation. Dropping it removes the directory with its contents.
 pub(crate) struct WorkDir(PathBuf);
 
 impl WorkDir {
@@ -78,13 +78,13 @@ impl WorkDir {
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
-        // What cannot be removed now is swept up by a later start.
+        // A later start removes what cannot be removed now.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
 impl EntryStore {
-    /// Opens the cache in `root`, a directory that is known to be ours alone.
+    /// Opens the cache in `root`, a directory to which only this user has access.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         for name in [CODE, KNOWN, WORK] {
             make_dir(&root.join(name))?;
@@ -99,17 +99,17 @@ impl EntryStore {
         Ok(store)
     }
 
-    /// Loads that found their plugin here.
+    /// Returns the number of loads that found their plugin here.
     pub(crate) fn hits(&self) -> usize {
         self.hits.load(Ordering::Relaxed)
     }
 
-    /// Checks again that the directory is ours alone.
+    /// Checks again that only this user has access to the directory.
     pub(crate) fn check_dir(&self) -> Result<(), crate::CacheError> {
         crate::cache::check(&self.root)
     }
 
-    /// A new directory for one preparation.
+    /// Makes a new directory for one preparation.
     pub(crate) fn work_dir(&self) -> io::Result<WorkDir> {
         let name = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
         let path = self.root.join(WORK).join(name);
@@ -117,7 +117,7 @@ impl EntryStore {
         Ok(WorkDir(path))
     }
 
-    /// The entry of the file with this digest, if its record bears our seal.
+    /// Finds the entry of the file with this digest, if its record has a valid seal.
     pub(crate) fn find(&self, digest: &[u8; 32]) -> Option<CacheEntry> {
         let id = id(digest);
         let path = self.record(&id);
@@ -138,7 +138,7 @@ impl EntryStore {
         entry
     }
 
-    /// Compares an entry's files with their seals. To be asked right before they are loaded.
+    /// Compares an entry's files with their seals. It is called right before they are loaded.
     pub(crate) fn state(&self, digest: &[u8; 32], entry: &CacheEntry) -> EntryState {
         let id = id(digest);
         let whole = |file: &SealedFile| {
@@ -174,7 +174,7 @@ impl EntryStore {
         EntryState::Sealed(component)
     }
 
-    /// Takes over what a preparation left in its directory, seals it and writes the record.
+    /// Moves the results of a preparation from its directory to the cache, seals them and writes the record.
     pub(crate) fn keep(
         &self,
         digest: &[u8; 32],
@@ -224,7 +224,7 @@ impl EntryStore {
         self.root.join(KNOWN).join(format!("{id}.json"))
     }
 
-    /// Removes the files that were used longest ago, until the rest fits.
+    /// Removes the files used longest ago, until the rest fits.
     fn sweep(&self, most: u64) {
         let mut files = Vec::new();
         list(&self.root.join(CODE), 3, &mut files);
@@ -257,7 +257,7 @@ impl EntryStore {
     }
 }
 
-/// Removes a file that is not as we left it.
+/// Removes a file that was changed by another program, and reports it.
 fn refuse<T>(path: &Path) -> Option<T> {
     let outcome = match fs::remove_file(path) {
         Ok(()) => "it was removed".to_owned(),
@@ -270,7 +270,7 @@ fn refuse<T>(path: &Path) -> Option<T> {
     None
 }
 
-/// One file of the cache.
+/// A file of the cache.
 struct ListedFile {
     path: PathBuf,
     size: u64,
@@ -297,14 +297,14 @@ fn list(dir: &Path, depth: u8, into: &mut Vec<ListedFile>) {
     }
 }
 
-/// The name of an entry: the plugin's digest and the compiler.
+/// Returns the name of an entry: the plugin's digest and the compiler.
 fn id(digest: &[u8; 32]) -> String {
     let compiler = compiler_id();
     let short = compiler.get(..16).unwrap_or(compiler);
     format!("{}-{short}", hex(digest))
 }
 
-/// The one file of machine code that the engine left in `dir`: `modules/COMPILER/HASH`.
+/// Finds the only file of machine code that the engine wrote to `dir`: `modules/COMPILER/HASH`.
 fn code_in(dir: &Path) -> io::Result<PathBuf> {
     let mut files = Vec::new();
     list(&dir.join("modules"), 2, &mut files);
@@ -320,7 +320,7 @@ fn code_in(dir: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// The bytes of a regular file of ours.
+/// Reads a regular file that this user owns.
 fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let file: File = OpenOptions::new()
@@ -329,7 +329,7 @@ fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
         .open(path)?;
     let meta = file.metadata()?;
     if !meta.is_file() || meta.uid() != rustix::process::geteuid().as_raw() || meta.len() > most {
-        return Err(io::Error::other("not a file of ours, or too large"));
+        return Err(io::Error::other("not a file of this user, or too large"));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
     file.take(most).read_to_end(&mut bytes)?;

@@ -1,7 +1,7 @@
-//! Places for preparations: several at once, and small files never behind big ones.
+//! Places for preparations: several run at once, and small files do not wait behind big ones.
 //!
-//! One place is kept for small files. A small file that takes long gives its place up to others, as long as
-//! not too many do: each place may cost `compile_memory`.
+//! One place is kept for small files. A small file that takes long gives its place up to others. The number of
+//! such files is limited, because each preparation may use `compile_memory`.
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,14 +12,14 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// A file of at most this size is small. Most that Rust, Go and C make are.
+/// Largest size of a small file. Most files that Rust, Go and C produce are small.
 const SMALL_BYTES: usize = 1024 * 1024;
-/// A preparation that takes longer is none of a small file, whatever its size.
+/// Time after which a preparation no longer counts as one of a small file, regardless of its size.
 const SLOW_AFTER: Duration = Duration::from_secs(2);
-/// The most places: each preparation uses all cores, and memory of its own.
+/// Largest number of places: each preparation uses several cores, and memory of its own.
 const MOST_PLACES: usize = 8;
 
-/// The places of one host.
+/// Places of one host.
 #[derive(Clone)]
 pub(super) struct Queue {
     all: Arc<Semaphore>,
@@ -30,7 +30,7 @@ pub(super) struct Queue {
 
 /// A taken place.
 pub(super) struct Place {
-    /// Dropped while it is held by a preparation that turned out slow.
+    /// Permits of the place. They are exchanged for one of `slow` if the preparation turns out slow.
     permits: Vec<OwnedSemaphorePermit>,
     slow: Arc<Semaphore>,
     slow_after: Duration,
@@ -51,7 +51,7 @@ impl Queue {
         }
     }
 
-    /// Waits for a place for a file of this size. Every holder of one has a limit on its time.
+    /// Waits for a place for a file of this size. Every preparation that holds a place has a time limit.
     pub(super) async fn place(&self, bytes: usize) -> Place {
         let mut permits = Vec::with_capacity(2);
         if bytes > SMALL_BYTES {
@@ -67,7 +67,7 @@ impl Queue {
 }
 
 impl Place {
-    /// Holds the place while `work` goes on.
+    /// Holds the place while `work` runs.
     pub(super) async fn hold_for<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         if let Ok(done) = timeout(self.slow_after, &mut work).await {
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     const BIG: usize = SMALL_BYTES + 1;
-    /// For what must not happen.
+    /// Time to wait for an event that must not happen.
     const MOMENT: Duration = Duration::from_millis(20);
 
     async fn is_free(queue: &Queue, bytes: usize) -> bool {

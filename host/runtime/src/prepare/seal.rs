@@ -1,7 +1,7 @@
-//! The seal on what lies in the compile cache: a keyed digest, with a key in a file that is ours alone.
+//! The seal of files in the compile cache: a keyed digest, with a key in a file that only this user can access.
 //!
-//! It shows that an entry was left by this user's own compiler. It must never take a key that another user
-//! could have written or read.
+//! It proves that an entry was written by this user's own compiler. A key that another user could have written or
+//! read is not used.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -12,15 +12,15 @@ use ring::hmac;
 
 use leasehold_config::hex;
 
-/// The file of the key.
+/// File of the key.
 const FILE: &str = "key";
 const KEY_BYTES: usize = 32;
 
-/// Makes and checks seals.
+/// Key that makes and checks seals.
 pub(super) struct SealKey(hmac::Key);
 
 impl SealKey {
-    /// Reads the key in `dir`, or makes one where there is none that may be trusted.
+    /// Reads the key in `dir`, or makes one if there is none that can be trusted.
     pub(super) fn open(dir: &Path) -> io::Result<Self> {
         let path = dir.join(FILE);
         match read(&path) {
@@ -28,7 +28,7 @@ impl SealKey {
             Ok(None) => {
                 tracing::warn!(
                     file = %path.display(),
-                    "the key of the compile cache is not ours alone: it is made anew, and plugins are compiled again"
+                    "the key of the compile cache is not a private file of this user: a new one is made, and plugins are compiled again"
                 );
                 fs::remove_file(&path)?;
             }
@@ -36,7 +36,8 @@ impl SealKey {
             Err(error) => return Err(error),
         }
         make(dir, &path)?;
-        let key = read(&path)?.ok_or_else(|| io::Error::other("the new key is not ours alone"))?;
+        let key = read(&path)?
+            .ok_or_else(|| io::Error::other("the new key is not a private file of this user"))?;
         Ok(Self::from(&key))
     }
 
@@ -44,12 +45,12 @@ impl SealKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
-    /// The seal of `parts`, in hex. `kind` keeps the seals of different things apart.
+    /// Makes the seal of `parts`, in hex. `kind` separates the seals of records from those of files.
     pub(super) fn seal(&self, kind: &str, parts: &[&[u8]]) -> String {
         hex(self.tag(kind, parts).as_ref())
     }
 
-    /// Whether `seal` is that of `parts`. The time it takes shows nothing of the right one.
+    /// Returns true if `seal` is that of `parts`. The comparison takes constant time.
     pub(super) fn is_ours(&self, kind: &str, parts: &[&[u8]], seal: &str) -> bool {
         let found = self.seal(kind, parts);
         let differ = found.bytes().zip(seal.bytes());
@@ -68,7 +69,7 @@ impl SealKey {
     }
 }
 
-/// The key in a file; `None` where another user could have written or read it.
+/// Reads the key in a file. `None` if another user could have written or read it.
 fn read(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let file = match OpenOptions::new()
@@ -76,7 +77,7 @@ fn read(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
         .custom_flags(i32::try_from(flags.bits()).unwrap_or(0))
         .open(path)
     {
-        // A symbolic link.
+        // The file is a symbolic link.
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
             return Ok(None);
         }
@@ -94,7 +95,7 @@ fn read(path: &Path) -> io::Result<Option<[u8; KEY_BYTES]>> {
     Ok(Some(key))
 }
 
-/// Writes a new key. Where two processes do so at once, the first one's stays.
+/// Writes a new key. If two processes do so at once, the first key is kept.
 fn make(dir: &Path, path: &Path) -> io::Result<()> {
     let mut key = [0; KEY_BYTES];
     File::open("/dev/urandom")?.read_exact(&mut key)?;
@@ -140,7 +141,7 @@ mod tests {
         assert_eq!(mode & 0o7777, 0o600);
     }
 
-    /// As several hosts of one user do at their first start.
+    /// Several hosts of one user make the key at once at their first start.
     #[test]
     fn processes_that_make_the_key_at_once_have_the_same_one() {
         for _ in 0..500 {

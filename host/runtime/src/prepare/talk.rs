@@ -1,6 +1,6 @@
-//! The host's side of one preparation: starts the process, feeds it, and waits for its answers and its end.
+//! The host's side of one preparation: starts the process, sends its input, and waits for its answers and its end.
 //!
-//! No worker blocks on it. A process that is given up on is killed and waited for before the answer.
+//! No worker blocks on it. A process that is given up is killed and waited for before the result is returned.
 
 use std::io;
 use std::path::Path;
@@ -25,9 +25,9 @@ use super::wire::{
 use super::{Admit, PrepareLimits, death};
 use crate::error::LoadProblem;
 
-/// The most that is kept of a process's standard error.
+/// Number of bytes that are kept of a process's standard error.
 const MOST_STDERR_BYTES: u64 = 16 * 1024;
-/// The time for which a system without room for another process is asked again.
+/// Time for which starting a process is retried while the system has no room for it.
 const CROWDED_FOR: Duration = Duration::from_secs(3);
 
 /// One plugin to be prepared by a process of its own.
@@ -38,7 +38,7 @@ pub(super) struct Request<'a> {
     pub(super) task: PrepareTask,
 }
 
-/// The outcome of the answers.
+/// Result of the answers.
 enum Told {
     /// The plugin is ready.
     Ready(PreparedPlugin),
@@ -49,7 +49,7 @@ enum Told {
 }
 
 impl Request<'_> {
-    /// Lets a process prepare the plugin, within the limits.
+    /// Has a process prepare the plugin, within the limits.
     pub(super) async fn send(self, admit: Admit<'_>) -> Result<PreparedPlugin, LoadProblem> {
         let mut child = self.start().await?;
         let (Some(stdin), Some(stdout), Some(stderr)) =
@@ -61,7 +61,7 @@ impl Request<'_> {
             let work = async {
                 let told = self.talk(stdin, stdout, admit).await;
                 if !matches!(told, Told::Ready(_)) {
-                    // Nothing more is wanted of it; or it is ending, which this does not change.
+                    // The process is not needed any more. If it is already ending, this has no effect.
                     end(&child);
                 }
                 (told, child.wait().await)
@@ -70,7 +70,7 @@ impl Request<'_> {
         };
         let Ok(((told, status), stderr)) = timeout(self.limits.time, both).await else {
             end(&child);
-            // It fails only where nobody waits for processes, and then there is nothing to wait for.
+            // This fails only on a system that reaps children by itself. There is nothing to wait for then.
             let _ = child.wait().await;
             return Err(self.limits.late());
         };
@@ -78,7 +78,7 @@ impl Request<'_> {
         self.judge(told, status, &stderr)
     }
 
-    /// Starts the process. Where the system has no room for it at this moment, it is asked again.
+    /// Starts the process. Retries while the system has no room for it.
     async fn start(&self) -> Result<Child, LoadProblem> {
         let began = Instant::now();
         loop {
@@ -104,7 +104,8 @@ impl Request<'_> {
         let cores = cores.min(MOST_CORES);
         let limits = ChildLimits {
             memory_bytes: self.limits.memory_bytes,
-            // All of its cores may be used for all of the time; a second more, so that the time is up first.
+            // All of its cores may be used for the whole time. One second is added, so that the wall-clock limit
+            // is reached first.
             processor_seconds: (self.limits.time.as_secs() + 1).saturating_mul(cores as u64),
             parent: std::process::id(),
         };
@@ -116,7 +117,7 @@ impl Request<'_> {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A signal from the terminal is for the host.
+            // A signal from the terminal must reach the host only.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -130,7 +131,7 @@ impl Request<'_> {
     ) -> Told {
         let (go_on, is_asked) = oneshot::channel();
         let write = async {
-            // A process that ended meanwhile reads nothing; its end says why.
+            // A process that ended meanwhile reads nothing. Its exit status shows the reason.
             let _ = self.feed(&mut stdin).await;
             if is_asked.await.is_ok() {
                 let _ = stdin.write_all(GO_ON.as_bytes()).await;
@@ -161,7 +162,7 @@ impl Request<'_> {
                 Ok(_) => {}
             }
             let Ok(answer) = serde_json::from_slice(&line) else {
-                return Told::Refused(garbage("what it wrote cannot be understood"));
+                return Told::Refused(garbage("its output is not valid"));
             };
             match answer {
                 PrepareAnswer::Unconfined(why) => report_unconfined(&why),
@@ -171,13 +172,15 @@ impl Request<'_> {
                         return Told::Refused(problem);
                     }
                     surveyed = Some(plugin);
-                    // The other end is there as long as this is polled.
+                    // The receiver exists as long as this is polled.
                     let _ = go_on.take().map(|go_on| go_on.send(()));
                 }
                 PrepareAnswer::Done => {
                     return match surveyed {
                         Some(plugin) => Told::Ready(plugin),
-                        None => Told::Refused(garbage("it was done before it was asked to go on")),
+                        None => {
+                            Told::Refused(garbage("it finished before it was requested to go on"))
+                        }
                     };
                 }
                 PrepareAnswer::Empty => return Told::Refused(LoadProblem::Empty),
@@ -224,32 +227,32 @@ impl Request<'_> {
     }
 }
 
-/// Kills the process and all of its group, which it leads. It was not waited for, so its number is its own.
+/// Kills the process and its group, which it leads. It was not yet waited for, so its process id is not reused.
 fn end(child: &Child) {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
     if let Some(group) = pid.and_then(rustix::process::Pid::from_raw) {
-        // It is refused only if the group has ended by itself.
+        // This fails only if the group has ended by itself.
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
 }
 
 fn garbage(how: &str) -> LoadProblem {
     LoadProblem::Ended {
-        how: format!("the reader went wrong: {how}"),
+        how: format!("the reader failed: {how}"),
     }
 }
 
-/// The beginning of what a process writes to standard error. The rest is read and dropped.
+/// Returns the beginning of a process's standard error. The rest is read and dropped.
 async fn last_words(stderr: impl AsyncRead + Unpin) -> String {
     let mut stderr = stderr.take(MOST_STDERR_BYTES);
     let mut kept = Vec::new();
-    // What cannot be read is not known.
+    // If reading fails, the text is incomplete.
     let _ = stderr.read_to_end(&mut kept).await;
     let _ = tokio::io::copy(&mut stderr.into_inner(), &mut tokio::io::sink()).await;
     String::from_utf8_lossy(&kept).into_owned()
 }
 
-/// Once for each process: it is the same for all its children.
+/// Reports incomplete confinement, once per process: the reason is the same for all of its children.
 fn report_unconfined(why: &str) {
     static REPORTED: AtomicBool = AtomicBool::new(false);
     if !REPORTED.swap(true, Ordering::Relaxed) {

@@ -1,7 +1,7 @@
-//! The messages between the host and the process that prepares a plugin: one line of JSON each.
+//! Messages between the host and the process that prepares a plugin: one line of JSON each.
 //!
-//! The host writes a task and the plugin's bytes. The child answers as far as it gets; after the survey it
-//! waits for the word [`GO_ON`] before it compiles.
+//! The host writes a task and the plugin's bytes. The child answers at each step. After the survey it waits for the
+//! line [`GO_ON`] before it compiles.
 
 use std::path::{Path, PathBuf};
 
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::survey::Survey;
 
-/// The line that lets a surveyed plugin be compiled, or only validated.
+/// Line with which the host permits a surveyed plugin to be compiled, or only validated.
 pub(super) const GO_ON: &str = "go on\n";
-/// The most bytes of all answers. A survey is far smaller: its names are capped.
+/// Largest size of all answers. A survey is far smaller, because its names are capped.
 pub(super) const MOST_ANSWER_BYTES: u64 = 8 * 1024 * 1024;
 
 /// One plugin to prepare.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PrepareTask {
-    /// How many bytes of the plugin follow the line.
+    /// Number of bytes of the plugin after the line.
     pub(super) size_bytes: usize,
-    /// The directory for its machine code; none if it is only validated.
+    /// Directory for its machine code. `None` if it is only validated.
     pub(super) dir: Option<PathBuf>,
-    /// The compiler that the host can load code of.
+    /// Id of the compiler whose code the host can load.
     pub(super) compiler: String,
 }
 
@@ -35,23 +35,23 @@ impl PrepareTask {
     }
 }
 
-/// One step of a preparation.
+/// Step of a preparation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum PrepareStage {
-    /// The process comes up and limits itself.
+    /// The process starts and limits itself.
     Start,
     /// The sections are read.
     Survey,
-    /// A module that carries component types becomes a component.
+    /// A module that contains component types is converted to a component.
     Types,
     /// Machine code is made.
     Compile,
 }
 
-/// One line of the child.
+/// Answer of the child, one line.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum PrepareAnswer {
-    /// This kernel does not offer a part of the confinement; the work goes on.
+    /// A part of the confinement is not available on this kernel. The work continues.
     Unconfined(String),
     /// A step begins.
     Begins(PrepareStage),
@@ -61,20 +61,20 @@ pub(super) enum PrepareAnswer {
     Done,
     /// There are no bytes.
     Empty,
-    /// The bytes end too early.
+    /// The bytes are cut off.
     Truncated {
         /// The offset of their end.
         at: u64,
     },
-    /// The plugin is refused; the text reads on after its name.
+    /// The plugin is refused. The text continues after the plugin's name.
     Refused(String),
-    /// The system had no memory left within the limit.
+    /// The memory limit was reached.
     OutOfMemory,
-    /// The task cannot be done, for no fault of the plugin.
+    /// The task cannot be done, for a reason other than the plugin.
     Failed(String),
 }
 
-/// A plugin as it was surveyed: after it became a component, if it had to.
+/// Survey of a plugin, taken after its conversion to a component if it was converted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PreparedPlugin {
     pub(crate) survey: Survey,

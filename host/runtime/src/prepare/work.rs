@@ -1,6 +1,6 @@
-//! From a plugin's bytes to its survey, and to machine code in a directory.
+//! Surveys a plugin's bytes, and compiles them to machine code in a directory.
 //!
-//! The only file that parses or compiles a plugin. It runs in a child process, or in a test's own.
+//! This is the only file that parses or compiles a plugin. It runs in a child process, or in a test's own process.
 
 use std::borrow::Cow;
 use std::fs;
@@ -21,20 +21,20 @@ use crate::survey::{Kind, survey};
 use leasehold_config::hex;
 use leasehold_config::limits::Limits;
 
-/// The file with the component that a module became.
+/// File with the component that a module was converted to.
 pub(super) const COMPONENT: &str = "component.wasm";
-/// The directory that is the engine's alone: it removes what it does not know.
+/// Directory for the engine alone, because the engine removes files that it did not make.
 pub(super) const ENGINE: &str = "engine";
-/// Changes with all that decides about an entry and is not part of the engine's own key.
+/// Version of the entries' format. It changes with everything that affects an entry and is not in the engine's own key.
 const FORMAT: u8 = 1;
 
-/// A surveyed plugin with the bytes that are compiled.
+/// A surveyed plugin, with the bytes to compile.
 pub(super) struct SurveyedPlugin<'a> {
     pub(super) bytes: Cow<'a, [u8]>,
     pub(super) plugin: PreparedPlugin,
 }
 
-/// Surveys `bytes`, and makes a component of a module that carries component types.
+/// Surveys `bytes`, and converts a module that contains component types to a component.
 pub(super) fn read(
     bytes: &[u8],
     mut begins: impl FnMut(PrepareStage),
@@ -62,7 +62,7 @@ pub(super) fn read(
 }
 
 impl SurveyedPlugin<'_> {
-    /// Compiles it with the compiler of this id. The engine leaves its cache entry in `dir`.
+    /// Compiles the plugin with the compiler of this id. The engine writes its cache entry to `dir`.
     pub(super) fn compile(&self, dir: &Path, id: &str) -> Result<(), LoadProblem> {
         let host = |error: &dyn std::fmt::Display| {
             LoadProblem::Host(format!("{}: {error}", dir.display()))
@@ -89,7 +89,7 @@ impl SurveyedPlugin<'_> {
     }
 }
 
-/// All of it at once, in this process.
+/// Surveys and compiles a plugin in this process.
 pub(super) fn here(bytes: &Arc<[u8]>, dir: Option<&Path>) -> Result<Preparation, LoadProblem> {
     let read = read(bytes, |_| {})?;
     if let Some(dir) = dir {
@@ -104,7 +104,7 @@ pub(super) fn here(bytes: &Arc<[u8]>, dir: Option<&Path>) -> Result<Preparation,
     })
 }
 
-/// Identifies the compiler with its settings: code of another one cannot be loaded.
+/// Identifies the compiler and its settings. Code of another compiler cannot be loaded.
 pub(crate) fn compiler_id() -> &'static str {
     static ID: OnceLock<String> = OnceLock::new();
     ID.get_or_init(|| {
@@ -135,13 +135,13 @@ impl Hasher for DigestHasher {
     }
 }
 
-/// Wraps a core module that carries component types into the component it describes.
+/// Wraps a core module that contains component types into the component that they describe.
 fn componentize(core: &[u8]) -> Result<Vec<u8>, LoadProblem> {
     use wasi_preview1_component_adapter_provider as provider;
     wit_component::ComponentEncoder::default()
         .validate(true)
         .module(core)
-        // The adapter goes in only where preview 1 is imported.
+        // The adapter is added only if preview 1 is imported.
         .and_then(|encoder| {
             encoder.adapter(
                 provider::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,

@@ -1,4 +1,4 @@
-//! `leasehold:job@1` as a typed guest meets it.
+//! `leasehold:job@1` from the side of a typed guest.
 
 use super::*;
 
@@ -6,7 +6,7 @@ use super::*;
 async fn a_job_knows_its_token_and_returns_in_every_way() {
     let rig = Rig::new();
     let mark = "(if (i64.ne (call $token) (i64.const 1)) (then unreachable))";
-    // result: 512 tag, 520 variant tag, then the payload.
+    // Layout of the result: 512 tag, 520 variant tag, then the payload.
     let text_at = |at: u32| {
         format!(
             "(i32.store (i32.const {at}) (i32.const 1024)) (i32.store (i32.const {}) (i32.const 4))",
@@ -40,7 +40,7 @@ async fn a_job_knows_its_token_and_returns_in_every_way() {
 #[tokio::test]
 async fn a_log_line_arrives_with_its_level_and_fields() {
     let rig = Rig::new();
-    // One field: ("key", "value") at 256.
+    // Field list with one field, ("key", "value"), at 256.
     let body = "(i32.store (i32.const 256) (i32.const 1026)) (i32.store (i32.const 260) (i32.const 3))
         (i32.store (i32.const 264) (i32.const 1029)) (i32.store (i32.const 268) (i32.const 5))
         (call $log (i32.const 3) (i32.const 1024) (i32.const 2) (i32.const 256) (i32.const 1)) (i32.const 512)";
@@ -53,8 +53,7 @@ async fn a_log_line_arrives_with_its_level_and_fields() {
     assert_eq!(ran.report.output, "hi\n");
 }
 
-/// Puts `len` bytes under the key at 1024, and returns the raw answer at 256 as a retry text of
-/// its first byte, or traps with the tag of the guard error.
+/// Makes a guest that puts `len` bytes under the key at 1024, and then runs `expect` on the raw answer at 256.
 fn put(len: u32, expect: &str) -> String {
     format!(
         "(call $put (i32.const 1024) (i32.const 6) (i32.const 0) (i32.const {len}) (i32.const 256))
@@ -62,7 +61,7 @@ fn put(len: u32, expect: &str) -> String {
     )
 }
 
-/// Expects the answer of `$put` to be an error with this tag.
+/// Makes code that traps unless the answer of `$put` is an error with this tag.
 fn refused_as(tag: u32) -> String {
     format!(
         "(if (i32.ne (i32.load8_u (i32.const 256)) (i32.const 1)) (then unreachable))
@@ -100,7 +99,8 @@ async fn a_key_outside_the_granted_prefix_is_denied_and_a_large_value_is_too_lar
     }
 }
 
-/// Lists `demo/` with this limit, expects a result with this tag, and this length or tag of an error in it.
+/// Makes a guest that lists `demo/` with this limit, and traps unless the result has this tag and contains this
+/// length or error tag.
 fn list(limit: u32, tag: u32, load: &str, value: u32) -> String {
     let body = format!(
         "(call $list (i32.const 1024) (i32.const 5) (i32.const {limit}) (i32.const 256))
@@ -111,7 +111,7 @@ fn list(limit: u32, tag: u32, load: &str, value: u32) -> String {
     guests::kv_job("demo/", &body)
 }
 
-/// Promise of the contract: a list that is shorter than its limit is all there is.
+/// Promise of the contract: a list that is shorter than its limit is complete.
 #[tokio::test]
 async fn a_listing_is_as_long_as_its_limit_or_complete_or_too_large() {
     const LENGTH: &str = "i32.load (i32.const 264)";

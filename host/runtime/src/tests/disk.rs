@@ -1,5 +1,5 @@
-//! What guests do to directories that they may write to, up to their limits: as a core module, and as the component
-//! that the engine's adapter makes of one.
+//! Changes of guests to writable directories, up to their limits. Each guest runs as a core module, and as the
+//! component that the engine's adapter makes of it.
 
 use std::fs;
 
@@ -8,12 +8,12 @@ use wit_component::StringEncoding;
 use super::*;
 use leasehold_config::allow::Dir;
 
-/// Numbers of preview 1.
+/// Error numbers of preview 1.
 const NO_SPACE: u32 = 51;
 const NOT_PERMITTED: u32 = 63;
 const NO_MEMORY: u32 = 48;
 
-/// A guest's form. Preview 1 has more words for "too many" than components have.
+/// Form of a guest. Preview 1 has more error numbers for "too many" than components have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     Module,
@@ -23,7 +23,7 @@ enum Shape {
 impl Shape {
     const BOTH: [Self; 2] = [Self::Module, Self::Component];
 
-    /// The number for too many open files.
+    /// Returns the error number for too many open files.
     const fn too_many(self) -> u32 {
         match self {
             Self::Module => 33,
@@ -32,10 +32,10 @@ impl Shape {
     }
 }
 
-/// A guest whose body calls these, each of which traps when the answer is not the expected one:
+/// Makes a guest whose body may call these functions, each of which traps if the answer is not the expected one:
 /// `$open name length flags append answer`, `$write length answer`, `$at place`, `$close`, `$resize length answer`,
 /// `$symlink name length answer`, `$mkdir answer`, `$unlink`, `$rename`, `$list fd answer`. Names are `file` at 1024
-/// and `next` at 1040; the open file's number is at 900.
+/// and `next` at 1040. The open file's number is at 900.
 fn guest(shape: Shape, body: &str) -> Vec<u8> {
     let (entry, end) = match shape {
         Shape::Module => (r#"(func (export "_start")"#, ""),
@@ -108,7 +108,7 @@ fn guest(shape: Shape, body: &str) -> Vec<u8> {
     bytes
 }
 
-/// A rig with a directory that guests may write to.
+/// Makes a rig with a directory that guests may write to.
 fn rig() -> (Rig, PathBuf) {
     let mut rig = Rig::new();
     let inside = rig.dir.path().join("inside");
@@ -121,7 +121,7 @@ fn rig() -> (Rig, PathBuf) {
     (rig, inside)
 }
 
-/// Runs a guest to its end; returns the remarks.
+/// Runs a guest to its end, and returns the remarks.
 async fn run(rig: &Rig, shape: Shape, body: &str) -> Vec<String> {
     let plugin = rig.load_bytes(&guest(shape, body)).await.unwrap();
     let long = authority(lasting(Duration::from_mins(1)));
@@ -153,7 +153,7 @@ async fn a_file_grows_to_the_limit_and_is_written_over_without_end() {
             &over.repeat(5),
             "(call $at (i64.const 8000))",
             &write(4_000, NO_SPACE),
-            // A hole counts as what it may become.
+            // A hole counts with its full size, which later writes may fill.
             "(call $resize (i64.const 20000) (i32.const 51))",
             "(call $at (i64.const 1000000))",
             &write(1, NO_SPACE),
@@ -225,7 +225,7 @@ async fn files_links_and_directories_are_made_up_to_their_number() {
         rig.limits.disk_files = 2;
         let third = "(call $open (i32.const 1088) (i32.const 5) (i32.const 1) (i32.const 0) (i32.const 51))";
         let body = [
-            // What is there already is not made.
+            // A file that already exists is not counted as made.
             OPEN,
             "(call $close)",
             OPEN,
@@ -297,7 +297,7 @@ async fn a_directory_with_more_names_than_a_call_may_move_is_not_listed() {
                 fs::write(many.join(n.to_string()), "").unwrap();
             }
         }
-        // The granted one, one that the guest has opened by itself, and one that fits.
+        // Lists the granted directory, then one that the guest opened, then the granted one with a limit that suffices.
         let list = format!("(call $list (i32.const 3) (i32.const {NO_MEMORY}))");
         let said = run(&rig, shape, &list).await;
         assert!(said[0].contains("raise `host_call`"), "{said:?}");

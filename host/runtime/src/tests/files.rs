@@ -1,6 +1,6 @@
-//! Directories: what a guest reaches in them, and that nothing outside and nothing special is among it.
+//! Granted directories: a guest reaches files in them, but nothing outside and no special files.
 //!
-//! The guests are preview-1 commands; how a component opens files is shown by the scenarios.
+//! The guests are preview-1 commands. Scenario tests cover components.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,14 +14,14 @@ use leasehold_config::allow::Dir;
 
 const READ: u64 = 2;
 const WRITE: u64 = 64;
-/// Numbers of preview 1.
+/// Error numbers of preview 1.
 const OK: i32 = 0;
 const ABSENT: i32 = 44;
 const FORBIDDEN: i32 = 63;
 const OUTSIDE: i32 = 76;
 const CREATE: u32 = 1;
 
-/// A command that opens `path` under its first directory and exits with what the host answered.
+/// Makes a command that opens `path` under its first directory and exits with the host's answer.
 fn opens(path: &str, rights: u64, flags: u32) -> String {
     let length = path.len();
     // Lookups follow links.
@@ -36,7 +36,7 @@ fn opens(path: &str, rights: u64, flags: u32) -> String {
     )
 }
 
-/// A rig with a directory, granted as `/in`.
+/// Makes a rig with a directory, granted as `/in`.
 fn rig(write: bool) -> (Rig, PathBuf) {
     let mut rig = Rig::new();
     let inside = rig.dir.path().join("inside");
@@ -135,7 +135,7 @@ async fn a_directory_that_is_gone_keeps_a_run_from_starting_and_is_named() {
     );
 }
 
-/// Puts a link to the outside in the place of a file, and back, until told to stop.
+/// Replaces a file by a link to the outside, and the link by the file, until `stop` is set.
 fn swap(inside: &Path, outside: &Path, stop: &AtomicBool) {
     let (file, link) = (inside.join("swapped"), inside.join("other"));
     fs::write(&file, "inside").unwrap();
@@ -151,7 +151,7 @@ async fn a_link_that_is_swapped_in_while_the_guest_runs_leads_nowhere() {
     let (rig, inside) = rig(false);
     let outside = rig.dir.path().join("secret");
     fs::write(&outside, "outside").unwrap();
-    // Opens and reads the file a thousand times, and traps when it begins with an `o`.
+    // Opens and reads the file a thousand times, and traps if it begins with an `o`.
     let body = r"(local $n i32)
         (loop $again
             (if (i32.eqz (call $path_open (i32.const 3) (i32.const 1) (i32.const 1024) (i32.const 7)

@@ -1,4 +1,4 @@
-//! The three forms, and what each is given.
+//! The three forms of plugins, and the environment of each.
 
 use super::*;
 
@@ -47,7 +47,7 @@ async fn a_preview_1_command_sees_its_lock_and_cannot_be_lied_to_by_its_configur
 #[tokio::test]
 async fn a_preview_1_command_is_given_no_directory() {
     let rig = Rig::new();
-    // Descriptor 3 is where the first directory would be; 8 is "bad descriptor".
+    // Descriptor 3 would be the first directory; 8 is "bad descriptor".
     let body = r"(if (i32.ne (i32.const 8) (call $path_open (i32.const 3) (i32.const 0)
             (i32.const 1024) (i32.const 1) (i32.const 0) (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 64)))
         (then unreachable))";

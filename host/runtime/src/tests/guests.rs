@@ -6,7 +6,7 @@ pub(super) const EXIT_3: &str = r#"(module
     (memory (export "memory") 1)
     (func (export "_start") (call $exit (i32.const 3))))"#;
 
-/// A preview-1 command whose `_start` is `body`; `$say` writes `len` bytes at 1024, which hold
+/// Makes a preview-1 command whose `_start` is `body`. `$say` writes `len` bytes at 1024, which contain
 /// `text`, to `fd`.
 pub(super) fn command(text: &str, body: &str) -> String {
     format!(
@@ -28,12 +28,12 @@ pub(super) fn command(text: &str, body: &str) -> String {
     )
 }
 
-/// A core module without imports whose `_start` is `body`, with `more` beside it.
+/// Makes a core module without imports whose `_start` is `body`, with `more` beside it.
 pub(super) fn bare(more: &str, body: &str) -> String {
     format!(r#"(module {more} (func (export "_start") {body}))"#)
 }
 
-/// A component that exports `wasi:cli/run@0.2.0`; `body` answers 0 for success.
+/// Makes a component that exports `wasi:cli/run@0.2.0`. `body` returns 0 for success.
 pub(super) fn cli_run(more: &str, body: &str) -> String {
     format!(
         r#"(component
@@ -45,12 +45,12 @@ pub(super) fn cli_run(more: &str, body: &str) -> String {
     )
 }
 
-/// The types of `leasehold:job/guest`.
+/// Types of `leasehold:job/guest`.
 const TYPES: &str = r#"
     (type $outcome' (variant (case "done" (option string)) (case "again-in" u64)))
     (type $failure' (variant (case "retry" string) (case "fatal" string)))"#;
 
-/// The lock's part of the contract, lowered as `$stop` and `$check`, and progress as `$progress`.
+/// Imports of the contract's lock, lowered as `$stop` and `$check`, and of progress, lowered as `$progress`.
 const IMPORTS: &str = r#"
     (import "leasehold:job/lock@1.0.0" (instance $lock
         (type $guard' (variant (case "lost") (case "denied" string) (case "conflict") (case "too-large") (case "unavailable" string)))
@@ -71,7 +71,7 @@ const IMPORTS: &str = r#"
         (export "output-stream" (type $stream (eq $stream')))
         (export "get-stdout" (func (result (own $stream))))))"#;
 
-/// As [`IMPORTS`], for fenced storage.
+/// Imports of fenced storage.
 const KV: &str = r#"
     (import "leasehold:job/fenced-kv@1.0.0" (instance $kv
         (type $guard' (variant (case "lost") (case "denied" string) (case "conflict") (case "too-large") (case "unavailable" string)))
@@ -81,13 +81,13 @@ const KV: &str = r#"
         (export "list-prefix" (func (param "prefix" string) (param "limit" u32) (result (result (list $entry) (error $guard)))))
         (export "put" (func (param "key" string) (param "value" (list u8)) (result (result u64 (error $guard)))))))"#;
 
-/// A typed job whose `run` is `body`. It answers an address: 512 holds `done(none)`. `data` is at
+/// Makes a typed job whose `run` is `body`. It returns an address: 512 contains `done(none)`. `data` is at
 /// 1024. Functions: `$token`, `$stop`, `$check`, `$progress`, `$log`, `$stdout`.
 pub(super) fn job(data: &str, body: &str) -> String {
     job_of("1.0.0", "", "", "", data, body)
 }
 
-/// As [`job`], with `$put` and `$list` of fenced storage.
+/// Makes a typed job like [`job`], with `$put` and `$list` of fenced storage.
 pub(super) fn kv_job(data: &str, body: &str) -> String {
     job_of(
         "1.0.0",
@@ -100,7 +100,7 @@ pub(super) fn kv_job(data: &str, body: &str) -> String {
     )
 }
 
-/// As [`job`], built for version `version` of the contract.
+/// Makes a typed job built for version `version` of the contract.
 pub(super) fn job_for(version: &str) -> String {
     job_of(version, "", "", "", "", "(i32.const 512)")
 }

@@ -1,16 +1,16 @@
-//! Promise P2 in the middle of a host call: the host's own work for one call is bounded, or done in pieces that ask the
-//! leash. Each guest here repeats the dearest call of its kind.
+//! Promise P2 in the middle of a host call. The host's own work for one call is bounded, or done in pieces that check
+//! the leash. Each guest here repeats the most expensive call of its kind.
 
 use super::*;
 
-/// The tenure; long enough for the guest to be in the middle of its calls.
+/// Length of the tenure, which is enough for the guest to be in the middle of its calls.
 const SHORT: Duration = Duration::from_millis(150);
-/// The default stop margin, twenty times: machines that run tests are slow and shared.
+/// Bound of twenty times the default stop margin, because machines that run tests are slow and shared.
 const SLACK: Duration = Duration::from_secs(5);
-/// As many lines as fit the longest secret.
+/// Number of lines that fit the longest secret.
 const LINES: usize = 7_200;
 
-/// Runs the guest until its tenure ends, and prints how long after that it was gone.
+/// Runs the guest until its tenure ends, and prints the time from that end until the guest was dropped.
 async fn is_stopped(rig: &Rig, kind: &str, wat: &str, spec: RunSpec) -> Ran {
     let ran = rig.run_for(wat, SHORT, spec).await;
     let late = ran.report.stopped_at.since(ran.report.deadline);
@@ -38,7 +38,7 @@ fn with_secret(lines: usize) -> RunSpec {
     }
 }
 
-/// A command that writes `bytes` bytes, all of them `byte`, in one call, again and again.
+/// Makes a command that writes `bytes` bytes, all of them `byte`, in one call, again and again.
 fn writer(byte: u8, bytes: usize) -> String {
     let pages = bytes.div_ceil(65_536) + 1;
     format!(
@@ -55,7 +55,7 @@ fn writer(byte: u8, bytes: usize) -> String {
     )
 }
 
-/// The most that one call may move, less what the call itself takes.
+/// Largest number of bytes that one call may move, less the bytes that the call itself takes.
 const MOST: usize = (4 << 20) - 1024;
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_timeout_in_the_middle_of_a_write_is_a_timeout() {
     assert_eq!(ran.report.end, RunEnd::TimedOut);
 }
 
-/// A command with a memory of 32 MiB whose `_start` repeats `call`.
+/// Makes a command with a memory of 32 MiB whose `_start` repeats `call`.
 fn repeats(imports: &str, call: &str) -> String {
     format!(
         r#"(module {imports} (memory (export "memory") 512)
@@ -107,7 +107,7 @@ fn preview1(name: &str, shape: &str) -> String {
 #[tokio::test]
 async fn the_dearest_call_of_preview_1_of_each_kind_ends_within_the_margin() {
     let rig = Rig::new();
-    // As many subscriptions to a clock as there are handles for: each takes two.
+    // Subscriptions to a clock, as many as the handles suffice for: each takes two.
     let poll = preview1("poll_oneoff", "(param i32 i32 i32 i32) (result i32)");
     let call =
         "(drop (call $call (i32.const 65536) (i32.const 8388608) (i32.const 400) (i32.const 8)))";
@@ -121,7 +121,7 @@ async fn the_dearest_call_of_preview_1_of_each_kind_ends_within_the_margin() {
     let recv = preview1("sock_recv", "(param i32 i32 i32 i32 i32 i32) (result i32)");
     let call = "(drop (call $call (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 8) (i32.const 16)))";
     is_stopped(&rig, "sock_recv", &repeats(&recv, call), spec()).await;
-    // Empty buffers only: all are looked at.
+    // All buffers are empty, so the host looks at each of them.
     let write = preview1("fd_write", "(param i32 i32 i32 i32) (result i32)");
     let call =
         "(drop (call $call (i32.const 1) (i32.const 65536) (i32.const 500000) (i32.const 8)))";
@@ -182,7 +182,7 @@ async fn the_dearest_call_on_a_directory_ends_within_the_margin() {
         let wat = repeats(&open, &path(fill, 4_000_000));
         is_stopped(&rig, &format!("path_open, 4 MB of {kind}"), &wat, spec()).await;
     }
-    // "a/../" again and again, of which each part may be looked up.
+    // A path of repeated "a/../", each part of which may be looked up.
     let steps = "(local $at i32)
         (loop $fill
             (i32.store (i32.add (i32.const 65536) (local.get $at)) (i32.const 0x2f2e2f2e))
@@ -212,7 +212,7 @@ async fn the_dearest_instruction_ends_within_the_margin() {
     .await;
     let table = "(table.fill (i32.const 0) (ref.null func) (i32.const 20000))";
     is_stopped(&rig, "table.fill, 20,000", &repeats("", table), spec()).await;
-    // Each level fills once more on its way back.
+    // Each level of the recursion fills the memory once more when it returns.
     let deep = guests::bare(
         "(memory 512) (func $deep (param i32)
             (if (local.get 0) (then (call $deep (i32.sub (local.get 0) (i32.const 1)))))
@@ -257,10 +257,10 @@ async fn the_dearest_call_of_the_contract_of_each_kind_ends_within_the_margin() 
     .await;
 }
 
-/// A component whose inner parts pass a string of `units` UTF-16 code units, which the receiver wants as UTF-8.
+/// Makes a component whose inner parts pass a string of `units` UTF-16 code units, which the receiver takes as UTF-8.
 fn transcodes(units: usize) -> String {
     let bytes = units * 2;
-    // Every unit here takes three bytes of the receiver.
+    // Each unit here takes three bytes in the receiver.
     let (ours, theirs) = (bytes / 65_536 + 1, units * 3 / 65_536 + 1);
     format!(
         r#"(component

@@ -1,4 +1,4 @@
-//! Every limit of a run, reached by a guest. The loader's limits are in `load.rs`.
+//! Every limit of a run, reached by a guest. `load.rs` has the limits of the loader.
 
 use super::*;
 
@@ -18,7 +18,7 @@ async fn dies_of(rig: &Rig, wat: &str, limit: Limit) -> RunReport {
     report
 }
 
-/// Grows memory `m` by a page at a time and breaks off when refused.
+/// Makes a guest that grows memory `m` by one page at a time and traps when refused.
 fn memory_bomb() -> String {
     guests::bare(
         "(memory $m 1)",
@@ -26,7 +26,7 @@ fn memory_bomb() -> String {
     )
 }
 
-/// As [`memory_bomb`], with modules of one memory each, grown in turns.
+/// Makes a guest like [`memory_bomb`], of modules with one memory each, which are grown in turns.
 fn memories_bomb(memories: u32) -> String {
     let (mut instances, mut with, mut imports, mut grow) = Default::default();
     let all: &mut [&mut String] = &mut [&mut instances, &mut with, &mut imports, &mut grow];
@@ -69,7 +69,7 @@ async fn many_memories_share_one_cap() {
     let mut rig = Rig::new();
     rig.limits.memory_bytes = 1 << 20;
     let report = dies_of(&rig, &memories_bomb(4), Limit::Memory).await;
-    // The pool has no room for four memories, so this guest came from the engine on demand.
+    // The pool has no room for four memories, so this guest is on the on-demand engine.
     assert!(!rig.load(&memories_bomb(4)).await.facts().pooled);
     assert!(report.peak_memory_bytes <= 1 << 20);
 }
@@ -100,7 +100,7 @@ async fn instances_are_capped() {
     dies_of(&rig, many, Limit::Instances).await;
 }
 
-/// Recurses `depth` deep with a frame of a few words.
+/// Makes a guest that recurses `depth` deep with a frame of a few words.
 fn recursion(depth: u32) -> String {
     guests::bare(
         "(func $f (param i32) (result i64) (if (result i64) (local.get 0)
@@ -185,8 +185,8 @@ async fn a_trap_deep_in_the_guest_names_the_functions_it_happened_in() {
     assert!(trace.starts_with("inner\nouter\n"), "{trace}");
 }
 
-/// Compilers keep the larger part of a guest's stack in its memory, where the engine sees only an
-/// access out of bounds.
+/// Compilers keep the larger part of a guest's stack in its memory. For the engine, an overflow there is
+/// only an access out of bounds.
 #[tokio::test]
 async fn an_endless_recursion_that_runs_out_of_its_own_stack_is_explained() {
     let rig = Rig::new();
@@ -208,7 +208,7 @@ async fn an_endless_recursion_that_runs_out_of_its_own_stack_is_explained() {
     }
 }
 
-/// A bug in the host must cost one run, not the process.
+/// A bug in the host ends one run, not the process.
 #[tokio::test]
 async fn a_panic_in_a_host_function_ends_that_run_alone() {
     let rig = Rig::new();

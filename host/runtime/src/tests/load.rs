@@ -1,10 +1,10 @@
-//! Every way in which a plugin is refused, and what the person is told.
+//! Every reason to refuse a plugin, with its message.
 
 use std::fmt::Write;
 
 use super::*;
 
-/// Loads `bytes` and returns the refusal with the directory taken out.
+/// Loads `bytes` and returns the refusal, with the directory replaced.
 async fn refusal(rig: &Rig, bytes: &[u8]) -> String {
     said(rig, &rig.load_bytes(bytes).await.unwrap_err())
 }
@@ -82,7 +82,7 @@ async fn modules_that_do_not_fit_are_refused_with_the_remedy() {
     rig.still_works().await;
 }
 
-/// A command component that imports one instance.
+/// Makes a command component that imports one instance.
 fn importing(name: &str, items: &str) -> String {
     guests::cli_run("", "(i32.const 0)").replacen(
         "(component",

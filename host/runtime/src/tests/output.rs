@@ -1,4 +1,4 @@
-//! What a guest says, and what reaches the outside.
+//! Output of guests, and the part of it that becomes events and records.
 
 use super::*;
 
@@ -84,7 +84,7 @@ async fn of_many_progress_reports_the_first_and_the_last_arrive() {
     assert!(done.len() < 50);
 }
 
-/// Fails when held progress waits for the guest's next call.
+/// Fails if held progress waits for the guest's next call.
 #[tokio::test]
 async fn held_progress_arrives_while_the_guest_is_busy_with_something_else() {
     let rig = Rig::new();

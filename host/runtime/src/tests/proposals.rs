@@ -1,9 +1,9 @@
-//! A plugin for every proposal that is left off: each is refused by a proposal's name.
+//! Plugins for every proposal that is turned off: each is refused with the name of a proposal.
 
 use super::super::proposals::{LEFT_OFF, validate};
 use super::*;
 
-/// A proposal, a plugin that uses it, and the proposal it builds upon when that is found first.
+/// A proposal, a plugin that uses it, and the proposal that it builds upon, if that one is found first.
 struct User(&'static str, &'static str, Option<&'static str>);
 
 const fn user(proposal: &'static str, text: &'static str) -> User {
@@ -14,7 +14,7 @@ const GC: &str = "garbage collection";
 const FUNCTIONS: &str = "typed function references";
 const ASYNC: &str = "async of the component model";
 
-/// Users of every proposal. `START` stands for something to run.
+/// Users of every proposal. `START` is replaced by an entry point.
 const USERS: &[User] = &[
     user(GC, "(module (type (struct (field i32))) START)"),
     user(

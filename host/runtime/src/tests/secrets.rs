@@ -1,4 +1,4 @@
-//! Secrets: given to the guest that was granted them, and shown to nobody.
+//! Secrets: passed to the guest that was granted them, and shown in no output.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn spec_with_secret() -> RunSpec {
 
 #[tokio::test]
 async fn a_command_gets_its_secret_in_its_environment_and_its_output_does_not_show_it() {
-    // Prints the whole environment as it lies in memory, in two writes, without a line end.
+    // Prints the whole environment as it is in memory, without a line end.
     let body = r"(drop (call $environ (i32.const 4096) (i32.const 1024)))
         (i32.store (i32.const 0) (i32.const 1024)) (i32.store (i32.const 4) (i32.const 600))
         (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))";

@@ -1,11 +1,11 @@
-//! Files of an absurd shape: refused at the cap, and looked at in one pass up to it.
+//! Files of an absurd shape: scanned in one pass, and refused above the cap.
 
 use std::time::Instant;
 
 use super::super::survey::survey;
 use super::*;
 
-/// A section of a module.
+/// Makes a section of a module.
 fn section(id: u8, body: &[u8]) -> Vec<u8> {
     [&[id][..], &leb(body.len()), body].concat()
 }
@@ -40,13 +40,13 @@ fn items(id: u8, count: usize, item: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
     section(id, &[leb(count), items].concat())
 }
 
-/// Distinct functions exported, all of one type.
+/// Makes a module that exports distinct functions, all of one type.
 fn exports(count: usize) -> Vec<u8> {
     let export = |n| [name(&format!("f{n}")), vec![0, 0]].concat();
     module(&[items(7, count, export)])
 }
 
-/// Functions imported from distinct modules.
+/// Makes a module that imports functions from distinct modules.
 fn imports(count: usize) -> Vec<u8> {
     let import = |n| [name(&format!("m{n}")), name("f"), vec![0, 0]].concat();
     module(&[items(2, count, import)])
@@ -60,7 +60,7 @@ fn custom(name_bytes: usize) -> Vec<u8> {
     section(0, &name(&"n".repeat(name_bytes)))
 }
 
-/// Types in types, in a section of their own.
+/// Makes a component whose types lie inside one another, in a section of their own.
 fn nested_types(depth: usize) -> Vec<u8> {
     let levels = b"\x42\x01\x01".repeat(depth - 1);
     component(&[section(7, &[&[1][..], &levels, &[0x42, 0]].concat())])
@@ -184,7 +184,7 @@ async fn an_entry_that_cannot_be_called_is_refused_at_load() {
         let text = error.problem.to_string();
         assert!(text.contains(refusal), "{wat}: {text}");
     }
-    // Without a call to the host it needs no memory.
+    // A module without calls to the host needs no memory.
     let ran = rig.run(r#"(module (func) (func (export "_start")))"#).await;
     assert_eq!(ran.report.end, RunEnd::Done(None));
 }

@@ -1,6 +1,6 @@
-//! Generated modules and components, 2,000 of them: each loads or is refused, within limits, and the host lives.
+//! Generated modules and components, 2,000 of them: each loads or is refused, within limits, and the host survives.
 //!
-//! They are made by `fuzz/smith`, which is built in a workspace of its own.
+//! `fuzz/smith`, which is built in a workspace of its own, generates them.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,9 +10,9 @@ use leasehold_records::printable;
 
 use super::*;
 
-/// Seeds of one test.
+/// Number of seeds of one test.
 const BATCH: usize = 500;
-/// The longest that one load may take. A busy machine's bound, not a promise.
+/// Longest time that one load may take. It is a bound for a busy machine, not a promise.
 const SLOWEST: Duration = Duration::from_secs(20);
 
 /// Writes the files of a batch.
@@ -27,7 +27,7 @@ fn generate(batch: usize, folder: &Path) {
         .arg(&target)
         .args(["--", &(batch * BATCH).to_string(), &BATCH.to_string()])
         .arg(folder)
-        // How the tests themselves are built is no affair of the generator.
+        // The generator must not use the build settings of the tests.
         .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
         .env_remove("CARGO_UNSTABLE_FEATURE_UNIFICATION")
         .output()

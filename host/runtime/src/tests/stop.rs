@@ -1,4 +1,4 @@
-//! Promises P2 and P3: guests are stopped without consent and have no effects afterwards.
+//! Promises P2 and P3: guests are stopped without their consent, and have no effects afterwards.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,7 +41,7 @@ async fn an_endless_start_function_is_stopped_before_the_guest_exists() {
 
 #[tokio::test]
 async fn a_guest_asleep_in_a_wasi_call_is_stopped() {
-    // One relative subscription to the monotonic clock, an hour long.
+    // A relative subscription to the monotonic clock, an hour long.
     let body = r"(i32.store (i32.const 216) (i32.const 1))
         (i64.store (i32.const 224) (i64.const 3600000000000))
         (drop (call $poll (i32.const 200) (i32.const 400) (i32.const 1) (i32.const 500)))";
@@ -98,7 +98,7 @@ const CHECK_AND_PUT: &str = "(call $check (i32.const 256))
     (call $put (i32.const 1024) (i32.const 6) (i32.const 0) (i32.const 1) (i32.const 256)) (i32.const 512)";
 const PUT: &str = "(call $put (i32.const 1024) (i32.const 6) (i32.const 0) (i32.const 1) (i32.const 256)) (i32.const 512)";
 
-/// Promise P3, at the moment that an etcd that hangs makes likely.
+/// Promise P3, at a point in time that is likely when etcd hangs.
 #[tokio::test]
 async fn a_guest_frozen_inside_a_host_call_makes_no_further_call_after_the_thaw() {
     let mut rig = Rig::new();
@@ -120,7 +120,7 @@ async fn a_guest_frozen_inside_a_host_call_makes_no_further_call_after_the_thaw(
     nothing_after_the_deadline(&ran, ran.report.deadline);
 }
 
-/// A clock that jumps an hour when it is read for the `at`-th time.
+/// Clock that jumps an hour when it is read for the `at`-th time.
 struct Stumbling {
     reads: AtomicU64,
     at: u64,
@@ -142,8 +142,8 @@ impl Clock for Stumbling {
     }
 }
 
-/// Promise P3. A freeze at every moment at which anything looks at the clock. Fails when the gate
-/// lets a call in without asking, or asks before it looks.
+/// Promise P3, with a freeze at every read of the clock. Fails if the gate admits a call without a check,
+/// or checks before it reads the clock.
 #[tokio::test]
 async fn wherever_a_guest_is_frozen_it_writes_nothing_after_the_thaw() {
     let mut rig = Rig::new();
@@ -179,11 +179,11 @@ async fn wherever_a_guest_is_frozen_it_writes_nothing_after_the_thaw() {
         assert!(matches!(ran.report.end, RunEnd::Lost(_) | RunEnd::Done(_)));
         writes.push(shelf.writes());
     }
-    // The freezes did reach from before the first write to after the last.
+    // The freezes ranged from before the first write to after the last.
     assert_eq!((writes.first(), writes.last()), (Some(&0), Some(&5)));
 }
 
-/// Promise P3, with another thread turning the clock while the guest talks without a pause.
+/// Promise P3, with another thread that advances the clock while the guest writes without a pause.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_frozen_while_it_talks_says_nothing_after_the_thaw() {
     let mut rig = Rig::new();
@@ -235,11 +235,11 @@ async fn a_lock_that_is_taken_away_stops_a_blocked_guest_and_the_report_says_why
     let plugin = rig.load(&guests::job("", body)).await;
     let take_away = async {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        tenure.end(EndReason::LeaseGone);
+        tenure.end(EndReason::LeaseEnded);
     };
     let run = rig.run_plugin(&plugin, authority(tenure.clone()), spec());
     let (ran, ()) = tokio::join!(run, take_away);
-    assert_eq!(ran.report.end, RunEnd::Lost(EndReason::LeaseGone));
+    assert_eq!(ran.report.end, RunEnd::Lost(EndReason::LeaseEnded));
 }
 
 #[tokio::test]
@@ -306,14 +306,14 @@ async fn a_slot_is_taken_by_a_guest_and_free_again_when_it_is_gone() {
         slots.take().await
     });
     assert_eq!(report.end, lost());
-    // The waiter had it, so no other caller could take it meanwhile.
+    // The waiter has it, so no other caller could take it meanwhile.
     assert!(slots.try_take().is_none());
     drop(second);
     assert!(slots.try_take().is_some());
     rig.still_works().await;
 }
 
-/// Every guest spins on every worker; each is still stopped at its own deadline.
+/// Guests spin on every worker, and each is still stopped at its own deadline.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spinning_guests_on_all_workers_do_not_keep_each_other_alive() {
     let rig = Arc::new(Rig::new());

@@ -1,4 +1,4 @@
-//! Storage in memory: the second implementation of the trait, with hooks to misbehave at will.
+//! Storage in memory: the second implementation of the trait, with hooks for faults.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -9,18 +9,18 @@ use futures_util::future::BoxFuture;
 
 use super::{Entry, GuestKv, KvError};
 
-/// Entries, and what to do when they are touched.
+/// Entries, and hooks that run when they are accessed.
 #[derive(Default)]
 pub(super) struct Shelf {
     pub(super) entries: Mutex<BTreeMap<String, (Vec<u8>, u64)>>,
     pub(super) revision: AtomicU64,
-    /// `put` waits forever.
+    /// True if `put` waits forever.
     pub(super) hangs: AtomicBool,
-    /// A `put` that waited was dropped.
+    /// Set when a `put` that waited was dropped.
     pub(super) dropped: std::sync::Arc<AtomicBool>,
-    /// Called by `put` when it writes.
+    /// Hook called by `put` when it writes.
     pub(super) on_put: Option<Box<dyn Fn() + Send + Sync>>,
-    /// Called by `check` while the guest waits for its answer.
+    /// Hook called by `check` while the guest waits for its answer.
     pub(super) on_check: Option<Box<dyn Fn() + Send + Sync>>,
 }
 

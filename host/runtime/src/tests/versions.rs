@@ -1,14 +1,14 @@
-//! Plugins built against other versions of the contract than this host's: from the texts of those
-//! versions, by the tools that every guest is built with.
+//! Plugins built against other versions of the contract than this host's, from the WIT files of those
+//! versions, with the tools that build every guest.
 
 use super::*;
 
-/// The contract as it was published first. It must never be changed again.
+/// First published version of the contract, which is frozen: see `the_contract_has_only_been_added_to`.
 const V1_0_0: &str = include_str!("../../../../plugins/wit/frozen/job-1.0.0.wit");
-/// The contract as it is.
+/// Current contract.
 const TODAY: &str = include_str!("../../../../plugins/wit/job.wit");
 
-/// The contract of a later version, with a function that nobody knows today.
+/// Makes the contract of a later version, with a function that does not exist today.
 fn later(version: &str) -> String {
     let today = format!("package leasehold:job@{CONTRACT_VERSION};");
     let text = TODAY.replacen(&today, &format!("package leasehold:job@{version};"), 1);
@@ -19,8 +19,8 @@ fn later(version: &str) -> String {
     added
 }
 
-/// A job built against `wit` that calls `calls` of the lock, writes the key `demo/a` with a fence, and
-/// is done when the store says so.
+/// Builds a job against `wit`. It calls `calls` of the lock, writes the key `demo/a` with a fence, and is
+/// done when the store confirms the write.
 fn built_against(wit: &str, version: &str, calls: &str) -> Vec<u8> {
     let mut core = wat::parse_str(format!(
         r#"(module
@@ -51,7 +51,7 @@ fn rig() -> Rig {
     rig
 }
 
-/// Runs it, and sees its fenced write in the store.
+/// Runs the plugin, and checks its fenced write in the store.
 async fn runs_and_writes(plugin: &[u8], version: &str) {
     let rig = rig();
     let shelf = Arc::new(Shelf::default());
@@ -98,7 +98,7 @@ async fn a_plugin_of_an_unknown_major_version_is_told_so_in_a_sentence() {
     rig.still_works().await;
 }
 
-/// What counts in a contract: its lines, without comments, blanks and the package's version.
+/// Returns the significant lines of a contract, without comments, blank lines and the package's version.
 fn lines(wit: &str) -> Vec<&str> {
     let lines = wit.lines().map(str::trim);
     lines

@@ -1,7 +1,7 @@
-//! What a reload would do to the host that runs with a file.
+//! Changes that a reload would make to the host that runs with a file.
 //!
-//! Compares what the host noted when it last applied its files with the files as they are now. This file
-//! must never touch the host.
+//! Compares the files as they are now with the note that the host wrote when it last applied them.
+//! Nothing is sent to the host.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -13,10 +13,10 @@ use leasehold_config::Config;
 use leasehold_config::wall::unix_ms;
 use leasehold_supervisor::applied::{Applied, NothingApplied, Standing};
 
-/// The digits of a digest that people are shown.
+/// Digits of a digest that are printed for people.
 const DIGEST: usize = 12;
 
-/// One value that is another.
+/// One value that differs.
 #[derive(Debug, PartialEq, Eq)]
 struct Change {
     key: String,
@@ -24,14 +24,14 @@ struct Change {
     new: Option<String>,
 }
 
-/// Everything that a reload would do.
+/// All effects of a reload.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Diff {
     added: Vec<(String, String)>,
     changed: Vec<(String, Vec<Change>)>,
     removed: Vec<String>,
     unchanged: usize,
-    /// What only a restart of the host brings.
+    /// Changes that need a restart of the host.
     restart: Vec<Change>,
 }
 
@@ -93,7 +93,7 @@ fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Ve
         .collect()
 }
 
-/// For people.
+/// Renders the diff for people.
 pub(super) fn text(
     applied: &Result<Applied, NothingApplied>,
     config: &Config,
@@ -173,7 +173,7 @@ impl Change {
     }
 }
 
-/// For programs; `compared_with` is null when there is nothing to compare with.
+/// Renders the diff for programs; `compared_with` is null when there is nothing to compare with.
 pub(super) fn json(
     applied: &Result<Applied, NothingApplied>,
     config: &Config,

@@ -1,6 +1,6 @@
-//! The values of each job and where each came from.
+//! The values of each job and their origins.
 //!
-//! Rendering only: values arrive without secrets.
+//! Rendering only: the values arrive without secrets.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::Ready;
 use leasehold_config::{Layer, Setting};
 
-/// Longer values are cut in text, in characters; JSON has them whole.
+/// Longest value in text, in characters. Longer ones are cut there; JSON has them whole.
 const WIDEST: usize = 72;
 
-/// Each job with its values, for people.
+/// Renders each job with its values, for people.
 pub(super) fn text(jobs: &[Ready], all: bool) -> String {
     let mut text = String::new();
     for ready in jobs {
@@ -30,7 +30,7 @@ pub(super) fn text(jobs: &[Ready], all: bool) -> String {
             .iter()
             .filter(|value| all || matters(value))
             .map(|value| {
-                // A line end in a value of a manifest must not become one of the table.
+                // A line end in a manifest's value must not break the table's line.
                 let safe = |text: &str| printable::line(text);
                 let from = safe(&value.origin().to_string());
                 [safe(value.key()), cut(&safe(value.text())), from]
@@ -50,7 +50,7 @@ pub(super) fn text(jobs: &[Ready], all: bool) -> String {
     text
 }
 
-/// Whether somebody has set it, or it gives the job something.
+/// Returns true if a file sets the value, or if the value grants the job something.
 fn matters(value: &Setting) -> bool {
     let grants = value.key().starts_with("allow.") || value.key() == "secrets";
     let is_empty = matches!(value.text(), "[]" | "{}");
@@ -66,7 +66,7 @@ fn cut(text: &str) -> String {
     cut
 }
 
-/// The same for programs.
+/// Renders the same for programs.
 pub(super) fn json(file: &Path, jobs: &[Ready], all: bool) -> String {
     let jobs: Vec<Value> = jobs
         .iter()

@@ -1,7 +1,7 @@
-//! The hosts of one `leasehold dev`: starting them, cutting one off, and ending them all.
+//! The hosts of one `leasehold dev`: starts them, cuts one off, and ends them all.
 //!
-//! One loop owns them; each is a task that hands back how it ended. Nothing here touches what a host
-//! does, only whether it lives and whether it reaches the store.
+//! One loop owns them; each is a task that returns its result. This file controls only whether a
+//! host lives and whether it reaches the store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,36 +29,37 @@ use leasehold_supervisor::prepare::{Prepared, prepare};
 use leasehold_supervisor::reload::Reload;
 use leasehold_supervisor::shutdown::{AT_ONCE, ShutdownHandle, Signals, shutdown_channel};
 
-/// Between a host's end and the start of the next one of its name: long enough to see that it is gone.
+/// Pause between a host's end and the start of the next one of its name: long enough to notice the
+/// end.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 
-/// What holds for all of them.
+/// Settings for all of them.
 pub(super) struct Plan {
     pub(super) lasting: Option<Duration>,
     pub(super) chaos: Option<Duration>,
-    /// With the store that all are on.
+    /// The configuration, with the store that all of them use.
     pub(super) config: Config,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) event_log: EventLog,
-    /// Cancelled when somebody has seen enough.
+    /// Cancelled when the user quits.
     pub(super) quit: CancellationToken,
 }
 
-/// One host that runs.
+/// A running host.
 struct Member {
     shutdown_handle: ShutdownHandle,
     way: Arc<Cuttable>,
     event_log: EventLog,
-    /// Which of the hosts of this name it is.
+    /// Number of this host among those of its name.
     life: u64,
-    /// Entries that are older belong to an earlier life.
+    /// Entries that are older belong to an earlier host of the name.
     since_unix_ms: u64,
 }
 
-/// How one ended: its name, its life, and its exit.
+/// End of a host: its name, its number, and its result.
 type End = (String, u64, Result<HostEnd, HostError>);
 
-/// All of them.
+/// All hosts.
 pub(super) struct Crew {
     plan: Plan,
     connector: Arc<dyn Connector>,
@@ -67,7 +68,7 @@ pub(super) struct Crew {
     members: BTreeMap<String, Member>,
     tasks: JoinSet<End>,
     lives: u64,
-    /// The name of the one to start again, and when.
+    /// Name of the host to start again, and the time for it.
     missing: Option<(String, Instant)>,
     ended: Result<HostEnd, Failure>,
     stage: Stage,
@@ -80,7 +81,7 @@ enum Stage {
     Aborting,
 }
 
-/// What the loop wakes for.
+/// Reasons to wake the loop.
 enum Wake {
     Signal(&'static str),
     Over,
@@ -140,7 +141,7 @@ impl Crew {
         self.members.insert(name, member);
     }
 
-    /// How the host of this name reads the file again.
+    /// Returns the function with which the host of this name reads the file again.
     fn reload(&self, name: &str) -> Reload {
         let config = &self.plan.config;
         let (path, store) = (config.path().to_owned(), config.store().place().clone());
@@ -161,7 +162,7 @@ impl Crew {
     pub(super) async fn run(mut self, mut signals: Signals) -> Result<Exit, Failure> {
         let over = self.plan.lasting.map(|lasting| Instant::now() + lasting);
         let mut chaos = self.plan.chaos.map(ticks);
-        // Those that were cut off may still be tidying up; nobody waits for them.
+        // Hosts that were cut off may still be cleaning up; the loop does not wait for them.
         while !self.members.is_empty() || self.missing.is_some() {
             match self.wait(&mut signals, over, chaos.as_mut()).await {
                 Wake::Signal(name) if self.stage == Stage::Running && name != AT_ONCE => {
@@ -198,7 +199,7 @@ impl Crew {
             }
         };
         let is_missing = self.missing.is_some();
-        // Nobody is left but the one to come.
+        // Only the host to be started again is left.
         let is_alone = self.tasks.is_empty();
         tokio::select! {
             name = signals.next() => Wake::Signal(name),
@@ -232,7 +233,7 @@ impl Crew {
 
     fn take(&mut self, (name, life, ended): End) {
         if self.members.get(&name).map(|member| member.life) != Some(life) {
-            // It was cut off: how it ended says nothing.
+            // The host was cut off, so its result has no meaning.
             return;
         }
         self.members.remove(&name);
@@ -271,17 +272,19 @@ impl Crew {
                 "{name}, which holds {lock}, is cut off as if its machine had died; its lease goes on until it ends"
             ),
         );
-        // Silent first, then without the store, then gone: as seen from outside, all at once.
+        // The log, the store and the process go in this order: seen from outside, all at the same
+        // time.
         member.event_log.mute();
         member.way.cut();
         member.shutdown_handle.give_up();
         self.missing = Some((name, Instant::now() + RESTART_AFTER));
     }
 
-    /// The host that has held a lock the longest, and that lock; only hosts of this crew count.
+    /// Returns the host that has held a lock the longest, and that lock; only hosts of this process
+    /// count.
     async fn longest_holder(&self) -> Option<(String, String)> {
         let entries = self.observer.kv().list(&self.root.locks(), 0).await.ok()?;
-        // Of each lock the entry with the lowest create revision holds it.
+        // The holder of a lock is the entry with the lowest create revision.
         let mut holders = BTreeMap::new();
         for entry in &entries {
             let Some((queue, _)) = entry.key.rsplit_once('/') else {

@@ -1,14 +1,14 @@
-//! A way to the store that can be cut for good, as a dead machine's is.
+//! A connector that can be cut for good, like a dead machine's connection.
 //!
-//! Requests pass as they are, or not at all. Nothing is told to the store when the way is cut: it sees its
-//! streams end, and leases go on until they expire.
+//! Requests pass unchanged, or not at all. The store gets no message about the cut: its streams
+//! end, and leases continue until they expire.
 
 use std::sync::Arc;
 
-use leasehold_lock::{Connector, Service, cuttable};
+use leasehold_lock::{Connector, StoreService, cuttable};
 use tokio_util::sync::CancellationToken;
 
-/// The way of one host.
+/// Connector of one host.
 pub(super) struct Cuttable {
     inner: Arc<dyn Connector>,
     cut: CancellationToken,
@@ -22,14 +22,14 @@ impl Cuttable {
         }
     }
 
-    /// From here on nothing passes, neither new requests nor those under way.
+    /// Blocks all requests from now on, both new ones and those under way.
     pub(super) fn cut(&self) {
         self.cut.cancel();
     }
 }
 
 impl Connector for Cuttable {
-    fn service(&self) -> Service {
+    fn service(&self) -> StoreService {
         let inner = self.inner.service();
         cuttable(inner, self.cut.clone(), "this host is cut off")
     }

@@ -1,4 +1,4 @@
-//! What the runs of a `leasehold dev` came to, as one table. Only what the records say.
+//! Summary of the runs of a `leasehold dev`, as one table, taken from the records alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use leasehold_records::RunRecord;
 
 use crate::table::Table;
 
-/// The table, one line a job; empty when nothing ran.
+/// Renders the table, one line a job; empty if nothing ran.
 pub(super) fn of(records: &[KeyValue]) -> String {
     let runs = records
         .iter()
@@ -47,7 +47,7 @@ fn table(mut runs: Vec<RunRecord>) -> String {
     table.render_or("")
 }
 
-/// The token of the first run that a record is of.
+/// Token of the first run in a record.
 fn first_token(run: &RunRecord) -> u64 {
     run.merged.map_or(run.token, |merged| merged.first_token)
 }

@@ -1,7 +1,7 @@
 //! `plugin build`: from a project to `build/NAME.wasm`.
 //!
-//! It must never leave half a file under that name, and never say that something is missing without
-//! the command that brings it.
+//! A half-written file never has that name. An error about a missing tool always names the command
+//! that installs it.
 
 mod c;
 mod go;
@@ -18,11 +18,11 @@ use super::{say, section, tools};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// A project, and where its plugin goes.
+/// A project, and the path of its plugin.
 pub(super) struct Project {
     dir: PathBuf,
     name: String,
-    /// For what is not finished yet.
+    /// Directory for unfinished files.
     scratch: PathBuf,
 }
 
@@ -32,7 +32,7 @@ pub(super) fn build(dir: &Path) -> Result<Exit, Failure> {
         return Err(Failure::new(
             Exit::Usage,
             format!(
-                "{} is no project: there is no Cargo.toml, go.mod, job.js, app.py or job.c; begin one with `leasehold plugin new NAME --lang rust`",
+                "{} is not a project: it has no Cargo.toml, go.mod, job.js, app.py or job.c; begin one with `leasehold plugin new NAME --lang rust`",
                 dir.display()
             ),
         ));
@@ -99,7 +99,7 @@ impl Project {
         }
     }
 
-    /// What the compiler wrote.
+    /// Reads the compiler's output.
     fn compiled(&self) -> Result<Vec<u8>, String> {
         let path = &self.scratch;
         fs::read(path).map_err(|error| format!("the compiler left no {}: {error}", path.display()))
@@ -114,7 +114,7 @@ impl Project {
     }
 }
 
-/// A file's text; none when there is no file.
+/// Reads a file's text; `None` if the file does not exist.
 fn read(path: &Path) -> Result<Option<String>, String> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
@@ -123,8 +123,8 @@ fn read(path: &Path) -> Result<Option<String>, String> {
     }
 }
 
-/// Puts a file in place in one step: a host may be reading the old one. One that is the same is left
-/// alone, because hosts go by its time.
+/// Replaces a file in one step: a host may be reading the old one. An identical file is left
+/// unchanged, because hosts compare its time.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
@@ -134,7 +134,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&unfinished, path)
 }
 
-/// The plugin's path as one who named the folder so would write it.
+/// The plugin's path, in the form in which the folder was given.
 fn shown(dir: &Path, path: &Path) -> String {
     let inside = path.strip_prefix(tools::absolute(dir)).unwrap_or(path);
     if dir == Path::new(".") {

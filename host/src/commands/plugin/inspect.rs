@@ -1,6 +1,7 @@
-//! `leasehold plugin inspect`: what a plugin is, wants and says of itself, and what would become of it.
+//! `leasehold plugin inspect`: a plugin's form, imports, needs and manifest, and whether it could
+//! run here.
 //!
-//! Nothing is run, and nothing is compiled unless asked for.
+//! Nothing is run, and nothing is compiled without --compile.
 
 use std::fmt::Write as _;
 use std::io;
@@ -22,32 +23,34 @@ use leasehold_runtime::{
 };
 use leasehold_supervisor::prepare::runtime_for;
 
-/// What is looked for when no file is named.
+/// File that is read if none is given.
 const USUAL_FILE: &str = "leasehold.toml";
-/// The most of a plugin that is read when no limit is known, in bytes.
+/// Most bytes of a plugin that are read if no limit is known.
 const LARGEST: u64 = 1024 * leasehold_config::limits::MIB;
 
-/// What `leasehold plugin inspect` is asked for.
+/// Arguments of `leasehold plugin inspect`.
 #[derive(clap::Args)]
 pub(crate) struct InspectArgs {
     /// The plugin.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The configuration whose grants and folder count. [default: leasehold.toml, if it is there]
+    /// Configuration with the grants and the plugin folder to apply. [default: leasehold.toml, if
+    /// it exists]
     #[arg(short, long, value_name = "CONFIG")]
     config: Option<PathBuf>,
-    /// The job of the configuration that it is meant for. Otherwise it is judged as something dropped in.
+    /// Job of the configuration that the plugin is for. Without it, the plugin is judged as a
+    /// dropped-in one.
     #[arg(long, value_name = "NAME")]
     job: Option<String>,
-    /// Compile it, to tell whether that was done before and how long it takes.
+    /// Compile it, and show whether it was in the cache and how long that took.
     #[arg(long)]
     compile: bool,
-    /// How to print.
+    /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: InspectFormat,
 }
 
-/// How to print.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum InspectFormat {
     /// Text for people.
@@ -56,7 +59,7 @@ pub(crate) enum InspectFormat {
     Json,
 }
 
-/// The configuration that counts: the one that is named, else the usual one, else one that says nothing.
+/// Loads the configuration that was given, else the usual one, else an empty one.
 pub(crate) fn config_for(named: Option<&Path>) -> Result<Config, Failure> {
     let usual = Path::new(USUAL_FILE);
     match named {
@@ -69,7 +72,7 @@ pub(crate) fn config_for(named: Option<&Path>) -> Result<Config, Failure> {
     }
 }
 
-/// The job of the configuration that is meant.
+/// Finds the job of the configuration by its name.
 pub(crate) fn job_of(config: &Config, name: &str) -> Result<Job, Failure> {
     config.job(name).cloned().ok_or_else(|| {
         let names: Vec<&str> = config.jobs().iter().map(Job::name).collect();
@@ -82,20 +85,21 @@ pub(crate) fn job_of(config: &Config, name: &str) -> Result<Job, Failure> {
     })
 }
 
-/// Everything that is told.
+/// Facts to print.
 struct Told<'a> {
     found: &'a Found,
-    /// The name and the grants it is judged by.
+    /// Name and grants that it is judged by.
     job: String,
     limits: Limits,
-    /// Whether those are a configured job's.
+    /// True if those are a configured job's.
     is_configured: bool,
     look: Result<Inspection, LoadProblem>,
     drop_in: Result<Job, String>,
     cache: String,
 }
 
-/// Carries the command out. A plugin that cannot run is told in full, and ends with the code of a refusal.
+/// Runs the command. A plugin that cannot run is printed in full, and the exit code is that of a
+/// refusal.
 pub(crate) async fn run(args: InspectArgs) -> Result<Exit, Failure> {
     let config = config_for(args.config.as_deref())?;
     let found = Found::read(&args.file, LARGEST)
@@ -159,7 +163,7 @@ fn not_compiled(config: &Config) -> String {
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
     if is_empty {
-        format!("not there: nothing is in {} yet", dir.display())
+        format!("not in the cache: {} is empty", dir.display())
     } else {
         "not looked up; --compile does".to_owned()
     }
@@ -180,8 +184,8 @@ async fn compiled(
     let loaded = runtime.load(job, file, None, limits, grants).await;
     let took = began.elapsed().as_secs_f64() * 1000.0;
     match loaded {
-        Ok(_) if runtime.cache_hits() > 0 => format!("was there: loaded in {took:.1} ms"),
-        Ok(_) => format!("was not there: compiled in {took:.1} ms, and is there now"),
+        Ok(_) if runtime.cache_hits() > 0 => format!("was in the cache: loaded in {took:.1} ms"),
+        Ok(_) => format!("was not in the cache: compiled in {took:.1} ms, and is in it now"),
         Err(error) => format!("not compiled: {}", error.problem),
     }
 }
@@ -218,7 +222,7 @@ impl Told<'_> {
                 };
                 row("form", &format!("{}{made}", look.form.as_str()));
                 let contract = look.contract.as_deref().map_or_else(
-                    || "none: it speaks WASI alone".to_owned(),
+                    || "none: it uses WASI alone".to_owned(),
                     |version| {
                         format!("leasehold:job@{version}, and this host speaks {CONTRACT_VERSION}")
                     },
@@ -379,7 +383,7 @@ impl Told<'_> {
     }
 }
 
-/// A size as people say it.
+/// Prints a size in a unit for people.
 fn about(bytes: u64) -> String {
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * KIB;

@@ -1,6 +1,6 @@
-//! The languages that a project can be in, and how one is told from its files.
+//! Languages of a project, and their detection from its files.
 //!
-//! It must never guess: a folder that looks like none of them is refused.
+//! A folder that matches none of them is refused, not guessed.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub(crate) enum Language {
 }
 
 impl Language {
-    /// The language of the project in a folder, by the file that each has.
+    /// Returns the language of the project in a folder, by the file that each one has.
     pub(super) fn of(dir: &Path) -> Option<Self> {
         let has = |name: &str| dir.join(name).is_file();
         [
@@ -36,7 +36,7 @@ impl Language {
         .find_map(|(file, language)| has(file).then_some(language))
     }
 
-    /// For people.
+    /// Name for people.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Rust => "Rust",

@@ -1,6 +1,6 @@
 //! `plugin new`: writes a project.
 //!
-//! It must never overwrite a file, and never leave a name in it that a compiler or a host refuses.
+//! No file is overwritten. A name that a compiler or a host would refuse is refused first.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -12,10 +12,10 @@ use super::{say, templates};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// As for jobs.
+/// Longest name, as for jobs.
 const LONGEST_NAME: usize = 63;
 
-/// Names that Rust keeps for itself or that the template already uses.
+/// Reserved words of Rust and names that the template already uses.
 const TAKEN: &[&str] = &[
     "alloc",
     "as",
@@ -81,7 +81,7 @@ pub(super) fn new(name: &str, language: Language, dir: Option<PathBuf>) -> Resul
     Ok(Exit::Ok)
 }
 
-/// Makes the folder, or takes one that has nothing in it.
+/// Creates the folder, or accepts an empty one.
 fn make_empty(dir: &Path) -> Result<(), Failure> {
     let refused = |why: String| Err(Failure::new(Exit::Usage, why));
     match fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
@@ -105,7 +105,7 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     File::create_new(path)?.write_all(text.as_bytes())
 }
 
-/// A name that is a job's, a package's and a folder's in every language.
+/// Checks that a name is valid for a job, a package and a folder in every language.
 fn check(name: &str) -> Result<(), String> {
     let advice = "take up to 63 lower-case letters, digits and single `-`, beginning with a letter";
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -120,7 +120,7 @@ fn check(name: &str) -> Result<(), String> {
     }
     if TAKEN.contains(&name) {
         return Err(format!(
-            "{name:?} cannot be the name of a job here: it is taken in Rust, or by what a job uses; choose another"
+            "{name:?} cannot be the name of a job here: Rust reserves it, or the template uses it; choose another"
         ));
     }
     Ok(())
@@ -160,7 +160,7 @@ fn next_steps(name: &str, language: Language, dir: &Path) -> String {
     lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
-/// A path as a shell takes it.
+/// Quotes a path for a shell.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);

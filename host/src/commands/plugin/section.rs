@@ -1,18 +1,18 @@
-//! Sections that a compiler cannot write: the manifest, and in C the types of the component.
+//! Sections that a compiler cannot write: the manifest, and for C the types of the component.
 //!
-//! It must never change anything else in a plugin, and never leave one that is not valid.
+//! The rest of a plugin is unchanged, and the result is always valid.
 
 use wasmparser::{Encoding, Parser, Payload};
 
-/// The name of the manifest's section; `plugins/MANIFEST.md` says what is in it.
+/// Name of the manifest's section; `plugins/MANIFEST.md` describes its contents.
 const MANIFEST: &str = "leasehold:manifest";
-/// The most that a host reads of it.
+/// Largest manifest that a host reads, in bytes.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// Puts the manifest at the end of a module or component, unless there is one in it already.
+/// Puts the manifest at the end of a module or component, unless it has one already.
 pub(super) fn with_manifest(mut plugin: Vec<u8>, manifest: &str) -> Result<Vec<u8>, String> {
     if manifest.trim().is_empty() {
-        return Err("job.toml is empty: remove it, or say what the job needs".to_owned());
+        return Err("job.toml is empty: remove it, or describe the job in it".to_owned());
     }
     if manifest.len() > MOST_BYTES {
         return Err(format!(
@@ -33,7 +33,7 @@ pub(super) fn with_manifest(mut plugin: Vec<u8>, manifest: &str) -> Result<Vec<u
     Ok(plugin)
 }
 
-/// Puts the types of the contract into a module, so that a host can make the component of it.
+/// Puts the types of the contract into a module, so that a host can turn it into the component.
 pub(super) fn with_types(mut module: Vec<u8>, wit: &str) -> Result<Vec<u8>, String> {
     if has(&module, |name| name.starts_with("component-type"))? {
         return Ok(module);
@@ -53,7 +53,7 @@ pub(super) fn with_types(mut module: Vec<u8>, wit: &str) -> Result<Vec<u8>, Stri
     Ok(module)
 }
 
-/// Whether a custom section with such a name is anywhere in it.
+/// Returns true if it has a custom section with such a name, at any depth.
 fn has(plugin: &[u8], wanted: impl Fn(&str) -> bool) -> Result<bool, String> {
     for payload in Parser::new(0).parse_all(plugin) {
         if let Payload::CustomSection(section) = payload.map_err(|error| invalid(&error))?
@@ -75,7 +75,7 @@ fn append(plugin: &mut Vec<u8>, name: &str, data: &[u8]) {
     plugin.extend_from_slice(&body);
 }
 
-/// As LEB128.
+/// Appends a length as LEB128.
 fn put_length(into: &mut Vec<u8>, mut length: usize) {
     loop {
         let [low, ..] = length.to_le_bytes();
@@ -87,17 +87,16 @@ fn put_length(into: &mut Vec<u8>, mut length: usize) {
     }
 }
 
-/// What a host would say of it, as far as that can be said without compiling.
+/// Checks a plugin as a host does, as far as that is possible without compiling.
 fn valid(plugin: &[u8]) -> Result<(), String> {
-    leasehold_runtime::validate(plugin)
-        .map_err(|problem| format!("what the compiler made {problem}"))
+    leasehold_runtime::validate(plugin).map_err(|problem| format!("the compiled plugin {problem}"))
 }
 
 fn invalid(error: &wasmparser::BinaryReaderError) -> String {
-    format!("what the compiler made is not valid WebAssembly: {error}")
+    format!("the compiled plugin is not valid WebAssembly: {error}")
 }
 
-/// What it is, for people.
+/// Returns its kind, for people.
 pub(super) fn kind(plugin: &[u8]) -> &'static str {
     match Parser::new(0).parse_all(plugin).next() {
         Some(Ok(Payload::Version {

@@ -1,12 +1,12 @@
 //! The files of the projects, as they are in this repository; everything is in the binary.
 //!
-//! `NAME` stands for the job's name and `CONTRACT` for the contract's version. It must never take a
-//! file from anywhere else: a project is of the version of the program that made it.
+//! `NAME` stands for the job's name and `CONTRACT` for the contract's version. All files are
+//! embedded in the program, so that a project matches the version of the program that wrote it.
 
 use super::language::Language;
 use leasehold_runtime::CONTRACT_VERSION;
 
-/// A path in a project, and what it holds.
+/// Path of a file in a project, and its content.
 type File = (&'static str, &'static str);
 
 macro_rules! template {
@@ -32,8 +32,8 @@ const RUST: &[File] = template! {
     "vendor/leasehold-job/Cargo.toml" from "rust/sdk.toml",
 };
 const SDK: &[File] = sdk! {
-    "bindings.rs", "context.rs", "entry.rs", "guard.rs", "host.rs", "kv.rs", "lib.rs", "lock.rs",
-    "log.rs", "manifest.rs", "outcome.rs", "mock/mod.rs", "mock/calls.rs", "mock/said.rs",
+    "bindings.rs", "context.rs", "entry.rs", "error.rs", "host.rs", "kv.rs", "lib.rs", "lock.rs",
+    "log.rs", "manifest.rs", "mock.rs", "outcome.rs", "types.rs", "mock/calls.rs", "mock/output.rs",
     "mock/script.rs", "mock/state.rs", "mock/store.rs", "mock/tests.rs",
 };
 const C: &[File] = template! {

@@ -1,16 +1,16 @@
-//! Where compilers are, and how they are run.
+//! Locations of compilers, and running them.
 //!
-//! It must never install anything, and never run a compiler that it has not named when it fails.
+//! Nothing is installed here. An error always names the compiler that failed.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A folder with tools for guests, in place of each project having its own.
+/// Folder with tools for guests, used if a project has none of its own.
 const TOOLS: &str = "LEASEHOLD_GUEST_TOOLS";
 
-/// Below the folder that the environment names, if it does.
+/// Path below the folder that the environment names, if it names one.
 pub(super) fn shared(path: &str) -> Option<PathBuf> {
     let tools = std::env::var_os(TOOLS).filter(|dir| !dir.is_empty())?;
     let tools = std::path::absolute(tools).ok()?;
@@ -22,13 +22,13 @@ pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     on_this_path(&std::env::var_os("PATH")?, |file| file == OsStr::new(name)).pop()
 }
 
-/// All programs on the path whose names begin so.
+/// All programs on the path whose names begin like this.
 pub(super) fn all_on_path(begin: &str) -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     on_this_path(&path, |file| file.to_string_lossy().starts_with(begin))
 }
 
-/// In the order of the path's folders, last first.
+/// Searches the path's folders in order, last first.
 fn on_this_path(path: &OsString, wanted: impl Fn(&OsStr) -> bool) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for folder in std::env::split_paths(path) {
@@ -44,35 +44,33 @@ fn on_this_path(path: &OsString, wanted: impl Fn(&OsStr) -> bool) -> Vec<PathBuf
     found
 }
 
-/// Runs a compiler whose words go to the person who waits for it.
+/// Runs a compiler whose output goes to the waiting user.
 pub(super) fn run(command: &mut Command) -> Result<(), String> {
     run_as(&said(command), command)
 }
 
-/// As [`run`], under a name for what is not worth reading.
+/// Runs as [`run`] does, with a short name in place of a command line that is not worth reading.
 pub(super) fn run_as(name: &str, command: &mut Command) -> Result<(), String> {
-    // What is built is what standard output is for.
+    // Standard output is reserved for the path of the result.
     command
         .stdin(Stdio::null())
         .stdout(Stdio::from(std::io::stderr()));
     let _ = writeln!(std::io::stderr(), "{name}");
     match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!(
-            "{name}\nended with {status}; what it said is above"
-        )),
+        Ok(status) => Err(format!("{name}\nended with {status}; its output is above")),
         Err(error) => Err(format!("{name}\ncould not be started: {error}")),
     }
 }
 
-/// What a program prints, or nothing.
+/// Returns a program's output, or nothing.
 pub(super) fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).output().ok()?;
     let text = output.status.success().then_some(output.stdout)?;
     String::from_utf8(text).ok()
 }
 
-/// A command as one would type it.
+/// Prints a command as a user would type it.
 fn said(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words = words.map(|word| {
@@ -86,7 +84,7 @@ fn said(command: &Command) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A path that holds wherever a compiler is run.
+/// Makes a path absolute, so that it holds in any directory.
 pub(super) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

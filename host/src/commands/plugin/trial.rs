@@ -1,11 +1,11 @@
-//! `leasehold plugin run`: one run of a plugin without etcd, under a lock that is not one.
+//! `leasehold plugin run`: runs a plugin under a simulated lock, without etcd.
 //!
-//! For whoever writes a plugin: its output as it comes, and how it ended; and, when asked, the loss of its
-//! lock. Nothing outlives the command. It must never touch a store.
+//! For plugin authors: prints the plugin's output as it comes and its result and, on request,
+//! simulates the loss of its lock. Nothing remains after the command, and no store is used.
 //!
-//! - `lock`: the lock that is not one; `fake`: storage in memory
-//! - `job`: what the run is given
-//! - `say`: what is printed
+//! - `lock`: the simulated lock; `fake`: storage in memory
+//! - `job`: the inputs of the run
+//! - `say`: the printed output
 
 mod fake;
 mod job;
@@ -35,11 +35,11 @@ use leasehold_supervisor::prepare::{runtime_at, runtime_for};
 use lock::FakeLock;
 use say::Say;
 
-/// Events of the guest that may wait to be printed; the terminal may be slower than it.
+/// Events of the guest that may wait to be printed; the terminal may be slower than the guest.
 const EVENTS: usize = 1024;
-/// Writes to standard output that may wait to be passed on; the guest waits when they do.
+/// Writes to standard output that may wait to be passed on; beyond them the guest waits.
 const WRITES: usize = 16;
-/// What `leasehold plugin run` is asked for.
+/// Arguments of `leasehold plugin run`.
 #[derive(clap::Args)]
 pub(crate) struct TrialArgs {
     /// The plugin.
@@ -50,23 +50,23 @@ pub(crate) struct TrialArgs {
     lock: FakeLock,
     /// The configuration of the job, or of the folder that the plugin is meant for.
     ///
-    /// Without one, it gets the fenced data and the limits that it asks for, and no requests, directories
-    /// or secrets.
+    /// Without one, the plugin gets the fenced data and the limits that its manifest and its
+    /// sidecar file request, and no HTTP requests, directories or secrets.
     #[arg(short, long, value_name = "CONFIG")]
     config: Option<PathBuf>,
-    /// The job of the configuration to run it as. Otherwise it runs as something dropped in.
+    /// Job of the configuration to run it as. Without it, the plugin runs as a dropped-in one.
     #[arg(long, value_name = "NAME", requires = "config")]
     job: Option<String>,
-    /// A value of the guest's config over all others: a key, with dots between tables, and a value as TOML
-    /// or as plain text.
+    /// Value of the guest's config that overrides all others: a key, with dots between tables, and
+    /// a value as TOML or as plain text.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     values: Vec<String>,
-    /// The guest's arguments, in place of the job's.
+    /// Arguments of the guest, in place of the job's.
     #[arg(value_name = "ARGS", last = true)]
     args: Vec<String>,
 }
 
-/// Carries the command out.
+/// Runs the command.
 pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
     let given = job::given(
         &args.file,
@@ -129,9 +129,11 @@ pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
     Ok(Box::pin(trial.work(args.lock, &mut interrupts)).await)
 }
 
-/// The runtime, with the compile cache of the host that will run the plugin, so that it is compiled once.
+/// Creates the runtime, with the compile cache of the host that will run the plugin, so that it is
+/// compiled once.
 ///
-/// Without a configuration that is the host of the usual file, if there is one and its cache is ours.
+/// Without a configuration, that is the host of the usual file, if it exists and its cache is this
+/// user's.
 fn runtime(config: &Config, is_usual: bool) -> Result<Runtime, Failure> {
     if is_usual && let Ok(usual) = config_for(None) {
         let shared = runtime_at(config, usual.host().data_dir());
@@ -142,7 +144,7 @@ fn runtime(config: &Config, is_usual: bool) -> Result<Runtime, Failure> {
     runtime_for(config).map_err(|error| Failure::internal(&error))
 }
 
-/// One plugin being tried.
+/// A plugin under trial.
 struct Trial<'a> {
     runtime: &'a Runtime,
     plugin: &'a Plugin,
@@ -150,12 +152,13 @@ struct Trial<'a> {
     spec: RunSpec,
     clock: Arc<dyn Clock>,
     say: Say,
-    /// Standard output as it is, where that is not a terminal and holds no secret.
+    /// Standard output unchanged, if that is not a terminal and holds no secret.
     raw: Option<mpsc::Receiver<Bytes>>,
 }
 
 impl Trial<'_> {
-    /// Runs until the plugin is done for good. It keeps its lock between runs that ask for it.
+    /// Runs until the plugin is done for good. Keeps the lock between runs that the plugin
+    /// requests.
     async fn work(mut self, lock: FakeLock, interrupts: &mut Signal) -> Exit {
         let mut number = 1;
         loop {
@@ -178,7 +181,7 @@ impl Trial<'_> {
         }
     }
 
-    /// One run, and when it was asked to stop.
+    /// Runs the plugin once, and returns the time at which its stop was requested.
     async fn once(&mut self, interrupts: &mut Signal) -> (RunReport, Option<BootTime>) {
         let (events, mut box_) = mpsc::channel::<GuestEvent>(EVENTS);
         let stop = self.spec.stop.clone();
@@ -212,7 +215,7 @@ impl Trial<'_> {
             }
         };
         let (report, ()) = tokio::join!(run, listen);
-        // What the guest wrote last may be there still.
+        // The last bytes that the guest wrote may still be waiting.
         while let Some(Ok(bytes)) = raw.as_mut().map(mpsc::Receiver::try_recv) {
             Say::bytes(&bytes);
         }
@@ -220,7 +223,7 @@ impl Trial<'_> {
     }
 }
 
-/// The next bytes of standard output, where they are passed on.
+/// Returns the next bytes of standard output, if they are passed on.
 async fn next(raw: &mut Option<mpsc::Receiver<Bytes>>) -> Option<Bytes> {
     match raw {
         Some(raw) => raw.recv().await,
@@ -228,7 +231,7 @@ async fn next(raw: &mut Option<mpsc::Receiver<Bytes>>) -> Option<Bytes> {
     }
 }
 
-/// Stopping what was to be stopped is no failure of the plugin.
+/// Returns the exit code. A requested stop is not a failure of the plugin.
 const fn exit_of(end: &RunEnd, lock: FakeLock) -> Exit {
     match end {
         RunEnd::Done(_) | RunEnd::Again(_) | RunEnd::Stopped => Exit::Ok,

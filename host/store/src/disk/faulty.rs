@@ -1,8 +1,8 @@
 //! A disk in memory that fails on purpose: power cuts, no space, failing syncs and reads.
 //!
-//! It keeps what a disk with a volatile cache keeps. What was written before the last sync that succeeded
-//! survives a crash; of what was written after it anything may survive: any of its sectors, in any order, each
-//! possibly cut at any byte. This file must never keep a promise that a real disk does not.
+//! It keeps the bytes that a disk with a volatile cache keeps. Bytes written before the last successful sync survive
+//! a crash. Of later bytes anything may survive: any of their sectors, in any order, each possibly cut at any byte.
+//! This file must never keep a promise that a real disk does not.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,54 +13,54 @@ use rustix::io::Errno;
 
 use crate::options::Media;
 
-/// What a disk writes at once: within it, order is kept.
+/// The unit of a disk's writes: within it, order is kept.
 const SECTOR: usize = 512;
 
-/// The disk, as it is reached through one of its files; every clone is the same one.
+/// The disk, seen through one of its files; all clones are the same disk.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FaultyDisk {
-    state: Arc<Mutex<State>>,
-    file: Which,
+    state: Arc<Mutex<FaultyState>>,
+    file: DiskFile,
 }
 
 /// The files on it.
 #[derive(Debug, Clone, Copy, Default)]
-enum Which {
+enum DiskFile {
     #[default]
     Data,
-    Log,
+    CommitLog,
 }
 
-/// A file.
+/// Content of a file.
 #[derive(Default, Clone)]
-struct Content {
-    /// What a crash leaves for sure.
+struct FileContent {
+    /// Bytes that a crash certainly leaves.
     durable: Vec<u8>,
-    /// What is read: as if all had arrived.
+    /// Bytes that reads return: as if all writes had arrived.
     seen: Vec<u8>,
-    /// What was done since the last sync, in order.
-    volatile: Vec<Op>,
+    /// Operations since the last sync, in order.
+    volatile: Vec<DiskOp>,
 }
 
 #[derive(Default)]
-struct State {
-    files: [Content; 2],
-    /// How many calls tried to change something.
+struct FaultyState {
+    files: [FileContent; 2],
+    /// Number of calls that tried to change something.
     calls: u64,
-    /// How many syncs succeeded.
+    /// Number of successful syncs.
     syncs: u64,
     /// The call in the middle of which the machine stops.
     stops_at: Option<u64>,
-    /// Whether it stopped: nothing is answered any more.
+    /// True once it has stopped: all later calls fail.
     stopped: bool,
-    /// How many more bytes can be written.
+    /// Number of bytes that can still be written.
     space: Option<usize>,
     syncs_fail: bool,
     reads_fail: bool,
 }
 
 // The content would be megabytes in a message.
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for FaultyState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
             .field("length", &self.files[0].seen.len())
@@ -70,26 +70,26 @@ impl std::fmt::Debug for State {
 }
 
 #[derive(Debug, Clone)]
-enum Op {
+enum DiskOp {
     Write { at: usize, bytes: Vec<u8> },
     Length(usize),
 }
 
-/// What survives a crash of what was not synced.
+/// Part of the unsynced data that survives a crash.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Crash {
+pub(crate) enum CrashOutcome {
     /// Nothing.
     LosesAll,
-    /// All of it: the sync was all but over.
+    /// All of it: the sync was almost complete.
     KeepsAll,
-    /// All up to some point in the middle of a write.
+    /// All up to a point in the middle of a write.
     TearsOne,
-    /// Any of it.
+    /// Any part of it.
     KeepsAny,
 }
 
-impl Crash {
-    /// One or another.
+impl CrashOutcome {
+    /// Draws one of them.
     pub(crate) fn any(rng: &mut Rng) -> Self {
         match rng.u8(..8) {
             0 => Self::LosesAll,
@@ -101,19 +101,19 @@ impl Crash {
 }
 
 impl FaultyDisk {
-    /// An empty one.
+    /// Creates an empty disk.
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// One with this content and no log, all of it durable.
+    /// Creates a disk with this content and no log, all of it durable.
     pub(crate) fn holding(bytes: Vec<u8>) -> Self {
         Self::with([bytes, Vec::new()])
     }
 
     fn with(files: [Vec<u8>; 2]) -> Self {
         let disk = Self::new();
-        disk.state().files = files.map(|bytes| Content {
+        disk.state().files = files.map(|bytes| FileContent {
             durable: bytes.clone(),
             seen: bytes,
             volatile: Vec::new(),
@@ -121,12 +121,12 @@ impl FaultyDisk {
         disk
     }
 
-    /// One with the same content, all of it durable.
+    /// Creates a disk with the same content, all of it durable.
     pub(crate) fn copy(&self) -> Self {
         Self::with(self.state().files.clone().map(|file| file.seen))
     }
 
-    /// As [`super::FileDisk::on`] takes it.
+    /// Returns it in the form that [`super::FileDisk::open_media`] takes.
     pub(crate) fn media(&self) -> Media {
         Media {
             data: Box::new(self.clone()),
@@ -134,66 +134,66 @@ impl FaultyDisk {
         }
     }
 
-    /// The same disk, reached through the log.
+    /// Returns the same disk, seen through the log.
     pub(crate) fn log(&self) -> Self {
         Self {
             state: Arc::clone(&self.state),
-            file: Which::Log,
+            file: DiskFile::CommitLog,
         }
     }
 
-    /// What is read from the file.
+    /// Returns the bytes that reads of the file return.
     pub(crate) fn content(&self) -> Vec<u8> {
         self.state().files[self.file as usize].seen.clone()
     }
 
-    /// Puts something else into the file, all of it durable.
+    /// Replaces the content of the file; the new content is durable.
     pub(crate) fn replace(&self, bytes: Vec<u8>) {
-        self.state().files[self.file as usize] = Content {
+        self.state().files[self.file as usize] = FileContent {
             durable: bytes.clone(),
             seen: bytes,
             volatile: Vec::new(),
         };
     }
 
-    /// How many calls tried to change something, syncs included.
+    /// Returns the number of calls that tried to change something, syncs included.
     pub(crate) fn calls(&self) -> u64 {
         self.state().calls
     }
 
-    /// How many syncs succeeded.
+    /// Returns the number of successful syncs.
     pub(crate) fn syncs(&self) -> u64 {
         self.state().syncs
     }
 
-    /// Stops the machine in the middle of the so many-th changing call from now on; 1 is the next.
+    /// Stops the machine in the middle of the `call`th changing call from now on; 1 is the next.
     pub(crate) fn stop_at(&self, call: u64) {
         let mut state = self.state();
         state.stops_at = Some(state.calls + call);
     }
 
-    /// Whether it came to that.
+    /// Returns true if the machine has stopped.
     pub(crate) fn has_stopped(&self) -> bool {
         self.state().stopped
     }
 
-    /// Leaves room for so many more bytes of writes; `None` for any number.
+    /// Leaves room for `bytes` more bytes of writes; `None` for any number.
     pub(crate) fn leave_space(&self, bytes: Option<usize>) {
         self.state().space = bytes;
     }
 
-    /// Lets every sync fail from now on, or no longer.
+    /// Makes every sync fail from now on, or ends that.
     pub(crate) fn fail_syncs(&self, fail: bool) {
         self.state().syncs_fail = fail;
     }
 
-    /// Lets every read fail from now on, or no longer.
+    /// Makes every read fail from now on, or ends that.
     pub(crate) fn fail_reads(&self, fail: bool) {
         self.state().reads_fail = fail;
     }
 
-    /// The disk as it is when the machine comes back. Whoever still writes to this one changes nothing there.
-    pub(crate) fn crash(&self, crash: Crash, rng: &mut Rng) -> Self {
+    /// Returns the disk as it is after the restart. Later writes to this one do not affect it.
+    pub(crate) fn crash(&self, crash: CrashOutcome, rng: &mut Rng) -> Self {
         let mut state = self.state();
         state.stopped = true;
         Self::with(
@@ -204,12 +204,13 @@ impl FaultyDisk {
         )
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FaultyState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a changing call. The last one still has its effect, which a crash may undo or tear, and no answer.
-    fn change(&self) -> io::Result<(MutexGuard<'_, State>, bool)> {
+    /// Begins a changing call. The last call still has its effect, which a crash may undo or tear, and returns an
+    /// error.
+    fn change(&self) -> io::Result<(MutexGuard<'_, FaultyState>, bool)> {
         let mut state = self.state();
         if state.stopped {
             return Err(Errno::IO.into());
@@ -221,33 +222,33 @@ impl FaultyDisk {
     }
 }
 
-impl Content {
-    fn apply(&mut self, op: Op) {
+impl FileContent {
+    fn apply(&mut self, op: DiskOp) {
         put(&mut self.seen, &op);
         self.volatile.push(op);
     }
 
-    fn survivors(&self, crash: Crash, rng: &mut Rng) -> Vec<u8> {
+    fn survivors(&self, crash: CrashOutcome, rng: &mut Rng) -> Vec<u8> {
         let mut kept = self.durable.clone();
         match crash {
-            Crash::LosesAll => {}
-            Crash::KeepsAll => {
+            CrashOutcome::LosesAll => {}
+            CrashOutcome::KeepsAll => {
                 for op in &self.volatile {
                     put(&mut kept, op);
                 }
             }
-            Crash::TearsOne if self.volatile.is_empty() => {}
-            Crash::TearsOne => {
+            CrashOutcome::TearsOne if self.volatile.is_empty() => {}
+            CrashOutcome::TearsOne => {
                 let torn = rng.usize(..self.volatile.len());
                 let (before, from) = self.volatile.split_at(torn);
                 for op in before {
                     put(&mut kept, op);
                 }
-                if let Some(Op::Write { at, bytes }) = from.first() {
+                if let Some(DiskOp::Write { at, bytes }) = from.first() {
                     overwrite(&mut kept, *at, &bytes[..rng.usize(..=bytes.len())]);
                 }
             }
-            Crash::KeepsAny => self.keep_any(&mut kept, rng),
+            CrashOutcome::KeepsAny => self.keep_any(&mut kept, rng),
         }
         kept
     }
@@ -257,17 +258,17 @@ impl Content {
         let lengths = self
             .volatile
             .iter()
-            .filter(|op| matches!(op, Op::Length(_)));
+            .filter(|op| matches!(op, DiskOp::Length(_)));
         let mut lengths = rng.usize(..=lengths.count());
         let likely = [0.1, 0.5, 0.9, 0.98][rng.usize(..4)];
         for op in &self.volatile {
             match op {
-                Op::Length(_) if lengths == 0 => {}
-                Op::Length(_) => {
+                DiskOp::Length(_) if lengths == 0 => {}
+                DiskOp::Length(_) => {
                     lengths -= 1;
                     put(kept, op);
                 }
-                Op::Write { at, bytes } => {
+                DiskOp::Write { at, bytes } => {
                     for (at, sector) in sectors(*at, bytes) {
                         let whole = rng.u8(..16) > 0;
                         let length = if whole {
@@ -285,7 +286,7 @@ impl Content {
     }
 }
 
-/// A write in pieces of sectors.
+/// Splits a write into sectors.
 fn sectors(at: usize, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let first = (SECTOR - at % SECTOR).min(bytes.len());
     let (head, tail) = bytes.split_at(first);
@@ -298,14 +299,14 @@ fn sectors(at: usize, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
         })
 }
 
-fn put(content: &mut Vec<u8>, op: &Op) {
+fn put(content: &mut Vec<u8>, op: &DiskOp) {
     match op {
-        Op::Length(length) => content.resize(*length, 0),
-        Op::Write { at, bytes } => overwrite(content, *at, bytes),
+        DiskOp::Length(length) => content.resize(*length, 0),
+        DiskOp::Write { at, bytes } => overwrite(content, *at, bytes),
     }
 }
 
-/// Writes what lies before the end; what lies after it the file does not have.
+/// Writes the bytes before the end; the file does not have those after it.
 fn overwrite(content: &mut [u8], at: usize, bytes: &[u8]) {
     let end = content.len().min(at + bytes.len());
     if let Some(place) = content.get_mut(at..end) {
@@ -343,7 +344,7 @@ impl StorageBackend for FaultyDisk {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         let (mut state, answers) = self.change()?;
-        state.files[self.file as usize].apply(Op::Length(place(length)?));
+        state.files[self.file as usize].apply(DiskOp::Length(place(length)?));
         answers.then_some(()).ok_or(Errno::IO.into())
     }
 
@@ -370,7 +371,7 @@ impl StorageBackend for FaultyDisk {
         if let Some(left) = &mut state.space {
             *left -= fits;
         }
-        state.files[self.file as usize].apply(Op::Write {
+        state.files[self.file as usize].apply(DiskOp::Write {
             at,
             bytes: data[..fits].to_vec(),
         });

@@ -1,17 +1,17 @@
 //! The durable disk: one redb file, and a log before it that takes one write and one sync for each batch.
 //!
-//! A batch that fits goes into the log (see [`super::log`]). What is in the log goes into the file when the log
-//! is full, before a batch that it cannot take, at closing, and at opening when a crash left it there: in one
-//! transaction, which also says up to which record. So the file alone is whole after closing, and the two
-//! together always. Both carry the generation of that transaction, so that an older one of the two, put beside a
-//! newer one, is refused.
+//! A batch that fits goes into the log (see [`super::log`]). The log's batches go into the file in four cases: the
+//! log is full; before a batch that the log cannot take; at closing; at opening, after a crash. They go in one
+//! transaction, which also stores the number of the last record. So after closing the file alone is complete, and
+//! the two together always are. Both carry the generation of that transaction, so that an older one of the two, put
+//! beside a newer one, is refused.
 //!
-//! A transaction is redb's one-phase commit with immediate durability: new pages and the header that names
-//! them go out together, followed by a single sync; checksums tell at the next opening whether all of it
-//! arrived, and if not the header's other half, with the state before, is still whole. Two-phase commit would
-//! sync twice to defend against values crafted to forge those checksums, which whoever can write to the store
-//! gains nothing by; quick repair would sync twice as well, to save reading the file through after a crash,
-//! and it is read through at every opening anyway.
+//! A transaction is redb's one-phase commit with immediate durability. New pages and the header that names them are
+//! written together, followed by a single sync. At the next opening, checksums show if all of it arrived; if not,
+//! the header's other half, with the state before, is still whole. Two-phase commit would sync twice, to defend
+//! against values crafted to forge those checksums; a client that can write to the store gains nothing by them.
+//! Quick repair would sync twice as well, to avoid reading the file through after a crash, and it is read through at
+//! every opening anyway.
 //!
 //! This file must never report a batch durable before it is synced, nor write after an error.
 
@@ -21,37 +21,41 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::backends::FileBackend;
-use redb::{Database, StorageBackend, Table, WriteTransaction};
+use redb::{Database, Table, WriteTransaction};
 
-use super::caught::caught;
-use super::entry;
-use super::load::{Found, LEASE_BYTES, Loaded, Logged, load, look};
-use super::log::{self, Log, Mark, Stamp};
-use super::medium::{Content, Medium};
-use super::place::{Held, Place, sync};
-use super::tables::{CHANGES, FORMAT, LEASES, META, meta, row};
-use super::{Batch, Disk, DiskError, Image, record};
+use super::batch_bytes;
+use super::catch_panic::catch_panic;
+use super::directory::{StoreFiles, sync};
+use super::error::DiskError;
+use super::interface::{CommitBatch, Disk, DiskImage};
+use super::load::{FileContent, LoadedStore, inspect, load};
+use super::location::DiskLocation;
+use super::log::{self, CommitLog, GenerationMark};
+use super::medium::{MeasuredMedium, MediumContent};
+use super::recovery::{lay_out, mismatch, read_log};
+use super::rows::{batch_row_bytes, durably, remove_rows, write_batches};
+use super::tables::{CHANGES, FORMAT, LEASES, META, meta};
 use crate::options::Media;
 
-/// How much of the file redb keeps in memory, in bytes. The store's own data is all in memory already; redb
-/// needs the few pages on the way to the newest rows, and room for one transaction.
+/// Bytes of the file that redb caches. The store's own data is all in memory already; redb needs the few pages on
+/// the way to the newest rows, and room for one transaction.
 const CACHE: usize = 16 << 20;
 
-/// How many superfluous rows go in one transaction: each rewrites the pages it touches beside the old ones, and
-/// a large compaction must not need as much space again as it frees. It is some tens of milliseconds' work.
-const DROPS: usize = 10_000;
+/// Superfluous rows removed in one transaction. Each rewrites the pages it touches beside the old ones, and a large
+/// compaction must not need as much space again as it frees. It takes some tens of milliseconds.
+const ROWS_PER_DROP: usize = 10_000;
 
 const DOING: &str = "write to";
 
-/// A store's files.
+/// The store's two files.
 pub(crate) struct FileDisk {
-    place: Place,
-    /// Nothing once a write failed: then nobody knows what is on the disk, and nothing more is written.
+    location: DiskLocation,
+    /// `None` after a failed write: the content of the disk is then unknown, and nothing more is written.
     database: Option<Database>,
-    log: Log,
-    /// What is in the log and not in the file.
-    pending: Vec<Batch>,
-    /// Bytes of rows that those make.
+    log: CommitLog,
+    /// Batches in the log that are not in the file.
+    pending: Vec<CommitBatch>,
+    /// Bytes of their rows.
     pending_bytes: u64,
     /// A batch's bytes, kept to be used again.
     payload: Vec<u8>,
@@ -59,92 +63,94 @@ pub(crate) struct FileDisk {
     length: Arc<AtomicU64>,
     /// Bytes of rows in the file.
     used: u64,
-    /// How many rows are dropped in one transaction.
-    pub(super) drops: usize,
+    /// Rows dropped in one transaction.
+    pub(super) rows_per_drop: usize,
 }
 
 impl FileDisk {
-    /// Opens the data in a directory, which is made if it is missing.
+    /// Opens the data in a directory, which is created if missing.
     ///
     /// # Errors
-    /// It is in use, is no store, is damaged or of a newer format, or the system fails.
-    pub(crate) fn open(directory: &Path) -> Result<(Self, Image), DiskError> {
-        let place = Place::Directory(directory.to_owned());
-        let (file, log, named_in) = Held::take(directory)?.split();
-        let failed = |error| DiskError::redb(&place, "open", error);
+    /// It is in use, is not a store, is damaged or of a newer format, or the system fails.
+    pub(crate) fn open(directory: &Path) -> Result<(Self, DiskImage), DiskError> {
+        let location = DiskLocation::Directory(directory.to_owned());
+        let (file, log, changed_directories) = StoreFiles::open(directory)?.split();
+        let failed = |error| DiskError::redb(&location, "open", error);
         let media = Media {
             data: Box::new(FileBackend::new(file).map_err(failed)?),
             log: Box::new(FileBackend::new(log).map_err(failed)?),
         };
-        let opened = Self::at(place, media)?;
-        sync(&named_in)?;
+        let opened = Self::open_at(location, media)?;
+        sync(&changed_directories)?;
         Ok(opened)
     }
 
-    /// Opens the data on given media. Unless they lock themselves, nobody else may use them meanwhile.
+    /// Opens the data on given media. Unless they lock themselves, no other process may use them meanwhile.
     ///
     /// # Errors
-    /// As for [`FileDisk::open`].
-    pub(crate) fn on(media: Media) -> Result<(Self, Image), DiskError> {
-        Self::at(Place::Medium, media)
+    /// The same as for [`FileDisk::open`].
+    pub(crate) fn open_media(media: Media) -> Result<(Self, DiskImage), DiskError> {
+        Self::open_at(DiskLocation::Medium, media)
     }
 
-    fn at(place: Place, media: Media) -> Result<(Self, Image), DiskError> {
-        let (medium, content) = Medium::take(media.data)
-            .map_err(|cause| DiskError::io(&place.file(), "read", cause))?;
-        if content == Content::Foreign {
+    fn open_at(location: DiskLocation, media: Media) -> Result<(Self, DiskImage), DiskError> {
+        let (medium, content) = MeasuredMedium::prepare(media.data)
+            .map_err(|cause| DiskError::io(&location.file(), "read", cause))?;
+        if content == MediumContent::Foreign {
             return Err(DiskError::NotAStore {
-                place: place.file(),
+                location: location.file(),
                 found: "it does not begin as a store's file does".to_owned(),
             });
         }
         let length = medium.length();
-        let (database, found) = caught(&place, || {
+        let (database, found) = catch_panic(&location, || {
             let database = Database::builder()
                 .set_cache_size(CACHE)
                 .create_with_backend(medium)
-                .map_err(|error| DiskError::redb(&place, "open", error))?;
-            let found = look(&database, &place)?;
+                .map_err(|error| DiskError::redb(&location, "open", error))?;
+            let found = inspect(&database, &location)?;
             Ok((database, found))
         })?;
         let logged = match &found {
-            Found::Store(Some(logged)) => Some(logged),
-            Found::New | Found::Store(None) => None,
+            FileContent::Store(Some(logged)) => Some(logged),
+            FileContent::New | FileContent::Store(None) => None,
         };
-        let stamp = Log::stamp_of(&*media.log)
-            .map_err(|cause| DiskError::io(&place.log(), "read", cause))?;
+        let stamp = CommitLog::stamp_of(&*media.log)
+            .map_err(|cause| DiskError::io(&location.log(), "read", cause))?;
         let pending = if let Some(logged) = logged {
-            read_log(&place, &*media.log, logged, stamp)?
+            read_log(&location, &*media.log, logged, stamp)?
         } else {
             if let Some(stamp) = stamp.filter(|stamp| !stamp.is_first()) {
-                return Err(mismatch(&place, None, stamp));
+                return Err(mismatch(&location, None, stamp));
             }
-            lay_out(&place, &*media.log)?;
+            lay_out(&location, &*media.log)?;
             Vec::new()
         };
-        let (mark, last) = logged.map_or((Mark::NONE, 0), |logged| (logged.mark, logged.last));
+        let (mark, last) = logged.map_or((GenerationMark::NONE, 0), |logged| {
+            (logged.mark, logged.last)
+        });
         let mut disk = Self {
-            place,
+            location,
             database: Some(database),
-            log: Log::new(media.log, mark, stamp, last + pending.len() as u64),
+            log: CommitLog::new(media.log, mark, stamp, last + pending.len() as u64),
             pending,
             pending_bytes: 0,
             payload: Vec::new(),
             length,
             used: 0,
-            drops: DROPS,
+            rows_per_drop: ROWS_PER_DROP,
         };
         let image = match found {
-            Found::New => disk.begin()?,
-            Found::Store(_) => disk.resume()?,
+            FileContent::New => disk.create()?,
+            FileContent::Store(_) => disk.resume()?,
         };
         Ok((disk, image))
     }
 
     /// Makes a new store durable.
-    fn begin(&mut self) -> Result<Image, DiskError> {
-        let image = Image::fresh();
-        self.advance(|transaction| {
+    fn create(&mut self) -> Result<DiskImage, DiskError> {
+        let image = DiskImage::fresh();
+        self.begin_generation(|transaction| {
             transaction.open_table(CHANGES)?;
             transaction.open_table(LEASES)?;
             let mut numbers = transaction.open_table(META)?;
@@ -161,13 +167,13 @@ impl FileDisk {
         Ok(image)
     }
 
-    /// Takes in what a crash left in the log, counts one more opening, and drops what the last compaction could
-    /// not. Nothing is written before the file was read through: what is damaged stays as it is.
-    fn resume(&mut self) -> Result<Image, DiskError> {
+    /// Applies the records that a crash left in the log, counts one more opening, and drops the rows that the last
+    /// compaction left. Nothing is written before the file was read through: a damaged file stays as it is.
+    fn resume(&mut self) -> Result<DiskImage, DiskError> {
         let mut loaded = self.load()?;
         let term = loaded.image.term.saturating_add(1);
         let left = !self.pending.is_empty();
-        self.take_in(|numbers| {
+        self.apply_log(|numbers| {
             numbers.insert(meta::TERM, term)?;
             numbers.insert(meta::FORMAT, FORMAT)?;
             numbers.insert(meta::OPEN, 1)?;
@@ -176,7 +182,7 @@ impl FileDisk {
         if left {
             loaded = self.load()?;
         }
-        let Loaded {
+        let LoadedStore {
             mut image,
             superfluous,
             used,
@@ -187,27 +193,27 @@ impl FileDisk {
         Ok(image)
     }
 
-    fn load(&mut self) -> Result<Loaded, DiskError> {
+    fn load(&mut self) -> Result<LoadedStore, DiskError> {
         let Some(database) = self.database.take() else {
             return Err(self.stopped());
         };
-        let (database, loaded) = caught(&self.place, || {
-            load(&database, &self.place).map(|loaded| (database, loaded))
+        let (database, loaded) = catch_panic(&self.location, || {
+            load(&database, &self.location).map(|loaded| (database, loaded))
         })?;
         self.database = Some(database);
         Ok(loaded)
     }
 
-    /// Gives redb what is in the log, which then begins anew. `also` is done in the same transaction.
-    fn take_in(
+    /// Writes the log's batches to redb; the log then begins anew. `also` runs in the same transaction.
+    fn apply_log(
         &mut self,
         also: impl FnOnce(&mut Table<'_, &'static str, u64>) -> Result<(), redb::Error>,
     ) -> Result<(), DiskError> {
         let pending = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         let last = self.log.last();
-        self.advance(|transaction| {
-            let grown = write(transaction, &pending, &[])?;
+        self.begin_generation(|transaction| {
+            let grown = write_batches(transaction, &pending, &[])?;
             let mut numbers = transaction.open_table(META)?;
             numbers.insert(meta::LOGGED, last)?;
             also(&mut numbers)?;
@@ -216,7 +222,7 @@ impl FileDisk {
     }
 
     /// Runs one transaction that begins a generation. Its mark is in the log before and after it is in the file.
-    fn advance(
+    fn begin_generation(
         &mut self,
         work: impl FnOnce(&WriteTransaction) -> Result<i64, redb::Error>,
     ) -> Result<(), DiskError> {
@@ -224,7 +230,7 @@ impl FileDisk {
             return Err(self.stopped());
         }
         let announced = self.log.announce();
-        let mark = self.or_close(announced)?;
+        let mark = self.close_on_error(announced)?;
         self.transact(|transaction| {
             let grown = work(transaction)?;
             let mut numbers = transaction.open_table(META)?;
@@ -233,53 +239,53 @@ impl FileDisk {
             Ok(grown)
         })?;
         let confirmed = self.log.confirm();
-        self.or_close(confirmed)
+        self.close_on_error(confirmed)
     }
 
     /// After a failed write to the log its content is unknown, so nothing may follow.
-    fn or_close<T>(&mut self, written: io::Result<T>) -> Result<T, DiskError> {
+    fn close_on_error<T>(&mut self, written: io::Result<T>) -> Result<T, DiskError> {
         written.map_err(|cause| {
             self.close();
-            DiskError::io(&self.place.log(), DOING, cause)
+            DiskError::io(&self.location.log(), DOING, cause)
         })
     }
 
-    /// Commits through the log. False when it has no room for that, ever.
-    fn append(&mut self, batch: &Batch) -> Result<bool, DiskError> {
+    /// Commits through the log. Returns false when the batch is larger than an empty log.
+    fn append(&mut self, batch: &CommitBatch) -> Result<bool, DiskError> {
         self.payload.clear();
-        entry::encode(batch, &mut self.payload);
-        if !Log::could_take(self.payload.len()) {
+        batch_bytes::encode(batch, &mut self.payload);
+        if !CommitLog::could_take(self.payload.len()) {
             return Ok(false);
         }
         if !self.log.has_room(self.payload.len()) {
-            self.take_in(|_| Ok(()))?;
+            self.apply_log(|_| Ok(()))?;
         }
         let appended = self.log.append(&self.payload);
-        self.or_close(appended)?;
-        self.pending_bytes += bytes_of(batch);
+        self.close_on_error(appended)?;
+        self.pending_bytes += batch_row_bytes(batch);
         self.pending.push(batch.clone());
         Ok(true)
     }
 
-    /// Commits to redb, after all that is in the log.
-    fn settle(&mut self, batch: &Batch) -> Result<(), DiskError> {
+    /// Commits to redb, after the batches in the log.
+    fn commit_to_file(&mut self, batch: &CommitBatch) -> Result<(), DiskError> {
         if !self.pending.is_empty() {
-            self.take_in(|_| Ok(()))?;
+            self.apply_log(|_| Ok(()))?;
         }
         let mut dropped = batch.dropped.clone();
         dropped.sort_unstable();
         let (now, later) = dropped
-            .split_at_checked(self.drops)
+            .split_at_checked(self.rows_per_drop)
             .unwrap_or((&dropped, &[]));
         let batch = std::slice::from_ref(batch);
-        self.advance(|transaction| write(transaction, batch, now))?;
+        self.begin_generation(|transaction| write_batches(transaction, batch, now))?;
         self.drop_rows(later)
     }
 
-    /// Closes the file. What redb writes then only spares the next opening a repair.
+    /// Closes the file. The bytes that redb then writes only save the next opening a repair.
     fn close(&mut self) {
         let database = self.database.take();
-        let _ = caught(&self.place, || {
+        let _ = catch_panic(&self.location, || {
             drop(database);
             Ok(())
         });
@@ -287,20 +293,20 @@ impl FileDisk {
 
     fn stopped(&self) -> DiskError {
         DiskError::Stopped {
-            place: self.place.file(),
+            location: self.location.file(),
         }
     }
 
-    /// Drops rows, oldest first: of a key that was put and then deleted the delete must go last, or a crash
-    /// between two transactions would bring the key back.
+    /// Drops rows, oldest first. Of a key that was put and then deleted the delete must be dropped last, or a crash
+    /// between two transactions would restore the key.
     fn drop_rows(&mut self, rows: &[(i64, u32)]) -> Result<(), DiskError> {
-        for rows in rows.chunks(self.drops) {
-            self.transact(|transaction| remove(&mut transaction.open_table(CHANGES)?, rows))?;
+        for rows in rows.chunks(self.rows_per_drop) {
+            self.transact(|transaction| remove_rows(&mut transaction.open_table(CHANGES)?, rows))?;
         }
         Ok(())
     }
 
-    /// Runs one transaction and makes it durable; `work` says by how many bytes the rows grew.
+    /// Runs one transaction and makes it durable; `work` returns the bytes by which the rows grew.
     fn transact(
         &mut self,
         work: impl FnOnce(&WriteTransaction) -> Result<i64, redb::Error>,
@@ -309,9 +315,9 @@ impl FileDisk {
             return Err(self.stopped());
         };
         // On an error the database is closed with the closure: nothing of the batch is written after that.
-        let (database, grown) = caught(&self.place, || {
+        let (database, grown) = catch_panic(&self.location, || {
             durably(&database, work)
-                .map_err(|error| DiskError::redb(&self.place, DOING, error))
+                .map_err(|error| DiskError::redb(&self.location, DOING, error))
                 .map(|grown| (database, grown))
         })?;
         self.used = self.used.saturating_add_signed(grown);
@@ -320,54 +326,44 @@ impl FileDisk {
     }
 }
 
-/// Runs one transaction. Immediate durability, one phase and no quick repair are what it begins with.
-fn durably(
-    database: &Database,
-    work: impl FnOnce(&WriteTransaction) -> Result<i64, redb::Error>,
-) -> Result<i64, redb::Error> {
-    let transaction = database.begin_write()?;
-    let grown = work(&transaction)?;
-    transaction.commit()?;
-    Ok(grown)
-}
-
-/// Closing takes in what is in the log. It does not matter whether that succeeds.
+/// Closing applies the batches in the log. A failure does no harm: the next opening applies them.
 impl Drop for FileDisk {
     fn drop(&mut self) {
         if self.database.is_some() {
-            let _ =
-                self.take_in(|numbers| numbers.insert(meta::OPEN, 0).map(drop).map_err(Into::into));
+            let _ = self
+                .apply_log(|numbers| numbers.insert(meta::OPEN, 0).map(drop).map_err(Into::into));
         }
         self.close();
     }
 }
 
 impl Disk for FileDisk {
-    /// Commits in one record of the log, or in one transaction of redb's; except that more rows to drop than fit
-    /// in a transaction follow in others. The compaction itself is in the first: rows that a crash leaves behind
-    /// are ignored when the file is read, and dropped then.
-    fn commit(&mut self, batch: &Batch) -> Result<(), DiskError> {
+    /// Commits in one record of the log, or in one redb transaction. More rows to drop than fit in a transaction
+    /// follow in others. The compaction itself is in the first: rows that a crash leaves behind are ignored when the
+    /// file is read, and dropped then.
+    fn commit(&mut self, batch: &CommitBatch) -> Result<(), DiskError> {
         if self.database.is_none() {
             return Err(self.stopped());
         }
         if batch.is_empty() && batch.dropped.is_empty() {
             return Ok(());
         }
-        if entry::has_form(batch) && self.append(batch)? {
+        if batch_bytes::has_form(batch) && self.append(batch)? {
             return Ok(());
         }
-        self.settle(batch)
+        self.commit_to_file(batch)
     }
 
-    /// Moves pages to the front of the file and shortens it. Each step is a transaction: a crash leaves the data.
+    /// Moves pages to the front of the file and shortens it. Each step is a transaction: a crash leaves the data
+    /// intact.
     fn defragment(&mut self) -> Result<(), DiskError> {
         let Some(mut database) = self.database.take() else {
             return Err(self.stopped());
         };
-        let compacted = caught(&self.place, || {
+        let compacted = catch_panic(&self.location, || {
             database
                 .compact()
-                .map_err(|error| DiskError::redb(&self.place, DOING, error))?;
+                .map_err(|error| DiskError::redb(&self.location, DOING, error))?;
             Ok(database)
         })?;
         self.database = Some(compacted);
@@ -380,146 +376,4 @@ impl Disk for FileDisk {
             self.used + self.pending_bytes,
         )
     }
-}
-
-fn lay_out(place: &Place, log: &dyn StorageBackend) -> Result<(), DiskError> {
-    Log::lay_out(log).map_err(|cause| DiskError::io(&place.log(), DOING, cause))
-}
-
-/// What a crash left in the log. One that was closed in order may be missing: then nothing is missing with it.
-fn read_log(
-    place: &Place,
-    log: &dyn StorageBackend,
-    logged: &Logged,
-    stamp: Option<Stamp>,
-) -> Result<Vec<Batch>, DiskError> {
-    let damaged = |what| DiskError::LogCorrupt {
-        place: place.log(),
-        what,
-    };
-    let has_stamps = logged.mark.generation > 0;
-    let found = match stamp {
-        Some(stamp) if !stamp.fits(logged.mark.id) => {
-            return Err(mismatch(place, Some(logged), stamp));
-        }
-        None if has_stamps => log::Found::Missing,
-        _ => Log::read(log, logged.mark.id, logged.last)
-            .map_err(|cause| DiskError::io(&place.log(), "read", cause))?,
-    };
-    match found {
-        log::Found::Records(records) => records
-            .iter()
-            .map(|record| {
-                entry::decode(record).ok_or_else(|| damaged("a record has no form".into()))
-            })
-            .collect(),
-        log::Found::Missing if !logged.open => {
-            lay_out(place, log)?;
-            Ok(Vec::new())
-        }
-        log::Found::Missing => Err(damaged(
-            "the store was not closed in order, and this is not the log with its last writes"
-                .into(),
-        )),
-        log::Found::Damaged(what) => Err(damaged(what)),
-    }
-}
-
-/// A file and a log of different generations, the file's being unknown in a new store and in format 2.
-fn mismatch(place: &Place, logged: Option<&Logged>, stamp: Stamp) -> DiskError {
-    let of_log = stamp.mark.generation;
-    let what = match logged.map(|logged| logged.mark.generation) {
-        None => format!("the file is empty or of format 1, and the log has generation {of_log}"),
-        Some(0) => format!("the file is of format 2, and the log has generation {of_log}"),
-        Some(of_file) if of_file == of_log => format!(
-            "both have generation {of_log}, of two different stores or of two lives after one backup"
-        ),
-        Some(of_file) => format!(
-            "the file has generation {of_file} and the log has generation {of_log}, so one of them is older"
-        ),
-    };
-    let closed = logged.is_some_and(|logged| !logged.open);
-    DiskError::Mismatch {
-        file: place.file(),
-        log: place.log(),
-        what,
-        remedy: if closed {
-            "restore both files from one backup; or, as the file was closed in order and is whole by itself, \
-             move the log away to go on from the moment it was closed"
-        } else {
-            "restore both files from one backup, or move both away to begin with an empty store"
-        },
-    }
-}
-
-/// The bytes of rows that a batch makes.
-fn bytes_of(batch: &Batch) -> u64 {
-    let changes = batch
-        .revisions
-        .iter()
-        .flat_map(|revision| &*revision.changes);
-    let rows: u64 = changes.map(|change| row(record::length(change))).sum();
-    rows + batch.granted.len() as u64 * LEASE_BYTES
-}
-
-/// Writes batches, dropping these rows only. Gives the bytes by which the rows grew.
-fn write(
-    transaction: &WriteTransaction,
-    batches: &[Batch],
-    dropped: &[(i64, u32)],
-) -> Result<i64, redb::Error> {
-    let mut grown = 0;
-    let mut changes = transaction.open_table(CHANGES)?;
-    let mut leases = transaction.open_table(LEASES)?;
-    let mut numbers = transaction.open_table(META)?;
-    let mut bytes = Vec::new();
-    for batch in batches {
-        for change in batch
-            .revisions
-            .iter()
-            .flat_map(|revision| &*revision.changes)
-        {
-            bytes.clear();
-            record::encode(change, &mut bytes);
-            let replaced = changes.insert((change.revision, change.sub), bytes.as_slice())?;
-            debug_assert!(replaced.is_none(), "a revision is committed once");
-            grown += row(bytes.len()).cast_signed();
-        }
-        for (id, ttl) in &batch.granted {
-            if leases.insert(id, ttl)?.is_none() {
-                grown += LEASE_BYTES.cast_signed();
-            }
-        }
-        for id in &batch.ended {
-            if leases.remove(id)?.is_some() {
-                grown -= LEASE_BYTES.cast_signed();
-            }
-        }
-        if let Some(compacted) = batch.compacted {
-            numbers.insert(meta::COMPACTED, compacted.cast_unsigned())?;
-        }
-    }
-    let last = batches
-        .iter()
-        .rev()
-        .find_map(|batch| batch.revisions.last());
-    if let Some(last) = last {
-        numbers.insert(meta::REVISION, last.number.cast_unsigned())?;
-    }
-    grown += remove(&mut changes, dropped)?;
-    Ok(grown)
-}
-
-/// Removes rows. Gives the bytes by which the rows grew: none, or fewer than none.
-fn remove(
-    changes: &mut Table<'_, (i64, u32), &'static [u8]>,
-    rows: &[(i64, u32)],
-) -> Result<i64, redb::Error> {
-    let mut grown = 0;
-    for at in rows {
-        if let Some(bytes) = changes.remove(at)? {
-            grown -= row(bytes.value().len()).cast_signed();
-        }
-    }
-    Ok(grown)
 }

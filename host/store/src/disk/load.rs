@@ -1,4 +1,4 @@
-//! Reading a file back: what it holds, and what of that nothing needs any more.
+//! Reading redb's file: the rows that the store needs, and the superfluous ones.
 //!
 //! This file must never write.
 
@@ -9,52 +9,57 @@ use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableHandle,
 };
 
-use super::log::Mark;
-use super::place::Place;
-use super::tables::{CHANGES, FORMAT, LEASES, META, meta, row};
-use super::{DiskError, Image, record};
-use crate::change::{Change, Key};
+use super::change_bytes;
+use super::error::DiskError;
+use super::interface::DiskImage;
+use super::location::DiskLocation;
+use super::log::GenerationMark;
+use super::tables::{CHANGES, FORMAT, LEASES, META, meta, row_bytes};
+use crate::change::{KeyChange, SharedKey};
 
-/// What a file turned out to be.
-pub(super) enum Found {
+/// Content of a file.
+pub(super) enum FileContent {
     /// Nothing was ever committed to it.
     New,
-    /// A store.
-    Store(Option<Logged>),
+    /// A store, with the position of its log if its format has one.
+    Store(Option<LogPosition>),
 }
 
-/// How far the log has been taken into the file. A file of format 1 says nothing about that: it had none.
-pub(super) struct Logged {
+/// Position up to which the log was applied to the file. A file of format 1 has none: it had no log.
+pub(super) struct LogPosition {
     /// The generation; its number is 0 in format 2, which had none.
-    pub(super) mark: Mark,
-    /// The last record that was taken in.
+    pub(super) mark: GenerationMark,
+    /// The last record that was applied.
     pub(super) last: u64,
-    /// Whether the log may hold more.
+    /// True if the log may hold more.
     pub(super) open: bool,
 }
 
-/// What is in a store's file.
-pub(super) struct Loaded {
-    /// What the store is to go on with. The term is the last one, not yet this one's.
-    pub(super) image: Image,
+/// Content of a store's file.
+pub(super) struct LoadedStore {
+    /// The image that the store goes on with. Its term is that of the previous opening.
+    pub(super) image: DiskImage,
     /// Rows that a compaction made superfluous and a crash left behind, oldest first; not in the image.
     pub(super) superfluous: Vec<(i64, u32)>,
-    /// Bytes that hold something, the superfluous rows included.
+    /// Bytes in use, the superfluous rows included.
     pub(super) used: u64,
 }
 
-/// Tells what it is.
-pub(super) fn look(database: &Database, place: &Place) -> Result<Found, DiskError> {
-    let reader = Reader::of(database, place)?;
+/// Returns the kind of the file's content.
+pub(super) fn inspect(
+    database: &Database,
+    location: &DiskLocation,
+) -> Result<FileContent, DiskError> {
+    let reader = Reader::new(database, location)?;
     if !reader.is_store()? {
-        return Ok(Found::New);
+        return Ok(FileContent::New);
     }
     // Before anything else is read: a newer format may have changed all the rest.
     let format = reader.number(meta::FORMAT)?;
     match format {
-        1 => Ok(Found::Store(None)),
-        ..=FORMAT => Ok(Found::Store(Some(Logged {
-            mark: Mark {
+        1 => Ok(FileContent::Store(None)),
+        ..=FORMAT => Ok(FileContent::Store(Some(LogPosition {
+            mark: GenerationMark {
                 id: reader.number(meta::LOG)?,
                 generation: match format {
                     2 => 0,
@@ -65,34 +70,37 @@ pub(super) fn look(database: &Database, place: &Place) -> Result<Found, DiskErro
             open: reader.number(meta::OPEN)? != 0,
         }))),
         _ => Err(DiskError::NewerFormat {
-            place: place.file(),
+            location: location.file(),
             found: format,
             known: FORMAT,
         }),
     }
 }
 
-/// Reads everything a store's file has.
-pub(super) fn load(database: &Database, place: &Place) -> Result<Loaded, DiskError> {
-    Reader::of(database, place)?.store()
+/// Reads all rows of a store's file.
+pub(super) fn load(database: &Database, location: &DiskLocation) -> Result<LoadedStore, DiskError> {
+    Reader::new(database, location)?.store()
 }
 
 const DOING: &str = "read";
 
 struct Reader<'a> {
-    place: &'a Place,
+    location: &'a DiskLocation,
     transaction: ReadTransaction,
 }
 
 impl<'a> Reader<'a> {
-    fn of(database: &Database, place: &'a Place) -> Result<Self, DiskError> {
+    fn new(database: &Database, location: &'a DiskLocation) -> Result<Self, DiskError> {
         let transaction = database
             .begin_read()
-            .map_err(|error| DiskError::redb(place, DOING, error))?;
-        Ok(Self { place, transaction })
+            .map_err(|error| DiskError::redb(location, DOING, error))?;
+        Ok(Self {
+            location,
+            transaction,
+        })
     }
 
-    /// Whether it is a store, rather than empty.
+    /// Returns true if it is a store, false if it is empty.
     fn is_store(&self) -> Result<bool, DiskError> {
         let tables: Vec<String> = self
             .transaction
@@ -106,14 +114,14 @@ impl<'a> Reader<'a> {
         match tables.first() {
             None => Ok(false),
             Some(name) => Err(DiskError::NotAStore {
-                place: self.place.file(),
+                location: self.location.file(),
                 found: format!("it is a database of another kind (it has a table \"{name}\")"),
             }),
         }
     }
 
-    fn store(&self) -> Result<Loaded, DiskError> {
-        let mut image = Image {
+    fn store(&self) -> Result<LoadedStore, DiskError> {
+        let mut image = DiskImage {
             cluster: self.number(meta::CLUSTER)?,
             member: self.number(meta::MEMBER)?,
             term: self.number(meta::TERM)?,
@@ -130,7 +138,7 @@ impl<'a> Reader<'a> {
         for lease in leases.iter().map_err(|error| self.failed(error))? {
             let (id, ttl) = lease.map_err(|error| self.failed(error))?;
             image.leases.insert(id.value(), ttl.value());
-            used += LEASE_BYTES;
+            used += LEASE_ROW_BYTES;
         }
 
         let mut kept = Kept::new(image.compacted);
@@ -138,14 +146,14 @@ impl<'a> Reader<'a> {
         for change in table.iter().map_err(|error| self.failed(error))? {
             let (at, bytes) = change.map_err(|error| self.failed(error))?;
             let (revision, sub) = at.value();
-            used += row(bytes.value().len());
+            used += row_bytes(bytes.value().len());
             if revision > image.revision {
                 return Err(self.corrupt(&format!(
                     "a change of revision {revision} comes after the last revision {}",
                     image.revision
                 )));
             }
-            let change = record::decode((revision, sub), bytes.value(), |key| kept.key(key))
+            let change = change_bytes::decode((revision, sub), bytes.value(), |key| kept.key(key))
                 .ok_or_else(|| {
                     self.corrupt(&format!("change {sub} of revision {revision} has no form"))
                 })?;
@@ -153,7 +161,7 @@ impl<'a> Reader<'a> {
         }
         let (changes, superfluous) = kept.split();
         image.changes = changes;
-        Ok(Loaded {
+        Ok(LoadedStore {
             image,
             superfluous,
             used,
@@ -179,34 +187,34 @@ impl<'a> Reader<'a> {
     }
 
     fn failed(&self, error: impl Into<redb::Error>) -> DiskError {
-        DiskError::redb(self.place, DOING, error)
+        DiskError::redb(self.location, DOING, error)
     }
 
-    fn corrupt(&self, what: &str) -> DiskError {
+    fn corrupt(&self, damage: &str) -> DiskError {
         DiskError::Corrupt {
-            place: self.place.file(),
-            what: what.to_owned(),
+            location: self.location.file(),
+            damage: damage.to_owned(),
         }
     }
 }
 
-/// The bytes a lease takes.
-pub(super) const LEASE_BYTES: u64 = 16;
+/// Bytes of a lease's row.
+pub(super) const LEASE_ROW_BYTES: u64 = 16;
 
-/// Changes as they are read, oldest first, sorted into those still needed and those not.
+/// Changes as they are read, oldest first, divided into needed and superfluous ones.
 ///
-/// Superseded rows at or below the compaction may still be there: a commit that compacts drops few rows
-/// itself, the others go in commits of their own, and a crash may come between. They are harmless because of
-/// what is done here with them, which is what [`Image::changes`] promises: of each key's changes at or below
-/// the compaction only the last one is kept; a delete below the compaction is not, a delete at it is.
+/// Superseded rows at or below the compaction may still exist: a commit that compacts drops few rows itself, the
+/// others go in later commits, and a crash may come between. They are harmless because this type keeps the promise
+/// of [`DiskImage::changes`]. Of each key's changes at or below the compaction only the last one is kept; a delete
+/// below the compaction is not kept, a delete at it is.
 struct Kept {
     compacted: i64,
-    /// By place in the file; gone where superfluous.
-    changes: Vec<Option<Arc<Change>>>,
-    /// The last change at or below the compaction of each key, as an index.
-    last: HashMap<Key, usize>,
+    /// By position in the file; `None` where superfluous.
+    changes: Vec<Option<Arc<KeyChange>>>,
+    /// The index of each key's last change at or below the compaction.
+    last: HashMap<SharedKey, usize>,
     superfluous: Vec<(i64, u32)>,
-    keys: HashSet<Key>,
+    keys: HashSet<SharedKey>,
 }
 
 impl Kept {
@@ -220,20 +228,20 @@ impl Kept {
         }
     }
 
-    /// The key with these bytes, one for all its changes.
-    fn key(&mut self, bytes: &[u8]) -> Key {
+    /// Returns the key with these bytes, one for all its changes.
+    fn key(&mut self, bytes: &[u8]) -> SharedKey {
         if let Some(key) = self.keys.get(bytes) {
-            return Key::clone(key);
+            return SharedKey::clone(key);
         }
-        let key = Key::from(bytes);
-        self.keys.insert(Key::clone(&key));
+        let key = SharedKey::from(bytes);
+        self.keys.insert(SharedKey::clone(&key));
         key
     }
 
-    fn add(&mut self, change: Change) {
+    fn add(&mut self, change: KeyChange) {
         let index = self.changes.len();
         if change.revision <= self.compacted
-            && let Some(previous) = self.last.insert(Key::clone(&change.key), index)
+            && let Some(previous) = self.last.insert(SharedKey::clone(&change.key), index)
         {
             self.leave_out(previous);
         }
@@ -246,8 +254,8 @@ impl Kept {
         }
     }
 
-    /// What is needed, and the rows of what is not.
-    fn split(mut self) -> (Vec<Arc<Change>>, Vec<(i64, u32)>) {
+    /// Returns the needed changes, and the rows of the superfluous ones.
+    fn split(mut self) -> (Vec<Arc<KeyChange>>, Vec<(i64, u32)>) {
         for index in std::mem::take(&mut self.last).into_values() {
             let is_gone = self.changes[index]
                 .as_ref()
@@ -256,7 +264,7 @@ impl Kept {
                 self.leave_out(index);
             }
         }
-        // The order in which they can be dropped bit by bit: a delete after the puts it ended.
+        // The order in which they can be dropped step by step: a delete after the puts before it.
         self.superfluous.sort_unstable();
         (
             self.changes.into_iter().flatten().collect(),

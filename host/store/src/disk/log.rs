@@ -1,9 +1,9 @@
-//! The log before the file: what was committed and redb has not been given yet.
+//! The log before the file: commits that are not in redb yet.
 //!
-//! A commit of redb's writes some seven pages in as many places, and a disk takes two to three times as long
-//! for that as for one piece after the last. So a batch is made durable here, and given to redb together with
-//! many others, when the log is full or the store closes. It is written from its beginning again and again, over
-//! bytes that are there already, so that no write needs space or changes the file system.
+//! A redb commit writes some seven pages in as many places, and a disk takes two to three times as long for that as
+//! for one piece after the last. So a batch is made durable here, and written to redb together with many others,
+//! when the log is full or the store closes. The log is rewritten from its beginning each time, over bytes that
+//! exist already, so that no write needs space or changes the file system.
 //!
 //! # Form
 //!
@@ -14,18 +14,18 @@
 //! log u64  sequence u64  length u32  checksum u32  payload
 //! ```
 //!
-//! - `log` is the mark of the generation, drawn at random and kept in redb's file. Records of another store or
-//!   generation are none, and neither are bytes that a client put into a value.
-//! - `sequence` is one more than that of the record before, over all laps: what an earlier lap left behind is
-//!   never taken for the next record.
+//! - `log` is the mark of the generation, drawn at random and kept in redb's file. Bytes of another store or
+//!   generation, or in a client's value, are not records.
+//! - `sequence` is one more than that of the record before, over all laps: a record of an earlier lap is never taken
+//!   for the next one.
 //! - `checksum` is CRC-32 over all the rest. A record that a crash cut off does not have it.
 //!
-//! One record is synced before the next is written, so only the last can be cut off. A good one after a bad one
-//! means that something acknowledged is gone, which is damage and not a crash.
+//! One record is synced before the next is written, so only the last can be cut off. A good record after a bad one
+//! means that an acknowledged record is lost, which is damage and not a crash.
 //!
 //! # Generations
 //!
-//! Every transaction that gives redb new data begins a generation, with a mark that both files carry. Behind the
+//! Every transaction that writes new data to redb begins a generation, with a mark that both files carry. Behind the
 //! records are two sectors with stamps, written in turn so that a crash leaves one of them whole:
 //!
 //! ```text
@@ -38,19 +38,19 @@
 //!
 //! A log of format 2 of the file ends with the records and has no stamps.
 //!
-//! This file must never know what a payload means.
+//! This file must never depend on the meaning of a payload.
 
 use std::io;
 
 use redb::StorageBackend;
 
-/// The room for records in bytes. A thousand small commits fit; giving those to redb takes some milliseconds.
+/// Room for records in bytes. A thousand small commits fit; writing those to redb takes some milliseconds.
 const RECORDS: u64 = 512 << 10;
 
 /// The log's length in bytes: records, and two stamps.
 pub(super) const LENGTH: u64 = RECORDS + 2 * SECTOR as u64;
 
-/// What a disk writes at once.
+/// The unit of a disk's writes, in bytes.
 pub(super) const SECTOR: usize = 512;
 
 const HEADER: usize = 24;
@@ -60,14 +60,14 @@ const MAGIC: u64 = u64::from_le_bytes(*b"lh-stamp");
 
 /// A generation of the two files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct GenerationMark {
     /// Drawn at random: two histories that began with one backup never share it.
     pub(super) id: u64,
     /// Counts up; for messages.
     pub(super) generation: u64,
 }
 
-impl Mark {
+impl GenerationMark {
     /// The mark that precedes the first.
     pub(super) const NONE: Self = Self {
         id: 0,
@@ -82,18 +82,18 @@ impl Mark {
     }
 }
 
-/// Newest generation that a log knows of.
+/// The newest generation in a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct GenerationStamp {
     turn: u64,
-    pub(super) mark: Mark,
+    pub(super) mark: GenerationMark,
     /// The mark of the generation before.
     pub(super) before: u64,
     /// True if the file is known to have the mark.
     pub(super) confirmed: bool,
 }
 
-impl Stamp {
+impl GenerationStamp {
     /// True if a file with this mark belongs beside the log.
     pub(super) const fn fits(&self, mark: u64) -> bool {
         self.mark.id == mark || (!self.confirmed && self.before == mark)
@@ -101,7 +101,7 @@ impl Stamp {
 
     /// True if the log may be that of a store whose file was never written.
     pub(super) const fn is_first(&self) -> bool {
-        !self.confirmed && self.before == Mark::NONE.id
+        !self.confirmed && self.before == GenerationMark::NONE.id
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -134,38 +134,38 @@ impl Stamp {
             numbers.collect::<Vec<u64>>().try_into().ok()?;
         (magic == MAGIC).then_some(Self {
             turn,
-            mark: Mark { id, generation },
+            mark: GenerationMark { id, generation },
             before,
             confirmed: confirmed != 0,
         })
     }
 }
 
-/// What was found in a log.
+/// Content of a log.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// These payloads, in order, follow what redb has.
+pub(super) enum LogContent {
+    /// These payloads, in order, follow the last record in redb.
     Records(Vec<Vec<u8>>),
-    /// It does not have its length: it is another file, or none.
+    /// The length is wrong: it is another file, or missing.
     Missing,
-    /// Records are gone that were acknowledged.
+    /// Acknowledged records are lost.
     Damaged(String),
 }
 
-/// The log, open to be written to.
+/// The log, open for writing.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct CommitLog {
     medium: Box<dyn StorageBackend>,
-    stamp: Stamp,
+    stamp: GenerationStamp,
     /// The sequence of the last record.
     last: u64,
-    /// Where the next record goes.
+    /// Offset of the next record.
     at: u64,
     buffer: Vec<u8>,
 }
 
-impl Log {
-    /// Makes an empty log durable, whatever was there.
+impl CommitLog {
+    /// Makes an empty log durable, over any content.
     pub(super) fn lay_out(medium: &dyn StorageBackend) -> io::Result<()> {
         medium.set_len(LENGTH)?;
         let zeros = vec![0; 64 * 1024];
@@ -176,21 +176,21 @@ impl Log {
         medium.sync_data()
     }
 
-    /// Reads the newest whole stamp. Nothing in a log of format 2, or in what is no log.
-    pub(super) fn stamp_of(medium: &dyn StorageBackend) -> io::Result<Option<Stamp>> {
+    /// Reads the newest whole stamp. Returns `None` for a log of format 2, or a file that is not a log.
+    pub(super) fn stamp_of(medium: &dyn StorageBackend) -> io::Result<Option<GenerationStamp>> {
         if medium.len()? != LENGTH {
             return Ok(None);
         }
         let mut bytes = [0; 2 * SECTOR];
         medium.read(RECORDS, &mut bytes)?;
-        let stamps = bytes.chunks(SECTOR).filter_map(Stamp::decode);
+        let stamps = bytes.chunks(SECTOR).filter_map(GenerationStamp::decode);
         Ok(stamps.max_by_key(|stamp| stamp.turn))
     }
 
-    /// Reads what follows the record `after`, the last that redb was given.
-    pub(super) fn read(medium: &dyn StorageBackend, id: u64, after: u64) -> io::Result<Found> {
+    /// Reads the records after `after`, the last that is in redb.
+    pub(super) fn read(medium: &dyn StorageBackend, id: u64, after: u64) -> io::Result<LogContent> {
         if ![RECORDS, LENGTH].contains(&medium.len()?) {
-            return Ok(Found::Missing);
+            return Ok(LogContent::Missing);
         }
         let mut bytes = vec![0; usize::try_from(RECORDS).map_err(io::Error::other)?];
         medium.read(0, &mut bytes)?;
@@ -208,7 +208,7 @@ impl Log {
         if let Some((first, _)) = records.first()
             && *first != after + 1
         {
-            return Ok(Found::Damaged(format!(
+            return Ok(LogContent::Damaged(format!(
                 "its first record is {first}, and the file beside it ends with record {after}"
             )));
         }
@@ -217,31 +217,31 @@ impl Log {
             if let Some((sequence, _)) = record(&bytes, at, id)
                 && sequence > last
             {
-                return Ok(Found::Damaged(format!(
+                return Ok(LogContent::Damaged(format!(
                     "record {sequence} is whole, and record {} before it is not",
                     last + 1
                 )));
             }
             at += SECTOR;
         }
-        Ok(Found::Records(
+        Ok(LogContent::Records(
             records.into_iter().map(|(_, payload)| payload).collect(),
         ))
     }
 
-    /// Goes on after the record `last` of the generation `mark`, with the stamp that the medium has.
+    /// Continues after the record `last` of the generation `mark`, with the stamp that the medium has.
     pub(super) fn new(
         medium: Box<dyn StorageBackend>,
-        mark: Mark,
-        stamp: Option<Stamp>,
+        mark: GenerationMark,
+        stamp: Option<GenerationStamp>,
         last: u64,
     ) -> Self {
         Self {
             medium,
-            stamp: Stamp {
+            stamp: GenerationStamp {
                 turn: stamp.map_or(0, |stamp| stamp.turn),
                 mark,
-                before: Mark::NONE.id,
+                before: GenerationMark::NONE.id,
                 confirmed: true,
             },
             last,
@@ -250,8 +250,8 @@ impl Log {
         }
     }
 
-    /// Makes the next generation's mark durable here, before redb gets it. What is in the log stays.
-    pub(super) fn announce(&mut self) -> io::Result<Mark> {
+    /// Makes the next generation's mark durable here, before it is in redb. The records stay.
+    pub(super) fn announce(&mut self) -> io::Result<GenerationMark> {
         // A log of format 2 has no room for stamps yet.
         if self.medium.len()? < LENGTH {
             self.medium.set_len(LENGTH)?;
@@ -261,15 +261,15 @@ impl Log {
         Ok(self.stamp.mark)
     }
 
-    /// Begins the announced generation from the log's beginning: redb has everything, and the mark.
+    /// Begins the announced generation at the log's beginning: redb has all records, and the mark.
     pub(super) fn confirm(&mut self) -> io::Result<()> {
         self.put_stamp(self.stamp.mark, self.stamp.before, true)?;
         self.at = 0;
         Ok(())
     }
 
-    fn put_stamp(&mut self, mark: Mark, before: u64, confirmed: bool) -> io::Result<()> {
-        self.stamp = Stamp {
+    fn put_stamp(&mut self, mark: GenerationMark, before: u64, confirmed: bool) -> io::Result<()> {
+        self.stamp = GenerationStamp {
             turn: self.stamp.turn + 1,
             mark,
             before,
@@ -280,22 +280,22 @@ impl Log {
         self.medium.sync_data()
     }
 
-    /// The sequence of the last record.
+    /// Returns the sequence of the last record.
     pub(super) const fn last(&self) -> u64 {
         self.last
     }
 
-    /// Whether a payload fits into an empty log.
+    /// Returns true if a payload fits into an empty log.
     pub(super) const fn could_take(length: usize) -> bool {
         padded(length) as u64 <= RECORDS
     }
 
-    /// Whether a payload fits into what is left of it.
+    /// Returns true if a payload fits into the rest of the log.
     pub(super) const fn has_room(&self, length: usize) -> bool {
         self.at + padded(length) as u64 <= RECORDS
     }
 
-    /// Makes a payload durable. There must be room for it.
+    /// Makes a payload durable. The caller has checked that it fits.
     pub(super) fn append(&mut self, payload: &[u8]) -> io::Result<()> {
         let sequence = self.last + 1;
         let length = u32::try_from(payload.len()).map_err(io::Error::other)?;
@@ -316,7 +316,7 @@ impl Log {
     }
 }
 
-/// The room that a payload takes with its header.
+/// Returns the bytes that a payload takes with its header.
 const fn padded(payload: usize) -> usize {
     (HEADER + payload).next_multiple_of(SECTOR)
 }
@@ -328,7 +328,7 @@ fn checksum(head: &[u8], payload: &[u8]) -> u32 {
     sum.finalize()
 }
 
-/// The record that begins there, if a whole one of this log does.
+/// Returns the record that begins there, if it is whole and of this log.
 fn record(bytes: &[u8], at: usize, id: u64) -> Option<(u64, &[u8])> {
     let rest = bytes.get(at..)?;
     let (found, rest) = rest.split_first_chunk()?;

@@ -1,7 +1,6 @@
-//! What redb writes to: the given medium, whose length is known without asking it.
+//! The medium under redb: its length is known without a call, and its content is checked before redb opens it.
 //!
-//! Here, too, is decided whether what is on it may be opened at all. This file must never change a byte of
-//! something that could be anybody's data.
+//! This file must never change a byte of a file that another program may have written.
 
 use std::io;
 use std::ops::Bound;
@@ -10,61 +9,62 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{BackendError, StorageBackend};
 
-/// The first bytes of every file of redb's.
+/// The first bytes of redb's files.
 const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 
-/// How many bytes at the start redb writes before its first commit; all others are zero until then.
+/// Bytes at the start that redb writes before its first commit; all others are zero until then.
 const HEADER: usize = 320;
 
-/// How many bytes are looked at together.
+/// Bytes inspected at a time.
 const BLOCK: usize = 64 * 1024;
 
-/// A new file of redb's is a little over 1 MiB long; a longer one that has no beginning is not a new one.
+/// Upper limit for a new redb file, which is a little over 1 MiB long; a longer file without redb's first bytes is
+/// not one.
 const LONGEST_NEW: u64 = 16 * 1024 * 1024;
 
 /// A medium and its length.
 #[derive(Debug)]
-pub(super) struct Medium {
+pub(super) struct MeasuredMedium {
     inner: Box<dyn StorageBackend>,
     length: Arc<AtomicU64>,
 }
 
-/// What the first look at a medium shows.
+/// Content of a medium before redb opens it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
-    /// Nothing, or redb's file. The rest is for redb to judge.
+pub(super) enum MediumContent {
+    /// Empty, or redb's file. The rest is checked by redb.
     Usable,
-    /// Something else.
+    /// Other data.
     Foreign,
 }
 
-impl Medium {
-    /// Looks at a medium before redb does, and clears what an interrupted creation left behind.
+impl MeasuredMedium {
+    /// Inspects a medium before redb does, and clears the rest of an interrupted creation.
     ///
-    /// redb gives a new file its length first and its beginning last. A crash between the two leaves a file
-    /// that redb takes for somebody else's for ever. Such a file holds nothing but zeros and a part of redb's
-    /// header, so emptying it loses nothing.
-    pub(super) fn take(inner: Box<dyn StorageBackend>) -> io::Result<(Self, Content)> {
+    /// redb gives a new file its length first and its first bytes last. A crash between the two leaves a file that
+    /// redb refuses as foreign for ever. Such a file holds nothing but zeros and a part of redb's header, so
+    /// emptying it loses nothing.
+    pub(super) fn prepare(inner: Box<dyn StorageBackend>) -> io::Result<(Self, MediumContent)> {
         let length = inner.len()?;
-        let mut content = Content::Usable;
+        let mut content = MediumContent::Usable;
         if length > 0 && !begins(&*inner, length)? {
             if was_never_finished(&*inner, length)? {
                 inner.set_len(0)?;
             } else {
-                content = Content::Foreign;
+                content = MediumContent::Foreign;
             }
         }
         let length = Arc::new(AtomicU64::new(inner.len()?));
         Ok((Self { inner, length }, content))
     }
 
-    /// The length as it changes, in bytes.
+    /// Returns the length as it changes, in bytes.
     pub(super) fn length(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.length)
     }
 }
 
-/// Whether it begins as redb's files do.
+/// Returns true if it begins as redb's files do.
 fn begins(medium: &dyn StorageBackend, length: u64) -> io::Result<bool> {
     let mut first = MAGIC.map(|_| 0);
     if length < first.len() as u64 {
@@ -74,7 +74,7 @@ fn begins(medium: &dyn StorageBackend, length: u64) -> io::Result<bool> {
     Ok(first == MAGIC)
 }
 
-/// Whether it can be what redb's creation of a file leaves when it is cut off, and nothing else.
+/// Returns true if the file can only be an interrupted creation by redb.
 fn was_never_finished(medium: &dyn StorageBackend, length: u64) -> io::Result<bool> {
     if !length.is_multiple_of(4096) || length > LONGEST_NEW {
         return Ok(false);
@@ -103,7 +103,7 @@ fn was_never_finished(medium: &dyn StorageBackend, length: u64) -> io::Result<bo
     Ok(true)
 }
 
-impl StorageBackend for Medium {
+impl StorageBackend for MeasuredMedium {
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
     }

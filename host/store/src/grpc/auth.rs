@@ -1,7 +1,7 @@
-//! Users and roles, of which there are none: etcd's `Auth` service, as it answers with authentication off.
+//! etcd's `Auth` service, as it answers with authentication off: the store has no users and no roles.
 //!
-//! Written by hand: `etcd-client` does not export every message that the generated trait names. Nothing
-//! here may let a client believe that it has logged in, or that anything is protected.
+//! Written by hand: `etcd-client` does not export every message that the generated trait names. Nothing here may let
+//! a client believe that it has logged in, or that anything is protected.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::unary;
-use super::unsupported;
-use crate::core::Core;
+use super::manual_service;
+use super::status::unsupported;
+use crate::core::StoreCore;
 
 /// The service.
 #[derive(Clone)]
 pub(crate) struct AuthServer {
-    core: Arc<Core>,
+    core: Arc<StoreCore>,
 }
 
 /// `etcdserverpb.AuthStatusRequest`.
@@ -36,18 +36,18 @@ struct AuthStatusResponse {
 }
 
 impl AuthServer {
-    pub(crate) const fn new(core: Arc<Core>) -> Self {
+    pub(crate) const fn new(core: Arc<StoreCore>) -> Self {
         Self { core }
     }
 
     async fn answer(self, request: Request<Body>) -> Response<Body> {
         match request.uri().path() {
             "/etcdserverpb.Auth/AuthStatus" => {
-                unary::one(request, |_: AuthStatusRequest| {
+                manual_service::unary(request, |_: AuthStatusRequest| {
                     let reply = AuthStatusResponse {
                         header: Some(self.core.header()),
                         enabled: false,
-                        // etcd's own before anything about users was ever changed.
+                        // etcd's own value before any change to users.
                         auth_revision: 1,
                     };
                     std::future::ready(Ok(reply))
@@ -55,14 +55,14 @@ impl AuthServer {
                 .await
             }
             "/etcdserverpb.Auth/Authenticate" => {
-                unary::one(request, |_: PbAuthenticateRequest| {
+                manual_service::unary(request, |_: PbAuthenticateRequest| {
                     std::future::ready(Err::<PbAuthenticateResponse, _>(
                         Status::failed_precondition("etcdserver: authentication is not enabled"),
                     ))
                 })
                 .await
             }
-            _ => unary::none(unsupported(
+            _ => manual_service::refuse(unsupported(
                 "has no users and no roles",
                 "only this machine reaches it, and a real etcd has both",
             )),
@@ -70,4 +70,4 @@ impl AuthServer {
     }
 }
 
-unary::hand_written!(AuthServer, "etcdserverpb.Auth");
+manual_service::serve_by_hand!(AuthServer, "etcdserverpb.Auth");

@@ -1,8 +1,8 @@
-//! The members of the cluster, of which there is one: etcd's `Cluster` service.
+//! etcd's `Cluster` service: the cluster has one member.
 //!
-//! It must never claim an address that nobody listens on: clients move to what is listed here.
+//! It must never list an address without a listener: clients move to the addresses listed here.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use etcd_client::proto::{
     PbClusterService, PbMember, PbMemberAddRequest, PbMemberAddResponse, PbMemberListRequest,
@@ -11,45 +11,22 @@ use etcd_client::proto::{
 };
 use tonic::{Request, Response, Status};
 
-use super::unsupported;
-use crate::core::Core;
-use crate::serve::{Peer, Reach};
+use super::endpoints::EndpointList;
+use super::status::unsupported;
+use crate::core::StoreCore;
+use crate::peer::ClientPeer;
 
-/// What the one member is called. It tells a person that this is no etcd.
+/// The name of the one member. It shows a reader that the server is not an etcd.
 const MEMBER_NAME: &str = "leasehold-embedded";
-
-/// How the endpoint of a socket begins.
-const SOCKET_SCHEME: &str = "unix://";
-
-/// Where the store can be reached at the moment.
-#[derive(Debug, Default)]
-pub(crate) struct Endpoints(Mutex<Vec<String>>);
-
-impl Endpoints {
-    pub(crate) fn add(&self, endpoint: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(endpoint.to_owned());
-    }
-
-    /// Endpoints that a client can use, by how it reached the store. A socket is private to its owner: a client that
-    /// came over one can use all, any other only addresses.
-    fn usable(&self, reach: Option<Reach>) -> Vec<String> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let usable = |endpoint: &&String| {
-            reach != Some(Reach::Address) || !endpoint.starts_with(SOCKET_SCHEME)
-        };
-        all.iter().filter(usable).cloned().collect()
-    }
-}
 
 /// The service.
 pub(crate) struct ClusterService {
-    core: Arc<Core>,
-    endpoints: Arc<Endpoints>,
+    core: Arc<StoreCore>,
+    endpoints: Arc<EndpointList>,
 }
 
 impl ClusterService {
-    pub(crate) const fn new(core: Arc<Core>, endpoints: Arc<Endpoints>) -> Self {
+    pub(crate) const fn new(core: Arc<StoreCore>, endpoints: Arc<EndpointList>) -> Self {
         Self { core, endpoints }
     }
 }
@@ -67,7 +44,10 @@ impl PbClusterService for ClusterService {
         &self,
         request: Request<PbMemberListRequest>,
     ) -> Result<Response<PbMemberListResponse>, Status> {
-        let reach = request.extensions().get::<Peer>().map(|peer| peer.reach);
+        let reach = request
+            .extensions()
+            .get::<ClientPeer>()
+            .map(|peer| peer.reach);
         let header = self.core.header();
         let member = PbMember {
             id: header.member_id,

@@ -1,7 +1,7 @@
 //! Elections for clients that have no library for them: the `v3election` service.
 //!
-//! Written by hand: `etcd-client` generates its messages without a server. It must never let anybody speak
-//! for a leadership other than the one that was won: key and create revision together.
+//! Written by hand: `etcd-client` generates its messages without a server. It must never let a client act for a
+//! leadership other than the one it won: key and create revision together.
 
 use std::sync::Arc;
 
@@ -16,16 +16,18 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::{Context, queue, stopped, unary};
-use crate::core::Core;
+use super::context::ServiceContext;
+use super::status::stopped;
+use super::{manual_service, queue};
+use crate::core::StoreCore;
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
-use crate::watch::Subscription;
+use crate::key_range::KeyRange;
+use crate::watch::WatchSubscription;
 
 /// The service.
 #[derive(Clone)]
 pub(crate) struct ElectionServer {
-    context: Context,
+    context: ServiceContext,
 }
 
 /// `v3electionpb.CampaignRequest`.
@@ -63,7 +65,7 @@ struct ResignRequest {
 }
 
 impl ElectionServer {
-    pub(crate) fn new(context: &Context) -> Self {
+    pub(crate) fn new(context: &ServiceContext) -> Self {
         Self {
             context: context.clone(),
         }
@@ -71,11 +73,17 @@ impl ElectionServer {
 
     async fn answer(self, request: Request<Body>) -> Response<Body> {
         match request.uri().path() {
-            "/v3electionpb.Election/Campaign" => unary::one(request, |r| self.campaign(r)).await,
-            "/v3electionpb.Election/Proclaim" => unary::one(request, |r| self.proclaim(r)).await,
-            "/v3electionpb.Election/Resign" => unary::one(request, |r| self.resign(r)).await,
+            "/v3electionpb.Election/Campaign" => {
+                manual_service::unary(request, |r| self.campaign(r)).await
+            }
+            "/v3electionpb.Election/Proclaim" => {
+                manual_service::unary(request, |r| self.proclaim(r)).await
+            }
+            "/v3electionpb.Election/Resign" => {
+                manual_service::unary(request, |r| self.resign(r)).await
+            }
             "/v3electionpb.Election/Leader" => {
-                unary::one(request, |asked: LeaderRequest| {
+                manual_service::unary(request, |asked: LeaderRequest| {
                     std::future::ready(
                         leader(&self.context.core, &asked.name).map_err(Status::from),
                     )
@@ -83,24 +91,24 @@ impl ElectionServer {
                 .await
             }
             "/v3electionpb.Election/Observe" => {
-                unary::many(request, |asked: LeaderRequest| {
+                manual_service::server_streaming(request, |asked: LeaderRequest| {
                     observe(&self.context, asked.name)
                 })
                 .await
             }
-            _ => unary::none(Status::unimplemented("")),
+            _ => manual_service::refuse(Status::unimplemented("")),
         }
     }
 
     async fn campaign(&self, asked: CampaignRequest) -> Result<PbCampaignResponse, Status> {
         let CampaignRequest { name, lease, value } = asked;
         let proclaimed = value.clone();
-        let entry = queue::stand(
+        let entry = queue::enter_and_wait(
             &self.context,
             name.clone(),
             lease,
             value,
-            move |core, entered| stand_for(core, entered, proclaimed),
+            move |core, entered| proclaim_in_queue(core, entered, proclaimed),
         )
         .await?;
         Ok(PbCampaignResponse {
@@ -108,14 +116,14 @@ impl ElectionServer {
             leader: Some(PbLeaderKey {
                 name,
                 key: entry.key,
-                rev: entry.create,
+                rev: entry.create_revision,
                 lease: entry.lease,
             }),
         })
     }
 
     async fn proclaim(&self, asked: ProclaimRequest) -> Result<PbProclaimResponse, Status> {
-        let leader = named(asked.leader)?;
+        let leader = require_leader(asked.leader)?;
         let put = PbPutRequest {
             key: leader.key,
             value: asked.value,
@@ -131,9 +139,9 @@ impl ElectionServer {
         })
     }
 
-    /// A leadership that is over already is given up successfully.
+    /// Resigning from a leadership that has ended succeeds.
     async fn resign(&self, asked: ResignRequest) -> Result<PbResignResponse, Status> {
-        let leader = named(asked.leader)?;
+        let leader = require_leader(asked.leader)?;
         let reply = queue::remove(&self.context.core, &leader.key, leader.rev).await?;
         Ok(PbResignResponse {
             header: reply.header,
@@ -141,21 +149,27 @@ impl ElectionServer {
     }
 }
 
-/// Who campaigns again with the same lease stands where they stood, with the new value.
-async fn stand_for(
-    core: Arc<Core>,
-    entered: queue::Entered,
+/// A candidate that campaigns again with the same lease keeps its place, with the new value.
+async fn proclaim_in_queue(
+    core: Arc<StoreCore>,
+    entered: queue::EnteredQueue,
     value: Vec<u8>,
-) -> Result<queue::Entry, Status> {
-    let queue::Entered { entry, found } = entered;
-    if found.is_some_and(|found| found != value) {
+) -> Result<queue::QueueEntry, Status> {
+    let queue::EnteredQueue {
+        entry,
+        previous_value,
+    } = entered;
+    if previous_value.is_some_and(|previous_value| previous_value != value) {
         let put = PbPutRequest {
             key: entry.key.clone(),
             value,
             lease: entry.lease,
             ..PbPutRequest::default()
         };
-        if !queue::replace(&core, put, entry.create).await?.succeeded {
+        if !queue::replace(&core, put, entry.create_revision)
+            .await?
+            .succeeded
+        {
             return Err(not_leader());
         }
         return Ok(entry.rewritten());
@@ -163,7 +177,7 @@ async fn stand_for(
     Ok(entry)
 }
 
-fn leader(core: &Core, name: &[u8]) -> Result<PbLeaderResponse, StoreError> {
+fn leader(core: &StoreCore, name: &[u8]) -> Result<PbLeaderResponse, StoreError> {
     let reply = queue::oldest(core, name)?;
     let kv = reply.kvs.into_iter().next();
     Ok(PbLeaderResponse {
@@ -172,18 +186,19 @@ fn leader(core: &Core, name: &[u8]) -> Result<PbLeaderResponse, StoreError> {
     })
 }
 
-/// Who observes an election: woken for all of its keys, told of the leader when it is another, or says
-/// another thing. Values that were replaced before they could be sent are left out, as with Go's client.
+/// An observer of an election. It wakes for changes of all its keys, and sends the leader when another one leads or
+/// the leader's value changed. Values that were replaced before they could be sent are left out, as with Go's
+/// client.
 struct Observer {
-    core: Arc<Core>,
+    core: Arc<StoreCore>,
     cancel: CancellationToken,
     name: Vec<u8>,
-    changes: Subscription,
-    told: i64,
+    changes: WatchSubscription,
+    last_sent: i64,
 }
 
 fn observe(
-    context: &Context,
+    context: &ServiceContext,
     name: Vec<u8>,
 ) -> impl Stream<Item = Result<PbLeaderResponse, Status>> + Send + use<> {
     let changes = context.core.watchers().subscribe();
@@ -194,7 +209,7 @@ fn observe(
         cancel: context.cancel.clone(),
         name,
         changes,
-        told: 0,
+        last_sent: 0,
     };
     stream::unfold(Some(observer), async |observer| {
         let mut observer = observer?;
@@ -210,10 +225,11 @@ impl Observer {
         loop {
             match leader(&self.core, &self.name) {
                 Ok(leader) => {
-                    let says_since = leader.kv.as_ref().map_or(0, |kv| kv.mod_revision);
-                    // A successor may have spoken before the leader that it succeeds: different is enough.
-                    if says_since != self.told {
-                        self.told = says_since;
+                    let proclaimed_at = leader.kv.as_ref().map_or(0, |kv| kv.mod_revision);
+                    // A successor's value may be older than the last value of the leader before it: different is
+                    // enough.
+                    if proclaimed_at != self.last_sent {
+                        self.last_sent = proclaimed_at;
                         return Ok(leader);
                     }
                 }
@@ -228,7 +244,7 @@ impl Observer {
     }
 }
 
-fn named(leader: Option<PbLeaderKey>) -> Result<PbLeaderKey, Status> {
+fn require_leader(leader: Option<PbLeaderKey>) -> Result<PbLeaderKey, Status> {
     leader.ok_or_else(|| Status::invalid_argument("\"leader\" field must be provided"))
 }
 
@@ -236,4 +252,7 @@ fn not_leader() -> Status {
     Status::unknown("election: not leader")
 }
 
-unary::hand_written!(ElectionServer, "v3electionpb.Election");
+manual_service::serve_by_hand!(ElectionServer, "v3electionpb.Election");
+
+#[cfg(test)]
+mod tests;

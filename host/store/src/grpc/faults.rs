@@ -1,7 +1,7 @@
-//! What goes wrong outside of any service: a bug that panics, a message that is too large, a method that
-//! does not exist. Each becomes an answer to that one request.
+//! Failures outside of any service: a bug that panics, a message that is too large, a method that does not exist.
+//! Each becomes an answer to that one request.
 //!
-//! Nothing here may look into a request, nor change an answer that a service gave in its own words.
+//! Nothing here may inspect a request, nor change an answer that a service gave in its own words.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -58,9 +58,9 @@ where
     }
 }
 
-/// A stream that a panic ends as an error would. Who asked from inside this process goes on with it on a task of
-/// their own, which has other things to do.
-pub(super) fn caught<T>(
+/// A stream that a panic ends as an error would. A client in this process polls the stream on its own task, which
+/// must not panic with it.
+pub(super) fn catch_panics<T>(
     answers: impl Stream<Item = Result<T, Status>>,
 ) -> impl Stream<Item = Result<T, Status>> {
     let caught = AssertUnwindSafe(answers).catch_unwind();
@@ -81,10 +81,10 @@ fn panicked(uri: &Uri) -> Status {
     ))
 }
 
-/// What a grpc-go server says where tonic says less, or says it with a code that clients of etcd take
-/// for something else: out of range is a compacted revision to them.
+/// Returns the answer of a grpc-go server where tonic's has no text, or has a code that clients of etcd take for
+/// another error: they take "out of range" for a compacted revision.
 fn plainer(headers: &HeaderMap, uri: &Uri) -> Option<Status> {
-    // A reply that succeeded says so after its body, not here.
+    // The status of a reply that succeeded follows its body and is not here.
     headers.get(Status::GRPC_STATUS)?;
     let status = Status::from_header_map(headers)?;
     match status.code() {
@@ -95,7 +95,7 @@ fn plainer(headers: &HeaderMap, uri: &Uri) -> Option<Status> {
         Code::OutOfRange if status.message().contains("message length too large") => {
             Some(Status::resource_exhausted(format!(
                 "grpc: received message larger than max (limit {} bytes)",
-                super::MAX_MESSAGE_BYTES
+                super::limits::MAX_MESSAGE_BYTES
             )))
         }
         _ => None,
@@ -137,7 +137,7 @@ mod tests {
             assert!(at < 2, "a bug");
             Ok(at)
         });
-        let heard: Vec<_> = caught(answers).collect().now_or_never().unwrap();
+        let heard: Vec<_> = catch_panics(answers).collect().now_or_never().unwrap();
         assert!(matches!(heard.as_slice(), [Ok(1), Err(_)]), "{heard:?}");
     }
 

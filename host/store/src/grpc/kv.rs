@@ -1,6 +1,6 @@
-//! Keys and values: etcd's `KV` service.
+//! etcd's `KV` service: keys and values.
 //!
-//! It refuses writes that are too large, and must never judge a request otherwise.
+//! It refuses writes that are too large, and must never make any other decision about a request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use prost::Message;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::MAX_REQUEST_BYTES;
-use crate::core::Core;
+use super::limits::MAX_REQUEST_BYTES;
+use crate::core::StoreCore;
 use crate::error::StoreError;
 
-/// A streamed range is cut into pieces of about this many bytes.
+/// Approximate bytes of the pieces that a streamed range is cut into.
 const PIECE_BYTES: usize = 512 * 1024;
 
 /// The service.
 pub(crate) struct KvService {
-    core: Arc<Core>,
+    core: Arc<StoreCore>,
 }
 
 impl KvService {
-    pub(crate) const fn new(core: Arc<Core>) -> Self {
+    pub(crate) const fn new(core: Arc<StoreCore>) -> Self {
         Self { core }
     }
 
@@ -95,7 +95,7 @@ impl PbKvService for KvService {
     }
 }
 
-/// Refuses what etcd would not pass through its log.
+/// Refuses a request that etcd would not pass through its log.
 fn check_size(request: &impl Message) -> Result<(), StoreError> {
     if request.encoded_len() > MAX_REQUEST_BYTES {
         return Err(StoreError::TooLarge);
@@ -103,14 +103,14 @@ fn check_size(request: &impl Message) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a transaction writes on neither of its branches. Nested ones count as writing; nothing is lost
-/// but a read of more than a megabyte of compares.
+/// Returns true if a transaction writes on neither of its branches. Nested ones count as writing; that only affects
+/// reads with more than a megabyte of compares.
 fn only_reads(txn: &PbTxnRequest) -> bool {
     let is_read = |op: &PbTxnRequestOp| matches!(op.request, Some(PbTxnOpRequest::RequestRange(_)));
     txn.success.iter().chain(&txn.failure).all(is_read)
 }
 
-/// Cuts a reply up. Merged in order the pieces are the reply; only the last one has its header and counts.
+/// Cuts up a reply. Merged in order the pieces are the reply; only the last one has its header and counts.
 fn pieces(mut reply: PbRangeResponse, most_bytes: usize) -> Vec<PbRangeResponse> {
     let mut pieces = Vec::new();
     let mut piece: Vec<PbKeyValue> = Vec::new();

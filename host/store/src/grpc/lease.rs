@@ -1,6 +1,6 @@
-//! Leases: etcd's `Lease` service.
+//! etcd's `Lease` service.
 //!
-//! It must never keep time: what a lease has left is `core`'s to say.
+//! It must never keep time: `core` decides how long a lease lasts.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::stopped;
-use crate::core::Core;
+use super::status::stopped;
+use crate::core::StoreCore;
 
 /// The service.
 pub(crate) struct LeaseService {
-    core: Arc<Core>,
+    core: Arc<StoreCore>,
     cancel: CancellationToken,
 }
 
 impl LeaseService {
-    pub(crate) const fn new(core: Arc<Core>, cancel: CancellationToken) -> Self {
+    pub(crate) const fn new(core: Arc<StoreCore>, cancel: CancellationToken) -> Self {
         Self { core, cancel }
     }
 }
@@ -51,7 +51,7 @@ impl PbLeaseService for LeaseService {
         Ok(Response::new(reply))
     }
 
-    /// A renewal is answered when its reply is taken: who does not read does not make us hold replies.
+    /// A renewal is answered when its reply is read: a client that does not read cannot make the store hold replies.
     async fn lease_keep_alive(
         &self,
         request: Request<Streaming<PbLeaseKeepAliveRequest>>,

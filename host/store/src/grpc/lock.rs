@@ -8,12 +8,13 @@ use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::{Context, queue, unary};
+use super::context::ServiceContext;
+use super::{manual_service, queue};
 
 /// The service.
 #[derive(Clone)]
 pub(crate) struct LockServer {
-    context: Context,
+    context: ServiceContext,
 }
 
 /// `v3lockpb.LockRequest`.
@@ -33,7 +34,7 @@ struct UnlockRequest {
 }
 
 impl LockServer {
-    pub(crate) fn new(context: &Context) -> Self {
+    pub(crate) fn new(context: &ServiceContext) -> Self {
         Self {
             context: context.clone(),
         }
@@ -41,16 +42,18 @@ impl LockServer {
 
     async fn answer(self, request: Request<Body>) -> Response<Body> {
         match request.uri().path() {
-            "/v3lockpb.Lock/Lock" => unary::one(request, |asked| self.lock(asked)).await,
-            "/v3lockpb.Lock/Unlock" => unary::one(request, |asked| self.unlock(asked)).await,
-            _ => unary::none(Status::unimplemented("")),
+            "/v3lockpb.Lock/Lock" => manual_service::unary(request, |asked| self.lock(asked)).await,
+            "/v3lockpb.Lock/Unlock" => {
+                manual_service::unary(request, |asked| self.unlock(asked)).await
+            }
+            _ => manual_service::refuse(Status::unimplemented("")),
         }
     }
 
     async fn lock(&self, asked: LockRequest) -> Result<PbLockResponse, Status> {
         let LockRequest { name, lease } = asked;
-        let at_once = |_, entered: queue::Entered| async move { Ok(entered.entry) };
-        let entry = queue::stand(&self.context, name, lease, Vec::new(), at_once).await?;
+        let at_once = |_, entered: queue::EnteredQueue| async move { Ok(entered.entry) };
+        let entry = queue::enter_and_wait(&self.context, name, lease, Vec::new(), at_once).await?;
         Ok(PbLockResponse {
             header: Some(self.context.core.header()),
             key: entry.key,
@@ -69,7 +72,7 @@ impl LockServer {
     }
 }
 
-unary::hand_written!(LockServer, "v3lockpb.Lock");
+manual_service::serve_by_hand!(LockServer, "v3lockpb.Lock");
 
 #[cfg(test)]
 mod tests {
@@ -77,7 +80,7 @@ mod tests {
 
     use etcd_client::{Client, Error, GetOptions, LockOptions};
 
-    use crate::serve::Limits;
+    use crate::serve::ServerLimits;
     use crate::serve::tests::{PATIENCE, in_process, server, until};
 
     async fn lease(client: &mut Client) -> i64 {
@@ -90,7 +93,7 @@ mod tests {
         Ok(reply.key().to_vec())
     }
 
-    /// How many entries there are, once there are as many as expected.
+    /// Waits until the queue has as many entries as expected.
     async fn entries(client: &mut Client, expected: i64) {
         until(&format!("{expected} entries"), async || {
             let options = GetOptions::new().with_prefix().with_count_only();
@@ -101,7 +104,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_lock_goes_from_one_to_the_next_in_order() {
-        let server = server(Limits::default()).await;
+        let server = server(ServerLimits::default()).await;
         let mut client = in_process(&server.connector()).await;
         let first = lease(&mut client).await;
         let held = lock(&client, first).await.unwrap();
@@ -128,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiter_whose_lease_ended_is_told_and_not_granted() {
-        let server = server(Limits::default()).await;
+        let server = server(ServerLimits::default()).await;
         let mut client = in_process(&server.connector()).await;
         let (holder, waiter) = (lease(&mut client).await, lease(&mut client).await);
         let held = lock(&client, holder).await.unwrap();
@@ -136,7 +139,7 @@ mod tests {
         let waiting = tokio::spawn(async move { lock(&waits, waiter).await });
         entries(&mut client, 2).await;
         client.lease_revoke(waiter).await.unwrap();
-        // Before the lock is free, and all the more when it is.
+        // Before the lock is free, and after it.
         let told = tokio::time::timeout(PATIENCE, waiting).await.unwrap();
         let told = told.unwrap().unwrap_err().to_string();
         assert!(told.contains("session expired"), "{told}");
@@ -147,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiter_that_gives_up_leaves_nothing_in_the_queue() {
-        let server = server(Limits::default()).await;
+        let server = server(ServerLimits::default()).await;
         let mut client = in_process(&server.connector()).await;
         let (holder, waiter) = (lease(&mut client).await, lease(&mut client).await);
         lock(&client, holder).await.unwrap();
@@ -160,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_same_lease_locks_once_and_giving_up_does_not_take_it_from_another_call() {
-        let server = server(Limits::default()).await;
+        let server = server(ServerLimits::default()).await;
         let mut client = in_process(&server.connector()).await;
         let (holder, waiter) = (lease(&mut client).await, lease(&mut client).await);
         let held = lock(&client, holder).await.unwrap();
@@ -196,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_lock_without_a_lease_gets_one_and_one_with_a_dead_lease_is_refused() {
-        let server = server(Limits::default()).await;
+        let server = server(ServerLimits::default()).await;
         let mut client = in_process(&server.connector()).await;
         let held = client.lock("l", None).await.unwrap();
         let entry = client.get(held.key(), None).await.unwrap();
@@ -210,7 +213,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiter_keeps_its_place_when_the_store_stops() {
-        let server = server(Limits::default()).await;
+        let server = server(ServerLimits::default()).await;
         let core = std::sync::Arc::clone(&server.core);
         let mut client = in_process(&server.connector()).await;
         let (holder, waiter) = (lease(&mut client).await, lease(&mut client).await);

@@ -1,4 +1,4 @@
-//! How the store is doing: etcd's `Maintenance` service.
+//! etcd's `Maintenance` service: the health of the store.
 //!
 //! It must never change a key, a lease or a revision.
 
@@ -15,20 +15,20 @@ use etcd_client::{AlarmAction, AlarmType};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::unsupported;
-use crate::core::Core;
+use super::status::unsupported;
+use crate::core::StoreCore;
 
-/// The version of etcd that clients are told. Some parse it as three numbers and decide by it what they may
-/// ask for, so it is no text of our own: the API is that of 3.5, and no etcd was ever released as `.99`.
+/// The version of etcd that clients receive. Some parse it as three numbers and choose their requests by it, so it
+/// is not a text of our own. The API is that of 3.5, and no etcd was ever released as `.99`.
 const API_VERSION: &str = "3.5.99";
 
 /// The service.
 pub(crate) struct MaintenanceService {
-    core: Arc<Core>,
+    core: Arc<StoreCore>,
 }
 
 impl MaintenanceService {
-    pub(crate) const fn new(core: Arc<Core>) -> Self {
+    pub(crate) const fn new(core: Arc<StoreCore>) -> Self {
         Self { core }
     }
 }
@@ -37,8 +37,8 @@ impl MaintenanceService {
 impl PbMaintenanceService for MaintenanceService {
     type SnapshotStream = Pin<Box<dyn Stream<Item = Result<PbSnapshotResponse, Status>> + Send>>;
 
-    /// The store raises its one alarm itself, when a write is refused for lack of room, and ends it once there is room
-    /// again. Clients of etcd list and disarm alarms; none of them raises one.
+    /// The store raises its one alarm itself, when a write is refused for lack of space, and ends it once space is
+    /// free again. Clients of etcd list and disarm alarms; none of them raises one.
     async fn alarm(
         &self,
         request: Request<PbAlarmRequest>,
@@ -131,7 +131,7 @@ impl PbMaintenanceService for MaintenanceService {
         }))
     }
 
-    /// etcd sends its own file, which `etcdctl snapshot restore` reads. Ours it would not.
+    /// etcd sends its own file, which `etcdctl snapshot restore` reads. It could not read the store's file.
     async fn snapshot(
         &self,
         _request: Request<PbSnapshotRequest>,
@@ -169,10 +169,10 @@ mod tests {
     use etcd_client::{AlarmType, Client, ConnectOptions, Error};
 
     use super::API_VERSION;
-    use crate::core::Core;
+    use crate::core::StoreCore;
     use crate::options::Options;
     use crate::serve::tests::{in_process, on_tcp, server};
-    use crate::serve::{Limits, Server};
+    use crate::serve::{Server, ServerLimits};
 
     #[tokio::test]
     async fn the_version_is_three_numbers_of_the_api_we_speak() {
@@ -182,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_member_leads_and_is_well() {
-        let server = server(Limits::default()).await;
+        let server = server(ServerLimits::default()).await;
         let mut client = in_process(&server.connector()).await;
         client.put("a", "1", None).await.unwrap();
         let status = client.status().await.unwrap();
@@ -201,8 +201,8 @@ mod tests {
     #[tokio::test]
     async fn the_alarm_is_raised_by_a_refusal_disarmed_by_a_client_and_never_raised_by_one() {
         let options = Options::memory().quota(100_000);
-        let core = Core::open(options).await.unwrap();
-        let server = Server::with_limits(core, Limits::default());
+        let core = StoreCore::open(options).await.unwrap();
+        let server = Server::with_limits(core, ServerLimits::default());
         let mut client = in_process(&server.connector()).await;
         let mut number = 0;
         let raise = async |client: &mut Client, number: &mut i32| {
@@ -231,7 +231,7 @@ mod tests {
         for key in 0..number / 2 {
             client.delete(key.to_string(), None).await.unwrap();
         }
-        // What was deleted gives way to this.
+        // The history of the deleted keys is compacted for this write.
         client.put("more", [7; 1000], None).await.unwrap();
         assert_eq!(list(&mut client, Get, AlarmType::None).await, 0);
         for about in [AlarmType::Nospace, AlarmType::Corrupt] {
@@ -245,7 +245,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_single_machine_cannot_do_is_refused_with_a_reason() {
-        let (server, address) = on_tcp(Limits::default()).await;
+        let (server, address) = on_tcp(ServerLimits::default()).await;
         let mut client = in_process(&server.connector()).await;
         let mut said = Vec::new();
         let mut say = |error: Error| {

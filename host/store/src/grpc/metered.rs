@@ -1,8 +1,8 @@
-//! Requests through sockets take a share of what their connection may hold, from their headers to the last byte of
-//! their answer.
+//! Budget of requests through sockets: each has a ticket of its connection's account, from its headers to the last
+//! byte of its answer.
 //!
-//! Messages are measured by their length as announced: the transport makes room for all of it at once. This file
-//! must never look into a message.
+//! Messages are measured by their announced length: the transport allocates all of it at once. This file must never
+//! inspect a message.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use crate::budget::{STREAM_BYTES, TICKET};
-use crate::serve::Peer;
+use crate::peer::ClientPeer;
 
 /// A service whose requests are counted.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Some(peer) = request.extensions().get::<Peer>() else {
+        let Some(peer) = request.extensions().get::<ClientPeer>() else {
             return self.0.call(request).boxed();
         };
         let cost = STREAM_BYTES + weight(request.headers());
@@ -53,17 +53,21 @@ where
             Err(full) => return std::future::ready(Ok(Status::from(full).into_http())).boxed(),
         };
         let (arriving, mut messages) = (ticket.clone(), Messages::default());
-        // The share grows with what arrives.
-        let count = move |data: &[u8]| arriving.message(messages.feed(data)).map_err(Status::from);
+        // The ticket grows with the bytes that arrive.
+        let count = move |data: &[u8]| {
+            arriving
+                .set_message(messages.feed(data))
+                .map_err(Status::from)
+        };
         let answering = self
             .0
             .call(request.map(|body| Body::new(Weighed { body, count })));
         TICKET
             .scope(ticket.clone(), async move {
-                // And ends with the answer. The transport asks for more when there is room for it on the way, so one
+                // It ends with the answer. The transport requests more when there is room for it on the way, so one
                 // piece waits at a time.
                 let count = move |data: &[u8]| {
-                    ticket.answer(data.len() as u64);
+                    ticket.set_answer(data.len() as u64);
                     Ok(())
                 };
                 let answer = answering.await?;
@@ -115,22 +119,22 @@ impl<F: FnMut(&[u8]) -> Result<(), Status> + Unpin> HttpBody for Weighed<F> {
     }
 }
 
-/// The messages of a body: each has a flag, its length in four bytes, and so many bytes.
+/// The messages of a body: each has a flag, its length in four bytes, and as many bytes.
 #[derive(Default)]
 struct Messages {
-    /// What arrived of the flag and the length.
+    /// The bytes that have arrived of the flag and the length.
     header: Vec<u8>,
     /// Bytes of the message that have not arrived.
     missing: usize,
-    /// The length of the message under way, or of the last one.
+    /// The length of the current message, or of the last one.
     length: u64,
 }
 
-/// A flag and a length.
+/// Bytes of a flag and a length.
 const HEADER_BYTES: usize = 5;
 
 impl Messages {
-    /// Takes what has arrived, and gives the length of the message that it belongs to.
+    /// Takes the arrived bytes, and returns the length of the message that they belong to.
     fn feed(&mut self, mut data: &[u8]) -> u64 {
         while !data.is_empty() {
             let wanted = match self.missing {
@@ -147,8 +151,8 @@ impl Messages {
             if let [_, l0, l1, l2, l3] = *self.header.as_slice() {
                 let length = u32::from_be_bytes([l0, l1, l2, l3]);
                 self.header.clear();
-                // One that is too long is refused by its length, and never arrives.
-                self.length = u64::from(length).min(super::MAX_MESSAGE_BYTES as u64);
+                // A message that is too long is refused by its length, and never arrives.
+                self.length = u64::from(length).min(super::limits::MAX_MESSAGE_BYTES as u64);
                 self.missing = length as usize;
             }
         }

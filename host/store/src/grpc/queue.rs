@@ -1,7 +1,7 @@
-//! Queues of keys under a name, oldest first: what locks and elections are made of.
+//! Queues of keys under a name, oldest first, for locks and elections.
 //!
-//! The layout is that of Go's `concurrency` package, so its clients, `etcdctl lock` and the two services
-//! here stand in the same queues. Nothing here may give a turn to an entry that is no longer there.
+//! The layout is that of Go's `concurrency` package, so its clients, `etcdctl lock` and the two services here share
+//! the same queues. Nothing here may give a turn to a deleted entry.
 
 use std::sync::Arc;
 
@@ -14,50 +14,51 @@ use etcd_client::{SortOrder, SortTarget};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::{Context, stopped};
-use crate::core::Core;
+use super::context::ServiceContext;
+use super::status::stopped;
+use crate::core::StoreCore;
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 
-/// What a lease lasts that is made for a caller who named none, in seconds: Go's default for sessions.
+/// TTL of a lease granted for a caller without one, in seconds: Go's default for sessions.
 pub(super) const SESSION_TTL: i64 = 60;
 
-/// One entry in a queue: a key as it was put once, and nothing that is put there later.
+/// One entry in a queue: a key as it was put once. A later put under the same name is another entry.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
+pub(crate) struct QueueEntry {
     /// The queue's name and a slash.
     prefix: Vec<u8>,
     pub(crate) key: Vec<u8>,
     pub(crate) lease: i64,
-    pub(crate) create: i64,
+    pub(crate) create_revision: i64,
     version: i64,
 }
 
-/// An entry, and the value it had when it was there already.
-pub(crate) struct Entered {
-    pub(crate) entry: Entry,
-    pub(crate) found: Option<Vec<u8>>,
+/// An entry, and its value if it existed already.
+pub(crate) struct EnteredQueue {
+    pub(crate) entry: QueueEntry,
+    pub(crate) previous_value: Option<Vec<u8>>,
 }
 
-/// A queue's keys all begin with this.
+/// Returns the prefix of a queue's keys.
 pub(crate) fn prefix_of(name: &[u8]) -> Vec<u8> {
     let mut prefix = name.to_vec();
     prefix.push(b'/');
     prefix
 }
 
-/// All keys of a queue.
+/// Returns the range of a queue's keys.
 pub(crate) fn range_of(prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut end = prefix.to_vec();
     if let Some(last) = end.last_mut() {
-        // It is the slash, so there is a next byte.
+        // The last byte is the slash, so a next byte exists.
         *last = last.saturating_add(1);
     }
     (prefix.to_vec(), end)
 }
 
-/// The oldest entry of a queue.
-pub(crate) fn oldest(core: &Core, name: &[u8]) -> Result<PbRangeResponse, StoreError> {
+/// Returns the oldest entry of a queue.
+pub(crate) fn oldest(core: &StoreCore, name: &[u8]) -> Result<PbRangeResponse, StoreError> {
     let (key, range_end) = range_of(&prefix_of(name));
     core.range(&PbRangeRequest {
         key,
@@ -69,36 +70,36 @@ pub(crate) fn oldest(core: &Core, name: &[u8]) -> Result<PbRangeResponse, StoreE
     })
 }
 
-/// Enters a queue, waits for the turn, and calls `ready` in between. Gives up the place when the request that
-/// it is for goes away, or when anything fails; keeps it when the store stops, for the client may come back.
+/// Enters a queue, calls `ready`, and waits for the turn. The entry is deleted when its request is dropped, or when
+/// a step fails. It stays when the store stops, for the client may come back.
 ///
 /// Runs as a task, because a request that is dropped in the middle of a write could not clean up.
-pub(crate) async fn stand<F, Fut>(
-    context: &Context,
+pub(crate) async fn enter_and_wait<F, Fut>(
+    context: &ServiceContext,
     name: Vec<u8>,
     lease: i64,
     value: Vec<u8>,
     ready: F,
-) -> Result<Entry, Status>
+) -> Result<QueueEntry, Status>
 where
-    F: FnOnce(Arc<Core>, Entered) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<Entry, Status>> + Send,
+    F: FnOnce(Arc<StoreCore>, EnteredQueue) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<QueueEntry, Status>> + Send,
 {
     let gone = context.cancel.child_token();
     let _tells_when_the_request_goes = gone.clone().drop_guard();
     let (core, closing) = (Arc::clone(&context.core), context.cancel.clone());
     let standing = async move {
-        let entered = Entry::enter(&core, &name, lease, value).await?;
-        let place = entered.entry.clone();
+        let entered = QueueEntry::enter(&core, &name, lease, value).await?;
+        let entered_entry = entered.entry.clone();
         let turn = async {
             let entry = ready(Arc::clone(&core), entered).await?;
-            entry.turn(&core, &gone).await?;
+            entry.wait_for_turn(&core, &gone).await?;
             Ok(entry)
         };
         let outcome = turn.await;
         if outcome.is_err() && !closing.is_cancelled() {
-            // Should this fail too, the lease takes the entry with it.
-            let _ = place.leave(&core).await;
+            // If this fails too, the entry ends with its lease.
+            let _ = entered_entry.leave(&core).await;
         }
         outcome
     };
@@ -109,15 +110,15 @@ where
         .unwrap_or_else(|error| Err(Status::internal(format!("leasehold: a bug: {error}"))))
 }
 
-impl Entry {
-    /// Puts an entry at the end of a queue; one that the lease has there already is taken for it, as one
-    /// acquisition. It is touched then: whoever waits for the same entry cannot take it away by giving up.
+impl QueueEntry {
+    /// Puts an entry at the end of a queue. If the lease has one there already, both calls share it, as one
+    /// acquisition. It is touched then, so that the other waiter cannot delete it by giving up.
     async fn enter(
-        core: &Core,
+        core: &StoreCore,
         name: &[u8],
         lease: i64,
         value: Vec<u8>,
-    ) -> Result<Entered, StoreError> {
+    ) -> Result<EnteredQueue, StoreError> {
         let lease = lease_or_new(core, lease).await?;
         let prefix = prefix_of(name);
         let mut key = prefix.clone();
@@ -142,42 +143,49 @@ impl Entry {
                 failure: vec![op(PbTxnOpRequest::RequestPut(touch))],
             })
             .await?;
-        let entry = Entry {
+        let entry = QueueEntry {
             prefix,
             key,
             lease,
-            create: revision_of(reply.header.as_ref()),
+            create_revision: revision_of(reply.header.as_ref()),
             version: 1,
         };
         Ok(match previous(reply) {
-            None => Entered { entry, found: None },
-            Some(found) => Entered {
-                entry: Entry {
-                    create: found.create_revision,
+            None => EnteredQueue {
+                entry,
+                previous_value: None,
+            },
+            Some(found) => EnteredQueue {
+                entry: QueueEntry {
+                    create_revision: found.create_revision,
                     version: found.version + 1,
                     ..entry
                 },
-                found: Some(found.value),
+                previous_value: Some(found.value),
             },
         })
     }
 
-    /// The same after one more put to its key by whoever stands in it.
+    /// Returns the entry after one more put to its key by the same client.
     pub(crate) const fn rewritten(mut self) -> Self {
         self.version += 1;
         self
     }
 
-    /// Waits until nobody is ahead, and makes sure that the entry is still there then. A lease that ended while
-    /// it waited took it away: etcd 3.4 would grant all the same.
-    async fn turn(&self, core: &Core, gone: &CancellationToken) -> Result<(), Status> {
+    /// Waits until no entry is ahead, and checks that this entry still exists then. A lease that ended meanwhile
+    /// deleted it: etcd 3.4 would grant all the same.
+    async fn wait_for_turn(
+        &self,
+        core: &StoreCore,
+        gone: &CancellationToken,
+    ) -> Result<(), Status> {
         let changes = core.watchers().subscribe();
         changes.add(KeyRange::One(self.key.as_slice().into()));
         let mut followed: Option<KeyRange> = None;
         loop {
-            // In this order: when nobody was ahead and the entry is still there later, it is first then.
+            // The order matters: if no entry is ahead, and this one exists later, then it is first.
             let ahead = self.next_ahead(core)?;
-            if !self.stands(core)? {
+            if !self.exists(core)? {
                 return Err(StoreError::SessionExpired.into());
             }
             let Some(ahead) = ahead else {
@@ -189,7 +197,7 @@ impl Entry {
                 }
                 changes.add(ahead.clone());
                 followed = Some(ahead);
-                // It may have gone between the look and the subscription.
+                // The entry ahead may have been deleted between the reading and the subscription.
                 continue;
             }
             tokio::select! {
@@ -199,8 +207,8 @@ impl Entry {
         }
     }
 
-    /// The youngest entry ahead: the one whose end changes anything.
-    fn next_ahead(&self, core: &Core) -> Result<Option<KeyRange>, StoreError> {
+    /// Returns the youngest entry ahead: only its end can give this one the turn.
+    fn next_ahead(&self, core: &StoreCore) -> Result<Option<KeyRange>, StoreError> {
         let (key, range_end) = range_of(&self.prefix);
         let reply = core.range(&PbRangeRequest {
             key,
@@ -209,28 +217,31 @@ impl Entry {
             sort_target: SortTarget::Create as i32,
             sort_order: SortOrder::Descend as i32,
             keys_only: true,
-            max_create_revision: self.create - 1,
+            max_create_revision: self.create_revision - 1,
             ..PbRangeRequest::default()
         })?;
         let first = reply.kvs.into_iter().next();
         Ok(first.map(|kv| KeyRange::One(kv.key.into())))
     }
 
-    /// Whether the entry is still there.
-    fn stands(&self, core: &Core) -> Result<bool, StoreError> {
+    /// Returns true if the entry still exists.
+    fn exists(&self, core: &StoreCore) -> Result<bool, StoreError> {
         let reply = core.range(&PbRangeRequest {
             key: self.key.clone(),
             keys_only: true,
             ..PbRangeRequest::default()
         })?;
         let found = reply.kvs.first();
-        Ok(found.is_some_and(|kv| kv.create_revision == self.create))
+        Ok(found.is_some_and(|kv| kv.create_revision == self.create_revision))
     }
 
-    /// Takes the entry back, unless somebody has entered with it again since.
-    async fn leave(&self, core: &Core) -> Result<PbTxnResponse, StoreError> {
+    /// Deletes the entry, unless another request has entered with it since.
+    async fn leave(&self, core: &StoreCore) -> Result<PbTxnResponse, StoreError> {
         core.txn(PbTxnRequest {
-            compare: vec![create_is(&self.key, self.create), self.version_is()],
+            compare: vec![
+                create_is(&self.key, self.create_revision),
+                self.version_is(),
+            ],
             success: vec![delete(&self.key)],
             failure: Vec::new(),
         })
@@ -247,35 +258,35 @@ impl Entry {
     }
 }
 
-/// Deletes a key if it is still the one that was created then.
+/// Deletes a key if its create revision is still the given one.
 pub(crate) async fn remove(
-    core: &Core,
+    core: &StoreCore,
     key: &[u8],
-    create: i64,
+    create_revision: i64,
 ) -> Result<PbTxnResponse, StoreError> {
     core.txn(PbTxnRequest {
-        compare: vec![create_is(key, create)],
+        compare: vec![create_is(key, create_revision)],
         success: vec![delete(key)],
         failure: Vec::new(),
     })
     .await
 }
 
-/// Gives a key another value if it is still the one that was created then.
+/// Replaces the value of a key if its create revision is still the given one.
 pub(crate) async fn replace(
-    core: &Core,
+    core: &StoreCore,
     put: PbPutRequest,
-    create: i64,
+    create_revision: i64,
 ) -> Result<PbTxnResponse, StoreError> {
     core.txn(PbTxnRequest {
-        compare: vec![create_is(&put.key, create)],
+        compare: vec![create_is(&put.key, create_revision)],
         success: vec![op(PbTxnOpRequest::RequestPut(put))],
         failure: Vec::new(),
     })
     .await
 }
 
-async fn lease_or_new(core: &Core, lease: i64) -> Result<i64, StoreError> {
+async fn lease_or_new(core: &StoreCore, lease: i64) -> Result<i64, StoreError> {
     if lease != 0 {
         return Ok(lease);
     }
@@ -286,12 +297,12 @@ async fn lease_or_new(core: &Core, lease: i64) -> Result<i64, StoreError> {
     Ok(core.lease_grant(asked).await?.id)
 }
 
-/// A compare for "is equal", which is what a compare says unless told otherwise.
-fn create_is(key: &[u8], create: i64) -> PbCompare {
+/// A compare for "is equal", the default of a compare.
+fn create_is(key: &[u8], create_revision: i64) -> PbCompare {
     PbCompare {
         target: PbCompareTarget::Create as i32,
         key: key.to_vec(),
-        target_union: Some(PbTargetUnion::CreateRevision(create)),
+        target_union: Some(PbTargetUnion::CreateRevision(create_revision)),
         ..PbCompare::default()
     }
 }
@@ -313,7 +324,7 @@ fn revision_of(header: Option<&PbResponseHeader>) -> i64 {
     header.map_or(0, |header| header.revision)
 }
 
-/// What the one put of a transaction replaced.
+/// Returns the key and value that the transaction's one put replaced.
 fn previous(reply: PbTxnResponse) -> Option<PbKeyValue> {
     let first = reply.responses.into_iter().next()?;
     match first.response? {

@@ -1,9 +1,8 @@
 //! etcd's watches: one stream of responses for many watches.
 //!
-//! There is no task and no queue behind a stream: it goes on when its connection (or, in this process, its
-//! client) asks for the next response,
-//! so what a client does not read is not read from the history either, nor are its requests. This file
-//! must never hold up whoever writes, nor answer a client that is not listening.
+//! A stream has no task and no queue. It advances when its connection (or, in this process, its client) polls for
+//! the next response. So what a client does not read is not read from the history either, nor are its requests. This
+//! file must never block writers, nor answer a client that does not poll.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,56 +15,43 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use self::watches::Watches;
-use super::faults::caught;
+use self::stream_watches::StreamWatches;
+use super::faults::catch_panics;
 use crate::budget;
-use crate::core::Core;
-use crate::watch::{History, Registry};
+use crate::core::StoreCore;
+use crate::watch::{WatchHistory, WatchRegistry};
 
-mod batch;
-mod serve;
-mod watches;
-
-#[cfg(test)]
-mod bounds_tests;
-#[cfg(test)]
-mod fake;
-#[cfg(test)]
-mod progress_tests;
-#[cfg(test)]
-mod race_tests;
-#[cfg(test)]
-mod request_tests;
+mod catch_up;
+mod event_batch;
+mod stream_watches;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod wire_tests;
 
-/// How often a watch that asked for it hears that nothing happened: etcd's default. Up to a tenth is added,
-/// so that streams that came together do not all speak at once.
+/// Interval of progress responses to a watch without events that requested them: etcd's default. Up to a tenth is
+/// added, so that streams opened together do not all send at once.
 const PROGRESS_INTERVAL: Duration = Duration::from_mins(10);
 
-/// The most requests that are taken before watches go on.
+/// The most requests that are applied before watches advance.
 const REQUESTS_IN_A_ROW: u32 = 64;
 
 /// The watch service.
 pub(crate) struct WatchService {
-    history: Arc<dyn History>,
-    registry: Arc<Registry>,
+    history: Arc<dyn WatchHistory>,
+    registry: Arc<WatchRegistry>,
     cancel: CancellationToken,
     progress: Duration,
 }
 
 impl WatchService {
     /// Serves watches until cancelled, or until the store closes.
-    pub(crate) fn new(core: Arc<Core>, cancel: CancellationToken) -> Self {
+    pub(crate) fn new(core: Arc<StoreCore>, cancel: CancellationToken) -> Self {
         let registry = Arc::clone(core.watchers());
         Self::over(core, registry, cancel, PROGRESS_INTERVAL)
     }
 
     fn over(
-        history: Arc<dyn History>,
-        registry: Arc<Registry>,
+        history: Arc<dyn WatchHistory>,
+        registry: Arc<WatchRegistry>,
         cancel: CancellationToken,
         progress: Duration,
     ) -> Self {
@@ -87,13 +73,13 @@ impl WatchService {
             self.progress + jitter,
         );
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let session = Session {
-            watches: Watches::new(
+        let session = StreamSession {
+            watches: StreamWatches::new(
                 Arc::clone(&self.history),
                 Arc::clone(&self.registry),
-                budget::ticket(),
+                budget::current_ticket(),
             ),
-            told: self.registry.told(),
+            announced: self.registry.announced(),
             registry: Arc::clone(&self.registry),
             cancel: self.cancel.clone(),
             requests: Some(requests),
@@ -119,76 +105,76 @@ impl PbWatchService for WatchService {
         request: Request<Streaming<PbWatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let responses = self.stream(request.into_inner());
-        Ok(Response::new(Box::pin(caught(responses))))
+        Ok(Response::new(Box::pin(catch_panics(responses))))
     }
 }
 
-/// One stream, from both sides.
-struct Session<R> {
-    watches: Watches,
-    registry: Arc<Registry>,
-    told: watch::Receiver<i64>,
+/// One stream: its watches, and the client's requests.
+struct StreamSession<R> {
+    watches: StreamWatches,
+    registry: Arc<WatchRegistry>,
+    announced: watch::Receiver<i64>,
     cancel: CancellationToken,
-    /// None once the client has said all it will say: as in etcd, it may go on listening.
+    /// `None` once the client has ended its requests: as in etcd, it may continue to read responses.
     requests: Option<R>,
-    /// How many requests were taken since watches went on last.
+    /// Number of requests applied since watches last advanced.
     in_a_row: u32,
     ticks: Interval,
 }
 
-/// What a stream does next.
-enum Next {
+/// The next step of a stream.
+enum StreamStep {
     Stop,
     Apply(Option<Result<PbWatchRequest, Status>>),
-    Look,
+    Advance,
     Tick,
 }
 
-impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> Session<R> {
-    /// The next response, or why there will be none.
+impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> StreamSession<R> {
+    /// Returns the next response, or the status that ends the stream.
     async fn next(&mut self) -> Result<PbWatchResponse, Status> {
         loop {
             if self.cancel.is_cancelled() {
-                return Err(super::stopped());
+                return Err(super::status::stopped());
             }
             if let Some(ticket) = &self.watches.ticket {
-                ticket.may_answer()?;
+                ticket.check_may_answer()?;
             }
             if let Some(response) = self.watches.pop() {
                 return Ok(response);
             }
             let next = self.wait().await;
             let requests = match &next {
-                Next::Apply(_) => self.in_a_row + 1,
+                StreamStep::Apply(_) => self.in_a_row + 1,
                 _ => 0,
             };
             match next {
-                Next::Stop => return Err(super::stopped()),
-                Next::Apply(Some(request)) => self.watches.apply(request?),
-                Next::Apply(None) => self.requests = None,
-                Next::Tick => self.watches.tick(),
-                Next::Look => {}
+                StreamStep::Stop => return Err(super::status::stopped()),
+                StreamStep::Apply(Some(request)) => self.watches.apply(request?),
+                StreamStep::Apply(None) => self.requests = None,
+                StreamStep::Tick => self.watches.tick(),
+                StreamStep::Advance => {}
             }
-            // Watches that are created together then read the history together. A client that keeps asking
-            // gets its events all the same.
+            // Watches that are created together then read the history together. A client that sends requests without
+            // a pause still gets its events.
             self.in_a_row = requests % REQUESTS_IN_A_ROW;
             if self.in_a_row != 0 {
                 continue;
             }
-            self.watches.look();
+            self.watches.note_touched();
             if self.watches.has_work() {
-                self.watches.work();
-                // Much history can go by before there is something to send.
+                self.watches.advance();
+                // Much history can pass before there is a response.
                 tokio::task::coop::consume_budget().await;
             }
         }
     }
 
-    /// Waits for something to do. Requests come first: there is one answer to each, and the client waits.
-    async fn wait(&mut self) -> Next {
+    /// Waits for something to do. Requests come first: each has one answer, and the client waits for it.
+    async fn wait(&mut self) -> StreamStep {
         let has_work = self.watches.has_work();
         let wants_progress = self.watches.wants_progress();
-        let awaited = self.watches.awaits().filter(|_| !has_work);
+        let awaited = self.watches.awaited_revision().filter(|_| !has_work);
         let asks = self.requests.is_some();
         let request = async {
             match &mut self.requests {
@@ -198,14 +184,14 @@ impl<R: Stream<Item = Result<PbWatchRequest, Status>> + Unpin> Session<R> {
         };
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Next::Stop,
-            () = self.registry.closed() => Next::Stop,
-            request = request, if asks => Next::Apply(request),
-            () = self.watches.touched() => Next::Look,
-            _ = self.told.wait_for(|told| awaited.is_some_and(|awaited| *told >= awaited)),
-                if awaited.is_some() => Next::Look,
-            _ = self.ticks.tick(), if wants_progress => Next::Tick,
-            () = std::future::ready(()), if has_work => Next::Look,
+            () = self.cancel.cancelled() => StreamStep::Stop,
+            () = self.registry.closed() => StreamStep::Stop,
+            request = request, if asks => StreamStep::Apply(request),
+            () = self.watches.touched() => StreamStep::Advance,
+            _ = self.announced.wait_for(|announced| awaited.is_some_and(|awaited| *announced >= awaited)),
+                if awaited.is_some() => StreamStep::Advance,
+            _ = self.ticks.tick(), if wants_progress => StreamStep::Tick,
+            () = std::future::ready(()), if has_work => StreamStep::Advance,
         }
     }
 }

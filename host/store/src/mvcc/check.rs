@@ -1,4 +1,4 @@
-//! What is refused by its form alone, before anything runs.
+//! Checks of a request's form, before anything runs.
 //!
 //! This file reads requests, never the state.
 
@@ -9,12 +9,12 @@ use etcd_client::proto::{
 };
 
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 
-/// How many conditions or operations one transaction may have, nested ones included.
+/// The most conditions or operations of one transaction, nested ones included.
 const MOST_OPS: usize = 128;
 
-/// Whether a range request can be answered at all.
+/// Checks the form of a range request.
 pub(crate) fn range(request: &PbRangeRequest) -> Result<(), StoreError> {
     if request.key.is_empty() {
         return Err(StoreError::EmptyKey);
@@ -25,7 +25,7 @@ pub(crate) fn range(request: &PbRangeRequest) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a put makes sense.
+/// Checks the form of a put.
 pub(crate) fn put(request: &PbPutRequest) -> Result<(), StoreError> {
     if request.key.is_empty() {
         return Err(StoreError::EmptyKey);
@@ -39,7 +39,7 @@ pub(crate) fn put(request: &PbPutRequest) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a delete makes sense.
+/// Checks the form of a delete.
 pub(crate) fn delete(request: &PbDeleteRequest) -> Result<(), StoreError> {
     if request.key.is_empty() {
         return Err(StoreError::EmptyKey);
@@ -47,11 +47,11 @@ pub(crate) fn delete(request: &PbDeleteRequest) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a transaction makes sense: its parts do, there are not too many, and no key is written twice.
+/// Checks the form of a transaction: of its parts, their number, and that no key is written twice.
 pub(crate) fn txn(request: &PbTxnRequest) -> Result<(), StoreError> {
     parts(request, MOST_OPS)?;
-    Written::by(&request.success)?;
-    Written::by(&request.failure)?;
+    Written::collect(&request.success)?;
+    Written::collect(&request.failure)?;
     Ok(())
 }
 
@@ -87,13 +87,13 @@ struct Written {
 }
 
 impl Written {
-    /// Collects them over one branch, and refuses a key that is put twice, or put and deleted. The two
-    /// branches of a nested transaction may put the same key: only one of them runs.
-    fn by(ops: &[PbTxnRequestOp]) -> Result<Self, StoreError> {
+    /// Collects the keys and ranges over one branch, and refuses a key that is put twice, or put and deleted. The
+    /// two branches of a nested transaction may put the same key: only one of them runs.
+    fn collect(ops: &[PbTxnRequestOp]) -> Result<Self, StoreError> {
         let mut written = Self::default();
         for op in ops {
-            // As in etcd, a delete to the end of the keyspace is not looked at here: with it, what comes
-            // later in the transaction wins.
+            // As in etcd, a delete to the end of the keyspace is not checked here: the later operations of the
+            // transaction override it.
             if let Some(PbTxnOpRequest::RequestDeleteRange(delete)) = &op.request
                 && delete.range_end != [0]
             {
@@ -115,15 +115,15 @@ impl Written {
     }
 
     fn add_nested(&mut self, nested: &PbTxnRequest) -> Result<(), StoreError> {
-        let then = Self::by(&nested.success)?;
-        let otherwise = Self::by(&nested.failure)?;
+        let then = Self::collect(&nested.success)?;
+        let otherwise = Self::collect(&nested.failure)?;
         for key in &then.puts {
             self.add(key.clone(), &HashSet::new())?;
         }
         for key in otherwise.puts {
             self.add(key, &then.puts)?;
         }
-        // Only now: what one branch deletes the other may put.
+        // Only now: one branch may put a key that the other deletes.
         self.deletes.extend(then.deletes);
         self.deletes.extend(otherwise.deletes);
         Ok(())

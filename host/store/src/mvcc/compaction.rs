@@ -1,23 +1,24 @@
-//! Giving history up: what goes, on the disk and then in memory.
+//! Compaction of history, first on the disk and then in memory.
 //!
-//! Only keys that changed since the last compaction are looked at. Memory is let go only after the disk
-//! has taken note, so that a reader never misses what a crash would bring back.
+//! Only keys that changed since the last compaction are inspected. Memory is freed only after the disk has committed
+//! the compaction. So readers never miss history that a crash would restore.
 
 use std::sync::Arc;
 
 use etcd_client::proto::PbCompactionResponse;
 
-use super::state::{State, weight};
-use crate::change::{Key, Revision};
+use super::command::header_at;
+use super::memory::change_memory;
+use super::state::MvccState;
+use crate::change::{RevisionChanges, SharedKey};
 use crate::error::StoreError;
 
-/// What watchers that are nearly up to date can still read after a compaction: so many revisions, and at most
-/// so many bytes of them.
+/// Revisions that nearly up-to-date watchers can still read after a compaction, and the most bytes of them.
 const RECENT_REVISIONS: usize = 1_000;
 const RECENT_BYTES: u64 = 16 << 20;
 
-impl State {
-    /// Takes note that the history before a revision is not wanted any more.
+impl MvccState {
+    /// Requests the compaction of the history before a revision.
     pub(super) fn compact(&mut self, at: i64) -> Result<PbCompactionResponse, StoreError> {
         let given_up = self.batch.compacted.unwrap_or(self.compacted);
         if at <= given_up {
@@ -35,11 +36,11 @@ impl State {
             .map(|change| (change.revision, change.sub))
             .collect();
         Ok(PbCompactionResponse {
-            header: Some(super::state::header_at(self.applied)),
+            header: Some(header_at(self.applied)),
         })
     }
 
-    /// Lets go in memory of what the disk has let go of.
+    /// Frees the history in memory that the disk has compacted.
     pub(super) fn forget_before(&mut self, compacted: i64) {
         for key in self.changed_until(compacted) {
             let Some(versions) = self.index.get_mut(&key) else {
@@ -48,7 +49,7 @@ impl State {
             self.bytes -= versions
                 .superfluous(compacted)
                 .iter()
-                .map(|change| weight(change))
+                .map(|change| change_memory(change))
                 .sum::<u64>();
             if versions.trim(compacted) {
                 self.index.remove(&key);
@@ -59,16 +60,20 @@ impl State {
         self.log.drain(..gone);
     }
 
-    /// How many revisions of the log to keep: the history, and a little before it, for watchers that were up
-    /// to date a moment ago and must not be told that they missed something.
+    /// Returns the number of revisions to keep in the log: the history, and some before it. Watchers that were up to
+    /// date a moment ago thus miss nothing.
     fn worth_keeping(&self) -> usize {
         let (mut recent, mut recent_bytes) = (0, 0);
-        let is_kept = |revision: &Arc<Revision>| {
+        let is_kept = |revision: &Arc<RevisionChanges>| {
             if revision.number >= self.compacted {
                 return true;
             }
             recent += 1;
-            recent_bytes += revision.changes.iter().map(|c| weight(c)).sum::<u64>();
+            recent_bytes += revision
+                .changes
+                .iter()
+                .map(|c| change_memory(c))
+                .sum::<u64>();
             recent <= RECENT_REVISIONS && recent_bytes <= RECENT_BYTES
         };
         self.log
@@ -79,14 +84,14 @@ impl State {
             .count()
     }
 
-    /// The keys that changed in the history kept, up to a revision; each once.
-    fn changed_until(&self, revision: i64) -> Vec<Key> {
-        let mut keys: Vec<Key> = self
+    /// Returns the keys that changed in the kept history, up to a revision; each once.
+    fn changed_until(&self, revision: i64) -> Vec<SharedKey> {
+        let mut keys: Vec<SharedKey> = self
             .log
             .iter()
             .take_while(|kept| kept.number <= revision)
             .flat_map(|kept| kept.changes.iter())
-            .map(|change| Key::clone(&change.key))
+            .map(|change| SharedKey::clone(&change.key))
             .collect();
         keys.sort_unstable();
         keys.dedup();

@@ -1,22 +1,22 @@
 //! The conditions of a transaction.
 //!
-//! A condition on a range holds when it holds for every key in it. On keys that are not there, a value is
-//! never equal to anything, while everything else counts as zero. This file changes nothing.
+//! A condition on a range holds when it holds for every key in it. On missing keys, a value is never equal to
+//! anything, while everything else counts as zero. This file changes nothing.
 
 use etcd_client::proto::{PbCompare, PbTargetUnion};
 
-use super::read::View;
-use crate::change::{Change, What};
-use crate::keyrange::KeyRange;
+use super::read::KeyView;
+use crate::change::{ChangeKind, KeyChange};
+use crate::key_range::KeyRange;
 
 const VALUE: i32 = 3;
 
-/// Whether every condition holds.
-pub(super) fn all_hold(view: View<'_>, compares: &[PbCompare]) -> bool {
+/// Returns true if every condition holds.
+pub(super) fn all_hold(view: KeyView<'_>, compares: &[PbCompare]) -> bool {
     compares.iter().all(|compare| holds(view, compare))
 }
 
-fn holds(view: View<'_>, compare: &PbCompare) -> bool {
+fn holds(view: KeyView<'_>, compare: &PbCompare) -> bool {
     let range = KeyRange::new(&compare.key, &compare.range_end);
     let mut found = view.live(&range, view.revision).peekable();
     if found.peek().is_none() {
@@ -25,24 +25,24 @@ fn holds(view: View<'_>, compare: &PbCompare) -> bool {
     found.all(|change| holds_for(compare, Some(change)))
 }
 
-fn holds_for(compare: &PbCompare, change: Option<&Change>) -> bool {
-    let (mut create, mut version, mut lease, mut value) = (0, 0, 0, &[][..]);
-    if let Some(What::Put {
-        create: c,
+fn holds_for(compare: &PbCompare, change: Option<&KeyChange>) -> bool {
+    let (mut create_revision, mut version, mut lease, mut value) = (0, 0, 0, &[][..]);
+    if let Some(ChangeKind::Put {
+        create_revision: c,
         version: v,
         lease: l,
         value: bytes,
-    }) = change.map(|change| &change.what)
+    }) = change.map(|change| &change.kind)
     {
-        (create, version, lease, value) = (*c, *v, *l, bytes);
+        (create_revision, version, lease, value) = (*c, *v, *l, bytes);
     }
     let modified = change.map_or(0, |change| change.revision);
-    // As in etcd, a value that was sent for another target counts as none.
+    // As in etcd, a value sent for another target counts as missing.
     let order = match (compare.target, &compare.target_union) {
         (0, Some(PbTargetUnion::Version(given))) => version.cmp(given),
         (0, _) => version.cmp(&0),
-        (1, Some(PbTargetUnion::CreateRevision(given))) => create.cmp(given),
-        (1, _) => create.cmp(&0),
+        (1, Some(PbTargetUnion::CreateRevision(given))) => create_revision.cmp(given),
+        (1, _) => create_revision.cmp(&0),
         (2, Some(PbTargetUnion::ModRevision(given))) => modified.cmp(given),
         (2, _) => modified.cmp(&0),
         (4, Some(PbTargetUnion::Lease(given))) => lease.cmp(given),

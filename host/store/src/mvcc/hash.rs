@@ -1,14 +1,14 @@
-//! A number that stands for keys and their history, to tell whether two stores hold the same.
+//! Hash of keys and their history, to compare the content of two stores.
 //!
-//! It is not etcd's, whose hash covers how etcd keeps its data. This file must never change with a release: an
+//! It is not etcd's hash, which covers etcd's storage format. This file must never change with a release: an
 //! operator may compare across two.
 
-use super::state::State;
-use crate::change::{Change, What};
+use super::state::MvccState;
+use crate::change::{ChangeKind, KeyChange};
 use crate::error::StoreError;
 
-impl State {
-    /// A number that is the same for the same keys and history up to a revision.
+impl MvccState {
+    /// Returns the hash, which is the same for the same keys and history up to a revision.
     pub(crate) fn hash(&self, revision: i64) -> Result<(u32, i64, i64), StoreError> {
         let revision = self.view().resolve(revision)?;
         let mut hash = Fnv::default();
@@ -33,22 +33,22 @@ impl Default for Fnv {
 }
 
 impl Fnv {
-    fn change(&mut self, key: &[u8], change: &Change) {
+    fn change(&mut self, key: &[u8], change: &KeyChange) {
         self.bytes(key);
         self.number(change.revision);
-        match &change.what {
-            What::Put {
-                create,
+        match &change.kind {
+            ChangeKind::Put {
+                create_revision,
                 version,
                 lease,
                 value,
             } => {
-                for number in [create, version, lease] {
+                for number in [create_revision, version, lease] {
                     self.number(*number);
                 }
                 self.bytes(value);
             }
-            What::Delete => self.number(-1),
+            ChangeKind::Delete => self.number(-1),
         }
     }
 

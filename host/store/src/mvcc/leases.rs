@@ -1,6 +1,6 @@
-//! Who has which lease, when it ends, and which keys go with it.
+//! Leases: their deadlines, and the keys attached to them.
 //!
-//! This file must never end a lease by itself: what is due is told, and ended by a write like any other.
+//! This file must never end a lease by itself: due leases are returned, and ended by a write like any other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,25 +8,26 @@ use std::time::Duration;
 
 use leasehold_lock::clock::BootTime;
 
-use crate::change::Key;
+use crate::change::SharedKey;
 
-/// A shorter TTL is granted as this one. etcd derives it from its election timeout; with the default it is this.
+/// The shortest TTL; shorter requests are granted this one. etcd derives it from its election timeout, whose default
+/// gives this value.
 pub(super) const SHORTEST_TTL: i64 = 2;
-/// A longer one is refused.
+/// The longest TTL; longer requests are refused.
 pub(super) const LONGEST_TTL: i64 = 9_000_000_000;
 
-/// A lease and what hangs on it.
+/// A lease and its keys.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct LeaseEntry {
     /// In seconds.
     pub(super) ttl: i64,
-    /// Renewed through a shared reference: a renewal is no write.
+    /// Renewed through a shared reference: a renewal is not a write.
     deadline: AtomicU64,
     /// Its keys in order: they are deleted in this order.
-    pub(super) keys: BTreeSet<Key>,
+    pub(super) keys: BTreeSet<SharedKey>,
 }
 
-impl Lease {
+impl LeaseEntry {
     fn new(ttl: i64, now: BootTime) -> Self {
         let lease = Self {
             ttl,
@@ -48,18 +49,18 @@ impl Lease {
     }
 }
 
-/// Every lease.
+/// All leases.
 #[derive(Debug, Default)]
-pub(super) struct Leases(HashMap<i64, Lease>);
+pub(super) struct LeaseTable(HashMap<i64, LeaseEntry>);
 
-impl Leases {
-    /// The leases of an image, each with its full TTL ahead of it.
+impl LeaseTable {
+    /// Returns the leases of an image, each with its full TTL ahead of it.
     pub(super) fn restarted(image: &BTreeMap<i64, i64>, now: BootTime) -> Self {
-        let lease = |(id, ttl): (&i64, &i64)| (*id, Lease::new(*ttl, now));
+        let lease = |(id, ttl): (&i64, &i64)| (*id, LeaseEntry::new(*ttl, now));
         Self(image.iter().map(lease).collect())
     }
 
-    pub(super) fn get(&self, id: i64) -> Option<&Lease> {
+    pub(super) fn get(&self, id: i64) -> Option<&LeaseEntry> {
         self.0.get(&id)
     }
 
@@ -68,23 +69,23 @@ impl Leases {
     }
 
     pub(super) fn grant(&mut self, id: i64, ttl: i64, now: BootTime) {
-        self.0.insert(id, Lease::new(ttl, now));
+        self.0.insert(id, LeaseEntry::new(ttl, now));
     }
 
-    pub(super) fn end(&mut self, id: i64) -> Option<Lease> {
+    pub(super) fn end(&mut self, id: i64) -> Option<LeaseEntry> {
         self.0.remove(&id)
     }
 
-    /// Counts its whole TTL from now, unless it has run out: then it only waits to be ended.
+    /// Renews a lease for its whole TTL from now, unless it has run out: then it only waits to be ended.
     pub(super) fn renew(&self, id: i64, now: BootTime) -> Option<i64> {
         let lease = self.0.get(&id).filter(|lease| lease.deadline() > now)?;
         lease.renew(now);
         Some(lease.ttl)
     }
 
-    pub(super) fn attach(&mut self, id: i64, key: &Key) {
+    pub(super) fn attach(&mut self, id: i64, key: &SharedKey) {
         if let Some(lease) = self.0.get_mut(&id) {
-            lease.keys.insert(Key::clone(key));
+            lease.keys.insert(SharedKey::clone(key));
         }
     }
 
@@ -94,14 +95,14 @@ impl Leases {
         }
     }
 
-    /// Their ids, those that end first in front.
+    /// Returns their ids, earliest deadline first.
     pub(super) fn by_deadline(&self) -> Vec<i64> {
         let mut leases: Vec<_> = self.0.iter().map(|(id, l)| (l.deadline(), *id)).collect();
         leases.sort_unstable();
         leases.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Those that have run out, and when the next one will.
+    /// Returns the leases that have run out, and the deadline of the next one.
     pub(super) fn due(&self, now: BootTime) -> (Vec<i64>, Option<BootTime>) {
         let (mut due, mut next) = (Vec::new(), None::<BootTime>);
         for (id, lease) in &self.0 {

@@ -1,7 +1,7 @@
 //! Reading ranges of keys at a revision: limits, order, filters and counts.
 //!
-//! The order of steps is etcd's, oddities included: without a sort order the limit cuts before a sort by
-//! anything but the key, and the count knows neither limit nor filters. This file changes nothing.
+//! The order of steps is etcd's, oddities included: without a sort order the limit cuts before a sort by anything
+//! but the key, and the count ignores limit and filters. This file changes nothing.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -10,16 +10,16 @@ use std::sync::Arc;
 
 use etcd_client::proto::{PbRangeRequest, PbRangeResponse, PbResponseHeader};
 
-use super::versions::Versions;
-use crate::change::{Change, Key, What};
+use super::versions::KeyVersions;
+use crate::change::{ChangeKind, KeyChange, SharedKey};
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 
-/// The keys as seen from one revision, and how far back it can look.
+/// The keys as seen from one revision, and the oldest revision that can be read.
 #[derive(Clone, Copy)]
-pub(crate) struct View<'a> {
-    pub(super) index: &'a BTreeMap<Key, Versions>,
-    /// What "now" means.
+pub(crate) struct KeyView<'a> {
+    pub(super) index: &'a BTreeMap<SharedKey, KeyVersions>,
+    /// The present revision.
     pub(super) revision: i64,
     pub(super) compacted: i64,
 }
@@ -28,13 +28,13 @@ const NONE: i32 = 0;
 const ASCEND: i32 = 1;
 const BY_KEY: i32 = 0;
 
-impl<'a> View<'a> {
-    /// The live keys of a range at a revision, in order.
+impl<'a> KeyView<'a> {
+    /// Returns the live keys of a range at a revision, in order.
     pub(super) fn live(
         self,
         range: &KeyRange,
         revision: i64,
-    ) -> impl Iterator<Item = &'a Arc<Change>> + use<'a> {
+    ) -> impl Iterator<Item = &'a Arc<KeyChange>> + use<'a> {
         bounds(range)
             .map(|bounds| self.index.range::<[u8], _>(bounds))
             .into_iter()
@@ -42,20 +42,20 @@ impl<'a> View<'a> {
             .filter_map(move |(_, versions)| versions.live_at(revision))
     }
 
-    /// The live key of this name, now.
-    pub(super) fn get(self, key: &[u8]) -> Option<&'a Arc<Change>> {
+    /// Returns the live key of this name at the present revision.
+    pub(super) fn get(self, key: &[u8]) -> Option<&'a Arc<KeyChange>> {
         self.index.get(key)?.live_at(self.revision)
     }
 
-    /// What a key was just before a revision, unless the history does not go back that far.
-    pub(crate) fn before(self, key: &[u8], revision: i64) -> Option<&'a Arc<Change>> {
+    /// Returns a key's state just before a revision, unless the history does not go back that far.
+    pub(crate) fn before(self, key: &[u8], revision: i64) -> Option<&'a Arc<KeyChange>> {
         if revision <= self.compacted {
             return None;
         }
         self.index.get(key)?.live_at(revision - 1)
     }
 
-    /// The revision a request reads at.
+    /// Returns the revision that a request reads at.
     pub(super) fn resolve(self, asked: i64) -> Result<i64, StoreError> {
         match asked {
             ..=0 => Ok(self.revision),
@@ -65,8 +65,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether a transaction may read at this revision. As in etcd a negative one, which means "now" elsewhere, lies
-    /// before the compaction here.
+    /// Checks that a transaction may read at this revision. As in etcd a negative one, which means "now" elsewhere,
+    /// lies before the compaction here.
     pub(super) fn check_in_txn(self, asked: i64) -> Result<(), StoreError> {
         if asked < 0 && (self.compacted > 0 || asked < -1) {
             return Err(StoreError::Compacted);
@@ -93,21 +93,21 @@ impl<'a> View<'a> {
         })
     }
 
-    /// About how many bytes the answer to a range request has.
+    /// Returns the approximate bytes of the answer to a range request.
     pub(super) fn range_bytes(self, request: &PbRangeRequest) -> Result<u64, StoreError> {
         Ok(self.select(request)?.bytes(request))
     }
 
-    /// Finds what a range request asks for.
+    /// Selects the keys of a range request.
     fn select(self, request: &PbRangeRequest) -> Result<Selected<'a>, StoreError> {
         let revision = self.resolve(request.revision)?;
         let range = KeyRange::new(&request.key, &request.range_end);
-        let mut found: Vec<&Arc<Change>> = Vec::new();
+        let mut found: Vec<&Arc<KeyChange>> = Vec::new();
         let mut count = 0_usize;
         if request.count_only {
             count = self.live(&range, revision).count();
         } else {
-            // One more than asked for tells whether there is more.
+            // One more than the limit shows if more keys exist.
             let enough = match usize::try_from(request.limit) {
                 Ok(limit @ 1..) if request.sort_order == NONE && !filters(request) => limit + 1,
                 _ => usize::MAX,
@@ -132,9 +132,9 @@ impl<'a> View<'a> {
     }
 }
 
-/// What a range request found.
+/// Keys selected by a range request.
 struct Selected<'a> {
-    found: Vec<&'a Arc<Change>>,
+    found: Vec<&'a Arc<KeyChange>>,
     count: usize,
     more: bool,
 }
@@ -149,10 +149,10 @@ impl Selected<'_> {
     }
 }
 
-/// The largest answer. etcd has no limit; every answer is in memory twice while it is sent.
+/// The largest answer in bytes. etcd has no limit; every answer is in memory twice while it is sent.
 pub(crate) const MOST_ANSWER: u64 = 64 << 20;
 
-/// What a key takes in an answer besides its name and value, about.
+/// Approximate bytes of a key in an answer besides its name and value.
 const SHOWN_OVERHEAD: u64 = 64;
 
 /// Refuses an answer that would be too large.
@@ -163,15 +163,19 @@ pub(crate) const fn answer_fits(bytes: u64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// About how many bytes of an answer a key takes.
-pub(super) fn shown_bytes(change: &Change, keys_only: bool) -> u64 {
-    let value = if keys_only { 0 } else { parts(change).2.len() };
+/// Returns the approximate bytes of a key in an answer.
+pub(super) fn shown_bytes(change: &KeyChange, keys_only: bool) -> u64 {
+    let value = if keys_only {
+        0
+    } else {
+        put_fields(change).2.len()
+    };
     (change.key.len() + value) as u64 + SHOWN_OVERHEAD
 }
 
 type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
-/// Where a range begins and ends, unless it is empty.
+/// Returns the bounds of a range, unless it is empty.
 fn bounds(range: &KeyRange) -> Option<Bounds<'_>> {
     match range {
         KeyRange::One(key) => Some((Bound::Included(key), Bound::Included(key))),
@@ -190,7 +194,7 @@ const fn filters(request: &PbRangeRequest) -> bool {
         || request.max_create_revision != 0
 }
 
-fn passes(request: &PbRangeRequest, change: &Change) -> bool {
+fn passes(request: &PbRangeRequest, change: &KeyChange) -> bool {
     let within =
         |value: i64, min: i64, max: i64| (min == 0 || value >= min) && (max == 0 || value <= max);
     within(
@@ -198,21 +202,22 @@ fn passes(request: &PbRangeRequest, change: &Change) -> bool {
         request.min_mod_revision,
         request.max_mod_revision,
     ) && within(
-        parts(change).0,
+        put_fields(change).0,
         request.min_create_revision,
         request.max_create_revision,
     )
 }
 
-fn sort(request: &PbRangeRequest, found: &mut [&Arc<Change>]) {
+fn sort(request: &PbRangeRequest, found: &mut [&Arc<KeyChange>]) {
     let order = match (request.sort_target, request.sort_order) {
-        // Already so.
+        // The keys are in this order already.
         (BY_KEY, NONE | ASCEND) => return,
         (_, NONE) => ASCEND,
         (_, order) => order,
     };
-    let by = |a: &Change, b: &Change| -> Ordering {
-        let ((a_create, a_version, a_value), (b_create, b_version, b_value)) = (parts(a), parts(b));
+    let by = |a: &KeyChange, b: &KeyChange| -> Ordering {
+        let ((a_create, a_version, a_value), (b_create, b_version, b_value)) =
+            (put_fields(a), put_fields(b));
         match request.sort_target {
             BY_KEY => a.key.cmp(&b.key),
             1 => a_version.cmp(&b_version),
@@ -228,15 +233,15 @@ fn sort(request: &PbRangeRequest, found: &mut [&Arc<Change>]) {
     }
 }
 
-/// Create revision, version and value.
-fn parts(change: &Change) -> (i64, i64, &[u8]) {
-    match &change.what {
-        What::Put {
-            create,
+/// Returns create revision, version and value.
+fn put_fields(change: &KeyChange) -> (i64, i64, &[u8]) {
+    match &change.kind {
+        ChangeKind::Put {
+            create_revision,
             version,
             value,
             ..
-        } => (*create, *version, value),
-        What::Delete => (0, 0, &[]),
+        } => (*create_revision, *version, value),
+        ChangeKind::Delete => (0, 0, &[]),
     }
 }

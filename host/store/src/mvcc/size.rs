@@ -1,53 +1,54 @@
-//! How much a write adds to the data, and to its answer, before it is carried out.
+//! Bytes that a write adds to the data, and to its answer, computed before it is carried out.
 //!
-//! Both are judged first, because a transaction that has begun to write does not fail.
+//! Both are checked first, because a transaction that has begun to write does not fail.
 
 use etcd_client::proto::{
     PbDeleteRequest, PbPutRequest, PbRangeRequest, PbTxnOpRequest, PbTxnRequest,
 };
 
-use super::read::{MOST_ANSWER, View, answer_fits, shown_bytes};
-use super::state::{CHANGE_OVERHEAD, Command};
-use super::txn::{Path, Step};
-use crate::change::{Change, What};
+use super::command::WriteCommand;
+use super::memory::{CHANGE_OVERHEAD, LEASE_BYTES};
+use super::read::{KeyView, MOST_ANSWER, answer_fits, shown_bytes};
+use super::txn_path::{TxnPath, TxnStep};
+use crate::change::{ChangeKind, KeyChange};
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 
-/// What a lease takes in memory and on the disk, about.
-pub(super) const LEASE_BYTES: u64 = 256;
-
-/// The most that a command can add, whichever branch of it runs.
-pub(super) fn most_growth(view: View<'_>, command: &Command) -> u64 {
+/// Returns the most bytes that a command can add, whichever branch of it runs.
+pub(super) fn most_growth(view: KeyView<'_>, command: &WriteCommand) -> u64 {
     match command {
-        Command::Put(put) => of_put(view, put),
-        Command::Txn(txn) => of_branches(view, txn),
-        Command::Grant(_) => LEASE_BYTES,
-        Command::Delete(_) | Command::Compact(_) | Command::Revoke(_) | Command::Expire(_) => 0,
+        WriteCommand::Put(put) => put_growth(view, put),
+        WriteCommand::Txn(txn) => branches_growth(view, txn),
+        WriteCommand::Grant(_) => LEASE_BYTES,
+        WriteCommand::Delete(_)
+        | WriteCommand::Compact(_)
+        | WriteCommand::Revoke(_)
+        | WriteCommand::Expire(_) => 0,
     }
 }
 
-fn of_branches(view: View<'_>, txn: &PbTxnRequest) -> u64 {
+fn branches_growth(view: KeyView<'_>, txn: &PbTxnRequest) -> u64 {
     let ops = txn.success.iter().chain(&txn.failure);
     let each = ops.map(|op| match &op.request {
-        Some(PbTxnOpRequest::RequestPut(put)) => of_put(view, put),
-        Some(PbTxnOpRequest::RequestTxn(nested)) => of_branches(view, nested),
+        Some(PbTxnOpRequest::RequestPut(put)) => put_growth(view, put),
+        Some(PbTxnOpRequest::RequestTxn(nested)) => branches_growth(view, nested),
         _ => 0,
     });
     each.sum()
 }
 
-/// What the branches that run add.
-pub(super) fn growth(view: View<'_>, path: &Path<'_>) -> u64 {
+/// Returns the bytes that the chosen branches add.
+pub(super) fn path_growth(view: KeyView<'_>, path: &TxnPath<'_>) -> u64 {
     let each = path.steps.iter().map(|step| match step {
-        Step::Op(PbTxnOpRequest::RequestPut(put)) => of_put(view, put),
-        Step::Op(_) => 0,
-        Step::Nested(nested) => growth(view, nested),
+        TxnStep::Op(PbTxnOpRequest::RequestPut(put)) => put_growth(view, put),
+        TxnStep::Op(_) => 0,
+        TxnStep::Nested(nested) => path_growth(view, nested),
     });
     each.sum()
 }
 
-/// What a put adds. One that keeps the value has another copy of it.
-pub(super) fn of_put(view: View<'_>, put: &PbPutRequest) -> u64 {
+/// Returns the bytes that a put adds. A put that keeps the value has another copy of it.
+pub(super) fn put_growth(view: KeyView<'_>, put: &PbPutRequest) -> u64 {
     let value = if put.ignore_value {
         view.get(&put.key).map_or(0, |change| value_bytes(change))
     } else {
@@ -56,53 +57,63 @@ pub(super) fn of_put(view: View<'_>, put: &PbPutRequest) -> u64 {
     (put.key.len() + value) as u64 + CHANGE_OVERHEAD
 }
 
-fn value_bytes(change: &Change) -> usize {
-    match &change.what {
-        What::Put { value, .. } => value.len(),
-        What::Delete => 0,
+fn value_bytes(change: &KeyChange) -> usize {
+    match &change.kind {
+        ChangeKind::Put { value, .. } => value.len(),
+        ChangeKind::Delete => 0,
     }
 }
 
 /// Refuses a transaction whose answer would be too large, given the bytes of all data.
-pub(super) fn check_answer(view: View<'_>, data: u64, path: &Path<'_>) -> Result<(), StoreError> {
-    let written = growth(view, path);
-    // No operation can show more than all there is.
-    let most = (data + written).saturating_mul(count(path));
+pub(super) fn check_answer(
+    view: KeyView<'_>,
+    data: u64,
+    path: &TxnPath<'_>,
+) -> Result<(), StoreError> {
+    let written = path_growth(view, path);
+    // No operation can show more than all data.
+    let most = (data + written).saturating_mul(op_count(path));
     if most <= MOST_ANSWER {
         return Ok(());
     }
-    answer_fits(of_answers(view, written, path)?)
+    answer_fits(path_answer_bytes(view, written, path)?)
 }
 
-fn count(path: &Path<'_>) -> u64 {
+fn op_count(path: &TxnPath<'_>) -> u64 {
     let each = path.steps.iter().map(|step| match step {
-        Step::Op(_) => 1,
-        Step::Nested(nested) => count(nested),
+        TxnStep::Op(_) => 1,
+        TxnStep::Nested(nested) => op_count(nested),
     });
     each.sum()
 }
 
-/// The bytes of all answers of a path, each as if it showed everything that the path writes as well.
-fn of_answers(view: View<'_>, written: u64, path: &Path<'_>) -> Result<u64, StoreError> {
+/// Returns the bytes of all answers of a path, each as if it included everything that the path writes.
+fn path_answer_bytes(
+    view: KeyView<'_>,
+    written: u64,
+    path: &TxnPath<'_>,
+) -> Result<u64, StoreError> {
     let mut bytes = 0_u64;
     for step in &path.steps {
         bytes = bytes.saturating_add(match step {
-            Step::Op(PbTxnOpRequest::RequestRange(range)) => of_range(view, range)? + written,
-            Step::Op(PbTxnOpRequest::RequestPut(put)) if put.prev_kv => {
+            TxnStep::Op(PbTxnOpRequest::RequestRange(range)) => {
+                range_answer_bytes(view, range)? + written
+            }
+            TxnStep::Op(PbTxnOpRequest::RequestPut(put)) if put.prev_kv => {
                 let shown = view.get(&put.key).map_or(0, |c| shown_bytes(c, false));
                 shown + written
             }
-            Step::Op(PbTxnOpRequest::RequestDeleteRange(delete)) if delete.prev_kv => {
-                of_delete(view, delete) + written
+            TxnStep::Op(PbTxnOpRequest::RequestDeleteRange(delete)) if delete.prev_kv => {
+                delete_answer_bytes(view, delete) + written
             }
-            Step::Op(_) => 0,
-            Step::Nested(nested) => of_answers(view, written, nested)?,
+            TxnStep::Op(_) => 0,
+            TxnStep::Nested(nested) => path_answer_bytes(view, written, nested)?,
         });
     }
     Ok(bytes)
 }
 
-fn of_range(view: View<'_>, range: &PbRangeRequest) -> Result<u64, StoreError> {
+fn range_answer_bytes(view: KeyView<'_>, range: &PbRangeRequest) -> Result<u64, StoreError> {
     match view.range_bytes(range) {
         // A revision that the transaction itself is about to make.
         Err(StoreError::FutureRevision) => Ok(0),
@@ -110,8 +121,8 @@ fn of_range(view: View<'_>, range: &PbRangeRequest) -> Result<u64, StoreError> {
     }
 }
 
-/// The bytes of a deletion's answer.
-pub(super) fn of_delete(view: View<'_>, delete: &PbDeleteRequest) -> u64 {
+/// Returns the bytes of a deletion's answer.
+pub(super) fn delete_answer_bytes(view: KeyView<'_>, delete: &PbDeleteRequest) -> u64 {
     if !delete.prev_kv {
         return 0;
     }

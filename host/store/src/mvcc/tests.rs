@@ -8,17 +8,17 @@ use etcd_client::proto::{
 };
 use leasehold_lock::clock::BootTime;
 
-use super::{Command, Reply, State, check};
-use crate::change::What;
-use crate::disk::{Batch, Image};
+use super::{MvccState, WriteCommand, WriteReply, check};
+use crate::change::ChangeKind;
+use crate::disk::{CommitBatch, DiskImage};
 use crate::error::StoreError;
 
-mod room;
+mod quota;
 
 struct Bench {
-    state: State,
+    state: MvccState,
     now: BootTime,
-    image: Image,
+    image: DiskImage,
 }
 
 impl Bench {
@@ -27,20 +27,20 @@ impl Bench {
     }
 
     fn with_quota(quota: u64) -> Self {
-        let image = Image {
+        let image = DiskImage {
             revision: 1,
-            ..Image::default()
+            ..DiskImage::default()
         };
         let now = BootTime::from_nanos(1);
         Self {
-            state: State::new(&image, quota, now),
+            state: MvccState::new(&image, quota, now),
             now,
             image,
         }
     }
 
     /// Applies and publishes, and keeps what a disk would.
-    fn run(&mut self, command: Command) -> Result<Reply, StoreError> {
+    fn run(&mut self, command: WriteCommand) -> Result<WriteReply, StoreError> {
         let reply = self.state.apply(command, self.now);
         let batch = self.state.take_batch();
         self.keep(&batch);
@@ -48,7 +48,7 @@ impl Bench {
         reply
     }
 
-    fn keep(&mut self, batch: &Batch) {
+    fn keep(&mut self, batch: &CommitBatch) {
         let image = &mut self.image;
         for revision in &batch.revisions {
             image.revision = revision.number;
@@ -63,7 +63,7 @@ impl Bench {
 
     /// As after a crash and a start.
     fn restart(&mut self) {
-        self.state = State::new(&self.image, u64::MAX, self.now);
+        self.state = MvccState::new(&self.image, u64::MAX, self.now);
     }
 
     fn put(&mut self, key: &str, value: &str) -> i64 {
@@ -71,39 +71,39 @@ impl Bench {
     }
 
     fn put_with(&mut self, key: &str, value: &str, lease: i64) -> Result<i64, StoreError> {
-        let reply = self.run(Command::Put(put(key, value, lease)))?;
-        let Reply::Put(reply) = reply else {
+        let reply = self.run(WriteCommand::Put(put(key, value, lease)))?;
+        let WriteReply::Put(reply) = reply else {
             panic!("not a put's reply");
         };
         Ok(reply.header.expect("a header").revision)
     }
 
     fn delete(&mut self, key: &str, end: &str) -> i64 {
-        match self.run(Command::Delete(delete(key, end))) {
-            Ok(Reply::Delete(reply)) => reply.deleted,
+        match self.run(WriteCommand::Delete(delete(key, end))) {
+            Ok(WriteReply::Delete(reply)) => reply.deleted,
             other => panic!("{other:?}"),
         }
     }
 
     fn txn(&mut self, request: PbTxnRequest) -> Result<bool, StoreError> {
         check::txn(&request)?;
-        match self.run(Command::Txn(request))? {
-            Reply::Txn(reply) => Ok(reply.succeeded),
+        match self.run(WriteCommand::Txn(request))? {
+            WriteReply::Txn(reply) => Ok(reply.succeeded),
             other => panic!("{other:?}"),
         }
     }
 
     fn grant(&mut self, id: i64, ttl: i64) -> Result<i64, StoreError> {
-        match self.run(Command::Grant(PbLeaseGrantRequest { id, ttl }))? {
-            Reply::Grant(reply) => Ok(reply.ttl),
+        match self.run(WriteCommand::Grant(PbLeaseGrantRequest { id, ttl }))? {
+            WriteReply::Grant(reply) => Ok(reply.ttl),
             other => panic!("{other:?}"),
         }
     }
 
     fn expire(&mut self) -> usize {
         let (due, _) = self.state.leases_due(self.now);
-        match self.run(Command::Expire(due)) {
-            Ok(Reply::Expire(count)) => count,
+        match self.run(WriteCommand::Expire(due)) {
+            Ok(WriteReply::Expire(count)) => count,
             other => panic!("{other:?}"),
         }
     }
@@ -280,13 +280,15 @@ fn the_keys_of_a_lease_go_in_one_revision() {
     bench.put_with("b", "", 7).expect("the lease is there");
     bench.put_with("a", "", 7).expect("the lease is there");
     bench.put("c", "");
-    bench.run(Command::Revoke(7)).expect("the lease is there");
+    bench
+        .run(WriteCommand::Revoke(7))
+        .expect("the lease is there");
     assert_eq!(bench.keys(), "c");
     let last = bench.state.history(5, 10).expect("not compacted");
     assert_eq!(last.len(), 1);
     let gone: Vec<_> = last[0].changes.iter().map(|c| c.key.to_vec()).collect();
     assert_eq!(gone, [b"a", b"b"]);
-    let again = bench.run(Command::Revoke(7)).expect_err("it is gone");
+    let again = bench.run(WriteCommand::Revoke(7)).expect_err("it is gone");
     assert_eq!(again, StoreError::LeaseNotFound);
 }
 
@@ -306,8 +308,12 @@ fn a_key_put_without_its_lease_or_with_another_outlives_it() {
         ignore_lease: true,
         ..put("kept", "new", 0)
     };
-    bench.run(Command::Put(same)).expect("the key is there");
-    bench.run(Command::Revoke(7)).expect("the lease is there");
+    bench
+        .run(WriteCommand::Put(same))
+        .expect("the key is there");
+    bench
+        .run(WriteCommand::Revoke(7))
+        .expect("the lease is there");
     assert_eq!(bench.keys(), "free moved reborn");
 }
 
@@ -322,8 +328,8 @@ fn a_lease_never_ends_early_and_a_renewal_counts_even_when_it_was_found_due() {
     assert_eq!(bench.expire(), 0);
     assert_eq!(bench.state.keep_alive(7, bench.now).ttl, 5);
     let found_due_earlier = vec![7];
-    let reply = bench.run(Command::Expire(found_due_earlier));
-    assert!(matches!(reply, Ok(Reply::Expire(0))));
+    let reply = bench.run(WriteCommand::Expire(found_due_earlier));
+    assert!(matches!(reply, Ok(WriteReply::Expire(0))));
     bench.now = bench.now.after(Duration::from_secs(5));
     assert_eq!(
         bench.state.keep_alive(7, bench.now).ttl,
@@ -353,7 +359,9 @@ fn after_a_restart_everything_is_as_it_was_and_leases_have_their_whole_ttl() {
     bench.put_with("a", "1", 7).expect("the lease is there");
     bench.put("b", "2");
     bench.delete("b", "");
-    bench.run(Command::Revoke(8)).expect("the lease is there");
+    bench
+        .run(WriteCommand::Revoke(8))
+        .expect("the lease is there");
     let (before, hash) = (bench.at(0), bench.state.hash(0));
     bench.now = bench.now.after(Duration::from_secs(4));
     bench.restart();
@@ -380,7 +388,7 @@ fn compaction_keeps_what_its_revision_shows_and_nothing_older() {
     bench.put("c", "1"); // 6
     bench.delete("c", ""); // 7
     bench.put("d", "1"); // 8
-    bench.run(Command::Compact(7)).expect("compacts");
+    bench.run(WriteCommand::Compact(7)).expect("compacts");
     for _ in ["at once", "after a restart"] {
         assert_eq!(bench.at(6), Err(StoreError::Compacted));
         assert_eq!(bench.at(7), Ok(vec![("a".into(), 2, 2)]));
@@ -389,17 +397,21 @@ fn compaction_keeps_what_its_revision_shows_and_nothing_older() {
         let kept = bench.state.history(7, 10).expect("not compacted");
         let deletes_c = &kept[0].changes[0];
         assert_eq!(
-            (&*deletes_c.key, &deletes_c.what),
-            (&b"c"[..], &What::Delete)
+            (&*deletes_c.key, &deletes_c.kind),
+            (&b"c"[..], &ChangeKind::Delete)
         );
         assert_eq!(kept.len(), 2);
         bench.restart();
     }
-    let again = bench.run(Command::Compact(7)).expect_err("done already");
+    let again = bench
+        .run(WriteCommand::Compact(7))
+        .expect_err("done already");
     assert_eq!(again, StoreError::Compacted);
-    let future = bench.run(Command::Compact(9)).expect_err("not there yet");
+    let future = bench
+        .run(WriteCommand::Compact(9))
+        .expect_err("not there yet");
     assert_eq!(future, StoreError::FutureRevision);
-    bench.run(Command::Compact(8)).expect("compacts");
+    bench.run(WriteCommand::Compact(8)).expect("compacts");
     assert_eq!(
         bench.image.changes.len(),
         2,
@@ -413,7 +425,7 @@ fn who_watched_up_to_a_moment_ago_misses_nothing_by_a_compaction() {
     for turn in 0..10 {
         bench.put("a", &turn.to_string());
     }
-    bench.run(Command::Compact(11)).expect("compacts");
+    bench.run(WriteCommand::Compact(11)).expect("compacts");
     assert_eq!(bench.state.history(5, 10), Err(11), "a new watch is told");
     let numbers = |from| {
         let found = bench.state.recent(from, 100).expect("still there");
@@ -424,7 +436,7 @@ fn who_watched_up_to_a_moment_ago_misses_nothing_by_a_compaction() {
         bench.put("a", "");
     }
     let now = bench.state.published();
-    bench.run(Command::Compact(now)).expect("compacts");
+    bench.run(WriteCommand::Compact(now)).expect("compacts");
     assert_eq!(
         bench.state.recent(now - 2_000, 1),
         Err(now),
@@ -452,23 +464,23 @@ fn memory_shrinks_with_the_history_and_a_full_store_takes_deletes() {
         Err(StoreError::NoSpace),
         "leases take room"
     );
-    assert!(!bench.state.weight().1, "history is no alarm");
+    assert!(!bench.state.memory_use().1, "history is no alarm");
     bench.delete("a", "");
     let now = bench.state.published();
-    bench.run(Command::Compact(now)).expect("compacts");
-    assert!(bench.state.weight().0 < 1_000);
+    bench.run(WriteCommand::Compact(now)).expect("compacts");
+    assert!(bench.state.memory_use().0 < 1_000);
     for number in 0.. {
-        assert!(!bench.state.weight().1, "nothing was refused");
+        assert!(!bench.state.memory_use().1, "nothing was refused");
         if bench.put_with(&format!("k{number}"), "small", 0).is_err() {
             break;
         }
     }
-    assert!(bench.state.weight().1, "the alarm is raised");
+    assert!(bench.state.memory_use().1, "the alarm is raised");
     for number in 0..20 {
         bench.delete(&format!("k{number}"), "");
     }
     assert!(
-        !bench.state.weight().1,
+        !bench.state.memory_use().1,
         "the alarm ends with what was deleted"
     );
 }
@@ -477,7 +489,9 @@ fn memory_shrinks_with_the_history_and_a_full_store_takes_deletes() {
 fn what_is_not_published_is_not_seen() {
     let mut bench = Bench::new();
     bench.put("a", "1");
-    let applied = bench.state.apply(Command::Put(put("a", "2", 0)), bench.now);
+    let applied = bench
+        .state
+        .apply(WriteCommand::Put(put("a", "2", 0)), bench.now);
     assert!(applied.is_ok());
     assert_eq!(bench.at(0), Ok(vec![("a".into(), 2, 1)]));
     assert_eq!(bench.at(3), Err(StoreError::FutureRevision));

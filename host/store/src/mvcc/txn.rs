@@ -1,24 +1,26 @@
-//! One write under way: every change it makes has the same revision.
+//! One write in progress: all its changes have the same revision.
 //!
-//! Conditions, nested ones too, are decided before the first operation runs, and so is everything that can
-//! be refused: a transaction that has begun to write does not fail.
+//! Conditions, nested ones too, are decided before the first operation runs, and so are all refusals: a transaction
+//! that has begun to write does not fail.
 
 use std::sync::Arc;
 
 use etcd_client::proto::{
-    PbDeleteRequest, PbDeleteResponse, PbPutRequest, PbPutResponse, PbResponseHeader, PbResponseOp,
-    PbTxnOpRequest, PbTxnOpResponse, PbTxnRequest, PbTxnRequestOp, PbTxnResponse,
+    PbDeleteRequest, PbDeleteResponse, PbPutRequest, PbPutResponse, PbTxnOpRequest,
+    PbTxnOpResponse, PbTxnRequest, PbTxnResponse,
 };
 
-use super::compare;
-use super::read::{View, answer_fits};
+use super::command::header_at;
+use super::memory::change_memory;
+use super::read::{KeyView, answer_fits};
 use super::size;
-use super::state::{State, header_at, weight};
-use crate::change::{Change, Key, Revision, What};
+use super::state::MvccState;
+use super::txn_path::{OpRunner, TxnPath, TxnStep};
+use crate::change::{ChangeKind, KeyChange, RevisionChanges, SharedKey};
 use crate::error::StoreError;
-use crate::keyrange::KeyRange;
+use crate::key_range::KeyRange;
 
-/// Whether any operation changes something, whichever branch runs.
+/// Returns true if any operation writes, whichever branch runs.
 pub(crate) fn writes(request: &PbTxnRequest) -> bool {
     any(request, &|op| {
         matches!(
@@ -36,12 +38,12 @@ fn any(request: &PbTxnRequest, is: &dyn Fn(&PbTxnOpRequest) -> bool) -> bool {
     })
 }
 
-/// Answers a transaction that writes nothing, from what is durable.
+/// Answers a transaction that writes nothing, from durable data.
 pub(crate) fn read_only(
-    view: View<'_>,
+    view: KeyView<'_>,
     request: &PbTxnRequest,
 ) -> Result<PbTxnResponse, StoreError> {
-    let path = Path::decide(view, request);
+    let path = TxnPath::decide(view, request);
     path.check_ranges(view)?;
     let mut reader = Reader { view, bytes: 0 };
     let (succeeded, responses) = path.run(&mut reader)?;
@@ -52,86 +54,13 @@ pub(crate) fn read_only(
     })
 }
 
-/// The branch that each transaction takes, nested ones within it.
-pub(super) struct Path<'r> {
-    succeeded: bool,
-    pub(super) steps: Vec<Step<'r>>,
-}
-
-pub(super) enum Step<'r> {
-    Op(&'r PbTxnOpRequest),
-    Nested(Path<'r>),
-}
-
-impl<'r> Path<'r> {
-    fn decide(view: View<'_>, request: &'r PbTxnRequest) -> Self {
-        let succeeded = compare::all_hold(view, &request.compare);
-        let ops: &[PbTxnRequestOp] = if succeeded {
-            &request.success
-        } else {
-            &request.failure
-        };
-        let steps = ops
-            .iter()
-            .filter_map(|op| op.request.as_ref())
-            .map(|op| match op {
-                PbTxnOpRequest::RequestTxn(nested) => Step::Nested(Self::decide(view, nested)),
-                op => Step::Op(op),
-            })
-            .collect();
-        Self { succeeded, steps }
-    }
-
-    fn check_ranges(&self, view: View<'_>) -> Result<(), StoreError> {
-        self.steps.iter().try_for_each(|step| match step {
-            Step::Op(PbTxnOpRequest::RequestRange(range)) => view.check_in_txn(range.revision),
-            Step::Op(_) => Ok(()),
-            Step::Nested(path) => path.check_ranges(view),
-        })
-    }
-
-    fn check_puts(&self, write: &Write<'_>) -> Result<(), StoreError> {
-        self.steps.iter().try_for_each(|step| match step {
-            Step::Op(PbTxnOpRequest::RequestPut(put)) => write.check_put(put),
-            Step::Op(_) => Ok(()),
-            Step::Nested(path) => path.check_puts(write),
-        })
-    }
-
-    fn run(&self, runner: &mut impl Run) -> Result<(bool, Vec<PbResponseOp>), StoreError> {
-        let mut responses = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
-            let response = match step {
-                Step::Op(op) => runner.run(op)?,
-                Step::Nested(path) => {
-                    let (succeeded, responses) = path.run(runner)?;
-                    PbTxnOpResponse::ResponseTxn(PbTxnResponse {
-                        header: Some(PbResponseHeader::default()),
-                        succeeded,
-                        responses,
-                    })
-                }
-            };
-            responses.push(PbResponseOp {
-                response: Some(response),
-            });
-        }
-        Ok((self.succeeded, responses))
-    }
-}
-
-/// What carries a single operation out.
-trait Run {
-    fn run(&mut self, op: &PbTxnOpRequest) -> Result<PbTxnOpResponse, StoreError>;
-}
-
 struct Reader<'a> {
-    view: View<'a>,
-    /// Of the answer so far.
+    view: KeyView<'a>,
+    /// Bytes of the answer so far.
     bytes: u64,
 }
 
-impl Run for Reader<'_> {
+impl OpRunner for Reader<'_> {
     fn run(&mut self, op: &PbTxnOpRequest) -> Result<PbTxnOpResponse, StoreError> {
         match op {
             PbTxnOpRequest::RequestRange(range) => {
@@ -139,32 +68,32 @@ impl Run for Reader<'_> {
                 answer_fits(self.bytes)?;
                 self.view.range(range).map(PbTxnOpResponse::ResponseRange)
             }
-            // The caller saw that there are none.
+            // The caller has checked that there are none.
             _ => Err(StoreError::Invalid("a read-only transaction writes".into())),
         }
     }
 }
 
-/// A write under way.
-pub(super) struct Write<'s> {
-    state: &'s mut State,
-    changes: Vec<Arc<Change>>,
+/// A write in progress.
+pub(super) struct PendingWrite<'s> {
+    state: &'s mut MvccState,
+    changes: Vec<Arc<KeyChange>>,
 }
 
-impl<'s> Write<'s> {
-    pub(super) fn new(state: &'s mut State) -> Self {
+impl<'s> PendingWrite<'s> {
+    pub(super) fn new(state: &'s mut MvccState) -> Self {
         Self {
             state,
             changes: Vec::new(),
         }
     }
 
-    /// The revision its changes have.
+    /// Returns the revision of its changes.
     const fn number(&self) -> i64 {
         self.state.applied + 1
     }
 
-    /// The revision that the keys are at so far.
+    /// Returns the present revision of the keys.
     const fn revision(&self) -> i64 {
         if self.changes.is_empty() {
             self.state.applied
@@ -173,9 +102,9 @@ impl<'s> Write<'s> {
         }
     }
 
-    /// The keys as this write sees them: with everything applied, and its own changes.
-    pub(super) const fn view(&self) -> View<'_> {
-        View {
+    /// Returns the keys as this write sees them: with everything applied, and its own changes.
+    pub(super) const fn view(&self) -> KeyView<'_> {
+        KeyView {
             index: &self.state.index,
             revision: self.revision(),
             compacted: self.state.compacted,
@@ -188,7 +117,7 @@ impl<'s> Write<'s> {
             return;
         }
         self.state.applied += 1;
-        let revision = Arc::new(Revision {
+        let revision = Arc::new(RevisionChanges {
             number: self.state.applied,
             changes: self.changes.into(),
         });
@@ -197,16 +126,24 @@ impl<'s> Write<'s> {
     }
 
     pub(super) fn txn(&mut self, request: &PbTxnRequest) -> Result<PbTxnResponse, StoreError> {
-        let path = Path::decide(self.view(), request);
-        path.check_puts(self)?;
+        let path = TxnPath::decide(self.view(), request);
+        self.check_puts(&path)?;
         path.check_ranges(self.view())?;
-        self.state.has_room(size::growth(self.view(), &path))?;
+        self.state.has_room(size::path_growth(self.view(), &path))?;
         size::check_answer(self.view(), self.state.bytes, &path)?;
         let (succeeded, responses) = path.run(self)?;
         Ok(PbTxnResponse {
             header: Some(header_at(self.revision())),
             succeeded,
             responses,
+        })
+    }
+
+    fn check_puts(&self, path: &TxnPath<'_>) -> Result<(), StoreError> {
+        path.steps.iter().try_for_each(|step| match step {
+            TxnStep::Op(PbTxnOpRequest::RequestPut(put)) => self.check_put(put),
+            TxnStep::Op(_) => Ok(()),
+            TxnStep::Nested(path) => self.check_puts(path),
         })
     }
 
@@ -228,17 +165,17 @@ impl<'s> Write<'s> {
             Some(change) if request.prev_kv => Some(change.key_value(false)),
             _ => None,
         };
-        let (mut create, mut version) = (number, 1);
+        let (mut create_revision, mut version) = (number, 1);
         let mut lease = request.lease;
         let mut value: Option<Box<[u8]>> = None;
-        if let Some(What::Put {
-            create: c,
+        if let Some(ChangeKind::Put {
+            create_revision: c,
             version: v,
             lease: l,
             value: bytes,
-        }) = previous.as_ref().map(|change| &change.what)
+        }) = previous.as_ref().map(|change| &change.kind)
         {
-            (create, version) = (*c, *v + 1);
+            (create_revision, version) = (*c, *v + 1);
             if request.ignore_lease {
                 lease = *l;
             }
@@ -248,13 +185,13 @@ impl<'s> Write<'s> {
         }
         let key = previous.map_or_else(
             || self.known_key(&request.key),
-            |change| Key::clone(&change.key),
+            |change| SharedKey::clone(&change.key),
         );
         let value = value.unwrap_or_else(|| request.value.as_slice().into());
         self.record(
             key,
-            What::Put {
-                create,
+            ChangeKind::Put {
+                create_revision,
                 version,
                 lease,
                 value,
@@ -274,7 +211,7 @@ impl<'s> Write<'s> {
             .map(Arc::clone)
             .collect();
         for change in &found {
-            self.record(Key::clone(&change.key), What::Delete);
+            self.record(SharedKey::clone(&change.key), ChangeKind::Delete);
         }
         PbDeleteResponse {
             header: Some(header_at(self.revision())),
@@ -287,39 +224,43 @@ impl<'s> Write<'s> {
         }
     }
 
-    /// Deletes one key, if it is there.
-    pub(super) fn remove(&mut self, key: &Key) {
+    /// Deletes one key, if it exists.
+    pub(super) fn remove(&mut self, key: &SharedKey) {
         if self.view().get(key).is_some() {
-            self.record(Key::clone(key), What::Delete);
+            self.record(SharedKey::clone(key), ChangeKind::Delete);
         }
     }
 
-    /// The key as the index has it, so that its bytes are kept once.
-    fn known_key(&self, key: &[u8]) -> Key {
+    /// Returns the key as the index has it, so that its bytes are kept once.
+    fn known_key(&self, key: &[u8]) -> SharedKey {
         match self.state.index.get_key_value(key) {
-            Some((known, _)) => Key::clone(known),
+            Some((known, _)) => SharedKey::clone(known),
             None => key.into(),
         }
     }
 
-    fn record(&mut self, key: Key, what: What) {
+    fn record(&mut self, key: SharedKey, kind: ChangeKind) {
         let revision = self.number();
         let (before, replaced) = self
             .view()
             .get(&key)
-            .map_or((0, 0), |change| (change.lease(), weight(change)));
-        let change = Arc::new(Change {
-            key: Key::clone(&key),
+            .map_or((0, 0), |change| (change.lease(), change_memory(change)));
+        let change = Arc::new(KeyChange {
+            key: SharedKey::clone(&key),
             revision,
             sub: u32::try_from(self.changes.len()).unwrap_or(u32::MAX),
-            what,
+            kind,
         });
         if before != change.lease() {
             self.state.leases.detach(before, &key);
             self.state.leases.attach(change.lease(), &key);
         }
-        self.state.bytes += weight(&change);
-        self.state.live += if change.is_put() { weight(&change) } else { 0 };
+        self.state.bytes += change_memory(&change);
+        self.state.live += if change.is_put() {
+            change_memory(&change)
+        } else {
+            0
+        };
         self.state.live -= replaced;
         self.state
             .index
@@ -330,7 +271,7 @@ impl<'s> Write<'s> {
     }
 }
 
-impl Run for Write<'_> {
+impl OpRunner for PendingWrite<'_> {
     fn run(&mut self, op: &PbTxnOpRequest) -> Result<PbTxnOpResponse, StoreError> {
         Ok(match op {
             PbTxnOpRequest::RequestRange(range) => {
@@ -340,7 +281,7 @@ impl Run for Write<'_> {
             PbTxnOpRequest::RequestDeleteRange(delete) => {
                 PbTxnOpResponse::ResponseDeleteRange(self.delete(delete))
             }
-            // Taken apart when the path was decided.
+            // Split up when the path was decided.
             PbTxnOpRequest::RequestTxn(nested) => PbTxnOpResponse::ResponseTxn(self.txn(nested)?),
         })
     }

@@ -1,10 +1,10 @@
-//! What clients say they are talking to, made harmless.
+//! Rewriting of the `:authority` that clients send.
 //!
-//! Every request names its `:authority`. Go's client of etcd puts a socket's path there, or a whole address
-//! with its scheme, and the transport refuses both as malformed, where a Go server takes anything. Nothing
-//! here depends on that name, so it is replaced before the transport sees it, by one as long: the two ends
-//! compress headers with tables that must stay the same size. This file must never change anything else,
-//! and what it does not understand it passes on as it is.
+//! Every request names its `:authority`. Go's client of etcd puts a socket's path there, or a whole address with its
+//! scheme. The transport refuses both as malformed, where a Go server takes anything. Nothing here depends on that
+//! name, so it is replaced before the transport sees it. The replacement has the same length: the two ends compress
+//! headers with tables that must stay the same size. This file must never change anything else, and passes on frames
+//! that it cannot parse.
 
 use std::io;
 use std::pin::Pin;
@@ -12,42 +12,42 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How every HTTP/2 connection opens, before the first frame.
-const PREFACE_BYTES: usize = 24;
+use super::connection::PREFACE;
+
 /// The header of a frame: length (3 bytes), kind, flags, stream (4 bytes).
 const FRAME_HEADER_BYTES: usize = 9;
-/// The largest frame we have to take; we never offer more.
+/// The largest frame that the store accepts; it never offers more.
 const MAX_FRAME_BYTES: usize = 16_384;
 /// The kind of a frame that opens a request.
 const HEADERS: u8 = 1;
 const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
-/// Where `:authority` stands in the table of well-known names.
+/// The index of `:authority` in the static table of header names.
 const AUTHORITY: usize = 1;
-/// How much is read at once.
+/// Bytes read at once.
 const READ_BYTES: usize = 16 * 1024;
 
-/// A connection whose requests are addressed to nobody in particular.
-pub(super) struct Readdressed<IO> {
+/// A connection whose requests get a neutral authority.
+pub(super) struct AuthorityRewriter<IO> {
     io: IO,
     frames: Frames,
-    /// Read and rewritten, not yet taken; and how much of it has been.
+    /// Bytes read and rewritten, but not yet taken; and how many of them have been.
     ready: Vec<u8>,
     taken: usize,
 }
 
-impl<IO> Readdressed<IO> {
+impl<IO> AuthorityRewriter<IO> {
     pub(super) fn new(io: IO) -> Self {
         Self {
             io,
-            frames: Frames::Passing(PREFACE_BYTES),
+            frames: Frames::Passing(PREFACE.len()),
             ready: Vec::new(),
             taken: 0,
         }
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Readdressed<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for AuthorityRewriter<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -64,7 +64,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Readdressed<IO> {
             this.ready.clear();
             this.taken = 0;
             this.frames.feed(read.filled(), &mut this.ready);
-            // A frame that has not arrived as a whole leaves nothing to take yet.
+            // A frame that has not arrived completely leaves nothing to take yet.
         }
         let waiting = this.ready.get(this.taken..).unwrap_or_default();
         let some = waiting.get(..buffer.remaining()).unwrap_or(waiting);
@@ -74,7 +74,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Readdressed<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Readdressed<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for AuthorityRewriter<IO> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -104,18 +104,18 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Readdressed<IO> {
     }
 }
 
-/// Where in the sequence of frames a connection is.
+/// Position of a connection in the sequence of frames.
 enum Frames {
-    /// So many bytes are nothing to us.
+    /// This many bytes are passed on unread.
     Passing(usize),
     /// A frame's header has begun.
     Header(Vec<u8>),
-    /// A frame that opens a request has begun, its header included; so many bytes of it are missing.
+    /// A frame that opens a request has begun, its header included; this many bytes of it are missing.
     Request(Vec<u8>, usize),
 }
 
 impl Frames {
-    /// Takes what has arrived, and appends to `out` what goes on.
+    /// Takes the arrived bytes, and appends the bytes to pass on to `out`.
     fn feed(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
         while !bytes.is_empty() {
             match self {
@@ -154,14 +154,14 @@ impl Frames {
     }
 }
 
-/// Takes at most so many bytes off the front.
+/// Takes at most `most` bytes off the front.
 fn split<'a>(bytes: &mut &'a [u8], most: usize) -> &'a [u8] {
     let (some, rest) = bytes.split_at(most.min(bytes.len()));
     *bytes = rest;
     some
 }
 
-/// The frame with another authority, if it names one.
+/// Returns the frame with another authority, if it names one.
 fn readdressed(frame: &[u8]) -> Option<Vec<u8>> {
     let flags = *frame.get(4)?;
     let mut start = FRAME_HEADER_BYTES;
@@ -184,7 +184,7 @@ fn readdressed(frame: &[u8]) -> Option<Vec<u8>> {
     (payload <= MAX_FRAME_BYTES).then_some(other)
 }
 
-/// Where in a block of headers the authority is written out, and how long it is when unpacked.
+/// Returns the position of the authority's text in a block of headers, and its length when decoded.
 fn authority(block: &[u8]) -> Option<(std::ops::Range<usize>, usize)> {
     let mut at = 0;
     loop {
@@ -218,7 +218,7 @@ fn authority(block: &[u8]) -> Option<(std::ops::Range<usize>, usize)> {
     }
 }
 
-/// A text, and whether it is packed.
+/// Reads a text; true if it is Huffman-coded.
 fn text<'a>(block: &'a [u8], at: &mut usize) -> Option<(bool, &'a [u8])> {
     let packed = block.get(*at)? & 0x80 != 0;
     let length = number(block, at, 7)?;
@@ -227,7 +227,7 @@ fn text<'a>(block: &'a [u8], at: &mut usize) -> Option<(bool, &'a [u8])> {
     Some((packed, block.get(start..*at)?))
 }
 
-/// A number that begins in the lower bits of a byte.
+/// Reads a number that begins in the lower bits of a byte.
 fn number(block: &[u8], at: &mut usize, bits: u32) -> Option<usize> {
     let full = (1_usize << bits) - 1;
     let mut value = usize::from(*block.get(*at)?) & full;
@@ -247,7 +247,7 @@ fn number(block: &[u8], at: &mut usize, bits: u32) -> Option<usize> {
     None
 }
 
-/// Writes the length of a text that is not packed.
+/// Writes the length of a text that is not Huffman-coded.
 fn put_number(out: &mut Vec<u8>, value: usize) {
     const FULL: usize = 0x7f;
     let low = |value: usize| u8::try_from(value & FULL).unwrap_or(0);
@@ -264,14 +264,14 @@ fn put_number(out: &mut Vec<u8>, value: usize) {
     out.push(low(rest));
 }
 
-/// How many symbols have a code of 0, 1, 2, … bits. The codes of one length follow each other, and begin where
-/// the shorter ones left off, so this says where one code ends (RFC 7541, appendix B).
+/// The number of symbols with a code of 0, 1, 2, … bits. The codes of one length follow each other, and begin after
+/// the shorter ones, so this determines where a code ends (RFC 7541, appendix B).
 const CODES: [u32; 31] = [
     0, 0, 0, 0, 0, 10, 26, 32, 6, 0, 5, 3, 2, 6, 2, 3, 0, 0, 0, 3, 8, 13, 26, 29, 12, 4, 15, 19,
     29, 0, 4,
 ];
 
-/// How many bytes a packed text unpacks to.
+/// Returns the decoded length of a Huffman-coded text.
 fn unpacked_length(packed: &[u8]) -> Option<usize> {
     let mut length = 0;
     let (mut code, mut first, mut bits) = (0_u32, 0_u32, 0_usize);

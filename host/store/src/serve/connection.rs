@@ -1,6 +1,6 @@
 //! One connection after its greeting: it counts, it has an account, and it can be cut.
 //!
-//! This file must never look at what is said on it.
+//! This file must never inspect the bytes on it.
 
 use std::io;
 use std::pin::Pin;
@@ -11,55 +11,45 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-use super::greeting::PREFACE;
-use crate::budget::Account;
+use crate::peer::ClientPeer;
 
-/// A connection that arrived, and the place it takes until it ends.
-pub(crate) struct Arrived<IO> {
+/// The first bytes of every HTTP/2 connection.
+pub(super) const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A connection that arrived, and the slot it takes until it ends.
+pub(crate) struct ArrivedConnection<IO> {
     pub(crate) io: IO,
-    pub(crate) place: OwnedSemaphorePermit,
-}
-
-/// How a client reached the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// Over an address, as every user of this machine can.
-    Address,
-    /// Over a socket that is private to its owner.
-    PrivateSocket,
-}
-
-/// The other side of a connection, which its requests carry along.
-#[derive(Debug, Clone)]
-pub(crate) struct Peer {
-    pub(crate) account: Account,
-    pub(crate) reach: Reach,
+    pub(crate) slot: OwnedSemaphorePermit,
 }
 
 /// A connection as the transport sees it.
-pub(crate) struct Connection<IO> {
-    /// What is left of the greeting, which was read already.
+pub(crate) struct ServedConnection<IO> {
+    /// The rest of the greeting, which was read already.
     greeting: &'static [u8],
     io: IO,
-    peer: Peer,
+    peer: ClientPeer,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    _place: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
 
-impl<IO> Connection<IO> {
-    /// One that has greeted, and ends when it is cut.
-    pub(crate) fn new(arrived: Arrived<IO>, peer: Peer, cut: &CancellationToken) -> Self {
+impl<IO> ServedConnection<IO> {
+    /// Returns a connection that has greeted, and ends when it is cut.
+    pub(crate) fn new(
+        arrived: ArrivedConnection<IO>,
+        peer: ClientPeer,
+        cut: &CancellationToken,
+    ) -> Self {
         Self {
             greeting: &PREFACE,
             io: arrived.io,
             peer,
             cut: Box::pin(cut.clone().cancelled_owned()),
-            _place: arrived.place,
+            _slot: arrived.slot,
         }
     }
 
-    /// Whether it was cut. Asked before reading and before writing: while one of them waits for the other side,
-    /// the transport may not come to the other.
+    /// Fails if the connection was cut. Called before reading and before writing: while one of them waits for the
+    /// client, the transport may not call the other.
     fn poll_cut(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if self.cut.as_mut().poll(context).is_ready() {
             return Err(io::Error::new(
@@ -71,7 +61,7 @@ impl<IO> Connection<IO> {
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for ServedConnection<IO> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -90,7 +80,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Connection<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for ServedConnection<IO> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -106,7 +96,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Connection<IO> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Who does not read would hold up the end for ever.
+        // A client that does not read would delay the end for ever.
         self.poll_cut(context)?;
         Pin::new(&mut self.io).poll_shutdown(context)
     }
@@ -125,10 +115,10 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Connection<IO> {
     }
 }
 
-impl<IO> Connected for Connection<IO> {
-    type ConnectInfo = Peer;
+impl<IO> Connected for ServedConnection<IO> {
+    type ConnectInfo = ClientPeer;
 
-    fn connect_info(&self) -> Peer {
+    fn connect_info(&self) -> ClientPeer {
         self.peer.clone()
     }
 }

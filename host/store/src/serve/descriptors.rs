@@ -1,21 +1,21 @@
-//! The part of the process's descriptors that connections may take. The limit itself is the program's to raise, before a
-//! store is opened.
+//! The part of the process's descriptors that connections may take. Raising the limit itself is left to the program,
+//! before it opens a store.
 
 use rustix::process::{Resource, getrlimit};
 
-/// Kept for the store's own files, its listeners and what opens them again after a failure.
+/// Descriptors kept for the store's own files, its listeners, and the reopening of files after a failure.
 const RESERVE: u64 = 64;
-/// A client needs one connection or two; beyond this many they only cost memory.
+/// The most connections: a client needs one or two, and more only cost memory.
 const MOST: u64 = 4096;
-/// Fewer would not serve a few hosts and their operator.
+/// The fewest connections that serve a few hosts and their operator.
 const FEWEST: u64 = 16;
 
-/// The connections that may be open at one time.
+/// The most connections at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Share {
-    /// Over addresses, which every user of the machine can take.
+pub(super) struct ConnectionShare {
+    /// Over addresses, which every user of the machine can connect to.
     pub(super) addresses: usize,
-    /// Over private sockets: the owner's, whatever others do.
+    /// Over private sockets: reserved for the owner.
     pub(super) sockets: usize,
 }
 
@@ -23,17 +23,17 @@ fn soft_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// What connections may take of the limit that holds now.
-pub(super) fn connections() -> Share {
-    share(soft_limit())
+/// Returns the connections that the present limit allows.
+pub(super) fn connection_share() -> ConnectionShare {
+    split_limit(soft_limit())
 }
 
-/// Half of the limit without the reserve, a quarter of that for sockets: the other half is the host's, for what it
-/// runs.
-fn share(limit: u64) -> Share {
+/// Half of the limit without the reserve, a quarter of that for sockets. The other half is left to the host, for its
+/// jobs.
+fn split_limit(limit: u64) -> ConnectionShare {
     let all = (limit.saturating_sub(RESERVE) / 2).clamp(FEWEST, MOST);
     let sockets = usize::try_from(all / 4).unwrap_or(usize::MAX);
-    Share {
+    ConnectionShare {
         addresses: usize::try_from(all - all / 4).unwrap_or(usize::MAX),
         sockets,
     }
@@ -52,7 +52,11 @@ mod tests {
             (65_536, 3072, 1024),
             (u64::MAX, 3072, 1024),
         ] {
-            assert_eq!(share(limit), Share { addresses, sockets }, "{limit}");
+            assert_eq!(
+                split_limit(limit),
+                ConnectionShare { addresses, sockets },
+                "{limit}"
+            );
         }
     }
 }

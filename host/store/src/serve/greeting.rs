@@ -1,27 +1,27 @@
-//! How a connection begins: with the 24 bytes of HTTP/2, within a time, or not at all.
+//! The greeting of a connection: the 24 bytes of HTTP/2, within a time limit.
 //!
-//! Until they are there, nothing of the transport is set up and nothing is sent. This file must never take part in
-//! what follows.
+//! Until they have arrived, the transport is not set up and nothing is sent. This file must never handle later
+//! bytes.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::connection::Arrived;
-
-/// How every HTTP/2 connection opens.
-pub(super) const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use super::connection::{ArrivedConnection, PREFACE};
 
 /// The answer to a client that speaks an older HTTP.
 const OLDER_HTTP: &str = "this is the embedded store of leasehold: it speaks etcd's v3 API over HTTP/2 (gRPC), \
     as etcdctl and clients of etcd do; there is no HTTP/1 here, no JSON gateway, no /health and no /metrics\n";
 
-/// How much of such a client's request is read before the connection ends, so that it reads the answer.
-const DRAINED: usize = 64 << 10;
+/// Bytes of such a client's request that are read before the connection ends, so that the client reads the answer.
+const DRAIN_BYTES: usize = 64 << 10;
 
-/// Returns the connection once it has greeted; ends it when it does not, in time.
-pub(super) async fn greet<IO>(mut arrived: Arrived<IO>, patience: Duration) -> Option<Arrived<IO>>
+/// Returns the connection once it has greeted; ends it if that takes too long.
+pub(super) async fn greet<IO>(
+    mut arrived: ArrivedConnection<IO>,
+    patience: Duration,
+) -> Option<ArrivedConnection<IO>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
@@ -42,7 +42,7 @@ async fn greets<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) -> bool {
         let (begun, wanted) = (begun.get(..length), PREFACE.get(..length));
         if begun != wanted {
             if begun.is_some_and(is_older_http) {
-                // A client that went away has no use for the answer.
+                // The client may have closed the connection already.
                 let _ = refuse(io).await;
             }
             return false;
@@ -51,7 +51,8 @@ async fn greets<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) -> bool {
     true
 }
 
-/// Whether this begins as a request of HTTP/1 does: with a method. TLS begins with a byte that is no letter.
+/// Returns true if this begins as a request of HTTP/1 does: with a method. TLS begins with a byte that is not a
+/// letter.
 fn is_older_http(begun: &[u8]) -> bool {
     begun.first().is_some_and(u8::is_ascii_uppercase)
 }
@@ -65,7 +66,7 @@ async fn refuse<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) -> std::io::Res
     io.write_all(answer.as_bytes()).await?;
     io.shutdown().await?;
     // Closing a connection with unread bytes resets it, and the answer would be lost.
-    let mut unread = AsyncReadExt::take(io, DRAINED as u64);
+    let mut unread = AsyncReadExt::take(io, DRAIN_BYTES as u64);
     tokio::io::copy(&mut unread, &mut tokio::io::sink()).await?;
     Ok(())
 }

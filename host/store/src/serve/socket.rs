@@ -1,7 +1,7 @@
 //! Connections over a socket in the file system, private to its owner.
 //!
-//! The file is removed when nobody listens any more. What another server answers at, or what is no
-//! socket, must never be removed.
+//! The file is removed when the listener closes. A file that another server answers at, or that is not a socket,
+//! must never be removed.
 
 use std::fs::{DirBuilder, Metadata};
 use std::io;
@@ -11,26 +11,26 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
-use super::ListenError;
+use super::listen::ListenError;
 
-/// Connections that the system keeps waiting for us.
+/// Connections that the system queues for the listener.
 pub(super) const BACKLOG: u32 = 1024;
 
 /// A listener and the file it listens at.
-pub(super) struct Socket {
-    // Closed before the file goes.
+pub(super) struct OwnedSocket {
+    // Closed before the file is removed.
     listener: UnixListener,
     _file: SocketFile,
 }
 
-impl Socket {
-    /// What accepts connections.
+impl OwnedSocket {
+    /// Returns the listener.
     pub(super) const fn listener(&self) -> &UnixListener {
         &self.listener
     }
 }
 
-/// The file, which goes with its owner.
+/// The socket's file, removed with its owner.
 struct SocketFile {
     path: PathBuf,
     /// Device and inode: another server may have put its own there since.
@@ -50,8 +50,8 @@ fn identity(found: &Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
 }
 
-/// Listens at a path, in place of a server that died there. Missing directories are made, private too.
-pub(super) async fn bind(path: PathBuf) -> Result<(String, Socket), ListenError> {
+/// Listens at a path, in place of a server that died there. Missing directories are created, private too.
+pub(super) async fn bind(path: PathBuf) -> Result<(String, OwnedSocket), ListenError> {
     let failed = |source| ListenError::Bind {
         address: path.display().to_string(),
         source,
@@ -72,14 +72,14 @@ pub(super) async fn bind(path: PathBuf) -> Result<(String, Socket), ListenError>
         identity: identity(&found),
         path,
     };
-    let socket = Socket {
+    let socket = OwnedSocket {
         listener,
         _file: file,
     };
     Ok((endpoint, socket))
 }
 
-/// Makes the socket, which is private before anybody can find it.
+/// Creates the socket, which is private before another process can find it.
 fn open(path: &Path) -> io::Result<UnixListener> {
     let private = Mode::RUSR | Mode::WUSR;
     let socket = UnixSocket::new_stream()?;
@@ -90,7 +90,7 @@ fn open(path: &Path) -> io::Result<UnixListener> {
     socket.listen(BACKLOG)
 }
 
-/// Removes what a dead server left.
+/// Removes the file of a dead server.
 async fn clear(path: &Path) -> Result<(), ListenError> {
     let failed = |source| ListenError::Bind {
         address: path.display().to_string(),
@@ -104,7 +104,7 @@ async fn clear(path: &Path) -> Result<(), ListenError> {
         return Err(ListenError::NotASocket(path.to_owned()));
     }
     match UnixStream::connect(path).await {
-        // Nobody listens: whoever did is gone.
+        // No process listens: the server that did has ended.
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path).map_err(failed)
         }

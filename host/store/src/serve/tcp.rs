@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-use super::ListenError;
+use super::listen::ListenError;
 use super::socket::BACKLOG;
 
 /// Listens on a loopback address.
@@ -21,8 +21,8 @@ pub(super) fn bind(address: SocketAddr) -> Result<(String, TcpListener), ListenE
     Ok((format!("http://{bound}"), listener))
 }
 
-/// Not as tokio would by itself: with its short queue, a hundred clients that come at once meet silence, and try
-/// again a second later.
+/// tokio's own bind has a short queue: a hundred clients that connect at once get no answer, and try again a second
+/// later.
 fn open(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,

@@ -1,54 +1,35 @@
-//! What a watcher reads: the durable past, up to now.
+//! The durable history that watchers read.
 //!
-//! A trait, so that watching is tested against a history made up for the test. This file must never
-//! show what is not durable.
+//! It is a trait, so that watching is tested against a history made up for the test. This file must never show data
+//! that is not durable.
 
 use std::sync::Arc;
 
 use etcd_client::proto::{PbKeyValue, PbResponseHeader};
 
-use crate::change::Revision;
-use crate::core::Core;
+use crate::change::RevisionChanges;
 
-/// The durable past, up to now.
-pub(crate) trait History: Send + Sync + 'static {
-    /// The header of a reply at the last durable revision.
+/// The durable history, up to the present revision.
+pub(crate) trait WatchHistory: Send + Sync + 'static {
+    /// Returns the header of a reply at the last durable revision.
     fn header(&self) -> PbResponseHeader;
 
-    /// The durable revisions from `from` on, at most `limit` of them, ascending and without gaps; none when
-    /// there is no such revision yet.
+    /// Returns the durable revisions from `from` on, at most `limit` of them, ascending and without gaps; none when
+    /// that revision does not exist yet.
     ///
     /// # Errors
-    /// `from` is below the last compaction, which is given.
-    fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64>;
+    /// `from` is below the last compaction, which is returned.
+    fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64>;
 
-    /// As [`History::history`], and also what lies a little before the compaction, while it is still there: for
-    /// those who were up to date when somebody compacted.
+    /// Returns the same as [`WatchHistory::history`], and also revisions just before the compaction that are still
+    /// kept: for watchers that were up to date at the compaction.
     ///
     /// # Errors
-    /// What was asked for is gone; the last compaction is given.
-    fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
+    /// The requested revisions are compacted; the last compaction is returned.
+    fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<RevisionChanges>>, i64> {
         self.history(from, limit)
     }
 
-    /// A key's value just before a revision, unless there was none or it was compacted away.
+    /// Returns a key's value just before a revision; `None` if it had none, or if it was compacted away.
     fn before(&self, key: &[u8], revision: i64) -> Option<PbKeyValue>;
-}
-
-impl History for Core {
-    fn header(&self) -> PbResponseHeader {
-        Self::header(self)
-    }
-
-    fn history(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
-        Self::history(self, from, limit)
-    }
-
-    fn recent(&self, from: i64, limit: usize) -> Result<Vec<Arc<Revision>>, i64> {
-        Self::recent(self, from, limit)
-    }
-
-    fn before(&self, key: &[u8], revision: i64) -> Option<PbKeyValue> {
-        Self::before(self, key, revision)
-    }
 }

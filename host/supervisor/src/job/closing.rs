@@ -49,7 +49,7 @@ pub(super) fn fill(record: &mut RunRecord, report: &RunReport) {
 /// Returns the loss as it is logged at once, before the store is queried about it.
 pub(super) fn describe_loss(tenure: &Tenure, reason: &EndReason) -> String {
     match find_cause(tenure, reason, LeaseState::Unknown) {
-        Some(cause) if *reason == EndReason::LeaseGone => format!("{reason}; {cause}"),
+        Some(cause) if *reason == EndReason::LeaseEnded => format!("{reason}; {cause}"),
         _ => reason.to_string(),
     }
 }
@@ -81,7 +81,7 @@ async fn explain(context: &JobContext, grant: &Grant, reason: &EndReason) -> Str
 /// Returns the cause of a loss, if it lies in the store.
 fn find_cause(tenure: &Tenure, reason: &EndReason, lease: LeaseState) -> Option<String> {
     let is_gone = match reason {
-        EndReason::LeaseGone => true,
+        EndReason::LeaseEnded => true,
         EndReason::Removed { .. } | EndReason::Replaced { .. } | EndReason::TokenStale => {
             lease == LeaseState::Ended
         }
@@ -102,7 +102,7 @@ fn find_cause(tenure: &Tenure, reason: &EndReason, lease: LeaseState) -> Option<
         LeaseState::Ended => "its lease has ended: revoked by an operator, or expired",
         LeaseState::Unknown => "the store did not report the state of its lease",
     };
-    (*reason != EndReason::LeaseGone).then(|| known.to_owned())
+    (*reason != EndReason::LeaseEnded).then(|| known.to_owned())
 }
 
 /// Describes the last confirmation of a lease that had time left when the tenure ended.
@@ -205,7 +205,7 @@ mod tests {
     fn lease_ended_early_is_reported_as_ended_by_the_server() {
         let removed = EndReason::Removed { revision: 9 };
         for (reason, lease) in [
-            (&EndReason::LeaseGone, LeaseState::Unknown),
+            (&EndReason::LeaseEnded, LeaseState::Unknown),
             (&removed, LeaseState::Ended),
         ] {
             let text = find_cause(&ended(reason, 4), reason, lease).unwrap();
@@ -214,15 +214,15 @@ mod tests {
                 @"the server ended its lease although it was granted with 6.0 s left: an operator revoked it, the store was restored from an older copy, or a leader of etcd that had been paused did (etcd issue 15247, mended in 3.4.31, 3.5.13 and 3.6.0)"
             ));
         }
-        let logged = describe_loss(&ended(&EndReason::LeaseGone, 4), &EndReason::LeaseGone);
+        let logged = describe_loss(&ended(&EndReason::LeaseEnded, 4), &EndReason::LeaseEnded);
         assert!(logged.contains("15247"), "{logged}");
         assert_eq!(
             describe_loss(&ended(&removed, 4), &removed),
             removed.to_string()
         );
-        let late = ended(&EndReason::LeaseGone, 11);
+        let late = ended(&EndReason::LeaseEnded, 11);
         assert_eq!(
-            find_cause(&late, &EndReason::LeaseGone, LeaseState::Ended),
+            find_cause(&late, &EndReason::LeaseEnded, LeaseState::Ended),
             None
         );
         let by_hand = find_cause(&ended(&removed, 4), &removed, LeaseState::Lives).unwrap();

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use leasehold_lock::{Acquire, AcquireError, Grant, Place, Wait as LockWait};
+use leasehold_lock::{Acquire, AcquireError, Grant, LockPlace, LockWait};
 use leasehold_records::HolderRecord;
 use tokio::sync::watch;
 
@@ -60,7 +60,7 @@ pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<RunProvisions>
         });
     let (places, place) = watch::channel(None);
     let about = context.event_context();
-    let waiting = context.locks.acquire_telling(request, |place| {
+    let waiting = context.locks.acquire_reporting(request, |place| {
         let waits = EventKind::Waiting {
             place: place.ahead,
             holder: place.holder.clone(),
@@ -129,7 +129,7 @@ async fn provide(
 /// Logs the name of each holder that is waited for long.
 async fn log_holders(
     context: &JobContext,
-    mut place: watch::Receiver<Option<Place>>,
+    mut place: watch::Receiver<Option<LockPlace>>,
 ) -> Infallible {
     let mut logged = None;
     loop {
@@ -192,7 +192,7 @@ async fn read_name(context: &JobContext, entry: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_lock::{Refusal, StoreError};
+    use leasehold_lock::{RefusalKind, StoreError};
 
     use super::*;
 
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_refusal_does_not_wait_for_the_store_to_return() {
         let refused = failed(StoreError::Refused {
-            kind: Refusal::NoSpace,
+            kind: RefusalKind::NoSpace,
             message: "etcdserver: mvcc: database space exceeded".into(),
         });
         assert!(!is_unanswered(&refused));

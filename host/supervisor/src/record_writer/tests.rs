@@ -190,7 +190,7 @@ async fn standing_records_follow_the_session_to_its_next_lease() {
     };
     let mut lease = scene.wait("the standing records", both).await;
     for _ in 0..2 {
-        let trace = leasehold_lock::Trace {
+        let trace = leasehold_lock::AuditNote {
             key: "/word".into(),
             value: Vec::new(),
             keep: Duration::from_mins(1),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use leasehold_lock::{Backoff, Kv, Locks, Refusal, StoreError};
+use leasehold_lock::{Backoff, Kv, Locks, RefusalKind, StoreError};
 use leasehold_records::Root;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -361,7 +361,7 @@ impl Writer {
         tracing::debug!(%error, "cannot write records");
         match &error {
             StoreError::Refused {
-                kind: Refusal::LeaseNotFound,
+                kind: RefusalKind::LeaseNotFound,
                 ..
             } if load.is_leased() => {
                 // Every standing record was deleted with the lease.
@@ -373,7 +373,7 @@ impl Writer {
                 return;
             }
             StoreError::Refused {
-                kind: Refusal::Invalid,
+                kind: RefusalKind::Invalid,
                 message,
             } => {
                 if load.is_single() {

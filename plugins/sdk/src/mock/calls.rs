@@ -1,6 +1,6 @@
-//! What a job calls, on the mock host that its thread is on; the native half of `host`.
+//! Calls of a job to the mock host that its thread is on; the native half of `host`.
 //!
-//! It must never hold on to the host's state when a run is stopped: that is a panic.
+//! No borrow of the host's state outlives a call, because a stopped run unwinds by a panic.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -8,18 +8,17 @@ use std::panic;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::said::{Line, Progress};
+use super::output::{Line, Progress};
 use super::state::{Answer, State, Stop};
-use super::store::Order;
-use crate::context::Info;
-use crate::log::Level;
-use crate::{Entry, GuardError};
+use super::store::WriteRequest;
+use crate::error::GuardError;
+use crate::types::{Entry, Info, Level};
 
 thread_local! {
     static HERE: RefCell<Option<Rc<RefCell<State>>>> = const { RefCell::new(None) };
 }
 
-/// This thread is on a host for as long as this lives.
+/// Keeps this thread on a host while it lives.
 pub(super) struct Here {
     before: Option<Rc<RefCell<State>>>,
 }
@@ -36,43 +35,43 @@ impl Drop for Here {
     }
 }
 
-/// Whether a run ended with this because it was stopped.
+/// True if this panic is the mock's own: the run was stopped.
 pub(super) fn is_stop(payload: &dyn Any) -> bool {
     payload.is::<Stop>()
 }
 
-/// Asks the host of this thread. The panic of a stop is quiet: no hook hears of it.
-fn ask<T>(question: impl FnOnce(&mut State) -> Answer<T>) -> T {
+/// Calls the host of this thread. The panic of a stop is quiet: it runs no panic hook.
+fn call<T>(request: impl FnOnce(&mut State) -> Answer<T>) -> T {
     let Some(state) = HERE.with_borrow(Clone::clone) else {
         panic!("there is no host here: run the job with `leasehold_job::mock::Host::run`");
     };
-    let answer = question(&mut state.borrow_mut());
+    let answer = request(&mut state.borrow_mut());
     answer.unwrap_or_else(|stop| panic::resume_unwind(Box::new(stop)))
 }
 
-fn ask_other<T>(question: impl FnOnce(&mut State) -> T) -> T {
-    ask(|state| {
+fn call_other<T>(request: impl FnOnce(&mut State) -> T) -> T {
+    call(|state| {
         state.other()?;
-        Ok(question(state))
+        Ok(request(state))
     })
 }
 
-/// Not a call of the job's own, so it is not counted.
+/// Identity of the run. The SDK makes this call, not the job, so it is not counted.
 pub(crate) fn info() -> Info {
-    ask(|state| Ok(state.info.clone()))
+    call(|state| Ok(state.info.clone()))
 }
 
 pub(crate) fn config() -> String {
-    ask_other(|state| state.config.clone())
+    call_other(|state| state.config.clone())
 }
 
 pub(crate) fn secret(name: &str) -> Option<String> {
-    ask_other(|state| state.secrets.get(name).cloned())
+    call_other(|state| state.secrets.get(name).cloned())
 }
 
 pub(crate) fn progress(done: u64, total: Option<u64>, message: &str) {
     let message = message.to_owned();
-    ask_other(|state| {
+    call_other(|state| {
         state.progress.push(Progress {
             done,
             total,
@@ -87,69 +86,69 @@ pub(crate) fn emit(level: Level, message: &str, fields: &[(String, String)]) {
         message: message.to_owned(),
         fields: fields.to_vec(),
     };
-    ask_other(|state| state.lines.push(line));
+    call_other(|state| state.lines.push(line));
 }
 
 pub(crate) fn lock_name() -> String {
-    ask_other(|state| state.lock.clone())
+    call_other(|state| state.lock.clone())
 }
 
 pub(crate) fn token() -> u64 {
-    ask_other(|state| state.store.token)
+    call_other(|state| state.store.token)
 }
 
-/// The lease of a holder is named after its token here.
+/// The holder's lease, which the mock names after the token.
 pub(crate) fn holder() -> String {
-    ask_other(|state| format!("{:x}", state.store.token))
+    call_other(|state| format!("{:x}", state.store.token))
 }
 
 pub(crate) fn is_held() -> bool {
-    ask_other(|state| state.is_held())
+    call_other(|state| state.is_held())
 }
 
 pub(crate) fn remaining_ms() -> u64 {
-    let left = ask_other(|state| state.remaining());
+    let left = call_other(|state| state.remaining());
     u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(crate) fn stop_requested(at_most_ms: u32) -> bool {
-    ask(|state| state.stop_requested(Duration::from_millis(at_most_ms.into())))
+    call(|state| state.stop_requested(Duration::from_millis(at_most_ms.into())))
 }
 
 pub(crate) fn check() -> Result<(), GuardError> {
-    ask(State::check)
+    call(State::check)
 }
 
 pub(crate) fn get(key: &str) -> Result<Option<Entry>, GuardError> {
-    ask(|state| state.read(key, |store| Ok(store.get(key))))
+    call(|state| state.read(key, |store| Ok(store.get(key))))
 }
 
 pub(crate) fn list(prefix: &str, limit: u32) -> Result<Vec<Entry>, GuardError> {
-    ask(|state| state.read(prefix, |store| store.list(prefix, limit)))
+    call(|state| state.read(prefix, |store| store.list(prefix, limit)))
 }
 
 pub(crate) fn put(key: &str, value: &[u8]) -> Result<u64, GuardError> {
-    let done = ask(|state| state.write(order(key, Some(value), None)))?;
+    let done = call(|state| state.write(write_request(key, Some(value), None)))?;
     Ok(done.revision)
 }
 
 pub(crate) fn delete(key: &str) -> Result<bool, GuardError> {
-    let done = ask(|state| state.write(order(key, None, None)))?;
+    let done = call(|state| state.write(write_request(key, None, None)))?;
     Ok(done.existed)
 }
 
 pub(crate) fn compare_and_put(key: &str, expected: u64, value: &[u8]) -> Result<u64, GuardError> {
-    let done = ask(|state| state.write(order(key, Some(value), Some(expected))))?;
+    let done = call(|state| state.write(write_request(key, Some(value), Some(expected))))?;
     Ok(done.revision)
 }
 
 pub(crate) fn compare_and_delete(key: &str, expected: u64) -> Result<(), GuardError> {
-    ask(|state| state.write(order(key, None, Some(expected))))?;
+    call(|state| state.write(write_request(key, None, Some(expected))))?;
     Ok(())
 }
 
-fn order(key: &str, value: Option<&[u8]>, expected: Option<u64>) -> Order {
-    Order {
+fn write_request(key: &str, value: Option<&[u8]>, expected: Option<u64>) -> WriteRequest {
+    WriteRequest {
         key: key.to_owned(),
         value: value.map(<[u8]>::to_vec),
         expected,

@@ -1,13 +1,13 @@
-//! What is to go wrong, and at which call.
+//! Script of a mock host: faults and events, and the calls at which they happen.
 //!
-//! It must never forget a deed that has not happened: a test asks whether all have.
+//! A step that has not happened stays: a test checks that all have.
 
 use std::time::Duration;
 
 /// A moment in a run. Calls are counted from 1 in each run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// The n-th call to the host, of any kind: logging and asking for the token count too.
+    /// The n-th call to the host, of any kind: logging and reading the token count too.
     Call(usize),
     /// The n-th write: put, delete, and those that compare.
     Write(usize),
@@ -15,24 +15,24 @@ pub enum When {
     WriteOf(&'static str),
     /// The n-th read: get and list.
     Read(usize),
-    /// The n-th time that the job asks whether it is to stop.
+    /// The n-th call of [`stop_requested`](crate::Lock::stop_requested).
     Ask(usize),
     /// The first call at or after this time on the mock's clock, which starts at 0. When the job waits
     /// in [`stop_requested`](crate::Lock::stop_requested), it happens in the middle of the wait.
     After(Duration),
 }
 
-/// What befalls a call.
+/// Fault of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The lock is lost, and the host says so: this write and all after it are refused with
-    /// [`GuardError::Lost`](crate::GuardError::Lost). A host may be so kind; none has to be.
+    /// The lock is lost, and the host reports it: this write and all after it are refused with
+    /// [`GuardError::Lost`](crate::GuardError::Lost). A real host may stop the run instead.
     Lost,
     /// The lock is lost, and the run is stopped inside this call, before the call did anything.
     Stopped,
     /// The run is stopped inside this write, which the store has carried out.
     DoneThenStopped,
-    /// Refused, as if somebody else had just written the key.
+    /// Refused, as if another writer had just changed the key.
     Conflict,
     /// Refused, as if the grant were missing.
     Denied,
@@ -47,27 +47,27 @@ pub enum Fault {
     UnavailableButComing,
 }
 
-/// What happens at a moment.
+/// Effect of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum Effect {
     Fail(Fault),
     RequestStop,
     Deliver,
 }
 
-/// What kind of call is being made, as far as a [`When`] can tell.
+/// Kind of a call, as far as a [`When`] distinguishes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind<'a> {
+pub(super) enum CallKind<'a> {
     Read,
     Write(&'a str),
     Ask,
     Other,
 }
 
-/// All that is still to happen, and how far the run is.
+/// Steps that are still to happen, and the counts of the run's calls.
 #[derive(Debug, Default)]
 pub(super) struct Script {
-    to_come: Vec<(When, Deed)>,
+    to_come: Vec<(When, Effect)>,
     calls: usize,
     reads: usize,
     writes: usize,
@@ -75,8 +75,8 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn add(&mut self, when: When, deed: Deed) {
-        self.to_come.push((when, deed));
+    pub(super) fn add(&mut self, when: When, effect: Effect) {
+        self.to_come.push((when, effect));
     }
 
     /// A run begins: calls are counted anew.
@@ -100,26 +100,26 @@ impl Script {
         self.to_come.is_empty()
     }
 
-    /// Counts a call, and takes out what happens at it, in the order in which it was added.
-    pub(super) fn call(&mut self, kind: Kind<'_>, now: Duration) -> Vec<Deed> {
+    /// Counts a call and takes out the steps that happen at it, in the order in which they were added.
+    pub(super) fn call(&mut self, kind: CallKind<'_>, now: Duration) -> Vec<Effect> {
         self.calls += 1;
         match kind {
-            Kind::Read => self.reads += 1,
-            Kind::Write(_) => self.writes += 1,
-            Kind::Ask => self.asks += 1,
-            Kind::Other => {}
+            CallKind::Read => self.reads += 1,
+            CallKind::Write(_) => self.writes += 1,
+            CallKind::Ask => self.asks += 1,
+            CallKind::Other => {}
         }
         let (calls, reads, writes, asks) = (self.calls, self.reads, self.writes, self.asks);
         let is_now = |when: &When| match *when {
             When::Call(n) => n == calls,
-            When::Read(n) => kind == Kind::Read && n == reads,
-            When::Write(n) => matches!(kind, Kind::Write(_)) && n == writes,
-            When::WriteOf(key) => kind == Kind::Write(key),
-            When::Ask(n) => kind == Kind::Ask && n == asks,
+            When::Read(n) => kind == CallKind::Read && n == reads,
+            When::Write(n) => matches!(kind, CallKind::Write(_)) && n == writes,
+            When::WriteOf(key) => kind == CallKind::Write(key),
+            When::Ask(n) => kind == CallKind::Ask && n == asks,
             When::After(time) => time <= now,
         };
         let all = self.to_come.extract_if(.., |(when, _)| is_now(when));
-        all.map(|(_, deed)| deed).collect()
+        all.map(|(_, effect)| effect).collect()
     }
 
     /// The first moment of the clock after `now` and up to `until` at which something happens.
@@ -131,10 +131,10 @@ impl Script {
         moments.min()
     }
 
-    /// Takes out what happens at this moment of the clock.
-    pub(super) fn at(&mut self, now: Duration) -> Vec<Deed> {
+    /// Takes out the steps that happen at this moment of the clock.
+    pub(super) fn at(&mut self, now: Duration) -> Vec<Effect> {
         let is_now = |when: &When| matches!(*when, When::After(time) if time <= now);
         let all = self.to_come.extract_if(.., |(when, _)| is_now(when));
-        all.map(|(_, deed)| deed).collect()
+        all.map(|(_, effect)| effect).collect()
     }
 }

@@ -1,17 +1,17 @@
-//! One mock host: what it knows, and what it does at each call.
+//! State of one mock host, and its answers to calls.
 //!
-//! It must never answer a call before it has asked the script what befalls it.
+//! Every call takes its faults from the script before it is answered.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::said::{Line, Progress};
-use super::script::{Deed, Fault, Kind, Script};
-use super::store::{Done, Order, Store};
-use crate::GuardError;
-use crate::context::{Info, Trigger};
+use super::output::{Line, Progress};
+use super::script::{CallKind, Effect, Fault, Script};
+use super::store::{Store, WriteDone, WriteRequest};
+use crate::error::GuardError;
+use crate::types::{Info, Trigger};
 
-/// What is left of the lease whenever a job asks, unless said otherwise.
+/// Default answer to [`Lock::remaining`](crate::Lock::remaining).
 const LEASE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -76,9 +76,9 @@ impl State {
 
     /// A call that cannot fail.
     pub(super) fn other(&mut self) -> Answer<()> {
-        match self.befalls(Kind::Other)? {
+        match self.faults_of(CallKind::Other)? {
             None => Ok(()),
-            Some(fault) => panic!("{fault:?} cannot befall a call that has no error"),
+            Some(fault) => panic!("{fault:?} cannot happen to a call that has no error"),
         }
     }
 
@@ -96,8 +96,8 @@ impl State {
 
     /// Waits on the mock's clock until the job is asked to stop, or the time has passed.
     pub(super) fn stop_requested(&mut self, at_most: Duration) -> Answer<bool> {
-        if let Some(fault) = self.befalls(Kind::Ask)? {
-            panic!("{fault:?} cannot befall a question that has no error");
+        if let Some(fault) = self.faults_of(CallKind::Ask)? {
+            panic!("{fault:?} cannot happen to `stop_requested`, which has no error");
         }
         let until = self.now + at_most;
         while !self.stop_requested {
@@ -106,16 +106,16 @@ impl State {
                 break;
             };
             self.now = moment;
-            let deeds = self.script.at(moment);
-            if let Some(fault) = self.happens(deeds)? {
-                panic!("{fault:?} cannot befall a job that waits");
+            let effects = self.script.at(moment);
+            if let Some(fault) = self.apply(effects)? {
+                panic!("{fault:?} cannot happen while a job waits");
             }
         }
         Ok(self.stop_requested)
     }
 
     pub(super) fn check(&mut self) -> Answer<Result<(), GuardError>> {
-        let fault = self.befalls(Kind::Other)?;
+        let fault = self.faults_of(CallKind::Other)?;
         Ok(fault
             .map_or(Ok(()), |fault| Err(error_of(fault)))
             .and(if self.held {
@@ -130,7 +130,7 @@ impl State {
         key: &str,
         look: impl FnOnce(&Store) -> Result<T, GuardError>,
     ) -> Answer<Result<T, GuardError>> {
-        if let Some(fault) = self.befalls(Kind::Read)? {
+        if let Some(fault) = self.faults_of(CallKind::Read)? {
             assert!(fault != Fault::Conflict, "a read has no conflict");
             return Ok(Err(error_of(fault)));
         }
@@ -138,26 +138,26 @@ impl State {
         Ok(allowed.and_then(|()| look(&self.store)))
     }
 
-    pub(super) fn write(&mut self, order: Order) -> Answer<Result<Done, GuardError>> {
-        let fault = self.befalls(Kind::Write(&order.key))?;
-        let acceptable = self.store.allowed(&self.info.job, &order.key);
-        if let Err(refusal) = acceptable.and_then(|()| Store::check_size(&order)) {
+    pub(super) fn write(&mut self, request: WriteRequest) -> Answer<Result<WriteDone, GuardError>> {
+        let fault = self.faults_of(CallKind::Write(&request.key))?;
+        let acceptable = self.store.allowed(&self.info.job, &request.key);
+        if let Err(refusal) = acceptable.and_then(|()| Store::check_size(&request)) {
             return Ok(Err(refusal));
         }
         if !self.held {
             return Ok(Err(GuardError::Lost));
         }
         match fault {
-            None => Ok(self.store.commit(order)),
+            None => Ok(self.store.commit(request)),
             Some(Fault::DoneThenStopped) => {
-                // Nobody learns what the store made of it.
-                let _ = self.store.commit(order);
+                // The run is stopped before it receives the store's answer.
+                let _ = self.store.commit(request);
                 Err(Stop)
             }
             Some(fault) => {
                 match fault {
-                    Fault::UnavailableButDone => drop(self.store.commit(order)),
-                    Fault::UnavailableButComing => self.store.send_late(order),
+                    Fault::UnavailableButDone => drop(self.store.commit(request)),
+                    Fault::UnavailableButComing => self.store.send_late(request),
                     _ => {}
                 }
                 Ok(Err(error_of(fault)))
@@ -165,22 +165,22 @@ impl State {
         }
     }
 
-    /// Asks the script what happens at this call.
-    fn befalls(&mut self, kind: Kind<'_>) -> Answer<Option<Fault>> {
-        let deeds = self.script.call(kind, self.now);
-        self.happens(deeds)
+    /// Takes the effects of this call from the script and applies them; returns the fault left.
+    fn faults_of(&mut self, kind: CallKind<'_>) -> Answer<Option<Fault>> {
+        let effects = self.script.call(kind, self.now);
+        self.apply(effects)
     }
 
-    /// Does what happens; what is left is an error for the one who calls.
-    fn happens(&mut self, deeds: Vec<Deed>) -> Answer<Option<Fault>> {
+    /// Applies effects; returns the fault that is left as an error for the caller.
+    fn apply(&mut self, effects: Vec<Effect>) -> Answer<Option<Fault>> {
         let mut left = None;
-        for deed in deeds {
-            match deed {
-                Deed::RequestStop => self.stop_requested = true,
-                Deed::Deliver => self.store.deliver(),
-                Deed::Fail(Fault::Lost) => self.held = false,
-                Deed::Fail(Fault::Stopped) => return Err(Stop),
-                Deed::Fail(fault) => left = Some(fault),
+        for effect in effects {
+            match effect {
+                Effect::RequestStop => self.stop_requested = true,
+                Effect::Deliver => self.store.deliver(),
+                Effect::Fail(Fault::Lost) => self.held = false,
+                Effect::Fail(Fault::Stopped) => return Err(Stop),
+                Effect::Fail(fault) => left = Some(fault),
             }
         }
         Ok(left)
@@ -191,10 +191,10 @@ fn error_of(fault: Fault) -> GuardError {
     match fault {
         Fault::Lost | Fault::Stopped | Fault::DoneThenStopped => GuardError::Lost,
         Fault::Conflict => GuardError::Conflict,
-        Fault::Denied => GuardError::Denied("the test said so".to_owned()),
+        Fault::Denied => GuardError::Denied("denied by the test's script".to_owned()),
         Fault::TooLarge => GuardError::TooLarge,
         Fault::Unavailable | Fault::UnavailableButDone | Fault::UnavailableButComing => {
-            GuardError::Unavailable("the test kept the answer back".to_owned())
+            GuardError::Unavailable("the answer was kept back by the test's script".to_owned())
         }
     }
 }

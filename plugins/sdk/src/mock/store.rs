@@ -1,12 +1,13 @@
-//! The mock's store: keys, revisions, who may write, and writes that are still on their way.
+//! The mock's store: keys, revisions, the holder that may write, and writes still under way.
 //!
-//! It must never let a former holder write, nor a compare that fails.
+//! A write of a former holder changes nothing, nor does one whose compare fails.
 
 use std::collections::BTreeMap;
 
-use crate::{Entry, GuardError};
+use crate::error::GuardError;
+use crate::types::Entry;
 
-/// Bounds of a real host, where the job's limits say nothing else.
+/// Bounds of a real host with the default limits.
 const LONGEST_KEY: usize = 4 * 1024;
 const LARGEST_VALUE: usize = 512 * 1024;
 const LARGEST_REPLY: usize = 4 * 1024 * 1024;
@@ -19,15 +20,15 @@ pub struct Write {
     pub token: u64,
     /// The key.
     pub key: String,
-    /// What was written; none when the key was deleted.
+    /// The value written; none when the key was deleted.
     pub value: Option<Vec<u8>>,
     /// The store's revision after it.
     pub revision: u64,
 }
 
-/// A write that was asked for.
+/// A write requested by a job.
 #[derive(Debug, Clone)]
-pub(super) struct Order {
+pub(super) struct WriteRequest {
     pub(super) key: String,
     /// None to delete.
     pub(super) value: Option<Vec<u8>>,
@@ -35,11 +36,11 @@ pub(super) struct Order {
     pub(super) expected: Option<u64>,
 }
 
-/// What a write did.
+/// Result of a write.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Done {
+pub(super) struct WriteDone {
     pub(super) revision: u64,
-    /// The key was there before.
+    /// True if the key existed before.
     pub(super) existed: bool,
 }
 
@@ -52,7 +53,7 @@ pub(super) struct Store {
     pub(super) granted: Vec<String>,
     pub(super) history: Vec<Write>,
     /// With the token under which each was sent.
-    on_their_way: Vec<(u64, Order)>,
+    under_way: Vec<(u64, WriteRequest)>,
 }
 
 impl Store {
@@ -78,8 +79,8 @@ impl Store {
         )))
     }
 
-    pub(super) fn check_size(order: &Order) -> Result<(), GuardError> {
-        let size = order.value.as_ref().map_or(0, Vec::len);
+    pub(super) fn check_size(request: &WriteRequest) -> Result<(), GuardError> {
+        let size = request.value.as_ref().map_or(0, Vec::len);
         if size > LARGEST_VALUE {
             return Err(GuardError::TooLarge);
         }
@@ -98,7 +99,7 @@ impl Store {
         let found: Vec<Entry> = below
             .map(|(key, (value, revision))| entry(key, value, *revision))
             .collect();
-        // A shorter list than was asked for would look like all there is.
+        // A list shorter than `limit` would look complete.
         if found.len() > MOST_ENTRIES as usize {
             return Err(GuardError::TooLarge);
         }
@@ -111,41 +112,44 @@ impl Store {
         Ok(found)
     }
 
-    /// Carries a write of the present holder out.
-    pub(super) fn commit(&mut self, order: Order) -> Result<Done, GuardError> {
-        let current = self.entries.get(&order.key).map(|&(_, revision)| revision);
+    /// Carries out a write of the present holder.
+    pub(super) fn commit(&mut self, request: WriteRequest) -> Result<WriteDone, GuardError> {
+        let current = self
+            .entries
+            .get(&request.key)
+            .map(|&(_, revision)| revision);
         let existed = current.is_some();
-        if let Some(expected) = order.expected
+        if let Some(expected) = request.expected
             && expected != current.unwrap_or(0)
         {
             return Err(GuardError::Conflict);
         }
-        match &order.value {
-            Some(value) => self.set(&order.key, value),
-            None => self.remove(&order.key),
+        match &request.value {
+            Some(value) => self.set(&request.key, value),
+            None => self.remove(&request.key),
         }
         self.history.push(Write {
             token: self.token,
-            key: order.key,
-            value: order.value,
+            key: request.key,
+            value: request.value,
             revision: self.revision,
         });
-        Ok(Done {
+        Ok(WriteDone {
             revision: self.revision,
             existed,
         })
     }
 
-    pub(super) fn send_late(&mut self, order: Order) {
-        self.on_their_way.push((self.token, order));
+    pub(super) fn send_late(&mut self, request: WriteRequest) {
+        self.under_way.push((self.token, request));
     }
 
-    /// Writes arrive that nobody waits for any more.
+    /// Applies the writes under way, whose senders no longer wait for an answer.
     pub(super) fn deliver(&mut self) {
-        for (token, order) in std::mem::take(&mut self.on_their_way) {
+        for (token, request) in std::mem::take(&mut self.under_way) {
             if token == self.token {
-                // A compare that fails is nobody's news.
-                let _ = self.commit(order);
+                // Nothing receives the error of a compare that fails.
+                let _ = self.commit(request);
             }
         }
     }

@@ -1,11 +1,10 @@
-//! The mock keeps to what the contract says of a host.
+//! The mock behaves as the contract requires of a host.
 
 use std::time::Duration;
 
 use super::{Ended, Fault, Host, Line, Progress, When, Write};
-use crate::context::Trigger;
 use crate::log::{self, Level};
-use crate::{Context, Failure, GuardError, Kv, Outcome};
+use crate::{Context, Failure, GuardError, Kv, Outcome, Trigger};
 
 fn host() -> Host {
     Host::new().job("demo").allow_kv(&["demo/"])
@@ -15,7 +14,7 @@ fn put(ctx: &Context) -> Result<(), GuardError> {
     ctx.kv().put("demo/a", "1").map(drop)
 }
 
-/// What a write of `demo/a` says when `fault` befalls it, and what is in the store then.
+/// Result of a write of `demo/a` with `fault`, and the value in the store after it.
 fn write_under(fault: Fault) -> (Ended, Option<String>) {
     let host = host().fail(When::Write(1), fault);
     let ended = host.run(put);
@@ -24,7 +23,7 @@ fn write_under(fault: Fault) -> (Ended, Option<String>) {
 }
 
 #[test]
-fn a_run_sees_what_the_host_was_made_with() {
+fn a_run_sees_the_settings_of_its_host() {
     let host = host()
         .lock("team/demo")
         .token(41)
@@ -66,7 +65,7 @@ fn a_run_sees_what_the_host_was_made_with() {
 }
 
 #[test]
-fn what_is_not_granted_is_denied_and_what_is_too_large_refused() {
+fn an_ungranted_key_is_denied_and_a_large_value_refused() {
     let ended = host().run(|ctx| ctx.kv().put("other/a", "1").map(drop));
     let Ended::Failed(Failure::Fatal(reason)) = ended else {
         panic!("{ended:?}");
@@ -81,7 +80,7 @@ fn what_is_not_granted_is_denied_and_what_is_too_large_refused() {
 }
 
 #[test]
-fn every_write_does_what_the_contract_says() {
+fn every_write_does_as_the_contract_requires() {
     let host = host().entry("demo/x", "old");
     let ended = host.run(|ctx| {
         let kv: Kv = ctx.kv();
@@ -129,7 +128,7 @@ fn every_write_does_what_the_contract_says() {
 }
 
 #[test]
-fn a_refused_write_did_not_happen_and_an_unanswered_one_may_have() {
+fn a_refused_write_did_not_happen_an_unanswered_one_may_have() {
     let failed = |error: GuardError| Ended::Failed(error.into());
     assert_eq!(write_under(Fault::Lost), (failed(GuardError::Lost), None));
     assert_eq!(
@@ -165,7 +164,7 @@ fn a_refused_write_did_not_happen_and_an_unanswered_one_may_have() {
 }
 
 #[test]
-fn once_the_lock_is_lost_nothing_is_written_and_nothing_answers_otherwise() {
+fn a_lost_lock_refuses_writes_and_reports_the_loss() {
     let host = host().fail(When::Call(1), Fault::Lost);
     let ended = host.run(|ctx| {
         let lock = ctx.lock();
@@ -194,7 +193,7 @@ fn a_late_write_arrives_for_the_same_holder_only() {
 }
 
 #[test]
-fn a_late_write_arrives_where_it_is_told_to() {
+fn a_late_write_arrives_before_the_scripted_call() {
     let host = host().fail(When::WriteOf("demo/a"), Fault::UnavailableButComing);
     assert!(matches!(host.run(put), Ended::Failed(_)));
     host.again();
@@ -211,7 +210,7 @@ fn a_late_write_arrives_where_it_is_told_to() {
 }
 
 #[test]
-fn waiting_moves_the_clock_and_a_stop_request_cuts_it_short() {
+fn a_wait_moves_the_clock_and_a_stop_request_ends_it() {
     let hour = Duration::from_hours(1);
     let host = host().request_stop(When::After(hour * 2));
     let ended = host.run(|ctx| {
@@ -226,7 +225,7 @@ fn waiting_moves_the_clock_and_a_stop_request_cuts_it_short() {
 }
 
 #[test]
-fn a_job_that_waits_is_stopped_in_the_middle_of_it() {
+fn a_waiting_job_is_stopped_in_the_middle_of_its_wait() {
     let host = host().fail(When::After(Duration::from_secs(7)), Fault::Stopped);
     let ended = host.run(|ctx| {
         ctx.lock().stop_requested(Duration::from_mins(1));
@@ -240,7 +239,7 @@ fn a_job_that_waits_is_stopped_in_the_middle_of_it() {
 }
 
 #[test]
-fn the_nth_question_is_answered_with_a_request_to_stop() {
+fn the_nth_call_of_stop_requested_returns_true() {
     let host = host().request_stop(When::Ask(3));
     let ended = host.run(|ctx| {
         let mut rounds = 0;
@@ -253,7 +252,7 @@ fn the_nth_question_is_answered_with_a_request_to_stop() {
 }
 
 #[test]
-fn a_panic_of_the_jobs_own_is_not_taken_for_a_stop() {
+fn a_panic_of_the_job_is_not_taken_for_a_stop() {
     let caught = std::panic::catch_unwind(|| {
         let _ =
             host().run(|_| -> Result<(), GuardError> { std::panic::resume_unwind(Box::new(7)) });
@@ -266,6 +265,6 @@ fn a_panic_of_the_jobs_own_is_not_taken_for_a_stop() {
 
 #[test]
 #[should_panic(expected = "there is no host here")]
-fn a_job_without_a_host_is_told_where_to_find_one() {
+fn a_call_outside_a_host_panics_with_the_remedy() {
     let _ = Kv::of_this_run().get("a");
 }

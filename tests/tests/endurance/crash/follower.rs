@@ -22,7 +22,7 @@ struct Seen {
     changes: Changes,
     last: i64,
     watches: u32,
-    /// What a watch said that it must not say.
+    /// A violation by a watch.
     broken: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl Follower {
         Self { seen, cancel, task }
     }
 
-    /// What it saw after one revision up to another, once it is there.
+    /// Changes it received after one revision up to another, once it has them.
     pub(super) async fn between(&self, after: i64, until: i64) -> Result<Changes> {
         let caught_up = eventually_async(SLACK, "the watcher to catch up", || async {
             let seen = lock(&self.seen);

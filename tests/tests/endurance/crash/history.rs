@@ -1,7 +1,7 @@
-//! What the store says happened, held against what clients were told: "acknowledged writes equal the watch history".
+//! The store's history compared with the clients' answers: "acknowledged writes equal the watch history".
 //!
-//! Each life's changes are replayed onto the state before it. It must never take a change for granted that nobody
-//! asked for, nor miss a revision: every one changes something, so a watch of all keys has no gaps.
+//! Each life's changes are replayed onto the state before it. A change that no client requested is an error, and so is
+//! a missing revision: every one changes something, so a watch of all keys has no gaps.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::server::Server;
 /// Leases that are kept although no key has them.
 const IDLE: usize = 20;
 
-/// What is verified so far.
+/// History verified so far.
 #[derive(Debug)]
 pub(super) struct History {
     last: i64,
@@ -31,7 +31,7 @@ pub(super) struct History {
     counts: Counts,
 }
 
-/// What the test has met, to tell a test from a formality.
+/// Counts of the events met, to reject a run that tests nothing.
 #[derive(Debug, Default)]
 struct Counts {
     acknowledged: u64,
@@ -194,7 +194,7 @@ impl History {
         Ok(())
     }
 
-    /// Replays a life: each revision was asked for by somebody, and every acknowledgement and every read of it was
+    /// Replays a life: each revision was requested by a client, and every acknowledgement and every read of it was
     /// true.
     fn replay(&mut self, changes: &Changes, mut said: Said, revision: i64) -> Result<()> {
         said.reads.sort_unstable_by_key(|read| read.revision);

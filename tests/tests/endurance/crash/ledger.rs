@@ -1,6 +1,6 @@
-//! What clients were told in one life of the store: what they asked for, and what came of it.
+//! Requests and answers of the clients in one life of the store.
 //!
-//! It knows nothing of what the store holds. What has no answer is neither done nor not done.
+//! Does not use the store's content. A request without an answer is neither done nor not done.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::Held;
 
-/// What one write does to one key: a value and a lease, or a delete.
+/// Effect of one write on one key: a value and a lease, or a delete.
 pub(super) type Wish = (String, Option<(String, i64)>);
 
-/// What is known of a lease.
+/// State of a lease, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lease {
     /// Asked for; no answer.
@@ -42,9 +42,9 @@ pub(super) struct Said {
     pub(super) unanswered: Vec<Vec<Wish>>,
     pub(super) reads: Vec<Read>,
     pub(super) leases: BTreeMap<i64, Lease>,
-    /// The highest revision that anybody was told of.
+    /// The highest revision that any client received.
     pub(super) highest: i64,
-    /// What must not happen.
+    /// Violations.
     pub(super) complaints: Vec<String>,
 }
 
@@ -79,7 +79,7 @@ impl Ledger {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A number that nobody else has or had.
+    /// A number that is used once.
     pub(super) fn unique(&self) -> i64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }

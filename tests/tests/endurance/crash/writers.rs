@@ -36,7 +36,7 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 
 pub(super) const PAIR: [&str; 2] = ["pair/a", "pair/b"];
 
-/// Why a client stops.
+/// End of a client.
 struct Over;
 
 /// Everyone at work in one life.
@@ -113,7 +113,7 @@ impl Worker {
         format!("{}/k{}", self.name, self.random.usize(..KEYS))
     }
 
-    /// One write to keys that nobody else writes; `mine` are those that are there, with their leases.
+    /// One write to keys of this client alone; `mine` are those that exist, with their leases.
     async fn write_own(&mut self, mine: &mut BTreeMap<String, i64>) -> Result<(), Over> {
         let key = self.own_key();
         let leases: Vec<i64> = mine.values().copied().filter(|lease| *lease != 0).collect();
@@ -189,7 +189,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Both keys of the pair in one transaction, unless somebody else was faster.
+    /// Both keys of the pair in one transaction, unless another client was faster.
     async fn write_pair(&mut self) -> Result<(), Over> {
         let mut seen = [0; 2];
         let options = GetOptions::new().with_prefix();
@@ -222,7 +222,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Somebody's key.
+    /// One read of any client's key.
     async fn read(&mut self) -> Result<(), Over> {
         let key = match self.random.usize(..=WRITERS) {
             WRITERS => self.random.choice(PAIR).unwrap_or_default().to_owned(),
@@ -242,7 +242,7 @@ impl Worker {
     }
 }
 
-/// The answer to a request, unless the store dies first: then nobody knows what came of its wishes.
+/// The answer to a request, unless the store ends first: then its effects are unknown.
 async fn settle<T>(
     ledger: &Ledger,
     wishes: &[Wish],

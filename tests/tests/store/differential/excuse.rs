@@ -13,11 +13,11 @@ use super::server::Name;
 pub(super) struct Excuse {
     /// Whose.
     pub(super) servers: &'static [Name],
-    /// What it does, and what is right.
+    /// The server's behaviour, and the right one.
     pub(super) what: &'static str,
     /// Where its makers say so.
     pub(super) reference: &'static str,
-    /// Whether this answer is such a case.
+    /// True if this answer is such a case.
     pub(super) applies: fn(&Op, &str) -> bool,
 }
 
@@ -47,7 +47,7 @@ fn most_found(answer: &str) -> u32 {
     counts.max().unwrap_or(0)
 }
 
-/// Whether anything is sorted by something other than the key.
+/// True if a range is sorted by anything but the key.
 fn sorts(op: &Op) -> bool {
     fn in_branch(ops: &[PbTxnRequestOp]) -> bool {
         ops.iter().any(|op| match &op.request {
@@ -66,7 +66,7 @@ fn sorts(op: &Op) -> bool {
     }
 }
 
-/// What no sequence holds, because a real etcd does not survive it or has no one answer: what, and the reason.
+/// Requests that no sequence holds, because a real etcd crashes at them or has no single answer, with the reason.
 pub(super) const AVOIDED: [(&str, &str); 5] = [
     (
         "a transaction that deletes to the end of the keyspace and then puts a deleted key with ignore_value or \
@@ -95,7 +95,7 @@ pub(super) const AVOIDED: [(&str, &str); 5] = [
     ),
 ];
 
-/// Why this server's answer is not compared, if it is not.
+/// The excuse for which this server's answer is not compared, if there is one.
 pub(super) fn find(server: Name, op: &Op, answer: &str) -> Option<&'static Excuse> {
     EXCUSES
         .iter()
@@ -124,7 +124,7 @@ fn the_list_in_the_documentation_is_this_one() -> anyhow::Result<()> {
     }
     let file = leasehold_tests::binaries::workspace().join("host/store/DIFFERENCES.md");
     let written = std::fs::read_to_string(&file).unwrap_or_default();
-    // What follows is about what no comparison can show; a test of the store calls every method named there.
+    // The rest lists differences that no comparison can show; a test of the store calls every method named there.
     anyhow::ensure!(
         written.starts_with(&format!("{wanted}\n## ")),
         "host/store/DIFFERENCES.md must begin with:\n{wanted}"

@@ -1,7 +1,7 @@
 //! Random sequences over a key space so small that steps meet: the same seed makes the same sequence.
 //!
-//! What it makes need not be sensible. It must not make what has no one right answer on a correct server;
-//! where a step would (a lease that ends by itself in the middle), [`Op`] has a step without that.
+//! Steps need not be sensible. A step without a single right answer on a correct server is never made; where one
+//! would be (a lease that ends by itself in the middle), [`Op`] has a step without that.
 
 use etcd_client::proto::{
     PbCompactionRequest, PbCompare, PbDeleteRequest, PbLeaseGrantRequest, PbLeaseRevokeRequest,

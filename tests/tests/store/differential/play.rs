@@ -15,9 +15,9 @@ use super::server::{Name, Server};
 pub(super) struct Mismatch {
     /// Its place in the sequence.
     pub(super) step: usize,
-    /// What was compared.
+    /// Name of the compared answer.
     pub(super) what: String,
-    /// Who said what.
+    /// Answer of each server.
     pub(super) answers: Vec<(Name, String)>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Open {
     pub(super) request: Watch,
     /// Its id, the same on every server.
     pub(super) id: i64,
-    /// How many responses each server's stream had given before it.
+    /// Number of responses of each server's stream before it.
     pub(super) since: Vec<usize>,
     pub(super) live: bool,
     /// By the servers, not by us.
@@ -105,7 +105,7 @@ impl Play<'_> {
         Ok(None)
     }
 
-    /// Whether a watch of this id was ended by the servers; see `excuse::AVOIDED`.
+    /// True if a watch of this id was ended by the servers; see `excuse::AVOIDED`.
     fn was_ended(&self, id: i64) -> bool {
         let ended = |open: &Open| open.ended && open.id == id;
         id != 0 && self.watches.iter().any(ended)

@@ -41,7 +41,7 @@ pub(super) struct Server {
     pub(super) wire: Wire,
     pub(super) epoch: Epoch,
     pub(super) watches: Option<Watches>,
-    /// What to change in its answers; for a test of the comparison.
+    /// Change of its answers, for a test of the comparison.
     pub(super) lie: Option<fn(&str) -> String>,
 }
 

@@ -160,7 +160,7 @@ impl Play<'_> {
                 );
             }
         }
-        // What a server ended by itself is over on all of them, or the comparison says so.
+        // A watch that one server ended has ended on all of them, or the comparison fails.
         if let Some(watches) = self
             .servers
             .first()

@@ -73,7 +73,7 @@ impl Found {
     }
 }
 
-/// What a person needs to act.
+/// Report of a difference, for people.
 impl std::fmt::Display for Found {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "the servers differ; LEASEHOLD_SEEDS={}\n", self.seed)?;

@@ -1,8 +1,8 @@
-//! What the watches of a sequence were told, in a form that does not depend on when.
+//! Events that the watches of a sequence received, in a form that does not depend on time.
 //!
-//! Servers are free in how they cut the events of a watch into messages and in how they mix watches, so what
-//! is compared is each watch's events in order. What no server is free in is checked here: revisions ascend,
-//! none is split over messages (but in fragments), and a message never runs ahead of its own header.
+//! Servers may cut the events of a watch into messages and mix watches as they like, so each watch's events are
+//! compared in order. Rules that hold for every server are checked here: revisions ascend, none is split over
+//! messages (but in fragments), and a message never runs ahead of its own header.
 
 #![expect(
     clippy::default_trait_access,
@@ -49,7 +49,7 @@ impl Watch {
         KEYS.into_iter().find(|key| self.covers(key))
     }
 
-    /// Whether this key is one of its keys. No key at all stands for the first there is.
+    /// True if this key is one of its keys. An absent key stands for the first that exists.
     pub(super) fn covers(&self, key: &[u8]) -> bool {
         let first: &[u8] = if self.key.is_empty() {
             b"\0"
@@ -80,7 +80,7 @@ pub(super) fn progress() -> PbWatchRequest {
     }
 }
 
-/// What each watch was told, by its id.
+/// Events of each watch, by its id.
 pub(super) fn transcripts(heard: &[PbWatchResponse], epoch: Epoch) -> BTreeMap<i64, Vec<String>> {
     let mut told: BTreeMap<i64, Vec<String>> = BTreeMap::new();
     // Of each watch: the last revision it was told of, and whether the next message may still be of it.
@@ -124,7 +124,7 @@ pub(super) fn transcripts(heard: &[PbWatchResponse], epoch: Epoch) -> BTreeMap<i
     told
 }
 
-/// Whether a watch has heard of this revision, or will hear nothing more.
+/// True once a watch has received this revision, or has ended.
 pub(super) fn is_done(heard: &[PbWatchResponse], id: i64, revision: i64) -> bool {
     heard
         .iter()

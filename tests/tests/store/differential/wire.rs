@@ -135,7 +135,7 @@ fn path(method: &str) -> Result<PathAndQuery, Status> {
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     pub(crate) responses: Vec<PbWatchResponse>,
-    /// Why nothing more comes.
+    /// Reason of the stream's end.
     pub(crate) end: Option<String>,
 }
 

@@ -4,9 +4,13 @@ use leasehold_records::printable;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::super::paint::TextPage;
+use super::super::paint::TextPiece;
+use super::super::pane;
+use super::super::scene::ViewScene;
 use super::super::{footer, paint};
-use super::{Page, Scene, middle, pane};
-use crate::app::{Order, Typing};
+use super::scroll::middle;
+use crate::app::{AdminOrder, TextInput};
 
 const WIDTH: u16 = 76;
 const HEIGHT: u16 = 13;
@@ -14,9 +18,9 @@ const HEIGHT: u16 = 13;
 pub(super) fn render(
     frame: &mut Frame<'_>,
     area: Rect,
-    scene: &Scene<'_>,
-    order: &Order,
-    typing: &Typing,
+    scene: &ViewScene<'_>,
+    order: &AdminOrder,
+    typing: &TextInput,
 ) {
     let theme = scene.theme;
     let area = middle(area, WIDTH, HEIGHT);
@@ -28,7 +32,7 @@ pub(super) fn render(
         ratatui::layout::Constraint::Length(1),
     ])
     .areas(inner);
-    let mut page = Page::new(frame.buffer_mut(), above);
+    let mut page = TextPage::new(frame.buffer_mut(), above);
     for line in paint::wrap(&order.consequence, width).iter().take(3) {
         page.text(&format!(" {line}"), theme.bad);
     }
@@ -41,8 +45,8 @@ pub(super) fn render(
         ("by   ", printable::line(&scene.app.setup.operator)),
     ] {
         let pieces = [
-            super::Piece::new(format!(" {name} "), theme.dim),
-            super::Piece::new(text, theme.text),
+            TextPiece::new(format!(" {name} "), theme.dim),
+            TextPiece::new(text, theme.text),
         ];
         page.line(&pieces);
     }

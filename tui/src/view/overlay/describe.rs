@@ -4,10 +4,13 @@ use leasehold_records::{JobRecord, RunRecord, printable};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::super::layout::inside;
+use super::super::paint::TextPiece;
+use super::super::scene::ViewScene;
 use super::super::{cells, paint, queue_pane, scene, sessions};
-use super::{Piece, Scene, Text, inside, plain, scrolled};
+use super::scroll::{OverlayLine, plain, scrolled};
 use crate::app::RowKey;
-use crate::model::{Entry, Event, Lock, Parting};
+use crate::model::{LeaveReason, ObservedLock, QueueEntry, StoreEvent};
 use crate::text;
 
 /// Entries of a queue that are described; who wants more looks at the Queue view.
@@ -16,13 +19,13 @@ const ENTRIES: usize = 500;
 const NAME: usize = 13;
 
 /// The lines of a description, as they are made.
-struct Story<'a> {
-    scene: &'a Scene<'a>,
+struct Description<'a> {
+    scene: &'a ViewScene<'a>,
     width: usize,
-    lines: Vec<Text>,
+    lines: Vec<OverlayLine>,
 }
 
-impl Story<'_> {
+impl Description<'_> {
     /// A field and all of its text.
     fn field(&mut self, name: &str, text: &str) {
         let theme = self.scene.theme;
@@ -30,15 +33,15 @@ impl Story<'_> {
         for (at, line) in paint::wrap(text, width).into_iter().enumerate() {
             let name = if at == 0 { name } else { "" };
             self.lines.push(vec![
-                Piece::new(format!(" {}", text::fit(name, NAME)), theme.dim),
-                Piece::new(line, theme.text),
+                TextPiece::new(format!(" {}", text::fit(name, NAME)), theme.dim),
+                TextPiece::new(line, theme.text),
             ]);
         }
     }
 
     fn head(&mut self, text: &str) {
         if !self.lines.is_empty() {
-            self.lines.push(Text::new());
+            self.lines.push(OverlayLine::new());
         }
         self.lines
             .push(plain(format!(" {text}"), self.scene.theme.title));
@@ -51,8 +54,8 @@ impl Story<'_> {
     }
 }
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, top: usize) {
-    let mut story = Story {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, top: usize) {
+    let mut story = Description {
         scene,
         width: inside(area).width.into(),
         lines: Vec::new(),
@@ -66,16 +69,16 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, top: 
 }
 
 /// Tells of a row, and gives the title.
-fn tell(story: &mut Story<'_>, row: &RowKey) -> String {
+fn tell(story: &mut Description<'_>, row: &RowKey) -> String {
     let scene = story.scene;
-    let world = scene.shown.world;
+    let state = scene.shown.state;
     match row {
-        RowKey::Lock(name) => match world.locks.get(name) {
+        RowKey::Lock(name) => match state.locks.get(name) {
             Some(found) => lock(story, found),
             None => "This lock is gone".into(),
         },
         RowKey::Entry(name, key) => {
-            let found = world.locks.get(name).and_then(|lock| {
+            let found = state.locks.get(name).and_then(|lock| {
                 let place = lock.queue.iter().position(|entry| entry.key == *key)?;
                 Some((lock, place, lock.queue.get(place)?))
             });
@@ -101,7 +104,7 @@ fn tell(story: &mut Story<'_>, row: &RowKey) -> String {
             }
         }
         RowKey::Job(name, host) => {
-            match scene::job_of(world, name, host) {
+            match scene::job_of(state, name, host) {
                 Some(found) => job(story, found),
                 None => story.field("job", "its record is gone"),
             }
@@ -115,22 +118,26 @@ fn tell(story: &mut Story<'_>, row: &RowKey) -> String {
     }
 }
 
-fn lock(story: &mut Story<'_>, lock: &Lock) -> String {
+fn lock(story: &mut Description<'_>, lock: &ObservedLock) -> String {
     let scene = story.scene;
     let row = scene.app.model.row(scene.shown, lock);
     story.field("full name", &printable::line(&lock.name));
     story.field("state", row.state.word());
-    match lock.tenancy.since {
+    match lock.tenancy.since_unix_ms {
         Some(since) => story.moment("so since", since),
         None => story.field("so since", "before this was started"),
     }
     if let Some((before, parting)) = &lock.tenancy.before {
         let how = match parting {
-            Parting::Released => "gave it back",
-            Parting::Expired => "its lease ended",
-            Parting::Forced => "was forced out",
+            LeaveReason::Released => "gave it back",
+            LeaveReason::Expired => "its lease ended",
+            LeaveReason::Forced => "was forced out",
         };
-        let text = format!("{}, token {}: {how}", before.who.label(), before.create);
+        let text = format!(
+            "{}, token {}: {how}",
+            before.who.label(),
+            before.create_revision
+        );
         story.field("before", &text);
     }
     let blast: String = queue_pane::blast(scene, &lock.name)
@@ -138,7 +145,7 @@ fn lock(story: &mut Story<'_>, lock: &Lock) -> String {
         .map(|piece| piece.text)
         .collect();
     story.field("blocks", blast.trim().trim_start_matches("blast radius: "));
-    if let Some(history) = scene.app.model.history(&lock.name) {
+    if let Some(history) = scene.app.model.lock_stats(&lock.name) {
         let now = scene.shown.now;
         let spans = [
             ("held for", &history.holds),
@@ -177,7 +184,7 @@ fn lock(story: &mut Story<'_>, lock: &Lock) -> String {
     format!("Lock {}", lock.label)
 }
 
-fn entry(story: &mut Story<'_>, lock: &Lock, place: usize, entry: &Entry) {
+fn entry(story: &mut Description<'_>, lock: &ObservedLock, place: usize, entry: &QueueEntry) {
     let scene = story.scene;
     let head = if place == 0 {
         format!("holds: {}", entry.who.label())
@@ -188,7 +195,7 @@ fn entry(story: &mut Story<'_>, lock: &Lock, place: usize, entry: &Entry) {
     story.field("key", &printable::line(&entry.key));
     story.field(
         "revision",
-        &format!("{} (create revision, fencing token)", entry.create),
+        &format!("{} (create revision, fencing token)", entry.create_revision),
     );
     if entry.lease == 0 {
         story.field("lease", "none: it stays until somebody deletes it");
@@ -196,7 +203,7 @@ fn entry(story: &mut Story<'_>, lock: &Lock, place: usize, entry: &Entry) {
         let ttl = cells::ttl_of(scene.app.model.leases.ttl(entry.lease, scene.shown.now));
         story.field("lease", &format!("{:x}  ttl {ttl}", entry.lease));
     }
-    match entry.since {
+    match entry.since_unix_ms {
         Some(since) => story.moment("joined", since),
         None => story.field("joined", "before this was started"),
     }
@@ -205,7 +212,7 @@ fn entry(story: &mut Story<'_>, lock: &Lock, place: usize, entry: &Entry) {
     }
 }
 
-fn job(story: &mut Story<'_>, job: &JobRecord) {
+fn job(story: &mut Description<'_>, job: &JobRecord) {
     story.field("job", &job.job);
     story.field("host", &job.host);
     story.field("lock", &job.lock);
@@ -220,8 +227,8 @@ fn job(story: &mut Story<'_>, job: &JobRecord) {
     if let Some(last) = job.last {
         story.field("last run", last.as_str());
     }
-    let world = story.scene.shown.world;
-    let ran = scene::newest_run(world, &job.job, |run| run.tick_unix_ms.is_some());
+    let state = story.scene.shown.state;
+    let ran = scene::newest_run(state, &job.job, |run| run.tick_unix_ms.is_some());
     if let Some((ran, tick)) = ran.and_then(|ran| Some((ran, ran.tick_unix_ms?))) {
         let outcome = ran.outcome.as_str();
         let tick = format!("{} on {}: {outcome}", text::clock_time(tick), ran.host);
@@ -240,17 +247,17 @@ fn job(story: &mut Story<'_>, job: &JobRecord) {
 }
 
 /// The newest run of a job on a host.
-fn runs(story: &mut Story<'_>, job: Option<(String, String)>) {
+fn runs(story: &mut Description<'_>, job: Option<(String, String)>) {
     let Some((job, host)) = job else {
         return;
     };
-    let world = story.scene.shown.world;
-    if let Some(found) = scene::newest_run(world, &job, |run| run.host == host) {
+    let state = story.scene.shown.state;
+    if let Some(found) = scene::newest_run(state, &job, |run| run.host == host) {
         run(story, found);
     }
 }
 
-fn run(story: &mut Story<'_>, run: &RunRecord) {
+fn run(story: &mut Description<'_>, run: &RunRecord) {
     story.head("newest run here");
     story.field("run", &printable::line(&run.run_id));
     story.field("outcome", run.outcome.as_str());
@@ -293,15 +300,15 @@ fn run(story: &mut Story<'_>, run: &RunRecord) {
 }
 
 /// The plugin of a run and the entry of its lock.
-fn run_of_what(story: &mut Story<'_>, run: &RunRecord) {
+fn run_of_what(story: &mut Description<'_>, run: &RunRecord) {
     story.field("plugin", &printable::line(&run.plugin_sha256));
     if !run.lock_key.is_empty() {
         story.field("entry", &printable::line(&run.lock_key));
     }
 }
 
-fn event(story: &mut Story<'_>, event: &Event) -> String {
-    story.moment("seen", event.at);
+fn event(story: &mut Description<'_>, event: &StoreEvent) -> String {
+    story.moment("seen", event.at_unix_ms);
     if event.revision == 0 {
         story.field("revision", "none: nothing in the store changed");
     } else {
@@ -310,9 +317,9 @@ fn event(story: &mut Story<'_>, event: &Event) -> String {
     if let Some(lock) = &event.lock {
         story.field("lock", lock);
     }
-    story.field("what", &event.what.tell());
-    if event.what.is_trouble() {
+    story.field("what", &event.kind.sentence());
+    if event.kind.is_trouble() {
         story.field("", "somebody should look at this");
     }
-    format!("Event {}", event.what.word())
+    format!("Event {}", event.kind.word())
 }

@@ -3,8 +3,11 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::{Piece, Scene, Text, inside, middle, plain, scrolled};
-use crate::keymap::{Command, Group};
+use super::super::layout::inside;
+use super::super::paint::TextPiece;
+use super::super::scene::ViewScene;
+use super::scroll::{OverlayLine, middle, plain, scrolled};
+use crate::keymap::{Command, CommandGroup};
 use crate::text;
 
 /// The columns for keys, and for a whole entry.
@@ -13,7 +16,7 @@ const ENTRY: usize = 57;
 /// What stands between columns.
 const GAP: usize = 2;
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, top: usize) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, top: usize) {
     let entries = entries(scene);
     let room = usize::from(inside(area).width);
     let columns = ((room + GAP) / (ENTRY + GAP)).clamp(1, 3);
@@ -29,20 +32,20 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, top: 
 }
 
 /// Every command below the title of its group.
-fn entries(scene: &Scene<'_>) -> Vec<Text> {
+fn entries(scene: &ViewScene<'_>) -> Vec<OverlayLine> {
     let theme = scene.theme;
     let setup = &scene.app.setup;
-    let mut entries: Vec<Text> = Vec::new();
-    let mut group: Option<Group> = None;
+    let mut entries: Vec<OverlayLine> = Vec::new();
+    let mut group: Option<CommandGroup> = None;
     for command in Command::ALL.iter().copied() {
         if group != Some(command.group()) {
             group = Some(command.group());
             if !entries.is_empty() {
-                entries.push(Text::new());
+                entries.push(OverlayLine::new());
             }
             let title = command.group().title();
             let note = match command.group() {
-                Group::Act if !setup.allow_write => ", changes only with --allow-write",
+                CommandGroup::Act if !setup.allow_write => ", changes only with --allow-write",
                 _ => "",
             };
             entries.push(plain(format!(" {title}{note}"), theme.title));
@@ -60,21 +63,21 @@ fn entries(scene: &Scene<'_>) -> Vec<Text> {
             (theme.dim, "(off) ")
         };
         entries.push(vec![
-            Piece::new(format!(" {} ", text::fit(&keys, KEYS)), theme.key_hint),
-            Piece::new(format!("{mark}{}", command.description()), style),
+            TextPiece::new(format!(" {} ", text::fit(&keys, KEYS)), theme.key_hint),
+            TextPiece::new(format!("{mark}{}", command.description()), style),
         ]);
     }
     entries
 }
 
 /// Entries in columns of equal height, as lines.
-fn beside(entries: &[Text], columns: usize) -> Vec<Text> {
+fn beside(entries: &[OverlayLine], columns: usize) -> Vec<OverlayLine> {
     if columns == 1 {
         return entries.to_vec();
     }
     let height = entries.len().div_ceil(columns);
     let line = |at: usize| {
-        let mut line = Text::new();
+        let mut line = OverlayLine::new();
         for column in 0..columns {
             let entry = entries.get(column * height + at);
             let used: usize = entry
@@ -85,7 +88,10 @@ fn beside(entries: &[Text], columns: usize) -> Vec<Text> {
                 .sum();
             line.extend(entry.cloned().into_iter().flatten());
             let rest = (ENTRY + GAP).saturating_sub(used);
-            line.push(Piece::new(" ".repeat(rest), ratatui::style::Style::new()));
+            line.push(TextPiece::new(
+                " ".repeat(rest),
+                ratatui::style::Style::new(),
+            ));
         }
         line
     };

@@ -3,11 +3,13 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::super::layout::inside;
+use super::super::scene::ViewScene;
 use super::super::{paint, scene};
-use super::{Scene, Text, inside, plain, scrolled};
+use super::scroll::{OverlayLine, plain, scrolled};
 use crate::text;
 
-pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, up: usize) {
+pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &ViewScene<'_>, up: usize) {
     let theme = scene.theme;
     let Some((job, host)) = scene.app.job(scene.now) else {
         let lines = [plain(" no job of ours is selected", theme.dim)];
@@ -15,12 +17,12 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, up: u
         return;
     };
     // Of this host if there is one, for that is what was selected.
-    let world = scene.shown.world;
-    let run = scene::newest_run(world, &job, |run| {
+    let state = scene.shown.state;
+    let run = scene::newest_run(state, &job, |run| {
         run.host == host && !run.output.is_empty()
     })
-    .or_else(|| scene::newest_run(world, &job, |run| run.host == host))
-    .or_else(|| scene::newest_run(world, &job, |_| true));
+    .or_else(|| scene::newest_run(state, &job, |run| run.host == host))
+    .or_else(|| scene::newest_run(state, &job, |_| true));
     let Some(run) = run else {
         let lines = [plain(" it has not run yet", theme.dim)];
         scrolled(
@@ -34,7 +36,7 @@ pub(super) fn render(frame: &mut Frame<'_>, area: Rect, scene: &Scene<'_>, up: u
         return;
     };
     let width = usize::from(inside(area).width).saturating_sub(1);
-    let mut lines: Vec<Text> = Vec::new();
+    let mut lines: Vec<OverlayLine> = Vec::new();
     if run.output_truncated_bytes > 0 {
         let gone = text::bytes(run.output_truncated_bytes);
         lines.push(plain(

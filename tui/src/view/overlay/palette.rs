@@ -4,8 +4,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use super::super::footer;
-use super::{Page, Piece, Scene, middle, pane};
-use crate::app::{Typing, matches};
+use super::super::paint::{TextPage, TextPiece};
+use super::super::pane;
+use super::super::scene::ViewScene;
+use super::scroll::middle;
+use crate::app::{TextInput, matching_commands};
 use crate::text;
 
 const WIDTH: u16 = 76;
@@ -14,13 +17,13 @@ const HEIGHT: u16 = 18;
 pub(super) fn render(
     frame: &mut Frame<'_>,
     area: Rect,
-    scene: &Scene<'_>,
-    typing: &Typing,
+    scene: &ViewScene<'_>,
+    typing: &TextInput,
     at: usize,
 ) {
     let theme = scene.theme;
     let setup = &scene.app.setup;
-    let found = matches(&typing.text(), setup.allow_write);
+    let found = matching_commands(&typing.text(), setup.allow_write);
     let area = middle(area, WIDTH, HEIGHT);
     let right = text::count(found.len() as u64);
     let inner = pane::over(frame, area, scene, "Commands", &right);
@@ -35,7 +38,7 @@ pub(super) fn render(
         inner.width,
         inner.height - prompt.height,
     );
-    let mut page = Page::new(frame.buffer_mut(), list);
+    let mut page = TextPage::new(frame.buffer_mut(), list);
     if found.is_empty() {
         page.text("   no command is called so or does that", theme.warn);
         return;
@@ -47,12 +50,12 @@ pub(super) fn render(
         let mark = if number == at { ">" } else { " " };
         let keys = text::fit(&setup.keymap.hint(*command), 10);
         page.line(&[
-            Piece::new(
+            TextPiece::new(
                 format!("{mark}{} ", text::fit(command.name(), 16)),
                 theme.text,
             ),
-            Piece::new(keys, theme.key_hint),
-            Piece::new(command.description(), theme.dim),
+            TextPiece::new(keys, theme.key_hint),
+            TextPiece::new(command.description(), theme.dim),
         ]);
         if number == at {
             page.mark_last(theme.selected);

@@ -4,40 +4,40 @@ use leasehold_records::{JobState, Outcome};
 use ratatui::buffer::Buffer;
 
 use super::stage::{app, screen, text};
-use crate::app::{App, Overlay, View};
-use crate::model::fixture::Teller;
+use crate::app::{App, OpenOverlay, View};
+use crate::model::fixture::FixtureStore;
 
 /// A cluster in which everything that has a name has this one, among others that are ordinary.
 fn named(name: &str, output: &str) -> (App, u64) {
-    let mut teller = Teller::new();
+    let mut store = FixtureStore::new();
     let (one, two) = (0x0a11, 0x0b22);
-    teller.host(name, one, &[name]);
-    let token = teller.join(name, name, name, one);
-    teller.job(name, name, name, JobState::Running, Some(token));
-    teller
+    store.host(name, one, &[name]);
+    let token = store.join(name, name, name, one);
+    store.job(name, name, name, JobState::Running, Some(token));
+    store
         .after(1_000)
         .run(name, name, name, token, Outcome::Running);
-    let key = teller.key(name, two);
-    teller.after(500).put(&key, name.as_bytes(), two);
-    teller.after(500).join("ordinary", "job", "host-1", 0x0c33);
+    let key = store.key(name, two);
+    store.after(500).put(&key, name.as_bytes(), two);
+    store.after(500).join("ordinary", "job", "host-1", 0x0c33);
     if !output.is_empty() {
-        let run = teller.model.shown(0).world.runs.iter().next();
+        let run = store.model.shown(0).state.runs.iter().next();
         let (key, run) = run.map(|(key, run)| (key.clone(), run.clone())).unwrap();
         let mut run = (*run).clone();
         run.output = output.into();
         run.detail = output.into();
         let key = leasehold_records::Root::default().run(&key);
-        teller.put(&key, &run.to_json(), 0);
+        store.put(&key, &run.to_json(), 0);
     }
-    teller.after(2_000).healthy();
-    let (mut app, now) = app(teller);
+    store.after(2_000).healthy();
+    let (mut app, now) = app(store);
     app.lock = Some(leasehold_records::Root::default().lock(name).into());
     (app, now)
 }
 
 #[test]
 fn long_and_wide_names() {
-    let mut teller = Teller::new();
+    let mut store = FixtureStore::new();
     let names = [
         "billing/漢字の請求書/とても長い名前のロックです/2026",
         "emoji/🚀🚀👩\u{200d}🔬/👨\u{200d}👩\u{200d}👧\u{200d}👦/☁\u{fe0f}",
@@ -47,13 +47,11 @@ fn long_and_wide_names() {
     ];
     for (at, name) in names.iter().enumerate() {
         let at = i64::try_from(at).unwrap() * 16;
-        teller
-            .after(1_000)
-            .join(name, "工程", "ホスト", 0x0a00 + at);
-        teller.after(1_000).join(name, "job", "host-1", 0x0a01 + at);
+        store.after(1_000).join(name, "工程", "ホスト", 0x0a00 + at);
+        store.after(1_000).join(name, "job", "host-1", 0x0a01 + at);
     }
-    teller.after(3_000).healthy();
-    let (mut app, now) = app(teller);
+    store.after(3_000).healthy();
+    let (mut app, now) = app(store);
     let mut all = text(&mut app, now, (80, 24));
     all += &text(&mut app, now, (120, 35));
     app.view = View::Heatmap;
@@ -79,11 +77,11 @@ fn assert_nothing_moves(buffer: &Buffer) {
     }
 }
 
-fn overlays() -> [Option<Overlay>; 3] {
+fn overlays() -> [Option<OpenOverlay>; 3] {
     [
         None,
-        Some(Overlay::Describe { top: 0 }),
-        Some(Overlay::Logs { up: 0 }),
+        Some(OpenOverlay::Describe { top: 0 }),
+        Some(OpenOverlay::Logs { up: 0 }),
     ]
 }
 

@@ -4,25 +4,25 @@ use leasehold_lock::KeyValue;
 
 use super::stage::{app, text};
 use crate::app::{App, View};
-use crate::model::fixture::{Teller, kv};
+use crate::model::fixture::{FixtureStore, kv};
 use crate::view::table::made;
 
 const LOCKS: i64 = 10_000;
 
 /// Each lock with a holder and two that wait.
 fn many() -> (App, u64) {
-    let mut teller = Teller::unread();
+    let mut store = FixtureStore::unread();
     let mut keys: Vec<KeyValue> = Vec::new();
     for lock in 0..LOCKS {
         for entry in 0..3 {
             let lease = 0x694d_0000_0000 + lock * 4 + entry;
             let name = format!("team-{:02}/service-{lock:05}", lock % 40);
-            let key = teller.key(&name, lease);
+            let key = store.key(&name, lease);
             let record = leasehold_records::HolderRecord {
                 host: format!("host-{:03}", (lock + entry * 7) % 200),
                 job: format!("job-{lock:05}"),
                 pid: 1,
-                since_unix_ms: teller.now - u64::try_from((lock * 37 + entry) % 90_000).unwrap(),
+                since_unix_ms: store.now - u64::try_from((lock * 37 + entry) % 90_000).unwrap(),
             };
             let mut key = kv(&key, &record.to_json(), lease);
             key.create_revision = 100 + entry * LOCKS + lock;
@@ -30,17 +30,17 @@ fn many() -> (App, u64) {
             keys.push(key);
         }
     }
-    teller.revision = 100_000;
-    teller.reading(keys);
-    teller.after(1_000).healthy();
-    app(teller)
+    store.revision = 100_000;
+    store.reading(keys);
+    store.after(1_000).healthy();
+    app(store)
 }
 
 #[test]
 fn ten_thousand_locks() {
     let (mut app, now) = many();
     let mut all = text(&mut app, now, (120, 35));
-    app.list_mut().go(usize::MAX);
+    app.list_mut().select_at(usize::MAX);
     all += &text(&mut app, now, (120, 35));
     insta::assert_snapshot!("many", all);
 }

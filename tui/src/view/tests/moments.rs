@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use leasehold_lock::FeedItem;
 
 use super::stage::{EVENING, app, line, night, screen, text};
-use crate::app::{App, Source, View};
-use crate::fact::Told;
+use crate::app::{App, FactSource, View};
+use crate::fact::FactKind;
 use crate::filter::Filter;
 use crate::keymap::Command;
-use crate::model::fixture::Teller;
+use crate::model::fixture::FixtureStore;
 
 /// The lines that tell: the first ones and the last two.
 fn telling(app: &mut App, now: u64) -> String {
@@ -20,10 +20,10 @@ fn telling(app: &mut App, now: u64) -> String {
     lines.collect::<Vec<_>>().join("\n") + "\n\n"
 }
 
-fn down(teller: &mut Teller) {
+fn down(store: &mut FixtureStore) {
     let reason = "transport error: tcp connect to 10.0.0.7:2379 refused".into();
-    teller.tell(Told::Keys(FeedItem::Down { reason }));
-    teller.after(12_000);
+    store.send(FactKind::Keys(FeedItem::Down { reason }));
+    store.after(12_000);
 }
 
 #[test]
@@ -32,26 +32,26 @@ fn moments() {
     let mut tell = |name: &str, app: &mut App, now: u64| {
         let _ = write!(all, "{name}\n{}", telling(app, now));
     };
-    let (mut loading, now) = app(Teller::unread());
+    let (mut loading, now) = app(FixtureStore::unread());
     tell("loading", &mut loading, now + 3_000);
 
-    let mut teller = Teller::unread();
-    down(&mut teller);
-    let (mut never, now) = app(teller);
+    let mut store = FixtureStore::unread();
+    down(&mut store);
+    let (mut never, now) = app(store);
     tell("never heard", &mut never, now);
 
-    let mut teller = Teller::new();
-    teller.healthy();
-    let (mut empty, now) = app(teller);
+    let mut store = FixtureStore::new();
+    store.healthy();
+    let (mut empty, now) = app(store);
     tell("empty", &mut empty, now);
     for view in View::ALL {
         empty.view = view;
         tell(&format!("empty {view:?}"), &mut empty, now);
     }
 
-    let mut teller = night();
-    down(&mut teller);
-    let (mut lost, now) = app(teller);
+    let mut store = night();
+    down(&mut store);
+    let (mut lost, now) = app(store);
     tell("lost", &mut lost, now);
     lost.filter = Filter::parse("no such lock").unwrap();
     tell("lost and filtered", &mut lost, now);
@@ -79,18 +79,18 @@ fn past() {
     tell("five steps back", &mut app, now);
     app.model.seek(now, EVENING);
     tell("the beginning", &mut app, now);
-    app.model.live();
-    let health = leasehold_lock::Health {
+    app.model.show_present();
+    let health = leasehold_lock::StoreHealth {
         version: "3.5.1".into(),
         members: 3,
         revision: 1_203_000,
-        ..leasehold_lock::Health::default()
+        ..leasehold_lock::StoreHealth::default()
     };
     app.model.health = Some(Ok(health));
     tell("behind", &mut app, now);
     app.model.health = Some(Err("it does not say".into()));
     tell("no health", &mut app, now);
-    app.setup.source = Source::Recording {
+    app.setup.source = FactSource::Recording {
         file: "/var/tmp/incident-2026-01-02.jsonl".into(),
         ended: now,
     };
@@ -102,9 +102,9 @@ fn past() {
 
 #[test]
 fn whether_the_store_is_heard_is_on_every_screen() {
-    let mut teller = night();
-    down(&mut teller);
-    let (mut app, now) = app(teller);
+    let mut store = night();
+    down(&mut store);
+    let (mut app, now) = app(store);
     for view in View::ALL {
         app.view = view;
         for size in [(60, 15), (80, 24), (100, 30), (250, 70)] {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::stage::{SIZES, at_night, select, text};
-use crate::app::{App, Overlay, RowKey, View};
+use crate::app::{App, OpenOverlay, RowKey, View};
 use crate::keymap::Command;
 
 const USUAL: (u16, u16) = (120, 35);
@@ -15,7 +15,7 @@ fn typed(view: View, command: Command, typing: &str) -> (App, u64) {
     app.command(command, now);
     for c in typing.chars() {
         let key = crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Char(c));
-        app.update(crate::app::Input::Key(key), now);
+        app.update(crate::app::AppInput::Key(key), now);
     }
     (app, now)
 }
@@ -58,9 +58,9 @@ fn describe() {
             select(&mut app, now, "cron/vacuum");
         }
         if view == View::Queue {
-            app.list_mut().go(2);
+            app.list_mut().select_at(2);
         }
-        app.overlay = Some(Overlay::Describe { top: 0 });
+        app.overlay = Some(OpenOverlay::Describe { top: 0 });
         let _ = write!(all, "{view:?}\n{}\n", text(&mut app, now, USUAL));
     }
     insta::assert_snapshot!("describe", all);
@@ -69,7 +69,7 @@ fn describe() {
 #[test]
 fn logs() {
     let (mut app, now) = at_night(View::Jobs);
-    app.overlay = Some(Overlay::Logs { up: 0 });
+    app.overlay = Some(OpenOverlay::Logs { up: 0 });
     insta::assert_snapshot!("logs", text(&mut app, now, (80, 24)));
 }
 
@@ -83,7 +83,7 @@ fn what_is_gone_is_said_to_be_gone() {
     ] {
         let (mut app, now) = at_night(View::Locks);
         app.list_mut().select(row.clone());
-        app.overlay = Some(Overlay::Describe { top: 0 });
+        app.overlay = Some(OpenOverlay::Describe { top: 0 });
         let said = text(&mut app, now, USUAL);
         assert!(
             said.contains("is gone") || said.contains("not remembered"),

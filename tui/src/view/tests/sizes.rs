@@ -1,20 +1,20 @@
 //! However small the screen is, nothing fails, and what is too small says so.
 
 use super::stage::{at_night, screen, text};
-use crate::app::{Overlay, Typing, View};
+use crate::app::{OpenOverlay, TextInput, View};
 
-fn overlays() -> Vec<Option<Overlay>> {
-    let typing = Typing::new("billing 漢字");
+fn overlays() -> Vec<Option<OpenOverlay>> {
+    let typing = TextInput::new("billing 漢字");
     vec![
         None,
-        Some(Overlay::Help { top: 9_999 }),
-        Some(Overlay::Describe { top: 3 }),
-        Some(Overlay::Logs { up: 9_999 }),
-        Some(Overlay::Palette {
-            typing: Typing::default(),
+        Some(OpenOverlay::Help { top: 9_999 }),
+        Some(OpenOverlay::Describe { top: 3 }),
+        Some(OpenOverlay::Logs { up: 9_999 }),
+        Some(OpenOverlay::Palette {
+            typing: TextInput::default(),
             at: 7,
         }),
-        Some(Overlay::Filter {
+        Some(OpenOverlay::Filter {
             typing,
             before: String::new(),
         }),

@@ -8,9 +8,9 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::app::{App, RowKey, Setup, Source, View};
+use crate::app::{App, AppSetup, FactSource, RowKey, View};
 use crate::keymap::Keymap;
-use crate::model::fixture::{BEGAN, Teller};
+use crate::model::fixture::{BEGAN, FixtureStore};
 use crate::theme::{Theme, ThemeName};
 use crate::view::draw;
 
@@ -24,9 +24,9 @@ const HOST_9: i64 = 0x694d_9a3f_4401_0999;
 const CTL: i64 = 0x694d_9a3f_4402_1111;
 
 /// Which hosts there are and what they do.
-pub(super) fn night() -> Teller {
-    let mut teller = Teller::new();
-    teller.revision = 1_198_800;
+pub(super) fn night() -> FixtureStore {
+    let mut store = FixtureStore::new();
+    store.revision = 1_198_800;
     for (host, lease) in [
         ("host-1", HOST_1),
         ("host-2", HOST_2),
@@ -34,46 +34,46 @@ pub(super) fn night() -> Teller {
         ("host-4", HOST_4),
         ("host-9", HOST_9),
     ] {
-        teller.host(host, lease, &["etl", "inv", "led", "pdf", "vac"]);
+        store.host(host, lease, &["etl", "inv", "led", "pdf", "vac"]);
     }
-    let etl = teller
+    let etl = store
         .after(10_000)
         .join("etl/daily", "etl", "host-4", HOST_4);
-    teller.job("etl", "host-4", "etl/daily", JobState::Running, Some(etl));
-    teller.run("etl", "host-4", "etl/daily", etl, Outcome::Running);
-    let vac = teller
+    store.job("etl", "host-4", "etl/daily", JobState::Running, Some(etl));
+    store.run("etl", "host-4", "etl/daily", etl, Outcome::Running);
+    let vac = store
         .after(60_000)
         .join("cron/vacuum", "vac", "host-9", HOST_9);
-    teller.run("vac", "host-9", "cron/vacuum", vac, Outcome::Running);
-    reports(&mut teller);
-    teller.put("/leasehold/locks/deploy/freeze/until-monday", b"ann", 0);
-    teller.put("/legacy/mutex/694d9a3f44021111", b"etcdctl lock", CTL);
-    teller.after(3_480_000).revision += 3_200;
-    contention(&mut teller);
-    teller.after(40_000);
-    teller.join("cron/vacuum", "vac", "host-2", HOST_2);
-    teller.after(12_000);
+    store.run("vac", "host-9", "cron/vacuum", vac, Outcome::Running);
+    reports(&mut store);
+    store.put("/leasehold/locks/deploy/freeze/until-monday", b"ann", 0);
+    store.put("/legacy/mutex/694d9a3f44021111", b"etcdctl lock", CTL);
+    store.after(3_480_000).revision += 3_200;
+    contention(&mut store);
+    store.after(40_000);
+    store.join("cron/vacuum", "vac", "host-2", HOST_2);
+    store.after(12_000);
     let gone = [
-        teller.key("cron/vacuum", HOST_9),
+        store.key("cron/vacuum", HOST_9),
         "/leasehold/hosts/host-9".into(),
     ];
-    teller.delete(&[&gone[0], &gone[1]]);
-    let vac = teller.revision - 1;
-    teller
+    store.delete(&[&gone[0], &gone[1]]);
+    let vac = store.revision - 1;
+    store
         .after(30)
         .run("vac", "host-9", "cron/vacuum", vac, Outcome::Abandoned);
-    teller.job("vac", "host-2", "cron/vacuum", JobState::Running, Some(vac));
-    leases(&mut teller);
-    teller.after(1_000).healthy();
-    teller
+    store.job("vac", "host-2", "cron/vacuum", JobState::Running, Some(vac));
+    leases(&mut store);
+    store.after(1_000).healthy();
+    store
 }
 
 /// Short work that is done over and over.
-fn reports(teller: &mut Teller) {
+fn reports(store: &mut FixtureStore) {
     for round in 0..4 {
         for (host, lease) in [("host-2", HOST_2), ("host-3", HOST_3)] {
-            let token = teller.after(2_000).join("report/pdf", "pdf", host, lease);
-            teller
+            let token = store.after(2_000).join("report/pdf", "pdf", host, lease);
+            store
                 .after(9)
                 .job("pdf", host, "report/pdf", JobState::Running, Some(token));
             let outcome = if round == 2 {
@@ -81,76 +81,76 @@ fn reports(teller: &mut Teller) {
             } else {
                 Outcome::Done
             };
-            teller
+            store
                 .after(4_000)
                 .run("pdf", host, "report/pdf", token, outcome);
-            teller.job("pdf", host, "report/pdf", JobState::Sleeping, None);
-            teller.leave("report/pdf", lease);
+            store.job("pdf", host, "report/pdf", JobState::Sleeping, None);
+            store.leave("report/pdf", lease);
         }
     }
-    teller.after(100).join_other("cron/reindex", CTL);
-    teller.after(5_000).leave("cron/reindex", CTL);
+    store.after(100).join_other("cron/reindex", CTL);
+    store.after(5_000).leave("cron/reindex", CTL);
 }
 
 /// One who waits holds what others wait for.
-fn contention(teller: &mut Teller) {
-    let led = teller.join("billing/ledger", "led", "host-1", HOST_1);
-    teller.job(
+fn contention(store: &mut FixtureStore) {
+    let led = store.join("billing/ledger", "led", "host-1", HOST_1);
+    store.job(
         "led",
         "host-1",
         "billing/ledger",
         JobState::Running,
         Some(led),
     );
-    let inv = teller
+    let inv = store
         .after(8_000)
         .join("billing/invoice-07", "inv", "host-3", HOST_3);
-    teller.job(
+    store.job(
         "inv",
         "host-3",
         "billing/invoice-07",
         JobState::Running,
         Some(inv),
     );
-    teller.run("inv", "host-3", "billing/invoice-07", inv, Outcome::Running);
-    teller
+    store.run("inv", "host-3", "billing/invoice-07", inv, Outcome::Running);
+    store
         .after(14_000)
         .join("billing/invoice-07", "inv", "host-2", HOST_2);
-    teller.job(
+    store.job(
         "inv",
         "host-2",
         "billing/invoice-07",
         JobState::Waiting,
         None,
     );
-    teller
+    store
         .after(17_000)
         .join("billing/invoice-07", "led", "host-1", HOST_1);
-    teller.join("etl/daily", "etl", "host-2", HOST_2);
+    store.join("etl/daily", "etl", "host-2", HOST_2);
     for waiter in 0..4 {
-        teller
+        store
             .after(2_500)
             .join_other("billing/ledger", CTL + 2 + waiter);
     }
     for waiter in 0..7 {
-        teller
+        store
             .after(5_000)
             .join_other("billing/invoice-07", CTL + 20 + waiter);
     }
-    let pdf = teller
+    let pdf = store
         .after(20_000)
         .join("report/pdf", "pdf", "host-3", HOST_3);
-    teller.job("pdf", "host-3", "report/pdf", JobState::Running, Some(pdf));
-    teller.job("old", "host-1", "old/import", JobState::Failed, None);
+    store.job("pdf", "host-3", "report/pdf", JobState::Running, Some(pdf));
+    store.job("old", "host-1", "old/import", JobState::Failed, None);
 }
 
-fn leases(teller: &mut Teller) {
-    teller.ttl(HOST_4, 8, 30);
-    teller.ttl(HOST_1, 29, 30);
-    teller.after(4_000);
-    teller.ttl(HOST_2, 27, 30);
-    teller.ttl(HOST_3, 25, 30);
-    teller.ttl(CTL, 60, 60);
+fn leases(store: &mut FixtureStore) {
+    store.ttl(HOST_4, 8, 30);
+    store.ttl(HOST_1, 29, 30);
+    store.after(4_000);
+    store.ttl(HOST_2, 27, 30);
+    store.ttl(HOST_3, 25, 30);
+    store.ttl(CTL, 60, 60);
 }
 
 pub(super) fn theme(name: ThemeName) -> Theme {
@@ -159,17 +159,17 @@ pub(super) fn theme(name: ThemeName) -> Theme {
 }
 
 /// The program in front of a cluster.
-pub(super) fn app(teller: Teller) -> (App, u64) {
-    let setup = Setup {
+pub(super) fn app(store: FixtureStore) -> (App, u64) {
+    let setup = AppSetup {
         keymap: Keymap::default(),
         env: |_| None,
         theme: theme(ThemeName::Dark),
         mouse: true,
         allow_write: false,
-        source: Source::Store("10.0.0.7:2379".into()),
+        source: FactSource::Store("10.0.0.7:2379".into()),
         operator: "ann@desk".into(),
     };
-    (App::new(teller.model, setup), teller.now)
+    (App::new(store.model, setup), store.now)
 }
 
 /// The program in one of its views, in the middle of that night.

@@ -1,4 +1,4 @@
-//! What goes out and what comes back.
+//! Requests as they are sent, and responses as they are returned.
 
 use super::*;
 use http::{HeaderName, HeaderValue};
@@ -125,7 +125,7 @@ async fn headers_over_the_limit_are_refused() {
     assert!(rig.told()[0].contains("raise `http_fields`"));
 }
 
-/// What a person and the guest are told of this answer.
+/// Sends a request to a server with this answer; returns the logged lines and the guest's error.
 async fn refused(answer: String) -> (String, Error) {
     let server = Server::answering(answer).await;
     let (mut rig, origin) = reaching(&server, Limits::default());
@@ -153,7 +153,7 @@ async fn a_limit_that_no_key_raises_is_not_told_as_one_that_does() {
     let (told, code) = refused(absurd.to_owned()).await;
     assert_eq!(
         told,
-        "request to ORIGIN failed: its answer announces a body of 18446744073709551615 bytes, which no body has: \
+        "request to ORIGIN failed: its answer announces a body of 18446744073709551615 bytes, which is impossible: \
          correct the server"
     );
     assert!(

@@ -1,4 +1,4 @@
-//! What must not leave: the list of forged, numeric, private and rebound addresses.
+//! Requests that must be refused: to forged, numeric, private and rebound addresses.
 
 use super::*;
 
@@ -65,7 +65,7 @@ async fn a_name_that_leads_to_an_address_that_is_not_public_is_refused() {
         &["fe80::1"],
         &["fc00::1"],
         &["fd00:ec2::254"],
-        // One good address does not make the other one better.
+        // A permitted address does not make a forbidden one permitted.
         &["1.1.1.1", "127.0.0.1"],
         &["2606:4700::1111", "::1"],
     ] {
@@ -86,7 +86,7 @@ async fn a_name_that_is_rebound_between_two_requests_is_checked_each_time() {
     let mut rig = Rig::new(&allow, &names);
     let (status, body) = read(rig.get(&origin).await.unwrap()).await.unwrap();
     assert_eq!((status.as_u16(), &body[..]), (200, &b"hello"[..]));
-    // One question for one request: what was checked is what was connected to.
+    // One lookup for one request: the checked address is the one connected to.
     assert_eq!((names.asked(), server.connections()), (1, 1));
     let refused = rig.get(&origin).await.map(|_| ());
     assert!(

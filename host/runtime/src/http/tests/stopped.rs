@@ -1,8 +1,8 @@
-//! Nothing of a request outlasts its run: neither the waiting for an answer nor a byte.
+//! Requests end with their run: no wait for a response continues, and no byte is sent.
 
 use super::*;
 
-/// Longer than anything here takes; nothing asserts how soon it was.
+/// Longer than any step here takes. No test asserts how fast a step was.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn to(server: &Server) -> (Allow, String) {
@@ -56,7 +56,7 @@ async fn closing_the_flights_closes_the_connection_though_the_request_is_still_h
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
     assert!(ended.is_ok(), "the connection is still open");
-    // The task that held it learns of it when it is polled, and not before.
+    // The task that held it gets the error only when it is polled.
     drop(sending);
 }
 

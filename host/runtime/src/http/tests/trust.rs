@@ -1,4 +1,4 @@
-//! Encrypted requests: whom they trust.
+//! Encrypted requests: the certificates that they trust.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::*;
 
-/// A server for `localhost` with a certificate of its own making, and that certificate in PEM form.
+/// Starts a server for `localhost` with a self-signed certificate; returns its address and the certificate as PEM.
 async fn encrypted() -> (SocketAddr, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();

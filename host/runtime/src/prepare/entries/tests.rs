@@ -1,4 +1,4 @@
-//! Entries of the compile cache: kept, found, changed by others, and swept.
+//! Entries of the compile cache: kept, found, changed by other programs, and removed.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -22,7 +22,7 @@ fn plugin(is_componentized: bool) -> PreparedPlugin {
     }
 }
 
-/// What a compiler leaves.
+/// Makes a directory with the files that a compiler writes.
 fn worked(store: &EntryStore, code: &str) -> WorkDir {
     let work = store.work_dir().unwrap();
     let dir = work.path().join("engine/modules/wasmtime-1.2.3");
@@ -88,7 +88,7 @@ fn code_that_was_changed_is_removed_and_its_record_too() {
     assert!(matches!(store.state(&DIGEST, &entry), EntryState::Broken));
     assert!(!root.code().exists());
     assert!(store.find(&DIGEST).is_none());
-    // It is made anew like any other.
+    // The entry is made again like any other.
     let entry = store
         .keep(&DIGEST, plugin(false), &worked(&store, "code"))
         .unwrap();
@@ -103,20 +103,20 @@ fn an_entry_of_another_plugin_key_or_file_is_refused() {
         .keep(&DIGEST, plugin(false), &worked(&store, "code"))
         .unwrap();
     let record = store.record(&id(&DIGEST));
-    // One plugin's record under the name of another.
+    // Record of one plugin under the name of another.
     fs::copy(&record, store.record(&id(&[8; 32]))).unwrap();
     assert!(store.find(&[8; 32]).is_none());
     assert!(!store.record(&id(&[8; 32])).exists());
-    // A record that was changed.
+    // Record that was changed.
     let text = fs::read_to_string(&record).unwrap();
     fs::write(&record, text.replace("_start", "_stark")).unwrap();
     assert!(store.find(&DIGEST).is_none());
     assert!(!record.exists());
-    // A link in place of the code.
+    // Link in place of the code.
     fs::rename(root.code(), root.0.path().join("elsewhere")).unwrap();
     std::os::unix::fs::symlink(root.0.path().join("elsewhere"), root.code()).unwrap();
     assert!(matches!(store.state(&DIGEST, &entry), EntryState::Broken));
-    // All of it under a key that is not the one it was made with.
+    // Entry that was made with another key.
     let entry = store
         .keep(&DIGEST, plugin(false), &worked(&store, "code"))
         .unwrap();

@@ -1,4 +1,4 @@
-//! A preparation whose process is another program: it dies, answers wrongly, or not at all.
+//! Preparations whose process is a fake program, which dies, answers wrongly, or does not answer.
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::survey::{Kind, Survey};
 
-/// A program that stands in for the child.
+/// A fake program in place of the child.
 struct FakeProgram {
     _dir: TempDir,
     path: PathBuf,
@@ -49,7 +49,7 @@ impl FakeProgram {
     }
 }
 
-/// The answers up to the survey, as a line of shell.
+/// Makes a line of shell that prints the answers up to the survey.
 fn surveyed() -> String {
     let answer = PrepareAnswer::Surveyed(PreparedPlugin {
         survey: Survey {
@@ -107,7 +107,7 @@ async fn the_end_of_a_process_is_told_in_words_about_the_plugin() {
 
 #[tokio::test]
 async fn a_process_that_reads_all_and_answers_is_believed() {
-    // It takes the line and the bytes, and goes on only when it is asked to.
+    // The program reads the line and the bytes, and continues only when the host requests it.
     let script = format!(
         "read -r task; head -c 300000 >/dev/null; {}; read -r go; [ \"$go\" = \"go on\" ] && echo '\"Done\"'",
         surveyed()

@@ -1,6 +1,6 @@
-//! C, with clang and wasi-libc: a typed job where the project has `wit/job.wit`, else a plain command.
+//! C, with clang and wasi-libc: a typed job if the project has `wit/job.wit`, else a plain command.
 //!
-//! It must never pass on a module without its types: a host would take it for a library.
+//! A module without its types is never passed on: a host would take it for a library.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -30,7 +30,7 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>, String> {
         .arg(format!("-fuse-ld={}", linker.display()))
         .arg("-Wl,--strip-debug");
     if wit.is_some() {
-        // No `main`: the host calls what the contract names.
+        // No `main`: the host calls the functions of the contract.
         command.arg("-mexec-model=reactor");
     }
     command.args(["-I", "bindings"]).args(sources(project)?);
@@ -44,7 +44,7 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>, String> {
     }
 }
 
-/// All of the project's own files, and the bindings.
+/// Lists the project's own source files, and the bindings.
 fn sources(project: &Project) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     for folder in ["", "src", "bindings"] {
@@ -58,12 +58,13 @@ fn sources(project: &Project) -> Result<Vec<PathBuf>, String> {
     if found.is_empty() {
         return Err(format!("{} has no .c file", project.dir.display()));
     }
-    // The order of a folder is anybody's; what is built must not depend on it.
+    // The order of a folder is arbitrary; the build must not depend on it.
     found.sort();
     Ok(found)
 }
 
-/// The linker with the highest version in its name, or the one without: Debian gives it one.
+/// Finds the linker with the highest version in its name, or the one without: Debian adds a
+/// version.
 fn linker() -> Option<PathBuf> {
     let version = |path: &PathBuf| {
         let name = path.file_name()?.to_str()?.strip_prefix("wasm-ld")?;

@@ -1,6 +1,6 @@
 //! Go, for `wasip1`: a plain command.
 //!
-//! It must never use a compiler that has no such target: its message would say nothing of it.
+//! A compiler without that target is never used: its error would not mention the target.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +8,7 @@ use std::process::Command;
 use super::Project;
 use crate::commands::plugin::tools;
 
-/// The first with `GOOS=wasip1`.
+/// The first version with `GOOS=wasip1`.
 const FIRST: (u32, u32) = (1, 21);
 
 pub(super) fn build(project: &Project) -> Result<Vec<u8>, String> {
@@ -34,7 +34,7 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>, String> {
     project.compiled()
 }
 
-/// The first that is new enough, or what is missing.
+/// Returns the first compiler that is new enough, or the error that none is.
 fn choose(found: impl Iterator<Item = (Option<String>, PathBuf)>) -> Result<PathBuf, String> {
     let mut seen = Vec::new();
     for (version, path) in found {
@@ -55,7 +55,7 @@ fn choose(found: impl Iterator<Item = (Option<String>, PathBuf)>) -> Result<Path
     ))
 }
 
-/// `go1.21.3`, as the compiler says it.
+/// Returns the compiler's version, such as `go1.21.3`.
 fn version_of(go: &PathBuf) -> Option<String> {
     let said = tools::output(Command::new(go).arg("version"))?;
     said.split_whitespace()

@@ -1,6 +1,6 @@
 //! JavaScript, with componentize-js: an engine with the job's code in it, as a component.
 //!
-//! It must never ask for more of the host than a job is given: `fetch` stays out.
+//! The component imports no more of the host than a job is given: `fetch` is left out.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ const NO_NODE: &str =
     "Node.js is missing: install node 20 or later (Debian: apt-get install nodejs npm)";
 const NO_COMPILER: &str = "componentize-js is missing: run `npm install` in the project";
 
-/// What is run: the compiler is a library.
+/// Script to run: the compiler is a library.
 const SCRIPT: &str = r#"
 const [tools, source, wit, out] = process.argv.slice(1);
 const { pathToFileURL } = await import("node:url");

@@ -1,6 +1,6 @@
 //! Python, with componentize-py: an interpreter with the job's code in it, as a component.
 //!
-//! It must never run the job's code at build time but as that compiler does: to import it.
+//! At build time, that compiler imports the job's code; nothing else runs it.
 
 use std::process::Command;
 

@@ -1,6 +1,6 @@
-//! Rust, for `wasm32-wasip1`: with rustup's standard library, or Debian's recipe where there is none.
+//! Rust, for `wasm32-wasip1`: with rustup's standard library, or Debian's recipe without it.
 //!
-//! It must never let the host's own settings for cargo and rustc leak into a build for another target.
+//! The host's own settings for cargo and rustc are kept out of a build for another target.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -44,7 +44,7 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>, String> {
         .map_err(|error| format!("cargo could not be started: {error}"))?;
     if !output.status.success() {
         return Err(format!(
-            "cargo build --release --target {TARGET}\nended with {}; what it said is above",
+            "cargo build --release --target {TARGET}\nended with {}; its output is above",
             output.status
         ));
     }
@@ -57,7 +57,7 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>, String> {
     std::fs::read(&plugin).map_err(|error| format!("{} cannot be read: {error}", plugin.display()))
 }
 
-/// The module that cargo says it made of the project's own package, in one line of its messages.
+/// Reads the path of the project's own module from one line of cargo's messages.
 fn artifact(line: &str, dir: &Path) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(line).ok()?;
     let manifest = Path::new(message.get("manifest_path")?.as_str()?);
@@ -71,7 +71,7 @@ fn artifact(line: &str, dir: &Path) -> Option<PathBuf> {
     files.find(|file| file.extension().is_some_and(|ext| ext == "wasm"))
 }
 
-/// Whether the first rustc on the path has the target's standard library.
+/// Returns true if the first rustc on the path has the target's standard library.
 fn has_target() -> bool {
     let sysroot = tools::output(Command::new("rustc").args(["--print", "sysroot"]));
     sysroot.is_some_and(|root| {
@@ -83,7 +83,7 @@ fn has_target() -> bool {
     })
 }
 
-/// Debian's compiler, told to build the standard library too; `scripts/setup` explains each flag.
+/// Debian's compiler, set up to build the standard library too; `scripts/setup` explains each flag.
 fn debian() -> Option<Command> {
     let version = tools::output(Command::new(DEBIAN_RUSTC).arg("-vV"))?;
     let llvm = version
@@ -110,7 +110,7 @@ fn debian() -> Option<Command> {
     Some(command)
 }
 
-/// The folder with what the compiler expects of every target.
+/// The folder with the runtime library that the compiler expects for every target.
 fn builtins(llvm: &str) -> Option<PathBuf> {
     let versions = std::fs::read_dir(format!("/usr/lib/llvm-{llvm}/lib/clang")).ok()?;
     let folders = versions

@@ -1,4 +1,4 @@
-//! What is said when a project cannot be built; what is built is tested with the compilers at hand.
+//! Errors of projects that cannot be built; builds themselves are tested with installed compilers.
 
 use super::*;
 

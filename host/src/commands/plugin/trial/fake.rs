@@ -1,7 +1,7 @@
-//! Fenced storage in memory, for a run without a store. Gone with the run.
+//! Fenced storage in memory, for a run without a store. Its data is lost with the run.
 //!
-//! It refuses what a store would: everything once the lock is lost. It must never be used under a real
-//! lock.
+//! It refuses the same writes as a store: all of them once the lock is lost. Used under a simulated
+//! lock only.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use leasehold_lock::Tenure;
 
 use leasehold_runtime::{Entry, GuestKv, KvError};
 
-/// Keys with their values and revisions, under a lock that is not one.
+/// Keys with their values and revisions, under a simulated lock.
 pub(crate) struct FakeKv {
     tenure: Tenure,
     state: Mutex<State>,
@@ -24,7 +24,7 @@ struct State {
 }
 
 impl FakeKv {
-    /// Empty storage whose writes are refused once `tenure` has ended.
+    /// Empty storage that refuses writes once `tenure` has ended.
     pub(crate) fn new(tenure: Tenure) -> Self {
         Self {
             tenure,

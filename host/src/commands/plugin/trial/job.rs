@@ -1,6 +1,6 @@
-//! What a trial is given: the job of a configuration, or what the plugin asks for of its own.
+//! Job of a trial: the one of a configuration, or one with the plugin's own requests.
 //!
-//! Without a configuration nothing of this machine is granted, whatever is asked for.
+//! Without a configuration, nothing of this machine is granted, whatever is requested.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use crate::failure::Failure;
 use leasehold_config::plugin_file::Found;
 use leasehold_config::{Config, Job};
 
-/// The most of a plugin that is read, in bytes.
+/// Most bytes of a plugin that are read.
 const LARGEST: u64 = 1024 * leasehold_config::limits::MIB;
 
-/// As much as any job may have: whoever tries a plugin at hand has it in hand.
+/// Limits as high as any job may have: the user of this command has the plugin's file already.
 const LIMITS: &str = r#"
 [plugins.limits]
 memory = "4194240KiB"
@@ -37,15 +37,15 @@ compile_time = "10m"
 compile_memory = "64GiB"
 "#;
 
-/// What a run is made of.
+/// Parts that a run is made of.
 pub(super) struct Given {
     pub(super) config: Config,
     pub(super) job: Job,
-    /// The job's, with what was said on the command line.
+    /// The job's `config`, with the values of the command line.
     pub(super) config_json: String,
 }
 
-/// The job to try the plugin as.
+/// Builds the job to try the plugin as.
 pub(super) fn given(
     file: &Path,
     config: Option<&Path>,
@@ -77,7 +77,7 @@ pub(super) fn given(
     })
 }
 
-/// A configuration that allows the fenced data that is asked for.
+/// Builds a configuration that allows the requested fenced data.
 fn lenient(found: &Found) -> Result<Config, Failure> {
     let mut wishes = vec!["{job}/".to_owned()];
     if let Ok(Some(manifest)) = &found.manifest {
@@ -94,11 +94,11 @@ fn lenient(found: &Found) -> Result<Config, Failure> {
         );
         Config::parse(&text, Path::new("(no configuration)"))
     };
-    // A wish that is no prefix is objected to where it stands, later.
+    // A request that is not a prefix is reported at its position, later.
     Ok(parse(&wishes).or_else(|_| parse(&wishes[..1]))?)
 }
 
-/// The prefixes under `kv` in a table of this text.
+/// Returns the prefixes under `kv` in a table of this text.
 fn asked(text: &str, table: &str) -> Vec<String> {
     let Ok(read) = text.parse::<toml::Table>() else {
         return Vec::new();
@@ -109,14 +109,14 @@ fn asked(text: &str, table: &str) -> Vec<String> {
         .collect()
 }
 
-/// A job's config with these values over it.
+/// Merges these values over a job's config.
 fn with_values(json: &str, values: &[String]) -> Result<String, String> {
     let mut config: Value = serde_json::from_str(json).unwrap_or_default();
     for said in values {
         let (key, value) = said
             .split_once('=')
             .filter(|(key, _)| !key.trim().is_empty())
-            .ok_or_else(|| format!("`{said}` is no KEY=VALUE: write it as in transfers=20"))?;
+            .ok_or_else(|| format!("`{said}` is not KEY=VALUE: write it as in transfers=20"))?;
         let mut at = &mut config;
         for part in key.trim().split('.') {
             if !at.is_object() {
@@ -129,7 +129,7 @@ fn with_values(json: &str, values: &[String]) -> Result<String, String> {
     Ok(config.to_string())
 }
 
-/// A value as TOML, else as plain text.
+/// Parses a value as TOML, else takes it as plain text.
 fn value_of(text: &str) -> Value {
     let read = format!("v = {text}").parse::<toml::Table>();
     let read = read.ok().and_then(|table| serde_json::to_value(table).ok());

@@ -1,4 +1,4 @@
-//! The lock that is not one: held for as long as one says.
+//! The simulated lock: held for a chosen time.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leasehold_lock::{Clock, Tenure};
 
-/// Longer than anybody tries a plugin.
+/// Longer than any trial of a plugin.
 const HELD: Duration = Duration::from_hours(24 * 365);
 
 /// `fake`, or `fake:5s`.
@@ -19,7 +19,7 @@ pub(crate) enum FakeLock {
 }
 
 impl FakeLock {
-    /// The tenure of such a lock, from now on.
+    /// Returns the tenure of such a lock, from now on.
     pub(super) fn tenure(self, clock: &Arc<dyn Clock>) -> Tenure {
         let lasting = match self {
             Self::Held => HELD,

@@ -1,7 +1,8 @@
-//! What a trial prints: the guest's output where it belongs, and what the host has to say beside it.
+//! Output of a trial: the guest's output on its streams, and the host's remarks beside it.
 //!
-//! Standard output carries the guest's standard output and nothing else, so that it can be piped: byte by byte,
-//! unless it is a terminal, which gets printable lines, or the run knows secrets, which are taken out.
+//! Standard output carries the guest's standard output and nothing else, so that it can be piped:
+//! byte by byte, unless it is a terminal, which gets printable lines, or the run has secrets, which
+//! are redacted.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -31,11 +32,11 @@ impl Say {
             FakeLock::LostAfter(time) => format!("lost after {}", seconds(time)),
         };
         remark(&format!(
-            "job `{job}` under a lock `{name}` that is not one: {lasting}"
+            "job `{job}` under a simulated lock `{name}`: {lasting}"
         ));
     }
 
-    /// Standard output as the guest wrote it.
+    /// Passes on standard output as the guest wrote it.
     pub(super) fn bytes(bytes: &[u8]) {
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(bytes).and_then(|()| out.flush());
@@ -72,7 +73,7 @@ impl Say {
         remark("the lock was lost between two runs");
     }
 
-    /// How a run ended, and when it was asked to.
+    /// Prints the result of a run, and the time at which its stop was requested.
     pub(super) fn ended(&self, report: &RunReport, asked: Option<BootTime>) {
         for line in ending(report) {
             remark(&line);
@@ -82,14 +83,14 @@ impl Say {
             let deadline = report.deadline;
             let late = report.stopped_at.since(deadline);
             remark(&format!(
-                "the lock was lost at {}; the guest was gone at {stopped}, {} later",
+                "the lock was lost at {}; the guest had stopped at {stopped}, {} later",
                 self.since_start(deadline),
                 millis(late)
             ));
         }
         if let Some(asked) = asked {
             remark(&format!(
-                "asked to stop at {}; gone at {stopped}",
+                "asked to stop at {}; stopped at {stopped}",
                 self.since_start(asked)
             ));
         }
@@ -112,11 +113,11 @@ impl Say {
 
 /// A remark of the host.
 fn remark(text: &str) {
-    // Whoever closed the pipe has the exit code.
+    // A reader that closed the pipe still gets the exit code.
     let _ = writeln!(std::io::stderr().lock(), "-- {text}");
 }
 
-/// A line that is not standard output.
+/// Formats a line that is not standard output.
 fn beside(line: &Line) -> String {
     let level = line
         .level
@@ -128,7 +129,7 @@ fn beside(line: &Line) -> String {
     format!("{level}{}{}", line.text, fields.collect::<String>())
 }
 
-/// How it ended, in the words of a record.
+/// Describes the result in the words of a record.
 fn ending(report: &RunReport) -> Vec<String> {
     let mut lines = vec![match &report.end {
         RunEnd::Done(None) => "done".to_owned(),

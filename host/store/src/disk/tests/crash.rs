@@ -8,8 +8,8 @@
 use fastrand::Rng;
 
 use super::model::{self, Model};
-use crate::disk::faulty::{Crash, FaultyDisk};
-use crate::disk::{Batch, Disk, FileDisk, Image};
+use crate::disk::faulty::{CrashOutcome, FaultyDisk};
+use crate::disk::{CommitBatch, Disk, DiskImage, FileDisk};
 
 /// A store as its user knows it: what was acknowledged, and what must not change.
 struct User {
@@ -29,8 +29,12 @@ impl User {
 
     /// Opens the disk, which must hold exactly what was acknowledged, or that and the batch under way.
     /// Says whether the batch is there; nothing when the disk stopped meanwhile.
-    fn open(&mut self, disk: &FaultyDisk, under_way: Option<&Batch>) -> Option<(FileDisk, bool)> {
-        let (file, image) = match FileDisk::on(disk.media()) {
+    fn open(
+        &mut self,
+        disk: &FaultyDisk,
+        under_way: Option<&CommitBatch>,
+    ) -> Option<(FileDisk, bool)> {
+        let (file, image) = match FileDisk::open_media(disk.media()) {
             Ok(opened) => opened,
             Err(error) => {
                 assert!(disk.has_stopped(), "{error}");
@@ -53,7 +57,7 @@ impl User {
         Some((file, is_there))
     }
 
-    fn expect_identity(&mut self, image: &Image) {
+    fn expect_identity(&mut self, image: &DiskImage) {
         assert!(image.cluster != 0 && image.member != 0);
         let ids = (image.cluster, image.member);
         assert_eq!(*self.ids.get_or_insert(ids), ids);
@@ -78,7 +82,7 @@ fn every_acknowledged_batch_outlives_any_crash_and_the_one_under_way_is_whole_or
                     Some(_) => absent += 1,
                     None => {}
                 }
-                file.drops = rng.usize(1..6);
+                file.rows_per_drop = rng.usize(1..6);
                 // Now and then it is closed in order, or the crash comes while it is.
                 let batches = if rng.u8(..4) == 0 {
                     rng.u8(..4)
@@ -96,7 +100,7 @@ fn every_acknowledged_batch_outlives_any_crash_and_the_one_under_way_is_whole_or
                 }
             }
             crashes += 1;
-            disk = disk.crash(Crash::any(&mut rng), &mut rng);
+            disk = disk.crash(CrashOutcome::any(&mut rng), &mut rng);
         }
         user.open(&disk, under_way.as_ref())
             .expect("nothing stops it");
@@ -108,29 +112,29 @@ fn every_acknowledged_batch_outlives_any_crash_and_the_one_under_way_is_whole_or
 }
 
 /// A few batches that touch everything a batch can hold.
-fn story() -> Vec<Batch> {
+fn story() -> Vec<CommitBatch> {
     let mut rng = Rng::with_seed(7);
     let mut model = Model::new();
-    let mut batches: Vec<Batch> = (0..6)
+    let mut batches: Vec<CommitBatch> = (0..6)
         .map(|_| {
             let batch = model::random(&model, &mut rng);
             model = model.after(&batch);
             batch
         })
         .collect();
-    batches.push(Batch {
+    batches.push(CommitBatch {
         compacted: Some(model.revision),
         dropped: model.superfluous(model.revision),
-        ..Batch::default()
+        ..CommitBatch::default()
     });
     assert!(batches.iter().any(|batch| batch.dropped.len() > 6));
     batches
 }
 
 /// Runs the story until the disk stops. Gives the batch that got no answer.
-fn tell(user: &mut User, disk: &FaultyDisk) -> Option<Batch> {
+fn tell(user: &mut User, disk: &FaultyDisk) -> Option<CommitBatch> {
     let (mut file, _) = user.open(disk, None)?;
-    file.drops = 2;
+    file.rows_per_drop = 2;
     for batch in story() {
         if file.commit(&batch).is_err() {
             return Some(batch);
@@ -149,7 +153,7 @@ fn there_is_no_call_at_which_a_crash_loses_anything() {
     assert!(calls > 60, "{calls}");
     for call in 1..=calls {
         let mut rng = Rng::with_seed(call);
-        for crash in [Crash::any(&mut rng), Crash::KeepsAny] {
+        for crash in [CrashOutcome::any(&mut rng), CrashOutcome::KeepsAny] {
             let disk = FaultyDisk::new();
             disk.stop_at(call);
             let mut user = User::new();
@@ -174,13 +178,13 @@ fn a_crash_during_the_opening_after_a_crash_loses_nothing() {
         let disk = FaultyDisk::new();
         let mut user = User::new();
         tell(&mut user, &disk);
-        let mut disk = disk.crash(Crash::LosesAll, &mut rng);
+        let mut disk = disk.crash(CrashOutcome::LosesAll, &mut rng);
         for call in 1.. {
             disk.stop_at(call);
             if user.open(&disk, None).is_some() {
                 break;
             }
-            disk = disk.crash(Crash::any(&mut rng), &mut rng);
+            disk = disk.crash(CrashOutcome::any(&mut rng), &mut rng);
         }
         assert!(disk.calls() > 3, "the crashes came while it was opened");
     }
@@ -197,7 +201,7 @@ fn of_what_was_acknowledged_not_a_byte_is_left_in_the_cache() {
         let batch = model::random(&user.model, &mut rng);
         file.commit(&batch).unwrap();
         user.model = user.model.after(&batch);
-        disk = disk.crash(Crash::LosesAll, &mut rng);
+        disk = disk.crash(CrashOutcome::LosesAll, &mut rng);
     }
     user.open(&disk, None).expect("nothing stops it");
 }
@@ -205,7 +209,7 @@ fn of_what_was_acknowledged_not_a_byte_is_left_in_the_cache() {
 #[test]
 fn a_batch_that_the_log_takes_is_one_write_and_one_sync() {
     let disk = FaultyDisk::new();
-    let (mut file, _) = FileDisk::on(disk.media()).unwrap();
+    let (mut file, _) = FileDisk::open_media(disk.media()).unwrap();
     for number in 2..1_000 {
         let (calls, syncs) = (disk.calls(), disk.syncs());
         let change = model::put("key", number, 0, &[7; 64]);
@@ -219,7 +223,7 @@ fn a_batch_that_the_log_takes_is_one_write_and_one_sync() {
 #[test]
 fn a_log_that_is_full_is_given_to_the_file_and_written_again() {
     let disk = FaultyDisk::new();
-    let (mut file, image) = FileDisk::on(disk.media()).unwrap();
+    let (mut file, image) = FileDisk::open_media(disk.media()).unwrap();
     let mut model = Model::of(&image);
     for number in 2..300 {
         let change = model::put("key", number, 0, &vec![7; 20_000]);
@@ -227,7 +231,7 @@ fn a_log_that_is_full_is_given_to_the_file_and_written_again() {
         file.commit(&batch).unwrap();
         model = model.after(&batch);
         if number % 20 == 0 {
-            let (again, image) = FileDisk::on(disk.copy().media()).unwrap();
+            let (again, image) = FileDisk::open_media(disk.copy().media()).unwrap();
             assert!(Model::of(&image) == model, "after {number}");
             assert_eq!(again.size().1, file.size().1);
         }
@@ -236,14 +240,14 @@ fn a_log_that_is_full_is_given_to_the_file_and_written_again() {
     let change = model::put("key", 300, 0, &vec![7; 2_000_000]);
     let batch = model::batch(vec![model::revision(300, [change])]);
     file.commit(&batch).unwrap();
-    let (_, image) = FileDisk::on(disk.copy().media()).unwrap();
+    let (_, image) = FileDisk::open_media(disk.copy().media()).unwrap();
     assert!(Model::of(&image) == model.after(&batch));
 }
 
 #[test]
 fn rows_that_an_interrupted_compaction_left_are_not_shown_and_dropped_at_the_next_opening() {
     let disk = FaultyDisk::new();
-    let (mut file, _) = FileDisk::on(disk.media()).unwrap();
+    let (mut file, _) = FileDisk::open_media(disk.media()).unwrap();
     let mut changes: Vec<_> = (2..200)
         .map(|number| model::put("same", number, 0, &[7; 100]))
         .collect();
@@ -257,15 +261,15 @@ fn rows_that_an_interrupted_compaction_left_are_not_shown_and_dropped_at_the_nex
     file.commit(&model::batch(revisions)).unwrap();
     let (_, full) = file.size();
     // What is on the disk between the first transaction of a compaction and the next.
-    file.commit(&Batch {
+    file.commit(&CommitBatch {
         compacted: Some(201),
-        ..Batch::default()
+        ..CommitBatch::default()
     })
     .unwrap();
     assert_eq!(file.size().1, full);
     drop(file);
 
-    let (file, image) = FileDisk::on(disk.media()).unwrap();
+    let (file, image) = FileDisk::open_media(disk.media()).unwrap();
     assert_eq!(
         image.changes,
         changes[199..],
@@ -276,7 +280,7 @@ fn rows_that_an_interrupted_compaction_left_are_not_shown_and_dropped_at_the_nex
     let files = disk.content().len() + disk.log().content().len();
     assert_eq!(length, files as u64);
     drop(file);
-    let (file, _) = FileDisk::on(disk.media()).unwrap();
+    let (file, _) = FileDisk::open_media(disk.media()).unwrap();
     assert_eq!(
         file.size().1,
         used,

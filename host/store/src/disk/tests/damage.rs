@@ -3,17 +3,17 @@
 use fastrand::Rng;
 
 use super::model::{self, Model};
-use crate::disk::faulty::{Crash, FaultyDisk};
+use crate::disk::faulty::{CrashOutcome, FaultyDisk};
 use crate::disk::tables::{FORMAT, META, meta};
-use crate::disk::{Batch, Disk, DiskError, FileDisk};
+use crate::disk::{CommitBatch, Disk, DiskError, FileDisk};
 
 fn refusal(disk: &FaultyDisk) -> DiskError {
-    FileDisk::on(disk.media()).map(|_| ()).unwrap_err()
+    FileDisk::open_media(disk.media()).map(|_| ()).unwrap_err()
 }
 
 fn filled() -> (FaultyDisk, Model) {
     let disk = FaultyDisk::new();
-    let (mut file, image) = FileDisk::on(disk.media()).unwrap();
+    let (mut file, image) = FileDisk::open_media(disk.media()).unwrap();
     let mut model = Model::of(&image);
     let mut rng = Rng::with_seed(9);
     for _ in 0..30 {
@@ -91,7 +91,7 @@ fn a_newer_format_is_refused_before_anything_else_is_read_and_left_as_it_is() {
         assert!(matches!(error, DiskError::NewerFormat { .. }), "{error}");
     }
     set(FORMAT);
-    let (_, image) = FileDisk::on(disk.media()).unwrap();
+    let (_, image) = FileDisk::open_media(disk.media()).unwrap();
     assert_eq!(Model::of(&image), model);
     assert_eq!(image.term, 2, "a refused opening counts for nothing");
 }
@@ -136,7 +136,7 @@ fn a_medium_cut_short_anywhere_is_refused_or_still_right_and_never_ends_the_proc
             length -= length % 4096;
         }
         let cut = FaultyDisk::holding(whole[..length].to_vec());
-        match FileDisk::on(cut.media()) {
+        match FileDisk::open_media(cut.media()) {
             Ok((_, image)) => assert_eq!(Model::of(&image), model),
             Err(DiskError::Corrupt { .. } | DiskError::NotAStore { .. }) => refused += 1,
             Err(error) => panic!("{error}"),
@@ -158,7 +158,7 @@ fn bytes_that_rot_are_refused_or_harmless_and_never_end_the_process() {
             let at = rng.usize(9..near.min(bytes.len()));
             bytes[at] = rng.u8(..);
         }
-        if FileDisk::on(FaultyDisk::holding(bytes).media()).is_err() {
+        if FileDisk::open_media(FaultyDisk::holding(bytes).media()).is_err() {
             refused += 1;
         }
     }
@@ -168,7 +168,7 @@ fn bytes_that_rot_are_refused_or_harmless_and_never_end_the_process() {
 /// What a crash left: the last batches are in the log alone.
 fn crashed() -> (FaultyDisk, Model) {
     let disk = FaultyDisk::new();
-    let (mut file, image) = FileDisk::on(disk.media()).unwrap();
+    let (mut file, image) = FileDisk::open_media(disk.media()).unwrap();
     let mut model = Model::of(&image);
     for number in 2..50 {
         let change = model::put("key", number, 0, &[7; 600]);
@@ -193,15 +193,15 @@ fn a_record_of_the_log_that_rots_is_damage_unless_it_is_the_last() {
         bytes[at] = rng.u8(..);
         let rotten = disk.copy();
         rotten.log().replace(bytes);
-        match FileDisk::on(rotten.media()) {
+        match FileDisk::open_media(rotten.media()) {
             Ok((_, image)) => {
                 let found = Model::of(&image);
                 let last = at >= 47 * 1024;
                 let harmless = before == rotten.log().content()[at] || found == model;
                 assert!(harmless || last && found.revision == 48, "byte {at}");
             }
-            Err(DiskError::LogCorrupt { place, .. }) => {
-                assert_eq!(place, "the store's log");
+            Err(DiskError::LogCorrupt { location, .. }) => {
+                assert_eq!(location, "the store's log");
                 refused += 1;
             }
             Err(error) => panic!("{error}"),
@@ -221,8 +221,8 @@ fn a_log_that_is_missing_after_a_crash_is_damage_and_after_closing_it_is_not() {
         insta::allow_duplicates!(insta::assert_snapshot!(error.to_string()));
     }
     disk.log().replace(log);
-    drop(FileDisk::on(disk.media()).unwrap());
-    let (_, image) = FileDisk::on(FaultyDisk::holding(disk.content()).media()).unwrap();
+    drop(FileDisk::open_media(disk.media()).unwrap());
+    let (_, image) = FileDisk::open_media(FaultyDisk::holding(disk.content()).media()).unwrap();
     assert!(Model::of(&image) == model);
 }
 
@@ -230,7 +230,7 @@ fn a_log_that_is_missing_after_a_crash_is_damage_and_after_closing_it_is_not() {
 #[test]
 fn a_file_and_a_log_of_different_times_or_stores_are_not_put_together() {
     let disk = FaultyDisk::new();
-    let (mut file, _) = FileDisk::on(disk.media()).unwrap();
+    let (mut file, _) = FileDisk::open_media(disk.media()).unwrap();
     let old = disk.content();
     for number in 2..80 {
         let change = model::put("key", number, 0, &vec![7; 20_000]);
@@ -243,7 +243,7 @@ fn a_file_and_a_log_of_different_times_or_stores_are_not_put_together() {
 
     // The log of another store, beside a file that was closed in order.
     let (other, model) = crashed();
-    drop(FileDisk::on(other.media()).unwrap());
+    drop(FileDisk::open_media(other.media()).unwrap());
     let whole = other.content();
     other.log().replace(disk.log().content());
     let other_log = refusal(&other);
@@ -260,7 +260,7 @@ fn a_file_and_a_log_of_different_times_or_stores_are_not_put_together() {
     insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
 
     // The remedy that the second names.
-    let (_, image) = FileDisk::on(FaultyDisk::holding(whole).media()).unwrap();
+    let (_, image) = FileDisk::open_media(FaultyDisk::holding(whole).media()).unwrap();
     assert!(Model::of(&image) == model);
 }
 
@@ -287,7 +287,7 @@ fn moments() -> Vec<Moment> {
     let mut moments = Vec::new();
     let mut model = Model::new();
     for life in 0..3 {
-        let (mut file, image) = FileDisk::on(disk.media()).unwrap();
+        let (mut file, image) = FileDisk::open_media(disk.media()).unwrap();
         assert!(Model::of(&image) == model);
         moments.push(Moment::of(&disk, &model));
         let sizes: &[usize] = match life {
@@ -303,10 +303,10 @@ fn moments() -> Vec<Moment> {
             model = model.after(&batch);
             moments.push(Moment::of(&disk, &model));
         }
-        let batch = Batch {
+        let batch = CommitBatch {
             compacted: Some(model.revision),
             dropped: model.superfluous(model.revision),
-            ..Batch::default()
+            ..CommitBatch::default()
         };
         file.commit(&batch).unwrap();
         model = model.after(&batch);
@@ -329,7 +329,7 @@ fn a_file_and_a_log_of_two_moments_are_refused_or_lose_nothing() {
             let disk = FaultyDisk::holding(file.file.clone());
             disk.log().replace(log.log.clone());
             let newest = &moments[at.max(log_at)].model;
-            match FileDisk::on(disk.media()) {
+            match FileDisk::open_media(disk.media()) {
                 Ok((_, image)) => {
                     // An older log beside the same file is what both were at that moment.
                     let is_whole_backup = file.file == moments[log_at].file;
@@ -356,7 +356,7 @@ fn a_file_and_a_log_of_two_moments_are_refused_or_lose_nothing() {
 fn two_lives_after_one_backup_are_not_put_together() {
     let (disk, model) = crashed();
     let [one, two] = [disk.copy(), disk.copy()].map(|disk| {
-        let (mut file, _) = FileDisk::on(disk.media()).unwrap();
+        let (mut file, _) = FileDisk::open_media(disk.media()).unwrap();
         let number = model.revision + 1;
         let change = model::put("key", number, 0, b"one of two lives");
         file.commit(&model::batch(vec![model::revision(number, [change])]))
@@ -388,7 +388,7 @@ fn a_store_of_the_second_format_is_taken_over_with_what_is_in_its_log_whenever_i
     for call in 1.. {
         let (disk, model) = of_format_2(crashed());
         disk.stop_at(call);
-        let opened = FileDisk::on(disk.media()).map(|_| ());
+        let opened = FileDisk::open_media(disk.media()).map(|_| ());
         if !disk.has_stopped() {
             opened.unwrap();
             break;
@@ -396,8 +396,8 @@ fn a_store_of_the_second_format_is_taken_over_with_what_is_in_its_log_whenever_i
         stopped += 1;
         for seed in 0..4 {
             let mut rng = Rng::with_seed(seed);
-            let again = disk.crash(Crash::any(&mut rng), &mut rng);
-            let (_, image) = FileDisk::on(again.media()).unwrap();
+            let again = disk.crash(CrashOutcome::any(&mut rng), &mut rng);
+            let (_, image) = FileDisk::open_media(again.media()).unwrap();
             assert!(Model::of(&image) == model, "stopped in call {call}");
         }
     }
@@ -406,7 +406,7 @@ fn a_store_of_the_second_format_is_taken_over_with_what_is_in_its_log_whenever_i
     // An older file of that format beside the log as it is now.
     let (disk, _) = of_format_2(crashed());
     let old = disk.content();
-    drop(FileDisk::on(disk.media()).unwrap());
+    drop(FileDisk::open_media(disk.media()).unwrap());
     disk.replace(old);
     let error = refusal(&disk);
     assert!(matches!(error, DiskError::Mismatch { .. }), "{error}");
@@ -423,10 +423,10 @@ fn a_store_of_the_first_format_is_read_and_gets_a_log() {
         }
     });
     let disk = FaultyDisk::holding(disk.content());
-    let (mut file, image) = FileDisk::on(disk.media()).unwrap();
+    let (mut file, image) = FileDisk::open_media(disk.media()).unwrap();
     assert!(Model::of(&image) == model);
     let batch = model::random(&model, &mut Rng::with_seed(3));
     file.commit(&batch).unwrap();
-    let (_, image) = FileDisk::on(disk.copy().media()).unwrap();
+    let (_, image) = FileDisk::open_media(disk.copy().media()).unwrap();
     assert!(Model::of(&image) == model.after(&batch));
 }

@@ -3,12 +3,12 @@
 use fastrand::Rng;
 
 use super::model::{self, Model};
-use crate::disk::faulty::{Crash, FaultyDisk};
-use crate::disk::{Batch, Disk, FileDisk};
+use crate::disk::faulty::{CrashOutcome, FaultyDisk};
+use crate::disk::{CommitBatch, Disk, FileDisk};
 
 /// A store that held much more once, with something in its log.
 fn emptied(disk: &FaultyDisk) -> (FileDisk, Model) {
-    let (mut file, image) = FileDisk::on(disk.media()).unwrap();
+    let (mut file, image) = FileDisk::open_media(disk.media()).unwrap();
     let mut model = Model::of(&image);
     for key in ["a", "b", "c", "d", "e", "f"] {
         let number = model.revision + 1;
@@ -22,7 +22,7 @@ fn emptied(disk: &FaultyDisk) -> (FileDisk, Model) {
     let puts: Vec<_> = keys
         .map(|(sub, key)| model::put(key, number, sub, b"small"))
         .collect();
-    let batch = Batch {
+    let batch = CommitBatch {
         compacted: Some(number),
         dropped: (2..number).map(|revision| (revision, 0)).collect(),
         ..model::batch(vec![model::revision(number, puts)])
@@ -49,8 +49,8 @@ fn a_file_that_held_much_more_shrinks_and_goes_on() {
     assert!(used < after);
     let batch = model::random(&model, &mut Rng::with_seed(1));
     file.commit(&batch).unwrap();
-    let survivor = disk.crash(Crash::LosesAll, &mut Rng::with_seed(2));
-    let (_, image) = FileDisk::on(survivor.media()).unwrap();
+    let survivor = disk.crash(CrashOutcome::LosesAll, &mut Rng::with_seed(2));
+    let (_, image) = FileDisk::open_media(survivor.media()).unwrap();
     assert!(Model::of(&image) == model.after(&batch));
 }
 
@@ -67,9 +67,12 @@ fn a_crash_while_it_is_defragmented_loses_nothing() {
             break;
         }
         crashes += 1;
-        assert!(file.commit(&Batch::default()).is_err(), "it is closed");
-        let survivor = disk.crash(Crash::any(&mut rng), &mut rng);
-        let (_, image) = FileDisk::on(survivor.media()).unwrap();
+        assert!(
+            file.commit(&CommitBatch::default()).is_err(),
+            "it is closed"
+        );
+        let survivor = disk.crash(CrashOutcome::any(&mut rng), &mut rng);
+        let (_, image) = FileDisk::open_media(survivor.media()).unwrap();
         assert!(Model::of(&image) == model, "stopped at call {call}");
     }
     assert!(crashes > 5, "{crashes}");

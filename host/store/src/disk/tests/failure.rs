@@ -3,13 +3,13 @@
 use fastrand::Rng;
 
 use super::model::{self, Model};
-use crate::disk::faulty::{Crash, FaultyDisk};
-use crate::disk::{Batch, Disk, DiskError, FileDisk};
+use crate::disk::faulty::{CrashOutcome, FaultyDisk};
+use crate::disk::{CommitBatch, Disk, DiskError, FileDisk};
 
 /// A disk with some batches on it, open.
 fn used(rng: &mut Rng) -> (FaultyDisk, FileDisk, Model) {
     let disk = FaultyDisk::new();
-    let (mut file, image) = FileDisk::on(disk.media()).unwrap();
+    let (mut file, image) = FileDisk::open_media(disk.media()).unwrap();
     let mut model = Model::of(&image);
     for _ in 0..5 {
         let batch = model::random(&model, rng);
@@ -19,7 +19,7 @@ fn used(rng: &mut Rng) -> (FaultyDisk, FileDisk, Model) {
     (disk, file, model)
 }
 
-fn one_more(model: &Model) -> Batch {
+fn one_more(model: &Model) -> CommitBatch {
     let number = model.revision + 1;
     model::batch(vec![model::revision(
         number,
@@ -28,8 +28,8 @@ fn one_more(model: &Model) -> Batch {
 }
 
 /// Whether the disk holds what was acknowledged, and the batch under way as a whole or not at all.
-fn expect(disk: &FaultyDisk, model: &Model, under_way: &Batch) -> FileDisk {
-    let (file, image) = FileDisk::on(disk.media()).unwrap();
+fn expect(disk: &FaultyDisk, model: &Model, under_way: &CommitBatch) -> FileDisk {
+    let (file, image) = FileDisk::open_media(disk.media()).unwrap();
     let found = Model::of(&image);
     assert!(found == *model || found == model.after(under_way));
     file
@@ -50,14 +50,18 @@ fn when_space_runs_out_anywhere_in_a_commit_that_is_said_and_all_acknowledged_is
         assert!(error.is_out_of_space(), "{error}");
         // Space alone does not help: what the failed commit left is unknown.
         disk.leave_space(None);
-        for next in [&batch, &Batch::default()] {
+        for next in [&batch, &CommitBatch::default()] {
             let error = file.commit(next).unwrap_err();
             assert!(matches!(error, DiskError::Stopped { .. }), "{error}");
         }
         drop(file);
         drop(expect(&disk, &model, &batch));
         // What the opening found and went on with was on the disk, and not only in its cache.
-        expect(&disk.crash(Crash::LosesAll, &mut rng), &model, &batch);
+        expect(
+            &disk.crash(CrashOutcome::LosesAll, &mut rng),
+            &model,
+            &batch,
+        );
     }
     assert!(failures > 10, "{failures}");
 }
@@ -65,18 +69,18 @@ fn when_space_runs_out_anywhere_in_a_commit_that_is_said_and_all_acknowledged_is
 #[test]
 fn a_full_disk_refuses_a_new_store_and_takes_it_once_there_is_space() {
     let whole = FaultyDisk::new();
-    drop(FileDisk::on(whole.media()).unwrap());
+    drop(FileDisk::open_media(whole.media()).unwrap());
     let zeros = whole.log().content().len();
     let mut room = 0;
     loop {
         let disk = FaultyDisk::new();
         disk.leave_space(Some(room));
-        match FileDisk::on(disk.media()) {
+        match FileDisk::open_media(disk.media()) {
             Ok(_) => break,
             Err(error) => assert!(error.is_out_of_space(), "{error}"),
         }
         disk.leave_space(None);
-        let (_, image) = FileDisk::on(disk.media()).unwrap();
+        let (_, image) = FileDisk::open_media(disk.media()).unwrap();
         assert_eq!(Model::of(&image), Model::new());
         // Most of what is written is the log's zeros.
         room += if room < zeros { 20_000 } else { 300 };
@@ -91,14 +95,14 @@ fn a_full_disk_that_cannot_be_opened_loses_nothing() {
     drop(file);
     for room in (0..100_000).step_by(500) {
         disk.leave_space(Some(room));
-        match FileDisk::on(disk.media()) {
+        match FileDisk::open_media(disk.media()) {
             Ok(_) => break,
             Err(error) => assert!(error.is_out_of_space(), "{error}"),
         }
         assert!(room < 90_000);
     }
     disk.leave_space(None);
-    let (_, image) = FileDisk::on(disk.media()).unwrap();
+    let (_, image) = FileDisk::open_media(disk.media()).unwrap();
     assert_eq!(Model::of(&image), model);
 }
 
@@ -116,7 +120,7 @@ fn a_sync_that_fails_acknowledges_nothing_and_neither_does_any_commit_after_it()
         let error = file.commit(&batch).unwrap_err();
         assert!(matches!(error, DiskError::Stopped { .. }), "{error}");
         drop(file);
-        let disk = disk.crash(Crash::any(&mut rng), &mut rng);
+        let disk = disk.crash(CrashOutcome::any(&mut rng), &mut rng);
         expect(&disk, &model, &batch);
     }
 }
@@ -138,11 +142,11 @@ fn reads_that_fail_are_told_as_they_are() {
     drop(file);
     let full = disk.content();
     disk.fail_reads(true);
-    let error = FileDisk::on(disk.media()).map(|_| ()).unwrap_err();
+    let error = FileDisk::open_media(disk.media()).map(|_| ()).unwrap_err();
     assert!(matches!(error, DiskError::Io { .. }), "{error}");
     assert!(disk.content() == full);
     disk.fail_reads(false);
-    FileDisk::on(disk.media()).unwrap();
+    FileDisk::open_media(disk.media()).unwrap();
 }
 
 #[test]

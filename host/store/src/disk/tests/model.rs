@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 
-use crate::change::{Change, Key, Revision, What};
-use crate::disk::{Batch, Image};
+use crate::change::{ChangeKind, KeyChange, RevisionChanges, SharedKey};
+use crate::disk::{CommitBatch, DiskImage};
 
 /// A disk that cannot fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Model {
     pub(super) revision: i64,
     pub(super) compacted: i64,
-    pub(super) changes: BTreeMap<(i64, u32), Arc<Change>>,
+    pub(super) changes: BTreeMap<(i64, u32), Arc<KeyChange>>,
     pub(super) leases: BTreeMap<i64, i64>,
 }
 
@@ -28,7 +28,7 @@ impl Model {
     }
 
     /// What an opened disk shows.
-    pub(super) fn of(image: &Image) -> Self {
+    pub(super) fn of(image: &DiskImage) -> Self {
         let changes: BTreeMap<_, _> = image
             .changes
             .iter()
@@ -56,7 +56,7 @@ impl Model {
     }
 
     /// What it is after a batch.
-    pub(super) fn after(&self, batch: &Batch) -> Self {
+    pub(super) fn after(&self, batch: &CommitBatch) -> Self {
         let mut next = self.clone();
         for revision in &batch.revisions {
             next.revision = revision.number;
@@ -78,7 +78,7 @@ impl Model {
     /// last as well when it is a delete below it.
     pub(super) fn superfluous(&self, compacted: i64) -> Vec<(i64, u32)> {
         let old: Vec<_> = self.changes.range(..=(compacted, u32::MAX)).collect();
-        let keys: BTreeSet<&Key> = old.iter().map(|(_, change)| &change.key).collect();
+        let keys: BTreeSet<&SharedKey> = old.iter().map(|(_, change)| &change.key).collect();
         let mut found = Vec::new();
         for key in keys {
             let mut of_key: Vec<_> = old
@@ -86,7 +86,7 @@ impl Model {
                 .filter(|(_, change)| change.key == *key)
                 .collect();
             if let Some((_, last)) = of_key.pop()
-                && last.what == What::Delete
+                && last.kind == ChangeKind::Delete
                 && last.revision < compacted
             {
                 found.push((last.revision, last.sub));
@@ -98,13 +98,13 @@ impl Model {
 }
 
 /// One put.
-pub(super) fn put(key: &str, revision: i64, sub: u32, value: &[u8]) -> Arc<Change> {
-    Arc::new(Change {
+pub(super) fn put(key: &str, revision: i64, sub: u32, value: &[u8]) -> Arc<KeyChange> {
+    Arc::new(KeyChange {
         key: key.as_bytes().into(),
         revision,
         sub,
-        what: What::Put {
-            create: revision,
+        kind: ChangeKind::Put {
+            create_revision: revision,
             version: 1,
             lease: 0,
             value: value.into(),
@@ -113,34 +113,37 @@ pub(super) fn put(key: &str, revision: i64, sub: u32, value: &[u8]) -> Arc<Chang
 }
 
 /// One delete.
-pub(super) fn delete(key: &str, revision: i64, sub: u32) -> Arc<Change> {
-    Arc::new(Change {
+pub(super) fn delete(key: &str, revision: i64, sub: u32) -> Arc<KeyChange> {
+    Arc::new(KeyChange {
         key: key.as_bytes().into(),
         revision,
         sub,
-        what: What::Delete,
+        kind: ChangeKind::Delete,
     })
 }
 
 /// One revision.
-pub(super) fn revision(number: i64, changes: impl Into<Box<[Arc<Change>]>>) -> Arc<Revision> {
-    Arc::new(Revision {
+pub(super) fn revision(
+    number: i64,
+    changes: impl Into<Box<[Arc<KeyChange>]>>,
+) -> Arc<RevisionChanges> {
+    Arc::new(RevisionChanges {
         number,
         changes: changes.into(),
     })
 }
 
 /// A batch with these revisions and nothing else.
-pub(super) fn batch(revisions: Vec<Arc<Revision>>) -> Batch {
-    Batch {
+pub(super) fn batch(revisions: Vec<Arc<RevisionChanges>>) -> CommitBatch {
+    CommitBatch {
         revisions,
-        ..Batch::default()
+        ..CommitBatch::default()
     }
 }
 
 /// Any batch that may follow.
-pub(super) fn random(model: &Model, rng: &mut Rng) -> Batch {
-    let mut batch = Batch::default();
+pub(super) fn random(model: &Model, rng: &mut Rng) -> CommitBatch {
+    let mut batch = CommitBatch::default();
     for number in 1..=rng.i64(0..4) {
         let number = model.revision + number;
         let changes: Vec<_> = (0..rng.u32(1..5))
@@ -170,7 +173,7 @@ pub(super) fn random(model: &Model, rng: &mut Rng) -> Batch {
     batch
 }
 
-fn change(number: i64, sub: u32, rng: &mut Rng) -> Arc<Change> {
+fn change(number: i64, sub: u32, rng: &mut Rng) -> Arc<KeyChange> {
     // Each revision has a key once at most, so the place is a part of it.
     let key = format!("key-{}-{sub}", rng.u8(..4));
     if rng.u8(..4) == 0 {

@@ -17,7 +17,7 @@ fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
 
 /// What comes out when the bytes arrive in pieces of this size.
 fn fed(bytes: &[u8], piece: usize) -> Vec<u8> {
-    let mut frames = Frames::Passing(PREFACE_BYTES);
+    let mut frames = Frames::Passing(PREFACE.len());
     let mut out = Vec::new();
     for piece in bytes.chunks(piece) {
         frames.feed(piece, &mut out);

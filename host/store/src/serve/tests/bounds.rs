@@ -4,18 +4,18 @@ use etcd_client::{Client, Error, WatchOptions};
 use tonic::{Code, Status};
 
 use super::*;
-use crate::budget::Shares;
+use crate::budget::MemoryShares;
 
 /// Connections with so many KiB each.
 async fn with_share(connection: u64) -> (Server, String) {
-    let shares = Shares {
+    let shares = MemoryShares {
         all: connection << 11,
         connection: connection << 10,
         certain: 0,
     };
-    on_tcp(Limits {
+    on_tcp(ServerLimits {
         shares,
-        ..Limits::default()
+        ..ServerLimits::default()
     })
     .await
 }
@@ -115,10 +115,10 @@ async fn what_is_held_ends_with_its_requests_and_its_connection() {
 
 #[tokio::test]
 async fn a_connection_that_finds_no_place_is_ended_and_one_that_comes_later_is_served() {
-    let (server, address) = on_tcp(Limits {
-        connections: 3,
-        outside: Duration::from_millis(200),
-        ..Limits::default()
+    let (server, address) = on_tcp(ServerLimits {
+        tcp_connections: 3,
+        slot_wait: Duration::from_millis(200),
+        ..ServerLimits::default()
     })
     .await;
     let mut client = Client::connect([&address], None).await.unwrap();
@@ -140,7 +140,7 @@ async fn a_connection_that_finds_no_place_is_ended_and_one_that_comes_later_is_s
     assert!(taken <= 2 && ended >= 8, "{taken} taken, {ended} ended");
     assert!(answers(&mut client).await);
     drop(others);
-    until("a place is free", async || server.places.free() > 0).await;
+    until("a place is free", async || server.tcp_slots.free() > 0).await;
     let mut later = Client::connect([&address], None).await.unwrap();
     assert!(answers(&mut later).await);
     server.close().await;
@@ -148,7 +148,7 @@ async fn a_connection_that_finds_no_place_is_ended_and_one_that_comes_later_is_s
 
 #[tokio::test]
 async fn an_older_http_is_answered_and_nothing_else_is() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     for (text, is_http) in [
         ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", true),
         ("PUT /v3/kv/put HTTP/1.1\r\n\r\n", true),

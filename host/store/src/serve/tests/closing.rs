@@ -9,7 +9,7 @@ use super::*;
 
 #[tokio::test]
 async fn closing_ends_streams_and_returns_though_clients_stay() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = Client::connect([&address], None).await.unwrap();
     let lease = client.lease_grant(60, None).await.unwrap().id();
     let (mut keeper, mut renewals) = client.lease_keep_alive(lease).await.unwrap();
@@ -62,7 +62,7 @@ async fn unread(address: String, stop: CancellationToken) -> Client {
 
 #[tokio::test]
 async fn closing_does_not_wait_for_who_does_not_read() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let stop = CancellationToken::new();
     let mut client = unread(address, stop.clone()).await;
     client.put("large", vec![7; 1 << 20], None).await.unwrap();
@@ -85,7 +85,7 @@ async fn closing_does_not_wait_for_who_does_not_read() {
 
 #[tokio::test]
 async fn a_closed_store_lets_nobody_in() {
-    let server = server(Limits::default()).await;
+    let server = server(ServerLimits::default()).await;
     let way = server.connector();
     let mut client = in_process(&way).await;
     assert!(answers(&mut client).await);
@@ -101,7 +101,7 @@ async fn a_closed_store_lets_nobody_in() {
 
 #[tokio::test]
 async fn a_server_that_is_dropped_ends_its_connections() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = Client::connect([&address], None).await.unwrap();
     assert!(answers(&mut client).await);
     drop(server);

@@ -21,7 +21,7 @@ async fn is_ended(mut connection: TcpStream) -> bool {
 
 #[tokio::test]
 async fn bytes_that_mean_nothing_end_their_connection_and_nothing_else() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = Client::connect([&address], None).await.unwrap();
     assert!(answers(&mut client).await);
     let mut random = fastrand::Rng::with_seed(42);
@@ -55,10 +55,10 @@ async fn bytes_that_mean_nothing_end_their_connection_and_nothing_else() {
 
 #[tokio::test]
 async fn who_says_nothing_or_half_a_greeting_loses_the_place() {
-    let limits = Limits {
-        connections: 3,
-        greeting: Duration::from_millis(300),
-        ..Limits::default()
+    let limits = ServerLimits {
+        tcp_connections: 3,
+        greeting_timeout: Duration::from_millis(300),
+        ..ServerLimits::default()
     };
     let (server, address) = on_tcp(limits).await;
     // Those in this process have places of their own.
@@ -83,10 +83,10 @@ async fn who_says_nothing_or_half_a_greeting_loses_the_place() {
 
 #[tokio::test]
 async fn who_greets_and_then_says_nothing_is_asked_and_ended() {
-    let limits = Limits {
+    let limits = ServerLimits {
         ping_every: Duration::from_millis(200),
         ping_timeout: Duration::from_millis(200),
-        ..Limits::default()
+        ..ServerLimits::default()
     };
     let (server, address) = on_tcp(limits).await;
     for more in [&b""[..], b"\0\0\0\x04\0\0\0\0\0"] {
@@ -102,7 +102,7 @@ async fn who_greets_and_then_says_nothing_is_asked_and_ended() {
 
 #[tokio::test]
 async fn a_write_that_is_too_large_is_refused_in_etcds_words_and_the_connection_lives() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = Client::connect([&address], None).await.unwrap();
     let mut put = async |mebibytes_and_a_half: usize| {
         let value = vec![0; mebibytes_and_a_half * 1024 * 512];
@@ -123,7 +123,7 @@ async fn a_write_that_is_too_large_is_refused_in_etcds_words_and_the_connection_
 
 #[tokio::test]
 async fn two_hundred_connections_that_come_and_go_leave_nothing() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut clients = Vec::new();
     for at in 0..200 {
         let mut client = Client::connect([&address], None).await.unwrap();
@@ -136,11 +136,11 @@ async fn two_hundred_connections_that_come_and_go_leave_nothing() {
             clients.push((client, None));
         }
     }
-    assert!(server.places.free() <= Limits::default().connections - 200);
+    assert!(server.tcp_slots.free() <= ServerLimits::default().tcp_connections - 200);
     drop(clients);
     // The accepting task keeps one in hand.
     until("all places are free", async || {
-        server.places.free() >= Limits::default().connections - 1
+        server.tcp_slots.free() >= ServerLimits::default().tcp_connections - 1
     })
     .await;
     let mut client = Client::connect([&address], None).await.unwrap();
@@ -150,7 +150,7 @@ async fn two_hundred_connections_that_come_and_go_leave_nothing() {
 
 #[tokio::test]
 async fn a_client_that_takes_back_everything_at_once_keeps_its_connection() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut connection = connect(&address).await;
     let mut bytes = OPENING.to_vec();
     let streams = (0..500).map(|at| 2 * at + 1);

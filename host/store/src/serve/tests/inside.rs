@@ -21,7 +21,7 @@ fn closed(error: &Error) -> bool {
 
 #[tokio::test]
 async fn closing_ends_watches_and_waits_and_turns_later_requests_away() {
-    let server = server(Limits::default()).await;
+    let server = server(ServerLimits::default()).await;
     let mut client = in_process(&server.connector()).await;
     assert!(answers(&mut client).await);
     let mut watch = client.watch("alive", None).await.unwrap();
@@ -50,7 +50,7 @@ async fn closing_ends_watches_and_waits_and_turns_later_requests_away() {
 
 #[tokio::test]
 async fn closing_waits_for_no_client_that_has_forgotten_its_requests() {
-    let server = server(Limits::default()).await;
+    let server = server(ServerLimits::default()).await;
     let mut client = in_process(&server.connector()).await;
     let mut unread = client.watch("alive", None).await.unwrap();
     client.lock("l", None).await.unwrap();
@@ -67,7 +67,7 @@ async fn closing_waits_for_no_client_that_has_forgotten_its_requests() {
 
 #[tokio::test]
 async fn a_way_in_does_not_keep_the_store_open() {
-    let server = server(Limits::default()).await;
+    let server = server(ServerLimits::default()).await;
     let core = std::sync::Arc::downgrade(&server.core);
     let mut client = in_process(&server.connector()).await;
     assert!(answers(&mut client).await);
@@ -95,7 +95,7 @@ fn a_store_on_a_disk_serves_runtimes_with_one_thread() {
 
 #[tokio::test]
 async fn a_wait_whose_runtime_ends_gives_its_place_up() {
-    let server = server(Limits::default()).await;
+    let server = server(ServerLimits::default()).await;
     let way = server.connector();
     let mut client = in_process(&way).await;
     client.lock("l", None).await.unwrap();

@@ -68,7 +68,7 @@ async fn refusal(server: &Server, method: &str) -> Option<Status> {
 
 #[tokio::test]
 async fn every_method_of_etcd_is_declared_and_answered_as_declared() {
-    let server = server(Limits::default()).await;
+    let server = server(ServerLimits::default()).await;
     let mut declared = declared();
     for (service, methods) in METHODS {
         for method in methods.split_whitespace() {

@@ -19,7 +19,7 @@ fn mode(path: &Path) -> u32 {
 #[tokio::test]
 async fn every_way_in_leads_to_the_same_store() {
     let directory = tempfile::tempdir().unwrap();
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let path = directory.path().join("store.sock");
     let socket = server.listen(Listen::Unix(path)).await.unwrap();
 
@@ -40,7 +40,7 @@ async fn every_way_in_leads_to_the_same_store() {
 
 #[tokio::test]
 async fn the_one_member_lists_the_addresses_it_listens_on_and_no_others() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let mut client = in_process(&server.connector()).await;
     let members = client.member_list().await.unwrap();
     let [member] = members.members() else {
@@ -54,7 +54,7 @@ async fn the_one_member_lists_the_addresses_it_listens_on_and_no_others() {
 #[tokio::test]
 async fn a_private_socket_is_shown_only_to_those_who_can_use_it() {
     let directory = tempfile::tempdir().unwrap();
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let path = directory.path().join("store.sock");
     let socket = server.listen(Listen::Unix(path)).await.unwrap();
     let address = format!("http://{address}");
@@ -75,7 +75,7 @@ async fn a_private_socket_is_shown_only_to_those_who_can_use_it() {
 
 #[tokio::test]
 async fn another_machine_is_never_let_in() {
-    let server = server(Limits::default()).await;
+    let server = server(ServerLimits::default()).await;
     for address in ["0.0.0.0:0", "192.0.2.1:2379", "[::]:0"] {
         let refused = server
             .listen(Listen::Tcp(address.parse().unwrap()))
@@ -93,7 +93,7 @@ async fn another_machine_is_never_let_in() {
 
 #[tokio::test]
 async fn an_address_that_is_taken_is_named() {
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let refused = server
         .listen(Listen::Tcp(address.parse().unwrap()))
         .await
@@ -110,7 +110,7 @@ async fn an_address_that_is_taken_is_named() {
 async fn a_socket_is_private_and_goes_with_its_server() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("made/for/it/store.sock");
-    let server = server(Limits::default()).await;
+    let server = server(ServerLimits::default()).await;
     let endpoint = server.listen(Listen::Unix(path.clone())).await.unwrap();
     assert_eq!(endpoint, format!("unix://{}", path.display()));
     assert_eq!(mode(&path), 0o600);
@@ -127,9 +127,9 @@ async fn the_socket_of_a_dead_server_is_replaced_and_that_of_a_live_one_is_not()
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists());
 
-    let first = server(Limits::default()).await;
+    let first = server(ServerLimits::default()).await;
     let endpoint = first.listen(Listen::Unix(path.clone())).await.unwrap();
-    let second = server(Limits::default()).await;
+    let second = server(ServerLimits::default()).await;
     let refused = second.listen(Listen::Unix(path.clone())).await.unwrap_err();
     assert!(matches!(refused, ListenError::InUse(_)), "{refused}");
     assert!(answers(&mut over_unix(&endpoint).await).await);
@@ -142,7 +142,7 @@ async fn what_is_no_socket_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("precious");
     std::fs::write(&path, "data").unwrap();
-    let server = server(Limits::default()).await;
+    let server = server(ServerLimits::default()).await;
     let refused = server.listen(Listen::Unix(path.clone())).await.unwrap_err();
     assert!(matches!(refused, ListenError::NotASocket(_)), "{refused}");
     assert_eq!(std::fs::read(&path).unwrap(), b"data");
@@ -153,7 +153,7 @@ async fn what_is_no_socket_is_left_alone() {
 async fn a_socket_that_another_server_put_there_since_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.sock");
-    let server = server(Limits::default()).await;
+    let server = server(ServerLimits::default()).await;
     server.listen(Listen::Unix(path.clone())).await.unwrap();
     std::fs::remove_file(&path).unwrap();
     let _theirs = std::os::unix::net::UnixListener::bind(&path).unwrap();
@@ -165,7 +165,7 @@ async fn a_socket_that_another_server_put_there_since_is_left_alone() {
 #[tokio::test]
 async fn clients_that_address_a_path_or_a_url_are_served() {
     let directory = tempfile::tempdir().unwrap();
-    let (server, address) = on_tcp(Limits::default()).await;
+    let (server, address) = on_tcp(ServerLimits::default()).await;
     let path = directory.path().join("store.sock");
     server.listen(Listen::Unix(path.clone())).await.unwrap();
     for authority in ["/run/store.sock", "http://127.0.0.1:2379", "a%2fb", "x"] {

@@ -206,7 +206,7 @@ impl Scripted {
             Fate::RequestLost => return Err(StoreError::Unknown("lost".into())),
             Fate::Refused => {
                 return Err(StoreError::Refused {
-                    kind: leasehold_lock::Refusal::NoSpace,
+                    kind: leasehold_lock::RefusalKind::NoSpace,
                     message: "no space".into(),
                 });
             }

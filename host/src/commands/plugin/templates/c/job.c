@@ -1,10 +1,10 @@
-/* NAME: counts beats in the fenced store until it is asked to stop.
+/* NAME: counts beats in the fenced store until the host requests a stop.
  *
- * It runs only while it holds its lock, and may be ended at any instruction when that is lost: so the
- * one key it writes holds, at every moment, something that the next holder can go on from.
+ * It runs only while it holds its lock, and may be interrupted at any instruction when the lock is
+ * lost. So the key it writes always holds a state from which the next holder can continue.
  *
- * bindings/leasehold.h explains every function. One that can fail returns false and fills `err`. What is
- * not freed here is freed with the instance, which lives for one run. */
+ * bindings/leasehold.h explains every function. One that can fail returns false and fills `err`. Memory
+ * that is not freed here is freed with the instance, which lives for one run. */
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,7 +34,7 @@ bool exports_leasehold_job_guest_run(exports_leasehold_job_guest_outcome_t *ret,
     leasehold_string_t key;
     leasehold_string_set(&key, name);
 
-    /* Where the holder before us came to. The revision makes each write one that cannot overtake another. */
+    /* The last count of the previous holder. Comparing the revision keeps a write from replacing a newer value. */
     leasehold_job_fenced_kv_guard_error_t error;
     leasehold_job_fenced_kv_option_entry_t entry;
     if (!leasehold_job_fenced_kv_get(&key, &entry, &error)) return failed(&error, err);
@@ -47,7 +47,7 @@ bool exports_leasehold_job_guest_run(exports_leasehold_job_guest_outcome_t *ret,
     snprintf(text, sizeof text, "begins at %" PRIu64, count);
     say(text);
 
-    /* The right way to sleep: it ends early, with true, when the host wants this run to end. */
+    /* Sleeps; returns true early when the host requests a stop. */
     while (!leasehold_job_lock_stop_requested((uint32_t)interval_ms)) {
         const uint64_t result = work(amount);
         count++;
@@ -78,7 +78,7 @@ static uint64_t work(uint64_t amount) {
     return sum;
 }
 
-/* A whole number of the job's table, which comes as JSON; take a parser when there is more than that in it. */
+/* Reads a whole number from the job's table, which arrives as JSON; use a parser for anything more. */
 static uint64_t setting(const leasehold_string_t *config, const char *name, uint64_t otherwise) {
     char *text = strndup((const char *)config->ptr, config->len), quoted[64];
     snprintf(quoted, sizeof quoted, "\"%s\":", name);
@@ -88,7 +88,7 @@ static uint64_t setting(const leasehold_string_t *config, const char *name, uint
     return value;
 }
 
-/* Logs a line with the token it was written under. */
+/* Logs a line with the token of the lock. */
 static void say(const char *message) {
     char token[32];
     snprintf(token, sizeof token, "%" PRIu64, leasehold_job_lock_token());
@@ -101,9 +101,9 @@ static void say(const char *message) {
     leasehold_job_log_emit(LEASEHOLD_JOB_LOG_LEVEL_INFO, &text, &fields);
 }
 
-/* What an error of the host's means for the run: a missing grant or a limit is for a person to mend. */
+/* Turns an error of the host into a failure of the run: a missing grant or a limit is fatal, an operator has to fix it. */
 static bool failed(const leasehold_job_fenced_kv_guard_error_t *error, exports_leasehold_job_guest_failure_t *failure) {
-    static const char *const REASONS[] = {"the lock is lost", "not granted", "somebody else wrote the key",
+    static const char *const REASONS[] = {"the lock is lost", "not granted", "another client wrote the key",
                                           "over a limit", "the store did not answer"};
     const bool fatal = error->tag == LEASEHOLD_JOB_TYPES_GUARD_ERROR_DENIED ||
                        error->tag == LEASEHOLD_JOB_TYPES_GUARD_ERROR_TOO_LARGE;

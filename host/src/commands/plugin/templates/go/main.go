@@ -1,7 +1,7 @@
-// NAME: a beat a second, with the token it was sent under.
+// NAME: prints a beat a second, with the token of the lock.
 //
 // It is a plain WASI command: environment in, lines and an exit code out. It runs only while it holds its
-// lock, and is ended at any instruction when that is lost. What a command cannot do is write fenced keys:
+// lock, and may be interrupted at any instruction when the lock is lost. A command cannot write fenced keys:
 // send the token with every effect, and let the receiver refuse a smaller one than it has seen.
 package main
 
@@ -35,7 +35,7 @@ func main() {
 	}
 }
 
-// work: put yours here. However long it takes, it is stopped before the lock can pass to another host.
+// work stands in for yours: put it here. However long it takes, it is stopped before the lock can pass to another host.
 func work(amount int64) int64 {
 	var sum int64
 	for n := int64(0); n < amount; n++ {

@@ -1,9 +1,9 @@
-// NAME: counts beats in the fenced store until it is asked to stop.
+// NAME: counts beats in the fenced store until the host requests a stop.
 //
-// It runs only while it holds its lock, and may be ended at any instruction when that is lost: so the
-// one key it writes holds, at every moment, something that the next holder can go on from.
+// It runs only while it holds its lock, and may be interrupted at any instruction when the lock is
+// lost. So the key it writes always holds a state from which the next holder can continue.
 //
-// wit/job.wit explains every function. u64 is BigInt; an error of the host's is thrown, with `payload`.
+// wit/job.wit explains every function. u64 is BigInt; errors of the host are thrown, with `payload`.
 
 import { compareAndPut, get } from 'leasehold:job/fenced-kv@CONTRACT';
 import { config as configText, info } from 'leasehold:job/job-context@CONTRACT';
@@ -19,8 +19,8 @@ export const guest = {
     try {
       return beat();
     } catch (error) {
-      // What is thrown as `{ tag, val }` is the end of the run: 'retry' it, or 'fatal', for a person to mend.
-      // A missing grant or a limit is for a person.
+      // Throwing `{ tag, val }` ends the run: 'retry' to try it again, or 'fatal' if an operator has to fix
+      // it, as for a missing grant or a limit.
       const cause = error?.payload;
       if (cause?.tag === 'denied' || cause?.tag === 'too-large') throw { tag: 'fatal', val: `${cause.tag}: ${cause.val ?? ''}` };
       if (cause?.tag) throw { tag: 'retry', val: `${cause.tag}: ${cause.val ?? ''}` };
@@ -35,14 +35,14 @@ function beat() {
   const log = (message, fields = {}) =>
     emit('info', message, Object.entries({ token: token(), ...fields }).map(([name, value]) => [name, String(value)]));
 
-  // Where the holder before us came to. The revision makes each write one that cannot overtake another.
+  // The last count of the previous holder. Comparing the revision keeps a write from replacing a newer value.
   const entry = get(key);
   let count = entry ? Number(new TextDecoder().decode(entry.value)) : 0;
   let revision = entry ? entry.modRevision : 0n;
   log(`begins at ${count}`);
 
   let beats = 0;
-  // The right way to sleep: it ends early, with true, when the host wants this run to end.
+  // Sleeps; returns true early when the host requests a stop.
   while (!stopRequested(config.interval_ms)) {
     const result = work(config.work);
     count += 1;

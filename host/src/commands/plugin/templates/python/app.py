@@ -1,9 +1,9 @@
-"""NAME: counts beats in the fenced store until it is asked to stop.
+"""NAME: counts beats in the fenced store until the host requests a stop.
 
-It runs only while it holds its lock, and may be ended at any instruction when that is lost: so the
-one key it writes holds, at every moment, something that the next holder can go on from.
+It runs only while it holds its lock, and may be interrupted at any instruction when the lock is
+lost. So the key it writes always holds a state from which the next holder can continue.
 
-wit/job.wit explains every function. An error of the host's is raised as `Err`, with its reason in `value`.
+wit/job.wit explains every function. Errors of the host are raised as `Err`, with the reason in `value`.
 """
 
 import json
@@ -18,14 +18,14 @@ DEFAULTS = {"interval_ms": 1000, "work": 1000, "beats": 0}
 
 
 class Guest(exports.Guest):
-    """What the host calls."""
+    """Entry point for the host."""
 
     def run(self) -> guest.Outcome:
         try:
             return guest.Outcome_Done(beat())
         except Err as error:
-            # An Err of ours is the end of the run: retry it, or fatal, for a person to mend. A missing
-            # grant or a limit is for a person.
+            # Raising an Err ends the run: retry to try it again, or fatal if an operator has to fix it, as
+            # for a missing grant or a limit.
             cause = error.value
             why = getattr(cause, "value", None) or type(cause).__name__
             if isinstance(cause, (types.GuardError_Denied, types.GuardError_TooLarge)):
@@ -34,17 +34,17 @@ class Guest(exports.Guest):
 
 
 def beat() -> str:
-    """Beats, and says how often."""
+    """Beats, and returns the number of beats."""
     config = DEFAULTS | json.loads(job_context.config())
     key = f"{job_context.info().job}/beats"
 
-    # Where the holder before us came to. The revision makes each write one that cannot overtake another.
+    # The last count of the previous holder. Comparing the revision keeps a write from replacing a newer value.
     entry = fenced_kv.get(key)
     count, revision = (int(entry.value), entry.mod_revision) if entry else (0, 0)
     say(f"begins at {count}")
 
     beats = 0
-    # The right way to sleep: it ends early, with true, when the host wants this run to end.
+    # Sleeps; returns true early when the host requests a stop.
     while not lock.stop_requested(config["interval_ms"]):
         result = work(config["work"])
         count += 1
@@ -66,6 +66,6 @@ def work(amount: int) -> int:
 
 
 def say(message: str, **fields: object) -> None:
-    """Logs a line with the token it was written under."""
+    """Logs a line with the token of the lock."""
     named = {"token": lock.token(), **fields}
     log.emit(log.Level.INFO, message, [(name, str(value)) for name, value in named.items()])

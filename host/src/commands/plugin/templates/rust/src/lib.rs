@@ -1,7 +1,7 @@
-//! NAME: counts beats in the fenced store until it is asked to stop.
+//! NAME: counts beats in the fenced store until the host requests a stop.
 //!
-//! It runs only while it holds its lock, and may be ended at any instruction when that is lost: so the
-//! one key it writes holds, at every moment, something that the next holder can go on from.
+//! It runs only while it holds its lock, and may be interrupted at any instruction when the lock is
+//! lost. So the key it writes always holds a state from which the next holder can continue.
 
 use std::time::Duration;
 
@@ -34,7 +34,8 @@ fn run(ctx: &Context) -> Result<Outcome, Failure> {
     let (lock, kv) = (ctx.lock(), ctx.kv());
     let key = format!("{}/beats", ctx.job());
 
-    // Where the holder before us came to. The revision makes each write one that cannot overtake another.
+    // The last count of the previous holder. Comparing the revision keeps a write from replacing a newer
+    // value.
     let (mut count, mut revision) = match kv.get(&key)? {
         Some(entry) => (entry.text()?.parse::<u64>()?, entry.mod_revision),
         None => (0, 0),
@@ -42,7 +43,7 @@ fn run(ctx: &Context) -> Result<Outcome, Failure> {
     log::info!("begins at {count}"; "token" => lock.token());
 
     let mut beats = 0;
-    // The right way to sleep: it ends early, with true, when the host wants this run to end.
+    // Sleeps; returns true early when the host requests a stop.
     while !lock.stop_requested(Duration::from_millis(config.interval_ms)) {
         let result = work(config.work);
         count += 1;

@@ -1,0 +1,184 @@
+//! One claim on a lock: its entry, and its status as deletions and readings show it. Pure.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::watch;
+
+use crate::queue_keys::QueueKey;
+use crate::tenure::{EndReason, Tenure};
+
+/// Where a waiting claim stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ClaimStatus {
+    /// Not known yet.
+    Unknown,
+    /// Behind `ahead` entries, the first of which is `holder`.
+    Behind { ahead: usize, holder: String },
+    /// Nobody is ahead, at a revision at which our entry existed.
+    First,
+    /// Our entry was seen to be gone.
+    Gone { revision: i64 },
+}
+
+#[derive(Debug)]
+pub(super) enum ClaimStage {
+    /// The entry is being put; its revision is not known yet.
+    Pending,
+    Waiting {
+        create_revision: i64,
+        ahead: BTreeMap<i64, String>,
+        as_of: i64,
+    },
+    Held {
+        create_revision: i64,
+        tenure: Tenure,
+        as_of: i64,
+    },
+    /// The entry was seen to be deleted, at this revision, before the claim held.
+    Gone { create_revision: i64, revision: i64 },
+}
+
+#[derive(Debug)]
+pub(super) struct LockClaim {
+    pub(super) key: String,
+    /// Followed by a task of its own instead of by the lock's watch.
+    pub(super) far: bool,
+    pub(super) stage: ClaimStage,
+    pub(super) status: watch::Sender<ClaimStatus>,
+}
+
+impl LockClaim {
+    pub(super) const fn create_revision(&self) -> i64 {
+        match self.stage {
+            ClaimStage::Waiting {
+                create_revision, ..
+            }
+            | ClaimStage::Held {
+                create_revision, ..
+            }
+            | ClaimStage::Gone {
+                create_revision, ..
+            } => create_revision,
+            ClaimStage::Pending => 0,
+        }
+    }
+
+    /// True if changes of the queue matter to it.
+    pub(super) const fn is_followed(&self) -> bool {
+        matches!(
+            self.stage,
+            ClaimStage::Waiting { .. } | ClaimStage::Held { .. }
+        )
+    }
+
+    /// The entry was deleted while it waited.
+    fn lose(&mut self, revision: i64) {
+        let create_revision = self.create_revision();
+        self.stage = ClaimStage::Gone {
+            create_revision,
+            revision,
+        };
+        self.status.send_replace(ClaimStatus::Gone { revision });
+    }
+
+    pub(super) fn deleted(&mut self, deleted: &str, revision: i64) {
+        match &mut self.stage {
+            ClaimStage::Pending | ClaimStage::Gone { .. } => {}
+            ClaimStage::Waiting {
+                create_revision,
+                ahead,
+                ..
+            } => {
+                if self.key == deleted && revision > *create_revision {
+                    self.lose(revision);
+                } else if !self.far {
+                    // Of those ahead of a far claim only one is known: that one's end makes nobody first.
+                    ahead.retain(|born, key| key != deleted || *born >= revision);
+                }
+            }
+            ClaimStage::Held {
+                create_revision,
+                tenure,
+                ..
+            } => {
+                if self.key == deleted && revision > *create_revision {
+                    tenure.end(EndReason::Removed { revision });
+                }
+            }
+        }
+    }
+
+    /// Takes in a reading, except one that ended before this claim's entry and so cannot show it.
+    pub(super) fn read(&mut self, revision: i64, youngest: i64, entries: &[QueueKey]) {
+        let own = entries.iter().find(|entry| entry.key == self.key);
+        match &mut self.stage {
+            ClaimStage::Pending | ClaimStage::Gone { .. } => {}
+            ClaimStage::Waiting {
+                create_revision, ..
+            }
+            | ClaimStage::Held {
+                create_revision, ..
+            } if *create_revision > youngest => {}
+            // A reading older than what we already know tells nothing.
+            ClaimStage::Waiting { as_of, .. } | ClaimStage::Held { as_of, .. }
+                if *as_of > revision => {}
+            ClaimStage::Waiting {
+                create_revision,
+                ahead,
+                as_of,
+            } => {
+                *as_of = revision;
+                if own.is_some_and(|entry| entry.create_revision == *create_revision) {
+                    *ahead = ahead_of(*create_revision, entries);
+                } else {
+                    self.lose(revision);
+                }
+            }
+            ClaimStage::Held {
+                create_revision,
+                tenure,
+                as_of,
+            } => {
+                *as_of = revision;
+                match own {
+                    Some(entry) if entry.create_revision == *create_revision => {}
+                    Some(entry) => tenure.end(EndReason::Replaced {
+                        revision: entry.create_revision,
+                    }),
+                    None => tenure.end(EndReason::Removed { revision }),
+                }
+            }
+        }
+    }
+
+    pub(super) fn publish(&self) {
+        let ClaimStage::Waiting { ahead, .. } = &self.stage else {
+            return;
+        };
+        self.status.send_if_modified(|status| {
+            if matches!(status, ClaimStatus::Gone { .. } | ClaimStatus::First) {
+                return false;
+            }
+            let now = match ahead.first_key_value() {
+                None => ClaimStatus::First,
+                // Only the predecessor is known, which tells nobody their place.
+                Some(_) if self.far => return false,
+                Some((_, holder)) => ClaimStatus::Behind {
+                    ahead: ahead.len(),
+                    holder: holder.clone(),
+                },
+            };
+            let changed = *status != now;
+            *status = now;
+            changed
+        });
+    }
+}
+
+pub(super) fn ahead_of(create_revision: i64, entries: &[QueueKey]) -> BTreeMap<i64, String> {
+    entries
+        .iter()
+        .filter(|entry| entry.create_revision < create_revision)
+        .map(|entry| (entry.create_revision, entry.key.clone()))
+        .collect()
+}

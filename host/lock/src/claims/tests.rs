@@ -1,0 +1,206 @@
+//! Claims over deletions and readings in the orders that a watch can bring them.
+
+use super::*;
+use crate::clock::{BootTime, SystemClock};
+use crate::tenure::{EndReason, Tenure};
+use std::sync::Arc;
+
+fn entries(entries: &[(&str, i64)]) -> Vec<QueueKey> {
+    entries
+        .iter()
+        .map(|&(key, create_revision)| QueueKey {
+            key: key.into(),
+            create_revision,
+        })
+        .collect()
+}
+
+fn del(claims: &mut ClaimSet, key: &str, revision: i64) {
+    claims.deleted(std::iter::once((key.to_owned(), revision)));
+}
+
+fn behind(ahead: usize, holder: &str) -> ClaimStatus {
+    ClaimStatus::Behind {
+        ahead,
+        holder: holder.into(),
+    }
+}
+
+fn held(claims: &mut ClaimSet) -> Tenure {
+    let tenure = Tenure::detached(Arc::new(SystemClock), BootTime::from_nanos(u64::MAX));
+    let (id, _) = claims.announce("me");
+    claims.hold(id, 10, 10, tenure.clone());
+    tenure
+}
+
+#[test]
+fn a_claim_comes_first_when_everyone_ahead_has_gone() {
+    let mut claims = ClaimSet::new();
+    let (id, status) = claims.announce("me");
+    claims.settle(
+        id,
+        10,
+        &entries(&[("a", 3), ("b", 7), ("me", 10), ("c", 11)]),
+        10,
+    );
+    assert_eq!(*status.borrow(), behind(2, "a"));
+    del(&mut claims, "a", 12);
+    assert_eq!(*status.borrow(), behind(1, "b"));
+    del(&mut claims, "c", 13);
+    del(&mut claims, "b", 14);
+    assert_eq!(*status.borrow(), ClaimStatus::First);
+}
+
+#[test]
+fn a_deletion_that_overtakes_the_reply_of_our_own_put_is_not_missed() {
+    let mut claims = ClaimSet::new();
+    let (id, status) = claims.announce("me");
+    del(&mut claims, "a", 12);
+    claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);
+    assert_eq!(*status.borrow(), ClaimStatus::First);
+}
+
+#[test]
+fn an_old_deletion_of_a_key_does_not_remove_its_later_entry() {
+    let mut claims = ClaimSet::new();
+    let (id, status) = claims.announce("me");
+    // "a" left at 5 and came back at 8, before us; the news of 5 arrives late.
+    del(&mut claims, "a", 5);
+    claims.settle(id, 10, &entries(&[("a", 8), ("me", 10)]), 10);
+    del(&mut claims, "a", 5);
+    assert_eq!(*status.borrow(), behind(1, "a"));
+}
+
+#[test]
+fn a_waiter_whose_entry_goes_is_never_first() {
+    let mut claims = ClaimSet::new();
+    let (id, status) = claims.announce("me");
+    claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);
+    del(&mut claims, "me", 12);
+    del(&mut claims, "a", 13);
+    assert_eq!(*status.borrow(), ClaimStatus::Gone { revision: 12 });
+}
+
+#[test]
+fn both_gone_in_one_revision_is_gone_not_first() {
+    let mut claims = ClaimSet::new();
+    let (id, status) = claims.announce("me");
+    claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);
+    let both = [("a".to_owned(), 12), ("me".to_owned(), 12)];
+    claims.deleted(both.into_iter());
+    assert_eq!(*status.borrow(), ClaimStatus::Gone { revision: 12 });
+}
+
+/// Promise P5. Fails on the mutant "no reading once the watch is open", see scripts/mutants.
+#[test]
+fn a_reading_after_a_gap_finds_what_the_watch_missed() {
+    let mut claims = ClaimSet::new();
+    let (id, status) = claims.announce("me");
+    claims.settle(id, 10, &entries(&[("a", 3), ("b", 4), ("me", 10)]), 10);
+    claims.opened(20);
+    assert!(claims.wants_reading());
+    let reading = claims.reading_began().unwrap();
+    del(&mut claims, "b", 25);
+    claims.reading_done(
+        reading,
+        22,
+        claims.youngest(),
+        &entries(&[("b", 4), ("me", 10)]),
+    );
+    assert_eq!(*status.borrow(), ClaimStatus::First);
+    assert!(!claims.wants_reading());
+}
+
+#[test]
+fn a_far_claim_is_first_by_its_own_reading_alone() {
+    let mut claims = ClaimSet::new();
+    let (id, status) = claims.announce("me");
+    // Its predecessor gives up at once, with others ahead of both; a near claim's watch hears of it.
+    del(&mut claims, "b", 101);
+    let [ahead] = entries(&[("b", 99)]).try_into().expect("one line");
+    claims.settle_far(id, 100, &ahead, 100);
+    del(&mut claims, "b", 101);
+    assert_eq!(*status.borrow(), ClaimStatus::Unknown);
+    claims.read_far(id, 102, true, &entries(&[("a", 3)]));
+    del(&mut claims, "a", 103);
+    assert_eq!(*status.borrow(), ClaimStatus::Unknown);
+    claims.read_far(id, 104, true, &[]);
+    assert_eq!(*status.borrow(), ClaimStatus::First);
+}
+
+#[test]
+fn the_holder_is_told_when_its_entry_is_deleted_or_replaced() {
+    let mut claims = ClaimSet::new();
+    let tenure = held(&mut claims);
+    del(&mut claims, "me", 9);
+    assert!(tenure.admits(), "an older deletion is somebody else's");
+    del(&mut claims, "me", 12);
+    assert_eq!(
+        tenure.end_reason(),
+        Some(EndReason::Removed { revision: 12 })
+    );
+
+    let tenure = held(&mut claims);
+    let reading = claims.reading_began().unwrap();
+    claims.reading_done(reading, 30, 10, &entries(&[("me", 21)]));
+    assert_eq!(
+        tenure.end_reason(),
+        Some(EndReason::Replaced { revision: 21 })
+    );
+}
+
+/// Promise P1. Fails when the deletion of our own entry is forgotten once we were first: on the
+/// mutant "hold ignores a lost entry", see scripts/mutants.
+#[test]
+fn an_entry_deleted_between_being_first_and_holding_is_never_held() {
+    let mut claims = ClaimSet::new();
+    let (id, status) = claims.announce("me");
+    claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);
+    claims.opened(10);
+    del(&mut claims, "a", 11);
+    assert_eq!(*status.borrow(), ClaimStatus::First);
+    del(&mut claims, "me", 12);
+    let tenure = Tenure::detached(Arc::new(SystemClock), BootTime::from_nanos(u64::MAX));
+    claims.hold(id, 10, 10, tenure.clone());
+    assert!(!tenure.admits());
+    assert_eq!(
+        tenure.end_reason(),
+        Some(EndReason::Removed { revision: 12 })
+    );
+}
+
+/// A server may lose the event of a deletion; only a reading finds it then.
+#[test]
+fn a_reading_asked_for_is_wanted_though_nothing_seems_to_be_missing() {
+    let mut claims = ClaimSet::new();
+    let tenure = held(&mut claims);
+    claims.opened(10);
+    assert!(!claims.wants_reading());
+    claims.verify();
+    assert!(claims.wants_reading());
+    let reading = claims.reading_began().unwrap();
+    assert!(!claims.wants_reading());
+    claims.reading_done(reading, 30, 30, &[]);
+    assert_eq!(
+        tenure.end_reason(),
+        Some(EndReason::Removed { revision: 30 })
+    );
+}
+
+/// Fails when the answer to a reading that was given up is taken for the one under way: deletions in
+/// between were not kept for it.
+#[test]
+fn the_answer_to_a_reading_given_up_changes_nothing() {
+    let mut claims = ClaimSet::new();
+    let (id, status) = claims.announce("me");
+    claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);
+    let early = claims.reading_began().unwrap();
+    claims.reading_given_up();
+    del(&mut claims, "a", 12);
+    let late = claims.reading_began().unwrap();
+    claims.reading_done(early, 11, 11, &entries(&[("a", 3), ("me", 10)]));
+    assert_eq!(*status.borrow(), ClaimStatus::First);
+    assert_eq!(claims.reading_began(), None, "the later one is under way");
+    claims.reading_done(late, 13, 13, &entries(&[("me", 10)]));
+    assert_eq!(*status.borrow(), ClaimStatus::First);
+}

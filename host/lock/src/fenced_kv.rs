@@ -1,0 +1,135 @@
+//! Fenced writes of [`Kv`].
+
+use etcd_client::{Compare, CompareOp, Txn, TxnOp};
+
+use crate::error::StoreError;
+use crate::fence::{Fence, FencedError};
+use crate::kv::{Kv, entries, put};
+
+impl Kv {
+    /// Reads, linearizably, whether the entry behind `fence` exists.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the store does not say.
+    pub async fn entry_exists(&self, fence: &Fence) -> Result<bool, StoreError> {
+        // A range: etcd answers a transaction without writes from the member's own memory.
+        self.requests()
+            .entry_exists(&fence.key, fence.create_revision)
+            .await
+    }
+
+    /// Writes one key if the fence stands. Returns the revision of the write.
+    ///
+    /// # Errors
+    ///
+    /// [`FencedError::Stale`] when the fence does not stand; [`FencedError::Store`] otherwise.
+    pub async fn put_fenced(
+        &self,
+        fence: &Fence,
+        key: &str,
+        value: &[u8],
+    ) -> Result<i64, FencedError> {
+        let txn = Txn::new()
+            .when([fence.compare()])
+            .and_then([put(key, value, 0)]);
+        let reply = self.requests().txn(txn).await?;
+        reply
+            .succeeded
+            .then_some(reply.revision)
+            .ok_or(FencedError::Stale)
+    }
+
+    /// Deletes one key if the fence stands. Returns whether the key was there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kv::put_fenced`].
+    pub async fn delete_fenced(&self, fence: &Fence, key: &str) -> Result<bool, FencedError> {
+        let txn = Txn::new()
+            .when([fence.compare()])
+            .and_then([TxnOp::delete(key, None)]);
+        let reply = self.requests().txn(txn).await?;
+        reply
+            .succeeded
+            .then(|| reply.deleted(0) > 0)
+            .ok_or(FencedError::Stale)
+    }
+
+    /// Writes one key if the fence stands and the key's last change was at `expected` (0: there is
+    /// no such key). Returns the revision of the write.
+    ///
+    /// # Errors
+    ///
+    /// [`FencedError::Conflict`] when only the key differs; otherwise as [`Kv::put_fenced`].
+    pub async fn compare_and_put_fenced(
+        &self,
+        fence: &Fence,
+        key: &str,
+        expected: i64,
+        value: &[u8],
+    ) -> Result<i64, FencedError> {
+        let write = put(key, value, 0);
+        self.compared(fence, key, expected, write).await
+    }
+
+    /// Deletes one key if the fence stands and the key's last change was at `expected` (0: there is
+    /// no such key, and nothing is deleted).
+    ///
+    /// # Errors
+    ///
+    /// As [`Kv::compare_and_put_fenced`].
+    pub async fn compare_and_delete_fenced(
+        &self,
+        fence: &Fence,
+        key: &str,
+        expected: i64,
+    ) -> Result<(), FencedError> {
+        let delete = TxnOp::delete(key, None);
+        self.compared(fence, key, expected, delete).await.map(drop)
+    }
+
+    /// Writes one key and deletes the entry behind the fence, if the key's last change was at `expected` and the
+    /// entry exists. Returns whether it did.
+    pub(crate) async fn compare_and_put_leaving(
+        &self,
+        fence: &Fence,
+        key: &str,
+        expected: i64,
+        value: &[u8],
+    ) -> Result<bool, StoreError> {
+        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
+        let txn = Txn::new()
+            .when([fence.compare(), unchanged])
+            .and_then([put(key, value, 0), TxnOp::delete(fence.key.as_str(), None)]);
+        Ok(self.requests().txn(txn).await?.succeeded)
+    }
+
+    /// Carries out `write` of `key` under both compares, and tells which of them failed if one did.
+    async fn compared(
+        &self,
+        fence: &Fence,
+        key: &str,
+        expected: i64,
+        write: TxnOp,
+    ) -> Result<i64, FencedError> {
+        let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
+        let lock = TxnOp::get(fence.key.as_str(), None);
+        let txn = Txn::new()
+            .when([fence.compare(), unchanged])
+            .and_then([write])
+            .or_else([lock]);
+        let reply = self.requests().txn(txn).await?;
+        if reply.succeeded {
+            return Ok(reply.revision);
+        }
+        let exists = entries(&reply, 0)
+            .first()
+            .is_some_and(|entry| entry.create_revision == fence.create_revision);
+        Err(if exists {
+            FencedError::Conflict
+        } else {
+            FencedError::Stale
+        })
+    }
+}

@@ -1,0 +1,267 @@
+//! One lock's queue as this client takes part in it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::claims::{ClaimSet, ClaimStatus, QueueReading};
+use crate::queue_keys::QueueKey;
+use crate::tenure::Tenure;
+
+/// One lock, seen from this host.
+#[derive(Debug)]
+pub(crate) struct LocalQueue {
+    pub(crate) prefix: String,
+    pub(crate) ttl: Duration,
+    shared: Mutex<QueueState>,
+    /// Rung when the task has something to do.
+    pub(crate) wake_up: Notify,
+    /// Rung when a far claim has been dropped.
+    claim_drops: Notify,
+}
+
+/// Who else was in the queue when we last joined it, which is who to expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contention {
+    /// No other entry: ours need only be put if that is still so.
+    Free,
+    /// So few that we follow all of them.
+    Short,
+    /// A long queue: read no more of it than will be used, and close the watch rather than linger.
+    Long,
+}
+
+#[derive(Debug)]
+pub(crate) struct QueueState {
+    pub(crate) claims: ClaimSet,
+    pub(crate) closed: bool,
+    pub(crate) contention: Contention,
+    /// The watch is open, so the task need not be woken for every claim.
+    pub(crate) is_watched: bool,
+    pub(crate) last_use: Instant,
+    /// When a reading of the queue last came back.
+    pub(crate) last_read: Instant,
+}
+
+impl LocalQueue {
+    /// The room of the lock whose entries begin with `prefix`. Ownership there is confirmed once per `ttl`.
+    pub(crate) fn new(prefix: String, ttl: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            prefix,
+            ttl,
+            shared: Mutex::new(QueueState {
+                claims: ClaimSet::new(),
+                closed: false,
+                contention: Contention::Free,
+                is_watched: false,
+                last_use: Instant::now(),
+                last_read: Instant::now(),
+            }),
+            wake_up: Notify::new(),
+            claim_drops: Notify::new(),
+        })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Announces an entry under `key`; `None` when this room has closed and another must be opened.
+    pub(crate) fn claim(self: &Arc<Self>, key: &str) -> Option<QueueClaim> {
+        let mut shared = self.lock();
+        if shared.closed {
+            return None;
+        }
+        let (id, status) = shared.claims.announce(key);
+        drop(shared);
+        Some(QueueClaim {
+            queue: Arc::clone(self),
+            id,
+            status,
+        })
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Resolves when the claim is no longer there.
+    pub(crate) async fn claim_dropped(&self, claim: u64) {
+        loop {
+            let claim_drops = self.claim_drops.notified();
+            tokio::pin!(claim_drops);
+            claim_drops.as_mut().enable();
+            if !self.lock().claims.contains(claim) {
+                return;
+            }
+            claim_drops.await;
+        }
+    }
+
+    /// What the follower of a far claim has read.
+    pub(crate) fn read_far(&self, claim: u64, revision: i64, exists: bool, ahead: &[QueueKey]) {
+        self.lock().claims.read_far(claim, revision, exists, ahead);
+    }
+
+    /// True if claims here rest on a reading that is older than `age` and on nothing but events since.
+    pub(crate) fn is_unread_for(&self, age: Duration) -> bool {
+        let shared = self.lock();
+        shared.is_watched && shared.claims.wants_watch() && shared.last_read.elapsed() >= age
+    }
+
+    /// Asks the task for a reading.
+    pub(crate) fn verify(&self) {
+        self.lock().claims.verify();
+        self.wake_up.notify_one();
+    }
+
+    /// Begins a reading that is made together with those of other rooms, unless one is under way.
+    pub(crate) fn reading_began(&self) -> Option<QueueReading> {
+        self.lock().claims.reading_began()
+    }
+
+    /// Takes in what such a reading has found; `None` when it found nothing out.
+    pub(crate) fn reading_done(&self, reading: QueueReading, found: Option<(i64, &[QueueKey])>) {
+        let mut shared = self.lock();
+        match found {
+            // Entries younger than the reading cannot be in it.
+            Some((revision, entries)) => {
+                shared
+                    .claims
+                    .reading_done(reading, revision, revision, entries);
+                shared.last_read = Instant::now();
+            }
+            None => shared.claims.reading_failed(reading),
+        }
+        drop(shared);
+        self.wake_up.notify_one();
+    }
+
+    /// Closes the room if nobody has a claim in it.
+    pub(crate) fn close_if_empty(&self) -> bool {
+        let mut shared = self.lock();
+        if shared.claims.is_empty() {
+            shared.closed = true;
+        }
+        shared.closed
+    }
+}
+
+impl QueueState {
+    /// Whether the task must be woken: it sleeps through everything that needs nothing from it.
+    fn must_wake_task(&mut self) -> bool {
+        self.last_use = Instant::now();
+        if self.is_watched {
+            self.contention == Contention::Long || self.claims.wants_reading()
+        } else {
+            self.claims.wants_watch()
+        }
+    }
+
+    /// Nobody listens any more, and no answer comes to what was being read.
+    pub(crate) fn watch_closed(&mut self) {
+        self.is_watched = false;
+        self.claims.down();
+        self.claims.reading_given_up();
+    }
+}
+
+/// One claim on the lock of a room. Dropping it forgets the claim, not the entry in the store.
+#[derive(Debug)]
+pub(crate) struct QueueClaim {
+    queue: Arc<LocalQueue>,
+    id: u64,
+    status: watch::Receiver<ClaimStatus>,
+}
+
+impl QueueClaim {
+    fn change(&self, change: impl FnOnce(&mut QueueState)) {
+        let mut shared = self.queue.lock();
+        change(&mut shared);
+        let wake = shared.must_wake_task();
+        drop(shared);
+        if wake {
+            self.queue.wake_up.notify_one();
+        }
+    }
+
+    pub(crate) const fn queue(&self) -> &Arc<LocalQueue> {
+        &self.queue
+    }
+
+    pub(crate) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn expected_contention(&self) -> Contention {
+        self.queue.lock().contention
+    }
+
+    /// Who was in the queue, where our entry does not settle behind them.
+    pub(crate) fn set_contention(&self, contention: Contention) {
+        self.queue.lock().contention = contention;
+    }
+
+    /// The entry exists at `create_revision`, and a reading at `as_of` showed `entries`.
+    pub(crate) fn settle(&self, create_revision: i64, entries: &[QueueKey], as_of: i64) {
+        self.change(|shared| {
+            shared
+                .claims
+                .settle(self.id, create_revision, entries, as_of);
+            shared.contention = Contention::Short;
+        });
+    }
+
+    /// The entry exists at `create_revision` in a long queue, right behind `entry`, and will have a follower.
+    pub(crate) fn settle_far(&self, create_revision: i64, entry: &QueueKey, as_of: i64) {
+        self.change(|shared| {
+            shared
+                .claims
+                .settle_far(self.id, create_revision, entry, as_of);
+            shared.contention = Contention::Long;
+        });
+    }
+
+    pub(crate) fn hold(&self, create_revision: i64, as_of: i64, tenure: Tenure) {
+        self.change(|shared| shared.claims.hold(self.id, create_revision, as_of, tenure));
+    }
+
+    pub(crate) const fn status(&mut self) -> &mut watch::Receiver<ClaimStatus> {
+        &mut self.status
+    }
+}
+
+impl Drop for QueueClaim {
+    fn drop(&mut self) {
+        self.change(|shared| shared.claims.drop_claim(self.id));
+        self.queue.claim_drops.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails when a reading that nobody waits for any more counts as under way: the claim would hear nothing
+    /// of what happened before the next watch opened.
+    #[test]
+    fn a_reading_given_up_with_its_watch_is_wanted_by_the_next() {
+        let queue = LocalQueue::new("/l/".into(), Duration::from_secs(10));
+        let claim = queue.claim("/l/me").expect("an open room");
+        let entry = |key: &str, create_revision| QueueKey {
+            key: key.into(),
+            create_revision,
+        };
+        claim.settle(10, &[entry("/l/a", 3), entry("/l/me", 10)], 10);
+        let mut shared = queue.lock();
+        shared.claims.opened(20);
+        shared.claims.reading_began();
+        shared.watch_closed();
+        assert!(!shared.claims.wants_reading(), "there is nothing to follow");
+        shared.claims.opened(30);
+        assert!(shared.claims.wants_reading());
+        drop(shared);
+    }
+}

@@ -1,0 +1,85 @@
+//! Record of a job on one host.
+
+use serde::{Deserialize, Serialize};
+
+use crate::json::impl_json;
+use crate::run::Outcome;
+
+impl_json!(JobRecord);
+
+/// State of a job on one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    /// Until its next time, or until its next attempt.
+    Sleeping,
+    /// In the queue of its lock.
+    Waiting,
+    /// Not in the queue of its lock, because this host lacks what a run needs.
+    StandingBack,
+    /// Its guest runs and the lock is held.
+    Running,
+    /// Between two runs under the same grant.
+    Pausing,
+    /// Ended for good, successfully.
+    Finished,
+    /// Ended for good, with a failure.
+    Failed,
+}
+
+impl JobState {
+    /// Returns the state's word, as in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sleeping => "sleeping",
+            Self::Waiting => "waiting",
+            Self::StandingBack => "standing-back",
+            Self::Running => "running",
+            Self::Pausing => "pausing",
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Progress that a run reports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Units done.
+    pub done: u64,
+    /// Units in all, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// The present step.
+    pub message: String,
+}
+
+/// A job on one host: its record ends with the host's lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// The job.
+    pub job: String,
+    /// The host.
+    pub host: String,
+    /// The short name of its lock.
+    pub lock: String,
+    /// Its state.
+    pub state: JobState,
+    /// The time when that state began.
+    pub since_unix_ms: u64,
+    /// The fencing token it runs under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<u64>,
+    /// The time when it continues, while sleeping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_unix_ms: Option<u64>,
+    /// The outcome of its last run on this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Outcome>,
+    /// A sentence about the state: why it failed, or the reason of its wait.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// The progress that the run reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+}

@@ -1,0 +1,127 @@
+//! Record of a run, or of several that share it.
+
+use serde::{Deserialize, Serialize};
+
+/// Outcome of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The run has not ended.
+    Running,
+    /// It finished its work.
+    Done,
+    /// It finished and wants to run again under the same grant.
+    Again,
+    /// It failed and requested another attempt.
+    Retry,
+    /// It failed and requested no other attempt.
+    Fatal,
+    /// A command that exited with a code other than 0.
+    Exit,
+    /// It trapped.
+    Trap,
+    /// It reached a limit.
+    Limit,
+    /// The lock was lost and the guest was stopped.
+    Lost,
+    /// It ran longer than its timeout.
+    Timeout,
+    /// The host was stopping.
+    Stopped,
+    /// Its host vanished; written by the next holder of the lock.
+    Abandoned,
+    /// Its host's process died while the guest ran; written by that host after its restart.
+    Crashed,
+}
+
+impl Outcome {
+    /// Returns the outcome's word, as in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Again => "again",
+            Self::Retry => "retry",
+            Self::Fatal => "fatal",
+            Self::Exit => "exit",
+            Self::Trap => "trap",
+            Self::Limit => "limit",
+            Self::Lost => "lost",
+            Self::Timeout => "timeout",
+            Self::Stopped => "stopped",
+            Self::Abandoned => "abandoned",
+            Self::Crashed => "crashed",
+        }
+    }
+}
+
+/// One run, from its start; rewritten once when it has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The job.
+    pub job: String,
+    /// The host it ran on.
+    pub host: String,
+    /// The short name of the lock.
+    pub lock: String,
+    /// The key of the lock entry it runs under; empty once it has ended, when that entry is deleted.
+    #[serde(default)]
+    pub lock_key: String,
+    /// The fencing token.
+    pub token: u64,
+    /// Its number under this token.
+    pub sequence: u32,
+    /// The run's id.
+    #[serde(default)]
+    pub run_id: String,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// The tick that it runs for, if its job has ticks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tick_unix_ms: Option<u64>,
+    /// The plugin's digest, SHA-256 in hex.
+    pub plugin_sha256: String,
+    /// The time when it started.
+    pub started_unix_ms: u64,
+    /// The time when it had ended and the guest had stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_unix_ms: Option<u64>,
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// The reason, in a sentence.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// Host calls that were admitted.
+    #[serde(default)]
+    pub calls_admitted: u64,
+    /// Host calls that were refused because the lock was no longer trusted.
+    #[serde(default)]
+    pub calls_refused: u64,
+    /// The most memory the guest had, in bytes.
+    #[serde(default)]
+    pub peak_memory_bytes: u64,
+    /// The end of its output.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output: String,
+    /// Bytes of output that are not in `output`.
+    #[serde(default)]
+    pub output_truncated_bytes: u64,
+    /// The earlier runs that share this record, if they were too fast for one each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<MergedRuns>,
+}
+
+/// Runs with the same outcome, one after the other on one host. Their record is that of the last of them, with two
+/// exceptions: its host calls are the sum over all runs, and its memory is the maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergedRuns {
+    /// The number of runs, the last included.
+    pub runs: u64,
+    /// The fencing token of the first.
+    pub first_token: u64,
+    /// The number of the first run under that token.
+    #[serde(default)]
+    pub first_sequence: u32,
+    /// The time when the first started.
+    pub first_started_unix_ms: u64,
+}

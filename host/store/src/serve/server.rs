@@ -1,0 +1,202 @@
+//! The server: its listeners, its connections, and the connection without a socket.
+//!
+//! Nothing that arrives on a connection affects more than that connection. This file must never accept another
+//! machine, nor interpret a request.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, future};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
+use tokio_stream::Stream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::{ArrivedConnection, ServedConnection};
+use super::connection_slots::ConnectionSlots;
+use super::in_process::{InProcess, InProcessService};
+use super::limits::ServerLimits;
+use super::listen::{Listen, ListenError};
+use super::{greeting, socket, tcp};
+use crate::budget::{ConnectionAccount, MemoryBudget};
+use crate::core::StoreCore;
+use crate::grpc::{self, EndpointList, ServiceContext};
+use crate::peer::{ClientPeer, ClientReach};
+
+/// Streams on one connection at one time: as many as its share of memory holds, with room for their content. A
+/// client queues further requests on its side, or opens another connection.
+const MAX_STREAMS: u32 = 1024;
+
+/// Bytes that one stream, and one connection, may have in flight before the store reads them. A stream that does not
+/// read its answers keeps its requests there.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// Requests cancelled before they are handled, at one time. A client that cancels all its open requests is not an
+/// attack; the transport takes more than 20 for one.
+const MAX_EARLY_RESETS: usize = MAX_STREAMS as usize;
+
+/// The most bytes of metadata of one request. Clients of etcd send a few short words.
+const MAX_HEADER_BYTES: u32 = 8 << 10;
+
+/// The listeners of a store, and the tasks behind them.
+pub(crate) struct Server {
+    #[cfg(test)]
+    pub(crate) core: Arc<StoreCore>,
+    limits: ServerLimits,
+    endpoints: Arc<EndpointList>,
+    /// Ends accepting, streams and waits.
+    cancel: CancellationToken,
+    /// Ends connections in the middle of their work.
+    cut: CancellationToken,
+    tasks: TaskTracker,
+    /// Slots of connections over addresses; they do not limit the other ways to connect.
+    pub(super) tcp_slots: Arc<ConnectionSlots>,
+    /// Slots of connections over private sockets.
+    socket_slots: Arc<ConnectionSlots>,
+    pub(super) budget: Arc<MemoryBudget>,
+    in_process: Arc<InProcessService>,
+}
+
+impl Server {
+    /// Creates a server that is reachable in this process only, until it listens. Its tasks run on the calling
+    /// runtime.
+    pub(crate) fn new(core: Arc<StoreCore>) -> Self {
+        Self::with_limits(core, ServerLimits::default())
+    }
+
+    pub(crate) fn with_limits(core: Arc<StoreCore>, limits: ServerLimits) -> Self {
+        let (endpoints, cancel, tasks) =
+            (Arc::default(), CancellationToken::new(), TaskTracker::new());
+        #[cfg(test)]
+        let shared = Arc::clone(&core);
+        let api = grpc::build_api(&ServiceContext {
+            core,
+            endpoints: Arc::clone(&endpoints),
+            cancel: cancel.clone(),
+            tasks: tasks.clone(),
+            runtime: Handle::current(),
+        });
+        let cut = CancellationToken::new();
+        let in_process = InProcessService {
+            api,
+            cancel: cancel.clone(),
+            cut: cut.clone(),
+            under_way: TaskTracker::new(),
+        };
+        Self {
+            #[cfg(test)]
+            core: shared,
+            limits,
+            endpoints,
+            cancel,
+            cut,
+            tasks,
+            tcp_slots: Arc::new(ConnectionSlots::new(
+                limits.tcp_connections,
+                limits.slot_wait,
+            )),
+            socket_slots: Arc::new(ConnectionSlots::new(
+                limits.socket_connections,
+                limits.slot_wait,
+            )),
+            budget: Arc::new(MemoryBudget::new(limits.shares)),
+            in_process: Arc::new(in_process),
+        }
+    }
+
+    /// Listens until closed, and returns the endpoint as clients write it.
+    pub(crate) async fn listen(&self, at: Listen) -> Result<String, ListenError> {
+        let endpoint = match at {
+            Listen::Tcp(address) => {
+                let (endpoint, listener) = tcp::bind(address)?;
+                self.serve(self.tcp_slots.incoming(listener), ClientReach::Address);
+                endpoint
+            }
+            Listen::Unix(path) => {
+                let (endpoint, listener) = socket::bind(path).await?;
+                self.serve(
+                    self.socket_slots.incoming(listener),
+                    ClientReach::PrivateSocket,
+                );
+                endpoint
+            }
+        };
+        self.endpoints.add(&endpoint);
+        Ok(endpoint)
+    }
+
+    /// Returns the connection for clients in this process.
+    pub(crate) fn connector(&self) -> InProcess {
+        InProcess::new(&self.in_process)
+    }
+
+    /// Stops listening, ends all streams, and returns when the last connection has ended.
+    pub(crate) async fn close(&self) {
+        self.cancel.cancel();
+        self.tasks.close();
+        self.in_process.under_way.close();
+        let ending = future::join(self.tasks.wait(), self.in_process.under_way.wait());
+        if tokio::time::timeout(self.limits.close_grace, ending)
+            .await
+            .is_err()
+        {
+            self.cut.cancel();
+            // Requests from inside the process end with their clients, which may never poll them again: they use no
+            // task of the server.
+            self.tasks.wait().await;
+        }
+    }
+
+    /// Serves arriving connections. Each listener is one task; its connections belong to the transport, which ends
+    /// after them.
+    fn serve<IO>(
+        &self,
+        arriving: impl Stream<Item = ArrivedConnection<IO>> + Send + 'static,
+        reach: ClientReach,
+    ) where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (limits, cut, budget) = (self.limits, self.cut.clone(), Arc::clone(&self.budget));
+        let connections = arriving
+            .map(move |arrived| greeting::greet(arrived, limits.greeting_timeout))
+            .buffer_unordered(limits.tcp_connections.max(limits.socket_connections))
+            .filter_map(move |greeted| {
+                let connection = greeted.map(|arrived| {
+                    let account = ConnectionAccount::new(&budget);
+                    Ok::<_, std::io::Error>(ServedConnection::new(
+                        arrived,
+                        ClientPeer { account, reach },
+                        &cut,
+                    ))
+                });
+                std::future::ready(connection)
+            });
+        let serving = tonic::transport::Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(MAX_STREAMS)
+            .http2_max_header_list_size(MAX_HEADER_BYTES)
+            .http2_max_pending_accept_reset_streams(Some(MAX_EARLY_RESETS))
+            .http2_keepalive_interval(Some(limits.ping_every))
+            .http2_keepalive_timeout(Some(limits.ping_timeout))
+            .serve_with_incoming_shutdown(
+                self.in_process.api.clone(),
+                connections,
+                self.cancel.clone().cancelled_owned(),
+            );
+        self.tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the embedded store stopped listening");
+            }
+        });
+    }
+}
+
+impl Drop for Server {
+    /// No caller waits here; everything ends by itself.
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        self.cut.cancel();
+    }
+}

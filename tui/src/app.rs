@@ -1,0 +1,38 @@
+//! The program behind the screen: what is looked at, what is typed, and what a key does.
+//!
+//! Pure: it is given inputs and moments, changes itself, and says what should be done outside
+//! ([`AppEffect`]). It never draws, and it never asks the store for anything by itself.
+
+mod admin_order;
+mod admin_plan;
+mod app_state;
+mod effect;
+mod hit_areas;
+mod list;
+mod overlay;
+mod overlay_keys;
+mod queue_tree;
+mod rows;
+mod rows_fingerprint;
+mod setup;
+mod sort;
+mod state_counts;
+mod time_travel;
+mod update;
+mod view;
+mod wanted_leases;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use admin_order::AdminOrder;
+pub(crate) use app_state::App;
+pub(crate) use effect::AppEffect;
+pub(crate) use hit_areas::HitAreas;
+pub(crate) use list::{RowKey, RowList};
+pub(crate) use overlay::{OpenOverlay, TextInput, matching_commands};
+pub(crate) use queue_tree::{QueueBranch, build_queue_tree};
+pub(crate) use setup::{AppSetup, FactSource};
+pub(crate) use sort::SortOrder;
+pub(crate) use update::AppInput;
+pub use view::View;

@@ -1,0 +1,114 @@
+//! Actions on other clients' entries and leases: planned here from the selected row, carried out by the source.
+
+use std::sync::Arc;
+
+use leasehold_records::Deed;
+
+use super::admin_order::AdminOrder;
+use super::app_state::App;
+use super::list::RowKey;
+use crate::model::QueueEntry;
+
+/// What `deed` would be on the selected row, or why it is not possible.
+pub(super) fn plan_order(app: &App, deed: Deed, now: u64) -> Result<AdminOrder, String> {
+    if !app.setup.allow_write {
+        return Err("nothing may be changed from here: start it with --allow-write".into());
+    }
+    if !app.shown(now).is_live {
+        return Err("this is the past: go back to the present first (L)".into());
+    }
+    if deed == Deed::RevokeLease
+        && let Some(RowKey::Session(lease)) = app.list().selected()
+    {
+        return revoke_session(app, *lease, now);
+    }
+    let (lock, label, place, entry) = target(app, deed, now)?;
+    let whom = entry.who.label();
+    let consequence = match deed {
+        Deed::StopRun => format!("{whom} loses {label}; what it runs is stopped"),
+        Deed::RemoveEntry => format!("{whom} loses its place {place} in the queue of {label}"),
+        Deed::RevokeLease if entry.lease == 0 => {
+            return Err(format!("{whom} has no lease: remove the entry instead"));
+        }
+        Deed::RevokeLease => {
+            let sessions = app.model.sessions_of(app.shown(now), &[entry.lease]);
+            let carried = sessions.iter().find(|row| row.lease == entry.lease);
+            let (holds, waits) = carried.map_or((0, 0), |row| (row.holds.len(), row.waits.len()));
+            format!("{whom} loses its lease: {holds} held lock(s) and {waits} place(s) in queues")
+        }
+    };
+    Ok(AdminOrder {
+        deed,
+        lock: lock.to_string(),
+        key: entry.key.to_string(),
+        token: entry.create_revision,
+        lease: entry.lease,
+        whom,
+        confirm: label.to_string(),
+        consequence,
+    })
+}
+
+/// A lock's full name, what it is called, a place in its queue, and who has it.
+type Target = (Arc<str>, Arc<str>, usize, Arc<QueueEntry>);
+
+/// The entry that a deed is about: the selected one, or the holder of the selected lock.
+fn target(app: &App, deed: Deed, now: u64) -> Result<Target, String> {
+    let state = app.shown(now).state;
+    let nothing = || "nothing is selected that this could be done to".to_owned();
+    let name = app.selected_lock(now).ok_or_else(nothing)?;
+    let lock = state.locks.get(&name).ok_or_else(nothing)?;
+    let place = match app.list().selected() {
+        Some(RowKey::Entry(_, key)) => {
+            let place = lock.queue.iter().position(|entry| entry.key == *key);
+            place.ok_or_else(|| "this entry is gone".to_owned())?
+        }
+        _ => 0,
+    };
+    let entry = lock
+        .queue
+        .get(place)
+        .ok_or_else(|| format!("nobody has {}", lock.label))?;
+    match deed {
+        Deed::StopRun if place > 0 => Err(format!(
+            "{} waits and runs nothing: remove its entry instead",
+            entry.who.label()
+        )),
+        Deed::RemoveEntry if place == 0 && entry.lease != 0 => Err(format!(
+            "{} holds the lock: stop its run instead",
+            entry.who.label()
+        )),
+        _ => Ok((lock.name.clone(), lock.label.clone(), place, entry.clone())),
+    }
+}
+
+fn revoke_session(app: &App, lease: i64, now: u64) -> Result<AdminOrder, String> {
+    let sessions = app.model.sessions_of(app.shown(now), &[lease]);
+    let row = sessions
+        .into_iter()
+        .find(|row| row.lease == lease)
+        .ok_or_else(|| "this session is gone".to_owned())?;
+    let first = row
+        .holds
+        .first()
+        .map(|(_, entry)| entry)
+        .or_else(|| row.waits.first().map(|(_, entry, _)| entry));
+    let lock = row.holds.first().map(|(lock, _)| lock);
+    let lock = lock.or_else(|| row.waits.first().map(|(lock, ..)| lock));
+    let full = first.and_then(|entry| entry.key.rsplit_once('/').map(|(lock, _)| lock.to_owned()));
+    Ok(AdminOrder {
+        deed: Deed::RevokeLease,
+        lock: full.unwrap_or_default(),
+        key: first.map_or_else(String::new, |entry| entry.key.to_string()),
+        token: first.map_or(0, |entry| entry.create_revision),
+        lease,
+        confirm: lock.map_or_else(|| row.whose.clone(), ToString::to_string),
+        consequence: format!(
+            "{} loses its lease: {} held lock(s) and {} place(s) in queues",
+            row.whose,
+            row.holds.len(),
+            row.waits.len()
+        ),
+        whom: row.whose,
+    })
+}

@@ -1,0 +1,165 @@
+//! State of the program, and what is selected in it.
+
+use std::sync::Arc;
+
+use super::effect::StatusNote;
+use super::hit_areas::HitAreas;
+use super::list::{RowKey, RowList};
+use super::overlay::OpenOverlay;
+use super::rows_fingerprint::RowsFingerprint;
+use super::setup::{AppSetup, FactSource};
+use super::sort::SortOrder;
+use super::state_counts::StateCounts;
+use super::view::View;
+use crate::fact::{Fact, FactKind};
+use crate::filter::Filter;
+use crate::model::{EntryOwner, Model, ShownMoment};
+
+/// The program.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) model: Model,
+    pub(crate) setup: AppSetup,
+    pub(crate) view: View,
+    /// The views that one came through, for the way back.
+    pub(super) trail: Vec<View>,
+    pub(super) lists: [RowList; View::ALL.len()],
+    pub(super) sorts: [SortOrder; View::ALL.len()],
+    pub(crate) filter: Filter,
+    /// What covers the view.
+    pub(crate) overlay: Option<OpenOverlay>,
+    /// The lock that the Queue view is about, by its full name.
+    pub(crate) lock: Option<Arc<str>>,
+    /// Whether the selected lock is kept in sight wherever it goes.
+    pub(crate) follow: bool,
+    pub(crate) note: Option<StatusNote>,
+    /// Until when rows keep their places, because somebody moves among them.
+    pub(super) hold_until: u64,
+    /// What the rows were made from.
+    pub(super) fingerprint: RowsFingerprint,
+    /// When they were, in Unix milliseconds.
+    pub(super) refreshed_at: u64,
+    pub(super) counts: StateCounts,
+    /// Where things were drawn, for the mouse; whoever draws says so.
+    pub(crate) hit_areas: HitAreas,
+    /// Whether a recording plays, and since when at which moment.
+    pub(crate) playing: Option<(u64, u64)>,
+}
+
+impl App {
+    pub(crate) fn new(model: Model, setup: AppSetup) -> Self {
+        Self {
+            model,
+            setup,
+            view: View::Locks,
+            trail: Vec::new(),
+            lists: Default::default(),
+            sorts: SortOrder::defaults(),
+            filter: Filter::default(),
+            overlay: None,
+            lock: None,
+            follow: false,
+            note: None,
+            hold_until: 0,
+            fingerprint: RowsFingerprint::default(),
+            refreshed_at: 0,
+            counts: StateCounts::default(),
+            hit_areas: HitAreas::default(),
+            playing: None,
+        }
+    }
+
+    /// The present: of a recording, its last moment.
+    pub(crate) fn present(&self, now: u64) -> u64 {
+        match &self.setup.source {
+            FactSource::Store(_) => now,
+            FactSource::Recording { ended, .. } => *ended,
+        }
+    }
+
+    /// What is shown.
+    pub(crate) fn shown(&self, now: u64) -> ShownMoment<'_> {
+        self.model.shown(self.present(now))
+    }
+
+    /// The list of the view that is looked at.
+    pub(crate) fn list(&self) -> &RowList {
+        &self.lists[self.view.index()]
+    }
+
+    pub(crate) fn list_mut(&mut self) -> &mut RowList {
+        &mut self.lists[self.view.index()]
+    }
+
+    pub(crate) fn sort(&self) -> SortOrder {
+        self.sorts[self.view.index()]
+    }
+
+    /// The lock that the selected row is about, by its full name.
+    pub(crate) fn selected_lock(&self, now: u64) -> Option<Arc<str>> {
+        match self.list().selected()? {
+            RowKey::Lock(lock) | RowKey::Entry(lock, _) => Some(lock.clone()),
+            RowKey::Job(job, host) => {
+                let mut jobs = self.shown(now).state.jobs.values();
+                let job = jobs.find(|record| record.job == *job && record.host == *host)?;
+                Some(self.model.scope.root().lock(&job.lock).into())
+            }
+            RowKey::Session(_) | RowKey::Event(_) => None,
+        }
+    }
+
+    /// The job that the selected row is about, and its host: itself, or whoever is selected in a queue.
+    pub(crate) fn job(&self, now: u64) -> Option<(String, String)> {
+        if let Some(RowKey::Job(job, host)) = self.list().selected() {
+            return Some((job.clone(), host.clone()));
+        }
+        let lock = self.selected_lock(now)?;
+        let queue = &self.shown(now).state.locks.get(&lock)?.queue;
+        let entry = match self.list().selected() {
+            Some(RowKey::Entry(_, key)) => queue.iter().find(|entry| entry.key == *key)?,
+            _ => queue.first()?,
+        };
+        match &entry.who {
+            EntryOwner::Job { job, host } => Some((job.to_string(), host.to_string())),
+            _ => None,
+        }
+    }
+
+    /// Takes a fact in.
+    pub(crate) fn apply(&mut self, fact: Fact) {
+        if let FactKind::Answer(answer) = &fact.kind {
+            let (text, is_bad) = match answer {
+                Ok(text) => (text.clone(), false),
+                Err(text) => (text.clone(), true),
+            };
+            self.note = Some(StatusNote {
+                text,
+                is_bad,
+                at_unix_ms: fact.at_unix_ms,
+            });
+        }
+        self.model.apply(fact);
+    }
+
+    pub(super) fn notify(&mut self, now: u64, text: impl Into<String>) {
+        self.note = Some(StatusNote {
+            text: text.into(),
+            is_bad: false,
+            at_unix_ms: now,
+        });
+    }
+
+    /// Says that something is not as it should be.
+    pub(crate) fn warn(&mut self, now: u64, text: impl Into<String>) {
+        self.note = Some(StatusNote {
+            text: text.into(),
+            is_bad: true,
+            at_unix_ms: now,
+        });
+    }
+
+    /// Counts of locks by state as of the last refresh, whatever the filter is.
+    pub(crate) const fn counts(&self) -> StateCounts {
+        self.counts
+    }
+}

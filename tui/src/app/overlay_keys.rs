@@ -1,0 +1,148 @@
+//! Keys while something covers the view: what is typed, what is chosen, and what closes it.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::app_state::App;
+use super::effect::AppEffect;
+use super::overlay::{OpenOverlay, TextInput, matching_commands};
+use crate::filter::Filter;
+use crate::keymap::Command;
+
+impl App {
+    pub(super) fn typing(&mut self) -> Option<&mut TextInput> {
+        match &mut self.overlay {
+            Some(
+                OpenOverlay::Filter { typing, .. }
+                | OpenOverlay::Palette { typing, .. }
+                | OpenOverlay::Confirm { typing, .. },
+            ) => Some(typing),
+            _ => None,
+        }
+    }
+
+    /// What has been typed applies at once, where it can.
+    pub(super) fn apply_input(&mut self, now: u64) {
+        match &mut self.overlay {
+            Some(OpenOverlay::Filter { typing, .. }) => match Filter::parse(&typing.text()) {
+                Ok(filter) => {
+                    self.filter = filter;
+                    self.note = None;
+                }
+                Err(error) => self.warn(now, error.to_string()),
+            },
+            Some(OpenOverlay::Palette { at, .. }) => *at = 0,
+            _ => {}
+        }
+    }
+
+    pub(super) fn overlay_key(&mut self, key: KeyEvent, now: u64) -> Vec<AppEffect> {
+        // These end it however the keys are bound, so that nobody is ever caught.
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        if control && key.code == KeyCode::Char('c') {
+            return vec![AppEffect::Quit];
+        }
+        if key.code == KeyCode::Esc {
+            if let Some(OpenOverlay::Filter { before, .. }) = self.overlay.take() {
+                self.filter = Filter::parse(&before).unwrap_or_default();
+                // What was wrong with the one that is given up is nothing any more.
+                self.note = None;
+            }
+            return Vec::new();
+        }
+        if self.typing().is_some() {
+            return self.typing_key(key, now);
+        }
+        let command = self.setup.keymap.command(key);
+        if key.code == KeyCode::Enter || matches!(command, Some(Command::Quit | Command::Back)) {
+            self.overlay = None;
+            return Vec::new();
+        }
+        let by = match command {
+            Some(Command::Up) => -1,
+            Some(Command::Down) => 1,
+            Some(Command::PageUp | Command::HalfPageUp) => -10,
+            Some(Command::PageDown | Command::HalfPageDown) => 10,
+            Some(Command::Top) => isize::MIN / 2,
+            Some(Command::Bottom) => isize::MAX / 2,
+            // The key that opened it closes it.
+            Some(Command::Help | Command::Describe | Command::Logs) => {
+                self.overlay = None;
+                return Vec::new();
+            }
+            _ => return Vec::new(),
+        };
+        self.scroll(by, now);
+        Vec::new()
+    }
+
+    pub(super) fn typing_key(&mut self, key: KeyEvent, now: u64) -> Vec<AppEffect> {
+        if key.code == KeyCode::Enter {
+            return self.confirm_input(now);
+        }
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        if let Some(OpenOverlay::Palette { typing, at }) = &mut self.overlay {
+            let last = matching_commands(&typing.text(), self.setup.allow_write)
+                .len()
+                .saturating_sub(1);
+            match key.code {
+                KeyCode::Down | KeyCode::Tab => {
+                    *at = (*at + 1).min(last);
+                    return Vec::new();
+                }
+                KeyCode::Up | KeyCode::BackTab => {
+                    *at = at.saturating_sub(1);
+                    return Vec::new();
+                }
+                _ => {}
+            }
+        }
+        let Some(typing) = self.typing() else {
+            return Vec::new();
+        };
+        match key.code {
+            KeyCode::Char('u') if control => typing.clear(),
+            KeyCode::Char('w') if control => typing.delete_word(),
+            KeyCode::Char('a') if control => typing.home(),
+            KeyCode::Char('e') if control => typing.end(),
+            KeyCode::Char(c) if !control => typing.insert(c),
+            KeyCode::Backspace => typing.backspace(),
+            KeyCode::Delete => typing.delete(),
+            KeyCode::Left => typing.step(-1),
+            KeyCode::Right => typing.step(1),
+            KeyCode::Home => typing.home(),
+            KeyCode::End => typing.end(),
+            _ => return Vec::new(),
+        }
+        self.apply_input(now);
+        Vec::new()
+    }
+
+    /// What has been typed is meant.
+    pub(super) fn confirm_input(&mut self, now: u64) -> Vec<AppEffect> {
+        match self.overlay.take() {
+            Some(OpenOverlay::Palette { typing, at }) => {
+                let found = matching_commands(&typing.text(), self.setup.allow_write);
+                match found.get(at) {
+                    Some(command) => self.command(*command, now),
+                    None => Vec::new(),
+                }
+            }
+            Some(OpenOverlay::Confirm { order, typing }) => {
+                if typing.text() == order.confirm {
+                    self.notify(now, format!("{}: asked of the store", order.deed.as_str()));
+                    return vec![AppEffect::Order(order)];
+                }
+                self.warn(
+                    now,
+                    format!(
+                        "nothing was done: {:?} is not {:?}",
+                        typing.text(),
+                        order.confirm
+                    ),
+                );
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+}

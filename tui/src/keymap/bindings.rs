@@ -1,0 +1,190 @@
+//! The `[keys]` of a file: which keys it names, and whether they can all be had at once.
+//!
+//! Nothing here may take a key away from a command without saying so.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::command::Command;
+use super::errors::{SettingsFinding, shown};
+use super::key::{BadKey, KeyPress};
+use super::key_table::{Keymap, fixed};
+use super::suggest::suggest;
+
+/// What the file says so far.
+#[derive(Debug, Default)]
+pub(super) struct KeyBindings {
+    named: Vec<CommandKeys>,
+}
+
+/// A command and the keys that the file gives it.
+#[derive(Debug)]
+struct CommandKeys {
+    command: Command,
+    /// The bytes that say it.
+    span: Range<usize>,
+    keys: Vec<WrittenKey>,
+    /// Whether something written was no key.
+    is_in_doubt: bool,
+}
+
+/// A key, as the file has it.
+#[derive(Clone, Debug)]
+struct WrittenKey {
+    key: KeyPress,
+    text: String,
+    span: Range<usize>,
+}
+
+impl KeyBindings {
+    /// Reads the keys of one command.
+    pub(super) fn read(
+        &mut self,
+        command: Command,
+        value: &Spanned<DeValue<'_>>,
+        findings: &mut Vec<SettingsFinding>,
+    ) {
+        let mut named = CommandKeys {
+            command,
+            span: value.span(),
+            keys: Vec::new(),
+            is_in_doubt: false,
+        };
+        let items = match value.get_ref() {
+            DeValue::Array(items) => items.iter().collect(),
+            _ => vec![value],
+        };
+        for item in items {
+            match read_key(command, item) {
+                Ok(written) => named.keys.push(written),
+                Err(finding) => {
+                    named.is_in_doubt = true;
+                    findings.push(finding);
+                }
+            }
+        }
+        self.named.push(named);
+    }
+
+    /// Objects to keys that mean two things, and to there being no way out.
+    pub(super) fn check(&self, findings: &mut Vec<SettingsFinding>) {
+        let mut all: Vec<(Command, &WrittenKey)> = Vec::new();
+        for named in &self.named {
+            all.extend(named.keys.iter().map(|written| (named.command, written)));
+            if named.command == Command::Quit && named.keys.is_empty() && !named.is_in_doubt {
+                findings.push(
+                    SettingsFinding::at(named.span.clone(), "`quit` has no key")
+                        .help("give it one, as in `quit = [\"q\", \"ctrl-c\"]`"),
+                );
+            }
+        }
+        all.sort_by_key(|(_, written)| written.span.start);
+        for (at, (command, written)) in all.iter().enumerate() {
+            let earlier = all[..at]
+                .iter()
+                .find(|(_, earlier)| earlier.key == written.key);
+            if let Some((first, earlier)) = earlier {
+                findings.push(bound_twice(*command, written, *first, earlier));
+            } else if let Some(owner) = self.default_owner(*command, written.key) {
+                findings.push(bound_by_default(*command, written, owner));
+            }
+        }
+    }
+
+    /// Changes `keymap` as the file says.
+    pub(super) fn apply(self, keymap: &mut Keymap) {
+        for named in self.named {
+            let keys: Vec<KeyPress> = named.keys.iter().map(|written| written.key).collect();
+            keymap.rebind(named.command, &keys);
+        }
+    }
+
+    /// The other command that has `key` by default, unless the file gives it other keys.
+    fn default_owner(&self, command: Command, key: KeyPress) -> Option<Command> {
+        let owner = Keymap::default().command_of(key)?;
+        let is_named = self.named.iter().any(|named| named.command == owner);
+        (owner != command && !is_named).then_some(owner)
+    }
+}
+
+fn read_key(command: Command, item: &Spanned<DeValue<'_>>) -> Result<WrittenKey, SettingsFinding> {
+    let name = command.name();
+    let Some(text) = item.get_ref().as_str() else {
+        let message = format!("`{name}` must be a key or a list of keys");
+        return Err(SettingsFinding::at(item.span(), message).help(format!(
+            "in quotes, as in `{name} = \"f5\"` or `{name} = [\"f5\", \"ctrl-x\"]`"
+        )));
+    };
+    let key = KeyPress::parse(text).map_err(|bad| no_key(text, bad, item.span()))?;
+    match fixed(key) {
+        Some(owner) if owner != command => {
+            let message = format!("`{}` cannot be bound to `{name}`", shown(text));
+            Err(SettingsFinding::at(item.span(), message).help(format!(
+                "it always means `{}`; with \"ctrl-\", \"alt-\" or \"shift-\" before it, it is free",
+                owner.name()
+            )))
+        }
+        _ => Ok(WrittenKey {
+            key,
+            text: shown(text),
+            span: item.span(),
+        }),
+    }
+}
+
+fn no_key(text: &str, bad: BadKey, span: Range<usize>) -> SettingsFinding {
+    let text = shown(text);
+    match bad {
+        BadKey::Unknown => {
+            let finding = SettingsFinding::at(span, format!("there is no key `{text}`"));
+            match suggest(&text, KeyPress::names()) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding.help(
+                    "write a character, as in \"q\", or a name, as in \"space\", \"pgdn\" or \"f5\", \
+                     with \"ctrl-\", \"alt-\" or \"shift-\" before it",
+                ),
+            }
+        }
+        BadKey::SentAs(other) => {
+            SettingsFinding::at(span, format!("terminals send `{text}` as `{other}`"))
+                .help(format!("write \"{other}\", or another key"))
+        }
+        BadKey::ShiftedCharacter => {
+            SettingsFinding::at(span, format!("what `{text}` is depends on the keyboard"))
+                .help("write the character that it types, as in \"!\"")
+        }
+    }
+}
+
+fn bound_twice(
+    command: Command,
+    written: &WrittenKey,
+    first: Command,
+    earlier: &WrittenKey,
+) -> SettingsFinding {
+    let key = &written.text;
+    let (message, help) = if first == command {
+        let message = format!("`{key}` is bound to `{}` twice", command.name());
+        (message, "remove one of them")
+    } else {
+        let message = format!(
+            "`{key}` is bound to `{}` and to `{}`",
+            first.name(),
+            command.name()
+        );
+        (message, "choose another key for one of them")
+    };
+    SettingsFinding::at(written.span.clone(), message)
+        .note(earlier.span.clone(), "first bound here")
+        .help(help)
+}
+
+fn bound_by_default(command: Command, written: &WrittenKey, owner: Command) -> SettingsFinding {
+    let (key, name, owner) = (&written.text, command.name(), owner.name());
+    let message = format!("`{key}` is bound to `{name}` here, and to `{owner}` by default");
+    SettingsFinding::at(written.span.clone(), message).help(format!(
+        "choose another key, or give `{owner}` other keys in this file; `{owner} = []` gives it none"
+    ))
+}

@@ -1,0 +1,40 @@
+//! The model: what is known of the store, fed by facts and by nothing else.
+//!
+//! Pure: no clock, no network, no screen. [`Model::take`] takes a fact; everything else reads. What is
+//! shown may be the present or a moment of the past ([`Model::shown`]); facts are taken in either way.
+
+mod apply;
+mod derive_events;
+mod entry_owner;
+mod event;
+mod held_locks;
+mod history;
+mod lease;
+mod lease_locks;
+mod lock;
+mod lock_row;
+mod lock_stats;
+mod queue_entry;
+mod scope;
+mod session;
+mod store_item;
+mod store_model;
+mod store_state;
+mod wait_graph;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use entry_owner::EntryOwner;
+pub(crate) use event::{EventKind, StoreEvent};
+pub(crate) use lease::LeaseTtl;
+pub(crate) use lock::{LeaveReason, ObservedLock};
+pub(crate) use lock_row::{LockRow, LockState};
+pub(crate) use queue_entry::QueueEntry;
+pub(crate) use scope::KeyScope;
+pub(crate) use session::{SessionBrief, SessionRow};
+pub(crate) use store_model::{Model, ShownMoment, StoreLink};
+pub(crate) use store_state::StoreState;
+pub(crate) use wait_graph::blocked_by;

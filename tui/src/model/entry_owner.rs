@@ -1,0 +1,79 @@
+//! Who an entry is of: one of our jobs, another client, or a hold that somebody put there by hand.
+//!
+//! Text from the store is made printable here and nowhere else. What is shown is a label, never the key.
+
+use std::sync::Arc;
+
+use leasehold_lock::KeyValue;
+use leasehold_records::{HolderRecord, printable};
+
+/// The most of a foreign client's own words that is taken as its name, in characters.
+const LONGEST_NAME: usize = 64;
+
+/// Who holds or waits. Two entries of the same [`EntryOwner`] are of the same actor, who waits for itself if one
+/// is behind the other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum EntryOwner {
+    /// A job of ours, on one host.
+    Job {
+        /// The job.
+        job: Arc<str>,
+        /// Its host.
+        host: Arc<str>,
+    },
+    /// A client that says nothing of itself that we can read; known by its lease.
+    Other {
+        /// The lease.
+        lease: i64,
+        /// What it wrote, if that is text.
+        said: Arc<str>,
+    },
+    /// A key without a lease, which stays until somebody deletes it.
+    Hold {
+        /// The last part of its key.
+        name: Arc<str>,
+    },
+}
+
+impl EntryOwner {
+    /// Reads it from an entry of a queue.
+    pub(crate) fn read(entry: &KeyValue) -> Self {
+        if let Ok(record) = HolderRecord::from_json(&entry.value) {
+            return Self::Job {
+                job: printable::line(&record.job).into(),
+                host: printable::line(&record.host).into(),
+            };
+        }
+        if entry.lease == 0 {
+            let name = entry.key.rsplit('/').next().unwrap_or_default();
+            let name = printable::line(name).into();
+            return Self::Hold { name };
+        }
+        let said = std::str::from_utf8(&entry.value).unwrap_or_default();
+        let said: String = said.chars().take(LONGEST_NAME).collect();
+        Self::Other {
+            lease: entry.lease,
+            said: printable::line(&said).into(),
+        }
+    }
+
+    /// What it is called on the screen.
+    pub(crate) fn label(&self) -> String {
+        match self {
+            Self::Job { job, host } => format!("{job}@{host}"),
+            Self::Other { lease, said } if said.is_empty() => {
+                format!("client {}", crate::text::hex_short(*lease))
+            }
+            Self::Other { said, .. } => said.to_string(),
+            Self::Hold { name } => format!("hold: {name}"),
+        }
+    }
+
+    /// The host, if it is one of ours.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match self {
+            Self::Job { host, .. } => Some(host),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What a lock has been through: how deep its queue was, how long it was held and waited for.
+//!
+//! Lists of moments, bounded, in order. Looking back is looking at what is not newer than the moment
+//! looked at, so nothing here has to be undone.
+
+use std::collections::VecDeque;
+
+/// Changes of depth that are kept for one lock.
+const DEPTHS: usize = 512;
+/// Holds, waits and hand-offs that are kept for one lock.
+const SPANS: usize = 256;
+
+/// A list of spans: when each ended, and how long it was, in milliseconds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SpanList(VecDeque<(u64, u64)>);
+
+impl SpanList {
+    pub(super) fn push(&mut self, at: u64, span: u64) {
+        if self.0.len() == SPANS {
+            self.0.pop_front();
+        }
+        self.0.push_back((at, span));
+    }
+
+    /// The percentile `percent` of the spans that had ended by `now`.
+    pub(crate) fn percentile(&self, percent: usize, now: u64) -> Option<u64> {
+        let ended = self.0.iter().filter(|(at, _)| *at <= now);
+        let mut spans: Vec<u64> = ended.map(|(_, span)| *span).collect();
+        spans.sort_unstable();
+        let last = spans.len().checked_sub(1)?;
+        spans.get((last * percent).div_ceil(100)).copied()
+    }
+
+    pub(crate) fn count(&self, now: u64) -> usize {
+        self.0.iter().filter(|(at, _)| *at <= now).count()
+    }
+}
+
+/// What one lock has been through.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LockStats {
+    depths: VecDeque<(u64, u16)>,
+    pub(crate) holds: SpanList,
+    pub(crate) waits: SpanList,
+    /// From a holder's end to the next one's run.
+    pub(crate) handoffs: SpanList,
+    /// Holders that did not give it back; the span is how long they had held it.
+    pub(crate) takeovers: SpanList,
+    /// A hand-off under way: the token of the new holder, and when the old one went.
+    pub(super) passing: Option<(u64, u64)>,
+}
+
+impl LockStats {
+    /// From `at` on there are `depth` entries.
+    pub(super) fn depth(&mut self, at: u64, depth: usize) {
+        let depth = u16::try_from(depth).unwrap_or(u16::MAX);
+        if let Some(last) = self.depths.back_mut()
+            && last.0 == at
+        {
+            last.1 = depth;
+            return;
+        }
+        if self.depths.len() == DEPTHS {
+            self.depths.pop_front();
+        }
+        self.depths.push_back((at, depth));
+    }
+
+    /// The deepest the queue was in each of `buckets` spans of `width` milliseconds that end at `now`,
+    /// oldest first; `None` before anything was seen.
+    pub(crate) fn depths(&self, now: u64, width: u64, buckets: usize) -> Vec<Option<u16>> {
+        let mut out = vec![None; buckets];
+        let span = width * buckets as u64;
+        let start = now.saturating_sub(span);
+        let bucket_of =
+            |at: u64| usize::try_from((at - start) / width.max(1)).unwrap_or(usize::MAX);
+        let mut raise = |from: u64, to: u64, depth: u16| {
+            let last = bucket_of(to.min(now)).min(buckets.saturating_sub(1));
+            for bucket in out.iter_mut().take(last + 1).skip(bucket_of(from)) {
+                *bucket = Some(bucket.map_or(depth, |deepest: u16| deepest.max(depth)));
+            }
+        };
+        for (at, &(from, depth)) in self.depths.iter().enumerate() {
+            let to = self.depths.get(at + 1).map_or(now, |next| next.0);
+            if from <= now && to >= start && buckets > 0 {
+                raise(from.max(start), to.max(start), depth);
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_shows_the_deepest_moment_in_it() {
+        let mut history = LockStats::default();
+        history.depth(1_000, 1);
+        history.depth(2_200, 5);
+        history.depth(2_300, 2);
+        let shown = history.depths(5_000, 1_000, 5);
+        assert_eq!(shown, [None, Some(1), Some(5), Some(2), Some(2)]);
+        assert_eq!(history.depths(2_000, 1_000, 2), [None, Some(1)]);
+    }
+
+    #[test]
+    fn percentiles_know_only_what_had_ended() {
+        let mut spans = SpanList::default();
+        for at in 1..=100 {
+            spans.push(at, at * 10);
+        }
+        assert_eq!(spans.percentile(50, 100), Some(510));
+        assert_eq!(spans.percentile(95, 100), Some(960));
+        assert_eq!(spans.percentile(50, 1), Some(10));
+        assert_eq!(spans.percentile(50, 0), None);
+    }
+}

@@ -1,0 +1,76 @@
+//! What stands under one key, read once. Text in it that will be shown is printable.
+
+use std::sync::Arc;
+
+use leasehold_lock::KeyValue;
+use leasehold_records::{DeedRecord, HostRecord, JobRecord, RunKey, RunRecord, printable};
+
+use super::queue_entry::QueueEntry;
+use super::scope::{KeyKind, KeyScope};
+
+/// A host that is alive, and the lease that says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LiveHost {
+    pub(crate) record: HostRecord,
+    pub(crate) lease: i64,
+}
+
+/// What stands under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreItem {
+    Entry(Arc<str>, Arc<QueueEntry>),
+    Host(Arc<LiveHost>),
+    Job(Arc<JobRecord>),
+    Run(RunKey, Arc<RunRecord>),
+    Deed(Arc<DeedRecord>),
+}
+
+impl StoreItem {
+    /// Reads what stands under a key; `None` for what is nothing of ours, or cannot be read. `seen` is when
+    /// it was seen to come, if it was.
+    pub(crate) fn read(scope: &KeyScope, key: &KeyValue, seen: Option<u64>) -> Option<Self> {
+        match scope.classify(&key.key) {
+            KeyKind::Entry(lock) => Some(Self::Entry(lock, QueueEntry::read(key, seen).into())),
+            KeyKind::Host(_) => {
+                let mut record = HostRecord::from_json(&key.value).ok()?;
+                clean(&mut record.host);
+                clean(&mut record.version);
+                record.jobs.iter_mut().for_each(clean);
+                let lease = key.lease;
+                Some(Self::Host(LiveHost { record, lease }.into()))
+            }
+            KeyKind::Job(..) => {
+                let mut record = JobRecord::from_json(&key.value).ok()?;
+                let (job, host) = (&mut record.job, &mut record.host);
+                clean_all([job, host, &mut record.lock, &mut record.detail]);
+                if let Some(progress) = &mut record.progress {
+                    clean(&mut progress.message);
+                }
+                Some(Self::Job(record.into()))
+            }
+            KeyKind::Run(at) => {
+                let mut record = RunRecord::from_json(&key.value).ok()?;
+                let (job, host) = (&mut record.job, &mut record.host);
+                clean_all([job, host, &mut record.lock, &mut record.detail]);
+                let lines = record.output.lines().map(printable::line);
+                record.output = lines.collect::<Vec<_>>().join("\n");
+                Some(Self::Run(at, record.into()))
+            }
+            KeyKind::Deed => {
+                let mut record = DeedRecord::from_json(&key.value).ok()?;
+                clean(&mut record.by);
+                clean(&mut record.whom);
+                Some(Self::Deed(record.into()))
+            }
+            KeyKind::Nothing => None,
+        }
+    }
+}
+
+fn clean(text: &mut String) {
+    *text = printable::line(text);
+}
+
+fn clean_all<const N: usize>(texts: [&mut String; N]) {
+    texts.into_iter().for_each(clean);
+}

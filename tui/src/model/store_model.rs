@@ -1,0 +1,173 @@
+//! The model: the state of the store, now and at earlier moments.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use leasehold_lock::StoreHealth;
+
+use super::event::EventLog;
+use super::history::{ChangeHistory, PastMoment};
+use super::lease::LeaseTable;
+use super::lock_stats::LockStats;
+use super::scope::KeyScope;
+use super::store_state::StoreState;
+
+/// Steps that are kept to go back through.
+const STEPS: usize = 50_000;
+/// Events that are kept.
+const EVENTS: usize = 100_000;
+
+/// Whether the store is heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreLink {
+    /// Nothing has been read yet.
+    Loading,
+    /// Every change is told.
+    Live,
+    /// It is not heard: what is shown was so at the moment `since`.
+    Down { reason: Arc<str>, since: u64 },
+}
+
+/// What is known of the store.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) scope: KeyScope,
+    pub(super) state: StoreState,
+    pub(super) past: Option<PastMoment>,
+    pub(crate) history: ChangeHistory,
+    pub(crate) events: EventLog,
+    pub(super) lock_stats: HashMap<Arc<str>, LockStats>,
+    pub(crate) leases: LeaseTable,
+    pub(crate) link: StoreLink,
+    /// Prefixes that the store does not let us read.
+    pub(crate) denied: Vec<String>,
+    pub(super) revision: i64,
+    /// When the last fact came, in Unix milliseconds.
+    pub(crate) last_fact_at: u64,
+    /// How the store is, or why that is not known.
+    pub(crate) health: Option<Result<StoreHealth, String>>,
+}
+
+/// A moment as it is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShownMoment<'a> {
+    pub(crate) state: &'a StoreState,
+    /// The moment, in Unix milliseconds.
+    pub(crate) now: u64,
+    pub(crate) revision: i64,
+    /// The number of the step that would come next.
+    pub(crate) next: u64,
+    /// Whether it is the present.
+    pub(crate) is_live: bool,
+}
+
+impl Model {
+    pub(crate) fn new(scope: KeyScope) -> Self {
+        Self::bounded(scope, STEPS, EVENTS)
+    }
+
+    /// A model that remembers so many steps and events.
+    pub(crate) fn bounded(scope: KeyScope, steps: usize, events: usize) -> Self {
+        Self {
+            scope,
+            state: StoreState::default(),
+            past: None,
+            history: ChangeHistory::new(steps),
+            events: EventLog::new(events),
+            lock_stats: HashMap::new(),
+            leases: LeaseTable::default(),
+            link: StoreLink::Loading,
+            denied: Vec::new(),
+            revision: 0,
+            last_fact_at: 0,
+            health: None,
+        }
+    }
+
+    /// What is shown, if it is `now`.
+    pub(crate) fn shown(&self, now: u64) -> ShownMoment<'_> {
+        match &self.past {
+            Some(past) => ShownMoment {
+                state: &past.state,
+                now: past.at_unix_ms,
+                revision: past.revision,
+                next: past.next,
+                is_live: false,
+            },
+            None => ShownMoment {
+                state: &self.state,
+                now,
+                revision: self.revision,
+                next: self.history.next(),
+                is_live: true,
+            },
+        }
+    }
+
+    /// What a lock has been through.
+    pub(crate) fn lock_stats(&self, lock: &str) -> Option<&LockStats> {
+        self.lock_stats.get(lock)
+    }
+
+    /// Stops what is shown at the moment `now`.
+    pub(crate) fn freeze(&mut self, now: u64) {
+        if self.past.is_none() {
+            self.past = Some(PastMoment {
+                state: self.state.clone(),
+                next: self.history.next(),
+                at_unix_ms: now,
+                revision: self.revision,
+            });
+        }
+    }
+
+    /// Shows the present again.
+    pub(crate) fn show_present(&mut self) {
+        self.past = None;
+    }
+
+    /// Changes that have come since the moment that is shown.
+    pub(crate) fn changes_behind(&self) -> u64 {
+        let next = self.past.as_ref().map(|past| past.next);
+        next.map_or(0, |next| self.history.next() - next)
+    }
+
+    /// Shows the moment one revision earlier. False when there is none.
+    pub(crate) fn step_back(&mut self, now: u64) -> bool {
+        self.move_past(now, ChangeHistory::back)
+    }
+
+    /// Shows the moment one revision later. False when there is none.
+    pub(crate) fn step_forward(&mut self, now: u64) -> bool {
+        self.move_past(now, ChangeHistory::forward)
+    }
+
+    /// Shows the moment `at`, or the nearest that the journal reaches.
+    pub(crate) fn seek(&mut self, now: u64, at: u64) {
+        self.move_past(now, |history, scope, past| {
+            history.seek(scope, past, at);
+            true
+        });
+    }
+
+    /// The moments between which one can travel.
+    pub(crate) fn time_range(&self, now: u64) -> (u64, u64) {
+        let oldest = self.history.get(self.history.first());
+        (
+            oldest.map_or(now, |step| step.at_unix_ms.saturating_sub(1)),
+            now,
+        )
+    }
+
+    fn move_past(
+        &mut self,
+        now: u64,
+        how: impl FnOnce(&ChangeHistory, &KeyScope, &mut PastMoment) -> bool,
+    ) -> bool {
+        self.freeze(now);
+        match &mut self.past {
+            Some(past) => how(&self.history, &self.scope, past),
+            None => false,
+        }
+    }
+}

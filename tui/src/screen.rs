@@ -1,0 +1,10 @@
+//! The terminal: taking it, giving it back whatever happens, and the loop between it, the store and the
+//! program.
+
+mod clipboard;
+mod panic_probe;
+mod run;
+mod terminal;
+
+pub(crate) use panic_probe::panic_on_screen;
+pub(crate) use run::{ScreenEnd, ScreenFeed, run};

@@ -1,0 +1,13 @@
+//! Where facts come from: a store that is listened to, or a recording.
+
+mod admin_action;
+mod clock;
+mod key_feed;
+mod live;
+mod recording;
+
+pub(crate) use clock::now;
+pub(crate) use key_feed::feed;
+pub(crate) use live::LiveSource;
+pub use recording::RecordingError;
+pub(crate) use recording::{Recorder, read_recording};

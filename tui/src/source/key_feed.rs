@@ -1,0 +1,13 @@
+//! The feed of keys under the prefixes that are followed.
+
+use leasehold_lock::{KeyFeed, Locks};
+
+use crate::model::KeyScope;
+
+/// A feed of everything that is followed.
+pub(crate) fn feed(locks: &Locks, scope: &KeyScope) -> KeyFeed {
+    locks
+        .feed(scope.watched())
+        .or_parts(scope.root().as_str(), scope.parts())
+        .except(scope.root().kv())
+}
