@@ -6,7 +6,7 @@ use leasehold_config::{MissedTicks, Schedule};
 use leasehold_lock::BootTime;
 
 use super::action::MachineAction;
-use super::entering::{Step, acquire, describe_passed, end, go_on, look};
+use super::entering::{MachineStep, acquire, describe_passed, end, go_on, look};
 use super::event::{AcquireMiss, TickLook};
 use super::job_machine::{JobMachine, sleep_for};
 use super::state::{JobEnding, JobSleep, NextStep, RunTurn, TimeNow, WakeTime};
@@ -19,7 +19,7 @@ const HICCUP: Duration = Duration::from_secs(1);
 
 impl<G, P> JobMachine<G, P> {
     /// Handles the end of the sleep, or a change of the wall clock during it.
-    pub(super) fn wake(&self, mut sleep: JobSleep, now: TimeNow, jitter: f64) -> Step<G, P> {
+    pub(super) fn wake(&self, mut sleep: JobSleep, now: TimeNow, jitter: f64) -> MachineStep<G, P> {
         let turn = sleep.next;
         if sleep.unanswered.take().is_some() {
             // The store is queried again, and the last error may be over.
@@ -60,7 +60,7 @@ impl<G, P> JobMachine<G, P> {
         detail: String,
         look: TickLook,
         (now, jitter): (TimeNow, f64),
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         match look {
             // No host has begun it, and a late tick is skipped. The next one is planned from now on.
             TickLook::Open if late => go_on(self.plan(detail, now, jitter), now),
@@ -84,7 +84,7 @@ impl<G, P> JobMachine<G, P> {
         provisions: Option<P>,
         now: TimeNow,
         jitter: f64,
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         let (Some(tick), Schedule::Ticks(ticks)) = (turn.tick, &self.rules.schedule) else {
             return acquire(turn, provisions, now);
         };
@@ -109,7 +109,7 @@ impl<G, P> JobMachine<G, P> {
         lack: RunLack,
         now: TimeNow,
         jitter: f64,
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         let then = self.plan_lack(turn, &lack, now, jitter);
         let (state, mut actions) = go_on(then, now);
         if !self.stopping {
@@ -125,7 +125,7 @@ impl<G, P> JobMachine<G, P> {
         miss: AcquireMiss,
         now: TimeNow,
         jitter: f64,
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         match miss {
             AcquireMiss::Cancelled => end(JobEnding::Stopped),
             AcquireMiss::Contended(reason) => match &self.rules.schedule {
@@ -154,7 +154,7 @@ impl<G, P> JobMachine<G, P> {
         reason: String,
         unanswered: Option<BootTime>,
         (now, jitter): (TimeNow, f64),
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         let delay = self.backoff(jitter);
         let sleep = sleep_for(delay, turn, &reason, now, unanswered);
         let (state, mut actions) = go_on(self.or_stop(NextStep::Sleep(sleep)), now);

@@ -7,9 +7,9 @@ use super::job_machine::MachineGrant;
 use super::state::{JobEnding, JobSleep, MachineState, NextStep, RunTurn, TimeNow};
 
 /// The next state and its actions.
-pub(super) type Step<G, P> = (MachineState<P>, Vec<MachineAction<G, P>>);
+pub(super) type MachineStep<G, P> = (MachineState<P>, Vec<MachineAction<G, P>>);
 
-pub(super) fn sleep<G, P>(sleep: JobSleep) -> Step<G, P> {
+pub(super) fn sleep<G, P>(sleep: JobSleep) -> MachineStep<G, P> {
     let action = MachineAction::Sleep {
         until: sleep.until,
         unanswered: sleep.unanswered,
@@ -17,7 +17,11 @@ pub(super) fn sleep<G, P>(sleep: JobSleep) -> Step<G, P> {
     (MachineState::Sleeping(sleep), vec![action])
 }
 
-pub(super) fn acquire<G, P>(turn: RunTurn, provisions: Option<P>, now: TimeNow) -> Step<G, P> {
+pub(super) fn acquire<G, P>(
+    turn: RunTurn,
+    provisions: Option<P>,
+    now: TimeNow,
+) -> MachineStep<G, P> {
     let requested = now.boot;
     let state = MachineState::Waiting { turn, requested };
     (state, vec![MachineAction::Acquire(provisions)])
@@ -29,7 +33,7 @@ pub(super) fn look<G, P>(
     late: bool,
     provisions: Option<P>,
     detail: String,
-) -> Step<G, P> {
+) -> MachineStep<G, P> {
     let state = MachineState::Looking {
         turn,
         late,
@@ -44,7 +48,7 @@ pub(super) fn claim<G, P>(
     turn: RunTurn,
     (tick, newest): (UnixMs, UnixMs),
     now: TimeNow,
-) -> Step<G, P> {
+) -> MachineStep<G, P> {
     let state = MachineState::Claiming {
         turn,
         requested: now.boot,
@@ -62,7 +66,7 @@ pub(super) fn run<G: MachineGrant, P>(
     (grant, provisions): (G, P),
     turn: RunTurn,
     now: TimeNow,
-) -> Step<G, P> {
+) -> MachineStep<G, P> {
     let state = MachineState::Running {
         turn,
         since: now.boot,
@@ -76,13 +80,13 @@ pub(super) fn run<G: MachineGrant, P>(
     (state, vec![action])
 }
 
-pub(super) fn release<G, P>(grant: G, then: NextStep) -> Step<G, P> {
+pub(super) fn release<G, P>(grant: G, then: NextStep) -> MachineStep<G, P> {
     let state = MachineState::Releasing { then };
     (state, vec![MachineAction::Release(grant)])
 }
 
 /// Enters the state of this next step.
-pub(super) fn go_on<G, P>(then: NextStep, now: TimeNow) -> Step<G, P> {
+pub(super) fn go_on<G, P>(then: NextStep, now: TimeNow) -> MachineStep<G, P> {
     match then {
         NextStep::Wait(turn) => acquire(turn, None, now),
         NextStep::Sleep(next) => sleep(next),
@@ -102,7 +106,7 @@ pub(super) fn go_on<G, P>(then: NextStep, now: TimeNow) -> Step<G, P> {
     }
 }
 
-pub(super) fn end<G, P>(ending: JobEnding) -> Step<G, P> {
+pub(super) fn end<G, P>(ending: JobEnding) -> MachineStep<G, P> {
     (
         MachineState::Ended(ending.clone()),
         vec![MachineAction::LogEnded(ending)],

@@ -4,7 +4,7 @@ use std::fmt;
 
 use leasehold_config::{MissedTicks, Schedule};
 
-use super::entering::{Step, acquire, end, go_on, look, release};
+use super::entering::{MachineStep, acquire, end, go_on, look, release};
 use super::event::MachineEvent as Event;
 use super::job_machine::{JobMachine, MachineGrant};
 use super::state::{
@@ -21,7 +21,7 @@ impl<G: MachineGrant, P: fmt::Debug> JobMachine<G, P> {
         event: Event<G, P>,
         now: TimeNow,
         jitter: f64,
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         match (state, event) {
             (State::Sleeping(sleep), Event::Woke) if !self.stopping => {
                 self.wake(sleep, now, jitter)
@@ -68,7 +68,7 @@ impl<G: MachineGrant, P: fmt::Debug> JobMachine<G, P> {
         event: Event<G, P>,
         now: TimeNow,
         jitter: f64,
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         match (state, event) {
             (
                 State::Claiming {
@@ -106,7 +106,7 @@ impl<G: MachineGrant, P: fmt::Debug> JobMachine<G, P> {
     }
 
     /// Returns the first state of a job and its actions.
-    pub(crate) fn start(&mut self, now: TimeNow, jitter: f64) -> Step<G, P> {
+    pub(crate) fn start(&mut self, now: TimeNow, jitter: f64) -> MachineStep<G, P> {
         let Schedule::Ticks(ticks) = &self.rules.schedule else {
             let turn = RunTurn {
                 attempt: 1,
@@ -138,7 +138,10 @@ impl<G: MachineGrant, P: fmt::Debug> JobMachine<G, P> {
 
 /// Ends a job whose work was cut short, or to which an event came that its state does not expect. A grant of the
 /// event is dropped, which gives the lock back.
-fn give_up<G: fmt::Debug, P: fmt::Debug>(state: State<P>, event: &Event<G, P>) -> Step<G, P> {
+fn give_up<G: fmt::Debug, P: fmt::Debug>(
+    state: State<P>,
+    event: &Event<G, P>,
+) -> MachineStep<G, P> {
     match state {
         State::Sleeping(_)
         | State::Looking { .. }

@@ -8,7 +8,7 @@ use leasehold_lock::BootTime;
 use leasehold_records::Outcome;
 
 use super::action::MachineAction;
-use super::entering::{Step, claim, describe_passed, release, run};
+use super::entering::{MachineStep, claim, describe_passed, release, run};
 use super::event::{PauseEnd, RunVerdict, TickClaim, TickMark};
 use super::job_machine::{JobMachine, MachineGrant, sleep_for};
 use super::state::{JobEnding, JobSleep, MachineState, NextStep, RunTurn, TimeNow, WakeTime};
@@ -39,7 +39,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
         turn: RunTurn,
         now: TimeNow,
         jitter: f64,
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         let (Some(tick), Schedule::Ticks(ticks)) = (turn.tick, &self.rules.schedule) else {
             return run((grant, provisions), turn, now);
         };
@@ -59,7 +59,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
         claim: TickClaim,
         now: TimeNow,
         jitter: f64,
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         match claim {
             // The claimed tick is not run here; another host takes it over.
             TickClaim::Ours { .. } if self.stopping => {
@@ -106,7 +106,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
         verdict: RunVerdict,
         now: TimeNow,
         jitter: f64,
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         let (turn, lasted) = (ended.turn, now.boot.since(ended.since));
         let stable = self.rules.restart.min() * STABLE_PAUSES;
         if matches!(verdict, RunVerdict::Done | RunVerdict::Again(_)) || lasted > stable {
@@ -162,7 +162,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
         end: PauseEnd<P>,
         now: TimeNow,
         jitter: f64,
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         match end {
             PauseEnd::Over(provisions) if !self.stopping => run((grant, provisions), turn, now),
             PauseEnd::Over(_) | PauseEnd::Cancelled => {
@@ -180,7 +180,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
         reason: String,
         now: TimeNow,
         jitter: f64,
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         let turn = ended.turn;
         let may_retry = match &self.rules.schedule {
             Schedule::KeepRunning => true,
@@ -222,7 +222,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
         detail: String,
         now: TimeNow,
         jitter: f64,
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         self.ticks.handle(ended.turn.tick, now);
         let then = self.plan(detail, now, jitter);
         mark(ended, TickMark::Done, then)
@@ -235,7 +235,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
         turn: RunTurn,
         lack: RunLack,
         (now, jitter): (TimeNow, f64),
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         let then = self.plan_lack(turn, &lack, now, jitter);
         let (state, mut actions) = release(grant, then);
         if !self.stopping {
@@ -251,7 +251,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
         sleep: JobSleep,
         delay: Duration,
         reason: String,
-    ) -> Step<G, P> {
+    ) -> MachineStep<G, P> {
         let (state, mut actions) = release(grant, self.or_stop(NextStep::Sleep(sleep)));
         actions.push(MachineAction::LogBackoff { delay, reason });
         (state, actions)
@@ -259,7 +259,7 @@ impl<G: MachineGrant, P> JobMachine<G, P> {
 }
 
 /// Marks the tick, if there is one, and then releases.
-fn mark<G, P>(ended: EndedRun<G>, mark: TickMark, then: NextStep) -> Step<G, P> {
+fn mark<G, P>(ended: EndedRun<G>, mark: TickMark, then: NextStep) -> MachineStep<G, P> {
     let EndedRun {
         grant,
         turn,
