@@ -41,7 +41,7 @@ mod engine {
     /// Bytes by which a run may make the directory grow.
     const DISK: u64 = 256 * KIB;
 
-    /// Storage that is never there.
+    /// Storage that never answers.
     struct NoStore;
 
     fn unavailable<T: Send + 'static>() -> BoxFuture<'static, Result<T, KvError>> {
@@ -179,7 +179,7 @@ mod engine {
             "it left its directory"
         );
         let (bytes, names) = taken(&bench.dir.path().join("inside"));
-        // What was there before, and the files that the run may make.
+        // The earlier files, and those that the run may make.
         assert!(
             bytes <= DISK + 5 && names <= 18,
             "{bytes} bytes of {names} files"

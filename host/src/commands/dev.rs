@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use leasehold_lock::{Clock, Locks, SystemClock};
 use leasehold_records::Root;
-use leasehold_store::Listen;
+use leasehold_store::ListenAddress;
 use leasehold_tui::DashboardArgs;
 use tokio_util::sync::CancellationToken;
 
@@ -270,7 +270,7 @@ fn find(file: Option<&Path>) -> Result<PathBuf, Failure> {
 async fn open(embedded: &Embedded, listen: Option<SocketAddr>) -> Result<EmbeddedStore, Failure> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let address = listen.or(embedded.listen()).unwrap_or(free);
-    EmbeddedStore::open_with(embedded, options(embedded), [Listen::Tcp(address)]).await
+    EmbeddedStore::open_with(embedded, options(embedded), [ListenAddress::Tcp(address)]).await
 }
 
 /// Logs an action or observation of this command.

@@ -24,7 +24,7 @@ use crate::record_writer::RecordWriter;
 use crate::reload::{Reload, Reloader};
 use crate::shutdown::{Shutdown, cut_short};
 use crate::supervisor::Supervisor;
-use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::UnixMs;
 use leasehold_config::wall::{SystemWall, WallClock as _};
 use leasehold_config::{Config, Job};
 
@@ -281,7 +281,7 @@ fn host_record(config: &Config) -> HostRecord {
         host: config.host().id().to_owned(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        started_unix_ms: unix_ms(SystemTime::now()),
+        started_unix_ms: UnixMs::from_system(SystemTime::now()),
         jobs: config
             .jobs()
             .iter()

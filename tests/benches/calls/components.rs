@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use leasehold_tests::wat_plugins::typed_job;
 
-/// A memory with an allocator that starts again at 4 MiB when it is told to.
+/// A memory with an allocator that starts again at 4 MiB on request.
 const LIBC: &str = r#"(core module $libc
         (memory (export "memory") 200)
         (global $top (mut i32) (i32.const 4194304))
@@ -125,6 +125,7 @@ const HTTP: &str = r#"(import "wasi:io/error@0.2.0" (instance $error (export "er
         (export "[method]outgoing-request.set-method" (func (param "self" (borrow $request)) (param "method" $method) (result (result))))
         (export "[method]outgoing-request.set-scheme" (func (param "self" (borrow $request)) (param "scheme" (option $scheme)) (result (result))))
         (export "[method]outgoing-request.set-authority" (func (param "self" (borrow $request)) (param "authority" (option string)) (result (result))))
+        (export "[method]outgoing-request.set-path-with-query" (func (param "self" (borrow $request)) (param "path-with-query" (option string)) (result (result))))
         (export "[method]outgoing-request.body" (func (param "self" (borrow $request)) (result (result (own $body)))))
         (export "[method]outgoing-body.write" (func (param "self" (borrow $body)) (result (result (own $out)))))
         (export "[method]future-incoming-response.subscribe" (func (param "self" (borrow $future)) (result (own $p))))
@@ -185,6 +186,12 @@ const LOWERED: &[(&str, &str, &str, &str)] = &[
         "$http",
         "[method]outgoing-request.set-scheme",
         "(param i32 i32 i32 i32 i32) (result i32)",
+    ),
+    (
+        "path",
+        "$http",
+        "[method]outgoing-request.set-path-with-query",
+        "(param i32 i32 i32 i32) (result i32)",
     ),
     (
         "authority",
@@ -254,7 +261,7 @@ fn http(authority: &str, method: u32, then: &str) -> Result<Vec<u8>> {
     (core module $m
         (import "libc" "memory" (memory 200)) (import "libc" "reset" (func $reset))
         {imports}
-        (data (i32.const 1024) "{authority}")
+        (data (i32.const 1016) "/") (data (i32.const 1024) "{authority}")
         (func $good (param i32) (result i32)
             (if (i32.load8_u (i32.const 256)) (then unreachable))
             (i32.load (local.get 0)))
@@ -264,6 +271,7 @@ fn http(authority: &str, method: u32, then: &str) -> Result<Vec<u8>> {
             (drop (call $method (local.get $request) (i32.const {method}) (i32.const 0) (i32.const 0)))
             (drop (call $scheme (local.get $request) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
             (drop (call $authority (local.get $request) (i32.const 1) (i32.const 1024) (i32.const {length})))
+            (drop (call $path (local.get $request) (i32.const 1) (i32.const 1016) (i32.const 1)))
             {then}
             (i32.const 512)))
     (core instance $i (instantiate $m (with "libc" (instance $libc)) (with "host" (instance {exports}))))"#
@@ -271,7 +279,7 @@ fn http(authority: &str, method: u32, then: &str) -> Result<Vec<u8>> {
     typed_job(&text, "$libc").context("assembling a client of HTTP")
 }
 
-/// Writes as much as there is room for, again and again.
+/// Writes as much as there is room for, repeatedly.
 pub(crate) fn upload(authority: &str) -> Result<Vec<u8>> {
     http(
         authority,
@@ -291,7 +299,7 @@ pub(crate) fn upload(authority: &str) -> Result<Vec<u8>> {
     )
 }
 
-/// Reads as much as one call may move, again and again.
+/// Reads as much as one call may move, repeatedly.
 pub(crate) fn download(authority: &str) -> Result<Vec<u8>> {
     http(
         authority,
@@ -313,9 +321,18 @@ pub(crate) fn download(authority: &str) -> Result<Vec<u8>> {
     )
 }
 
-/// A component whose inner parts pass a text of so many MiB, all of whose bytes are `byte`, from one encoding to another.
-pub(crate) fn text(mib: usize, from: &str, to: &str, byte: u8) -> Result<Vec<u8>> {
+/// A text: so many MiB of eight bytes again and again, with two others at its end.
+pub(crate) struct Text {
+    pub(crate) mib: usize,
+    pub(crate) eight: u64,
+    pub(crate) last: u16,
+}
+
+/// A component whose inner parts pass a text from one encoding to another.
+pub(crate) fn text(from: &str, to: &str, text: &Text) -> Result<Vec<u8>> {
+    let Text { mib, eight, last } = text;
     let bytes = mib << 20;
+    let end = bytes - 2;
     // A text in UTF-16 counts units of two bytes.
     let (units, most) = match (from, to) {
         ("utf8", "utf8") => (bytes, bytes),
@@ -324,12 +341,6 @@ pub(crate) fn text(mib: usize, from: &str, to: &str, byte: u8) -> Result<Vec<u8>
         _ => (bytes / 2, bytes),
     };
     let (ours, theirs) = (bytes / 65_536 + 1, most / 65_536 + 1);
-    // What is no Latin-1 comes last, so that all before it is converted twice.
-    let last = if (from, to) == ("utf8", "latin1+utf16") {
-        format!("(i32.store16 (i32.const {}) (i32.const 0x80c4))", bytes - 2)
-    } else {
-        String::new()
-    };
     let text = format!(
         r#"(component
     (component $inner
@@ -345,9 +356,12 @@ pub(crate) fn text(mib: usize, from: &str, to: &str, byte: u8) -> Result<Vec<u8>
         (core instance $libc (instantiate $libc))
         (core func $lowered (canon lower (func $take) (memory $libc "memory") string-encoding={from}))
         (core module $m (import "libc" "memory" (memory 0)) (import "inner" "take" (func $take (param i32 i32)))
-            (func (export "run") (result i32)
-                (memory.fill (i32.const 0) (i32.const {byte}) (i32.const {bytes}))
-                {last}
+            (func (export "run") (result i32) (local $at i32)
+                (loop $fill
+                    (i64.store (local.get $at) (i64.const {eight}))
+                    (local.set $at (i32.add (local.get $at) (i32.const 8)))
+                    (br_if $fill (i32.lt_u (local.get $at) (i32.const {bytes}))))
+                (i32.store16 (i32.const {end}) (i32.const {last}))
                 (loop (call $take (i32.const 0) (i32.const {units})) (br 0)) (i32.const 0)))
         (core instance $i (instantiate $m (with "libc" (instance $libc))
             (with "inner" (instance (export "take" (func $lowered))))))

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::UnixMs;
 use leasehold_lock::BootTime;
 use leasehold_records::{JobRecord, JobState, Outcome, Progress};
 
@@ -191,7 +191,7 @@ impl JobEntry {
             MachineState::Sleeping(sleep) => {
                 let next = match sleep.until {
                     WakeTime::Boot(until) => self.wall(until),
-                    WakeTime::Wall(until) => until.as_u64(),
+                    WakeTime::Wall(until) => until,
                 };
                 (JobState::Sleeping, Some(next))
             }
@@ -216,7 +216,7 @@ impl JobEntry {
             host: text(&self.context.host),
             lock: text(&self.context.lock),
             state,
-            since_unix_ms: unix_ms(self.since),
+            since_unix_ms: UnixMs::from_system(self.since),
             token: self.state.token(),
             next_unix_ms: next,
             last: self.last,
@@ -226,8 +226,8 @@ impl JobEntry {
     }
 
     /// Returns a moment of the boot-time clock as wall time.
-    fn wall(&self, at: BootTime) -> u64 {
-        unix_ms(SystemTime::now() + at.since(self.context.clock.now()))
+    fn wall(&self, at: BootTime) -> UnixMs {
+        UnixMs::from_system(SystemTime::now() + at.since(self.context.clock.now()))
     }
 }
 

@@ -24,7 +24,6 @@ use crate::quarantine::{FirstRun, PROBATION};
 use crate::record_writer::text;
 use leasehold_config::secrets::{self, Secrets};
 use leasehold_config::wall::UnixMs;
-use leasehold_config::wall::unix_ms;
 use leasehold_runtime::{
     Authority, GuestEvent, Limit, PollMark, RunEnd, RunReport, RunSpec, Trigger,
 };
@@ -221,7 +220,7 @@ impl Run<'_> {
             },
         );
         let mut record = self.record();
-        record.ended_unix_ms = Some(unix_ms(SystemTime::now()));
+        record.ended_unix_ms = Some(UnixMs::from_system(SystemTime::now()));
         closing::fill(&mut record, report);
         detail.clone_into(&mut record.detail);
         self.context.record_writer.run_ended(record);
@@ -239,9 +238,9 @@ impl Run<'_> {
             sequence: self.sequence,
             run_id: self.id.clone(),
             attempt: self.turn.attempt,
-            tick_unix_ms: self.turn.tick.map(UnixMs::as_u64),
+            tick_unix_ms: self.turn.tick,
             plugin_sha256: self.context.plugin.facts().sha256.clone(),
-            started_unix_ms: unix_ms(started),
+            started_unix_ms: UnixMs::from_system(started),
             ended_unix_ms: None,
             outcome: leasehold_records::Outcome::Running,
             detail: String::new(),

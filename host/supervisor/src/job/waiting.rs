@@ -20,7 +20,7 @@ use super::work;
 use crate::event::EventKind;
 use crate::record_writer::text;
 use leasehold_config::Wait;
-use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::UnixMs;
 
 /// Wait behind the same holder after which the holder's name is logged.
 const LONG: Duration = Duration::from_secs(1);
@@ -47,7 +47,7 @@ pub(crate) async fn acquire(context: Arc<JobContext>, had: Option<RunProvisions>
         host: text(&context.host),
         job: text(&context.name),
         pid: std::process::id(),
-        since_unix_ms: unix_ms(SystemTime::now()),
+        since_unix_ms: UnixMs::from_system(SystemTime::now()),
     };
     let request = Acquire::new(context.root.lock(&context.lock))
         .value(holder.to_json())

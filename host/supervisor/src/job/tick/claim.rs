@@ -55,9 +55,9 @@ impl ReplacedRecord {
         let overruled = record
             .filter(|record| is_ahead(record.tick_unix_ms, now))
             .map(|record| OverruledTick {
-                tick: UnixMs::new(record.tick_unix_ms),
+                tick: record.tick_unix_ms,
                 host: record.host.clone(),
-                shown: UnixMs::new(record.clock_unix_ms()),
+                shown: record.clock_unix_ms(),
             });
         let cut_off = record.filter(|record| record.state == TickState::Claimed);
         Self {
@@ -185,7 +185,7 @@ async fn find_taken(
     if is_own(record, claimant) {
         // This host wrote it, and the answer did not arrive.
         return Ok(Some(TickClaim::Ours {
-            tick: UnixMs::new(record.tick_unix_ms),
+            tick: record.tick_unix_ms,
             attempt: record.attempt,
         }));
     }
@@ -208,14 +208,14 @@ fn claimed_record(
 ) -> TickRecord {
     TickRecord {
         job: claimant.job.clone(),
-        tick_unix_ms: tick.as_u64(),
+        tick_unix_ms: tick,
         state: TickState::Claimed,
         host: claimant.host.clone(),
         lock_key: claimant.lock_key.clone(),
         token: claimant.token,
         attempt,
         run_id: claimant.run_id.clone(),
-        claimed_unix_ms: request.now.as_u64(),
+        claimed_unix_ms: request.now,
         ended_unix_ms: None,
         outcome: None,
         retry_unix_ms: None,
@@ -239,8 +239,6 @@ fn is_elsewhere(record: &TickRecord, claimant: &TickClaimant) -> bool {
 fn describe_elsewhere(record: &TickRecord) -> String {
     format!(
         "{} runs the tick of {} under another lock: {}",
-        record.host,
-        UnixMs::new(record.tick_unix_ms),
-        record.lock_key
+        record.host, record.tick_unix_ms, record.lock_key
     )
 }

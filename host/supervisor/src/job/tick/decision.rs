@@ -27,7 +27,7 @@ pub(super) fn decide(record: Option<&TickRecord>, request: TickRequest) -> TickD
     let Some(record) = record else {
         return afresh;
     };
-    let known = UnixMs::new(record.tick_unix_ms);
+    let known = record.tick_unix_ms;
     if known > request.newest {
         let reason = describe_ahead(record);
         return TickDecision::Over { known, reason };
@@ -44,7 +44,7 @@ pub(super) fn decide(record: Option<&TickRecord>, request: TickRequest) -> TickD
         },
         // A failed tick is retried only until the next one is due.
         TickState::Retry if known == request.newest => {
-            let not_before = UnixMs::new(record.retry_unix_ms.unwrap_or(0));
+            let not_before = record.retry_unix_ms.unwrap_or_default();
             let wait = not_before.since(request.now);
             if wait.is_zero() {
                 TickDecision::Run {
@@ -61,12 +61,12 @@ pub(super) fn decide(record: Option<&TickRecord>, request: TickRequest) -> TickD
 }
 
 pub(super) fn describe_done(record: &TickRecord) -> String {
-    let tick = UnixMs::new(record.tick_unix_ms);
+    let tick = record.tick_unix_ms;
     format!("the tick of {tick} was already run by {}", record.host)
 }
 
 pub(super) fn describe_ahead(record: &TickRecord) -> String {
-    let tick = UnixMs::new(record.tick_unix_ms);
+    let tick = record.tick_unix_ms;
     format!(
         "{} is at the tick of {tick} already, by its clock",
         record.host
@@ -76,14 +76,12 @@ pub(super) fn describe_ahead(record: &TickRecord) -> String {
 pub(super) fn describe_wait(record: &TickRecord, not_before: UnixMs) -> String {
     format!(
         "attempt {} at the tick of {} failed on {}; the next one is due at {not_before}",
-        record.attempt,
-        UnixMs::new(record.tick_unix_ms),
-        record.host
+        record.attempt, record.tick_unix_ms, record.host
     )
 }
 
-pub(super) fn is_ahead(moment: u64, now: UnixMs) -> bool {
-    UnixMs::new(moment) > now.after(SKEW)
+pub(super) fn is_ahead(moment: UnixMs, now: UnixMs) -> bool {
+    moment > now.after(SKEW)
 }
 
 /// Returns a lack if the clock of `own` is in doubt. The evidence is the record, the revision of its
@@ -98,12 +96,12 @@ pub(super) fn find_doubt(
     if let Some((record, revision)) = record {
         fresh.push(ClockReading {
             host: &record.host,
-            shown: UnixMs::new(record.clock_unix_ms()),
+            shown: record.clock_unix_ms(),
             revision,
         });
         fresh.extend(record.before.as_ref().map(|before| ClockReading {
             host: &before.host,
-            shown: UnixMs::new(before.clock_unix_ms),
+            shown: before.clock_unix_ms,
             revision: before.revision,
         }));
     }
@@ -147,7 +145,7 @@ pub(super) fn previous_tick(record: &TickRecord, revision: i64, own: &str) -> Op
 
 /// Returns the state of a tick for a host without the lock.
 pub(super) fn look_at(record: &TickRecord, tick: UnixMs) -> TickLook {
-    let known = UnixMs::new(record.tick_unix_ms);
+    let known = record.tick_unix_ms;
     match record.state {
         _ if known < tick => TickLook::Open,
         TickState::Done if known == tick => TickLook::Over {

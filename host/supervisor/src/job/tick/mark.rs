@@ -55,7 +55,7 @@ pub(crate) async fn mark(store: &impl TickStore, ended: EndedTick) -> Result<(),
     let Ok(mut record) = TickRecord::from_json(&found.json) else {
         return Err(UnmarkedTick::lasting("its record is not a tick record"));
     };
-    if record.token != ended.token || record.tick_unix_ms != ended.tick.as_u64() {
+    if record.token != ended.token || record.tick_unix_ms != ended.tick {
         return Err(UnmarkedTick::lasting(format!(
             "{} has taken over",
             record.host
@@ -65,11 +65,11 @@ pub(crate) async fn mark(store: &impl TickStore, ended: EndedTick) -> Result<(),
         // This host wrote it, and the answer did not arrive.
         return Ok(());
     }
-    record.ended_unix_ms = Some(ended.now.as_u64());
+    record.ended_unix_ms = Some(ended.now);
     record.outcome = Some(ended.outcome);
     (record.state, record.retry_unix_ms) = match ended.mark {
         TickMark::Done => (TickState::Done, None),
-        TickMark::Retry { not_before } => (TickState::Retry, Some(not_before.as_u64())),
+        TickMark::Retry { not_before } => (TickState::Retry, Some(not_before)),
     };
     if store.write(found.revision, record.to_json()).await? {
         Ok(())

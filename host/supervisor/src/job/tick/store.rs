@@ -1,6 +1,5 @@
 //! The record of ticks in the store: how it is read, and how a holder of the lock writes it.
 
-use leasehold_config::wall::UnixMs;
 use leasehold_lock::{Fence, FencedError, Grant, Kv, StoreError};
 use leasehold_records::HostRecord;
 
@@ -74,7 +73,7 @@ impl TickReader for StoredTicks {
             let record = HostRecord::from_json(&found.value).ok()?;
             Some(LivingHost {
                 host: record.host,
-                started: UnixMs::new(record.started_unix_ms),
+                started: record.started_unix_ms,
                 write_revision: found.mod_revision,
                 create_revision: found.create_revision,
             })

@@ -27,14 +27,14 @@ fn minute(at: u64) -> UnixMs {
 fn record(tick: u64, state: TickState) -> TickRecord {
     TickRecord {
         job: "j".into(),
-        tick_unix_ms: tick * MINUTE,
+        tick_unix_ms: UnixMs::new(tick * MINUTE),
         state,
         host: "b".into(),
         lock_key: "/l/locks/j/b7".into(),
         token: 7,
         attempt: 1,
         run_id: "b-7-0".into(),
-        claimed_unix_ms: tick * MINUTE,
+        claimed_unix_ms: UnixMs::new(tick * MINUTE),
         ended_unix_ms: None,
         outcome: None,
         retry_unix_ms: None,
@@ -106,7 +106,7 @@ fn decision_under_the_lock_follows_from_the_record() {
 #[test]
 fn failed_attempt_is_repeated_until_the_next_tick_is_due() {
     let waiting = TickRecord {
-        retry_unix_ms: Some(5 * MINUTE + 4_000),
+        retry_unix_ms: Some(UnixMs::new(5 * MINUTE + 4_000)),
         attempt: 3,
         ..record(5, TickState::Retry)
     };
@@ -297,10 +297,10 @@ fn far_ahead(before: Option<TickBefore>) -> TickRecord {
 fn tick_before(tick: u64, state: TickState) -> TickBefore {
     TickBefore {
         host: "b".into(),
-        tick_unix_ms: tick * MINUTE,
+        tick_unix_ms: UnixMs::new(tick * MINUTE),
         state,
         attempt: 1,
-        clock_unix_ms: tick * MINUTE,
+        clock_unix_ms: UnixMs::new(tick * MINUTE),
         revision: 2,
     }
 }
@@ -319,7 +319,7 @@ fn a_tick_that_is_years_ahead_is_written_over_and_named() {
             ("mad", minute(5 + YEARS), minute(5 + YEARS))
         );
         let written = store.record();
-        assert_eq!(written.tick_unix_ms, 5 * MINUTE);
+        assert_eq!(written.tick_unix_ms, UnixMs::new(5 * MINUTE));
         assert_eq!(written.before.expect("kept").host, "mad");
     }
 }
@@ -367,7 +367,7 @@ fn a_claim_keeps_the_latest_tick_of_another_host() {
     claimed(&store);
     let kept = store.record().before.expect("kept");
     assert_eq!((kept.host.as_str(), kept.revision), ("b", 3));
-    assert_eq!(kept.tick_unix_ms, 4 * MINUTE);
+    assert_eq!(kept.tick_unix_ms, UnixMs::new(4 * MINUTE));
     // A record of its own keeps the tick kept before.
     let own = TickRecord {
         host: "a".into(),
@@ -396,8 +396,8 @@ fn a_tick_just_ahead_is_believed_as_before() {
 fn retry_put_off_by_a_disbelieved_clock_is_due() {
     let put_off = TickRecord {
         host: "mad".into(),
-        claimed_unix_ms: 500 * MINUTE,
-        retry_unix_ms: Some(501 * MINUTE),
+        claimed_unix_ms: UnixMs::new(500 * MINUTE),
+        retry_unix_ms: Some(UnixMs::new(501 * MINUTE)),
         ..record(5, TickState::Retry)
     };
     let store = Scripted::new(Some(&put_off), &[]);
