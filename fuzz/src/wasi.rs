@@ -204,14 +204,8 @@ mod engine {
         };
         let clock = Arc::new(SystemClock);
         let end = clock.now().after(Duration::from_mins(1));
-        let authority = Authority {
-            lock: "fuzz".to_owned(),
-            lock_key: "/leasehold/locks/fuzz/1".to_owned(),
-            token: 1,
-            holder: "1".to_owned(),
-            tenure: Tenure::detached(clock, end),
-            kv: Arc::new(NoStore),
-        };
+        let tenure = Tenure::detached(clock, end);
+        let authority = Authority::simulated("fuzz", tenure, Arc::new(NoStore));
         let spec = RunSpec {
             job: "fuzz".to_owned(),
             run_id: "fuzz-1-0".to_owned(),

@@ -20,10 +20,10 @@ use leasehold_supervisor::connect;
 use leasehold_supervisor::end::{HostEnd, HostError};
 use leasehold_supervisor::event::{EventContext, EventKind};
 use leasehold_supervisor::event_log::{EventLog, Out};
-use leasehold_supervisor::host::{Host, cut_short};
+use leasehold_supervisor::host::Host;
 use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::reload::Reload;
-use leasehold_supervisor::shutdown::{Shutdown, Signals, shutdown_channel};
+use leasehold_supervisor::shutdown::{Shutdown, Signals, cut_short, shutdown_channel};
 
 /// Arguments of `leasehold run`.
 #[derive(Args)]

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use leasehold_lock::{BootTime, Clock, SystemClock, Tenure};
+use leasehold_lock::{BootTime, Clock, SystemClock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -39,9 +39,6 @@ use say::Say;
 const EVENTS: usize = 1024;
 /// Writes to standard output that may wait to be passed on; beyond them the guest waits.
 const WRITES: usize = 16;
-/// Token of a simulated lock.
-const TOKEN: u64 = 1;
-
 /// Arguments of `leasehold plugin run`.
 #[derive(clap::Args)]
 pub(crate) struct TrialArgs {
@@ -122,10 +119,11 @@ pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let began = clock.now();
     let tenure = args.lock.tenure(&clock);
+    let kv = Arc::new(FakeKv::new(tenure.clone()));
     let trial = Trial {
         runtime: &runtime,
         plugin: &plugin,
-        authority: authority(job.lock(), tenure),
+        authority: Authority::simulated(job.lock(), tenure, kv),
         spec,
         clock,
         say: Say::new(began),
@@ -150,17 +148,6 @@ fn runtime(config: &Config, is_usual: bool) -> Result<Runtime, Failure> {
         }
     }
     runtime_for(config).map_err(|error| Failure::internal(&error))
-}
-
-fn authority(lock: &str, tenure: Tenure) -> Authority {
-    Authority {
-        lock: lock.to_owned(),
-        lock_key: format!("/leasehold/locks/{lock}/fake"),
-        token: TOKEN,
-        holder: "fake".to_owned(),
-        kv: Arc::new(FakeKv::new(tenure.clone())),
-        tenure,
-    }
 }
 
 /// A plugin under trial.
@@ -188,7 +175,7 @@ impl Trial<'_> {
             };
             let ended = tokio::select! {
                 () = tokio::time::sleep(*pause) => false,
-                _ = self.authority.tenure.ended() => true,
+                _ = self.authority.tenure().ended() => true,
                 _ = interrupts.recv() => return Exit::Ok,
             };
             if ended {

@@ -5,20 +5,20 @@
 
 use leasehold_records::TickRecord;
 
-use super::machine::Lack;
+use crate::job::lack::RunLack;
 
 /// Returns the record as it counts for a job of this kind.
 ///
 /// # Errors
 ///
 /// A lack, for a dropped-in job whose record belongs to a configured one.
-pub(super) fn counting(
+pub(super) fn filter_by_owner(
     record: Option<TickRecord>,
     is_dropped: bool,
-) -> Result<Option<TickRecord>, Lack> {
+) -> Result<Option<TickRecord>, RunLack> {
     match record {
         Some(record) if record.dropped == is_dropped => Ok(Some(record)),
-        Some(record) if is_dropped => Err(Lack::Other(format!(
+        Some(record) if is_dropped => Err(RunLack::Other(format!(
             "ticks of `{job}` are those of a configured job, the last one on {host}: set another `name` in the \
              manifest of the plugin here, or take `{job}` out of `names` under [plugins]",
             job = record.job,

@@ -17,13 +17,22 @@ use futures_util::FutureExt as _;
 use leasehold_lock::{BootTime, FencedError, StoreError};
 use leasehold_records::{Outcome, TickRecord, TickState};
 
-use super::clocks::{LivingHost, settling};
+use super::clocks::{LivingHost, settling_time};
+use super::lack::RunLack;
 use super::machine::{
-    Action, Claim, Ending, Event, Lack, Machine, Mark, Missed, Now, Rules, State, Until, Verdict,
+    AcquireMiss, JobEnding, JobMachine, JobRules, JobSleep, MachineAction, MachineEvent,
+    MachineState, PauseEnd, RunVerdict, TickClaim, TickMark, TimeNow, WakeTime,
 };
-use super::tick::{Ask, Claimant, Ended, Found, TickReader, TickStore, claim, look, mark};
+use super::tick::{
+    EndedTick, RecordVersion, TickClaimant, TickReader, TickRequest, TickStore, claim, look, mark,
+};
 use leasehold_config::wall::UnixMs;
 use leasehold_config::{Config, Schedule};
+
+type Machine = JobMachine<(), ()>;
+type State = MachineState<()>;
+type Event = MachineEvent<(), ()>;
+type Action = MachineAction<(), ()>;
 
 /// Wall time at the start of a simulation: on a full minute.
 const START: u64 = 1_750_000_020_000;
@@ -44,7 +53,7 @@ enum Mutant {
 /// The store, as far as ticks need it.
 struct Store {
     revision: i64,
-    record: Option<Found>,
+    record: Option<RecordVersion>,
     /// Create revisions, in order; the first holds the lock.
     queue: Vec<i64>,
     hosts: BTreeMap<usize, LivingHost>,
@@ -59,10 +68,10 @@ impl Store {
     fn put(&mut self, json: Vec<u8>) {
         self.revision += 1;
         let revision = self.revision;
-        self.record = Some(Found { json, revision });
+        self.record = Some(RecordVersion { json, revision });
     }
 
-    fn stands_at(&self, expected: i64) -> bool {
+    fn is_at(&self, expected: i64) -> bool {
         self.record.as_ref().map_or(0, |found| found.revision) == expected
     }
 
@@ -72,12 +81,12 @@ impl Store {
 }
 
 /// The store as the holder of this entry sees it.
-struct Way {
+struct StoreView {
     store: Arc<Mutex<Store>>,
     token: i64,
 }
 
-impl Way {
+impl StoreView {
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().expect("no test panics with it")
     }
@@ -87,8 +96,8 @@ fn no_answer() -> StoreError {
     StoreError::Unknown("no answer".into())
 }
 
-impl TickReader for Way {
-    async fn read(&self) -> Result<Option<Found>, StoreError> {
+impl TickReader for StoreView {
+    async fn read(&self) -> Result<Option<RecordVersion>, StoreError> {
         let mut store = self.store();
         if store.is_lost() {
             return Err(no_answer());
@@ -105,7 +114,7 @@ impl TickReader for Way {
     }
 }
 
-impl TickStore for Way {
+impl TickStore for StoreView {
     async fn write_fenced(&self, expected: i64, json: Vec<u8>) -> Result<(), FencedError> {
         let mut store = self.store();
         if !store.queue.contains(&self.token) && store.mutant != Mutant::NoFence {
@@ -116,7 +125,7 @@ impl TickStore for Way {
         if store.is_lost() {
             return Err(FencedError::Store(no_answer()));
         }
-        if !store.stands_at(expected) {
+        if !store.is_at(expected) {
             return Err(FencedError::Conflict);
         }
         store.put(json);
@@ -126,7 +135,7 @@ impl TickStore for Way {
         Ok(())
     }
 
-    async fn stands(&self, _entry: &str, _create: u64) -> Result<bool, StoreError> {
+    async fn entry_exists(&self, _entry: &str, _create_revision: u64) -> Result<bool, StoreError> {
         panic!("all hosts have the same lock")
     }
 
@@ -135,20 +144,20 @@ impl TickStore for Way {
         if store.is_lost() {
             return Err(no_answer());
         }
-        let stands = store.stands_at(expected);
-        if stands {
+        let matches = store.is_at(expected);
+        if matches {
             store.put(json);
         }
         if store.is_lost() {
             return Err(no_answer());
         }
-        Ok(stands)
+        Ok(matches)
     }
 }
 
 /// Event at a host.
 #[derive(Clone, Copy, Debug)]
-enum What {
+enum HostEvent {
     Starts,
     Wakes,
     Looks(UnixMs),
@@ -164,7 +173,7 @@ enum What {
     Ends(u32),
     Marks {
         tick: UnixMs,
-        mark: Mark,
+        mark: TickMark,
     },
     Releases,
     /// The lease of an entry whose host has died.
@@ -227,10 +236,10 @@ struct World {
     now: u64,
     sequence: u64,
     agenda: BinaryHeap<Reverse<(u64, u64)>>,
-    entries: BTreeMap<u64, (usize, u32, What)>,
+    entries: BTreeMap<u64, (usize, u32, HostEvent)>,
     store: Arc<Mutex<Store>>,
     hosts: Vec<Host>,
-    rules: Rules,
+    rules: JobRules,
     rng: fastrand::Rng,
     runs: Vec<Run>,
     skipped: u32,
@@ -242,13 +251,13 @@ struct World {
     failing: u32,
 }
 
-fn rules(job: &str) -> Rules {
+fn rules(job: &str) -> JobRules {
     let text = format!(
         "[store]\nendpoints = [\"http://127.0.0.1:1\"]\n[jobs.j]\nplugin = \"x.wasm\"\n{job}"
     );
     let config = Config::parse(&text, Path::new("test.toml")).expect("a valid job");
     let job = &config.jobs()[0];
-    Rules {
+    JobRules {
         schedule: job.schedule().clone(),
         restart: job.restart(),
         retries: job.retries(),
@@ -271,7 +280,7 @@ impl World {
         let host = |ahead: &i64| Host {
             ahead: *ahead,
             machine: Machine::new(rules.clone()),
-            state: State::Ended(Ending::Stopped),
+            state: State::Ended(JobEnding::Stopped),
             life: 0,
             frozen_until: 0,
             token: None,
@@ -301,7 +310,7 @@ impl World {
             failing: 0,
         };
         for at in 0..world.hosts.len() {
-            world.plan(at, 0, What::Starts);
+            world.plan(at, 0, HostEvent::Starts);
         }
         world
     }
@@ -310,11 +319,11 @@ impl World {
         self.store.lock().expect("no test panics with it")
     }
 
-    fn plan(&mut self, host: usize, after: u64, what: What) {
+    fn plan(&mut self, host: usize, after: u64, event: HostEvent) {
         self.sequence += 1;
         self.agenda.push(Reverse((self.now + after, self.sequence)));
         let life = self.hosts[host].life;
-        self.entries.insert(self.sequence, (host, life, what));
+        self.entries.insert(self.sequence, (host, life, event));
     }
 
     /// Returns the time of a request and its answer.
@@ -322,9 +331,9 @@ impl World {
         self.rng.u64(1..20)
     }
 
-    fn now_of(&self, host: usize) -> Now {
+    fn now_of(&self, host: usize) -> TimeNow {
         let wall = (START + self.now).saturating_add_signed(self.hosts[host].ahead);
-        Now {
+        TimeNow {
             boot: BootTime::from_nanos(self.now * 1_000_000),
             wall: UnixMs::new(wall),
         }
@@ -337,56 +346,63 @@ impl World {
         {
             self.agenda.pop();
             self.now = at;
-            let Some((host, life, what)) = self.entries.remove(&sequence) else {
+            let Some((host, life, event)) = self.entries.remove(&sequence) else {
                 continue;
             };
-            let is_lease = matches!(what, What::LeaseEnds(_));
+            let is_lease = matches!(event, HostEvent::LeaseEnds(_));
             if life != self.hosts[host].life && !is_lease {
                 continue;
             }
             let thaw = self.hosts[host].frozen_until;
             if thaw > self.now && !is_lease {
-                self.plan(host, thaw - self.now, what);
+                self.plan(host, thaw - self.now, event);
                 continue;
             }
-            self.happen(host, what);
+            self.happen(host, event);
             self.check();
         }
         self.now = end;
     }
 
-    fn happen(&mut self, host: usize, what: What) {
-        match what {
-            What::Starts => self.start(host),
-            What::Wakes => {
+    fn happen(&mut self, host: usize, event: HostEvent) {
+        match event {
+            HostEvent::Starts => self.start(host),
+            HostEvent::Wakes => {
                 // As the real sleep, it never ends before the clock shows its time.
-                if let State::Sleeping {
-                    until: Until::Wall(until),
+                if let State::Sleeping(JobSleep {
+                    until: WakeTime::Wall(until),
                     ..
-                } = self.hosts[host].state
+                }) = self.hosts[host].state
                     && self.now_of(host).wall < until
                 {
                     let left = until.since(self.now_of(host).wall);
                     self.plan(
                         host,
                         u64::try_from(left.as_millis()).expect("short"),
-                        What::Wakes,
+                        HostEvent::Wakes,
                     );
                     return;
                 }
-                self.deliver(host, Event::Woke);
+                let is_pausing = matches!(self.hosts[host].state, State::Pausing { .. });
+                let event = if is_pausing {
+                    let end = PauseEnd::Over(());
+                    Event::PauseEnded { grant: (), end }
+                } else {
+                    Event::Woke
+                };
+                self.deliver(host, event);
             }
-            What::Looks(tick) => {
-                let (way, own) = (self.way(host), format!("host-{host}"));
+            HostEvent::Looks(tick) => {
+                let (view, own) = (self.store_view(host), format!("host-{host}"));
                 let ask = self.ask(host, tick, tick);
-                let seen = look(&way, &own, ask).now_or_never();
+                let seen = look(&view, &own, ask).now_or_never();
                 let seen = seen.expect("it never waits");
                 self.deliver(host, Event::Looked(seen));
             }
-            What::Queues => {
+            HostEvent::Queues => {
                 let is_waiting = matches!(self.hosts[host].state, State::Waiting { .. });
                 if let Some(lack) = self.lack(host) {
-                    self.deliver(host, Event::Missed(Missed::Lacks(lack)));
+                    self.deliver(host, Event::Missed(AcquireMiss::Lacks(lack)));
                     return;
                 }
                 let own = self.hosts[host].token;
@@ -403,10 +419,10 @@ impl World {
                 self.hosts[host].token = Some(create);
                 if is_first {
                     let trip = self.trip();
-                    self.plan(host, trip, What::Gets);
+                    self.plan(host, trip, HostEvent::Gets);
                 }
             }
-            What::Gets => {
+            HostEvent::Gets => {
                 let is_waiting = matches!(self.hosts[host].state, State::Waiting { .. });
                 if !is_waiting {
                     return;
@@ -415,37 +431,41 @@ impl World {
                     && let Some(lack) = self.lack(host)
                 {
                     self.leave(host);
-                    self.deliver(host, Event::Missed(Missed::Lacks(lack)));
+                    self.deliver(host, Event::Missed(AcquireMiss::Lacks(lack)));
                 } else if self.holds(host) {
                     self.hosts[host].lost = false;
                     self.hosts[host].sequence = 0;
-                    self.deliver(host, Event::Acquired);
+                    let acquired = Event::Acquired {
+                        grant: (),
+                        provisions: (),
+                    };
+                    self.deliver(host, acquired);
                 } else {
                     // Its entry was deleted: back to the end of the queue.
                     let trip = self.trip();
-                    self.plan(host, trip, What::Queues);
+                    self.plan(host, trip, HostEvent::Queues);
                 }
             }
-            What::Provides => {
-                let event = self.lack(host).map_or(Event::Ready, Event::Lacks);
+            HostEvent::Provides => {
+                let event = self.lack(host).map_or(Event::Ready(Some(())), Event::Lacks);
                 self.deliver(host, event);
             }
-            What::Claims { tick, newest } => {
-                let claimed = self.claim(host, tick, newest);
-                self.deliver(host, Event::Claimed(claimed));
+            HostEvent::Claims { tick, newest } => {
+                let claim = self.claim(host, tick, newest);
+                self.deliver(host, Event::Claimed { grant: (), claim });
             }
-            What::Ends(run) if self.hosts[host].runs == run && self.is_running(host) => {
+            HostEvent::Ends(run) if self.hosts[host].runs == run && self.is_running(host) => {
                 self.end_run(host);
             }
             // The run was stopped before.
-            What::Ends(_) => {}
-            What::Marks { tick, mark } => self.mark(host, tick, mark),
-            What::Releases => {
+            HostEvent::Ends(_) => {}
+            HostEvent::Marks { tick, mark } => self.mark(host, tick, mark),
+            HostEvent::Releases => {
                 self.leave(host);
                 self.deliver(host, Event::Released);
             }
-            What::LeaseEnds(create) => self.remove(create),
-            What::Faults(fault) => self.strike(host, fault),
+            HostEvent::LeaseEnds(create) => self.remove(create),
+            HostEvent::Faults(fault) => self.strike(host, fault),
         }
     }
 
@@ -458,8 +478,8 @@ impl World {
         let living = LivingHost {
             host: format!("host-{host}"),
             started: now.wall,
-            written: came,
-            came,
+            write_revision: came,
+            create_revision: came,
         };
         store.hosts.insert(host, living);
         drop(store);
@@ -467,31 +487,31 @@ impl World {
         self.enter(host, state, actions);
     }
 
-    fn mark(&mut self, host: usize, tick: UnixMs, how: Mark) {
+    fn mark(&mut self, host: usize, tick: UnixMs, how: TickMark) {
         let token = self.hosts[host].token.unwrap_or(0);
-        let ended = Ended {
+        let ended = EndedTick {
             tick,
             token: token.unsigned_abs(),
             mark: how,
             outcome: self.hosts[host].outcome,
             now: self.now_of(host).wall,
         };
-        let way = self.way(host);
-        let marked = mark(&way, ended).now_or_never().expect("it never waits");
+        let view = self.store_view(host);
+        let marked = mark(&view, ended).now_or_never().expect("it never waits");
         if marked.is_err_and(|unmarked| unmarked.may_pass) && self.holds(host) {
-            self.plan(host, 200, What::Marks { tick, mark: how });
+            self.plan(host, 200, HostEvent::Marks { tick, mark: how });
             return;
         }
-        self.deliver(host, Event::Marked);
+        self.deliver(host, Event::Marked { grant: () });
     }
 
     /// Returns the resource that a run lacks on this host: a secret or a slot, between two moments.
-    fn lack(&self, host: usize) -> Option<Lack> {
+    fn lack(&self, host: usize) -> Option<RunLack> {
         let (from, until) = self.hosts[host].lacking;
         let is_lacking = (from..until).contains(&self.now);
         is_lacking.then(|| match host % 2 {
-            0 => Lack::Other("no secret".into()),
-            _ => Lack::Slot("no slot".into()),
+            0 => RunLack::Other("no secret".into()),
+            _ => RunLack::Slot("no slot".into()),
         })
     }
 
@@ -502,21 +522,21 @@ impl World {
             let left = until.since(self.now_of(host).boot);
             u64::try_from(left.as_millis()).expect("short")
         });
-        self.plan(host, left, What::Provides);
+        self.plan(host, left, HostEvent::Provides);
     }
 
-    fn claim(&mut self, host: usize, tick: UnixMs, newest: UnixMs) -> Claim {
+    fn claim(&mut self, host: usize, tick: UnixMs, newest: UnixMs) -> TickClaim {
         if self.store().mutant == Mutant::NoRecord {
             // No record is ever written, so a look finds none either.
             let attempt = 1;
-            return Claim::Ours {
+            return TickClaim::Ours {
                 tick: newest,
                 attempt,
             };
         }
         let me = &self.hosts[host];
         let token = me.token.unwrap_or(0);
-        let who = Claimant {
+        let claimant = TickClaimant {
             job: "j".into(),
             host: format!("host-{host}"),
             lock: "/l/locks/j".into(),
@@ -525,20 +545,20 @@ impl World {
             run_id: format!("host-{host}-{token}-{}", me.sequence),
         };
         let ask = self.ask(host, tick, newest);
-        let way = self.way(host);
-        let claimed = claim(&way, &who, ask).now_or_never();
+        let view = self.store_view(host);
+        let claimed = claim(&view, &claimant, ask).now_or_never();
         let (claim, over) = claimed.expect("it never waits");
         self.overruled += u32::from(over.overruled.is_some());
         claim
     }
 
-    fn ask(&self, host: usize, tick: UnixMs, newest: UnixMs) -> Ask {
+    fn ask(&self, host: usize, tick: UnixMs, newest: UnixMs) -> TickRequest {
         let now = self.now_of(host).wall;
         let Schedule::Ticks(ticks) = &self.rules.schedule else {
             panic!("all jobs here have ticks");
         };
-        let settling = settling(ticks.beat(), now);
-        Ask {
+        let settling = settling_time(ticks.beat(), now);
+        TickRequest {
             tick,
             newest,
             now,
@@ -547,8 +567,8 @@ impl World {
         }
     }
 
-    fn way(&self, host: usize) -> Way {
-        Way {
+    fn store_view(&self, host: usize) -> StoreView {
+        StoreView {
             store: self.store.clone(),
             token: self.hosts[host].token.unwrap_or(0),
         }
@@ -568,26 +588,32 @@ impl World {
         let failing = self.rng.u32(0..100) < self.failing;
         let me = &mut self.hosts[host];
         let verdict = if me.lost {
-            Verdict::Lost
+            RunVerdict::Lost
         } else if me.machine.stopping {
-            Verdict::Stopped
+            RunVerdict::Stopped
         } else if failing {
-            Verdict::Failed("no luck".into())
+            RunVerdict::Failed("no luck".into())
         } else {
-            Verdict::Done
+            RunVerdict::Done
         };
         let open = self.runs.iter_mut().rfind(|run| run.host == host);
         if let Some(run) = open.filter(|run| run.until.is_none()) {
             run.until = Some(now);
-            run.done = matches!(verdict, Verdict::Done).then_some(now);
+            run.done = matches!(verdict, RunVerdict::Done).then_some(now);
         }
-        self.deliver(host, Event::RunEnded(verdict));
+        let outcome = self.hosts[host].outcome;
+        let ended = Event::RunEnded {
+            grant: (),
+            verdict,
+            outcome,
+        };
+        self.deliver(host, ended);
     }
 
     fn deliver(&mut self, host: usize, event: Event) {
         let (now, jitter) = (self.now_of(host), self.rng.f64());
         let me = &mut self.hosts[host];
-        let state = std::mem::replace(&mut me.state, State::Ended(Ending::Stopped));
+        let state = std::mem::replace(&mut me.state, State::Ended(JobEnding::Stopped));
         let (state, actions) = me.machine.step(state, event, now, jitter);
         self.enter(host, state, actions);
     }
@@ -607,7 +633,7 @@ impl World {
             if let Some(after) = strikes {
                 self.fault = None;
                 self.faults += 1;
-                self.plan(host, after, What::Faults(fault));
+                self.plan(host, after, HostEvent::Faults(fault));
             }
         }
     }
@@ -615,19 +641,21 @@ impl World {
     fn act(&mut self, host: usize, action: Action) {
         let trip = self.trip();
         match action {
-            Action::Sleep { until } => {
+            Action::Sleep { until, .. } => {
                 let now = self.now_of(host);
                 let left = match until {
-                    Until::Boot(until) => until.since(now.boot),
-                    Until::Wall(until) => until.since(now.wall),
+                    WakeTime::Boot(until) => until.since(now.boot),
+                    WakeTime::Wall(until) => until.since(now.wall),
                 };
                 let left = u64::try_from(left.as_millis()).expect("short");
-                self.plan(host, left, What::Wakes);
+                self.plan(host, left, HostEvent::Wakes);
             }
-            Action::Look { tick } => self.plan(host, trip, What::Looks(tick)),
-            Action::Acquire => self.plan(host, trip, What::Queues),
-            Action::Claim { tick, newest } => self.plan(host, trip, What::Claims { tick, newest }),
-            Action::Run(turn) => {
+            Action::Look { tick } => self.plan(host, trip, HostEvent::Looks(tick)),
+            Action::Acquire(_) => self.plan(host, trip, HostEvent::Queues),
+            Action::Claim { tick, newest, .. } => {
+                self.plan(host, trip, HostEvent::Claims { tick, newest });
+            }
+            Action::Run { turn, .. } => {
                 let tick = turn.tick.map_or(0, UnixMs::as_u64);
                 let token = self.hosts[host].token.unwrap_or(0);
                 let from = self.now;
@@ -642,28 +670,28 @@ impl World {
                 let long = self.rng.u64(self.duration.0..=self.duration.1);
                 self.hosts[host].runs += 1;
                 let run = self.hosts[host].runs;
-                self.plan(host, long, What::Ends(run));
+                self.plan(host, long, HostEvent::Ends(run));
             }
-            Action::Pause(pause) => {
+            Action::Pause { pause, .. } => {
                 let pause = u64::try_from(pause.as_millis()).expect("short");
-                self.plan(host, pause, What::Wakes);
+                self.plan(host, pause, HostEvent::Wakes);
             }
-            Action::Mark { tick, mark } => {
+            Action::Mark { tick, mark, .. } => {
                 self.hosts[host].sequence += 1;
-                self.plan(host, trip, What::Marks { tick, mark });
+                self.plan(host, trip, HostEvent::Marks { tick, mark });
             }
-            Action::Release => self.plan(host, trip, What::Releases),
+            Action::Release(()) => self.plan(host, trip, HostEvent::Releases),
             Action::StandBack { until } => self.plan_readiness(host, until),
-            Action::TellSkipped(_) => self.skipped += 1,
-            Action::TellBackoff { .. } => {}
-            Action::TellStandingBack(_) => self.stood_back += 1,
-            Action::TellEnded(ending) => {
-                assert_eq!(ending, Ending::Stopped, "host {host}");
+            Action::LogSkipped(_) => self.skipped += 1,
+            Action::LogBackoff { .. } => {}
+            Action::LogStandingBack(_) => self.stood_back += 1,
+            Action::LogEnded(ending) => {
+                assert_eq!(ending, JobEnding::Stopped, "host {host}");
                 let restart = self.hosts[host].restart;
                 self.leave(host);
                 self.store().hosts.remove(&host);
                 self.hosts[host].life += 1;
-                self.plan(host, restart, What::Starts);
+                self.plan(host, restart, HostEvent::Starts);
             }
         }
     }
@@ -684,12 +712,12 @@ impl World {
                 if matches!(self.hosts[host].state, State::Waiting { .. }) {
                     // It reads that its entry was deleted.
                     let trip = self.trip();
-                    self.plan(host, trip, What::Gets);
+                    self.plan(host, trip, HostEvent::Gets);
                 }
             }
             if first.is_some() && self.hosts[host].token == first {
                 let trip = self.trip();
-                self.plan(host, trip, What::Gets);
+                self.plan(host, trip, HostEvent::Gets);
             }
         }
     }
@@ -705,20 +733,20 @@ impl World {
                 }
                 // Planned before its next life begins: the lease belongs to no host then.
                 if let Some(token) = token {
-                    self.plan(host, TTL, What::LeaseEnds(token));
+                    self.plan(host, TTL, HostEvent::LeaseEnds(token));
                 }
                 self.store().hosts.remove(&host);
                 let me = &mut self.hosts[host];
                 me.life += 1;
                 me.token = None;
-                me.state = State::Ended(Ending::Stopped);
-                self.plan(host, restart, What::Starts);
+                me.state = State::Ended(JobEnding::Stopped);
+                self.plan(host, restart, HostEvent::Starts);
             }
             Fault::Freezes(until) => {
                 self.hosts[host].frozen_until = self.now + until;
                 if until > TTL {
                     if let Some(token) = token {
-                        self.plan(host, TTL, What::LeaseEnds(token));
+                        self.plan(host, TTL, HostEvent::LeaseEnds(token));
                     }
                     // Its tenure ends by the clock, before the lease does.
                     let limit = self.now;
@@ -738,11 +766,11 @@ impl World {
                 me.machine.stopping = true;
                 me.restart = restart;
                 match me.state {
-                    State::Sleeping { .. } | State::StandingBack { .. } => {
+                    State::Sleeping(_) | State::StandingBack { .. } => {
                         self.deliver(host, Event::Cancelled);
                     }
                     State::Waiting { .. } => {
-                        let cancelled = Missed::Cancelled;
+                        let cancelled = AcquireMiss::Cancelled;
                         self.deliver(host, Event::Missed(cancelled));
                     }
                     State::Running { .. } => self.end_run(host),
@@ -822,7 +850,7 @@ fn a_thousand_ticks_of(ahead: &[i64], seed: u64, mutant: Mutant) -> Result<World
 }
 
 #[test]
-fn each_of_a_thousand_ticks_runs_once_on_hosts_whose_clocks_differ_through_takeovers() {
+fn thousand_ticks_run_once_through_takeovers() {
     for seed in 0..5 {
         let world = a_thousand_ticks(seed, Mutant::None).unwrap_or_else(|error| panic!("{error}"));
         // The simulation had every kind of fault, runs that were cut off, and late claims that were refused.
@@ -842,7 +870,7 @@ fn each_of_a_thousand_ticks_runs_once_on_hosts_whose_clocks_differ_through_takeo
 
 /// The test above fails without the store's comparison, and without the record.
 #[test]
-fn without_the_fence_or_without_the_record_ticks_would_run_twice() {
+fn ticks_run_twice_without_the_fence_or_the_record() {
     for mutant in [Mutant::NoFence, Mutant::NoRecord] {
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
@@ -909,7 +937,7 @@ fn minutes_run(world: &World) -> Vec<u64> {
 }
 
 #[test]
-fn ticks_that_all_hosts_missed_are_left_out_or_the_newest_is_caught_up_with() {
+fn ticks_missed_by_all_hosts_are_skipped_or_caught_up_with() {
     for (missed, expected) in [
         ("skip", vec![1, 2, 14, 15]),
         ("catch-up", vec![0, 1, 2, 13, 14, 15]),
@@ -927,8 +955,7 @@ fn ticks_that_all_hosts_missed_are_left_out_or_the_newest_is_caught_up_with() {
 }
 
 #[test]
-fn a_run_that_overruns_leaves_out_what_passed_or_is_followed_by_the_newest_on_any_number_of_hosts()
-{
+fn overrun_skips_or_catches_up_on_any_number_of_hosts() {
     for hosts in [&[0][..], &[0, 0, 10_000]] {
         for (missed, expected) in [("skip", [1, 4, 5]), ("catch-up", [1, 3, 4])] {
             let job = format!("cron = \"* * * * *\"\nmissed = \"{missed}\"");
@@ -949,7 +976,7 @@ fn a_run_that_overruns_leaves_out_what_passed_or_is_followed_by_the_newest_on_an
 }
 
 #[test]
-fn a_host_that_is_asked_to_stop_in_the_middle_leaves_its_tick_to_another_at_once() {
+fn host_stopped_in_a_run_leaves_its_tick_to_another_at_once() {
     let mut world = World::new("cron = \"* * * * *\"", &[0, 0], 3, Mutant::None);
     world.duration = (8_000, 8_000);
     world.fault = Some((Moment::Running, Fault::Stops(5 * MINUTE)));
@@ -976,7 +1003,7 @@ fn a_host_that_is_asked_to_stop_in_the_middle_leaves_its_tick_to_another_at_once
 /// Each host in turn lacks something for three ticks, at times two hosts at once: the others run every tick in
 /// time.
 #[test]
-fn a_host_that_cannot_start_a_run_leaves_its_ticks_to_the_others() {
+fn host_with_a_lack_leaves_its_ticks_to_the_others() {
     let job = "cron = \"* * * * *\"\nrestart = { min = \"1s\", max = \"10s\" }";
     let mut world = World::new(job, &[0, 0, 0], 11, Mutant::None);
     for minute in 0..120 {
@@ -1003,7 +1030,7 @@ const DAYS_1500: i64 = 1_500 * 24 * 3_600_000;
 
 /// A fourth host's clock is four years off: each tick still runs once, and the odd host stands back.
 #[test]
-fn a_thousand_ticks_run_once_beside_a_host_whose_clock_is_years_off() {
+fn thousand_ticks_run_once_beside_a_clock_years_off() {
     for odd in [DAYS_1500, -DAYS_1500] {
         for seed in 0..4 {
             let ahead = [0, 30_000, -200, odd];
@@ -1030,7 +1057,7 @@ fn a_host_repairs_what_one_with_a_wrong_clock_left_behind() {
         }
         for (turn, host) in [0, 1, 0, 1, 0].into_iter().enumerate() {
             let turn = u64::try_from(turn).expect("small");
-            world.plan(host, 20_000, What::Starts);
+            world.plan(host, 20_000, HostEvent::Starts);
             world.run_until((turn + 1) * 6 * MINUTE);
             let runs = world.runs.iter();
             let runs = runs.filter(|run| run.from > turn * 6 * MINUTE && run.done.is_some());
@@ -1109,7 +1136,7 @@ fn odd_clocks_run_nothing_beside_two_honest_hosts_in_any_order() {
         let mut both = 0;
         for host in &order {
             came += [500, 3_000, 7_000, 70_000, 2_000_000][rng.usize(0..5)];
-            world.plan(*host, came, What::Starts);
+            world.plan(*host, came, HostEvent::Starts);
             if [1, 2].contains(host) {
                 both = came;
             }
@@ -1131,13 +1158,13 @@ fn an_odd_clock_that_comes_again_with_others_runs_nothing() {
     for order in orders(&[0, 2, 3]) {
         for seed in 0..4 {
             let mut world = empty_world(2, &FOUR_CLOCKS, seed);
-            world.plan(0, 500, What::Starts);
-            world.plan(1, 3_500, What::Starts);
+            world.plan(0, 500, HostEvent::Starts);
+            world.plan(1, 3_500, HostEvent::Starts);
             world.run_until(10_000);
             world.strike(0, Fault::Dies(1_000_000_000));
             let killed = world.now;
             for (host, after) in order.iter().zip([24_000, 24_020, 24_040]) {
-                world.plan(*host, after, What::Starts);
+                world.plan(*host, after, HostEvent::Starts);
             }
             world.run_until(killed + 150_000);
             let context = format!("seed {seed}, order {order:?}");
@@ -1159,10 +1186,10 @@ fn of_two_hosts_the_later_one_judges_before_its_first_claim() {
         for every in [2, 600] {
             let period = every * 1_000;
             let mut world = empty_world(every, &clocks, seed);
-            world.plan(0, 500, What::Starts);
+            world.plan(0, 500, HostEvent::Starts);
             for start in [10_000, 4_000_000, 8_000_000] {
                 let start = start + 10 * period;
-                world.plan(1, start - world.now, What::Starts);
+                world.plan(1, start - world.now, HostEvent::Starts);
                 world.run_until(start + 100_000 + 3 * period);
                 world.strike(1, Fault::Dies(1_000_000_000));
                 world.run_until(world.now + 30_000);
@@ -1179,7 +1206,7 @@ fn of_two_hosts_the_later_one_judges_before_its_first_claim() {
 
 /// Hosts die and start again at random, including those with odd clocks.
 #[test]
-fn odd_clocks_run_nothing_while_two_honest_hosts_live_through_kills() {
+fn odd_clocks_run_nothing_through_kills_of_hosts() {
     for seed in 0..12 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut world = empty_world(2, &FOUR_CLOCKS, seed);
@@ -1189,7 +1216,7 @@ fn odd_clocks_run_nothing_while_two_honest_hosts_live_through_kills() {
             let host = rng.usize(0..4);
             lives[host] = !lives[host];
             if lives[host] {
-                world.plan(host, 20, What::Starts);
+                world.plan(host, 20, HostEvent::Starts);
             } else {
                 world.strike(host, Fault::Dies(1_000_000_000));
             }

@@ -2,10 +2,21 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
+use leasehold_config::wall::UnixMs;
+use leasehold_lock::{FencedError, StoreError};
+use leasehold_records::{Outcome, TickBefore, TickRecord, TickState};
+
+use super::decision::{
+    TickDecision, decide, describe_ahead, describe_done, describe_wait, look_at,
+};
 use super::*;
+use crate::job::clocks::LivingHost;
+use crate::job::lack::RunLack;
+use crate::job::machine::{TickClaim, TickLook, TickMark};
 
 const MINUTE: u64 = 60_000;
 
@@ -32,8 +43,8 @@ fn record(tick: u64, state: TickState) -> TickRecord {
     }
 }
 
-fn ask(tick: u64, newest: u64) -> Ask {
-    Ask {
+fn ask(tick: u64, newest: u64) -> TickRequest {
+    TickRequest {
         tick: minute(tick),
         newest: minute(newest),
         now: UnixMs::new(newest * MINUTE + 1_000),
@@ -42,8 +53,8 @@ fn ask(tick: u64, newest: u64) -> Ask {
     }
 }
 
-fn me() -> Claimant {
-    Claimant {
+fn me() -> TickClaimant {
+    TickClaimant {
         job: "j".into(),
         host: "a".into(),
         lock: "/l/locks/j".into(),
@@ -54,9 +65,9 @@ fn me() -> Claimant {
 }
 
 #[test]
-fn what_follows_from_a_record_under_the_lock() {
+fn decision_under_the_lock_follows_from_the_record() {
     use TickState::{Claimed, Done, Retry};
-    let runs = |tick: u64, attempt| Decision::Run {
+    let runs = |tick: u64, attempt| TickDecision::Run {
         tick: minute(tick),
         attempt,
     };
@@ -81,19 +92,19 @@ fn what_follows_from_a_record_under_the_lock() {
         let known = minute(tick);
         let over = decided(tick, Done, asked);
         assert!(
-            matches!(over, Decision::Over { known: at, .. } if at == known),
+            matches!(over, TickDecision::Over { known: at, .. } if at == known),
             "{over:?}"
         );
     }
     // Claimed by a clock ahead of ours; it will be taken over when our clock is there.
     for state in [Claimed, Retry, Done] {
         let over = decided(6, state, ask(5, 5));
-        assert!(matches!(over, Decision::Over { .. }), "{state:?}");
+        assert!(matches!(over, TickDecision::Over { .. }), "{state:?}");
     }
 }
 
 #[test]
-fn a_failed_attempt_is_repeated_when_it_is_due_and_only_until_the_next_tick() {
+fn failed_attempt_is_repeated_until_the_next_tick_is_due() {
     let waiting = TickRecord {
         retry_unix_ms: Some(UnixMs::new(5 * MINUTE + 4_000)),
         attempt: 3,
@@ -102,42 +113,45 @@ fn a_failed_attempt_is_repeated_when_it_is_due_and_only_until_the_next_tick() {
     let early = decide(Some(&waiting), ask(5, 5));
     let wait = Duration::from_secs(3);
     assert!(
-        matches!(early, Decision::NotYet { wait: at, .. } if at == wait),
+        matches!(early, TickDecision::NotYet { wait: at, .. } if at == wait),
         "{early:?}"
     );
-    let due = Ask {
+    let due = TickRequest {
         now: UnixMs::new(5 * MINUTE + 4_000),
         ..ask(5, 5)
     };
     let (tick, attempt) = (minute(5), 4);
-    assert_eq!(decide(Some(&waiting), due), Decision::Run { tick, attempt });
+    assert_eq!(
+        decide(Some(&waiting), due),
+        TickDecision::Run { tick, attempt }
+    );
     let (tick, attempt) = (minute(6), 1);
     assert_eq!(
         decide(Some(&waiting), ask(5, 6)),
-        Decision::Run { tick, attempt }
+        TickDecision::Run { tick, attempt }
     );
 }
 
 #[test]
-fn what_a_record_says_to_somebody_without_the_lock() {
+fn record_without_the_lock_is_open_begun_or_over() {
     let seen = |tick, state| look_at(&record(tick, state), minute(5));
-    assert_eq!(seen(4, TickState::Claimed), Look::Open);
-    assert_eq!(seen(5, TickState::Claimed), Look::Begun);
-    assert_eq!(seen(5, TickState::Retry), Look::Begun);
-    assert!(matches!(seen(5, TickState::Done), Look::Over { .. }));
-    assert!(matches!(seen(6, TickState::Claimed), Look::Over { .. }));
+    assert_eq!(seen(4, TickState::Claimed), TickLook::Open);
+    assert_eq!(seen(5, TickState::Claimed), TickLook::Begun);
+    assert_eq!(seen(5, TickState::Retry), TickLook::Begun);
+    assert!(matches!(seen(5, TickState::Done), TickLook::Over { .. }));
+    assert!(matches!(seen(6, TickState::Claimed), TickLook::Over { .. }));
     let store = Scripted::new(None, &[]);
-    assert_eq!(looked(&store), Look::Open);
+    assert_eq!(looked(&store), TickLook::Open);
     let (json, revision) = (b"no record".to_vec(), 4);
-    *store.found.lock().unwrap() = Some(Found { json, revision });
-    assert_eq!(looked(&store), Look::Open);
+    *store.found.lock().unwrap() = Some(RecordVersion { json, revision });
+    assert_eq!(looked(&store), TickLook::Open);
 }
 
 #[test]
-fn people_are_told_who_ran_it_and_when_it_is_tried_again() {
-    insta::assert_snapshot!(done(&record(5, TickState::Done)), @"the tick of 1970-01-01T00:05:00Z was already run by b");
-    insta::assert_snapshot!(ahead(&record(6, TickState::Claimed)), @"b is at the tick of 1970-01-01T00:06:00Z already, by its clock");
-    insta::assert_snapshot!(waits(&record(5, TickState::Retry), minute(6)), @"attempt 1 at the tick of 1970-01-01T00:05:00Z failed on b; the next one is due at 1970-01-01T00:06:00Z");
+fn skip_reasons_name_the_host_and_the_next_attempt() {
+    insta::assert_snapshot!(describe_done(&record(5, TickState::Done)), @"the tick of 1970-01-01T00:05:00Z was already run by b");
+    insta::assert_snapshot!(describe_ahead(&record(6, TickState::Claimed)), @"b is at the tick of 1970-01-01T00:06:00Z already, by its clock");
+    insta::assert_snapshot!(describe_wait(&record(5, TickState::Retry), minute(6)), @"attempt 1 at the tick of 1970-01-01T00:05:00Z failed on b; the next one is due at 1970-01-01T00:06:00Z");
 }
 
 /// Outcome of one request.
@@ -152,7 +166,7 @@ enum Fate {
 }
 
 struct Scripted {
-    found: Mutex<Option<Found>>,
+    found: Mutex<Option<RecordVersion>>,
     writes: Mutex<VecDeque<Fate>>,
     readable: bool,
     /// True if the lock entry of the claiming host exists.
@@ -164,7 +178,7 @@ struct Scripted {
 
 impl Scripted {
     fn new(record: Option<&TickRecord>, writes: &[Fate]) -> Self {
-        let found = record.map(|record| Found {
+        let found = record.map(|record| RecordVersion {
             json: record.to_json(),
             revision: 3,
         });
@@ -198,20 +212,20 @@ impl Scripted {
             }
             Fate::Arrives | Fate::AnswerLost => {}
         }
-        let stands = revision == expected;
-        if stands {
+        let matches = revision == expected;
+        if matches {
             let revision = revision + 1;
-            *found = Some(Found { json, revision });
+            *found = Some(RecordVersion { json, revision });
         }
         match fate {
             Fate::AnswerLost => Err(StoreError::Unknown("lost".into())),
-            _ => Ok(stands),
+            _ => Ok(matches),
         }
     }
 }
 
 impl TickReader for Scripted {
-    async fn read(&self) -> Result<Option<Found>, StoreError> {
+    async fn read(&self) -> Result<Option<RecordVersion>, StoreError> {
         if !self.readable {
             return Err(StoreError::Unknown("no answer".into()));
         }
@@ -228,8 +242,8 @@ fn lives(host: &str, started: u64, came: i64) -> LivingHost {
     LivingHost {
         host: host.into(),
         started: minute(started),
-        written: came,
-        came,
+        write_revision: came,
+        create_revision: came,
     }
 }
 
@@ -245,8 +259,8 @@ impl TickStore for Scripted {
         }
     }
 
-    async fn stands(&self, entry: &str, create: u64) -> Result<bool, StoreError> {
-        Ok(self.other == Some((entry, create)))
+    async fn entry_exists(&self, entry: &str, create_revision: u64) -> Result<bool, StoreError> {
+        Ok(self.other == Some((entry, create_revision)))
     }
 
     async fn write(&self, expected: i64, json: Vec<u8>) -> Result<bool, StoreError> {
@@ -254,16 +268,16 @@ impl TickStore for Scripted {
     }
 }
 
-fn claimed(store: &Scripted) -> Claim {
+fn claimed(store: &Scripted) -> TickClaim {
     claimed_over(store).0
 }
 
-fn claimed_over(store: &Scripted) -> (Claim, Replaced) {
+fn claimed_over(store: &Scripted) -> (TickClaim, ReplacedRecord) {
     let claim = claim(store, &me(), ask(5, 5)).now_or_never();
     claim.expect("it never waits")
 }
 
-fn looked(store: &Scripted) -> Look {
+fn looked(store: &Scripted) -> TickLook {
     let look = look(store, "a", ask(5, 5)).now_or_never();
     look.expect("it never waits")
 }
@@ -295,11 +309,11 @@ fn tick_before(tick: u64, state: TickState) -> TickBefore {
 fn a_tick_that_is_years_ahead_is_written_over_and_named() {
     for before in [None, Some(tick_before(4, TickState::Done))] {
         let store = Scripted::new(Some(&far_ahead(before)), &[]);
-        assert_eq!(looked(&store), Look::Open);
+        assert_eq!(looked(&store), TickLook::Open);
         let (claim, over) = claimed_over(&store);
         let (tick, attempt) = (minute(5), 1);
-        assert_eq!(claim, Claim::Ours { tick, attempt });
-        let overruled = over.overruled.expect("it is told");
+        assert_eq!(claim, TickClaim::Ours { tick, attempt });
+        let overruled = over.overruled.expect("it is named");
         assert_eq!(
             (overruled.host.as_str(), overruled.tick, overruled.shown),
             ("mad", minute(5 + YEARS), minute(5 + YEARS))
@@ -312,23 +326,23 @@ fn a_tick_that_is_years_ahead_is_written_over_and_named() {
 
 /// A wrong clock hides no tick that was done or cut off before it came.
 #[test]
-fn what_a_wrong_clock_wrote_over_still_counts() {
+fn ticks_overwritten_by_a_wrong_clock_still_count() {
     use TickState::{Claimed, Done, Retry};
     let done = Scripted::new(Some(&far_ahead(Some(tick_before(5, Done)))), &[]);
-    assert!(matches!(looked(&done), Look::Over { .. }));
-    assert!(matches!(claimed(&done), Claim::Over { .. }));
+    assert!(matches!(looked(&done), TickLook::Over { .. }));
+    assert!(matches!(claimed(&done), TickClaim::Over { .. }));
     assert_eq!(done.record().host, "mad");
     for state in [Claimed, Retry] {
         let cut_off = Scripted::new(Some(&far_ahead(Some(tick_before(5, state)))), &[]);
-        assert_eq!(looked(&cut_off), Look::Begun);
+        assert_eq!(looked(&cut_off), TickLook::Begun);
         let (tick, attempt) = (minute(5), 2);
-        assert_eq!(claimed(&cut_off), Claim::Ours { tick, attempt });
+        assert_eq!(claimed(&cut_off), TickClaim::Ours { tick, attempt });
     }
     // A kept tick that is as far ahead does not count either.
     let twice = far_ahead(Some(tick_before(6 + YEARS, Done)));
     let mut store = Scripted::new(Some(&twice), &[]);
     store.living.push(lives("c", 5, 9));
-    assert_eq!(looked(&store), Look::Open);
+    assert_eq!(looked(&store), TickLook::Open);
 }
 
 #[test]
@@ -337,7 +351,7 @@ fn a_claim_names_the_run_that_it_cuts_off() {
     for (tick, state) in [(5, Claimed), (4, Claimed), (4, Done), (5, Retry)] {
         let store = Scripted::new(Some(&record(tick, state)), &[]);
         let (claim, over) = claimed_over(&store);
-        assert!(matches!(claim, Claim::Ours { .. }));
+        assert!(matches!(claim, TickClaim::Ours { .. }));
         let named = over.cut_off.map(|record| record.run_id);
         let expected = (state == Claimed).then(|| "b-7-0".to_owned());
         assert_eq!(named, expected, "{tick} {state:?}");
@@ -372,14 +386,14 @@ fn a_tick_just_ahead_is_believed_as_before() {
         ..record(9, TickState::Claimed)
     };
     let store = Scripted::new(Some(&ahead), &[]);
-    assert!(matches!(looked(&store), Look::Over { .. }));
-    assert!(matches!(claimed(&store), Claim::Over { .. }));
+    assert!(matches!(looked(&store), TickLook::Over { .. }));
+    assert!(matches!(claimed(&store), TickClaim::Over { .. }));
     assert_eq!(store.record(), ahead);
 }
 
 /// The period of ticks may be a year, and a clock may be wrong by less.
 #[test]
-fn a_retry_is_due_when_the_clock_that_put_it_off_is_not_believed() {
+fn retry_put_off_by_a_disbelieved_clock_is_due() {
     let put_off = TickRecord {
         host: "mad".into(),
         claimed_unix_ms: UnixMs::new(500 * MINUTE),
@@ -388,7 +402,7 @@ fn a_retry_is_due_when_the_clock_that_put_it_off_is_not_believed() {
     };
     let store = Scripted::new(Some(&put_off), &[]);
     let (tick, attempt) = (minute(5), 2);
-    assert_eq!(claimed(&store), Claim::Ours { tick, attempt });
+    assert_eq!(claimed(&store), TickClaim::Ours { tick, attempt });
 }
 
 #[test]
@@ -396,11 +410,11 @@ fn a_host_whose_clock_is_outvoted_neither_claims_nor_skips() {
     // Two hosts are years ahead of this one, so this clock is behind.
     let seen = far_ahead(Some(tick_before(5 + YEARS, TickState::Done)));
     let store = Scripted::new(Some(&seen), &[]);
-    let Look::Lacks(Lack::Clock(why)) = looked(&store) else {
+    let TickLook::Lacks(RunLack::Clock(why)) = looked(&store) else {
         panic!("{:?}", looked(&store));
     };
     assert!(why.contains("mad") && why.contains("chrony"), "{why}");
-    assert_eq!(claimed(&store), Claim::Lacks(Lack::Clock(why)));
+    assert_eq!(claimed(&store), TickClaim::Lacks(RunLack::Clock(why)));
     assert_eq!(store.record().to_json(), seen.to_json());
     // One host is behind this one, and wrote after this one came: of two, the later to come stands back.
     let behind = TickRecord {
@@ -410,7 +424,7 @@ fn a_host_whose_clock_is_outvoted_neither_claims_nor_skips() {
     let mut store = Scripted::new(Some(&behind), &[]);
     let now = minute(5 + YEARS);
     let look_now = |store: &Scripted| {
-        let ask = Ask {
+        let ask = TickRequest {
             now,
             ..ask(5 + YEARS, 5 + YEARS)
         };
@@ -418,20 +432,20 @@ fn a_host_whose_clock_is_outvoted_neither_claims_nor_skips() {
         look.expect("it never waits")
     };
     store.living = vec![lives("b", 4, 1), lives("a", 5 + YEARS, 2)];
-    assert!(matches!(look_now(&store), Look::Lacks(_)));
+    assert!(matches!(look_now(&store), TickLook::Lacks(_)));
     store.living = vec![lives("b", 4, 2), lives("a", 5 + YEARS, 1)];
-    assert_eq!(look_now(&store), Look::Open);
+    assert_eq!(look_now(&store), TickLook::Open);
 }
 
 /// Also where no record exists yet, or the last one is its own.
 #[test]
-fn a_host_that_has_just_come_judges_its_clock_before_its_first_claim() {
+fn new_host_judges_its_clock_before_its_first_claim() {
     let own = TickRecord {
         host: "a".into(),
         ..record(4 + YEARS, TickState::Done)
     };
     let now = minute(5 + YEARS);
-    let ask = Ask {
+    let ask = TickRequest {
         now,
         ..ask(5 + YEARS, 5 + YEARS)
     };
@@ -440,10 +454,16 @@ fn a_host_that_has_just_come_judges_its_clock_before_its_first_claim() {
         store.living = vec![lives("b", 4, 4), lives("a", 5 + YEARS, 5)];
         let look = look(&store, "a", ask).now_or_never();
         let look = look.expect("it never waits");
-        assert!(matches!(look, Look::Lacks(Lack::Other(_))), "{look:?}");
+        assert!(
+            matches!(look, TickLook::Lacks(RunLack::Other(_))),
+            "{look:?}"
+        );
         let claim = claim(&store, &me(), ask).now_or_never();
         let (claim, _) = claim.expect("it never waits");
-        assert!(matches!(claim, Claim::Lacks(Lack::Other(_))), "{claim:?}");
+        assert!(
+            matches!(claim, TickClaim::Lacks(RunLack::Other(_))),
+            "{claim:?}"
+        );
         let found = store.found.lock().unwrap().clone();
         assert_eq!(
             found.map(|found| found.json),
@@ -453,7 +473,7 @@ fn a_host_that_has_just_come_judges_its_clock_before_its_first_claim() {
 }
 
 #[test]
-fn a_claim_whose_answer_was_lost_is_read_back_and_one_that_was_lost_itself_is_repeated() {
+fn claim_after_lost_answer_is_read_back_or_repeated() {
     use Fate::{AnswerLost, Arrives, RequestLost};
     for fates in [
         &[Arrives][..],
@@ -465,7 +485,11 @@ fn a_claim_whose_answer_was_lost_is_read_back_and_one_that_was_lost_itself_is_re
         let store = Scripted::new(Some(&record(5, TickState::Claimed)), fates);
         let (tick, attempt) = (minute(5), 2);
         // The record read back is the same claim: no second attempt is counted.
-        assert_eq!(claimed(&store), Claim::Ours { tick, attempt }, "{fates:?}");
+        assert_eq!(
+            claimed(&store),
+            TickClaim::Ours { tick, attempt },
+            "{fates:?}"
+        );
         let written = store.record();
         assert_eq!((written.token, written.attempt), (9, 2), "{fates:?}");
     }
@@ -476,13 +500,13 @@ fn a_claim_without_the_lock_changes_nothing() {
     let before = record(5, TickState::Claimed);
     let mut store = Scripted::new(Some(&before), &[]);
     store.holds = false;
-    assert_eq!(claimed(&store), Claim::Lost);
+    assert_eq!(claimed(&store), TickClaim::Lost);
     assert_eq!(store.record(), before);
 }
 
 /// While a configuration changes host by host, one host may still run the job under its old lock.
 #[test]
-fn a_tick_that_runs_under_another_lock_is_not_taken_over_until_that_is_gone() {
+fn tick_under_another_lock_is_left_until_that_entry_is_deleted() {
     let before = TickRecord {
         lock_key: "/l/locks/j-old/b7".into(),
         ..record(5, TickState::Claimed)
@@ -491,7 +515,7 @@ fn a_tick_that_runs_under_another_lock_is_not_taken_over_until_that_is_gone() {
     store.other = Some(("/l/locks/j-old/b7", 7));
     let claim = claimed(&store);
     assert!(
-        matches!(&claim, Claim::NotYet { reason, .. } if reason.contains("j-old/b7")),
+        matches!(&claim, TickClaim::NotYet { reason, .. } if reason.contains("j-old/b7")),
         "{claim:?}"
     );
     assert_eq!(store.record(), before);
@@ -500,40 +524,40 @@ fn a_tick_that_runs_under_another_lock_is_not_taken_over_until_that_is_gone() {
         let mut store = Scripted::new(Some(&before), &[]);
         store.other = other;
         let (tick, attempt) = (minute(5), 2);
-        assert_eq!(claimed(&store), Claim::Ours { tick, attempt });
+        assert_eq!(claimed(&store), TickClaim::Ours { tick, attempt });
         assert_eq!(store.record().lock_key, "/l/locks/j/a9");
     }
 }
 
 #[test]
-fn a_claim_that_nobody_answers_is_given_up_with_its_reason() {
+fn unanswered_claim_is_given_up_with_its_reason() {
     let mut store = Scripted::new(None, &[]);
     store.readable = false;
-    assert!(matches!(claimed(&store), Claim::Trouble(_)));
+    assert!(matches!(claimed(&store), TickClaim::Trouble(_)));
     let store = Scripted::new(None, &[Fate::RequestLost; 9]);
-    assert!(matches!(claimed(&store), Claim::Trouble(_)));
+    assert!(matches!(claimed(&store), TickClaim::Trouble(_)));
     let store = Scripted::new(None, &[Fate::Refused]);
-    let Claim::Trouble(said) = claimed(&store) else {
+    let TickClaim::Trouble(text) = claimed(&store) else {
         panic!("it was refused");
     };
-    assert!(said.contains("no space"), "{said}");
+    assert!(text.contains("no space"), "{text}");
 }
 
 #[test]
-fn a_record_that_is_not_ours_stops_the_job_visibly_and_is_never_written_over() {
+fn foreign_record_is_reported_and_never_overwritten() {
     let store = Scripted::new(None, &[]);
     let (json, revision) = (b"{}".to_vec(), 4);
-    *store.found.lock().unwrap() = Some(Found { json, revision });
-    let Claim::Trouble(said) = claimed(&store) else {
+    *store.found.lock().unwrap() = Some(RecordVersion { json, revision });
+    let TickClaim::Trouble(text) = claimed(&store) else {
         panic!("it was claimed");
     };
-    assert!(said.contains("delete the key ticks/j"), "{said}");
+    assert!(text.contains("delete the key ticks/j"), "{text}");
     assert_eq!(store.found.lock().unwrap().as_ref().unwrap().revision, 4);
 }
 
 #[test]
-fn a_mark_is_for_the_claim_it_belongs_to_and_for_no_other() {
-    let ended = |token, mark| Ended {
+fn mark_applies_to_its_own_claim_alone() {
+    let ended = |token, mark| EndedTick {
         tick: minute(5),
         token,
         mark,
@@ -544,8 +568,8 @@ fn a_mark_is_for_the_claim_it_belongs_to_and_for_no_other() {
         |store: &Scripted, ended| mark(store, ended).now_or_never().expect("it never waits");
     let not_before = minute(6);
     for (how, state) in [
-        (Mark::Done, TickState::Done),
-        (Mark::Retry { not_before }, TickState::Retry),
+        (TickMark::Done, TickState::Done),
+        (TickMark::Retry { not_before }, TickState::Retry),
     ] {
         let store = Scripted::new(Some(&record(5, TickState::Claimed)), &[Fate::AnswerLost]);
         assert!(marked(&store, ended(7, how)).is_err_and(|unmarked| unmarked.may_pass));
@@ -555,38 +579,38 @@ fn a_mark_is_for_the_claim_it_belongs_to_and_for_no_other() {
     }
     // Taken over by another host meanwhile, or its record was deleted.
     let store = Scripted::new(Some(&record(5, TickState::Claimed)), &[]);
-    let late = marked(&store, ended(6, Mark::Done)).expect_err("it has been taken over");
+    let late = marked(&store, ended(6, TickMark::Done)).expect_err("it has been taken over");
     assert_eq!(
         (late.may_pass, late.reason.as_str()),
         (false, "b has taken over")
     );
     assert_eq!(store.record(), record(5, TickState::Claimed));
-    assert!(marked(&Scripted::new(None, &[]), ended(7, Mark::Done)).is_err());
+    assert!(marked(&Scripted::new(None, &[]), ended(7, TickMark::Done)).is_err());
 }
 
 /// The policy of another host allows the name to a dropped-in file, which is at a later tick than ours.
 #[test]
-fn ticks_of_a_dropped_in_job_are_none_of_a_configured_ones() {
+fn dropped_in_job_has_ticks_of_its_own() {
     let theirs = TickRecord {
         dropped: true,
         ..record(6, TickState::Done)
     };
     let store = Scripted::new(Some(&theirs), &[]);
-    assert_eq!(looked(&store), Look::Open);
-    let ours = Claim::Ours {
+    assert_eq!(looked(&store), TickLook::Open);
+    let ours = TickClaim::Ours {
         tick: minute(5),
         attempt: 1,
     };
     assert_eq!(claimed(&store), ours);
     assert!(!store.record().dropped);
     // From now on the dropped-in job stands back, and names the owner of these ticks.
-    let asked = Ask {
+    let asked = TickRequest {
         is_dropped: true,
         ..ask(5, 5)
     };
     let look = look(&store, "b", asked).now_or_never();
     let claim = claim(&store, &me(), asked).now_or_never();
-    let (Some(Look::Lacks(seen)), Some((Claim::Lacks(met), _))) = (look, claim) else {
+    let (Some(TickLook::Lacks(seen)), Some((TickClaim::Lacks(met), _))) = (look, claim) else {
         panic!("it must stand back");
     };
     assert_eq!(seen, met);
