@@ -4,8 +4,8 @@
 //! A host does everything here as under `run`; only names, store and log differ. Nothing remains
 //! after the command unless the file embeds a store in a directory.
 
-mod crew;
 mod cut;
+mod hosts;
 mod summary;
 
 use std::fs::File;
@@ -29,7 +29,7 @@ use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::sink;
 use crate::stray::StraySignals;
-use crew::{Crew, Plan};
+use hosts::{DevHosts, Plan};
 use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, Embedded, Place};
 use leasehold_supervisor::connect::{connect, inside};
@@ -196,11 +196,11 @@ async fn tell(
 ) -> Result<(Exit, String), Failure> {
     let root = Root::new(plan.config.store().root()).map_err(|e| Failure::internal(&e))?;
     let observer = look_in(&plan.config, &plan.clock, store).await?;
-    let mut crew = Crew::new(plan, store.connector(), observer.clone(), root.clone());
+    let mut hosts = DevHosts::new(plan, store.connector(), observer.clone(), root.clone());
     for host in prepared {
-        crew.start(host);
+        hosts.start(host);
     }
-    let exit = crew.run(signals).await;
+    let exit = hosts.run(signals).await;
     // The records are read while the store is open; without a store there are none.
     let runs = observer
         .kv()
