@@ -30,7 +30,7 @@ use crate::log_format::LogFormat;
 use crate::sink;
 use crate::stray::StraySignals;
 use crew::{Crew, Plan};
-use leasehold_config::fingerprint::ConfigStamp;
+use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, Embedded, Place};
 use leasehold_supervisor::connect::{connect, inside};
 use leasehold_supervisor::event::{EventContext, EventKind};
@@ -126,7 +126,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let file = find(args.file.as_deref())?;
-    let stamp = ConfigStamp::of(&file);
+    let fingerprint = ConfigFingerprint::of(&file);
     let said = Config::load_for_development(&file)?;
     let embedded = match said.store().place() {
         Place::Embedded(embedded) => embedded.clone(),
@@ -137,7 +137,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let mut prepared = Vec::new();
     for name in names {
         // One after the other: all but the first find their plugins compiled.
-        prepared.push(prepare(config.for_host(&name), stamp.clone()).await?);
+        prepared.push(prepare(config.for_host(&name), fingerprint.clone()).await?);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (form, out) = (args.form(&*clock), args.out()?);

@@ -26,7 +26,7 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// A job in force, with the digest of its plugin in hex.
 #[derive(Clone, Copy)]
-pub struct Standing<'a> {
+pub struct JobInForce<'a> {
     /// The job.
     pub job: &'a Job,
     /// SHA-256 of its plugin, in hex.
@@ -86,7 +86,7 @@ pub enum NothingApplied {
 
 impl Applied {
     /// Builds the record for a host that started with `[host]` and `[store]` of `started`.
-    pub fn now<'a>(started: &Config, jobs: impl IntoIterator<Item = Standing<'a>>) -> Self {
+    pub fn now<'a>(started: &Config, jobs: impl IntoIterator<Item = JobInForce<'a>>) -> Self {
         let salt = format!("{:032x}", fastrand::u128(..));
         let jobs = jobs
             .into_iter()

@@ -19,7 +19,7 @@ use crate::event_log::EventLog;
 use crate::identity::HostIdentity;
 use crate::job::context::JobContextMaker;
 use crate::prepare::Prepared;
-use crate::quarantine::{Crash, Quarantine};
+use crate::quarantine::{CrashedRun, Quarantine};
 use crate::record_writer::RecordWriter;
 use crate::reload::{Reload, Reloader};
 use crate::shutdown::Shutdown;
@@ -149,7 +149,7 @@ impl Host {
         let record = host_record(config);
         record_writer.host(record.clone());
         for crash in crashes {
-            tell_crash(&self.event_log, &record_writer, crash);
+            report_crash(&self.event_log, &record_writer, crash);
         }
         let (progress, progress_box) = mpsc::channel(256);
         let (changes, change_box) = mpsc::channel(CHANGES);
@@ -255,12 +255,12 @@ struct Begun {
     records_ttl: Duration,
     claim: AbortOnDropHandle<()>,
     quarantine: Arc<Quarantine>,
-    crashes: Vec<Crash>,
+    crashes: Vec<CrashedRun>,
 }
 
 /// Logs and records a run in which an earlier process of this data directory died.
-fn tell_crash(event_log: &EventLog, record_writer: &RecordWriter, crash: Crash) {
-    let Crash {
+fn report_crash(event_log: &EventLog, record_writer: &RecordWriter, crash: CrashedRun) {
+    let CrashedRun {
         record,
         until,
         file,

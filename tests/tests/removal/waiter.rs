@@ -36,7 +36,7 @@ fn loses_its_place(version: Version, revoked: bool) -> Result<()> {
     ensure!(reason.contains(LOCK), "{reason}");
     if !revoked {
         ensure!(
-            reason.contains("removed by somebody else") && reason.contains(&went.to_string()),
+            reason.contains("removed by another client") && reason.contains(&went.to_string()),
             "{reason}"
         );
     }

@@ -18,7 +18,7 @@ use super::cut::Cuttable;
 use super::note;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use leasehold_config::fingerprint::ConfigStamp;
+use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::wall::unix_ms;
 use leasehold_config::{Config, Place};
 use leasehold_supervisor::connect::inside;
@@ -307,8 +307,8 @@ impl Crew {
 
     async fn restart(&mut self, name: &str) {
         self.missing = None;
-        let stamp = ConfigStamp::of(self.plan.config.path());
-        match prepare(self.plan.config.for_host(name), stamp).await {
+        let fingerprint = ConfigFingerprint::of(self.plan.config.path());
+        match prepare(self.plan.config.for_host(name), fingerprint).await {
             Ok(prepared) => {
                 note(&self.plan.event_log, format!("another {name} starts"));
                 self.start(prepared);

@@ -15,7 +15,7 @@ fn at(ms: u64) -> UnixMs {
 }
 
 /// Starts a host on this directory.
-fn start(dir: &TempDir, now: UnixMs) -> (HostIdentity, Arc<Quarantine>, Vec<Crash>) {
+fn start(dir: &TempDir, now: UnixMs) -> (HostIdentity, Arc<Quarantine>, Vec<CrashedRun>) {
     let identity = HostIdentity::take(dir.path());
     let (quarantine, crashes) = Quarantine::open(dir.path(), &identity, now);
     (identity, Arc::new(quarantine), crashes)

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::version::Version;
-use leasehold_config::fingerprint::Stamp;
+use leasehold_config::fingerprint::Fingerprint;
 use leasehold_config::plugin_file::sidecar;
 use leasehold_config::{Config, Job};
 
 /// Origin of a job. Configured jobs have precedence over dropped-in ones.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
+pub(super) enum SourceKey {
     /// A table of the configuration, by the job's name.
     Configured(String),
     /// A file in the plugins' folder.
@@ -19,13 +19,13 @@ pub(super) enum Key {
 
 /// Input from which a version is made.
 #[derive(Clone, Debug)]
-pub(super) enum Source {
+pub(super) enum SourceFiles {
     Configured(Box<Job>),
     /// A plugin file, with the configuration whose policy and defaults apply.
     Dropped(Arc<Config>, PathBuf),
 }
 
-impl Source {
+impl SourceFiles {
     pub(super) fn plugin(&self) -> &Path {
         match self {
             Self::Configured(job) => job.plugin(),
@@ -34,12 +34,12 @@ impl Source {
     }
 
     /// Returns the files of the source as they are now.
-    pub(super) fn look(&self) -> Seen {
-        Seen {
-            plugin: Stamp::of(self.plugin()),
+    pub(super) fn look(&self) -> SeenFiles {
+        SeenFiles {
+            plugin: Fingerprint::of(self.plugin()),
             sidecar: match self {
                 Self::Configured(_) => None,
-                Self::Dropped(_, path) => Stamp::of(&sidecar(path)),
+                Self::Dropped(_, path) => Fingerprint::of(&sidecar(path)),
             },
         }
     }
@@ -56,17 +56,17 @@ impl Source {
 
 /// Files of an item, as they were at a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) plugin: Option<Stamp>,
-    pub(super) sidecar: Option<Stamp>,
+pub(super) struct SeenFiles {
+    pub(super) plugin: Option<Fingerprint>,
+    pub(super) sidecar: Option<Fingerprint>,
 }
 
 /// One source of a job.
 #[derive(Debug)]
-pub(super) struct Item {
-    pub(super) source: Source,
+pub(super) struct JobSource {
+    pub(super) source: SourceFiles,
     /// The files of the newest version or the newest refusal; `None` when it is to be made anew.
-    pub(super) seen: Option<Seen>,
+    pub(super) seen: Option<SeenFiles>,
     /// True while a version is being made.
     pub(super) loading: bool,
     /// The newest version that could be used.
@@ -75,8 +75,8 @@ pub(super) struct Item {
     pub(super) told: Option<String>,
 }
 
-impl Item {
-    pub(super) const fn new(source: Source) -> Self {
+impl JobSource {
+    pub(super) const fn new(source: SourceFiles) -> Self {
         Self {
             source,
             seen: None,

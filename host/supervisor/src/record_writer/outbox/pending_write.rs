@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::RunMark;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum WriteContent {
     /// Record of a run, which is kept.
     Run { json: Vec<u8>, mark: RunMark },
     /// Record of the host or a job, which is deleted with the host's lease.
@@ -18,7 +18,7 @@ pub(super) enum Content {
     Removed,
 }
 
-impl Content {
+impl WriteContent {
     pub(super) const fn is_run(&self) -> bool {
         matches!(self, Self::Run { .. })
     }
@@ -33,9 +33,9 @@ impl Content {
 
 /// One write that waits or is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Item {
+pub(super) struct PendingWrite {
     pub(super) key: Arc<str>,
-    pub(super) content: Content,
+    pub(super) content: WriteContent,
     /// Its place in the queue, kept when a newer write replaces it.
     pub(super) seq: u64,
     /// Time when it is written, if no transaction takes it along earlier.
@@ -50,19 +50,19 @@ pub(super) struct Item {
 
 /// The writes of one transaction.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::record_writer) struct Load {
-    pub(super) items: Vec<Item>,
+pub(in crate::record_writer) struct WriteBatch {
+    pub(super) items: Vec<PendingWrite>,
 }
 
-impl Load {
+impl WriteBatch {
     /// Returns the transaction, with standing records under `lease`.
     pub(in crate::record_writer) fn batch(&self, lease: i64) -> Batch {
         let mut batch = Batch::default();
         for item in &self.items {
             match &item.content {
-                Content::Run { json, .. } => batch.put(&item.key, json, 0),
-                Content::Standing { json } => batch.put(&item.key, json, lease),
-                Content::Removed => batch.delete(&item.key),
+                WriteContent::Run { json, .. } => batch.put(&item.key, json, 0),
+                WriteContent::Standing { json } => batch.put(&item.key, json, lease),
+                WriteContent::Removed => batch.delete(&item.key),
             }
         }
         batch
@@ -81,19 +81,19 @@ impl Load {
     /// True if it needs a lease.
     pub(in crate::record_writer) fn is_leased(&self) -> bool {
         let mut items = self.items.iter();
-        items.any(|item| matches!(item.content, Content::Standing { .. }))
+        items.any(|item| matches!(item.content, WriteContent::Standing { .. }))
     }
 }
 
 /// Writes in the order in which they are due.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct WriteQueue {
     pub(super) riding: BTreeSet<(Instant, u64)>,
     pub(super) held: BTreeSet<(Instant, u64)>,
 }
 
-impl Line {
-    pub(super) fn of(&mut self, item: &Item) -> &mut BTreeSet<(Instant, u64)> {
+impl WriteQueue {
+    pub(super) fn of(&mut self, item: &PendingWrite) -> &mut BTreeSet<(Instant, u64)> {
         if item.rides {
             &mut self.riding
         } else {
@@ -117,14 +117,14 @@ impl Line {
     }
 }
 
-impl Item {
+impl PendingWrite {
     /// Replaces an older write of the same key.
     pub(super) fn supersede(&mut self, old: &Self) {
         self.seq = old.seq;
         self.due = self.due.min(old.due);
         self.alone |= old.alone;
         self.tried |= old.tried;
-        if let (Content::Run { mark, .. }, Content::Run { mark: old, .. }) =
+        if let (WriteContent::Run { mark, .. }, WriteContent::Run { mark: old, .. }) =
             (&mut self.content, &old.content)
         {
             mark.is_first |= old.is_first;
