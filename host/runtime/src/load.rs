@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::cache;
+use super::compiled_cache::Make;
 use super::engine::{Engines, Links, Workshop};
 use super::error::{LoadError, LoadProblem, RuntimeError};
 use super::form::{self, Form};
@@ -23,7 +24,6 @@ use super::options::RuntimeOptions;
 use super::plugin::{Facts, Plugin, Ready};
 use super::prepare::{CacheEntry, EntryState, EntryStore, PrepareLimits, PreparedPlugin, Preparer};
 use super::proposals;
-use super::shelf::Make;
 use super::survey::Survey;
 use leasehold_config::allow::Allow;
 use leasehold_config::limits::Limits;

@@ -15,7 +15,7 @@ use super::contract::bindings::JobPre;
 use super::engine::{Links, Workshop};
 use super::error::LoadProblem;
 use super::form::Form;
-use super::host::Host;
+use super::host_state::Host;
 use super::http::Net;
 use leasehold_config::JobSource;
 use leasehold_config::allow::Allow as Grants;

@@ -11,12 +11,12 @@
 
 mod child;
 mod confine;
-mod death;
 mod entries;
+mod messages;
+mod process;
+mod process_end;
 mod queue;
 mod seal;
-mod talk;
-mod wire;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -27,13 +27,13 @@ use tokio::time::timeout;
 
 pub use child::run_if_asked;
 pub(crate) use entries::{CODE, CacheEntry, EntryState, EntryStore};
-pub(crate) use wire::PreparedPlugin;
+pub(crate) use messages::PreparedPlugin;
 
 use super::error::LoadProblem;
 use leasehold_config::limits::Limits;
+use messages::PrepareTask;
+use process::Request;
 use queue::Queue;
-use talk::Request;
-use wire::PrepareTask;
 
 /// Argument with which this program compiles one plugin.
 const COMMAND: &str = "__prepare";

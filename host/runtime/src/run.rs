@@ -22,14 +22,14 @@ use super::current;
 use super::disk::Disk;
 use super::event::GuestEvent;
 use super::gate::Gate;
-use super::guard::guarded;
-use super::host::{self, Host};
+use super::host_state::{self, Host};
 use super::http::{Carried, Courier, Flights, Http};
 use super::leash::Leash;
 use super::mark::marked;
 use super::meter::{Meter, Reading};
 use super::output::Output;
 use super::plugin::{Plugin, Ready};
+use super::poll_guard::guarded;
 use super::redact::Redactor;
 use super::report::{RunEnd, RunReport};
 use super::slot::Slot;
@@ -124,7 +124,7 @@ impl Run<'_> {
             Ok(host) => host,
             Err(why) => return (RunEnd::Unstarted(self.output.clean(&why)), None),
         };
-        let mut store = host::store(&self.plugin.workshop().engine, host);
+        let mut store = host_state::store(&self.plugin.workshop().engine, host);
         let made = AtomicBool::new(false);
         let guest = drive(&mut store, self.plugin.ready(), &made);
         let guest = marked(self.spec.mark.as_ref(), guest);

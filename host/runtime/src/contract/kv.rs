@@ -3,7 +3,7 @@
 //! The gate is checked before and after every await: a reply that arrives after the deadline is
 //! not returned to the guest. A key that no grant covers is refused.
 
-use super::super::host::Host;
+use super::super::host_state::Host;
 use super::super::kv::{Entry, KvError};
 use super::wit::fenced_kv;
 use super::wit::types::GuardError;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::super::host::Host;
+use super::super::host_state::Host;
 use super::wit::lock;
 use super::wit::types::GuardError;
 

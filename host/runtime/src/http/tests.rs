@@ -26,7 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use wasmtime_wasi_http::{Error, WasiBody, WasiHttpHooks as _};
 
-use super::courier::{Answered, Carried, Courier};
+use super::client::{Answered, Carried, Courier};
 use super::{Flights, Net, Resolve};
 use crate::event::GuestEvent;
 use crate::gate::Gate;

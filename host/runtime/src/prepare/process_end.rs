@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use rustix::process::Signal;
 
 use super::PrepareLimits;
-use super::wire::PrepareStage;
+use super::messages::PrepareStage;
 use crate::error::LoadProblem;
 
 /// Longest excerpt of a panic's message, in characters.

@@ -19,10 +19,10 @@ use tokio::time::timeout;
 
 use super::child::ChildLimits;
 use super::confine::MOST_CORES;
-use super::wire::{
+use super::messages::{
     GO_ON, MOST_ANSWER_BYTES, PrepareAnswer, PrepareStage, PrepareTask, PreparedPlugin,
 };
-use super::{Admit, PrepareLimits, death};
+use super::{Admit, PrepareLimits, process_end};
 use crate::error::LoadProblem;
 
 /// Number of bytes that are kept of a process's standard error.
@@ -191,7 +191,7 @@ impl Request<'_> {
                     return Told::Refused(LoadProblem::Refused(LoadProblem::name(&text)));
                 }
                 PrepareAnswer::OutOfMemory => {
-                    return Told::Refused(death::out_of_memory(self.limits));
+                    return Told::Refused(process_end::out_of_memory(self.limits));
                 }
                 PrepareAnswer::Failed(text) => {
                     return Told::Refused(LoadProblem::Host(LoadProblem::name(&text)));
@@ -218,11 +218,11 @@ impl Request<'_> {
             Told::Ready(plugin) if status.success() => Ok(plugin),
             Told::Ready(_) => {
                 let stage = PrepareStage::Compile;
-                Err(death::explain(status, stage, stderr, self.limits))
+                Err(process_end::explain(status, stage, stderr, self.limits))
             }
             Told::Refused(problem) => Err(problem),
             Told::Ended(_) if status.success() => Err(garbage("it ended without an answer")),
-            Told::Ended(stage) => Err(death::explain(status, stage, stderr, self.limits)),
+            Told::Ended(stage) => Err(process_end::explain(status, stage, stderr, self.limits)),
         }
     }
 }
