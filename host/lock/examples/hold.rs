@@ -4,8 +4,8 @@
 //! cargo run -p leasehold-lock --example hold -- http://127.0.0.1:2379 /demo/lock
 //! ```
 //!
-//! Start it twice: the second waits its turn. Delete its entry with `etcdctl del --prefix /demo/lock/`
-//! while it works: it stops at once, and says why.
+//! Start it twice: the second one waits its turn. Delete its entry with `etcdctl del --prefix /demo/lock/` while it
+//! works: it stops at once, and prints the reason.
 
 use std::time::Duration;
 
@@ -29,11 +29,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let fence = grant.fence();
     for step in 1..=5 {
-        // Asked before every effect. It costs a clock read, and is right even after a freeze.
+        // Checked before every effect. It costs a clock read, and is right even after a freeze.
         if !grant.tenure().admits() {
             break;
         }
-        // The store refuses this write once our entry is gone, whatever we believe.
+        // The store refuses this write once our entry is deleted, whatever this program assumes.
         let value = format!("step {step}");
         locks
             .kv()

@@ -1,4 +1,4 @@
-//! Acquiring: from a request to a [`Grant`], or to a reason why not.
+//! Acquisition: from a request to a [`Grant`], or to the error that refuses it.
 //!
 //! # Expected flow
 //!
@@ -7,17 +7,17 @@
 //!            ▲         │ no
 //!            │         ├─ short queue: follow the lock's watch until first
 //!            │         └─ long queue: follow the entry ahead of ours
-//!            └── unknown outcome: ask again (the entry is made at most once)
+//!            └── unknown outcome: send again (the entry is made at most once)
 //! ```
 //!
 //! # Guarantees
 //!
-//! - A grant is given only on proof, at one store revision, that our entry existed and nobody was
-//!   ahead of it, and only while our session admits.
-//! - First come, first served, by create revision, together with every client that follows etcd's
-//!   convention (Go's `concurrency.Mutex`, `etcdctl lock`).
-//! - Dropping the future, or failing, leaves no entry behind: a clean-up goes on until the store has
-//!   confirmed it or the lease has ended.
+//! - A grant is given only on proof, at one store revision, that our entry existed and was the first of the queue,
+//!   and only while our session admits.
+//! - First come, first served, by create revision, together with every client that follows etcd's convention (Go's
+//!   `concurrency.Mutex`, `etcdctl lock`).
+//! - Dropping the future, or failing, leaves no entry behind: a clean-up continues until the store has confirmed the
+//!   deletion or the lease has ended.
 
 use crate::acquire::attempt::AcquireAttempt;
 use crate::error::AcquireError;
@@ -39,7 +39,7 @@ impl Locks {
         self.acquire_reporting(request, |_| {}).await
     }
 
-    /// Acquires a lock and calls `report` whenever our place in the queue changes.
+    /// Acquires a lock, and calls `report` at each change of our place in the queue.
     ///
     /// # Errors
     ///

@@ -1,11 +1,11 @@
-//! Waiting longer after each failure, and never in step with others.
+//! Pauses that grow after each failure, with jitter.
 
 use std::time::Duration;
 
 /// Exponential backoff with full jitter over its upper half.
 ///
-/// After "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015): without jitter, everybody
-/// who lost the store at the same moment comes back at the same moment.
+/// After "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015): without jitter, all clients that lost the
+/// store at the same moment return at the same moment.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     least: Duration,
@@ -23,7 +23,7 @@ impl Backoff {
         }
     }
 
-    /// For a lost connection: quick first, because a lease is running out.
+    /// Pauses for a lost connection: short at first, because a lease is running out.
     pub(crate) const fn reconnect() -> Self {
         Self::new(Duration::from_millis(20), Duration::from_secs(1))
     }
@@ -39,7 +39,7 @@ impl Backoff {
         step.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// Starts over: what failed has worked for a while.
+    /// Starts over, after the operation has worked for a while.
     pub const fn reset(&mut self) {
         self.next = self.least;
     }

@@ -16,32 +16,32 @@ impl Batch {
     /// Operations that a store takes in one transaction unless it was started with another limit.
     pub const MOST_OPS: usize = 128;
 
-    /// Writes a key, under `lease` unless that is 0.
+    /// Adds a write of a key, under `lease` unless that is 0.
     pub fn put(&mut self, key: &str, value: &[u8], lease: i64) {
         let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
         self.bytes += key.len() + value.len();
         self.ops.push(TxnOp::put(key, value, options));
     }
 
-    /// Deletes a key, if it is there.
+    /// Adds the deletion of a key. It may be missing.
     pub fn delete(&mut self, key: &str) {
         self.bytes += key.len();
         self.ops.push(TxnOp::delete(key, None));
     }
 
-    /// Deletes every key from `from` up to but not including `end`.
+    /// Adds the deletion of every key from `from` up to but not including `end`.
     pub fn delete_range(&mut self, from: &str, end: &str) {
         self.bytes += from.len() + end.len();
         let options = DeleteOptions::new().with_range(end);
         self.ops.push(TxnOp::delete(from, Some(options)));
     }
 
-    /// How many operations it has.
+    /// The number of operations.
     pub fn len(&self) -> usize {
         self.ops.len()
     }
 
-    /// True when it has none.
+    /// True if it has no operations.
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()
     }

@@ -1,13 +1,14 @@
-//! What this host wants from one lock, and how the events of the lock's watch bear on it.
+//! The claims of this host on one lock, and the effect of the lock's watch on them.
 //!
-//! Pure state: no I/O, no await, no clock. The watch of a lock feeds it deletions and readings; it
-//! tells each claim when it has come first, moved up, or lost its entry.
+//! Pure state: no I/O, no await, no clock. The watch of a lock feeds it deletions and readings. Each claim's status
+//! then shows when it has come first, moved up or lost its entry.
 //!
-//! An entry is the pair (key, create revision), never the key alone: the same client re-enters
-//! under the same key, and a deletion of the earlier entry must not touch the later one.
+//! An entry is the pair (key, create revision), never the key alone: the same client re-enters under the same key,
+//! and a deletion of the earlier entry must not touch the later one.
 
+use crate::end_reason::EndReason;
 use crate::queue_keys::QueueKey;
-use crate::tenure::{EndReason, Tenure};
+use crate::tenure::Tenure;
 use std::collections::HashMap;
 use tokio::sync::watch;
 
@@ -16,7 +17,7 @@ mod claim;
 pub(crate) use claim::ClaimStatus;
 use claim::{ClaimStage, LockClaim, ahead_of};
 
-/// How far the watch reaches.
+/// Revisions that the watch covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WatchCoverage {
     /// Nothing is delivered.
@@ -38,7 +39,7 @@ pub(crate) struct ClaimSet {
     /// The reading under way.
     reading: Option<QueueReading>,
     next_reading: u64,
-    /// A reading is wanted whatever is known: nothing was verified for long, or the store may have gone back.
+    /// A reading is wanted though none seems to be missing: the last one is old, or the store may have gone back.
     verify: bool,
     /// Deletions that a claim still in the making, or a reading under way, may have missed.
     recent: Vec<(String, i64)>,
@@ -72,7 +73,7 @@ impl ClaimSet {
         (id, receiver)
     }
 
-    /// The entry stands at `create_revision`, behind the `ahead` that a reading at `as_of` showed.
+    /// The entry exists at `create_revision`, behind the entries that a reading at `as_of` showed.
     pub(crate) fn settle(
         &mut self,
         id: u64,
@@ -96,7 +97,7 @@ impl ClaimSet {
         self.forget_recent();
     }
 
-    /// The entry stands at `create_revision` in a long queue, behind at least `entry`, and has a follower.
+    /// The entry exists at `create_revision` in a long queue, behind at least `entry`, and has a follower.
     pub(crate) fn settle_far(
         &mut self,
         id: u64,
@@ -110,7 +111,7 @@ impl ClaimSet {
         self.settle(id, create_revision, std::slice::from_ref(entry), as_of);
     }
 
-    /// The follower of a far claim has read, at `revision`, whether its entry stands and who is ahead.
+    /// Takes in a reading of a far claim's follower at `revision`: the existence of our entry, and the entries ahead.
     pub(crate) fn read_far(&mut self, id: u64, revision: i64, exists: bool, ahead: &[QueueKey]) {
         let Some(claim) = self.by_id.get_mut(&id) else {
             return;
@@ -136,12 +137,12 @@ impl ClaimSet {
         let recent = std::mem::take(&mut self.recent);
         if let Some(claim) = self.by_id.get_mut(&id) {
             let as_of = match claim.stage {
-                // Between being first and holding, the entry was lost.
-                ClaimStage::Gone { revision, .. } => {
+                // The entry was deleted after it came first and before the claim held.
+                ClaimStage::Deleted { revision, .. } => {
                     tenure.end(EndReason::Removed { revision });
                     return self.put_back(recent);
                 }
-                // What the wait has verified since stays verified.
+                // Revisions verified during the wait stay verified.
                 ClaimStage::Waiting { as_of: known, .. } => as_of.max(known),
                 ClaimStage::Pending | ClaimStage::Held { .. } => as_of,
             };
@@ -171,14 +172,14 @@ impl ClaimSet {
         self.by_id.is_empty()
     }
 
-    /// Whether any claim needs the lock's watch.
+    /// True if any claim needs the lock's watch.
     pub(crate) fn wants_watch(&self) -> bool {
         self.by_id
             .values()
             .any(|claim| !claim.far && claim.is_followed())
     }
 
-    /// Asks for a reading though nothing seems to be missing.
+    /// Requests a reading though none seems to be missing.
     pub(crate) fn verify(&mut self) {
         self.verify = true;
     }
@@ -196,11 +197,11 @@ impl ClaimSet {
             ClaimStage::Waiting { as_of, .. } | ClaimStage::Held { as_of, .. } => {
                 !claim.far && as_of < since
             }
-            ClaimStage::Pending | ClaimStage::Gone { .. } => false,
+            ClaimStage::Pending | ClaimStage::Deleted { .. } => false,
         })
     }
 
-    /// The youngest entry of ours: a reading needs to go no further.
+    /// The create revision of our youngest entry: a reading needs no younger ones.
     pub(crate) fn youngest(&self) -> i64 {
         let near = self.by_id.values().filter(|claim| !claim.far);
         near.map(LockClaim::create_revision).max().unwrap_or(0)
@@ -235,7 +236,7 @@ impl ClaimSet {
         self.reading
     }
 
-    /// A reading has found nothing out, and another is wanted.
+    /// A reading failed, and another is wanted.
     pub(crate) fn reading_failed(&mut self, reading: QueueReading) {
         if self.reading == Some(reading) {
             self.reading_given_up();
@@ -243,7 +244,7 @@ impl ClaimSet {
         }
     }
 
-    /// The answer to a reading under way will not be waited for.
+    /// Abandons the reading under way.
     pub(crate) fn reading_given_up(&mut self) {
         self.reading = None;
         self.forget_recent();
@@ -257,7 +258,7 @@ impl ClaimSet {
         youngest: i64,
         entries: &[QueueKey],
     ) {
-        // Deletions since it began were not kept when it was given up.
+        // Deletions since it began were not kept when it was abandoned.
         if self.reading != Some(reading) {
             return;
         }

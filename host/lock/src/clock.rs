@@ -1,9 +1,8 @@
 //! The clock that every deadline is read from.
 //!
-//! Deadlines live on the boot-time clock, which goes on counting while the machine is suspended.
-//! `std::time::Instant` stops during suspend on Linux, so a lease could end on the server while an
-//! `Instant` deadline still lay ahead. This file must never read wall time: that is for people and
-//! for cron, not for deciding whether a lock is held.
+//! Deadlines are on the boot-time clock, which counts while the machine is suspended. `std::time::Instant` stops
+//! during suspend on Linux, so a lease could end on the server while an `Instant` deadline still lay ahead. This file
+//! never reads wall time: wall time is for display and cron, and does not decide about locks.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +33,7 @@ impl BootTime {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The moment `by` after this one; stays at the end of time instead of wrapping.
+    /// The moment `by` after this one; saturates at the end of time instead of wrapping.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
         Self(
@@ -59,9 +58,9 @@ impl fmt::Debug for BootTime {
     }
 }
 
-/// Where "now" comes from. Production reads the system; tests turn the hands themselves.
+/// Source of the current moment. Production reads the system; tests set the time.
 pub trait Clock: Send + Sync + 'static {
-    /// The current moment. Never goes backwards.
+    /// The current moment. Never decreases.
     fn now(&self) -> BootTime;
 }
 
@@ -83,12 +82,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when told to.
+/// A clock that moves only by [`ManualClock::advance`].
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// A clock that stands at `start`.
+    /// A clock whose current moment is `start`.
     pub const fn at(start: BootTime) -> Self {
         Self(AtomicU64::new(start.as_nanos()))
     }

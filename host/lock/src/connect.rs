@@ -1,6 +1,6 @@
-//! Reaching the store: endpoints, TLS, user and password, and what is refused before a byte is sent.
+//! Options of a connection: endpoints, TLS, user and password, and checks that need no connection.
 //!
-//! This file makes connections. It must never decide anything about locks.
+//! This file never decides anything about locks.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,8 +10,9 @@ use std::time::Duration;
 use crate::connector::{Connector, EndpointRoute, UNIX_SCHEME};
 use crate::credentials::{CredentialSource, LoginSource, StoreCredentials, Tls};
 use crate::error::{ConnectError, StoreError};
+use crate::observer::{LockObserver, ObserverHandle};
 
-/// How to reach the store.
+/// Options of a connection to the store.
 ///
 /// ```
 /// # use leasehold_lock::ConnectOptions;
@@ -19,7 +20,7 @@ use crate::error::{ConnectError, StoreError};
 /// ```
 #[derive(Clone)]
 pub struct ConnectOptions {
-    /// As given; of a store in this process, what it is called.
+    /// As given; for a store in this process, its name.
     endpoints: Vec<String>,
     in_process: Option<Arc<dyn Connector>>,
     login: Option<LoginSource>,
@@ -28,6 +29,7 @@ pub struct ConnectOptions {
     connect_timeout: Duration,
     request_timeout: Duration,
     greet_key: String,
+    observer: ObserverHandle,
 }
 
 impl ConnectOptions {
@@ -43,6 +45,7 @@ impl ConnectOptions {
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(5),
             greet_key: "/leasehold/".into(),
+            observer: ObserverHandle::default(),
         }
     }
 
@@ -55,7 +58,7 @@ impl ConnectOptions {
         }
     }
 
-    /// Logs in with a user and a fixed password, and again whenever the store forgets the login.
+    /// Logs in with a user and a fixed password, and again after the store has forgotten the login.
     #[must_use]
     pub fn user(self, name: impl Into<String>, password: impl AsRef<str>) -> Self {
         self.user_from(name, CredentialSource::value(password.as_ref()))
@@ -70,7 +73,7 @@ impl ConnectOptions {
         self
     }
 
-    /// Uses TLS, with what its sources hold at each connection.
+    /// Uses TLS, with the content of its sources at each connection.
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
@@ -84,29 +87,40 @@ impl ConnectOptions {
         self
     }
 
-    /// How long to wait for a TCP and TLS connection. Default 3 s.
+    /// Limit for a TCP and TLS connection. Default 3 s.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long to wait for one reply before its outcome counts as unknown. Default 5 s.
+    /// Limit for one reply, after which its outcome counts as unknown. Default 5 s.
     #[must_use]
     pub const fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
     }
 
-    /// A key that may be read, to greet the store with. Default `/leasehold/`. It need not exist; a
-    /// store that denies the read counts as reached, but its cluster stays unknown until later.
+    /// A key that the user may read, for the first request. Default `/leasehold/`. It need not exist. A store that
+    /// denies the read counts as reached, but its cluster stays unknown until later.
     #[must_use]
     pub fn greet_key(mut self, key: impl Into<String>) -> Self {
         self.greet_key = key.into();
         self
     }
 
-    /// The endpoints, for messages; of a store in this process, what it is called.
+    /// Calls `observer` at renewals, retries, reconnects, hand-offs and losses. None by default.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn LockObserver>) -> Self {
+        self.observer = ObserverHandle::new(observer);
+        self
+    }
+
+    pub(crate) const fn observer_handle(&self) -> &ObserverHandle {
+        &self.observer
+    }
+
+    /// The endpoints, for messages; for a store in this process, its name.
     pub fn endpoints(&self) -> &[String] {
         &self.endpoints
     }
@@ -119,7 +133,7 @@ impl ConnectOptions {
         self.request_timeout
     }
 
-    /// Checks what can be checked without a connection.
+    /// Checks the options as far as that needs no connection.
     pub fn check(&self) -> Result<(), ConnectError> {
         if self.endpoints.is_empty() {
             return Err(ConnectError::NoEndpoints);
@@ -144,7 +158,7 @@ impl ConnectOptions {
         Ok(())
     }
 
-    /// A socket is a store on this machine, and no other address can be the same one.
+    /// Checks a socket: it is a store on this machine, and must be the only endpoint.
     fn check_unix(&self, endpoint: &str) -> Result<(), ConnectError> {
         let bad = |reason: &str| ConnectError::BadEndpoint {
             endpoint: endpoint.to_owned(),
@@ -175,7 +189,7 @@ impl ConnectOptions {
         StoreCredentials::new(self.tls.clone(), self.login.clone())
     }
 
-    /// One way for each endpoint.
+    /// One route for each endpoint.
     pub(crate) fn routes(
         &self,
         credentials: &Arc<StoreCredentials>,
@@ -215,7 +229,7 @@ impl ConnectOptions {
         self.connect_timeout
     }
 
-    /// How long a new connection may take to bring its first reply.
+    /// Limit for the first reply over a new connection.
     pub(crate) fn first_reply_patience(&self) -> Duration {
         self.connect_timeout + self.request_timeout
     }
@@ -232,8 +246,8 @@ impl ConnectOptions {
         }
     }
 
-    /// With TLS 1.3 a server turns our certificate away after it has accepted the connection, and often
-    /// nothing but a closed connection is seen of it.
+    /// Adds a hint about client certificates to `reason`. With TLS 1.3 a server rejects our certificate after it has
+    /// accepted the connection, and often only a closed connection shows it.
     fn explained(&self, reason: &str) -> String {
         let cut_off = ["alert", "broken pipe", "closed", "reset"]
             .iter()

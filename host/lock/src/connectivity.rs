@@ -1,11 +1,11 @@
-//! Connectivity: whether the store answers this client at all, learned from every request it makes.
+//! Connectivity: the reachability of the store, as all requests of this client show it.
 //!
-//! The store is *lost* when something was asked and nothing has been answered for a bound, and *reachable* again
-//! with the first answer. A refusal is an answer. While nothing else is asked, a small reading is sent now and
-//! then, and often while the store is lost, so that both are noticed on an idle host too.
+//! The store is *lost* when a request was sent and nothing has been answered for a bound, and *reachable* again with
+//! the first answer. A refusal is an answer. While the client sends nothing else, a small read is sent at intervals,
+//! and often while the store is lost, so that both are noticed on an idle host too.
 //!
-//! For people, and for work that waits for the store. This file must never decide about a lock: deadlines count
-//! whatever is outcomes here.
+//! This is for display, and for work that waits for the store. It never decides about a lock: deadlines count
+//! whatever is shown here.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::clock::{BootTime, Clock};
 
-/// Bound for requests that fail at once, as where no server listens: a leader's election is no outage.
+/// Bound for requests that fail at once, as where no server listens: the election of a leader is not an outage.
 const BROKEN_FOR: Duration = Duration::from_secs(2);
 
 /// Reachability of the store.
@@ -22,12 +22,12 @@ const BROKEN_FOR: Duration = Duration::from_secs(2);
 pub enum StoreState {
     /// Requests are answered.
     Reachable {
-        /// When the last outage ended; when the client was made, if there was none.
+        /// The end of the last outage; the start of the client, if there was none.
         since: BootTime,
     },
     /// Requests are not answered.
     Lost {
-        /// When the first request that got no answer was sent.
+        /// The sending of the first request without an answer.
         since: BootTime,
     },
 }
@@ -35,18 +35,18 @@ pub enum StoreState {
 /// Requests without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct UnansweredSpan {
-    /// When the first of them was sent, or, if that was earlier, when the last answer came.
+    /// The sending of the first of them, or the last answer if that was earlier.
     since: BootTime,
     /// True if one of them failed, rather than having no reply yet.
     is_broken: bool,
 }
 
-/// Next step of the observer.
+/// Next step of the connectivity probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ProbeVerdict {
     /// Answers come.
     Fine,
-    /// Nothing was asked for long, or what was asked has no answer yet: one request tells.
+    /// Nothing was sent for long, or the last request has no answer yet: one more request decides.
     Probe,
     /// The bound has passed.
     Lost { since: BootTime },
@@ -102,7 +102,7 @@ impl RequestOutcomes {
     }
 }
 
-/// The observer of one client. Requests report to it; readers follow [`ConnectivityMonitor::state`].
+/// Connectivity of one client. Requests report to it; readers follow [`ConnectivityMonitor::state`].
 #[derive(Debug)]
 pub(crate) struct ConnectivityMonitor {
     clock: Arc<dyn Clock>,
@@ -111,7 +111,7 @@ pub(crate) struct ConnectivityMonitor {
 }
 
 impl ConnectivityMonitor {
-    /// An observer that calls the store lost after `patience` without an answer.
+    /// A monitor that reports the store as lost after `patience` without an answer.
     pub(crate) fn new(clock: Arc<dyn Clock>, patience: Duration) -> Arc<Self> {
         let now = clock.now();
         let outcomes = RequestOutcomes {
@@ -138,7 +138,7 @@ impl ConnectivityMonitor {
         self.with(|outcomes| outcomes.request_sent(now));
     }
 
-    /// The store answered something, be it with a refusal.
+    /// The store answered, or refused.
     pub(crate) fn request_answered(&self) {
         let now = self.clock.now();
         self.with(|outcomes| {
@@ -160,7 +160,7 @@ impl ConnectivityMonitor {
         work(&mut self.outcomes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Looks at what is unanswered; true when something should be asked.
+    /// Judges the unanswered requests. True if a probe should be sent.
     pub(crate) fn check(&self) -> bool {
         let now = self.clock.now();
         self.with(|outcomes| match outcomes.judge(now) {
@@ -252,7 +252,7 @@ mod tests {
 
     /// A request that its caller gave up is never answered.
     #[test]
-    fn an_abandoned_request_is_no_outage_when_another_is_answered() {
+    fn abandoned_request_is_not_an_outage_if_another_is_answered() {
         let (clock, connectivity) = observer();
         connectivity.request_sent();
         clock.advance(PATIENCE / 2);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_client_asks_once_a_bound() {
+    fn idle_client_sends_one_probe_per_bound() {
         let (clock, connectivity) = observer();
         clock.advance(Duration::from_secs(4));
         assert!(!connectivity.check());

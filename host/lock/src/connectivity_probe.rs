@@ -16,12 +16,12 @@ pub(crate) async fn observe(requests: StoreRequests, key: String, cancel: Cancel
     let connectivity = requests.connectivity().clone();
     let work = async {
         loop {
-            // Many hosts lose a store at once, and should not come back to it in step.
+            // Many hosts lose a store at once, and should not return to it in step.
             tokio::time::sleep(CHECK_EVERY.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
             if connectivity.check() {
                 let count = GetOptions::new().with_count_only();
                 if let Err(error) = requests.read(key.as_str(), Some(count)).await {
-                    tracing::debug!(%error, "the store is asked whether it answers");
+                    tracing::debug!(%error, "the probe of the store has failed");
                 }
             }
         }

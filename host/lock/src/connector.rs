@@ -1,6 +1,6 @@
-//! Ways to the store: calls inside this process, sockets in the file system, and TCP with or without TLS.
+//! Routes to the store: calls inside this process, sockets in the file system, and TCP with or without TLS.
 //!
-//! This file makes channels. It must never decide whom to trust or when to give up.
+//! This file makes channels. It never decides about trust or about time limits of requests.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use tower::{BoxError, ServiceExt as _};
 
 use crate::credentials::StoreCredentials;
 
-/// What an endpoint that is a socket in the file system begins with.
+/// Scheme of an endpoint that is a socket in the file system.
 pub(crate) const UNIX_SCHEME: &str = "unix://";
 
 /// Ping an idle connection this often. etcd answers pings more frequent than every 5 s by closing.
@@ -29,21 +29,21 @@ const PING_EVERY: Duration = Duration::from_secs(6);
 /// A ping without an answer for this long means the connection is dead.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What answers requests in the same process. It is called on the task of whoever asks, with no connection in
-/// between, so it must never make that task's thread wait.
+/// Service that answers requests in the same process. It is called on the task of the requester, with no connection
+/// in between, so it must never block that task's thread.
 pub type StoreService = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
-/// A way to a store in the same process.
+/// A route to a store in the same process.
 pub trait Connector: Send + Sync + 'static {
-    /// What answers. A store that cannot be reached at the moment is no reason to fail here: each request then
-    /// says so itself.
+    /// The service that answers. It is returned even where the store cannot be reached: each request then fails with
+    /// an error of its own.
     fn service(&self) -> StoreService;
 
-    /// What the store is called in messages, in place of its endpoints.
+    /// The name of the store in messages, in place of its endpoints.
     fn describe(&self) -> String;
 }
 
-/// One way to reach the store.
+/// One route to the store.
 #[derive(Clone)]
 pub(crate) enum EndpointRoute {
     InProcess(Arc<dyn Connector>),
@@ -53,7 +53,7 @@ pub(crate) enum EndpointRoute {
 }
 
 impl EndpointRoute {
-    /// The path of an endpoint that is a socket, if it is one.
+    /// The route of an endpoint that is a socket; `None` for any other.
     pub(crate) fn unix(endpoint: &str) -> Option<Self> {
         endpoint
             .strip_prefix(UNIX_SCHEME)
@@ -71,7 +71,7 @@ impl EndpointRoute {
                     let path = path.clone();
                     async move { UnixStream::connect(path).await.map(TokioIo::new) }
                 });
-                // The address is only what requests are addressed to; nothing looks it up.
+                // Requests are addressed to this; it is never resolved.
                 let socket = Endpoint::from_static("http://localhost");
                 timed(socket, connect_timeout).connect_with_connector_lazy(connector)
             }
@@ -79,8 +79,8 @@ impl EndpointRoute {
                 timed(Endpoint::from(address.clone()), connect_timeout).connect_lazy()
             }
             Self::Encrypted(address, credentials) => {
-                // tonic would set TLS up once; ours reads the credentials at each connect. For tonic the
-                // connection is therefore a plain one, while requests name the real address.
+                // tonic would set TLS up once; this connector reads the credentials at each connect. For tonic the
+                // connection is therefore a plain one, while requests carry the real address.
                 let endpoint = Endpoint::from(without_tls(address)).origin(address.clone());
                 let mut tcp = HttpConnector::new();
                 tcp.set_nodelay(true);

@@ -1,9 +1,9 @@
 //! Certificates, keys and passwords, read anew for each connection and each login.
 //!
-//! Files are rotated while a client runs for months. A new connection uses what its files hold at that
-//! moment; one that cannot be read or used leaves the previous one in force, with a warning.
+//! Files are rotated while a client runs for months. A new connection uses the content of its files at that moment.
+//! Content that cannot be read or used leaves the previous one in use, with a warning.
 //!
-//! This file must never log a password or a key, nor decide where to connect.
+//! This file never logs a password or a key, and never decides about endpoints.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -102,7 +102,7 @@ impl StoreCredentials {
         }
     }
 
-    /// Reads the TLS files, and makes a configuration of them if they differ from what is in use.
+    /// Reads the TLS files, and builds a configuration of them if they differ from those in use.
     async fn load(&self) -> Result<LoadedTls, CredentialError> {
         let tls = self.tls.clone().unwrap_or_default();
         let texts = tls.read().await?;
@@ -153,7 +153,7 @@ impl StoreCredentials {
 
     /// The user and the passwords to try, in order: the source's, then the one that worked last.
     ///
-    /// A new password is written to the file before or after the store learns it. Between the two, the
+    /// Operators write a new password to the file before or after they change it in the store. Between the two, the
     /// previous one is right.
     pub(crate) async fn passwords(&self) -> Result<Option<(&str, Vec<String>)>, CredentialError> {
         let Some(login) = &self.login else {

@@ -1,6 +1,6 @@
-//! A way to the store that can be cut, as a network can.
+//! A route to the store that can be cut, as a network can.
 //!
-//! Requests and streams pass as they are, or not at all. Nothing is told to the store when the way is cut.
+//! Requests and streams pass as they are, or not at all. The store is not notified of the cut.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,8 +13,8 @@ use tower::ServiceExt as _;
 
 use crate::connector::StoreService;
 
-/// The same service until the token is cancelled. From then on requests fail with these words, those under way
-/// and their streams too; whether the store has carried them out is as unknown as over a network.
+/// The same service until the token is cancelled. From then on requests fail with this message, and so do those under
+/// way and their streams. Their outcome in the store is as unknown as over a network.
 pub fn cuttable(inner: StoreService, cut: CancellationToken, words: &'static str) -> StoreService {
     StoreService::new(tower::service_fn(move |request| {
         let (inner, cut) = (inner.clone(), cut.clone());
@@ -30,7 +30,7 @@ pub fn cuttable(inner: StoreService, cut: CancellationToken, words: &'static str
     }))
 }
 
-/// An answer that can break off.
+/// An answer that breaks off at the cut.
 struct Cuttable {
     inner: Body,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers with a stream that never says anything.
+    /// Answers with a stream that stays silent.
     fn silent() -> StoreService {
         StoreService::new(tower::service_fn(async |_| {
             Ok(Response::new(Body::new(Silence)))

@@ -1,4 +1,4 @@
-//! Making clients: a channel, a login and a first reply, for one endpoint or for the first of several.
+//! Construction of clients: a channel, a login and a first reply, for one endpoint or for the first of several.
 //!
 //! A client counts as made only when the store has answered a linearizable read over it.
 
@@ -14,16 +14,18 @@ use crate::connector::EndpointRoute;
 use crate::credentials::StoreCredentials;
 use crate::error::{ConnectError, StoreError};
 use crate::identity::StoreIdentity;
+use crate::observer::ObserverHandle;
 
 /// Head start of each endpoint over the next one when a client connects for the first time.
 const STAGGER: Duration = Duration::from_secs(1);
 
-/// How several endpoints are asked.
+/// Order in which several endpoints are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RaceOrder {
-    /// In order: the next one when one has failed, or has not answered for a while. A refusal ends it.
+    /// One after the other: the next one after a failure, or after a while without an answer. A refusal ends the
+    /// race.
     InOrder,
-    /// All together; only an answer ends it.
+    /// All together; only an answer ends the race.
     AllAtOnce,
 }
 
@@ -33,7 +35,7 @@ pub(crate) struct EndpointDialer {
     credentials: Arc<StoreCredentials>,
     identity: Arc<StoreIdentity>,
     routes: Vec<EndpointRoute>,
-    /// Where connections live.
+    /// The runtime that drives the connections.
     runtime: Handle,
 }
 
@@ -53,7 +55,7 @@ impl EndpointDialer {
         })
     }
 
-    /// For ways of a test's own.
+    /// For routes of a test.
     #[cfg(test)]
     pub(crate) fn over(options: ConnectOptions, routes: Vec<EndpointRoute>) -> Self {
         Self {
@@ -65,7 +67,11 @@ impl EndpointDialer {
         }
     }
 
-    /// How many endpoints there are.
+    pub(crate) const fn observer(&self) -> &ObserverHandle {
+        self.options.observer_handle()
+    }
+
+    /// The number of endpoints.
     pub(crate) fn len(&self) -> usize {
         self.routes.len()
     }
@@ -83,7 +89,7 @@ impl EndpointDialer {
             .map_or_else(String::new, |dial| format!("{dial:?}"))
     }
 
-    /// Asks these endpoints, and gives the first that answers with its client.
+    /// Tries these endpoints, and returns the first that answers with its client.
     pub(crate) async fn race(
         &self,
         endpoints: &[usize],
@@ -107,7 +113,7 @@ impl EndpointDialer {
             };
             match answered {
                 Some((at, Ok(client))) => return Ok((at, client)),
-                // An endpoint that answers with a no speaks for all of them.
+                // An endpoint that refuses speaks for all of them.
                 Some((_, Err(error)))
                     if race == RaceOrder::InOrder
                         && !matches!(error, ConnectError::Unreachable { .. }) =>
@@ -174,8 +180,8 @@ impl EndpointDialer {
         Err(error)
     }
 
-    /// One small read, so that a wrong address, certificate or password shows now and not at the
-    /// first lock. A store that denies the read has answered, which is all we ask.
+    /// Sends one small read, so that a wrong address, certificate or password shows now and not at the first lock. A
+    /// store that denies the read has answered, which is enough.
     async fn greet(&self, client: Client) -> Result<Client, ConnectError> {
         let mut kv = client.kv_client();
         let read = etcd_client::GetOptions::new().with_count_only();

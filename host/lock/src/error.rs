@@ -1,22 +1,22 @@
-//! What can go wrong between us and the store, sorted by what a caller must do about it.
+//! Errors between this client and the store, sorted by the action that a caller must take.
 //!
-//! The line that matters: [`StoreError::Refused`] means nothing happened, [`StoreError::Unknown`]
-//! means it may have. Nothing here may blur the two.
+//! [`StoreError::Refused`] means that nothing happened. [`StoreError::Unknown`] means that it may have. No conversion
+//! here may mix the two.
 
 use std::time::Duration;
 
 /// A request to the store that did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The store answered, and the answer is no. Nothing was changed.
+    /// The store refused. Nothing was changed.
     #[error("the store refused: {message}")]
     Refused {
-        /// Which refusal, for callers that can mend it.
+        /// The kind of refusal, for callers that can act on it.
         kind: RefusalKind,
-        /// The store's own words.
+        /// The message of the store.
         message: String,
     },
-    /// No answer, or one that does not tell: the request may or may not have been carried out.
+    /// No answer, or an ambiguous one: the request may or may not have been carried out.
     #[error("the store did not answer: {0}")]
     Unknown(String),
     /// The store answered, and its reply is larger than this client reads. A request to write was carried out.
@@ -26,21 +26,21 @@ pub enum StoreError {
     TooLarge(String),
 }
 
-/// The refusals that callers treat differently.
+/// Refusals that callers treat differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalKind {
     /// The lease named in the request does not exist.
     LeaseNotFound,
-    /// The user may not do this, or is not known.
+    /// The user has no permission, or does not exist.
     Denied,
     /// The store has run out of space and takes no writes.
     NoSpace,
-    /// Anything else that the store calls our mistake.
+    /// Any other request that the store rejects as invalid.
     Invalid,
 }
 
 impl StoreError {
-    /// Whether the request may have been carried out all the same.
+    /// True if the request may have been carried out all the same.
     pub const fn is_unknown(&self) -> bool {
         matches!(self, Self::Unknown(_) | Self::TooLarge(_))
     }
@@ -55,8 +55,8 @@ impl StoreError {
         matches!(self, Self::Refused { message, .. } if message.contains("has been compacted"))
     }
 
-    /// Whether the store turned us away because users or roles have changed since we logged in.
-    /// etcd 3.4 and 3.5 word and number it differently.
+    /// True if the store rejected the request because users or roles have changed since the login. etcd 3.4 and 3.5
+    /// word and number it differently.
     pub(crate) fn is_stale_login(&self) -> bool {
         let (Self::Refused { message, .. } | Self::Unknown(message) | Self::TooLarge(message)) =
             self;
@@ -65,7 +65,7 @@ impl StoreError {
             || message.contains("invalid auth token")
     }
 
-    /// True if the store knows another password, or does not know the user.
+    /// True if the store has another password for the user, or does not have the user.
     pub(crate) fn is_wrong_password(&self) -> bool {
         let (Self::Refused { message, .. } | Self::Unknown(message) | Self::TooLarge(message)) =
             self;
@@ -90,18 +90,19 @@ impl From<etcd_client::Error> for StoreError {
             message: message.clone(),
         };
         match code {
-            // OUT_OF_RANGE by our own decoder. The store knows that code too, as for a compacted revision.
+            // OUT_OF_RANGE of our own decoder. The store uses that code too, as for a compacted revision.
             11 if message.contains("message length too large") => Self::TooLarge(message),
             // INVALID_ARGUMENT, ALREADY_EXISTS, FAILED_PRECONDITION, OUT_OF_RANGE, UNIMPLEMENTED
             3 | 6 | 9 | 11 | 12 => refused(RefusalKind::Invalid),
-            // NOT_FOUND: the only thing we name that can be missing is a lease.
+            // NOT_FOUND: of all that requests name, only a lease can be missing.
             5 => refused(RefusalKind::LeaseNotFound),
             // PERMISSION_DENIED, UNAUTHENTICATED
             7 | 16 => refused(RefusalKind::Denied),
-            // RESOURCE_EXHAUSTED covers "no space" and "too many requests"; only one is our business.
+            // RESOURCE_EXHAUSTED covers "no space" and "too many requests"; only the first is a refusal that callers
+            // act on.
             8 if message.contains("space") => refused(RefusalKind::NoSpace),
             _ => {
-                // A transport error says "transport error" and keeps the useful part in its sources.
+                // The text of a transport error is "transport error"; the cause is in its sources.
                 let mut text = if message.is_empty() {
                     format!("gRPC status {code}")
                 } else {
@@ -109,7 +110,7 @@ impl From<etcd_client::Error> for StoreError {
                 };
                 let mut source = std::error::Error::source(status);
                 while let Some(inner) = source {
-                    // Each layer of the transport repeats what the one below it said.
+                    // Each layer of the transport repeats the text of the one below it.
                     let said = inner.to_string();
                     if !text.contains(&said) {
                         text = format!("{text}: {said}");
@@ -122,7 +123,7 @@ impl From<etcd_client::Error> for StoreError {
     }
 }
 
-/// Why a connection to the store could not be made.
+/// Error of a connection to the store.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// No endpoint was given.
@@ -141,7 +142,7 @@ pub enum ConnectError {
     BadEndpoint {
         /// The endpoint as given.
         endpoint: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// A certificate, key or user that the client cannot use.
@@ -160,15 +161,15 @@ pub enum ConnectError {
     Refused {
         /// All endpoints tried.
         endpoints: String,
-        /// The store's own words.
+        /// The message of the store.
         reason: String,
     },
     /// The thread that renews leases could not be started.
-    #[error("cannot start the guard thread: {0}")]
+    #[error("cannot start the thread that renews leases: {0}")]
     LeaseThread(#[source] std::io::Error),
 }
 
-/// Why a lock was not acquired.
+/// Error of an acquisition.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AcquireError {
     /// The lock name cannot be used.
@@ -176,40 +177,40 @@ pub enum AcquireError {
     BadName {
         /// The name as given.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: &'static str,
     },
-    /// Somebody else holds it and we were told not to wait (any longer).
+    /// Another client holds the lock, and the limit of the wait has passed.
     #[error("lock {name} is held by {holder}; after {} ms there were {ahead} ahead of us", waited.as_millis())]
     Contended {
         /// The lock.
         name: String,
         /// The entry that holds it.
         holder: String,
-        /// Entries ahead of ours, the holder included.
+        /// Entries ahead of ours, holders included.
         ahead: usize,
-        /// How long we waited.
+        /// The duration of the wait.
         waited: Duration,
     },
-    /// Our session ended while we waited; the place is lost.
+    /// Our session ended during the wait; the place is lost.
     #[error("lost our place in the queue of lock {name}: {reason}")]
     SessionLost {
         /// The lock.
         name: String,
-        /// How the session ended.
+        /// The end of the session, as text.
         reason: String,
     },
-    /// Somebody removed our entry from the queue.
+    /// Our entry was deleted from the queue by another client or an operator.
     #[error(
-        "our entry in the queue of lock {name} was removed by somebody else at revision {revision}"
+        "our entry in the queue of lock {name} was removed by another client at revision {revision}"
     )]
     Removed {
         /// The lock.
         name: String,
-        /// The revision at which it went, or at which it was seen to be gone.
+        /// The revision of the deletion, or of the reading that showed it.
         revision: i64,
     },
-    /// The store's revisions went backwards: tokens would repeat.
+    /// The revisions of the store went back: tokens would repeat.
     #[error(
         "the store went back from revision {seen} to {now} (restored or wiped): \
          no lock is taken until it is past {seen}, because fencing tokens would repeat; to go on at once, see that \
@@ -226,7 +227,7 @@ pub enum AcquireError {
     Store {
         /// The lock.
         name: String,
-        /// What the store said.
+        /// The error of the store.
         #[source]
         source: StoreError,
     },

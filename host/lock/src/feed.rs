@@ -1,8 +1,7 @@
 //! [`KeyFeed`]: every key under some prefixes, as it is and as it changes.
 //!
-//! For views and dashboards, which must never be used to decide who may act: that is what a
-//! [`Grant`](crate::Grant) is for. What cannot be followed is said, never papered over: a reader is told
-//! when the feed is down, and gets everything anew when it is up again.
+//! For views and dashboards. It never decides about the right to act, which only a [`Grant`](crate::Grant) proves.
+//! Every gap is reported: the reader receives an item when the feed is down, and all keys anew when it is up again.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -25,14 +24,14 @@ pub struct KeyChange {
     pub key: String,
     /// The revision of the change.
     pub revision: i64,
-    /// What the key is now; `None` when it is gone.
+    /// The key after the change; `None` when it was deleted.
     pub now: Option<KeyValue>,
 }
 
-/// What a feed tells.
+/// One item of a feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedItem {
-    /// Everything there is, at one revision. Whatever is not in here does not exist.
+    /// All keys at one revision. A key that is not in here does not exist.
     Reading {
         /// The revision. Keys may be newer when compactions overtook the reading; their changes follow.
         revision: i64,
@@ -41,20 +40,20 @@ pub enum FeedItem {
     },
     /// Changes since, in order for each prefix, complete up to the revision for the prefix they are of.
     Changes {
-        /// The store's revision, as far as it is known from this.
+        /// The highest revision of the store that these changes show.
         revision: i64,
         /// The changes.
         changes: Vec<KeyChange>,
     },
-    /// The user may not read these prefixes: what is told is without them. Comes before the next reading, and
-    /// again when the user's rights have changed.
+    /// The user may not read these prefixes, so the feed is without them. Comes before the next reading, and again
+    /// when the rights of the user have changed.
     Denied {
-        /// The prefixes; none when all may be read again.
+        /// The prefixes; empty when all may be read again.
         prefixes: Vec<String>,
     },
-    /// Nothing is receive any more. What was told may be old until the next reading.
+    /// The feed is interrupted. Earlier items may be out of date until the next reading.
     Down {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -62,24 +61,24 @@ pub enum FeedItem {
 enum FeedStage {
     /// No watch is open.
     Closed,
-    /// Watches are asked for; those in the set have not opened yet.
+    /// Watches are requested; those in the set have not opened yet.
     Opening(HashSet<usize>),
     /// All watches are open, and the reading that must follow has not been done.
     Unread,
-    /// Everything after this revision is told.
+    /// Every change after this revision is delivered.
     Live(i64),
 }
 
-/// The keys under some prefixes, told by [`KeyFeed::next`].
+/// The keys under some prefixes, delivered by [`KeyFeed::next`].
 pub struct KeyFeed {
     locks: Locks,
     wanted: Vec<WantedPrefix>,
-    /// What of that is followed, and what may not be.
+    /// The prefixes that are followed, and those that the user may not read.
     rights: ReadRights,
     except: Vec<String>,
     watches: Vec<WatchSubscription>,
     stage: FeedStage,
-    /// Whether somebody has been told that it is down.
+    /// True if the reader has received [`FeedItem::Down`] and no reading since.
     reported_down: bool,
     backoff: Backoff,
 }
@@ -101,7 +100,7 @@ impl Locks {
 }
 
 impl KeyFeed {
-    /// Leaves out what begins with `prefix`: it is neither read nor told.
+    /// Leaves out the keys that begin with `prefix`.
     #[must_use]
     pub fn except(mut self, prefix: impl Into<String>) -> Self {
         self.except.push(prefix.into());
@@ -125,8 +124,8 @@ impl KeyFeed {
         self
     }
 
-    /// Waits for the next thing to tell. Safe to cancel, though a reading under way starts over.
-    /// `None` when the client has closed.
+    /// Waits for the next item. Safe to cancel, though a reading under way starts over. `None` when the client has
+    /// closed.
     pub async fn next(&mut self) -> Option<FeedItem> {
         loop {
             if self.locks.0.is_closed() {
@@ -162,7 +161,8 @@ impl KeyFeed {
         }
     }
 
-    /// Finds what may be followed. An item when that is not what was told last; else the watches can be opened.
+    /// Finds the prefixes that the user may read. Returns an item when they differ from the last ones; otherwise the
+    /// watches can be opened.
     async fn find_permitted(&mut self) -> Result<Option<FeedItem>, String> {
         let kv = Kv::new(self.locks.0.requests.clone());
         let found = rights(&kv, &self.wanted).await;
@@ -193,7 +193,7 @@ impl KeyFeed {
 
     fn receive(&mut self, at: usize, item: Option<WatchItem>) -> Option<FeedItem> {
         match item {
-            // We fell behind: start over with new watches.
+            // This subscriber fell behind: start over with new watches.
             None => self.down("the reader fell behind".into()),
             Some(WatchItem::Down { reason }) => self.down(reason),
             Some(WatchItem::Open { .. }) => {
@@ -210,7 +210,7 @@ impl KeyFeed {
                 None
             }
             Some(WatchItem::Events { revision, events }) => {
-                // What is receive before the reading is in it.
+                // Events before the reading are part of it.
                 let FeedStage::Live(read_at) = self.stage else {
                     return None;
                 };
@@ -230,7 +230,7 @@ impl KeyFeed {
         let kv = Kv::new(self.locks.0.requests.clone());
         let scan = kv.read_all(&self.rights.permitted, &self.except).await?;
         let (revision, keys) = (scan.revision, scan.found);
-        // What has happened since waits in the watches' queues.
+        // Changes since the reading wait in the queues of the watches.
         self.stage = FeedStage::Live(revision);
         self.reported_down = false;
         self.backoff.reset();

@@ -4,7 +4,7 @@ use etcd_client::{Compare, CompareOp};
 
 use crate::error::StoreError;
 
-/// The proof that a write carries: this entry, born at this revision, stands.
+/// The condition that a write carries: the entry with this key and create revision exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fence {
     pub(crate) key: String,
@@ -24,10 +24,10 @@ impl Fence {
     }
 }
 
-/// Why a fenced operation did not happen.
+/// Error of a fenced operation.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FencedError {
-    /// The token is stale: the entry it names no longer stands. Nothing was changed.
+    /// The token is stale: its entry no longer exists. Nothing was changed.
     #[error("the fencing token is stale: the lock entry no longer exists")]
     Stale,
     /// The key was not at the expected revision. Nothing was changed.

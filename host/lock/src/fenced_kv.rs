@@ -1,4 +1,5 @@
-//! Fenced writes of [`Kv`].
+//! Fenced writes of [`Kv`]: transactions that also compare the create revision of the lock's entry. The store itself
+//! refuses them when the token is stale, whatever any clock shows.
 
 use etcd_client::{Compare, CompareOp, Txn, TxnOp};
 
@@ -11,7 +12,7 @@ impl Kv {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store does not say.
+    /// [`StoreError`] when the store does not answer or refuses.
     pub async fn entry_exists(&self, fence: &Fence) -> Result<bool, StoreError> {
         // A range: etcd answers a transaction without writes from the member's own memory.
         self.requests()
@@ -19,11 +20,11 @@ impl Kv {
             .await
     }
 
-    /// Writes one key if the fence stands. Returns the revision of the write.
+    /// Writes one key if the fence's entry exists. Returns the revision of the write.
     ///
     /// # Errors
     ///
-    /// [`FencedError::Stale`] when the fence does not stand; [`FencedError::Store`] otherwise.
+    /// [`FencedError::Stale`] when the entry does not exist; [`FencedError::Store`] otherwise.
     pub async fn put_fenced(
         &self,
         fence: &Fence,
@@ -40,7 +41,7 @@ impl Kv {
             .ok_or(FencedError::Stale)
     }
 
-    /// Deletes one key if the fence stands. Returns whether the key was there.
+    /// Deletes one key if the fence's entry exists. Returns true if the key existed.
     ///
     /// # Errors
     ///
@@ -56,8 +57,8 @@ impl Kv {
             .ok_or(FencedError::Stale)
     }
 
-    /// Writes one key if the fence stands and the key's last change was at `expected` (0: there is
-    /// no such key). Returns the revision of the write.
+    /// Writes one key if the fence's entry exists and the last change of the key was at `expected`, 0 for a missing
+    /// key. Returns the revision of the write.
     ///
     /// # Errors
     ///
@@ -73,8 +74,8 @@ impl Kv {
         self.compared(fence, key, expected, write).await
     }
 
-    /// Deletes one key if the fence stands and the key's last change was at `expected` (0: there is
-    /// no such key, and nothing is deleted).
+    /// Deletes one key if the fence's entry exists and the last change of the key was at `expected`, 0 for a missing
+    /// key.
     ///
     /// # Errors
     ///
@@ -89,8 +90,8 @@ impl Kv {
         self.compared(fence, key, expected, delete).await.map(drop)
     }
 
-    /// Writes one key and deletes the entry behind the fence, if the key's last change was at `expected` and the
-    /// entry exists. Returns whether it did.
+    /// Writes one key and deletes the entry behind the fence, if the last change of the key was at `expected` and the
+    /// entry exists. Returns true if it did.
     pub(crate) async fn compare_and_put_leaving(
         &self,
         fence: &Fence,
@@ -105,7 +106,7 @@ impl Kv {
         Ok(self.requests().txn(txn).await?.succeeded)
     }
 
-    /// Carries out `write` of `key` under both compares, and tells which of them failed if one did.
+    /// Carries out `write` of `key` under both compares. The error shows which of them failed.
     async fn compared(
         &self,
         fence: &Fence,

@@ -3,22 +3,23 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::end_reason::EndReason;
 use crate::error::StoreError;
 use crate::fence::Fence;
 use crate::kv::Kv;
 use crate::local_queue::QueueClaim;
 use crate::own_entry::OwnEntry;
-use crate::tenure::{EndReason, Tenure};
+use crate::tenure::Tenure;
 
 /// The proof that a lock was acquired, and the only way to act under it.
 ///
-/// It can be made only by acquiring. Dropping it ends the tenure at once and removes the entry in the
-/// background; [`Grant::release`] tells when the store has confirmed it.
+/// It is made only by acquiring. Dropping it ends the tenure at once and removes the entry in the background;
+/// [`Grant::release`] returns when the store has confirmed the removal.
 ///
 /// # Caveats
 ///
-/// Holding a grant does not mean that the lock is held *now*: ask [`Tenure::admits`] before every
-/// effect, and let effects on the store carry the [`Fence`].
+/// Holding a grant does not mean that the lock is held *now*: check [`Tenure::admits`] before every effect, and let
+/// effects on the store carry the [`Fence`].
 #[must_use = "dropping a grant gives the lock back"]
 pub struct Grant {
     name: String,
@@ -27,7 +28,7 @@ pub struct Grant {
     claim: QueueClaim,
     entry: OwnEntry,
     waited: Duration,
-    /// True if the store has confirmed that our entry is gone.
+    /// True if the store has confirmed that our entry is deleted.
     left: AtomicBool,
 }
 
@@ -51,7 +52,7 @@ impl Grant {
         }
     }
 
-    /// The lock's name, as it was asked for.
+    /// The name of the lock, as in the request.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -61,11 +62,10 @@ impl Grant {
         self.entry.key()
     }
 
-    /// The fencing token: the create revision of our entry. Strictly increases over the holders of a
-    /// lock, so a receiver that remembers the highest it has seen can refuse late effects of earlier
-    /// holders.
+    /// The fencing token: the create revision of our entry. It strictly increases over the holders of a lock, so a
+    /// receiver that remembers the highest one can refuse late effects of earlier holders.
     pub fn token(&self) -> u64 {
-        u64::try_from(self.create_revision).unwrap_or(0)
+        token_of(self.create_revision)
     }
 
     /// The lease that carries our entry.
@@ -73,26 +73,32 @@ impl Grant {
         self.entry.lease()
     }
 
-    /// How long acquiring took.
+    /// The duration of the acquisition.
     pub const fn waited(&self) -> Duration {
         self.waited
     }
 
-    /// Whether effects may still begin. Cheap to clone, readable from anywhere.
+    /// The tenure: the answer to "may effects still begin?". Cheap to clone, readable from any thread.
     pub const fn tenure(&self) -> &Tenure {
         &self.tenure
     }
 
-    /// What a write must prove: that this very entry still stands.
+    /// The condition of a fenced write: our entry exists.
     pub fn fence(&self) -> Fence {
         Fence::new(self.entry.key().to_owned(), self.create_revision)
     }
 
-    /// Asks the store whether our entry stands, now, and ends the tenure if it does not.
+    /// Ends the tenure. A session that ended before is a loss, and is reported as one.
+    fn release_tenure(&self) {
+        self.tenure.report_loss();
+        self.tenure.end(EndReason::Released);
+    }
+
+    /// Reads from the store whether our entry exists now, and ends the tenure if it does not.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store does not say.
+    /// [`StoreError`] when the store does not answer or refuses.
     pub async fn verify(&self) -> Result<bool, StoreError> {
         let kv = Kv::new(self.entry.shared().requests.clone());
         let exists = kv.entry_exists(&self.fence()).await?;
@@ -102,9 +108,9 @@ impl Grant {
         Ok(exists && self.tenure.admits())
     }
 
-    /// Writes one key and gives the lock back, in one transaction: if the key's last change was at `expected` and
-    /// our entry exists. Returns whether it did; otherwise nothing was changed. Stop the work, and see it stopped,
-    /// *before* calling this: the tenure ends in any case. [`Grant::release`] must still be called.
+    /// Writes one key and gives the lock back, in one transaction, if the last change of the key was at `expected`
+    /// and our entry exists. Returns true if it did; otherwise nothing was changed. Stop the work, and see it
+    /// stopped, *before* calling this: the tenure ends in any case. [`Grant::release`] must still be called.
     ///
     /// # Errors
     ///
@@ -115,7 +121,7 @@ impl Grant {
         expected: i64,
         value: &[u8],
     ) -> Result<bool, StoreError> {
-        self.tenure.end(EndReason::Released);
+        self.release_tenure();
         let kv = Kv::new(self.entry.shared().requests.clone());
         let fence = self.fence();
         let is_done = kv
@@ -131,10 +137,10 @@ impl Grant {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store did not confirm it. The tenure has ended all the same, and the
-    /// removal goes on in the background until it is confirmed or the lease has ended.
+    /// [`StoreError`] when the store did not confirm it. The tenure has ended all the same, and the removal continues
+    /// in the background until it is confirmed or the lease has ended.
     pub async fn release(mut self) -> Result<(), StoreError> {
-        self.tenure.end(EndReason::Released);
+        self.release_tenure();
         if self.left.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -142,9 +148,14 @@ impl Grant {
     }
 }
 
+/// The fencing token of the entry created at `create_revision`.
+pub(crate) fn token_of(create_revision: i64) -> u64 {
+    u64::try_from(create_revision).unwrap_or(0)
+}
+
 impl Drop for Grant {
     fn drop(&mut self) {
-        self.tenure.end(EndReason::Released);
+        self.release_tenure();
         if self.left.load(Ordering::Acquire) {
             self.entry.set_deleted();
         }

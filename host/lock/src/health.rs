@@ -1,4 +1,4 @@
-//! [`StoreHealth`]: how the store is, for people who look at it.
+//! [`StoreHealth`]: facts about the store, for display.
 
 use std::time::Duration;
 
@@ -7,29 +7,29 @@ use tokio::time::Instant;
 use crate::error::StoreError;
 use crate::locks::Locks;
 
-/// How the store is, as the member that answers us says.
+/// Facts about the store, from the member that answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreHealth {
-    /// The version it says it has.
+    /// The version of the server.
     pub version: String,
-    /// Members of the cluster, as far as we may know.
+    /// The number of members; 0 without the right to list them.
     pub members: usize,
-    /// The name of the leader; empty when it has none or may not say.
+    /// The name of the leader; empty without one, or without the right to list members.
     pub leader: String,
-    /// The revision it has come to.
+    /// The current revision.
     pub revision: i64,
     /// The size of its data, in bytes.
     pub data_bytes: u64,
-    /// How long its answer took.
+    /// The time from the request to the answer.
     pub round_trip: Duration,
 }
 
 impl Locks {
-    /// Asks how the store is.
+    /// Requests the status of the store and its members.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the store does not say.
+    /// [`StoreError`] when the store does not answer or refuses.
     pub async fn health(&self) -> Result<StoreHealth, StoreError> {
         let requests = &self.0.requests;
         let status = || {
@@ -43,7 +43,7 @@ impl Locks {
             let mut cluster = requests.client().cluster_client();
             async move { cluster.member_list().await }
         };
-        // A user without rights over the cluster may not ask for its members; the rest stands.
+        // A user without rights over the cluster cannot list its members; the other facts are returned all the same.
         let members = requests.send(members).await.ok();
         let members = members.as_ref().map_or(&[][..], |list| list.members());
         let leader = members.iter().find(|member| member.id() == status.leader());

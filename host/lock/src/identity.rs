@@ -2,9 +2,9 @@
 //!
 //! # Guarantees
 //!
-//! - A linearizable reply below a revision that was seen *before its request was sent* proves that the store
-//!   went back: restored from an older copy, wiped, or it forgot acknowledged writes. Every session of the
-//!   client ends at once, before the reply is handed on.
+//! - A linearizable reply below a revision that was seen *before its request was sent* proves that the store went
+//!   back: restored from an older copy, wiped, or it forgot acknowledged writes. Every session of the client ends at
+//!   once, before the reply is returned.
 //! - [`StoreIdentity::highest`] never falls: tokens at or below it may have been given out already.
 //!
 //! # Assumptions
@@ -18,7 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use etcd_client::ResponseHeader;
 
 use crate::clock::Clock;
-use crate::tenure::{EndReason, SessionDeadline};
+use crate::end_reason::EndReason;
+use crate::tenure::SessionDeadline;
 
 /// The store behind one client, as its replies have shown it.
 #[derive(Default)]
@@ -29,7 +30,7 @@ pub(crate) struct StoreIdentity {
     seen: AtomicI64,
     /// The highest revision ever seen.
     highest: AtomicI64,
-    /// How often the store went back.
+    /// The number of times that the store went back.
     epoch: AtomicU64,
     /// Deadlines of the sessions that end when the store goes back.
     sessions: Mutex<Vec<GuardedSession>>,
@@ -58,7 +59,7 @@ impl StoreIdentity {
         self.seen.load(Ordering::Acquire)
     }
 
-    /// Notes what is known, for judging the reply to a request that is about to be sent.
+    /// Records the current knowledge, for judging the reply to a request that is about to be sent.
     pub(crate) fn before_sending(&self) -> SeenRevision {
         // The epoch first: a revision of a later epoch makes the judgement weaker, never wrong.
         let epoch = self.epoch.load(Ordering::Acquire);
@@ -68,8 +69,7 @@ impl StoreIdentity {
         }
     }
 
-    /// Remembers the first cluster it meets, and the revision of every reply that comes from it. False
-    /// for a reply of another cluster.
+    /// Remembers the first cluster, and the revision of every reply from it. False for a reply of another cluster.
     pub(crate) fn is_same_cluster(&self, header: Option<&ResponseHeader>) -> bool {
         let Some(header) = header.filter(|header| header.cluster_id() != 0) else {
             return true;
@@ -112,7 +112,7 @@ impl StoreIdentity {
         }
     }
 
-    /// Ends `deadline` when the store goes back after `before` was noted, which may have been already.
+    /// Ends `deadline` when the store goes back after `before` was recorded, at once if it has.
     pub(crate) fn register(
         &self,
         deadline: &Arc<SessionDeadline>,
@@ -164,7 +164,7 @@ mod tests {
         identity.highest.fetch_max(revision, Ordering::AcqRel);
     }
 
-    /// Promise P1. Fails when a reply below what was seen is taken as merely late.
+    /// Promise P1. Fails when a reply below the seen revision is taken as merely late.
     #[test]
     fn a_reply_below_what_was_seen_before_ends_every_session() {
         let identity = StoreIdentity::default();

@@ -1,9 +1,9 @@
-//! Ranges of keys that prefixes stand for.
+//! Ranges of keys, made of prefixes.
 
 /// A range of keys: from the first up to but not including the second. `\0` as the end is the end of all keys.
 pub(crate) type KeyRange = (Vec<u8>, Vec<u8>);
 
-/// What begins with one of `prefixes` and none of `except`, as ranges of keys.
+/// The keys that begin with one of `prefixes` and none of `except`, as ranges.
 pub(crate) fn key_ranges(prefixes: &[String], except: &[String]) -> Vec<KeyRange> {
     let mut except: Vec<&String> = except.iter().collect();
     except.sort();
@@ -21,13 +21,13 @@ pub(crate) fn key_ranges(prefixes: &[String], except: &[String]) -> Vec<KeyRange
         }
         ranges.push((from, prefix_end(prefix)));
     }
-    // The same key at both ends would ask for that key alone, but for `\0`, which is all keys there are.
+    // The same key at both ends is a request for that key alone, except for `\0`, which is all keys.
     ranges.retain(|(from, end)| from != end || end.as_slice() == b"\0");
     ranges
 }
 
-/// The first key after all that begin with `prefix`, as etcd counts: its last byte that can grow, grown.
-/// No text ends in a byte that cannot, so only the empty prefix has none, and `\0` stands for the end.
+/// The first key after all that begin with `prefix`, by etcd's rule: the last byte below its maximum, increased. No
+/// text ends in a byte at the maximum, so only the empty prefix has no such key, and `\0` stands for the end.
 pub(crate) fn prefix_end(prefix: &str) -> Vec<u8> {
     let mut end = prefix.as_bytes().to_vec();
     match end.last_mut() {
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_with_a_prefix_comes_before_its_end_and_all_else_outside() {
+    fn prefix_end_is_after_all_its_keys_and_before_all_others() {
         assert_eq!(prefix_end("/locks/"), b"/locks0");
         assert_eq!(prefix_end(""), b"\0");
         let end = prefix_end("é");

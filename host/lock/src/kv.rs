@@ -1,7 +1,6 @@
-//! Keys: plain access for records, fenced access for work under a lock.
+//! Plain access to keys.
 //!
-//! A fenced write is one transaction that also compares the create revision of the lock's entry. The
-//! store itself refuses it when the token is stale, whatever any clock says.
+//! Fenced access, for work under a lock, is in `fenced_kv`.
 
 use crate::error::StoreError;
 use crate::key_range::key_ranges;
@@ -27,12 +26,12 @@ pub struct KeyValue {
 /// The result of reading many keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyScan<T> {
-    /// The keys, or what was made of them.
+    /// The keys, or the result that `take` made of them.
     pub found: T,
-    /// The revision they were read at. Where compactions kept overtaking the reading, the one it began at:
-    /// some keys are then newer.
+    /// The revision of the reading. Where compactions kept overtaking it, the revision at which it began: some keys
+    /// are then newer.
     pub revision: i64,
-    /// Keys whose values are too large to be read. They were found with an empty value.
+    /// Keys whose values are too large to be read. They are returned with an empty value.
     pub unreadable: Vec<String>,
 }
 
@@ -168,7 +167,8 @@ impl Kv {
         Ok(self.scan_pages(pages, Vec::new, take).await?.found)
     }
 
-    /// Reads the name of the first key that begins with `prefix`, which also tells whether it may be read.
+    /// Reads the name of the first key that begins with `prefix`. A denial shows that the user may not read the
+    /// prefix.
     ///
     /// # Errors
     ///
@@ -179,7 +179,7 @@ impl Kv {
         Ok(self.scan_pages(pages, Vec::new, take).await?.found.pop())
     }
 
-    /// Writes one key if its last change was at `expected`. Returns whether it was.
+    /// Writes one key if its last change was at `expected`. Returns true if it was.
     ///
     /// # Errors
     ///
@@ -223,7 +223,7 @@ impl Kv {
         self.scan_pages(pages, Vec::new, Vec::push).await
     }
 
-    /// Every reading of more than one key comes through here: a store may hold more than fits one message.
+    /// The path of every reading of more than one key: a store may hold more than fits one message.
     async fn scan_pages<T: Send>(
         &self,
         mut pages: PagedReading,
@@ -280,7 +280,7 @@ impl Kv {
         self.requests.revision(reply.header())
     }
 
-    /// Deletes one key. Returns whether it was there.
+    /// Deletes one key. Returns true if it existed.
     ///
     /// # Errors
     ///
@@ -290,7 +290,7 @@ impl Kv {
         Ok(self.requests.txn(txn).await?.deleted(0) > 0)
     }
 
-    /// Deletes every key from `from` up to but not including `end`. Returns how many there were.
+    /// Deletes every key from `from` up to but not including `end`. Returns their number.
     ///
     /// # Errors
     ///

@@ -1,10 +1,10 @@
-//! The guard: one thread with a runtime of its own, where leases are renewed and locks are watched.
+//! The lease thread: one thread with a runtime of its own, where leases are renewed and locks are watched.
 //!
-//! Guests can keep every worker of the main runtime busy. Renewals and watches must not wait for
-//! them, so they never run there. Nothing on this thread may block or compute for long.
+//! Guests can keep every worker of the main runtime busy. Renewals and watches must not wait for them, so they never
+//! run there. Nothing on this thread may block or compute for long.
 //!
-//! All clients of a process share the thread: what wakes it often is a message from the store, and one wake
-//! serves all that have arrived. It ends with the last client.
+//! All clients of a process share the thread: messages from the store are what wakes it often, and one wake-up serves
+//! all that have arrived. It ends with the last client.
 
 use std::future::Future;
 use std::io;
@@ -17,10 +17,10 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long closing waits for the last clean-ups to reach the store.
+/// Limit for the last clean-ups at closing.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// The thread, as long as somebody has a guard on it.
+/// The thread, while any client uses it.
 static SHARED: Mutex<Weak<SharedThread>> = Mutex::new(Weak::new());
 
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl SharedThread {
 }
 
 impl Drop for SharedThread {
-    /// Nobody waits here, least of all when it is the thread itself that drops it.
+    /// Does not wait for the thread, which may itself be the one that drops it.
     fn drop(&mut self) {
         self.finish.cancel();
     }
@@ -78,7 +78,7 @@ pub(crate) struct LeaseThread {
     handle: Handle,
     tasks: TaskTracker,
     cancel: CancellationToken,
-    /// Drops what goes on running after `cancel`.
+    /// Drops the tasks that still run after `cancel`.
     abort: CancellationToken,
 }
 
@@ -94,12 +94,12 @@ impl LeaseThread {
         })
     }
 
-    /// Told to every long-lived task: stop when this is cancelled.
+    /// The signal for long-lived tasks to stop.
     pub(crate) const fn cancel_token(&self) -> &CancellationToken {
         &self.cancel
     }
 
-    /// Runs a task here; the guard owns it and ends it when the guard closes.
+    /// Runs a task on this thread. The task ends at the latest when the client closes.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let abort = self.abort.clone();
         let task = async move {
@@ -108,13 +108,13 @@ impl LeaseThread {
                 () = abort.cancelled_owned() => {}
             }
         };
-        // The handle belongs to the tracker, which waits for it when the guard closes.
+        // The tracker has the handle, and waits for it at closing.
         drop(self.tasks.spawn_on(task, &self.handle));
     }
 
-    /// Runs `work` here and hands back its result; `None` when the guard is closing.
+    /// Runs `work` on this thread and returns its result; `None` when the client is closing.
     ///
-    /// The work goes on if the caller stops waiting, so it must be worth finishing.
+    /// The work continues if the caller stops waiting, so it must be worth finishing.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! The entries that live on one lease, and when the lease has served. Pure.
+//! The entries on one lease, and the end of its use. Pure.
 //!
 //! Two entries under one lease would be one key, and so one holder twice: a name is taken at most once.
 
@@ -44,20 +44,21 @@ impl LeaseUses {
         true
     }
 
-    /// The entry of `name` is certainly not in the store, and no put of it is on its way.
+    /// Frees `name`: its entry is certainly not in the store, and no put of it is on its way.
     pub(crate) fn free(&mut self, name: &str, now: BootTime) {
         self.names.remove(name);
         self.idle_since = now;
     }
 
-    /// A put of `name` may still arrive. Only the end of the lease rules that out, so the lease is retired.
+    /// Notes that a put of `name` may still arrive. Only the end of the lease rules that out, so the lease is
+    /// retired.
     pub(crate) fn unanswered(&mut self, name: &str, now: BootTime) {
         self.names.insert(name.to_owned(), NameUse::Unanswered);
         self.retired = true;
         self.idle_since = now;
     }
 
-    /// A foreign key exists where the entry of `name` would be. A lease without any entry is retired then:
+    /// Notes that a foreign key exists where the entry of `name` would be. A lease without any entry is retired then:
     /// it may have been opened for this one.
     pub(crate) fn set_aside(&mut self, name: &str, now: BootTime) {
         self.names.insert(name.to_owned(), NameUse::SetAside);
@@ -69,7 +70,7 @@ impl LeaseUses {
         self.names.values().any(|used| *used == NameUse::Entry)
     }
 
-    /// True if the lease has served: it takes no more entries, and has none.
+    /// True if the lease takes no more entries and has none.
     pub(crate) fn is_spent(&self) -> bool {
         self.retired && !self.has_entries()
     }
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn lease_with_only_a_key_set_aside_is_spent() {
+    fn lease_with_only_a_foreign_key_is_spent() {
         let mut uses = LeaseUses::new(at(0));
         uses.take("a");
         uses.set_aside("a", at(1));

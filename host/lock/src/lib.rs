@@ -5,16 +5,19 @@
 //!
 //! - [`clock`], [`tenure`]: time, and the answer to "may I still act?".
 //! - [`connect`], [`connector`], [`connectivity`], [`credentials`], [`error`], [`backoff`]: reaching the store.
-//! - [`acquire`], [`grant`], [`kv`], [`batch`]: taking a lock, holding it, writing under it; several writes at once.
-//! - [`feed`], [`view`]: keys and queues for people, as they change. [`health`], [`operator`]: how the
-//!   store is; what an operator may do to the entries of others.
-//! - `session`, `renewal`, `renewer`, `pool`, `uses`, `pages`, `permitted`, `identity`, `guard`, `dialer`, `link`, `mux`, `requests`, `queue`,
-//!   `claims`, `far`, `verify`, `entry`, `watch_ids`, `silence`, `cuttable`: how it is done; private.
+//! - [`acquire`], [`grant`], [`fence`], [`kv`], [`batch`]: taking a lock, holding it, writing under it; several
+//!   writes at once.
+//! - [`feed`], [`view`]: keys and queues for display, as they change. [`health`], [`operator`]: facts about the
+//!   store; an operator's actions against entries of others.
+//! - Private: `session`, `renewal`, `renewer`, `pool`, `lease_uses`, `lease_thread` (leases); `dialer`, `link`,
+//!   `requests`, `regular_file`, `identity`, `connectivity_probe`, `cuttable` (the store); `claims`, `local_queue`,
+//!   `queue_registry`, `queue_task`, `queue_keys`, `queue_requests`, `queue_verifier`, `long_queue`, `own_entry`
+//!   (queues); `watch_mux` (watches); `fenced_kv`, `key_range`, `pages`, `read_rights` (keys).
 //!
 //! # What this crate must never do
 //!
-//! Know about guests, jobs or records; use the server-side Lock RPC; take a live lease as proof of
-//! ownership; delete an entry by its name alone.
+//! Depend on guests, jobs or records; use the server-side Lock RPC; take a live lease as proof of ownership; delete
+//! an entry by its name alone.
 
 pub mod acquire;
 pub mod backoff;
@@ -24,6 +27,7 @@ pub mod connect;
 pub mod connectivity;
 pub mod connector;
 pub mod credentials;
+pub mod end_reason;
 pub mod error;
 pub mod feed;
 pub mod fence;
@@ -31,7 +35,9 @@ pub mod grant;
 pub mod health;
 pub mod kv;
 pub mod locks;
+pub mod observer;
 pub mod operator;
+pub mod queue_role;
 pub mod tenure;
 pub mod view;
 
@@ -72,6 +78,7 @@ pub use connectivity::StoreState;
 pub use connector::{Connector, StoreService};
 pub use credentials::{CredentialError, CredentialSource, Tls};
 pub use cuttable::cuttable;
+pub use end_reason::EndReason;
 pub use error::{AcquireError, ConnectError, RefusalKind, StoreError};
 pub use feed::{FeedItem, KeyChange, KeyFeed};
 pub use fence::{Fence, FencedError};
@@ -79,8 +86,10 @@ pub use grant::Grant;
 pub use health::StoreHealth;
 pub use kv::{KeyScan, KeyValue, Kv};
 pub use locks::Locks;
+pub use observer::{LockObserver, StreamKind};
 pub use operator::AuditNote;
+pub use queue_role::QueueRole;
 pub use regular_file::open_regular;
 pub use renewer::{RENEWALS_PER_TTL, renewal_interval};
-pub use tenure::{EndReason, Tenure};
+pub use tenure::Tenure;
 pub use view::{QueueEntry, QueueView, ViewChange, ViewFreshness};

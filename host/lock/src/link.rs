@@ -1,9 +1,9 @@
 //! One connection to the store, and the addresses it can move to.
 //!
-//! Exactly one endpoint is used at a time. Spreading requests over all of them, as the client would,
-//! sends every other request to an endpoint that is down; and a lease, its watch and its writes are
-//! better off on one member that works. When that one stops answering, all others are asked at once,
-//! and everything moves to the first that answers.
+//! Exactly one endpoint is used at a time. Spreading requests over all of them, as the client library would, sends
+//! every other request to an endpoint that is down; and a lease, its watch and its writes are better off on one
+//! member that works. When that one stops answering, all others are tried at once, and everything moves to the first
+//! that answers.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -16,9 +16,10 @@ use crate::credentials::{CredentialError, StoreCredentials};
 use crate::dialer::{EndpointDialer, RaceOrder};
 use crate::error::{ConnectError, StoreError};
 use crate::identity::StoreIdentity;
+use crate::observer::ObserverHandle;
 
-/// How long the other endpoints have to answer. A lease is running out meanwhile, and an endpoint that
-/// needs longer for a connection, a login and a read is not an improvement.
+/// Limit for the other endpoints to answer. A lease is running out meanwhile, and an endpoint that needs longer for a
+/// connection, a login and a read is not an improvement.
 const RACE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A client on one of several endpoints.
@@ -33,7 +34,7 @@ pub(crate) struct StoreLink {
 struct CurrentEndpoint {
     client: Arc<Client>,
     endpoint: usize,
-    /// Counts moves, so that a return to an endpoint is a place of its own.
+    /// The number of moves, so that a return to an endpoint counts as a move too.
     moves: usize,
 }
 
@@ -74,14 +75,19 @@ impl StoreLink {
         read(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The client in use now. Keep it for one request or stream at most, or a move would not be noticed.
+    /// The client in use now. Keep it for one request or stream at most; a longer use would miss a move.
     pub(crate) fn client(&self) -> Arc<Client> {
         self.read(|current| Arc::clone(&current.client))
     }
 
-    /// The place in use, for [`StoreLink::move_to_other`] and [`StoreLink::seek_other`]. It differs after each move.
+    /// The number of moves so far, for [`StoreLink::move_to_other`] and [`StoreLink::seek_other`].
     pub(crate) fn at(&self) -> usize {
         self.read(|current| current.moves)
+    }
+
+    /// The observer of the client.
+    pub(crate) const fn observer(&self) -> &ObserverHandle {
+        self.dialer.observer()
     }
 
     /// True if there is another endpoint to move to.
@@ -91,8 +97,8 @@ impl StoreLink {
 
     /// Moves to another endpoint because the one in use at `from` failed. False when none answered.
     ///
-    /// Requests under way end where they are; new ones, and streams that are opened anew, go to the
-    /// endpoint that is in use then. Callers that ask at the same time share one race.
+    /// Requests under way end where they are; new ones, and streams that are opened anew, go to the new endpoint.
+    /// Callers at the same time share one race.
     pub(crate) async fn move_to_other(&self, from: usize) -> bool {
         self.leave_endpoint(from, Instant::now()).await
     }
@@ -103,7 +109,7 @@ impl StoreLink {
         self.leave_endpoint(from, Instant::now()).await
     }
 
-    /// Leaves the place `from`, unless a race that ended after `since` has shown that no other endpoint answers.
+    /// Moves on from `from`, unless a race that ended after `since` has shown that no other endpoint answers.
     pub(crate) async fn leave_endpoint(&self, from: usize, since: Instant) -> bool {
         if !self.has_others() {
             return false;
@@ -134,6 +140,9 @@ impl StoreLink {
                     endpoint: new,
                     moves: from + 1,
                 };
+                drop(current);
+                self.observer()
+                    .notify(|observer| observer.endpoint_changed(&old, &new_name));
                 true
             }
             lost => {
@@ -166,4 +175,4 @@ impl StoreLink {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

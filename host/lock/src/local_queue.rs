@@ -1,4 +1,4 @@
-//! One lock's queue as this client takes part in it.
+//! One lock's queue on this host: its claims, and the contention met there.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,18 +16,18 @@ pub(crate) struct LocalQueue {
     pub(crate) prefix: String,
     pub(crate) ttl: Duration,
     shared: Mutex<QueueState>,
-    /// Rung when the task has something to do.
+    /// Wakes the queue task.
     pub(crate) wake_up: Notify,
-    /// Rung when a far claim has been dropped.
+    /// Signals that a claim has been dropped.
     claim_drops: Notify,
 }
 
-/// Who else was in the queue when we last joined it, which is who to expect.
+/// Contention when we last joined the queue, which is expected the next time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contention {
     /// No other entry: ours need only be put if that is still so.
     Free,
-    /// So few that we follow all of them.
+    /// So few other entries that we follow all of them.
     Short,
     /// A long queue: read no more of it than will be used, and close the watch rather than linger.
     Long,
@@ -38,15 +38,15 @@ pub(crate) struct QueueState {
     pub(crate) claims: ClaimSet,
     pub(crate) closed: bool,
     pub(crate) contention: Contention,
-    /// The watch is open, so the task need not be woken for every claim.
+    /// True if the watch is open, so the task need not be woken for every claim.
     pub(crate) is_watched: bool,
     pub(crate) last_use: Instant,
-    /// When a reading of the queue last came back.
+    /// When the last reading of the queue came back.
     pub(crate) last_read: Instant,
 }
 
 impl LocalQueue {
-    /// The room of the lock whose entries begin with `prefix`. Ownership there is confirmed once per `ttl`.
+    /// The queue of the lock whose entries begin with `prefix`. Ownership there is confirmed once per `ttl`.
     pub(crate) fn new(prefix: String, ttl: Duration) -> Arc<Self> {
         Arc::new(Self {
             prefix,
@@ -68,7 +68,7 @@ impl LocalQueue {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Announces an entry under `key`; `None` when this room has closed and another must be opened.
+    /// Announces an entry under `key`; `None` when this queue has closed and another must be opened.
     pub(crate) fn claim(self: &Arc<Self>, key: &str) -> Option<QueueClaim> {
         let mut shared = self.lock();
         if shared.closed {
@@ -87,7 +87,7 @@ impl LocalQueue {
         self.lock().closed
     }
 
-    /// Resolves when the claim is no longer there.
+    /// Resolves when the claim has been dropped.
     pub(crate) async fn claim_dropped(&self, claim: u64) {
         loop {
             let claim_drops = self.claim_drops.notified();
@@ -100,29 +100,29 @@ impl LocalQueue {
         }
     }
 
-    /// What the follower of a far claim has read.
+    /// Takes in a reading of a far claim's follower.
     pub(crate) fn read_far(&self, claim: u64, revision: i64, exists: bool, ahead: &[QueueKey]) {
         self.lock().claims.read_far(claim, revision, exists, ahead);
     }
 
-    /// True if claims here rest on a reading that is older than `age` and on nothing but events since.
+    /// True if claims here rest on a reading older than `age`, and on events alone since.
     pub(crate) fn is_unread_for(&self, age: Duration) -> bool {
         let shared = self.lock();
         shared.is_watched && shared.claims.wants_watch() && shared.last_read.elapsed() >= age
     }
 
-    /// Asks the task for a reading.
+    /// Requests a reading from the task.
     pub(crate) fn verify(&self) {
         self.lock().claims.verify();
         self.wake_up.notify_one();
     }
 
-    /// Begins a reading that is made together with those of other rooms, unless one is under way.
+    /// Begins a reading that covers other queues too, unless one is under way.
     pub(crate) fn reading_began(&self) -> Option<QueueReading> {
         self.lock().claims.reading_began()
     }
 
-    /// Takes in what such a reading has found; `None` when it found nothing out.
+    /// Takes in the result of such a reading; `None` when it failed.
     pub(crate) fn reading_done(&self, reading: QueueReading, found: Option<(i64, &[QueueKey])>) {
         let mut shared = self.lock();
         match found {
@@ -139,7 +139,7 @@ impl LocalQueue {
         self.wake_up.notify_one();
     }
 
-    /// Closes the room if nobody has a claim in it.
+    /// Closes the queue if it has no claim.
     pub(crate) fn close_if_empty(&self) -> bool {
         let mut shared = self.lock();
         if shared.claims.is_empty() {
@@ -150,7 +150,7 @@ impl LocalQueue {
 }
 
 impl QueueState {
-    /// Whether the task must be woken: it sleeps through everything that needs nothing from it.
+    /// True if the task must be woken. It is not woken for changes that require nothing of it.
     fn must_wake_task(&mut self) -> bool {
         self.last_use = Instant::now();
         if self.is_watched {
@@ -160,7 +160,7 @@ impl QueueState {
         }
     }
 
-    /// Nobody listens any more, and no answer comes to what was being read.
+    /// Notes that the watch has closed. The reading under way has no receiver any more.
     pub(crate) fn watch_closed(&mut self) {
         self.is_watched = false;
         self.claims.down();
@@ -168,7 +168,7 @@ impl QueueState {
     }
 }
 
-/// One claim on the lock of a room. Dropping it forgets the claim, not the entry in the store.
+/// One claim on the lock of a queue. Dropping it removes the claim, not the entry in the store.
 #[derive(Debug)]
 pub(crate) struct QueueClaim {
     queue: Arc<LocalQueue>,
@@ -199,7 +199,7 @@ impl QueueClaim {
         self.queue.lock().contention
     }
 
-    /// Who was in the queue, where our entry does not settle behind them.
+    /// Sets the contention of an enqueue after which our entry does not wait.
     pub(crate) fn set_contention(&self, contention: Contention) {
         self.queue.lock().contention = contention;
     }
@@ -244,10 +244,10 @@ impl Drop for QueueClaim {
 mod tests {
     use super::*;
 
-    /// Fails when a reading that nobody waits for any more counts as under way: the claim would hear nothing
-    /// of what happened before the next watch opened.
+    /// Fails when a reading without a receiver counts as under way: the claim would miss all changes before the next
+    /// watch opened.
     #[test]
-    fn a_reading_given_up_with_its_watch_is_wanted_by_the_next() {
+    fn reading_abandoned_with_its_watch_is_wanted_by_the_next() {
         let queue = LocalQueue::new("/l/".into(), Duration::from_secs(10));
         let claim = queue.claim("/l/me").expect("an open room");
         let entry = |key: &str, create_revision| QueueKey {

@@ -1,4 +1,4 @@
-//! [`Locks`]: one client of the store, with its sessions, its lock watches and its guard thread.
+//! [`Locks`]: one client of the store, with its sessions, its lock watches and its lease thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,11 +31,11 @@ use crate::watch_mux::subscription::{WatchRange, WatchSubscription};
 /// Default clock rate error allowed for, as a fraction of the TTL.
 pub const DEFAULT_DRIFT: f64 = 0.01;
 
-/// Looks for entries of unanswered puts that may be under way at once. A network that loses the answers of
-/// thousands of puts must not be followed by thousands of readings.
+/// Searches for entries of unanswered puts that may be under way at once. A network that loses the answers of
+/// thousands of puts must not be followed by thousands of reads.
 const LOOKS_AT_ONCE: usize = 4;
 
-/// Between two looks at how long the client certificate holds.
+/// Pause between two checks of the client certificate's end.
 const REVIEW_CERTIFICATE_EVERY: Duration = Duration::from_hours(12);
 
 /// A client of the store that takes locks. Clones share everything.
@@ -51,12 +51,12 @@ pub struct Locks(pub(crate) Arc<LockClient>);
 pub(crate) struct LockClient {
     /// For requests of callers, on the caller's runtime.
     pub(crate) requests: StoreRequests,
-    /// For renewals, watches and clean-ups, on the guard's runtime.
+    /// For renewals, watches and clean-ups, on the lease thread's runtime.
     pub(crate) background_requests: StoreRequests,
     pub(crate) lease_thread: LeaseThread,
     pub(crate) mux: Arc<WatchMux>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Turns at looking for entries of unanswered puts.
+    /// Permits to search for entries of unanswered puts.
     pub(crate) looks: Semaphore,
     options: ConnectOptions,
     credentials: Arc<StoreCredentials>,
@@ -73,7 +73,7 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`] when the options are unusable, nobody answers, or the store refuses us.
+    /// [`ConnectError`] when the options are unusable, no endpoint answers, or the store refuses us.
     pub async fn connect(options: ConnectOptions) -> Result<Self, ConnectError> {
         Self::connect_with(options, Arc::new(SystemClock), DEFAULT_DRIFT).await
     }
@@ -169,8 +169,8 @@ impl Locks {
         self.0.requests.identity().cluster()
     }
 
-    /// Reachability of the store, as it changes. For people and for work that waits for the store; a lock is
-    /// held as long as its [`Tenure`](crate::Tenure) admits, whatever this shows.
+    /// Reachability of the store, as it changes. For display, and for work that waits for the store. A lock is held
+    /// as long as its [`Tenure`](crate::Tenure) admits, whatever this shows.
     pub fn connectivity(&self) -> tokio::sync::watch::Receiver<StoreState> {
         self.0.requests.connectivity().state()
     }
@@ -185,8 +185,8 @@ impl Locks {
         self.0.credentials.certificate_until()
     }
 
-    /// The lease for keys that should go when this client goes, granted for `ttl` and renewed like those of
-    /// locks. It carries no lock: a lock's lease may have to end before the client does.
+    /// The lease for keys that end with this client, granted for `ttl` and renewed like those of locks. It carries no
+    /// lock: a lock's lease may have to end before the client does.
     ///
     /// # Errors
     ///
@@ -196,14 +196,14 @@ impl Locks {
         Ok(self.0.pool.records(ttl, open).await?.lease)
     }
 
-    /// Ends the session of a lease for records that the store does not know. The next call of [`Locks::lease`]
+    /// Ends the session of a lease for records that does not exist in the store. The next call of [`Locks::lease`]
     /// opens another.
     pub fn end_session(&self, lease: i64) {
         self.0.pool.end_records(lease);
     }
 
-    /// The time to live that the store still gives `lease`, and what was granted, in seconds;
-    /// `None` when the lease does not exist.
+    /// The time to live that the store still gives `lease`, and the granted one, in seconds; `None` when the lease
+    /// does not exist.
     ///
     /// # Errors
     ///
@@ -220,15 +220,15 @@ impl Locks {
             .map(|left| (left, u64::try_from(reply.granted_ttl()).unwrap_or(0))))
     }
 
-    /// Watches a key range: for views.
+    /// Watches a range of keys, for views.
     pub(crate) async fn watch(&self, range: WatchRange) -> Option<WatchSubscription> {
         self.0.mux.subscribe(range).await
     }
 
-    /// Gives up every session and ends the guard.
+    /// Ends every session, revokes the leases, and leaves the lease thread.
     ///
-    /// Stop what runs under the locks *first*: this revokes the leases, and others may acquire at
-    /// once. Entries whose removal the store has not confirmed expire with their lease.
+    /// Stop the work under the locks *first*: this revokes the leases, and others may acquire at once. Entries whose
+    /// removal the store has not confirmed expire with their lease.
     pub async fn close(&self) {
         if self.0.closed.swap(true, Ordering::SeqCst) {
             return;

@@ -5,12 +5,12 @@
 //! queue watches one key only: its predecessor's while it waits, its own while it holds. A hand-off then
 //! costs a constant number of messages however long the queue is.
 //!
-//! That an entry was taken out of the middle of the queue is found when its predecessor goes, or at the next
-//! of the readings that are made every few seconds. It was not going to act before either.
+//! The deletion of an entry in the middle of the queue is found when its predecessor is deleted, or at the next of
+//! the readings that are made every few seconds. Such an entry would not have acted before either.
 //!
-//! After the predecessor chain of Go's `concurrency.Mutex`, with two differences: being first is proved by
-//! reading both ends of the gap at one revision, and the watch has no start revision, because the store
-//! serves one that has late (see `watch_mux`). What happened before it opened is found by a reading.
+//! After the predecessor chain of Go's `concurrency.Mutex`, with two differences. Being first is proved by reading
+//! both ends of the gap at one revision. The watch has no start revision, because the store serves one that has late
+//! (see `watch_mux`); events before it opened are found by a reading.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,16 +25,16 @@ use crate::watch_mux::subscription::{
     WatchEvent, WatchEventKind, WatchItem, WatchRange, WatchSubscription,
 };
 
-/// Pause before a failed reading is tried again. Our session bounds how long that goes on.
+/// Pause before a failed reading is repeated. Our session limits the repetitions.
 const READ_AGAIN: Duration = Duration::from_millis(200);
-/// A reading is made this long after the last one though nothing was heard. Up to as much again is added at
-/// random, so that the waiters of a long queue do not ask in step.
+/// Pause after a reading before the next one, where the watch delivers nothing. Up to as much again is added at
+/// random, so that the waiters of a long queue do not read in step.
 const READ_ANYWAY: Duration = Duration::from_secs(3);
-/// A holder's own key is watched when it has held for this long: most that hold for less are spared the watch,
-/// and it is short beside the time that a store takes to tell of a removal.
+/// Time that a holder has held before its own key is watched. Most that hold for less are spared the watch, and the
+/// time is short beside the delay of a removal's event.
 const HELD_FOR: Duration = Duration::from_millis(5);
 
-/// Stands for entries ahead that have not been read yet.
+/// A placeholder for entries ahead that have not been read yet.
 pub(crate) fn unread() -> QueueKey {
     QueueKey {
         key: String::new(),
@@ -42,7 +42,7 @@ pub(crate) fn unread() -> QueueKey {
     }
 }
 
-/// Follows one far entry until it is gone or its claim is. Runs on the guard.
+/// Follows one far entry until it is deleted or its claim is dropped. Runs on the lease thread.
 pub(crate) struct QueueFollower {
     pub(crate) queue: Arc<LocalQueue>,
     pub(crate) claim: u64,
@@ -52,7 +52,7 @@ pub(crate) struct QueueFollower {
     pub(crate) create_revision: i64,
 }
 
-/// One entry that is watched.
+/// The watch of one entry.
 struct KeyWatch {
     entry: QueueKey,
     watch: WatchSubscription,
@@ -68,7 +68,7 @@ impl QueueFollower {
         }
     }
 
-    /// Ends when our entry has gone; `None` when the hub has closed.
+    /// Returns when our entry was deleted; `None` when the multiplexer has closed.
     async fn follow(&self, predecessor: QueueKey) -> Option<()> {
         let mut key_watch = self.open(predecessor).await?;
         loop {
@@ -103,7 +103,7 @@ impl QueueFollower {
         Some(KeyWatch { entry, watch })
     }
 
-    /// Returns when the entry has gone, or may have, or it is time to read anyway.
+    /// Returns when the entry was deleted or may have been, or when a reading is due anyway.
     async fn watch(&self, key_watch: &mut KeyWatch) {
         let anyway = sleep(READ_ANYWAY.mul_f64(1.0 + fastrand::f64()));
         tokio::pin!(anyway);
@@ -125,7 +125,7 @@ impl QueueFollower {
                             return;
                         }
                     }
-                    // The hub opens it anew.
+                    // The multiplexer opens it anew.
                     Some(WatchItem::Down { .. }) => {}
                     None => return,
                 },
@@ -134,7 +134,7 @@ impl QueueFollower {
         }
     }
 
-    /// Reads, at one revision, whether our entry stands and who is ahead.
+    /// Reads, at one revision, whether our entry exists, and the entries ahead.
     async fn read(&self) -> (i64, bool, Vec<QueueKey>) {
         loop {
             match self
@@ -144,7 +144,10 @@ impl QueueFollower {
             {
                 Ok(read) => return read,
                 Err(error) => {
-                    tracing::debug!(key = %self.key, %error, "cannot read who is ahead");
+                    tracing::debug!(key = %self.key, %error, "cannot read the entries ahead");
+                    self.requests
+                        .observer()
+                        .notify(|observer| observer.request_retried(&error));
                     sleep(READ_AGAIN).await;
                 }
             }

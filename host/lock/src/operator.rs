@@ -1,7 +1,7 @@
-//! What an operator may do to entries and leases of others: force them out.
+//! Actions of an operator against entries and leases of others: forcing them out.
 //!
-//! A holder that is forced out is told on its watch and stops; until then only fencing separates it from
-//! the next. This is for people who have looked: nothing in this crate does it on its own.
+//! A holder that is forced out learns it from its watch and stops; until then only fencing separates it from the next
+//! holder. Only an operator's decision may call this: nothing in this crate does.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
 use crate::error::{RefusalKind, StoreError};
 use crate::locks::Locks;
 
-/// What is left behind about a deed, for others to read, until its time is over.
+/// A note about an action, for others to read until it expires.
 #[derive(Clone, Debug)]
 pub struct AuditNote {
     /// The key to write.
     pub key: String,
-    /// What to write under it.
+    /// The value to write.
     pub value: Vec<u8>,
-    /// How long it stays.
+    /// The time after which the note expires.
     pub keep: Duration,
 }
 
 impl Locks {
-    /// Deletes the queue entry `(key, create_revision)`, and leaves `note` behind in the same transaction.
-    /// Returns false, with nothing changed, when that entry does not stand any more.
+    /// Deletes the queue entry `(key, create_revision)`, and writes `note` in the same transaction. Returns false,
+    /// with nothing changed, when that entry does not exist any more.
     ///
     /// # Errors
     ///
@@ -42,8 +42,8 @@ impl Locks {
         Ok(self.0.requests.txn(txn).await?.succeeded)
     }
 
-    /// Ends a lease, and with it every key on it. `note` is left behind first, so that no deed is without
-    /// one. Returns false when there is no such lease.
+    /// Revokes a lease, which deletes every key on it. `note` is written first, so that no action is without one.
+    /// Returns false when the lease does not exist.
     ///
     /// # Errors
     ///

@@ -1,16 +1,16 @@
-//! Our entry in a queue, and the promise that it does not stay there by accident.
+//! Our entry in a queue, and the guarantee that it does not stay there by accident.
 //!
-//! Whatever happens to the future or the grant that owns it, an entry is deleted by its create
-//! revision (never by its name alone: a retried delete by name can remove a newer lock of another), and
-//! its slot is freed only when the store has confirmed that it is gone.
+//! Whatever happens to the future or the grant that owns it, an entry is deleted by its create revision (never by its
+//! name alone: a retried delete by name can remove a newer lock of another), and its slot is freed only when the
+//! store has confirmed the deletion.
 //!
 //! # Puts without an answer
 //!
-//! A put that was not answered may be carried out at any later moment: after a repeated one was answered,
-//! after a refusal, after the lock was given back. It is a put under our lease, so only the end of the lease
-//! rules it out. Such puts are counted past success and refusal. When the owner of the entry is done with it,
-//! the key is looked for until each of them was found or the lease has ended; and after the first looks in
-//! vain the lease is retired, so that it ends as soon as no other entry lives on it.
+//! A put that was not answered may be carried out at any later moment: after a repeated one was answered, after a
+//! refusal, after the lock was given back. It is a put under our lease, so only the end of the lease rules it out.
+//! Such puts are counted past success and refusal. When the owner of the entry is done with it, the key is searched
+//! for until each of them was found or the lease has ended. After the first fruitless searches the lease is retired,
+//! so that it ends as soon as no other entry is on it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +18,19 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use crate::backoff::Backoff;
+use crate::end_reason::EndReason;
 use crate::error::StoreError;
 use crate::locks::LockClient;
 use crate::pool::EntrySlot;
-use crate::tenure::EndReason;
 
-/// How long a put without an answer is looked for before its lease is retired. Most are found at once: only
-/// their answer was lost.
+/// Time that a put without an answer is searched for before its lease is retired. Most are found at once: only their
+/// answer was lost.
 const RETIRE_AFTER: Duration = Duration::from_secs(1);
 
-/// Least and most pause between two looks. An entry that appears late blocks its lock for the latter at most.
+/// Least and most pause between two searches. An entry that appears late blocks its lock for the latter at most.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// How long the entry of a session that ended here is looked for. An outage of the store may last.
+/// Time that the entry of a session that ended here is searched for. An outage of the store may last.
 const OUTAGE: Duration = Duration::from_mins(10);
 
 /// Knowledge about an entry in the store. Pure.
@@ -51,7 +51,8 @@ impl EntryState {
         self.unanswered = self.unanswered.saturating_sub(1);
     }
 
-    /// The entry was found at `create_revision`, made by a put whose answer was lost: each put makes it at most once.
+    /// Notes that the entry was found at `create_revision`, made by a put whose answer was lost: each put makes it at
+    /// most once.
     const fn found(&mut self, create_revision: i64) {
         self.create_revision = Some(create_revision);
         self.answered();
@@ -91,17 +92,17 @@ impl OwnEntry {
         self.slot.as_ref().map_or(0, |slot| slot.session().lease)
     }
 
-    /// A put is about to be sent. It counts as unanswered from now on, also if this future is dropped.
+    /// Notes that a put is about to be sent. It counts as unanswered from now on, also if this future is dropped.
     pub(crate) const fn sending(&mut self) {
         self.state.sending();
     }
 
-    /// The put that was sent last was answered, with yes or no.
+    /// Notes that the last put was answered, with success or refusal.
     pub(crate) const fn answered(&mut self) {
         self.state.answered();
     }
 
-    /// The put that was sent last was answered: the entry stood already, from an earlier one.
+    /// Notes that the last put was answered: the entry existed already, from an earlier one.
     pub(crate) const fn found_existing(&mut self, create_revision: i64) {
         self.state.answered();
         self.state.found(create_revision);
@@ -111,22 +112,22 @@ impl OwnEntry {
         self.state.create_revision = Some(create_revision);
     }
 
-    /// The entry that stood is gone from the store.
+    /// Notes that the entry is deleted.
     pub(crate) const fn set_deleted(&mut self) {
         self.state.create_revision = None;
     }
 
-    /// Leaves the key to the foreign one that exists under it: this session has no entry of that name again.
+    /// Leaves the key to the foreign entry that exists under it: this session has no entry of that name again.
     pub(crate) fn leave_to_foreign(mut self) {
         if self.state.unanswered == 0
             && let Some(slot) = self.slot.take()
         {
             slot.leave_to_foreign();
         }
-        // Else the name stays taken until every put was found, or the lease has ended.
+        // Otherwise the name stays taken until every put was found, or the lease has ended.
     }
 
-    /// Deletes the entry, on the caller's connection. When this fails, a clean-up goes on behind.
+    /// Deletes the entry, on the caller's connection. When this fails, a clean-up continues in the background.
     pub(crate) async fn remove(&mut self) -> Result<(), StoreError> {
         if let Some(create_revision) = self.state.create_revision {
             self.shared
@@ -157,7 +158,7 @@ impl Drop for OwnEntry {
     }
 }
 
-/// Removes an entry from the guard, after its owner is done with it.
+/// Removes an entry, on the lease thread, after its owner is done with it.
 struct EntryCleanUp {
     shared: Arc<LockClient>,
     slot: EntrySlot,
@@ -203,8 +204,8 @@ impl EntryCleanUp {
         }
     }
 
-    /// Removes the entry of a session that ended here alone. Its lease may live on: a store that was restarted gives
-    /// leases their full TTL again, and ours would be waited for.
+    /// Removes the entry of a session that ended only on this side. Its lease may live on: a store that was restarted
+    /// gives leases their full TTL again, and other clients would wait for our entry.
     async fn after_the_session(self) {
         let began = Instant::now();
         let mut pause = Backoff::new(LOOK_AGAIN.0, LOOK_AGAIN.1);
@@ -238,7 +239,7 @@ impl EntryCleanUp {
         }
     }
 
-    /// Deletes an entry that is known to exist, or else looks for one that may have appeared.
+    /// Deletes an entry that is known to exist, or else searches for one that may have appeared.
     async fn step(&mut self) -> Result<(), StoreError> {
         let requests = &self.shared.background_requests;
         if self.state.create_revision.is_none() && self.state.unanswered > 0 {

@@ -1,7 +1,8 @@
 //! Readings of many keys, page by page, each page bounded in bytes.
 //!
-//! The client refuses a message of more than 4 MiB, and the size of a value is unknown until it is read. The page size follows the values seen so far; a page that did not fit is asked for again with half
-//! as many keys. This file decides what to ask for next and must never send anything.
+//! The client refuses a message of more than 4 MiB, and the size of a value is unknown until it is read. The page
+//! size follows the values seen so far; a page that did not fit is requested again with half as many keys. This file
+//! computes requests and never sends one.
 
 use std::collections::VecDeque;
 
@@ -10,7 +11,7 @@ use etcd_client::GetOptions;
 use crate::error::StoreError;
 use crate::key_range::KeyRange;
 
-/// Bytes a page should have: a quarter of what a message may, for values that grow from page to page.
+/// Bytes of a page to aim for: a quarter of a message's limit, for values that grow from page to page.
 const PAGE_BYTES: usize = 1 << 20;
 /// Keys of the first page, while the size of values is unknown: 32 of 100 KiB fit a message.
 const FIRST_PAGE: u64 = 32;
@@ -45,7 +46,7 @@ enum PinnedRevision {
     Newest,
 }
 
-/// One page to ask for.
+/// Request for one page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PageRequest {
     pub(crate) from: Vec<u8>,
@@ -83,7 +84,7 @@ pub(crate) struct PageFacts {
     pub(crate) more: bool,
 }
 
-/// Meaning of a page for the reading.
+/// Kind of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageResult {
     /// Its keys belong to the reading.
@@ -95,9 +96,9 @@ pub(crate) enum PageResult {
 /// Next step after a page that could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageRetry {
-    /// Ask for the next request: it differs.
+    /// Send the next request, which differs.
     Again,
-    /// Forget what was read; the reading starts over.
+    /// Discard the keys read so far; the reading starts over.
     FromTheStart,
     /// Give up.
     Never,
@@ -111,10 +112,10 @@ pub(crate) struct PagedReading {
     content: PageContent,
     /// Keys of the next page.
     size: u64,
-    /// Keys in all, and how many have been read.
+    /// The limit of keys, and the number read so far.
     most: u64,
     read: u64,
-    /// Bytes of names and values in all, and how many have been read.
+    /// The limit of bytes of names and values, and the number read so far.
     most_bytes: usize,
     read_bytes: usize,
     pinned: PinnedRevision,
@@ -153,12 +154,12 @@ impl PagedReading {
         self
     }
 
-    /// True when more bytes were read than may be.
+    /// True if more bytes were read than the limit allows.
     pub(crate) const fn is_over(&self) -> bool {
         self.read_bytes > self.most_bytes
     }
 
-    /// The page to ask for; `None` when everything has been read.
+    /// The next request; `None` when everything has been read.
     pub(crate) fn request(&self) -> Option<PageRequest> {
         let (from, end) = self.left.front()?;
         let left_over = self.most.saturating_sub(self.read);
@@ -182,12 +183,12 @@ impl PagedReading {
         })
     }
 
-    /// Everything read was there at this revision, or became so after it.
+    /// The revision at which all keys of the reading existed, unless they are newer.
     pub(crate) const fn revision(&self) -> i64 {
         self.revision
     }
 
-    /// Takes in the facts of the page that was asked for last.
+    /// Takes in the facts of the page that was requested last.
     pub(crate) fn took(&mut self, page: PageFacts) -> PageResult {
         if self.pinned == PinnedRevision::No {
             self.pinned = PinnedRevision::At(page.revision);
@@ -218,7 +219,7 @@ impl PagedReading {
         PageResult::Keys
     }
 
-    /// Takes in why the page that was asked for last could not be read.
+    /// Takes in the failure of the page that was requested last.
     pub(crate) fn failed(&mut self, error: &StoreError) -> PageRetry {
         if matches!(error, StoreError::TooLarge(_)) && !self.stepping_over {
             let asked = self.size.min(self.most.saturating_sub(self.read));

@@ -1,10 +1,10 @@
-//! The sessions of one client: which lease carries which entry, and when a lease is given back.
+//! The sessions of one client: the entries on each lease, and the revocation of unused leases.
 //!
 //! # Guarantees
 //!
 //! - Opening one session holds up only acquisitions that need a new lease of the same TTL.
-//! - A lease under which a put was never answered takes no further entry, and is revoked when its last entry
-//!   has gone. Nothing but the lease's end rules out that the put arrives.
+//! - A lease under which a put was never answered takes no further entry, and is revoked when its last entry is
+//!   deleted. Only the lease's end rules out that the put arrives.
 //! - Leases of records ([`SessionPool::records`]) carry no entries, so revoking one never takes a record along.
 
 use std::collections::HashMap;
@@ -19,22 +19,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::clock::Clock;
+use crate::end_reason::EndReason;
 use crate::error::{RefusalKind, StoreError};
 use crate::lease_uses::LeaseUses;
 use crate::requests::StoreRequests;
 use crate::session::LeaseSession;
-use crate::tenure::EndReason;
 
-/// A session without entries is given back after this long, unless it is the first of its TTL.
+/// A session without entries is revoked after this long, unless it is the first of its TTL.
 const IDLE: Duration = Duration::from_mins(1);
 /// The first of its TTL is kept for jobs that come back; after this long none uses the TTL any more.
 const FIRST_IDLE: Duration = Duration::from_mins(30);
-/// Between two looks for idle sessions.
+/// Pause between two searches for idle sessions.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
-/// Sessions to open for one slot: the first may be taken by another acquisition of the same name. A store
-/// whose leases have ended when they are granted is not asked for ever more of them.
+/// Sessions to open for one slot: the first may be taken by another acquisition of the same name. A store whose
+/// leases have ended when they are granted receives no more requests than this.
 const MOST_OPENINGS: u32 = 3;
-/// How long closing waits for the store to confirm that the leases are revoked.
+/// Limit for the store to confirm, at closing, that the leases are revoked.
 const REVOKE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The sessions of one client.
@@ -43,7 +43,7 @@ pub(crate) struct SessionPool {
     ttls: Mutex<HashMap<Duration, Arc<PerTtl>>>,
     /// Sessions that are being revoked.
     revoking: Mutex<Vec<Arc<PooledSession>>>,
-    /// Rung when a session may have served.
+    /// Wakes the maintenance when a session may be unused.
     wake_up: Notify,
 }
 
@@ -53,7 +53,7 @@ struct PerTtl {
     entries: Mutex<Vec<Arc<PooledSession>>>,
     records: Mutex<Option<Arc<LeaseSession>>>,
     opening: tokio::sync::Mutex<()>,
-    /// When opening failed last, and how.
+    /// Time and error of the last failure to open a session.
     failed: Mutex<Option<(Instant, StoreError)>>,
 }
 
@@ -120,7 +120,7 @@ impl SessionPool {
         })
     }
 
-    /// The session for keys that shall go when this client goes.
+    /// The session for keys that end with this client.
     pub(crate) async fn records<F>(
         &self,
         ttl: Duration,
@@ -139,7 +139,7 @@ impl SessionPool {
         per_ttl.find_or_open(find, open, add).await
     }
 
-    /// Ends the session for records whose lease the store does not know.
+    /// Ends the session for records whose lease does not exist in the store.
     pub(crate) fn end_records(&self, lease: i64) {
         for per_ttl in locked(&self.ttls).values() {
             let records = locked(&per_ttl.records);
@@ -149,7 +149,7 @@ impl SessionPool {
         }
     }
 
-    /// Takes the sessions that have served out of the pool.
+    /// Takes the unused sessions out of the pool.
     fn sweep(&self) -> Vec<Arc<PooledSession>> {
         let now = self.clock.now();
         let mut spent = Vec::new();
@@ -165,7 +165,7 @@ impl SessionPool {
         spent
     }
 
-    /// Gives sessions back when they have served, until `cancel` is called. Runs on the guard.
+    /// Revokes unused sessions until `cancel` is called. Runs on the lease thread.
     pub(crate) async fn maintain(
         self: Arc<Self>,
         requests: StoreRequests,
@@ -174,7 +174,7 @@ impl SessionPool {
         let mut revoking = FuturesUnordered::new();
         loop {
             for pooled in self.sweep() {
-                // Nothing lives on it, and no renewal shall keep it from ending.
+                // Nothing is on it, and no renewal shall keep it from ending.
                 pooled.session.end(EndReason::Released);
                 locked(&self.revoking).push(Arc::clone(&pooled));
                 revoking.push(self.revoke_until_done(&requests, pooled));
@@ -188,7 +188,7 @@ impl SessionPool {
         }
     }
 
-    /// Revokes the lease, for as long as the store may still have it.
+    /// Revokes the lease, and repeats that for as long as the store may still have it.
     async fn revoke_until_done(&self, requests: &StoreRequests, pooled: Arc<PooledSession>) {
         let session = &pooled.session;
         let revoking = async {
@@ -235,8 +235,8 @@ impl SessionPool {
 }
 
 impl PerTtl {
-    /// Result of `find`, after opening a session if need be. One session is opened at a time; a caller that
-    /// waited for it looks again before opening another, and shares the failure.
+    /// Result of `find`, after opening a session if need be. One session is opened at a time. A caller that waited
+    /// for it calls `find` again before opening another, and shares the failure.
     async fn find_or_open<T, F>(
         &self,
         find: impl Fn() -> Option<T>,
@@ -272,7 +272,7 @@ impl PerTtl {
     }
 }
 
-/// `Ok` when the lease is certainly gone.
+/// `Ok` when the lease certainly does not exist.
 async fn revoke(requests: &StoreRequests, lease: i64) -> Result<(), StoreError> {
     let revoke = || {
         let mut leases = requests.client().lease_client();
@@ -288,8 +288,8 @@ async fn revoke(requests: &StoreRequests, lease: i64) -> Result<(), StoreError> 
     }
 }
 
-/// The right to have the one entry of a name under a session. Freed on drop, so it must be kept until the
-/// entry is certainly gone from the store.
+/// The right to have the one entry of a name under a session. Freed on drop, so it must be kept until the entry is
+/// certainly deleted from the store.
 pub(crate) struct EntrySlot {
     pool: Arc<SessionPool>,
     pooled: Arc<PooledSession>,

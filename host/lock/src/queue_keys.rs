@@ -9,8 +9,8 @@ pub(crate) struct QueueKey {
     pub(crate) create_revision: i64,
 }
 
-/// The direct children of `prefix`, oldest first. Deeper keys belong to other locks, and a key that
-/// is not text can be no client's entry.
+/// The direct children of `prefix`, oldest first. Deeper keys belong to other locks, and a key that is not text is
+/// not a client's entry.
 pub(crate) fn entries_of(range: &GetResponse, prefix: &str) -> Vec<QueueKey> {
     let mut entries: Vec<QueueKey> = range
         .kvs()
@@ -27,7 +27,7 @@ pub(crate) fn entries_of(range: &GetResponse, prefix: &str) -> Vec<QueueKey> {
     entries
 }
 
-/// Whether `key` is a queue entry of the lock whose keys begin with `prefix` (which ends in `/`).
+/// True if `key` is a queue entry of the lock whose keys begin with `prefix` (which ends in `/`).
 pub(crate) fn is_entry(key: &str, prefix: &str) -> bool {
     key.strip_prefix(prefix)
         .is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))

@@ -6,14 +6,15 @@ use etcd_client::{
 
 use crate::error::StoreError;
 use crate::queue_keys::{QueueKey, entries_of};
+use crate::queue_role::{QueueRole, with_roles};
 use crate::requests::{StoreReply, StoreRequests};
 
-/// When an entry may be put into a queue.
+/// Condition of putting an entry into a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EnqueueMode {
-    /// Always, behind whoever is there.
+    /// Always, behind all entries of the queue.
     Always,
-    /// Only if nobody is there; otherwise nothing changes.
+    /// Only if the queue is empty; otherwise nothing changes.
     OnlyIfFree,
 }
 
@@ -27,17 +28,17 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) tail: TailRead,
 }
 
-/// What is read of a queue in the round trip that puts an entry there.
+/// Part of a queue that is read in the round trip that puts an entry there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TailRead {
     /// Nothing. With [`EnqueueMode::OnlyIfFree`] an entry that was put is the only one. Reading it along, or merely
     /// counting, would cost etcd 5 to 10 % of the whole request.
     Nothing,
-    /// So many of the youngest entries.
+    /// This many of the youngest entries.
     Youngest(usize),
 }
 
-/// What enqueueing found.
+/// Result of enqueueing.
 #[derive(Debug)]
 pub(crate) struct Enqueued {
     /// Our entry's create revision, if our entry now exists.
@@ -48,16 +49,16 @@ pub(crate) struct Enqueued {
     pub(crate) as_of: i64,
     /// Entries of the lock known from this reply, oldest first, ours included.
     pub(crate) entries: Vec<QueueKey>,
-    /// Whether the lock has more entries than `entries` shows (older ones are the ones left out).
+    /// True if the lock has more entries than `entries` shows. The older ones are missing then.
     pub(crate) truncated: bool,
     /// All keys under the lock, nested ones included.
     pub(crate) total: usize,
 }
 
-/// More entries than this and a newcomer does not follow every change, only those next to it.
+/// Length of a queue up to which a newcomer follows every change. In a longer one it follows only the entry ahead.
 ///
-/// Each hand-off costs one message per follower: up to here that is cheaper than re-reading, and
-/// beyond it the store's time goes into telling people about places they are not near.
+/// Each hand-off costs one message per follower. Up to this length that is cheaper than reading again. Beyond it the
+/// store would spend its time on messages to clients about places that are not near theirs.
 pub(crate) const FOLLOW_ALL: usize = 32;
 
 /// Reads the youngest entries of a queue.
@@ -69,6 +70,18 @@ fn tail(prefix: &str, limit: usize) -> TxnOp {
         .with_sort(SortTarget::Create, SortOrder::Descend)
         .with_limit(limit);
     TxnOp::get(prefix, Some(options))
+}
+
+impl Enqueued {
+    /// The role of the entry created at `create_revision`; `None` if this reply does not show its place.
+    pub(crate) fn role_at(&self, create_revision: i64) -> Option<QueueRole> {
+        if self.truncated {
+            return None;
+        }
+        with_roles(&self.entries)
+            .find(|(_, entry)| entry.create_revision == create_revision)
+            .map(|(role, _)| role)
+    }
 }
 
 impl StoreRequests {
@@ -97,7 +110,7 @@ impl StoreRequests {
         let create_revision = if reply.succeeded {
             Some(reply.revision)
         } else {
-            // The entry is ours only if our lease carries it; a stranger's key of that name is not.
+            // The entry is ours only if our lease carries it; a foreign client's key of that name is not.
             reply
                 .range(0)
                 .and_then(|range| range.kvs().first())
@@ -107,7 +120,7 @@ impl StoreRequests {
         Ok(enqueued(&reply, entry, create_revision))
     }
 
-    /// Deletes the entry `(key, create_revision)` and nothing else. `Ok` means it is certainly gone.
+    /// Deletes the entry `(key, create_revision)` and nothing else. `Ok` means that it certainly does not exist.
     pub(crate) async fn delete_entry(
         &self,
         key: &str,
@@ -120,8 +133,8 @@ impl StoreRequests {
         self.txn(txn).await.map(drop)
     }
 
-    /// Reads the names and create revisions of up to `limit` keys from `from` up to but not including `end`, in
-    /// key order: the revision of the reading, the keys, and whether there are more.
+    /// Reads the names and create revisions of up to `limit` keys from `from` up to but not including `end`, in key
+    /// order. Returns the revision of the reading, the keys, and true if there are more.
     pub(crate) async fn keys_between(
         &self,
         from: &str,
@@ -176,7 +189,7 @@ impl StoreRequests {
             .map(etcd_client::KeyValue::create_revision))
     }
 
-    /// Whether the entry `(key, create_revision)` stands.
+    /// True if the entry `(key, create_revision)` exists.
     pub(crate) async fn entry_exists(
         &self,
         key: &str,
@@ -188,7 +201,7 @@ impl StoreRequests {
         Ok(found.is_some_and(|kv| kv.create_revision() == create_revision))
     }
 
-    /// Reads, at one revision, whether the entry `(key, create_revision)` stands, and the youngest entries ahead.
+    /// Reads, at one revision, the existence of the entry `(key, create_revision)` and the youngest entries ahead.
     pub(crate) async fn ahead(
         &self,
         prefix: &str,
@@ -196,7 +209,7 @@ impl StoreRequests {
         create_revision: i64,
     ) -> Result<(i64, bool, Vec<QueueKey>), StoreError> {
         for limit in [2, 0] {
-            // No key is younger among these, so the first of them is the entry, if it stands.
+            // No key among these is younger, so the first of them is the entry, if it exists.
             let options = GetOptions::new()
                 .with_prefix()
                 .with_keys_only()
@@ -211,7 +224,7 @@ impl StoreRequests {
             let exists = entries
                 .pop_if(|entry| entry.create_revision == create_revision && entry.key == key)
                 .is_some();
-            // Keys of deeper locks may have taken the few lines that were asked for.
+            // Keys of deeper locks may have used up the limit.
             if !entries.is_empty() || !range.more() {
                 return Ok((reply.revision, exists, entries));
             }

@@ -1,9 +1,8 @@
-//! One lock as this host takes part in it: its claims, and the watch that feeds them.
+//! The task that watches one lock's queue for the claims of this host.
 //!
-//! The watch stays open while somebody waits near the head or holds, and for a while after: a watch
-//! opened for each acquisition could be born behind the store's present and cost 100 ms at the worst
-//! moment. Callers and the guard's task share the claims under a mutex that is never held over an
-//! await.
+//! The watch stays open while a claim waits near the head or holds, and for a while after: a watch opened for each
+//! acquisition could be born behind the store's present and cost 100 ms at the worst moment. Callers and the task
+//! share the claims under a mutex that is never held over an await.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,29 +12,29 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::claims::QueueReading;
 use crate::clock::{BootTime, Clock};
+use crate::end_reason::EndReason;
 use crate::error::StoreError;
 use crate::local_queue::{Contention, LocalQueue, QueueState};
 use crate::queue_keys::QueueKey;
 use crate::requests::StoreRequests;
-use crate::tenure::EndReason;
 use crate::watch_mux::WatchMux;
 use crate::watch_mux::subscription::{WatchEventKind, WatchItem, WatchRange, WatchSubscription};
 
-/// How long a watch outlives its last user.
+/// Time that a watch stays open after its last use.
 const WATCH_LINGER: Duration = Duration::from_secs(30);
 
-/// Least pause before a failed reading is tried again, and between readings that stand in for a watch.
-/// Up to as much again is added at random, so that a thousand locks do not ask in step.
+/// Least pause before a failed reading is repeated, and between readings that replace a watch. Up to as much again is
+/// added at random, so that a thousand locks do not read in step.
 const READ_RETRY: Duration = Duration::from_millis(250);
 
-/// How long a watch may take to open before readings stand in for it.
+/// Time for a watch to open before readings replace it.
 const OPEN_PATIENCE: Duration = Duration::from_secs(1);
 
 fn retry_time() -> Instant {
     Instant::now() + READ_RETRY.mul_f64(1.0 + fastrand::f64())
 }
 
-/// The task behind a room. Runs on the guard until the room has been empty for a while.
+/// The task of a local queue. Runs on the lease thread until the queue has been empty for a while.
 pub(crate) struct QueueTask {
     pub(crate) queue: Arc<LocalQueue>,
     pub(crate) mux: Arc<WatchMux>,
@@ -43,19 +42,19 @@ pub(crate) struct QueueTask {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// What a reading of the queue says: as of which revision, up to which entry, and the entries.
+/// Result of a reading of the queue: its revision, the youngest create revision that it covers, and the entries.
 type ReadResult = (QueueReading, Result<(i64, i64, Vec<QueueKey>), StoreError>);
 
-/// One stretch of time during which the watch of a room is open.
+/// A period during which the watch of a queue is open.
 struct WatchSession<'a> {
     task: &'a QueueTask,
     watch: WatchSubscription,
-    /// Whether the watch delivers.
+    /// True if the watch delivers.
     is_open: bool,
-    /// The highest revision seen when the watch was asked for. One that opens below it may be of a store that
+    /// The highest revision seen when the watch was requested. A watch that opens below it may be of a store that
     /// went back.
     seen: i64,
-    /// Since when readings fail, and nothing confirms ownership.
+    /// The start of the failures of readings, during which nothing confirms ownership.
     failing_since: Option<BootTime>,
     reading: Option<BoxFuture<'a, ReadResult>>,
     read_at: Option<Instant>,
@@ -63,7 +62,7 @@ struct WatchSession<'a> {
 }
 
 impl WatchSession<'_> {
-    /// Decides what to do next. False when the watch is no longer wanted.
+    /// Starts a reading where one is wanted. False when the watch is no longer wanted.
     fn decide_next(&mut self) -> bool {
         let mut shared = self.task.queue.lock();
         let now = Instant::now();
@@ -79,7 +78,7 @@ impl WatchSession<'_> {
         }
         shared.is_watched = true;
         let due = self.read_at.is_some_and(|at| at <= now);
-        // A failed reading is tried again when it is due, not at once.
+        // A failed reading is repeated when it is due, not at once.
         let wanted = due || self.read_at.is_none() && shared.claims.wants_reading();
         if self.reading.is_none()
             && wanted
@@ -110,7 +109,7 @@ impl WatchSession<'_> {
         }
     }
 
-    /// Takes in what happened. False when the watch must be opened anew.
+    /// Takes in a cause of a wake-up. False when the watch must be opened anew.
     fn handle(&mut self, wake: WakeCause) -> bool {
         let mut shared = self.task.queue.lock();
         match wake {
@@ -138,7 +137,7 @@ impl WatchSession<'_> {
                 self.read_at = Some(retry_time());
                 shared.claims.down();
             }
-            // We fell behind. A new watch and a reading put it right.
+            // This subscriber fell behind. A new watch and a reading make up for it.
             WakeCause::Item(None) => return false,
             WakeCause::ReadResult(result) => {
                 self.reading = None;
@@ -158,11 +157,15 @@ impl WatchSession<'_> {
                     .reading_done(reading, revision, youngest, &entries);
                 shared.last_read = Instant::now();
                 self.failing_since = None;
-                // Without a watch, readings are all we have.
+                // Without a watch, readings are the only source.
                 self.read_at = (!self.is_open).then_some(again);
             }
             Err(error) => {
                 tracing::debug!(lock = %self.task.queue.prefix, %error, "cannot read the queue");
+                self.task
+                    .requests
+                    .observer()
+                    .notify(|observer| observer.request_retried(&error));
                 shared.claims.reading_failed(reading);
                 self.read_at = Some(again);
                 let now = self.task.clock.now();
@@ -177,7 +180,7 @@ impl WatchSession<'_> {
     }
 }
 
-/// What ends a wait.
+/// Cause of a wake-up.
 enum WakeCause {
     Item(Option<WatchItem>),
     ReadResult(ReadResult),
@@ -186,7 +189,7 @@ enum WakeCause {
 }
 
 impl QueueTask {
-    /// Runs until the room is empty and has lingered.
+    /// Runs until the queue is empty and has lingered.
     pub(crate) async fn run(self) {
         loop {
             let (want, last_use) = {
@@ -217,7 +220,7 @@ impl QueueTask {
         (reading, found)
     }
 
-    /// Keeps the watch open while it is wanted and for a while after. False when the hub has closed.
+    /// Keeps the watch open while it is wanted and for a while after. False when the multiplexer has closed.
     async fn watch_queue(&self) -> bool {
         let range = WatchRange {
             key: self.queue.prefix.clone(),
@@ -234,7 +237,7 @@ impl QueueTask {
             seen: self.requests.identity().seen(),
             failing_since: None,
             reading: None,
-            // Readings stand in for a watch that does not open.
+            // Readings replace a watch that does not open.
             read_at: Some(Instant::now() + OPEN_PATIENCE),
             wanted_until: Instant::now() + WATCH_LINGER,
         };

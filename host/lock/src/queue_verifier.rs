@@ -1,8 +1,8 @@
-//! Verifier: the task that confirms, once per TTL, what near holders and waiters take for true. Runs on the guard.
+//! Verifier: the task that confirms the queues of near holders and waiters once per TTL. Runs on the lease thread.
 //!
-//! A watch that loses an event shows nothing of it: real etcd has lost deletions at compaction (its issues 18089
-//! and 19179), and the holder of a deleted entry would go on, or a waiter wait, for ever. So each queue that no
-//! reading has confirmed for most of a TTL is read again. Many queues are read with one request, where their keys
+//! A watch that loses an event shows nothing of it: real etcd has lost deletions at compaction (its issues 18089 and
+//! 19179). The holder of a deleted entry would then continue for ever, or a waiter wait for ever. So each queue that
+//! no reading has confirmed for most of a TTL is read again. Many queues are read with one request, where their keys
 //! lie close enough together. Far waiters read by themselves; see the `long_queue` module.
 
 use std::sync::{Arc, Weak};
@@ -26,7 +26,7 @@ const KEYS_PER_QUEUE: usize = 8;
 /// Rounds without a common reading after one that was denied, failed, or hardly confirmed anything.
 const ROUNDS_OFF: u32 = 10;
 
-/// Confirms the queues of one client until the client has gone.
+/// Confirms the queues of one client until the client is dropped.
 pub(crate) async fn run(registry: Weak<QueueRegistry>, requests: StoreRequests) {
     let mut rounds_off = 0;
     loop {
@@ -66,7 +66,7 @@ async fn read_together(
         return queues;
     };
     let (from, end) = (first.prefix.clone(), prefix_end(&last.prefix));
-    // Deletions are kept from here on, so that none is undone by what was read before it.
+    // Deletions are kept from here on, so that an older reading undoes none of them.
     let begun: Vec<(Arc<LocalQueue>, QueueReading)> = queues
         .iter()
         .filter_map(|queue| Some((queue.clone(), queue.reading_began()?)))
@@ -83,7 +83,7 @@ async fn read_together(
             return queues;
         }
     };
-    // What comes after the last key that was read is unknown.
+    // Keys after the last one that was read are unknown.
     let reached = more
         .then(|| keys.last().map(|entry| entry.key.clone()))
         .flatten();

@@ -1,6 +1,7 @@
 //! Prefixes that this user may read, found by reading one key name of each.
 //!
-//! A watch of a prefix without the right is cancelled again and again, so a feed asks before it opens one.
+//! A watch of a prefix without the right is cancelled again and again, so a feed checks the right before it opens
+//! one.
 
 use crate::error::{RefusalKind, StoreError};
 use crate::kv::Kv;
@@ -19,7 +20,7 @@ pub(crate) struct ReadRights {
     pub(crate) denied: Vec<String>,
 }
 
-/// Sorts prefixes by whether the store lets this user read them.
+/// Sorts prefixes by the right of this user to read them.
 pub(crate) async fn rights(kv: &Kv, wanted: &[WantedPrefix]) -> Result<ReadRights, StoreError> {
     let mut rights = ReadRights::default();
     for WantedPrefix { prefix, parts } in wanted {
@@ -55,7 +56,7 @@ async fn may_read(kv: &Kv, prefix: &str) -> Result<bool, StoreError> {
     }
 }
 
-/// The words for prefixes without the right to read them.
+/// The message for prefixes without the right to read them.
 pub(crate) fn not_permitted(denied: &[String]) -> String {
     format!("not permitted to read {}", denied.join(", "))
 }

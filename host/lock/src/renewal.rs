@@ -30,10 +30,10 @@ use crate::clock::BootTime;
 pub(crate) const CHECKPOINT: Duration = Duration::from_mins(4);
 /// Renewals without a reply before no more are sent.
 pub(crate) const MOST_OUTSTANDING: usize = 32;
-/// Members remembered. A cluster has at most seven or so; a store that shows more is not believed.
+/// Limit of remembered members. A cluster has at most seven or so; a store that shows more is not trusted.
 const MOST_MEMBERS: usize = 64;
 
-/// A place in the order in which requests were sent and replies arrived.
+/// A position in the order of sent requests and received replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EventOrder(u64);
 
@@ -51,7 +51,7 @@ pub(crate) struct ReplyOrigin {
     pub(crate) term: u64,
 }
 
-/// Prospects of a reply.
+/// Provability of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReplyStatus {
     /// It counts once a read confirms the leader of its term.
@@ -81,7 +81,7 @@ pub(crate) struct ProvenRenewal {
 pub(crate) struct PendingRenewals {
     order: u64,
     outstanding: VecDeque<SentRequest>,
-    /// The term of each member, and since when it is known.
+    /// The term of each member, and the event since which it is known.
     members: HashMap<u64, (u64, EventOrder)>,
     answers: Vec<RenewalAnswer>,
     /// The latest read that was sent.
@@ -96,7 +96,7 @@ impl PendingRenewals {
         EventOrder(self.order)
     }
 
-    /// A new stream carries the renewals from here on; replies to earlier ones can no longer be matched.
+    /// Notes that a new stream carries the renewals from here on; replies to earlier ones can no longer be matched.
     pub(crate) fn reopened(&mut self) {
         self.outstanding.clear();
     }
@@ -150,7 +150,7 @@ impl PendingRenewals {
         self.last_read.is_some_and(|read| read > sent.order)
     }
 
-    /// Takes the oldest renewal off the stream: its reply has arrived. `None` when none was asked for.
+    /// Takes the oldest renewal off the stream: its reply has arrived. `None` for a reply without a renewal.
     pub(crate) fn replied(&mut self) -> Option<SentRequest> {
         self.outstanding.pop_front()
     }
@@ -197,7 +197,7 @@ impl PendingRenewals {
             .filter(|answer| answer.term == origin.term && answer.read_after < sent.order)
             .max_by_key(|answer| end(answer))
             .copied();
-        // What is proven is done with, and an answer of another term will never be proven.
+        // A proven answer is done with, and an answer of another term will never be proven.
         self.answers
             .retain(|answer| answer.read_after >= sent.order);
         proven.map(|answer| ProvenRenewal {
@@ -279,7 +279,7 @@ mod tests {
 
     /// Promise P1. A follower may have handed the renewal to a leader that was deposed meanwhile.
     #[test]
-    fn a_reply_of_a_member_that_changed_its_term_meanwhile_never_counts() {
+    fn reply_of_a_member_that_changed_its_term_never_counts() {
         let mut renewals = known();
         renewals.renewing(at(5));
         assert_eq!(answered(&mut renewals, from(1, 3)), ReplyStatus::NewTerm);
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_sent_with_the_renewal_proves_it_unless_leases_are_checkpointed() {
+    fn read_sent_with_a_renewal_proves_leases_without_checkpoints() {
         for (ttl, proves) in [(TTL, true), (CHECKPOINT * 2, false)] {
             let mut renewals = known();
             renewals.renewing(at(5));
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_was_not_asked_for_is_noticed() {
+    fn reply_without_a_renewal_is_noticed() {
         let mut renewals = known();
         renewals.renewing(at(5));
         assert!(renewals.replied().is_some());

@@ -1,14 +1,14 @@
-//! Renewer: the task that keeps the lease of one session alive. Runs on the guard.
+//! Renewer: the task that renews the lease of one session. Runs on the lease thread.
 //!
-//! It sends renewals on one stream and counts those without a reply. A linearizable read behind each reply brings
-//! the proof that [`PendingRenewals`] asks for. Replies that are late do not cost the stream: renewals are then sent
-//! more often, each with a read beside it, and another endpoint is looked for meanwhile.
+//! It sends renewals on one stream and counts those without a reply. A linearizable read behind each reply brings the
+//! proof that [`PendingRenewals`] requires. Late replies do not end the stream: renewals are then sent more often,
+//! each with a read beside it, and another endpoint is sought meanwhile.
 //!
 //! # Proxies
 //!
-//! `etcd grpc-proxy` renews at its own beat and answers with what its last renewal brought, which may be older
-//! than ours. A reply that arrives well after a read that was sent later shows this. From then on the lease is
-//! dated by the time that the store reports as left, counted from the sending of that question.
+//! `etcd grpc-proxy` renews at its own pace and answers with the reply to its last renewal, which may be older than
+//! ours. A reply that arrives well after a read that was sent later shows this. From then on the lease is dated by
+//! the remaining time that the store reports, counted from the sending of that request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::clock::BootTime;
+use crate::end_reason::EndReason;
 use crate::error::{RefusalKind, StoreError};
+use crate::observer::{LockObserver, StreamKind};
 use crate::renewal::{PendingRenewals, ReplyStatus};
 use crate::requests::{StoreRequests, origin};
 use crate::session::LeaseSession;
-use crate::tenure::EndReason;
 
 mod checks;
 mod pace;
@@ -34,10 +35,10 @@ pub use pace::{RENEWALS_PER_TTL, renewal_interval};
 
 use checks::{RenewalCheck, RenewalChecks};
 use pace::RenewalPace;
-use stream_end::StreamEnd;
+use stream_end::{StreamEnd, finish};
 
-/// A reply that takes so much longer than a read that was sent later comes from a proxy: members of a cluster
-/// pass renewals on, which takes less.
+/// A reply that takes this much longer than a read that was sent later comes from a proxy: members of a cluster
+/// forward renewals, which takes less.
 const OVERTAKEN: Duration = Duration::from_millis(300);
 /// The longest pause before a new session's first renewal.
 const FIRST: Duration = Duration::from_secs(1);
@@ -47,16 +48,8 @@ const FIRST: Duration = Duration::from_secs(1);
 enum LeaseDating {
     /// The sending of the renewal.
     Renewal,
-    /// The sending of the question how much time is left: renewals go through a proxy.
+    /// The sending of the request for the remaining time: renewals go through a proxy.
     Remaining,
-}
-
-/// Waits for the search for another endpoint, if one is under way.
-async fn found(elsewhere: &mut Option<BoxFuture<'_, bool>>) -> bool {
-    match elsewhere {
-        Some(search) => search.await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Renews one session.
@@ -64,11 +57,11 @@ pub(crate) struct LeaseRenewer {
     session: Arc<LeaseSession>,
     requests: StoreRequests,
     renewals: PendingRenewals,
-    /// How long the last reply took.
+    /// The latency of the last reply.
     latency: Duration,
     /// When the last reply arrived.
     replied: BootTime,
-    /// When a read last came back, and how long it took.
+    /// The return of the last read, and its latency.
     read_back: BootTime,
     read_latency: Duration,
     dating: LeaseDating,
@@ -99,11 +92,19 @@ impl LeaseRenewer {
         let session = self.session.clone();
         let whole = session.tenure(Duration::ZERO);
         tokio::select! {
-            () = cancel.cancelled() => {}
-            // Whatever the stream is waiting for, a lost session is lost at its deadline.
+            () = cancel.cancelled() => return,
+            // Whatever the stream waits for, the session is lost at its deadline.
             _ = whole.ended() => session.end(EndReason::DeadlinePassed),
             () = self.renew() => {}
         }
+        let reason = session.end_reason();
+        if reason != EndReason::Released {
+            self.notify(|observer| observer.session_lost(session.lease, &reason));
+        }
+    }
+
+    fn notify(&self, call: impl FnOnce(&dyn LockObserver)) {
+        self.requests.observer().notify(call);
     }
 
     async fn renew(&mut self) {
@@ -111,10 +112,13 @@ impl LeaseRenewer {
         sleep(self.pace.interval().min(FIRST)).await;
         loop {
             let at = self.requests.link().at();
-            match self.stream(at, &mut backoff).await {
+            let Err(end) = self.serve(at, &mut backoff).await;
+            match end {
                 StreamEnd::SessionOver => return,
                 StreamEnd::Broken(error) => {
                     tracing::debug!(lease = self.session.lease, %error, "renewal stream down");
+                    let cause = error.to_string();
+                    self.notify(|observer| observer.stream_broken(StreamKind::Renewals, &cause));
                     self.requests.link().move_to_other(at).await;
                     sleep(backoff.next()).await;
                 }
@@ -132,12 +136,7 @@ impl LeaseRenewer {
         self.session.clock().now()
     }
 
-    /// Renews over one stream to the endpoint `at`.
-    async fn stream(&mut self, at: usize, backoff: &mut Backoff) -> StreamEnd {
-        let Err(end) = self.serve(at, backoff).await;
-        end
-    }
-
+    /// Renews over one stream to the endpoint `at`, until it ends.
     async fn serve(
         &mut self,
         at: usize,
@@ -156,6 +155,7 @@ impl LeaseRenewer {
                 && elsewhere.is_none()
                 && look_at.is_none_or(|at| at <= Instant::now())
             {
+                self.notify(|observer| observer.renewal_late(self.session.lease, waited));
                 elsewhere = Some(Box::pin(requests.link().seek_other(at)));
                 look_at = Some(Instant::now() + self.pace.late());
             }
@@ -179,7 +179,7 @@ impl LeaseRenewer {
                         next = next.min(Instant::now() + self.pace.least());
                     }
                 }
-                has_moved = found(&mut elsewhere) => {
+                has_moved = finish(&mut elsewhere) => {
                     elsewhere = None;
                     if has_moved {
                         return Err(StreamEnd::moved());
@@ -221,7 +221,7 @@ impl LeaseRenewer {
         }
     }
 
-    /// Opens a stream. The client sends a renewal with it and keeps the reply to itself, so opening extends
+    /// Opens a stream. The client library sends a renewal with it and keeps the reply to itself, so opening extends
     /// nothing; it shows whether the lease exists. A read beside it shows the member's term.
     async fn open(
         &mut self,
@@ -270,8 +270,9 @@ impl LeaseRenewer {
     async fn send(&mut self, keeper: &mut LeaseKeeper, waited: Duration) -> Result<(), StoreError> {
         self.renewals.renewing(self.now());
         keeper.keep_alive().await?;
+        self.notify(|observer| observer.renewal_sent(self.session.lease));
         if waited.max(self.latency) >= self.pace.least() {
-            // Replies are late: the proof must be under way before the reply is there.
+            // Replies are late: the proof must be under way before the reply arrives.
             self.checks.send_read(&mut self.renewals);
         }
         Ok(())
@@ -289,7 +290,7 @@ impl LeaseRenewer {
             return Err(StoreError::Unknown("a reply for another lease".into()).into());
         }
         let Some(sent) = self.renewals.replied() else {
-            return Err(StoreError::Unknown("a reply that was not asked for".into()).into());
+            return Err(StoreError::Unknown("a reply without a renewal".into()).into());
         };
         let Ok(ttl @ 1..) = u64::try_from(reply.ttl()) else {
             self.session.end(EndReason::LeaseEnded);
@@ -300,11 +301,9 @@ impl LeaseRenewer {
         self.replied = now;
         self.latency = now.since(sent.at);
         if !self.session.needs_proof() {
-            return if self.session.extend(sent.at, ttl) {
-                Ok(ReplyStatus::Provable)
-            } else {
-                Err(StreamEnd::SessionOver)
-            };
+            let is_extended = self.session.extend(sent.at, ttl);
+            self.confirm(is_extended, sent.at)?;
+            return Ok(ReplyStatus::Provable);
         }
         let overtaken = self.latency.saturating_sub(self.read_latency);
         if self.renewals.was_read_after(sent) && overtaken >= self.pace.least().max(OVERTAKEN) {
@@ -322,6 +321,16 @@ impl LeaseRenewer {
         Ok(standing)
     }
 
+    /// Notes that the renewal sent at `sent` has moved the deadline, unless the session had ended.
+    fn confirm(&self, is_extended: bool, sent: BootTime) -> Result<(), StreamEnd> {
+        if !is_extended {
+            return Err(StreamEnd::SessionOver);
+        }
+        let took = self.now().since(sent);
+        self.notify(|observer| observer.renewal_confirmed(self.session.lease, took));
+        Ok(())
+    }
+
     /// Takes in a check. True when a renewal should follow soon.
     fn checked(&mut self, check: RenewalCheck, backoff: &mut Backoff) -> Result<bool, StreamEnd> {
         match check {
@@ -336,11 +345,9 @@ impl LeaseRenewer {
                     return Ok(false);
                 };
                 backoff.reset();
-                if self.session.extend(proven.sent, proven.ttl) {
-                    Ok(false)
-                } else {
-                    Err(StreamEnd::SessionOver)
-                }
+                let is_extended = self.session.extend(proven.sent, proven.ttl);
+                self.confirm(is_extended, proven.sent)?;
+                Ok(false)
             }
             RenewalCheck::Read {
                 sent,
@@ -385,3 +392,6 @@ impl LeaseRenewer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The requests we make, each with a time limit and a typed answer.
+//! Requests to the store, each with a time limit and a typed answer.
 //!
 //! Every request that decides ownership is a transaction or a linearizable read. The server-side
 //! Lock RPC is never used: etcd 3.4 grants it to waiters whose lease has expired.
@@ -13,6 +13,7 @@ use crate::connectivity::ConnectivityMonitor;
 use crate::error::StoreError;
 use crate::identity::{SeenRevision, StoreIdentity};
 use crate::link::StoreLink;
+use crate::observer::ObserverHandle;
 use crate::renewal::ReplyOrigin;
 use tokio::time::Instant;
 
@@ -20,14 +21,14 @@ mod reply;
 
 pub(crate) use reply::{StoreReply, origin};
 
-/// A connection with our manners: time limits, identity, typed answers. Cheap to clone.
+/// A connection with time limits, an identity check and typed answers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct StoreRequests {
     link: Arc<StoreLink>,
     identity: Arc<StoreIdentity>,
     connectivity: Arc<ConnectivityMonitor>,
     timeout: Duration,
-    /// A key that may be read, to find out whether the store answers.
+    /// A key that the user may read, for probes of the store.
     probe_key: Arc<str>,
 }
 
@@ -63,28 +64,36 @@ impl StoreRequests {
         &self.link
     }
 
+    /// The observer of the client.
+    pub(crate) fn observer(&self) -> &ObserverHandle {
+        self.link.observer()
+    }
+
     pub(crate) const fn identity(&self) -> &Arc<StoreIdentity> {
         &self.identity
     }
 
-    /// The observer that every outcome is reported to.
+    /// The monitor that every outcome is reported to.
     pub(crate) const fn connectivity(&self) -> &Arc<ConnectivityMonitor> {
         &self.connectivity
     }
 
-    /// Waits for one reply, for as long as a reply may take. Asks a second time, after logging in again,
-    /// when the store no longer knows our login.
+    /// Waits for one reply, up to the time limit. Sends the request a second time, after another login, when the
+    /// store has forgotten our login.
     pub(crate) async fn send<T, F>(&self, request: impl Fn() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let at = self.link.at();
         match self.send_once(at, request()).await {
-            Err(error) if error.is_stale_login() || error.is_wrong_password() => {}
+            Err(error) if error.is_stale_login() || error.is_wrong_password() => {
+                self.observer()
+                    .notify(|observer| observer.request_retried(&error));
+            }
             reply => return reply,
         }
-        // The client logs in again when a token has expired, with the password that it had then, but not when
-        // users have changed since. The store looks at that before it does anything, so nothing was done.
+        // The client library logs in again when a token has expired, with the password that it had then, but not when
+        // users have changed since. The store checks that before it does anything, so nothing was done.
         let login = self.link.log_in();
         let _ = tokio::time::timeout(self.timeout, login).await;
         let at = self.link.at();
@@ -97,7 +106,7 @@ impl StoreRequests {
     }
 
     /// Waits for one reply to a request that goes to the endpoint in use at `at`. While it is late, the other
-    /// endpoints are asked whether they work, so that the next request goes to one that does.
+    /// endpoints are tried, so that the next request goes to one that works.
     async fn send_once<T>(
         &self,
         at: usize,
@@ -146,10 +155,10 @@ impl StoreRequests {
         })
     }
 
-    /// Reads one range, linearizably, and hands it back as part 0.
+    /// Reads one range, linearizably, and returns it as part 0.
     ///
-    /// Whatever only reads must come this way: etcd 3.5 before 3.5.5 dies of a transaction that only reads
-    /// when whoever sent it goes away while it is carried out (its issue 14110).
+    /// Requests that only read must come this way: etcd 3.5 before 3.5.5 crashes on a transaction that only reads
+    /// when its sender disconnects while it is carried out (its issue 14110).
     pub(crate) async fn read(
         &self,
         key: impl Into<Vec<u8>>,
@@ -165,8 +174,8 @@ impl StoreRequests {
         self.read_reply(reply, before)
     }
 
-    /// Reads one key as [`StoreRequests::read`] does, but waits for the reply as long as `patience`, and leaves the link
-    /// where it is: the caller decides what a late reply means.
+    /// Reads one key as [`StoreRequests::read`] does, but waits for the reply as long as `patience`, and leaves the
+    /// link where it is: the caller decides about a late reply.
     pub(crate) async fn read_patiently(
         &self,
         key: String,
@@ -215,8 +224,8 @@ impl StoreRequests {
         })
     }
 
-    /// The revision of a linearizable reply to a request that was sent when `before` was known. A header that
-    /// names no cluster is no store's, and shows nothing.
+    /// The revision of a linearizable reply to a request that was sent when `before` was known. A header without a
+    /// cluster is not from a store, and shows nothing.
     fn linearizable(
         &self,
         header: Option<&ResponseHeader>,

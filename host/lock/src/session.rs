@@ -1,5 +1,5 @@
-//! Sessions: one lease each, renewed from the guard, with a deadline that never trusts the server's
-//! clock to be late.
+//! Sessions: one lease each, renewed on the lease thread, with a deadline that never trusts the server's clock to be
+//! late.
 //!
 //! # Guarantees
 //!
@@ -7,8 +7,8 @@
 //!   *before* the renewal is queued and TTL is the one in the reply. The server starts counting at
 //!   the earliest when it receives the renewal, which is after `t_send`. Each tenure takes its stop
 //!   margin off D as well.
-//! - A reply extends D only once it is proven to come from the leader; see the `renewal` module. Renewals without
-//!   a reply are counted, and replies are matched in order. A stream that is reset drops what was pending.
+//! - A reply extends D only once it is proven to come from the leader; see the `renewal` module. Renewals without a
+//!   reply are counted, and replies are matched in order. A reset stream drops the pending ones.
 //! - A session whose deadline has passed is over, though its lease may live on the server.
 //!
 //! # Assumptions
@@ -22,37 +22,38 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{BootTime, Clock};
+use crate::end_reason::EndReason;
 use crate::error::StoreError;
 use crate::requests::StoreRequests;
-use crate::tenure::{EndReason, SessionDeadline, Tenure};
+use crate::tenure::{SessionDeadline, Tenure};
 
 /// etcd grants no lease for less.
 const LEAST_TTL: Duration = Duration::from_secs(2);
 
-/// How a lease's end is computed from its last renewal.
+/// Terms from which a lease's end is computed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LeaseTerms {
-    /// The TTL asked for, in whole seconds.
+    /// The requested TTL, in whole seconds.
     pub(crate) ttl: Duration,
     /// The clock rate error to allow for, as a fraction.
     pub(crate) drift: f64,
 }
 
 impl LeaseTerms {
-    /// The deadline that a reply granting `ttl` earns a request sent at `sent`. A store that grants more than was
-    /// asked for is believed only as far as its own least TTL goes.
+    /// The deadline that a reply granting `ttl` earns a request sent at `sent`. A store that grants more than
+    /// requested is trusted only up to its own least TTL.
     pub(crate) fn deadline(&self, sent: BootTime, ttl: Duration) -> BootTime {
         let ttl = ttl.min(self.ttl.max(LEAST_TTL));
         sent.after(ttl.mul_f64(1.0 - self.drift))
     }
 }
 
-/// The keys that a lease is for.
+/// Kind of keys that a lease carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeasePurpose {
     /// Entries of locks: tenures rest on its deadline.
     Entries,
-    /// Records, which are written again when the lease is lost. Nothing acts because it lives.
+    /// Records, which are written again after the loss of the lease. Nothing acts on the strength of it.
     Records,
 }
 
@@ -64,7 +65,7 @@ pub(crate) struct LeaseSession {
     deadline: Arc<SessionDeadline>,
     clock: Arc<dyn Clock>,
     carries: LeasePurpose,
-    /// A key that we may read: that of the entry taken last.
+    /// A key that we may read: that of the last entry.
     own_key: Mutex<Option<String>>,
 }
 
@@ -75,7 +76,7 @@ impl std::fmt::Debug for dyn Clock {
 }
 
 impl LeaseSession {
-    /// Asks the store for a lease. The caller must run a [`LeaseRenewer`](crate::renewer::Renewer) for it.
+    /// Requests a lease from the store. The caller must run a [`LeaseRenewer`](crate::renewer::LeaseRenewer) for it.
     pub(crate) async fn open(
         requests: &StoreRequests,
         terms: LeaseTerms,
@@ -108,6 +109,24 @@ impl LeaseSession {
         }))
     }
 
+    /// A session of a lease that was granted now, without a store.
+    #[cfg(test)]
+    pub(crate) fn for_test(
+        lease: i64,
+        terms: LeaseTerms,
+        purpose: LeasePurpose,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            lease,
+            terms,
+            deadline: SessionDeadline::new(terms.deadline(clock.now(), terms.ttl)),
+            clock,
+            carries: purpose,
+            own_key: Mutex::default(),
+        })
+    }
+
     /// A tenure on this session that ends `margin` before it.
     pub(crate) fn tenure(&self, margin: Duration) -> Tenure {
         Tenure::new(self.clock.clone(), self.deadline.clone(), margin)
@@ -136,7 +155,7 @@ impl LeaseSession {
         *self.own_key() = Some(key);
     }
 
-    /// The key of the entry taken last.
+    /// The key of the last entry.
     pub(crate) fn some_key(&self) -> Option<String> {
         self.own_key().clone()
     }
@@ -150,7 +169,7 @@ impl LeaseSession {
         matches!(self.carries, LeasePurpose::Entries)
     }
 
-    /// Moves the deadline to what a proven renewal has earned. False when the session has ended.
+    /// Moves the deadline to the one that a proven renewal has earned. False when the session has ended.
     pub(crate) fn extend(&self, sent: BootTime, ttl: Duration) -> bool {
         let to = self.terms.deadline(sent, ttl);
         self.deadline.extend(to, self.clock.now())
@@ -165,7 +184,7 @@ impl LeaseSession {
         self.deadline.at().since(self.clock.now())
     }
 
-    /// Ends the session here. What the server does with the lease is another matter.
+    /// Ends the session on this side. The lease may live on in the store.
     pub(crate) fn end(&self, reason: EndReason) {
         self.deadline.end(reason, || self.clock.now());
     }
@@ -188,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_granted_ttl_counts_not_the_one_asked_for() {
+    fn granted_ttl_counts_and_not_the_requested_one() {
         let terms = LeaseTerms {
             ttl: Duration::from_secs(10),
             drift: 0.0,
@@ -200,7 +219,7 @@ mod tests {
 
     /// Fails when a store that answers nonsense once keeps a guest running for ever.
     #[test]
-    fn no_lease_is_believed_for_longer_than_asked() {
+    fn granted_ttl_above_the_requested_one_is_cut() {
         let terms = LeaseTerms {
             ttl: Duration::from_secs(10),
             drift: 0.0,

@@ -5,7 +5,7 @@
 //! - [`Tenure::admits`] is false from the deadline on, whatever threads or timers are doing: it
 //!   reads the clock itself. A process that was frozen past its deadline gets `false` first.
 //! - Once ended, a tenure never admits again: a renewal that arrives later revives nothing.
-//! - The first reason stays. It is what the run's record will say.
+//! - The first reason stays, and is the one in the run's record.
 //!
 //! # Assumptions
 //!
@@ -20,74 +20,26 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{BootTime, Clock};
+use crate::end_reason::EndReason;
+use crate::observer::LossReport;
 
-/// Why a tenure ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EndReason {
-    /// The holder gave the lock back.
-    Released,
-    /// No renewal was confirmed before the deadline.
-    DeadlinePassed,
-    /// The server answered that the lease no longer exists: it expired or was revoked.
-    LeaseEnded,
-    /// Our entry was deleted from the queue by somebody else.
-    Removed {
-        /// The revision at which it went.
-        revision: i64,
-    },
-    /// Our key was deleted and created again by somebody else.
-    Replaced {
-        /// The create revision of the entry that now stands under our key.
-        revision: i64,
-    },
-    /// The store refused our fencing token: our entry no longer stands.
-    TokenStale,
-    /// The store could not be asked for so long that ownership is no longer known.
-    Unverified,
-    /// The store is not the one the lock was acquired on (its cluster changed or its revision fell).
-    StoreChanged {
-        /// What was seen.
-        detail: String,
-    },
-}
-
-impl fmt::Display for EndReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Released => f.write_str("released"),
-            Self::DeadlinePassed => f.write_str("the lease was not renewed before its deadline"),
-            Self::LeaseEnded => f.write_str("the lease expired or was revoked on the server"),
-            Self::Removed { revision } => {
-                write!(f, "the lock entry was removed at revision {revision}")
-            }
-            Self::Replaced { revision } => write!(
-                f,
-                "the lock entry was replaced by another at revision {revision}"
-            ),
-            Self::TokenStale => f.write_str("the store no longer accepts our fencing token"),
-            Self::Unverified => f.write_str("ownership could not be verified in time"),
-            Self::StoreChanged { detail } => write!(f, "the store changed: {detail}"),
-        }
-    }
-}
-
-/// The deadline of one session, shared by every tenure that stands on it.
+/// The deadline of one session, shared by every tenure on it.
 ///
-/// An ended deadline stands at [`BootTime::BOOT`], so one load tells both.
+/// An ended deadline is at [`BootTime::BOOT`], so one load shows both.
 #[derive(Debug)]
 pub(crate) struct SessionDeadline {
     at: AtomicU64,
-    /// Where `at` last stood before the end, for reports.
+    /// The last value of `at` before the end, for reports.
     last: AtomicU64,
-    /// When the last renewal was confirmed, for reports; 0 before the first.
+    /// The last confirmation of a renewal, for reports; 0 before the first.
     renewed: AtomicU64,
     ended: EndCell,
     end_signal: CancellationToken,
 }
 
-/// That something ended, why and when.
+/// The end of a tenure or a session: its reason and its moment.
 ///
-/// The moment is read *after* the reason is in place: whatever was admitted was admitted before it.
+/// The moment is read *after* the reason is in place: every admitted effect was admitted before it.
 #[derive(Debug, Default)]
 struct EndCell {
     reason: OnceLock<EndReason>,
@@ -121,8 +73,8 @@ impl SessionDeadline {
         BootTime::from_nanos(self.last.load(Ordering::Acquire))
     }
 
-    /// Moves the deadline forward. Refused, and the session ended, when it has already passed:
-    /// what was once not admitted must not be admitted later.
+    /// Moves the deadline forward. Refused, and the session ended, when it has already passed: an effect that was not
+    /// admitted once must not be admitted later.
     pub(crate) fn extend(&self, to: BootTime, now: BootTime) -> bool {
         let moved = self
             .at
@@ -140,7 +92,7 @@ impl SessionDeadline {
     }
 
     pub(crate) fn end(&self, reason: EndReason, at: impl FnOnce() -> BootTime) {
-        // The reason first: whoever sees the deadline gone must find out why.
+        // The reason first: a reader that sees the end must find its reason.
         self.ended.set(reason, || {
             self.at.store(0, Ordering::Release);
             at()
@@ -165,10 +117,12 @@ pub struct Tenure(Arc<TenureState>);
 struct TenureState {
     clock: Arc<dyn Clock>,
     deadline: Arc<SessionDeadline>,
-    /// How long before the session's end this tenure must be over: the time a stop may take.
+    /// The time that a stop may take. This tenure ends this long before the session.
     margin: Duration,
     ended: EndCell,
     end_signal: CancellationToken,
+    /// The report of a loss to the observer of the client, where it has one.
+    loss: OnceLock<LossReport>,
 }
 
 impl Tenure {
@@ -183,17 +137,31 @@ impl Tenure {
             margin,
             ended: EndCell::default(),
             end_signal: CancellationToken::new(),
+            loss: OnceLock::new(),
         }))
     }
 
-    /// A tenure that stands on nothing but a fixed deadline, for testing code that takes one.
+    /// Sends `report` when the tenure ends without being released.
+    pub(crate) fn report_loss_with(&self, report: LossReport) {
+        let _ = self.0.loss.set(report);
+        self.report_loss();
+    }
+
+    /// Reports the loss of the lock if the tenure, or its session, has ended and was not released.
+    pub(crate) fn report_loss(&self) {
+        if let (Some(report), Some(reason)) = (self.0.loss.get(), self.first_end().reason.get()) {
+            report.send(reason);
+        }
+    }
+
+    /// A tenure with a fixed deadline and no session, for tests of code that takes one.
     ///
     /// It is not a [`Grant`](crate::Grant) and cannot be made into one.
     pub fn detached(clock: Arc<dyn Clock>, deadline: BootTime) -> Self {
         Self::new(clock, SessionDeadline::new(deadline), Duration::ZERO)
     }
 
-    /// Whether an effect may begin now. One clock read and two loads; never blocks.
+    /// True if an effect may begin now. One clock read and two loads; never blocks.
     #[inline]
     pub fn admits(&self) -> bool {
         let now = self.0.clock.now();
@@ -204,7 +172,7 @@ impl Tenure {
         if now < deadline {
             return true;
         }
-        // Make it stick, so that a renewal in flight cannot revive this tenure.
+        // Recorded, so that a renewal in flight cannot revive this tenure.
         let session = &self.0.deadline.ended;
         match session.reason.get() {
             Some(reason) => self.set(reason.clone(), || session.at.get().copied().unwrap_or(now)),
@@ -222,19 +190,19 @@ impl Tenure {
         }
     }
 
-    /// The deadline as it stands, or as it last stood before the session ended. For reports: a tenure
-    /// that was ended early no longer admits, whatever this says.
+    /// The deadline, or the last one before the session ended. For reports: a tenure that was ended early no longer
+    /// admits, whatever this shows.
     pub fn last_deadline(&self) -> BootTime {
         self.0.deadline.last().before(self.0.margin)
     }
 
-    /// When the last renewal of the lease was confirmed; nothing before the first. For reports.
+    /// The last confirmation of a renewal of the lease; nothing before the first. For reports.
     pub fn last_renewal(&self) -> Option<BootTime> {
         let renewed = self.0.deadline.renewed.load(Ordering::Acquire);
         (renewed > 0).then(|| BootTime::from_nanos(renewed))
     }
 
-    /// Time left until the deadline as it stands now; zero when ended.
+    /// Time left until the current deadline; zero when ended.
     pub fn remaining(&self) -> Duration {
         self.deadline().since(self.0.clock.now())
     }
@@ -244,16 +212,16 @@ impl Tenure {
         &self.0.clock
     }
 
-    /// Why it ended, once it has.
+    /// The reason of the end, once it has ended.
     pub fn end_reason(&self) -> Option<EndReason> {
         self.first_end().reason.get().cloned()
     }
 
-    /// When it ended, once it has: the moment the loss was known, or the deadline that passed.
+    /// The moment of the end, once it has ended: the moment the loss was known, or the deadline that passed.
     pub fn ended_at(&self) -> Option<BootTime> {
         let end = self.first_end();
         end.reason.get()?;
-        // Whoever ended it may not have come to read the clock yet; any moment after the reason will do.
+        // The thread that ended it may not have read the clock yet; any moment after the reason is right.
         Some(*end.at.get_or_init(|| self.0.clock.now()))
     }
 
@@ -273,9 +241,10 @@ impl Tenure {
     fn set(&self, reason: EndReason, at: impl FnOnce() -> BootTime) {
         self.0.ended.set(reason, at);
         self.0.end_signal.cancel();
+        self.report_loss();
     }
 
-    /// Resolves when the tenure has ended, and says why.
+    /// Resolves when the tenure has ended, with the reason.
     ///
     /// A sleeping future may be late; [`Tenure::admits`] never is.
     pub async fn ended(&self) -> EndReason {

@@ -1,13 +1,14 @@
-//! [`QueueView`]: who holds and who waits, for every lock under a prefix, as it changes.
+//! [`QueueView`]: the holders and waiters of every lock under a prefix, as they change.
 //!
-//! For people and dashboards. It shows every entry that follows etcd's convention, whoever wrote it,
-//! and must never be used to decide who may act: that is what a [`Grant`](crate::Grant) is for.
+//! For dashboards and other displays. It shows every entry that follows etcd's convention, of any client. It never
+//! decides about the right to act, which only a [`Grant`](crate::Grant) proves.
 
 use std::collections::BTreeMap;
 
 use crate::feed::{FeedItem, KeyChange, KeyFeed};
 use crate::kv::KeyValue;
 use crate::locks::Locks;
+use crate::queue_role::{QueueRole, holders, waiters, with_roles};
 
 /// One entry of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,29 +17,29 @@ pub struct QueueEntry {
     pub key: String,
     /// Its place in the order: the revision at which it was created.
     pub create_revision: i64,
-    /// The lease that carries it; 0 for an administrative hold, which only a person can end.
+    /// The lease that carries it; 0 for an administrative hold, which only an operator ends.
     pub lease: i64,
-    /// What the client wrote about itself; empty for most foreign clients.
+    /// The value that the client wrote; empty for most foreign clients.
     pub value: Vec<u8>,
 }
 
 impl QueueEntry {
-    /// Whether this entry has no lease: somebody put it there by hand, and it stays until deleted.
+    /// True if this entry has no lease: an operator put it there by hand, and it stays until deleted.
     pub const fn is_administrative(&self) -> bool {
         self.lease == 0
     }
 }
 
-/// What a view knows and how fresh it is.
+/// Freshness of a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ViewFreshness {
     /// Nothing has been read yet.
     Loading,
     /// Every change up to the revision is shown, and new ones will be.
     Live,
-    /// The watch is interrupted: what is shown may be old.
+    /// The watch is interrupted: the view may be out of date.
     Stale {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -77,9 +78,29 @@ impl Locks {
 }
 
 impl QueueView {
-    /// The queues by lock name, each in create-revision order: the first entry is the holder.
+    /// The queues by lock name, each in create-revision order. [`queue_role`](crate::queue_role) derives holders and
+    /// waiters from the order.
     pub const fn queues(&self) -> &BTreeMap<String, Vec<QueueEntry>> {
         &self.queues
+    }
+
+    /// The holders of a lock; empty for a lock without entries.
+    pub fn holders(&self, lock: &str) -> &[QueueEntry] {
+        holders(self.queue(lock))
+    }
+
+    /// The waiters of a lock, the next holder first.
+    pub fn waiters(&self, lock: &str) -> &[QueueEntry] {
+        waiters(self.queue(lock))
+    }
+
+    /// The entries of a lock in create-revision order, each with its role.
+    pub fn roles(&self, lock: &str) -> impl Iterator<Item = (QueueRole, &QueueEntry)> {
+        with_roles(self.queue(lock))
+    }
+
+    fn queue(&self, lock: &str) -> &[QueueEntry] {
+        self.queues.get(lock).map_or(&[], Vec::as_slice)
     }
 
     /// The revision up to which everything is shown.
@@ -87,7 +108,7 @@ impl QueueView {
         self.revision
     }
 
-    /// How fresh it is.
+    /// The freshness of the view.
     pub const fn freshness(&self) -> &ViewFreshness {
         &self.freshness
     }

@@ -25,7 +25,7 @@ mod watch_ids;
 /// Items that may wait for one subscriber.
 const SUBSCRIBER_DEPTH: usize = 1024;
 
-/// Commands that may wait for the hub.
+/// Commands that may wait for the multiplexer.
 const COMMAND_DEPTH: usize = 1024;
 
 /// The handle that subscribers use.
@@ -36,7 +36,7 @@ pub(crate) struct WatchMux {
 }
 
 impl WatchMux {
-    /// Makes the handle and the task behind it; the task must run on the guard.
+    /// Makes the handle and the task behind it; the task must run on the lease thread.
     pub(crate) fn new(
         requests: StoreRequests,
         cancel: CancellationToken,
@@ -56,7 +56,7 @@ impl WatchMux {
         (mux, run)
     }
 
-    /// Opens a watch; `None` when the hub has closed.
+    /// Opens a watch; `None` when the multiplexer has closed.
     pub(crate) async fn subscribe(&self, range: WatchRange) -> Option<WatchSubscription> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (items, receiver) = mpsc::channel(SUBSCRIBER_DEPTH);

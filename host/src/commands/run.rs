@@ -14,16 +14,16 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::stray::StraySignals;
-use leasehold_config::fingerprint::ConfigStamp;
+use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, Place};
 use leasehold_supervisor::connect;
 use leasehold_supervisor::end::{HostEnd, HostError};
 use leasehold_supervisor::event::{EventContext, EventKind};
 use leasehold_supervisor::event_log::{EventLog, Out};
-use leasehold_supervisor::host::{Host, cut_short};
+use leasehold_supervisor::host::Host;
 use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::reload::Reload;
-use leasehold_supervisor::shutdown::{Shutdown, Signals, shutdown_channel};
+use leasehold_supervisor::shutdown::{Shutdown, Signals, cut_short, shutdown_channel};
 
 /// Arguments of `leasehold run`.
 #[derive(Args)]
@@ -43,8 +43,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let listener = signals.drive(shutdown_handle);
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
-    let stamp = ConfigStamp::of(path);
-    let prepared = prepare(Config::load(path)?, stamp).await?;
+    let fingerprint = ConfigFingerprint::of(path);
+    let prepared = prepare(Config::load(path)?, fingerprint).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let id = prepared.config.host().id();
     let event_log = EventLog::start(clock.clone(), format.into(), id, Out::Stdout)

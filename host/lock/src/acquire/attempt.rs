@@ -8,18 +8,21 @@ use tokio::time::Instant;
 use crate::acquire::request::{Acquire, LockPlace, LockWait};
 use crate::backoff::Backoff;
 use crate::claims::ClaimStatus;
+use crate::end_reason::EndReason;
 use crate::error::{AcquireError, RefusalKind, StoreError};
-use crate::grant::Grant;
+use crate::grant::{Grant, token_of};
 use crate::local_queue::{Contention, QueueClaim};
 use crate::locks::LockClient;
 use crate::long_queue;
+use crate::observer::LossReport;
 use crate::own_entry::OwnEntry;
 use crate::queue_keys::QueueKey;
 use crate::queue_requests::{EnqueueMode, Enqueued, FOLLOW_ALL, NewEntry, TailRead};
+use crate::queue_role::QueueRole;
 use crate::session::LeaseSession;
 use crate::tenure::Tenure;
 
-/// Sessions to try before giving up: one that ended unnoticed is common, three in a row are not.
+/// Sessions to try before an acquisition fails: one that ended unnoticed is common, three in a row are not.
 const SESSIONS: u32 = 3;
 
 /// One acquisition under way.
@@ -86,8 +89,7 @@ impl AcquireAttempt {
             if self.time_left().is_some_and(|left| left.is_zero()) {
                 return Err(self.contended(&found.entries, None));
             }
-            // A store that shows foreign keys under one lease after the other is not asked for leases without
-            // a pause.
+            // A pause for a store that shows foreign keys under one lease after the other.
             tokio::time::sleep(backoff.next()).await;
             self = self.under_another_lease().await?;
         };
@@ -101,13 +103,8 @@ impl AcquireAttempt {
                 now: found.as_of,
             });
         }
-        let first = !found.truncated
-            && found
-                .entries
-                .first()
-                .is_some_and(|l| l.create_revision == create_revision);
-        if first {
-            // Keys of deeper locks are in the way of the quick path as well.
+        if found.role_at(create_revision) == Some(QueueRole::Holder) {
+            // Keys of deeper locks prevent the quick path as well.
             self.claim.set_contention(match found.total {
                 1 => Contention::Free,
                 _ => Contention::Short,
@@ -120,7 +117,7 @@ impl AcquireAttempt {
         self.wait(create_revision, &found, &mut report).await
     }
 
-    /// Starts over when our session turns out to have ended before we had a place in the queue.
+    /// Starts over under another session, after ours ended before we had a place in the queue.
     async fn under_another_session(self) -> Result<Self, AcquireError> {
         let again = Self::new(self.shared, self.request).await?;
         Ok(Self {
@@ -129,8 +126,8 @@ impl AcquireAttempt {
         })
     }
 
-    /// Starts over where a stranger stands under our key: somebody put it there by hand. Our place in
-    /// the queue must be another key then, behind the stranger's.
+    /// Starts over where a foreign client has put an entry under our key by hand. Our place in the queue must be
+    /// another key then, behind the foreign entry.
     async fn under_another_lease(self) -> Result<Self, AcquireError> {
         self.entry.leave_to_foreign();
         let again = Self::new(self.shared, self.request).await?;
@@ -140,7 +137,7 @@ impl AcquireAttempt {
         })
     }
 
-    /// Puts our entry, however often it takes to know that it is there.
+    /// Puts our entry, and repeats the put until a reply shows that the entry exists.
     async fn enqueue(&mut self) -> Result<Enqueued, AcquireError> {
         let if_not_free = match self.request.wait {
             LockWait::Never => EnqueueMode::OnlyIfFree,
@@ -166,13 +163,13 @@ impl AcquireAttempt {
                 Ok(found) if found.create_revision.is_none() => {
                     self.entry.answered();
                     if tail == TailRead::Nothing {
-                        // Somebody is there after all, or it is ours, from a request that got no answer.
+                        // Another entry exists, or ours does, from a request whose reply was lost.
                         self.claim.set_contention(Contention::Short);
                         (mode, tail) = (if_not_free, TailRead::Youngest(FOLLOW_ALL + 1));
                         continue;
                     }
                     if mode == EnqueueMode::OnlyIfFree && found.entries.is_empty() {
-                        // Only keys of deeper locks are there; they are no entries of this one.
+                        // Only keys of deeper locks exist there; they are not entries of this one.
                         mode = EnqueueMode::Always;
                         continue;
                     }
@@ -190,26 +187,32 @@ impl AcquireAttempt {
                 Err(source @ StoreError::Refused { kind, .. }) => {
                     self.entry.answered();
                     if kind == RefusalKind::LeaseNotFound {
-                        self.session.end(crate::tenure::EndReason::LeaseEnded);
+                        self.session.end(EndReason::LeaseEnded);
                         return Err(self.session_lost());
                     }
                     return Err(self.store(source));
                 }
                 Err(source) => {
-                    tracing::debug!(lock = %self.request.name, error = %source, "asking again");
                     if !self.session.is_alive() {
                         return Err(self.session_lost());
                     }
                     if self.time_left().is_some_and(|left| left.is_zero()) {
                         return Err(self.store(source));
                     }
+                    self.log_retry(&source);
                     tokio::time::sleep(backoff.next()).await;
                 }
             }
         }
     }
 
-    /// Waits until our entry is first, from wherever it stands.
+    fn log_retry(&self, cause: &StoreError) {
+        tracing::debug!(lock = %self.request.name, error = %cause, "sending again");
+        let observer = self.shared.requests.observer();
+        observer.notify(|observer| observer.request_retried(cause));
+    }
+
+    /// Waits until our entry is first, from any place in the queue.
     async fn wait(
         mut self,
         create_revision: i64,
@@ -255,14 +258,14 @@ impl AcquireAttempt {
                 holder: last
                     .as_ref()
                     .and_then(|place| place.holder.clone())
-                    .unwrap_or_else(|| "somebody far ahead".into()),
+                    .unwrap_or_else(|| "an entry far ahead".into()),
                 ahead: last.map_or(0, |place| place.ahead),
                 waited: self.began.elapsed(),
             }),
         }
     }
 
-    /// Tells the room where our entry stands, and gets it followed.
+    /// Passes our place to the local queue, and starts a follower where the queue is long.
     fn settle(&self, create_revision: i64, found: &Enqueued, report: &mut impl FnMut(LockPlace)) {
         let predecessor = found
             .entries
@@ -292,8 +295,8 @@ impl AcquireAttempt {
                     }
                 });
             }
-            // Only part of a short queue was read: 0 makes the room read the rest before anything
-            // is decided.
+            // Only part of a short queue was read. Revision 0 makes the queue task read the rest before anything is
+            // decided.
             _ if found.truncated => self
                 .claim
                 .settle(create_revision, &[long_queue::unread()], 0),
@@ -309,17 +312,25 @@ impl AcquireAttempt {
             return Err(self.session_lost());
         }
         self.claim.hold(create_revision, as_of, tenure.clone());
-        // The watch may have reported the entry's end between the proof and here.
+        // The watch may have reported the deletion of the entry between the proof and here.
         if !tenure.admits() {
             return Err(self.session_lost());
         }
+        let (token, waited) = (token_of(create_revision), self.began.elapsed());
+        let observer = self.shared.requests.observer();
+        observer.notify(|observer| observer.lock_acquired(&self.request.name, token, waited));
+        tenure.report_loss_with(LossReport::new(
+            observer.clone(),
+            self.request.name.clone(),
+            token,
+        ));
         Ok(Grant::new(
             self.request.name,
             create_revision,
             tenure,
             self.claim,
             self.entry,
-            self.began.elapsed(),
+            waited,
         ))
     }
 
@@ -331,7 +342,7 @@ impl AcquireAttempt {
         }
     }
 
-    /// Who is in the way of an entry of ours that was born at `own`, or was not put at all.
+    /// The error for a lock that other entries hold. `own` is the create revision of our entry, if it was put.
     fn contended(&self, entries: &[QueueKey], own: Option<i64>) -> AcquireError {
         let others = entries
             .iter()
@@ -341,7 +352,7 @@ impl AcquireAttempt {
             holder: others
                 .clone()
                 .next()
-                .map_or_else(|| "somebody".into(), |entry| entry.key.clone()),
+                .map_or_else(|| "another entry".into(), |entry| entry.key.clone()),
             ahead: others.count(),
             waited: self.began.elapsed(),
         }
@@ -362,13 +373,13 @@ impl AcquireAttempt {
     }
 }
 
-/// Follows the claim's status. `Ok` when first, `Err` with the revision at which our entry went.
+/// Follows the status of the claim. `Ok` when it is first, `Err` with the revision at which our entry was deleted.
 async fn first(claim: &mut QueueClaim, report: &mut impl FnMut(LockPlace)) -> Result<(), i64> {
     loop {
         let status = claim.status().borrow_and_update().clone();
         match status {
             ClaimStatus::First => return Ok(()),
-            ClaimStatus::Gone { revision } => return Err(revision),
+            ClaimStatus::Deleted { revision } => return Err(revision),
             ClaimStatus::Behind { ahead, holder } => report(LockPlace {
                 ahead,
                 holder: (!holder.is_empty()).then_some(holder),
@@ -376,7 +387,7 @@ async fn first(claim: &mut QueueClaim, report: &mut impl FnMut(LockPlace)) -> Re
             ClaimStatus::Unknown => {}
         }
         if claim.status().changed().await.is_err() {
-            // The room dropped the claim, which only happens when the client closes.
+            // The local queue dropped the claim, which only happens when the client closes.
             std::future::pending::<()>().await;
         }
     }

@@ -3,28 +3,36 @@
 use std::time::Duration;
 
 use crate::error::AcquireError;
+use crate::queue_role::QueueRole;
 
-/// How long to wait for a lock.
+/// Limit of the wait for a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockWait {
-    /// Until it is ours.
+    /// No limit.
     Forever,
-    /// At most this long.
+    /// At most this duration.
     AtMost(Duration),
-    /// Not at all: when contended, nothing is left in the queue, not even for a moment.
+    /// No wait: where the lock is held, nothing is left in the queue, not even for a moment.
     Never,
 }
 
-/// Where a waiter stands in the queue.
+/// A waiter's place in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockPlace {
-    /// Entries ahead of ours. May be an estimate while far from the head.
+    /// Entries ahead of ours. An estimate while far from the head.
     pub ahead: usize,
-    /// The key of the entry that holds the lock, when it is known.
+    /// The key of the entry that holds the lock; `None` while it is not known.
     pub holder: Option<String>,
 }
 
-/// What to acquire and how.
+impl LockPlace {
+    /// The role of an entry at this place.
+    pub const fn role(&self) -> QueueRole {
+        QueueRole::behind(self.ahead)
+    }
+}
+
+/// Request for a lock.
 #[derive(Clone, Debug)]
 pub struct Acquire {
     pub(crate) name: String,
@@ -49,7 +57,7 @@ impl Acquire {
         }
     }
 
-    /// What others can read about us under the entry's key. Never read by any lock client.
+    /// Text for other clients to read under the key of the entry. No lock client interprets it.
     #[must_use]
     pub fn value(mut self, value: impl Into<Vec<u8>>) -> Self {
         self.value = value.into();
@@ -63,14 +71,14 @@ impl Acquire {
         self
     }
 
-    /// How long before the lease's end the tenure must be over: the longest that stopping may take.
+    /// The longest that stopping the work may take. The tenure ends this long before the lease.
     #[must_use]
     pub const fn stop_margin(mut self, margin: Duration) -> Self {
         self.stop_margin = margin;
         self
     }
 
-    /// How long to wait.
+    /// Sets the limit of the wait.
     #[must_use]
     pub const fn wait(mut self, wait: LockWait) -> Self {
         self.wait = wait;

@@ -4,25 +4,26 @@ use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
+use crate::end_reason::EndReason;
 use crate::queue_keys::QueueKey;
-use crate::tenure::{EndReason, Tenure};
+use crate::tenure::Tenure;
 
-/// Where a waiting claim stands.
+/// Status of a waiting claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimStatus {
-    /// Not known yet.
+    /// No reading has shown it yet.
     Unknown,
     /// Behind `ahead` entries, the first of which is `holder`.
     Behind { ahead: usize, holder: String },
-    /// Nobody is ahead, at a revision at which our entry existed.
+    /// No entry is ahead, at a revision at which our entry existed.
     First,
-    /// Our entry was seen to be gone.
-    Gone { revision: i64 },
+    /// Our entry was deleted.
+    Deleted { revision: i64 },
 }
 
 #[derive(Debug)]
 pub(super) enum ClaimStage {
-    /// The entry is being put; its revision is not known yet.
+    /// The entry is being put; no reply has shown its revision.
     Pending,
     Waiting {
         create_revision: i64,
@@ -34,8 +35,8 @@ pub(super) enum ClaimStage {
         tenure: Tenure,
         as_of: i64,
     },
-    /// The entry was seen to be deleted, at this revision, before the claim held.
-    Gone { create_revision: i64, revision: i64 },
+    /// The entry was deleted before the claim held, at this revision or an earlier one.
+    Deleted { create_revision: i64, revision: i64 },
 }
 
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl LockClaim {
             | ClaimStage::Held {
                 create_revision, ..
             }
-            | ClaimStage::Gone {
+            | ClaimStage::Deleted {
                 create_revision, ..
             } => create_revision,
             ClaimStage::Pending => 0,
@@ -74,16 +75,16 @@ impl LockClaim {
     /// The entry was deleted while it waited.
     fn lose(&mut self, revision: i64) {
         let create_revision = self.create_revision();
-        self.stage = ClaimStage::Gone {
+        self.stage = ClaimStage::Deleted {
             create_revision,
             revision,
         };
-        self.status.send_replace(ClaimStatus::Gone { revision });
+        self.status.send_replace(ClaimStatus::Deleted { revision });
     }
 
     pub(super) fn deleted(&mut self, deleted: &str, revision: i64) {
         match &mut self.stage {
-            ClaimStage::Pending | ClaimStage::Gone { .. } => {}
+            ClaimStage::Pending | ClaimStage::Deleted { .. } => {}
             ClaimStage::Waiting {
                 create_revision,
                 ahead,
@@ -92,7 +93,8 @@ impl LockClaim {
                 if self.key == deleted && revision > *create_revision {
                     self.lose(revision);
                 } else if !self.far {
-                    // Of those ahead of a far claim only one is known: that one's end makes nobody first.
+                    // Of the entries ahead of a far claim only one is known, so its deletion does not make the claim
+                    // first.
                     ahead.retain(|born, key| key != deleted || *born >= revision);
                 }
             }
@@ -112,14 +114,14 @@ impl LockClaim {
     pub(super) fn read(&mut self, revision: i64, youngest: i64, entries: &[QueueKey]) {
         let own = entries.iter().find(|entry| entry.key == self.key);
         match &mut self.stage {
-            ClaimStage::Pending | ClaimStage::Gone { .. } => {}
+            ClaimStage::Pending | ClaimStage::Deleted { .. } => {}
             ClaimStage::Waiting {
                 create_revision, ..
             }
             | ClaimStage::Held {
                 create_revision, ..
             } if *create_revision > youngest => {}
-            // A reading older than what we already know tells nothing.
+            // A reading older than the last one adds nothing.
             ClaimStage::Waiting { as_of, .. } | ClaimStage::Held { as_of, .. }
                 if *as_of > revision => {}
             ClaimStage::Waiting {
@@ -156,12 +158,12 @@ impl LockClaim {
             return;
         };
         self.status.send_if_modified(|status| {
-            if matches!(status, ClaimStatus::Gone { .. } | ClaimStatus::First) {
+            if matches!(status, ClaimStatus::Deleted { .. } | ClaimStatus::First) {
                 return false;
             }
             let now = match ahead.first_key_value() {
                 None => ClaimStatus::First,
-                // Only the predecessor is known, which tells nobody their place.
+                // Only the predecessor is known, which does not show the place.
                 Some(_) if self.far => return false,
                 Some((_, holder)) => ClaimStatus::Behind {
                     ahead: ahead.len(),

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::clock::{BootTime, SystemClock};
-use crate::tenure::{EndReason, Tenure};
+use crate::end_reason::EndReason;
+use crate::tenure::Tenure;
 use std::sync::Arc;
 
 fn entries(entries: &[(&str, i64)]) -> Vec<QueueKey> {
@@ -34,7 +35,7 @@ fn held(claims: &mut ClaimSet) -> Tenure {
 }
 
 #[test]
-fn a_claim_comes_first_when_everyone_ahead_has_gone() {
+fn claim_comes_first_when_all_entries_ahead_are_deleted() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
     claims.settle(
@@ -52,7 +53,7 @@ fn a_claim_comes_first_when_everyone_ahead_has_gone() {
 }
 
 #[test]
-fn a_deletion_that_overtakes_the_reply_of_our_own_put_is_not_missed() {
+fn deletion_that_overtakes_the_reply_of_our_put_is_not_missed() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
     del(&mut claims, "a", 12);
@@ -61,7 +62,7 @@ fn a_deletion_that_overtakes_the_reply_of_our_own_put_is_not_missed() {
 }
 
 #[test]
-fn an_old_deletion_of_a_key_does_not_remove_its_later_entry() {
+fn old_deletion_of_a_key_keeps_its_later_entry() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
     // "a" left at 5 and came back at 8, before us; the news of 5 arrives late.
@@ -72,23 +73,23 @@ fn an_old_deletion_of_a_key_does_not_remove_its_later_entry() {
 }
 
 #[test]
-fn a_waiter_whose_entry_goes_is_never_first() {
+fn waiter_whose_entry_is_deleted_is_never_first() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
     claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);
     del(&mut claims, "me", 12);
     del(&mut claims, "a", 13);
-    assert_eq!(*status.borrow(), ClaimStatus::Gone { revision: 12 });
+    assert_eq!(*status.borrow(), ClaimStatus::Deleted { revision: 12 });
 }
 
 #[test]
-fn both_gone_in_one_revision_is_gone_not_first() {
+fn both_entries_deleted_in_one_revision_is_not_first() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
     claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);
     let both = [("a".to_owned(), 12), ("me".to_owned(), 12)];
     claims.deleted(both.into_iter());
-    assert_eq!(*status.borrow(), ClaimStatus::Gone { revision: 12 });
+    assert_eq!(*status.borrow(), ClaimStatus::Deleted { revision: 12 });
 }
 
 /// Promise P5. Fails on the mutant "no reading once the watch is open", see scripts/mutants.
@@ -115,7 +116,7 @@ fn a_reading_after_a_gap_finds_what_the_watch_missed() {
 fn a_far_claim_is_first_by_its_own_reading_alone() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
-    // Its predecessor gives up at once, with others ahead of both; a near claim's watch hears of it.
+    // Its predecessor leaves at once, with others ahead of both; the watch of a near claim shows it.
     del(&mut claims, "b", 101);
     let [ahead] = entries(&[("b", 99)]).try_into().expect("one line");
     claims.settle_far(id, 100, &ahead, 100);
@@ -129,11 +130,11 @@ fn a_far_claim_is_first_by_its_own_reading_alone() {
 }
 
 #[test]
-fn the_holder_is_told_when_its_entry_is_deleted_or_replaced() {
+fn deleted_or_replaced_entry_ends_its_holders_tenure() {
     let mut claims = ClaimSet::new();
     let tenure = held(&mut claims);
     del(&mut claims, "me", 9);
-    assert!(tenure.admits(), "an older deletion is somebody else's");
+    assert!(tenure.admits(), "an older deletion is of an earlier entry");
     del(&mut claims, "me", 12);
     assert_eq!(
         tenure.end_reason(),
@@ -152,7 +153,7 @@ fn the_holder_is_told_when_its_entry_is_deleted_or_replaced() {
 /// Promise P1. Fails when the deletion of our own entry is forgotten once we were first: on the
 /// mutant "hold ignores a lost entry", see scripts/mutants.
 #[test]
-fn an_entry_deleted_between_being_first_and_holding_is_never_held() {
+fn entry_deleted_between_first_and_holding_is_never_held() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
     claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);
@@ -171,7 +172,7 @@ fn an_entry_deleted_between_being_first_and_holding_is_never_held() {
 
 /// A server may lose the event of a deletion; only a reading finds it then.
 #[test]
-fn a_reading_asked_for_is_wanted_though_nothing_seems_to_be_missing() {
+fn requested_reading_is_wanted_though_none_seems_missing() {
     let mut claims = ClaimSet::new();
     let tenure = held(&mut claims);
     claims.opened(10);
@@ -190,7 +191,7 @@ fn a_reading_asked_for_is_wanted_though_nothing_seems_to_be_missing() {
 /// Fails when the answer to a reading that was given up is taken for the one under way: deletions in
 /// between were not kept for it.
 #[test]
-fn the_answer_to_a_reading_given_up_changes_nothing() {
+fn answer_to_an_abandoned_reading_changes_nothing() {
     let mut claims = ClaimSet::new();
     let (id, status) = claims.announce("me");
     claims.settle(id, 10, &entries(&[("a", 3), ("me", 10)]), 10);

@@ -1,4 +1,4 @@
-//! What is refused before a byte is sent, and what a failure says.
+//! Refusals before a byte is sent, and texts of failures.
 
 use super::*;
 use crate::connector::StoreService;
@@ -29,7 +29,7 @@ fn plaintext_is_for_this_machine_only_unless_allowed() {
 }
 
 #[test]
-fn an_endpoint_that_is_no_address_is_named() {
+fn endpoint_that_is_not_an_address_is_named() {
     for bad in ["ftp://x:1", "http://", "not an address"] {
         assert!(
             matches!(check(bad), Err(ConnectError::BadEndpoint { .. })),
@@ -39,7 +39,7 @@ fn an_endpoint_that_is_no_address_is_named() {
 }
 
 #[test]
-fn a_socket_is_this_machine_and_stands_alone() {
+fn socket_is_local_and_must_be_the_only_endpoint() {
     assert!(check("unix:///run/leasehold/store.sock").is_ok());
     let refused = |options: ConnectOptions| options.check().unwrap_err().to_string();
     let mixed = ConnectOptions::new(["unix:///a.sock", "http://127.0.0.1:2379"]);
@@ -59,7 +59,7 @@ fn a_socket_is_this_machine_and_stands_alone() {
 }
 
 #[tokio::test]
-async fn a_socket_that_nobody_listens_at_is_named() {
+async fn socket_without_a_listener_is_named() {
     let options = ConnectOptions::new(["unix:///nowhere/leasehold.sock"]);
     let refused = StoreLink::open(&options, &Arc::default(), &Arc::default())
         .await

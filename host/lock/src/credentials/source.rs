@@ -1,4 +1,4 @@
-//! [`CredentialSource`]: where a credential is read from.
+//! [`CredentialSource`]: a fixed credential, or a file that holds it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::regular_file;
 
-/// How long reading one file may take. A directory on a network that hangs must not stop a reconnect.
+/// Limit for reading one file. A directory on a network that hangs must not stop a reconnect.
 const READ_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Where a credential comes from.
+/// Source of a credential.
 ///
 /// ```
 /// # use leasehold_lock::CredentialSource;
@@ -74,7 +74,7 @@ impl fmt::Debug for CredentialSource {
     }
 }
 
-/// Why a credential cannot be used.
+/// Error of a credential that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     /// A file cannot be read.

@@ -18,7 +18,7 @@ const WARN_BEFORE: Duration = Duration::from_hours(7 * 24);
 pub struct Tls {
     /// Certificates that the server's must chain to. The system's are not used.
     pub ca: Option<CredentialSource>,
-    /// Our certificate and its key, when the server asks for one.
+    /// Our certificate and its key, for a server that requires one.
     pub identity: Option<(CredentialSource, CredentialSource)>,
 }
 

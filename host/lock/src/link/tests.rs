@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::*;
 use crate::connect::ConnectOptions;
 use crate::connector::{Connector, EndpointRoute, StoreService};
+use crate::observer::RecordingObserver;
 
 /// An endpoint that answers every request with an empty message, or never.
 #[derive(Default)]
-struct Endpoint {
+pub(crate) struct Endpoint {
     is_silent: AtomicBool,
     asked: AtomicUsize,
 }
@@ -49,11 +50,14 @@ impl Connector for Way {
 
 /// A link on the first of three endpoints.
 async fn link() -> (StoreLink, [Arc<Endpoint>; 3]) {
+    link_with(ConnectOptions::new(["a", "b", "c"])).await
+}
+
+pub(crate) async fn link_with(options: ConnectOptions) -> (StoreLink, [Arc<Endpoint>; 3]) {
     let endpoints: [Arc<Endpoint>; 3] = std::array::from_fn(|_| Arc::default());
     let dials = endpoints
         .each_ref()
         .map(|endpoint| EndpointRoute::InProcess(Arc::new(Way(endpoint.clone()))));
-    let options = ConnectOptions::new(["a", "b", "c"]);
     let dialer = EndpointDialer::over(options, dials.to_vec());
     let (at, client) = dialer.race(&[0, 1, 2], RaceOrder::InOrder).await.unwrap();
     assert_eq!(at, 0);
@@ -99,9 +103,9 @@ async fn callers_share_a_race_that_no_endpoint_wins() {
     assert_eq!((link.at(), endpoint_in_use(&link)), (from, 0));
 }
 
-/// Fails when giving up a look leaves the link locked or moved.
+/// Fails when an abandoned search leaves the link locked or moved.
 #[tokio::test]
-async fn look_that_is_given_up_changes_nothing() {
+async fn abandoned_search_changes_nothing() {
     let (link, endpoints) = link().await;
     endpoints[1].fall_silent();
     endpoints[2].fall_silent();
@@ -112,4 +116,21 @@ async fn look_that_is_given_up_changes_nothing() {
     endpoints[1].is_silent.store(false, Ordering::SeqCst);
     assert!(link.move_to_other(from).await);
     assert_eq!(endpoint_in_use(&link), 1);
+}
+
+#[tokio::test]
+async fn observer_is_called_at_a_move_and_not_at_a_lost_race() {
+    let (recorder, _) = RecordingObserver::new();
+    let options = ConnectOptions::new(["a", "b", "c"]).observer(recorder.clone());
+    let (link, endpoints) = link_with(options).await;
+    assert!(link.move_to_other(link.at()).await);
+    assert_eq!(
+        recorder.take(),
+        ["endpoint_changed an endpoint an endpoint"]
+    );
+    for endpoint in &endpoints {
+        endpoint.fall_silent();
+    }
+    assert!(!link.move_to_other(link.at()).await);
+    assert!(recorder.take().is_empty());
 }

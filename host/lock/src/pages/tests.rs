@@ -99,7 +99,7 @@ fn values(count: usize, each: usize) -> Store {
 }
 
 #[test]
-fn records_of_many_sizes_are_all_read_and_no_page_exceeds_a_message() {
+fn records_of_many_sizes_are_all_read_within_the_message_limit() {
     for each in [0, 300, 25_000, 100_000, 1_500_000, 4_000_000] {
         let mut store = values(400, each);
         let (found, unreadable) = read(
@@ -122,7 +122,7 @@ fn small_values_take_few_pages() {
 }
 
 #[test]
-fn a_value_beyond_a_message_hides_itself_alone() {
+fn value_beyond_a_message_hides_no_other_key() {
     let mut store = values(300, 1000);
     store.values.insert(b"k000100x".to_vec(), 5 << 20);
     store.values.insert(b"k000100y".to_vec(), 5 << 20);
@@ -193,7 +193,7 @@ fn a_compaction_starts_the_reading_over_and_keys_come_once() {
 }
 
 #[test]
-fn a_store_that_compacts_all_the_time_is_read_at_its_newest_revision() {
+fn store_that_always_compacts_is_read_at_its_newest_revision() {
     let mut store = values(300, 100_000);
     store.compact_every = Some(2);
     let mut pages = PagedReading::new(all(), PageContent::Values, u64::MAX);

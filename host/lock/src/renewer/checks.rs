@@ -1,4 +1,4 @@
-//! Reads that prove renewals, and questions for the time that a lease has left.
+//! Reads that prove renewals, and requests for the time that a lease has left.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,6 @@
-//! [`StreamEnd`]: the end of a renewal stream.
+//! [`StreamEnd`]: the end of a renewal stream, and the search for another endpoint that may cause it.
+
+use futures_util::future::BoxFuture;
 
 use crate::error::StoreError;
 
@@ -20,5 +22,13 @@ impl StreamEnd {
     /// Another endpoint has answered sooner, and the link has moved to it.
     pub(super) fn moved() -> Self {
         StoreError::Unknown("another endpoint answers sooner".into()).into()
+    }
+}
+
+/// Waits for the search for another endpoint, if one is under way.
+pub(super) async fn finish(elsewhere: &mut Option<BoxFuture<'_, bool>>) -> bool {
+    match elsewhere {
+        Some(search) => search.await,
+        None => std::future::pending().await,
     }
 }

@@ -13,6 +13,17 @@ pub(crate) struct StoreReply {
 }
 
 impl StoreReply {
+    /// An empty reply of `origin`.
+    #[cfg(test)]
+    pub(crate) const fn for_test(origin: ReplyOrigin) -> Self {
+        Self {
+            succeeded: true,
+            revision: 0,
+            origin,
+            parts: Vec::new(),
+        }
+    }
+
     pub(crate) fn range(&self, at: usize) -> Option<&GetResponse> {
         match self.parts.get(at) {
             Some(TxnOpResponse::Get(range)) => Some(range),

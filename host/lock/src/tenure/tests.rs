@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::observer::RecordingObserver;
 
 fn ten_seconds() -> (Arc<ManualClock>, Arc<SessionDeadline>, Tenure) {
     let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1_000)));
@@ -12,7 +13,7 @@ fn ten_seconds() -> (Arc<ManualClock>, Arc<SessionDeadline>, Tenure) {
 
 /// Promise P3. Fails when `admits` trusts a flag that a thread sets instead of reading the clock.
 #[test]
-fn nothing_is_admitted_at_the_deadline_though_no_thread_has_noticed_it() {
+fn passed_deadline_admits_nothing_before_any_thread_notices() {
     let (clock, _, tenure) = ten_seconds();
     assert!(tenure.admits());
     clock.advance(Duration::from_secs(10));
@@ -31,7 +32,7 @@ fn a_renewal_that_arrives_after_the_deadline_revives_nothing() {
 }
 
 #[test]
-fn a_refused_call_ends_the_tenure_even_if_the_session_is_renewed_by_an_older_reading() {
+fn refused_tenure_stays_ended_after_an_older_renewal() {
     let (clock, deadline, tenure) = ten_seconds();
     let just_before = clock.now().after(Duration::from_secs(9));
     clock.advance(Duration::from_secs(10));
@@ -98,7 +99,7 @@ fn the_first_reason_stays() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_session_is_heard_by_every_tenure_on_it() {
+async fn end_of_a_session_reaches_every_tenure_on_it() {
     let (clock, deadline, first) = ten_seconds();
     let second = Tenure::new(clock, deadline.clone(), Duration::ZERO);
     let waiting = tokio::spawn({
@@ -111,9 +112,9 @@ async fn the_end_of_the_session_is_heard_by_every_tenure_on_it() {
     assert_eq!(second.end_reason(), Some(EndReason::LeaseEnded));
     assert_eq!(second.ended_at(), Some(BootTime::from_nanos(7)));
 }
-/// Fails when whoever looks between the reason and the moment is told that there is no moment.
+/// Fails when a reader between the reason and the moment finds no moment.
 #[test]
-fn whoever_sees_the_end_finds_a_moment() {
+fn reader_of_the_end_finds_its_moment() {
     let (clock, deadline, tenure) = ten_seconds();
     let mut seen = None;
     deadline.end(EndReason::LeaseEnded, || {
@@ -122,4 +123,31 @@ fn whoever_sees_the_end_finds_a_moment() {
     });
     assert_eq!(seen, Some(clock.now()));
     assert_eq!(tenure.ended_at(), seen);
+}
+
+#[test]
+fn loss_of_a_tenure_is_reported_once_when_it_is_noticed() {
+    let (clock, _, tenure) = ten_seconds();
+    let (recorder, observer) = RecordingObserver::new();
+    tenure.report_loss_with(LossReport::new(observer, "/l".into(), 7));
+    assert!(recorder.take().is_empty());
+    clock.advance(Duration::from_secs(11));
+    assert!(!tenure.admits() && !tenure.admits());
+    tenure.end(EndReason::Released);
+    let expected = "lock_lost /l 7 the lease was not renewed before its deadline";
+    assert_eq!(recorder.take(), [expected]);
+}
+
+#[test]
+fn released_tenure_reports_no_loss_and_an_ended_session_one() {
+    let (clock, deadline, tenure) = ten_seconds();
+    let (recorder, observer) = RecordingObserver::new();
+    tenure.report_loss_with(LossReport::new(observer.clone(), "/l".into(), 7));
+    tenure.end(EndReason::Released);
+    assert!(recorder.take().is_empty());
+    let tenure = Tenure::new(clock, deadline.clone(), Duration::ZERO);
+    deadline.end(EndReason::LeaseEnded, || BootTime::BOOT);
+    tenure.report_loss_with(LossReport::new(observer, "/l".into(), 8));
+    let expected = "lock_lost /l 8 the lease expired or was revoked on the server";
+    assert_eq!(recorder.take(), [expected]);
 }

@@ -1,11 +1,11 @@
 //! Silence of a watch stream: harmless, or the sign that the stream is dead.
 //!
-//! A silent stream is asked for its progress. When that is not answered either, a linearizable read decides:
+//! A silent stream is asked for its progress. When the stream does not answer either, a linearizable read decides:
 //!
-//! - It fails: the store does not answer us, and the stream is given up.
-//! - It comes back, and the stream has answered such questions before: the stream is dead.
-//! - It comes back, and the stream has never answered: a proxy that knows no progress. The stream goes on, and
-//!   readings confirm once per TTL what it delivers; see the `queue_verifier` module.
+//! - It fails: the store does not answer us, and the stream is abandoned.
+//! - It comes back, and the stream has answered such requests before: the stream is dead.
+//! - It comes back, and the stream has never answered: a proxy that does not support progress. The stream continues,
+//!   and readings confirm its events once per TTL; see the `queue_verifier` module.
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ use crate::error::StoreError;
 use crate::requests::StoreRequests;
 use crate::watch_mux::stream::{BrokenStream, push};
 
-/// Ticks of silence before progress is asked for.
+/// Ticks of silence before progress is requested.
 const QUIET: u32 = 1;
 /// Ticks of silence before a read decides.
 const SILENT: u32 = 4;
-/// How long that read may take. Replies that are seconds late are still replies.
+/// Limit for that read. Replies that are seconds late are still replies.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long one stream has been silent.
+/// Silence of one stream.
 #[derive(Default)]
 pub(crate) struct StreamSilence {
     ticks: u32,
-    /// True if this stream has answered a question for its progress.
+    /// True if this stream has answered a request for its progress.
     answers: bool,
     read: Option<BoxFuture<'static, Result<(), StoreError>>>,
 }
@@ -40,7 +40,7 @@ impl StreamSilence {
         self.answers |= !response.created() && !response.canceled() && response.events().is_empty();
     }
 
-    /// Takes in that another while has passed.
+    /// Takes in that another tick has passed.
     pub(crate) async fn tick(
         &mut self,
         sender: &mut WatchRequestSender,
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_that_never_answers_goes_on_while_the_store_can_be_read() {
+    fn silent_stream_that_never_answered_continues_if_reads_return() {
         let mut silence = StreamSilence {
             ticks: SILENT,
             ..StreamSilence::default()
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_has_answered_before_is_dead_when_only_reads_come_back() {
+    fn silent_stream_that_answered_before_is_dead_if_reads_return() {
         let mut silence = StreamSilence {
             ticks: SILENT,
             answers: true,
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_given_up_when_the_store_cannot_be_read() {
+    fn silent_stream_is_abandoned_when_reads_fail() {
         let mut silence = StreamSilence::default();
         let silent = StoreError::timed_out(PATIENCE);
         assert!(silence.was_read(Err(silent)).is_err());

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-/// How long opening a stream, or pushing one request into it, may take.
+/// Limit for opening a stream, or for pushing one request into it.
 pub(crate) const STREAM_PATIENCE: Duration = Duration::from_secs(3);
 
-/// The reason why a stream is given up.
+/// The reason for abandoning a stream.
 pub(crate) struct BrokenStream(pub(crate) String);
 
 pub(crate) async fn push(

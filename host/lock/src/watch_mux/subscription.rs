@@ -1,20 +1,20 @@
-//! A watch as its subscriber has it: the range, the items, the subscription.
+//! Watches as their subscribers see them: the range, the items, the subscription.
 
 use std::task::{Context, Poll};
 
 use tokio::sync::mpsc;
 
-/// What to watch.
+/// Keys to watch.
 #[derive(Clone, Debug)]
 pub(crate) struct WatchRange {
     pub(crate) key: String,
     /// Every key that begins with `key`, or that key alone.
     pub(crate) prefix: bool,
-    /// Whether puts matter, or only deletions.
+    /// True if puts are delivered, and not only deletions.
     pub(crate) puts: bool,
 }
 
-/// One thing that happened to a key.
+/// One event of a key.
 #[derive(Clone, Debug)]
 pub(crate) struct WatchEvent {
     pub(crate) key: Vec<u8>,
@@ -32,10 +32,10 @@ pub(crate) enum WatchEventKind {
     Delete,
 }
 
-/// What a subscriber hears, in order.
+/// Items for a subscriber, in order.
 #[derive(Debug)]
 pub(crate) enum WatchItem {
-    /// Every event after `revision` will be delivered. What came before is unknown: read now.
+    /// Every event after `revision` will be delivered. Earlier ones are unknown: read now.
     Open { revision: i64 },
     /// Events, complete up to `revision`.
     Events {
@@ -67,17 +67,17 @@ impl WatchSubscription {
         }
     }
 
-    /// The next item; `None` when this subscriber fell too far behind, or the hub closed.
+    /// The next item; `None` when this subscriber fell too far behind, or the multiplexer closed.
     pub(crate) async fn next(&mut self) -> Option<WatchItem> {
         self.items.recv().await
     }
 
-    /// As [`WatchSubscription::next`], for whoever waits for several at once.
+    /// As [`WatchSubscription::next`], for a caller that polls several subscriptions at once.
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<WatchItem>> {
         self.items.poll_recv(context)
     }
 
-    /// Whether nothing will be delivered any more.
+    /// True if nothing will be delivered any more.
     pub(crate) fn is_over(&self) -> bool {
         self.items.is_closed() && self.items.is_empty()
     }
@@ -85,7 +85,7 @@ impl WatchSubscription {
 
 impl Drop for WatchSubscription {
     fn drop(&mut self) {
-        // When the queue is full the hub finds out at the next event: the receiver is gone.
+        // When the queue is full, the next event finds the receiver closed.
         let _ = self.commands.try_send(MuxCommand::Unsubscribe(self.id));
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::backoff::Backoff;
 use crate::error::StoreError;
+use crate::observer::StreamKind;
 use crate::requests::StoreRequests;
 use crate::watch_mux::silence::StreamSilence;
 use crate::watch_mux::stream::{BrokenStream, STREAM_PATIENCE, push};
@@ -20,13 +21,13 @@ use crate::watch_mux::subscription::{
 };
 use crate::watch_mux::watch_ids::{WatchCreation, WatchIds};
 
-/// How often a stream is looked at. See [`StreamSilence`].
+/// Pause between two checks of a stream. See [`StreamSilence`].
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 struct OpenWatch {
     range: WatchRange,
     items: mpsc::Sender<WatchItem>,
-    /// When the server accepted it, to tell a stumble from a refusal.
+    /// When the server accepted it. The end of a young watch is a refusal.
     opened: Option<Instant>,
 }
 
@@ -50,8 +51,8 @@ impl MuxTask {
     pub(crate) async fn run(mut self) {
         let mut backoff = Backoff::reconnect();
         loop {
-            // The first stream opens for the first subscriber and then stays: opening one takes a round
-            // trip that nobody should wait for in the middle of a hand-off.
+            // The first stream opens for the first subscriber and then stays: opening one takes a round trip, which
+            // would delay a hand-off.
             while self.watches.is_empty() {
                 match self.inbox.recv().await {
                     Some(command) => self.record(command),
@@ -68,6 +69,9 @@ impl MuxTask {
                 return;
             }
             tracing::debug!(%reason, "watch stream down");
+            self.requests
+                .observer()
+                .notify(|observer| observer.stream_broken(StreamKind::Watches, &reason));
             self.report_down(&reason);
             self.requests.link().move_to_other(at).await;
             if began.elapsed() > Duration::from_secs(10) {
@@ -135,7 +139,7 @@ impl MuxTask {
         Some((watch.range.key.clone(), options))
     }
 
-    /// Opens a stream with the first watch in it and asks for the others.
+    /// Opens a stream with the first watch in it and requests the others.
     async fn open(&mut self) -> Result<(WatchRequestSender, WatchResponseStream), BrokenStream> {
         self.ids.reopened();
         let mut ids: Vec<u64> = self.watches.keys().copied().collect();
@@ -290,7 +294,7 @@ impl MuxTask {
             }
         };
         let Some(watch) = self.watches.get_mut(&id) else {
-            // Given up while it was created.
+            // Cancelled while it was created.
             return self.cancel(sender, id).await;
         };
         if response.created() {
@@ -299,7 +303,7 @@ impl MuxTask {
         if watch.items.try_send(item).is_ok() {
             Ok(())
         } else {
-            // Too slow, or gone. A slow subscriber learns it from the end of its queue.
+            // Too slow, or closed. A slow subscriber learns it from the end of its queue.
             self.cancel(sender, id).await
         }
     }
@@ -312,8 +316,8 @@ impl MuxTask {
     ) -> Result<(), BrokenStream> {
         let reason = response.cancel_reason();
         if response.created() {
-            // Refused at birth. A token that has expired since the stream opened shows this way, and
-            // only a new login on a new stream helps.
+            // Refused at creation. A token that has expired since the stream opened shows this way, and only a new
+            // login on a new stream helps.
             if reason.to_ascii_lowercase().contains("permission") || reason.contains("token") {
                 let login = self.requests.link().log_in();
                 let _ = timeout(STREAM_PATIENCE, login).await;

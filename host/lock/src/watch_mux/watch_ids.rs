@@ -1,15 +1,15 @@
-//! Ids of the watches on one stream: ours, and those under which the server knows them.
+//! Ids of the watches on one stream: ours, and those that the server uses.
 //!
-//! etcd takes the id that a client asks for; `etcd grpc-proxy` gives its own. Which of the two answers is known
-//! with the first watch that is created. Where the server gives ids, one watch is created at a time, because
-//! nothing else shows which request an id belongs to. Pure state.
+//! etcd uses the id that a client requests; `etcd grpc-proxy` assigns its own. The first watch that is created shows
+//! which of the two answers. Where the server assigns ids, one watch is created at a time, because nothing else shows
+//! which request an id belongs to. Pure state.
 
 use std::collections::{HashMap, VecDeque};
 
-/// Ids asked for begin here: far above those that a proxy counts from zero.
+/// Requested ids begin here: far above those that a proxy counts from zero.
 const FIRST: i64 = 1 << 32;
 
-/// Where ids on this stream come from.
+/// Origin of the ids on this stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum IdSource {
     Unknown,
@@ -17,7 +17,7 @@ enum IdSource {
     Server,
 }
 
-/// A watch that is to be created now, under the id to ask for.
+/// A watch to be created now, with the id to request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WatchCreation {
     pub(crate) watch: u64,
@@ -54,7 +54,7 @@ impl WatchIds {
         self.waiting.clear();
     }
 
-    /// Asks for a watch. `None` when its turn comes later.
+    /// Requests a watch. `None` when its turn comes later.
     pub(crate) fn create(&mut self, watch: u64) -> Option<WatchCreation> {
         if self.source != IdSource::Client && self.creating.is_some() {
             self.waiting.push_back(watch);
@@ -76,7 +76,7 @@ impl WatchIds {
         create
     }
 
-    /// The server has created a watch under `id`. Returns the watch, and what is to be created next.
+    /// Takes in that the server has created a watch under `id`. Returns the watch, and the ones to create next.
     pub(crate) fn created(&mut self, id: i64) -> (Option<u64>, Vec<WatchCreation>) {
         let Some(asked) = self.creating.take() else {
             return (self.watch(id), Vec::new());
@@ -94,7 +94,7 @@ impl WatchIds {
         (Some(asked.watch), next.into_iter().collect())
     }
 
-    /// The watch that the server knows under `id`.
+    /// The watch whose id on the server is `id`.
     pub(crate) fn watch(&self, id: i64) -> Option<u64> {
         self.by_id.get(&id).copied()
     }
@@ -125,10 +125,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_takes_ids_is_asked_for_all_watches_at_once() {
+    fn server_that_uses_our_ids_gets_all_watches_at_once() {
         let mut ids = WatchIds::new();
         let first = ids.create(1).unwrap();
-        assert_eq!(ids.create(2), None, "the first shows whose ids count");
+        assert_eq!(ids.create(2), None, "the first shows the origin of ids");
         assert_eq!(ids.create(3), None);
         let (watch, creates) = ids.created(first.id);
         assert_eq!(watch, Some(1));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_gives_ids_is_asked_for_one_watch_at_a_time() {
+    fn server_that_assigns_ids_gets_one_watch_at_a_time() {
         let mut ids = WatchIds::new();
         ids.create(1).unwrap();
         assert_eq!(ids.create(2), None);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_given_up_while_it_is_created_is_cancelled_afterwards() {
+    fn watch_dropped_during_its_creation_is_cancelled_afterwards() {
         let mut ids = WatchIds::new();
         let first = ids.create(1).unwrap();
         assert_eq!(ids.remove(1), None);

@@ -18,8 +18,8 @@ use super::cut::Cuttable;
 use super::note;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use leasehold_config::fingerprint::ConfigStamp;
-use leasehold_config::wall::unix_ms;
+use leasehold_config::fingerprint::ConfigFingerprint;
+use leasehold_config::wall::UnixMs;
 use leasehold_config::{Config, Place};
 use leasehold_supervisor::connect::inside;
 use leasehold_supervisor::end::{HostEnd, HostError};
@@ -53,7 +53,7 @@ struct Member {
     /// Number of this host among those of its name.
     life: u64,
     /// Entries that are older belong to an earlier host of the name.
-    since_unix_ms: u64,
+    since_unix_ms: UnixMs,
 }
 
 /// End of a host: its name, its number, and its result.
@@ -136,7 +136,7 @@ impl DevHosts {
             way,
             event_log,
             life,
-            since_unix_ms: unix_ms(SystemTime::now()),
+            since_unix_ms: UnixMs::from_system(SystemTime::now()),
         };
         self.members.insert(name, member);
     }
@@ -307,8 +307,8 @@ impl DevHosts {
 
     async fn restart(&mut self, name: &str) {
         self.missing = None;
-        let stamp = ConfigStamp::of(self.plan.config.path());
-        match prepare(self.plan.config.for_host(name), stamp).await {
+        let fingerprint = ConfigFingerprint::of(self.plan.config.path());
+        match prepare(self.plan.config.for_host(name), fingerprint).await {
             Ok(prepared) => {
                 note(&self.plan.event_log, format!("another {name} starts"));
                 self.start(prepared);

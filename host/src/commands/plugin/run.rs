@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use leasehold_lock::{BootTime, Clock, SystemClock, Tenure};
+use leasehold_lock::{BootTime, Clock, SystemClock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -25,8 +25,8 @@ use crate::commands::plugin::inspect::config_for;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use fake::FakeKv;
-use leasehold_config::Config;
 use leasehold_config::secrets::{self, Secrets};
+use leasehold_config::{Config, JobSource};
 use leasehold_runtime::{
     Authority, GuestEvent, Plugin, RawOutput, RunEnd, RunReport, RunSpec, Runtime, StopSignal,
     Trigger,
@@ -39,9 +39,6 @@ use print::RunPrinter;
 const EVENTS: usize = 1024;
 /// Writes to standard output that may wait to be passed on; beyond them the guest waits.
 const WRITES: usize = 16;
-/// Token of a simulated lock.
-const TOKEN: u64 = 1;
-
 /// Arguments of `leasehold plugin run`.
 #[derive(clap::Args)]
 pub(crate) struct PluginRunArgs {
@@ -80,7 +77,13 @@ pub(crate) async fn run(args: PluginRunArgs) -> Result<Exit, Failure> {
     let job = &given.job;
     let runtime = runtime(&given.config, args.config.is_none())?;
     let plugin = runtime
-        .load(job.name(), &args.file, None, job.limits(), job.allow())
+        .load(
+            &JobSource::table(job.name()),
+            &args.file,
+            None,
+            job.limits(),
+            job.allow(),
+        )
         .await
         .map_err(|error| Failure::new(Exit::Plugin, error.to_string()))?;
     let secrets = Secrets::read(job.secrets())
@@ -116,10 +119,11 @@ pub(crate) async fn run(args: PluginRunArgs) -> Result<Exit, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let began = clock.now();
     let tenure = args.lock.tenure(&clock);
+    let kv = Arc::new(FakeKv::new(tenure.clone()));
     let trial = Trial {
         runtime: &runtime,
         plugin: &plugin,
-        authority: authority(job.lock(), tenure),
+        authority: Authority::simulated(job.lock(), tenure, kv),
         spec,
         clock,
         printer: RunPrinter::new(began),
@@ -144,17 +148,6 @@ fn runtime(config: &Config, is_usual: bool) -> Result<Runtime, Failure> {
         }
     }
     runtime_for(config).map_err(|error| Failure::internal(&error))
-}
-
-fn authority(lock: &str, tenure: Tenure) -> Authority {
-    Authority {
-        lock: lock.to_owned(),
-        lock_key: format!("/leasehold/locks/{lock}/fake"),
-        token: TOKEN,
-        holder: "fake".to_owned(),
-        kv: Arc::new(FakeKv::new(tenure.clone())),
-        tenure,
-    }
 }
 
 /// A plugin under trial.
@@ -182,7 +175,7 @@ impl Trial<'_> {
             };
             let ended = tokio::select! {
                 () = tokio::time::sleep(*pause) => false,
-                _ = self.authority.tenure.ended() => true,
+                _ = self.authority.tenure().ended() => true,
                 _ = interrupts.recv() => return Exit::Ok,
             };
             if ended {
