@@ -27,7 +27,7 @@ use super::proposals;
 use super::survey::Survey;
 use leasehold_config::allow::Allow;
 use leasehold_config::limits::Limits;
-use leasehold_config::owned::{Refusal, open};
+use leasehold_config::owned::{OpenRefusal, open};
 use leasehold_config::{JobSource, hex};
 
 /// Number of plugins that are read, or loaded from the cache, at once.
@@ -343,9 +343,9 @@ fn report_miss(order: &Order) {
 fn read(path: &Path, order: &Order) -> Result<Vec<u8>, LoadProblem> {
     let most = order.limits.plugin_bytes;
     let file = open(path).map_err(|refusal| match refusal {
-        Refusal::Unreadable(error) => LoadProblem::Unreadable(error),
-        Refusal::Directory => LoadProblem::NotAFile("directory"),
-        Refusal::Special => LoadProblem::NotAFile("pipe, socket or device"),
+        OpenRefusal::Unreadable(error) => LoadProblem::Unreadable(error),
+        OpenRefusal::Directory => LoadProblem::NotAFile("directory"),
+        OpenRefusal::Special => LoadProblem::NotAFile("pipe, socket or device"),
         other => {
             let (what, help) = other.explain();
             LoadProblem::Exposed(format!("{what}: {help}"))
