@@ -23,6 +23,7 @@ mod bounds;
 mod clash;
 mod context;
 mod cron;
+mod defaults;
 mod drift;
 mod dropped;
 mod effective;
@@ -35,6 +36,7 @@ mod host;
 mod ignored_in_eq;
 mod input;
 mod job;
+mod job_table;
 mod limits;
 mod lockname;
 mod mask;
@@ -99,11 +101,11 @@ pub use suggest::suggest;
 pub use timing::RENEWALS_PER_TTL;
 
 use context::{ConfigError, Context, LoadPurpose, NoPlugins, PluginReader};
+use defaults::Defaults;
 use dropped::DropInBase;
 use environment::Environment;
 use files::{FileClaim, Files};
 use ignored_in_eq::IgnoredInEq;
-use job::Defaults;
 use lockname::LockClaim;
 use parts::{NamedText, SortedErrors};
 use plugins::RawPlugins;
@@ -370,7 +372,7 @@ fn read_jobs(
     }
     let read: Vec<_> = tables
         .iter()
-        .map(|(name, section)| job::read(name, section, defaults, drift))
+        .map(|(name, section)| job_table::read(name, section, defaults, drift))
         .collect();
     let locks: Vec<_> = read
         .iter()

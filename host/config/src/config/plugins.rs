@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::allow::RawAllow;
+use super::defaults::Defaults;
 use super::files::{self, FileKind};
-use super::job::Defaults;
 use super::limits::RawLimits;
 use super::lockname::for_job;
 use super::schema;
