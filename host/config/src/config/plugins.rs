@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::allow::RawAllow;
 use super::defaults::Defaults;
-use super::files::{self, FileKind};
+use super::file_claim::FileKind;
+use super::files;
 use super::limits::RawLimits;
 use super::lockname::for_job;
 use super::schema;

@@ -10,8 +10,9 @@ mod sharing;
 use std::path::Path;
 use std::time::Duration;
 
-use super::context::{LoadPurpose, NoPlugins};
+use super::context::NoPlugins;
 use super::environment::Environment;
+use super::file_claim::LoadPurpose;
 use super::{
     Beat, Config, Data, Embedded, History, MissedTicks, Remote, Report, Restart, Schedule,
     StorePlace, Wait,
@@ -105,7 +106,7 @@ fn development_without_or_with_another_store_is_valid() {
         let input = super::input::decode(text.as_bytes()).expect("it is text");
         let path = Path::new("jobs.toml");
         match Config::check(
-            vec![super::NamedText::new(path.to_owned(), input)],
+            vec![super::parts::NamedText::new(path.to_owned(), input)],
             path,
             LoadPurpose::Develop,
             &surroundings,

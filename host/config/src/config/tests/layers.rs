@@ -6,8 +6,9 @@ use std::rc::Rc;
 use insta::assert_snapshot;
 
 use super::{parse, valid};
-use crate::config::context::{LoadPurpose, PluginReader, ReadPlugin};
+use crate::config::context::{PluginReader, ReadPlugin};
 use crate::config::environment::Environment;
+use crate::config::file_claim::LoadPurpose;
 use crate::config::{Config, DropIn, Job, Report, clash, input, schema};
 use crate::limits::{KIB, LimitAmount, LimitKey, LimitUnit};
 use crate::manifest::Manifest;
@@ -47,7 +48,7 @@ fn with_manifest(text: &str, manifest: &str) -> Result<Config, Report> {
     let input = input::decode(text.as_bytes()).expect("it is text");
     let path = Path::new("jobs.toml");
     Config::check(
-        vec![crate::config::NamedText::new(path.to_owned(), input)],
+        vec![crate::config::parts::NamedText::new(path.to_owned(), input)],
         path,
         LoadPurpose::Run,
         &around,
