@@ -107,7 +107,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Err(error) = crate::threads::try_all() {
         // Written from here: the normal writer needs a thread too.
-        sink::tell(&format!("error: {error}\n"));
+        sink::print_error(&format!("error: {error}\n"));
         return Exit::Internal.into();
     }
     let diagnostics = Diagnostics::install(cli.command.log_level(), cli.command.log_format());
@@ -168,7 +168,7 @@ fn end(ended: Result<Exit, Failure>, goes_on: bool) -> ExitCode {
             if goes_on {
                 last_words::write(std::io::stderr(), sink::printable(&text));
             } else {
-                sink::tell(&text);
+                sink::print_error(&text);
             }
             failure.exit.into()
         }

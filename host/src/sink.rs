@@ -22,7 +22,7 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 }
 
 /// Prints a message to standard error, beside the output.
-pub(crate) fn tell(text: &str) {
+pub(crate) fn print_error(text: &str) {
     // A closed standard error is no reason to fail.
     let _ = io::stderr()
         .lock()

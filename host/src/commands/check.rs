@@ -114,7 +114,7 @@ async fn check(config: Config) -> Result<(Config, Vec<Ready>), Failure> {
                 Err(error) => refused.push(format!("error: {error}")),
                 Ok(plugin) => dropped.push(Ready { job, plugin }),
             },
-            Err(told) => refused.push(told),
+            Err(refusal) => refused.push(refusal),
         }
     }
     let names = dropped.iter().map(|ready| ready.job.clone());

@@ -129,12 +129,12 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let file = find(args.file.as_deref())?;
     let fingerprint = ConfigFingerprint::of(&file);
-    let said = Config::load_for_development(&file)?;
-    let embedded = match said.store().place() {
+    let loaded = Config::load_for_development(&file)?;
+    let embedded = match loaded.store().place() {
         StorePlace::Embedded(embedded) => embedded.clone(),
         StorePlace::Remote(_) => Embedded::in_memory(),
     };
-    let config = said.on_embedded(embedded.clone());
+    let config = loaded.on_embedded(embedded.clone());
     let names = (1..=args.hosts).map(|number| format!("dev-{number}"));
     let mut prepared = Vec::new();
     for name in names {
@@ -146,7 +146,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let event_log = EventLog::start(clock.clone(), form, "dev", out)
         .map_err(|error| Failure::internal(&error))?;
     let strays = report_strays(strays, &event_log);
-    if let StorePlace::Remote(remote) = said.store().place() {
+    if let StorePlace::Remote(remote) = loaded.store().place() {
         let endpoints: Vec<String> = remote.endpoints().iter().map(ToString::to_string).collect();
         note(
             &event_log,
@@ -167,15 +167,15 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
         event_log: event_log.clone(),
         quit: quit.clone(),
     };
-    let told = Box::pin(tell(plan, prepared, &store, signals));
+    let ended = Box::pin(run_hosts(plan, prepared, &store, signals));
     let ended = if args.takes_terminal() {
         let address = store.endpoints().join(", ");
         // Printed again for etcdctl when the dashboard has left the screen.
         crate::show_format::print(&format!("the store listens on {address}\n"))?;
         let locks = look_in(&config, &clock, &store).await?;
-        shown(told, locks, &config, quit, args.allow_write).await
+        shown(ended, locks, &config, quit, args.allow_write).await
     } else {
-        told.await
+        ended.await
     };
     store.close().await;
     event_log.emit(EventContext::default(), EventKind::StoreClosed);
@@ -190,7 +190,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
 }
 
 /// Runs the hosts, logs their events, and returns the summary of their runs.
-async fn tell(
+async fn run_hosts(
     plan: Plan,
     prepared: Vec<leasehold_supervisor::prepare::Prepared>,
     store: &EmbeddedStore,
@@ -225,7 +225,7 @@ async fn look_in(
 
 /// Shows the events on the dashboard. Quitting it ends the hosts, and the end of the hosts ends it.
 async fn shown<T>(
-    told: impl Future<Output = Result<T, Failure>>,
+    ended: impl Future<Output = Result<T, Failure>>,
     locks: Locks,
     config: &Config,
     quit: CancellationToken,
@@ -242,15 +242,15 @@ async fn shown<T>(
         quit.cancel();
         left
     };
-    let told = async {
-        let told = told.await;
+    let ended = async {
+        let ended = ended.await;
         over.cancel();
-        told
+        ended
     };
-    let (left, told) = tokio::join!(dashboard, told);
-    let told = told?;
+    let (left, ended) = tokio::join!(dashboard, ended);
+    let ended = ended?;
     left?;
-    Ok(told)
+    Ok(ended)
 }
 
 /// Returns the file that was given, or the usual one.

@@ -74,7 +74,7 @@ pub(crate) async fn run(args: StatusArgs) -> Result<Exit, Failure> {
     let status = read.map_err(|error| unread(&error))?;
     for prefix in &status.not_permitted {
         let prefix = printable::line(prefix);
-        sink::tell(&format!(
+        sink::print_error(&format!(
             "warning: not permitted to read {prefix}: it is left out\n"
         ));
     }

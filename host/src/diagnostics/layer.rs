@@ -9,7 +9,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::line::{Diagnostic, told};
+use super::line::{Diagnostic, render_text};
 use super::writer::Writer;
 use leasehold_runtime::{Level, current};
 
@@ -31,7 +31,7 @@ impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let level = level(*event.metadata().level());
         if current::is_guest() {
-            current::library_line(level, || told(&diagnostic(level, event)));
+            current::library_line(level, || render_text(&diagnostic(level, event)));
         } else {
             self.0.write(diagnostic(level, event));
         }

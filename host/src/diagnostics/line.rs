@@ -76,14 +76,14 @@ pub(super) fn render(diagnostic: &Diagnostic, form: Form) -> String {
         }),
         Form::Text { colours } => {
             let level = level(diagnostic.level, colours);
-            let text = printable::line(&told(diagnostic));
+            let text = printable::line(&render_text(diagnostic));
             format!("{time} {level} {text}\n")
         }
     }
 }
 
 /// Formats target, text and fields as one text.
-pub(super) fn told(diagnostic: &Diagnostic) -> String {
+pub(super) fn render_text(diagnostic: &Diagnostic) -> String {
     let mut text = format!("{}: {}", diagnostic.target, diagnostic.text);
     for (name, value) in &diagnostic.fields {
         let _ = write!(text, " {name}={value}");

@@ -148,11 +148,11 @@ impl DevHosts {
         let name = name.to_owned();
         Reload {
             read: Arc::new(move || {
-                let said = Config::load_for_development(&path)?;
+                let loaded = Config::load_for_development(&path)?;
                 let StorePlace::Embedded(embedded) = &store else {
-                    return Ok(said.for_host(&name));
+                    return Ok(loaded.for_host(&name));
                 };
-                Ok(said.on_embedded(embedded.clone()).for_host(&name))
+                Ok(loaded.on_embedded(embedded.clone()).for_host(&name))
             }),
             trigger: Arc::new(Notify::new()),
         }

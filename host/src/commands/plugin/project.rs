@@ -18,7 +18,7 @@ impl Project {
     pub(super) fn open(dir: &Path) -> Result<Self, String> {
         let dir = tools::absolute(dir);
         let manifest = read_text(&dir.join("job.toml"))?.unwrap_or_default();
-        let said: Option<String> = manifest.parse::<toml::Table>().ok().and_then(|table| {
+        let named: Option<String> = manifest.parse::<toml::Table>().ok().and_then(|table| {
             let name = table.get("name")?.as_str()?;
             Some(name.to_owned())
         });
@@ -29,7 +29,7 @@ impl Project {
                 .to_str()
                 .map(str::to_owned)
         };
-        let name = said.or_else(folder).unwrap_or_else(|| "job".to_owned());
+        let name = named.or_else(folder).unwrap_or_else(|| "job".to_owned());
         let is_word = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if !name.chars().all(is_word) || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
             return Err(format!(

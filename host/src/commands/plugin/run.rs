@@ -68,14 +68,14 @@ pub(crate) struct PluginRunArgs {
 
 /// Runs the command.
 pub(crate) async fn run(args: PluginRunArgs) -> Result<Exit, Failure> {
-    let given = job::given(
+    let inputs = job::resolve(
         &args.file,
         args.config.as_deref(),
         args.job.as_deref(),
         &args.values,
     )?;
-    let job = &given.job;
-    let runtime = runtime(&given.config, args.config.is_none())?;
+    let job = &inputs.job;
+    let runtime = runtime(&inputs.config, args.config.is_none())?;
     let plugin = runtime
         .load(
             &JobSource::table(job.name()),
@@ -111,9 +111,9 @@ pub(crate) async fn run(args: PluginRunArgs) -> Result<Exit, Failure> {
         env,
         env_secrets,
         secrets,
-        config_json: given.config_json,
+        config_json: inputs.config_json,
         timeout: job.timeout(),
-        stop: StopSignal::new(given.config.host().grace()),
+        stop: StopSignal::new(inputs.config.host().grace()),
         mark: None,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -46,7 +46,7 @@ fn on_this_path(path: &OsString, wanted: impl Fn(&OsStr) -> bool) -> Vec<PathBuf
 
 /// Runs a compiler whose output goes to the waiting user.
 pub(super) fn run(command: &mut Command) -> Result<(), String> {
-    run_as(&said(command), command)
+    run_as(&command_line(command), command)
 }
 
 /// Runs as [`run`] does, with a short name in place of a command line that is not worth reading.
@@ -71,7 +71,7 @@ pub(super) fn output(command: &mut Command) -> Option<String> {
 }
 
 /// Prints a command as a user would type it.
-fn said(command: &Command) -> String {
+fn command_line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words = words.map(|word| {
         let word = word.to_string_lossy();

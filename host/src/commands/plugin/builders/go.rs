@@ -57,8 +57,9 @@ fn choose(found: impl Iterator<Item = (Option<String>, PathBuf)>) -> Result<Path
 
 /// Returns the compiler's version, such as `go1.21.3`.
 fn version_of(go: &PathBuf) -> Option<String> {
-    let said = tools::output(Command::new(go).arg("version"))?;
-    said.split_whitespace()
+    let printed = tools::output(Command::new(go).arg("version"))?;
+    printed
+        .split_whitespace()
         .find(|word| word.starts_with("go1"))
         .map(str::to_owned)
 }

@@ -17,7 +17,7 @@ use leasehold_config::{Config, Job};
 const LARGEST: u64 = 1024 * leasehold_config::limits::MIB;
 
 /// Parts that a run is made of.
-pub(super) struct Given {
+pub(super) struct RunInputs {
     pub(super) config: Config,
     pub(super) job: Job,
     /// The job's `config`, with the values of the command line.
@@ -25,12 +25,12 @@ pub(super) struct Given {
 }
 
 /// Builds the job to try the plugin as.
-pub(super) fn given(
+pub(super) fn resolve(
     file: &Path,
     config: Option<&Path>,
     job: Option<&str>,
     values: &[String],
-) -> Result<Given, Failure> {
+) -> Result<RunInputs, Failure> {
     let found = PluginFile::read(file, LARGEST)
         .map_err(|why| Failure::new(Exit::Plugin, format!("plugin {why}")))?;
     let config = match config {
@@ -49,7 +49,7 @@ pub(super) fn given(
     };
     let config_json =
         with_values(job.config_json(), values).map_err(|why| Failure::new(Exit::Usage, why))?;
-    Ok(Given {
+    Ok(RunInputs {
         config,
         job,
         config_json,
@@ -103,11 +103,11 @@ fn asked(text: &str, table: &str) -> Vec<String> {
 /// Merges these values over a job's config.
 fn with_values(json: &str, values: &[String]) -> Result<String, String> {
     let mut config: Value = serde_json::from_str(json).unwrap_or_default();
-    for said in values {
-        let (key, value) = said
+    for setting in values {
+        let (key, value) = setting
             .split_once('=')
             .filter(|(key, _)| !key.trim().is_empty())
-            .ok_or_else(|| format!("`{said}` is not KEY=VALUE: write it as in transfers=20"))?;
+            .ok_or_else(|| format!("`{setting}` is not KEY=VALUE: write it as in transfers=20"))?;
         let mut at = &mut config;
         for part in key.trim().split('.') {
             if !at.is_object() {
@@ -138,7 +138,7 @@ mod tests {
             let values: Vec<String> = values.iter().map(|text| (*text).to_owned()).collect();
             with_values(r#"{"a":1,"deep":{"x":1,"y":2}}"#, &values)
         };
-        let said = set(&[
+        let config = set(&[
             "a=2",
             "deep.x=[1, \"b\"]",
             "new.one=some text",
@@ -146,7 +146,7 @@ mod tests {
             "q=\"5\"",
         ]);
         assert_eq!(
-            said.unwrap(),
+            config.unwrap(),
             r#"{"a":2,"deep":{"x":[1,"b"],"y":2},"new":{"one":"some text"},"q":"5","t":true}"#
         );
         assert!(set(&["a"]).is_err() && set(&["=1"]).is_err());
