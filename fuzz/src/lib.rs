@@ -18,7 +18,8 @@ use std::path::Path;
 
 use leasehold_config::{self as config, allow, manifest, wall};
 use leasehold_records::{
-    AdminActionRecord, HolderRecord, HostRecord, IdRecord, JobRecord, RunRecord, TickRecord, printable,
+    AdminActionRecord, HolderRecord, HostRecord, IdRecord, JobRecord, RunRecord, TickRecord,
+    printable,
 };
 
 pub use store::{store_log, store_requests};

@@ -98,7 +98,7 @@ impl EmbeddedStore {
     }
 }
 
-/// StoreOptions for opening the store of a configuration.
+/// Options for opening the store of a configuration.
 pub(crate) fn options(embedded: &Embedded) -> StoreOptions {
     let options = match embedded.data() {
         Data::Memory => StoreOptions::memory(),

@@ -37,13 +37,13 @@ impl UnixMs {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// Returns the moment `by` after this one, in whole milliseconds; stays at the end of time.
+    /// Returns the moment `by` after this one, in whole milliseconds; saturates at the largest value.
     #[must_use]
     pub fn after(self, by: Duration) -> Self {
         Self(self.0.saturating_add(millis(by)))
     }
 
-    /// Returns the moment `by` before this one; stops at 1970.
+    /// Returns the moment `by` before this one; saturates at 1970.
     #[must_use]
     pub fn before(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(millis(by)))

@@ -59,28 +59,23 @@ impl Preparing {
     }
 }
 
-/// Limits of one preparation, and the job that a refusal names.
+/// Limits of one preparation.
 #[derive(Clone, Debug)]
 pub(crate) struct PrepareLimits {
-    pub(crate) job: String,
     pub(crate) memory_bytes: u64,
     pub(crate) time: Duration,
 }
 
 impl PrepareLimits {
-    pub(crate) fn of(job: &str, limits: &Limits) -> Self {
+    pub(crate) fn of(limits: &Limits) -> Self {
         Self {
-            job: job.to_owned(),
             memory_bytes: limits.compile_memory_bytes,
             time: limits.compile_time,
         }
     }
 
     fn late(&self) -> LoadProblem {
-        LoadProblem::CompileTime {
-            job: self.job.clone(),
-            most: self.time,
-        }
+        LoadProblem::CompileTime { most: self.time }
     }
 }
 

@@ -37,6 +37,7 @@ use super::spec::RunSpec;
 use super::verdict::{self, Returned};
 use super::wasi;
 use crate::descriptors::Descriptors;
+use leasehold_config::JobSource;
 
 /// Parts of one run that outlive its store.
 struct Run<'a> {
@@ -145,7 +146,14 @@ impl Run<'_> {
     fn broke_off(&self, error: &wasmtime::Error) -> RunEnd {
         let tenure = self.authority.tenure();
         let (leash, reading) = (&self.leash, &self.reading);
-        verdict::of_error(error, leash, tenure, reading, &self.spec.job, self.clean())
+        verdict::of_error(
+            error,
+            leash,
+            tenure,
+            reading,
+            self.plugin.job(),
+            self.clean(),
+        )
     }
 
     /// Returns a function that makes the guest's text printable and removes secrets from it.
@@ -173,7 +181,7 @@ impl Run<'_> {
             output: self.output.clone(),
             disk: Disk::new(
                 limits,
-                &self.spec.job,
+                self.named_job(),
                 self.output.clone(),
                 self.descriptors.clone(),
             ),
@@ -184,11 +192,16 @@ impl Run<'_> {
         })
     }
 
+    /// Returns the job as remedies in log lines name it: by its table.
+    fn named_job(&self) -> JobSource {
+        JobSource::table(&self.spec.job)
+    }
+
     /// Makes the HTTP state of the guest. Its imports are linked only if an origin was granted.
     fn http(&self) -> Http {
         Http::new(Courier::new(Carried {
             net: self.plugin.net().clone(),
-            job: self.spec.job.clone(),
+            job: self.named_job(),
             token: self.authority.token(),
             limits: self.plugin.limits().clone(),
             gate: self.gate.clone(),

@@ -111,7 +111,7 @@ async fn check(config: Config) -> Result<(Config, Vec<Ready>), Failure> {
     for path in files(&config, &mut refused) {
         match drop_in(&config, &path) {
             Ok(job) => match load(&runtime, &job).await {
-                Err(error) => refused.push(job.at_home(&format!("error: {error}"))),
+                Err(error) => refused.push(format!("error: {error}")),
                 Ok(plugin) => dropped.push(Ready { job, plugin }),
             },
             Err(told) => refused.push(told),

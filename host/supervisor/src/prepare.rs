@@ -108,7 +108,13 @@ pub fn runtime_at(config: &Config, data_dir: &Path) -> Result<Runtime, RuntimeEr
 pub async fn load(runtime: &Runtime, job: &Job) -> Result<Plugin, LoadError> {
     let pinned = job.sha256().copied();
     let plugin = runtime
-        .load(job.name(), job.plugin(), pinned, job.limits(), job.allow())
+        .load(
+            &job.source(),
+            job.plugin(),
+            pinned,
+            job.limits(),
+            job.allow(),
+        )
         .await?;
     check_secrets(job).await?;
     Ok(plugin)
@@ -125,7 +131,7 @@ async fn check_secrets(job: &Job) -> Result<(), LoadError> {
         Err(error) => LoadProblem::Host(error.to_string()),
     };
     Err(LoadError {
-        job: job.name().to_owned(),
+        job: job.source(),
         path: job.plugin().to_owned(),
         problem,
     })
@@ -138,9 +144,9 @@ pub async fn load_bytes(
     bytes: Arc<[u8]>,
 ) -> Result<Plugin, LoadError> {
     let pinned = job.sha256().copied();
-    let (name, path) = (job.name(), job.plugin());
+    let (source, path) = (job.source(), job.plugin());
     let plugin = runtime
-        .load_bytes(name, path, bytes, pinned, job.limits(), job.allow())
+        .load_bytes(&source, path, bytes, pinned, job.limits(), job.allow())
         .await?;
     check_secrets(job).await?;
     Ok(plugin)

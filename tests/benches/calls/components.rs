@@ -70,11 +70,14 @@ const HTTP: &str = r#"(import "wasi:io/error@0.2.0" (instance $error (export "er
     (import "wasi:io/streams@0.2.0" (instance $streams
         (alias outer 1 $io-error (type $e'))
         (export "error" (type $e (eq $e')))
+        (alias outer 1 $pollable (type $p'))
+        (export "pollable" (type $p (eq $p')))
         (export "input-stream" (type $in (sub resource)))
         (export "output-stream" (type $out (sub resource)))
         (type $failed' (variant (case "last-operation-failed" (own $e)) (case "closed")))
         (export "stream-error" (type $failed (eq $failed')))
         (export "[method]input-stream.blocking-read" (func (param "self" (borrow $in)) (param "len" u64) (result (result (list u8) (error $failed)))))
+        (export "[method]output-stream.subscribe" (func (param "self" (borrow $out)) (result (own $p))))
         (export "[method]output-stream.check-write" (func (param "self" (borrow $out)) (result (result u64 (error $failed)))))
         (export "[method]output-stream.write" (func (param "self" (borrow $out)) (param "contents" (list u8)) (result (result (error $failed)))))))
     (alias export $streams "input-stream" (type $input))
@@ -155,6 +158,12 @@ const LOWERED: &[(&str, &str, &str, &str)] = &[
         "$streams",
         "[method]input-stream.blocking-read",
         "(param i32 i64 i32)",
+    ),
+    (
+        "ready",
+        "$streams",
+        "[method]output-stream.subscribe",
+        "(param i32) (result i32)",
     ),
     (
         "room",
@@ -266,7 +275,7 @@ fn http(authority: &str, method: u32, then: &str) -> Result<Vec<u8>> {
             (if (i32.load8_u (i32.const 256)) (then unreachable))
             (i32.load (local.get 0)))
         (func (export "run") (result i32)
-            (local $request i32) (local $body i32) (local $stream i32) (local $future i32)
+            (local $request i32) (local $body i32) (local $stream i32) (local $future i32) (local $ready i32)
             (local.set $request (call $request (call $fields)))
             (drop (call $method (local.get $request) (i32.const {method}) (i32.const 0) (i32.const 0)))
             (drop (call $scheme (local.get $request) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
@@ -290,9 +299,11 @@ pub(crate) fn upload(authority: &str) -> Result<Vec<u8>> {
         (local.set $stream (call $good (i32.const 260)))
         (call $handle (local.get $request) (i32.const 0) (i32.const 0) (i32.const 256))
         (drop (call $good (i32.const 264)))
+        (local.set $ready (call $ready (local.get $stream)))
         (loop
+            (call $block (local.get $ready))
             (call $room (local.get $stream) (i32.const 256))
-            (drop (call $good (i32.const 264)))
+            (br_if 0 (i32.eqz (call $good (i32.const 264))))
             (call $write (local.get $stream) (i32.const 65536) (i32.load (i32.const 264)) (i32.const 256))
             (drop (call $good (i32.const 260)))
             (br 0))",

@@ -174,7 +174,7 @@ fn clients_that_close_nothing_cost_little_beside_the_ledger() -> Result<()> {
         }
     }
     beside.is_untouched()?;
-    // What was sent last has still to be taken in.
+    // The last requests are still to be read.
     let mut taken = 0;
     for _ in 0..15 {
         std::thread::sleep(Duration::from_millis(200));

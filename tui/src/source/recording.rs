@@ -26,7 +26,7 @@ const LONGEST_LINE: u64 = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// It cannot be read or written.
-    #[error("file_error use the recording {file}: {source}")]
+    #[error("cannot use the recording {file}: {source}")]
     File {
         /// The file.
         file: String,
@@ -43,7 +43,7 @@ pub enum RecordingError {
         reason: String,
     },
     /// A line of it cannot be read.
-    #[error("line {line} of {file} file_error be read: {reason}")]
+    #[error("line {line} of {file} cannot be read: {reason}")]
     Line {
         /// The file.
         file: String,

@@ -29,6 +29,7 @@ use super::texts::Texts;
 use super::words::SaidJob;
 use crate::allow::{Allow, EnvValue, SecretRef};
 use crate::limits::Limits;
+use crate::remedy::JobSource;
 
 /// Shortest TTL. etcd raises shorter leases to about this (its election timeout times 1.5), so a
 /// shorter value would not take effect.
@@ -198,25 +199,13 @@ impl Job {
         self.origins.0.of(key)
     }
 
-    /// Rewrites a remedy that names this job's table so that it fits the job's source. A dropped-in
-    /// job has no table, but a sidecar file and the folder's policy.
-    pub fn at_home(&self, remedy: &str) -> String {
-        if !self.is_dropped {
-            return remedy.to_owned();
+    /// Returns the source of the job's settings, which remedies name.
+    pub fn source(&self) -> JobSource {
+        if self.is_dropped {
+            JobSource::dropped(&self.name, &self.plugin)
+        } else {
+            JobSource::table(&self.name)
         }
-        let table = format!("[jobs.{}", self.name);
-        let beside = self.plugin.with_extension("toml");
-        let beside = beside.display();
-        remedy
-            .replace(
-                &format!("under {table}.allow]"),
-                &format!("under [allow] in {beside}, or [needs] of its manifest, and [plugins.allow] must cover it"),
-            )
-            .replace(
-                &format!("in {table}.limits]"),
-                &format!("under [limits] in {beside}, and in [plugins.limits] if that allows less"),
-            )
-            .replace(&format!("in {table}]"), &format!("in {beside}"))
     }
 
     /// Returns true if both wait for the same lock in the same way and at the same times. Then one can

@@ -32,7 +32,6 @@ use wasmtime_wasi_http::{
 use super::super::current;
 use super::super::gate::Gate;
 use super::super::leash::Leash;
-use super::super::limit::Limit;
 use super::super::output::Output;
 use super::body::{Answer, Budget, Parcel};
 use super::flight::{Flight, Flights};
@@ -41,6 +40,7 @@ use super::net::{Net, Refusal};
 use super::wire::Wire;
 use leasehold_config::allow::Origin;
 use leasehold_config::limits::{KIB, Limits};
+use leasehold_config::{JobSource, LimitKey, Remedy};
 
 /// Bytes of a request's body that wait for the connection.
 const CHUNK: u64 = 64 * KIB;
@@ -65,7 +65,8 @@ struct Inner {
 /// Parts of its run that a courier uses.
 pub(crate) struct Carried {
     pub(crate) net: Arc<Net>,
-    pub(crate) job: String,
+    /// Job that remedies in log lines name.
+    pub(crate) job: JobSource,
     pub(crate) token: u64,
     pub(crate) limits: Arc<Limits>,
     pub(crate) gate: Arc<Gate>,
@@ -135,7 +136,7 @@ impl Courier {
         if request.method() == http::Method::CONNECT {
             return Err(Refusal::Tunnel);
         }
-        self.run().net.origin(request.uri(), &self.run().job)
+        self.run().net.origin(request.uri(), self.run().job.job())
     }
 
     /// Takes a place among the open requests.
@@ -164,7 +165,7 @@ impl Courier {
     async fn connect(&self, origin: &Origin, within: Duration) -> Result<Box<dyn Stream>, Error> {
         let over = Instant::now() + within;
         let run = self.run();
-        let addresses = timeout(within, run.net.addresses(origin, &run.job))
+        let addresses = timeout(within, run.net.addresses(origin, run.job.job()))
             .await
             .map_err(|_| Error::DnsTimeout)?
             .map_err(|refusal| self.refuse(origin, &refusal))?;
@@ -193,7 +194,7 @@ impl Courier {
         let Some(rustls::Error::InvalidCertificate(why)) = inner else {
             return Error::TlsProtocolError;
         };
-        let job = &self.run().job;
+        let job = self.run().job.job();
         self.run().output.remark(&format!(
             "request to {origin} failed: its certificate is not trusted ({why:?}): correct it there, or name \
              its authority with `http_ca` in [jobs.{job}.allow]"
@@ -293,7 +294,7 @@ impl Courier {
 
     fn budget(&self) -> Budget {
         let most = self.limits().http_body_bytes;
-        Budget::new(most, &self.run().job, self.run().output.clone())
+        Budget::new(most, self.run().job.clone(), self.run().output.clone())
     }
 
     /// Returns the guest's error code for a failed exchange, and logs an invalid response.
@@ -334,7 +335,8 @@ impl Courier {
 
     fn too_many_fields(&self) -> Error {
         let most = self.limits().http_field_bytes;
-        let remedy = Limit::HttpFields.remedy(&self.run().job);
+        let remedy = Remedy::Raise(LimitKey::HttpFields);
+        let remedy = remedy.for_source(&self.run().job);
         self.run().output.remark(&format!(
             "an answer's headers have more than {most} bytes: {remedy}"
         ));

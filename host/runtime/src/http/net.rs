@@ -13,6 +13,7 @@ use wasmtime_wasi_http::Error;
 use super::resolve::Resolve;
 use super::tls;
 use leasehold_config::allow::{Allow, Network, Origin, OriginError, not_public};
+use leasehold_config::{JobSource, LimitKey, Remedy};
 
 /// Destinations that one job may reach, and the settings of its connections.
 pub(crate) struct Net {
@@ -48,9 +49,10 @@ pub(super) enum Refusal {
     NoAddress(String),
     /// Too many requests are open.
     #[error(
-        "{most} requests are open already: finish some, or raise `http_requests` in [jobs.{job}.limits]"
+        "{most} requests are open already: finish some, or {}",
+        Remedy::Raise(LimitKey::HttpRequests).for_source(.job)
     )]
-    TooMany { most: u32, job: String },
+    TooMany { most: u32, job: JobSource },
     /// It would turn the connection into a tunnel.
     #[error("the method CONNECT opens a tunnel, which is not offered")]
     Tunnel,

@@ -53,7 +53,6 @@ pub(super) fn explain(
 
 pub(super) fn out_of_memory(limits: &PrepareLimits) -> LoadProblem {
     LoadProblem::CompileMemory {
-        job: limits.job.clone(),
         most: limits.memory_bytes,
     }
 }

@@ -25,8 +25,8 @@ use crate::commands::plugin::inspect::config_for;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use fake::FakeKv;
-use leasehold_config::Config;
 use leasehold_config::secrets::{self, Secrets};
+use leasehold_config::{Config, JobSource};
 use leasehold_runtime::{
     Authority, GuestEvent, Plugin, RawOutput, RunEnd, RunReport, RunSpec, Runtime, StopSignal,
     Trigger,
@@ -77,7 +77,13 @@ pub(crate) async fn run(args: TrialArgs) -> Result<Exit, Failure> {
     let job = &given.job;
     let runtime = runtime(&given.config, args.config.is_none())?;
     let plugin = runtime
-        .load(job.name(), &args.file, None, job.limits(), job.allow())
+        .load(
+            &JobSource::table(job.name()),
+            &args.file,
+            None,
+            job.limits(),
+            job.allow(),
+        )
         .await
         .map_err(|error| Failure::new(Exit::Plugin, error.to_string()))?;
     let secrets = Secrets::read(job.secrets())

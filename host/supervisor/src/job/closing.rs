@@ -8,7 +8,6 @@ use leasehold_records::RunRecord;
 use super::context::JobContext;
 use super::lack::RunLack;
 use super::machine::RunVerdict;
-use leasehold_config::Job;
 use leasehold_runtime::{RunEnd, RunReport};
 
 /// Time limit for reading from the store why a lock was lost.
@@ -17,13 +16,19 @@ const EXPLAIN_PATIENCE: Duration = Duration::from_secs(1);
 const RECORD_OUTPUT: usize = 16 * 1024;
 
 /// Returns the effect of the end on the job.
-pub(super) fn judge_end(end: &RunEnd, job: &Job) -> RunVerdict {
-    match classify_end(end) {
-        RunVerdict::Failed(reason) => RunVerdict::Failed(job.at_home(&reason)),
-        RunVerdict::Lacks(RunLack::Other(reason)) => {
-            RunVerdict::Lacks(RunLack::Other(job.at_home(&reason)))
-        }
-        verdict => verdict,
+pub(super) fn judge_end(end: &RunEnd) -> RunVerdict {
+    match end {
+        RunEnd::Done(_) | RunEnd::Exit(0) => RunVerdict::Done,
+        RunEnd::Again(pause) => RunVerdict::Again(*pause),
+        RunEnd::Fatal(reason) => RunVerdict::Fatal(reason.clone()),
+        RunEnd::Lost(_) => RunVerdict::Lost,
+        RunEnd::Stopped => RunVerdict::Stopped,
+        RunEnd::Unstarted(reason) => RunVerdict::Lacks(RunLack::Other(reason.clone())),
+        RunEnd::Retry(_)
+        | RunEnd::Exit(_)
+        | RunEnd::Trap { .. }
+        | RunEnd::Limit { .. }
+        | RunEnd::TimedOut => RunVerdict::Failed(describe(end)),
     }
 }
 
@@ -31,7 +36,7 @@ pub(super) fn judge_end(end: &RunEnd, job: &Job) -> RunVerdict {
 pub(super) async fn describe_end(context: &JobContext, grant: &Grant, end: &RunEnd) -> String {
     match end {
         RunEnd::Lost(reason) => explain(context, grant, reason).await,
-        end => context.job.at_home(&describe(end)),
+        end => describe(end),
     }
 }
 
@@ -124,22 +129,6 @@ fn describe_renewal(tenure: &Tenure) -> Option<String> {
         }
         None => format!("granted with {left} left"),
     })
-}
-
-fn classify_end(end: &RunEnd) -> RunVerdict {
-    match end {
-        RunEnd::Done(_) | RunEnd::Exit(0) => RunVerdict::Done,
-        RunEnd::Again(pause) => RunVerdict::Again(*pause),
-        RunEnd::Fatal(reason) => RunVerdict::Fatal(reason.clone()),
-        RunEnd::Lost(_) => RunVerdict::Lost,
-        RunEnd::Stopped => RunVerdict::Stopped,
-        RunEnd::Unstarted(reason) => RunVerdict::Lacks(RunLack::Other(reason.clone())),
-        RunEnd::Retry(_)
-        | RunEnd::Exit(_)
-        | RunEnd::Trap { .. }
-        | RunEnd::Limit { .. }
-        | RunEnd::TimedOut => RunVerdict::Failed(describe(end)),
-    }
 }
 
 fn describe(end: &RunEnd) -> String {

@@ -134,7 +134,7 @@ async fn read_secrets(context: &JobContext) -> Result<Secrets, RunLack> {
     });
     match read.await {
         Ok(Ok(secrets)) => Ok(secrets),
-        Ok(Err(why)) => Err(RunLack::Other(context.job.at_home(&printable::line(&why)))),
+        Ok(Err(why)) => Err(RunLack::Other(printable::line(&why))),
         Err(error) => Err(RunLack::Other(error.to_string())),
     }
 }

@@ -24,9 +24,8 @@ use crate::quarantine::{FirstRun, PROBATION};
 use crate::record_writer::text;
 use leasehold_config::secrets::{self, Secrets};
 use leasehold_config::wall::UnixMs;
-use leasehold_runtime::{
-    Authority, GuestEvent, Limit, PollMark, RunEnd, RunReport, RunSpec, Trigger,
-};
+use leasehold_config::{LimitKey, Remedy};
+use leasehold_runtime::{Authority, GuestEvent, PollMark, RunEnd, RunReport, RunSpec, Trigger};
 
 /// Number of events of one guest that may wait to be logged.
 const GUEST_EVENTS: usize = 512;
@@ -54,7 +53,7 @@ pub(crate) async fn run(
     held.sequence += 1;
     TaskResult::RunEnded {
         grant: held,
-        verdict: closing::judge_end(&report.end, &context.job),
+        verdict: closing::judge_end(&report.end),
         outcome: closing::outcome(&report.end),
     }
 }
@@ -140,7 +139,9 @@ impl Run<'_> {
             budget: context.budget.clone(),
             granted: context.job.allow().kv.clone(),
             most: context.job.limits().kv_total_bytes,
-            remedy: context.job.at_home(&Limit::KvTotal.remedy(&context.name)),
+            remedy: Remedy::Raise(LimitKey::KvTotal)
+                .for_source(&context.job.source())
+                .to_string(),
         }
     }
 

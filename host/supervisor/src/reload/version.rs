@@ -77,10 +77,7 @@ pub(crate) async fn dropped(
         .map_err(|error| VersionRefusal::Bad(error.to_string()))??;
     match crate::prepare::load_bytes(runtime, &job, bytes).await {
         Ok(plugin) => Ok(Version { job, plugin }),
-        Err(error) => Err(match VersionRefusal::from(error) {
-            VersionRefusal::Bad(text) => VersionRefusal::Bad(job.at_home(&text)),
-            other => other,
-        }),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::survey::{Kind, Survey};
+use leasehold_config::JobSource;
 
 /// A fake program in place of the child.
 struct FakeProgram {
@@ -26,7 +27,6 @@ impl FakeProgram {
             _dir: dir,
             path,
             limits: PrepareLimits {
-                job: "demo".to_owned(),
                 memory_bytes: 256 * 1024 * 1024,
                 time: Duration::from_secs(20),
             },
@@ -45,7 +45,8 @@ impl FakeProgram {
     }
 
     async fn refusal(&self) -> String {
-        self.compile().await.unwrap_err().to_string()
+        let problem = self.compile().await.unwrap_err();
+        problem.for_source(&JobSource::table("demo"))
     }
 }
 

@@ -1,12 +1,12 @@
-//! The limits by name, for messages that name the key to raise.
+//! Keys of the limits, for messages that name the key to raise.
 //!
-//! The values are in [`leasehold_config::limits`].
+//! The values are in [`crate::limits`].
 
 use std::fmt;
 
-/// A limit of `[jobs.NAME.limits]`.
+/// Key of a limit under `[jobs.NAME.limits]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Limit {
+pub enum LimitKey {
     /// Linear memory, summed.
     Memory,
     /// Table elements, summed.
@@ -51,9 +51,9 @@ pub enum Limit {
     CompileMemory,
 }
 
-impl Limit {
-    /// Returns the key under `[jobs.NAME.limits]`.
-    pub const fn key(self) -> &'static str {
+impl LimitKey {
+    /// Returns the key as text.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Tables => "table_elements",
@@ -78,15 +78,10 @@ impl Limit {
             Self::CompileMemory => "compile_memory",
         }
     }
-
-    /// Returns the remedy: the config line to change, such as ``raise `memory` in [jobs.NAME.limits]``.
-    pub fn remedy(self, job: &str) -> String {
-        format!("raise `{}` in [jobs.{job}.limits]", self.key())
-    }
 }
 
-impl fmt::Display for Limit {
+impl fmt::Display for LimitKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.key())
+        f.write_str(self.as_str())
     }
 }
