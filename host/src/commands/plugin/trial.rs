@@ -25,8 +25,8 @@ use crate::commands::plugin::inspect::config_for;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use fake::FakeKv;
-use leasehold_config::{Config, JobSource};
 use leasehold_config::secrets::{self, Secrets};
+use leasehold_config::{Config, JobSource};
 use leasehold_runtime::{
     Authority, GuestEvent, Plugin, RawOutput, RunEnd, RunReport, RunSpec, Runtime, StopSignal,
     Trigger,
