@@ -10,8 +10,6 @@ mod entry;
 mod error;
 #[path = "../../host/runtime/src/form.rs"]
 mod form;
-#[path = "../../host/runtime/src/limit.rs"]
-mod limit;
 #[path = "../../host/runtime/src/survey.rs"]
 mod survey;
 #[path = "../../host/runtime/src/type_nesting.rs"]

@@ -1,15 +1,17 @@
 //! The command line.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::commands;
 use crate::commands::check::CheckArgs;
 use crate::commands::dev::DevArgs;
 use crate::commands::plugin::PluginCommand;
-use crate::commands::show::{self, ShowFormat};
-use crate::commands::store::ServeArgs;
+use crate::commands::run::RunArgs;
+use crate::commands::runs::RunsArgs;
+use crate::commands::status::StatusArgs;
+use crate::commands::store::StoreCommand;
 use crate::commands::top::TopArgs;
 use crate::diagnostics::Diagnostics;
 use crate::exit::Exit;
@@ -38,14 +40,7 @@ enum Command {
     /// SIGTERM or SIGINT stops guests within their grace time and then gives the locks back. A second
     /// signal, or SIGQUIT, stops guests at once. SIGHUP reads the configuration again. SIGUSR1, SIGUSR2, SIGALRM
     /// and others that would end the process are ignored and logged.
-    Run {
-        /// The configuration: a file, or a folder whose .toml files are read as one.
-        #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
-        config: PathBuf,
-        /// Format of the events on standard output.
-        #[arg(long, value_enum, default_value = "text")]
-        log_format: LogFormat,
-    },
+    Run(RunArgs),
     /// Run several hosts and their store in this process, to see how they share a file's jobs.
     ///
     /// The store is etcd's API on this machine: in memory, unless the file embeds one in a
@@ -66,14 +61,7 @@ enum Command {
         command: PluginCommand,
     },
     /// Show hosts, jobs and locks as they are now.
-    Status {
-        /// The configuration, a file or a folder, for its [store].
-        #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
-        config: PathBuf,
-        /// Output format.
-        #[arg(long, value_enum, default_value = "table")]
-        format: ShowFormat,
-    },
+    Status(StatusArgs),
     /// Show holders, waiters and their order as they change: the dashboard.
     ///
     /// Shows the locks of the configuration's store or of any etcd, also those of other clients. Without a
@@ -81,19 +69,7 @@ enum Command {
     /// --allow-write. Press ? for the keys.
     Top(Box<TopArgs>),
     /// Show runs, newest first.
-    Runs {
-        /// Only the runs of this job.
-        job: Option<String>,
-        /// The configuration, a file or a folder, for its [store].
-        #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
-        config: PathBuf,
-        /// Number of runs to show.
-        #[arg(short = 'n', long, default_value_t = 20)]
-        limit: usize,
-        /// Output format.
-        #[arg(long, value_enum, default_value = "table")]
-        format: ShowFormat,
-    },
+    Runs(RunsArgs),
 }
 
 impl Command {
@@ -110,28 +86,17 @@ impl Command {
     /// Format of the log beside the events.
     fn log_format(&self) -> LogFormat {
         match self {
-            Self::Run { log_format, .. } => *log_format,
+            Self::Run(args) => args.log_format,
             Self::Dev(args) => args.log_format(),
-            Self::Store {
-                command: StoreCommand::Serve(args),
-            } => args.log_format(),
+            Self::Store { command } => command.log_format(),
             _ => LogFormat::Text,
         }
     }
 
     /// Returns true for a command that runs until a signal ends it. No reader may delay its end.
     const fn goes_on(&self) -> bool {
-        matches!(self, Self::Run { .. } | Self::Dev(_) | Self::Store { .. })
+        matches!(self, Self::Run(_) | Self::Dev(_) | Self::Store { .. })
     }
-}
-
-#[derive(Subcommand)]
-enum StoreCommand {
-    /// Serve etcd's API on this machine, for several hosts, `etcdctl` and others.
-    ///
-    /// One node, without users and without encryption, so it listens on this machine only: beyond it,
-    /// use etcd. Every acknowledged write survives a crash, unless --memory. SIGTERM or SIGINT ends it.
-    Serve(ServeArgs),
 }
 
 /// Runs the program and returns its exit code.
@@ -178,23 +143,14 @@ fn run_to_end(command: Command) -> Result<Exit, Failure> {
 
 async fn run(command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Run { config, log_format } => {
-            Box::pin(crate::commands::run::run(&config, log_format)).await
-        }
-        Command::Check(args) => crate::commands::check::run(args).await,
-        Command::Dev(args) => Box::pin(crate::commands::dev::run(args)).await,
-        Command::Store {
-            command: StoreCommand::Serve(args),
-        } => crate::commands::store::serve(args).await,
-        Command::Plugin { command } => crate::commands::plugin::run(command).await,
-        Command::Top(args) => Box::pin(crate::commands::top::run(*args)).await,
-        Command::Status { config, format } => show::status(&config, format).await,
-        Command::Runs {
-            job,
-            config,
-            limit,
-            format,
-        } => show::runs(&config, job.as_deref(), limit, format).await,
+        Command::Run(args) => Box::pin(commands::run::run(args)).await,
+        Command::Check(args) => commands::check::run(args).await,
+        Command::Dev(args) => Box::pin(commands::dev::run(args)).await,
+        Command::Store { command } => commands::store::run(command).await,
+        Command::Plugin { command } => commands::plugin::run(command).await,
+        Command::Top(args) => Box::pin(commands::top::run(*args)).await,
+        Command::Status(args) => commands::status::run(args).await,
+        Command::Runs(args) => commands::runs::run(args).await,
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod dev;
 pub(crate) mod plugin;
 pub(crate) mod run;
-pub(crate) mod show;
+pub(crate) mod runs;
+pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod top;

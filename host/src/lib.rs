@@ -5,6 +5,7 @@
 
 pub mod exit;
 
+mod age;
 mod cli;
 mod commands;
 mod diagnostics;
@@ -12,6 +13,8 @@ mod embedded;
 mod failure;
 mod known_jobs;
 mod log_format;
+mod record_reader;
+mod show_format;
 mod sink;
 mod stray;
 mod table;

@@ -10,41 +10,43 @@
 //!
 //! Modules in reading order:
 //!
-//! - `input` (bytes), `parts` (one file or several), `texts` (positions in all files), `syntax` (TOML)
+//! - `input` (bytes), `parts` (one file or several), `source_map` (positions in all files), `syntax` (TOML)
 //! - `section` (one table), `read` (one value), then a file per table
-//! - `words` (one table's values for a job), `inner` (manifests and sidecars), `dropped` (jobs out of
+//! - `raw_job` (one table's values for a job), `nested` (manifests and sidecars), `dropped` (jobs out of
 //!   a folder)
-//! - `settle` (from these values to a job), `timing` and `lockname` (values that must fit together)
+//! - `validate` (from these values to a job), `timing` and `lockname` (values that must fit together)
 //!
 //! Nothing is started here, and no secret's file is read.
 
 mod allow;
-mod aside;
 mod bounds;
 mod clash;
 mod context;
 mod cron;
 mod drift;
 mod dropped;
+mod effective;
 mod embedded;
 mod endpoint;
+mod environment;
 mod files;
 mod guest;
 mod host;
-mod inner;
+mod ignored_in_eq;
 mod input;
 mod job;
 mod limits;
 mod lockname;
 mod mask;
-mod nearest;
 mod needs;
+mod nested;
 mod node;
 mod origin;
 mod parts;
 mod pipe;
 mod plugins;
 mod policy;
+mod raw_job;
 mod read;
 mod reading;
 mod report;
@@ -52,31 +54,16 @@ mod schedule;
 mod schema;
 mod secrets;
 mod section;
-mod settle;
 mod sharing;
 mod source;
+mod source_map;
 mod store;
-mod surroundings;
+mod suggest;
 mod syntax;
-mod texts;
 mod ticks;
 mod timing;
-mod values;
-mod words;
+mod validate;
 
-#[cfg(test)]
-mod folder_tests;
-#[cfg(test)]
-mod layers_tests;
-#[cfg(test)]
-mod sharing_tests;
-
-#[cfg(test)]
-mod loading_tests;
-#[cfg(test)]
-mod message_tests;
-#[cfg(test)]
-mod reference_tests;
 #[cfg(test)]
 mod tests;
 
@@ -89,6 +76,7 @@ pub use clash::{Clash, clash};
 pub use cron::Cron;
 pub use drift::Drift;
 pub use dropped::DropIn;
+pub use effective::Setting;
 pub use embedded::{Data, Embedded, History};
 pub use endpoint::Endpoint;
 pub use host::Host;
@@ -100,27 +88,26 @@ pub use report::{Diagnostic, Report};
 pub use schedule::{Restart, Schedule, Wait};
 pub use store::{Login, Place, Remote, Store, Tls};
 pub use ticks::{Beat, MissedTicks, Ticks};
-pub use values::Setting;
 
+pub use effective::hex;
 pub use embedded::{Unfit, parse_loopback};
 pub use files::shown_path;
-pub use nearest::nearest;
 pub use parts::files_of;
 pub use read::{format_size, parse_size};
 pub use sharing::overlaps_any;
-pub use values::hex;
+pub use suggest::nearest;
 
-use aside::Aside;
 use context::{Blind, Context, Finding, Peek, Purpose};
 use dropped::Kept;
+use environment::Surroundings;
 use files::{Claim, Files};
+use ignored_in_eq::Aside;
 use job::Defaults;
 use lockname::Claimed;
 use parts::{Judged, Named};
 use plugins::SaidPlugins;
 use section::Section;
 use source::Source;
-use surroundings::Surroundings;
 use syntax::Repaired;
 
 /// A valid configuration.

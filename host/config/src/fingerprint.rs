@@ -12,7 +12,7 @@ use crate::config::files_of;
 
 /// Identity and age of a file. Symbolic links are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub struct Fingerprint {
     device: u64,
     inode: u64,
     size: u64,
@@ -20,7 +20,7 @@ pub struct Stamp {
     changed: (i64, i64),
 }
 
-impl Stamp {
+impl Fingerprint {
     /// Returns the fingerprint of the file at `path`; `None` when nothing is there or it cannot be read.
     pub fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|meta| Self::from(&meta))
@@ -40,7 +40,7 @@ impl Stamp {
     }
 }
 
-impl From<&Metadata> for Stamp {
+impl From<&Metadata> for Fingerprint {
     fn from(meta: &Metadata) -> Self {
         Self {
             device: meta.dev(),
@@ -54,15 +54,15 @@ impl From<&Metadata> for Stamp {
 
 /// Fingerprints of a configuration: of its one file, or of every file in its folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigStamp(Vec<(PathBuf, Option<Stamp>)>);
+pub struct ConfigFingerprint(Vec<(PathBuf, Option<Fingerprint>)>);
 
-impl ConfigStamp {
+impl ConfigFingerprint {
     /// Returns the fingerprints of the configuration at `path`; `None` when nothing is there.
     pub fn of(path: &Path) -> Option<Self> {
-        Stamp::of(path)?;
+        Fingerprint::of(path)?;
         let stamped = |file: PathBuf| {
-            let stamp = Stamp::of(&file);
-            (file, stamp)
+            let fingerprint = Fingerprint::of(&file);
+            (file, fingerprint)
         };
         // A folder that cannot be read for now has no files to compare; reading it reports the error.
         let files = files_of(path).unwrap_or_default();
@@ -70,12 +70,15 @@ impl ConfigStamp {
     }
 
     /// Returns the files that are new or differ from those of `known`.
-    pub fn news<'a>(&'a self, known: Option<&'a Self>) -> impl Iterator<Item = (&'a Path, Stamp)> {
-        let is_known = move |file: &(PathBuf, Option<Stamp>)| {
+    pub fn news<'a>(
+        &'a self,
+        known: Option<&'a Self>,
+    ) -> impl Iterator<Item = (&'a Path, Fingerprint)> {
+        let is_known = move |file: &(PathBuf, Option<Fingerprint>)| {
             known.is_some_and(|known| known.0.contains(file))
         };
         let news = self.0.iter().filter(move |file| !is_known(file));
-        news.filter_map(|(path, stamp)| Some((path.as_path(), (*stamp)?)))
+        news.filter_map(|(path, fingerprint)| Some((path.as_path(), (*fingerprint)?)))
     }
 }
 
@@ -87,16 +90,16 @@ mod tests {
     fn a_file_that_was_written_replaced_or_linked_anew_has_another_stamp() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
-        assert_eq!(Stamp::of(&path), None);
+        assert_eq!(Fingerprint::of(&path), None);
         std::fs::write(&path, "one").unwrap();
-        let first = Stamp::of(&path).unwrap();
-        assert_eq!(Stamp::of(&path), Some(first));
+        let first = Fingerprint::of(&path).unwrap();
+        assert_eq!(Fingerprint::of(&path), Some(first));
         std::fs::write(&path, "three").unwrap();
-        let second = Stamp::of(&path).unwrap();
+        let second = Fingerprint::of(&path).unwrap();
         assert_ne!(first, second);
         std::fs::write(dir.path().join("b"), "three").unwrap();
         std::fs::rename(dir.path().join("b"), &path).unwrap();
-        assert_ne!(Stamp::of(&path), Some(second));
+        assert_ne!(Fingerprint::of(&path), Some(second));
         assert_eq!(second.age(SystemTime::UNIX_EPOCH), Duration::ZERO);
     }
 
@@ -104,9 +107,9 @@ mod tests {
     fn folder_of_configurations_has_another_stamp_when_a_file_comes_changes_or_goes() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("conf.d");
-        assert_eq!(ConfigStamp::of(&folder), None);
+        assert_eq!(ConfigFingerprint::of(&folder), None);
         std::fs::create_dir(&folder).unwrap();
-        let mut known = ConfigStamp::of(&folder);
+        let mut known = ConfigFingerprint::of(&folder);
         assert!(known.is_some());
         let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
         let steps: [&dyn Fn(); 4] = [
@@ -117,13 +120,13 @@ mod tests {
         ];
         for step in steps {
             step();
-            let now = ConfigStamp::of(&folder);
+            let now = ConfigFingerprint::of(&folder);
             assert_ne!(now, known);
             known = now;
         }
         write("notes.txt", "no configuration");
         write(".a.toml.swp", "an editor's");
         write(".hidden.toml", "an editor's");
-        assert_eq!(ConfigStamp::of(&folder), known);
+        assert_eq!(ConfigFingerprint::of(&folder), known);
     }
 }

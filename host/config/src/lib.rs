@@ -2,6 +2,7 @@
 //!
 //! - [`Config`] and the values in it: `config`.
 //! - [`allow`], [`limits`]: what a job is granted, and its limits.
+//! - [`Remedy`]: a setting to change, as text for each [`JobSource`].
 //! - [`manifest`]: a job's description inside its plugin. [`plugin_file`]: plugins in a folder, and their sidecars.
 //! - [`secrets`]: values read for one run. [`fingerprint`]: whether a file has changed.
 //! - [`owned`]: opening files that only this user and root can change. [`wall`]: wall-clock time.
@@ -11,10 +12,12 @@
 pub mod allow;
 mod config;
 pub mod fingerprint;
+mod limit_key;
 pub mod limits;
 pub mod manifest;
 pub mod owned;
 pub mod plugin_file;
+mod remedy;
 pub mod secrets;
 pub mod wall;
 
@@ -24,3 +27,5 @@ pub use config::{
     Schedule, Setting, Store, Ticks, Tls, Unfit, Wait, clash, default_store_dir, files_of,
     format_size, hex, nearest, overlaps_any, parse_loopback, parse_size, shown_path,
 };
+pub use limit_key::LimitKey;
+pub use remedy::{JobSource, Remedy, RemedyText};

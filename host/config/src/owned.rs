@@ -7,6 +7,7 @@
 //! - Each step is opened from the directory before it and judged by its own descriptor. A name that changes
 //!   meanwhile changes nothing.
 //! - Links are followed here, one at a time, and their targets are judged like any other path.
+//!
 //! Opening never waits, and only a regular file is opened for reading.
 //!
 //! A group may write if it is this process's own group or root's: that is how an operator shares a

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{DropIn, shown_path};
-use crate::fingerprint::Stamp;
+use crate::fingerprint::Fingerprint;
 use crate::manifest::{Manifest, ManifestError};
 use crate::owned::{Folder, Refusal, open_any};
 
@@ -124,11 +124,11 @@ pub fn sidecar(plugin: &Path) -> PathBuf {
 fn read(path: &Path, file: Result<File, Refusal>, most: u64) -> Result<Vec<u8>, Unread> {
     let unreadable = |error: io::Error| Unread::bad(path, &format!("cannot be read: {error}"));
     let file = file.map_err(|refusal| unread(path, &refusal))?;
-    let before = Stamp::of_file(&file).map_err(unreadable)?;
+    let before = Fingerprint::of_file(&file).map_err(unreadable)?;
     let mut bytes = Vec::new();
     let mut limited = file.take(most.saturating_add(1));
     limited.read_to_end(&mut bytes).map_err(unreadable)?;
-    if before != Stamp::of_file(limited.get_ref()).map_err(unreadable)? {
+    if before != Fingerprint::of_file(limited.get_ref()).map_err(unreadable)? {
         return Err(Unread::Changing(path.to_owned()));
     }
     if bytes.len() as u64 > most {

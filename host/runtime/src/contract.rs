@@ -11,7 +11,7 @@ mod progress;
 
 use wasmtime::component::{HasSelf, Linker};
 
-use super::host::Host;
+use super::host_state::Host;
 use super::kv::KvError;
 
 pub(crate) mod bindings {

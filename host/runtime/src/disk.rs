@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::limit::Limit;
 use super::output::Output;
 use crate::descriptors::Descriptors;
 use leasehold_config::limits::Limits;
+use leasehold_config::{JobSource, LimitKey, Remedy};
 
 /// Reason to refuse a change. Each reason is reported once per run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ struct Metered {
     most_files: u32,
     most_open: usize,
     host_call: u64,
-    job: String,
+    job: JobSource,
     output: Arc<Output>,
     pool: Arc<Descriptors>,
     state: Mutex<State>,
@@ -65,7 +65,7 @@ pub(crate) struct Disk(Arc<Metered>);
 impl Disk {
     pub(crate) fn new(
         limits: &Limits,
-        job: &str,
+        job: JobSource,
         output: Arc<Output>,
         pool: Arc<Descriptors>,
     ) -> Self {
@@ -74,7 +74,7 @@ impl Disk {
             most_files: limits.disk_files,
             most_open: limits.open_files as usize,
             host_call: limits.host_call_bytes,
-            job: job.to_owned(),
+            job,
             output,
             pool,
             state: Mutex::default(),
@@ -221,22 +221,22 @@ impl Disk {
         }
         state.told.push(refusal);
         drop(state);
-        let job = &self.0.job;
+        let raise = |key| Remedy::Raise(key).for_source(&self.0.job).to_string();
         let text = match refusal {
             Refusal::Bytes => format!(
                 "a write was refused: this run has made files grow by as much as it may ({} bytes): {}",
                 self.0.most_bytes,
-                Limit::Disk.remedy(job)
+                raise(LimitKey::Disk)
             ),
             Refusal::Files => format!(
                 "nothing was made: this run has made as many files, links and directories as it may ({}): {}",
                 self.0.most_files,
-                Limit::DiskFiles.remedy(job)
+                raise(LimitKey::DiskFiles)
             ),
             Refusal::Open => format!(
                 "nothing was opened: this run has as many files and directories open as it may ({}): {}",
                 self.0.most_open,
-                Limit::OpenFiles.remedy(job)
+                raise(LimitKey::OpenFiles)
             ),
             Refusal::HostOpen => format!(
                 "nothing was opened: all guests of this host together have {} files and directories open: raise the \
@@ -249,7 +249,7 @@ impl Disk {
             Refusal::Names => format!(
                 "a directory was not listed: it has more names than one call may move ({} bytes): {}",
                 self.0.host_call,
-                Limit::HostCall.remedy(job)
+                raise(LimitKey::HostCall)
             ),
         };
         self.0.output.remark(&text);

@@ -13,7 +13,7 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as preview1, WasiSnapshotPr
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::disk::Refusal;
-use super::host::Host;
+use super::host_state::Host;
 
 const MODULE: &str = "wasi_snapshot_preview1";
 /// The flag of a file whose writes go to its end.

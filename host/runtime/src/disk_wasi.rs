@@ -18,7 +18,7 @@ use wasmtime_wasi::p2::{
 };
 
 use super::disk::{Disk, Refusal};
-use super::host::Host;
+use super::host_state::Host;
 
 /// Name of the interface in the engine's library.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";

@@ -20,15 +20,15 @@ use wasmtime::{
 };
 
 use super::cache::{self, CacheError};
+use super::compiled_cache::Shelf;
 use super::contract;
 use super::error::RuntimeError;
 use super::exit;
-use super::host::Host;
+use super::host_state::Host;
 use super::http;
 use super::options::RuntimeOptions;
 use super::prepare::CODE;
 use super::proposals;
-use super::shelf::Shelf;
 use super::watchdog::Watchdog;
 use super::{disk_preview1, disk_wasi, files};
 use leasehold_config::allow::Allow;

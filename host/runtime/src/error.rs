@@ -11,8 +11,7 @@ use std::time::Duration;
 use leasehold_records::printable;
 
 use super::cache::CacheError;
-use super::limit::Limit;
-use leasehold_config::format_size;
+use leasehold_config::{JobSource, LimitKey, Remedy, format_size};
 
 /// Error making the runtime.
 #[derive(Debug, thiserror::Error)]
@@ -48,10 +47,10 @@ pub enum RuntimeError {
 
 /// A plugin that was refused.
 #[derive(Debug, thiserror::Error)]
-#[error("job {job}: plugin {}: {problem}", shown(.path))]
+#[error("job {}: plugin {}: {}", .job.job(), shown(.path), .problem.for_source(.job))]
 pub struct LoadError {
-    /// The job whose plugin it is.
-    pub job: String,
+    /// The job whose plugin it is, and the source of its settings, which remedies name.
+    pub job: JobSource,
     /// The plugin's file.
     pub path: PathBuf,
     /// The problem with it.
@@ -65,6 +64,8 @@ fn shown(path: &Path) -> String {
 }
 
 /// Reason to refuse a plugin.
+///
+/// The text contains every remedy except [`LoadProblem::remedy`], which depends on the job's source.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadProblem {
     /// The file could not be read.
@@ -77,20 +78,14 @@ pub enum LoadProblem {
     #[error("{0}")]
     Exposed(String),
     /// It is over the size limit.
-    #[error("is larger than {most} bytes: {}", Limit::PluginSize.remedy(.job))]
+    #[error("is larger than {most} bytes")]
     TooBig {
-        /// The job, for the remedy.
-        job: String,
         /// The limit in bytes.
         most: u64,
     },
     /// Its digest is not the pinned one.
-    #[error(
-        "has sha256 {found}, but {expected} is pinned: install the pinned build or change `sha256` in [jobs.{job}]"
-    )]
+    #[error("has sha256 {found}, but {expected} is pinned")]
     Digest {
-        /// The job, for the remedy.
-        job: String,
         /// The pinned digest in hex.
         expected: String,
         /// The file's digest in hex.
@@ -180,9 +175,7 @@ pub enum LoadProblem {
         found: String,
     },
     /// It imports something that the job was not granted.
-    #[error(
-        "imports {import}, which job {job} was not granted: add `{line}` under [jobs.{job}.allow]{otherwise}"
-    )]
+    #[error("imports {import}, which job {job} was not granted")]
     NotGranted {
         /// The job.
         job: String,
@@ -222,7 +215,7 @@ pub enum LoadProblem {
         function: String,
     },
     /// It needs more memory at its start than the job may use.
-    #[error("needs {needs} bytes of memory to start, job {job} may use {most}: {}", Limit::Memory.remedy(.job))]
+    #[error("needs {needs} bytes of memory to start, job {job} may use {most}")]
     Memory {
         /// The job.
         job: String,
@@ -232,18 +225,14 @@ pub enum LoadProblem {
         most: u64,
     },
     /// Compiling took too long.
-    #[error("was not compiled within {most:?}: {}", Limit::CompileTime.remedy(.job))]
+    #[error("was not compiled within {most:?}")]
     CompileTime {
-        /// The job, for the remedy.
-        job: String,
         /// The limit.
         most: Duration,
     },
     /// Compiling took too much memory.
-    #[error("needed more than {} of memory to be compiled: {}", format_size(*.most), Limit::CompileMemory.remedy(.job))]
+    #[error("needed more than {} of memory to be compiled", format_size(*.most))]
     CompileMemory {
-        /// The job, for the remedy.
-        job: String,
         /// The limit in bytes.
         most: u64,
     },
@@ -267,6 +256,58 @@ pub enum LoadProblem {
 }
 
 impl LoadProblem {
+    /// Returns the remedy that names a setting of the job, if there is one.
+    pub fn remedy(&self) -> Option<Remedy> {
+        Some(match self {
+            Self::TooBig { .. } => Remedy::Raise(LimitKey::PluginSize),
+            Self::Memory { .. } => Remedy::Raise(LimitKey::Memory),
+            Self::CompileTime { .. } => Remedy::Raise(LimitKey::CompileTime),
+            Self::CompileMemory { .. } => Remedy::Raise(LimitKey::CompileMemory),
+            Self::NotGranted {
+                line, otherwise, ..
+            } => Remedy::Grant {
+                line: line.clone(),
+                otherwise,
+            },
+            Self::Digest { .. } => Remedy::Change {
+                instead: "install the pinned build or ",
+                key: "sha256",
+            },
+            Self::Unreadable(_)
+            | Self::NotAFile(_)
+            | Self::Exposed(_)
+            | Self::Empty
+            | Self::NotWasm { .. }
+            | Self::Precompiled
+            | Self::Truncated { .. }
+            | Self::Invalid { .. }
+            | Self::Forbidden { .. }
+            | Self::Proposal { .. }
+            | Self::OverCap { .. }
+            | Self::Start { .. }
+            | Self::NoMemory
+            | Self::Contract { .. }
+            | Self::NoEntry { .. }
+            | Self::UnknownImport { .. }
+            | Self::Certificates(_)
+            | Self::Secret(_)
+            | Self::Link { .. }
+            | Self::Newer { .. }
+            | Self::Ended { .. }
+            | Self::Killed
+            | Self::Refused(_)
+            | Self::Host(_) => return None,
+        })
+    }
+
+    /// Returns the problem and every remedy as text for a job from this source.
+    pub fn for_source(&self, source: &JobSource) -> String {
+        match self.remedy() {
+            Some(remedy) => format!("{self}: {}", remedy.for_source(source)),
+            None => self.to_string(),
+        }
+    }
+
     /// Makes a name found inside a plugin printable.
     pub(crate) fn name(raw: &str) -> String {
         printable::line(raw)

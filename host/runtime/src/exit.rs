@@ -6,7 +6,7 @@
 use wasmtime::{Caller, Linker};
 use wasmtime_wasi::I32Exit;
 
-use super::host::Host;
+use super::host_state::Host;
 
 /// Replaces the library's function, which must already be linked.
 pub(crate) fn link_preview1(linker: &mut Linker<Host>) -> wasmtime::Result<()> {

@@ -22,7 +22,7 @@ use wiggle::{GuestMemory, GuestPtr};
 
 use super::disk::{Disk, Refusal};
 use super::disk_preview1::{APPEND, parts};
-use super::host::Host;
+use super::host_state::Host;
 use leasehold_config::allow::Dir;
 
 /// Name of the interface in the engine's library. It serves guests of all 0.2 versions.

@@ -14,13 +14,13 @@
 //! → `wire`, `head`, `body` (the transferred bytes, counted). This module sends nothing by itself.
 
 mod body;
-mod courier;
-mod flight;
+mod client;
+mod destinations;
 mod head;
-mod net;
+mod in_flight;
+mod leashed_stream;
 mod resolve;
 mod tls;
-mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -29,12 +29,12 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::WasiView as _;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-pub(crate) use courier::{Carried, Courier};
-pub(crate) use flight::Flights;
-pub(crate) use net::Net;
+pub(crate) use client::{Carried, Courier};
+pub(crate) use destinations::Net;
+pub(crate) use in_flight::Flights;
 pub(crate) use resolve::{Resolve, SystemResolver};
 
-use super::host::Host;
+use super::host_state::Host;
 
 /// State of one run's requests.
 pub(crate) struct Http {

@@ -50,7 +50,7 @@ pub async fn inspect(
     allow: &Allow,
     limits: &Limits,
 ) -> Result<Inspection, LoadProblem> {
-    let limits = PrepareLimits::of(job, limits);
+    let limits = PrepareLimits::of(limits);
     let admit = |plugin: &PreparedPlugin| form::form_of(&plugin.survey).map(drop);
     let read = Preparer::new(preparing)
         .validate(&bytes, &limits, &admit)

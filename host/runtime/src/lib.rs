@@ -23,6 +23,7 @@
 mod authority;
 mod cache;
 mod caps;
+mod compiled_cache;
 mod contract;
 pub mod current;
 pub mod descriptors;
@@ -38,28 +39,26 @@ mod fault;
 mod files;
 mod form;
 mod gate;
-mod guard;
-mod host;
+mod host_state;
 mod http;
 mod inspect;
 mod kv;
 mod leash;
-mod limit;
 mod lines;
 mod load;
 mod mark;
 mod meter;
 mod options;
 mod output;
-mod passed;
 mod plugin;
+mod poll_guard;
 mod prepare;
 mod proposals;
 pub mod rate;
+mod raw_output;
 mod redact;
 mod report;
 mod run;
-mod shelf;
 mod slot;
 mod spec;
 mod survey;
@@ -85,19 +84,19 @@ pub use event::{GuestEvent, Level, Line, Stream};
 pub use form::Form;
 pub use inspect::{ImportState, Inspection, inspect};
 pub use kv::{Entry, GuestKv, KvError};
-pub use limit::Limit;
 pub use mark::PollMark;
 pub use options::RuntimeOptions;
-pub use passed::RawOutput;
 pub use plugin::{Facts, Plugin};
 pub use prepare::{Preparing, run_if_asked};
 pub use proposals::validate;
+pub use raw_output::RawOutput;
 pub use report::{RunEnd, RunReport};
 pub use slot::{Reservation, Slot, Slots};
 pub use spec::{RunSpec, StopSignal, Trigger};
 
 use crate::descriptors::Descriptors;
 use engine::Engines;
+use leasehold_config::JobSource;
 /// Grants of a job, beyond what every plugin may use.
 pub use leasehold_config::allow::Allow as Grants;
 use leasehold_config::limits::Limits;
@@ -139,17 +138,17 @@ impl Runtime {
     /// # Errors
     ///
     /// Every defect of a plugin is found here, before a lock is requested. The message names the
-    /// remedy.
+    /// remedy, in the file that the job's source has.
     pub async fn load(
         &self,
-        job: &str,
+        job: &JobSource,
         path: &Path,
         expected_sha256: Option<[u8; 32]>,
         limits: &Limits,
         grants: &Grants,
     ) -> Result<Plugin, LoadError> {
         let order = Order {
-            job: job.to_owned(),
+            job: job.clone(),
             path: path.to_owned(),
             bytes: None,
             sha256: expected_sha256,
@@ -166,7 +165,7 @@ impl Runtime {
     /// The errors of [`Runtime::load`].
     pub async fn load_bytes(
         &self,
-        job: &str,
+        job: &JobSource,
         path: &Path,
         bytes: Arc<[u8]>,
         expected_sha256: Option<[u8; 32]>,
@@ -174,7 +173,7 @@ impl Runtime {
         grants: &Grants,
     ) -> Result<Plugin, LoadError> {
         let order = Order {
-            job: job.to_owned(),
+            job: job.clone(),
             path: path.to_owned(),
             bytes: Some(bytes),
             sha256: expected_sha256,

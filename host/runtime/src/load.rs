@@ -9,13 +9,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::cache;
+use super::compiled_cache::Make;
 use super::engine::{Engines, Links, Workshop};
 use super::error::{LoadError, LoadProblem, RuntimeError};
 use super::form::{self, Form};
@@ -24,12 +24,11 @@ use super::options::RuntimeOptions;
 use super::plugin::{Facts, Plugin, Ready};
 use super::prepare::{CacheEntry, EntryState, EntryStore, PrepareLimits, PreparedPlugin, Preparer};
 use super::proposals;
-use super::shelf::Make;
 use super::survey::Survey;
 use leasehold_config::allow::Allow;
-use leasehold_config::hex;
 use leasehold_config::limits::Limits;
 use leasehold_config::owned::{Refusal, open};
+use leasehold_config::{JobSource, hex};
 
 /// Number of plugins that are read, or loaded from the cache, at once.
 const LOADERS: usize = 4;
@@ -37,7 +36,7 @@ const LOADERS: usize = 4;
 /// One plugin to load.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
-    pub(crate) job: String,
+    pub(crate) job: JobSource,
     pub(crate) path: PathBuf,
     /// Contents of the file, if it was already read.
     pub(crate) bytes: Option<Arc<[u8]>>,
@@ -159,7 +158,9 @@ impl Loader {
         match timeout(order.limits.compile_time, work).await {
             Ok(Ok(result)) => result,
             Ok(Err(error)) => Err(failed(&error)),
-            Err(_) => Err(late(order, order.limits.compile_time)),
+            Err(_) => Err(LoadProblem::CompileTime {
+                most: order.limits.compile_time,
+            }),
         }
     }
 
@@ -188,7 +189,7 @@ impl Loader {
 
     /// Has the plugin read and compiled.
     async fn prepare(&self, order: &Order, file: &PluginFile) -> Result<Prepared, LoadProblem> {
-        let limits = PrepareLimits::of(&order.job, &order.limits);
+        let limits = PrepareLimits::of(&order.limits);
         let Some(entries) = self.entries.clone() else {
             let done = self
                 .preparer
@@ -234,19 +235,11 @@ fn open_entries(dir: &Path) -> Result<EntryStore, RuntimeError> {
     })
 }
 
-fn late(order: &Order, most: Duration) -> LoadProblem {
-    LoadProblem::CompileTime {
-        job: order.job.clone(),
-        most,
-    }
-}
-
 /// Returns the bytes and their digest, if the file is within the size limit and matches the pinned digest.
 fn read_file(order: &Order) -> Result<PluginFile, LoadProblem> {
     let bytes = match &order.bytes {
         Some(bytes) if bytes.len() as u64 > order.limits.plugin_bytes => {
             return Err(LoadProblem::TooBig {
-                job: order.job.clone(),
                 most: order.limits.plugin_bytes,
             });
         }
@@ -261,7 +254,7 @@ fn read_file(order: &Order) -> Result<PluginFile, LoadProblem> {
 /// Checks that the job may run this plugin; returns its form and contract version.
 fn admit(order: &Order, survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
     let form = form::form_of(survey)?;
-    form::check_imports(survey, &order.job, &order.grants)?;
+    form::check_imports(survey, order.job.job(), &order.grants)?;
     check_memory(order, survey)?;
     Ok(form)
 }
@@ -316,7 +309,7 @@ fn finish(
     };
     Ok(Finished::Loaded(Box::new(Plugin::new(
         Facts {
-            job: order.job.clone(),
+            job: order.job.job().to_owned(),
             path: order.path.clone(),
             form,
             sha256: hex(&file.digest),
@@ -326,6 +319,7 @@ fn finish(
             memory_minimum_bytes: survey.memory_minimum,
             pooled: workshop.pooled,
         },
+        order.job.clone(),
         order.limits.clone(),
         order.grants.clone(),
         net,
@@ -339,7 +333,7 @@ fn report_miss(order: &Order) {
     static REPORTED: AtomicBool = AtomicBool::new(false);
     if !REPORTED.swap(true, Ordering::Relaxed) {
         tracing::warn!(
-            job = order.job,
+            job = order.job.job(),
             "a plugin that was compiled was not found in the cache and was compiled in this process"
         );
     }
@@ -358,10 +352,7 @@ fn read(path: &Path, order: &Order) -> Result<Vec<u8>, LoadProblem> {
         }
     })?;
     let meta = file.metadata().map_err(LoadProblem::Unreadable)?;
-    let too_big = || LoadProblem::TooBig {
-        job: order.job.clone(),
-        most,
-    };
+    let too_big = || LoadProblem::TooBig { most };
     if meta.len() > most {
         return Err(too_big());
     }
@@ -381,7 +372,6 @@ fn read_at_most(file: File, most: u64, into: &mut Vec<u8>) -> io::Result<usize> 
 fn check_digest(order: &Order, found: &[u8; 32]) -> Result<(), LoadProblem> {
     match &order.sha256 {
         Some(expected) if expected != found => Err(LoadProblem::Digest {
-            job: order.job.clone(),
             expected: hex(expected),
             found: hex(found),
         }),
@@ -393,7 +383,7 @@ fn check_memory(order: &Order, found: &Survey) -> Result<(), LoadProblem> {
     let most = order.limits.memory_bytes;
     if found.memory_minimum > most {
         return Err(LoadProblem::Memory {
-            job: order.job.clone(),
+            job: order.job.job().to_owned(),
             needs: found.memory_minimum,
             most,
         });

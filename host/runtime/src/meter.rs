@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
-use super::limit::Limit;
+use leasehold_config::LimitKey;
 use leasehold_config::limits::Limits;
 
 /// Readings of the meter, which outlive the store that contains it.
@@ -25,11 +25,11 @@ impl Reading {
     }
 
     /// Returns the limit that refused a growth, if any: the likely cause of a later trap.
-    pub(crate) fn refused(&self) -> Option<Limit> {
+    pub(crate) fn refused(&self) -> Option<LimitKey> {
         if self.memory_refused.load(Ordering::Relaxed) > 0 {
-            Some(Limit::Memory)
+            Some(LimitKey::Memory)
         } else if self.tables_refused.load(Ordering::Relaxed) > 0 {
-            Some(Limit::Tables)
+            Some(LimitKey::Tables)
         } else {
             None
         }
@@ -165,7 +165,7 @@ mod tests {
         assert!(!meter.memory_growing(0, 41, None).unwrap());
         assert!(meter.memory_growing(0, 40, None).unwrap());
         assert_eq!(reading.peak_memory(), 100);
-        assert_eq!(reading.refused(), Some(Limit::Memory));
+        assert_eq!(reading.refused(), Some(LimitKey::Memory));
     }
 
     #[test]

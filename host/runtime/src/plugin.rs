@@ -15,8 +15,9 @@ use super::contract::bindings::JobPre;
 use super::engine::{Links, Workshop};
 use super::error::LoadProblem;
 use super::form::Form;
-use super::host::Host;
+use super::host_state::Host;
 use super::http::Net;
+use leasehold_config::JobSource;
 use leasehold_config::allow::Allow as Grants;
 use leasehold_config::limits::Limits;
 
@@ -49,6 +50,7 @@ pub struct Plugin(Arc<Inner>);
 
 struct Inner {
     facts: Facts,
+    job: JobSource,
     limits: Arc<Limits>,
     grants: Arc<Grants>,
     net: Arc<Net>,
@@ -66,6 +68,7 @@ pub(crate) enum Ready {
 impl Plugin {
     pub(crate) fn new(
         facts: Facts,
+        job: JobSource,
         limits: Limits,
         grants: Grants,
         net: Net,
@@ -74,6 +77,7 @@ impl Plugin {
     ) -> Self {
         Self(Arc::new(Inner {
             facts,
+            job,
             limits: Arc::new(limits),
             grants: Arc::new(grants),
             net: Arc::new(net),
@@ -90,6 +94,11 @@ impl Plugin {
     /// Returns the limits of its runs.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.0.limits
+    }
+
+    /// Returns the source of the job's settings.
+    pub(crate) fn job(&self) -> &JobSource {
+        &self.0.job
     }
 
     pub(crate) fn grants(&self) -> &Arc<Grants> {

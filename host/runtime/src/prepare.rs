@@ -11,12 +11,12 @@
 
 mod child;
 mod confine;
-mod death;
 mod entries;
+mod messages;
+mod process;
+mod process_end;
 mod queue;
 mod seal;
-mod talk;
-mod wire;
 mod work;
 
 use std::path::{Path, PathBuf};
@@ -27,13 +27,13 @@ use tokio::time::timeout;
 
 pub use child::run_if_asked;
 pub(crate) use entries::{CODE, CacheEntry, EntryState, EntryStore};
-pub(crate) use wire::PreparedPlugin;
+pub(crate) use messages::PreparedPlugin;
 
 use super::error::LoadProblem;
 use leasehold_config::limits::Limits;
+use messages::PrepareTask;
+use process::Request;
 use queue::Queue;
-use talk::Request;
-use wire::PrepareTask;
 
 /// Argument with which this program compiles one plugin.
 const COMMAND: &str = "__prepare";
@@ -59,28 +59,23 @@ impl Preparing {
     }
 }
 
-/// Limits of one preparation, and the job that a refusal names.
+/// Limits of one preparation.
 #[derive(Clone, Debug)]
 pub(crate) struct PrepareLimits {
-    pub(crate) job: String,
     pub(crate) memory_bytes: u64,
     pub(crate) time: Duration,
 }
 
 impl PrepareLimits {
-    pub(crate) fn of(job: &str, limits: &Limits) -> Self {
+    pub(crate) fn of(limits: &Limits) -> Self {
         Self {
-            job: job.to_owned(),
             memory_bytes: limits.compile_memory_bytes,
             time: limits.compile_time,
         }
     }
 
     fn late(&self) -> LoadProblem {
-        LoadProblem::CompileTime {
-            job: self.job.clone(),
-            most: self.time,
-        }
+        LoadProblem::CompileTime { most: self.time }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leasehold_lock::{BootTime, EndReason};
 
-use super::limit::Limit;
+use leasehold_config::LimitKey;
 
 /// End of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum RunEnd {
     /// The guest was ended by a limit.
     Limit {
         /// The limit.
-        limit: Limit,
+        limit: LimitKey,
         /// Description of the error, and the key that raises the limit.
         message: String,
     },

@@ -22,14 +22,14 @@ use super::current;
 use super::disk::Disk;
 use super::event::GuestEvent;
 use super::gate::Gate;
-use super::guard::guarded;
-use super::host::{self, Host};
+use super::host_state::{self, Host};
 use super::http::{Carried, Courier, Flights, Http};
 use super::leash::Leash;
 use super::mark::marked;
 use super::meter::{Meter, Reading};
 use super::output::Output;
 use super::plugin::{Plugin, Ready};
+use super::poll_guard::guarded;
 use super::redact::Redactor;
 use super::report::{RunEnd, RunReport};
 use super::slot::Slot;
@@ -37,6 +37,7 @@ use super::spec::RunSpec;
 use super::verdict::{self, Returned};
 use super::wasi;
 use crate::descriptors::Descriptors;
+use leasehold_config::JobSource;
 
 /// Parts of one run that outlive its store.
 struct Run<'a> {
@@ -60,7 +61,7 @@ pub(crate) async fn run(
     slot: Slot,
     descriptors: Arc<Descriptors>,
 ) -> RunReport {
-    let tenure = authority.tenure.clone();
+    let tenure = authority.tenure().clone();
     let clock = tenure.clock().clone();
     let started_at = clock.now();
     let gate = Arc::new(Gate::new(tenure.clone()));
@@ -116,14 +117,14 @@ fn panicked() -> RunEnd {
 
 impl Run<'_> {
     async fn guest(&self, slot: Slot) -> (RunEnd, Option<String>) {
-        let tenure = &self.authority.tenure;
+        let tenure = self.authority.tenure();
         // The slot is bound before the store, so it is freed after the store.
         let _slot = slot;
         let host = match self.host() {
             Ok(host) => host,
             Err(why) => return (RunEnd::Unstarted(self.output.clean(&why)), None),
         };
-        let mut store = host::store(&self.plugin.workshop().engine, host);
+        let mut store = host_state::store(&self.plugin.workshop().engine, host);
         let made = AtomicBool::new(false);
         let guest = drive(&mut store, self.plugin.ready(), &made);
         let guest = marked(self.spec.mark.as_ref(), guest);
@@ -143,9 +144,16 @@ impl Run<'_> {
     }
 
     fn broke_off(&self, error: &wasmtime::Error) -> RunEnd {
-        let tenure = &self.authority.tenure;
+        let tenure = self.authority.tenure();
         let (leash, reading) = (&self.leash, &self.reading);
-        verdict::of_error(error, leash, tenure, reading, &self.spec.job, self.clean())
+        verdict::of_error(
+            error,
+            leash,
+            tenure,
+            reading,
+            self.plugin.job(),
+            self.clean(),
+        )
     }
 
     /// Returns a function that makes the guest's text printable and removes secrets from it.
@@ -173,7 +181,7 @@ impl Run<'_> {
             output: self.output.clone(),
             disk: Disk::new(
                 limits,
-                &self.spec.job,
+                self.named_job(),
                 self.output.clone(),
                 self.descriptors.clone(),
             ),
@@ -184,12 +192,17 @@ impl Run<'_> {
         })
     }
 
+    /// Returns the job as remedies in log lines name it: by its table.
+    fn named_job(&self) -> JobSource {
+        JobSource::table(&self.spec.job)
+    }
+
     /// Makes the HTTP state of the guest. Its imports are linked only if an origin was granted.
     fn http(&self) -> Http {
         Http::new(Courier::new(Carried {
             net: self.plugin.net().clone(),
-            job: self.spec.job.clone(),
-            token: self.authority.token,
+            job: self.named_job(),
+            token: self.authority.token(),
             limits: self.plugin.limits().clone(),
             gate: self.gate.clone(),
             leash: self.leash.clone(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::mark::PollMark;
-use super::passed::RawOutput;
+use super::raw_output::RawOutput;
 use leasehold_config::secrets::Secrets;
 
 /// Cause of a run.

@@ -32,10 +32,11 @@ use super::*;
 use leasehold_config::secrets::Secrets;
 use storage::Shelf;
 
-/// A runtime, a directory for plugins, and limits and grants for runs.
+/// A runtime, a directory for plugins, and the source, limits and grants of their job.
 pub(super) struct Rig {
     pub(super) runtime: Runtime,
     pub(super) dir: TempDir,
+    pub(super) job: JobSource,
     pub(super) limits: Limits,
     pub(super) grants: Grants,
 }
@@ -70,6 +71,7 @@ impl Rig {
         Self {
             runtime: Runtime::new(options).unwrap(),
             dir: tempfile::tempdir().unwrap(),
+            job: JobSource::table("demo"),
             limits: Limits::default(),
             grants: Grants::default(),
         }
@@ -82,9 +84,16 @@ impl Rig {
     }
 
     pub(super) async fn load_bytes(&self, bytes: &[u8]) -> Result<Plugin, LoadError> {
-        let path = self.file("plugin.wasm", bytes);
+        self.load_file(&self.file("plugin.wasm", bytes), None).await
+    }
+
+    pub(super) async fn load_file(
+        &self,
+        path: &Path,
+        pinned: Option<[u8; 32]>,
+    ) -> Result<Plugin, LoadError> {
         self.runtime
-            .load("demo", &path, None, &self.limits, &self.grants)
+            .load(&self.job, path, pinned, &self.limits, &self.grants)
             .await
     }
 
@@ -145,14 +154,7 @@ pub(super) fn authority(tenure: Tenure) -> Authority {
 }
 
 pub(super) fn authority_with(tenure: Tenure, kv: Arc<dyn GuestKv>) -> Authority {
-    Authority {
-        lock: "team/demo".to_owned(),
-        lock_key: "/leasehold/locks/team/demo/1f".to_owned(),
-        token: 7,
-        holder: "1f".to_owned(),
-        tenure,
-        kv,
-    }
+    Authority::simulated("team/demo", tenure, kv)
 }
 
 pub(super) fn spec() -> RunSpec {

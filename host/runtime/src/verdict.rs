@@ -13,9 +13,9 @@ use wasmtime_wasi::I32Exit;
 use super::contract::bindings::exports::leasehold::job::guest::{Failure, Outcome};
 use super::gate::Refused;
 use super::leash::{Cause, Leash, Pulled};
-use super::limit::Limit;
 use super::meter::Reading;
 use super::report::RunEnd;
+use leasehold_config::{JobSource, LimitKey, Remedy};
 
 /// Result of a guest that returned by itself.
 pub(crate) enum Returned {
@@ -24,15 +24,15 @@ pub(crate) enum Returned {
 }
 
 /// Wording by which the engine's own limits are recognized.
-const WORDS: &[(&str, Limit)] = &[
-    ("resource limit exceeded", Limit::Instances),
-    ("store handle limit exceeded", Limit::Handles),
-    ("resource table has no free keys", Limit::Handles),
-    ("fuel allocated for hostcalls", Limit::HostCall),
-    ("requested len", Limit::Random),
-    ("total size of fields exceeds limit", Limit::HttpFields),
-    ("exceeds memory limits", Limit::Memory),
-    ("exceeds table limits", Limit::Tables),
+const WORDS: &[(&str, LimitKey)] = &[
+    ("resource limit exceeded", LimitKey::Instances),
+    ("store handle limit exceeded", LimitKey::Handles),
+    ("resource table has no free keys", LimitKey::Handles),
+    ("fuel allocated for hostcalls", LimitKey::HostCall),
+    ("requested len", LimitKey::Random),
+    ("total size of fields exceeds limit", LimitKey::HttpFields),
+    ("exceeds memory limits", LimitKey::Memory),
+    ("exceeds table limits", LimitKey::Tables),
 ];
 
 /// Frames in a full backtrace. If all are of one function, it recursed without end.
@@ -65,7 +65,7 @@ pub(crate) fn of_error(
     leash: &Leash,
     tenure: &Tenure,
     meter: &Reading,
-    job: &str,
+    job: &JobSource,
     clean: impl Fn(&str) -> String,
 ) -> RunEnd {
     if error.is::<Refused>() {
@@ -90,7 +90,7 @@ pub(crate) fn of_error(
     match limit_of(trap, &message, meter) {
         Some(limit) => RunEnd::Limit {
             limit,
-            message: format!("{message}: {}", limit.remedy(job)),
+            message: format!("{message}: {}", Remedy::Raise(limit).for_source(job)),
         },
         None => RunEnd::Trap {
             kind: kind_of(trap),
@@ -157,9 +157,9 @@ fn recursing(error: &wasmtime::Error, clean: &impl Fn(&str) -> String) -> Option
     trace.lines().next().map(str::to_owned)
 }
 
-fn limit_of(trap: Option<Trap>, message: &str, meter: &Reading) -> Option<Limit> {
+fn limit_of(trap: Option<Trap>, message: &str, meter: &Reading) -> Option<LimitKey> {
     if trap == Some(Trap::StackOverflow) {
-        return Some(Limit::Stack);
+        return Some(LimitKey::Stack);
     }
     let told = WORDS.iter().find(|(words, _)| message.contains(words));
     // A guest that stops after it was refused memory stopped because of that: allocators abort.

@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use leasehold_config::plugin_file::{Found, list};
 use leasehold_config::{Config, Job};
 use leasehold_runtime::Plugin;
-use leasehold_supervisor::applied::{Applied, Standing};
+use leasehold_supervisor::applied::{Applied, JobInForce};
 use leasehold_supervisor::prepare::{PrepareError, load, runtime_for};
 
 /// Arguments of `leasehold check`.
@@ -61,7 +61,7 @@ pub(crate) async fn run(args: CheckArgs) -> Result<Exit, Failure> {
     let config = Config::load(&args.file)?;
     let (config, jobs) = check(config).await?;
     let text = if args.diff {
-        let standing: Vec<Standing<'_>> = jobs.iter().map(Standing::from).collect();
+        let standing: Vec<JobInForce<'_>> = jobs.iter().map(JobInForce::from).collect();
         let applied = Applied::read(&config);
         match args.format {
             CheckFormat::Text => diff::text(&applied, &config, &standing),
@@ -85,7 +85,7 @@ fn last_line(file: &Path, jobs: usize) -> String {
     format!("{}: {jobs} {many} ready to run\n", file.display())
 }
 
-impl<'a> From<&'a Ready> for Standing<'a> {
+impl<'a> From<&'a Ready> for JobInForce<'a> {
     fn from(ready: &'a Ready) -> Self {
         Self {
             job: &ready.job,
@@ -111,7 +111,7 @@ async fn check(config: Config) -> Result<(Config, Vec<Ready>), Failure> {
     for path in files(&config, &mut refused) {
         match drop_in(&config, &path) {
             Ok(job) => match load(&runtime, &job).await {
-                Err(error) => refused.push(job.at_home(&format!("error: {error}"))),
+                Err(error) => refused.push(format!("error: {error}")),
                 Ok(plugin) => dropped.push(Ready { job, plugin }),
             },
             Err(told) => refused.push(told),

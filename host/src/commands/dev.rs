@@ -4,8 +4,8 @@
 //! A host does everything here as under `run`; only names, store and log differ. Nothing remains
 //! after the command unless the file embeds a store in a directory.
 
-mod crew;
 mod cut;
+mod hosts;
 mod summary;
 
 use std::fs::File;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use leasehold_lock::{Clock, Locks, SystemClock};
 use leasehold_records::Root;
-use leasehold_store::Listen;
+use leasehold_store::ListenAddress;
 use leasehold_tui::DashboardArgs;
 use tokio_util::sync::CancellationToken;
 
@@ -29,8 +29,8 @@ use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::sink;
 use crate::stray::StraySignals;
-use crew::{Crew, Plan};
-use leasehold_config::fingerprint::ConfigStamp;
+use hosts::{DevHosts, Plan};
+use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, Embedded, Place};
 use leasehold_supervisor::connect::{connect, inside};
 use leasehold_supervisor::event::{EventContext, EventKind};
@@ -126,7 +126,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
     let file = find(args.file.as_deref())?;
-    let stamp = ConfigStamp::of(&file);
+    let fingerprint = ConfigFingerprint::of(&file);
     let said = Config::load_for_development(&file)?;
     let embedded = match said.store().place() {
         Place::Embedded(embedded) => embedded.clone(),
@@ -137,7 +137,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let mut prepared = Vec::new();
     for name in names {
         // One after the other: all but the first find their plugins compiled.
-        prepared.push(prepare(config.for_host(&name), stamp.clone()).await?);
+        prepared.push(prepare(config.for_host(&name), fingerprint.clone()).await?);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (form, out) = (args.form(&*clock), args.out()?);
@@ -169,7 +169,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let ended = if args.takes_terminal() {
         let address = store.endpoints().join(", ");
         // Printed again for etcdctl when the dashboard has left the screen.
-        crate::commands::show::print(&format!("the store listens on {address}\n"))?;
+        crate::show_format::print(&format!("the store listens on {address}\n"))?;
         let locks = look_in(&config, &clock, &store).await?;
         shown(told, locks, &config, quit, args.allow_write).await
     } else {
@@ -196,11 +196,11 @@ async fn tell(
 ) -> Result<(Exit, String), Failure> {
     let root = Root::new(plan.config.store().root()).map_err(|e| Failure::internal(&e))?;
     let observer = look_in(&plan.config, &plan.clock, store).await?;
-    let mut crew = Crew::new(plan, store.connector(), observer.clone(), root.clone());
+    let mut hosts = DevHosts::new(plan, store.connector(), observer.clone(), root.clone());
     for host in prepared {
-        crew.start(host);
+        hosts.start(host);
     }
-    let exit = crew.run(signals).await;
+    let exit = hosts.run(signals).await;
     // The records are read while the store is open; without a store there are none.
     let runs = observer
         .kv()
@@ -270,7 +270,7 @@ fn find(file: Option<&Path>) -> Result<PathBuf, Failure> {
 async fn open(embedded: &Embedded, listen: Option<SocketAddr>) -> Result<EmbeddedStore, Failure> {
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let address = listen.or(embedded.listen()).unwrap_or(free);
-    EmbeddedStore::open_with(embedded, options(embedded), [Listen::Tcp(address)]).await
+    EmbeddedStore::open_with(embedded, options(embedded), [ListenAddress::Tcp(address)]).await
 }
 
 /// Logs an action or observation of this command.

@@ -1,8 +1,9 @@
 //! `leasehold run`: starts a host on its store from a configuration file, and ends both in order.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::Args;
 use leasehold_lock::{Clock, SystemClock};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -13,25 +14,37 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::stray::StraySignals;
-use leasehold_config::fingerprint::ConfigStamp;
+use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, Place};
 use leasehold_supervisor::connect;
 use leasehold_supervisor::end::{HostEnd, HostError};
 use leasehold_supervisor::event::{EventContext, EventKind};
 use leasehold_supervisor::event_log::{EventLog, Out};
-use leasehold_supervisor::host::{Host, cut_short};
+use leasehold_supervisor::host::Host;
 use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::reload::Reload;
-use leasehold_supervisor::shutdown::{Shutdown, Signals, shutdown_channel};
+use leasehold_supervisor::shutdown::{Shutdown, Signals, cut_short, shutdown_channel};
+
+/// Arguments of `leasehold run`.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// The configuration: a file, or a folder whose .toml files are read as one.
+    #[arg(short, long, value_name = "FILE", default_value = "leasehold.toml")]
+    config: PathBuf,
+    /// Format of the events on standard output.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
 
 /// Runs the jobs of a file until they have ended or a signal ends them.
-pub(crate) async fn run(path: &Path, format: LogFormat) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: RunArgs) -> Result<Exit, Failure> {
+    let (path, format) = (args.config.as_path(), args.log_format);
     let (shutdown_handle, shutdown) = shutdown_channel();
     let signals = Signals::new().map_err(|error| Failure::internal(&error))?;
     let listener = signals.drive(shutdown_handle);
     let strays = StraySignals::ignore().map_err(|error| Failure::internal(&error))?;
-    let stamp = ConfigStamp::of(path);
-    let prepared = prepare(Config::load(path)?, stamp).await?;
+    let fingerprint = ConfigFingerprint::of(path);
+    let prepared = prepare(Config::load(path)?, fingerprint).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let id = prepared.config.host().id();
     let event_log = EventLog::start(clock.clone(), format.into(), id, Out::Stdout)

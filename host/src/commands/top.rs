@@ -57,7 +57,7 @@ pub(crate) async fn run(args: TopArgs) -> Result<Exit, Failure> {
     };
     let config = Reading::load(&file)?;
     if !args.takes_terminal() {
-        crate::commands::show::warn(&config);
+        crate::record_reader::warn(&config);
     }
     let root = Root::new(config.store().root()).map_err(|e| Failure::internal(&e))?;
     let options = options(config.store())?;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use leasehold_config::owned;
-use leasehold_config::wall::unix_ms;
+use leasehold_config::wall::UnixMs;
 use leasehold_config::{Config, Job};
 
 /// Format version; raised when an older program can no longer read the file.
@@ -26,7 +26,7 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// A job in force, with the digest of its plugin in hex.
 #[derive(Clone, Copy)]
-pub struct Standing<'a> {
+pub struct JobInForce<'a> {
     /// The job.
     pub job: &'a Job,
     /// SHA-256 of its plugin, in hex.
@@ -86,7 +86,7 @@ pub enum NothingApplied {
 
 impl Applied {
     /// Builds the record for a host that started with `[host]` and `[store]` of `started`.
-    pub fn now<'a>(started: &Config, jobs: impl IntoIterator<Item = Standing<'a>>) -> Self {
+    pub fn now<'a>(started: &Config, jobs: impl IntoIterator<Item = JobInForce<'a>>) -> Self {
         let salt = format!("{:032x}", fastrand::u128(..));
         let jobs = jobs
             .into_iter()
@@ -102,7 +102,7 @@ impl Applied {
             format: FORMAT,
             host: started.host().id().to_owned(),
             pid: std::process::id(),
-            at_unix_ms: unix_ms(SystemTime::now()),
+            at_unix_ms: UnixMs::from_system(SystemTime::now()).as_u64(),
             host_values: started.host_values().into_iter().collect(),
             salt,
             jobs,

@@ -20,8 +20,8 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::end::HostError;
 use crate::event::{EventContext, EventKind};
 use crate::event_log::EventLog;
-use crate::identity::{HostIdentity, Relation};
-use leasehold_config::wall::unix_ms;
+use crate::identity::{ClaimRelation, HostIdentity};
+use leasehold_config::wall::UnixMs;
 
 /// Number of names tried for one id, so that an error cannot use up all names.
 const MOST_NAMES: u32 = 100;
@@ -32,7 +32,7 @@ const OVERDUE: Duration = Duration::from_secs(2);
 
 /// Next step towards an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+enum ClaimStep {
     /// This process holds the id already.
     Has,
     /// Write the claim over the record that was read.
@@ -43,13 +43,13 @@ enum Step {
     Wait,
 }
 
-fn step(relation: Option<Relation>, is_numbered: bool) -> Step {
+fn step(relation: Option<ClaimRelation>, is_numbered: bool) -> ClaimStep {
     match relation {
-        Some(Relation::Own) => Step::Has,
-        None | Some(Relation::Ended) => Step::Take,
-        Some(Relation::Sibling) => Step::NextName,
-        Some(Relation::Foreign) if is_numbered => Step::NextName,
-        Some(Relation::Foreign) => Step::Wait,
+        Some(ClaimRelation::Own) => ClaimStep::Has,
+        None | Some(ClaimRelation::Ended) => ClaimStep::Take,
+        Some(ClaimRelation::Sibling) => ClaimStep::NextName,
+        Some(ClaimRelation::Foreign) if is_numbered => ClaimStep::NextName,
+        Some(ClaimRelation::Foreign) => ClaimStep::Wait,
     }
 }
 
@@ -66,7 +66,8 @@ fn holder(record: Option<&IdRecord>) -> String {
     record.map_or_else(
         || "a process without a readable record".to_owned(),
         |record| {
-            let since = SystemTime::UNIX_EPOCH + Duration::from_millis(record.since_unix_ms);
+            let since =
+                SystemTime::UNIX_EPOCH + Duration::from_millis(record.since_unix_ms.as_u64());
             printable::line(&format!(
                 "pid {} on machine {}, since {}",
                 record.pid,
@@ -89,13 +90,13 @@ pub(crate) struct IdClaim {
 }
 
 /// A record as it was read, with its key in the store.
-struct Read {
+struct ReadClaim {
     found: Option<KeyValue>,
     record: Option<IdRecord>,
-    relation: Option<Relation>,
+    relation: Option<ClaimRelation>,
 }
 
-impl Read {
+impl ReadClaim {
     fn revision(&self) -> i64 {
         self.found.as_ref().map_or(0, |found| found.mod_revision)
     }
@@ -166,10 +167,10 @@ impl IdClaim {
     ) -> Result<Option<Result<Option<String>, HostError>>, StoreError> {
         let read = self.read(name).await?;
         Ok(match step(read.relation, name != id) {
-            Step::Has => Some(Ok(None)),
-            Step::Take => self.put(name, &read).await?.then_some(Ok(None)),
-            Step::NextName => Some(Ok(Some(holder(read.record.as_ref())))),
-            Step::Wait => {
+            ClaimStep::Has => Some(Ok(None)),
+            ClaimStep::Take => self.put(name, &read).await?.then_some(Ok(None)),
+            ClaimStep::NextName => Some(Ok(Some(holder(read.record.as_ref())))),
+            ClaimStep::Wait => {
                 let holder = holder(read.record.as_ref());
                 let busy = EventKind::IdBusy {
                     id: name.to_owned(),
@@ -194,16 +195,16 @@ impl IdClaim {
         ))
     }
 
-    async fn read(&self, name: &str) -> Result<Read, StoreError> {
+    async fn read(&self, name: &str) -> Result<ReadClaim, StoreError> {
         let found = self.locks.kv().get(&self.root.id(name)).await?;
         let record = found
             .as_ref()
             .and_then(|found| IdRecord::from_json(&found.value).ok());
         let relation = found.as_ref().map(|_| match &record {
             Some(record) => self.identity.relation(record),
-            None => Relation::Foreign,
+            None => ClaimRelation::Foreign,
         });
-        Ok(Read {
+        Ok(ReadClaim {
             found,
             record,
             relation,
@@ -211,11 +212,11 @@ impl IdClaim {
     }
 
     /// Writes the claim over the record that was read. Returns false when that has changed meanwhile.
-    async fn put(&self, name: &str, over: &Read) -> Result<bool, StoreError> {
+    async fn put(&self, name: &str, over: &ReadClaim) -> Result<bool, StoreError> {
         let lease = self.locks.lease(self.ttl).await?;
         let record = self
             .identity
-            .record(name, unix_ms(SystemTime::now()))
+            .record(name, UnixMs::from_system(SystemTime::now()))
             .to_json();
         let kv = self.locks.kv();
         kv.compare_and_put_leased(&self.root.id(name), over.revision(), &record, lease)
@@ -224,7 +225,7 @@ impl IdClaim {
 
     /// Waits until the claim is deleted or changes. Returns false when its lease is renewed, or does not end in
     /// time.
-    async fn ends(&self, name: &str, read: &Read) -> Result<bool, StoreError> {
+    async fn ends(&self, name: &str, read: &ReadClaim) -> Result<bool, StoreError> {
         let began = Instant::now();
         let mut left_before = u64::MAX;
         while let Some((left, granted)) = match read.lease() {
@@ -281,12 +282,12 @@ impl IdClaim {
     async fn renew(&self, name: &str) -> Result<Option<String>, StoreError> {
         let read = self.read(name).await?;
         let is_ours = match read.relation {
-            Some(Relation::Own) => {
+            Some(ClaimRelation::Own) => {
                 let lease = self.locks.lease(self.ttl).await?;
                 read.lease() == lease || self.put(name, &read).await?
             }
-            None | Some(Relation::Ended) => self.put(name, &read).await?,
-            Some(Relation::Sibling | Relation::Foreign) => false,
+            None | Some(ClaimRelation::Ended) => self.put(name, &read).await?,
+            Some(ClaimRelation::Sibling | ClaimRelation::Foreign) => false,
         };
         Ok((!is_ours).then(|| holder(read.record.as_ref())))
     }
@@ -299,11 +300,19 @@ mod tests {
     #[test]
     fn an_id_is_taken_numbered_or_waited_for_by_who_has_it() {
         let table = [
-            (None, Step::Take, Step::Take),
-            (Some(Relation::Own), Step::Has, Step::Has),
-            (Some(Relation::Ended), Step::Take, Step::Take),
-            (Some(Relation::Sibling), Step::NextName, Step::NextName),
-            (Some(Relation::Foreign), Step::Wait, Step::NextName),
+            (None, ClaimStep::Take, ClaimStep::Take),
+            (Some(ClaimRelation::Own), ClaimStep::Has, ClaimStep::Has),
+            (Some(ClaimRelation::Ended), ClaimStep::Take, ClaimStep::Take),
+            (
+                Some(ClaimRelation::Sibling),
+                ClaimStep::NextName,
+                ClaimStep::NextName,
+            ),
+            (
+                Some(ClaimRelation::Foreign),
+                ClaimStep::Wait,
+                ClaimStep::NextName,
+            ),
         ];
         for (relation, first, later) in table {
             assert_eq!(step(relation, false), first, "{relation:?}");
@@ -321,7 +330,7 @@ mod tests {
             life: "1".into(),
             machine: "db\u{1b}[31m1".into(),
             pid: 4711,
-            since_unix_ms: 1_790_000_000_000,
+            since_unix_ms: UnixMs::new(1_790_000_000_000),
         };
         let text = holder(Some(&record));
         assert!(text.starts_with("pid 4711 on machine db"), "{text}");

@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use leasehold_records::{IdRecord, printable};
+use leasehold_records::{IdRecord, UnixMs, printable};
 
 /// File with the text of the directory.
 const INSTANCE: &str = "instance";
@@ -67,7 +67,7 @@ impl HostIdentity {
     }
 
     /// Returns the claim of this process on an id.
-    pub(crate) fn record(&self, id: &str, since_unix_ms: u64) -> IdRecord {
+    pub(crate) fn record(&self, id: &str, since_unix_ms: UnixMs) -> IdRecord {
         IdRecord {
             host: id.to_owned(),
             instance: self.instance.clone(),
@@ -79,15 +79,15 @@ impl HostIdentity {
     }
 
     /// Returns the relation of this process to the one in `record`.
-    pub(crate) fn relation(&self, record: &IdRecord) -> Relation {
+    pub(crate) fn relation(&self, record: &IdRecord) -> ClaimRelation {
         if record.life == self.life && record.instance == self.instance {
-            Relation::Own
+            ClaimRelation::Own
         } else if record.instance != self.instance || record.machine != self.machine {
-            Relation::Foreign
+            ClaimRelation::Foreign
         } else if self.is_alive(&record.life) {
-            Relation::Sibling
+            ClaimRelation::Sibling
         } else {
-            Relation::Ended
+            ClaimRelation::Ended
         }
     }
 
@@ -115,7 +115,7 @@ impl HostIdentity {
 
 /// Relation of this process to one that has an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Relation {
+pub(crate) enum ClaimRelation {
     /// The process is this one.
     Own,
     /// The process worked in this directory on this machine and has ended.
@@ -246,21 +246,24 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let us = HostIdentity::take(root.path());
         let other = HostIdentity::take(root.path());
-        let record = other.record("web1", 1);
-        assert_eq!(us.relation(&us.record("web1", 1)), Relation::Own);
-        assert_eq!(us.relation(&record), Relation::Sibling);
+        let record = other.record("web1", UnixMs::new(1));
+        assert_eq!(
+            us.relation(&us.record("web1", UnixMs::new(1))),
+            ClaimRelation::Own
+        );
+        assert_eq!(us.relation(&record), ClaimRelation::Sibling);
         drop(other);
-        assert_eq!(us.relation(&record), Relation::Ended);
+        assert_eq!(us.relation(&record), ClaimRelation::Ended);
         let elsewhere = IdRecord {
             machine: "another".into(),
             ..record.clone()
         };
-        assert_eq!(us.relation(&elsewhere), Relation::Foreign);
+        assert_eq!(us.relation(&elsewhere), ClaimRelation::Foreign);
         let strange = IdRecord {
             life: "../../etc/passwd".into(),
             ..record
         };
-        assert_eq!(us.relation(&strange), Relation::Sibling);
+        assert_eq!(us.relation(&strange), ClaimRelation::Sibling);
     }
 
     /// As after kill -9: the file exists, and no process locks it.
@@ -292,6 +295,9 @@ mod tests {
         fs::write(&file, "").unwrap();
         let us = HostIdentity::take(&file);
         assert!(us.alive.is_none());
-        assert_eq!(us.relation(&us.record("web1", 1)), Relation::Own);
+        assert_eq!(
+            us.relation(&us.record("web1", UnixMs::new(1))),
+            ClaimRelation::Own
+        );
     }
 }

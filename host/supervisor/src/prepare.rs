@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use leasehold_config::fingerprint::{ConfigStamp, Stamp};
+use leasehold_config::fingerprint::{ConfigFingerprint, Fingerprint};
 use leasehold_config::secrets::Secrets;
 use leasehold_config::{Config, Job};
 use leasehold_runtime::{
@@ -17,7 +17,7 @@ pub struct Prepared {
     /// The runtime that has loaded the plugins.
     pub runtime: Arc<Runtime>,
     /// The configuration's files, as they were before they were read.
-    pub config_stamp: Option<ConfigStamp>,
+    pub config_fingerprint: Option<ConfigFingerprint>,
     /// The plugin of each job, in the order of the jobs.
     pub plugins: Vec<Loaded>,
 }
@@ -27,7 +27,7 @@ pub struct Loaded {
     /// The plugin.
     pub plugin: Plugin,
     /// Its file's stamp.
-    pub stamp: Option<Stamp>,
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// Reason that nothing was started.
@@ -60,18 +60,21 @@ fn plugin_errors(errors: &[LoadError]) -> String {
 
 /// Loads and checks every plugin. All refusals are reported, not only the first.
 ///
-/// `config_stamp` is the state of the configuration's files before they were read.
+/// `config_fingerprint` is the state of the configuration's files before they were read.
 pub async fn prepare(
     config: Config,
-    config_stamp: Option<ConfigStamp>,
+    config_fingerprint: Option<ConfigFingerprint>,
 ) -> Result<Prepared, PrepareError> {
     let runtime = Arc::new(runtime_for(&config)?);
     let mut plugins = Vec::new();
     let mut refused = Vec::new();
     for job in config.jobs() {
-        let stamp = Stamp::of(job.plugin());
+        let fingerprint = Fingerprint::of(job.plugin());
         match load(&runtime, job).await {
-            Ok(plugin) => plugins.push(Loaded { plugin, stamp }),
+            Ok(plugin) => plugins.push(Loaded {
+                plugin,
+                fingerprint,
+            }),
             Err(error) => refused.push(error),
         }
     }
@@ -81,7 +84,7 @@ pub async fn prepare(
     Ok(Prepared {
         config,
         runtime,
-        config_stamp,
+        config_fingerprint,
         plugins,
     })
 }
@@ -105,7 +108,13 @@ pub fn runtime_at(config: &Config, data_dir: &Path) -> Result<Runtime, RuntimeEr
 pub async fn load(runtime: &Runtime, job: &Job) -> Result<Plugin, LoadError> {
     let pinned = job.sha256().copied();
     let plugin = runtime
-        .load(job.name(), job.plugin(), pinned, job.limits(), job.allow())
+        .load(
+            &job.source(),
+            job.plugin(),
+            pinned,
+            job.limits(),
+            job.allow(),
+        )
         .await?;
     check_secrets(job).await?;
     Ok(plugin)
@@ -122,7 +131,7 @@ async fn check_secrets(job: &Job) -> Result<(), LoadError> {
         Err(error) => LoadProblem::Host(error.to_string()),
     };
     Err(LoadError {
-        job: job.name().to_owned(),
+        job: job.source(),
         path: job.plugin().to_owned(),
         problem,
     })
@@ -135,9 +144,9 @@ pub async fn load_bytes(
     bytes: Arc<[u8]>,
 ) -> Result<Plugin, LoadError> {
     let pinned = job.sha256().copied();
-    let (name, path) = (job.name(), job.plugin());
+    let (source, path) = (job.source(), job.plugin());
     let plugin = runtime
-        .load_bytes(name, path, bytes, pinned, job.limits(), job.allow())
+        .load_bytes(&source, path, bytes, pinned, job.limits(), job.allow())
         .await?;
     check_secrets(job).await?;
     Ok(plugin)

@@ -79,7 +79,7 @@ impl Digests {
 
 /// A run that was under way when a process of this data directory died.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Crash {
+pub(crate) struct CrashedRun {
     /// The run's record, with its end.
     pub(crate) record: RunRecord,
     pub(crate) until: UnixMs,
@@ -101,7 +101,7 @@ impl Quarantine {
         data_dir: &Path,
         identity: &HostIdentity,
         now: UnixMs,
-    ) -> (Self, Vec<Crash>) {
+    ) -> (Self, Vec<CrashedRun>) {
         let mut digests = Digests::default();
         let Some(life) = identity.life_on_disk().filter(|_| !is_off()) else {
             return (Self::of(None, digests), Vec::new());
@@ -209,7 +209,7 @@ fn is_off() -> bool {
 }
 
 /// Judges one note, and removes it.
-fn arrest(files: &Files, note: Note, now: UnixMs) -> Option<Crash> {
+fn arrest(files: &Files, note: Note, now: UnixMs) -> Option<CrashedRun> {
     let Note {
         path,
         was_polled,
@@ -217,14 +217,14 @@ fn arrest(files: &Files, note: Note, now: UnixMs) -> Option<Crash> {
     } = note;
     let crash = was_polled.then(|| {
         record.outcome = Outcome::Crashed;
-        record.ended_unix_ms = Some(now.as_u64());
+        record.ended_unix_ms = Some(now);
         let detail = "this host's process died while the guest was at work";
         detail.clone_into(&mut record.detail);
         let sha256 = record.plugin_sha256.clone();
         if let Err(error) = files.hold(&sha256, now, &record.run_id) {
             tracing::warn!(%error, sha256, "a plugin that brought this host down is not kept in quarantine");
         }
-        Crash {
+        CrashedRun {
             record,
             until: now.after(HELD),
             file: files.file_of(&sha256),

@@ -46,7 +46,7 @@ struct Counts {
     waiting: AtomicU64,
 }
 
-enum Note {
+enum RecordNote {
     Host(HostRecord),
     Job(JobRecord),
     JobGone { job: String, host: String },
@@ -58,7 +58,7 @@ enum Note {
 /// Handle for sending records to the task. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct RecordWriter {
-    notes: mpsc::Sender<Note>,
+    notes: mpsc::Sender<RecordNote>,
     counts: Arc<Counts>,
 }
 
@@ -82,36 +82,36 @@ impl RecordWriter {
         (Self { notes, counts }, task)
     }
 
-    fn note(&self, note: Note) {
+    fn note(&self, note: RecordNote) {
         if self.notes.try_send(note).is_err() {
             self.counts.overflow.fetch_add(1, Ordering::AcqRel);
         }
     }
 
     pub(crate) fn host(&self, record: HostRecord) {
-        self.note(Note::Host(record));
+        self.note(RecordNote::Host(record));
     }
 
     pub(crate) fn job(&self, record: JobRecord) {
-        self.note(Note::Job(record));
+        self.note(RecordNote::Job(record));
     }
 
     /// Deletes the record of a job that was removed from this host.
     pub(crate) fn job_gone(&self, job: String, host: String) {
-        self.note(Note::JobGone { job, host });
+        self.note(RecordNote::JobGone { job, host });
     }
 
     pub(crate) fn run_started(&self, record: RunRecord) {
-        self.note(Note::RunStarted(record));
+        self.note(RecordNote::RunStarted(record));
     }
 
     pub(crate) fn run_ended(&self, record: RunRecord) {
-        self.note(Note::RunEnded(record));
+        self.note(RecordNote::RunEnded(record));
     }
 
     /// Records a run of a dead host, unless that host recorded it.
     pub(crate) fn run_cut_off(&self, record: RunRecord) {
-        self.note(Note::RunCutOff(record));
+        self.note(RecordNote::RunCutOff(record));
     }
 }
 
@@ -167,7 +167,7 @@ pub(crate) fn sample(token: u64) -> RunRecord {
         attempt: 1,
         tick_unix_ms: None,
         plugin_sha256: "00".into(),
-        started_unix_ms: 1_000,
+        started_unix_ms: leasehold_records::UnixMs::new(1_000),
         ended_unix_ms: None,
         outcome: leasehold_records::Outcome::Running,
         detail: String::new(),

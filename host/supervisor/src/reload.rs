@@ -17,43 +17,40 @@
 //!
 //! This module never stops a guest: it sends the desired jobs, and the supervisor decides when they take effect.
 
-mod item;
+mod loading;
 mod reconcile;
 mod reread;
+mod source;
 mod version;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use leasehold_records::HostRecord;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::applied::{Applied, Standing};
+use crate::applied::{Applied, JobInForce};
 use crate::event::{EventContext, EventKind};
 use crate::job::context::JobContextMaker;
 use crate::prepare::Prepared;
-use crate::supervisor::Change;
-use item::{Item, Key, Seen, Source};
-use leasehold_config::fingerprint::ConfigStamp;
-use leasehold_config::plugin_file::{list, sidecar};
+use crate::supervisor::JobChange;
+use leasehold_config::fingerprint::ConfigFingerprint;
+use leasehold_config::plugin_file::list;
 use leasehold_config::{Config, Report};
 use leasehold_runtime::Runtime;
 use reconcile::ActiveJobs;
-use reread::Missing;
-use version::{Refusal, Version};
-use watch::{Watch, Wholeness};
+use reread::MissingConfig;
+use source::{JobSource, SeenFiles, SourceFiles, SourceKey};
+use version::{Version, VersionRefusal};
+use watch::Watch;
 
 /// Interval between checks of the files where the kernel gives no hint.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Time that a plugin which looks unfinished has, from its last change, to become whole.
-const UNFINISHED: Duration = Duration::from_secs(1);
-/// Versions made at the same time; the runtime itself compiles fewer.
-const TASKS: usize = 4;
 
 /// Handles by which a host is notified of changes.
 #[derive(Clone)]
@@ -71,16 +68,16 @@ pub(crate) struct Reloader {
     record: HostRecord,
     maker: JobContextMaker,
     runtime: Arc<Runtime>,
-    changes: mpsc::Sender<Change>,
+    changes: mpsc::Sender<JobChange>,
     /// The configuration in force, except [host] and [store], which stay as they were at the start.
     config: Arc<Config>,
     started_with: Arc<Config>,
-    config_seen: Option<ConfigStamp>,
+    config_seen: Option<ConfigFingerprint>,
     /// Time since which the configuration's files have been missing, and a mark once that is logged.
-    config_missing: Option<Missing>,
-    items: BTreeMap<Key, Item>,
+    config_missing: Option<MissingConfig>,
+    items: BTreeMap<SourceKey, JobSource>,
     active: ActiveJobs,
-    loads: JoinSet<(Key, Seen, Result<Version, Refusal>)>,
+    loads: JoinSet<(SourceKey, SeenFiles, Result<Version, VersionRefusal>)>,
     watch: Option<Watch>,
     next_look: Instant,
     /// True if jobs are in force that are not written for `check --diff`.
@@ -96,21 +93,21 @@ impl Reloader {
         reload: Reload,
         record: HostRecord,
         maker: JobContextMaker,
-        changes: mpsc::Sender<Change>,
+        changes: mpsc::Sender<JobChange>,
     ) -> Self {
         let mut items = BTreeMap::new();
         let mut active = ActiveJobs::default();
         let config = Arc::new(prepared.config);
         for (job, loaded) in config.jobs().iter().zip(prepared.plugins) {
-            let key = Key::Configured(job.name().to_owned());
+            let key = SourceKey::Configured(job.name().to_owned());
             let version = Version {
                 job: job.clone(),
                 plugin: loaded.plugin,
             };
             active.began_with(key.clone(), &version);
-            let mut item = Item::new(Source::Configured(Box::new(job.clone())));
-            item.seen = Some(Seen {
-                plugin: loaded.stamp,
+            let mut item = JobSource::new(SourceFiles::Configured(Box::new(job.clone())));
+            item.seen = Some(SeenFiles {
+                plugin: loaded.fingerprint,
                 sidecar: None,
             });
             item.version = Some(version);
@@ -122,7 +119,7 @@ impl Reloader {
             maker,
             runtime: prepared.runtime,
             changes,
-            config_seen: prepared.config_stamp,
+            config_seen: prepared.config_fingerprint,
             config_missing: None,
             started_with: config.clone(),
             config,
@@ -156,7 +153,7 @@ impl Reloader {
                 () = hint(self.watch.as_mut()) => {}
                 () = self.reload.trigger.notified() => asked = true,
                 Some(done) = self.loads.join_next() => match done {
-                    Ok((key, seen, made)) => self.made(&key, seen, made).await,
+                    Ok((key, seen, made)) => self.loaded(&key, seen, made).await,
                     Err(error) => tracing::error!(%error, "internal error while loading a plugin"),
                 },
                 () = sleep_until(self.next_look) => {}
@@ -169,7 +166,7 @@ impl Reloader {
         self.next_look = Instant::now() + LOOK_EVERY;
         self.reread(asked).await;
         let wanted = self.wanted();
-        let gone: Vec<Key> = self
+        let gone: Vec<SourceKey> = self
             .items
             .keys()
             .filter(|key| !wanted.contains_key(key))
@@ -190,7 +187,7 @@ impl Reloader {
             let item = self
                 .items
                 .entry(key)
-                .or_insert_with(|| Item::new(source.clone()));
+                .or_insert_with(|| JobSource::new(source.clone()));
             if !item.source.is_like(&source) {
                 item.source = source;
                 item.seen = None;
@@ -205,84 +202,10 @@ impl Reloader {
         self.start_loading();
     }
 
-    fn start_loading(&mut self) {
-        let mut soonest = LOOK_EVERY;
-        for (key, item) in &mut self.items {
-            if self.loads.len() >= TASKS {
-                // The end of a load starts the next one.
-                break;
-            }
-            let seen = item.source.look();
-            if item.loading || item.seen == Some(seen) {
-                continue;
-            }
-            if seen.plugin.is_none() && item.version.is_some() && item.seen.is_some() {
-                // A configured plugin that is missing for now: the loaded version stays.
-                item.seen = Some(seen);
-                continue;
-            }
-            if let Wholeness::NotYet(wait) = wholeness(self.watch.as_ref(), item, &seen) {
-                soonest = soonest.min(wait);
-                continue;
-            }
-            item.loading = true;
-            let (key, source, runtime) = (key.clone(), item.source.clone(), self.runtime.clone());
-            self.loads.spawn(async move {
-                let made = match &source {
-                    Source::Configured(job) => version::configured(&runtime, job).await,
-                    Source::Dropped(config, path) => version::dropped(&runtime, config, path).await,
-                };
-                (key, seen, made)
-            });
-        }
-        self.next_look = self.next_look.min(Instant::now() + soonest);
-    }
-
-    /// Applies the result of loading an item.
-    async fn made(&mut self, key: &Key, seen: Seen, made: Result<Version, Refusal>) {
-        let Some(item) = self.items.get_mut(key) else {
-            return;
-        };
-        item.loading = false;
-        match made {
-            Ok(version) => {
-                item.seen = Some(seen);
-                item.version = Some(version);
-                item.told = None;
-                self.reconcile().await;
-            }
-            // The next check loads it again.
-            Err(Refusal::Changing) => {}
-            Err(Refusal::Unfinished(_)) if is_young(&seen) => {
-                self.next_look = self.next_look.min(Instant::now() + UNFINISHED / 4);
-            }
-            Err(refusal) => {
-                item.seen = Some(seen);
-                self.tell_refused(key, refusal.text());
-            }
-        }
-    }
-
-    fn tell_refused(&mut self, key: &Key, error: String) {
-        let Some(item) = self.items.get_mut(key) else {
-            return;
-        };
-        if item.told.as_ref() == Some(&error) {
-            return;
-        }
-        item.told = Some(error.clone());
-        let told = EventKind::PluginRefused {
-            file: item.source.plugin().display().to_string(),
-            error,
-            kept: self.active.holds(key),
-        };
-        self.maker.event_log.emit(EventContext::default(), told);
-    }
-
     /// Writes the jobs in force, for `check --diff`.
     async fn write_applied(&mut self) {
         self.unwritten = false;
-        let standing = self.active.versions().map(|version| Standing {
+        let standing = self.active.versions().map(|version| JobInForce {
             job: &version.job,
             sha256: &version.plugin.facts().sha256,
         });
@@ -295,12 +218,12 @@ impl Reloader {
     }
 
     /// Returns all sources of jobs that should be in force.
-    fn wanted(&mut self) -> BTreeMap<Key, Source> {
+    fn wanted(&mut self) -> BTreeMap<SourceKey, SourceFiles> {
         let configured = self.config.jobs().iter().map(|job| {
-            let key = Key::Configured(job.name().to_owned());
-            (key, Source::Configured(Box::new(job.clone())))
+            let key = SourceKey::Configured(job.name().to_owned());
+            (key, SourceFiles::Configured(Box::new(job.clone())))
         });
-        let mut wanted: BTreeMap<Key, Source> = configured.collect();
+        let mut wanted: BTreeMap<SourceKey, SourceFiles> = configured.collect();
         let read = self.config.plugins().map(|plugins| list(plugins.dir()));
         let fault = read.as_ref().and_then(|read| read.as_ref().err()).cloned();
         // A folder that cannot be read right now changes nothing.
@@ -311,15 +234,15 @@ impl Reloader {
                 let known = self.items.keys();
                 known
                     .filter_map(|key| match key {
-                        Key::Dropped(path) => Some(path.clone()),
-                        Key::Configured(_) => None,
+                        SourceKey::Dropped(path) => Some(path.clone()),
+                        SourceKey::Configured(_) => None,
                     })
                     .collect()
             }
         };
         for path in files {
-            let source = Source::Dropped(self.config.clone(), path.clone());
-            wanted.insert(Key::Dropped(path), source);
+            let source = SourceFiles::Dropped(self.config.clone(), path.clone());
+            wanted.insert(SourceKey::Dropped(path), source);
         }
         self.note_folder(fault);
         wanted
@@ -344,7 +267,7 @@ impl Reloader {
     async fn reconcile(&mut self) {
         let (steps, refused) = self.active.step(&self.items);
         for (key, error) in refused {
-            self.tell_refused(&key, error);
+            self.log_refused(&key, error);
         }
         if steps.is_empty() {
             return;
@@ -352,10 +275,10 @@ impl Reloader {
         for step in steps {
             let change = match step {
                 reconcile::Step::Set(version, why) => {
-                    let context = self.maker.context(version.job, version.plugin);
-                    Change::Set(Box::new(context), why)
+                    let context = self.maker.make(version.job, version.plugin);
+                    JobChange::Set(Box::new(context), why)
                 }
-                reconcile::Step::Remove(name) => Change::Remove(name.into()),
+                reconcile::Step::Remove(name) => JobChange::Remove(name.into()),
             };
             if self.changes.send(change).await.is_err() {
                 return; // The host is ending.
@@ -385,32 +308,6 @@ fn folder_of(path: &Path) -> PathBuf {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
     }
-}
-
-fn is_young(seen: &Seen) -> bool {
-    let now = SystemTime::now();
-    [seen.plugin, seen.sidecar]
-        .into_iter()
-        .flatten()
-        .any(|stamp| stamp.age(now) < UNFINISHED)
-}
-
-/// Judges from the files of an item whether they can be loaded now.
-fn wholeness(watch: Option<&Watch>, item: &Item, seen: &Seen) -> Wholeness {
-    let plugin = item.source.plugin();
-    let files = [
-        (plugin.to_owned(), seen.plugin),
-        (sidecar(plugin), seen.sidecar),
-    ];
-    for (path, stamp) in &files {
-        let (Some(watch), Some(stamp)) = (watch, stamp) else {
-            continue;
-        };
-        if let wait @ Wholeness::NotYet(_) = watch.wholeness(path, stamp) {
-            return wait;
-        }
-    }
-    Wholeness::Whole
 }
 
 async fn hint(watch: Option<&mut Watch>) {

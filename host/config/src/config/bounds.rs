@@ -10,7 +10,7 @@ use super::Job;
 use super::allow::{self, plain};
 use super::clash::home;
 use super::context::{Context, Finding};
-use super::limits::{SaidLimits, amounts};
+use super::limits::RawLimits;
 use super::needs::{Given as Grants, SaidNeeds};
 use super::plugins::{OWN_PREFIX, Plugins};
 use super::section::Said;
@@ -30,12 +30,13 @@ pub(super) struct Bounds<'a> {
 
 impl Bounds<'_> {
     /// Reports every limit that exceeds the policy's.
-    pub(super) fn judge_limits(&self, asked: &SaidLimits) {
-        let most = amounts(self.plugins.limits());
-        for ((key, asked), (_, most)) in asked.said().into_iter().zip(most) {
-            let Some((place, asked)) = asked.filter(|(_, asked)| *asked > most) else {
+    pub(super) fn judge_limits(&self, asked: &RawLimits) {
+        for (key, amount) in asked.set() {
+            let (place, asked) = (amount.span(), amount.get_ref());
+            let most = self.plugins.limits().amount(key);
+            if *asked <= most {
                 continue;
-            };
+            }
             let message = format!(
                 "job `{}` asks for `{key} = {asked}`, and a dropped-in plugin may have {most} at most",
                 self.job

@@ -8,9 +8,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::environment::Surroundings;
 use super::files::Claim;
-use super::surroundings::Surroundings;
-use super::texts::Texts;
+use super::source_map::Texts;
 use crate::manifest::{Manifest, ManifestError};
 
 /// One error in the text.

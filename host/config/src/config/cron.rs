@@ -15,10 +15,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use croner::parser::{CronParser, Seconds, Year};
 
-use super::nearest::nearest;
 use super::node::Node;
 use super::read;
 use super::source::shown;
+use super::suggest::nearest;
 use crate::wall::UnixMs;
 
 /// Words that can replace an expression.
@@ -297,5 +297,4 @@ fn is_weekday(part: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "cron_tests.rs"]
 mod tests;

@@ -9,29 +9,31 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use toml::Spanned;
+
 use super::bounds::Bounds;
 use super::context::{Blind, Context, Finding, Purpose};
 use super::drift::Drift;
+use super::environment::Surroundings;
 use super::files::shown_path;
 use super::guest::Known;
-use super::inner::{self, SaidManifest};
 use super::job::Own;
-use super::limits::{SaidLimits, amounts, least};
+use super::limits::RawLimits;
 use super::needs::SaidNeeds;
+use super::nested::{self, SaidManifest};
 use super::origin::{Layer, origins};
 use super::plugins::SaidPlugins;
 use super::policy::Policy;
+use super::raw_job::SaidJob;
 use super::read;
 use super::report::Report;
 use super::schema;
 use super::section::{Said, Section, Wrong};
-use super::settle::Given;
 use super::source::shown;
-use super::surroundings::Surroundings;
-use super::texts::Role;
-use super::words::SaidJob;
+use super::source_map::Role;
+use super::validate::Given;
 use super::{Config, Job};
-use crate::limits::Limits;
+use crate::limits::{LimitAmount, LimitKey, Limits};
 use crate::manifest::Manifest;
 
 /// A plugin found in the folder, and the file beside it.
@@ -88,10 +90,10 @@ impl Config {
     fn drop_in(&self, found: &DropIn<'_>, context: &Context<'_>) -> Option<Job> {
         let manifest = found
             .manifest
-            .map(|manifest| inner::manifest(context, found.wasm, manifest.shared()))
+            .map(|manifest| nested::manifest(context, found.wasm, manifest.shared()))
             .transpose();
         let (path, text) = found.sidecar.unwrap_or((found.wasm, ""));
-        let job = inner::document(
+        let job = nested::document(
             context,
             Role::Sidecar,
             path,
@@ -151,8 +153,8 @@ impl Config {
                 .map_or_else(Vec::new, |(allow, _)| bounds.own_keys(allow)),
         };
         // Limits that are not requested come from the defaults, but never exceed the policy's.
-        let limits = kept.defaults.limits.clone().settle(&Limits::default())?;
-        let limits = least(&limits, plugins.limits());
+        let limits = kept.defaults.limits.validate(&Limits::default())?;
+        let limits = limits.least(plugins.limits());
         let own_limits = said.policy.limits.clone();
         said.policy = said.policy.or(&kept.defaults);
         let mut origins = origins(&said, Some(&kept.defaults), "", context.texts());
@@ -244,17 +246,17 @@ fn asked_at(
 /// Limits that are not requested and that `[plugins.limits]` makes lower than the defaults, with
 /// their positions.
 fn lowered(
-    asked: &SaidLimits,
-    defaults: &SaidLimits,
+    asked: &RawLimits,
+    defaults: &RawLimits,
     plugins: &SaidPlugins,
-) -> Vec<(&'static str, Range<usize>)> {
-    let (asked, policy) = (asked.said(), plugins.limits.said());
-    let settled = defaults.clone().settle(&Limits::default());
-    let defaults = amounts(&settled.unwrap_or_default());
-    let all = asked.into_iter().zip(policy).zip(defaults);
-    all.filter_map(|(((key, asked), (_, policy)), (_, default))| {
-        let (place, most) = policy?;
-        (asked.is_none() && most < default).then_some((key, place))
-    })
-    .collect()
+) -> Vec<(LimitKey, Range<usize>)> {
+    let defaults = defaults.validate(&Limits::default()).unwrap_or_default();
+    let lowers = |key, most: &Spanned<LimitAmount>| {
+        asked.field(key).span().is_none() && *most.get_ref() < defaults.amount(key)
+    };
+    let policy = plugins.limits.set();
+    policy
+        .filter(|(key, most)| lowers(*key, most))
+        .map(|(key, most)| (key, most.span()))
+        .collect()
 }

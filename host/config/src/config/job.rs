@@ -7,28 +7,29 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::allow::SaidAllow;
-use super::aside::Aside;
 use super::context::{Context, Finding};
 use super::drift::Drift;
 use super::files::{self, Kind, shown_path};
 use super::guest::Known;
-use super::inner::{self, SaidManifest};
+use super::ignored_in_eq::Aside;
 use super::needs::{Given as Grants, SaidNeeds};
+use super::nested::{self, SaidManifest};
 use super::node::Node;
 use super::origin::{Layer, Origin, Origins, origins};
 use super::policy::Policy;
+use super::raw_job::SaidJob;
 use super::read;
 use super::schedule::{Restart, Schedule, Wait};
 use super::schema;
 use super::secrets;
 use super::section::{Said, Section, Wrong};
-use super::settle::{Given, lock_of};
 use super::sharing::{NAMESPACE, is_reserved};
 use super::source::shown;
-use super::texts::Texts;
-use super::words::SaidJob;
+use super::source_map::Texts;
+use super::validate::{Given, lock_of};
 use crate::allow::{Allow, EnvValue, SecretRef};
-use crate::limits::Limits;
+use crate::limits::{LimitKey, Limits};
+use crate::remedy::JobSource;
 
 /// Shortest TTL. etcd raises shorter leases to about this (its election timeout times 1.5), so a
 /// shorter value would not take effect.
@@ -198,25 +199,13 @@ impl Job {
         self.origins.0.of(key)
     }
 
-    /// Rewrites a remedy that names this job's table so that it fits the job's source. A dropped-in
-    /// job has no table, but a sidecar file and the folder's policy.
-    pub fn at_home(&self, remedy: &str) -> String {
-        if !self.is_dropped {
-            return remedy.to_owned();
+    /// Returns the source of the job's settings, which remedies name.
+    pub fn source(&self) -> JobSource {
+        if self.is_dropped {
+            JobSource::dropped(&self.name, &self.plugin)
+        } else {
+            JobSource::table(&self.name)
         }
-        let table = format!("[jobs.{}", self.name);
-        let beside = self.plugin.with_extension("toml");
-        let beside = beside.display();
-        remedy
-            .replace(
-                &format!("under {table}.allow]"),
-                &format!("under [allow] in {beside}, or [needs] of its manifest, and [plugins.allow] must cover it"),
-            )
-            .replace(
-                &format!("in {table}.limits]"),
-                &format!("under [limits] in {beside}, and in [plugins.limits] if that allows less"),
-            )
-            .replace(&format!("in {table}]"), &format!("in {beside}"))
     }
 
     /// Returns true if both wait for the same lock in the same way and at the same times. Then one can
@@ -265,10 +254,11 @@ pub(super) fn read(
     let own = SaidJob::read(section, known.as_ref());
     let allow = SaidAllow::read(section).or(&defaults.allow);
     let looked = plugin.as_ref().map(|plugin| {
-        let size = own.policy.limits.plugin_size.clone();
-        let size = size.or(&defaults.policy.limits.plugin_size);
-        let most = size.or_default(Limits::default().plugin_bytes);
-        look(plugin, most.unwrap_or(0), section.context())
+        let limits = own.policy.limits.or(&defaults.policy.limits);
+        let size = limits.field(LimitKey::PluginSize).clone();
+        let most = size.or_default(Limits::default().amount(LimitKey::PluginSize));
+        let most = most.map_or(0, |most| most.number);
+        look(plugin, most, section.context())
     });
     let (manifest_digest, manifest) = match looked {
         Some(Look { digest, manifest }) => (digest, manifest),
@@ -401,7 +391,7 @@ fn look(plugin: &Spanned<PathBuf>, most: u64, context: &Context<'_>) -> Look {
     };
     let manifest = match &peeked.manifest {
         Ok(None) => Ok(None),
-        Ok(Some(manifest)) => inner::manifest(context, path, manifest.shared()).map(Some),
+        Ok(Some(manifest)) => nested::manifest(context, path, manifest.shared()).map(Some),
         Err(error) => {
             let message = format!("plugin `{}` {error}", shown_path(path));
             let (message, help) = message.rsplit_once(": ").unwrap_or((&message, ""));

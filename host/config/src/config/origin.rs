@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::policy::Policy;
-use super::texts::{Role, Texts};
-use super::words::SaidJob;
+use super::raw_job::SaidJob;
+use super::source_map::{Role, Texts};
 
 /// Layer that a value came from: the first of these that sets it wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -18,8 +18,8 @@ use super::report::Report;
 use super::schema;
 use super::section::Section;
 use super::source::Source;
+use super::source_map::{Role, Texts};
 use super::syntax::{Document, Repaired};
-use super::texts::{Role, Texts};
 use crate::owned::Refusal;
 
 /// Most files of one folder that are read: as many as there may be jobs, so that each can have its

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::allow::{SaidAllow, for_job};
 use super::files::{self, Kind};
 use super::job::Defaults;
-use super::limits::SaidLimits;
+use super::limits::RawLimits;
 use super::schema;
 use super::secrets;
 use super::section::{Said, Section};
@@ -86,7 +86,7 @@ pub(super) struct SaidPlugins {
     /// Position of the secrets.
     pub(super) secrets_place: Option<Range<usize>>,
     /// Limits that may be requested.
-    pub(super) limits: SaidLimits,
+    pub(super) limits: RawLimits,
     /// The table itself; `None` if anything in it is invalid.
     pub(super) plugins: Option<Plugins>,
 }
@@ -101,7 +101,7 @@ pub(super) fn read(root: &Section<'_>, defaults: &Defaults) -> SaidPlugins {
     );
     let said = SaidAllow::read_policy(&section);
     let secrets = section.take("secrets", secrets::secrets);
-    let limits = SaidLimits::read(&section).or(&defaults.policy.limits);
+    let limits = RawLimits::read(&section).or(&defaults.policy.limits);
     let sharing = Sharing::read(&section, &defaults.policy.ttl);
     let speaks_of_kv = !matches!(said.kv, Said::Nothing);
     let allow = said.clone().settle().map(|mut allow| {
@@ -110,7 +110,7 @@ pub(super) fn read(root: &Section<'_>, defaults: &Defaults) -> SaidPlugins {
         }
         allow
     });
-    let most = limits.clone().settle(&Limits::default());
+    let most = limits.validate(&Limits::default());
     let is_said = !section.is_absent();
     let dir = if is_said {
         dir.map(toml::Spanned::into_inner)

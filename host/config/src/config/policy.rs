@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::job::{LONGEST_TTL, SHORTEST_TTL};
-use super::limits::SaidLimits;
+use super::limits::RawLimits;
 use super::node::Node;
 use super::read::{self, LONGEST};
 use super::schedule::{self, SaidRestart, Wait};
@@ -24,7 +24,7 @@ pub(super) struct Policy {
     pub(super) stop_margin: Said<Duration>,
     pub(super) retries: Said<u32>,
     pub(super) restart: SaidRestart,
-    pub(super) limits: SaidLimits,
+    pub(super) limits: RawLimits,
 }
 
 impl Policy {
@@ -41,7 +41,7 @@ impl Policy {
             }),
             retries: section.offer("retries", |node| read::integer_u32(node, 0, u32::MAX)),
             restart: SaidRestart::read(section),
-            limits: SaidLimits::read(section),
+            limits: RawLimits::read(section),
         }
     }
 
@@ -67,8 +67,8 @@ impl Policy {
         visit("retries".into(), self.retries.span());
         visit("restart.min".into(), self.restart.min.span());
         visit("restart.max".into(), self.restart.max.span());
-        for (key, said) in self.limits.said() {
-            visit(format!("limits.{key}"), said.map(|(span, _)| span));
+        for (key, amount) in self.limits.set() {
+            visit(format!("limits.{key}"), Some(amount.span()));
         }
     }
 }

@@ -6,13 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use super::context::{Blind, Context, Finding, Purpose};
+use super::environment::Surroundings;
 use super::files;
 use super::host;
 use super::parts::{self, Judged};
 use super::report::Report;
 use super::source::Source;
 use super::store;
-use super::surroundings::Surroundings;
 use super::syntax::Repaired;
 use super::{Drift, Host, Store, read_rest};
 

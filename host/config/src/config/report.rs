@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::context::Finding;
 use super::files::shown_path;
 use super::source::Place;
-use super::texts::Texts;
+use super::source_map::Texts;
 
 /// Errors beyond this number are counted, not printed: no person reads them.
 const MOST_PRINTED: usize = 100;

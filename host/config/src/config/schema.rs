@@ -3,6 +3,8 @@
 //! Readers take keys from these lists, and unknown keys are found by them. A test fails for a key
 //! listed here that is not read, or that `configs/reference.toml` does not explain.
 
+use crate::limits::LimitKey;
+
 /// Tables at the top of the file.
 pub(super) const ROOT: &[&str] = &["host", "store", "defaults", "plugins", "jobs"];
 /// `[host]`
@@ -133,29 +135,7 @@ pub(super) const SECRET: &[&str] = &["file", "env"];
 /// A variable of a job's `env` that is a secret
 pub(super) const ENV: &[&str] = &["secret"];
 /// `limits`, in a job or in the defaults
-pub(super) const LIMITS: &[&str] = &[
-    "memory",
-    "table_elements",
-    "instances",
-    "stack",
-    "output",
-    "log_rate",
-    "host_call",
-    "handles",
-    "random",
-    "kv_value",
-    "kv_total",
-    "disk",
-    "disk_files",
-    "open_files",
-    "http_body",
-    "http_requests",
-    "http_fields",
-    "http_timeout",
-    "plugin_size",
-    "compile_time",
-    "compile_memory",
-];
+pub(super) const LIMITS: &[&str] = &LimitKey::NAMES;
 
 /// All tables with the keys they may hold. A job's tables come before those of the defaults.
 pub(super) const TABLES: &[(&str, &[&str])] = &[

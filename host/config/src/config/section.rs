@@ -10,10 +10,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::context::{Context, Finding};
-use super::nearest::nearest;
 use super::node::{Node, kind};
 use super::schema;
 use super::source::shown;
+use super::suggest::nearest;
 
 /// Value of one key as read from a table.
 #[derive(Clone, Debug)]

@@ -1,10 +1,17 @@
 //! Values of a valid file, one by one, and no panic for any text.
 
+mod folder;
+mod layers;
+mod loading;
+mod messages;
+mod reference;
+mod sharing;
+
 use std::path::Path;
 use std::time::Duration;
 
 use super::context::{Blind, Purpose};
-use super::surroundings::Surroundings;
+use super::environment::Surroundings;
 use super::{
     Beat, Config, Data, Embedded, History, MissedTicks, Place, Remote, Report, Restart, Schedule,
     Wait,
@@ -412,7 +419,7 @@ fn windows_line_ends_are_accepted() {
 
 #[test]
 fn no_mutation_of_a_file_makes_the_parser_panic() {
-    let text = super::reference_tests::reference_with_examples().into_bytes();
+    let text = reference::reference_with_examples().into_bytes();
     // The unchanged text must be valid, or the mutants would all stop at the same error.
     valid(&String::from_utf8_lossy(&text));
     let mut random = fastrand::Rng::with_seed(0x1ea5_e401);

@@ -1,6 +1,6 @@
 //! `job-context`: identity and input of the run.
 
-use super::super::host::Host;
+use super::super::host_state::Host;
 use super::super::spec::Trigger;
 use super::wit::job_context;
 

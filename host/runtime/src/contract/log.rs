@@ -3,7 +3,7 @@
 use leasehold_records::printable;
 
 use super::super::event;
-use super::super::host::Host;
+use super::super::host_state::Host;
 use super::wit::log;
 
 /// Largest number of fields that one line keeps. Lines with more are unreadable.

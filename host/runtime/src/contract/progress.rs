@@ -1,6 +1,6 @@
 //! `progress`: progress that a guest reports.
 
-use super::super::host::Host;
+use super::super::host_state::Host;
 use super::wit::progress;
 
 impl progress::Host for Host {

@@ -14,24 +14,24 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::super::limit::Limit;
 use super::super::output::Output;
-use super::courier::remove_ours;
+use super::client::remove_ours;
+use leasehold_config::{JobSource, LimitKey, Remedy};
 
 /// Bytes that a body may still have.
 pub(super) struct Budget {
     most: u64,
     left: u64,
-    job: String,
+    job: JobSource,
     output: Arc<Output>,
 }
 
 impl Budget {
-    pub(super) fn new(most: u64, job: &str, output: Arc<Output>) -> Self {
+    pub(super) fn new(most: u64, job: JobSource, output: Arc<Output>) -> Self {
         Self {
             most,
             left: most,
-            job: job.to_owned(),
+            job,
             output,
         }
     }
@@ -43,7 +43,8 @@ impl Budget {
             self.left = left;
             return Ok(());
         }
-        let (most, remedy) = (self.most, Limit::HttpBody.remedy(&self.job));
+        let (most, remedy) = (self.most, Remedy::Raise(LimitKey::HttpBody));
+        let remedy = remedy.for_source(&self.job);
         self.output
             .remark(&format!("{what} has more than {most} bytes: {remedy}"));
         Err(most)

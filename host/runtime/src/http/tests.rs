@@ -26,7 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use wasmtime_wasi_http::{Error, WasiBody, WasiHttpHooks as _};
 
-use super::courier::{Answered, Carried, Courier};
+use super::client::{Answered, Carried, Courier};
 use super::{Flights, Net, Resolve};
 use crate::event::GuestEvent;
 use crate::gate::Gate;
@@ -34,6 +34,7 @@ use crate::leash::Leash;
 use crate::output::Output;
 use crate::redact::Redactor;
 use crate::spec::StopSignal;
+use leasehold_config::JobSource;
 use leasehold_config::allow::{Allow, Network, Origin};
 use leasehold_config::limits::Limits;
 use leasehold_config::secrets::Secrets;
@@ -95,7 +96,7 @@ impl Rig {
         let flights = Arc::new(Flights::default());
         let courier = Courier::new(Carried {
             net: Arc::new(Net::of(allow, &resolver).unwrap()),
-            job: "demo".to_owned(),
+            job: JobSource::table("demo"),
             token: 7,
             limits: Arc::new(limits),
             gate,

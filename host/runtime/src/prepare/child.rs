@@ -9,7 +9,7 @@ use std::thread;
 
 use super::COMMAND;
 use super::confine;
-use super::wire::{GO_ON, PrepareAnswer, PrepareStage, PrepareTask};
+use super::messages::{GO_ON, PrepareAnswer, PrepareStage, PrepareTask};
 use super::work;
 use crate::error::LoadProblem;
 use crate::proposals;

@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::messages::{MOST_ANSWER_BYTES, PreparedPlugin};
 use super::seal::SealKey;
-use super::wire::{MOST_ANSWER_BYTES, PreparedPlugin};
 use super::work::{COMPONENT, ENGINE, compiler_id};
 use leasehold_config::hex;
 

@@ -13,7 +13,7 @@ use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Engine, Module};
 
 use super::Preparation;
-use super::wire::{PrepareStage, PreparedPlugin};
+use super::messages::{PrepareStage, PreparedPlugin};
 use crate::engine;
 use crate::error::LoadProblem;
 use crate::proposals;

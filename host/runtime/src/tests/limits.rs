@@ -1,15 +1,16 @@
 //! Every limit of a run, reached by a guest. `load.rs` has the limits of the loader.
 
 use super::*;
+use leasehold_config::LimitKey;
 
-async fn dies_of(rig: &Rig, wat: &str, limit: Limit) -> RunReport {
+async fn dies_of(rig: &Rig, wat: &str, limit: LimitKey) -> RunReport {
     let report = rig.run(wat).await.report;
     match &report.end {
         RunEnd::Limit {
             limit: found,
             message,
         } if *found == limit => {
-            let remedy = format!("raise `{}` in [jobs.demo.limits]", limit.key());
+            let remedy = format!("raise `{}` in [jobs.demo.limits]", limit.as_str());
             assert!(message.ends_with(&remedy), "{message}");
         }
         other => panic!("{other:?}"),
@@ -60,7 +61,7 @@ fn memories_bomb(memories: u32) -> String {
 async fn memory_is_capped_and_the_death_is_explained() {
     let mut rig = Rig::new();
     rig.limits.memory_bytes = 1 << 20;
-    let report = dies_of(&rig, &memory_bomb(), Limit::Memory).await;
+    let report = dies_of(&rig, &memory_bomb(), LimitKey::Memory).await;
     assert_eq!(report.peak_memory_bytes, 1 << 20);
 }
 
@@ -68,7 +69,7 @@ async fn memory_is_capped_and_the_death_is_explained() {
 async fn many_memories_share_one_cap() {
     let mut rig = Rig::new();
     rig.limits.memory_bytes = 1 << 20;
-    let report = dies_of(&rig, &memories_bomb(4), Limit::Memory).await;
+    let report = dies_of(&rig, &memories_bomb(4), LimitKey::Memory).await;
     // The pool has no room for four memories, so this guest is on the on-demand engine.
     assert!(!rig.load(&memories_bomb(4)).await.facts().pooled);
     assert!(report.peak_memory_bytes <= 1 << 20);
@@ -82,7 +83,7 @@ async fn tables_are_capped() {
         "(table 1 funcref)",
         "(loop (br_if 0 (i32.ne (i32.const -1) (table.grow (ref.null func) (i32.const 10))))) unreachable",
     );
-    dies_of(&rig, &bomb, Limit::Tables).await;
+    dies_of(&rig, &bomb, LimitKey::Tables).await;
 }
 
 #[tokio::test]
@@ -97,7 +98,7 @@ async fn instances_are_capped() {
         (func $run (result (result)) (canon lift (core func $i "run")))
         (instance $cli (export "run" (func $run)))
         (export "wasi:cli/run@0.2.0" (instance $cli)))"#;
-    dies_of(&rig, many, Limit::Instances).await;
+    dies_of(&rig, many, LimitKey::Instances).await;
 }
 
 /// Makes a guest that recurses `depth` deep with a frame of a few words.
@@ -113,8 +114,8 @@ fn recursion(depth: u32) -> String {
 #[tokio::test]
 async fn the_stack_is_capped_and_the_cap_can_be_raised() {
     let mut rig = Rig::new();
-    dies_of(&rig, &recursion(1_000_000_000), Limit::Stack).await;
-    dies_of(&rig, &recursion(100_000), Limit::Stack).await;
+    dies_of(&rig, &recursion(1_000_000_000), LimitKey::Stack).await;
+    dies_of(&rig, &recursion(100_000), LimitKey::Stack).await;
     rig.limits.stack_bytes = 64 << 20;
     let ran = rig.run(&recursion(100_000)).await;
     assert_eq!(ran.report.end, RunEnd::Done(None));
@@ -125,7 +126,7 @@ async fn bytes_moved_by_one_host_call_are_capped() {
     let mut rig = Rig::new();
     rig.limits.host_call_bytes = 4_000;
     let body = "(call $progress (i64.const 1) (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 5000)) (i32.const 512)";
-    dies_of(&rig, &guests::job("", body), Limit::HostCall).await;
+    dies_of(&rig, &guests::job("", body), LimitKey::HostCall).await;
 }
 
 #[tokio::test]
@@ -133,7 +134,7 @@ async fn handles_are_capped() {
     let mut rig = Rig::new();
     rig.limits.handles = 50;
     let body = "(loop (drop (call $stdout)) (br 0)) (i32.const 512)";
-    let report = dies_of(&rig, &guests::job("", body), Limit::Handles).await;
+    let report = dies_of(&rig, &guests::job("", body), LimitKey::Handles).await;
     assert!(report.admitted >= 50, "calls of WASI are counted too");
 }
 
@@ -148,7 +149,7 @@ async fn random_bytes_per_call_are_capped() {
         )
     };
     assert_eq!(rig.run(&ask(1_000)).await.report.end, RunEnd::Done(None));
-    dies_of(&rig, &ask(1_001), Limit::Random).await;
+    dies_of(&rig, &ask(1_001), LimitKey::Random).await;
 }
 
 #[tokio::test]
@@ -232,4 +233,14 @@ async fn a_panic_in_a_host_function_ends_that_run_alone() {
         }
     ));
     rig.still_works().await;
+}
+
+#[tokio::test]
+async fn limit_of_a_dropped_in_guest_is_raised_in_its_sidecar() {
+    let mut rig = Rig::new();
+    rig.job = JobSource::dropped("demo", Path::new("plugins/demo.wasm"));
+    let RunEnd::Limit { message, .. } = rig.run(&memory_bomb()).await.report.end else {
+        panic!("no limit ended it");
+    };
+    insta::assert_snapshot!(message, @"wasm `unreachable` instruction executed: raise `memory` under [limits] in plugins/demo.toml, and in [plugins.limits] if that allows less");
 }

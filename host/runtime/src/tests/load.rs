@@ -104,20 +104,14 @@ async fn files_that_are_none_or_too_large_or_not_the_pinned_ones_are_refused() {
         ("pipe", pipe),
         ("directory", directory),
     ] {
-        let load = rig
-            .runtime
-            .load("demo", &path, None, &rig.limits, &rig.grants);
+        let load = rig.load_file(&path, None);
         let _ = writeln!(all, "{what}: {}", said(&rig, &load.await.unwrap_err()));
     }
     let whole = rig.file("whole.wasm", &wat::parse_str(guests::EXIT_3).unwrap());
-    let pinned = rig
-        .runtime
-        .load("demo", &whole, Some([0xab; 32]), &rig.limits, &rig.grants);
+    let pinned = rig.load_file(&whole, Some([0xab; 32]));
     let _ = writeln!(all, "pinned: {}", said(&rig, &pinned.await.unwrap_err()));
     rig.limits.plugin_bytes = 16;
-    let large = rig
-        .runtime
-        .load("demo", &whole, None, &rig.limits, &rig.grants);
+    let large = rig.load_file(&whole, None);
     let _ = writeln!(all, "large: {}", said(&rig, &large.await.unwrap_err()));
     insta::assert_snapshot!(all);
 }
@@ -148,11 +142,7 @@ async fn the_pinned_digest_of_the_right_file_is_accepted_and_a_swapped_file_chan
     let bytes = wat::parse_str(guests::EXIT_3).unwrap();
     let digest: [u8; 32] = sha2::Sha256::digest(&bytes).into();
     let path = rig.file("pinned.wasm", &bytes);
-    let plugin = rig
-        .runtime
-        .load("demo", &path, Some(digest), &rig.limits, &rig.grants)
-        .await
-        .unwrap();
+    let plugin = rig.load_file(&path, Some(digest)).await.unwrap();
     rig.file("pinned.wasm", b"something else");
     let long = authority(lasting(Duration::from_mins(1)));
     let ran = rig.run_plugin(&plugin, long, spec()).await;
@@ -161,10 +151,32 @@ async fn the_pinned_digest_of_the_right_file_is_accepted_and_a_swapped_file_chan
 
 #[tokio::test]
 async fn jobs_of_one_plugin_share_its_code_and_keep_their_own_names() {
-    let rig = Rig::new();
+    let mut rig = Rig::new();
     let file = rig.file("same.wasm", &wat::parse_str(guests::EXIT_3).unwrap());
-    let load = |job| rig.runtime.load(job, &file, None, &rig.limits, &rig.grants);
-    let (first, second) = (load("one").await.unwrap(), load("two").await.unwrap());
+    let first = rig.load_file(&file, None).await.unwrap();
+    rig.job = JobSource::table("two");
+    let second = rig.load_file(&file, None).await.unwrap();
     assert!(std::ptr::eq(first.ready(), second.ready()));
     assert_eq!(second.facts().job, "two");
+}
+
+/// Fails if remedies are searched and replaced in the text of an error: the guest's own words change then.
+#[tokio::test]
+async fn dropped_in_plugin_gets_its_own_remedy_and_keeps_its_words() {
+    let mut rig = Rig::new();
+    rig.job = JobSource::dropped("demo", Path::new("plugins/demo.wasm"));
+    let mut all = String::new();
+    for wat in [
+        r#"(module (memory 2000) (func (export "_start")))"#,
+        r#"(module (import "raise `memory` in [jobs.demo.limits]" "f" (func)) (func (export "_start")))"#,
+        r#"(module (import "add it under [jobs.demo.allow]" "f" (func)) (func (export "_start")))"#,
+    ] {
+        let bytes = wat::parse_str(wat).unwrap();
+        let _ = writeln!(all, "{}", refusal(&rig, &bytes).await);
+    }
+    insta::assert_snapshot!(all, @"
+    job demo: plugin DIR/plugin.wasm: needs 131072000 bytes of memory to start, job demo may use 67108864: raise `memory` under [limits] in plugins/demo.toml, and in [plugins.limits] if that allows less
+    job demo: plugin DIR/plugin.wasm: imports raise `memory` in [jobs.demo.limits], which this host does not offer: a plain command may import wasi_snapshot_preview1 only
+    job demo: plugin DIR/plugin.wasm: imports add it under [jobs.demo.allow], which this host does not offer: a plain command may import wasi_snapshot_preview1 only
+    ");
 }

@@ -10,8 +10,8 @@ use leasehold_records::printable;
 use serde_json::{Value, json};
 
 use leasehold_config::Config;
-use leasehold_config::wall::unix_ms;
-use leasehold_supervisor::applied::{Applied, NothingApplied, Standing};
+use leasehold_config::wall::UnixMs;
+use leasehold_supervisor::applied::{Applied, JobInForce, NothingApplied};
 
 /// Digits of a digest that are printed for people.
 const DIGEST: usize = 12;
@@ -36,7 +36,7 @@ struct Diff {
 }
 
 impl Diff {
-    fn of(applied: &Applied, config: &Config, jobs: &[Standing<'_>]) -> Self {
+    fn of(applied: &Applied, config: &Config, jobs: &[JobInForce<'_>]) -> Self {
         let mut diff = Self {
             restart: changes(
                 &applied.host_values,
@@ -97,13 +97,15 @@ fn changes(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Ve
 pub(super) fn text(
     applied: &Result<Applied, NothingApplied>,
     config: &Config,
-    jobs: &[Standing<'_>],
+    jobs: &[JobInForce<'_>],
 ) -> String {
     let applied = match applied {
         Ok(applied) => applied,
         Err(nothing) => return format!("{nothing}.\n"),
     };
-    let ago = unix_ms(SystemTime::now()).saturating_sub(applied.at_unix_ms);
+    let ago = UnixMs::from_system(SystemTime::now())
+        .as_u64()
+        .saturating_sub(applied.at_unix_ms);
     let ago = humantime::format_duration(std::time::Duration::from_secs(ago / 1000));
     let head = format!(
         "Compared with what host `{}` (pid {}) applied {ago} ago:\n",
@@ -177,7 +179,7 @@ impl Change {
 pub(super) fn json(
     applied: &Result<Applied, NothingApplied>,
     config: &Config,
-    jobs: &[Standing<'_>],
+    jobs: &[JobInForce<'_>],
 ) -> String {
     let whole = match applied {
         Err(nothing) => json!({ "compared_with": null, "reason": nothing.to_string() }),
@@ -205,9 +207,9 @@ mod tests {
         Config::parse(&text, Path::new("leasehold.toml")).unwrap()
     }
 
-    fn standing<'a>(config: &'a Config, sha256: &'a str) -> Vec<Standing<'a>> {
+    fn standing<'a>(config: &'a Config, sha256: &'a str) -> Vec<JobInForce<'a>> {
         let jobs = config.jobs().iter();
-        jobs.map(|job| Standing { job, sha256 }).collect()
+        jobs.map(|job| JobInForce { job, sha256 }).collect()
     }
 
     const BEFORE: &str = "[host]\nid = \"a\"\ngrace = \"5s\"\n\

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use leasehold_config::limits::Limits;
 use leasehold_config::manifest::Manifest;
 use leasehold_config::plugin_file::Found;
-use leasehold_config::{Config, Job, Schedule, format_size, hex};
+use leasehold_config::{Config, Job, JobSource, Schedule, format_size, hex};
 use leasehold_runtime::{
     CONTRACT_VERSION, Grants, ImportState, Inspection, LoadProblem, Preparing, inspect as look,
 };
@@ -180,13 +180,14 @@ async fn compiled(
         Ok(runtime) => runtime,
         Err(error) => return format!("cannot be used: {error}"),
     };
+    let job = JobSource::table(job);
     let began = Instant::now();
-    let loaded = runtime.load(job, file, None, limits, grants).await;
+    let loaded = runtime.load(&job, file, None, limits, grants).await;
     let took = began.elapsed().as_secs_f64() * 1000.0;
     match loaded {
         Ok(_) if runtime.cache_hits() > 0 => format!("was in the cache: loaded in {took:.1} ms"),
         Ok(_) => format!("was not in the cache: compiled in {took:.1} ms, and is in it now"),
-        Err(error) => format!("not compiled: {}", error.problem),
+        Err(error) => format!("not compiled: {}", error.problem.for_source(&error.job)),
     }
 }
 
@@ -198,6 +199,10 @@ impl Told<'_> {
                 .all(|(_, state)| matches!(state, ImportState::Always | ImportState::Granted))
         };
         self.look.as_ref().is_ok_and(has_all) && (self.is_configured || self.drop_in.is_ok())
+    }
+
+    fn refusal(&self, problem: &LoadProblem) -> String {
+        problem.for_source(&JobSource::table(&self.job))
     }
 
     fn text(&self) -> String {
@@ -213,7 +218,7 @@ impl Told<'_> {
         row("size", &format!("{} ({size} bytes)", about(size)));
         row("sha256", &hex(&found.digest));
         match &self.look {
-            Err(problem) => row("form", &format!("none: the file {problem}")),
+            Err(problem) => row("form", &format!("none: the file {}", self.refusal(problem))),
             Ok(look) => {
                 let made = if look.is_componentized {
                     ", made into a component when it is loaded"
@@ -335,7 +340,7 @@ impl Told<'_> {
     fn json(&self) -> String {
         let found = self.found;
         let look = match &self.look {
-            Err(problem) => json!({ "refused": problem.to_string() }),
+            Err(problem) => json!({ "refused": self.refusal(problem) }),
             Ok(look) => json!({
                 "form": look.form.as_str(),
                 "componentized": look.is_componentized,

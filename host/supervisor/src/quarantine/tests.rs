@@ -15,7 +15,7 @@ fn at(ms: u64) -> UnixMs {
 }
 
 /// Starts a host on this directory.
-fn start(dir: &TempDir, now: UnixMs) -> (HostIdentity, Arc<Quarantine>, Vec<Crash>) {
+fn start(dir: &TempDir, now: UnixMs) -> (HostIdentity, Arc<Quarantine>, Vec<CrashedRun>) {
     let identity = HostIdentity::take(dir.path());
     let (quarantine, crashes) = Quarantine::open(dir.path(), &identity, now);
     (identity, Arc::new(quarantine), crashes)
@@ -54,7 +54,7 @@ async fn the_plugin_that_was_polled_when_the_process_died_is_quarantined_and_its
     };
     assert_eq!(crash.record.outcome, Outcome::Crashed);
     assert_eq!(crash.record.run_id, record(SHA).run_id);
-    assert_eq!(crash.record.ended_unix_ms, Some(at(5).as_u64()));
+    assert_eq!(crash.record.ended_unix_ms, Some(at(5)));
     assert_eq!(crash.until, at(5 + HOUR));
     let reason = quarantine.reason(SHA, at(6)).await.unwrap();
     assert!(

@@ -40,7 +40,7 @@ const AT_ONCE: usize = 4;
 
 /// State of one job's history.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownHistory {
     visited: Option<Instant>,
     runs_since: u32,
     /// The runs that the last two visits were made for. The next visit starts from the older of them: a start that
@@ -54,7 +54,7 @@ struct Known {
 
 /// A visit of one job's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Visit {
+pub(super) struct HistoryVisit {
     pub(super) own: Arc<str>,
     pub(super) mark: RunMark,
     pub(super) from: Option<Arc<str>>,
@@ -64,7 +64,7 @@ pub(super) struct Visit {
 
 /// Changes that a history needs.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Findings {
+pub(super) struct HistoryFindings {
     /// The oldest runs, from the first key up to but not including the second.
     surplus: Option<(String, String)>,
     /// Runs without an end: key, revision of the last change, record.
@@ -74,7 +74,7 @@ pub(super) struct Findings {
 /// The histories of all jobs that have run here.
 #[derive(Debug, Default)]
 pub(super) struct Histories {
-    jobs: HashMap<String, Known>,
+    jobs: HashMap<String, KnownHistory>,
     queue: BTreeSet<(Instant, String)>,
 }
 
@@ -109,7 +109,7 @@ impl Histories {
 
     /// Removes the state of a removed job.
     pub(super) fn forget(&mut self, job: &str) {
-        if let Some(Known {
+        if let Some(KnownHistory {
             waiting: Some((_, _, due)),
             ..
         }) = self.jobs.remove(job)
@@ -124,7 +124,7 @@ impl Histories {
     }
 
     /// Returns the visits that are due.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<Visit> {
+    pub(super) fn due(&mut self, now: Instant) -> Vec<HistoryVisit> {
         let mut visits = Vec::new();
         let bytes = JOB_BYTES.min(ALL_BYTES / self.jobs.len().max(1));
         while visits.len() < VISITS
@@ -141,7 +141,7 @@ impl Histories {
             known.visited = Some(now);
             known.runs_since = 0;
             let [older, newer] = std::mem::take(&mut known.looked_from);
-            visits.push(Visit {
+            visits.push(HistoryVisit {
                 from: older.clone().or_else(|| newer.clone()),
                 own: own.clone(),
                 mark,
@@ -153,7 +153,7 @@ impl Histories {
     }
 
     /// Schedules a failed visit again.
-    pub(super) fn failed(&mut self, visit: Visit, now: Instant) {
+    pub(super) fn failed(&mut self, visit: HistoryVisit, now: Instant) {
         let Some(known) = self.jobs.get_mut(&visit.mark.job) else {
             return;
         };
@@ -170,8 +170,8 @@ impl Histories {
 pub(super) async fn look(
     kv: Kv,
     root: Root,
-    visits: Vec<Visit>,
-) -> Vec<(Visit, Result<Findings, StoreError>)> {
+    visits: Vec<HistoryVisit>,
+) -> Vec<(HistoryVisit, Result<HistoryFindings, StoreError>)> {
     let looks = visits.into_iter().map(|visit| {
         let (kv, root) = (&kv, &root);
         async move {
@@ -182,9 +182,13 @@ pub(super) async fn look(
     iter(looks).buffer_unordered(AT_ONCE).collect().await
 }
 
-async fn look_at(kv: &Kv, root: &Root, visit: &Visit) -> Result<Findings, StoreError> {
+async fn look_at(
+    kv: &Kv,
+    root: &Root,
+    visit: &HistoryVisit,
+) -> Result<HistoryFindings, StoreError> {
     let keys = kv.keys(&root.runs_of(&visit.mark.job)).await?;
-    let mut findings = Findings {
+    let mut findings = HistoryFindings {
         surplus: surplus(&keys, visit.kept),
         unended: Vec::new(),
     };
@@ -203,7 +207,7 @@ async fn look_at(kv: &Kv, root: &Root, visit: &Visit) -> Result<Findings, StoreE
 }
 
 /// Returns the first of the earlier runs to check; `None` when none exists.
-fn looked_from<'a>(keys: &'a [String], visit: &Visit) -> Option<&'a str> {
+fn looked_from<'a>(keys: &'a [String], visit: &HistoryVisit) -> Option<&'a str> {
     let earlier = keys.partition_point(|key| **key < *visit.own);
     let seen = visit.from.as_ref();
     let seen = seen.map_or(0, |from| keys.partition_point(|key| **key < **from));
@@ -228,7 +232,7 @@ fn is_abandoned(record: &RunRecord, by: &RunMark) -> bool {
 }
 
 /// Deletes the oldest runs of some histories, and records the end of runs whose host died.
-pub(super) async fn mend(kv: Kv, findings: Vec<Findings>) -> Result<(), StoreError> {
+pub(super) async fn mend(kv: Kv, findings: Vec<HistoryFindings>) -> Result<(), StoreError> {
     let mut deletes = Batch::default();
     for found in findings {
         if let Some((first, end)) = &found.surplus {
@@ -251,7 +255,7 @@ pub(super) async fn mend(kv: Kv, findings: Vec<Findings>) -> Result<(), StoreErr
     Ok(())
 }
 
-impl Findings {
+impl HistoryFindings {
     /// Leaves out runs whose end is about to be written.
     pub(super) fn without(mut self, is_known: impl Fn(&str) -> bool) -> Self {
         self.unended.retain(|(key, _, _)| !is_known(key));

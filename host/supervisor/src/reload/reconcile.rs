@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use super::item::{Item, Key};
+use super::source::{JobSource, SourceKey};
 use super::version::Version;
 use leasehold_config::{clash, overlaps_any};
 
@@ -21,7 +21,7 @@ pub(super) enum Step {
 /// A job that is in force.
 #[derive(Debug)]
 struct Standing {
-    key: Key,
+    key: SourceKey,
     version: Version,
 }
 
@@ -31,11 +31,11 @@ pub(super) struct ActiveJobs(BTreeMap<String, Standing>);
 
 impl ActiveJobs {
     /// Records a job with which the host started.
-    pub(super) fn began_with(&mut self, key: Key, version: &Version) {
+    pub(super) fn began_with(&mut self, key: SourceKey, version: &Version) {
         self.stand(key, version);
     }
 
-    fn stand(&mut self, key: Key, version: &Version) {
+    fn stand(&mut self, key: SourceKey, version: &Version) {
         let standing = Standing {
             key,
             version: version.clone(),
@@ -52,14 +52,17 @@ impl ActiveJobs {
     }
 
     /// True if a version of this item is in force.
-    pub(super) fn holds(&self, key: &Key) -> bool {
+    pub(super) fn holds(&self, key: &SourceKey) -> bool {
         self.0.values().any(|standing| standing.key == *key)
     }
 
     /// Returns the steps to the jobs that the items define, removals first. Also returns the items that are
     /// refused, with the reason.
-    pub(super) fn step(&mut self, items: &BTreeMap<Key, Item>) -> (Vec<Step>, Vec<(Key, String)>) {
-        let mut chosen: BTreeMap<&str, (&Key, &Version)> = BTreeMap::new();
+    pub(super) fn step(
+        &mut self,
+        items: &BTreeMap<SourceKey, JobSource>,
+    ) -> (Vec<Step>, Vec<(SourceKey, String)>) {
+        let mut chosen: BTreeMap<&str, (&SourceKey, &Version)> = BTreeMap::new();
         let mut locks: BTreeSet<&str> = BTreeSet::new();
         let mut keys: BTreeSet<&str> = BTreeSet::new();
         let mut refused = Vec::new();
@@ -108,14 +111,17 @@ impl ActiveJobs {
     }
 
     /// Returns the items that have a version: configured ones, then those in force already, then new ones.
-    fn in_turn<'a>(&self, items: &'a BTreeMap<Key, Item>) -> Vec<(&'a Key, &'a Version)> {
-        let mut turn: Vec<(&Key, &Version)> = items
+    fn in_turn<'a>(
+        &self,
+        items: &'a BTreeMap<SourceKey, JobSource>,
+    ) -> Vec<(&'a SourceKey, &'a Version)> {
+        let mut turn: Vec<(&SourceKey, &Version)> = items
             .iter()
             .filter_map(|(key, item)| Some((key, item.version.as_ref()?)))
             .collect();
         turn.sort_by_key(|(key, version)| match key {
-            Key::Configured(_) => 0,
-            Key::Dropped(_) => {
+            SourceKey::Configured(_) => 0,
+            SourceKey::Dropped(_) => {
                 let standing = self.0.get(version.job.name());
                 if standing.is_some_and(|standing| standing.key == **key) {
                     1
@@ -129,14 +135,14 @@ impl ActiveJobs {
 }
 
 /// Returns the reason for which a job comes from another source than before.
-fn why_instead(before: &Key, items: &BTreeMap<Key, Item>) -> String {
+fn why_instead(before: &SourceKey, items: &BTreeMap<SourceKey, JobSource>) -> String {
     let is_there = items.contains_key(before);
     match before {
-        Key::Configured(_) => "the configuration has no such job any more".to_owned(),
-        Key::Dropped(path) if is_there => {
+        SourceKey::Configured(_) => "the configuration has no such job any more".to_owned(),
+        SourceKey::Dropped(path) if is_there => {
             format!("{} no longer defines this job", path.display())
         }
-        Key::Dropped(path) => format!("{} was removed", path.display()),
+        SourceKey::Dropped(path) => format!("{} was removed", path.display()),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Reloader;
 use super::watch::Wholeness;
 use crate::event::{EventContext, EventKind};
-use leasehold_config::fingerprint::ConfigStamp;
+use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::{Config, Job};
 
 /// Longest time that a file is missing while an editor deletes and writes it anew.
@@ -19,11 +19,11 @@ const MISSING: Duration = Duration::from_secs(1);
 
 /// State of configuration files that are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
+pub(super) enum MissingConfig {
     /// Missing since this moment, perhaps because they are being replaced.
     Since(Instant),
     /// Missing, and that is logged.
-    Told,
+    Logged,
 }
 
 impl Reloader {
@@ -32,7 +32,7 @@ impl Reloader {
         let path = self.config.path().to_owned();
         if self.config.is_piped() {
             if asked {
-                self.tell_refused_config(
+                self.log_refused_config(
                     "it came through a pipe, which can be read once\n  \
                      = help: write it into a file, and restart the host with that"
                         .into(),
@@ -40,7 +40,7 @@ impl Reloader {
             }
             return;
         }
-        let seen = ConfigStamp::of(&path);
+        let seen = ConfigFingerprint::of(&path);
         if !asked {
             if seen.is_none() {
                 self.is_missing();
@@ -51,12 +51,14 @@ impl Reloader {
                 return;
             }
             if let (Some(watch), Some(seen)) = (&self.watch, &seen) {
-                let waits = seen
-                    .news(self.config_seen.as_ref())
-                    .filter_map(|(file, stamp)| match watch.wholeness(file, &stamp) {
-                        Wholeness::Whole => None,
-                        Wholeness::NotYet(wait) => Some(wait),
-                    });
+                let waits =
+                    seen.news(self.config_seen.as_ref())
+                        .filter_map(|(file, fingerprint)| {
+                            match watch.wholeness(file, &fingerprint) {
+                                Wholeness::Whole => None,
+                                Wholeness::NotYet(wait) => Some(wait),
+                            }
+                        });
                 if let Some(wait) = waits.min() {
                     self.next_look = self.next_look.min(Instant::now() + wait);
                     return;
@@ -76,16 +78,16 @@ impl Reloader {
         match read {
             Ok(config) => {
                 if asked || config != *self.config {
-                    self.tell_reloaded(&config);
+                    self.log_reloaded(&config);
                 }
                 // Also when its own jobs are the same: the policy for dropped-in ones may differ.
                 self.config = Arc::new(config);
             }
-            Err(report) => self.tell_refused_config(report.while_running()),
+            Err(report) => self.log_refused_config(report.while_running()),
         }
     }
 
-    fn tell_refused_config(&self, error: String) {
+    fn log_refused_config(&self, error: String) {
         self.maker
             .event_log
             .emit(EventContext::default(), EventKind::ConfigRefused { error });
@@ -95,23 +97,23 @@ impl Reloader {
     fn is_missing(&mut self) {
         let now = Instant::now();
         match self.config_missing {
-            Some(Missing::Told) => {}
-            Some(Missing::Since(since)) if now.duration_since(since) >= MISSING => {
-                self.config_missing = Some(Missing::Told);
+            Some(MissingConfig::Logged) => {}
+            Some(MissingConfig::Since(since)) if now.duration_since(since) >= MISSING => {
+                self.config_missing = Some(MissingConfig::Logged);
                 let file = self.config.path().display().to_string();
                 self.maker
                     .event_log
                     .emit(EventContext::default(), EventKind::ConfigGone { file });
             }
-            Some(Missing::Since(_)) => self.next_look = self.next_look.min(now + MISSING / 4),
+            Some(MissingConfig::Since(_)) => self.next_look = self.next_look.min(now + MISSING / 4),
             None => {
-                self.config_missing = Some(Missing::Since(now));
+                self.config_missing = Some(MissingConfig::Since(now));
                 self.next_look = self.next_look.min(now + MISSING / 4);
             }
         }
     }
 
-    fn tell_reloaded<'a>(&'a self, config: &'a Config) {
+    fn log_reloaded<'a>(&'a self, config: &'a Config) {
         let by_name = |config: &'a Config| -> HashMap<&'a str, &'a Job> {
             config.jobs().iter().map(|job| (job.name(), job)).collect()
         };

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use leasehold_config::fingerprint::Stamp;
+use leasehold_config::fingerprint::Fingerprint;
 use leasehold_config::limits::Limits;
 use leasehold_config::plugin_file::{Found, Unread};
 use leasehold_config::{Config, Job};
@@ -21,7 +21,7 @@ pub(crate) struct Version {
 
 /// Reason for which a version was not made.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum VersionRefusal {
     /// The file changed while it was read, so its contents cannot be used.
     Changing,
     /// The file looks like the beginning of a plugin: it may still be written.
@@ -30,7 +30,7 @@ pub(crate) enum Refusal {
     Bad(String),
 }
 
-impl Refusal {
+impl VersionRefusal {
     pub(crate) fn text(self) -> String {
         match self {
             Self::Changing => "it changes while it is read".into(),
@@ -39,7 +39,7 @@ impl Refusal {
     }
 }
 
-impl From<LoadError> for Refusal {
+impl From<LoadError> for VersionRefusal {
     fn from(error: LoadError) -> Self {
         match error.problem {
             LoadProblem::Empty | LoadProblem::Truncated { .. } => {
@@ -51,12 +51,12 @@ impl From<LoadError> for Refusal {
 }
 
 /// Makes the version of a job that the configuration names.
-pub(crate) async fn configured(runtime: &Runtime, job: &Job) -> Result<Version, Refusal> {
+pub(crate) async fn configured(runtime: &Runtime, job: &Job) -> Result<Version, VersionRefusal> {
     let path = job.plugin();
-    let before = Stamp::of(path);
+    let before = Fingerprint::of(path);
     let plugin = crate::prepare::load(runtime, job).await?;
-    if before != Stamp::of(path) {
-        return Err(Refusal::Changing);
+    if before != Fingerprint::of(path) {
+        return Err(VersionRefusal::Changing);
     }
     Ok(Version {
         job: job.clone(),
@@ -69,36 +69,33 @@ pub(crate) async fn dropped(
     runtime: &Runtime,
     config: &Arc<Config>,
     path: &Path,
-) -> Result<Version, Refusal> {
+) -> Result<Version, VersionRefusal> {
     let (reading, with) = (path.to_owned(), config.clone());
     let read = tokio::task::spawn_blocking(move || read_dropped(&with, &reading));
     let (job, bytes) = read
         .await
-        .map_err(|error| Refusal::Bad(error.to_string()))??;
+        .map_err(|error| VersionRefusal::Bad(error.to_string()))??;
     match crate::prepare::load_bytes(runtime, &job, bytes).await {
         Ok(plugin) => Ok(Version { job, plugin }),
-        Err(error) => Err(match Refusal::from(error) {
-            Refusal::Bad(text) => Refusal::Bad(job.at_home(&text)),
-            other => other,
-        }),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn read_dropped(config: &Config, path: &Path) -> Result<(Job, Arc<[u8]>), Refusal> {
+fn read_dropped(config: &Config, path: &Path) -> Result<(Job, Arc<[u8]>), VersionRefusal> {
     let most = config
         .plugins()
         .map_or_else(Limits::default, |plugins| plugins.limits().clone())
         .plugin_bytes;
     let found = Found::read_dropped(path, most).map_err(|unread| match unread {
-        Unread::Changing(_) => Refusal::Changing,
-        Unread::Bad(text) => Refusal::Bad(format!("plugin {text}")),
+        Unread::Changing(_) => VersionRefusal::Changing,
+        Unread::Bad(text) => VersionRefusal::Bad(format!("plugin {text}")),
     })?;
     let job = found
         .drop_in()
-        .map_err(|error| Refusal::Bad(format!("plugin {}: {error}", path.display())))
+        .map_err(|error| VersionRefusal::Bad(format!("plugin {}: {error}", path.display())))
         .and_then(|found| {
             let job = config.dropped(&found);
-            job.map_err(|report| Refusal::Bad(report.to_string()))
+            job.map_err(|report| VersionRefusal::Bad(report.to_string()))
         })?;
     Ok((job, found.bytes.into()))
 }

@@ -13,7 +13,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, WatchMask};
 use tokio::time::Instant;
 
-use leasehold_config::fingerprint::Stamp;
+use leasehold_config::fingerprint::Fingerprint;
 
 /// Time within which several changes count as one.
 const TOGETHER: Duration = Duration::from_millis(2);
@@ -143,13 +143,13 @@ impl Watch {
     }
 
     /// Judges if the file at `path`, which now has this fingerprint, can be loaded now.
-    pub(super) fn wholeness(&self, path: &Path, stamp: &Stamp) -> Wholeness {
+    pub(super) fn wholeness(&self, path: &Path, fingerprint: &Fingerprint) -> Wholeness {
         if self.closed.contains(path) {
             return Wholeness::Whole;
         }
         let left = match self.writing.get(path) {
             Some(last) => PATIENCE.saturating_sub(last.elapsed()),
-            None => QUIET.saturating_sub(stamp.age(SystemTime::now())),
+            None => QUIET.saturating_sub(fingerprint.age(SystemTime::now())),
         };
         if left.is_zero() {
             Wholeness::Whole

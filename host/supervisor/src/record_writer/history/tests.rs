@@ -74,7 +74,7 @@ fn a_visit_that_failed_is_made_again_from_where_it_began() {
 #[test]
 fn the_runs_between_the_last_look_and_ones_own_are_looked_at() {
     let keys: Vec<String> = (1..=50).map(key).collect();
-    let visit = |own, from: Option<u32>| Visit {
+    let visit = |own, from: Option<u32>| HistoryVisit {
         own: key(own).into(),
         mark: mark(u64::from(own)),
         from: from.map(|from| key(from).into()),

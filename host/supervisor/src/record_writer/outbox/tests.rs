@@ -1,8 +1,14 @@
 //! The outbox, by the test's own clock.
 
-use leasehold_records::Outcome;
+use leasehold_records::{Outcome, UnixMs};
 
+use leasehold_lock::Batch;
+use leasehold_records::{JobRecord, Root, RunRecord};
+
+use super::departure::{LOAD_BYTES, PACE};
+use super::intake::{BRIEF, LINGER, START_LINGER};
 use super::*;
+use crate::record_writer::run_key;
 
 fn key(token: u64) -> String {
     Root::default().run(&run_key(&started(token)))
@@ -14,7 +20,7 @@ fn started(token: u64) -> RunRecord {
 
 fn ended(token: u64, after_ms: u64) -> RunRecord {
     RunRecord {
-        ended_unix_ms: Some(1_000 + after_ms),
+        ended_unix_ms: Some(UnixMs::new(1_000 + after_ms)),
         outcome: Outcome::Done,
         ..started(token)
     }
@@ -26,7 +32,7 @@ fn job(state: JobState, since_unix_ms: u64) -> JobRecord {
         host: "h".into(),
         lock: "l".into(),
         state,
-        since_unix_ms,
+        since_unix_ms: UnixMs::new(since_unix_ms),
         token: None,
         next_unix_ms: None,
         last: None,
@@ -37,14 +43,14 @@ fn job(state: JobState, since_unix_ms: u64) -> JobRecord {
 
 const JOB: &str = "/jobs/j/h";
 
-fn keys(load: &Load) -> Vec<&str> {
+fn keys(load: &WriteBatch) -> Vec<&str> {
     load.items.iter().map(|item| &*item.key).collect()
 }
 
 /// Returns the record of a run that `load` writes.
-fn record(load: &Load, at: usize) -> RunRecord {
+fn record(load: &WriteBatch, at: usize) -> RunRecord {
     match &load.items[at].content {
-        Content::Run { json, .. } => RunRecord::from_json(json).unwrap(),
+        WriteContent::Run { json, .. } => RunRecord::from_json(json).unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -315,9 +321,9 @@ fn the_last_state_of_each_run_is_the_last_that_is_written() {
         let (root, mut random) = (Root::default(), fastrand::Rng::with_seed(seed));
         let (mut outbox, mut now) = (Outbox::default(), Instant::now());
         let mut store: HashMap<Arc<str>, RunRecord> = HashMap::new();
-        let mut in_flight: Vec<Load> = Vec::new();
+        let mut in_flight: Vec<WriteBatch> = Vec::new();
         let (mut begun, mut over) = (Vec::new(), 0);
-        let mut settle = |outbox: &mut Outbox, load: Load, fate: u8| {
+        let mut settle = |outbox: &mut Outbox, load: WriteBatch, fate: u8| {
             // A transaction whose answer is lost may have been carried out.
             if fate != 1 {
                 for (at, item) in load.items.iter().enumerate() {

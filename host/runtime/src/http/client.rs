@@ -1,0 +1,451 @@
+//! One request, from its check to its response.
+//!
+//! Steps: check the origin, resolve and check its addresses, connect to a checked address, send with the
+//! host's own headers, and pass the response on. A refusal is returned to the guest as a code and logged
+//! as a line of the run. Connections are made only to addresses that `net` returned.
+
+use std::error::Error as _;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http_body_util::BodyExt as _;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls;
+use tokio_rustls::rustls::pki_types::ServerName;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
+    WasiHttpHooks,
+};
+
+use super::super::current;
+use super::super::gate::Gate;
+use super::super::leash::Leash;
+use super::super::output::Output;
+use super::body::{Answer, Budget, Parcel};
+use super::destinations::{Net, Refusal};
+use super::head::{Counted, Head, TooLarge};
+use super::in_flight::{Flight, Flights};
+use super::leashed_stream::Wire;
+use leasehold_config::allow::Origin;
+use leasehold_config::limits::{KIB, Limits};
+use leasehold_config::{JobSource, LimitKey, Remedy};
+
+/// Bytes of a request's body that wait for the connection.
+const CHUNK: u64 = 64 * KIB;
+/// Smallest buffer that the HTTP library accepts for the head of a response, in bytes.
+const LEAST_HEAD: u64 = 8 * KIB;
+/// Largest number of headers in one response. More are treated as an attack.
+const MOST_HEADERS: usize = 100;
+
+/// Future that drives the connection after the head of a response has arrived.
+type Driving = Box<dyn Future<Output = Result<(), Error>> + Send>;
+pub(super) type Answered = (Response<WasiBody>, Driving);
+
+/// Carries the requests of one run.
+#[derive(Clone)]
+pub(crate) struct Courier(Arc<Inner>);
+
+struct Inner {
+    run: Carried,
+    open: Arc<Semaphore>,
+}
+
+/// Parts of its run that a courier uses.
+pub(crate) struct Carried {
+    pub(crate) net: Arc<Net>,
+    /// Job that remedies in log lines name.
+    pub(crate) job: JobSource,
+    pub(crate) token: u64,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) leash: Arc<Leash>,
+    pub(crate) output: Arc<Output>,
+    pub(crate) flights: Arc<Flights>,
+}
+
+/// Time limits of the parts of a request.
+struct Patience {
+    connect: Duration,
+    first_byte: Duration,
+    between_bytes: Duration,
+}
+
+impl Patience {
+    /// Takes the guest's time limits, capped at `most`. The run's own end is up to the leash.
+    fn of(options: Option<RequestOptions>, most: Duration) -> Self {
+        let options = options.unwrap_or_default();
+        let within = |asked: Option<Duration>| asked.map_or(most, |asked| asked.min(most));
+        Self {
+            connect: within(options.connect_timeout),
+            first_byte: within(options.first_byte_timeout),
+            between_bytes: within(options.between_bytes_timeout),
+        }
+    }
+}
+
+impl Courier {
+    pub(crate) fn new(run: Carried) -> Self {
+        let open = Arc::new(Semaphore::new(run.limits.http_requests as usize));
+        Self(Arc::new(Inner { run, open }))
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.0.run.limits
+    }
+
+    fn run(&self) -> &Carried {
+        &self.0.run
+    }
+
+    /// Returns true for a header that only the host sets.
+    fn is_ours(&self, name: &HeaderName) -> bool {
+        is_ours(&self.run().net.tokens, name)
+    }
+
+    async fn carry(
+        self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+    ) -> Result<Answered, Error> {
+        let origin = self.judge(&request).map_err(|refusal| {
+            let target = shown_target(request.uri());
+            self.refuse(&target, &refusal)
+        })?;
+        let place = self
+            .place()
+            .map_err(|refusal| self.refuse(&origin, &refusal))?;
+        let patience = Patience::of(options, self.limits().http_timeout);
+        let connected = self.connect(&origin, patience.connect).await?;
+        self.exchange(&origin, request, connected, place, &patience)
+            .await
+    }
+
+    fn judge(&self, request: &Request<WasiBody>) -> Result<Origin, Refusal> {
+        if request.method() == http::Method::CONNECT {
+            return Err(Refusal::Tunnel);
+        }
+        self.run().net.origin(request.uri(), self.run().job.job())
+    }
+
+    /// Takes a place among the open requests.
+    fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let place = self.0.open.clone().try_acquire_owned();
+        place.map_err(|_| Refusal::TooMany {
+            most: self.limits().http_requests,
+            job: self.run().job.clone(),
+        })
+    }
+
+    /// Logs a refusal and returns the guest's error code. Of the address, only the origin is logged.
+    fn refuse(&self, target: &dyn std::fmt::Display, refusal: &Refusal) -> Error {
+        let line = format!("request to {target} refused: {refusal}");
+        self.run().output.remark(&line);
+        refusal.code()
+    }
+
+    /// Checks the tenure. It is checked at each step, not only at the first, so that no effect is late.
+    fn still(&self) -> Result<(), Error> {
+        let still = self.run().gate.still();
+        still.map_err(|_| Error::ConnectionTerminated)
+    }
+
+    /// Connects to an address of `origin` that was just checked.
+    async fn connect(&self, origin: &Origin, within: Duration) -> Result<Box<dyn Stream>, Error> {
+        let over = Instant::now() + within;
+        let run = self.run();
+        let addresses = timeout(within, run.net.addresses(origin, run.job.job()))
+            .await
+            .map_err(|_| Error::DnsTimeout)?
+            .map_err(|refusal| self.refuse(origin, &refusal))?;
+        self.still()?;
+        let stream = reach(&addresses, over).await?;
+        // If this fails, small packets may be delayed.
+        let _ = stream.set_nodelay(true);
+        let wire = Wire::new(stream, run.leash.clone());
+        let Some(tls) = run.net.tls.as_ref().filter(|_| origin.is_secure()) else {
+            return Ok(Box::new(wire));
+        };
+        let name = ServerName::try_from(origin.host().to_owned());
+        let name = name.map_err(|_| Error::TlsCertificateError)?;
+        let shaken = TlsConnector::from(tls.clone()).connect(name, wire);
+        let left = over.saturating_duration_since(Instant::now());
+        match timeout(left, shaken).await {
+            Ok(Ok(stream)) => Ok(Box::new(stream)),
+            Ok(Err(error)) => Err(self.distrusted(origin, &error)),
+            Err(_) => Err(Error::ConnectionTimeout),
+        }
+    }
+
+    /// Returns the guest's error code for a failed handshake. An untrusted certificate is also logged.
+    fn distrusted(&self, origin: &Origin, error: &io::Error) -> Error {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        let Some(rustls::Error::InvalidCertificate(why)) = inner else {
+            return Error::TlsProtocolError;
+        };
+        let job = self.run().job.job();
+        self.run().output.remark(&format!(
+            "request to {origin} failed: its certificate is not trusted ({why:?}): correct it there, or name \
+             its authority with `http_ca` in [jobs.{job}.allow]"
+        ));
+        Error::TlsCertificateError
+    }
+
+    async fn exchange(
+        &self,
+        origin: &Origin,
+        request: Request<WasiBody>,
+        stream: Box<dyn Stream>,
+        place: OwnedSemaphorePermit,
+        patience: &Patience,
+    ) -> Result<Answered, Error> {
+        let request = self.dressed(origin, request)?;
+        let head = self.limits().http_field_bytes;
+        let counted = Head::default();
+        let stream = Counted::new(stream, counted.clone());
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(size(head.max(LEAST_HEAD)))
+            .max_headers(MOST_HEADERS)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(Error::Hyper)?;
+        self.still()?;
+        let mut connection = Box::pin(connection);
+        let mut over = None;
+        let mut sending = pin!(sender.send_request(request));
+        let answer = poll_fn(|cx| {
+            // The request makes progress only while its connection is driven.
+            if over.is_none()
+                && let std::task::Poll::Ready(end) = connection.as_mut().poll(cx)
+            {
+                over = Some(end);
+            }
+            sending.as_mut().poll(cx)
+        });
+        let answer = timeout(patience.first_byte, answer)
+            .await
+            .map_err(|_| Error::HttpResponseTimeout)?
+            .map_err(|error| self.told(origin, error, &counted))?;
+        // The HTTP library's bound is not exact.
+        let fields = answer.headers().iter();
+        let fields: usize = fields
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        if fields > size(head) {
+            return Err(self.too_many_fields());
+        }
+        self.still()?;
+        let driving = async move {
+            // The request counts as open until its connection ends.
+            let _place = place;
+            match over {
+                Some(end) => end.map_err(Error::Hyper),
+                None => connection.await.map_err(Error::Hyper),
+            }
+        };
+        let run = self.run();
+        let driving = current::within(run.output.clone(), driving);
+        let driving = Flight::new(&run.flights, run.leash.clone(), driving);
+        // The guest gets a failure from the body. The library would only log it, outside of the run.
+        let driving = async move { driving.await.or(Ok(())) };
+        let budget = self.budget();
+        let answer =
+            answer.map(|body| Answer::new(body, budget, patience.between_bytes).boxed_unsync());
+        Ok((answer, Box::new(driving)))
+    }
+
+    /// Builds the request as it is sent: with only the path as its target, and with the host's own headers.
+    fn dressed(
+        &self,
+        origin: &Origin,
+        request: Request<WasiBody>,
+    ) -> Result<Request<Parcel>, Error> {
+        let run = self.run();
+        let (mut parts, body) = request.into_parts();
+        let path = parts.uri.path_and_query().cloned();
+        let path = path.unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
+        parts.uri = http::Uri::from(path);
+        // A guest can send on the fields of a response, which have not passed the check of its own fields.
+        remove_ours(&mut parts.headers, &run.net.tokens);
+        let invalid = |_| Error::HttpRequestUriInvalid;
+        let host = HeaderValue::from_str(&origin.authority()).map_err(invalid)?;
+        parts.headers.insert(header::HOST, host);
+        for token in run.net.tokens.iter() {
+            parts
+                .headers
+                .insert(token.clone(), HeaderValue::from(run.token));
+        }
+        Ok(Request::from_parts(
+            parts,
+            Parcel::new(body, self.budget(), run.net.tokens.clone()),
+        ))
+    }
+
+    fn budget(&self) -> Budget {
+        let most = self.limits().http_body_bytes;
+        Budget::new(most, self.run().job.clone(), self.run().output.clone())
+    }
+
+    /// Returns the guest's error code for a failed exchange, and logs an invalid response.
+    fn told(&self, origin: &Origin, error: hyper::Error, head: &Head) -> Error {
+        if let Some(Error::HttpRequestBodySize(most)) =
+            error.source().and_then(|e| e.downcast_ref())
+        {
+            return Error::HttpRequestBodySize(*most);
+        }
+        if !error.is_parse() {
+            return Error::Hyper(error);
+        }
+        let remark = |what: &str| {
+            let line = format!("request to {origin} failed: its answer {what}: correct the server");
+            self.run().output.remark(&line);
+        };
+        if !error.is_parse_too_large() {
+            remark(&format!("is not valid HTTP/1 ({error})"));
+            return Error::Hyper(error);
+        }
+        let most = size(self.limits().http_field_bytes.max(LEAST_HEAD));
+        match head.too_large(MOST_HEADERS, most) {
+            TooLarge::Bytes => self.too_many_fields(),
+            TooLarge::Headers => {
+                remark(&format!(
+                    "has more than {MOST_HEADERS} headers, a limit that no key raises"
+                ));
+                Error::HttpResponseHeaderSectionSize(None)
+            }
+            TooLarge::Body(length) => {
+                remark(&format!(
+                    "announces a body of {length} bytes, which is impossible"
+                ));
+                Error::HttpResponseBodySize(length.parse().ok())
+            }
+        }
+    }
+
+    fn too_many_fields(&self) -> Error {
+        let most = self.limits().http_field_bytes;
+        let remedy = Remedy::Raise(LimitKey::HttpFields);
+        let remedy = remedy.for_source(&self.run().job);
+        self.run().output.remark(&format!(
+            "an answer's headers have more than {most} bytes: {remedy}"
+        ));
+        Error::HttpResponseHeaderSectionSize(u32::try_from(most).ok())
+    }
+}
+
+/// Connection over which a request is sent.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Connects to the first of `addresses` that accepts before `over`. Each address gets an equal share of the time.
+async fn reach(addresses: &[SocketAddr], over: Instant) -> Result<TcpStream, Error> {
+    let mut failure = Error::ConnectionTimeout;
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = over.saturating_duration_since(Instant::now());
+        let shares = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        match timeout(left / shares.max(1), TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failure = Error::Connect(error),
+            Err(_) => failure = Error::ConnectionTimeout,
+        }
+    }
+    Err(failure)
+}
+
+/// Returns true for a header of the host, also in a spelling that a server may treat as the same.
+fn is_ours(tokens: &[HeaderName], name: &HeaderName) -> bool {
+    let is_like = |ours: &HeaderName| fold_alike(ours.as_str(), name.as_str());
+    DEFAULT_FORBIDDEN_HEADERS.iter().any(is_like) || tokens.iter().any(is_like)
+}
+
+/// Removes every header that only the host sets.
+pub(super) fn remove_ours(headers: &mut HeaderMap, tokens: &[HeaderName]) {
+    let ours = headers.keys().filter(|name| is_ours(tokens, name));
+    for name in ours.cloned().collect::<Vec<_>>() {
+        headers.remove(name);
+    }
+}
+
+/// Returns true if two names become one variable where CGI, WSGI or PHP turn headers into variables. Letters and
+/// digits are kept there, and every other byte becomes `_`.
+fn fold_alike(one: &str, other: &str) -> bool {
+    let fold = |byte: u8| {
+        if byte.is_ascii_alphanumeric() {
+            byte
+        } else {
+            b'_'
+        }
+    };
+    one.len() == other.len() && one.bytes().map(fold).eq(other.bytes().map(fold))
+}
+
+/// Formats scheme, host and port of an address that may be invalid. A user before `@` is omitted.
+fn shown_target(uri: &http::Uri) -> String {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{}://{host}", uri.scheme_str().unwrap_or_default())
+}
+
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+impl WasiHttpHooks for Courier {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        self.is_ours(name)
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        let tokens = self.run().net.tokens.clone();
+        Arc::new(move |name| is_ours(&tokens, name))
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Driving,
+    ) -> Box<dyn Future<Output = Result<Answered, Error>> + Send> {
+        let run = self.run();
+        let carried = self.clone().carry(request, options);
+        let carried = current::within(run.output.clone(), carried);
+        Box::new(Flight::new(&run.flights, run.leash.clone(), carried))
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        size(CHUNK)
+    }
+
+    fn p2_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {
+        if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+            ErrorCode::ConnectionTerminated
+        } else {
+            ErrorCode::HttpProtocolError
+        }
+    }
+
+    fn p2_error_from_connect(&mut self, error: &io::Error) -> ErrorCode {
+        match error.kind() {
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                ErrorCode::DestinationUnavailable
+            }
+            io::ErrorKind::TimedOut => ErrorCode::ConnectionTimeout,
+            _ => ErrorCode::ConnectionRefused,
+        }
+    }
+
+    fn p2_error_from_tls(&mut self, _: &io::Error) -> ErrorCode {
+        ErrorCode::TlsProtocolError
+    }
+}

@@ -1,0 +1,267 @@
+//! The sentence of an event, after its time, host and job.
+
+use std::fmt::Write as _;
+
+use super::line::is_report;
+use crate::event::EventKind;
+
+/// Formats an event as one sentence that begins with a word in capitals.
+pub(super) fn sentence(kind: &EventKind) -> String {
+    match kind {
+        EventKind::HostStarted { pid, version, jobs } => {
+            format!("HOST       leasehold {version} started, pid {pid}, {jobs} job(s)")
+        }
+        EventKind::StoreConnected { .. }
+        | EventKind::StoreOpened { .. }
+        | EventKind::StoreClosed
+        | EventKind::StoreTrouble { .. }
+        | EventKind::StoreLost { .. }
+        | EventKind::StoreBack { .. } => store(kind),
+        EventKind::IdBusy { .. }
+        | EventKind::IdTaken { .. }
+        | EventKind::IdLost { .. }
+        | EventKind::IdRegained { .. } => host_id(kind),
+        EventKind::Waiting { .. }
+        | EventKind::Blocked { .. }
+        | EventKind::Acquired { .. }
+        | EventKind::RunStarted { .. }
+        | EventKind::Guest { .. }
+        | EventKind::Progress { .. }
+        | EventKind::LockLost { .. }
+        | EventKind::RunEnded { .. }
+        | EventKind::Released { .. } => run(kind),
+        EventKind::Skipped { .. }
+        | EventKind::TickUnmarked { .. }
+        | EventKind::TickDisbelieved { .. }
+        | EventKind::StandingBack { .. }
+        | EventKind::Quarantined { .. }
+        | EventKind::Backoff { .. } => no_run(kind),
+        EventKind::JobFailed { error } => format!("FAILED     {error}"),
+        EventKind::JobFinished => "FINISHED".into(),
+        EventKind::JobAdded { .. }
+        | EventKind::JobChanged { .. }
+        | EventKind::JobRemoved
+        | EventKind::PluginRefused { .. }
+        | EventKind::ConfigRefused { .. }
+        | EventKind::ConfigGone { .. }
+        | EventKind::ConfigReloaded { .. } => change(kind),
+        EventKind::SignalIgnored { signal } => format!(
+            "SIGNAL     {signal} is ignored, now and later; SIGTERM stops the host, SIGHUP reloads"
+        ),
+        EventKind::HostStopping { reason } => format!("STOPPING   {reason}"),
+        EventKind::HostStopped => "STOPPED".into(),
+        EventKind::Note { text } => format!("NOTE       {text}"),
+        EventKind::LinesDropped { count } => {
+            format!("LOG        {count} line(s) dropped because this log was not read")
+        }
+    }
+}
+
+/// Formats events about the connection to the store.
+fn store(kind: &EventKind) -> String {
+    match kind {
+        EventKind::StoreConnected {
+            endpoint,
+            cluster_id,
+            certificate_until,
+        } => {
+            let mut line = format!("STORE      connected to {endpoint}, cluster {cluster_id}");
+            if let Some(until) = certificate_until {
+                let _ = write!(line, "; our certificate holds until {until}");
+            }
+            line
+        }
+        EventKind::StoreOpened { data, endpoints } => {
+            let mut line = format!("STORE      {data}; endpoints = {endpoints:?}");
+            if let Some(address) = endpoints.iter().find(|at| at.starts_with("http")) {
+                let _ = write!(line, "; etcdctl --endpoints {address}");
+            }
+            line
+        }
+        EventKind::StoreClosed => "STORE      closed".into(),
+        EventKind::StoreTrouble { error } => format!("STORE      trouble: {error}"),
+        EventKind::StoreLost { silent_ms } => format!(
+            "STORE      lost: no answer for {silent_ms} ms; runs go on until their locks' deadlines"
+        ),
+        EventKind::StoreBack { away_ms } => format!("STORE      back after {away_ms} ms"),
+        _ => String::new(),
+    }
+}
+
+/// Formats events about the host's id.
+fn host_id(kind: &EventKind) -> String {
+    match kind {
+        EventKind::IdBusy { id, holder } => {
+            format!("HOST       waiting to see whether {holder}, which has the id {id}, is alive")
+        }
+        EventKind::IdTaken { id, name, holder } => {
+            format!("HOST       the id {id} belongs to {holder}; this process is {name}")
+        }
+        EventKind::IdLost { id, holder } => format!(
+            "HOST       the id {id} was taken by {holder} while this host could not renew it; the records of \
+             both overwrite each other: stop one of them"
+        ),
+        EventKind::IdRegained { id } => format!("HOST       has the id {id} again"),
+        _ => String::new(),
+    }
+}
+
+/// Formats events from the queue of a lock to its release.
+fn run(kind: &EventKind) -> String {
+    match kind {
+        EventKind::Waiting { place, holder } => match holder {
+            Some(holder) => format!("WAITING    {place} ahead, held by {holder}"),
+            None => format!("WAITING    {place} ahead"),
+        },
+        EventKind::Blocked { by, .. } => format!("BLOCKED    by {by}, who holds the lock"),
+        EventKind::Acquired { wait_ms } => format!("ACQUIRED   after {wait_ms} ms"),
+        EventKind::RunStarted {
+            attempt,
+            trigger,
+            tick,
+            ..
+        } => {
+            let mut line = format!("RUN        attempt {attempt}, {trigger}");
+            if let Some(tick) = tick {
+                let _ = write!(line, " of {tick}");
+            }
+            line
+        }
+        EventKind::Guest {
+            stream,
+            level,
+            text,
+            fields,
+        } => {
+            let mut line = format!("{}| {text}", level.unwrap_or(stream));
+            for (name, value) in fields {
+                let _ = write!(line, " {name}={value}");
+            }
+            line
+        }
+        EventKind::Progress {
+            done,
+            total,
+            message,
+        } => match total {
+            Some(total) => format!("progress   {done}/{total} {message}"),
+            None => format!("progress   {done} {message}"),
+        },
+        EventKind::LockLost { reason } => format!("LOST       {reason}"),
+        EventKind::RunEnded {
+            outcome,
+            detail,
+            refused,
+            ..
+        } => {
+            let mut line = format!("ENDED      {outcome}");
+            if !detail.is_empty() {
+                let _ = write!(line, ": {detail}");
+            }
+            if *refused > 0 {
+                let _ = write!(line, " [{refused} late call(s) refused]");
+            }
+            line
+        }
+        EventKind::Released { confirmed: true } => "RELEASED".into(),
+        EventKind::Released { confirmed: false } => {
+            "RELEASED   not confirmed by the store yet; the entry is deleted with its lease at the latest"
+                .into()
+        }
+        _ => String::new(),
+    }
+}
+
+/// Formats events about a run that did not start, or that may start a second time.
+fn no_run(kind: &EventKind) -> String {
+    match kind {
+        EventKind::Skipped { reason } => format!("SKIPPED    {reason}"),
+        EventKind::TickUnmarked { tick, error } => {
+            format!("UNMARKED   the tick of {tick} may be run again: {error}")
+        }
+        EventKind::TickDisbelieved {
+            tick,
+            by,
+            its_clock,
+            our_clock,
+        } => format!(
+            "CLOCK      {by} claimed the tick of {tick} when its clock showed {its_clock}, and ours shows {our_clock}: \
+             it is not believed and written over; set the clock of {by}, and keep it right with chrony or ntpd"
+        ),
+        EventKind::StandingBack { reason } => {
+            format!("STANDBACK  other hosts may run it meanwhile: {reason}")
+        }
+        EventKind::Quarantined {
+            sha256,
+            until,
+            file,
+        } => format!(
+            "QUARANTINE this host's process died while plugin sha256 {} was in its first run: it is not run before \
+             {until}, unless its file is replaced or {file} removed",
+            short(sha256)
+        ),
+        EventKind::Backoff { delay_ms, reason } => {
+            format!("BACKOFF    again in {delay_ms} ms: {reason}")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Formats changes of the jobs of a running host.
+fn change(kind: &EventKind) -> String {
+    match kind {
+        EventKind::JobAdded { plugin, sha256 } => {
+            format!("ADDED      {plugin}, sha256 {}", short(sha256))
+        }
+        EventKind::JobChanged {
+            plugin,
+            sha256,
+            from,
+            why,
+        } => {
+            let mut line = format!("CHANGED    {from}; {plugin}, sha256 {}", short(sha256));
+            if let Some(why) = why {
+                let _ = write!(line, ": {why}");
+            }
+            line
+        }
+        EventKind::JobRemoved => "REMOVED".into(),
+        EventKind::PluginRefused { file, error, kept } => {
+            let goes_on = if *kept {
+                "; the version before goes on"
+            } else {
+                ""
+            };
+            if is_report(error) {
+                format!("REFUSED    {file}{goes_on}:")
+            } else {
+                format!("REFUSED    {file}: {}{goes_on}", error.trim_end())
+            }
+        }
+        EventKind::ConfigRefused { .. } => {
+            "REFUSED    the configuration; everything goes on as before:".into()
+        }
+        EventKind::ConfigGone { file } => {
+            format!("CONFIG     {file} is missing; everything goes on as before, until a restart")
+        }
+        EventKind::ConfigReloaded {
+            added,
+            changed,
+            removed,
+            restart,
+        } => {
+            let mut line =
+                format!("RELOADED   {added} added, {changed} changed, {removed} removed");
+            if let Some(restart) = restart {
+                let _ = write!(line, "; {restart}");
+            }
+            line
+        }
+        _ => String::new(),
+    }
+}
+
+/// Returns the start of a digest: enough to distinguish two.
+fn short(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
+}
