@@ -19,15 +19,13 @@ use wasmtime::{
     PoolingAllocationConfig,
 };
 
-use super::cache::{self, CacheError};
+use super::cache::{self, CODE, CacheError};
 use super::compiled_cache::CompiledCache;
 use super::contract;
 use super::error::RuntimeError;
 use super::exit;
 use super::host_state::HostState;
-use super::http;
 use super::options::RuntimeOptions;
-use super::prepare::CODE;
 use super::proposals;
 use super::watchdog::Watchdog;
 use super::{disk_preview1, disk_wasi, files};
@@ -187,7 +185,7 @@ impl EngineSet {
                 contract::link_kv(&mut linker)?;
             }
             if http {
-                http::link(&mut linker)?;
+                wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
             }
             components.insert(GrantedLinks { kv, http }, linker);
         }
