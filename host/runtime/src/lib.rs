@@ -45,6 +45,7 @@ mod inspect;
 mod kv;
 mod leash;
 mod lines;
+mod linked_plugin;
 mod load;
 mod load_request;
 mod mark;

@@ -13,14 +13,14 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::cache;
-use super::compiled_cache::CacheKey;
-use super::engine::{EngineSet, GrantedLinks, LinkedEngine};
+use super::engine::{CacheKey, EngineSet, GrantedLinks, LinkedEngine};
 use super::error::{LoadError, LoadProblem, RuntimeError};
 use super::form::{self, Form};
 use super::http::{HttpDestinations, Resolve};
+use super::linked_plugin::LinkedPlugin;
 use super::load_request::{LoadRequest, PluginFile, read_file};
 use super::options::RuntimeOptions;
-use super::plugin::{LinkedPlugin, Plugin, PluginFacts};
+use super::plugin::{Plugin, PluginFacts};
 use super::prepare::{CacheEntry, EntryState, EntryStore, PrepareLimits, PreparedPlugin, Preparer};
 use super::proposals;
 use super::survey::Survey;
@@ -245,7 +245,7 @@ fn finish(
     let mut is_entry_gone = false;
     let loaded = link(engines, order, file, |engine, links| {
         let bytes = match &prepared.code {
-            Code::Bytes(bytes) => return LinkedPlugin::make(engine, form, bytes, links),
+            Code::Bytes(bytes) => return engine.link(form, bytes, links),
             Code::Entry(entries, entry) => match entries.state(&file.digest, entry) {
                 EntryState::Sealed(component) => component,
                 EntryState::Missing | EntryState::Broken => {
@@ -256,7 +256,7 @@ fn finish(
         };
         let before = engines.cache_misses();
         let bytes = bytes.as_deref().unwrap_or(&file.bytes);
-        let ready = LinkedPlugin::make(engine, form, bytes, links);
+        let ready = engine.link(form, bytes, links);
         if engines.cache_misses() > before {
             report_miss(order);
         }
