@@ -19,15 +19,15 @@ use wasmtime::{
     PoolingAllocationConfig,
 };
 
-use super::cache::{self, CacheError};
+use super::cache::{self, CODE, CacheError};
 use super::compiled_cache::CompiledCache;
 use super::contract;
-use super::error::RuntimeError;
+use super::error::{LoadProblem, RuntimeError};
 use super::exit;
+use super::form::Form;
 use super::host_state::HostState;
-use super::http;
+use super::linked_plugin::LinkedPlugin;
 use super::options::RuntimeOptions;
-use super::prepare::CODE;
 use super::proposals;
 use super::watchdog::Watchdog;
 use super::{disk_preview1, disk_wasi, files};
@@ -50,11 +50,25 @@ pub(crate) struct LinkedEngine {
     /// Linkers for components, by granted interfaces.
     components: HashMap<GrantedLinks, ComponentLinker<HostState>>,
     /// Linker for core modules.
-    pub(crate) preview1: Linker<HostState>,
+    preview1: Linker<HostState>,
     /// True if guests are allocated from the pool.
     pub(crate) pooled: bool,
     /// Plugins compiled on this engine.
-    pub(crate) compiled: CompiledCache,
+    pub(crate) compiled: CompiledCache<CacheKey, LinkedPlugin>,
+}
+
+/// Cache key: plugins with the same key are the same for the compiler and the linker.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct CacheKey {
+    digest: [u8; 32],
+    links: GrantedLinks,
+}
+
+impl CacheKey {
+    /// Makes the key from the digest of a plugin's file and the interfaces linked to it.
+    pub(crate) const fn of(digest: [u8; 32], links: GrantedLinks) -> Self {
+        Self { digest, links }
+    }
 }
 
 /// Interfaces that are linked only if they are granted.
@@ -75,9 +89,15 @@ impl GrantedLinks {
 }
 
 impl LinkedEngine {
-    /// Returns the linker for components with these grants.
-    pub(crate) fn linker(&self, links: GrantedLinks) -> &ComponentLinker<HostState> {
-        &self.components[&links]
+    /// Compiles a plugin, and links it with these grants.
+    pub(crate) fn link(
+        &self,
+        form: Form,
+        bytes: &[u8],
+        links: GrantedLinks,
+    ) -> Result<LinkedPlugin, LoadProblem> {
+        let components = &self.components[&links];
+        LinkedPlugin::make(&self.engine, components, &self.preview1, form, bytes)
     }
 }
 
@@ -187,7 +207,7 @@ impl EngineSet {
                 contract::link_kv(&mut linker)?;
             }
             if http {
-                http::link(&mut linker)?;
+                wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
             }
             components.insert(GrantedLinks { kv, http }, linker);
         }

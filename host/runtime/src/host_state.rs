@@ -7,6 +7,7 @@ use std::sync::Arc;
 use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use super::authority::Authority;
 use super::disk::DiskMeter;
@@ -55,6 +56,14 @@ impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.gate.called();
         self.wasi.ctx()
+    }
+}
+
+impl WasiHttpView for HostState {
+    /// Every function of `wasi:http` borrows this once, so the call is counted here.
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.gate.called();
+        self.http.view(self.wasi.ctx().table)
     }
 }
 

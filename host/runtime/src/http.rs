@@ -10,31 +10,30 @@
 //!
 //! # Layout
 //!
-//! `client` (one request, from its check to its response) → `destinations` (permitted, with `resolve` and `tls`)
-//! → `leashed_stream`, `head`, `body` (the transferred bytes, counted). This module sends nothing by itself.
+//! `client` (one request, from its check to its response) → `destinations` (permitted ones, with `resolve` and `tls`; `connect`)
+//! → `leashed_stream`, `head`, `body`, `own_headers` (the transferred bytes, counted). This module sends nothing by itself.
 
 mod body;
 mod client;
+mod connect;
 mod destinations;
 mod head;
 mod in_flight;
 mod leashed_stream;
+mod own_headers;
 mod resolve;
 mod tls;
 
 #[cfg(test)]
 mod tests;
 
-use wasmtime::component::Linker;
-use wasmtime_wasi::WasiView as _;
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi::ResourceTable;
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
 
 pub(crate) use client::{ClientContext, HttpClient};
 pub(crate) use destinations::HttpDestinations;
 pub(crate) use in_flight::InFlightRequests;
 pub(crate) use resolve::{Resolve, SystemResolver};
-
-use super::host_state::HostState;
 
 /// State of one run's requests.
 pub(crate) struct HttpState {
@@ -49,21 +48,13 @@ impl HttpState {
         context.set_field_size_limit(usize::try_from(fields).unwrap_or(usize::MAX));
         Self { context, client }
     }
-}
 
-/// Links the interfaces for sending requests, for plugins to which an origin was granted.
-pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
-}
-
-impl WasiHttpView for HostState {
-    /// Every function of `wasi:http` borrows this once, so the call is counted here.
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        self.gate.called();
+    /// Borrows the state, with the run's table of resources, for one call.
+    pub(crate) fn view<'a>(&'a mut self, table: &'a mut ResourceTable) -> WasiHttpCtxView<'a> {
         WasiHttpCtxView {
-            hooks: &mut self.http.client,
-            table: self.wasi.ctx().table,
-            ctx: &mut self.http.context,
+            hooks: &mut self.client,
+            table,
+            ctx: &mut self.context,
         }
     }
 }

@@ -45,7 +45,9 @@ mod inspect;
 mod kv;
 mod leash;
 mod lines;
+mod linked_plugin;
 mod load;
+mod load_request;
 mod mark;
 mod meter;
 mod options;
@@ -85,9 +87,9 @@ pub use form::Form;
 pub use inspect::{ImportState, Inspection, inspect};
 pub use kv::{GuestKv, KvEntry, KvError};
 pub use mark::PollMark;
-pub use options::RuntimeOptions;
+pub use options::{Preparing, RuntimeOptions};
 pub use plugin::{Plugin, PluginFacts};
-pub use prepare::{Preparing, run_if_asked};
+pub use prepare::run_if_asked;
 pub use proposals::validate;
 pub use raw_output::RawOutput;
 pub use report::{RunEnd, RunReport};
@@ -100,7 +102,8 @@ use leasehold_config::JobSource;
 /// Grants of a job, beyond what every plugin may use.
 pub use leasehold_config::allow::Allow as Grants;
 use leasehold_config::limits::Limits;
-use load::{LoadRequest, Loader};
+use load::Loader;
+use load_request::LoadRequest;
 use watchdog::Watchdog;
 
 /// Engines, watchdog and slots for guests. A host process has one.

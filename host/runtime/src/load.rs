@@ -1,49 +1,33 @@
-//! Loads a plugin from a file: reads, prepares, checks and links it.
+//! Loads a plugin from a file: reads it with `load_request`, prepares, checks and links it.
 //!
 //! This happens before any lock is requested. `prepare` parses and compiles the bytes, in a process of its own;
 //! this file finds the resulting cache entry by the digest of the bytes. It accepts no machine code as a plugin,
 //! and blocks no async worker.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::cache;
-use super::compiled_cache::CacheKey;
-use super::engine::{EngineSet, GrantedLinks, LinkedEngine};
+use super::engine::{CacheKey, EngineSet, GrantedLinks, LinkedEngine};
 use super::error::{LoadError, LoadProblem, RuntimeError};
 use super::form::{self, Form};
 use super::http::{HttpDestinations, Resolve};
+use super::linked_plugin::LinkedPlugin;
+use super::load_request::{LoadRequest, PluginFile, read_file};
 use super::options::RuntimeOptions;
-use super::plugin::{LinkedPlugin, Plugin, PluginFacts};
+use super::plugin::{Plugin, PluginFacts};
 use super::prepare::{CacheEntry, EntryState, EntryStore, PrepareLimits, PreparedPlugin, Preparer};
 use super::proposals;
 use super::survey::Survey;
-use leasehold_config::allow::Allow;
-use leasehold_config::limits::Limits;
-use leasehold_config::owned::{Refusal, open};
-use leasehold_config::{JobSource, hex};
+use leasehold_config::hex;
 
 /// Number of plugins that are read, or loaded from the cache, at once.
 const LOADERS: usize = 4;
-
-/// One plugin to load.
-#[derive(Clone, Debug)]
-pub(crate) struct LoadRequest {
-    pub(crate) job: JobSource,
-    pub(crate) path: PathBuf,
-    /// Contents of the file, if it was already read.
-    pub(crate) bytes: Option<Arc<[u8]>>,
-    pub(crate) sha256: Option<[u8; 32]>,
-    pub(crate) limits: Limits,
-    pub(crate) grants: Allow,
-}
 
 /// Loader of plugins.
 pub(crate) struct Loader {
@@ -52,13 +36,6 @@ pub(crate) struct Loader {
     preparer: Preparer,
     entries: Option<Arc<EntryStore>>,
     desks: Arc<Semaphore>,
-}
-
-/// Bytes of a plugin's file, and their digest.
-#[derive(Clone)]
-struct PluginFile {
-    bytes: Arc<[u8]>,
-    digest: [u8; 32],
 }
 
 /// A surveyed plugin, and the source of its code.
@@ -239,22 +216,6 @@ fn open_entries(dir: &Path) -> Result<EntryStore, RuntimeError> {
     })
 }
 
-/// Returns the bytes and their digest, if the file is within the size limit and matches the pinned digest.
-fn read_file(order: &LoadRequest) -> Result<PluginFile, LoadProblem> {
-    let bytes = match &order.bytes {
-        Some(bytes) if bytes.len() as u64 > order.limits.plugin_bytes => {
-            return Err(LoadProblem::TooBig {
-                most: order.limits.plugin_bytes,
-            });
-        }
-        Some(bytes) => bytes.clone(),
-        None => read(&order.path, order)?.into(),
-    };
-    let digest: [u8; 32] = Sha256::digest(&bytes).into();
-    check_digest(order, &digest)?;
-    Ok(PluginFile { bytes, digest })
-}
-
 /// Checks that the job may run this plugin; returns its form and contract version.
 fn admit(order: &LoadRequest, survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
     let form = form::form_of(survey)?;
@@ -284,7 +245,7 @@ fn finish(
     let mut is_entry_gone = false;
     let loaded = link(engines, order, file, |engine, links| {
         let bytes = match &prepared.code {
-            Code::Bytes(bytes) => return LinkedPlugin::make(engine, form, bytes, links),
+            Code::Bytes(bytes) => return engine.link(form, bytes, links),
             Code::Entry(entries, entry) => match entries.state(&file.digest, entry) {
                 EntryState::Sealed(component) => component,
                 EntryState::Missing | EntryState::Broken => {
@@ -295,7 +256,7 @@ fn finish(
         };
         let before = engines.cache_misses();
         let bytes = bytes.as_deref().unwrap_or(&file.bytes);
-        let ready = LinkedPlugin::make(engine, form, bytes, links);
+        let ready = engine.link(form, bytes, links);
         if engines.cache_misses() > before {
             report_miss(order);
         }
@@ -340,46 +301,6 @@ fn report_miss(order: &LoadRequest) {
             job = order.job.job(),
             "a plugin that was compiled was not found in the cache and was compiled in this process"
         );
-    }
-}
-
-/// Reads the plugin's file, up to the size limit. Only a regular file is read.
-fn read(path: &Path, order: &LoadRequest) -> Result<Vec<u8>, LoadProblem> {
-    let most = order.limits.plugin_bytes;
-    let file = open(path).map_err(|refusal| match refusal {
-        Refusal::Unreadable(error) => LoadProblem::Unreadable(error),
-        Refusal::Directory => LoadProblem::NotAFile("directory"),
-        Refusal::Special => LoadProblem::NotAFile("pipe, socket or device"),
-        other => {
-            let (what, help) = other.explain();
-            LoadProblem::Exposed(format!("{what}: {help}"))
-        }
-    })?;
-    let meta = file.metadata().map_err(LoadProblem::Unreadable)?;
-    let too_big = || LoadProblem::TooBig { most };
-    if meta.len() > most {
-        return Err(too_big());
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).unwrap_or(0));
-    // The file may have grown since its size was read.
-    read_at_most(file, most.saturating_add(1), &mut bytes).map_err(LoadProblem::Unreadable)?;
-    if bytes.len() as u64 > most {
-        return Err(too_big());
-    }
-    Ok(bytes)
-}
-
-fn read_at_most(file: File, most: u64, into: &mut Vec<u8>) -> io::Result<usize> {
-    file.take(most).read_to_end(into)
-}
-
-fn check_digest(order: &LoadRequest, found: &[u8; 32]) -> Result<(), LoadProblem> {
-    match &order.sha256 {
-        Some(expected) if expected != found => Err(LoadProblem::Digest {
-            expected: hex(expected),
-            found: hex(found),
-        }),
-        _ => Ok(()),
     }
 }
 

@@ -7,16 +7,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wasmtime::component::Component;
-use wasmtime::{InstancePre, Module};
-use wasmtime_wasi::p2::bindings::CommandPre;
-
-use super::contract::bindings::JobPre;
-use super::engine::{GrantedLinks, LinkedEngine};
-use super::error::LoadProblem;
+use super::engine::LinkedEngine;
 use super::form::Form;
-use super::host_state::HostState;
 use super::http::HttpDestinations;
+use super::linked_plugin::LinkedPlugin;
 use leasehold_config::JobSource;
 use leasehold_config::allow::Allow as Grants;
 use leasehold_config::limits::Limits;
@@ -56,13 +50,6 @@ struct Inner {
     net: Arc<HttpDestinations>,
     ready: Arc<LinkedPlugin>,
     engine: Arc<LinkedEngine>,
-}
-
-/// Plugin that is compiled, linked and type-checked.
-pub(crate) enum LinkedPlugin {
-    Job(JobPre<HostState>),
-    Command(CommandPre<HostState>),
-    CoreCommand(InstancePre<HostState>),
 }
 
 impl Plugin {
@@ -122,48 +109,5 @@ impl Plugin {
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Plugin").field(&self.0.facts).finish()
-    }
-}
-
-impl LinkedPlugin {
-    /// Compiles and links a plugin. These constructors accept WebAssembly only and refuse machine code.
-    pub(crate) fn make(
-        engine: &LinkedEngine,
-        form: Form,
-        bytes: &[u8],
-        links: GrantedLinks,
-    ) -> Result<Self, LoadProblem> {
-        if form == Form::CoreCommand {
-            let module = Module::from_binary(&engine.engine, bytes).map_err(|e| invalid(&e))?;
-            let pre = engine
-                .preview1
-                .instantiate_pre(&module)
-                .map_err(|e| link(&e))?;
-            return Ok(Self::CoreCommand(pre));
-        }
-        let component = Component::from_binary(&engine.engine, bytes).map_err(|e| invalid(&e))?;
-        let pre = engine
-            .linker(links)
-            .instantiate_pre(&component)
-            .map_err(|e| link(&e))?;
-        if form == Form::Job {
-            JobPre::new(pre).map(Self::Job).map_err(|e| link(&e))
-        } else {
-            CommandPre::new(pre)
-                .map(Self::Command)
-                .map_err(|e| link(&e))
-        }
-    }
-}
-
-fn invalid(error: &wasmtime::Error) -> LoadProblem {
-    LoadProblem::Invalid {
-        reason: LoadProblem::name(&format!("{error:#}")),
-    }
-}
-
-fn link(error: &wasmtime::Error) -> LoadProblem {
-    LoadProblem::Link {
-        reason: LoadProblem::name(&format!("{error:#}")),
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::super::output::Output;
-use super::client::remove_ours;
+use super::own_headers::remove_ours;
 use leasehold_config::{JobSource, LimitKey, Remedy};
 
 /// Bytes that a body may still have.

@@ -7,37 +7,33 @@
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls;
 use tokio_rustls::rustls::pki_types::ServerName;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
-use wasmtime_wasi_http::{
-    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
-    WasiHttpHooks,
-};
+use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::super::current;
 use super::super::gate::Gate;
 use super::super::leash::Leash;
 use super::super::output::Output;
 use super::body::{BodyBudget, RequestBody, ResponseBody};
+use super::connect::{RequestStream, reach};
 use super::destinations::{HttpDestinations, RequestRefusal};
 use super::head::{CountedStream, HeadTooLarge, ResponseHead};
 use super::in_flight::{InFlight, InFlightRequests};
 use super::leashed_stream::LeashedStream;
+use super::own_headers::{is_ours, remove_ours};
 use leasehold_config::allow::Origin;
 use leasehold_config::limits::{KIB, Limits};
 use leasehold_config::{JobSource, LimitKey, Remedy};
@@ -162,7 +158,11 @@ impl HttpClient {
     }
 
     /// Connects to an address of `origin` that was just checked.
-    async fn connect(&self, origin: &Origin, within: Duration) -> Result<Box<dyn Stream>, Error> {
+    async fn connect(
+        &self,
+        origin: &Origin,
+        within: Duration,
+    ) -> Result<Box<dyn RequestStream>, Error> {
         let over = Instant::now() + within;
         let run = self.run();
         let addresses = timeout(within, run.net.addresses(origin, run.job.job()))
@@ -206,7 +206,7 @@ impl HttpClient {
         &self,
         origin: &Origin,
         request: Request<WasiBody>,
-        stream: Box<dyn Stream>,
+        stream: Box<dyn RequestStream>,
         place: OwnedSemaphorePermit,
         timeouts: &RequestTimeouts,
     ) -> Result<HttpAnswer, Error> {
@@ -342,52 +342,6 @@ impl HttpClient {
         ));
         Error::HttpResponseHeaderSectionSize(u32::try_from(most).ok())
     }
-}
-
-/// Connection over which a request is sent.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// Connects to the first of `addresses` that accepts before `over`. Each address gets an equal share of the time.
-async fn reach(addresses: &[SocketAddr], over: Instant) -> Result<TcpStream, Error> {
-    let mut failure = Error::ConnectionTimeout;
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = over.saturating_duration_since(Instant::now());
-        let shares = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        match timeout(left / shares.max(1), TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => failure = Error::Connect(error),
-            Err(_) => failure = Error::ConnectionTimeout,
-        }
-    }
-    Err(failure)
-}
-
-/// Returns true for a header of the host, also in a spelling that a server may treat as the same.
-fn is_ours(tokens: &[HeaderName], name: &HeaderName) -> bool {
-    let is_like = |ours: &HeaderName| fold_alike(ours.as_str(), name.as_str());
-    DEFAULT_FORBIDDEN_HEADERS.iter().any(is_like) || tokens.iter().any(is_like)
-}
-
-/// Removes every header that only the host sets.
-pub(super) fn remove_ours(headers: &mut HeaderMap, tokens: &[HeaderName]) {
-    let ours = headers.keys().filter(|name| is_ours(tokens, name));
-    for name in ours.cloned().collect::<Vec<_>>() {
-        headers.remove(name);
-    }
-}
-
-/// Returns true if two names become one variable where CGI, WSGI or PHP turn headers into variables. Letters and
-/// digits are kept there, and every other byte becomes `_`.
-fn fold_alike(one: &str, other: &str) -> bool {
-    let fold = |byte: u8| {
-        if byte.is_ascii_alphanumeric() {
-            byte
-        } else {
-            b'_'
-        }
-    };
-    one.len() == other.len() && one.bytes().map(fold).eq(other.bytes().map(fold))
 }
 
 /// Formats scheme, host and port of an address that may be invalid. A user before `@` is omitted.

@@ -22,7 +22,8 @@ use super::confine::MOST_CORES;
 use super::messages::{
     GO_ON, MOST_ANSWER_BYTES, PrepareAnswer, PrepareStage, PrepareTask, PreparedPlugin,
 };
-use super::{Admit, PrepareLimits, process_end};
+use super::process_end;
+use super::task::{Admit, PrepareLimits};
 use crate::error::LoadProblem;
 
 /// Number of bytes that are kept of a process's standard error.

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Engine, Module};
 
-use super::Preparation;
 use super::messages::{PrepareStage, PreparedPlugin};
+use super::task::Preparation;
 use crate::engine;
 use crate::error::LoadProblem;
 use crate::proposals;

@@ -39,7 +39,7 @@ impl FakeProgram {
             program: &self.path,
             bytes: &bytes,
             limits: &self.limits,
-            task: PrepareTask::new(bytes.len(), Some(Path::new("/tmp"))),
+            task: PrepareTask::new(bytes.len(), Some(Path::new("/tmp")), "none"),
         };
         request.send(&|_| Ok(())).await
     }
