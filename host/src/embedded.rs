@@ -123,7 +123,7 @@ fn describe(data: &Data) -> String {
 }
 
 /// Error for a store that is part of a host when no host has it open.
-pub(crate) fn nobody_home(file: &Path, embedded: &Embedded) -> Failure {
+pub(crate) fn not_running(file: &Path, embedded: &Embedded) -> Failure {
     let socket = embedded.socket().unwrap_or(Path::new("its socket"));
     let alone = match embedded.data() {
         Data::Directory(dir) => format!(

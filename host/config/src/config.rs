@@ -80,32 +80,33 @@ pub use effective::Setting;
 pub use embedded::{Data, Embedded, History};
 pub use endpoint::Endpoint;
 pub use host::Host;
-pub use job::{Job, Own};
+pub use job::{Job, OwnResources};
 pub use origin::{Layer, Origin};
 pub use plugins::Plugins;
 pub use reading::Reading;
 pub use report::{Diagnostic, Report};
 pub use schedule::{Restart, Schedule, Wait};
-pub use store::{Login, Place, Remote, Store, Tls};
+pub use store::{Login, Remote, Store, StorePlace, Tls};
 pub use ticks::{Beat, MissedTicks, Ticks};
 
 pub use effective::hex;
-pub use embedded::{Unfit, parse_loopback};
+pub use embedded::{LoopbackError, parse_loopback};
 pub use files::shown_path;
 pub use parts::files_of;
 pub use read::{format_size, parse_size};
 pub use sharing::overlaps_any;
-pub use suggest::nearest;
+pub use suggest::suggest;
+pub use timing::RENEWALS_PER_TTL;
 
-use context::{Blind, Context, Finding, Peek, Purpose};
-use dropped::Kept;
-use environment::Surroundings;
-use files::{Claim, Files};
-use ignored_in_eq::Aside;
+use context::{ConfigError, Context, LoadPurpose, NoPlugins, PluginReader};
+use dropped::DropInBase;
+use environment::Environment;
+use files::{FileClaim, Files};
+use ignored_in_eq::IgnoredInEq;
 use job::Defaults;
-use lockname::Claimed;
-use parts::{Judged, Named};
-use plugins::SaidPlugins;
+use lockname::LockClaim;
+use parts::{NamedText, SortedErrors};
+use plugins::RawPlugins;
 use section::Section;
 use source::Source;
 use syntax::Repaired;
@@ -137,7 +138,7 @@ pub struct Config {
     store: Store,
     plugins: Option<Plugins>,
     jobs: Vec<Job>,
-    kept: Aside<Arc<Kept>>,
+    kept: IgnoredInEq<Arc<DropInBase>>,
 }
 
 impl Config {
@@ -152,7 +153,7 @@ impl Config {
     /// A report with every error. The files exceed 16 MiB, or a text is not UTF-8 or not TOML. Values
     /// are wrong or do not fit together, or a named file is absent or open to others.
     pub fn load(path: &Path) -> Result<Self, Report> {
-        Self::load_to(Purpose::Run, path)
+        Self::load_to(LoadPurpose::Run, path)
     }
 
     /// Reads and checks the file for hosts that bring their own store: as [`Config::load`], but
@@ -162,12 +163,12 @@ impl Config {
     ///
     /// As [`Config::load`].
     pub fn load_for_development(path: &Path) -> Result<Self, Report> {
-        Self::load_to(Purpose::Develop, path)
+        Self::load_to(LoadPurpose::Develop, path)
     }
 
-    fn load_to(purpose: Purpose, path: &Path) -> Result<Self, Report> {
+    fn load_to(purpose: LoadPurpose, path: &Path) -> Result<Self, Report> {
         let named = parts::read(path)?;
-        let around = Surroundings::of_this_process();
+        let around = Environment::of_this_process();
         let files = Files::default();
         Self::check(named, path, purpose, &around, &files, |claim| {
             claim
@@ -184,25 +185,32 @@ impl Config {
     ///
     /// A report with every error in the text.
     pub fn parse(text: &str, path: &Path) -> Result<Self, Report> {
-        Self::parse_in(text, path, &Surroundings::of_this_process())
+        Self::parse_in(text, path, &Environment::of_this_process())
     }
 
-    fn parse_in(text: &str, path: &Path, surroundings: &Surroundings) -> Result<Self, Report> {
+    fn parse_in(text: &str, path: &Path, surroundings: &Environment) -> Result<Self, Report> {
         let input =
             input::decode(text.as_bytes()).map_err(|finding| Report::of_file(path, finding))?;
-        let named = vec![Named::new(path.to_owned(), input)];
-        Self::check(named, path, Purpose::Run, surroundings, &Blind, |_| None)
+        let named = vec![NamedText::new(path.to_owned(), input)];
+        Self::check(
+            named,
+            path,
+            LoadPurpose::Run,
+            surroundings,
+            &NoPlugins,
+            |_| None,
+        )
     }
 
     /// Does everything except reading the files: `peek` reads plugins, and `look` checks the files
     /// that the texts name.
     fn check(
-        mut named: Vec<Named>,
+        mut named: Vec<NamedText>,
         path: &Path,
-        purpose: Purpose,
-        surroundings: &Surroundings,
-        peek: &dyn Peek,
-        look: impl Fn(&Claim) -> Option<Finding>,
+        purpose: LoadPurpose,
+        surroundings: &Environment,
+        peek: &dyn PluginReader,
+        look: impl Fn(&FileClaim) -> Option<ConfigError>,
     ) -> Result<Self, Report> {
         let texts: Vec<Arc<str>> = named.iter().map(|named| named.text.clone()).collect();
         let sources: Vec<Source<'_>> = texts.iter().map(|text| Source::new(text)).collect();
@@ -212,7 +220,7 @@ impl Config {
         let mut parts = parts::parse(&mut named, &sources, &repaired, outer.texts());
         let contexts = parts::contexts(&parts, &outer);
         let config = read_document(&parts::roots(&parts, &contexts), path, &named);
-        let Judged {
+        let SortedErrors {
             syntax: mut findings,
             meaning,
         } = parts::judge(&mut parts, contexts, look);
@@ -256,7 +264,7 @@ impl Config {
     #[must_use]
     pub fn on_embedded(&self, embedded: Embedded) -> Self {
         Self {
-            store: self.store.moved_to(Place::Embedded(embedded)),
+            store: self.store.moved_to(StorePlace::Embedded(embedded)),
             ..self.clone()
         }
     }
@@ -280,11 +288,11 @@ impl Config {
 
 /// Location of the embedded store of a host without a configuration.
 pub fn default_store_dir() -> PathBuf {
-    embedded::default_dir(&Surroundings::of_this_process().data_dir())
+    embedded::default_dir(&Environment::of_this_process().data_dir())
 }
 
 /// Reads all tables of all files, so that all errors are found; `None` if there is any.
-fn read_document(roots: &[Section<'_>], path: &Path, named: &[Named]) -> Option<Config> {
+fn read_document(roots: &[Section<'_>], path: &Path, named: &[NamedText]) -> Option<Config> {
     let host = host::read(parts::holder(roots, "host"));
     let store = store::read(
         parts::holder(roots, "store"),
@@ -299,13 +307,9 @@ fn read_document(roots: &[Section<'_>], path: &Path, named: &[Named]) -> Option<
         is_piped: named.iter().any(|named| named.is_piped),
         host: host.host?,
         store: store?,
-        plugins: rest
-            .plugins
-            .plugins
-            .clone()
-            .filter(|_| rest.plugins.is_said),
+        plugins: rest.plugins.plugins.clone().filter(|_| rest.plugins.is_set),
         jobs: rest.jobs?,
-        kept: Aside(Arc::new(Kept {
+        kept: IgnoredInEq(Arc::new(DropInBase {
             texts: texts.collect(),
             defaults: rest.defaults.policy,
             plugins: rest.plugins,
@@ -317,7 +321,7 @@ fn read_document(roots: &[Section<'_>], path: &Path, named: &[Named]) -> Option<
 /// Tables besides [host] and [store].
 struct Rest {
     defaults: Defaults,
-    plugins: SaidPlugins,
+    plugins: RawPlugins,
     /// The jobs; `None` if any of them has an error.
     jobs: Option<Vec<Job>>,
     /// The names of their tables, sorted.
@@ -339,7 +343,7 @@ fn read_rest(roots: &[Section<'_>], drift: Option<Drift>) -> Rest {
     names.sort();
     let jobs = tables.and_then(|tables| {
         let context = roots[0].context();
-        read_jobs(&tables, context, &defaults, plugins.is_said, drift)
+        read_jobs(&tables, context, &defaults, plugins.is_set, drift)
     });
     Rest {
         defaults,
@@ -357,8 +361,8 @@ fn read_jobs(
     drift: Option<Drift>,
 ) -> Option<Vec<Job>> {
     if tables.is_empty() && !has_plugins {
-        context.object(
-            Finding::whole("there is no job: the host would have nothing to do")
+        context.report(
+            ConfigError::whole("there is no job: the host would have nothing to do")
                 .help("add a table such as `[jobs.hello]` with `plugin = \"hello.wasm\"`")
                 .help("or name a folder of plugins: `[plugins]` with `dir = \"plugins\"`"),
         );
@@ -371,7 +375,7 @@ fn read_jobs(
     let locks: Vec<_> = read
         .iter()
         .filter_map(|job| {
-            job.lock.as_ref().map(|lock| Claimed {
+            job.lock.as_ref().map(|lock| LockClaim {
                 job: &job.name,
                 lock: lock.get_ref(),
                 span: lock.span(),

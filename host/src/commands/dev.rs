@@ -31,7 +31,7 @@ use crate::sink;
 use crate::stray::StraySignals;
 use hosts::{DevHosts, Plan};
 use leasehold_config::fingerprint::ConfigFingerprint;
-use leasehold_config::{Config, Embedded, Place};
+use leasehold_config::{Config, Embedded, StorePlace};
 use leasehold_supervisor::connect::{connect, inside};
 use leasehold_supervisor::event::{EventContext, EventKind};
 use leasehold_supervisor::event_log::{EventLog, Form, Out};
@@ -129,8 +129,8 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let fingerprint = ConfigFingerprint::of(&file);
     let said = Config::load_for_development(&file)?;
     let embedded = match said.store().place() {
-        Place::Embedded(embedded) => embedded.clone(),
-        Place::Remote(_) => Embedded::in_memory(),
+        StorePlace::Embedded(embedded) => embedded.clone(),
+        StorePlace::Remote(_) => Embedded::in_memory(),
     };
     let config = said.on_embedded(embedded.clone());
     let names = (1..=args.hosts).map(|number| format!("dev-{number}"));
@@ -144,7 +144,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<Exit, Failure> {
     let event_log = EventLog::start(clock.clone(), form, "dev", out)
         .map_err(|error| Failure::internal(&error))?;
     let strays = report_strays(strays, &event_log);
-    if let Place::Remote(remote) = said.store().place() {
+    if let StorePlace::Remote(remote) = said.store().place() {
         let endpoints: Vec<String> = remote.endpoints().iter().map(ToString::to_string).collect();
         note(
             &event_log,

@@ -110,10 +110,10 @@ pub(super) fn home(job: &Job, key: &str) -> String {
         return format!("from {}", shown_path(job.plugin()));
     }
     let origin = [job.origin(key), job.origin("plugin")];
-    let mut said = origin
+    let mut raw = origin
         .iter()
         .filter(|origin| origin.layer() != Layer::BuiltIn);
-    said.next().map_or_else(
+    raw.next().map_or_else(
         || "in the configuration".to_owned(),
         |origin| format!("in the configuration, {origin}"),
     )

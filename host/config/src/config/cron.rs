@@ -18,7 +18,7 @@ use croner::parser::{CronParser, Seconds, Year};
 use super::node::Node;
 use super::read;
 use super::source::shown;
-use super::suggest::nearest;
+use super::suggest::suggest;
 use crate::wall::UnixMs;
 
 /// Words that can replace an expression.
@@ -126,7 +126,7 @@ fn near_zone(text: &str) -> Option<&'static str> {
         name.contains('/') && last.eq_ignore_ascii_case(text)
     };
     let found = names.iter().find(same).or_else(|| names.iter().find(city));
-    found.copied().or_else(|| nearest(text, &names))
+    found.copied().or_else(|| suggest(text, &names))
 }
 
 /// Reads the value of `cron`; the zone is UTC until `tz` is applied.

@@ -11,27 +11,27 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
-use super::bounds::Bounds;
-use super::context::{Blind, Context, Finding, Purpose};
+use super::bounds::PolicyBounds;
+use super::context::{ConfigError, Context, LoadPurpose, NoPlugins};
 use super::drift::Drift;
-use super::environment::Surroundings;
+use super::environment::Environment;
 use super::files::shown_path;
-use super::guest::Known;
-use super::job::Own;
+use super::guest::KnownSecrets;
+use super::job::OwnResources;
 use super::limits::RawLimits;
-use super::needs::SaidNeeds;
-use super::nested::{self, SaidManifest};
+use super::needs::RawNeeds;
+use super::nested::{self, RawManifest};
 use super::origin::{Layer, origins};
-use super::plugins::SaidPlugins;
+use super::plugins::RawPlugins;
 use super::policy::Policy;
-use super::raw_job::SaidJob;
+use super::raw_job::RawJob;
 use super::read;
 use super::report::Report;
 use super::schema;
-use super::section::{Said, Section, Wrong};
+use super::section::{Field, InvalidField, Section};
 use super::source::shown;
-use super::source_map::Role;
-use super::validate::Given;
+use super::source_map::TextRole;
+use super::validate::JobParts;
 use super::{Config, Job};
 use crate::limits::{LimitAmount, LimitKey, Limits};
 use crate::manifest::Manifest;
@@ -51,11 +51,11 @@ pub struct DropIn<'a> {
 
 /// Parts of a configuration that are kept for jobs that are made later.
 #[derive(Clone, Debug)]
-pub(super) struct Kept {
+pub(super) struct DropInBase {
     /// The configuration's files, in the order in which their positions follow each other.
     pub(super) texts: Vec<(PathBuf, Arc<str>)>,
     pub(super) defaults: Policy,
-    pub(super) plugins: SaidPlugins,
+    pub(super) plugins: RawPlugins,
     pub(super) drift: Drift,
 }
 
@@ -73,10 +73,10 @@ impl Config {
     /// policy, each with the line to add.
     pub fn dropped(&self, found: &DropIn<'_>) -> Result<Job, Report> {
         let kept = &self.kept.0;
-        let around = Surroundings::default();
-        let context = Context::new(&self.path, Purpose::Run, &around, &Blind);
+        let around = Environment::default();
+        let context = Context::new(&self.path, LoadPurpose::Run, &around, &NoPlugins);
         for (path, text) in &kept.texts {
-            context.texts().add(Role::Main, path, text);
+            context.texts().add(TextRole::Main, path, text);
         }
         let job = self.drop_in(found, &context);
         let texts = context.texts().clone();
@@ -95,7 +95,7 @@ impl Config {
         let (path, text) = found.sidecar.unwrap_or((found.wasm, ""));
         let job = nested::document(
             context,
-            Role::Sidecar,
+            TextRole::Sidecar,
             path,
             &text.into(),
             schema::SIDECAR,
@@ -107,27 +107,27 @@ impl Config {
     fn layered(
         &self,
         found: &DropIn<'_>,
-        manifest: Result<Option<SaidManifest>, Wrong>,
+        manifest: Result<Option<RawManifest>, InvalidField>,
         beside: &Section<'_>,
     ) -> Option<Job> {
         let kept = &self.kept.0;
         let context = beside.context();
-        let asked = SaidNeeds::of_sidecar(beside);
+        let asked = RawNeeds::of_sidecar(beside);
         let manifest = manifest.ok()?;
         let needs = match &manifest {
             Some(manifest) => asked.or(&manifest.needs),
             None => asked,
         };
-        let known = Known {
+        let known = KnownSecrets {
             names: needs.secret_names().cloned().collect(),
             remedy: "ask for it, as in `secrets = [\"api_key\"]`",
         };
-        let mut said = SaidJob::read(beside, Some(&known));
+        let mut raw = RawJob::read(beside, Some(&known));
         let called = name(found.wasm, manifest.as_ref(), context)?;
         let mut description = None;
         if let Some(manifest) = manifest {
             description = manifest.description.optional().ok()?;
-            said = said.or(&manifest.job);
+            raw = raw.or(&manifest.job);
         }
         let plugins = kept.plugins.plugins.as_ref()?;
         // The file in the folder that has the policy, if there are several.
@@ -135,18 +135,18 @@ impl Config {
         let policy = policy.and_then(|place| context.texts().at(place.start));
         let config = policy.map_or_else(|| shown_path(&self.path), |text| text.label.to_string());
         let name = plugins.sharing().name_for(&called);
-        let bounds = Bounds {
+        let bounds = PolicyBounds {
             job: &name,
             config: &config,
             plugins,
             present: &self.jobs,
             context,
         };
-        bounds.judge_limits(&said.policy.limits);
-        bounds.judge_ttl(&said.policy.ttl);
-        let lock = bounds.judge_lock(&said.lock);
+        bounds.judge_limits(&raw.policy.limits);
+        bounds.judge_ttl(&raw.policy.ttl);
+        let lock = bounds.judge_lock(&raw.lock);
         let granted = bounds.granted(&needs);
-        let own = Own {
+        let own = OwnResources {
             lock,
             keys: granted
                 .as_ref()
@@ -155,17 +155,17 @@ impl Config {
         // Limits that are not requested come from the defaults, but never exceed the policy's.
         let limits = kept.defaults.limits.validate(&Limits::default())?;
         let limits = limits.least(plugins.limits());
-        let own_limits = said.policy.limits.clone();
-        said.policy = said.policy.or(&kept.defaults);
-        let mut origins = origins(&said, Some(&kept.defaults), "", context.texts());
-        said.policy.limits = own_limits;
+        let own_limits = raw.policy.limits.clone();
+        raw.policy = raw.policy.or(&kept.defaults);
+        let mut origins = origins(&raw, Some(&kept.defaults), "", context.texts());
+        raw.policy.limits = own_limits;
         if let Some(place) = &kept.plugins.dir_place {
             origins.note("plugin", place, Layer::Plugins, "plugins", context.texts());
         }
         for (key, table, place) in asked_at(&needs, &kept.plugins) {
             origins.note(key, &place, Layer::Plugins, table, context.texts());
         }
-        for (key, place) in lowered(&said.policy.limits, &kept.defaults.limits, &kept.plugins) {
+        for (key, place) in lowered(&raw.policy.limits, &kept.defaults.limits, &kept.plugins) {
             let key = format!("limits.{key}");
             origins.note(
                 key,
@@ -176,7 +176,7 @@ impl Config {
             );
         }
         let (allow, secrets) = granted.unzip();
-        Given {
+        JobParts {
             name: Some(name),
             place: None,
             plugin: Some(found.wasm.to_owned()),
@@ -190,18 +190,18 @@ impl Config {
             drift: Some(kept.drift),
             origins,
             section: beside,
-            said,
+            raw,
         }
         .settle()
     }
 }
 
 /// Returns the job's name: the manifest's, else the file's without its ending.
-fn name(wasm: &Path, manifest: Option<&SaidManifest>, context: &Context<'_>) -> Option<String> {
+fn name(wasm: &Path, manifest: Option<&RawManifest>, context: &Context<'_>) -> Option<String> {
     match manifest.map(|manifest| &manifest.name) {
-        Some(Said::This(name)) => return Some(name.get_ref().clone()),
-        Some(Said::Wrong) => return None,
-        Some(Said::Nothing) | None => {}
+        Some(Field::Value(name)) => return Some(name.get_ref().clone()),
+        Some(Field::Invalid) => return None,
+        Some(Field::Absent) | None => {}
     }
     let stem = wasm.file_stem().unwrap_or_default().to_string_lossy();
     if read::is_name(&stem) {
@@ -211,8 +211,8 @@ fn name(wasm: &Path, manifest: Option<&SaidManifest>, context: &Context<'_>) -> 
         "the file's name cannot be the name of its job: \"{}\"",
         shown(&stem)
     );
-    context.object(
-        Finding::whole(message)
+    context.report(
+        ConfigError::whole(message)
             .help(format!("rename the file; {}", read::NAME_RULE))
             .help("or set `name` in the plugin's manifest"),
     );
@@ -222,10 +222,10 @@ fn name(wasm: &Path, manifest: Option<&SaidManifest>, context: &Context<'_>) -> 
 /// Position where each grant was requested, or where the policy names a grant that comes without a
 /// request: the key, the policy's table, the position.
 fn asked_at(
-    needs: &SaidNeeds,
-    policy: &SaidPlugins,
+    needs: &RawNeeds,
+    policy: &RawPlugins,
 ) -> Vec<(&'static str, &'static str, Range<usize>)> {
-    let corner = (!needs.is_said).then(|| policy.allow.kv.span()).flatten();
+    let corner = (!needs.is_set).then(|| policy.allow.kv.span()).flatten();
     let token = needs.http_token.span().or(policy.allow.http_token.span());
     let places = [
         ("allow.kv", needs.kv.span().or(corner)),
@@ -248,7 +248,7 @@ fn asked_at(
 fn lowered(
     asked: &RawLimits,
     defaults: &RawLimits,
-    plugins: &SaidPlugins,
+    plugins: &RawPlugins,
 ) -> Vec<(LimitKey, Range<usize>)> {
     let defaults = defaults.validate(&Limits::default()).unwrap_or_default();
     let lowers = |key, most: &Spanned<LimitAmount>| {

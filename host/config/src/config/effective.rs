@@ -13,7 +13,7 @@ use super::origin::Origin;
 use super::read::format_duration;
 use super::schedule::{Schedule, Wait};
 use super::ticks::{Beat, MissedTicks};
-use super::{Config, Data, Job, Place};
+use super::{Config, Data, Job, StorePlace};
 use crate::allow::{EnvValue, SecretRef};
 use crate::limits::LimitKey;
 
@@ -289,7 +289,7 @@ impl Config {
             ),
         ];
         match store.place() {
-            Place::Remote(remote) => {
+            StorePlace::Remote(remote) => {
                 let endpoints = remote.endpoints().iter().map(|at| text(&at.to_string()));
                 let endpoints = endpoints.collect::<Vec<_>>().join(", ");
                 list.push(("store.endpoints", format!("[{endpoints}]")));
@@ -309,7 +309,7 @@ impl Config {
                     }
                 }
             }
-            Place::Embedded(embedded) => {
+            StorePlace::Embedded(embedded) => {
                 list.push(("store.embedded", "true".to_owned()));
                 match embedded.data() {
                     Data::Directory(dir) => list.push(("store.dir", path(dir))),

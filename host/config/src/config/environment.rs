@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Facts about the machine and the user.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Surroundings {
+pub(super) struct Environment {
     /// The machine's name, if it has one.
     pub(super) hostname: Option<String>,
     /// `$XDG_STATE_HOME`.
@@ -15,7 +15,7 @@ pub(super) struct Surroundings {
     pub(super) home: Option<PathBuf>,
 }
 
-impl Surroundings {
+impl Environment {
     /// Reads those of this process.
     pub(super) fn of_this_process() -> Self {
         // An XDG path that is not absolute is ignored, as its specification requires.
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn state_goes_to_xdg_then_home_then_var_lib() {
-        let mut around = Surroundings {
+        let mut around = Environment {
             hostname: None,
             state_home: Some("/xdg".into()),
             home: Some("/home/x".into()),

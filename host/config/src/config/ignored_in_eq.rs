@@ -4,12 +4,12 @@
 
 /// Data that equality ignores.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Aside<T>(pub(super) T);
+pub(super) struct IgnoredInEq<T>(pub(super) T);
 
-impl<T> PartialEq for Aside<T> {
+impl<T> PartialEq for IgnoredInEq<T> {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl<T> Eq for Aside<T> {}
+impl<T> Eq for IgnoredInEq<T> {}

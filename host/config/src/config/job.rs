@@ -6,43 +6,34 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::allow::SaidAllow;
-use super::context::{Context, Finding};
+use super::allow::RawAllow;
+use super::context::{ConfigError, Context};
 use super::drift::Drift;
-use super::files::{self, Kind, shown_path};
-use super::guest::Known;
-use super::ignored_in_eq::Aside;
-use super::needs::{Given as Grants, SaidNeeds};
-use super::nested::{self, SaidManifest};
+use super::files::{self, FileKind, shown_path};
+use super::guest::KnownSecrets;
+use super::ignored_in_eq::IgnoredInEq;
+use super::needs::{GivenGrants, RawNeeds};
+use super::nested::{self, RawManifest};
 use super::node::Node;
 use super::origin::{Layer, Origin, Origins, origins};
 use super::policy::Policy;
-use super::raw_job::SaidJob;
+use super::raw_job::RawJob;
 use super::read;
 use super::schedule::{Restart, Schedule, Wait};
 use super::schema;
 use super::secrets;
-use super::section::{Said, Section, Wrong};
+use super::section::{Field, InvalidField, Section};
 use super::sharing::{NAMESPACE, is_reserved};
 use super::source::shown;
-use super::source_map::Texts;
-use super::validate::{Given, lock_of};
+use super::source_map::SourceMap;
+use super::validate::{JobParts, lock_of};
 use crate::allow::{Allow, EnvValue, SecretRef};
 use crate::limits::{LimitKey, Limits};
 use crate::remedy::JobSource;
 
-/// Shortest TTL. etcd raises shorter leases to about this (its election timeout times 1.5), so a
-/// shorter value would not take effect.
-pub(super) const SHORTEST_TTL: Duration = Duration::from_secs(2);
-/// Longest TTL. A lock that outlives its dead holder by more than this is a mistake.
-pub(super) const LONGEST_TTL: Duration = Duration::from_hours(1);
-pub(super) const DEFAULT_TTL: Duration = Duration::from_secs(10);
-/// Default stop margin. It covers the default memory four times over.
-pub(super) const DEFAULT_STOP_MARGIN: Duration = Duration::from_millis(250);
-
 /// Resources that a dropped-in job has by its name alone, so that no other job may use them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Own {
+pub struct OwnResources {
     /// True if its lock is exclusive to it.
     pub lock: bool,
     /// Prefixes of its keys.
@@ -75,9 +66,9 @@ pub struct Job {
     pub(super) description: Option<String>,
     pub(super) is_dropped: bool,
     /// Resources of a dropped-in job that no policy shares with others.
-    pub(super) own: Own,
+    pub(super) own: OwnResources,
     pub(super) manifest_digest: Option<[u8; 32]>,
-    pub(super) origins: Aside<Origins>,
+    pub(super) origins: IgnoredInEq<Origins>,
 }
 
 impl Job {
@@ -184,7 +175,7 @@ impl Job {
     }
 
     /// Resources of a dropped-in job that no other job may use.
-    pub const fn own(&self) -> &Own {
+    pub const fn own(&self) -> &OwnResources {
         &self.own
     }
 
@@ -242,17 +233,17 @@ pub(super) fn read(
     let plugin = section.require(
         "plugin",
         "add `plugin = \"….wasm\"`, relative to the folder of this file",
-        |node| files::claimed(node, Kind::Plugin),
+        |node| files::claimed(node, FileKind::Plugin),
     );
     let secrets = section
         .take("secrets", secrets::secrets)
         .or_default(BTreeMap::new());
-    let known = secrets.as_ref().map(|secrets| Known {
+    let known = secrets.as_ref().map(|secrets| KnownSecrets {
         names: secrets.keys().cloned().collect(),
         remedy: "add it to the job's `secrets`, as in `secrets = { api_key = { file = \"api-key.txt\" } }`",
     });
-    let own = SaidJob::read(section, known.as_ref());
-    let allow = SaidAllow::read(section).or(&defaults.allow);
+    let own = RawJob::read(section, known.as_ref());
+    let allow = RawAllow::read(section).or(&defaults.allow);
     let looked = plugin.as_ref().map(|plugin| {
         let limits = own.policy.limits.or(&defaults.policy.limits);
         let size = limits.field(LimitKey::PluginSize).clone();
@@ -265,21 +256,21 @@ pub(super) fn read(
         None => (None, Ok(None)),
     };
     let is_sound = manifest.is_ok();
-    let mut said = own;
+    let mut raw = own;
     let mut description = Some(None);
     let context = section.context();
     let texts = context.texts();
     let granted = allow.clone().settle().map(|mut allow| {
-        if let Said::This(header) = &defaults.allow.http_token {
+        if let Field::Value(header) = &defaults.allow.http_token {
             allow.always_carry(Some(header.get_ref()));
         }
         allow
     });
     if let Ok(Some(manifest)) = manifest {
-        said = said.or(&manifest.job);
+        raw = raw.or(&manifest.job);
         description = manifest.description.optional().ok();
         if let (Some(named), Some(allow), Some(secrets)) = (&named, &granted, &secrets) {
-            let given = Grants {
+            let given = GivenGrants {
                 allow,
                 kv_patterns: None,
                 secrets,
@@ -287,8 +278,8 @@ pub(super) fn read(
             refuse_ungranted(named.get_ref(), &manifest.needs, &given, context);
         }
     }
-    said.policy = said.policy.or(&defaults.policy);
-    let mut origins = origins(&said, Some(&defaults.policy), section.name(), texts);
+    raw.policy = raw.policy.or(&defaults.policy);
+    let mut origins = origins(&raw, Some(&defaults.policy), section.name(), texts);
     note_allowed(&allow, &defaults.allow, section.name(), texts, &mut origins);
     if let Some(plugin) = &plugin {
         origins.note("plugin", &plugin.span(), Layer::Job, section.name(), texts);
@@ -298,16 +289,16 @@ pub(super) fn read(
     }
     // The lock is unknown if an unreadable manifest may have set it.
     let lock =
-        lock_of(&said, named.as_ref()).filter(|_| is_sound || matches!(said.lock, Said::This(_)));
-    let job = Given {
+        lock_of(&raw, named.as_ref()).filter(|_| is_sound || matches!(raw.lock, Field::Value(_)));
+    let job = JobParts {
         name: named.map(Spanned::into_inner),
         place: Some(name.span()),
         plugin: plugin.map(Spanned::into_inner),
         manifest_digest,
         description: description.clone().flatten(),
         is_dropped: false,
-        own: Own::default(),
-        said,
+        own: OwnResources::default(),
+        raw,
         secrets,
         allow: granted,
         limits: Limits::default(),
@@ -324,23 +315,23 @@ pub(super) fn read(
 }
 
 /// Reports every need of job `job`'s plugin that the configuration does not grant.
-fn refuse_ungranted(job: &str, needs: &SaidNeeds, given: &Grants<'_>, context: &Context<'_>) {
+fn refuse_ungranted(job: &str, needs: &RawNeeds, given: &GivenGrants<'_>, context: &Context<'_>) {
     for lack in needs.lacking(job, given) {
         let message = format!(
             "job `{job}` needs {}, which the configuration does not grant",
             lack.what
         );
         let help = format!("add `{}` under [jobs.{job}.{}]", lack.line, lack.table);
-        context.object(Finding::at(lack.place, message).help(help));
+        context.report(ConfigError::at(lack.place, message).help(help));
     }
 }
 
 /// Records the origin of every grant.
 fn note_allowed(
-    allow: &SaidAllow,
-    defaults: &SaidAllow,
+    allow: &RawAllow,
+    defaults: &RawAllow,
     table: &str,
-    texts: &Texts,
+    texts: &SourceMap,
     origins: &mut Origins,
 ) {
     let mut inherited = Vec::new();
@@ -359,7 +350,7 @@ fn note_allowed(
 /// Contents of `[defaults]`.
 pub(super) struct Defaults {
     pub(super) policy: Policy,
-    pub(super) allow: SaidAllow,
+    pub(super) allow: RawAllow,
 }
 
 impl Defaults {
@@ -368,7 +359,7 @@ impl Defaults {
         let section = root.table("defaults", "defaults", schema::DEFAULTS);
         Self {
             policy: Policy::read(&section),
-            allow: SaidAllow::read(&section),
+            allow: RawAllow::read(&section),
         }
     }
 }
@@ -378,7 +369,7 @@ struct Look {
     /// Digest of the bytes that were read.
     digest: Option<[u8; 32]>,
     /// The parsed manifest; `Err` if it is invalid, which was reported.
-    manifest: Result<Option<SaidManifest>, Wrong>,
+    manifest: Result<Option<RawManifest>, InvalidField>,
 }
 
 fn look(plugin: &Spanned<PathBuf>, most: u64, context: &Context<'_>) -> Look {
@@ -395,8 +386,8 @@ fn look(plugin: &Spanned<PathBuf>, most: u64, context: &Context<'_>) -> Look {
         Err(error) => {
             let message = format!("plugin `{}` {error}", shown_path(path));
             let (message, help) = message.rsplit_once(": ").unwrap_or((&message, ""));
-            context.object(Finding::at(plugin.span(), message).help(help));
-            Err(Wrong)
+            context.report(ConfigError::at(plugin.span(), message).help(help));
+            Err(InvalidField)
         }
     };
     Look {
@@ -413,8 +404,8 @@ fn job_name(name: &Spanned<&str>, section: &Section<'_>) -> Option<Spanned<Strin
         );
         let help =
             format!("name the job otherwise; `{NAMESPACE}` begins the names of dropped-in jobs");
-        let finding = Finding::at(name.span(), message).help(help);
-        section.context().object(finding);
+        let finding = ConfigError::at(name.span(), message).help(help);
+        section.context().report(finding);
         return None;
     }
     if read::is_name(name.get_ref()) {
@@ -423,7 +414,7 @@ fn job_name(name: &Spanned<&str>, section: &Section<'_>) -> Option<Spanned<Strin
     let message = format!("`{}` is not a usable name for a job", shown(name.get_ref()));
     section
         .context()
-        .object(Finding::at(name.span(), message).help(read::NAME_RULE));
+        .report(ConfigError::at(name.span(), message).help(read::NAME_RULE));
     None
 }
 

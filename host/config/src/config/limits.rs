@@ -10,12 +10,12 @@ use toml::Spanned;
 use super::node::Node;
 use super::read;
 use super::schema;
-use super::section::{Said, Section};
+use super::section::{Field, Section};
 use crate::limits::{LimitAmount, LimitKey, LimitUnit, Limits};
 
 /// Limits that one table sets, in the order of their keys.
 #[derive(Clone, Debug)]
-pub(super) struct RawLimits([Said<LimitAmount>; LimitKey::COUNT]);
+pub(super) struct RawLimits([Field<LimitAmount>; LimitKey::COUNT]);
 
 impl RawLimits {
     /// Reads `limits` of the table.
@@ -25,7 +25,7 @@ impl RawLimits {
     }
 
     /// Value of one limit.
-    pub(super) const fn field(&self, key: LimitKey) -> &Said<LimitAmount> {
+    pub(super) const fn field(&self, key: LimitKey) -> &Field<LimitAmount> {
         &self.0[key as usize]
     }
 
@@ -39,8 +39,8 @@ impl RawLimits {
         LimitKey::ALL
             .into_iter()
             .filter_map(|key| match self.field(key) {
-                Said::This(amount) => Some((key, amount)),
-                Said::Nothing | Said::Wrong => None,
+                Field::Value(amount) => Some((key, amount)),
+                Field::Absent | Field::Invalid => None,
             })
     }
 

@@ -7,24 +7,24 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::needs::SaidNeeds;
-use super::raw_job::SaidJob;
+use super::needs::RawNeeds;
+use super::raw_job::RawJob;
 use super::read;
 use super::schema;
-use super::section::{Said, Section, Wrong};
+use super::section::{Field, InvalidField, Section};
 use super::source::Source;
-use super::source_map::Role;
+use super::source_map::TextRole;
 use super::syntax::{Document, Repaired};
 
 /// Contents of a manifest.
 #[derive(Clone, Debug)]
-pub(super) struct SaidManifest {
+pub(super) struct RawManifest {
     /// The job's name, used if the configuration does not give one.
-    pub(super) name: Said<String>,
+    pub(super) name: Field<String>,
     /// A line for people.
-    pub(super) description: Said<String>,
-    pub(super) job: SaidJob,
-    pub(super) needs: SaidNeeds,
+    pub(super) description: Field<String>,
+    pub(super) job: RawJob,
+    pub(super) needs: RawNeeds,
 }
 
 /// Reads the manifest of the plugin at `path`; its errors are recorded in `outer`.
@@ -36,18 +36,18 @@ pub(super) fn manifest(
     outer: &Context<'_>,
     path: &Path,
     text: &Arc<str>,
-) -> Result<SaidManifest, Wrong> {
+) -> Result<RawManifest, InvalidField> {
     document(
         outer,
-        Role::Manifest,
+        TextRole::Manifest,
         path,
         text,
         schema::MANIFEST,
-        |root| SaidManifest {
+        |root| RawManifest {
             name: root.take("name", read::name),
             description: root.take("description", read::words),
-            job: SaidJob::read(root, None),
-            needs: SaidNeeds::of_manifest(root),
+            job: RawJob::read(root, None),
+            needs: RawNeeds::of_manifest(root),
         },
     )
 }
@@ -59,12 +59,12 @@ pub(super) fn manifest(
 /// As [`manifest`].
 pub(super) fn document<T>(
     outer: &Context<'_>,
-    role: Role,
+    role: TextRole,
     path: &Path,
     text: &Arc<str>,
     keys: &'static [&'static str],
     read: impl FnOnce(&Section<'_>) -> T,
-) -> Result<T, Wrong> {
+) -> Result<T, InvalidField> {
     let base = outer.texts().add(role, path, text);
     let context = outer.for_text(base);
     let source = Source::new(text);
@@ -77,24 +77,28 @@ pub(super) fn document<T>(
     let syntax = std::mem::take(&mut document.findings);
     let is_sound = syntax.is_empty();
     for finding in syntax {
-        outer.object(finding.moved(base));
+        outer.report(finding.moved(base));
     }
     for finding in meant {
         // Syntax errors of this document cast no doubt on findings about other texts.
         let local = match &finding.span {
             Some(span) if span.start < base || span.start > base + text.len() => {
-                outer.object(finding);
+                outer.report(finding);
                 continue;
             }
             Some(span) => Some(span.start - base..span.end.saturating_sub(base)),
             None => None,
         };
         if !document.casts_doubt_on(local.as_ref(), &source) {
-            outer.object(finding);
+            outer.report(finding);
         }
     }
     for claim in claims {
         outer.claim(claim);
     }
-    if is_sound { Ok(read) } else { Err(Wrong) }
+    if is_sound {
+        Ok(read)
+    } else {
+        Err(InvalidField)
+    }
 }

@@ -5,12 +5,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::job::{LONGEST_TTL, SHORTEST_TTL};
 use super::limits::RawLimits;
 use super::node::Node;
 use super::read::{self, LONGEST};
-use super::schedule::{self, SaidRestart, Wait};
-use super::section::{Said, Section};
+use super::schedule::{self, RawRestart, Wait};
+use super::section::{Field, Section};
+use super::timing::{LONGEST_TTL, SHORTEST_TTL};
 
 /// Shortest timeout: a shorter run ends before it does anything.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
@@ -18,12 +18,12 @@ const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 /// Values of the shared keys in one table.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
-    pub(super) wait: Said<Wait>,
-    pub(super) timeout: Said<Duration>,
-    pub(super) ttl: Said<Duration>,
-    pub(super) stop_margin: Said<Duration>,
-    pub(super) retries: Said<u32>,
-    pub(super) restart: SaidRestart,
+    pub(super) wait: Field<Wait>,
+    pub(super) timeout: Field<Duration>,
+    pub(super) ttl: Field<Duration>,
+    pub(super) stop_margin: Field<Duration>,
+    pub(super) retries: Field<u32>,
+    pub(super) restart: RawRestart,
     pub(super) limits: RawLimits,
 }
 
@@ -40,7 +40,7 @@ impl Policy {
                 read::duration(node, Duration::from_millis(1), LONGEST_TTL)
             }),
             retries: section.offer("retries", |node| read::integer_u32(node, 0, u32::MAX)),
-            restart: SaidRestart::read(section),
+            restart: RawRestart::read(section),
             limits: RawLimits::read(section),
         }
     }

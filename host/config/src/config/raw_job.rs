@@ -8,34 +8,34 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::guest::{self, Entries, Known};
+use super::guest::{self, ConfigEntries, KnownSecrets};
 use super::job;
 use super::lockname;
 use super::policy::Policy;
-use super::schedule::SaidSchedule;
-use super::section::{Said, Section};
+use super::schedule::RawSchedule;
+use super::section::{Field, Section};
 use crate::allow::EnvValue;
 
 /// Values that one table sets for a job.
 #[derive(Clone, Debug)]
-pub(super) struct SaidJob {
-    pub(super) sha256: Said<[u8; 32]>,
-    pub(super) lock: Said<String>,
-    pub(super) schedule: SaidSchedule,
-    pub(super) args: Said<Vec<String>>,
-    pub(super) env: Said<BTreeMap<String, EnvValue>>,
-    pub(super) config: Said<Entries>,
+pub(super) struct RawJob {
+    pub(super) sha256: Field<[u8; 32]>,
+    pub(super) lock: Field<String>,
+    pub(super) schedule: RawSchedule,
+    pub(super) args: Field<Vec<String>>,
+    pub(super) env: Field<BTreeMap<String, EnvValue>>,
+    pub(super) config: Field<ConfigEntries>,
     pub(super) policy: Policy,
 }
 
-impl SaidJob {
+impl RawJob {
     /// Reads the keys that tables of this kind may have. Secrets in `env` must be among `secrets`,
     /// if given.
-    pub(super) fn read(section: &Section<'_>, secrets: Option<&Known>) -> Self {
+    pub(super) fn read(section: &Section<'_>, secrets: Option<&KnownSecrets>) -> Self {
         Self {
             sha256: section.offer("sha256", job::sha256),
             lock: section.offer("lock", lockname::lock),
-            schedule: SaidSchedule::read(section),
+            schedule: RawSchedule::read(section),
             args: section.offer("args", guest::args),
             env: section.offer("env", |node| guest::env(node, secrets)),
             config: section.offer("config", guest::config),
@@ -63,7 +63,7 @@ impl SaidJob {
         self.schedule.each(visit);
         visit("args".into(), self.args.span());
         visit("env".into(), self.env.span());
-        if let Said::This(entries) = &self.config {
+        if let Field::Value(entries) = &self.config {
             for (name, value) in entries.get_ref() {
                 visit(format!("config.{name}"), Some(value.span()));
             }
@@ -72,14 +72,14 @@ impl SaidJob {
     }
 }
 
-fn merged(upper: Said<Entries>, lower: &Said<Entries>) -> Said<Entries> {
+fn merged(upper: Field<ConfigEntries>, lower: &Field<ConfigEntries>) -> Field<ConfigEntries> {
     match (upper, lower) {
-        (Said::This(upper), Said::This(lower)) => {
+        (Field::Value(upper), Field::Value(lower)) => {
             let place = upper.span();
             let entries = guest::merge(upper.into_inner(), lower.get_ref());
-            Said::This(Spanned::new(place, entries))
+            Field::Value(Spanned::new(place, entries))
         }
-        (Said::This(_), Said::Wrong) => Said::Wrong,
+        (Field::Value(_), Field::Invalid) => Field::Invalid,
         (upper, lower) => upper.or(lower),
     }
 }

@@ -5,11 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::context::{Blind, Context, Finding, Purpose};
-use super::environment::Surroundings;
+use super::context::{ConfigError, Context, LoadPurpose, NoPlugins};
+use super::environment::Environment;
 use super::files;
 use super::host;
-use super::parts::{self, Judged};
+use super::parts::{self, SortedErrors};
 use super::report::Report;
 use super::source::Source;
 use super::store;
@@ -37,25 +37,25 @@ impl Reading {
     /// A report with every error that keeps the store from being known.
     pub fn load(path: &Path) -> Result<Self, Report> {
         let named = parts::read(path)?;
-        Self::read(named, path, &Surroundings::of_this_process(), |claim| {
+        Self::read(named, path, &Environment::of_this_process(), |claim| {
             claim
-                .is_needed_to(Purpose::Read)
+                .is_needed_to(LoadPurpose::Read)
                 .then(|| files::check(claim))
                 .flatten()
         })
     }
 
     fn read(
-        mut named: Vec<parts::Named>,
+        mut named: Vec<parts::NamedText>,
         path: &Path,
-        surroundings: &Surroundings,
-        look: impl Fn(&files::Claim) -> Option<Finding>,
+        surroundings: &Environment,
+        look: impl Fn(&files::FileClaim) -> Option<ConfigError>,
     ) -> Result<Self, Report> {
         let texts: Vec<_> = named.iter().map(|named| named.text.clone()).collect();
         let sources: Vec<Source<'_>> = texts.iter().map(|text| Source::new(text)).collect();
         let repaired: Vec<Repaired> = sources.iter().map(Repaired::new).collect();
         let base = parts::base_of(&named);
-        let outer = Context::new(&base, Purpose::Read, surroundings, &Blind);
+        let outer = Context::new(&base, LoadPurpose::Read, surroundings, &NoPlugins);
         let mut parts = parts::parse(&mut named, &sources, &repaired, outer.texts());
         let needed = parts::contexts(&parts, &outer);
         let unneeded = parts::contexts(&parts, &outer);
@@ -70,7 +70,7 @@ impl Reading {
             let jobs = read_rest(&roots, drift).names;
             (host.host, store, jobs)
         };
-        let Judged { syntax, meaning } = parts::judge(&mut parts, needed, look);
+        let SortedErrors { syntax, meaning } = parts::judge(&mut parts, needed, look);
         let (other_syntax, mut wrong): (Vec<_>, Vec<_>) = syntax.into_iter().partition(|found| {
             let span = found.span.as_ref();
             span.is_some_and(|span| parts.iter().any(|part| part.is_in(span, UNNEEDED)))

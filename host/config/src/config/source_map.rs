@@ -11,11 +11,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::files::shown_path;
-use super::source::{Place, Source};
+use super::source::{LinePlace, Source};
 
 /// Kind of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum TextRole {
     /// The configuration file.
     Main,
     /// The manifest inside a plugin.
@@ -28,7 +28,7 @@ pub(super) enum Role {
 #[derive(Clone, Debug)]
 pub(super) struct Text {
     /// Its kind.
-    pub(super) role: Role,
+    pub(super) role: TextRole,
     /// Its name in messages.
     pub(super) label: Arc<str>,
     /// The position of its first byte.
@@ -57,14 +57,14 @@ impl Text {
 
 /// All texts of one reading.
 #[derive(Debug, Default)]
-pub(super) struct Texts(RefCell<Vec<Text>>);
+pub(super) struct SourceMap(RefCell<Vec<Text>>);
 
-impl Texts {
+impl SourceMap {
     /// Adds a text unless it is present; returns the position of its first byte.
-    pub(super) fn add(&self, role: Role, path: &Path, text: &Arc<str>) -> usize {
+    pub(super) fn add(&self, role: TextRole, path: &Path, text: &Arc<str>) -> usize {
         let label: Arc<str> = match role {
-            Role::Manifest => format!("manifest of {}", shown_path(path)).into(),
-            Role::Main | Role::Sidecar => shown_path(path).into(),
+            TextRole::Manifest => format!("manifest of {}", shown_path(path)).into(),
+            TextRole::Main | TextRole::Sidecar => shown_path(path).into(),
         };
         let mut texts = self.0.borrow_mut();
         let same = |known: &&Text| known.role == role && known.label == label;
@@ -92,7 +92,7 @@ impl Texts {
     }
 
     /// Place of `span`: line and column.
-    pub(super) fn place(&self, span: &Range<usize>) -> Place {
+    pub(super) fn place(&self, span: &Range<usize>) -> LinePlace {
         match self.at(span.start) {
             Some(text) => {
                 let local = span.start - text.base..span.end.saturating_sub(text.base);
@@ -109,12 +109,15 @@ mod tests {
 
     #[test]
     fn a_position_says_which_text_and_line_it_is_in() {
-        let texts = Texts::default();
+        let texts = SourceMap::default();
         let (main, inner): (Arc<str>, Arc<str>) = ("a = 1\nb = 2".into(), "c = 3\nd = 4".into());
-        assert_eq!(texts.add(Role::Main, Path::new("m.toml"), &main), 0);
-        let base = texts.add(Role::Manifest, Path::new("p.wasm"), &inner);
+        assert_eq!(texts.add(TextRole::Main, Path::new("m.toml"), &main), 0);
+        let base = texts.add(TextRole::Manifest, Path::new("p.wasm"), &inner);
         assert_eq!(base, 12);
-        assert_eq!(texts.add(Role::Manifest, Path::new("p.wasm"), &inner), base);
+        assert_eq!(
+            texts.add(TextRole::Manifest, Path::new("p.wasm"), &inner),
+            base
+        );
         let place = |span: Range<usize>| {
             let place = texts.place(&span);
             (place.file.to_string(), place.line, place.excerpt)
@@ -124,7 +127,10 @@ mod tests {
         let (file, line, excerpt) = place(base + 6..base + 7);
         assert_eq!(file, "manifest of p.wasm");
         assert_eq!((line, excerpt.as_str()), (2, "d = 4"));
-        assert_eq!(texts.at(3).map(|text| text.role), Some(Role::Main));
-        assert_eq!(texts.at(base).map(|text| text.role), Some(Role::Manifest));
+        assert_eq!(texts.at(3).map(|text| text.role), Some(TextRole::Main));
+        assert_eq!(
+            texts.at(base).map(|text| text.role),
+            Some(TextRole::Manifest)
+        );
     }
 }

@@ -10,18 +10,18 @@ mod sharing;
 use std::path::Path;
 use std::time::Duration;
 
-use super::context::{Blind, Purpose};
-use super::environment::Surroundings;
+use super::context::{LoadPurpose, NoPlugins};
+use super::environment::Environment;
 use super::{
-    Beat, Config, Data, Embedded, History, MissedTicks, Place, Remote, Report, Restart, Schedule,
-    Wait,
+    Beat, Config, Data, Embedded, History, MissedTicks, Remote, Report, Restart, Schedule,
+    StorePlace, Wait,
 };
 use crate::allow::{Allow, Dir, EnvValue, Network, Origin, SecretRef};
 use crate::limits::{KIB, Limits, MIB};
 
 /// Parses without reading the machine that the test runs on.
 pub(super) fn parse(text: &str) -> Result<Config, Report> {
-    let surroundings = Surroundings {
+    let surroundings = Environment {
         hostname: Some("test-host".into()),
         state_home: None,
         home: Some("/home/test".into()),
@@ -44,15 +44,15 @@ fn with_job(lines: &str) -> String {
 
 fn remote(config: &Config) -> &Remote {
     match config.store().place() {
-        Place::Remote(remote) => remote,
-        Place::Embedded(embedded) => panic!("{embedded:?}"),
+        StorePlace::Remote(remote) => remote,
+        StorePlace::Embedded(embedded) => panic!("{embedded:?}"),
     }
 }
 
 fn embedded(config: &Config) -> &Embedded {
     match config.store().place() {
-        Place::Embedded(embedded) => embedded,
-        Place::Remote(remote) => panic!("{remote:?}"),
+        StorePlace::Embedded(embedded) => embedded,
+        StorePlace::Remote(remote) => panic!("{remote:?}"),
     }
 }
 
@@ -96,7 +96,7 @@ fn an_embedded_store_is_in_the_data_dir_unless_it_is_put_elsewhere() {
 
 #[test]
 fn development_needs_no_store_and_can_replace_one_that_is_elsewhere() {
-    let surroundings = Surroundings {
+    let surroundings = Environment {
         hostname: Some("test-host".into()),
         state_home: None,
         home: Some("/home/test".into()),
@@ -105,11 +105,11 @@ fn development_needs_no_store_and_can_replace_one_that_is_elsewhere() {
         let input = super::input::decode(text.as_bytes()).expect("it is text");
         let path = Path::new("jobs.toml");
         match Config::check(
-            vec![super::Named::new(path.to_owned(), input)],
+            vec![super::NamedText::new(path.to_owned(), input)],
             path,
-            Purpose::Develop,
+            LoadPurpose::Develop,
             &surroundings,
-            &Blind,
+            &NoPlugins,
             |_| None,
         ) {
             Ok(config) => config.for_host("dev-1"),

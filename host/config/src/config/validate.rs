@@ -10,22 +10,22 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::context::Finding;
+use super::context::ConfigError;
 use super::drift::Drift;
 use super::guest;
-use super::ignored_in_eq::Aside;
-use super::job::{DEFAULT_TTL, Job, Own};
+use super::ignored_in_eq::IgnoredInEq;
+use super::job::{Job, OwnResources};
 use super::origin::Origins;
 use super::policy::Policy;
-use super::raw_job::SaidJob;
+use super::raw_job::RawJob;
 use super::schedule::Wait;
-use super::section::{Said, Section};
-use super::timing::{self, Timing};
+use super::section::{Field, Section};
+use super::timing::{self, DEFAULT_TTL, Timing};
 use crate::allow::{Allow, SecretRef};
 use crate::limits::{LimitKey, Limits};
 
 /// Parts of one job.
-pub(super) struct Given<'a> {
+pub(super) struct JobParts<'a> {
     /// Its name, if valid.
     pub(super) name: Option<String>,
     /// Position for errors about the job as a whole.
@@ -39,9 +39,9 @@ pub(super) struct Given<'a> {
     /// True if the plugin lies in the folder for plugins.
     pub(super) is_dropped: bool,
     /// Resources that it has by its name alone.
-    pub(super) own: Own,
+    pub(super) own: OwnResources,
     /// Values of all layers together, the uppermost first.
-    pub(super) said: SaidJob,
+    pub(super) raw: RawJob,
     /// Locations of its secrets, if valid.
     pub(super) secrets: Option<BTreeMap<String, SecretRef>>,
     /// Its grants, if valid.
@@ -56,11 +56,11 @@ pub(super) struct Given<'a> {
     pub(super) section: &'a Section<'a>,
 }
 
-impl Given<'_> {
+impl JobParts<'_> {
     /// Returns the job, if it has no error.
     pub(super) fn settle(self) -> Option<Job> {
         let times = self.times();
-        let SaidJob {
+        let RawJob {
             sha256,
             lock,
             schedule,
@@ -68,11 +68,11 @@ impl Given<'_> {
             env,
             config,
             policy,
-        } = self.said;
+        } = self.raw;
         let schedule = schedule.settle(self.section);
         let restart = policy.restart.settle(self.section);
         let limits = policy.limits.validate(&self.limits);
-        let config = config.or_default(guest::Entries::new());
+        let config = config.or_default(guest::ConfigEntries::new());
         let (ttl, stop_margin) = times?;
         let name = self.name?;
         Some(Job {
@@ -97,25 +97,25 @@ impl Given<'_> {
             is_dropped: self.is_dropped,
             own: self.own,
             manifest_digest: self.manifest_digest,
-            origins: Aside(self.origins),
+            origins: IgnoredInEq(self.origins),
         })
     }
 
     /// Returns TTL and stop margin, if both are valid and fit together.
     fn times(&self) -> Option<(Duration, Duration)> {
         let Policy {
-            ttl: said_ttl,
-            stop_margin: said_margin,
+            ttl: raw_ttl,
+            stop_margin: raw_margin,
             limits,
             ..
-        } = &self.said.policy;
-        let ttl = said_ttl.clone().or_default(DEFAULT_TTL);
+        } = &self.raw.policy;
+        let ttl = raw_ttl.clone().or_default(DEFAULT_TTL);
         let memory = limits.field(LimitKey::Memory);
         let default = self.limits.amount(LimitKey::Memory);
         let memory_bytes = memory.clone().or_default(default);
         let memory_bytes = memory_bytes.map(|memory| memory.number);
         let default = timing::default_margin(memory_bytes.unwrap_or(self.limits.memory_bytes));
-        let stop_margin = said_margin.clone().or_default(default);
+        let stop_margin = raw_margin.clone().or_default(default);
         let timing = Timing {
             ttl: ttl.unwrap_or(DEFAULT_TTL),
             stop_margin: stop_margin?,
@@ -126,12 +126,12 @@ impl Given<'_> {
             let nearest = self.section.nearest_place(spans);
             nearest.or(self.place.clone()).unwrap_or(0..0)
         };
-        let margin_span = said_margin.span();
+        let margin_span = raw_margin.span();
         let mut sound = true;
-        let mut judge = |finding: Option<Finding>| {
+        let mut judge = |finding: Option<ConfigError>| {
             sound &= finding.is_none();
             if let Some(finding) = finding {
-                self.section.context().object(finding);
+                self.section.context().report(finding);
             }
         };
         if memory_bytes.is_some() {
@@ -139,7 +139,7 @@ impl Given<'_> {
             judge(timing.refuse_short_margin(place(spans)));
         }
         if ttl.is_some() && self.drift.is_some() {
-            judge(timing.refuse_short_ttl(place([said_ttl.span(), margin_span])));
+            judge(timing.refuse_short_ttl(place([raw_ttl.span(), margin_span])));
         }
         sound.then_some((ttl?, stop_margin?))
     }
@@ -147,10 +147,10 @@ impl Given<'_> {
 
 /// Returns a job's lock and the bytes that name it, or the bytes of the job's name if that is its
 /// lock.
-pub(super) fn lock_of(said: &SaidJob, named: Option<&Spanned<String>>) -> Option<Spanned<String>> {
-    match &said.lock {
-        Said::This(lock) => Some(lock.clone()),
-        Said::Wrong => None,
-        Said::Nothing => named.cloned(),
+pub(super) fn lock_of(raw: &RawJob, named: Option<&Spanned<String>>) -> Option<Spanned<String>> {
+    match &raw.lock {
+        Field::Value(lock) => Some(lock.clone()),
+        Field::Invalid => None,
+        Field::Absent => named.cloned(),
     }
 }

@@ -20,7 +20,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use leasehold_config::fingerprint::ConfigFingerprint;
 use leasehold_config::wall::UnixMs;
-use leasehold_config::{Config, Place};
+use leasehold_config::{Config, StorePlace};
 use leasehold_supervisor::connect::inside;
 use leasehold_supervisor::end::{HostEnd, HostError};
 use leasehold_supervisor::event_log::EventLog;
@@ -149,7 +149,7 @@ impl DevHosts {
         Reload {
             read: Arc::new(move || {
                 let said = Config::load_for_development(&path)?;
-                let Place::Embedded(embedded) = &store else {
+                let StorePlace::Embedded(embedded) = &store else {
                     return Ok(said.for_host(&name));
                 };
                 Ok(said.on_embedded(embedded.clone()).for_host(&name))

@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use leasehold_config::limits::Limits;
 use leasehold_config::manifest::Manifest;
-use leasehold_config::plugin_file::Found;
+use leasehold_config::plugin_file::PluginFile;
 use leasehold_config::{Config, Job, JobSource, Schedule, format_size, hex};
 use leasehold_runtime::{
     CONTRACT_VERSION, Grants, ImportState, Inspection, LoadProblem, Preparing, inspect as look,
@@ -87,7 +87,7 @@ pub(crate) fn job_of(config: &Config, name: &str) -> Result<Job, Failure> {
 
 /// Facts to print.
 struct Told<'a> {
-    found: &'a Found,
+    found: &'a PluginFile,
     /// Name and grants that it is judged by.
     job: String,
     limits: Limits,
@@ -102,7 +102,7 @@ struct Told<'a> {
 /// refusal.
 pub(crate) async fn run(args: InspectArgs) -> Result<Exit, Failure> {
     let config = config_for(args.config.as_deref())?;
-    let found = Found::read(&args.file, LARGEST)
+    let found = PluginFile::read(&args.file, LARGEST)
         .map_err(|why| Failure::new(Exit::Plugin, format!("plugin {why}")))?;
     let drop_in = match found.drop_in() {
         Ok(drop_in) => config

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::log_format::LogFormat;
 use crate::stray::StraySignals;
-use leasehold_config::{Embedded, Unfit, default_store_dir, parse_loopback, parse_size};
+use leasehold_config::{Embedded, LoopbackError, default_store_dir, parse_loopback, parse_size};
 use leasehold_supervisor::event::{EventContext, EventKind};
 use leasehold_supervisor::event_log::{EventLog, Out};
 use leasehold_supervisor::shutdown::Signals;
@@ -69,8 +69,8 @@ fn listen(text: &str) -> Result<ListenAddress, String> {
     }
     parse_loopback(text).map(ListenAddress::Tcp).map_err(|unfit| {
         match unfit {
-            Unfit::NoAddress => "write an address with a port, as in 127.0.0.1:2379",
-            Unfit::Reachable => {
+            LoopbackError::NoAddress => "write an address with a port, as in 127.0.0.1:2379",
+            LoopbackError::Reachable => {
                 "other machines can reach it, and the store has no users and no encryption: write a \
                  loopback address, as in 127.0.0.1:2379; for several machines, use etcd"
             }

@@ -22,14 +22,14 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 /// Renders a report with the folder's name made stable.
-fn told(report: &Report, folder: &TempDir) -> String {
+fn value_and_origin(report: &Report, folder: &TempDir) -> String {
     let path = folder.path().to_string_lossy().into_owned();
     report.to_string().replace(&path, "DIR")
 }
 
 fn refusal(files: &[(&str, &str)]) -> String {
     let folder = folder(files);
-    told(&Config::load(folder.path()).unwrap_err(), &folder)
+    value_and_origin(&Config::load(folder.path()).unwrap_err(), &folder)
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn tables_that_are_there_twice_are_refused_with_both_places() {
 fn folder_without_a_configuration_is_refused() {
     let empty = tempfile::tempdir().unwrap();
     let report = Config::load(empty.path()).unwrap_err();
-    insta::assert_snapshot!(told(&report, &empty), @r"
+    insta::assert_snapshot!(value_and_origin(&report, &empty), @r"
     error: the folder holds no configuration
       --> DIR
        = help: put files into it whose names end with `.toml`; one of them has [host] and [store]
@@ -196,10 +196,10 @@ fn password_in_a_pipe_is_refused_with_the_reason() {
     );
     fs::write(folder.path().join("one.toml"), text).unwrap();
     let report = Config::load(&folder.path().join("one.toml")).unwrap_err();
-    let told = told(&report, &folder);
-    assert!(told.contains("is not a regular file"), "{told}");
+    let message = value_and_origin(&report, &folder);
+    assert!(message.contains("is not a regular file"), "{message}");
     assert!(
-        told.contains("it is read again at each use, which a pipe cannot be"),
-        "{told}"
+        message.contains("it is read again at each use, which a pipe cannot be"),
+        "{message}"
     );
 }

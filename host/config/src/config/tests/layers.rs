@@ -6,8 +6,8 @@ use std::rc::Rc;
 use insta::assert_snapshot;
 
 use super::{parse, valid};
-use crate::config::context::{Peek, Peeked, Purpose};
-use crate::config::environment::Surroundings;
+use crate::config::context::{LoadPurpose, PluginReader, ReadPlugin};
+use crate::config::environment::Environment;
 use crate::config::{Config, DropIn, Job, Report, clash, input, schema};
 use crate::limits::{KIB, LimitAmount, LimitKey, LimitUnit};
 use crate::manifest::Manifest;
@@ -15,9 +15,9 @@ use crate::manifest::Manifest;
 /// Returns this manifest for every plugin.
 struct Inside<'a>(&'a str);
 
-impl Peek for Inside<'_> {
-    fn peek(&self, _: &Path, _: u64) -> Option<Rc<Peeked>> {
-        Some(Rc::new(Peeked {
+impl PluginReader for Inside<'_> {
+    fn peek(&self, _: &Path, _: u64) -> Option<Rc<ReadPlugin>> {
+        Some(Rc::new(ReadPlugin {
             digest: [7; 32],
             manifest: Ok(Some(manifest(self.0))),
         }))
@@ -39,7 +39,7 @@ fn manifest(text: &str) -> Manifest {
 
 /// Parses a file with these lines, all of whose plugins have this manifest.
 fn with_manifest(text: &str, manifest: &str) -> Result<Config, Report> {
-    let around = Surroundings {
+    let around = Environment {
         hostname: Some("test-host".into()),
         state_home: None,
         home: Some("/home/test".into()),
@@ -47,9 +47,9 @@ fn with_manifest(text: &str, manifest: &str) -> Result<Config, Report> {
     let input = input::decode(text.as_bytes()).expect("it is text");
     let path = Path::new("jobs.toml");
     Config::check(
-        vec![crate::config::Named::new(path.to_owned(), input)],
+        vec![crate::config::NamedText::new(path.to_owned(), input)],
         path,
-        Purpose::Run,
+        LoadPurpose::Run,
         &around,
         &Inside(manifest),
         |_| None,
@@ -68,7 +68,7 @@ fn job(lines: &str, manifest: &str, defaults: &str) -> Job {
 }
 
 /// The value under a key and its origin.
-fn told(job: &Job, key: &str) -> (String, String) {
+fn value_and_origin(job: &Job, key: &str) -> (String, String) {
     let values = job.values();
     let value = values.iter().find(|value| value.key() == key);
     let value = value.unwrap_or_else(|| panic!("no `{key}` in {values:?}"));
@@ -113,13 +113,13 @@ fn for_every_shared_key_the_job_wins_over_the_manifest_and_that_over_the_default
         let line = |value: &str| format!("{key} = {value}");
         let all = job(&line(&own), &line(&inner), &line(&default));
         let job_line = "[jobs.a] jobs.toml:7".to_owned();
-        assert_eq!(told(&all, &key), (own, job_line));
+        assert_eq!(value_and_origin(&all, &key), (own, job_line));
         let two = job("", &line(&inner), &line(&default));
         let inner_line = "manifest of a.wasm:1".to_owned();
-        assert_eq!(told(&two, &key), (inner, inner_line));
+        assert_eq!(value_and_origin(&two, &key), (inner, inner_line));
         let one = job("", "", &line(&default));
         let default_line = "[defaults] jobs.toml:4".to_owned();
-        assert_eq!(told(&one, &key), (default, default_line));
+        assert_eq!(value_and_origin(&one, &key), (default, default_line));
         let values = job("", "", "").values();
         let built_in = values.iter().filter(|value| value.key() == key);
         for value in built_in {
@@ -133,12 +133,12 @@ fn what_a_job_and_a_manifest_may_say_is_the_jobs_then_the_manifests() {
     for (key, own, inner) in [("lock", "\"x\"", "\"y\""), ("every", "\"1s\"", "\"2s\"")] {
         let both = job(&format!("{key} = {own}"), &format!("{key} = {inner}"), "");
         assert_eq!(
-            told(&both, key),
+            value_and_origin(&both, key),
             (own.into(), "[jobs.a] jobs.toml:7".into())
         );
         let one = job("", &format!("{key} = {inner}"), "");
         assert_eq!(
-            told(&one, key),
+            value_and_origin(&one, key),
             (inner.into(), "manifest of a.wasm:1".into())
         );
     }
@@ -149,9 +149,9 @@ fn choosing_when_to_run_replaces_the_manifests_choice() {
     let keys = ["every", "cron", "tz", "jitter", "missed", "once"];
     let runs = |lines, manifest| {
         let values = job(lines, manifest, "").values();
-        let said = values.iter().filter(|value| keys.contains(&value.key()));
-        let said = said.map(|value| format!("{}={}", value.key(), value.text()));
-        said.collect::<Vec<_>>().join(" ")
+        let raw = values.iter().filter(|value| keys.contains(&value.key()));
+        let raw = raw.map(|value| format!("{}={}", value.key(), value.text()));
+        raw.collect::<Vec<_>>().join(" ")
     };
     let every = r#"every="1s" jitter="0s" missed="skip" once=false"#;
     assert_eq!(runs("every = \"1s\"", "once = true"), every);
@@ -186,12 +186,12 @@ fn a_guests_config_is_merged_key_by_key_also_inside_tables() {
         job.config_json(),
         r#"{"a":1,"b":2,"deep":{"x":1,"y":2},"list":[1]}"#
     );
-    assert_eq!(told(&job, "config.a").1, "[jobs.a] jobs.toml:7");
+    assert_eq!(value_and_origin(&job, "config.a").1, "[jobs.a] jobs.toml:7");
     assert_eq!(
-        told(&job, "config.b"),
+        value_and_origin(&job, "config.b"),
         ("2".into(), "manifest of a.wasm:3".into())
     );
-    assert_eq!(told(&job, "config.deep").0, "{ x = 1, y = 2 }");
+    assert_eq!(value_and_origin(&job, "config.deep").0, "{ x = 1, y = 2 }");
 }
 
 #[test]
@@ -365,13 +365,16 @@ fn for_every_shared_key_the_sidecar_wins_over_the_manifest_and_that_over_the_def
             line(&default)
         ));
         let all = joins(&config, &line(&inner), &line(&own));
-        assert_eq!(told(&all, &key), (own, "plugins/book.toml:1".into()));
+        assert_eq!(
+            value_and_origin(&all, &key),
+            (own, "plugins/book.toml:1".into())
+        );
         let two = joins(&config, &line(&inner), "");
         let inner_line = "manifest of plugins/book.wasm:1".to_owned();
-        assert_eq!(told(&two, &key), (inner, inner_line));
+        assert_eq!(value_and_origin(&two, &key), (inner, inner_line));
         let one = joins(&config, "", "");
         let default_line = "[defaults] jobs.toml:4".to_owned();
-        assert_eq!(told(&one, &key), (default, default_line));
+        assert_eq!(value_and_origin(&one, &key), (default, default_line));
     }
 }
 
@@ -380,10 +383,10 @@ fn a_policy_below_the_defaults_lowers_them_for_what_is_dropped_in() {
     let config = policy("limits = { memory = \"1MiB\", handles = 99 }");
     let job = joins(&config, "", "limits.handles = 50");
     assert_eq!(
-        told(&job, "limits.memory"),
+        value_and_origin(&job, "limits.memory"),
         ("\"1MiB\"".into(), "[plugins.limits] jobs.toml:5".into())
     );
-    assert_eq!(told(&job, "limits.handles").0, "50");
+    assert_eq!(value_and_origin(&job, "limits.handles").0, "50");
 }
 
 #[test]
@@ -448,8 +451,8 @@ fn every_limit_beyond_the_policy_is_refused_with_its_line() {
             (format!("{key} = {three}"), String::new()),
             (String::new(), format!("{key} = {three}")),
         ] {
-            let said = refused(&config, &inner, &sidecar);
-            assert!(said.contains(&line), "{said}");
+            let raw = refused(&config, &inner, &sidecar);
+            assert!(raw.contains(&line), "{raw}");
         }
         joins(&config, &format!("{key} = {one}"), "");
     }
@@ -512,18 +515,18 @@ fn the_first_of_two_that_clash_stays_and_configured_jobs_always_do() {
     ]);
     let names: Vec<&str> = with.jobs().iter().map(Job::name).collect();
     assert_eq!(names, ["book", "four", "one"]);
-    let said: Vec<String> = clashes.iter().map(ToString::to_string).collect();
-    assert_snapshot!("clashes", said.join("\n"));
+    let raw: Vec<String> = clashes.iter().map(ToString::to_string).collect();
+    assert_snapshot!("clashes", raw.join("\n"));
     assert_eq!(clash(with.jobs(), &job("five", "x/y")), None);
 }
 
 #[test]
 fn the_table_for_plugins_is_read_with_the_rest() {
-    let said = parse(&format!(
+    let raw = parse(&format!(
         "{STORE}[plugins]\ndirr = \"x\"\nallow = {{ kv = [\"{{name}}/\", \"x\"] }}\nlimits.mem = 1\nsecrets = 3\n\
          names = [\"a b\", \"dropped.x\", \"team-*\"]\nlocks = [\"a/../b\", \"team/*\", \"*\"]\nmax_ttl = \"2h\"\n"
     ));
-    assert_snapshot!("plugins_values", said.expect_err("it is wrong").to_string());
+    assert_snapshot!("plugins_values", raw.expect_err("it is wrong").to_string());
 }
 
 /// A key that is added to a job must be shown too.
@@ -571,7 +574,7 @@ fn values_that_sound_like_secrets_are_hidden() {
     let hidden = values.iter().filter(|value| value.hidden().is_some());
     assert_eq!(hidden.count(), 4, "{values:#?}");
     assert_eq!(
-        told(&job, "env").0,
+        value_and_origin(&job, "env").0,
         "{ API_TOKEN = \"<hidden>\", MODE = \"fast\" }"
     );
 }
@@ -621,7 +624,7 @@ fn a_dropped_in_plugin_gets_what_it_asks_for_with_the_hosts_places() {
     );
     for (inner, sidecar) in [(inside.as_str(), ""), ("", beside.as_str())] {
         let job = joins(&config, inner, sidecar);
-        let text = |key| told(&job, key).0;
+        let text = |key| value_and_origin(&job, key).0;
         assert_eq!(text("allow.kv"), "[\"dropped.book/\"]");
         assert_eq!(
             text("allow.http"),
@@ -677,11 +680,11 @@ fn every_key_of_a_manifest_is_explained() {
         .parse()
         .expect("the example is TOML");
     let explained = |table: &toml::Table, keys: &[&str]| {
-        let mut said: Vec<&str> = table.keys().map(String::as_str).collect();
+        let mut raw: Vec<&str> = table.keys().map(String::as_str).collect();
         let mut keys = keys.to_vec();
-        said.sort_unstable();
+        raw.sort_unstable();
         keys.sort_unstable();
-        assert_eq!(said, keys);
+        assert_eq!(raw, keys);
     };
     explained(&example, schema::MANIFEST);
     let needs = example.get("needs").and_then(toml::Value::as_table);

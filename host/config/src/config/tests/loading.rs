@@ -166,15 +166,19 @@ fn a_manifest_is_read_from_the_file_where_there_is_one_to_be_read() {
     write(&folder, "large.wasm", large, 0o644);
     let config = Config::load(&folder.path().join("jobs.toml"));
     let config = config.unwrap_or_else(|report| panic!("{report}"));
-    let told = |name: &str| {
+    let value_and_origin = |name: &str| {
         let job = config.job(name).expect("it is there");
         (job.retries(), job.manifest_digest().is_some())
     };
-    assert_eq!(told("says"), (7, true));
-    assert_eq!(told("bare"), (0, true));
-    assert_eq!(told("no"), (0, true));
-    assert_eq!(told("large"), (0, false), "more was read than the limit");
-    assert_eq!(told("same"), (0, true));
+    assert_eq!(value_and_origin("says"), (7, true));
+    assert_eq!(value_and_origin("bare"), (0, true));
+    assert_eq!(value_and_origin("no"), (0, true));
+    assert_eq!(
+        value_and_origin("large"),
+        (0, false),
+        "more was read than the limit"
+    );
+    assert_eq!(value_and_origin("same"), (0, true));
 }
 
 #[test]

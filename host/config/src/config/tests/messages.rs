@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 
 use super::parse;
 use crate::config::Config;
-use crate::config::environment::Surroundings;
+use crate::config::environment::Environment;
 
 fn refusal(text: &str) -> String {
     match parse(text) {
@@ -656,9 +656,9 @@ plugin.x = 1
 fn a_machine_without_a_usable_name_is_told_to_choose_one() {
     let text = "[store]\nendpoints = [\"localhost:1\"]\n[jobs.a]\nplugin = \"a\"\n";
     let report = |hostname: Option<&str>, text: &str| {
-        let surroundings = Surroundings {
+        let surroundings = Environment {
             hostname: hostname.map(Into::into),
-            ..Surroundings::default()
+            ..Environment::default()
         };
         match Config::parse_in(text, Path::new("jobs.toml"), &surroundings) {
             Ok(_) => panic!("it must be refused"),

@@ -24,8 +24,8 @@ fn a_drop_in_named_like_a_configured_job_has_nothing_of_it() {
             ""
         )
     );
-    let said = refused(&config, "", "lock = \"dropped.other\"");
-    assert!(said.contains("its own is `dropped.book`"), "{said}");
+    let raw = refused(&config, "", "lock = \"dropped.other\"");
+    assert!(raw.contains("its own is `dropped.book`"), "{raw}");
     joins(&config, "", "lock = \"dropped.book/inner\"\nttl = \"1m\"");
 }
 
@@ -50,12 +50,12 @@ fn what_the_operator_shares_on_purpose_is_had() {
     let clashes = |job| config.with_dropped([job]).1;
     let keys = joins(&config, "name = \"x\"\nlock = \"x/own\"", "");
     assert_eq!(clashes(keys).len(), 1);
-    let said: Vec<String> = [job("x"), job("book")]
+    let raw: Vec<String> = [job("x"), job("book")]
         .into_iter()
         .flat_map(clashes)
         .map(|clash| clash.to_string())
         .collect();
-    assert_snapshot!("shared_by_name", said.join("\n"));
+    assert_snapshot!("shared_by_name", raw.join("\n"));
     let config = valid(&format!(
         "{STORE}[jobs.a]\nplugin = \"a.wasm\"\nallow.kv = [\"book/x/\"]\n[plugins]\ndir = \"plugins\"\nnames = [\"book\"]\n"
     ));
@@ -71,12 +71,12 @@ fn what_the_operator_shares_on_purpose_is_had() {
 
 #[test]
 fn a_configured_job_cannot_have_a_name_of_the_namespace() {
-    let said = parse(&format!(
+    let raw = parse(&format!(
         "{STORE}[jobs.\"dropped.x\"]\nplugin = \"a.wasm\"\n"
     ));
     assert_snapshot!(
         "namespace_reserved",
-        said.expect_err("it is reserved").to_string()
+        raw.expect_err("it is reserved").to_string()
     );
 }
 

@@ -10,7 +10,7 @@ use crate::commands::plugin::inspect::job_of;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use leasehold_config::limits::LimitKey;
-use leasehold_config::plugin_file::Found;
+use leasehold_config::plugin_file::PluginFile;
 use leasehold_config::{Config, Job};
 
 /// Most bytes of a plugin that are read.
@@ -31,7 +31,7 @@ pub(super) fn given(
     job: Option<&str>,
     values: &[String],
 ) -> Result<Given, Failure> {
-    let found = Found::read(file, LARGEST)
+    let found = PluginFile::read(file, LARGEST)
         .map_err(|why| Failure::new(Exit::Plugin, format!("plugin {why}")))?;
     let config = match config {
         Some(config) => Config::load(config)?,
@@ -57,7 +57,7 @@ pub(super) fn given(
 }
 
 /// Builds a configuration that allows the requested fenced data.
-fn lenient(found: &Found) -> Result<Config, Failure> {
+fn lenient(found: &PluginFile) -> Result<Config, Failure> {
     let mut wishes = vec!["{job}/".to_owned()];
     if let Ok(Some(manifest)) = &found.manifest {
         wishes.extend(asked(manifest.text(), "needs"));
@@ -159,7 +159,7 @@ mod tests {
             let section = format!("(module (@custom \"leasehold:manifest\" {manifest:?}))");
             let bytes = wat::parse_str(section.replace("\\\"", "\\22").replace("\\n", "\\0a"));
             let bytes = bytes.unwrap();
-            Found {
+            PluginFile {
                 path: "x.wasm".into(),
                 digest: [0; 32],
                 manifest: leasehold_config::manifest::Manifest::read(&bytes),
