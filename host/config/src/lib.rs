@@ -12,7 +12,6 @@
 pub mod allow;
 mod config;
 pub mod fingerprint;
-mod limit_key;
 pub mod limits;
 pub mod manifest;
 pub mod owned;
@@ -27,5 +26,5 @@ pub use config::{
     Schedule, Setting, Store, Ticks, Tls, Unfit, Wait, clash, default_store_dir, files_of,
     format_size, hex, nearest, overlaps_any, parse_loopback, parse_size, shown_path,
 };
-pub use limit_key::LimitKey;
+pub use limits::LimitKey;
 pub use remedy::{JobSource, Remedy, RemedyText};

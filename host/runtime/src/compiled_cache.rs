@@ -1,4 +1,4 @@
-//! The shelf: a cache of compiled plugins, so that a thousand jobs of one plugin share one copy of
+//! A cache of compiled plugins, so that a thousand jobs of one plugin share one copy of
 //! its machine code.
 //!
 //! It holds weak references: a plugin that no job uses is freed.
@@ -6,37 +6,37 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::engine::Links;
+use super::engine::GrantedLinks;
 use super::error::LoadProblem;
-use super::plugin::Ready;
+use super::plugin::LinkedPlugin;
 
 /// Cache key: plugins with the same key are the same for the compiler and the linker.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Make {
+pub(crate) struct CacheKey {
     digest: [u8; 32],
-    links: Links,
+    links: GrantedLinks,
 }
 
-impl Make {
+impl CacheKey {
     /// Makes the key from the digest of a plugin's file and the interfaces linked to it.
-    pub(crate) const fn of(digest: [u8; 32], links: Links) -> Self {
+    pub(crate) const fn of(digest: [u8; 32], links: GrantedLinks) -> Self {
         Self { digest, links }
     }
 }
 
 /// The compiled plugins of one engine.
 #[derive(Default)]
-pub(crate) struct Shelf(Mutex<HashMap<Make, Weak<Ready>>>);
+pub(crate) struct CompiledCache(Mutex<HashMap<CacheKey, Weak<LinkedPlugin>>>);
 
-impl Shelf {
+impl CompiledCache {
     /// Returns the plugin with this key, and compiles it if no job has it.
     ///
     /// Two concurrent callers may both compile. The second result is kept, and both results are valid.
     pub(crate) fn get_or(
         &self,
-        make: Make,
-        compile: impl FnOnce() -> Result<Ready, LoadProblem>,
-    ) -> Result<Arc<Ready>, LoadProblem> {
+        make: CacheKey,
+        compile: impl FnOnce() -> Result<LinkedPlugin, LoadProblem>,
+    ) -> Result<Arc<LinkedPlugin>, LoadProblem> {
         if let Some(ready) = self.lock().get(&make).and_then(Weak::upgrade) {
             return Ok(ready);
         }
@@ -47,7 +47,7 @@ impl Shelf {
         Ok(ready)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Make, Weak<Ready>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CacheKey, Weak<LinkedPlugin>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,13 +15,13 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::cache;
-use super::compiled_cache::Make;
-use super::engine::{Engines, Links, Workshop};
+use super::compiled_cache::CacheKey;
+use super::engine::{EngineSet, GrantedLinks, LinkedEngine};
 use super::error::{LoadError, LoadProblem, RuntimeError};
 use super::form::{self, Form};
-use super::http::{Net, Resolve};
+use super::http::{HttpDestinations, Resolve};
 use super::options::RuntimeOptions;
-use super::plugin::{Facts, Plugin, Ready};
+use super::plugin::{LinkedPlugin, Plugin, PluginFacts};
 use super::prepare::{CacheEntry, EntryState, EntryStore, PrepareLimits, PreparedPlugin, Preparer};
 use super::proposals;
 use super::survey::Survey;
@@ -35,7 +35,7 @@ const LOADERS: usize = 4;
 
 /// One plugin to load.
 #[derive(Clone, Debug)]
-pub(crate) struct Order {
+pub(crate) struct LoadRequest {
     pub(crate) job: JobSource,
     pub(crate) path: PathBuf,
     /// Contents of the file, if it was already read.
@@ -47,7 +47,7 @@ pub(crate) struct Order {
 
 /// Loader of plugins.
 pub(crate) struct Loader {
-    engines: Arc<Engines>,
+    engines: Arc<EngineSet>,
     resolver: Arc<dyn Resolve>,
     preparer: Preparer,
     entries: Option<Arc<EntryStore>>,
@@ -78,7 +78,7 @@ enum Code {
 
 impl Loader {
     pub(crate) fn new(
-        engines: Arc<Engines>,
+        engines: Arc<EngineSet>,
         resolver: Arc<dyn Resolve>,
         options: &RuntimeOptions,
     ) -> Result<Self, RuntimeError> {
@@ -103,18 +103,18 @@ impl Loader {
     }
 
     #[cfg(test)]
-    pub(crate) fn engines(&self) -> &Engines {
+    pub(crate) fn engines(&self) -> &EngineSet {
         &self.engines
     }
 
-    pub(crate) async fn load(&self, order: Order) -> Result<Plugin, LoadError> {
+    pub(crate) async fn load(&self, order: LoadRequest) -> Result<Plugin, LoadError> {
         let (job, path) = (order.job.clone(), order.path.clone());
         self.attempt(Arc::new(order))
             .await
             .map_err(|problem| LoadError { job, path, problem })
     }
 
-    async fn attempt(&self, order: Arc<Order>) -> Result<Plugin, LoadProblem> {
+    async fn attempt(&self, order: Arc<LoadRequest>) -> Result<Plugin, LoadProblem> {
         let file = {
             let order = order.clone();
             self.at_desk(&order.clone(), move || read_file(&order))
@@ -144,7 +144,7 @@ impl Loader {
     /// Runs blocking work on a blocking thread, within the job's compile time.
     async fn at_desk<T: Send + 'static>(
         &self,
-        order: &Order,
+        order: &LoadRequest,
         work: impl FnOnce() -> Result<T, LoadProblem> + Send + 'static,
     ) -> Result<T, LoadProblem> {
         let failed = |error: &dyn std::fmt::Display| LoadProblem::Host(error.to_string());
@@ -167,7 +167,7 @@ impl Loader {
     /// Finds the plugin in the cache, as it was prepared before.
     async fn find(
         &self,
-        order: &Order,
+        order: &LoadRequest,
         file: &PluginFile,
     ) -> Result<Option<Prepared>, LoadProblem> {
         let Some(entries) = self.entries.clone() else {
@@ -188,7 +188,11 @@ impl Loader {
     }
 
     /// Has the plugin read and compiled.
-    async fn prepare(&self, order: &Order, file: &PluginFile) -> Result<Prepared, LoadProblem> {
+    async fn prepare(
+        &self,
+        order: &LoadRequest,
+        file: &PluginFile,
+    ) -> Result<Prepared, LoadProblem> {
         let limits = PrepareLimits::of(&order.limits);
         let Some(entries) = self.entries.clone() else {
             let done = self
@@ -236,7 +240,7 @@ fn open_entries(dir: &Path) -> Result<EntryStore, RuntimeError> {
 }
 
 /// Returns the bytes and their digest, if the file is within the size limit and matches the pinned digest.
-fn read_file(order: &Order) -> Result<PluginFile, LoadProblem> {
+fn read_file(order: &LoadRequest) -> Result<PluginFile, LoadProblem> {
     let bytes = match &order.bytes {
         Some(bytes) if bytes.len() as u64 > order.limits.plugin_bytes => {
             return Err(LoadProblem::TooBig {
@@ -252,7 +256,7 @@ fn read_file(order: &Order) -> Result<PluginFile, LoadProblem> {
 }
 
 /// Checks that the job may run this plugin; returns its form and contract version.
-fn admit(order: &Order, survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
+fn admit(order: &LoadRequest, survey: &Survey) -> Result<(Form, Option<String>), LoadProblem> {
     let form = form::form_of(survey)?;
     form::check_imports(survey, order.job.job(), &order.grants)?;
     check_memory(order, survey)?;
@@ -268,19 +272,19 @@ enum Finished {
 
 /// Loads the code of a prepared plugin and links it.
 fn finish(
-    engines: &Engines,
+    engines: &EngineSet,
     resolver: &Arc<dyn Resolve>,
-    order: &Order,
+    order: &LoadRequest,
     file: &PluginFile,
     prepared: Prepared,
 ) -> Result<Finished, LoadProblem> {
     let survey = prepared.plugin.survey;
     let (form, contract) = admit(order, &survey)?;
-    let net = Net::of(&order.grants, resolver).map_err(LoadProblem::Certificates)?;
+    let net = HttpDestinations::of(&order.grants, resolver).map_err(LoadProblem::Certificates)?;
     let mut is_entry_gone = false;
-    let loaded = link(engines, order, file, |workshop, links| {
+    let loaded = link(engines, order, file, |engine, links| {
         let bytes = match &prepared.code {
-            Code::Bytes(bytes) => return Ready::make(workshop, form, bytes, links),
+            Code::Bytes(bytes) => return LinkedPlugin::make(engine, form, bytes, links),
             Code::Entry(entries, entry) => match entries.state(&file.digest, entry) {
                 EntryState::Sealed(component) => component,
                 EntryState::Missing | EntryState::Broken => {
@@ -291,13 +295,13 @@ fn finish(
         };
         let before = engines.cache_misses();
         let bytes = bytes.as_deref().unwrap_or(&file.bytes);
-        let ready = Ready::make(workshop, form, bytes, links);
+        let ready = LinkedPlugin::make(engine, form, bytes, links);
         if engines.cache_misses() > before {
             report_miss(order);
         }
         ready
     });
-    let (ready, workshop) = match loaded {
+    let (ready, engine) = match loaded {
         Err(_) if is_entry_gone => return Ok(Finished::EntryGone),
         other => other.map_err(|problem| {
             let problem = form::explain(problem, &survey);
@@ -308,7 +312,7 @@ fn finish(
         })?,
     };
     Ok(Finished::Loaded(Box::new(Plugin::new(
-        Facts {
+        PluginFacts {
             job: order.job.job().to_owned(),
             path: order.path.clone(),
             form,
@@ -317,19 +321,19 @@ fn finish(
             imports: survey.imports,
             contract,
             memory_minimum_bytes: survey.memory_minimum,
-            pooled: workshop.pooled,
+            pooled: engine.pooled,
         },
         order.job.clone(),
         order.limits.clone(),
         order.grants.clone(),
         net,
         ready,
-        workshop,
+        engine,
     ))))
 }
 
 /// Reports, once per process, that the cache's key and the compiler's do not match, which is an internal error.
-fn report_miss(order: &Order) {
+fn report_miss(order: &LoadRequest) {
     static REPORTED: AtomicBool = AtomicBool::new(false);
     if !REPORTED.swap(true, Ordering::Relaxed) {
         tracing::warn!(
@@ -340,7 +344,7 @@ fn report_miss(order: &Order) {
 }
 
 /// Reads the plugin's file, up to the size limit. Only a regular file is read.
-fn read(path: &Path, order: &Order) -> Result<Vec<u8>, LoadProblem> {
+fn read(path: &Path, order: &LoadRequest) -> Result<Vec<u8>, LoadProblem> {
     let most = order.limits.plugin_bytes;
     let file = open(path).map_err(|refusal| match refusal {
         Refusal::Unreadable(error) => LoadProblem::Unreadable(error),
@@ -369,7 +373,7 @@ fn read_at_most(file: File, most: u64, into: &mut Vec<u8>) -> io::Result<usize> 
     file.take(most).read_to_end(into)
 }
 
-fn check_digest(order: &Order, found: &[u8; 32]) -> Result<(), LoadProblem> {
+fn check_digest(order: &LoadRequest, found: &[u8; 32]) -> Result<(), LoadProblem> {
     match &order.sha256 {
         Some(expected) if expected != found => Err(LoadProblem::Digest {
             expected: hex(expected),
@@ -379,7 +383,7 @@ fn check_digest(order: &Order, found: &[u8; 32]) -> Result<(), LoadProblem> {
     }
 }
 
-fn check_memory(order: &Order, found: &Survey) -> Result<(), LoadProblem> {
+fn check_memory(order: &LoadRequest, found: &Survey) -> Result<(), LoadProblem> {
     let most = order.limits.memory_bytes;
     if found.memory_minimum > most {
         return Err(LoadProblem::Memory {
@@ -391,26 +395,28 @@ fn check_memory(order: &Order, found: &Survey) -> Result<(), LoadProblem> {
     Ok(())
 }
 
-/// Takes the plugin from the shelf, or makes it, on the first engine that accepts it.
+/// Takes the plugin from the cache, or makes it, on the first engine that accepts it.
 fn link(
-    engines: &Engines,
-    order: &Order,
+    engines: &EngineSet,
+    order: &LoadRequest,
     file: &PluginFile,
-    mut make: impl FnMut(&Workshop, Links) -> Result<Ready, LoadProblem>,
-) -> Result<(Arc<Ready>, Arc<Workshop>), LoadProblem> {
+    mut make: impl FnMut(&LinkedEngine, GrantedLinks) -> Result<LinkedPlugin, LoadProblem>,
+) -> Result<(Arc<LinkedPlugin>, Arc<LinkedEngine>), LoadProblem> {
     let choice = engines
         .choose(&order.limits)
         .map_err(|error| LoadProblem::Host(error.to_string()))?;
     let mut refusal = LoadProblem::Host("no engine for these limits".to_owned());
-    let links = Links::of(&order.grants);
-    for workshop in choice {
-        let found = workshop.shelf.get_or(Make::of(file.digest, links), || {
-            let checked = engines.check_cache();
-            checked.map_err(|error| LoadProblem::Host(error.to_string()))?;
-            make(&workshop, links)
-        });
+    let links = GrantedLinks::of(&order.grants);
+    for engine in choice {
+        let found = engine
+            .compiled
+            .get_or(CacheKey::of(file.digest, links), || {
+                let checked = engines.check_cache();
+                checked.map_err(|error| LoadProblem::Host(error.to_string()))?;
+                make(&engine, links)
+            });
         match found {
-            Ok(ready) => return Ok((ready, workshop)),
+            Ok(ready) => return Ok((ready, engine)),
             Err(problem) => refusal = problem,
         }
     }

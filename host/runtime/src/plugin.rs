@@ -12,18 +12,18 @@ use wasmtime::{InstancePre, Module};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 use super::contract::bindings::JobPre;
-use super::engine::{Links, Workshop};
+use super::engine::{GrantedLinks, LinkedEngine};
 use super::error::LoadProblem;
 use super::form::Form;
-use super::host_state::Host;
-use super::http::Net;
+use super::host_state::HostState;
+use super::http::HttpDestinations;
 use leasehold_config::JobSource;
 use leasehold_config::allow::Allow as Grants;
 use leasehold_config::limits::Limits;
 
 /// Facts about a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct PluginFacts {
     /// The job it was loaded for.
     pub job: String,
     /// The file that it was loaded from.
@@ -49,31 +49,31 @@ pub struct Facts {
 pub struct Plugin(Arc<Inner>);
 
 struct Inner {
-    facts: Facts,
+    facts: PluginFacts,
     job: JobSource,
     limits: Arc<Limits>,
     grants: Arc<Grants>,
-    net: Arc<Net>,
-    ready: Arc<Ready>,
-    workshop: Arc<Workshop>,
+    net: Arc<HttpDestinations>,
+    ready: Arc<LinkedPlugin>,
+    engine: Arc<LinkedEngine>,
 }
 
 /// Plugin that is compiled, linked and type-checked.
-pub(crate) enum Ready {
-    Job(JobPre<Host>),
-    Command(CommandPre<Host>),
-    CoreCommand(InstancePre<Host>),
+pub(crate) enum LinkedPlugin {
+    Job(JobPre<HostState>),
+    Command(CommandPre<HostState>),
+    CoreCommand(InstancePre<HostState>),
 }
 
 impl Plugin {
     pub(crate) fn new(
-        facts: Facts,
+        facts: PluginFacts,
         job: JobSource,
         limits: Limits,
         grants: Grants,
-        net: Net,
-        ready: Arc<Ready>,
-        workshop: Arc<Workshop>,
+        net: HttpDestinations,
+        ready: Arc<LinkedPlugin>,
+        engine: Arc<LinkedEngine>,
     ) -> Self {
         Self(Arc::new(Inner {
             facts,
@@ -82,12 +82,12 @@ impl Plugin {
             grants: Arc::new(grants),
             net: Arc::new(net),
             ready,
-            workshop,
+            engine,
         }))
     }
 
     /// Returns the facts about the plugin.
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &PluginFacts {
         &self.0.facts
     }
 
@@ -106,16 +106,16 @@ impl Plugin {
     }
 
     /// Returns the permitted destinations of requests, and the certificates that they trust.
-    pub(crate) fn net(&self) -> &Arc<Net> {
+    pub(crate) fn net(&self) -> &Arc<HttpDestinations> {
         &self.0.net
     }
 
-    pub(crate) fn ready(&self) -> &Ready {
+    pub(crate) fn ready(&self) -> &LinkedPlugin {
         &self.0.ready
     }
 
-    pub(crate) fn workshop(&self) -> &Workshop {
-        &self.0.workshop
+    pub(crate) fn engine(&self) -> &LinkedEngine {
+        &self.0.engine
     }
 }
 
@@ -125,24 +125,24 @@ impl fmt::Debug for Plugin {
     }
 }
 
-impl Ready {
+impl LinkedPlugin {
     /// Compiles and links a plugin. These constructors accept WebAssembly only and refuse machine code.
     pub(crate) fn make(
-        workshop: &Workshop,
+        engine: &LinkedEngine,
         form: Form,
         bytes: &[u8],
-        links: Links,
+        links: GrantedLinks,
     ) -> Result<Self, LoadProblem> {
         if form == Form::CoreCommand {
-            let module = Module::from_binary(&workshop.engine, bytes).map_err(|e| invalid(&e))?;
-            let pre = workshop
+            let module = Module::from_binary(&engine.engine, bytes).map_err(|e| invalid(&e))?;
+            let pre = engine
                 .preview1
                 .instantiate_pre(&module)
                 .map_err(|e| link(&e))?;
             return Ok(Self::CoreCommand(pre));
         }
-        let component = Component::from_binary(&workshop.engine, bytes).map_err(|e| invalid(&e))?;
-        let pre = workshop
+        let component = Component::from_binary(&engine.engine, bytes).map_err(|e| invalid(&e))?;
+        let pre = engine
             .linker(links)
             .instantiate_pre(&component)
             .map_err(|e| link(&e))?;

@@ -5,8 +5,8 @@
 //! input, and writes an entry for the compile cache to a directory made for it alone.
 //!
 //! - `work`: from bytes to a survey and to machine code; the only file that parses a plugin
-//! - `child`, `confine`: the process and its limits; `wire`: the messages between it and the host
-//! - `talk`, `death`: the host's side; `queue`: the number of concurrent preparations
+//! - `child`, `confine`: the process and its limits; `messages`: those between it and the host
+//! - `process`, `process_end`: the host's side; `queue`: the number of concurrent preparations
 //! - `entries`, `seal`: the cache entries that result, and the key that authenticates them
 
 mod child;
@@ -32,8 +32,8 @@ pub(crate) use messages::PreparedPlugin;
 use super::error::LoadProblem;
 use leasehold_config::limits::Limits;
 use messages::PrepareTask;
-use process::Request;
-use queue::Queue;
+use process::PrepareRequest;
+use queue::PrepareQueue;
 
 /// Argument with which this program compiles one plugin.
 const COMMAND: &str = "__prepare";
@@ -91,14 +91,14 @@ pub(crate) type Admit<'a> = &'a (dyn Fn(&PreparedPlugin) -> Result<(), LoadProbl
 /// Prepares plugins, several at once.
 pub(crate) struct Preparer {
     preparing: Preparing,
-    queue: Queue,
+    queue: PrepareQueue,
 }
 
 impl Preparer {
     pub(crate) fn new(preparing: Preparing) -> Self {
         Self {
             preparing,
-            queue: Queue::for_this_machine(),
+            queue: PrepareQueue::for_this_machine(),
         }
     }
 
@@ -137,7 +137,7 @@ impl Preparer {
         let mut place = self.queue.place(bytes.len()).await;
         match &self.preparing {
             Preparing::Child { program } => {
-                let request = Request {
+                let request = PrepareRequest {
                     program,
                     bytes,
                     limits,

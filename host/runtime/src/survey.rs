@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use wasmparser::{BinaryReaderError, Encoding, MemoryType, Parser, Payload, TypeRef};
 
-use super::caps::{self, Tally};
+use super::caps::{self, ShapeTally};
 use super::entry::{CoreEntry, Start};
 use super::error::LoadProblem;
 
@@ -23,7 +23,7 @@ const ELF_SYSTEM: (usize, u8) = (7, 200);
 
 /// Kind of a WebAssembly binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Kind {
+pub(crate) enum BinaryKind {
     /// A core module.
     Core,
     /// A component.
@@ -33,7 +33,7 @@ pub(crate) enum Kind {
 /// Result of scanning a plugin.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Survey {
-    pub(crate) kind: Kind,
+    pub(crate) kind: BinaryKind,
     /// Top-level imports: interface names of components, `module` names of core modules.
     pub(crate) imports: Vec<String>,
     /// Top-level exports.
@@ -54,7 +54,7 @@ pub(crate) fn survey(bytes: &[u8]) -> Result<Survey, LoadProblem> {
     let mut look = Look {
         kind,
         bytes,
-        tally: Tally::default(),
+        tally: ShapeTally::default(),
         entry: CoreEntry::default(),
         imports: Names::default(),
         exports: Names::default(),
@@ -88,9 +88,9 @@ impl<'a> Names<'a> {
 
 /// A scan in progress.
 struct Look<'a> {
-    kind: Kind,
+    kind: BinaryKind,
     bytes: &'a [u8],
-    tally: Tally,
+    tally: ShapeTally,
     entry: CoreEntry<'a>,
     imports: Names<'a>,
     exports: Names<'a>,
@@ -107,7 +107,7 @@ impl<'a> Look<'a> {
         self.tally.section()?;
         // Imports and exports of nested modules and components are not listed, but they count.
         let top = self.tally.is_at_top();
-        if top && self.kind == Kind::Core {
+        if top && self.kind == BinaryKind::Core {
             self.entry.note(&payload);
         }
         let len = self.bytes.len();
@@ -175,7 +175,7 @@ impl<'a> Look<'a> {
             Payload::CustomSection(section) => {
                 self.tally.custom_section()?;
                 self.tally.name(section.name())?;
-                let is_ours = top && self.kind == Kind::Core;
+                let is_ours = top && self.kind == BinaryKind::Core;
                 if is_ours && section.name().starts_with(COMPONENT_TYPE) {
                     self.carries_component_type = true;
                     self.tally.inner(section.data())?;
@@ -218,7 +218,7 @@ impl<'a> Look<'a> {
     }
 }
 
-fn kind_of(bytes: &[u8]) -> Result<Kind, LoadProblem> {
+fn kind_of(bytes: &[u8]) -> Result<BinaryKind, LoadProblem> {
     if bytes.is_empty() {
         return Err(LoadProblem::Empty);
     }
@@ -235,8 +235,8 @@ fn kind_of(bytes: &[u8]) -> Result<Kind, LoadProblem> {
             payload: Payload::Version { encoding, .. },
             ..
         }) => Ok(match encoding {
-            Encoding::Module => Kind::Core,
-            Encoding::Component => Kind::Component,
+            Encoding::Module => BinaryKind::Core,
+            Encoding::Component => BinaryKind::Component,
         }),
         Ok(_) => Err(not_wasm(bytes)),
         Err(error) => Err(broken(&error, bytes.len())),
@@ -282,7 +282,7 @@ mod tests {
         )
         .unwrap();
         let found = survey(&bytes).unwrap();
-        assert_eq!(found.kind, Kind::Component);
+        assert_eq!(found.kind, BinaryKind::Component);
         assert_eq!(found.imports, ["a:b/c@1.0.0"]);
         assert!(found.exports.is_empty());
         assert_eq!(found.memory_minimum, 5 * PAGE_BYTES);

@@ -2,7 +2,7 @@
 //!
 //! Steps: check the origin, resolve and check its addresses, connect to a checked address, send with the
 //! host's own headers, and pass the response on. A refusal is returned to the guest as a code and logged
-//! as a line of the run. Connections are made only to addresses that `net` returned.
+//! as a line of the run. Connections are made only to addresses that `destinations` returned.
 
 use std::error::Error as _;
 use std::future::{Future, poll_fn};
@@ -33,11 +33,11 @@ use super::super::current;
 use super::super::gate::Gate;
 use super::super::leash::Leash;
 use super::super::output::Output;
-use super::body::{Answer, Budget, Parcel};
-use super::destinations::{Net, Refusal};
-use super::head::{Counted, Head, TooLarge};
-use super::in_flight::{Flight, Flights};
-use super::leashed_stream::Wire;
+use super::body::{BodyBudget, RequestBody, ResponseBody};
+use super::destinations::{HttpDestinations, RequestRefusal};
+use super::head::{CountedStream, HeadTooLarge, ResponseHead};
+use super::in_flight::{InFlight, InFlightRequests};
+use super::leashed_stream::LeashedStream;
 use leasehold_config::allow::Origin;
 use leasehold_config::limits::{KIB, Limits};
 use leasehold_config::{JobSource, LimitKey, Remedy};
@@ -51,20 +51,20 @@ const MOST_HEADERS: usize = 100;
 
 /// Future that drives the connection after the head of a response has arrived.
 type Driving = Box<dyn Future<Output = Result<(), Error>> + Send>;
-pub(super) type Answered = (Response<WasiBody>, Driving);
+pub(super) type HttpAnswer = (Response<WasiBody>, Driving);
 
 /// Carries the requests of one run.
 #[derive(Clone)]
-pub(crate) struct Courier(Arc<Inner>);
+pub(crate) struct HttpClient(Arc<Inner>);
 
 struct Inner {
-    run: Carried,
+    run: ClientContext,
     open: Arc<Semaphore>,
 }
 
-/// Parts of its run that a courier uses.
-pub(crate) struct Carried {
-    pub(crate) net: Arc<Net>,
+/// Parts of its run that a client uses.
+pub(crate) struct ClientContext {
+    pub(crate) net: Arc<HttpDestinations>,
     /// Job that remedies in log lines name.
     pub(crate) job: JobSource,
     pub(crate) token: u64,
@@ -72,17 +72,17 @@ pub(crate) struct Carried {
     pub(crate) gate: Arc<Gate>,
     pub(crate) leash: Arc<Leash>,
     pub(crate) output: Arc<Output>,
-    pub(crate) flights: Arc<Flights>,
+    pub(crate) in_flight: Arc<InFlightRequests>,
 }
 
 /// Time limits of the parts of a request.
-struct Patience {
+struct RequestTimeouts {
     connect: Duration,
     first_byte: Duration,
     between_bytes: Duration,
 }
 
-impl Patience {
+impl RequestTimeouts {
     /// Takes the guest's time limits, capped at `most`. The run's own end is up to the leash.
     fn of(options: Option<RequestOptions>, most: Duration) -> Self {
         let options = options.unwrap_or_default();
@@ -95,8 +95,8 @@ impl Patience {
     }
 }
 
-impl Courier {
-    pub(crate) fn new(run: Carried) -> Self {
+impl HttpClient {
+    pub(crate) fn new(run: ClientContext) -> Self {
         let open = Arc::new(Semaphore::new(run.limits.http_requests as usize));
         Self(Arc::new(Inner { run, open }))
     }
@@ -105,7 +105,7 @@ impl Courier {
         &self.0.run.limits
     }
 
-    fn run(&self) -> &Carried {
+    fn run(&self) -> &ClientContext {
         &self.0.run
     }
 
@@ -118,7 +118,7 @@ impl Courier {
         self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
-    ) -> Result<Answered, Error> {
+    ) -> Result<HttpAnswer, Error> {
         let origin = self.judge(&request).map_err(|refusal| {
             let target = shown_target(request.uri());
             self.refuse(&target, &refusal)
@@ -126,30 +126,30 @@ impl Courier {
         let place = self
             .place()
             .map_err(|refusal| self.refuse(&origin, &refusal))?;
-        let patience = Patience::of(options, self.limits().http_timeout);
-        let connected = self.connect(&origin, patience.connect).await?;
-        self.exchange(&origin, request, connected, place, &patience)
+        let timeouts = RequestTimeouts::of(options, self.limits().http_timeout);
+        let connected = self.connect(&origin, timeouts.connect).await?;
+        self.exchange(&origin, request, connected, place, &timeouts)
             .await
     }
 
-    fn judge(&self, request: &Request<WasiBody>) -> Result<Origin, Refusal> {
+    fn judge(&self, request: &Request<WasiBody>) -> Result<Origin, RequestRefusal> {
         if request.method() == http::Method::CONNECT {
-            return Err(Refusal::Tunnel);
+            return Err(RequestRefusal::Tunnel);
         }
         self.run().net.origin(request.uri(), self.run().job.job())
     }
 
     /// Takes a place among the open requests.
-    fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+    fn place(&self) -> Result<OwnedSemaphorePermit, RequestRefusal> {
         let place = self.0.open.clone().try_acquire_owned();
-        place.map_err(|_| Refusal::TooMany {
+        place.map_err(|_| RequestRefusal::TooMany {
             most: self.limits().http_requests,
             job: self.run().job.clone(),
         })
     }
 
     /// Logs a refusal and returns the guest's error code. Of the address, only the origin is logged.
-    fn refuse(&self, target: &dyn std::fmt::Display, refusal: &Refusal) -> Error {
+    fn refuse(&self, target: &dyn std::fmt::Display, refusal: &RequestRefusal) -> Error {
         let line = format!("request to {target} refused: {refusal}");
         self.run().output.remark(&line);
         refusal.code()
@@ -173,7 +173,7 @@ impl Courier {
         let stream = reach(&addresses, over).await?;
         // If this fails, small packets may be delayed.
         let _ = stream.set_nodelay(true);
-        let wire = Wire::new(stream, run.leash.clone());
+        let wire = LeashedStream::new(stream, run.leash.clone());
         let Some(tls) = run.net.tls.as_ref().filter(|_| origin.is_secure()) else {
             return Ok(Box::new(wire));
         };
@@ -208,12 +208,12 @@ impl Courier {
         request: Request<WasiBody>,
         stream: Box<dyn Stream>,
         place: OwnedSemaphorePermit,
-        patience: &Patience,
-    ) -> Result<Answered, Error> {
+        timeouts: &RequestTimeouts,
+    ) -> Result<HttpAnswer, Error> {
         let request = self.dressed(origin, request)?;
         let head = self.limits().http_field_bytes;
-        let counted = Head::default();
-        let stream = Counted::new(stream, counted.clone());
+        let counted = ResponseHead::default();
+        let stream = CountedStream::new(stream, counted.clone());
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(size(head.max(LEAST_HEAD)))
             .max_headers(MOST_HEADERS)
@@ -233,7 +233,7 @@ impl Courier {
             }
             sending.as_mut().poll(cx)
         });
-        let answer = timeout(patience.first_byte, answer)
+        let answer = timeout(timeouts.first_byte, answer)
             .await
             .map_err(|_| Error::HttpResponseTimeout)?
             .map_err(|error| self.told(origin, error, &counted))?;
@@ -256,12 +256,12 @@ impl Courier {
         };
         let run = self.run();
         let driving = current::within(run.output.clone(), driving);
-        let driving = Flight::new(&run.flights, run.leash.clone(), driving);
+        let driving = InFlight::new(&run.in_flight, run.leash.clone(), driving);
         // The guest gets a failure from the body. The library would only log it, outside of the run.
         let driving = async move { driving.await.or(Ok(())) };
         let budget = self.budget();
-        let answer =
-            answer.map(|body| Answer::new(body, budget, patience.between_bytes).boxed_unsync());
+        let answer = answer
+            .map(|body| ResponseBody::new(body, budget, timeouts.between_bytes).boxed_unsync());
         Ok((answer, Box::new(driving)))
     }
 
@@ -270,7 +270,7 @@ impl Courier {
         &self,
         origin: &Origin,
         request: Request<WasiBody>,
-    ) -> Result<Request<Parcel>, Error> {
+    ) -> Result<Request<RequestBody>, Error> {
         let run = self.run();
         let (mut parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().cloned();
@@ -288,17 +288,17 @@ impl Courier {
         }
         Ok(Request::from_parts(
             parts,
-            Parcel::new(body, self.budget(), run.net.tokens.clone()),
+            RequestBody::new(body, self.budget(), run.net.tokens.clone()),
         ))
     }
 
-    fn budget(&self) -> Budget {
+    fn budget(&self) -> BodyBudget {
         let most = self.limits().http_body_bytes;
-        Budget::new(most, self.run().job.clone(), self.run().output.clone())
+        BodyBudget::new(most, self.run().job.clone(), self.run().output.clone())
     }
 
     /// Returns the guest's error code for a failed exchange, and logs an invalid response.
-    fn told(&self, origin: &Origin, error: hyper::Error, head: &Head) -> Error {
+    fn told(&self, origin: &Origin, error: hyper::Error, head: &ResponseHead) -> Error {
         if let Some(Error::HttpRequestBodySize(most)) =
             error.source().and_then(|e| e.downcast_ref())
         {
@@ -317,14 +317,14 @@ impl Courier {
         }
         let most = size(self.limits().http_field_bytes.max(LEAST_HEAD));
         match head.too_large(MOST_HEADERS, most) {
-            TooLarge::Bytes => self.too_many_fields(),
-            TooLarge::Headers => {
+            HeadTooLarge::Bytes => self.too_many_fields(),
+            HeadTooLarge::Headers => {
                 remark(&format!(
                     "has more than {MOST_HEADERS} headers, a limit that no key raises"
                 ));
                 Error::HttpResponseHeaderSectionSize(None)
             }
-            TooLarge::Body(length) => {
+            HeadTooLarge::Body(length) => {
                 remark(&format!(
                     "announces a body of {length} bytes, which is impossible"
                 ));
@@ -401,7 +401,7 @@ fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-impl WasiHttpHooks for Courier {
+impl WasiHttpHooks for HttpClient {
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
         self.is_ours(name)
     }
@@ -416,11 +416,11 @@ impl WasiHttpHooks for Courier {
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Driving,
-    ) -> Box<dyn Future<Output = Result<Answered, Error>> + Send> {
+    ) -> Box<dyn Future<Output = Result<HttpAnswer, Error>> + Send> {
         let run = self.run();
         let carried = self.clone().carry(request, options);
         let carried = current::within(run.output.clone(), carried);
-        Box::new(Flight::new(&run.flights, run.leash.clone(), carried))
+        Box::new(InFlight::new(&run.in_flight, run.leash.clone(), carried))
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {

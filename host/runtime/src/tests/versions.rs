@@ -54,13 +54,13 @@ fn rig() -> Rig {
 /// Runs the plugin, and checks its fenced write in the store.
 async fn runs_and_writes(plugin: &[u8], version: &str) {
     let rig = rig();
-    let shelf = Arc::new(Shelf::default());
+    let fake_kv = Arc::new(FakeKv::default());
     let plugin = rig.load_bytes(plugin).await.unwrap();
     assert_eq!(plugin.facts().contract.as_deref(), Some(version));
-    let long = authority_with(lasting(Duration::from_mins(1)), shelf.clone());
+    let long = authority_with(lasting(Duration::from_mins(1)), fake_kv.clone());
     let ran = rig.run_plugin(&plugin, long, spec()).await;
     assert_eq!(ran.report.end, RunEnd::Done(None));
-    assert_eq!(shelf.value("demo/a"), Some(b"one".to_vec()));
+    assert_eq!(fake_kv.value("demo/a"), Some(b"one".to_vec()));
 }
 
 #[tokio::test]

@@ -47,12 +47,12 @@ async fn closing_the_flights_closes_the_connection_though_the_request_is_still_h
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let mut rig = Rig::new(&allow(&[&origin]), &Names::saying(&[]));
-    let flights = rig.flights.clone();
+    let in_flight = rig.in_flight.clone();
     let sending = tokio::spawn(async move { rig.get(&origin).await.map(|_| ()) });
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut head = [0; 4];
     stream.read_exact(&mut head).await.unwrap();
-    flights.close();
+    in_flight.close();
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
     assert!(ended.is_ok(), "the connection is still open");

@@ -112,7 +112,9 @@ async fn a_file_that_holds_no_certificates_is_refused_when_the_plugin_is_loaded(
             http_ca: Some(path),
             ..allow(&["https://x.example"])
         };
-        Net::of(&allow, &resolver).map(|_| ()).unwrap_err()
+        HttpDestinations::of(&allow, &resolver)
+            .map(|_| ())
+            .unwrap_err()
     };
     let empty = dir.path().join("empty.pem");
     fs::write(&empty, "").unwrap();
