@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use clap::Args;
 use leasehold_config::wall::UnixMs;
-use leasehold_lock::{RefusalKind, StoreError, ViewFreshness};
+use leasehold_lock::queue_role::with_roles;
+use leasehold_lock::{QueueRole, RefusalKind, StoreError, ViewFreshness};
 use leasehold_records::{HolderRecord, HostRecord, JobRecord, TickRecord, printable};
 use serde::Serialize;
 
@@ -147,9 +148,9 @@ async fn read_locks(reader: &RecordReader) -> Result<(i64, Vec<LockStatus>), Sto
     let mut locks = Vec::new();
     for (name, entries) in view.queues() {
         let mut shown = Vec::new();
-        for (place, entry) in entries.iter().enumerate() {
+        for (role, entry) in with_roles(entries) {
             let who = HolderRecord::from_json(&entry.value).ok();
-            let ttl = if place == 0 && entry.lease != 0 {
+            let ttl = if role.is_holder() && entry.lease != 0 {
                 match reader.locks.lease_ttl(entry.lease).await {
                     // A missing permission hides the time that is left, and nothing else.
                     Err(error) if is_denied(&error) => None,
@@ -225,13 +226,12 @@ fn status_table(status: &Status, now: UnixMs) -> String {
     }
     let mut locks = Table::new(["LOCK", "PLACE", "WHO", "TOKEN", "LEASE", "TTL"]);
     for lock in &status.locks {
-        for (place, entry) in lock.entries.iter().enumerate() {
+        for (role, entry) in with_roles(&lock.entries) {
             locks.row([
                 lock.lock.clone(),
-                if place == 0 {
-                    "holds".into()
-                } else {
-                    format!("#{place}")
+                match role {
+                    QueueRole::Holder => "holds".into(),
+                    QueueRole::Waiter(ahead) => format!("#{ahead}"),
                 },
                 who(entry),
                 entry.token.to_string(),
