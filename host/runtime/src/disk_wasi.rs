@@ -162,6 +162,11 @@ fn link_names(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()>
             })
         },
     )?;
+    link_removals(types)
+}
+
+/// Links functions that remove or replace a name.
+fn link_removals(types: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
     types.func_wrap_async(
         "[method]descriptor.unlink-file-at",
         |mut store, (directory, path): (Handle, String)| {

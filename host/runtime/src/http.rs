@@ -22,6 +22,7 @@ mod in_flight;
 mod leashed_stream;
 mod own_headers;
 mod resolve;
+mod timeouts;
 mod tls;
 
 #[cfg(test)]

@@ -6,7 +6,10 @@
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
-use wasmparser::{BinaryReaderError, Encoding, MemoryType, Parser, Payload, TypeRef};
+use wasmparser::{
+    BinaryReaderError, ComponentExportSectionReader, ComponentImportSectionReader, Encoding,
+    ExportSectionReader, ImportSectionReader, MemoryType, Parser, Payload, TypeRef,
+};
 
 use super::caps::{self, ShapeTally};
 use super::entry::{CoreEntry, Start};
@@ -122,51 +125,13 @@ impl<'a> Look<'a> {
                     self.note_memory(memory.map_err(broken)?)?;
                 }
             }
-            Payload::ImportSection(imports) => {
-                self.tally.imports(imports.count())?;
-                for import in imports.into_imports() {
-                    let import = import.map_err(broken)?;
-                    self.tally.name(import.module)?;
-                    self.tally.name(import.name)?;
-                    if top {
-                        if let TypeRef::Memory(memory) = import.ty {
-                            self.note_memory(memory)?;
-                        }
-                        self.imports.add(import.module);
-                    }
-                }
-            }
-            Payload::ExportSection(exports) => {
-                self.tally.exports(exports.count())?;
-                for export in exports {
-                    let export = export.map_err(broken)?;
-                    self.tally.name(export.name)?;
-                    if top {
-                        self.entry
-                            .note_export(export.name, export.kind, export.index);
-                        self.exports.add(export.name);
-                    }
-                }
-            }
+            Payload::ImportSection(imports) => self.note_imports(imports, top)?,
+            Payload::ExportSection(exports) => self.note_exports(exports, top)?,
             Payload::ComponentImportSection(imports) => {
-                self.tally.imports(imports.count())?;
-                for import in imports {
-                    let name = import.map_err(broken)?.name.name;
-                    self.tally.name(name)?;
-                    if top {
-                        self.imports.add(name);
-                    }
-                }
+                self.note_component_imports(imports, top)?;
             }
             Payload::ComponentExportSection(exports) => {
-                self.tally.exports(exports.count())?;
-                for export in exports {
-                    let name = export.map_err(broken)?.name.name;
-                    self.tally.name(name)?;
-                    if top {
-                        self.exports.add(name);
-                    }
-                }
+                self.note_component_exports(exports, top)?;
             }
             Payload::ComponentTypeSection(types) => {
                 let section = self.bytes.get(types.range());
@@ -182,6 +147,78 @@ impl<'a> Look<'a> {
                 }
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn note_imports(
+        &mut self,
+        imports: ImportSectionReader<'a>,
+        top: bool,
+    ) -> Result<(), LoadProblem> {
+        self.tally.imports(imports.count())?;
+        for import in imports.into_imports() {
+            let import = import.map_err(|error| broken(&error, self.bytes.len()))?;
+            self.tally.name(import.module)?;
+            self.tally.name(import.name)?;
+            if top {
+                if let TypeRef::Memory(memory) = import.ty {
+                    self.note_memory(memory)?;
+                }
+                self.imports.add(import.module);
+            }
+        }
+        Ok(())
+    }
+
+    fn note_exports(
+        &mut self,
+        exports: ExportSectionReader<'a>,
+        top: bool,
+    ) -> Result<(), LoadProblem> {
+        self.tally.exports(exports.count())?;
+        for export in exports {
+            let export = export.map_err(|error| broken(&error, self.bytes.len()))?;
+            self.tally.name(export.name)?;
+            if top {
+                self.entry
+                    .note_export(export.name, export.kind, export.index);
+                self.exports.add(export.name);
+            }
+        }
+        Ok(())
+    }
+
+    fn note_component_imports(
+        &mut self,
+        imports: ComponentImportSectionReader<'a>,
+        top: bool,
+    ) -> Result<(), LoadProblem> {
+        self.tally.imports(imports.count())?;
+        for import in imports {
+            let import = import.map_err(|error| broken(&error, self.bytes.len()))?;
+            let name = import.name.name;
+            self.tally.name(name)?;
+            if top {
+                self.imports.add(name);
+            }
+        }
+        Ok(())
+    }
+
+    fn note_component_exports(
+        &mut self,
+        exports: ComponentExportSectionReader<'a>,
+        top: bool,
+    ) -> Result<(), LoadProblem> {
+        self.tally.exports(exports.count())?;
+        for export in exports {
+            let export = export.map_err(|error| broken(&error, self.bytes.len()))?;
+            let name = export.name.name;
+            self.tally.name(name)?;
+            if top {
+                self.exports.add(name);
+            }
         }
         Ok(())
     }

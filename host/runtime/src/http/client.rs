@@ -34,6 +34,7 @@ use super::head::{CountedStream, HeadTooLarge, ResponseHead};
 use super::in_flight::{InFlight, InFlightRequests};
 use super::leashed_stream::LeashedStream;
 use super::own_headers::{is_ours, remove_ours};
+use super::timeouts::RequestTimeouts;
 use leasehold_config::allow::Origin;
 use leasehold_config::limits::{KIB, Limits};
 use leasehold_config::{JobSource, LimitKey, Remedy};
@@ -69,26 +70,6 @@ pub(crate) struct ClientContext {
     pub(crate) leash: Arc<Leash>,
     pub(crate) output: Arc<Output>,
     pub(crate) in_flight: Arc<InFlightRequests>,
-}
-
-/// Time limits of the parts of a request.
-struct RequestTimeouts {
-    connect: Duration,
-    first_byte: Duration,
-    between_bytes: Duration,
-}
-
-impl RequestTimeouts {
-    /// Takes the guest's time limits, capped at `most`. The run's own end is up to the leash.
-    fn of(options: Option<RequestOptions>, most: Duration) -> Self {
-        let options = options.unwrap_or_default();
-        let within = |asked: Option<Duration>| asked.map_or(most, |asked| asked.min(most));
-        Self {
-            connect: within(options.connect_timeout),
-            first_byte: within(options.first_byte_timeout),
-            between_bytes: within(options.between_bytes_timeout),
-        }
-    }
 }
 
 impl HttpClient {
