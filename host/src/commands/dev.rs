@@ -6,6 +6,7 @@
 
 mod cut;
 mod hosts;
+mod note;
 mod summary;
 
 use std::fs::File;
@@ -38,6 +39,7 @@ use leasehold_supervisor::event_log::{EventLog, Form, Out};
 use leasehold_supervisor::last_words;
 use leasehold_supervisor::prepare::prepare;
 use leasehold_supervisor::shutdown::Signals;
+use note::note;
 
 /// File that is read if none is given.
 const USUAL_FILE: &str = "leasehold.toml";
@@ -271,9 +273,4 @@ async fn open(embedded: &Embedded, listen: Option<SocketAddr>) -> Result<Embedde
     let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let address = listen.or(embedded.listen()).unwrap_or(free);
     EmbeddedStore::open_with(embedded, options(embedded), [ListenAddress::Tcp(address)]).await
-}
-
-/// Logs an action or observation of this command.
-fn note(event_log: &EventLog, text: String) {
-    event_log.emit(EventContext::default(), EventKind::Note { text });
 }

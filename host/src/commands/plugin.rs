@@ -11,6 +11,7 @@ mod build;
 mod builders;
 mod inspect;
 mod language;
+mod lookup;
 mod new;
 mod project;
 mod run;

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::files::{self, FileKind};
+use super::file_claim::FileKind;
+use super::files;
 use super::lockname;
 use super::node::Node;
 use super::read;

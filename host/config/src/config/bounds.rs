@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::Job;
 use super::allow::plain;
 use super::clash::home;
 use super::context::{ConfigError, Context};
+use super::job::Job;
 use super::limits::RawLimits;
 use super::lockname::for_job;
 use super::needs::{GivenGrants, RawNeeds};

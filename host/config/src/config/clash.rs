@@ -3,10 +3,12 @@
 //!
 //! The policy is not read here: each job carries the list of its exclusive resources.
 
-use super::files::shown_path;
+use super::job::Job;
+use super::loaded::Config;
+use super::lockname;
 use super::origin::Layer;
+use super::path_text::shown_path;
 use super::sharing::{is_reserved, overlap};
-use super::{Config, Job, lockname};
 
 /// Conflict that keeps a dropped-in plugin's job out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::environment::Environment;
-use super::files::FileClaim;
+use super::file_claim::{FileClaim, LoadPurpose};
 use super::source_map::SourceMap;
 use crate::manifest::{Manifest, ManifestError};
 
@@ -72,17 +72,6 @@ impl ConfigError {
         self.notes.push((span, text.into()));
         self
     }
-}
-
-/// Purpose of reading a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LoadPurpose {
-    /// To run its jobs on the store that it names.
-    Run,
-    /// To read that store.
-    Read,
-    /// To run its jobs on a store that the command starts: the file's [store] may be absent.
-    Develop,
 }
 
 /// Shared by all readers of one text.

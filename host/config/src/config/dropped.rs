@@ -6,33 +6,32 @@
 //! would allow it. This file reads no files.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use toml::Spanned;
 
 use super::bounds::PolicyBounds;
-use super::context::{ConfigError, Context, LoadPurpose, NoPlugins};
-use super::drift::Drift;
+use super::context::{ConfigError, Context, NoPlugins};
 use super::environment::Environment;
-use super::files::shown_path;
+use super::file_claim::LoadPurpose;
 use super::guest::KnownSecrets;
+use super::job::Job;
 use super::job::OwnResources;
 use super::limits::RawLimits;
+use super::loaded::{Config, DropInBase};
 use super::needs::RawNeeds;
 use super::nested::{self, RawManifest};
-use super::origin::{Layer, origins};
+use super::origin::{Layer, Origins, origins};
+use super::path_text::shown_path;
 use super::plugins::RawPlugins;
-use super::policy::Policy;
 use super::raw_job::RawJob;
 use super::read;
 use super::report::Report;
 use super::schema;
 use super::section::{Field, InvalidField, Section};
 use super::source::shown;
-use super::source_map::TextRole;
+use super::source_map::{SourceMap, TextRole};
 use super::validate::JobParts;
-use super::{Config, Job};
 use crate::limits::{LimitAmount, LimitKey, Limits};
 use crate::manifest::Manifest;
 
@@ -47,16 +46,6 @@ pub struct DropIn<'a> {
     pub manifest: Option<&'a Manifest>,
     /// The sidecar: the file of the same name that ends in `.toml`, and its text.
     pub sidecar: Option<(&'a Path, &'a str)>,
-}
-
-/// Parts of a configuration that are kept for jobs that are made later.
-#[derive(Clone, Debug)]
-pub(super) struct DropInBase {
-    /// The configuration's files, in the order in which their positions follow each other.
-    pub(super) texts: Vec<(PathBuf, Arc<str>)>,
-    pub(super) defaults: Policy,
-    pub(super) plugins: RawPlugins,
-    pub(super) drift: Drift,
 }
 
 impl Config {
@@ -104,6 +93,13 @@ impl Config {
         job.ok().flatten()
     }
 
+    /// Path of the file that has the policy: there may be several in the folder.
+    fn policy_file(&self, texts: &SourceMap) -> String {
+        let place = self.kept.0.plugins.dir_place.as_ref();
+        let text = place.and_then(|place| texts.at(place.start));
+        text.map_or_else(|| shown_path(&self.path), |text| text.label.to_string())
+    }
+
     fn layered(
         &self,
         found: &DropIn<'_>,
@@ -130,10 +126,7 @@ impl Config {
             raw = raw.or(&manifest.job);
         }
         let plugins = kept.plugins.plugins.as_ref()?;
-        // The file in the folder that has the policy, if there are several.
-        let policy = kept.plugins.dir_place.as_ref();
-        let policy = policy.and_then(|place| context.texts().at(place.start));
-        let config = policy.map_or_else(|| shown_path(&self.path), |text| text.label.to_string());
+        let config = self.policy_file(context.texts());
         let name = plugins.sharing().name_for(&called);
         let bounds = PolicyBounds {
             job: &name,
@@ -159,22 +152,8 @@ impl Config {
         raw.policy = raw.policy.or(&kept.defaults);
         let mut origins = origins(&raw, Some(&kept.defaults), "", context.texts());
         raw.policy.limits = own_limits;
-        if let Some(place) = &kept.plugins.dir_place {
-            origins.note("plugin", place, Layer::Plugins, "plugins", context.texts());
-        }
-        for (key, table, place) in asked_at(&needs, &kept.plugins) {
-            origins.note(key, &place, Layer::Plugins, table, context.texts());
-        }
-        for (key, place) in lowered(&raw.policy.limits, &kept.defaults.limits, &kept.plugins) {
-            let key = format!("limits.{key}");
-            origins.note(
-                key,
-                &place,
-                Layer::Plugins,
-                "plugins.limits",
-                context.texts(),
-            );
-        }
+        note_policy(&kept.plugins, &needs, &mut origins, context.texts());
+        note_lowered(&raw.policy.limits, kept, &mut origins, context.texts());
         let (allow, secrets) = granted.unzip();
         JobParts {
             name: Some(name),
@@ -193,6 +172,24 @@ impl Config {
             raw,
         }
         .settle()
+    }
+}
+
+/// Records the origins of what the policy grants.
+fn note_policy(plugins: &RawPlugins, needs: &RawNeeds, origins: &mut Origins, texts: &SourceMap) {
+    if let Some(place) = &plugins.dir_place {
+        origins.note("plugin", place, Layer::Plugins, "plugins", texts);
+    }
+    for (key, table, place) in asked_at(needs, plugins) {
+        origins.note(key, &place, Layer::Plugins, table, texts);
+    }
+}
+
+/// Records the origins of the limits that the policy lowers.
+fn note_lowered(asked: &RawLimits, base: &DropInBase, origins: &mut Origins, texts: &SourceMap) {
+    for (key, place) in lowered(asked, &base.defaults.limits, &base.plugins) {
+        let key = format!("limits.{key}");
+        origins.note(key, &place, Layer::Plugins, "plugins.limits", texts);
     }
 }
 

@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::embedded::Data;
+use super::job::Job;
+use super::loaded::Config;
 use super::mask;
 use super::origin::Origin;
 use super::read::format_duration;
 use super::schedule::{Schedule, Wait};
+use super::store::StorePlace;
 use super::ticks::{Beat, MissedTicks};
-use super::{Config, Data, Job, StorePlace};
 use crate::allow::{EnvValue, SecretRef};
 use crate::limits::LimitKey;
 

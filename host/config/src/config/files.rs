@@ -6,17 +6,18 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::context::{ConfigError, LoadPurpose, PluginReader, ReadPlugin};
+use super::context::{ConfigError, PluginReader, ReadPlugin};
+use super::file_claim::{ClaimedItem, FileClaim, FileKind};
 use super::node::Node;
+use super::path_text::shown_path;
 use super::read;
-use super::source::{printable, shown};
+use super::source::shown;
 use crate::manifest::Manifest;
 use crate::owned::Folder;
 use crate::owned::{OpenRefusal, open as open_regular};
@@ -24,87 +25,11 @@ use crate::owned::{OpenRefusal, open as open_regular};
 /// The mode bits of group and world.
 const OTHERS: u32 = 0o077;
 
-/// Use of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FileKind {
-    /// A job's WebAssembly.
-    Plugin,
-    /// A password.
-    Password,
-    /// Certificates.
-    Certificate,
-    /// The key of a certificate.
-    PrivateKey,
-    /// A job's secret.
-    Secret,
-    /// Certificates that a job's requests trust.
-    Authority,
-    /// A directory that a job's guest may use.
-    Directory,
-    /// The folder for plugins.
-    PluginFolder,
-}
-
-impl FileKind {
-    const fn noun(self) -> &'static str {
-        match self {
-            Self::Plugin => "plugin",
-            Self::Password => "password file",
-            Self::Certificate | Self::Authority => "certificate file",
-            Self::PrivateKey => "private key",
-            Self::Secret => "secret file",
-            Self::Directory => "directory",
-            Self::PluginFolder => "plugin folder",
-        }
-    }
-
-    const fn is_secret(self) -> bool {
-        matches!(self, Self::Password | Self::PrivateKey | Self::Secret)
-    }
-
-    /// Returns true if a job needs it to run; false if the host needs it to reach its store.
-    const fn is_for_a_job(self) -> bool {
-        matches!(
-            self,
-            Self::Plugin | Self::PluginFolder | Self::Secret | Self::Authority | Self::Directory
-        )
-    }
-}
-
-/// A resource that must exist, and the bytes of the configuration that name it.
-#[derive(Debug)]
-pub(super) struct FileClaim {
-    what: LockClaim,
-    span: Range<usize>,
-}
-
-#[derive(Debug)]
-enum LockClaim {
-    File(FileKind, PathBuf),
-    /// A variable of the host's own environment that holds a job's secret.
-    Variable(String),
-}
-
-impl FileClaim {
-    /// Returns true if a reader with this purpose needs the file.
-    pub(super) fn is_needed_to(&self, purpose: LoadPurpose) -> bool {
-        let is_for_a_job = match &self.what {
-            LockClaim::File(kind, _) => kind.is_for_a_job(),
-            LockClaim::Variable(_) => true,
-        };
-        match purpose {
-            LoadPurpose::Run => true,
-            LoadPurpose::Read => !is_for_a_job,
-            LoadPurpose::Develop => is_for_a_job,
-        }
-    }
-}
-
 /// Reads a path and records that its file must exist.
 pub(super) fn claimed(node: &Node<'_>, kind: FileKind) -> Option<PathBuf> {
     let path = read::path(node)?;
     node.context().claim(FileClaim {
-        what: LockClaim::File(kind, path.clone()),
+        what: ClaimedItem::File(kind, path.clone()),
         span: node.span(),
     });
     Some(path)
@@ -113,7 +38,7 @@ pub(super) fn claimed(node: &Node<'_>, kind: FileKind) -> Option<PathBuf> {
 /// Records that the host's own environment must have this variable.
 pub(super) fn claim_variable(node: &Node<'_>, name: &str) {
     node.context().claim(FileClaim {
-        what: LockClaim::Variable(name.to_owned()),
+        what: ClaimedItem::Variable(name.to_owned()),
         span: node.span(),
     });
 }
@@ -121,10 +46,10 @@ pub(super) fn claim_variable(node: &Node<'_>, name: &str) {
 /// Checks that a claimed resource exists and is fit for its use.
 pub(super) fn check(claim: &FileClaim) -> Option<ConfigError> {
     match &claim.what {
-        LockClaim::File(FileKind::Directory, path) => check_directory(path, claim),
-        LockClaim::File(FileKind::PluginFolder, path) => check_folder(path, claim),
-        LockClaim::File(kind, path) => check_file(*kind, path, claim),
-        LockClaim::Variable(name) => check_variable(name, claim),
+        ClaimedItem::File(FileKind::Directory, path) => check_directory(path, claim),
+        ClaimedItem::File(FileKind::PluginFolder, path) => check_folder(path, claim),
+        ClaimedItem::File(kind, path) => check_file(*kind, path, claim),
+        ClaimedItem::Variable(name) => check_variable(name, claim),
     }
 }
 
@@ -251,17 +176,4 @@ fn look_into(path: &Path, most: u64) -> Option<Seen> {
             manifest: Manifest::read(&bytes),
         }),
     })
-}
-
-/// Shortens a path for messages; its end matters more than its start.
-pub fn shown_path(path: &Path) -> String {
-    const LONGEST: usize = 200;
-    let text = path.to_string_lossy();
-    let count = text.chars().count();
-    if count <= LONGEST {
-        return text.chars().map(printable).collect();
-    }
-    let tail: String = text.chars().skip(count - LONGEST).collect();
-    let tail: String = tail.chars().map(printable).collect();
-    format!("…{tail}")
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::context::{ConfigError, Context};
-use super::files::FileClaim;
+use super::file_claim::FileClaim;
 use super::input::{self, Input};
 use super::report::Report;
 use super::schema;

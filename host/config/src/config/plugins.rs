@@ -8,8 +8,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::allow::RawAllow;
-use super::files::{self, FileKind};
-use super::job::Defaults;
+use super::defaults::Defaults;
+use super::file_claim::FileKind;
+use super::files;
 use super::limits::RawLimits;
 use super::lockname::for_job;
 use super::schema;

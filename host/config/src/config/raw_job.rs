@@ -9,9 +9,9 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::guest::{self, ConfigEntries, KnownSecrets};
-use super::job;
 use super::lockname;
 use super::policy::Policy;
+use super::read;
 use super::schedule::RawSchedule;
 use super::section::{Field, Section};
 use crate::allow::EnvValue;
@@ -33,7 +33,7 @@ impl RawJob {
     /// if given.
     pub(super) fn read(section: &Section<'_>, secrets: Option<&KnownSecrets>) -> Self {
         Self {
-            sha256: section.offer("sha256", job::sha256),
+            sha256: section.offer("sha256", read::sha256),
             lock: section.offer("lock", lockname::lock),
             schedule: RawSchedule::read(section),
             args: section.offer("args", guest::args),

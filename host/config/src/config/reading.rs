@@ -5,16 +5,22 @@
 
 use std::path::{Path, PathBuf};
 
-use super::context::{ConfigError, Context, LoadPurpose, NoPlugins};
+use super::context::{ConfigError, Context, NoPlugins};
+use super::drift::Drift;
 use super::environment::Environment;
+use super::file_claim::FileClaim;
+use super::file_claim::LoadPurpose;
 use super::files;
 use super::host;
+use super::host::Host;
+use super::load::read_rest;
 use super::parts::{self, SortedErrors};
+use super::path_text::shown_path;
 use super::report::Report;
 use super::source::Source;
 use super::store;
+use super::store::Store;
 use super::syntax::Repaired;
-use super::{Drift, Host, Store, read_rest};
 
 /// Tables that a reader of the store does not need.
 const UNNEEDED: &[&str] = &["defaults", "plugins", "jobs"];
@@ -49,7 +55,7 @@ impl Reading {
         mut named: Vec<parts::NamedText>,
         path: &Path,
         surroundings: &Environment,
-        look: impl Fn(&files::FileClaim) -> Option<ConfigError>,
+        look: impl Fn(&FileClaim) -> Option<ConfigError>,
     ) -> Result<Self, Report> {
         let texts: Vec<_> = named.iter().map(|named| named.text.clone()).collect();
         let sources: Vec<Source<'_>> = texts.iter().map(|text| Source::new(text)).collect();
@@ -110,7 +116,7 @@ impl Reading {
 
     /// A warning about mistakes that do not affect a reader of the store, if there are any.
     pub fn warning(&self) -> Option<String> {
-        let file = files::shown_path(&self.path);
+        let file = shown_path(&self.path);
         self.has_mistakes.then(|| {
             format!(
                 "warning: {file} has errors outside of [host] and [store]; `leasehold check {file}` shows them"

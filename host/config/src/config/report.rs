@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::context::ConfigError;
-use super::files::shown_path;
+use super::path_text::shown_path;
 use super::source::LinePlace;
 use super::source_map::SourceMap;
 

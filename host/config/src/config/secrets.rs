@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::files::{self, FileKind};
+use super::file_claim::FileKind;
+use super::files;
 use super::node::Node;
 use super::read;
 use super::schema;

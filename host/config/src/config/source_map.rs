@@ -10,7 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::files::shown_path;
+use super::path_text::shown_path;
 use super::source::{LinePlace, Source};
 
 /// Kind of a text.

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::context::{ConfigError, LoadPurpose};
+use super::context::ConfigError;
 use super::embedded::{self, Embedded};
 use super::endpoint::{Address, Endpoint};
-use super::files::{self, FileKind};
+use super::file_claim::FileKind;
+use super::file_claim::LoadPurpose;
+use super::files;
 use super::node::Node;
 use super::read;
 use super::schema;

@@ -10,8 +10,9 @@ mod sharing;
 use std::path::Path;
 use std::time::Duration;
 
-use super::context::{LoadPurpose, NoPlugins};
+use super::context::NoPlugins;
 use super::environment::Environment;
+use super::file_claim::LoadPurpose;
 use super::{
     Beat, Config, Data, Embedded, History, MissedTicks, Remote, Report, Restart, Schedule,
     StorePlace, Wait,
@@ -62,7 +63,7 @@ fn with_store(lines: &str) -> String {
 }
 
 #[test]
-fn an_embedded_store_is_in_the_data_dir_unless_it_is_put_elsewhere() {
+fn embedded_store_without_a_folder_is_in_the_data_dir() {
     let config = valid(&with_store("embedded = true"));
     let store = embedded(&config);
     assert_eq!(store.data(), &Data::Directory("/data/store".into()));
@@ -95,7 +96,7 @@ fn an_embedded_store_is_in_the_data_dir_unless_it_is_put_elsewhere() {
 }
 
 #[test]
-fn development_needs_no_store_and_can_replace_one_that_is_elsewhere() {
+fn development_without_or_with_another_store_is_valid() {
     let surroundings = Environment {
         hostname: Some("test-host".into()),
         state_home: None,
@@ -105,7 +106,7 @@ fn development_needs_no_store_and_can_replace_one_that_is_elsewhere() {
         let input = super::input::decode(text.as_bytes()).expect("it is text");
         let path = Path::new("jobs.toml");
         match Config::check(
-            vec![super::NamedText::new(path.to_owned(), input)],
+            vec![super::parts::NamedText::new(path.to_owned(), input)],
             path,
             LoadPurpose::Develop,
             &surroundings,
@@ -358,7 +359,7 @@ fn the_guest_gets_its_config_as_json_with_dates_as_text() {
 }
 
 #[test]
-fn jobs_may_share_a_lock_and_locks_may_share_the_start_of_a_name() {
+fn locks_that_are_shared_or_begin_alike_are_valid() {
     let config = valid(
         "[store]\nendpoints = [\"localhost:1\"]\n\
          [jobs.a]\nplugin = \"p\"\nlock = \"x/y\"\n\

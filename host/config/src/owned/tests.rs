@@ -47,7 +47,7 @@ fn what_belongs_to_us_and_is_closed_to_others_is_opened() {
 }
 
 #[test]
-fn a_file_of_another_user_or_that_others_may_write_is_refused_with_the_command() {
+fn file_that_others_own_or_write_is_refused_with_the_command() {
     let (_root, _data, file) = scene();
     let shown = file.display();
     mode(&file, 0o666);
@@ -86,7 +86,7 @@ fn a_directory_on_the_way_counts_like_the_file() {
 }
 
 #[test]
-fn in_a_sticky_directory_only_entries_of_ours_are_used_and_none_may_be_added_to_a_folder() {
+fn sticky_directory_gives_own_entries_and_is_no_folder() {
     let (_root, data, file) = scene();
     mode(&data, 0o1777);
     open(&file).unwrap();
@@ -144,7 +144,7 @@ fn links_within_the_folder_are_followed() {
 }
 
 #[test]
-fn a_link_that_the_operator_named_is_followed_but_shows_no_lines_of_a_private_file() {
+fn operators_link_is_followed_without_showing_private_lines() {
     let (root, data, file) = scene();
     let outside = root.path().join("link.toml");
     symlink(&file, &outside).unwrap();

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use tokio_util::sync::CancellationToken;
 
 use super::cut::Cuttable;
-use super::note;
+use super::note::note;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use leasehold_config::fingerprint::ConfigFingerprint;

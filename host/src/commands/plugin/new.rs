@@ -177,7 +177,7 @@ mod tests {
     use clap::ValueEnum as _;
 
     #[test]
-    fn a_name_that_some_compiler_or_host_would_refuse_is_refused_first() {
+    fn name_that_a_compiler_or_host_refuses_is_refused_first() {
         for good in ["a", "ledger", "night-report-2"] {
             assert_eq!(check(good), Ok(()));
         }

@@ -21,7 +21,7 @@ use leasehold_lock::{BootTime, Clock, SystemClock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::commands::plugin::inspect::config_for;
+use crate::commands::plugin::lookup::config_for;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use fake::FakeKv;

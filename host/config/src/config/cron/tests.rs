@@ -52,7 +52,7 @@ fn an_expression_has_five_fields_or_six_or_is_a_word() {
 
 /// On that day the hour from two to three does not occur: a tick in it comes at three, once.
 #[test]
-fn in_spring_a_time_that_the_clock_leaves_out_comes_right_after_the_gap() {
+fn cron_time_in_the_gap_of_spring_comes_right_after_it() {
     let day = "2025-03-29T22:00:00Z";
     let berlin = |text| next(&cron(text, "Europe/Berlin"), day, 3);
     assert_eq!(
@@ -103,7 +103,7 @@ fn in_autumn_a_time_that_the_clock_has_twice_comes_once() {
 /// Hosts compute the newest and the next tick at any moment between: all must get the same
 /// ticks.
 #[test]
-fn what_is_newest_and_what_is_next_agree_through_a_year_of_changes() {
+fn newest_and_next_tick_agree_through_a_year_of_changes() {
     let zones = [
         "Europe/Berlin",
         "America/New_York",

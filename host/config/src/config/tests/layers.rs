@@ -6,8 +6,9 @@ use std::rc::Rc;
 use insta::assert_snapshot;
 
 use super::{parse, valid};
-use crate::config::context::{LoadPurpose, PluginReader, ReadPlugin};
+use crate::config::context::{PluginReader, ReadPlugin};
 use crate::config::environment::Environment;
+use crate::config::file_claim::LoadPurpose;
 use crate::config::{Config, DropIn, Job, Report, clash, input, schema};
 use crate::limits::{KIB, LimitAmount, LimitKey, LimitUnit};
 use crate::manifest::Manifest;
@@ -47,7 +48,7 @@ fn with_manifest(text: &str, manifest: &str) -> Result<Config, Report> {
     let input = input::decode(text.as_bytes()).expect("it is text");
     let path = Path::new("jobs.toml");
     Config::check(
-        vec![crate::config::NamedText::new(path.to_owned(), input)],
+        vec![crate::config::parts::NamedText::new(path.to_owned(), input)],
         path,
         LoadPurpose::Run,
         &around,
@@ -108,7 +109,7 @@ fn shared() -> Vec<(String, [String; 3])> {
 }
 
 #[test]
-fn for_every_shared_key_the_job_wins_over_the_manifest_and_that_over_the_defaults() {
+fn shared_key_in_three_layers_has_the_jobs_value() {
     for (key, [own, inner, default]) in shared() {
         let line = |value: &str| format!("{key} = {value}");
         let all = job(&line(&own), &line(&inner), &line(&default));
@@ -129,7 +130,7 @@ fn for_every_shared_key_the_job_wins_over_the_manifest_and_that_over_the_default
 }
 
 #[test]
-fn what_a_job_and_a_manifest_may_say_is_the_jobs_then_the_manifests() {
+fn key_of_job_and_manifest_has_the_jobs_value() {
     for (key, own, inner) in [("lock", "\"x\"", "\"y\""), ("every", "\"1s\"", "\"2s\"")] {
         let both = job(&format!("{key} = {own}"), &format!("{key} = {inner}"), "");
         assert_eq!(
@@ -195,7 +196,7 @@ fn a_guests_config_is_merged_key_by_key_also_inside_tables() {
 }
 
 #[test]
-fn a_manifest_gives_a_configured_job_a_description_and_no_name_and_no_grant() {
+fn manifest_of_a_configured_job_gives_only_a_description() {
     let job = job(
         "allow.kv = [\"a/\"]",
         "name = \"other\"\ndescription = \"Counts.\"\nneeds.kv = [\"a/b/\", \"{job}/\"]",
@@ -251,7 +252,7 @@ fn errors_in_a_manifest_are_shown_in_the_manifest() {
 }
 
 #[test]
-fn values_of_two_layers_that_do_not_fit_are_refused_where_the_upper_one_stands() {
+fn layers_that_do_not_fit_are_refused_at_the_upper_one() {
     assert_snapshot!(
         "manifest_does_not_fit",
         refusal_of(
@@ -341,7 +342,7 @@ fn a_folder_for_plugins_is_enough_of_a_configuration() {
 }
 
 #[test]
-fn a_plugin_that_says_nothing_gets_its_name_from_its_file_and_its_own_corner() {
+fn plugin_without_manifest_gets_its_files_name_and_own_keys() {
     let job = joins(&policy(""), "", "");
     assert_eq!((job.name(), job.lock()), ("dropped.book", "dropped.book"));
     assert_eq!(job.plugin(), Path::new("plugins/book.wasm"));
@@ -353,7 +354,7 @@ fn a_plugin_that_says_nothing_gets_its_name_from_its_file_and_its_own_corner() {
 }
 
 #[test]
-fn for_every_shared_key_the_sidecar_wins_over_the_manifest_and_that_over_the_defaults() {
+fn shared_key_in_three_layers_has_the_sidecars_value() {
     // Wide enough for all three.
     let most = LimitKey::ALL.iter().fold(String::new(), |text, key| {
         format!("{text}limits.{key} = {}\n", key.bounds().1)
@@ -379,7 +380,7 @@ fn for_every_shared_key_the_sidecar_wins_over_the_manifest_and_that_over_the_def
 }
 
 #[test]
-fn a_policy_below_the_defaults_lowers_them_for_what_is_dropped_in() {
+fn policy_below_the_defaults_lowers_them_for_dropped_jobs() {
     let config = policy("limits = { memory = \"1MiB\", handles = 99 }");
     let job = joins(&config, "", "limits.handles = 50");
     assert_eq!(
@@ -419,7 +420,7 @@ fn what_is_needed_and_allowed_is_granted_and_nothing_else() {
 }
 
 #[test]
-fn what_goes_beyond_the_policy_is_refused_with_the_line_that_allows_it() {
+fn request_beyond_the_policy_is_refused_with_the_line_to_add() {
     let config = policy("allow.kv = [\"{job}/\"]\nlimits.memory = \"32MiB\"");
     assert_snapshot!(
         "policy_needs",
@@ -459,7 +460,7 @@ fn every_limit_beyond_the_policy_is_refused_with_its_line() {
 }
 
 #[test]
-fn a_sidecar_is_a_jobs_table_without_what_is_the_operators_to_say() {
+fn sidecar_with_the_operators_keys_is_refused() {
     assert_snapshot!(
         "sidecar_values",
         refused(
@@ -475,7 +476,7 @@ fn a_sidecar_is_a_jobs_table_without_what_is_the_operators_to_say() {
 }
 
 #[test]
-fn a_name_comes_from_the_manifest_else_from_the_file_and_must_be_one() {
+fn name_comes_from_the_manifest_else_from_the_file() {
     let config = policy("");
     let job = joins(&config, "name = \"ledger\"", "");
     assert_eq!(
@@ -494,7 +495,7 @@ fn a_name_comes_from_the_manifest_else_from_the_file_and_must_be_one() {
 }
 
 #[test]
-fn the_first_of_two_that_clash_stays_and_configured_jobs_always_do() {
+fn first_of_two_clashing_jobs_stays_and_configured_ones_too() {
     let config = valid(&format!(
         "{STORE}[jobs.book]\nplugin = \"a.wasm\"\nlock = \"x/y\"\n[plugins]\ndir = \"plugins\"\nnames = [\"*\"]\nlocks = [\"*\"]\n"
     ));
@@ -610,7 +611,7 @@ fn a_configured_job_that_lacks_everything_is_told_every_line() {
 }
 
 #[test]
-fn a_dropped_in_plugin_gets_what_it_asks_for_with_the_hosts_places() {
+fn dropped_plugin_gets_its_requests_with_the_hosts_paths() {
     let config = policy(
         "allow = { http = [\"https://api.example.com\", \"http://10.0.0.5:80\"],\n\
          http_networks = [\"10.0.0.0/8\"], http_token = \"X-Token\", dirs = [\n\
@@ -692,7 +693,7 @@ fn every_key_of_a_manifest_is_explained() {
 }
 
 #[test]
-fn no_mutation_of_a_manifest_or_a_sidecar_makes_the_reader_panic() {
+fn mutated_manifest_or_sidecar_never_panics() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/MANIFEST.md");
     let text = std::fs::read_to_string(path).expect("it can be read");
     let block = text

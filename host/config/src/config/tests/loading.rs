@@ -70,7 +70,7 @@ fn a_file_of_exactly_the_cap_is_read() {
 }
 
 #[test]
-fn bytes_that_are_not_utf_8_are_placed_and_the_rest_is_still_judged() {
+fn bytes_that_are_not_utf_8_are_placed_and_the_rest_checked() {
     let folder = folder();
     let text = b"[host]\nid = \"a\"\n# caf\xe9 \xe9\n[store]\nendpoints = [\"localhost:1\"]\n\
         [jobs.a]\nplugin = \"a\xff.wasm\"\ntmeout = \"5m\"\n";
@@ -98,7 +98,7 @@ tmeout = "5m"
 "#;
 
 #[test]
-fn files_that_are_named_must_be_there_and_secrets_must_be_private() {
+fn named_files_that_are_absent_or_open_are_refused() {
     let folder = folder();
     write(&folder, "jobs.toml", NAMING_FILES, 0o600);
     write(&folder, "password", "x", 0o644);
@@ -151,7 +151,7 @@ fn module(manifests: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn a_manifest_is_read_from_the_file_where_there_is_one_to_be_read() {
+fn manifest_is_read_from_a_readable_file_only() {
     let folder = folder();
     let text = "[host]\nid = \"a\"\n[store]\nendpoints = [\"localhost:1\"]\n\
         [jobs.bare]\nplugin = \"bare.wasm\"\n[jobs.no]\nplugin = \"no.wasm\"\n\

@@ -567,7 +567,7 @@ fn what_json_cannot_express_is_refused_in_its_place() {
 }
 
 #[test]
-fn syntax_errors_are_all_reported_without_guesses_about_the_rest() {
+fn syntax_errors_are_all_reported_without_later_guesses() {
     assert_snapshot!(
         "syntax",
         refusal(

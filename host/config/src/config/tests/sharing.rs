@@ -81,7 +81,7 @@ fn a_configured_job_cannot_have_a_name_of_the_namespace() {
 }
 
 #[test]
-fn the_operators_header_carries_the_token_whatever_header_is_asked_for() {
+fn operators_header_carries_the_token_beside_the_requested() {
     let config = valid(&format!(
         "{STORE}[defaults]\nallow.http_token = \"X-Default\"\n[jobs.a]\nplugin = \"a.wasm\"\nallow.http_token = \"X-Own\"\n\
          [plugins]\ndir = \"plugins\"\nallow.http_token = \"X-Fencing-Token\"\n"

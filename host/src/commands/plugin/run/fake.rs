@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn writes_are_compared_counted_and_refused_once_the_lock_is_lost() {
+    async fn writes_are_compared_and_counted_and_refused_after_the_loss() {
         let clock = Arc::new(ManualClock::at(BootTime::from_nanos(1)));
         let end = clock.now().after(Duration::from_secs(1));
         let kv = FakeKv::new(Tenure::detached(clock.clone(), end));

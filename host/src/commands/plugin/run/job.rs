@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::commands::plugin::inspect::job_of;
+use crate::commands::plugin::lookup::job_of;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use leasehold_config::limits::LimitKey;
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_configuration_fenced_data_is_given_and_nothing_of_the_machine() {
+    fn run_without_configuration_is_granted_fenced_data_only() {
         let manifest = "[needs]\nkv = [\"a/\", \"b/\"]\n[limits]\nmemory = \"300MiB\"";
         let found = |manifest: &str| {
             let section = format!("(module (@custom \"leasehold:manifest\" {manifest:?}))");
