@@ -178,9 +178,21 @@ async fn read_locks(reader: &RecordReader) -> Result<(i64, Vec<LockStatus>), Sto
 }
 
 fn status_table(status: &Status, now: UnixMs) -> String {
-    let mut hosts = Table::new(["HOST", "PID", "UP", "VERSION", "JOBS"]);
-    for host in &status.hosts {
-        hosts.row([
+    let mut parts = vec![
+        host_table(&status.hosts, now).render_or("no host is alive\n"),
+        job_table(&status.jobs, now).render_or("no job is known\n"),
+    ];
+    if !status.ticks.is_empty() {
+        parts.push(tick_table(&status.ticks).render_or(""));
+    }
+    parts.push(lock_table(&status.locks).render_or("no lock is held\n"));
+    parts.join("\n")
+}
+
+fn host_table(hosts: &[HostRecord], now: UnixMs) -> Table<5> {
+    let mut table = Table::new(["HOST", "PID", "UP", "VERSION", "JOBS"]);
+    for host in hosts {
+        table.row([
             host.host.clone(),
             host.pid.to_string(),
             age(now.since(host.started_unix_ms)),
@@ -188,11 +200,15 @@ fn status_table(status: &Status, now: UnixMs) -> String {
             host.jobs.len().to_string(),
         ]);
     }
-    let mut jobs = Table::new([
+    table
+}
+
+fn job_table(jobs: &[JobRecord], now: UnixMs) -> Table<9> {
+    let mut table = Table::new([
         "JOB", "HOST", "STATE", "SINCE", "LOCK", "TOKEN", "LAST", "NEXT", "DETAIL",
     ]);
-    for job in &status.jobs {
-        jobs.row([
+    for job in jobs {
+        table.row([
             job.job.clone(),
             job.host.clone(),
             job.state.as_str().into(),
@@ -208,11 +224,15 @@ fn status_table(status: &Status, now: UnixMs) -> String {
             job.detail.clone(),
         ]);
     }
-    let mut ticks = Table::new([
+    table
+}
+
+fn tick_table(ticks: &[TickRecord]) -> Table<7> {
+    let mut table = Table::new([
         "TICK OF", "AT", "STATE", "BY", "ATTEMPT", "TOKEN", "OUTCOME",
     ]);
-    for tick in &status.ticks {
-        ticks.row([
+    for tick in ticks {
+        table.row([
             tick.job.clone(),
             tick.tick_unix_ms.to_string(),
             tick.state.as_str().into(),
@@ -224,10 +244,14 @@ fn status_table(status: &Status, now: UnixMs) -> String {
                 .into(),
         ]);
     }
-    let mut locks = Table::new(["LOCK", "PLACE", "WHO", "TOKEN", "LEASE", "TTL"]);
-    for lock in &status.locks {
+    table
+}
+
+fn lock_table(locks: &[LockStatus]) -> Table<6> {
+    let mut table = Table::new(["LOCK", "PLACE", "WHO", "TOKEN", "LEASE", "TTL"]);
+    for lock in locks {
         for (role, entry) in with_roles(&lock.entries) {
-            locks.row([
+            table.row([
                 lock.lock.clone(),
                 match role {
                     QueueRole::Holder => "holds".into(),
@@ -246,15 +270,7 @@ fn status_table(status: &Status, now: UnixMs) -> String {
             ]);
         }
     }
-    let mut parts = vec![
-        hosts.render_or("no host is alive\n"),
-        jobs.render_or("no job is known\n"),
-    ];
-    if !status.ticks.is_empty() {
-        parts.push(ticks.render_or(""));
-    }
-    parts.push(locks.render_or("no lock is held\n"));
-    parts.join("\n")
+    table
 }
 
 fn who(entry: &EntryStatus) -> String {
